@@ -1,7 +1,724 @@
+/*
+ * lengine: core.engine, what it carries (core.transfer), and how a request of
+ * core.operation becomes one on the wire: address, headers, signature.
+ */
 #include "core.h"
+#include "endpoint.h"
+#include "engine.h"
+#include "lsecret.h"
+#include "lsign.h"
+#include "lutil.h"
+#include "sign.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ENGINE "cce.engine"
+#define TRANSFER "cce.transfer"
+
+enum {
+    MAX_HEADERS = 32,
+    MAX_QUERY = 64,
+    MAX_URL = 16 * 1024,
+    STEP_MS = 100 /* a signal is noticed after so long at the latest */
+};
+
+struct engine_box {
+    struct cce_engine *engine;
+};
+
+struct transfer_box {
+    struct cce_transfer *transfer;
+};
+
+static struct cce_engine *check_engine(lua_State *L, int index)
+{
+    struct engine_box *box = luaL_checkudata(L, index, ENGINE);
+
+    luaL_argcheck(L, box->engine != NULL, index, "the engine is closed");
+    return box->engine;
+}
+
+static struct cce_transfer *check_transfer(lua_State *L, int index)
+{
+    struct transfer_box *box = luaL_checkudata(L, index, TRANSFER);
+
+    luaL_argcheck(L, box->transfer != NULL, index, "the transfer is closed");
+    return box->transfer;
+}
+
+static int l_engine_close(lua_State *L)
+{
+    struct engine_box *box = luaL_checkudata(L, 1, ENGINE);
+    struct cce_engine *engine = box->engine;
+
+    box->engine = NULL;
+    cce_engine_free(engine);
+    return 0;
+}
+
+static int l_transfer_close(lua_State *L)
+{
+    struct transfer_box *box = luaL_checkudata(L, 1, TRANSFER);
+    struct cce_transfer *transfer = box->transfer;
+
+    box->transfer = NULL;
+    cce_transfer_free(transfer);
+    return 0;
+}
+
+/* ---- core.engine{…} ---- */
+
+enum option_type { OPTION_STRING, OPTION_COUNT, OPTION_SECONDS, OPTION_MS };
+
+static const struct engine_option {
+    const char *name;
+    enum option_type type;
+    size_t offset;
+} engine_options[] = {
+    {"ca_file", OPTION_STRING, offsetof(struct cce_engine_options, ca_file)},
+    {"proxy", OPTION_STRING, offsetof(struct cce_engine_options, proxy)},
+    {"no_proxy", OPTION_STRING, offsetof(struct cce_engine_options, no_proxy)},
+    {"user_agent", OPTION_STRING,
+     offsetof(struct cce_engine_options, user_agent)},
+    {"max_connections", OPTION_COUNT,
+     offsetof(struct cce_engine_options, max_connections)},
+    {"max_idle", OPTION_SECONDS,
+     offsetof(struct cce_engine_options, max_idle_seconds)},
+    {"connect_timeout", OPTION_MS,
+     offsetof(struct cce_engine_options, connect_timeout_ms)},
+};
+
+/* A positive number that a long holds, after scaling. */
+static long option_positive(lua_State *L, const char *name, double scale)
+{
+    double value = lcce_option_number(L, name) * scale;
+
+    if (!(value >= 1 && value <= 2147483647))
+        lcce_option_error(L, name, "out of range");
+    return (long)value;
+}
+
+static bool visit_engine_option(lua_State *L, const char *key, void *context)
+{
+    size_t count = sizeof engine_options / sizeof engine_options[0];
+
+    for (size_t i = 0; i < count; i++) {
+        const struct engine_option *option = &engine_options[i];
+        char *field = (char *)context + option->offset;
+
+        if (strcmp(key, option->name) != 0)
+            continue;
+        if (option->type == OPTION_STRING)
+            *(const char **)field = lcce_option_string(L, key);
+        else
+            *(long *)field =
+                option_positive(L, key, option->type == OPTION_MS ? 1000 : 1);
+        return true;
+    }
+    return false;
+}
+
+/* The engine's uservalue is {engine, transfers = {[pointer] = transfer}} with
+ * weak values there. Each transfer has the same one: it keeps its engine, but
+ * the engine does not keep it, so that a call that nobody waits for ends. */
+static void make_uservalue(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, 1);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "transfers");
+    lcce_setuservalue(L, -2);
+}
+
+static int l_engine_new(lua_State *L)
+{
+    struct cce_engine_options options = {0};
+    struct cce_error err;
+    struct engine_box *box;
+
+    if (!lua_isnoneornil(L, 1))
+        lcce_options(L, 1, visit_engine_option, &options);
+    box = lcce_newobject(L, ENGINE, sizeof *box);
+    make_uservalue(L);
+    if (cce_engine_new(&box->engine, &options, &err) != 0)
+        return lcce_fail(L, &err);
+    return 1;
+}
+
+/* ---- a request, read from its option table ---- */
+
+struct submission {
+    struct cce_endpoint endpoint;
+    struct cce_bytes method, path, body, token;
+    const char *endpoint_text;
+    bool has_body, mutating;
+    struct cce_signer *signer;
+    char date[CCE_SIGN_DATE_LENGTH + 1];
+    double timeout, max_response, now;
+    struct cce_pair query[MAX_QUERY];
+    size_t query_count;
+    struct cce_pair headers[MAX_HEADERS + 5];
+    size_t header_count;
+};
+
+static struct cce_bytes bytes_of(lua_State *L, int index)
+{
+    struct cce_bytes bytes;
+
+    bytes.data = lua_tolstring(L, index, &bytes.length);
+    return bytes;
+}
+
+static struct cce_bytes bytes_of_literal(const char *string)
+{
+    struct cce_bytes bytes = {string, strlen(string)};
+
+    return bytes;
+}
+
+static void read_method(lua_State *L, struct submission *s)
+{
+    lcce_option_string(L, "method");
+    s->method = bytes_of(L, -1);
+}
+
+static void read_endpoint(lua_State *L, struct submission *s)
+{
+    s->endpoint_text = lcce_option_string(L, "endpoint");
+}
+
+static void read_path(lua_State *L, struct submission *s)
+{
+    lcce_option_string(L, "path");
+    s->path = bytes_of(L, -1);
+}
+
+static void read_body(lua_State *L, struct submission *s)
+{
+    if (lua_type(L, -1) != LUA_TSTRING)
+        lcce_option_error(L, "body", "string expected, got %s",
+                          luaL_typename(L, -1));
+    s->body = bytes_of(L, -1);
+    s->has_body = true;
+}
+
+static void read_mutating(lua_State *L, struct submission *s)
+{
+    s->mutating = lcce_option_boolean(L, "mutating");
+}
+
+static void read_timeout(lua_State *L, struct submission *s)
+{
+    s->timeout = lcce_option_number(L, "timeout");
+    if (!(s->timeout >= 0.001 && s->timeout <= 86400))
+        lcce_option_error(L, "timeout", "from 0.001 to 86400 seconds");
+}
+
+static void read_max_response(lua_State *L, struct submission *s)
+{
+    s->max_response = lcce_option_number(L, "max_response");
+    if (!(s->max_response >= 1 && s->max_response <= 1 << 30))
+        lcce_option_error(L, "max_response", "from 1 to 1073741824 bytes");
+}
+
+static void read_date(lua_State *L, struct submission *s)
+{
+    s->now = lcce_option_number(L, "date");
+}
+
+static void read_signer(lua_State *L, struct submission *s)
+{
+    s->signer = lcce_check_signer(L, lua_gettop(L));
+}
+
+static void read_token(lua_State *L, struct submission *s)
+{
+    const struct cce_secret *secret = lcce_test_secret(L, -1);
+
+    if (secret != NULL)
+        s->token = cce_secret_bytes(secret);
+    else if (lcce_option_string(L, "token") != NULL)
+        s->token = bytes_of(L, -1);
+}
+
+static void read_query(lua_State *L, struct submission *s)
+{
+    size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+
+    if (!lua_istable(L, -1) || count > MAX_QUERY)
+        lcce_option_error(L, "query", "a list of at most %d {name, value}",
+                          MAX_QUERY);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        luaL_checktype(L, -1, LUA_TTABLE);
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+            lcce_option_error(L, "query", "names and values are strings");
+        s->query[i].name = bytes_of(L, -2);
+        s->query[i].value = bytes_of(L, -1);
+        lua_pop(L, 3);
+    }
+    s->query_count = count;
+}
+
+static bool visit_header(lua_State *L, const char *key, void *context)
+{
+    struct submission *s = context;
+
+    if (s->header_count >= MAX_HEADERS)
+        luaL_error(L, "more than %d headers", MAX_HEADERS);
+    lcce_option_string(L, key);
+    s->headers[s->header_count].name = bytes_of(L, -2);
+    s->headers[s->header_count].value = bytes_of(L, -1);
+    s->header_count++;
+    return true;
+}
+
+static void read_headers(lua_State *L, struct submission *s)
+{
+    lcce_options(L, lua_gettop(L), visit_header, s);
+}
+
+/* What core.operation adds for its reader. */
+static void read_nothing(lua_State *L, struct submission *s)
+{
+    (void)L;
+    (void)s;
+}
+
+static const struct {
+    const char *name;
+    void (*read)(lua_State *L, struct submission *s);
+} submission_options[] = {
+    {"method", read_method},       {"endpoint", read_endpoint},
+    {"path", read_path},           {"query", read_query},
+    {"headers", read_headers},     {"body", read_body},
+    {"signer", read_signer},       {"token", read_token},
+    {"date", read_date},           {"mutating", read_mutating},
+    {"timeout", read_timeout},     {"max_response", read_max_response},
+    {"operation", read_nothing},
+};
+
+static bool visit_submission(lua_State *L, const char *key, void *context)
+{
+    size_t count = sizeof submission_options / sizeof submission_options[0];
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(key, submission_options[i].name) == 0) {
+            submission_options[i].read(L, context);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Everything that can raise happens here, before anything is acquired. */
+static void read_submission(lua_State *L, int index, struct submission *s)
+{
+    memset(s, 0, sizeof *s);
+    s->now = (double)time(NULL);
+    lcce_options(L, index, visit_submission, s);
+    if (s->endpoint_text == NULL || s->method.data == NULL ||
+        s->path.data == NULL)
+        luaL_error(L, "a request needs endpoint, method and path");
+    if (s->signer != NULL && s->token.data != NULL)
+        luaL_error(L, "a request has a signer or a token, not both");
+}
+
+/* ---- from there to the wire; no Lua, nothing raises ---- */
+
+static void add_header(struct submission *s, const char *name,
+                       struct cce_bytes value)
+{
+    s->headers[s->header_count].name = bytes_of_literal(name);
+    s->headers[s->header_count].value = value;
+    s->header_count++;
+}
+
+/* A line break in a header would be a header of its own. */
+static int check_headers(const struct submission *s, struct cce_error *err)
+{
+    for (size_t i = 0; i < s->header_count; i++) {
+        const struct cce_pair *header = &s->headers[i];
+
+        if (memchr(header->value.data, '\r', header->value.length) != NULL ||
+            memchr(header->value.data, '\n', header->value.length) != NULL ||
+            strcspn(header->name.data, "\r\n: ") != header->name.length ||
+            header->name.length == 0)
+            return cce_fail(err, CCE_INVALID_ARGUMENT,
+                            "a header's name or value has a line break");
+    }
+    return 0;
+}
+
+/* The endpoint's own path precedes the request's, signed and sent alike. */
+static int write_path(struct cce_buf *path, const struct submission *s,
+                      struct cce_error *err)
+{
+    cce_buf_append_string(path, s->endpoint.path);
+    cce_buf_append(path, s->path.data, s->path.length);
+    if (path->failed)
+        return cce_fail(err, CCE_INVALID_ARGUMENT, "the path is too long");
+    return 0;
+}
+
+static int sign_submission(struct submission *s, struct cce_bytes path,
+                           struct cce_error *err)
+{
+    struct cce_sign_request request = {0};
+    struct cce_sign_result result;
+
+    if (cce_sign_format_date((int64_t)s->now, s->date, err) != 0)
+        return -1;
+    request.method = s->method;
+    request.host = bytes_of_literal(s->endpoint.host);
+    request.path = path;
+    request.body = s->body;
+    request.date = bytes_of_literal(s->date);
+    request.query = s->query;
+    request.query_count = s->query_count;
+    request.headers = s->headers;
+    request.header_count = s->header_count;
+    if (cce_sign_request(s->signer, &request, &result, err) != 0)
+        return -1;
+    add_header(s, "X-Sdk-Date", bytes_of_literal(s->date));
+    if (s->signer->security_token.length > 0)
+        add_header(s, "X-Security-Token",
+                   cce_secret_bytes(&s->signer->security_token));
+    add_header(s, "Authorization", result.authorization);
+    return 0;
+}
+
+static int authorize(struct submission *s, struct cce_bytes path,
+                     struct cce_error *err)
+{
+    if (s->token.data != NULL)
+        add_header(s, "X-Auth-Token", s->token);
+    if (check_headers(s, err) != 0)
+        return -1;
+    if (s->signer != NULL && sign_submission(s, path, err) != 0)
+        return -1;
+    add_header(s, "Host", bytes_of_literal(s->endpoint.host));
+    return 0;
+}
+
+static int write_url(struct cce_buf *url, struct submission *s,
+                     struct cce_bytes path, struct cce_error *err)
+{
+    cce_buf_append_string(url, s->endpoint.origin);
+    cce_uri_append_path(url, path);
+    if (s->query_count > 0) {
+        cce_buf_append_char(url, '?');
+        cce_uri_sort_query(s->query, s->query_count);
+        cce_uri_append_query(url, s->query, s->query_count);
+    }
+    if (url->failed)
+        return cce_fail(err, CCE_INVALID_ARGUMENT, "the address is too long");
+    return 0;
+}
+
+static int start(struct cce_engine *engine, const struct submission *s,
+                 const char *url, struct cce_transfer **transfer,
+                 struct cce_error *err)
+{
+    struct cce_header headers[MAX_HEADERS + 5];
+    struct cce_request request = {0};
+
+    for (size_t i = 0; i < s->header_count; i++) {
+        headers[i].name = s->headers[i].name.data;
+        headers[i].value = s->headers[i].value.data;
+    }
+    request.method = s->method.data;
+    request.url = url;
+    request.headers = headers;
+    request.header_count = s->header_count;
+    request.body = s->has_body ? s->body.data : NULL;
+    request.body_length = s->body.length;
+    request.mutating = s->mutating;
+    request.direct = s->endpoint.loopback;
+    request.timeout_ms = (long)(s->timeout * 1000);
+    request.max_response = (size_t)s->max_response;
+    return cce_engine_start(engine, &request, transfer, err);
+}
+
+static int submit(struct cce_engine *engine, struct submission *s,
+                  struct cce_transfer **transfer, struct cce_error *err)
+{
+    char path_memory[512], url_memory[1024];
+    struct cce_buf path, url;
+    struct cce_bytes whole_path;
+    int result = -1;
+
+    cce_buf_init_fixed(&path, path_memory, sizeof path_memory, MAX_URL);
+    cce_buf_init_fixed(&url, url_memory, sizeof url_memory, MAX_URL);
+    if (cce_endpoint_parse(&s->endpoint, s->endpoint_text, err) != 0 ||
+        write_path(&path, s, err) != 0)
+        goto done;
+    whole_path.data = path.data;
+    whole_path.length = path.length;
+    if (authorize(s, whole_path, err) == 0 &&
+        write_url(&url, s, whole_path, err) == 0)
+        result = start(engine, s, url.data, transfer, err);
+done:
+    if (s->signer != NULL)
+        cce_sign_forget(s->signer);
+    cce_buf_cleanup(&path);
+    cce_buf_cleanup(&url);
+    return result;
+}
+
+/* ---- engine methods ---- */
+
+static void remember_transfer(lua_State *L, int engine_index)
+{
+    struct transfer_box *box = lua_touserdata(L, -1);
+
+    lcce_getuservalue(L, engine_index);
+    lua_pushvalue(L, -1);
+    lcce_setuservalue(L, -3);
+    lua_getfield(L, -1, "transfers");
+    lua_pushlightuserdata(L, box->transfer);
+    lua_pushvalue(L, -4);
+    lua_rawset(L, -3);
+    lua_pop(L, 2);
+}
+
+static int l_engine_submit(lua_State *L)
+{
+    struct cce_engine *engine = check_engine(L, 1);
+    struct submission s;
+    struct transfer_box *box;
+    struct cce_error err;
+
+    read_submission(L, 2, &s);
+    box = lcce_newobject(L, TRANSFER, sizeof *box);
+    if (submit(engine, &s, &box->transfer, &err) != 0)
+        return lcce_fail(L, &err);
+    remember_transfer(L, 1);
+    return 1;
+}
+
+static int l_engine_step(lua_State *L)
+{
+    struct cce_engine *engine = check_engine(L, 1);
+    lua_Number seconds = luaL_optnumber(L, 2, 0);
+    struct cce_error err;
+    int milliseconds = -1;
+
+    if (seconds >= 0)
+        milliseconds = seconds > 86400 ? 86400000 : (int)(seconds * 1000);
+    if (cce_engine_step(engine, milliseconds, &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int l_engine_finished(lua_State *L)
+{
+    struct cce_transfer *transfer =
+        cce_engine_next_finished(check_engine(L, 1));
+
+    if (transfer == NULL)
+        return 0;
+    lcce_getuservalue(L, 1);
+    lua_getfield(L, -1, "transfers");
+    lua_pushlightuserdata(L, transfer);
+    lua_rawget(L, -2);
+    return 1;
+}
+
+static int l_engine_fd(lua_State *L)
+{
+    lua_pushinteger(L, cce_engine_fd(check_engine(L, 1)));
+    return 1;
+}
+
+static int l_engine_in_flight(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)cce_engine_in_flight(check_engine(L, 1)));
+    return 1;
+}
+
+static int l_engine_inherited(lua_State *L)
+{
+    lua_pushboolean(L, cce_engine_is_inherited(check_engine(L, 1)));
+    return 1;
+}
+
+/* Lua's Ctrl-C is a hook that runs at the next instruction of Lua: so a wait
+ * in C runs one now and then. What it raises leaves through here. */
+static void let_hooks_run(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_call(L, 0, 0);
+}
+
+static int l_transfer_result(lua_State *L);
+
+static int l_engine_call(lua_State *L)
+{
+    struct cce_error err;
+    struct cce_transfer *transfer;
+    int results = l_engine_submit(L);
+
+    if (results != 1)
+        return results;
+    transfer = check_transfer(L, -1);
+    while (!cce_transfer_is_finished(transfer)) {
+        if (cce_engine_step(check_engine(L, 1), STEP_MS, &err) != 0)
+            return lcce_fail(L, &err);
+        let_hooks_run(L);
+    }
+    lua_replace(L, 1);
+    lua_settop(L, 1);
+    return l_transfer_result(L);
+}
+
+/* ---- transfer methods ---- */
+
+static int l_transfer_finished(lua_State *L)
+{
+    lua_pushboolean(L, cce_transfer_is_finished(check_transfer(L, 1)));
+    return 1;
+}
+
+static void push_lower(lua_State *L, const char *name, size_t length)
+{
+    luaL_Buffer buffer;
+
+    luaL_buffinit(L, &buffer);
+    for (size_t i = 0; i < length; i++)
+        luaL_addchar(&buffer, (char)tolower((unsigned char)name[i]));
+    luaL_pushresult(&buffer);
+}
+
+/* Sets headers[name] at the top of the stack; a repeated one is joined. */
+static void set_header(lua_State *L, const char *line, size_t name_length,
+                       const char *value, size_t value_length)
+{
+    push_lower(L, line, name_length);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushlstring(L, value, value_length);
+    } else {
+        lua_pushliteral(L, ", ");
+        lua_pushlstring(L, value, value_length);
+        lua_concat(L, 3);
+    }
+    lua_rawset(L, -3);
+}
+
+static void push_headers(lua_State *L, const char *text, size_t length)
+{
+    const char *end = text + length;
+
+    lua_newtable(L);
+    while (text < end) {
+        const char *line_end = memchr(text, '\n', (size_t)(end - text));
+        const char *next = line_end != NULL ? line_end + 1 : end;
+        const char *colon = memchr(text, ':', (size_t)(next - text));
+
+        if (colon != NULL) {
+            const char *value = colon + 1;
+            const char *stop = next;
+
+            while (value < stop && isspace((unsigned char)*value))
+                value++;
+            while (stop > value && isspace((unsigned char)stop[-1]))
+                stop--;
+            set_header(L, text, (size_t)(colon - text), value,
+                       (size_t)(stop - value));
+        }
+        text = next;
+    }
+}
+
+static int fail_transfer(lua_State *L, const struct cce_result *result)
+{
+    lcce_fail(L, &result->error);
+    lua_createtable(L, 0, 3);
+    lua_pushboolean(L, result->sent);
+    lua_setfield(L, -2, "sent");
+    lua_pushboolean(L, result->untrusted);
+    lua_setfield(L, -2, "untrusted");
+    lua_pushnumber(L, result->seconds);
+    lua_setfield(L, -2, "seconds");
+    return 4;
+}
+
+static int l_transfer_result(lua_State *L)
+{
+    struct cce_transfer *transfer = check_transfer(L, 1);
+    struct cce_result result;
+
+    luaL_argcheck(L, cce_transfer_is_finished(transfer), 1,
+                  "the transfer has not ended yet");
+    cce_transfer_result(transfer, &result);
+    if (result.error.code != CCE_OK)
+        return fail_transfer(L, &result);
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, result.status);
+    lua_setfield(L, -2, "status");
+    push_headers(L, result.headers, result.headers_length);
+    lua_setfield(L, -2, "headers");
+    lua_pushlstring(L, result.body_length > 0 ? result.body : "",
+                    result.body_length);
+    lua_setfield(L, -2, "body");
+    lua_pushnumber(L, result.seconds);
+    lua_setfield(L, -2, "seconds");
+    return 1;
+}
+
+/* core.endpoint(text) -> host | nil, message, code */
+static int l_endpoint(lua_State *L)
+{
+    struct cce_endpoint endpoint;
+    struct cce_error err;
+
+    if (cce_endpoint_parse(&endpoint, luaL_checkstring(L, 1), &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushstring(L, endpoint.host);
+    return 1;
+}
 
 int lcce_open_engine(lua_State *L)
 {
-    (void)L;
+    static const luaL_Reg engine_methods[] = {
+        {"submit", l_engine_submit},     {"step", l_engine_step},
+        {"finished", l_engine_finished}, {"fd", l_engine_fd},
+        {"in_flight", l_engine_in_flight},
+        {"inherited", l_engine_inherited},
+        {NULL, NULL},
+    };
+    static const luaL_Reg transfer_methods[] = {
+        {"finished", l_transfer_finished},
+        {"result", l_transfer_result},
+        {NULL, NULL},
+    };
+
+    lcce_newclass(L, ENGINE, engine_methods, l_engine_close, NULL);
+    lcce_newclass(L, TRANSFER, transfer_methods, l_transfer_close, NULL);
+    luaL_getmetatable(L, ENGINE);
+    lua_getfield(L, -1, "__index");
+    if (luaL_loadstring(L, "return") != 0)
+        return lua_error(L);
+    lua_pushcclosure(L, l_engine_call, 1);
+    lua_setfield(L, -2, "call");
+    lua_pop(L, 2);
+    lua_pushcfunction(L, l_engine_new);
+    lua_setfield(L, -2, "engine");
+    lua_pushcfunction(L, l_endpoint);
+    lua_setfield(L, -2, "endpoint");
     return 0;
 }

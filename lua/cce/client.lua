@@ -1,0 +1,371 @@
+--- A client of the CCE API: `cce.new`.
+--
+-- The same calls block in a plain script and, later, yield inside an event
+-- loop. Every one returns its result, or `nil, message, err`.
+-- @classmod cce.client
+local call = require "cce.call"
+local clusters = require "cce.cluster"
+local configuration = require "cce.configuration"
+local core = require "cce.core"
+local errors = require "cce.error"
+local host = require "cce.host"
+local jobs = require "cce.job"
+local kubeconfig = require "cce.kubeconfig"
+local options = require "cce.options"
+
+local M = {}
+
+local Client = {}
+Client.__index = Client
+Client.__name = "cce.client"
+
+-- ---- what the calls need -------------------------------------------------
+
+--- The clock that signs, corrected when the API says that it is off.
+-- @treturn number unix time
+-- @local
+function Client:now()
+  return self.clock() + self.clock_shift
+end
+
+function Client:shift_clock(seconds)
+  self.clock_shift = self.clock_shift + seconds
+end
+
+-- A callback that fails must not make a request that succeeded look lost.
+function Client:emit(event)
+  if not self.on_event then return end
+  local ok, problem = pcall(self.on_event, event)
+  if not ok then
+    io.stderr:write("cce: on_event failed: ", tostring(problem), "\n")
+  end
+end
+
+-- The engine of this process: a child after fork gets one of its own.
+function Client:engine()
+  if self.transport and self.transport:inherited() then
+    self.transport:close()
+    self.transport = nil
+  end
+  if not self.transport then
+    local config = self.config
+    self.transport = assert(core.engine {
+      ca_file = config.ca_file,
+      proxy = config.proxy,
+      no_proxy = config.no_proxy,
+      user_agent = config.user_agent,
+      max_connections = config.max_connections,
+      connect_timeout = config.connect_timeout,
+    })
+  end
+  return self.transport
+end
+
+local function check_open(self, level)
+  if self.closed then error("the client is closed", level + 1) end
+end
+
+-- Build, send, and read the answer of one operation.
+local function perform(self, operation, ids, fields)
+  check_open(self, 3)
+  ids.project_id = self.config.project_id
+  local request, message, code = core.operation(operation, ids, fields or {}, self:now())
+  if not request then
+    return errors.fail(code, ("%s: %s"):format(operation, message), {
+      operation = operation, retryable = false, maybe_applied = false, attempts = 0,
+    })
+  end
+  local response, reason, err = call.send(self, request, ids)
+  if not response then return nil, reason, err end
+  return response, request
+end
+
+local function perform_json(self, operation, ids, fields)
+  local response, request, err = perform(self, operation, ids, fields)
+  if not response then return nil, request, err end
+  local body, message
+  body, message, err = call.decode(request, ids, response)
+  if not body then return nil, message, err end
+  return body, request, response
+end
+
+local function incomplete(request, ids, response, what)
+  return call.invalid(request, ids, response, "it has no " .. what)
+end
+
+-- ---- the three endpoints -------------------------------------------------
+
+--- Obtain a cluster certificate: a kubeconfig with a new client certificate
+-- and key of the caller. Each call issues another one.
+-- @tparam string cluster_id
+-- @tparam table opts
+-- @tparam[opt] int opts.duration lifetime in days, 1 to 1827, or -1 for the
+--   longest, which is five years
+-- @tparam[opt] number opts.expire_at its end as unix time, 15 minutes to five
+--   years ahead; wins over `duration`. One of the two is mandatory.
+-- @treturn[1] cce.kubeconfig
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- local kubeconfig = assert(client:obtain_cert(cluster_id, { duration = 30 }))
+-- assert(kubeconfig:save("kubeconfig.json"))
+function Client:obtain_cert(cluster_id, opts)
+  local ids = { cluster_id = cluster_id }
+  local response, request, err = perform(self, "obtain_cert", ids, opts)
+  if not response then return nil, request, err end
+  local config, message = kubeconfig.parse(response.body, {
+    port_id = response.headers["port-id"],
+  })
+  if not config then
+    return call.invalid(request, ids, response, message)
+  end
+  return config
+end
+
+local principal_schema = {
+  user_id = { type = "string" },
+  agency_id = { type = "string" },
+  kubeconfig = { type = "table" },
+  certificate = { type = "string" },
+  principal = { type = "string", one_of = { "user", "agency" }, default = "user" },
+}
+
+local function holder_of(opts)
+  if opts.kubeconfig then return opts.kubeconfig:certificate() end
+  local facts, message, code = core.certificate(opts.certificate)
+  if not facts then return errors.from_core(nil, message, code) end
+  return facts
+end
+
+-- Whose certificates to revoke, in the API's own two fields.
+local function principal_fields(opts)
+  local sources = {}
+  for _, name in ipairs { "user_id", "agency_id", "kubeconfig", "certificate" } do
+    if opts[name] then sources[#sources + 1] = name end
+  end
+  if #sources ~= 1 then
+    return errors.fail("INVALID_ARGUMENT", ("revoke_cert: %s; expected exactly one of user_id,"
+      .. " agency_id, kubeconfig and certificate"):format(
+      #sources == 0 and "nobody is named" or table.concat(sources, " and ") .. " are given"))
+  end
+  if opts.user_id or opts.agency_id then
+    return { user_id = opts.user_id, agency_id = opts.agency_id }
+  end
+  local holder, message, err = holder_of(opts)
+  if not holder then return nil, message, err end
+  if not holder.user_id then
+    return errors.fail("INVALID_CERTIFICATE", "revoke_cert: the certificate names no user (CN)")
+  end
+  return { [opts.principal .. "_id"] = holder.user_id }
+end
+
+--- Revoke a principal's certificates of a cluster: all that were issued
+-- before this moment. It cannot be undone; but who still has IAM rights can
+-- obtain a new one at once.
+-- @tparam string cluster_id
+-- @tparam table opts exactly one of the first four
+-- @tparam[opt] string opts.user_id
+-- @tparam[opt] string opts.agency_id
+-- @tparam[opt] cce.kubeconfig opts.kubeconfig whose holder is meant
+-- @tparam[opt] string opts.certificate PEM, whose holder is meant
+-- @tparam[opt="user"] string opts.principal "user" or "agency": what the holder
+--   is, which no certificate says
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- assert(client:revoke_cert(cluster_id, { kubeconfig = kubeconfig }))
+function Client:revoke_cert(cluster_id, opts)
+  local checked, message, err = options.check(opts, principal_schema)
+  if not checked then return nil, message, err end
+  local fields
+  fields, message, err = principal_fields(checked)
+  if not fields then return nil, message, err end
+  local response
+  response, message, err = perform(self, "revoke_cert", { cluster_id = cluster_id }, fields)
+  if not response then return nil, message, err end
+  return true
+end
+
+--- Start the rotation of a cluster's certificates. It is a job that takes
+-- minutes: see `wait_job`.
+-- @tparam string cluster_id
+-- @tparam table opts
+-- @tparam string opts.component "all", "service-account-controller" or
+--   "custom"
+-- @tparam[opt] int opts.certificate_expiration_time hours, 0 to 8784, that the
+--   old ServiceAccount-token certificate stays valid; the API's default is 24
+-- @tparam[opt] table opts.cert_content `{ca=, cert=, private_key=}`, PEM or
+--   Base64; mandatory for "custom"
+-- @treturn[1] cce.job `job.id`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
+-- assert(client:wait_job(job.id))
+function Client:rotate_credentials(cluster_id, opts)
+  local ids = { cluster_id = cluster_id }
+  local body, request, response = perform_json(self, "rotate_credentials", ids, opts)
+  if not body then return nil, request, response end
+  if type(body.jobid) ~= "string" or body.jobid == "" then
+    return incomplete(request, ids, response, "jobid")
+  end
+  return jobs.started(body.jobid)
+end
+
+-- ---- jobs and clusters ---------------------------------------------------
+
+--- Look at a job.
+-- @tparam string id
+-- @treturn[1] cce.job
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function Client:show_job(id)
+  local ids = { job_id = id }
+  local body, request, response = perform_json(self, "show_job", ids)
+  if not body then return nil, request, response end
+  local job = jobs.new(body)
+  if not job.phase then return incomplete(request, ids, response, "status.phase") end
+  job.id = job.id or id
+  return job
+end
+
+local wait_schema = {
+  timeout = { type = "number", min = 0, default = 1800, unit = "seconds" },
+  interval = { type = "number", min = 0.01, max = 3600, default = 5, unit = "seconds" },
+  on_progress = { type = "callable" },
+}
+
+local function job_failed(job)
+  local reasons = {}
+  for _, failure in ipairs(job:failures()) do
+    reasons[#reasons + 1] = ("%s: %s"):format(failure.name or failure.id or "sub-job",
+      failure.reason or "no reason given")
+  end
+  if job.reason then table.insert(reasons, 1, job.reason) end
+  return errors.fail("JOB_FAILED", ("job %s failed: %s"):format(job.id,
+    #reasons > 0 and table.concat(reasons, "; ") or "no reason given"), {
+    operation = "wait_job", retryable = false, maybe_applied = true, job = job,
+  })
+end
+
+local function job_unfinished(job, code, reason)
+  return errors.fail(code, ("job %s is %s: %s"):format(job.id, job.phase, reason), {
+    operation = "wait_job", retryable = true, maybe_applied = true, job = job,
+    hint = "The job goes on by itself: look again with show_job or wait_job",
+  })
+end
+
+--- Wait for a job to end.
+-- @tparam string id
+-- @tparam[opt] table opts
+-- @tparam[opt=1800] number opts.timeout seconds
+-- @tparam[opt=5] number opts.interval seconds between two looks
+-- @tparam[opt] function opts.on_progress called with the job after each look;
+--   returning false ends the waiting (CANCELLED), not the job
+-- @treturn[1] cce.job its phase is "Success"
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code JOB_FAILED (with what each failed sub-job said),
+--   TIMEOUT, CANCELLED, or that of a look that failed; `err.job` is the job
+function Client:wait_job(id, opts)
+  local checked, message, err = options.check(opts, wait_schema)
+  if not checked then return nil, message, err end
+  local deadline = self.clock() + checked.timeout
+  while true do
+    local job
+    job, message, err = self:show_job(id)
+    if not job then return nil, message, err end
+    if checked.on_progress and checked.on_progress(job) == false then
+      return job_unfinished(job, "CANCELLED", "the waiting was cancelled")
+    elseif job.phase == "Success" then
+      return job
+    elseif job.phase == "Failed" then
+      return job_failed(job)
+    elseif self.clock() + checked.interval > deadline then
+      return job_unfinished(job, "TIMEOUT", ("not ended within %g s"):format(checked.timeout))
+    end
+    self.sleep(checked.interval)
+  end
+end
+
+--- List the clusters of the project.
+-- @tparam[opt] table opts
+-- @tparam[opt] boolean opts.detail more in `raw`
+-- @tparam[opt] string opts.status such as "Available"
+-- @tparam[opt] string opts.type "VirtualMachine" or "ARM64"
+-- @tparam[opt] string opts.version such as "v1.27"
+-- @treturn[1] {cce.cluster,...}
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function Client:list_clusters(opts)
+  local body, request, response = perform_json(self, "list_clusters", {}, opts)
+  if not body then return nil, request, response end
+  if type(body.items) ~= "table" then return incomplete(request, {}, response, "items") end
+  return clusters.list(body.items)
+end
+
+--- Look at a cluster.
+-- @tparam string cluster_id
+-- @treturn[1] cce.cluster
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function Client:show_cluster(cluster_id)
+  local ids = { cluster_id = cluster_id }
+  local body, request, response = perform_json(self, "show_cluster", ids)
+  if not body then return nil, request, response end
+  local cluster = clusters.new(body)
+  if not cluster then return incomplete(request, ids, response, "metadata.uid") end
+  return cluster
+end
+
+-- ---- life ----------------------------------------------------------------
+
+--- End the connections and wipe the credentials. Later calls raise.
+function Client:close()
+  self.closed = true
+  if self.transport then self.transport:close() end
+  for _, name in ipairs { "signer", "token" } do
+    if self.config[name] then self.config[name]:close() end
+    self.config[name] = nil
+  end
+end
+
+Client.__gc = Client.close
+Client.__close = Client.close
+
+function Client:__tostring()
+  local config = self.config
+  local who = config.ak and "access key " .. config.ak or "a token"
+  return ("cce.client: %s, project %s, %s%s"):format(config.endpoint, config.project_id, who,
+    self.closed and ", closed" or "")
+end
+
+--- Make a client. Does no network I/O.
+-- @tparam[opt] table opts see `cce.new`
+-- @tparam[opt=1] int level whom a raised error points at
+-- @treturn[1] cce.client
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.new(opts, level)
+  local config, message, err = configuration.read(opts, (level or 1) + 1)
+  if not config then return nil, message, err end
+  config.user_agent = config.user_agent or "lua-cce/" .. core._VERSION
+  return setmetatable({
+    config = config,
+    clock = config.clock or core.sys.time,
+    clock_shift = 0,
+    sleep = host.sleep,
+    random = math.random,
+    on_event = config.on_event,
+  }, Client)
+end
+
+return M

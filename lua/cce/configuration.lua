@@ -1,0 +1,173 @@
+--- What a client is made of: the options of `cce.new`, and for those left out
+-- the environment. Reads no file and touches no network.
+-- @module cce.configuration
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local options = require "cce.options"
+local region = require "cce.region"
+
+local M = {}
+
+local schema = {
+  region = { type = "string", non_empty = true },
+  endpoint = { type = "string", non_empty = true },
+  endpoints = { type = "table" },
+  project_id = { type = "string", non_empty = true },
+  credentials = { type = "table" },
+  token = { type = { "string", "userdata" } },
+  ca_file = { type = "string", non_empty = true },
+  proxy = { type = { "string", "boolean" } },
+  timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
+  connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
+  max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
+  retry = { type = "table" },
+  user_agent = { type = "string", non_empty = true },
+  on_event = { type = "callable" },
+  clock = { type = "callable" },
+}
+
+local retry_schema = {
+  max_attempts = { type = "integer", min = 1, max = 100, default = 4 },
+  base = { type = "number", min = 0, max = 3600, default = 0.5, unit = "seconds" },
+  cap = { type = "number", min = 0, max = 3600, default = 30, unit = "seconds" },
+}
+
+local endpoints_schema = {
+  cce = { type = "string", non_empty = true },
+  iam = { type = "string", non_empty = true },
+  cts = { type = "string", non_empty = true },
+  sts = { type = "string", non_empty = true },
+}
+
+local credentials_schema = {
+  ak = { type = "string", required = true, non_empty = true },
+  sk = { type = { "string", "userdata" }, required = true },
+  security_token = { type = { "string", "userdata" } },
+}
+
+local function env(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+-- The variables of curl and most tools; the small name first, as curl does.
+local function proxy_of(config)
+  if config.proxy == nil then
+    config.proxy = env("https_proxy") or env("HTTPS_PROXY")
+    config.no_proxy = env("no_proxy") or env("NO_PROXY")
+  end
+  if type(config.proxy) ~= "string" then
+    config.proxy = nil
+  end
+end
+
+local function endpoint_of(config)
+  local given = config.endpoints and config.endpoints.cce
+  if given and config.endpoint and given ~= config.endpoint then
+    return errors.fail("INVALID_ARGUMENT",
+      "endpoint and endpoints.cce name different addresses: give one of them")
+  end
+  local name = config.region
+  config.endpoint = config.endpoint or given or (not name and env("CCE_ENDPOINT")) or nil
+  if config.endpoint then return config.endpoint end
+  name = name or env("CCE_REGION")
+  if not name then
+    return errors.fail("NO_ENDPOINT", "it is not known where CCE is", {
+      hint = "Give region=\"cn-north-4\" or endpoint=\"https://…\","
+        .. " or set CCE_REGION or CCE_ENDPOINT",
+    })
+  end
+  local endpoints, message, err = region.endpoints(name)
+  if not endpoints then return nil, message, err end
+  config.region, config.endpoint = name, endpoints.cce
+  return config.endpoint
+end
+
+local function project_of(config)
+  config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
+  if config.project_id then return config.project_id end
+  return errors.fail("NO_PROJECT", "the project id is not known", {
+    hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID",
+  })
+end
+
+-- The key, its secret and its token come from one source, never mixed: so the
+-- environment counts only when no credentials were given at all.
+local function signer_from_environment()
+  local ak = env("HUAWEICLOUD_SDK_AK")
+  local sk, _, code = core.secret_from_env("HUAWEICLOUD_SDK_SK")
+  if not ak or not sk then
+    if code and code ~= "NO_CREDENTIALS" then
+      return errors.fail(code, "HUAWEICLOUD_SDK_SK cannot be used")
+    end
+    return errors.fail("NO_CREDENTIALS", "no credentials were found", {
+      hint = "Give credentials={ak=…, sk=…} or token=…, or set HUAWEICLOUD_SDK_AK and"
+        .. " HUAWEICLOUD_SDK_SK (in nginx also \"env HUAWEICLOUD_SDK_AK;\" and"
+        .. " \"env HUAWEICLOUD_SDK_SK;\")",
+    })
+  end
+  return { ak = ak, sk = sk, security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN") }
+end
+
+local function signer_of(config)
+  local keys, message, err = config.credentials, nil, nil
+  if keys then
+    keys, message, err = options.check(keys, credentials_schema, 5)
+  else
+    keys, message, err = signer_from_environment()
+  end
+  if not keys then return nil, message, err end
+  local signer, reason, code = core.signer {
+    ak = keys.ak, sk = keys.sk, security_token = keys.security_token,
+  }
+  if not signer then return errors.from_core(nil, reason, code) end
+  config.ak = keys.ak
+  return signer
+end
+
+local function authentication_of(config)
+  if config.token and config.credentials then
+    return errors.fail("INVALID_ARGUMENT", "give token or credentials, not both")
+  end
+  if config.token then
+    local token = config.token
+    local reason, code
+    if type(token) == "string" then
+      token, reason, code = core.secret(token)
+      if not token then return errors.from_core(nil, reason, code) end
+    end
+    config.token = token
+    return token
+  end
+  local signer, message, err = signer_of(config)
+  config.signer, config.credentials = signer, nil
+  return signer, message, err
+end
+
+--- Read the options of `cce.new`.
+-- @tparam ?table given
+-- @tparam int level whom a raised error points at
+-- @treturn[1] table the configuration: `endpoint`, `project_id`, `signer` or
+--   `token`, `ak`, `retry`, and the options with their defaults
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.read(given, level)
+  local config, message, err = options.check(given, schema, level + 1)
+  if not config then return nil, message, err end
+  config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
+  if not config.retry then return nil, message, err end
+  if config.endpoints then options.check(config.endpoints, endpoints_schema, level + 1) end
+  config.ca_file = config.ca_file or env("CCE_CA_FILE")
+  proxy_of(config)
+  for _, step in ipairs { endpoint_of, project_of, authentication_of } do
+    local ok, reason, problem = step(config)
+    if not ok then return nil, reason, problem end
+  end
+  local host, reason, code = core.endpoint(config.endpoint)
+  if not host then return errors.from_core(nil, reason, code) end
+  return config
+end
+
+return M

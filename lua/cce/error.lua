@@ -1,0 +1,83 @@
+--- What went wrong, as a table that reads as a sentence.
+--
+-- Every function of this library that the world can make fail returns
+-- `nil, message, err`. `err` has these fields; all but the first two may be
+-- missing:
+--
+-- * `code`: a stable word of `cce.codes`, such as "TIMEOUT"; compare this one
+-- * `message`: the same string as the second return value
+-- * `operation`: "obtain_cert", "revoke_cert", …
+-- * `status`: the HTTP status, a number
+-- * `api_code`, `error_code`: the API's own codes, such as "CCE.01400001" and
+--   "CCE_CM.0004"; when the API gives just one, both have it
+-- * `request_id`: what Huawei's support asks for
+-- * `retryable`: the same call may succeed later
+-- * `maybe_applied`: the request may have reached the server and worked
+-- * `attempts`: how many requests were made
+-- * `hint`: what to do about it
+--
+-- Only this file makes such tables.
+-- @module cce.error
+local core = require "cce.core"
+
+local M = {}
+
+local Error = {}
+Error.__index = Error
+Error.__name = "cce.error"
+
+function Error.__tostring(err)
+  if err.hint then
+    return err.message .. ". " .. err.hint
+  end
+  return err.message
+end
+
+function Error.__concat(left, right)
+  return tostring(left) .. tostring(right)
+end
+
+--- Make an error table.
+-- @tparam string code a word of `cce.codes`
+-- @tparam string message one sentence, no final stop, never a secret
+-- @tparam[opt] table fields further fields, copied
+-- @treturn table the error
+function M.new(code, message, fields)
+  assert(core.codes[code], code)
+  local err = { code = code, message = message }
+  for name, value in pairs(fields or {}) do
+    err[name] = value
+  end
+  return setmetatable(err, Error)
+end
+
+--- Make an error and return it the way that every function does.
+-- @tparam string code
+-- @tparam string message
+-- @tparam[opt] table fields
+-- @treturn nil
+-- @treturn string message
+-- @treturn table err
+function M.fail(code, message, fields)
+  return nil, message, M.new(code, message, fields)
+end
+
+--- Turn the `nil, message, code` of `cce.core` into `nil, message, err`.
+-- @param _ nil, so that the call can be `from_core(core.f())`
+-- @tparam string message
+-- @tparam string code
+-- @treturn nil
+-- @treturn string message
+-- @treturn table err
+function M.from_core(_, message, code)
+  return M.fail(code, message)
+end
+
+--- Tell whether a value is an error of this library.
+-- @param value anything
+-- @treturn boolean
+function M.is(value)
+  return getmetatable(value) == Error
+end
+
+return M

@@ -1,0 +1,111 @@
+--- Huawei Cloud CCE cluster certificates: obtain, revoke, rotate.
+--
+--     local cce = require "cce"
+--     local client = assert(cce.new { region = "cn-north-4" })
+--     assert(client:revoke_cert(cluster_id, { user_id = leaver }))
+--
+-- Wrong use (a wrong type, an unknown option, a closed client) raises. What
+-- the world can cause returns `nil, message, err`: see `cce.error`.
+--
+-- Requiring this module has no side effect; its parts are loaded when they are
+-- first used.
+-- @module cce
+local core = require "cce.core"
+
+local M = {}
+
+--- The version, as in the rock.
+M._VERSION = "0.1.0"
+
+--- All error codes, each with what it means.
+M.codes = core.codes
+
+--- Make a client. Options left out come from the environment:
+-- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN,
+-- HUAWEICLOUD_SDK_PROJECT_ID, CCE_ENDPOINT, CCE_REGION, CCE_CA_FILE, HTTPS_PROXY
+-- and NO_PROXY. Does no network I/O.
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.region such as "cn-north-4"
+-- @tparam[opt] string opts.endpoint instead of a region: https://host[:port]
+-- @tparam[opt] table opts.endpoints `{cce=}`, the same by service
+-- @tparam[opt] string opts.project_id
+-- @tparam[opt] table opts.credentials `{ak=, sk=, security_token=}`
+-- @tparam[opt] string opts.token instead of credentials: an IAM token
+-- @tparam[opt] string opts.ca_file PEM bundle instead of the system's
+-- @tparam[opt] string|boolean opts.proxy a URL; false: none
+-- @tparam[opt=60] number opts.timeout seconds for one request
+-- @tparam[opt=10] number opts.connect_timeout seconds
+-- @tparam[opt] table opts.retry `{max_attempts=4, base=0.5, cap=30}`; seconds
+-- @tparam[opt=100] int opts.max_connections
+-- @tparam[opt] string opts.user_agent
+-- @tparam[opt] function opts.on_event called with a table for every attempt,
+--   never with a secret
+-- @tparam[opt] function opts.clock returns unix time
+-- @treturn[1] cce.client
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function new
+function M.new(opts)
+  return require("cce.client").new(opts, 2)
+end
+
+--- Make a signer. It does no I/O. See `signer:sign` and `signer:explain`.
+-- @tparam table opts
+-- @tparam string opts.ak
+-- @tparam string opts.sk
+-- @tparam[opt] string opts.security_token of temporary keys
+-- @tparam[opt="SDK-HMAC-SHA256"] string opts.algorithm or "SDK-HMAC-SM3" or
+--   "V11-HMAC-SHA256"
+-- @tparam[opt] string opts.region for V11-HMAC-SHA256 and the scoped layout
+-- @tparam[opt] string opts.service the same
+-- @tparam[opt] string opts.scheme "scoped": the older layout of SDK-HMAC-SHA256
+-- @treturn[1] userdata
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- local signer = cce.signer { ak = "AccessKey", sk = "SecretKey" }
+-- local headers = signer:sign { method = "GET", host = "example.com", path = "/" }
+-- assert(headers.Authorization:match("^SDK%-HMAC%-SHA256 Access=AccessKey, "))
+function M.signer(opts)
+  local signer, message, code = core.signer(opts)
+  if not signer then return require("cce.error").from_core(nil, message, code) end
+  return signer
+end
+
+--- The facts of a certificate.
+-- @tparam string text PEM, Base64 or a kubeconfig in JSON
+-- @treturn[1] table `{user_id=, organizations=, subject=, issuer=, serial=,
+--   not_before=, not_after=, sha256=}`; times are unix seconds
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.certificate(text)
+  local facts, message, code = core.certificate(text)
+  if not facts then return require("cce.error").from_core(nil, message, code) end
+  return facts
+end
+
+--- Wait without being in anybody's way.
+-- @tparam number seconds
+function M.sleep(seconds)
+  require("cce.host").sleep(seconds)
+end
+
+--- Draw a progress bar: see `cce.progress`.
+-- @function progress
+function M.progress(opts)
+  return require("cce.progress").new(opts)
+end
+
+local submodules = { kubeconfig = "cce.kubeconfig", error = "cce.error", region = "cce.region" }
+
+return setmetatable(M, {
+  __index = function(_, name)
+    local module = submodules[name]
+    if not module then return nil end
+    M[name] = require(module)
+    return M[name]
+  end,
+})

@@ -1,0 +1,81 @@
+--- An asynchronous job of CCE, such as a rotation: `client:show_job`,
+-- `client:wait_job`.
+--
+-- Fields: `id`, `phase` ("Initializing", "Running", "Success" or "Failed"),
+-- `type`, `cluster_id`, `reason`, `sub_jobs` (a list of jobs) and `raw`, all
+-- that the API said.
+-- @module cce.job
+local M = {}
+
+local Job = {}
+Job.__index = Job
+Job.__name = "cce.job"
+
+local function text(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
+local function object(value)
+  return type(value) == "table" and value or {}
+end
+
+--- Whether the job has ended, well or badly.
+-- @treturn boolean
+function Job:ended()
+  return self.phase == "Success" or self.phase == "Failed"
+end
+
+--- The sub-jobs at any depth that failed.
+-- @treturn {cce.job,...}
+function Job:failures()
+  local failures = {}
+  local function collect(job)
+    for _, sub_job in ipairs(job.sub_jobs) do
+      if sub_job.phase == "Failed" then failures[#failures + 1] = sub_job end
+      collect(sub_job)
+    end
+  end
+  collect(self)
+  return failures
+end
+
+function Job:__tostring()
+  local line = ("job %s: %s"):format(self.id, self.phase or "started")
+  if self.type then line = line .. " (" .. self.type .. ")" end
+  if self.reason then line = line .. ": " .. self.reason end
+  for _, failure in ipairs(self:failures()) do
+    line = line .. ("\n  sub-job %s failed: %s"):format(
+      failure.name or failure.id, failure.reason or "no reason given")
+  end
+  return line
+end
+
+--- Make a job of what the API answered.
+-- @tparam table raw `{metadata=, spec=, status=}`
+-- @treturn cce.job
+function M.new(raw)
+  local metadata, spec, status = object(raw.metadata), object(raw.spec), object(raw.status)
+  local job = {
+    id = text(metadata.uid),
+    name = text(spec.resourceName),
+    type = text(spec.type),
+    cluster_id = text(spec.clusterUID),
+    phase = text(status.phase),
+    reason = text(status.reason),
+    sub_jobs = {},
+    raw = raw,
+  }
+  for _, sub_job in ipairs(object(spec.subJobs)) do
+    job.sub_jobs[#job.sub_jobs + 1] = M.new(object(sub_job))
+  end
+  return setmetatable(job, Job)
+end
+
+--- Make a job of which only the id is known yet.
+-- @tparam string id
+-- @treturn cce.job
+function M.started(id)
+  return setmetatable({ id = id, sub_jobs = {} }, Job)
+end
+
+return M

@@ -1,0 +1,75 @@
+--- When a call is made again. One place, no network, no clock, no sleep.
+--
+-- A wrong answer here rotates a cluster twice, or locks an access key, so the
+-- rules are few and written as data:
+--
+-- * A call that only reads, and a revocation, may be repeated: after a failed
+--   connection, a time-out, a broken connection, a 5xx or throttling.
+-- * Obtaining may be repeated when the request surely never left, or when a
+--   retryable status came: else a second certificate would be issued unseen.
+-- * A rotation is repeated only when it surely was not accepted: after a DNS,
+--   connect or TLS failure, or when the gateway throttled it.
+-- * A 401 is never repeated, but once after the clock was corrected: more than
+--   five failures lock the access key.
+-- @module cce.retry
+-- @local
+local M = {}
+
+-- What each kind of call may repeat after. "unsent": only when not one byte
+-- of the request left.
+local NEVER_LEFT = { DNS_FAILED = true, CONNECT_FAILED = true, PROXY_FAILED = true, TLS_FAILED = true }
+
+local ALLOWED = {
+  read = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any", THROTTLED = "any",
+    RESPONSE_INVALID = "any" },
+  revoke_cert = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any", THROTTLED = "any" },
+  obtain_cert = { TIMEOUT = "unsent", CONNECTION_LOST = "unsent", SERVER_ERROR = "any",
+    THROTTLED = "any" },
+  rotate_credentials = { TIMEOUT = "unsent", CONNECTION_LOST = "unsent", THROTTLED = "gateway" },
+}
+
+M.defaults = { max_attempts = 4, base = 0.5, cap = 30 }
+
+local function kind_of(request)
+  return request.mutating and request.operation or "read"
+end
+
+local function is_gateway_throttle(err)
+  return (err.error_code or ""):match("^APIGW?%.0308$") ~= nil
+end
+
+--- Whether this failure of this request may be followed by another attempt.
+-- @tparam table request `{operation=, mutating=}`
+-- @tparam table err
+-- @treturn boolean
+function M.allowed(request, err)
+  if NEVER_LEFT[err.code] then
+    return not err.sent and not err.untrusted
+  end
+  local rule = (ALLOWED[kind_of(request)] or ALLOWED.rotate_credentials)[err.code]
+  if rule == "unsent" then
+    return not err.sent
+  elseif rule == "gateway" then
+    return is_gateway_throttle(err)
+  end
+  return rule == "any"
+end
+
+--- Seconds to wait before attempt `attempt + 1`, or nil to give up.
+-- @tparam table policy `{max_attempts=, base=, cap=}`
+-- @tparam table request
+-- @tparam table err the failure of attempt `attempt`
+-- @tparam int attempt 1 for the first
+-- @tparam function random returns a number in [0,1)
+-- @treturn ?number
+function M.delay(policy, request, err, attempt, random)
+  if attempt >= policy.max_attempts or not M.allowed(request, err) then
+    return nil
+  end
+  if err.retry_after then
+    return err.retry_after + random() * policy.base
+  end
+  return random() * math.min(policy.cap, policy.base * 2 ^ (attempt - 1))
+end
+
+return M

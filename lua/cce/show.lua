@@ -1,0 +1,43 @@
+--- What objects look like at a prompt: tables of text, times, short ids.
+-- @module cce.show
+-- @local
+local M = {}
+
+local function width_of(text)
+  -- Bytes that continue a UTF-8 character take no column of their own.
+  return #text - select(2, text:gsub("[\128-\191]", ""))
+end
+
+local function pad(text, width)
+  return text .. (" "):rep(width - width_of(text))
+end
+
+--- Lines of columns, as wide as they must be.
+-- @tparam {string,...} titles
+-- @tparam {{string,...},...} rows
+-- @treturn string without a final line end
+function M.columns(titles, rows)
+  local widths = {}
+  for i, text in ipairs(titles) do widths[i] = width_of(text) end
+  for _, row in ipairs(rows) do
+    for i, text in ipairs(row) do widths[i] = math.max(widths[i], width_of(text)) end
+  end
+  local lines = {}
+  local function add(row)
+    local cells = {}
+    for i, text in ipairs(row) do
+      cells[i] = i < #row and pad(text, widths[i]) or text
+    end
+    lines[#lines + 1] = table.concat(cells, "  ")
+  end
+  add(titles)
+  for _, row in ipairs(rows) do add(row) end
+  return table.concat(lines, "\n")
+end
+
+--- Unix time as people read it, in UTC.
+function M.time(seconds)
+  return os.date("!%Y-%m-%d %H:%M:%S UTC", math.floor(seconds))
+end
+
+return M

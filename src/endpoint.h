@@ -1,0 +1,30 @@
+/*
+ * endpoint: where a service is, and whether talking to it there is safe.
+ *
+ * An endpoint is scheme://host[:port][/path]. Cloud APIs are https only; http
+ * is for a literal loopback address, or `localhost` pinned to one, where the
+ * simulator listens. A user name, a query or a fragment is refused: they would
+ * be sent, or signed, without anybody having meant it.
+ */
+#ifndef CCE_ENDPOINT_H
+#define CCE_ENDPOINT_H
+
+#include <stdbool.h>
+
+#include "status.h"
+
+struct cce_endpoint {
+    char origin[280]; /* what a URL begins with; http://localhost is already
+                         http://127.0.0.1 here */
+    char host[264];   /* the Host header: with the port unless it is the
+                         scheme's own, brackets round an IPv6 address */
+    char path[256];   /* what precedes every path, without a final slash */
+    bool tls;
+    bool loopback; /* a literal loopback address or localhost */
+};
+
+/* INVALID_ARGUMENT with the reason, else 0. */
+int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
+                       struct cce_error *err);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * engine: HTTP transfers that never block, behind one file descriptor.
+ *
+ * The only file that includes curl. An engine is one libcurl multi handle, an
+ * epoll set with the sockets that curl waits for, and a timerfd in that set.
+ * The epoll descriptor is readable whenever there is something to do: a host
+ * with an event loop polls it and calls cce_engine_step(engine, 0); a plain
+ * program calls cce_engine_step with a time.
+ *
+ * An engine and its transfers belong to one thread at a time and to the
+ * process that made them: in a child after fork every call but
+ * cce_engine_free fails, and that one leaves the parent's connections alone.
+ *
+ * Nothing here touches signals, the environment or a global, but for one
+ * curl_global_init a process.
+ */
+#ifndef CCE_ENGINE_H
+#define CCE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+#include "status.h"
+
+struct cce_engine;
+struct cce_transfer;
+
+/* Strings are copied; NULL or 0 takes what is said in brackets. */
+struct cce_engine_options {
+    const char *ca_file;  /* PEM bundle [the system's] */
+    const char *proxy;    /* URL, perhaps with user:password@ [none] */
+    const char *no_proxy; /* hosts to reach without it, as in NO_PROXY */
+    const char *user_agent;
+    long max_connections;    /* at most so many to one host [100] */
+    long max_idle_seconds;   /* an older idle connection is not reused [15] */
+    long connect_timeout_ms; /* DNS, TCP and TLS together [10,000] */
+};
+
+struct cce_header {
+    const char *name, *value;
+};
+
+/* What cce_engine_start needs; all of it is copied. */
+struct cce_request {
+    const char *method;
+    const char *url;
+    const struct cce_header *headers; /* no CR or LF inside */
+    size_t header_count;
+    const void *body; /* NULL: none */
+    size_t body_length;
+    /* True for a request that changes something: it leaves once and never
+     * again. libcurl by itself resends a request when a reused connection
+     * dies before the first byte of an answer; that second time is refused
+     * and ends as CONNECTION_LOST. */
+    bool mutating;
+    bool direct;         /* never through the proxy */
+    long timeout_ms;     /* the whole of it [60,000] */
+    size_t max_response; /* bytes of the answer's body [4 MiB] */
+};
+
+/* What became of a transfer. The pointers live as long as the transfer. */
+struct cce_result {
+    struct cce_error error; /* code CCE_OK: an answer came, of any status */
+    /* False: not one byte of the request left. True: it may have arrived. */
+    bool sent;
+    bool untrusted; /* the server's certificate was not accepted */
+    long status;
+    const char *headers; /* the header lines as received, CRLF between */
+    size_t headers_length;
+    const char *body;
+    size_t body_length;
+    double seconds;
+};
+
+int cce_engine_new(struct cce_engine **engine,
+                   const struct cce_engine_options *options,
+                   struct cce_error *err);
+
+/* Ends what is in flight (CLOSED), then frees. NULL is fine. Transfers may be
+ * freed later. */
+void cce_engine_free(struct cce_engine *engine);
+
+/* True in a child of the process that made the engine. */
+bool cce_engine_is_inherited(const struct cce_engine *engine);
+
+/* Readable when cce_engine_step has something to do. */
+int cce_engine_fd(const struct cce_engine *engine);
+
+/* Waits at most timeout_ms (0: not at all, -1: for ever) for something to
+ * happen, and handles it. Returns early, with 0, when a signal came. */
+int cce_engine_step(struct cce_engine *engine, int timeout_ms,
+                    struct cce_error *err);
+
+/* How many transfers have not ended yet. */
+size_t cce_engine_in_flight(const struct cce_engine *engine);
+
+/* The next transfer that ended since it was last asked for, or NULL. */
+struct cce_transfer *cce_engine_next_finished(struct cce_engine *engine);
+
+int cce_engine_start(struct cce_engine *engine,
+                     const struct cce_request *request,
+                     struct cce_transfer **transfer, struct cce_error *err);
+
+bool cce_transfer_is_finished(const struct cce_transfer *transfer);
+
+/* Only for a finished transfer. */
+void cce_transfer_result(const struct cce_transfer *transfer,
+                         struct cce_result *result);
+
+/* Frees; cancels first what is still in flight. NULL is fine. */
+void cce_transfer_free(struct cce_transfer *transfer);
+
+#endif

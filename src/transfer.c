@@ -1,0 +1,400 @@
+#include "engine_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_RESPONSE_HEADERS = 64 * 1024, MAX_REQUEST_BODY = 16 * 1024 * 1024 };
+
+/* ---- callbacks of one transfer; none calls Lua or jumps ---- */
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct cce_transfer *transfer = context;
+
+    cce_buf_append(&transfer->response_body, bytes, size * count);
+    return transfer->response_body.failed ? 0 : size * count;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *context)
+{
+    struct cce_transfer *transfer = context;
+    struct cce_buf *headers = &transfer->response_headers;
+
+    /* An answer like 100 may precede the real one. */
+    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+        cce_buf_reset(headers);
+    cce_buf_append(headers, bytes, size * count);
+    return headers->failed ? 0 : size * count;
+}
+
+/* The last moment before a request leaves, whichever attempt of curl's own it
+ * is: a mutating one passes here once. */
+static int on_departure(void *context, char *ip, char *local_ip, int port,
+                        int local_port)
+{
+    struct cce_transfer *transfer = context;
+
+    (void)ip;
+    (void)local_ip;
+    (void)port;
+    (void)local_port;
+    if (transfer->mutating && transfer->departures > 0)
+        return CURL_PREREQFUNC_ABORT;
+    transfer->departures++;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* ---- handles: made once, used for many transfers ---- */
+
+static const struct {
+    CURLoption option;
+    long value;
+} fixed_options[] = {
+    {CURLOPT_NOSIGNAL, 1},
+    {CURLOPT_PATH_AS_IS, 1},
+    {CURLOPT_FOLLOWLOCATION, 0},
+    {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
+    {CURLOPT_HTTP09_ALLOWED, 0},
+    {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+    {CURLOPT_SSL_VERIFYPEER, 1},
+    {CURLOPT_SSL_VERIFYHOST, 2},
+    {CURLOPT_PROXY_SSL_VERIFYPEER, 1},
+    {CURLOPT_PROXY_SSL_VERIFYHOST, 2},
+    {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
+    {CURLOPT_HTTPPROXYTUNNEL, 1},
+    {CURLOPT_TCP_KEEPALIVE, 1},
+};
+
+/* Sets the first error, and does nothing once there is one. */
+#define SET(result, easy, option, value)                      \
+    do {                                                      \
+        if ((result) == CURLE_OK)                             \
+            (result) = curl_easy_setopt(easy, option, value); \
+    } while (0)
+
+static CURLcode set_protocols(CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");
+#else
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+                            (long)(CURLPROTO_HTTPS | CURLPROTO_HTTP));
+#endif
+}
+
+static CURLcode set_engine_options(const struct cce_engine *engine, CURL *easy)
+{
+    const struct cce_engine_options *options = &engine->options;
+    CURLcode result = set_protocols(easy);
+
+    for (size_t i = 0; i < sizeof fixed_options / sizeof *fixed_options; i++)
+        SET(result, easy, fixed_options[i].option, fixed_options[i].value);
+    SET(result, easy, CURLOPT_WRITEFUNCTION, on_body);
+    SET(result, easy, CURLOPT_HEADERFUNCTION, on_header);
+    SET(result, easy, CURLOPT_PREREQFUNCTION, on_departure);
+    SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, options->connect_timeout_ms);
+    SET(result, easy, CURLOPT_MAXAGE_CONN, options->max_idle_seconds);
+    SET(result, easy, CURLOPT_USERAGENT, options->user_agent);
+    if (options->ca_file != NULL) {
+        SET(result, easy, CURLOPT_CAINFO, options->ca_file);
+        SET(result, easy, CURLOPT_CAPATH, NULL);
+    }
+    SET(result, easy, CURLOPT_NOPROXY,
+        options->no_proxy != NULL ? options->no_proxy : "");
+    return result;
+}
+
+static CURL *take_handle(struct cce_engine *engine)
+{
+    CURL *easy;
+
+    if (engine->idle_count > 0)
+        return engine->idle[--engine->idle_count];
+    easy = curl_easy_init();
+    if (easy != NULL && set_engine_options(engine, easy) != CURLE_OK) {
+        curl_easy_cleanup(easy);
+        return NULL;
+    }
+    return easy;
+}
+
+/* Its pointers into the transfer are replaced before it is used again. */
+static void give_handle(struct cce_engine *engine, CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+    if (engine->idle_count < CCE_ENGINE_IDLE_HANDLES)
+        engine->idle[engine->idle_count++] = easy;
+    else
+        curl_easy_cleanup(easy);
+}
+
+static CURLcode set_method(const struct cce_transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    const char *method = transfer->method;
+    bool has_body = transfer->body.data != NULL || strcmp(method, "POST") == 0;
+    bool is_plain = strcmp(method, has_body ? "POST" : "GET") == 0;
+    CURLcode result = CURLE_OK;
+
+    if (has_body) {
+        SET(result, easy, CURLOPT_POST, 1L);
+        SET(result, easy, CURLOPT_POSTFIELDS,
+            transfer->body.data != NULL ? transfer->body.data : "");
+        SET(result, easy, CURLOPT_POSTFIELDSIZE_LARGE,
+            (curl_off_t)transfer->body.length);
+    } else {
+        SET(result, easy, CURLOPT_HTTPGET, 1L);
+    }
+    SET(result, easy, CURLOPT_CUSTOMREQUEST, is_plain ? NULL : method);
+    return result;
+}
+
+static CURLcode set_transfer_options(struct cce_transfer *transfer)
+{
+    const struct cce_engine_options *options = &transfer->engine->options;
+    CURL *easy = transfer->easy;
+    bool proxied = options->proxy != NULL && !transfer->direct;
+    CURLcode result = set_method(transfer);
+
+    SET(result, easy, CURLOPT_URL, transfer->url);
+    SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
+    SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
+    SET(result, easy, CURLOPT_PROXY, proxied ? options->proxy : "");
+    SET(result, easy, CURLOPT_MAXFILESIZE_LARGE,
+        (curl_off_t)transfer->response_body.maximum);
+    SET(result, easy, CURLOPT_WRITEDATA, transfer);
+    SET(result, easy, CURLOPT_HEADERDATA, transfer);
+    SET(result, easy, CURLOPT_PREREQDATA, transfer);
+    SET(result, easy, CURLOPT_PRIVATE, transfer);
+    SET(result, easy, CURLOPT_ERRORBUFFER, transfer->detail);
+    return result;
+}
+
+/* ---- how a transfer ends ---- */
+
+static const struct {
+    CURLcode curl;
+    enum cce_status status;
+    const char *text;
+} outcomes[] = {
+    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY, "out of memory"},
+    {CURLE_COULDNT_RESOLVE_HOST, CCE_DNS_FAILED, "the host name is not known"},
+    {CURLE_COULDNT_RESOLVE_PROXY, CCE_PROXY_FAILED,
+     "the proxy's host name is not known"},
+    {CURLE_PROXY, CCE_PROXY_FAILED, "the proxy refused"},
+    {CURLE_COULDNT_CONNECT, CCE_CONNECT_FAILED, "no connection"},
+    {CURLE_INTERFACE_FAILED, CCE_CONNECT_FAILED, "no connection"},
+    {CURLE_SSL_CONNECT_ERROR, CCE_TLS_FAILED, "TLS failed"},
+    {CURLE_PEER_FAILED_VERIFICATION, CCE_TLS_FAILED,
+     "the server's certificate is not accepted"},
+    {CURLE_SSL_CACERT_BADFILE, CCE_TLS_FAILED, "the CA file cannot be read"},
+    {CURLE_SSL_ISSUER_ERROR, CCE_TLS_FAILED, "TLS failed"},
+    {CURLE_SSL_CIPHER, CCE_TLS_FAILED, "TLS failed"},
+    {CURLE_SSL_CERTPROBLEM, CCE_TLS_FAILED, "TLS failed"},
+    {CURLE_SSL_CLIENTCERT, CCE_TLS_FAILED,
+     "the server wants another client certificate"},
+    {CURLE_SSL_ENGINE_INITFAILED, CCE_TLS_FAILED, "TLS failed"},
+    {CURLE_GOT_NOTHING, CCE_CONNECTION_LOST,
+     "the connection broke before an answer came"},
+    {CURLE_RECV_ERROR, CCE_CONNECTION_LOST, "the connection broke"},
+    {CURLE_SEND_ERROR, CCE_CONNECTION_LOST, "the connection broke"},
+    {CURLE_PARTIAL_FILE, CCE_CONNECTION_LOST, "the answer is cut off"},
+    {CURLE_ABORTED_BY_CALLBACK, CCE_CONNECTION_LOST,
+     "the connection broke after the request had left; it was not sent again"},
+    {CURLE_FILESIZE_EXCEEDED, CCE_RESPONSE_TOO_LARGE, "the answer is too long"},
+    {CURLE_WEIRD_SERVER_REPLY, CCE_RESPONSE_INVALID, "the answer is no HTTP"},
+    {CURLE_UNSUPPORTED_PROTOCOL, CCE_RESPONSE_INVALID, "the answer is no HTTP"},
+    {CURLE_URL_MALFORMAT, CCE_INVALID_ARGUMENT, "the address is not valid"},
+};
+
+static void explain_outcome(struct cce_transfer *transfer, CURLcode result)
+{
+    const char *detail = transfer->detail;
+    size_t count = sizeof outcomes / sizeof outcomes[0];
+    size_t i = 0;
+
+    while (i < count && outcomes[i].curl != result)
+        i++;
+    if (detail[0] == '\0')
+        detail = curl_easy_strerror(result);
+    if (i == count)
+        cce_fail(&transfer->error, CCE_INTERNAL, "libcurl failed: %s", detail);
+    else if (result == CURLE_ABORTED_BY_CALLBACK)
+        cce_fail(&transfer->error, outcomes[i].status, "%s", outcomes[i].text);
+    else
+        cce_fail(&transfer->error, outcomes[i].status, "%s (%s)",
+                 outcomes[i].text, detail);
+}
+
+/* curl has one code for a body that we refused to take. */
+static void explain_refused_write(struct cce_transfer *transfer)
+{
+    if (transfer->response_body.too_long)
+        cce_fail(&transfer->error, CCE_RESPONSE_TOO_LARGE,
+                 "the answer is longer than %zu bytes",
+                 transfer->response_body.maximum);
+    else if (transfer->response_headers.too_long)
+        cce_fail(&transfer->error, CCE_RESPONSE_TOO_LARGE,
+                 "the answer's headers are longer than %d bytes",
+                 (int)MAX_RESPONSE_HEADERS);
+    else
+        cce_fail_memory(&transfer->error);
+}
+
+static void explain_timeout(struct cce_transfer *transfer)
+{
+    long limit = transfer->timeout_ms;
+    const char *what = "answer";
+
+    if (transfer->departures == 0) {
+        what = "connection";
+        if (transfer->engine->options.connect_timeout_ms < limit)
+            limit = transfer->engine->options.connect_timeout_ms;
+    }
+    cce_fail(&transfer->error, CCE_TIMEOUT, "no %s within %g s", what,
+             (double)limit / 1000);
+}
+
+static void explain(struct cce_transfer *transfer, CURLcode result)
+{
+    if (result == CURLE_OK)
+        return;
+    if (result == CURLE_WRITE_ERROR)
+        explain_refused_write(transfer);
+    else if (result == CURLE_OPERATION_TIMEDOUT)
+        explain_timeout(transfer);
+    else
+        explain_outcome(transfer, result);
+}
+
+/* What is sent is not needed any more, and may hold secrets. */
+static void wipe_request(struct cce_transfer *transfer)
+{
+    for (struct curl_slist *line = transfer->headers; line != NULL;
+         line = line->next)
+        cce_wipe(line->data, strlen(line->data));
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    cce_buf_cleanup(&transfer->body);
+    free(transfer->url);
+    transfer->url = NULL;
+}
+
+void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
+{
+    curl_off_t microseconds = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE,
+                      &transfer->status);
+    curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
+    transfer->seconds = (double)microseconds / 1e6;
+    transfer->untrusted = result == CURLE_PEER_FAILED_VERIFICATION ||
+                          result == CURLE_SSL_CACERT_BADFILE;
+    explain(transfer, result);
+}
+
+void cce_transfer_prepare(struct cce_transfer *transfer)
+{
+    CURLcode result = CURLE_OUT_OF_MEMORY;
+
+    transfer->easy = take_handle(transfer->engine);
+    if (transfer->easy != NULL)
+        result = set_transfer_options(transfer);
+    if (result == CURLE_OK)
+        return;
+    explain(transfer, result);
+    if (transfer->easy != NULL)
+        curl_easy_cleanup(transfer->easy);
+    transfer->easy = NULL;
+}
+
+void cce_transfer_release(struct cce_transfer *transfer)
+{
+    if (transfer->easy != NULL)
+        give_handle(transfer->engine, transfer->easy);
+    transfer->easy = NULL;
+    wipe_request(transfer);
+}
+
+static bool add_header_line(struct cce_transfer *transfer,
+                            const struct cce_header *header)
+{
+    /* curl sends "Name:" only when told "Name;". */
+    const char *between = header->value[0] != '\0' ? ": " : ";";
+    struct curl_slist *list;
+    struct cce_buf line;
+    char memory[512];
+
+    cce_buf_init_fixed(&line, memory, sizeof memory, MAX_RESPONSE_HEADERS);
+    cce_buf_append_string(&line, header->name);
+    cce_buf_append_string(&line, between);
+    cce_buf_append_string(&line, header->value);
+    list = line.failed ? NULL : curl_slist_append(transfer->headers, line.data);
+    cce_buf_cleanup(&line);
+    if (list == NULL)
+        return false;
+    transfer->headers = list;
+    return true;
+}
+
+static bool copy_headers(struct cce_transfer *transfer,
+                         const struct cce_request *request)
+{
+    /* No pause for a "100 Continue" before a long body. */
+    transfer->headers = curl_slist_append(NULL, "Expect:");
+    if (transfer->headers == NULL)
+        return false;
+    for (size_t i = 0; i < request->header_count; i++)
+        if (!add_header_line(transfer, &request->headers[i]))
+            return false;
+    return true;
+}
+
+bool cce_transfer_init(struct cce_transfer *transfer,
+                       const struct cce_request *request)
+{
+    size_t max_response =
+        request->max_response > 0 ? request->max_response : 4 * 1024 * 1024;
+
+    transfer->mutating = request->mutating;
+    transfer->direct = request->direct;
+    transfer->timeout_ms =
+        request->timeout_ms > 0 ? request->timeout_ms : 60000;
+    cce_buf_init(&transfer->body, MAX_REQUEST_BODY);
+    cce_buf_init(&transfer->response_headers, MAX_RESPONSE_HEADERS);
+    cce_buf_init(&transfer->response_body, max_response);
+    snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
+    transfer->url = strdup(request->url);
+    if (request->body != NULL)
+        cce_buf_append(&transfer->body, request->body, request->body_length);
+    return transfer->url != NULL && !transfer->body.failed &&
+           copy_headers(transfer, request);
+}
+
+void cce_transfer_cleanup(struct cce_transfer *transfer)
+{
+    wipe_request(transfer);
+    cce_buf_cleanup(&transfer->response_headers);
+    cce_buf_cleanup(&transfer->response_body);
+    free(transfer);
+}
+
+bool cce_transfer_is_finished(const struct cce_transfer *transfer)
+{
+    return transfer->finished;
+}
+
+void cce_transfer_result(const struct cce_transfer *transfer,
+                         struct cce_result *result)
+{
+    result->error = transfer->error;
+    result->sent = transfer->departures > 0;
+    result->untrusted = transfer->untrusted;
+    result->status = transfer->status;
+    result->headers = transfer->response_headers.data;
+    result->headers_length = transfer->response_headers.length;
+    result->body = transfer->response_body.data;
+    result->body_length = transfer->response_body.length;
+    result->seconds = transfer->seconds;
+}
