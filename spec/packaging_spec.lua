@@ -33,7 +33,8 @@ local function lines(text)
 end
 
 local function files(directory, pattern)
-  return lines(check(("find %s -type f -name %s | LC_ALL=C sort"):format(directory, quote(pattern))))
+  local command = "find %s -type f -name %s | LC_ALL=C sort"
+  return lines(check(command:format(directory, quote(pattern))))
 end
 
 local function read(path)
@@ -214,7 +215,8 @@ describe("make install #toolchain", function()
       quote(share .. "/?.lua;" .. share .. "/?/init.lua;;"), quote(lib .. "/?.so;;"),
       LUA, quote 'print(package.loaded, require("cce")._VERSION)'))
     assert.is_truthy(output:find(require("cce.core")._VERSION, 1, true))
-    assert.equal("#!" .. check("command -v " .. LUA), read(directory .. "/bin/cce"):match "^[^\n]*\n")
+    local shebang = read(directory .. "/bin/cce"):match "^[^\n]*\n"
+    assert.equal("#!" .. check("command -v " .. LUA), shebang)
   end)
 
   it("installs a command that finds its modules, whatever the prefix", function()
