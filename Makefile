@@ -1,25 +1,202 @@
-# lua-cce: see README.md. Variables may be set on the command line or in the environment.
-LUA_VERSION ?= 5.4
-CC          ?= cc
-CFLAGS      ?= -O2 -g
-WARNINGS    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wundef -Wvla
-PKG_CONFIG  ?= pkg-config
-LUA_PC      := $(if $(filter jit,$(LUA_VERSION)),luajit,lua$(LUA_VERSION))
-BUILD       := build/$(LUA_VERSION)
-SOURCES     := $(wildcard src/*.c)
+# lua-cce: build, test and install. `make help` lists the targets. Every
+# variable with ?= may be set on the command line or in the environment.
+
+LUA_VERSION  ?= 5.4
+LUA_VERSIONS := 5.1 5.2 5.3 5.4 jit
+ifeq ($(filter $(LUA_VERSION),$(LUA_VERSIONS)),)
+  $(error LUA_VERSION=$(LUA_VERSION): it must be one of $(LUA_VERSIONS))
+endif
+
+CC         ?= cc
+CFLAGS     ?= -O2 -g
+LDFLAGS    ?=
+PKG_CONFIG ?= pkg-config
+INSTALL    ?= install
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+LUA        ?= $(if $(filter jit,$(LUA_VERSION)),luajit,lua$(LUA_VERSION))
+
+# LuaJIT takes the modules of Lua 5.1, and one core.so serves both.
+LUA_ABI := $(if $(filter jit,$(LUA_VERSION)),5.1,$(LUA_VERSION))
+
+# The names on the right are those that OpenResty's own modules use.
+LUA_INCLUDE_DIR ?=
+LUA_MODULE_DIR  ?= $(PREFIX)/share/lua/$(LUA_ABI)
+LUA_CMODULE_DIR ?= $(PREFIX)/lib/lua/$(LUA_ABI)
+LUA_INCDIR      ?= $(LUA_INCLUDE_DIR)
+INST_LUADIR     ?= $(LUA_MODULE_DIR)
+INST_LIBDIR     ?= $(LUA_CMODULE_DIR)
+INST_BINDIR     ?= $(PREFIX)/bin
+
+# What lint and the long tests use.
+SANITIZER_CC ?= gcc
+FUZZ_CC      ?= clang
+FUZZ_SECONDS ?= 20
+SPECS        ?= spec
+
+# FLAVOUR=asan|tsan|coverage|valgrind builds into its own directory.
+FLAVOUR ?=
+BUILD   := build/$(if $(FLAVOUR),$(FLAVOUR)-)$(LUA_VERSION)
+
+FLAVOUR_FLAGS_asan     := -O1 -fno-omit-frame-pointer \
+                          -fsanitize=address,undefined \
+                          -fno-sanitize-recover=undefined
+FLAVOUR_FLAGS_tsan     := -O1 -fno-omit-frame-pointer -fsanitize=thread
+FLAVOUR_FLAGS_coverage := -O0 --coverage
+FLAVOUR_FLAGS_valgrind := -O1 -fno-omit-frame-pointer
+FLAVOUR_FLAGS          := $(FLAVOUR_FLAGS_$(FLAVOUR))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wwrite-strings -Wundef -Wvla
+STANDARD := -std=gnu99 -D_GNU_SOURCE -fPIC -fvisibility=hidden
+
+# Distributions do not agree on how lua5.4.pc is called.
+LUA_PC_NAMES = $(if $(filter jit,$(LUA_VERSION)),luajit,\
+               lua$(LUA_VERSION) lua-$(LUA_VERSION) lua$(subst .,,$(LUA_VERSION)) lua)
+LUA_PC       = $(firstword $(foreach n,$(LUA_PC_NAMES),\
+               $(shell $(PKG_CONFIG) --exists $(n) && echo $(n))) $(firstword $(LUA_PC_NAMES)))
+LUA_CFLAGS  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null))
+DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcrypto 2>/dev/null)
+DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcrypto 2>/dev/null || echo -lcurl -lcrypto)
+
+COMPILE = $(CC) $(STANDARD) $(WARNINGS) -Isrc $(LUA_CFLAGS) $(DEPS_CFLAGS) \
+          $(CPPFLAGS) $(CFLAGS) $(FLAVOUR_FLAGS)
+# A thread of ours may still run when Lua closes its libraries: the code must
+# stay mapped, hence nodelete.
+LINK    = $(CC) -shared -Wl,-z,nodelete $(CFLAGS) $(FLAVOUR_FLAGS) $(LDFLAGS)
+
+SOURCES     := $(sort $(wildcard src/*.c))
+LUA_SOURCES := $(filter src/core.c src/l%.c,$(SOURCES))
+C_SOURCES   := $(filter-out $(LUA_SOURCES),$(SOURCES))
 OBJECTS     := $(SOURCES:src/%.c=$(BUILD)/%.o)
-CPPFLAGS_ALL = -D_GNU_SOURCE -Isrc $(shell $(PKG_CONFIG) --cflags $(LUA_PC) libcurl libcrypto) $(CPPFLAGS)
+CORE        := $(BUILD)/cce/core.so
+BENCHES     := $(patsubst bench/%.c,$(BUILD)/%.so,$(sort $(wildcard bench/*.c)))
+C_TESTS     := $(patsubst spec/c/%.c,build/c/%,$(sort $(wildcard spec/c/test_*.c)))
+FUZZERS     := $(patsubst spec/c/%.c,build/fuzz/%,$(sort $(wildcard spec/c/fuzz_*.c)))
+MODULES     := $(shell find lua -type f 2>/dev/null | sort)
 
-all: $(BUILD)/cce/core.so
+.DELETE_ON_ERROR:
+.SECONDARY:
 
-$(BUILD)/cce/core.so: $(OBJECTS)
+all: $(CORE) ## build the C core for LUA_VERSION (default 5.4)
+
+all-luas: ## build it for 5.1, 5.2, 5.3, 5.4 and jit
+	@set -e; for v in $(LUA_VERSIONS); do \
+	    $(MAKE) --no-print-directory LUA_VERSION=$$v all; done
+
+$(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-z,nodelete $(LDFLAGS) -o $@ $(OBJECTS) $(shell $(PKG_CONFIG) --libs libcurl libcrypto) -lpthread
+	$(LINK) -o $@ $(OBJECTS) $(DEPS_LIBS) -lpthread
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu99 -fPIC -fvisibility=hidden $(WARNINGS) $(CPPFLAGS_ALL) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(COMPILE) -MMD -MP -c -o $@ $<
 
--include $(OBJECTS:.o=.d)
+$(BUILD)/%.so: bench/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -shared $(LDFLAGS) -o $@ $< $(DEPS_LIBS)
 
-.PHONY: all
+# Programs without Lua: always with the sanitizers, every object of their own.
+PLAIN_FLAGS = $(STANDARD) $(WARNINGS) -Isrc $(DEPS_CFLAGS) -O1 -g \
+              -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+
+build/c/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(SANITIZER_CC) $(PLAIN_FLAGS) -fsanitize=address,undefined -MMD -MP -c -o $@ $<
+
+build/c/%: spec/c/%.c $(C_SOURCES:src/%.c=build/c/%.o)
+	@mkdir -p $(@D)
+	$(SANITIZER_CC) $(PLAIN_FLAGS) -fsanitize=address,undefined -MMD -MP \
+	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread
+
+build/fuzz/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(PLAIN_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+
+build/fuzz/%: spec/c/%.c $(C_SOURCES:src/%.c=build/fuzz/%.o)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(PLAIN_FLAGS) -fsanitize=fuzzer,address,undefined -MMD -MP \
+	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread
+
+# What the test harness itself needs.
+build/tools/%.so: spec/support/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STANDARD) $(WARNINGS) -O1 -g -shared -o $@ $<
+
+build/tools/%: spec/support/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STANDARD) $(WARNINGS) -O1 -g -o $@ $<
+
+$(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
+	@mkdir -p $(@D)
+	$(COMPILE) -shared -o $@ $< -ldl -lpthread
+
+-include $(wildcard $(BUILD)/*.d build/c/*.d build/fuzz/*.d)
+
+harness: build/tools/reap build/tools/unpreload.so
+test-core: $(CORE)
+c-tests: $(C_TESTS)
+fuzzers: $(FUZZERS)
+bench-modules: $(CORE) $(BENCHES)
+
+deps: ## install what is missing for `make test` (Debian and Ubuntu)
+	@tools/deps test
+
+demo: ## install what is missing, build, and show the main job on a simulator
+	@LUA_VERSION='$(LUA_VERSION)' tools/deps demo
+	@$(MAKE) --no-print-directory -s all
+	@tools/run-lua '$(LUA_VERSION)' examples/demo.lua $(ARGS)
+
+test: deps ## install what is missing, build for every Lua, run the specs
+	@tools/test $(SPECS)
+
+test-long: deps ## sanitizers, valgrind, full allocation sweeps, fuzzing
+	@tools/test --long $(SPECS)
+
+asan: ## the specs under AddressSanitizer, UBSan and the leak check
+	@tools/test --flavour asan $(SPECS)
+
+tsan: ## the specs under ThreadSanitizer
+	@tools/test --flavour tsan $(SPECS)
+
+valgrind: ## the specs under valgrind
+	@tools/test --flavour valgrind $(SPECS)
+
+coverage: ## which lines of C the specs reach: build/coverage/index.html
+	@tools/coverage
+
+fuzz: ## every fuzzer of spec/c for FUZZ_SECONDS each
+	@tools/test --fuzz $(FUZZ_SECONDS)
+
+lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
+	@tools/lint
+
+docs: ## the manual's reference, into doc/
+	ldoc --fatalwarnings .
+
+bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS go to it)
+	@tools/run-lua '$(LUA_VERSION)' bench/run.lua $(ARGS)
+
+install: $(CORE) ## copy to PREFIX (/usr/local) for LUA_VERSION, under DESTDIR
+	@DESTDIR='$(DESTDIR)' INSTALL='$(INSTALL)' LUA='$(LUA)' CORE='$(CORE)' \
+	    INST_LUADIR='$(INST_LUADIR)' INST_LIBDIR='$(INST_LIBDIR)' \
+	    INST_BINDIR='$(INST_BINDIR)' tools/install $(MODULES)
+
+uninstall: ## remove what install copied
+	@DESTDIR='$(DESTDIR)' INST_LUADIR='$(INST_LUADIR)' INST_LIBDIR='$(INST_LIBDIR)' \
+	    INST_BINDIR='$(INST_BINDIR)' tools/install --remove $(MODULES)
+
+rock: ## build and install the rock in a clean copy, on every Lua
+	@tools/rock $(LUA_VERSIONS)
+
+clean: ## remove everything that was built
+	rm -rf build doc coverage
+	rm -f src/*.o cce/core.so *.rock
+	@rmdir cce 2>/dev/null || true
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: all all-luas harness test-core c-tests fuzzers bench-modules deps demo test \
+        test-long asan tsan valgrind coverage fuzz lint docs bench install \
+        uninstall rock clean help

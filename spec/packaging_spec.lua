@@ -1,0 +1,238 @@
+-- What is shipped is what is in the tree, and what is tested is what was built.
+
+local VERSION = os.getenv "CCE_TEST_VERSION"
+local BUILD = os.getenv "CCE_TEST_BUILD"
+local ROCKSPEC = "rockspec/lua-cce-scm-1.rockspec"
+local ABI = VERSION == "jit" and "5.1" or VERSION
+local LUA = VERSION == "jit" and "luajit" or "lua" .. tostring(VERSION)
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function run(command)
+  local pipe = assert(io.popen("{ " .. command .. "; } 2>&1; echo status $?"))
+  local text = pipe:read "*a"
+  pipe:close()
+  local output, status = text:match "^(.*)status (%d+)%s*$"
+  return output, tonumber(status)
+end
+
+local function check(command)
+  local output, status = run(command)
+  assert(status == 0, command .. "\n" .. output)
+  return output
+end
+
+local function lines(text)
+  local list = {}
+  for line in text:gmatch "[^\n]+" do
+    list[#list + 1] = line
+  end
+  return list
+end
+
+local function files(directory, pattern)
+  local command = "find %s -type f -name %s | LC_ALL=C sort"
+  return lines(check(command:format(directory, quote(pattern))))
+end
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+local function load_rockspec()
+  local rockspec = {}
+  local chunk
+  if setfenv then
+    chunk = setfenv(assert(loadfile(ROCKSPEC)), rockspec)
+  else
+    chunk = assert(loadfile(ROCKSPEC, "t", rockspec))
+  end
+  chunk()
+  return rockspec
+end
+
+local function module_name(path)
+  return (path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", "."))
+end
+
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return keys
+end
+
+-- make, as a user calls it: without what an outer make has set.
+local function make(arguments)
+  return check("env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES make -s LUA_VERSION="
+    .. VERSION .. " " .. arguments)
+end
+
+describe("the run of the specs", function()
+  it("finds compiled modules on absolute paths only, this build's first", function()
+    assert.equal(BUILD .. "/?.so", package.cpath:match "^[^;]+")
+    for entry in package.cpath:gmatch "[^;]+" do
+      assert.equal("/", entry:sub(1, 1), entry)
+    end
+  end)
+
+  it("never loads a stray cce/core.so of the current directory", function()
+    local directory = check("mktemp -d"):match "%S+"
+    finally(function() check("rm -rf " .. quote(directory)) end)
+    check("mkdir " .. quote(directory .. "/cce"))
+    write(directory .. "/cce/core.so", "not a library")
+    local root = os.getenv "CCE_TEST_ROOT"
+    local output = check(("cd %s && %s/tools/run-lua %s -e %s"):format(quote(directory),
+      quote(root), VERSION, quote 'print(require("cce.core")._VERSION)'))
+    assert.equal(require("cce.core")._VERSION, output:match "%S+")
+  end)
+
+  it("is on the Lua that it says", function()
+    assert.equal("Lua " .. ABI, _VERSION)
+    assert.equal(VERSION == "jit", rawget(_G, "jit") ~= nil)
+  end)
+end)
+
+describe("the rockspec", function()
+  local rockspec = load_rockspec()
+
+  it("lists every Lua module, and nothing else", function()
+    local expected = { ["cce.core"] = true }
+    for _, path in ipairs(files("lua", "*.lua")) do
+      expected[module_name(path)] = true
+      assert.equal(path, rockspec.build.modules[module_name(path)])
+    end
+    assert.same(sorted_keys(expected), sorted_keys(rockspec.build.modules))
+  end)
+
+  it("lists every C source, and nothing else", function()
+    assert.same(files("src", "*.c"), rockspec.build.modules["cce.core"].sources)
+  end)
+
+  it("names commands that are there", function()
+    for _, path in pairs(rockspec.build.install.bin) do
+      assert.equal("#!", read(path):sub(1, 2))
+    end
+  end)
+
+  it("has what luarocks lint and the LuaRocks site want", function()
+    assert.equal(rockspec.package .. "-" .. rockspec.version, ROCKSPEC:match "([^/]+)%.rockspec$")
+    assert.equal("MIT", rockspec.description.license)
+    assert.is_truthy(read("LICENSE"):find("MIT License", 1, true))
+    assert.is_true(#rockspec.description.summary <= 70)
+  end)
+
+  it("finds only shippable files under lua/, all of which a rock copies", function()
+    assert.same(files("lua", "*.lua"), files("lua", "*"))
+  end)
+end)
+
+describe("the version", function()
+  local core = require("cce.core")._VERSION
+
+  it("is a semantic version", function()
+    assert.is_truthy(core:match "^%d+%.%d+%.%d+$")
+  end)
+
+  it("is the same in cce and in cce.core", function()
+    assert.equal(core, require("cce")._VERSION)
+  end)
+
+  it("is the newest that the changelog names", function()
+    local changelog = read "CHANGELOG.md"
+    local newest = changelog:match "%d+%.%d+%.%d+" and
+      (changelog:match "Next version: (%d+%.%d+%.%d+)" or changelog:match "\n## %[(%d[^%]]*)%]")
+    assert.equal(core, newest)
+  end)
+
+  it("is that of the rockspec, unless it follows the sources", function()
+    local version = load_rockspec().version:match "^(.*)%-%d+$"
+    assert.is_true(version == "scm" or version == core, version)
+  end)
+end)
+
+describe("make install #toolchain", function()
+  local directory
+
+  before_each(function()
+    directory = check("mktemp -d"):match "%S+"
+  end)
+
+  after_each(function()
+    check("rm -rf " .. quote(directory))
+  end)
+
+  local function tree(root)
+    local list = {}
+    for _, path in ipairs(files(quote(root), "*")) do
+      local relative = path:sub(#root + 2)
+      if not relative:find "^lib/luarocks/" then
+        list[#list + 1] = relative
+      end
+    end
+    return list
+  end
+
+  it("puts the files where a rock puts them", function()
+    check("tools/rock " .. VERSION)
+    make("install PREFIX=/usr DESTDIR=" .. quote(directory))
+    assert.same(tree("build/rock/" .. VERSION .. "/tree"), tree(directory .. "/usr"))
+  end)
+
+  it("goes to /usr/local, into the directories of this Lua", function()
+    make("install DESTDIR=" .. quote(directory))
+    local installed = table.concat(tree(directory), "\n")
+    assert.is_truthy(installed:find("usr/local/lib/lua/" .. ABI .. "/cce/core.so", 1, true))
+    assert.is_truthy(installed:find("usr/local/share/lua/" .. ABI .. "/cce/init.lua", 1, true))
+    assert.is_truthy(installed:find("usr/local/bin/cce", 1, true))
+  end)
+
+  it("goes where OpenResty's variables point", function()
+    make(("install INST_BINDIR=%s LUA_MODULE_DIR=%s LUA_CMODULE_DIR=%s"):format(
+      quote(directory .. "/b"), quote(directory .. "/m"), quote(directory .. "/c")))
+    assert.equal(#files("lua", "*") + 2, #tree(directory))
+    assert.is_truthy(io.open(directory .. "/c/cce/core.so"))
+    assert.is_truthy(io.open(directory .. "/m/cce/init.lua"))
+  end)
+
+  it("installs modules that load, and a command for this Lua", function()
+    make("install PREFIX=" .. quote(directory))
+    local share, lib = directory .. "/share/lua/" .. ABI, directory .. "/lib/lua/" .. ABI
+    local output = check(("env LUA_PATH=%s LUA_CPATH=%s %s -e %s"):format(
+      quote(share .. "/?.lua;" .. share .. "/?/init.lua;;"), quote(lib .. "/?.so;;"),
+      LUA, quote 'print(package.loaded, require("cce")._VERSION)'))
+    assert.is_truthy(output:find(require("cce.core")._VERSION, 1, true))
+    local shebang = read(directory .. "/bin/cce"):match "^[^\n]*\n"
+    assert.equal("#!" .. check("command -v " .. LUA), shebang)
+  end)
+
+  it("installs a command that finds its modules, whatever the prefix", function()
+    make("install PREFIX=" .. quote(directory))
+    write(directory .. "/bin/cce", read(directory .. "/bin/cce"):match "^[^\n]*\n[^\n]*\n[^\n]*\n"
+      .. 'print(require("cce")._VERSION, package.cpath)\n')
+    local output = check(("cd / && env -u LUA_PATH -u LUA_CPATH %s"):format(
+      quote(directory .. "/bin/cce")))
+    assert.equal(require("cce.core")._VERSION, output:match "%S+")
+    assert.equal(directory .. "/lib/lua/" .. ABI .. "/?.so", output:match "%s([^;]+)")
+  end)
+
+  it("is undone by make uninstall, which leaves what is not ours", function()
+    make("install PREFIX=" .. quote(directory))
+    write(directory .. "/share/lua/" .. ABI .. "/other.lua", "return {}")
+    make("uninstall PREFIX=" .. quote(directory))
+    assert.same({ "share/lua/" .. ABI .. "/other.lua" }, tree(directory))
+  end)
+end)

@@ -1,0 +1,93 @@
+--- Certificates and keys for specs, made by luaossl, so that no code of ours vouches for itself.
+local bignum = require "openssl.bignum"
+local pkey = require "openssl.pkey"
+local x509 = require "openssl.x509"
+local x509_name = require "openssl.x509.name"
+
+local M = {}
+
+--- The time at which the specs' certificates are valid: 2030-01-01 00:00:00 UTC.
+M.NOW = 1893456000
+M.DAY = 86400
+
+local key_options = {
+  EC = { type = "EC", curve = "prime256v1" },
+  ED25519 = { type = "ED25519" },
+}
+local serial = 1000
+
+local function new_name(parts)
+  local name = x509_name.new()
+  for _, part in ipairs(parts) do
+    name:add(part[1], part[2])
+  end
+  return name
+end
+
+--- A file of spec/fixtures/keys, whole.
+function M.fixture(name)
+  local file = assert(io.open("spec/fixtures/keys/" .. name, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+--- Issues a certificate.
+-- options: subject = {{"CN", "…"}, …}, key = "EC" | "ED25519" | a PEM text, ca = boolean, serial (a
+-- number or a decimal string), not_before and not_after (unix seconds, default a year around NOW).
+-- Without an issuer it is self-signed. Returns { pem=, key=, der= } which can issue others in turn.
+function M.issue(issuer, options)
+  local made = {}
+  local cert = x509.new()
+  local kind = options.key or "EC"
+  serial = serial + 1
+  made.pkey = pkey.new(key_options[kind] or kind)
+  made.name = new_name(options.subject or { { "CN", "nobody" } })
+  cert:setVersion(3)
+  cert:setSerial(bignum.new(options.serial or serial))
+  cert:setSubject(made.name)
+  cert:setIssuer(issuer and issuer.name or made.name)
+  cert:setLifetime(options.not_before or M.NOW - 365 * M.DAY, options.not_after or M.NOW + 365 * M.DAY)
+  cert:setPublicKey(made.pkey)
+  if options.ca then
+    cert:setBasicConstraints { CA = true }
+    cert:setBasicConstraintsCritical(true)
+  end
+  cert:sign((issuer or made).pkey)
+  made.pem = cert:toPEM()
+  made.der = cert:tostring("DER")
+  made.key = made.pkey:toPEM("private")
+  made.sha256 = cert:digest("sha256", "x")
+  return made
+end
+
+--- A self-signed authority.
+function M.authority(common_name, options)
+  options = options or {}
+  options.subject = { { "CN", common_name } }
+  options.ca = true
+  return M.issue(nil, options)
+end
+
+local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+--- Base64, written for the specs alone.
+function M.base64(text)
+  local out = {}
+  for i = 1, #text, 3 do
+    local a, b, c = text:byte(i, i + 2)
+    local bits = a * 65536 + (b or 0) * 256 + (c or 0)
+    for position = 3, 0, -1 do
+      local digit = math.floor(bits / 64 ^ position) % 64 + 1
+      out[#out + 1] = alphabet:sub(digit, digit)
+    end
+    if not b then
+      out[#out - 1], out[#out] = "=", "="
+    elseif not c then
+      out[#out] = "="
+    end
+  end
+  return table.concat(out)
+end
+
+return M

@@ -1,0 +1,44 @@
+/*
+ * uri: raw paths and queries in, percent-encoded text out, encoded once.
+ *
+ * Only A-Z a-z 0-9 - _ . ~ stay as they are; every other byte becomes %XX in
+ * upper-case hex. Nothing is decoded or normalised: "//", "." and ".." stay,
+ * as in every official SDK. What does not fit fails the buffer (buf.h).
+ */
+#ifndef CCE_URI_H
+#define CCE_URI_H
+
+#include <stddef.h>
+
+#include "buf.h"
+
+/* Bytes of somebody else; may hold zero bytes. */
+struct cce_bytes {
+    const char *data; /* may be NULL when length is 0 */
+    size_t length;
+};
+
+/* A query parameter or a header. */
+struct cce_pair {
+    struct cce_bytes name, value;
+};
+
+/* One path segment, or one name or value of a query. */
+void cce_uri_append_encoded(struct cce_buf *out, struct cce_bytes raw);
+
+/* A path as it goes on the wire: its slashes stay; "/" when it is empty. */
+void cce_uri_append_path(struct cce_buf *out, struct cce_bytes raw);
+
+/* The same with the final slash that only the signature has. */
+void cce_uri_append_canonical_path(struct cce_buf *out, struct cce_bytes raw);
+
+/* "name=value&name=value" in the order given, without a question mark. The
+ * "=" stands after a name without a value, too. */
+void cce_uri_append_query(struct cce_buf *out, const struct cce_pair *query,
+                          size_t count);
+
+/* Sorts by the bytes of the raw name, then of the raw value: what the
+ * signature wants, and an order as good as any on the wire. */
+void cce_uri_sort_query(struct cce_pair *query, size_t count);
+
+#endif
