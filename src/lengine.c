@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ENGINE "cce.engine"
+#define ENGINE   "cce.engine"
 #define TRANSFER "cce.transfer"
 
 enum {
@@ -241,12 +241,7 @@ static void read_signer(lua_State *L, struct submission *s)
 
 static void read_token(lua_State *L, struct submission *s)
 {
-    const struct cce_secret *secret = lcce_test_secret(L, -1);
-
-    if (secret != NULL)
-        s->token = cce_secret_bytes(secret);
-    else if (lcce_option_string(L, "token") != NULL)
-        s->token = bytes_of(L, -1);
+    s->token = lcce_option_secret(L, "token");
 }
 
 static void read_query(lua_State *L, struct submission *s)
@@ -299,12 +294,12 @@ static const struct {
     const char *name;
     void (*read)(lua_State *L, struct submission *s);
 } submission_options[] = {
-    {"method", read_method},       {"endpoint", read_endpoint},
-    {"path", read_path},           {"query", read_query},
-    {"headers", read_headers},     {"body", read_body},
-    {"signer", read_signer},       {"token", read_token},
-    {"date", read_date},           {"mutating", read_mutating},
-    {"timeout", read_timeout},     {"max_response", read_max_response},
+    {"method", read_method},     {"endpoint", read_endpoint},
+    {"path", read_path},         {"query", read_query},
+    {"headers", read_headers},   {"body", read_body},
+    {"signer", read_signer},     {"token", read_token},
+    {"date", read_date},         {"mutating", read_mutating},
+    {"timeout", read_timeout},   {"max_response", read_max_response},
     {"operation", read_nothing},
 };
 
@@ -695,8 +690,10 @@ static int l_endpoint(lua_State *L)
 int lcce_open_engine(lua_State *L)
 {
     static const luaL_Reg engine_methods[] = {
-        {"submit", l_engine_submit},     {"step", l_engine_step},
-        {"finished", l_engine_finished}, {"fd", l_engine_fd},
+        {"submit", l_engine_submit},
+        {"step", l_engine_step},
+        {"finished", l_engine_finished},
+        {"fd", l_engine_fd},
         {"in_flight", l_engine_in_flight},
         {"inherited", l_engine_inherited},
         {NULL, NULL},

@@ -60,7 +60,7 @@ end
 -- @tparam[opt] string opts.region for V11-HMAC-SHA256 and the scoped layout
 -- @tparam[opt] string opts.service the same
 -- @tparam[opt] string opts.scheme "scoped": the older layout of SDK-HMAC-SHA256
--- @treturn[1] userdata
+-- @treturn[1] cce.signer
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -69,9 +69,7 @@ end
 -- local headers = signer:sign { method = "GET", host = "example.com", path = "/" }
 -- assert(headers.Authorization:match("^SDK%-HMAC%-SHA256 Access=AccessKey, "))
 function M.signer(opts)
-  local signer, message, code = core.signer(opts)
-  if not signer then return require("cce.error").from_core(nil, message, code) end
-  return signer
+  return require("cce.signer").new(opts)
 end
 
 --- The facts of a certificate.

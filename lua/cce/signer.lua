@@ -1,0 +1,74 @@
+--- AK/SK signatures without any I/O: `cce.signer`.
+--
+-- The work is done in C; this adds the error tables of the Lua layer.
+-- @classmod cce.signer
+local core = require "cce.core"
+local errors = require "cce.error"
+
+local M = {}
+
+local Signer = {}
+Signer.__index = Signer
+Signer.__name = "cce.signer"
+
+--- Sign a request.
+-- @tparam table spec
+-- @tparam string spec.method
+-- @tparam string spec.host with the port, unless it is the scheme's own
+-- @tparam[opt="/"] string spec.path raw (decoded); it is encoded once
+-- @tparam[opt] table spec.query raw: a list of `{name, value}`, or a table of
+--   values by name
+-- @tparam[opt] table spec.headers strings by name
+-- @tparam[opt=""] string spec.body
+-- @tparam[opt] string|number spec.date "20260102T030405Z" or unix time; now
+--   when left out
+-- @tparam[opt] {string,...} spec.signed_headers exactly these are signed; else
+--   all given but User-Agent, and host, x-sdk-date and x-security-token
+-- @treturn[1] table the headers to send: those given, Host, X-Sdk-Date,
+--   X-Security-Token (if any) and Authorization
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code INVALID_ARGUMENT
+function Signer:sign(spec)
+  local headers, message, code = self.core:sign(spec)
+  if headers then return headers end
+  return errors.from_core(nil, message, code)
+end
+
+--- Show how a request is signed, stage by stage.
+-- @tparam table spec as for `sign`
+-- @treturn[1] table `{canonical_request=, string_to_sign=, signature=,
+--   authorization=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function Signer:explain(spec)
+  local stages, message, code = self.core:explain(spec)
+  if stages then return stages end
+  return errors.from_core(nil, message, code)
+end
+
+--- Wipe the keys. Later calls raise.
+function Signer:close()
+  self.core:close()
+end
+
+Signer.__close = Signer.close
+
+function Signer:__tostring()
+  return tostring(self.core)
+end
+
+--- Make a signer: see `cce.signer`.
+-- @tparam table opts
+-- @treturn[1] cce.signer
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.new(opts)
+  local signer, message, code = core.signer(opts)
+  if not signer then return errors.from_core(nil, message, code) end
+  return setmetatable({ core = signer }, Signer)
+end
+
+return M
