@@ -1,0 +1,175 @@
+--- The control endpoint: plain HTTP on a loopback address of its own, no signature.
+--
+--   POST   /-/faults    adds a fault (a JSON object, see cce.sim.faults) or a list of them
+--   GET    /-/faults    those not used up          DELETE /-/faults   removes all
+--   GET    /-/log       every request seen         DELETE /-/log      forgets them
+--   GET    /-/state     clusters, revocations, jobs, keys and who they belong to
+--   POST   /-/clusters  { cluster=, version=, phase=, job_outcome="Failed", job_seconds= }: changes
+--                       one cluster, or all without `cluster`
+--   POST   /-/clock     { offset=SECONDS }: the simulator's clock runs ahead (or behind) by this
+--   POST   /-/reset     as after the start; certificates once issued stay valid
+local faults = require("cce.sim.faults")
+local gateway = require("cce.sim.gateway")
+local json = require("cce.sim.json")
+local log = require("cce.sim.log")
+local state = require("cce.sim.state")
+
+local M = {}
+
+local OK = { status = 200, body = { ok = true } }
+
+local function bad(message)
+  return { status = 400, body = { message = message } }
+end
+
+local function add_faults(body)
+  for _, fault in ipairs(body[1] and body or { body }) do
+    local ok, message = faults.add(fault)
+    if not ok then
+      return bad(message)
+    end
+  end
+  return OK
+end
+
+local SETTINGS = {
+  version = "string", phase = "string", job_outcome = "string", job_seconds = "number",
+}
+
+local function check_settings(body)
+  for key, value in pairs(body) do
+    if key ~= "cluster" and type(value) ~= SETTINGS[key] then
+      return ("field %s of a cluster is not known, or of a wrong type"):format(key)
+    end
+  end
+  if body.cluster and not state.cluster_by_id[body.cluster] then
+    return "no such cluster: " .. tostring(body.cluster)
+  end
+end
+
+local function set_clusters(body)
+  local problem = check_settings(body)
+  if problem then
+    return bad(problem)
+  end
+  for _, cluster in ipairs(state.clusters) do
+    if not body.cluster or cluster.id == body.cluster then
+      for key in pairs(SETTINGS) do
+        cluster[key] = body[key] or cluster[key]
+      end
+    end
+  end
+  return OK
+end
+
+local function set_clock(body)
+  if type(body.offset) ~= "number" then
+    return bad("offset must be a number of seconds")
+  end
+  state.set_clock_offset(body.offset)
+  return OK
+end
+
+local function reset()
+  faults.clear()
+  log.clear()
+  state.reset()
+  return OK
+end
+
+local function clear_faults()
+  faults.clear()
+  return OK
+end
+
+local function clear_log()
+  log.clear()
+  return OK
+end
+
+local function describe_cluster(cluster)
+  state.settle(cluster)
+  local certificates = 0
+  for _ in pairs(cluster.certificates) do
+    certificates = certificates + 1
+  end
+  return {
+    id = cluster.id, name = cluster.name, version = cluster.version, phase = cluster.phase,
+    internal = cluster.internal, external = cluster.external, certificates = certificates,
+    revoked_users = cluster.revoked.user, revoked_agencies = cluster.revoked.agency,
+    job_id = cluster.job and cluster.job.id or nil,
+  }
+end
+
+local function describe_jobs()
+  local jobs = {}
+  for id, job in pairs(state.jobs) do
+    jobs[#jobs + 1] = {
+      id = id, cluster = job.cluster.id, component = job.component,
+      phase = state.job_phase(job), started = job.started,
+    }
+  end
+  return jobs
+end
+
+local function describe_keys()
+  local keys = {}
+  for i, key in ipairs(state.config.keys) do
+    keys[i] = {
+      ak = key.ak, principal = key.principal, failures = key.failures,
+      locked_until = key.locked_until,
+    }
+  end
+  return keys
+end
+
+local function show_state()
+  local clusters = {}
+  for i, cluster in ipairs(state.clusters) do
+    clusters[i] = describe_cluster(cluster)
+  end
+  return {
+    status = 200,
+    body = {
+      now = state.now(), clusters = json.array(clusters), jobs = json.array(describe_jobs()),
+      keys = describe_keys(),
+    },
+  }
+end
+
+local function show_list(list)
+  return function()
+    return { status = 200, body = { items = json.array(list()) } }
+  end
+end
+
+local routes = {
+  ["POST /-/faults"] = add_faults,
+  ["GET /-/faults"] = show_list(faults.list),
+  ["DELETE /-/faults"] = clear_faults,
+  ["GET /-/log"] = show_list(log.list),
+  ["DELETE /-/log"] = clear_log,
+  ["GET /-/state"] = show_state,
+  ["POST /-/clusters"] = set_clusters,
+  ["POST /-/clock"] = set_clock,
+  ["POST /-/reset"] = reset,
+}
+
+local function answer(request)
+  local handler = routes[request.method .. " " .. request.target]
+  if not handler then
+    return { status = 404, body = { message = "no such control: " .. request.target } }
+  end
+  local body, problem = json.decode(request.body or "{}")
+  if type(body) ~= "table" then
+    return bad(problem or "a JSON object is expected")
+  end
+  return handler(body)
+end
+
+--- Handles the current nginx request.
+function M.handle()
+  gateway.send(answer(gateway.read_request()))
+end
+
+return M

@@ -1,0 +1,69 @@
+--- Finds nginx and its Lua modules on this machine, and starts it.
+local sys = require("cce.core").sys
+
+local M = {}
+
+local PLACES = { "/usr/sbin", "/usr/local/sbin", "/usr/local/openresty/nginx/sbin" }
+local MODULE_DIRS = { "/usr/lib/nginx/modules", "/usr/lib64/nginx/modules",
+  "/usr/share/nginx/modules" }
+local MODULES = { "ndk_http_module.so", "ngx_http_lua_module.so" }
+
+local function exists(path)
+  local file = io.open(path)
+  if file then
+    file:close()
+  end
+  return file ~= nil
+end
+
+--- The path of nginx's program; nil, message, code when there is none.
+function M.find()
+  for dir in ((os.getenv("PATH") or "") .. ":" .. table.concat(PLACES, ":")):gmatch("[^:]+") do
+    if exists(dir .. "/nginx") then
+      return dir .. "/nginx"
+    end
+  end
+  return nil, "the simulator needs nginx; on Debian and Ubuntu install the packages"
+    .. " nginx and libnginx-mod-http-lua", "MISSING_DEPENDENCY"
+end
+
+local function has_lua_inside(program)
+  local pipe = io.popen(program .. " -V 2>&1")
+  local text = pipe:read("*a")
+  pipe:close()
+  return text:find("openresty", 1, true) or text:find("ngx_lua", 1, true)
+    or text:find("lua-nginx-module", 1, true)
+end
+
+--- The modules to load so that nginx knows Lua, an empty list when it does already; nil,
+-- message, code when they are not there.
+function M.find_modules(program)
+  for _, dir in ipairs(MODULE_DIRS) do
+    if exists(dir .. "/" .. MODULES[2]) then
+      return { dir .. "/" .. MODULES[1], dir .. "/" .. MODULES[2] }
+    end
+  end
+  if has_lua_inside(program) then
+    return {}
+  end
+  return nil, "the simulator needs nginx's Lua module; on Debian and Ubuntu install the"
+    .. " package libnginx-mod-http-lua", "MISSING_DEPENDENCY"
+end
+
+-- Each cluster listens at one or two addresses, more than the usual limit of open files.
+local RAISE_LIMIT = [[
+ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+exec "$@"]]
+
+--- Starts nginx with the configuration DIR/nginx.conf; what it says goes to DIR/nginx.log. Our
+-- own environment stays out: LUA_PATH and LD_PRELOAD are meant for another Lua.
+function M.start(program, dir)
+  return sys.spawn({
+    argv = { "/bin/sh", "-c", RAISE_LIMIT, "sh", program, "-p", dir, "-c", "nginx.conf" },
+    env = { "PATH=" .. (os.getenv("PATH") or "/usr/bin:/bin") },
+    stdin = "/dev/null", stdout = dir .. "/nginx.log", stderr = dir .. "/nginx.log",
+    die_with_parent = true,
+  })
+end
+
+return M
