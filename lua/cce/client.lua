@@ -133,9 +133,7 @@ local principal_schema = {
 
 local function holder_of(opts)
   if opts.kubeconfig then return opts.kubeconfig:certificate() end
-  local facts, message, code = core.certificate(opts.certificate)
-  if not facts then return errors.from_core(nil, message, code) end
-  return facts
+  return errors.from_core(core.certificate(opts.certificate))
 end
 
 -- Whose certificates to revoke, in the API's own two fields.

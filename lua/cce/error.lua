@@ -62,14 +62,19 @@ function M.fail(code, message, fields)
   return nil, message, M.new(code, message, fields)
 end
 
---- Turn the `nil, message, code` of `cce.core` into `nil, message, err`.
--- @param _ nil, so that the call can be `from_core(core.f())`
+--- Turn the `nil, message, code` of `cce.core` into `nil, message, err`; pass
+-- on a result.
+-- @param value a result, or nil
 -- @tparam string message
 -- @tparam string code
--- @treturn nil
--- @treturn string message
--- @treturn table err
-function M.from_core(_, message, code)
+-- @return[1] the result
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- return errors.from_core(core.certificate(pem))
+function M.from_core(value, message, code)
+  if value ~= nil then return value end
   return M.fail(code, message)
 end
 

@@ -80,9 +80,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.certificate(text)
-  local facts, message, code = core.certificate(text)
-  if not facts then return require("cce.error").from_core(nil, message, code) end
-  return facts
+  return require("cce.error").from_core(core.certificate(text))
 end
 
 --- Wait without being in anybody's way.
