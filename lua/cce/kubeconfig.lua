@@ -1,0 +1,551 @@
+--- Kubeconfigs: what is in one, whose it is, and how to keep it.
+--
+-- A kubeconfig object never changes: `use` and `rename` return new ones. Its
+-- fields:
+--
+-- - `raw`: the text, byte for byte as it came. It holds a private key; it is
+--   yours to keep safe.
+-- - `data`: the text decoded, to read as a table. Unknown fields are kept, and
+--   printing it shows no secret.
+-- - `port_id`: the header Port-ID of the answer it came in, or nil.
+-- - `cluster_id`: the cluster it was obtained for, or nil when not known.
+-- - `path`: the file it was read from, or nil.
+--
+-- @module cce.kubeconfig
+local core = require "cce.core"
+local error_of = require "cce.error"
+local json = require "cce.json"
+local merge = require "cce.kubeconfig.merge"
+local names = require "cce.kubeconfig.names"
+local options = require "cce.options"
+local read = require "cce.kubeconfig.read"
+local redact = require "cce.kubeconfig.redact"
+
+local M = {}
+
+local DAY, HOUR, MINUTE = 86400, 3600, 60
+
+-- The API's own name of the context that has a public address and checks the
+-- server's certificate, and of the one inside of the VPC.
+local VERIFYING, INTERNAL = "externalTLSVerify", "internal"
+
+-- What an object holds, by object, so that nothing that lists an object's
+-- fields finds a private key.
+local state_of = setmetatable({}, { __mode = "k" })
+
+local methods = {}
+local meta = { __name = "cce.kubeconfig" }
+local fields = { raw = true, data = true, port_id = true, cluster_id = true, path = true }
+
+function meta.__index(self, key)
+  if fields[key] then return state_of[self][key] end
+  return methods[key]
+end
+
+function meta.__newindex(_, key)
+  error(("a kubeconfig cannot be changed (field '%s'): use and rename return a new one"):format(
+    tostring(key)), 2)
+end
+
+local data_meta = { __name = "cce.kubeconfig.data", __tostring = redact.text }
+
+local function new_object(state)
+  setmetatable(state.data, data_meta)
+  local self = setmetatable({}, meta)
+  state_of[self] = state
+  return self
+end
+
+local function state_for(self, method)
+  local state = state_of[self]
+  if not state then
+    error(("bad argument #1 to '%s' (cce.kubeconfig expected, got %s); call it with a colon")
+      :format(method, type(self)), 3)
+  end
+  return state
+end
+
+-- A new object with other data, and the text of it.
+local function derive(state, data, chosen)
+  local raw, message = json.encode(data, { pretty = true })
+  if not raw then return error_of.fail("INVALID_ARGUMENT", message) end
+  return new_object {
+    raw = raw, data = data, port_id = state.port_id, cluster_id = state.cluster_id,
+    path = state.path, clock = state.clock, chosen = chosen,
+  }
+end
+
+---- Making one ----
+
+local parse_schema = {
+  port_id = { type = "string" },
+  cluster_id = { type = "string" },
+  clock = { type = "callable", default = os.time },
+}
+
+--- Reads the kubeconfig that the API sent: complete, or an error that says
+-- what is missing.
+-- @tparam string text JSON
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.port_id the answer's header Port-ID
+-- @tparam[opt] string opts.cluster_id the cluster it was obtained for
+-- @tparam[opt=os.time] function opts.clock gives the unix time
+-- @treturn cce.kubeconfig the object
+-- @return nil, message, err with the code `RESPONSE_INVALID`
+-- @usage
+-- local kubeconfig = require "cce.kubeconfig"
+-- local parsed, message, err = kubeconfig.parse("{")
+-- assert(parsed == nil and err.code == "RESPONSE_INVALID")
+function M.parse(text, opts)
+  options.argument(text, "string", 1, "parse")
+  local checked, invalid, err = options.check(opts, parse_schema)
+  if not checked then return nil, invalid, err end
+  local data, message = read.json(text)
+  message = message or read.strict_problem(data)
+  if message then return error_of.fail("RESPONSE_INVALID", "not a kubeconfig: " .. message) end
+  checked.raw, checked.data = text, data
+  return new_object(checked)
+end
+
+local load_schema = { clock = { type = "callable", default = os.time } }
+
+local function decode_file(text)
+  local data, message, code
+  if read.looks_like_json(text) then
+    data, message = read.json(text)
+  else
+    data, message, code = read.yaml(text)
+  end
+  message = message or read.problem(data)
+  if message then return nil, message, code or "FILE_ERROR" end
+  return data
+end
+
+--- Reads a kubeconfig file, in JSON or YAML (for YAML, lyaml must be installed:
+-- Debian's lua-yaml, or the rock lyaml). Any file that kubectl reads will do.
+-- @tparam string path
+-- @tparam[opt] table opts
+-- @tparam[opt=os.time] function opts.clock gives the unix time
+-- @treturn cce.kubeconfig the object
+-- @return nil, message, err with the code `FILE_ERROR`, or `MISSING_DEPENDENCY`
+function M.load(path, opts)
+  options.argument(path, "string", 1, "load")
+  local checked, invalid, err = options.check(opts, load_schema)
+  if not checked then return nil, invalid, err end
+  local text, message, code = core.file.read(path)
+  if not text then return error_of.from_core(nil, message, code) end
+  checked.data, message, code = decode_file(text)
+  if not checked.data then
+    return error_of.fail(code, ("cannot use '%s' as a kubeconfig: %s"):format(path, message))
+  end
+  checked.raw, checked.path = text, path
+  return new_object(checked)
+end
+
+--- Whether a value is a kubeconfig object.
+-- @param value
+-- @treturn boolean
+function M.is(value)
+  return type(value) == "table" and state_of[value] ~= nil
+end
+
+---- Contexts ----
+
+local function is_text(value)
+  return type(value) == "string" and value or nil
+end
+
+local function row_of(data, context)
+  local body = context.body
+  local cluster = read.find(data, "clusters", body.cluster)
+  local server = cluster and is_text(cluster.body.server)
+  local skips = cluster and cluster.body["insecure-skip-tls-verify"] == true
+  return {
+    name = context.name, cluster = is_text(body.cluster), user = is_text(body.user),
+    namespace = is_text(body.namespace), server = server,
+    verifies_tls = server ~= nil and not skips and server:lower():find("^https://") ~= nil,
+    current = data["current-context"] == context.name,
+  }
+end
+
+local function row_text(row)
+  return ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name, row.server or "no server",
+    row.verifies_tls and "TLS verified" or "TLS NOT verified")
+end
+
+local rows_meta = {
+  __name = "cce.kubeconfig.contexts",
+  __tostring = function(rows)
+    local lines = {}
+    for i, row in ipairs(rows) do lines[i] = row_text(row) end
+    return #lines > 0 and table.concat(lines, "\n") or "no contexts"
+  end,
+}
+
+local function rows_of(data)
+  local rows = {}
+  for i, context in ipairs(read.entries(data, "contexts")) do rows[i] = row_of(data, context) end
+  return setmetatable(rows, rows_meta)
+end
+
+local function current_row(data)
+  for _, row in ipairs(rows_of(data)) do
+    if row.current then return row end
+  end
+  return nil
+end
+
+--- The contexts, in the order of the file.
+-- @treturn {table,...} each { name=, cluster=, user=, server=, namespace=,
+--   verifies_tls=<boolean>, current=<boolean> }; it prints as a table
+function methods.contexts(self)
+  return rows_of(state_for(self, "contexts").data)
+end
+
+local function unknown_context(data, name)
+  local known = read.names(data, "contexts")
+  return error_of.fail("INVALID_ARGUMENT", ("there is no context '%s'; there %s"):format(name,
+    #known > 0 and "are: " .. table.concat(known, ", ") or "is none at all"))
+end
+
+--- The same kubeconfig with another current context.
+-- @tparam string context its name
+-- @treturn cce.kubeconfig a new object; saving it keeps this choice
+-- @return nil, message, err with the code `INVALID_ARGUMENT`: there is no such
+--   context; the message names those that there are
+function methods.use(self, context)
+  local state = state_for(self, "use")
+  options.argument(context, "string", 1, "use")
+  if not read.find(state.data, "contexts", context) then
+    return unknown_context(state.data, context)
+  end
+  local data = names.copy(state.data)
+  data["current-context"] = context
+  return derive(state, data, true)
+end
+
+local rename_schema = {
+  name = { type = "string", non_empty = true },
+  context = { type = { "string", "table" } },
+  cluster = { type = { "string", "table" } },
+  user = { type = { "string", "table" } },
+}
+
+-- A string is the new name of the current context's part.
+local function rename_map(data, given, section)
+  local field = read.sections[section]
+  if type(given[field]) ~= "string" then return given[field] end
+  local current = current_row(data)
+  local old = current and (section == "contexts" and current.name or current[field])
+  if not old then return nil, "it has no current context to rename the " .. field .. " of" end
+  return { [old] = given[field] }
+end
+
+local function rename_maps(data, given)
+  local maps = {}
+  if given.name then
+    local current = current_row(data)
+    maps = names.plan(data, given.name, current and current.name)
+  end
+  for _, section in ipairs(read.section_order) do
+    local map, message = rename_map(data, given, section)
+    if message then return nil, message end
+    maps[section] = map or maps[section]
+  end
+  return maps
+end
+
+--- The same kubeconfig with other names in it. Kubeconfigs of all clusters come
+-- with the same names: rename them before they are merged.
+-- @tparam table opts
+-- @tparam[opt] string opts.name names everything: the current context, its
+--   cluster and its user get this name, all others get it as a prefix
+--   ("prod", "prod-internal", ...)
+-- @tparam[opt] string|table opts.context the new name of the current context,
+--   or a map from old to new names
+-- @tparam[opt] string|table opts.cluster the same for clusters
+-- @tparam[opt] string|table opts.user the same for users
+-- @treturn cce.kubeconfig a new object
+-- @return nil, message, err with the code `INVALID_ARGUMENT`: a name that is
+--   not there, cannot be one, or would occur twice
+function methods.rename(self, opts)
+  local state = state_for(self, "rename")
+  options.argument(opts, "table", 1, "rename")
+  local given, invalid, err = options.check(opts, rename_schema)
+  if not given then return nil, invalid, err end
+  local maps, message = rename_maps(state.data, given)
+  local data
+  if maps then data, message = names.apply(state.data, maps) end
+  if not data then return error_of.fail("INVALID_ARGUMENT", "cannot rename: " .. message) end
+  return derive(state, data, state.chosen)
+end
+
+---- Certificate ----
+
+local function beside(path, file)
+  if file:sub(1, 1) == "/" or not path then return file end
+  return (path:match("^(.*/)") or "") .. file
+end
+
+-- The content of `<field>-data`, or of the file that `<field>` names.
+local function credential(state, user, field)
+  local value = is_text(user.body[field .. "-data"])
+  if value then return value end
+  local file = is_text(user.body[field])
+  if not file then return nil end
+  return core.file.read(beside(state.path, file), { max = 1024 * 1024 })
+end
+
+local function other_means(user)
+  for _, field in ipairs { "exec", "token", "tokenFile", "auth-provider", "username" } do
+    if user.body[field] then return "it uses " .. field end
+  end
+  return "it has no credentials"
+end
+
+local function current_user(state)
+  local row = current_row(state.data)
+  local user = row and row.user and read.find(state.data, "users", row.user)
+  if user then return user end
+  return nil, row and "the current context names no user that there is"
+    or "there is no current context"
+end
+
+local function certificate_of(state)
+  local user, message = current_user(state)
+  if not user then return error_of.fail("INVALID_CERTIFICATE", message) end
+  local problem = read.encoding_problem("users", user)
+  if problem then return error_of.fail("INVALID_CERTIFICATE", problem) end
+  local certificate, code
+  certificate, message, code = credential(state, user, "client-certificate")
+  if message then return error_of.from_core(nil, message, code) end
+  if not certificate then
+    return error_of.fail("UNSUPPORTED",
+      ("user '%s' has no client certificate: %s"):format(user.name, other_means(user)))
+  end
+  local key
+  key, message, code = credential(state, user, "client-key")
+  if message then return error_of.from_core(nil, message, code) end
+  return error_of.from_core(core.certificate(certificate, key))
+end
+
+--- What the client certificate of the current context says.
+-- @treturn table { user_id=, organizations=, subject=, issuer=, serial=,
+--   not_before=, not_after=, sha256=, key_matches= }; times are unix seconds
+-- @return nil, message, err with the code `INVALID_CERTIFICATE`, `INVALID_KEY`,
+--   `FILE_ERROR`, or `UNSUPPORTED` when the user has no certificate
+function methods.certificate(self)
+  return certificate_of(state_for(self, "certificate"))
+end
+
+---- Saving ----
+
+-- The context that is current in a saved file. The API makes one current that
+-- does not check the server's certificate when there is a public address.
+local function secure_context(state)
+  local current = current_row(state.data)
+  if not current or current.verifies_tls or state.chosen then return current and current.name end
+  local best, best_rank
+  for _, row in ipairs(rows_of(state.data)) do
+    local rank = row.name == VERIFYING and 1 or row.server == current.server and 2
+      or row.name == INTERNAL and 3 or 4
+    if row.verifies_tls and row.user == current.user and rank < (best_rank or 5) then
+      best, best_rank = row, rank
+    end
+  end
+  return (best or current).name
+end
+
+-- The data of an object as it was read. Programs may have changed `data`.
+local function is_untouched(state)
+  local original = decode_file(state.raw)
+  return original ~= nil and json.encode(original) == json.encode(state.data)
+end
+
+local save_schema = {
+  context = { type = "string" },
+  merge = { type = "boolean", default = false },
+  name = { type = "string", non_empty = true },
+  timeout = { type = "number", min = 0, max = 3600, unit = "seconds", default = 10 },
+}
+
+-- The object to be written: the context chosen, the names given.
+local function prepare(self, opts)
+  local state = state_of[self]
+  local context = opts.context or secure_context(state)
+  local result, message, err = self, nil, nil
+  if context and context ~= state.data["current-context"] then
+    result, message, err = self:use(context)
+  elseif not is_untouched(state) then
+    result, message, err = derive(state, names.copy(state.data), state.chosen)
+  end
+  if result and opts.name then result, message, err = result:rename { name = opts.name } end
+  return result, message, err
+end
+
+local saved_meta = {
+  __name = "cce.kubeconfig.saved",
+  __tostring = function(saved)
+    local text = ("%s %s, context %s"):format(
+      saved.merged and "merged into" or "saved as", saved.path, saved.context or "none")
+    if not saved.current then text = text .. " (the file's current context is another)" end
+    return saved.backup and text .. ", the old file is " .. saved.backup or text
+  end,
+}
+
+local function write(path, text)
+  local ok, message, code = core.file.write(path, text)
+  if not ok then return error_of.from_core(nil, message, code) end
+  return true
+end
+
+local YAML_REMEDY = "cannot merge into '%s': it is YAML, and rewriting it would lose its "
+  .. "comments and order; save to a file of its own and set KUBECONFIG=%s:<that file>, "
+  .. "so that kubectl sees both"
+
+-- The text and data of the file to merge into; both nil when there is none.
+local function read_target(path)
+  local info, message, code = core.file.stat(path)
+  if info == nil then return error_of.from_core(nil, message, code) end
+  if not info then return nil end
+  local text
+  text, message, code = core.file.read(path)
+  if not text then return error_of.from_core(nil, message, code) end
+  if text:find("^%s*$") then return nil end
+  if not read.looks_like_json(text) then
+    return error_of.fail("UNSUPPORTED", YAML_REMEDY:format(path, path))
+  end
+  local data
+  data, message = read.json(text)
+  message = message or read.problem(data)
+  if message then
+    return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(path, message))
+  end
+  return text, nil, nil, data
+end
+
+local function back_up(path, old_text)
+  local backup = path .. ".bak"
+  local ok, message, err = write(backup, old_text)
+  if not ok then return nil, message, err end
+  return backup
+end
+
+local function mark_of(state, name)
+  return name and { set = name, cluster_id = state.cluster_id } or nil
+end
+
+local function merged_data(path, existing, state, opts)
+  local merged, conflict = merge.merge(existing, state.data, mark_of(state, opts.name))
+  if merged then return merged end
+  return error_of.fail("CONFLICT", ("cannot merge into '%s': %s; give this one another name with "
+    .. "the option name"):format(path, conflict))
+end
+
+local function save_merged(path, state, opts)
+  local old_text, message, err, existing = read_target(path)
+  if err then return nil, message, err end
+  local merged, backup, ok
+  merged, message, err = merged_data(path, existing, state, opts)
+  if not merged then return nil, message, err end
+  local text = json.encode(merged, { pretty = true })
+  if old_text and old_text ~= text then
+    backup, message, err = back_up(path, old_text)
+    if not backup then return nil, message, err end
+  end
+  ok, message, err = write(path, text)
+  if not ok then return nil, message, err end
+  local context = state.data["current-context"]
+  return { merged = true, backup = backup, context = context,
+    current = merged["current-context"] == context }
+end
+
+local function save_alone(path, state)
+  local ok, message, err = write(path, state.raw)
+  if not ok then return nil, message, err end
+  return { merged = false, context = is_text(state.data["current-context"]), current = true }
+end
+
+--- Writes the kubeconfig to a file that only its owner may read, atomically,
+-- and locked against other writers. A symlink is followed, the file's owner is
+-- kept.
+--
+-- When the context, the names and `data` are as they were read, the text goes
+-- out byte for byte. But a current context that does not check the server's
+-- certificate, as the API sends it for a cluster with a public address, is
+-- replaced by `externalTLSVerify`, or else `internal`, unless the option
+-- context or `use` asked for it.
+--
+-- Merging keeps everything in the file that is not ours, its current context
+-- too, and puts the old file beside it as `<path>.bak`. An entry is ours when a
+-- merge under the same name made it, or when it is the same in substance; any
+-- other that has one of our names is a `CONFLICT`. The file must be JSON. While
+-- it merges, it also holds the lock that kubectl uses.
+--
+-- @tparam string path
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.context the context to make current; when merging,
+--   the one that gets the plain `name`
+-- @tparam[opt=false] boolean opts.merge add to the file instead of replacing it
+-- @tparam[opt] string opts.name the name of everything in it, as in `rename`
+-- @tparam[opt=10] number opts.timeout seconds to wait for the lock
+-- @treturn table { path=, context=, current=<is it the file's current one>,
+--   merged=<boolean>, backup=<path or nil> }, which prints as a sentence
+-- @return nil, message, err with the code `FILE_ERROR`, `TIMEOUT` (the lock),
+--   `CONFLICT`, `UNSUPPORTED` (a YAML file to merge into) or `INVALID_ARGUMENT`
+function methods.save(self, path, opts)
+  state_for(self, "save")
+  options.argument(path, "string", 1, "save")
+  local given, message, err = options.check(opts, save_schema)
+  if not given then return nil, message, err end
+  local prepared, lock, code, saved
+  prepared, message, err = prepare(self, given)
+  if not prepared then return nil, message, err end
+  lock, message, code = core.file.lock(path, { timeout = given.timeout, kubectl = given.merge })
+  if not lock then return error_of.from_core(nil, message, code) end
+  local save = given.merge and save_merged or save_alone
+  saved, message, err = save(path, state_of[prepared], given)
+  lock:close()
+  if not saved then return nil, message, err end
+  saved.path = path
+  return setmetatable(saved, saved_meta)
+end
+
+---- Printing ----
+
+local function count_of(count, word)
+  return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
+end
+
+local function span(seconds)
+  if seconds >= 2 * DAY then return count_of(math.floor(seconds / DAY), "day") end
+  if seconds >= 2 * HOUR then return count_of(math.floor(seconds / HOUR), "hour") end
+  return count_of(math.floor(seconds / MINUTE), "minute")
+end
+
+local function expiry_text(not_after, now)
+  local date = os.date("!%Y-%m-%d", math.floor(not_after))
+  if not_after > now then
+    return ("expires %s (in %s)"):format(date, span(not_after - now))
+  end
+  return ("expired %s (%s ago)"):format(date, span(now - not_after))
+end
+
+local function holder_text(state)
+  local facts, message = certificate_of(state)
+  if not facts then return message end
+  local text = ("user %s, %s"):format(facts.user_id or "without a name",
+    expiry_text(facts.not_after, state.clock()))
+  return facts.key_matches == false and text .. ", its key does NOT match" or text
+end
+
+function meta.__tostring(self)
+  local state = state_of[self]
+  local current = current_row(state.data)
+  local contexts = count_of(#rows_of(state.data), "context")
+  local which = current and current.name .. " current" or "none current"
+  if current and not current.verifies_tls then which = which .. ", TLS NOT verified" end
+  return ("cce.kubeconfig: %s (%s), %s"):format(contexts, which, holder_text(state))
+end
+
+return M

@@ -1,0 +1,121 @@
+--- A kubeconfig as people may see it: no key, token or password in it.
+--
+-- Internal to @{cce.kubeconfig}. Of a user, and of extensions, what is not known
+-- to be harmless is hidden; elsewhere what looks like a secret.
+--
+-- @module cce.kubeconfig.redact
+local json = require "cce.json"
+
+local M = {}
+
+local HIDDEN = "***"
+
+-- Longer strings are certificates nearly always: their size says enough.
+local MAX_SHOWN = 200
+
+-- What may be shown of a user. Everything else there is hidden.
+local user_fields = {
+  ["client-certificate-data"] = true, ["client-certificate"] = true, ["client-key"] = true,
+  tokenFile = true, username = true, as = true, ["as-uid"] = true,
+}
+
+local exec_fields = {
+  apiVersion = true, command = true, installHint = true, interactiveMode = true,
+  provideClusterInfo = true,
+}
+
+-- Names that mean a secret wherever they stand.
+local secret_names = { "^extension$", "token", "passw", "secret", "key%-data", "private", "credential" }
+
+local function is_secret_name(key)
+  local lower = type(key) == "string" and key:lower() or ""
+  for _, pattern in ipairs(secret_names) do
+    if lower:find(pattern) then return true end
+  end
+  return false
+end
+
+-- "PRIVATE KEY" in the clear, and its Base64 at the three possible offsets.
+local key_signs = { "PRIVATE KEY", "UFJJVkFURSBLRV", "BSSVZBVEUgS0", "QUklWQVRFIEtF" }
+
+local function holds_secret(text)
+  if text:find("^eyJ[%w_-]+%.") then return true end -- a token of the JWT kind
+  for _, sign in ipairs(key_signs) do
+    if text:find(sign, 1, true) then return true end
+  end
+  return false
+end
+
+local function show_string(text)
+  if holds_secret(text) then return HIDDEN end
+  if #text > MAX_SHOWN then return ("<%d bytes>"):format(#text) end
+  -- A proxy's or server's address may hold a password.
+  return (text:gsub("(%a[%w+.-]*://)[^/@%s]*@", "%1" .. HIDDEN .. "@"))
+end
+
+local show
+
+local function show_members(value, depth)
+  local result = {}
+  for key, member in pairs(value) do
+    local hidden = is_secret_name(key) and type(member) ~= "boolean"
+    result[key] = hidden and HIDDEN or show(member, depth + 1)
+  end
+  return setmetatable(result, #value == 0 and getmetatable(value) or nil)
+end
+
+function show(value, depth)
+  if type(value) == "string" then return show_string(value) end
+  if type(value) ~= "table" then return value end
+  if depth > 50 then return "..." end
+  return show_members(value, depth)
+end
+
+local function show_env(list)
+  local names = json.array()
+  for i, each in ipairs(type(list) == "table" and list or {}) do
+    local name = type(each) == "table" and type(each.name) == "string" and each.name or HIDDEN
+    names[i] = { name = show_string(name), value = HIDDEN }
+  end
+  return names
+end
+
+local function show_exec(exec)
+  if type(exec) ~= "table" then return HIDDEN end
+  local result = {}
+  for key, value in pairs(exec) do
+    result[key] = exec_fields[key] and show(value, 0) or HIDDEN
+  end
+  if exec.env then result.env = show_env(exec.env) end
+  return result
+end
+
+local function show_user(user)
+  if type(user) ~= "table" then return HIDDEN end
+  local result = {}
+  for key, value in pairs(user) do
+    result[key] = user_fields[key] and show(value, 0) or HIDDEN
+  end
+  if user.exec then result.exec = show_exec(user.exec) end
+  return result
+end
+
+local function show_users(users)
+  local result = json.array()
+  for i, each in ipairs(type(users) == "table" and users or {}) do
+    result[i] = type(each) == "table"
+      and { name = show(each.name, 0), user = show_user(each.user) } or HIDDEN
+  end
+  return result
+end
+
+--- The data as readable JSON, with everything secret replaced by `***`.
+-- @tparam table data a decoded kubeconfig, of whatever shape
+-- @treturn string
+function M.text(data)
+  local shown = show_members(data, 0)
+  if data.users ~= nil then shown.users = show_users(data.users) end
+  return json.encode(shown, { pretty = true }) or "cce.kubeconfig.data: (not printable)"
+end
+
+return M

@@ -1,0 +1,51 @@
+--- Regions and the addresses of their services.
+-- @module cce.region
+local data = require "cce.region_data"
+local error_of = require "cce.error"
+local options = require "cce.options"
+
+local M = {}
+
+--- The names of all regions that are known, in the order of the alphabet.
+-- @treturn {string,...}
+function M.names()
+  local names = {}
+  for name in pairs(data.regions) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function unknown(region)
+  local near = options.nearest(region, M.names())
+  local message = ("there is no region '%s' in the table"):format(region)
+  if #near > 0 then
+    message = message .. "; near it are: " .. table.concat(near, ", ", 1, math.min(#near, 3))
+  end
+  return error_of.fail("NO_ENDPOINT", message,
+    { hint = "a region that is new, or of another cloud of the same kind, needs its endpoint" })
+end
+
+--- The addresses of a region's services.
+--
+-- A region without an IAM of its own gets the global one of
+-- `myhuaweicloud.com`. For `eu-west-101`, which belongs to the separate
+-- European cloud, that is the only one the official SDKs know too, and its
+-- accounts are elsewhere: set the IAM endpoint by hand there.
+-- @tparam string region such as "eu-west-101"
+-- @treturn table { cce=, iam=, sts= }, https addresses without a path; `sts` is
+--   nil where the region has none
+-- @return nil, message, err with the code `NO_ENDPOINT`: the region is not
+--   known; the message names those that are spelt nearly so
+-- @usage
+-- local region = require "cce.region"
+-- assert(region.endpoints("ap-southeast-3").cce == "https://cce.ap-southeast-3.myhuaweicloud.com")
+-- local none, message, err = region.endpoints("ap-southest-3")
+-- assert(err.code == "NO_ENDPOINT" and message:find("near it are: ap%-southeast%-3"))
+function M.endpoints(region)
+  options.argument(region, "string", 1, "endpoints")
+  local row = data.regions[region]
+  if not row then return unknown(region) end
+  return { cce = row.cce, iam = row.iam or data.default_iam, sts = row.sts }
+end
+
+return M
