@@ -758,24 +758,68 @@ static int verify(X509_STORE_CTX *context, X509 *x509, int64_t now,
     return 0;
 }
 
-int cce_certificate_check_issuer(const struct cce_certificate *certificate,
-                                 const struct cce_certificate *ca, int64_t now,
-                                 struct cce_error *err)
+/* Verifies against the trusted certificates, and sets *code to OpenSSL's
+ * reason. */
+static int verify_against(const struct cce_certificate *certificate,
+                          STACK_OF(X509) * trusted, int64_t now, int *code,
+                          struct cce_error *err)
 {
+    X509_STORE_CTX *context = X509_STORE_CTX_new();
     X509 *x509 = first(certificate);
-    X509_STORE_CTX *context;
-    struct queue queue;
     int result;
 
-    enter(&queue);
-    context = X509_STORE_CTX_new();
     if (context == NULL ||
         X509_STORE_CTX_init(context, NULL, x509, certificate->chain) != 1)
         result = cce_fail_memory(err);
     else {
-        X509_STORE_CTX_set0_trusted_stack(context, ca->chain);
+        X509_STORE_CTX_set0_trusted_stack(context, trusted);
         result = verify(context, x509, now, err);
+        *code = X509_STORE_CTX_get_error(context);
     }
     X509_STORE_CTX_free(context);
+    return result;
+}
+
+/* Tries the CAs one by one, as Kubernetes does: OpenSSL settles for the first
+ * of the right name, though an authority that changed its key may be in the
+ * bundle with both. A wrong date tells more than a wrong issuer. */
+static int verify_in_turn(const struct cce_certificate *certificate,
+                          const struct cce_certificate *ca,
+                          STACK_OF(X509) * trusted, int64_t now,
+                          struct cce_error *err)
+{
+    struct cce_error current;
+
+    for (int i = 0; i < sk_X509_num(ca->chain); i++) {
+        int code = X509_V_OK;
+
+        sk_X509_set(trusted, 0, sk_X509_value(ca->chain, i));
+        if (verify_against(certificate, trusted, now, &code, &current) == 0)
+            return 0;
+        if (i == 0 || current.code == CCE_NO_MEMORY ||
+            code == X509_V_ERR_CERT_HAS_EXPIRED ||
+            code == X509_V_ERR_CERT_NOT_YET_VALID)
+            *err = current;
+        if (current.code == CCE_NO_MEMORY)
+            return -1;
+    }
+    return -1;
+}
+
+int cce_certificate_check_issuer(const struct cce_certificate *certificate,
+                                 const struct cce_certificate *ca, int64_t now,
+                                 struct cce_error *err)
+{
+    STACK_OF(X509) * trusted;
+    struct queue queue;
+    int result;
+
+    enter(&queue);
+    trusted = sk_X509_new_null();
+    if (trusted == NULL || sk_X509_push(trusted, first(ca)) == 0)
+        result = cce_fail_memory(err);
+    else
+        result = verify_in_turn(certificate, ca, trusted, now, err);
+    sk_X509_free(trusted); /* the certificates are the caller's */
     return leave(&queue, result, err);
 }

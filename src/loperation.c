@@ -165,6 +165,20 @@ static bool visit_field(lua_State *L, const char *key, void *context)
     return true;
 }
 
+static const struct cce_operation *check_operation(lua_State *L, int index)
+{
+    const struct cce_operation *operation;
+    const char *name;
+    size_t length;
+
+    luaL_checktype(L, index, LUA_TSTRING);
+    name = lua_tolstring(L, index, &length);
+    operation = strlen(name) == length ? cce_operation_find(name) : NULL;
+    if (operation == NULL)
+        luaL_argerror(L, index, "no such operation");
+    return operation;
+}
+
 static int64_t read_now(lua_State *L, int index)
 {
     lua_Number now;
@@ -333,10 +347,7 @@ static int l_operation(lua_State *L)
     struct cce_error err;
     int64_t now;
 
-    luaL_checktype(L, 1, LUA_TSTRING);
-    operation = cce_operation_find(lua_tostring(L, 1));
-    if (operation == NULL)
-        return luaL_argerror(L, 1, "no such operation");
+    operation = check_operation(L, 1);
     lua_settop(L, 4);
     now = read_now(L, 4);
     ids.operation = fields.operation = operation;

@@ -1,0 +1,351 @@
+local core = require "cce.core"
+local pki = require "spec.support.pki"
+
+local base64 = pki.base64
+local USER = "0123456789abcdef0123456789abcdef"
+
+local ca = pki.authority("Test CA")
+local client = pki.issue(ca, {
+  subject = { { "O", "example:team" }, { "O", "example:ops" }, { "CN", USER } },
+  serial = "1311768467294899695", -- 0x1234567890abcdef
+})
+
+local function kubeconfig(changes)
+  local config = {
+    kind = "Config",
+    ["current-context"] = "second",
+    contexts = {
+      { name = "first", context = { cluster = "c", user = "nobody" } },
+      { name = "second", context = { cluster = "c", user = "user" } },
+    },
+    users = {
+      { name = "nobody", user = { ["client-certificate-data"] = base64(ca.pem) } },
+      {
+        name = "user",
+        user = {
+          ["client-certificate-data"] = base64(client.pem),
+          ["client-key-data"] = base64(client.key),
+        },
+      },
+    },
+  }
+  for key, value in pairs(changes or {}) do
+    config[key] = value
+  end
+  return core.json.encode(config)
+end
+
+local function assert_fails(code, pattern, ...)
+  local result, message, got = ...
+  assert.is_nil(result)
+  assert.equal(code, got, message)
+  assert.matches(pattern, message)
+end
+
+describe("core.certificate", function()
+  it("tells the facts of a client certificate", function()
+    local facts = assert(core.certificate(client.pem))
+    assert.same({
+      user_id = USER,
+      organizations = { "example:team", "example:ops" },
+      subject = "CN=" .. USER .. ",O=example:ops,O=example:team",
+      issuer = "CN=Test CA",
+      serial = "1234567890abcdef",
+      not_before = pki.NOW - 365 * pki.DAY,
+      not_after = pki.NOW + 365 * pki.DAY,
+      sha256 = client.sha256,
+    }, facts)
+  end)
+
+  it("prints times as whole numbers", function()
+    assert.equal("1924992000", tostring(core.certificate(client.pem).not_after))
+  end)
+
+  it("reads dates beyond 2050 and before 1970", function()
+    local old = pki.issue(nil, { not_before = -86400, not_after = 4102444800 })
+    local facts = assert(core.certificate(old.pem))
+    assert.equal(-86400, facts.not_before)
+    assert.equal(4102444800, facts.not_after)
+  end)
+
+  it("reads PEM, DER and Base64 of either alike", function()
+    local facts = core.certificate(client.pem)
+    for name, text in pairs {
+      der = client.der,
+      ["Base64 of PEM"] = base64(client.pem),
+      ["Base64 of DER"] = base64(client.der),
+      ["Base64 on many lines"] = base64(client.pem):gsub(("."):rep(64), "%0\r\n") .. "\n",
+      ["PEM with CR LF"] = client.pem:gsub("\n", "\r\n"),
+      ["PEM after other text"] = "subject=CN = x\nissuer=CN = y\n" .. client.pem .. "the end\n",
+      ["PEM after its key"] = client.key .. client.pem,
+      ["a chain"] = client.pem .. ca.pem,
+    } do
+      assert.same(facts, core.certificate(text), name)
+    end
+  end)
+
+  it("counts the first certificate of a chain", function()
+    assert.equal("Test CA", core.certificate(ca.pem .. client.pem).user_id)
+  end)
+
+  it("has no user id where the name does not give exactly one", function()
+    local none = pki.issue(ca, { subject = { { "O", "only an organisation" } } })
+    local two = pki.issue(ca, { subject = { { "CN", "one" }, { "CN", "two" } } })
+    local zero = pki.issue(ca, { subject = { { "CN", "admin\0.example" } } })
+    local escape = pki.issue(ca, { subject = { { "CN", "x\27[2J" } } })
+    assert.is_nil(assert(core.certificate(none.pem)).user_id)
+    assert.is_nil(assert(core.certificate(two.pem)).user_id)
+    assert.is_nil(assert(core.certificate(zero.pem)).user_id)
+    assert.is_nil(assert(core.certificate(escape.pem)).user_id)
+    assert.equal("CN=admin\\00.example", core.certificate(zero.pem).subject)
+    assert.equal("CN=x\\1B[2J", core.certificate(escape.pem).subject)
+  end)
+
+  it("keeps UTF-8 readable and escapes what a terminal would obey", function()
+    local made = pki.issue(ca, { -- luaossl takes names in Latin-1
+      subject = { { "O", "a\nb" }, { "O", "c\155d" }, { "CN", "J\252rgen" } },
+    })
+    local facts = assert(core.certificate(made.pem))
+    assert.equal("J\195\188rgen", facts.user_id)
+    assert.same({ "a\\0Ab", "c\\C2\\9Bd" }, facts.organizations)
+    assert.equal("CN=J\195\188rgen,O=c\\C2\\9Bd,O=a\\0Ab", facts.subject)
+  end)
+
+  it("takes no user id from bytes that are no text", function()
+    local made = pki.issue(ca, { subject = { { "O", "J\252rgen" }, { "CN", "J\252rgen" } } })
+    local wrong = {
+      ["\195("] = "\\C3(", -- an incomplete character
+      ["\192\175"] = "\\C0\\AF", -- an overlong one
+      ["\188\195"] = "\\BC\\C3", -- a tail without a head
+    }
+    for bytes, shown in pairs(wrong) do
+      -- In a UTF8String OpenSSL refuses them; what is no string may hold anything.
+      local der = made.der:gsub("\195\188", bytes)
+      assert_fails("INVALID_CERTIFICATE", "not valid X.509", core.certificate(der))
+      local facts = assert(core.certificate((der:gsub("\12\7J", "\48\7J"))))
+      assert.is_nil(facts.user_id)
+      assert.same({ "0\\07J" .. shown .. "rgen" }, facts.organizations)
+      assert.is_nil(facts.subject:find("[\128-\255]"))
+    end
+  end)
+
+  it("survives every single byte of a certificate being another", function()
+    local der = client.der
+    for i = 1, #der do
+      local changed = der:sub(1, i - 1) .. string.char((der:byte(i) + 1) % 256) .. der:sub(i + 1)
+      local facts, message, code = core.certificate(changed)
+      assert.is_true(facts ~= nil or (type(message) == "string" and code == "INVALID_CERTIFICATE"))
+      if facts then
+        assert.is_nil(facts.subject:find("%c"))
+      end
+    end
+  end)
+
+  it("refuses a text cut off at any byte", function()
+    for length = 0, #client.der - 1 do
+      assert_fails("INVALID_CERTIFICATE", "", core.certificate(client.der:sub(1, length)))
+    end
+    for length = 0, #client.pem - 2 do
+      assert_fails("INVALID_CERTIFICATE", "", core.certificate(client.pem:sub(1, length)))
+    end
+    local text = base64(client.der)
+    for length = 0, #text - 1 do
+      assert_fails("INVALID_CERTIFICATE", "", core.certificate(text:sub(1, length)))
+    end
+  end)
+
+  it("says what is wrong", function()
+    local function fails(pattern, text)
+      assert_fails("INVALID_CERTIFICATE", pattern, core.certificate(text))
+    end
+    fails("is empty", "")
+    fails("neither PEM nor Base64", "hello, world")
+    fails("byte 3 does not belong", "aa!a")
+    fails("neither PEM nor DER", base64("hello, world"))
+    fails("Base64 twice", base64(base64(client.pem)))
+    fails("Base64 twice", base64(base64(client.der)))
+    fails("private key, not a certificate", client.key)
+    fails("no certificate in it", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
+    fails("damaged or cut off", (client.pem:gsub("END", "ENT")))
+    fails("bytes follow", client.der .. "x")
+    fails("not valid X.509", "0\130\1\0" .. ("x"):rep(256))
+  end)
+
+  it("reads up to two megabytes of text", function()
+    local limit = 2 * 1048576
+    local padding = ("#"):rep(80) .. "\n"
+    local text = padding:rep(math.ceil(limit / #padding))
+    text = text:sub(1, limit - #client.pem - 1) .. "\n" .. client.pem
+    assert.equal(limit, #text)
+    assert.equal(USER, assert(core.certificate(text)).user_id)
+    assert_fails("INVALID_CERTIFICATE", "at most 2097152", core.certificate("#" .. text))
+  end)
+
+  it("raises for what is not text", function()
+    for _, value in ipairs { 1, true, {}, print } do
+      assert.has_error(function()
+        core.certificate(value)
+      end)
+    end
+    assert.has_error(function()
+      core.certificate()
+    end)
+    assert.has_error(function()
+      core.certificate(client.pem, 1)
+    end)
+  end)
+end)
+
+describe("core.certificate of a kubeconfig", function()
+  it("takes the user of the current context, and compares the key", function()
+    local facts = assert(core.certificate(kubeconfig()))
+    assert.equal(USER, facts.user_id)
+    assert.is_true(facts.key_matches)
+    assert.equal(USER, core.certificate("\r\n\t " .. kubeconfig()).user_id)
+  end)
+
+  it("takes the first user where no context says which", function()
+    local contexts = { "gone", false, 7, {} }
+    for _, current in ipairs(contexts) do
+      local facts = assert(core.certificate(kubeconfig { ["current-context"] = current }))
+      assert.equal("Test CA", facts.user_id)
+      assert.is_nil(facts.key_matches)
+    end
+    assert.equal("Test CA", core.certificate(kubeconfig { contexts = "none" }).user_id)
+    assert.equal("Test CA", core.certificate(kubeconfig { contexts = { 1, "x", {} } }).user_id)
+  end)
+
+  it("tells a key that does not match", function()
+    local users = {
+      {
+        user = {
+          ["client-certificate-data"] = base64(client.pem),
+          ["client-key-data"] = base64(ca.key),
+        },
+      },
+    }
+    assert.is_false(core.certificate(kubeconfig { users = users }).key_matches)
+  end)
+
+  it("says what is wrong", function()
+    local function fails(pattern, text)
+      assert_fails("INVALID_CERTIFICATE", pattern, core.certificate(text))
+    end
+    local twice = { ["client-certificate-data"] = base64(base64(client.pem)) }
+    fails("not valid JSON", "{")
+    fails("not valid JSON", "{}{}")
+    fails("no client%-certificate%-data", "{}")
+    fails("no client%-certificate%-data", '{"users":null}')
+    fails("no client%-certificate%-data", '{"users":[]}')
+    fails("no client%-certificate%-data", '{"users":[1]}')
+    fails("no client%-certificate%-data", '{"users":[{"user":{"client-certificate-data":1}}]}')
+    fails("no client%-certificate%-data", kubeconfig { users = { { user = { token = "x" } } } })
+    fails("Base64 twice", kubeconfig { users = { { user = twice } } })
+  end)
+
+  it("is refused when cut off at any byte", function()
+    local text = kubeconfig()
+    for length = 0, #text - 1, 7 do
+      assert_fails("INVALID_CERTIFICATE", "", core.certificate(text:sub(1, length)))
+    end
+  end)
+end)
+
+--- The DER inside of a PEM text, by the Base64 decoder of another library.
+local function der_of(pem)
+  local mime = require "mime"
+  return (mime.unb64((pem:gsub("%-%-%-%-%-[^\n]*\n", ""):gsub("\n", ""))))
+end
+
+describe("core.key_matches", function()
+  local rsa = pki.issue(ca, { key = pki.fixture("rsa.pem") })
+  local ec = pki.issue(ca, { key = pki.fixture("ec.pem") })
+  local edwards = pki.issue(ca, { key = "ED25519" })
+
+  it("knows RSA, EC and Ed25519 keys, and never confuses them", function()
+    local pairs_of = { client, rsa, ec, edwards }
+    for i, one in ipairs(pairs_of) do
+      for j, other in ipairs(pairs_of) do
+        assert.equal(i == j, core.key_matches(one.pem, other.key))
+      end
+    end
+  end)
+
+  it("reads every form of an unencrypted key", function()
+    assert.is_true(core.key_matches(rsa.pem, pki.fixture("rsa_traditional.pem")))
+    assert.is_true(core.key_matches(ec.pem, pki.fixture("ec_with_parameters.pem")))
+    assert.is_true(core.key_matches(rsa.pem, base64(pki.fixture("rsa.pem"))))
+    assert.is_true(core.key_matches(rsa.pem, rsa.pem .. rsa.key))
+    for _, made in ipairs { rsa, ec, edwards } do
+      local der = der_of(made.key)
+      assert.is_true(core.key_matches(made.pem, der))
+      assert.is_true(core.key_matches(made.pem, base64(der)))
+    end
+  end)
+
+  it("refuses an encrypted key, in any form, and does not ask for a passphrase", function()
+    for _, name in ipairs {
+      "rsa_encrypted.pem",
+      "rsa_encrypted.der",
+      "rsa_dek_info.pem",
+      "ec_dek_info.pem",
+    } do
+      local text = pki.fixture(name)
+      assert_fails("INVALID_KEY", "is encrypted", core.key_matches(rsa.pem, text))
+      assert_fails("INVALID_KEY", "is encrypted", core.key_matches(rsa.pem, base64(text)))
+    end
+  end)
+
+  it("says what is wrong, without a word of the key", function()
+    local function fails(pattern, text)
+      local _, message = core.key_matches(rsa.pem, text)
+      assert_fails("INVALID_KEY", pattern, core.key_matches(rsa.pem, text))
+      assert.is_nil(message:find(rsa.key:sub(200, 210), 1, true))
+    end
+    fails("is empty", "")
+    fails("no private key in it", rsa.pem)
+    fails("Base64 twice", base64(base64(rsa.key)))
+    fails("neither PEM nor Base64", rsa.key:sub(200, 300) .. "!")
+    fails("damaged or cut off", rsa.key:sub(1, 300))
+    fails("cannot be read", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    assert_fails("INVALID_CERTIFICATE", "no certificate", core.key_matches(ec.key:gsub("PRIVATE", "PUBLIC"), ec.key))
+  end)
+
+  it("refuses a key cut off at any byte", function()
+    local text = base64(ec.key)
+    for length = 0, #ec.key - 2 do
+      assert_fails("INVALID_KEY", "", core.key_matches(ec.pem, ec.key:sub(1, length)))
+    end
+    for length = 0, #text - 8 do
+      assert_fails("INVALID_KEY", "", core.key_matches(ec.pem, text:sub(1, length)))
+    end
+  end)
+
+  it("raises for what is not text", function()
+    assert.has_error(function()
+      core.key_matches(rsa.pem)
+    end)
+    assert.has_error(function()
+      core.key_matches(rsa.pem, {})
+    end)
+  end)
+
+  it("serves core.certificate's second argument", function()
+    assert.is_true(core.certificate(rsa.pem, rsa.key).key_matches)
+    assert.is_false(core.certificate(rsa.pem, ec.key).key_matches)
+    assert_fails("INVALID_KEY", "encrypted", core.certificate(rsa.pem, pki.fixture("rsa_encrypted.pem")))
+  end)
+end)
+
+describe("OpenSSL's error queue", function()
+  it("is left empty", function()
+    local raw = require "openssl.rand" -- any luaossl call that fails reports the oldest entry
+    local pkey = require "openssl.pkey"
+    core.certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    core.key_matches(client.pem, pki.fixture("rsa_encrypted.pem"))
+    assert.is_true(#raw.bytes(8) == 8)
+    local ok, message = pcall(pkey.new, "nonsense")
+    assert.is_false(ok)
+    assert.is_nil(tostring(message):find("asn1", 1, true))
+  end)
+end)
