@@ -1,0 +1,12 @@
+-- Loading the module when memory runs out.
+local sweep = require "alloc_sweep"
+
+sweep {
+  name = "load cce.core",
+  setup = function()
+    package.loaded["cce.core"] = nil
+  end,
+  action = function()
+    return require "cce.core"
+  end,
+}
