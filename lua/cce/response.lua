@@ -20,6 +20,17 @@ function M.excerpt(text)
   return cut and text .. "…" or text
 end
 
+-- The gateway repeats the headers that it was sent, some of which are secrets.
+local SECRET_HEADERS = { "[xX]%-[sS]ecurity%-[tT]oken", "[xX]%-[aA]uth%-[tT]oken",
+  "[xX]%-[sS]ubject%-[tT]oken" }
+
+local function redact(text)
+  for _, name in ipairs(SECRET_HEADERS) do
+    text = text:gsub("(" .. name .. ":)[^|\n]+", "%1***")
+  end
+  return text
+end
+
 local function is_text(value)
   return type(value) == "string" and value ~= ""
 end
@@ -47,6 +58,7 @@ end
 -- @tparam string text the body as received
 -- @treturn table `{api_code=, error_code=, text=}`; `text` is always there
 function M.read_error_body(text)
+  text = redact(text)
   local body = core.json.decode(text)
   if type(body) ~= "table" then
     local shown = text == "" and "an empty body" or ("not JSON: \"" .. M.excerpt(text) .. "\"")
