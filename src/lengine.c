@@ -12,6 +12,7 @@
 #include "sign.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,6 +24,7 @@ enum {
     MAX_HEADERS = 32,
     MAX_QUERY = 64,
     MAX_URL = 16 * 1024,
+    MAX_ENGINES = 1024,
     STEP_MS = 100 /* a signal is noticed after so long at the latest */
 };
 
@@ -762,6 +764,33 @@ static int l_transfer_result(lua_State *L)
     return 1;
 }
 
+/* core.step({engine, …}, seconds): waits for any of several engines, and lets
+ * each handle what there is. */
+static int l_step(lua_State *L)
+{
+    struct pollfd descriptors[MAX_ENGINES];
+    lua_Number seconds = luaL_checknumber(L, 2);
+    int count;
+    struct cce_error err;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    count = (int)lua_rawlen(L, 1);
+    luaL_argcheck(L, count <= MAX_ENGINES, 1, "too many engines");
+    luaL_checkstack(L, count, "too many engines");
+    lua_settop(L, 2);
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, i + 1);
+        descriptors[i].fd = cce_engine_fd(check_driven(L, -1));
+        descriptors[i].events = POLLIN;
+    }
+    poll(descriptors, (nfds_t)count, (int)(seconds * 1000));
+    for (int i = 0; i < count; i++)
+        if (cce_engine_step(check_driven(L, 3 + i), 0, &err) != 0)
+            return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* core.endpoint(text) -> host | nil, message, code */
 static int l_endpoint(lua_State *L)
 {
@@ -800,6 +829,8 @@ int lcce_open_engine(lua_State *L)
     lua_pop(L, 2);
     lua_pushcfunction(L, l_engine_new);
     lua_setfield(L, -2, "engine");
+    lua_pushcfunction(L, l_step);
+    lua_setfield(L, -2, "step");
     lua_pushcfunction(L, l_endpoint);
     lua_setfield(L, -2, "endpoint");
     return 0;

@@ -69,11 +69,12 @@ end
 
 -- One request. An answer of 2xx, or nil and the error.
 local function attempt(client, request, what)
+  client:wait_for_turn()
   local transfer, message, code = submit(client, request)
   if not transfer then
     return nil, transport_error(what, request, message, code)
   end
-  host.wait(client:engine(), transfer)
+  host.current().wait(client:engine(), transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
@@ -136,6 +137,10 @@ end
 function M.send(client, request, ids)
   local what = request.operation .. target_of(ids)
   local state = { attempts = 0 }
+  local can_wait, reason = host.current().check()
+  if not can_wait then
+    return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
+  end
   while true do
     state.attempts = state.attempts + 1
     local response, err = attempt(client, request, what)
