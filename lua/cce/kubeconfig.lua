@@ -219,6 +219,7 @@ end
 --- The contexts, in the order of the file.
 -- @treturn {table,...} each { name=, cluster=, user=, server=, namespace=,
 --   verifies_tls=<boolean>, current=<boolean> }; it prints as a table
+-- @function kubeconfig:contexts
 function methods.contexts(self)
   return rows_of(state_for(self, "contexts").data)
 end
@@ -234,6 +235,7 @@ end
 -- @treturn cce.kubeconfig a new object; saving it keeps this choice
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: there is no such
 --   context; the message names those that there are
+-- @function kubeconfig:use
 function methods.use(self, context)
   local state = state_for(self, "use")
   options.argument(context, "string", 1, "use")
@@ -287,6 +289,7 @@ end
 -- @treturn cce.kubeconfig a new object
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: a name that is
 --   not there, cannot be one, or would occur twice
+-- @function kubeconfig:rename
 function methods.rename(self, opts)
   local state = state_for(self, "rename")
   options.argument(opts, "table", 1, "rename")
@@ -345,7 +348,10 @@ local function certificate_of(state)
   local key
   key, message, code = credential(state, user, "client-key")
   if message then return error_of.from_core(nil, message, code) end
-  return error_of.from_core(core.certificate(certificate, key))
+  local facts
+  facts, message, code = core.certificate(certificate, key)
+  if not facts then return error_of.from_core(nil, message, code) end
+  return facts
 end
 
 --- What the client certificate of the current context says.
@@ -353,6 +359,7 @@ end
 --   not_before=, not_after=, sha256=, key_matches= }; times are unix seconds
 -- @return nil, message, err with the code `INVALID_CERTIFICATE`, `INVALID_KEY`,
 --   `FILE_ERROR`, or `UNSUPPORTED` when the user has no certificate
+-- @function kubeconfig:certificate
 function methods.certificate(self)
   return certificate_of(state_for(self, "certificate"))
 end
@@ -480,7 +487,8 @@ end
 -- too, and puts the old file beside it as `<path>.bak`. An entry is ours when a
 -- merge under the same name made it, or when it is the same in substance; any
 -- other that has one of our names is a `CONFLICT`. The file must be JSON. While
--- it merges, it also holds the lock that kubectl uses.
+-- it merges, it also holds the lock that kubectl uses, `<path>.lock`; should it
+-- be killed just then, the next merge removes that.
 --
 -- @tparam string path
 -- @tparam[opt] table opts
@@ -493,6 +501,7 @@ end
 --   merged=<boolean>, backup=<path or nil> }, which prints as a sentence
 -- @return nil, message, err with the code `FILE_ERROR`, `TIMEOUT` (the lock),
 --   `CONFLICT`, `UNSUPPORTED` (a YAML file to merge into) or `INVALID_ARGUMENT`
+-- @function kubeconfig:save
 function methods.save(self, path, opts)
   state_for(self, "save")
   options.argument(path, "string", 1, "save")
