@@ -300,7 +300,8 @@ describe("cce.kubeconfig", function()
       local secrets = {
         "fake-token-1", "fake-password-2", "fake-env-3", "fake-arg-4", "fake-refresh-5",
         "fake-proxy-6", "fake-new-7", "fake-extension-8",
-        "fake-basic-9", "fake-header-10", key, key:sub(1, 60),
+        "fake-basic-9", "fake-header-10",
+        "fake-inline-11", "fake-jwt-12", key, key:sub(1, 60),
       }
       local text = changed(function(d)
         d.users[1].user.extensions =
@@ -315,6 +316,7 @@ describe("cce.kubeconfig", function()
         d.clusters[1].cluster["proxy-url"] = "http://u:fake-proxy-6@192.0.2.1:3128"
         d.clusters[2].cluster.server = "https://u:fake-basic-9@198.51.100.7:5443"
         d["x-auth"] = { authToken = "fake-header-10", note = { key } }
+        d["x-notes"] = { "-----BEGIN PRIVATE KEY-----fake-inline-11", "eyJhbGciOi.fake-jwt-12" }
         d.key = key
       end)
       local parsed = parse(text)
@@ -372,6 +374,15 @@ describe("cce.kubeconfig", function()
         table.remove(d.contexts, 3)
       end)
       assert.equal("internal", assert(parse(text):save(path)).context)
+    end)
+
+    it("does not change the user for it", function()
+      local text = changed(function(d)
+        d.users[2] = { name = "other", user = {} }
+        d.contexts[1].context.user = "other"
+        d.contexts[3].context.user = "other"
+      end)
+      assert.equal("external", assert(parse(text):save(path)).context)
     end)
 
     it("does as it is told", function()
@@ -594,6 +605,15 @@ describe("cce.kubeconfig", function()
       assert.equal("", tempdir.shell(table.concat(commands, " ") .. " wait"))
       assert.equal(32, #saved_data().users)
       assert.same({ "config", "config.bak" }, tempdir.list(dir))
+    end)
+
+    it("waits for a kubectl that is writing the file", function()
+      tempdir.write(path .. ".lock", "")
+      local saved, message, err = parse():save(path, { merge = true, name = "prod", timeout = 0 })
+      assert.is_nil(saved)
+      assert.equal("TIMEOUT", err.code)
+      assert.truthy(message:find("remove it if no kubectl is running", 1, true))
+      assert(parse():save(path))
     end)
 
     it("gives kubectl a file that it takes whole", function()
