@@ -236,12 +236,26 @@ static int walk_pem(const struct cce_buf *pem, enum cce_certificate_kind kind,
 
 /* ===== Certificates ===== */
 
+/* OpenSSL hides why it could not decode a public key, which is fine for one of
+ * an unknown kind, but not when memory was short: so it gets a second try. */
+static X509 *decode_certificate(const unsigned char **bytes, size_t length)
+{
+    const unsigned char *start = *bytes;
+    X509 *x509 = d2i_X509(NULL, bytes, (long)length);
+
+    if (x509 == NULL || X509_get0_pubkey(x509) != NULL)
+        return x509;
+    X509_free(x509);
+    *bytes = start;
+    return d2i_X509(NULL, bytes, (long)length);
+}
+
 static int add_certificate(struct cce_certificate *certificate,
                            const unsigned char *der, size_t length,
                            struct cce_error *err)
 {
     const unsigned char *end = der;
-    X509 *x509 = d2i_X509(NULL, &end, (long)length);
+    X509 *x509 = decode_certificate(&end, length);
 
     if (x509 == NULL)
         return cce_fail(err, CCE_INVALID_CERTIFICATE,
@@ -655,14 +669,20 @@ static int compare_key(X509 *x509, EVP_PKEY *pkey, bool *matches,
                        struct cce_error *err)
 {
     EVP_PKEY *public_key = X509_get0_pubkey(x509);
+    unsigned long last = ERR_peek_last_error();
 
     if (public_key == NULL)
         return cce_fail(err, CCE_INVALID_CERTIFICATE,
                         "the certificate's public key cannot be read");
+    if (EVP_PKEY_get_base_id(public_key) != EVP_PKEY_get_base_id(pkey))
+        return 0;
     *matches = EVP_PKEY_eq(public_key, pkey) == 1;
-    /* Keys of different kinds are "not equal", and so is a failure. */
-    if (!*matches && is_memory_error(ERR_peek_last_error()))
-        return cce_fail_memory(err);
+    /* OpenSSL answers a failure, of memory say, as it does a difference. Only
+     * the failure leaves an error in the queue. */
+    if (!*matches && ERR_peek_last_error() != last)
+        return cce_fail(err, CCE_INVALID_KEY,
+                        "the private key cannot be compared with the "
+                        "certificate");
     return 0;
 }
 
