@@ -710,6 +710,17 @@ static void format_time(const ASN1_TIME *time, char *text, size_t size)
         snprintf(text, size, "an unreadable date");
 }
 
+/* At most 100 bytes of a name, and no half character at the end. */
+static int shown_length(const struct cce_buf *name)
+{
+    size_t length = name->length;
+
+    if (length > 100)
+        for (length = 100; (name->data[length] & 0xc0) == 0x80;)
+            length--;
+    return (int)length;
+}
+
 /* "the certificate", or which one of those above it. */
 static void describe_certificate(X509_STORE_CTX *context, char *text,
                                  size_t size)
@@ -724,8 +735,8 @@ static void describe_certificate(X509_STORE_CTX *context, char *text,
     }
     cce_buf_init(&name, CCE_CERTIFICATE_TEXT_MAX);
     append_name(&name, X509_get_subject_name(x509), &ignored);
-    snprintf(text, size, "the issuing certificate \"%.100s\"",
-             name.length > 0 ? name.data : "");
+    snprintf(text, size, "the issuing certificate \"%.*s\"",
+             shown_length(&name), name.length > 0 ? name.data : "");
     cce_buf_cleanup(&name);
 }
 

@@ -524,6 +524,19 @@ describe("rotate_credentials with cert_content", function()
     )
   end)
 
+  it("shortens a long name between characters", function()
+    local name = { { "O", "x" .. ("\228"):rep(60) }, { "CN", ("\228"):rep(60) } }
+    local old = pki.issue(nil, { subject = name, ca = true, not_after = NOW - DAY })
+    local made = pki.issue(old, {})
+    local message = assert_content_refused(
+      "expired on",
+      { ca = old.pem, cert = made.pem, private_key = made.key }
+    )
+    local shown = message:match('"(.-)"')
+    assert.is_true(#shown <= 100 and #shown > 90)
+    assert.equal("", (shown:gsub("\195\164", ""):gsub("^CN=[,O=x]*", "")))
+  end)
+
   it("refuses texts that are not what they should be", function()
     assert_content_refused("^cert_content.ca: the certificate is empty", { ca = "" })
     assert_content_refused("^cert_content.ca: .*neither PEM nor Base64", { ca = "/etc/ca.pem" })
