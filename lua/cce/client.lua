@@ -121,6 +121,7 @@ function Client:obtain_cert(cluster_id, opts)
   if not response then return nil, request, err end
   local config, message = kubeconfig.parse(response.body, {
     port_id = response.headers["port-id"],
+    cluster_id = cluster_id,
   })
   if not config then
     return call.invalid(request, ids, response, message)
