@@ -3,6 +3,7 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
+local diagnosis = require "cce.diagnosis"
 local errors = require "cce.error"
 local host = require "cce.host"
 local responses = require "cce.response"
@@ -49,9 +50,9 @@ local function headers_of(client, request)
   return headers
 end
 
-local function submit(client, request)
+local function wire_request(client, request)
   local config = client.config
-  return client:engine():submit {
+  return {
     operation = request.operation,
     endpoint = config.endpoint,
     method = request.method,
@@ -67,21 +68,30 @@ local function submit(client, request)
   }
 end
 
+local function refused(what, request, wire, response)
+  local err = responses.to_error(what, request, response)
+  if err.code == "UNAUTHENTICATED" and wire.signer then
+    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+  end
+  return err
+end
+
 -- One request. An answer of 2xx, or nil and the error.
 local function attempt(client, request, what)
   client:wait_for_turn()
-  local transfer, message, code = submit(client, request)
+  local engine, wire = client:engine(), wire_request(client, request)
+  local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
   end
-  host.current().wait(client:engine(), transfer)
+  host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
     return nil, transport_error(what, request, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, responses.to_error(what, request, response)
+    return nil, refused(what, request, wire, response)
   end
   return response
 end
