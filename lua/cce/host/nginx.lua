@@ -79,9 +79,9 @@ end
 local function ask(engine, transfer)
   local socket, problem = connect(engine)
   if not socket then return nil, problem end
-  local id, sent, answer = transfer:id(), nil, nil
-  sent, problem = socket:send(id)
-  if sent then answer, problem = socket:receive(#id) end
+  local id, answer = transfer:id(), nil
+  answer, problem = socket:send(id)
+  if answer then answer, problem = socket:receive(#id) end
   if answer == id then
     socket:setkeepalive(IDLE_MS, POOL_SIZE)
     return true
