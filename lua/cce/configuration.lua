@@ -98,7 +98,7 @@ end
 
 -- The key, its secret and its token come from one source, never mixed: so the
 -- environment counts only when no credentials were given at all.
-local function signer_from_environment()
+local function keys_from_environment()
   local ak = env("HUAWEICLOUD_SDK_AK")
   local sk, _, code = core.secret_from_env("HUAWEICLOUD_SDK_SK")
   if not ak or not sk then
@@ -111,15 +111,16 @@ local function signer_from_environment()
         .. " \"env HUAWEICLOUD_SDK_SK;\")",
     })
   end
-  return { ak = ak, sk = sk, security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN") }
+  local security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN")
+  return { ak = ak, sk = sk, security_token = security_token }
 end
 
 local function signer_of(config)
-  local keys, message, err = config.credentials, nil, nil
-  if keys then
-    keys, message, err = options.check(keys, credentials_schema, 5)
+  local keys, message, err
+  if config.credentials then
+    keys, message, err = options.check(config.credentials, credentials_schema, 5)
   else
-    keys, message, err = signer_from_environment()
+    keys, message, err = keys_from_environment()
   end
   if not keys then return nil, message, err end
   local signer, reason, code = core.signer {
