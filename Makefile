@@ -72,7 +72,7 @@ C_SOURCES   := $(filter-out $(LUA_SOURCES),$(SOURCES))
 OBJECTS     := $(SOURCES:src/%.c=$(BUILD)/%.o)
 CORE        := $(BUILD)/cce/core.so
 BENCHES     := $(patsubst bench/%.c,$(BUILD)/%.so,$(sort $(wildcard bench/*.c)))
-C_TESTS     := $(patsubst spec/c/%.c,build/c/%,$(sort $(wildcard spec/c/test_*.c)))
+C_TESTS     := $(patsubst spec/c/%.c,build/c/%,$(sort $(wildcard spec/c/*_test.c)))
 FUZZERS     := $(patsubst spec/c/%.c,build/fuzz/%,$(sort $(wildcard spec/c/fuzz_*.c)))
 MODULES     := $(shell find lua -type f 2>/dev/null | sort)
 
