@@ -87,7 +87,7 @@ all-luas: ## build it for 5.1, 5.2, 5.3, 5.4 and jit
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(OBJECTS) $(DEPS_LIBS) -lpthread
+	$(LINK) -o $@ $(OBJECTS) $(DEPS_LIBS) -lpthread -lm
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -108,7 +108,7 @@ build/c/%.o: src/%.c
 build/c/%: spec/c/%.c $(C_SOURCES:src/%.c=build/c/%.o)
 	@mkdir -p $(@D)
 	$(SANITIZER_CC) $(PLAIN_FLAGS) -fsanitize=address,undefined -MMD -MP \
-	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread
+	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread -lm
 
 build/fuzz/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -117,7 +117,7 @@ build/fuzz/%.o: src/%.c
 build/fuzz/%: spec/c/%.c $(C_SOURCES:src/%.c=build/fuzz/%.o)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(PLAIN_FLAGS) -fsanitize=fuzzer,address,undefined -MMD -MP \
-	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread
+	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread -lm
 
 # What the test harness itself needs.
 build/tools/%.so: spec/support/%.c

@@ -44,7 +44,7 @@ build = {
         "src/status.c",
       },
       defines = { "_GNU_SOURCE" },
-      libraries = { "curl", "crypto", "pthread" },
+      libraries = { "curl", "crypto", "pthread", "m" },
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
     ["cce"] = "lua/cce/init.lua",
