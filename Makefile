@@ -2,9 +2,10 @@
 # variable with ?= may be set on the command line or in the environment.
 
 LUA_VERSION  ?= 5.4
-LUA_VERSIONS := 5.1 5.2 5.3 5.4 jit
-ifeq ($(filter $(LUA_VERSION),$(LUA_VERSIONS)),)
-  $(error LUA_VERSION=$(LUA_VERSION): it must be one of $(LUA_VERSIONS))
+LUA_VERSIONS ?= $(KNOWN_LUAS)
+KNOWN_LUAS   := 5.1 5.2 5.3 5.4 jit
+ifeq ($(filter $(LUA_VERSION),$(KNOWN_LUAS)),)
+  $(error LUA_VERSION=$(LUA_VERSION): it must be one of $(KNOWN_LUAS))
 endif
 
 CC         ?= cc
@@ -81,7 +82,7 @@ MODULES     := $(shell find lua -type f 2>/dev/null | sort)
 
 all: $(CORE) ## build the C core for LUA_VERSION (default 5.4)
 
-all-luas: ## build it for 5.1, 5.2, 5.3, 5.4 and jit
+all-luas: ## build it for each of LUA_VERSIONS (default all five)
 	@set -e; for v in $(LUA_VERSIONS); do \
 	    $(MAKE) --no-print-directory LUA_VERSION=$$v all; done
 
