@@ -43,6 +43,16 @@ local function transport_error(what, request, message, code, detail)
   return err
 end
 
+-- The error of an answer that refuses. What may have worked, and must not be
+-- sent again blindly, is not for a caller's own loop to repeat either.
+local function answer_error(what, request, response)
+  local err = responses.to_error(what, request, response)
+  if err.maybe_applied and not retry.allowed(request, err) then
+    err.retryable, err.hint = false, err.hint or MAYBE
+  end
+  return err
+end
+
 local function headers_of(client, request)
   local headers = { ["X-Project-Id"] = client.config.project_id }
   if request.body then headers["Content-Type"] = "application/json" end
@@ -80,7 +90,7 @@ local function attempt(client, request, what)
   if not response then
     return nil, transport_error(what, request, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, responses.to_error(what, request, response)
+    return nil, answer_error(what, request, response)
   end
   return response
 end
@@ -91,7 +101,7 @@ local function correct_clock(client, err, state)
   local signed, server = responses.clocks(err.detail)
   if not signed then return false end
   state.clock_corrected = true
-  client:shift_clock(server - signed)
+  client:set_clock(server)
   client:emit { type = "clock_corrected", seconds = server - signed, operation = err.operation }
   return true
 end
@@ -141,7 +151,10 @@ function M.send(client, request, ids)
     local response, err = attempt(client, request, what)
     local delay = err and delay_before_next(client, request, err, state)
     note_attempt(client, request, ids, state, response, err, delay)
-    if response then return response end
+    if response then
+      response.attempts = state.attempts
+      return response
+    end
     if not delay then return finish_error(err, state) end
     state.maybe_applied = state.maybe_applied or err.maybe_applied
     client.sleep(delay)
@@ -176,7 +189,7 @@ function M.invalid(request, ids, response, reason)
     request_id = response.headers["x-request-id"],
     retryable = false,
     maybe_applied = request.mutating,
-    attempts = 1,
+    attempts = response.attempts,
     hint = request.mutating and MAYBE or nil,
   })
 end
