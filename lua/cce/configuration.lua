@@ -21,7 +21,7 @@ local schema = {
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
-  retry = { type = "table" },
+  retry = { type = "table", default = {} },
   user_agent = { type = "string", non_empty = true },
   on_event = { type = "callable" },
   clock = { type = "callable" },
@@ -44,6 +44,12 @@ local credentials_schema = {
   ak = { type = "string", required = true, non_empty = true },
   sk = { type = { "string", "userdata" }, required = true },
   security_token = { type = { "string", "userdata" } },
+}
+
+local inner_schemas = {
+  retry = retry_schema,
+  endpoints = endpoints_schema,
+  credentials = credentials_schema,
 }
 
 local function env(name)
@@ -112,12 +118,10 @@ end
 
 local function signer_of(config)
   local keys, message, err = config.credentials, nil, nil
-  if keys then
-    keys, message, err = options.check(keys, credentials_schema, 5)
-  else
+  if not keys then
     keys, message, err = signer_from_environment()
+    if not keys then return nil, message, err end
   end
-  if not keys then return nil, message, err end
   local signer, reason, code = core.signer {
     ak = keys.ak, sk = keys.sk, security_token = keys.security_token,
   }
@@ -156,9 +160,12 @@ end
 function M.read(given, level)
   local config, message, err = options.check(given, schema, level + 1)
   if not config then return nil, message, err end
-  config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
-  if not config.retry then return nil, message, err end
-  if config.endpoints then options.check(config.endpoints, endpoints_schema, level + 1) end
+  for name, inner in pairs(inner_schemas) do
+    if config[name] then
+      config[name], message, err = options.check(config[name], inner, level + 1)
+      if not config[name] then return nil, message, err end
+    end
+  end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
   proxy_of(config)
   for _, step in ipairs { endpoint_of, project_of, authentication_of } do
