@@ -176,7 +176,8 @@ docs: ## the manual's reference, into doc/
 	ldoc --fatalwarnings .
 
 bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS go to it)
-	@tools/run-lua '$(LUA_VERSION)' bench/run.lua $(ARGS)
+	@set -e; for file in $(sort $(wildcard bench/*.lua)); do \
+	    tools/run-lua '$(LUA_VERSION)' $$file $(ARGS); done
 
 install: $(CORE) ## copy to PREFIX (/usr/local) for LUA_VERSION, under DESTDIR
 	@DESTDIR='$(DESTDIR)' INSTALL='$(INSTALL)' LUA='$(LUA)' CORE='$(CORE)' \

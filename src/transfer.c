@@ -309,7 +309,7 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
     transfer->easy = NULL;
 }
 
-void cce_transfer_release(struct cce_transfer *transfer)
+void cce_transfer_give_back(struct cce_transfer *transfer)
 {
     if (transfer->easy != NULL)
         give_handle(transfer->engine, transfer->easy);
@@ -351,8 +351,8 @@ static bool copy_headers(struct cce_transfer *transfer,
     return true;
 }
 
-bool cce_transfer_init(struct cce_transfer *transfer,
-                       const struct cce_request *request)
+static bool copy_request(struct cce_transfer *transfer,
+                         const struct cce_request *request)
 {
     size_t max_response =
         request->max_response > 0 ? request->max_response : 4 * 1024 * 1024;
@@ -372,12 +372,30 @@ bool cce_transfer_init(struct cce_transfer *transfer,
            copy_headers(transfer, request);
 }
 
-void cce_transfer_cleanup(struct cce_transfer *transfer)
+int cce_transfer_new(struct cce_transfer **result,
+                     const struct cce_request *request, struct cce_error *err)
 {
-    wipe_request(transfer);
-    cce_buf_cleanup(&transfer->response_headers);
-    cce_buf_cleanup(&transfer->response_body);
-    free(transfer);
+    struct cce_transfer *transfer = calloc(1, sizeof *transfer);
+
+    *result = NULL;
+    if (transfer == NULL)
+        return cce_fail_memory(err);
+    if (!copy_request(transfer, request)) {
+        cce_transfer_free(transfer);
+        return cce_fail_memory(err);
+    }
+    *result = transfer;
+    return 0;
+}
+
+void cce_transfer_set_owner(struct cce_transfer *transfer, void *owner)
+{
+    transfer->owner = owner;
+}
+
+void *cce_transfer_owner(const struct cce_transfer *transfer)
+{
+    return transfer->owner;
 }
 
 bool cce_transfer_is_finished(const struct cce_transfer *transfer)
@@ -389,6 +407,9 @@ void cce_transfer_result(const struct cce_transfer *transfer,
                          struct cce_result *result)
 {
     result->error = transfer->error;
+    if (!transfer->finished)
+        cce_fail(&result->error, CCE_CLOSED,
+                 "the client was closed during the call");
     result->sent = transfer->departures > 0;
     result->untrusted = transfer->untrusted;
     result->status = transfer->status;
@@ -397,4 +418,15 @@ void cce_transfer_result(const struct cce_transfer *transfer,
     result->body = transfer->response_body.data;
     result->body_length = transfer->response_body.length;
     result->seconds = transfer->seconds;
+}
+
+void cce_transfer_free(struct cce_transfer *transfer)
+{
+    if (transfer == NULL)
+        return;
+    cce_engine_release(transfer);
+    wipe_request(transfer);
+    cce_buf_cleanup(&transfer->response_headers);
+    cce_buf_cleanup(&transfer->response_body);
+    free(transfer);
 }

@@ -3,6 +3,7 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
+local diagnosis = require "cce.diagnosis"
 local errors = require "cce.error"
 local host = require "cce.host"
 local responses = require "cce.response"
@@ -43,25 +44,15 @@ local function transport_error(what, request, message, code, detail)
   return err
 end
 
--- The error of an answer that refuses. What may have worked, and must not be
--- sent again blindly, is not for a caller's own loop to repeat either.
-local function answer_error(what, request, response)
-  local err = responses.to_error(what, request, response)
-  if err.maybe_applied and not retry.allowed(request, err) then
-    err.retryable, err.hint = false, err.hint or MAYBE
-  end
-  return err
-end
-
 local function headers_of(client, request)
   local headers = { ["X-Project-Id"] = client.config.project_id }
   if request.body then headers["Content-Type"] = "application/json" end
   return headers
 end
 
-local function submit(client, request)
+local function wire_request(client, request)
   local config = client.config
-  return client:engine():submit {
+  return {
     operation = request.operation,
     endpoint = config.endpoint,
     method = request.method,
@@ -77,20 +68,34 @@ local function submit(client, request)
   }
 end
 
+-- The error of an answer that refuses. What may have worked, and must not be
+-- sent again blindly, is not for a caller's own loop to repeat either.
+local function refused(what, request, wire, response)
+  local err = responses.to_error(what, request, response)
+  if err.code == "UNAUTHENTICATED" and wire.signer then
+    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+  elseif err.maybe_applied and not retry.allowed(request, err) then
+    err.retryable, err.hint = false, err.hint or MAYBE
+  end
+  return err
+end
+
 -- One request. An answer of 2xx, or nil and the error.
 local function attempt(client, request, what)
-  local transfer, message, code = submit(client, request)
+  client:wait_for_turn()
+  local engine, wire = client:engine(), wire_request(client, request)
+  local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
   end
-  host.wait(client:engine(), transfer)
+  host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
     return nil, transport_error(what, request, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, answer_error(what, request, response)
+    return nil, refused(what, request, wire, response)
   end
   return response
 end
@@ -146,6 +151,10 @@ end
 function M.send(client, request, ids)
   local what = request.operation .. target_of(ids)
   local state = { attempts = 0 }
+  local can_wait, reason = host.current().check()
+  if not can_wait then
+    return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
+  end
   while true do
     state.attempts = state.attempts + 1
     local response, err = attempt(client, request, what)

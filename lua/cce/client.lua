@@ -12,6 +12,7 @@ local host = require "cce.host"
 local jobs = require "cce.job"
 local kubeconfig = require "cce.kubeconfig"
 local options = require "cce.options"
+local rate = require "cce.rate"
 
 local M = {}
 
@@ -42,24 +43,28 @@ function Client:emit(event)
   end
 end
 
--- The engine of this process: a child after fork gets one of its own.
+-- The engine of this process: a child after fork gets one of its own. The
+-- driver may share one among clients; then it is not ours to close.
 function Client:engine()
-  if self.transport and self.transport:inherited() then
-    self.transport:close()
-    self.transport = nil
-  end
+  if self.transport and self.transport:inherited() then self.transport = nil end
   if not self.transport then
     local config = self.config
-    self.transport = assert(core.engine {
+    self.transport, self.transport_is_shared = host.current().engine {
       ca_file = config.ca_file,
       proxy = config.proxy,
       no_proxy = config.no_proxy,
       user_agent = config.user_agent,
       max_connections = config.max_connections,
       connect_timeout = config.connect_timeout,
-    })
+    }
   end
   return self.transport
+end
+
+-- Wait until the rate limit lets one more request leave.
+function Client:wait_for_turn()
+  local seconds = self.limiter and self.limiter:reserve(self.clock()) or 0
+  if seconds > 0 then self.sleep(seconds) end
 end
 
 -- A `level` is where the method was called, as seen from the function that
@@ -127,6 +132,8 @@ function Client:obtain_cert(cluster_id, opts)
   if not response then return nil, request, err end
   local config, message = kubeconfig.parse(response.body, {
     port_id = response.headers["port-id"],
+    cluster_id = cluster_id,
+    clock = self.clock,
   })
   if not config then
     return call.invalid(request, ids, response, message)
@@ -190,6 +197,9 @@ function Client:revoke_cert(cluster_id, opts)
   check_open(self, "revoke_cert", 2)
   local checked, message, err = options.check(opts, principal_schema)
   if not checked then return nil, message, err end
+  if checked.kubeconfig and not kubeconfig.is(checked.kubeconfig) then
+    error("bad option 'kubeconfig' (cce.kubeconfig expected, got table)", 2)
+  end
   local fields
   fields, message, err = principal_fields(checked)
   if not fields then return nil, message, err end
@@ -346,7 +356,10 @@ end
 --- End the connections and wipe the credentials. Later calls raise.
 function Client:close()
   self.closed = true
-  if self.transport then self.transport:close() end
+  if self.transport and not self.transport_is_shared then
+    self.transport:close()
+    host.forget(self.transport)
+  end
   for _, name in ipairs { "signer", "token" } do
     if self.config[name] then self.config[name]:close() end
     self.config[name] = nil
@@ -378,6 +391,7 @@ function M.new(opts, level)
     config = config,
     clock = config.clock or core.sys.time,
     clock_shift = 0,
+    limiter = config.rate_limit and rate.new(config.rate_limit),
     sleep = host.sleep,
     random = math.random,
     on_event = config.on_event,

@@ -5,6 +5,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local options = require "cce.options"
+local rate = require "cce.rate"
 local region = require "cce.region"
 
 local M = {}
@@ -22,6 +23,9 @@ local schema = {
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
   retry = { type = "table", default = {} },
+  rate_limit = { type = "string", check = function(text)
+    return rate.parse(text) ~= nil, 'a count and a window such as "200/5min" or "10/min"'
+  end },
   user_agent = { type = "string", non_empty = true },
   on_event = { type = "callable" },
   clock = { type = "callable" },

@@ -87,6 +87,33 @@ function M.certificate(text)
   return errors.from_core(errors.raise_at(2, core.certificate, text))
 end
 
+--- Call a function for every item, several at a time: see `cce.map`.
+-- @function map
+function M.map(items, fn, opts)
+  return require("cce.map")(items, fn, opts)
+end
+
+--- Let the calls in coroutines yield to an event loop. Inside nginx this is not
+-- needed. Calls outside of any coroutine of the loop go on to block.
+--
+-- A loop of one's own is a table of three functions:
+--
+-- * `watch(fd, on_readable)` calls `on_readable()` whenever the descriptor is
+--   readable, until the function that it returns is called
+-- * `suspend(start)` calls `start(wake)` and returns once `wake()` was called,
+--   be it by then or later; meanwhile other coroutines run
+-- * `after(seconds, fn)` calls `fn()` once, so many seconds later
+--
+-- and, where they matter, `inside()`, which tells whether the running code may
+-- be suspended (by default: whether it is in a coroutine), and `spawn(fn)`,
+-- which runs a function in a coroutine of the loop.
+-- @tparam string|table|nil loop "cqueues", "luv", a table, or nil for none
+-- @usage
+-- cce.use_loop "cqueues"
+function M.use_loop(loop)
+  require("cce.host").use_loop(loop)
+end
+
 --- Wait without being in anybody's way.
 -- @tparam number seconds
 function M.sleep(seconds)

@@ -238,7 +238,7 @@ function M.to_error(what, request, response)
   local named = read.error_code and read.error_code ~= read.api_code
     and read.api_code .. " " .. read.error_code or read.api_code
   local message = ("%s: HTTP %d%s: %s"):format(what, response.status,
-    named and " " .. M.excerpt(named) or "", read.text)
+    named and " " .. M.excerpt(named) or "", (read.text:gsub(",? ?canonicalRequest:.*$", "")))
   if request_id then
     message = message .. " (request id " .. M.excerpt(request_id) .. ")"
   end

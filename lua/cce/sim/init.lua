@@ -277,6 +277,9 @@ local function with_defaults(options)
     return nil, ("clusters must be from 0 to %d"):format(addresses.max_clusters),
       "INVALID_ARGUMENT"
   end
+  if result.port and (result.port < 1 or result.port > 65535) then
+    return nil, "port must be from 1 to 65535", "INVALID_ARGUMENT"
+  end
   return result
 end
 

@@ -1,0 +1,186 @@
+--- Waiting inside somebody's event loop: cqueues, luv, or any other that offers
+-- three functions. See `cce.use_loop`.
+-- @module cce.host.loop
+-- @local
+local core = require "cce.core"
+local protect = require "cce.host.protect"
+
+local M = {}
+
+local adapters = {}
+
+-- ---- cqueues -------------------------------------------------------------
+
+function adapters.cqueues()
+  local cqueues = require "cqueues"
+  local condition = require "cqueues.condition"
+  return {
+    inside = function() return cqueues.running() ~= nil end,
+    watch = function(fd, on_readable)
+      local active = true
+      cqueues.running():wrap(function()
+        local readable = { pollfd = fd, events = "r" }
+        while active do
+          cqueues.poll(readable)
+          if active then on_readable() end
+        end
+      end)
+      return function()
+        active = false
+        cqueues.cancel(fd)
+      end
+    end,
+    suspend = function(start)
+      local woken, changed = false, condition.new()
+      start(function()
+        woken = true
+        changed:signal()
+      end)
+      while not woken do changed:wait() end
+    end,
+    after = function(seconds, fn)
+      cqueues.running():wrap(function()
+        cqueues.sleep(seconds)
+        fn()
+      end)
+    end,
+    spawn = function(fn) cqueues.running():wrap(fn) end,
+  }
+end
+
+-- ---- luv -----------------------------------------------------------------
+
+function adapters.luv()
+  local uv = require "luv"
+  return {
+    watch = function(fd, on_readable)
+      local poll = assert(uv.new_poll(fd))
+      assert(poll:start("r", on_readable))
+      return function()
+        poll:stop()
+        poll:close()
+      end
+    end,
+    suspend = function(start)
+      local thread, woken, suspended = protect.running(), false, false
+      start(function()
+        woken = true
+        if suspended then assert(coroutine.resume(thread)) end
+      end)
+      if not woken then
+        suspended = true
+        coroutine.yield()
+      end
+    end,
+    after = function(seconds, fn)
+      local timer = assert(uv.new_timer())
+      timer:start(math.ceil(seconds * 1000), 0, function()
+        timer:close()
+        fn()
+      end)
+    end,
+  }
+end
+
+-- ---- a driver from three functions ---------------------------------------
+
+local function in_coroutine()
+  local thread, is_main = coroutine.running()
+  return thread ~= nil and not is_main
+end
+
+local function spawn_coroutine(fn)
+  coroutine.wrap(fn)()
+end
+
+local function resolve(which)
+  if type(which) == "string" then
+    local adapter = adapters[which]
+    if not adapter then error("unknown loop '" .. which .. "': cqueues, luv, or a table", 4) end
+    return adapter()
+  end
+  for _, name in ipairs { "watch", "suspend", "after" } do
+    if type(which) ~= "table" or type(which[name]) ~= "function" then
+      error("a loop is a table with the functions watch, suspend and after", 4)
+    end
+  end
+  return which
+end
+
+local watched = setmetatable({}, { __mode = "k" }) -- engine → what stops its watcher
+
+--- Stop watching an engine that is about to be closed.
+function M.forget(engine)
+  if watched[engine] then watched[engine]() end
+  watched[engine] = nil
+end
+
+-- One watcher an engine wakes all who wait for its transfers.
+local function new_wait(loop)
+  local waiting = {}
+
+  local function on_readable(engine)
+    engine:step(0)
+    -- Whoever is woken may close the engine.
+    local transfer = engine:finished()
+    while transfer do
+      local wake = waiting[transfer]
+      waiting[transfer] = nil
+      if wake then wake() end
+      transfer = watched[engine] and engine:finished()
+    end
+    -- A loop that has nothing left to do may end.
+    if watched[engine] and engine:in_flight() == 0 then M.forget(engine) end
+  end
+
+  return function(engine, transfer)
+    if transfer:finished() then return end
+    if not watched[engine] then
+      watched[engine] = loop.watch(engine:fd(), function() on_readable(engine) end)
+    end
+    loop.suspend(function(wake) waiting[transfer] = wake end)
+  end
+end
+
+-- Runs the bodies in coroutines of the loop; the caller is woken after the last.
+local function new_each(loop)
+  local spawn = loop.spawn or spawn_coroutine
+  return function(count, concurrency, body, on_end)
+    local started, active, woken = 0, 0, nil
+    local begin
+    local function finish(number, ...)
+      active = active - 1
+      if on_end(number, ...) == false then count = started end
+      begin()
+      if active == 0 and woken then woken() end
+    end
+    function begin()
+      while active < concurrency and started < count do
+        started, active = started + 1, active + 1
+        local number = started
+        spawn(function() finish(number, protect.pcall(body, number)) end)
+      end
+    end
+    begin()
+    if active > 0 then loop.suspend(function(wake) woken = wake end) end
+  end
+end
+
+--- Make a driver of a loop.
+-- @tparam string|table which "cqueues", "luv", or a table of three functions
+-- @treturn table
+function M.driver(which)
+  local loop = resolve(which)
+  return {
+    inside = loop.inside or in_coroutine,
+    check = function() return true end,
+    engine = function(options) return assert(core.engine(options)) end,
+    wait = new_wait(loop),
+    sleep = function(seconds)
+      loop.suspend(function(wake) loop.after(seconds, wake) end)
+    end,
+    each = new_each(loop),
+  }
+end
+
+return M

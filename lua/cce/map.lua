@@ -1,0 +1,89 @@
+--- Many calls at once: `cce.map`.
+-- @module cce.map
+local errors = require "cce.error"
+local host = require "cce.host"
+local options = require "cce.options"
+
+local schema = {
+  concurrency = { type = "integer", min = 1, max = 100000, default = 20 },
+  on_progress = { type = "callable" },
+  results = { type = "table" },
+}
+
+local function failed(item, message, err)
+  return { item = item, ok = false, message = message, err = err }
+end
+
+local function raised(item, problem)
+  if errors.is(problem) then return failed(item, problem.message, problem) end
+  local message = tostring(problem)
+  return failed(item, message, errors.new("RAISED", message, { cause = problem }))
+end
+
+-- What a function returned: nothing or a value is fine; nil (or false) and a
+-- message is a failure.
+local function returned(item, value, message, err)
+  if value or message == nil then return { item = item, ok = true, value = value } end
+  return failed(item, tostring(message), err or errors.new("RAISED", tostring(message)))
+end
+
+local function result_of(item, ok, ...)
+  if ok then return returned(item, ...) end
+  return raised(item, (...))
+end
+
+local function cancel_rest(items, results)
+  for i, item in ipairs(items) do
+    if not results[i] then
+      local message = "cancelled before it began"
+      results[i] = failed(item, message, errors.new("CANCELLED", message, {
+        retryable = true, maybe_applied = false, attempts = 0,
+      }))
+    end
+  end
+end
+
+--- Call a function for every item, several at a time.
+--
+-- In a plain script this drives the calls itself; inside nginx, or an event
+-- loop that was told of by `cce.use_loop`, it yields. Calls of a client inside
+-- `fn` wait without holding up the others; anything else that waits does hold
+-- them up.
+--
+-- @tparam table items a list
+-- @tparam function fn called with an item and its index. Returning nothing or
+--   a value is success; returning `nil, message, err` or raising is that
+--   item's failure and stops nobody else.
+-- @tparam[opt] table opts
+-- @tparam[opt=20] int opts.concurrency how many at a time
+-- @tparam[opt] function opts.on_progress called with done, total and failed
+--   after each item; returning false cancels: those under way end, the rest
+--   get CANCELLED
+-- @tparam[opt] table opts.results filled as the results come, so that an
+--   interrupt, which is raised on, keeps them
+-- @treturn {table,...} in the order of the items: `{item=, ok=, value=,
+--   message=, err=}`
+-- @usage
+-- local results = cce.map(clusters, function(cluster)
+--   return client:rotate_credentials(cluster.id, { component = "all" })
+-- end, { concurrency = 50 })
+local function map(items, fn, opts)
+  options.argument(items, "table", 1, "map")
+  options.argument(fn, "callable", 2, "map")
+  local checked, message, err = options.check(opts, schema)
+  if not checked then return nil, message, err end
+  local driver = host.current()
+  local can_wait, reason = driver.check()
+  if not can_wait then return errors.fail("UNSUPPORTED", reason) end
+  local results, done, failures = checked.results or {}, 0, 0
+  driver.each(#items, checked.concurrency, function(i) return fn(items[i], i) end,
+    function(i, ...)
+      results[i] = result_of(items[i], ...)
+      done, failures = done + 1, failures + (results[i].ok and 0 or 1)
+      return not checked.on_progress or checked.on_progress(done, #items, failures) ~= false
+    end)
+  cancel_rest(items, results)
+  return results
+end
+
+return map
