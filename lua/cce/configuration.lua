@@ -47,7 +47,7 @@ local endpoints_schema = {
 local credentials_schema = {
   ak = { type = "string", required = true, non_empty = true },
   sk = { type = { "string", "userdata" }, required = true },
-  security_token = { type = { "string", "userdata" } },
+  security_token = { type = { "string", "userdata" }, non_empty = true },
 }
 
 local inner_schemas = {
@@ -104,7 +104,7 @@ end
 
 -- The key, its secret and its token come from one source, never mixed: so the
 -- environment counts only when no credentials were given at all.
-local function signer_from_environment()
+local function keys_from_environment()
   local ak = env("HUAWEICLOUD_SDK_AK")
   local sk, _, code = core.secret_from_env("HUAWEICLOUD_SDK_SK")
   if not ak or not sk then
@@ -117,13 +117,14 @@ local function signer_from_environment()
         .. " \"env HUAWEICLOUD_SDK_SK;\")",
     })
   end
-  return { ak = ak, sk = sk, security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN") }
+  local security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN")
+  return { ak = ak, sk = sk, security_token = security_token }
 end
 
 local function signer_of(config)
   local keys, message, err = config.credentials, nil, nil
   if not keys then
-    keys, message, err = signer_from_environment()
+    keys, message, err = keys_from_environment()
     if not keys then return nil, message, err end
   end
   local signer, reason, code = core.signer {

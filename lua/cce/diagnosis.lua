@@ -34,7 +34,8 @@ end
 
 local function shown(line)
   if line == nil then return "nothing" end
-  return '"' .. (is_secret(line) and line:match("^[^:]*:") .. "***" or responses.excerpt(line)) .. '"'
+  if is_secret(line) then line = line:match("^[^:]*:") .. "***" end
+  return '"' .. responses.excerpt(line) .. '"'
 end
 
 --- What to tell about a message that repeats the gateway's canonical request.

@@ -6,7 +6,9 @@
  * write and read means one byte only. Calls that libc makes for itself are
  * not touched, and malloc counts from the first openat on.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int flock(int fd, int operation);
