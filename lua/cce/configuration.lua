@@ -122,8 +122,9 @@ local function keys_from_environment()
 end
 
 local function signer_of(config)
-  local keys, message, err = config.credentials, nil, nil
+  local keys = config.credentials
   if not keys then
+    local message, err
     keys, message, err = keys_from_environment()
     if not keys then return nil, message, err end
   end

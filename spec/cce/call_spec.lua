@@ -1,7 +1,11 @@
+local canned = require "spec.support.canned"
+local child = require "spec.support.child"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local pki = require "spec.support.pki"
 local printed = require "spec.support.printed"
+local socket = require "socket"
 local simulator = require "spec.support.sim"
 
 local sim = simulator.get()
@@ -29,7 +33,9 @@ local function requests_of(name)
   return #sim:log { operation = operations[name] }
 end
 
-local CCE_THROTTLED = cjson.encode { errorCode = "CCE.02429001", errorMessage = "Too many requests." }
+local CCE_THROTTLED = cjson.encode {
+  errorCode = "CCE.02429001", errorMessage = "Too many requests.",
+}
 local CCE_LOCKED = cjson.encode {
   errorCode = "CCE.01429002", errorMessage = "Resource locked by other requests.",
 }
@@ -71,7 +77,9 @@ local function check_error(name, row, err, count)
   assert.equal((changes and row.uncertain) or false, err.maybe_applied)
   -- The simulator repeats what the client may not: a caller's own loop shall not either.
   if name == "rotate" and err.maybe_applied then assert.is_false(err.retryable) end
-  if err.maybe_applied and count == 1 then assert.matches("look before you send it again", err.hint) end
+  if err.maybe_applied and count == 1 then
+    assert.matches("look before you send it again", err.hint)
+  end
   if changes then assert.is_truthy(err.message:find(cluster, 1, true), err.message) end
 end
 
@@ -365,13 +373,162 @@ describe("on_event", function()
   end)
 
   it("harms no call when it raises", function()
-    local said, stderr = {}, io.stderr
-    local client = clients.new(sim, { on_event = function() error { "a table" } end })
-    io.stderr = { write = function(_, ...) said[#said + 1] = table.concat { ... } end }
-    local list, message = calls.list(client)
-    io.stderr = stderr
-    assert(list, message)
-    assert.matches("^cce: on_event failed: table", said[1])
+    local variables = {}
+    for name, value in pairs(sim.env) do variables[name] = value end
+    local output = printed.add(child.run(variables, [[
+      local client = assert(require "cce".new { on_event = function() error "a mistake" end })
+      print(#assert(client:list_clusters()))
+    ]]))
+    assert.matches("cce: on_event failed: .*a mistake\n", output)
+    assert.matches("5\n", output)
+  end)
+end)
+
+-- Kilobytes of memory that this process has at most had at once.
+local function peak_memory()
+  return tonumber(simulator.read("/proc/self/status"):match "VmHWM:%s+(%d+)")
+end
+
+describe("a server that nobody should talk to", function()
+  before_each(function() sim:reset() end)
+
+  local certificates = {
+    expired = "certificate has expired", wrong_name = "name", unknown_ca = "issuer",
+    self_signed = "self.signed",
+  }
+  for kind, reason in pairs(certificates) do
+    it("has a certificate that is " .. kind, function()
+      for _, name in ipairs { "list", "rotate" } do
+        local client = clients.new(sim, { endpoint = sim:bad_tls(kind) })
+        local err = clients.fails("TLS_FAILED", calls[name](client))
+        assert.matches(reason, err.message)
+        assert.equal(1, err.attempts)
+        assert.is_false(err.retryable)
+        assert.is_false(err.maybe_applied)
+        assert.matches("verification cannot be turned off$", err.hint)
+        assert.equal(0, #sim:log())
+        client:close()
+      end
+    end)
+  end
+
+  it("is not of the CA that was named", function()
+    local path = os.tmpname()
+    simulator.write(path, pki.authority("another CA").pem)
+    local client = clients.new(sim, { ca_file = path })
+    local err = clients.fails("TLS_FAILED", calls.rotate(client))
+    assert.equal(1, err.attempts)
+    os.remove(path)
+    client:close()
+  end)
+
+  it("is not reached when the CA file cannot be read", function()
+    local client = clients.new(sim, { ca_file = "/nonexistent/ca.pem" })
+    local err = clients.fails("TLS_FAILED", calls.list(client))
+    assert.matches("CA file cannot be read", err.message)
+    assert.matches("/nonexistent/ca.pem", err.message)
+    assert.equal(1, err.attempts)
+    client:close()
+  end)
+
+  it("speaks no TLS", function()
+    local server = canned.start { { text = "220 example.com ESMTP\r\n", early = true } }
+    local client = clients.new(sim, { endpoint = (server.url:gsub("^http:", "https:")) })
+    local err = clients.fails("TLS_FAILED", calls.rotate(client))
+    assert.equal(4, err.attempts)
+    assert.is_false(err.maybe_applied)
+    client:close()
+    server:stop()
+  end)
+end)
+
+describe("a server that is not there", function()
+  it("has no name", function()
+    local client = clients.new(sim, { endpoint = "https://cce.invalid" })
+    local err = clients.fails("DNS_FAILED", calls.rotate(client))
+    assert.equal(4, err.attempts)
+    assert.is_true(err.retryable)
+    assert.matches("cce.invalid", err.message)
+    client:close()
+  end)
+
+  it("never completes the connection", function()
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local _, port = listener:getsockname()
+    local client = clients.new(sim, {
+      endpoint = "https://127.0.0.1:" .. port, connect_timeout = 0.1,
+      retry = { max_attempts = 2 },
+    })
+    local start = core.sys.monotonic()
+    local err = clients.fails("TIMEOUT", calls.rotate(client))
+    assert.is_true(core.sys.monotonic() - start < 1)
+    assert.matches("no connection within 0.1 s", err.message)
+    assert.equal(2, err.attempts)
+    assert.is_true(err.retryable)
+    assert.is_false(err.maybe_applied)
+    listener:close()
+    client:close()
+  end)
+end)
+
+describe("a server that answers badly", function()
+  local server, client
+
+  local function start(answer)
+    server = canned.start { answer }
+    client = clients.new(sim, { endpoint = server.url, timeout = 5, retry = { max_attempts = 1 } })
+    return client
+  end
+  after_each(function()
+    client:close()
+    server:stop()
+  end)
+
+  local head = "HTTP/1.1 200 OK\r\n"
+  local answers = {
+    { "nothing", "", "CONNECTION_LOST" },
+    { "no HTTP", "SSH-2.0-OpenSSH\r\n", "RESPONSE_INVALID" },
+    { "half a head", "HTTP/1.1 200 OK\r\nContent-Le", "RESPONSE_INVALID" },
+    { "half a body", head .. "Content-Length: 100\r\n\r\n{", "CONNECTION_LOST" },
+    { "half a chunk", head .. "Transfer-Encoding: chunked\r\n\r\nff\r\n{", "CONNECTION_LOST" },
+    { "chunks that are none", head .. "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+      "CONNECTION_LOST" },
+    { "a redirect", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n"
+      .. "Content-Length: 0\r\n\r\n", "RESPONSE_INVALID", refused = true },
+    { "garbage", head .. "Content-Length: 4\r\n\r\n\1\2\3\255", "RESPONSE_INVALID" },
+    { "endless headers", head .. ("X-Long: " .. ("x"):rep(1000) .. "\r\n"):rep(100),
+      "RESPONSE_TOO_LARGE" },
+  }
+  for _, row in ipairs(answers) do
+    it("with " .. row[1], function()
+      local err = clients.fails(row[3], calls.rotate(start { text = row[2] }))
+      assert.equal(not row.refused, err.maybe_applied)
+      assert.is_false(err.retryable)
+      assert.equal(1, server:count())
+    end)
+  end
+
+  it("with more bytes than anybody asked for, whose end it does not tell", function()
+    local before = peak_memory()
+    local err = clients.fails("RESPONSE_TOO_LARGE", calls.list(
+      start { text = head .. "\r\n", padding = 100 * 1048576 }))
+    assert.matches("longer than 4194304 bytes", err.message)
+    assert.is_true(peak_memory() - before < 40 * 1024)
+  end)
+end)
+
+describe("a body of 100 MB", function()
+  it("is cut off without being read", function()
+    sim:reset()
+    sim:fault { oversize = 100 * 1048576, times = 1 }
+    local client, before = clients.new(sim), peak_memory()
+    local start = core.sys.monotonic()
+    local err = clients.fails("RESPONSE_TOO_LARGE", calls.list(client))
+    assert.is_true(core.sys.monotonic() - start < 5)
+    assert.is_true(peak_memory() - before < 40 * 1024)
+    assert.is_false(err.retryable)
+    assert.equal(1, err.attempts)
+    assert(calls.list(client))
     client:close()
   end)
 end)

@@ -195,7 +195,9 @@ describe("client:rotate_credentials", function()
       sim:reset()
       assert(client:rotate_credentials(inner.id, {
         component = "custom",
-        cert_content = { ca = encode(ca.pem), cert = encode(leaf.pem), private_key = encode(leaf.key) },
+        cert_content = {
+          ca = encode(ca.pem), cert = encode(leaf.pem), private_key = encode(leaf.key),
+        },
       }))
       local _, body = last_request()
       assert.equal("custom", body.component)
@@ -474,7 +476,8 @@ describe("a wrong value", function()
     { "rotate_credentials", { component = "everything" },
       'component is "everything"; it must be all, service%-account%-controller or custom' },
     { "rotate_credentials", { component = "all", certificate_expiration_time = -1 }, "0 to 8784" },
-    { "rotate_credentials", { component = "all", certificate_expiration_time = 8785 }, "0 to 8784" },
+    { "rotate_credentials", { component = "all", certificate_expiration_time = 8785 },
+      "8785; it must be a whole number of hours from 0 to 8784" },
     { "rotate_credentials", { component = "all", certificate_expiration_time = 0.5 }, "whole" },
     { "rotate_credentials", { component = "custom" }, "cert_content.ca is required" },
     { "revoke_cert", { certificate = "x", principal = "group" }, "principal is 'group'" },

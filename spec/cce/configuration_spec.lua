@@ -3,6 +3,7 @@ local cce = require "cce"
 local child = require "spec.support.child"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local pki = require "spec.support.pki"
 local printed = require "spec.support.printed"
 local signature = require "cce.sim.signature"
 local simulator = require "spec.support.sim"
@@ -64,7 +65,8 @@ describe("cce.new", function()
     { endpoint = "cce.example.com" }, { endpoint = "https://" }, { endpoint = "https://a b" },
     { endpoint = "https://user@cce.example.com" }, { endpoint = "https://cce.example.com/?a=b" },
     { endpoint = "https://cce.example.com:99999" }, { endpoint = "https://cce.example.com/../x" },
-    { endpoint = "https://cce.example.com\r\nHost: x" }, { endpoint = "http://127.0.0.1.example.com" },
+    { endpoint = "https://cce.example.com\r\nHost: x" },
+    { endpoint = "http://127.0.0.1.example.com" },
   }
   for i, changes in ipairs(out_of_range) do
     it("refuses a value out of range, " .. i, function()
@@ -110,8 +112,9 @@ describe("cce.new", function()
       credentials = { ak = "EXAMPLEAK", sk = "example-secret-key", security_token = "example-sts" },
     }))
     printed.add(client)
-    local other = assert(cce.new(options { credentials = false, token = "example-iam-token" }
-      and { endpoint = "https://cce.example.com", project_id = "p", token = "example-iam-token" }))
+    local other = assert(cce.new {
+      endpoint = "https://cce.example.com", project_id = "p", token = "example-iam-token",
+    })
     printed.add(other)
     assert.is_nil(printed.find { "example-secret-key", "example-sts", "example-iam-token" })
     client:close()
@@ -344,7 +347,8 @@ describe("a proxy", function()
     local address = proxy.url:gsub("//", "//user:example-password@")
     local output = client_in(variables { HTTPS_PROXY = address }, "{ " .. ONCE .. " }")
     assert.is_nil(output:find("example-password", 1, true), output)
-    assert.equal("Basic dXNlcjpleGFtcGxlLXBhc3N3b3Jk", proxy:request(1).headers["proxy-authorization"])
+    assert.equal("Basic " .. pki.base64 "user:example-password",
+      proxy:request(1).headers["proxy-authorization"])
     local err = fails("PROXY_FAILED", (function()
       local client = assert(cce.new(options { endpoint = "https://cce.invalid",
         proxy = address, retry = { max_attempts = 1 } }))

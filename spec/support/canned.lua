@@ -6,7 +6,7 @@
 --   server:stop()
 --
 -- The answers are used in turn, the last one again and again; each is { text=<all the bytes>,
--- padding=<so many further bytes>, hold=<seconds before the connection ends> }.
+-- padding=<so many further bytes>, early=<true: do not wait for the request> }.
 local core = require "cce.core"
 local simulator = require "spec.support.sim"
 
@@ -18,8 +18,8 @@ Server.__index = Server
 local function script_of(answers)
   local lines = { "return {" }
   for _, answer in ipairs(answers) do
-    lines[#lines + 1] = ("  { text = %q, padding = %d, hold = %s },"):format(
-      answer.text or "", answer.padding or 0, tostring(answer.hold))
+    lines[#lines + 1] = ("  { text = %q, padding = %d, early = %s },"):format(
+      answer.text or "", answer.padding or 0, tostring(answer.early or false))
   end
   lines[#lines + 1] = "}"
   -- %q writes a carriage return in a way that the five Luas do not all read back.

@@ -28,7 +28,6 @@ local function send(connection, answer)
   for _ = 1, math.ceil((answer.padding or 0) / #padding) do
     if not connection:send(padding) then break end
   end
-  if answer.hold then socket.sleep(answer.hold) end
 end
 
 local listener = assert(socket.bind("127.0.0.1", 0))
@@ -39,7 +38,8 @@ while true do
   local connection = assert(listener:accept())
   connection:settimeout(5)
   count = count + 1
-  write("request-" .. count, read_request(connection))
-  send(connection, answers[count] or answers[#answers])
+  local answer = answers[count] or answers[#answers]
+  if not answer.early then write("request-" .. count, read_request(connection)) end
+  send(connection, answer)
   connection:close()
 end
