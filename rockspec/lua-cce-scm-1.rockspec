@@ -67,6 +67,7 @@ build = {
     ["cce.cluster"] = "lua/cce/cluster.lua",
     ["cce.configuration"] = "lua/cce/configuration.lua",
     ["cce.diagnosis"] = "lua/cce/diagnosis.lua",
+    ["cce.endpoints"] = "lua/cce/endpoints.lua",
     ["cce.error"] = "lua/cce/error.lua",
     ["cce.host"] = "lua/cce/host.lua",
     ["cce.host.loop"] = "lua/cce/host/loop.lua",
