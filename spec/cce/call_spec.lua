@@ -227,6 +227,23 @@ describe("a call that fails", function()
   end)
 end)
 
+describe("a rate limit", function()
+  it("holds back what would be too much, further attempts too", function()
+    sim:reset()
+    local now = os.time()
+    local client = clients.new(sim, { rate_limit = "2/min", clock = function() return now end })
+    assert(calls.list(client))
+    assert(calls.show(client))
+    assert.same({}, client.slept)
+    assert(calls.list(client))
+    assert.same({ 60 }, client.slept)
+    sim:fault { status = 503, times = 1 }
+    assert(calls.list(client))
+    assert.same({ 60, 60, 0.25, 120 }, client.slept)
+    client:close()
+  end)
+end)
+
 describe("a wrong key", function()
   before_each(function() sim:reset() end)
 

@@ -471,6 +471,7 @@ describe("a wrong value", function()
     { "obtain_cert", { duration = math.huge }, "duration is inf" },
     { "obtain_cert", { expire_at = now + 60 }, "15 minutes" },
     { "obtain_cert", { expire_at = now + 6 * 366 * 86400 }, "five years" },
+    { "obtain_cert", { expire_at = now + 3600.5 }, "whole seconds" },
     { "obtain_cert", { duration = 1, expire_at = now + 60 }, "15 minutes" },
     { "rotate_credentials", {}, "component is required" },
     { "rotate_credentials", { component = "everything" },

@@ -43,6 +43,7 @@ describe("cce.new", function()
       function() cce.new(options { retry = { max_attempts = "3" } }) end },
     { "'on_event' %(callable expected", function() cce.new(options { on_event = 5 }) end },
     { "'clock' %(callable expected", function() cce.new(options { clock = 5 }) end },
+    { "'rate_limit' %(string expected", function() cce.new(options { rate_limit = 10 }) end },
     { "'proxy' %(string or boolean expected", function() cce.new(options { proxy = 5 }) end },
   }
   for i, use in ipairs(wrong) do
@@ -57,6 +58,7 @@ describe("cce.new", function()
     { endpoint = "" }, { ca_file = "" }, { user_agent = "" },
     { endpoint = "https://a.example.com", endpoints = { cce = "https://b.example.com" } },
     { endpoints = { cce = "" } },
+    { rate_limit = "fast" }, { rate_limit = "0/min" }, { rate_limit = "10/fortnight" },
     { token = "a-token" }, -- with credentials
     { credentials = { ak = "", sk = "s" } }, { credentials = { ak = "a", sk = "" } },
     { credentials = { ak = "a\r\nX: y", sk = "s" } },

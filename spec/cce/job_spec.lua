@@ -72,6 +72,11 @@ describe("cce.job", function()
     end)
   end
 
+  it("prints a failed sub-job of which nothing is known", function()
+    local job = jobs.new(raw { spec = { subJobs = { { status = { phase = "Failed" } } } } })
+    assert.equal("job j-1: Running\n  sub-job without id failed: no reason given", tostring(job))
+  end)
+
   it("prints when only its id is known", function()
     local job = jobs.started "j-2"
     assert.equal("j-2", job.id)
