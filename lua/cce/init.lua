@@ -113,6 +113,7 @@ end
 --- Wait without being in anybody's way.
 -- @tparam number seconds
 function M.sleep(seconds)
+  require("cce.options").argument(seconds, "number", 1, "sleep")
   require("cce.host").sleep(seconds)
 end
 
