@@ -86,7 +86,9 @@ end
 --- Call a function for every item, several at a time: see `cce.map`.
 -- @function map
 function M.map(items, fn, opts)
-  return require("cce.map")(items, fn, opts)
+  -- No tail call: in Lua 5.1 it would hide the caller from an error.
+  local results, message, err = require("cce.map")(items, fn, opts)
+  return results, message, err
 end
 
 --- Let the calls in coroutines yield to an event loop. Inside nginx this is not
