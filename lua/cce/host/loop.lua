@@ -97,12 +97,12 @@ end
 local function resolve(which)
   if type(which) == "string" then
     local adapter = adapters[which]
-    if not adapter then error("unknown loop '" .. which .. "': cqueues, luv, or a table", 4) end
+    if not adapter then error("unknown loop '" .. which .. "': cqueues, luv, or a table", 5) end
     return adapter()
   end
   for _, name in ipairs { "watch", "suspend", "after" } do
     if type(which) ~= "table" or type(which[name]) ~= "function" then
-      error("a loop is a table with the functions watch, suspend and after", 4)
+      error("a loop is a table with the functions watch, suspend and after", 5)
     end
   end
   return which
@@ -116,13 +116,17 @@ function M.forget(engine)
   watched[engine] = nil
 end
 
+-- A loop that has nothing left to do may end.
+local function stop_if_idle(engine)
+  if watched[engine] and engine:in_flight() == 0 then M.forget(engine) end
+end
+
 -- One watcher an engine wakes all who wait for its transfers.
 local function new_wait(loop)
   local function on_readable(engine)
     engine:step(0)
     waiting.collect(engine)
-    -- A loop that has nothing left to do may end.
-    if watched[engine] and engine:in_flight() == 0 then M.forget(engine) end
+    stop_if_idle(engine)
   end
 
   return function(engine, transfer)
@@ -130,7 +134,13 @@ local function new_wait(loop)
     if not watched[engine] then
       watched[engine] = loop.watch(engine:fd(), function() on_readable(engine) end)
     end
-    loop.suspend(function(wake) waiting.add(transfer, wake) end)
+    loop.suspend(function(wake)
+      waiting.add(transfer, function()
+        wake()
+        -- It may have been a call outside of the loop that drove it to its end.
+        stop_if_idle(engine)
+      end)
+    end)
   end
 end
 
