@@ -78,9 +78,9 @@ end
 --   return client:rotate_credentials(cluster.id, { component = "all" })
 -- end, { concurrency = 50 })
 local function map(items, fn, opts)
-  options.argument(items, "table", 1, "map")
-  options.argument(fn, "callable", 2, "map")
-  local checked, message, err = options.check(opts, schema)
+  options.argument(items, "table", 1, "map", 3)
+  options.argument(fn, "callable", 2, "map", 3)
+  local checked, message, err = options.check(opts, schema, 3)
   if not checked then return nil, message, err end
   local driver = host.current()
   local can_wait, reason = driver.check()

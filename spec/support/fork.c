@@ -25,8 +25,8 @@ static int l_wait(lua_State *L)
 
     if (waitpid((pid_t)luaL_checkinteger(L, 1), &status, 0) < 0)
         return luaL_error(L, "waitpid failed");
-    lua_pushinteger(L,
-                    WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status)
+                                         : -WTERMSIG(status));
     return 1;
 }
 

@@ -1,6 +1,5 @@
 local cce = require("cce")
 local core = require("cce.core")
-local hosts = require("spec.support.hosts")
 local script = require("cce.host.script")
 local simulator = require("spec.support.sim")
 
