@@ -4,6 +4,7 @@
 -- @local
 local core = require "cce.core"
 local diagnosis = require "cce.diagnosis"
+local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local host = require "cce.host"
 local responses = require "cce.response"
@@ -50,11 +51,11 @@ local function headers_of(client, request)
   return headers
 end
 
-local function wire_request(client, request)
+local function wire_request(client, request, endpoint)
   local config = client.config
   return {
     operation = request.operation,
-    endpoint = config.endpoint,
+    endpoint = endpoint,
     method = request.method,
     path = request.path,
     query = request.query,
@@ -77,12 +78,12 @@ local function refused(what, request, wire, response)
 end
 
 -- One request. An answer of 2xx, or nil and the error.
-local function attempt(client, request, what)
+local function attempt(client, request, what, endpoint)
   client:wait_for_turn()
   if client.closed then
     return nil, transport_error(what, request, "the client was closed before it was sent", "CLOSED")
   end
-  local engine, wire = client:engine(), wire_request(client, request)
+  local engine, wire = client:engine(), wire_request(client, request, endpoint)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
@@ -141,7 +142,7 @@ end
 
 --- Make a request and, where `cce.retry` allows it, make it again.
 -- @tparam cce.client client
--- @tparam table request of `core.operation`
+-- @tparam table request of `core.operation`; `service` names another than CCE
 -- @tparam table ids for messages: `cluster_id` or `job_id`
 -- @treturn[1] table response `{status=, headers=, body=}`
 -- @treturn[2] nil
@@ -154,9 +155,11 @@ function M.send(client, request, ids)
   if not can_wait then
     return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
   end
+  local endpoint, message, problem = endpoints.of(client.config.endpoints, request.service or "cce")
+  if not endpoint then return nil, message, problem end
   while true do
     state.attempts = state.attempts + 1
-    local response, err = attempt(client, request, what)
+    local response, err = attempt(client, request, what, endpoint)
     local delay = err and delay_before_next(client, request, err, state)
     note_attempt(client, request, ids, state, response, err, delay)
     if response then return response end
