@@ -77,6 +77,7 @@ build = {
     ["cce.host.nginx"] = "lua/cce/host/nginx.lua",
     ["cce.host.protect"] = "lua/cce/host/protect.lua",
     ["cce.host.script"] = "lua/cce/host/script.lua",
+    ["cce.host.waiting"] = "lua/cce/host/waiting.lua",
     ["cce"] = "lua/cce/init.lua",
     ["cce.job"] = "lua/cce/job.lua",
     ["cce.json"] = "lua/cce/json.lua",

@@ -84,6 +84,9 @@ end
 -- One request. An answer of 2xx, or nil and the error.
 local function attempt(client, request, what, endpoint)
   client:wait_for_turn()
+  if client.closed then
+    return nil, transport_error(what, request, "the client was closed before it was sent", "CLOSED")
+  end
   local engine, wire = client:engine(), wire_request(client, request, endpoint)
   local transfer, message, code = engine:submit(wire)
   if not transfer then

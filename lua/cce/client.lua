@@ -357,8 +357,7 @@ end
 function Client:close()
   self.closed = true
   if self.transport and not self.transport_is_shared then
-    self.transport:close()
-    host.forget(self.transport)
+    host.close(self.transport)
   end
   for _, name in ipairs { "signer", "token" } do
     if self.config[name] then self.config[name]:close() end
