@@ -44,15 +44,17 @@ function Connection:head()
     return nil
   end
   local method, target = line:match "^(%S+) (%S+) HTTP/1%.1\r\n$"
-  local request = { method = method, target = target, headers = {}, line = line }
-  for header in function() return self.socket:read "*L" end do
-    local name, value = header:match "^([^:]+):%s*(.-)\r\n$"
+  if not method then
+    self:note("malformed", line)
+  end
+  local request = { method = method, target = target, headers = {} }
+  while true do
+    local name, value = (self.socket:read "*L" or ""):match "^([^:]+):%s*(.-)\r\n$"
     if not name then
-      break
+      return request
     end
     request.headers[name:lower()] = value
   end
-  return request
 end
 
 --- Reads and logs a whole request.
@@ -87,8 +89,11 @@ end
 
 --- Answers every request with 200 and its body, until the client closes.
 function Connection:serve()
-  for request in function() return self:request() end do
-    self:answer("200 OK", request.body)
+  while true do
+    local request = self:request()
+    if not request or not self:answer("200 OK", request.body) then
+      return
+    end
   end
 end
 
