@@ -17,9 +17,8 @@ cache = false
 
 files["lua/cce/sim"].std = "min+cce+ngx_lua"
 files["lua/cce/openresty"].std = "min+cce+ngx_lua"
-files["lua/cce/host.lua"].std = "min+cce+ngx_lua"
+files["lua/cce/host/nginx.lua"].std = "min+cce+ngx_lua"
 files["examples/nginx"].std = "min+cce+ngx_lua"
 files["spec"].std = "min+cce+busted"
-files["**/*.rockspec"].std = "rockspec"
 files["config.ld"].std = "ldoc"
 files[".busted"].std = "min"

@@ -32,11 +32,12 @@ void cce_base64_encode(const void *bytes, size_t length, struct cce_buf *out)
     size_t room = cce_base64_length(length);
     char *output = cce_buf_reserve(out, room);
 
-    if (output == NULL || length == 0)
+    if (output == NULL)
         return;
     for (; length > 3; length -= 3, input += 3, output += 4)
         encode_group(input, 3, output);
-    encode_group(input, length, output);
+    if (length > 0)
+        encode_group(input, length, output);
     cce_buf_commit(out, room);
 }
 

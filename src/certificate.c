@@ -236,12 +236,26 @@ static int walk_pem(const struct cce_buf *pem, enum cce_certificate_kind kind,
 
 /* ===== Certificates ===== */
 
+/* OpenSSL hides why it could not decode a public key, which is fine for one of
+ * an unknown kind, but not when memory was short: so it gets a second try. */
+static X509 *decode_certificate(const unsigned char **bytes, size_t length)
+{
+    const unsigned char *start = *bytes;
+    X509 *x509 = d2i_X509(NULL, bytes, (long)length);
+
+    if (x509 == NULL || X509_get0_pubkey(x509) != NULL)
+        return x509;
+    X509_free(x509);
+    *bytes = start;
+    return d2i_X509(NULL, bytes, (long)length);
+}
+
 static int add_certificate(struct cce_certificate *certificate,
                            const unsigned char *der, size_t length,
                            struct cce_error *err)
 {
     const unsigned char *end = der;
-    X509 *x509 = d2i_X509(NULL, &end, (long)length);
+    X509 *x509 = decode_certificate(&end, length);
 
     if (x509 == NULL)
         return cce_fail(err, CCE_INVALID_CERTIFICATE,
@@ -655,14 +669,20 @@ static int compare_key(X509 *x509, EVP_PKEY *pkey, bool *matches,
                        struct cce_error *err)
 {
     EVP_PKEY *public_key = X509_get0_pubkey(x509);
+    unsigned long last = ERR_peek_last_error();
 
     if (public_key == NULL)
         return cce_fail(err, CCE_INVALID_CERTIFICATE,
                         "the certificate's public key cannot be read");
+    if (EVP_PKEY_get_base_id(public_key) != EVP_PKEY_get_base_id(pkey))
+        return 0;
     *matches = EVP_PKEY_eq(public_key, pkey) == 1;
-    /* Keys of different kinds are "not equal", and so is a failure. */
-    if (!*matches && is_memory_error(ERR_peek_last_error()))
-        return cce_fail_memory(err);
+    /* OpenSSL answers a failure, of memory say, as it does a difference. Only
+     * the failure leaves an error in the queue. */
+    if (!*matches && ERR_peek_last_error() != last)
+        return cce_fail(err, CCE_INVALID_KEY,
+                        "the private key cannot be compared with the "
+                        "certificate");
     return 0;
 }
 
@@ -690,6 +710,17 @@ static void format_time(const ASN1_TIME *time, char *text, size_t size)
         snprintf(text, size, "an unreadable date");
 }
 
+/* At most 100 bytes of a name, and no half character at the end. */
+static int shown_length(const struct cce_buf *name)
+{
+    size_t length = name->length;
+
+    if (length > 100)
+        for (length = 100; (name->data[length] & 0xc0) == 0x80;)
+            length--;
+    return (int)length;
+}
+
 /* "the certificate", or which one of those above it. */
 static void describe_certificate(X509_STORE_CTX *context, char *text,
                                  size_t size)
@@ -704,8 +735,8 @@ static void describe_certificate(X509_STORE_CTX *context, char *text,
     }
     cce_buf_init(&name, CCE_CERTIFICATE_TEXT_MAX);
     append_name(&name, X509_get_subject_name(x509), &ignored);
-    snprintf(text, size, "the issuing certificate \"%.100s\"",
-             name.length > 0 ? name.data : "");
+    snprintf(text, size, "the issuing certificate \"%.*s\"",
+             shown_length(&name), name.length > 0 ? name.data : "");
     cce_buf_cleanup(&name);
 }
 

@@ -181,7 +181,7 @@ static void end_transfer(struct cce_transfer *transfer)
         transfer->lane->active--;
     else
         queue_remove(&transfer->lane->waiting, transfer);
-    cce_transfer_release(transfer);
+    cce_transfer_give_back(transfer);
     transfer->lane = NULL;
     transfer->finished = true;
     engine->in_flight--;
@@ -480,31 +480,21 @@ static void unlink_transfer(struct cce_transfer *transfer)
         transfer->next->previous = transfer->previous;
 }
 
-int cce_engine_start(struct cce_engine *engine,
-                     const struct cce_request *request,
-                     struct cce_transfer **result, struct cce_error *err)
+int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
+                     struct cce_error *err)
 {
-    struct cce_transfer *transfer;
-    struct cce_lane *lane = NULL;
+    struct cce_lane *lane;
 
-    *result = NULL;
     if (check_process(engine, err) != 0)
         return -1;
-    transfer = calloc(1, sizeof *transfer);
-    if (transfer == NULL)
+    lane = find_lane(engine, transfer->url);
+    if (lane == NULL)
         return cce_fail_memory(err);
     transfer->engine = engine;
-    if (cce_transfer_init(transfer, request))
-        lane = find_lane(engine, transfer->url);
-    if (lane == NULL) {
-        cce_transfer_cleanup(transfer);
-        return cce_fail_memory(err);
-    }
     transfer->lane = lane;
     link_transfer(transfer);
     queue_append(&lane->waiting, transfer);
     serve_lane(engine, lane);
-    *result = transfer;
     return 0;
 }
 
@@ -515,25 +505,25 @@ static void leave_engine(struct cce_transfer *transfer)
     struct cce_sigpipe guard;
 
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
-    if (transfer->finished)
+    if (transfer->finished) {
         queue_remove(&engine->finished, transfer);
-    else
+    } else {
         end_transfer(transfer);
+        cce_fail(&transfer->error, CCE_CANCELLED, "the call was cancelled");
+    }
     if (lane != NULL)
         serve_lane(engine, lane);
     cce_sigpipe_restore(&guard);
 }
 
-void cce_transfer_free(struct cce_transfer *transfer)
+void cce_engine_release(struct cce_transfer *transfer)
 {
-    if (transfer == NULL)
+    if (transfer->engine == NULL)
         return;
-    if (transfer->engine != NULL) {
-        unlink_transfer(transfer);
-        if (cce_engine_is_inherited(transfer->engine))
-            detach(transfer, true);
-        else
-            leave_engine(transfer);
-    }
-    cce_transfer_cleanup(transfer);
+    unlink_transfer(transfer);
+    if (cce_engine_is_inherited(transfer->engine))
+        detach(transfer, true);
+    else
+        leave_engine(transfer);
+    transfer->engine = NULL;
 }

@@ -41,7 +41,7 @@ struct cce_header {
     const char *name, *value;
 };
 
-/* What cce_engine_start needs; all of it is copied. */
+/* What cce_transfer_new needs; all of it is copied. */
 struct cce_request {
     const char *method;
     const char *url;
@@ -98,17 +98,29 @@ size_t cce_engine_in_flight(const struct cce_engine *engine);
 /* The next transfer that ended since it was last asked for, or NULL. */
 struct cce_transfer *cce_engine_next_finished(struct cce_engine *engine);
 
-int cce_engine_start(struct cce_engine *engine,
-                     const struct cce_request *request,
-                     struct cce_transfer **transfer, struct cce_error *err);
+/* Makes a transfer of a request, for any engine; touches none yet. */
+int cce_transfer_new(struct cce_transfer **transfer,
+                     const struct cce_request *request, struct cce_error *err);
+
+/* A pointer for the transfer's user; NULL at first. */
+void cce_transfer_set_owner(struct cce_transfer *transfer, void *owner);
+void *cce_transfer_owner(const struct cce_transfer *transfer);
+
+/* Begins a new transfer. What goes wrong from here on is its result. */
+int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
+                     struct cce_error *err);
+
+/* Takes a transfer out of its engine, and cancels it (CANCELLED) unless it has
+ * finished: then any thread may ask for its result and free it. */
+void cce_engine_release(struct cce_transfer *transfer);
 
 bool cce_transfer_is_finished(const struct cce_transfer *transfer);
 
-/* Only for a finished transfer. */
+/* Of a transfer that has not finished it is CLOSED. */
 void cce_transfer_result(const struct cce_transfer *transfer,
                          struct cce_result *result);
 
-/* Frees; cancels first what is still in flight. NULL is fine. */
+/* Releases and frees. NULL is fine. */
 void cce_transfer_free(struct cce_transfer *transfer);
 
 #endif

@@ -33,6 +33,7 @@ struct cce_transfer {
     struct cce_transfer *previous, *next;
     struct cce_transfer *next_in_queue; /* of its lane, or of the finished */
     struct cce_lane *lane;              /* NULL once it has ended */
+    void *owner;
     CURL *easy;
     struct curl_slist *headers;
     char *url;
@@ -63,10 +64,6 @@ struct cce_engine {
     bool guard_sigpipe;
 };
 
-/* Copies a request into a zeroed transfer of an engine. False: no memory. */
-bool cce_transfer_init(struct cce_transfer *transfer,
-                       const struct cce_request *request);
-
 /* Gives the transfer a curl handle that is ready to be added to the multi
  * handle. Otherwise `easy` stays NULL and the outcome is known. */
 void cce_transfer_prepare(struct cce_transfer *transfer);
@@ -76,9 +73,6 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result);
 
 /* Takes the handle back, which is in no multi handle any more, and wipes what
  * was sent. The outcome stays. */
-void cce_transfer_release(struct cce_transfer *transfer);
-
-/* Wipes and frees all; the handle must have been released. */
-void cce_transfer_cleanup(struct cce_transfer *transfer);
+void cce_transfer_give_back(struct cce_transfer *transfer);
 
 #endif

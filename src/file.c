@@ -182,6 +182,25 @@ struct target {
     const char *name;    /* the last part of `path` */
 };
 
+/* Whether the symlink `path` may be a trap: somebody else's, in a directory
+ * where everybody may put one. The kernel's rule (protected_symlinks) does
+ * not see links that are read and not followed. */
+static bool is_trap(const char *path, size_t prefix)
+{
+    char directory[PATH_MAX] = ".";
+    struct stat link, parent;
+
+    if (prefix > 0) {
+        memcpy(directory, path, prefix);
+        directory[prefix] = '\0';
+    }
+    if (lstat(path, &link) < 0 || stat(directory, &parent) < 0)
+        return true;
+    if (!(parent.st_mode & S_ISVTX) || !(parent.st_mode & S_IWOTH))
+        return false;
+    return link.st_uid != geteuid() && link.st_uid != parent.st_uid;
+}
+
 /* The target of the symlink `path`, in place; a relative one is relative to
  * the link's directory. 1: it was a link, 0: it is none, -1: errno says. */
 static int follow_link(char path[PATH_MAX])
@@ -193,6 +212,10 @@ static int follow_link(char path[PATH_MAX])
 
     if (length < 0)
         return errno == EINVAL || errno == ENOENT ? 0 : -1;
+    if (is_trap(path, prefix)) {
+        errno = EACCES;
+        return -1;
+    }
     if (link[0] == '/')
         prefix = 0;
     if ((size_t)length + prefix >= PATH_MAX) {

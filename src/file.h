@@ -4,7 +4,8 @@
  * A reader of a path written here sees the old bytes or the new ones, never a
  * mixture, also after a power cut. New bytes are never readable by others, not
  * even for a moment. A symlink at the path stays one: what it points to is
- * replaced. Every call goes on after EINTR; every descriptor is O_CLOEXEC. All
+ * replaced (but not through a stranger's link in a directory such as /tmp).
+ * Every call goes on after EINTR; every descriptor is O_CLOEXEC. All
  * errors are FILE_ERROR (or NO_MEMORY, TIMEOUT) and name the path, the step
  * that failed and the system's reason. Nothing here touches Lua, and any
  * thread may call it.

@@ -5,12 +5,14 @@
 #include "core.h"
 #include "endpoint.h"
 #include "engine.h"
+#include "engine_thread.h"
 #include "lsecret.h"
 #include "lsign.h"
 #include "lutil.h"
 #include "sign.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,50 +24,83 @@ enum {
     MAX_HEADERS = 32,
     MAX_QUERY = 64,
     MAX_URL = 16 * 1024,
+    MAX_ENGINES = 1024,
     STEP_MS = 100 /* a signal is noticed after so long at the latest */
 };
 
+/* One of the two: driven by the caller, or by a thread of its own. */
 struct engine_box {
     struct cce_engine *engine;
+    struct cce_thread *thread;
 };
 
+/* The same two kinds. */
 struct transfer_box {
     struct cce_transfer *transfer;
+    struct cce_job *job;
 };
 
-static struct cce_engine *check_engine(lua_State *L, int index)
+static struct engine_box *check_engine(lua_State *L, int index)
 {
     struct engine_box *box = luaL_checkudata(L, index, ENGINE);
 
-    luaL_argcheck(L, box->engine != NULL, index, "the engine is closed");
+    luaL_argcheck(L, box->engine != NULL || box->thread != NULL, index,
+                  "the engine is closed");
+    return box;
+}
+
+/* For what only the caller of an engine without a thread does. */
+static struct cce_engine *check_driven(lua_State *L, int index)
+{
+    struct engine_box *box = check_engine(L, index);
+
+    luaL_argcheck(L, box->engine != NULL, index,
+                  "the engine has a thread that drives it");
     return box->engine;
 }
 
-static struct cce_transfer *check_transfer(lua_State *L, int index)
+static struct cce_thread *check_threaded(lua_State *L, int index)
+{
+    struct engine_box *box = check_engine(L, index);
+
+    luaL_argcheck(L, box->thread != NULL, index, "the engine has no thread");
+    return box->thread;
+}
+
+static struct transfer_box *check_transfer(lua_State *L, int index)
 {
     struct transfer_box *box = luaL_checkudata(L, index, TRANSFER);
 
-    luaL_argcheck(L, box->transfer != NULL, index, "the transfer is closed");
-    return box->transfer;
+    luaL_argcheck(L, box->transfer != NULL || box->job != NULL, index,
+                  "the transfer is closed");
+    return box;
+}
+
+static bool is_finished(const struct transfer_box *box)
+{
+    return box->job != NULL ? cce_job_is_finished(box->job)
+                            : cce_transfer_is_finished(box->transfer);
 }
 
 static int l_engine_close(lua_State *L)
 {
     struct engine_box *box = luaL_checkudata(L, 1, ENGINE);
-    struct cce_engine *engine = box->engine;
+    struct engine_box closing = *box;
 
-    box->engine = NULL;
-    cce_engine_free(engine);
+    memset(box, 0, sizeof *box);
+    cce_engine_free(closing.engine);
+    cce_thread_free(closing.thread);
     return 0;
 }
 
 static int l_transfer_close(lua_State *L)
 {
     struct transfer_box *box = luaL_checkudata(L, 1, TRANSFER);
-    struct cce_transfer *transfer = box->transfer;
+    struct transfer_box closing = *box;
 
-    box->transfer = NULL;
-    cce_transfer_free(transfer);
+    memset(box, 0, sizeof *box);
+    cce_transfer_free(closing.transfer);
+    cce_job_free(closing.job);
     return 0;
 }
 
@@ -101,13 +136,23 @@ static long option_positive(lua_State *L, const char *name, double scale)
     return (long)value;
 }
 
+struct engine_settings {
+    struct cce_engine_options options;
+    bool threaded;
+};
+
 static bool visit_engine_option(lua_State *L, const char *key, void *context)
 {
+    struct engine_settings *settings = context;
     size_t count = sizeof engine_options / sizeof engine_options[0];
 
+    if (strcmp(key, "threaded") == 0) {
+        settings->threaded = lcce_option_boolean(L, key);
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct engine_option *option = &engine_options[i];
-        char *field = (char *)context + option->offset;
+        char *field = (char *)&settings->options + option->offset;
 
         if (strcmp(key, option->name) != 0)
             continue;
@@ -140,17 +185,19 @@ static void make_uservalue(lua_State *L)
 
 static int l_engine_new(lua_State *L)
 {
-    struct cce_engine_options options = {0};
+    struct engine_settings settings = {0};
     struct cce_error err;
     struct engine_box *box;
+    int result;
 
     if (!lua_isnoneornil(L, 1))
-        lcce_options(L, 1, visit_engine_option, &options);
+        lcce_options(L, 1, visit_engine_option, &settings);
     box = lcce_newobject(L, ENGINE, sizeof *box);
     make_uservalue(L);
-    if (cce_engine_new(&box->engine, &options, &err) != 0)
-        return lcce_fail(L, &err);
-    return 1;
+    result = settings.threaded
+                 ? cce_thread_new(&box->thread, &settings.options, &err)
+                 : cce_engine_new(&box->engine, &settings.options, &err);
+    return result == 0 ? 1 : lcce_fail(L, &err);
 }
 
 /* ---- a request, read from its option table ---- */
@@ -421,8 +468,20 @@ static int write_url(struct cce_buf *url, struct submission *s,
     return 0;
 }
 
-static int start(struct cce_engine *engine, const struct submission *s,
-                 const char *url, struct cce_transfer **transfer,
+/* What was acquired when something fails lies in `to` and is collected. */
+static int launch(const struct engine_box *box,
+                  const struct cce_request *request, struct transfer_box *to,
+                  struct cce_error *err)
+{
+    if (box->thread != NULL)
+        return cce_thread_submit(box->thread, request, &to->job, err);
+    if (cce_transfer_new(&to->transfer, request, err) != 0)
+        return -1;
+    return cce_engine_start(box->engine, to->transfer, err);
+}
+
+static int start(const struct engine_box *box, const struct submission *s,
+                 const char *url, struct transfer_box *to,
                  struct cce_error *err)
 {
     struct cce_header headers[MAX_HEADERS + 5];
@@ -442,11 +501,11 @@ static int start(struct cce_engine *engine, const struct submission *s,
     request.direct = s->endpoint.loopback;
     request.timeout_ms = (long)(s->timeout * 1000);
     request.max_response = (size_t)s->max_response;
-    return cce_engine_start(engine, &request, transfer, err);
+    return launch(box, &request, to, err);
 }
 
-static int submit(struct cce_engine *engine, struct submission *s,
-                  struct cce_transfer **transfer, struct cce_error *err)
+static int submit(const struct engine_box *box, struct submission *s,
+                  struct transfer_box *to, struct cce_error *err)
 {
     char path_memory[512], url_memory[1024];
     struct cce_buf path, url;
@@ -462,7 +521,7 @@ static int submit(struct cce_engine *engine, struct submission *s,
     whole_path.length = path.length;
     if (authorize(s, whole_path, err) == 0 &&
         write_url(&url, s, whole_path, err) == 0)
-        result = start(engine, s, url.data, transfer, err);
+        result = start(box, s, url.data, to, err);
 done:
     if (s->signer != NULL)
         cce_sign_forget(s->signer);
@@ -489,22 +548,23 @@ static void remember_transfer(lua_State *L, int engine_index)
 
 static int l_engine_submit(lua_State *L)
 {
-    struct cce_engine *engine = check_engine(L, 1);
+    struct engine_box *engine = check_engine(L, 1);
     struct submission s;
     struct transfer_box *box;
     struct cce_error err;
 
     read_submission(L, 2, &s);
     box = lcce_newobject(L, TRANSFER, sizeof *box);
-    if (submit(engine, &s, &box->transfer, &err) != 0)
+    if (submit(engine, &s, box, &err) != 0)
         return lcce_fail(L, &err);
-    remember_transfer(L, 1);
+    if (box->transfer != NULL)
+        remember_transfer(L, 1);
     return 1;
 }
 
 static int l_engine_step(lua_State *L)
 {
-    struct cce_engine *engine = check_engine(L, 1);
+    struct cce_engine *engine = check_driven(L, 1);
     lua_Number seconds = luaL_optnumber(L, 2, 0);
     struct cce_error err;
     int milliseconds = -1;
@@ -517,35 +577,56 @@ static int l_engine_step(lua_State *L)
     return 1;
 }
 
+/* Passes over those whose userdata is garbage but not yet finalized. */
 static int l_engine_finished(lua_State *L)
 {
-    struct cce_transfer *transfer =
-        cce_engine_next_finished(check_engine(L, 1));
+    struct cce_engine *engine = check_driven(L, 1);
+    struct cce_transfer *transfer = cce_engine_next_finished(engine);
 
-    if (transfer == NULL)
-        return 0;
+    lua_settop(L, 1);
     lcce_getuservalue(L, 1);
     lua_getfield(L, -1, "transfers");
-    lua_pushlightuserdata(L, transfer);
-    lua_rawget(L, -2);
-    return 1;
+    while (transfer != NULL) {
+        lua_pushlightuserdata(L, transfer);
+        lua_rawget(L, 3);
+        if (!lua_isnil(L, -1))
+            return 1;
+        lua_settop(L, 3);
+        transfer = cce_engine_next_finished(engine);
+    }
+    return 0;
 }
 
 static int l_engine_fd(lua_State *L)
 {
-    lua_pushinteger(L, cce_engine_fd(check_engine(L, 1)));
+    lua_pushinteger(L, cce_engine_fd(check_driven(L, 1)));
     return 1;
 }
 
+/* Of an engine with a thread: also those that have ended and still exist. */
 static int l_engine_in_flight(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)cce_engine_in_flight(check_engine(L, 1)));
+    struct engine_box *box = check_engine(L, 1);
+    size_t count = box->thread != NULL ? cce_thread_jobs(box->thread)
+                                       : cce_engine_in_flight(box->engine);
+
+    lua_pushinteger(L, (lua_Integer)count);
     return 1;
 }
 
 static int l_engine_inherited(lua_State *L)
 {
-    lua_pushboolean(L, cce_engine_is_inherited(check_engine(L, 1)));
+    struct engine_box *box = check_engine(L, 1);
+
+    lua_pushboolean(L, box->thread != NULL
+                           ? cce_thread_is_inherited(box->thread)
+                           : cce_engine_is_inherited(box->engine));
+    return 1;
+}
+
+static int l_engine_socket(lua_State *L)
+{
+    lua_pushstring(L, cce_thread_socket(check_threaded(L, 1)));
     return 1;
 }
 
@@ -562,14 +643,16 @@ static int l_transfer_result(lua_State *L);
 static int l_engine_call(lua_State *L)
 {
     struct cce_error err;
-    struct cce_transfer *transfer;
-    int results = l_engine_submit(L);
+    struct transfer_box *transfer;
+    int results;
 
+    check_driven(L, 1);
+    results = l_engine_submit(L);
     if (results != 1)
         return results;
     transfer = check_transfer(L, -1);
-    while (!cce_transfer_is_finished(transfer)) {
-        if (cce_engine_step(check_engine(L, 1), STEP_MS, &err) != 0)
+    while (!is_finished(transfer)) {
+        if (cce_engine_step(check_driven(L, 1), STEP_MS, &err) != 0)
             return lcce_fail(L, &err);
         let_hooks_run(L);
     }
@@ -582,7 +665,17 @@ static int l_engine_call(lua_State *L)
 
 static int l_transfer_finished(lua_State *L)
 {
-    lua_pushboolean(L, cce_transfer_is_finished(check_transfer(L, 1)));
+    lua_pushboolean(L, is_finished(check_transfer(L, 1)));
+    return 1;
+}
+
+/* What to send to the socket of the engine's thread, and to get back. */
+static int l_transfer_id(lua_State *L)
+{
+    struct transfer_box *box = check_transfer(L, 1);
+
+    luaL_argcheck(L, box->job != NULL, 1, "the engine has no thread");
+    lua_pushlstring(L, (const char *)cce_job_id(box->job), CCE_JOB_ID_LENGTH);
     return 1;
 }
 
@@ -654,12 +747,14 @@ static int fail_transfer(lua_State *L, const struct cce_result *result)
 
 static int l_transfer_result(lua_State *L)
 {
-    struct cce_transfer *transfer = check_transfer(L, 1);
+    struct transfer_box *box = check_transfer(L, 1);
     struct cce_result result;
 
-    luaL_argcheck(L, cce_transfer_is_finished(transfer), 1,
-                  "the transfer has not ended yet");
-    cce_transfer_result(transfer, &result);
+    luaL_argcheck(L, is_finished(box), 1, "the transfer has not ended yet");
+    if (box->job != NULL)
+        cce_job_result(box->job, &result);
+    else
+        cce_transfer_result(box->transfer, &result);
     if (result.error.code != CCE_OK)
         return fail_transfer(L, &result);
     lua_createtable(L, 0, 4);
@@ -675,7 +770,34 @@ static int l_transfer_result(lua_State *L)
     return 1;
 }
 
-/* core.endpoint(text) -> host | nil, message, code */
+/* core.step({engine, …}, seconds): waits for any of several engines, and lets
+ * each handle what there is. */
+static int l_step(lua_State *L)
+{
+    struct pollfd descriptors[MAX_ENGINES];
+    lua_Number seconds = luaL_checknumber(L, 2);
+    int count;
+    struct cce_error err;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    count = (int)lua_rawlen(L, 1);
+    luaL_argcheck(L, count <= MAX_ENGINES, 1, "too many engines");
+    luaL_checkstack(L, count, "too many engines");
+    lua_settop(L, 2);
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, i + 1);
+        descriptors[i].fd = cce_engine_fd(check_driven(L, -1));
+        descriptors[i].events = POLLIN;
+    }
+    poll(descriptors, (nfds_t)count, (int)(seconds * 1000));
+    for (int i = 0; i < count; i++)
+        if (cce_engine_step(check_driven(L, 3 + i), 0, &err) != 0)
+            return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* core.endpoint(text) -> host, path | nil, message, code */
 static int l_endpoint(lua_State *L)
 {
     struct cce_endpoint endpoint;
@@ -684,23 +806,22 @@ static int l_endpoint(lua_State *L)
     if (cce_endpoint_parse(&endpoint, luaL_checkstring(L, 1), &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, endpoint.host);
-    return 1;
+    lua_pushstring(L, endpoint.path);
+    return 2;
 }
 
 int lcce_open_engine(lua_State *L)
 {
     static const luaL_Reg engine_methods[] = {
-        {"submit", l_engine_submit},
-        {"step", l_engine_step},
-        {"finished", l_engine_finished},
-        {"fd", l_engine_fd},
-        {"in_flight", l_engine_in_flight},
-        {"inherited", l_engine_inherited},
-        {NULL, NULL},
+        {"submit", l_engine_submit},       {"step", l_engine_step},
+        {"finished", l_engine_finished},   {"fd", l_engine_fd},
+        {"in_flight", l_engine_in_flight}, {"inherited", l_engine_inherited},
+        {"socket", l_engine_socket},       {NULL, NULL},
     };
     static const luaL_Reg transfer_methods[] = {
         {"finished", l_transfer_finished},
         {"result", l_transfer_result},
+        {"id", l_transfer_id},
         {NULL, NULL},
     };
 
@@ -715,6 +836,8 @@ int lcce_open_engine(lua_State *L)
     lua_pop(L, 2);
     lua_pushcfunction(L, l_engine_new);
     lua_setfield(L, -2, "engine");
+    lua_pushcfunction(L, l_step);
+    lua_setfield(L, -2, "step");
     lua_pushcfunction(L, l_endpoint);
     lua_setfield(L, -2, "endpoint");
     return 0;

@@ -24,20 +24,40 @@ enum { CLOCK_SLOT = 1 }; /* in the table that belongs to the userdata */
 struct lsigner {
     struct cce_signer signer;
     bool has_clock;
+    time_t now; /* as now_text says; 0 at first, which is in the past */
+    char now_text[CCE_SIGN_DATE_LENGTH + 1];
 };
 
-static struct lsigner *to_open(lua_State *L, int index)
-{
-    struct lsigner *object = luaL_checkudata(L, index, LCCE_SIGNER);
+/* The upvalues of every method: what would else be looked up by name for
+ * each signature. */
+enum { METATABLE = 1, NAME_HOST, NAME_DATE, NAME_AUTHORIZATION, UPVALUES = 4 };
 
+static struct lsigner *check_open(lua_State *L, int index,
+                                  struct lsigner *object)
+{
     if (object->signer.algorithm == NULL)
         luaL_argerror(L, index, "closed signer");
     return object;
 }
 
+/* The open signer that a method was called on. */
+static struct lsigner *to_open(lua_State *L)
+{
+    struct lsigner *object = lua_touserdata(L, 1);
+    bool ours = object != NULL && lua_getmetatable(L, 1) &&
+                lua_rawequal(L, -1, lua_upvalueindex(METATABLE));
+
+    if (!ours)
+        luaL_checkudata(L, 1, LCCE_SIGNER); /* which raises */
+    lua_pop(L, 1);
+    return check_open(L, 1, object);
+}
+
 struct cce_signer *lcce_check_signer(lua_State *L, int index)
 {
-    return &to_open(L, index)->signer;
+    struct lsigner *object = luaL_checkudata(L, index, LCCE_SIGNER);
+
+    return &check_open(L, index, object)->signer;
 }
 
 /* --- core.signer --- */
@@ -131,10 +151,12 @@ static int l_signer_new(lua_State *L)
 /* --- reading a request --- */
 
 enum {
-    SPEC = 2,    /* the argument */
-    ANCHOR = 3,  /* a table of what the request points to besides, or nil */
-    HEADERS = 4, /* the spec's table of headers, or nil */
-    HELD = 16    /* parameters and headers that need no userdata */
+    SPEC = 2,       /* the argument */
+    RESULT = 3,     /* of signer:sign, the table of headers to send */
+    HOST = 4,       /* the spec's host, for signer:sign */
+    ANCHOR = 5,     /* a table of what the request points to besides, or nil */
+    HELD = 16,      /* parameters and headers that need no userdata */
+    RESULT_HINT = 8 /* headers, most often */
 };
 
 struct pairs {
@@ -147,6 +169,7 @@ struct spec {
     struct pairs query, headers;
     struct cce_bytes signed_held[HELD];
     char date[CCE_SIGN_DATE_LENGTH + 1];
+    bool wants_headers; /* in the table at RESULT */
     struct cce_error *err;
 };
 
@@ -195,6 +218,12 @@ static struct cce_bytes string_field(lua_State *L, const char *key)
     return to_bytes(L, -1);
 }
 
+#if LUA_VERSION_NUM >= 502
+#define lcce_copy(L, from, to) lua_copy(L, from, to)
+#else
+#define lcce_copy(L, from, to) (lua_pushvalue(L, from), lua_replace(L, to))
+#endif
+
 static int read_method(lua_State *L, struct spec *spec)
 {
     spec->request.method = string_field(L, "method");
@@ -204,6 +233,8 @@ static int read_method(lua_State *L, struct spec *spec)
 static int read_host(lua_State *L, struct spec *spec)
 {
     spec->request.host = string_field(L, "host");
+    if (spec->wants_headers)
+        lcce_copy(L, -1, HOST);
     if (spec->request.host.length == 0)
         return cce_fail(spec->err, CCE_INVALID_ARGUMENT,
                         "host must not be empty");
@@ -257,20 +288,31 @@ static void check_table(lua_State *L, const char *key)
                           luaL_typename(L, -1));
 }
 
-static int read_headers(lua_State *L, struct spec *spec)
+/* What is given is also sent, so it goes to the result on the way. */
+static void read_header(lua_State *L, struct spec *spec)
 {
-    check_table(L, "headers");
-    lua_pushvalue(L, -1);
-    lua_replace(L, HEADERS);
-    lua_pushnil(L);
-    while (lua_next(L, HEADERS)) {
-        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-            lcce_option_error(L, "headers",
-                              "name = \"value\" expected, got %s = %s",
-                              luaL_typename(L, -2), luaL_typename(L, -1));
-        add_pair(L, &spec->headers, to_bytes(L, -2), to_bytes(L, -1));
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+        lcce_option_error(L, "headers",
+                          "name = \"value\" expected, got %s = %s",
+                          luaL_typename(L, -2), luaL_typename(L, -1));
+    add_pair(L, &spec->headers, to_bytes(L, -2), to_bytes(L, -1));
+    if (spec->wants_headers) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, RESULT);
+    } else {
         lua_pop(L, 1);
     }
+}
+
+static int read_headers(lua_State *L, struct spec *spec)
+{
+    int index = lua_gettop(L);
+
+    check_table(L, "headers");
+    lua_pushnil(L);
+    while (lua_next(L, index))
+        read_header(L, spec);
     return 0;
 }
 
@@ -430,16 +472,17 @@ static const struct {
 #undef FIELD
 };
 
+/* A number as key becomes a string here, which would break the walk; but then
+ * it is unknown, and ends it. */
 static int read_field(lua_State *L, struct spec *spec)
 {
-    struct cce_bytes key;
+    struct cce_bytes key = to_bytes(L, -2);
 
-    if (lua_type(L, -2) != LUA_TSTRING)
+    if (key.data == NULL)
         return luaL_error(L, "an option's name must be a string, not a %s",
                           luaL_typename(L, -2));
-    key = to_bytes(L, -2);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (key.length == fields[i].length &&
+        if (key.length == fields[i].length && *key.data == *fields[i].name &&
             memcmp(key.data, fields[i].name, key.length) == 0)
             return fields[i].read(L, spec);
     return luaL_error(L, "unknown option '%s'", key.data);
@@ -479,7 +522,8 @@ static int read_spec(lua_State *L, struct spec *spec)
     return 0;
 }
 
-static void init_spec(struct spec *spec, struct cce_error *err)
+static void init_spec(struct spec *spec, bool wants_headers,
+                      struct cce_error *err)
 {
     memset(&spec->request, 0, sizeof spec->request);
     spec->query.list = spec->query.held;
@@ -487,24 +531,37 @@ static void init_spec(struct spec *spec, struct cce_error *err)
     spec->query.count = spec->headers.count = 0;
     spec->query.capacity = spec->headers.capacity = HELD;
     spec->date[0] = '\0';
+    spec->wants_headers = wants_headers;
     spec->err = err;
 }
 
-/* The signer at 1 and the spec at 2, read into spec->request. */
-static int check_spec(lua_State *L, struct spec *spec)
+/* The time of the system, written anew once a second only. */
+static int system_date(struct lsigner *object, struct spec *spec)
 {
-    struct lsigner *object = to_open(L, 1);
+    time_t now = time(NULL);
 
+    if (now != object->now &&
+        cce_sign_format_date(now, object->now_text, spec->err) != 0)
+        return -1;
+    object->now = now;
+    memcpy(spec->date, object->now_text, sizeof spec->date);
+    return 0;
+}
+
+/* The spec at 2, read into spec->request. */
+static int check_spec(lua_State *L, struct lsigner *object, struct spec *spec)
+{
     luaL_checktype(L, SPEC, LUA_TTABLE);
     if (object->has_clock && ask_clock(L, spec) != 0)
         return -1;
     lua_settop(L, SPEC);
-    lua_settop(L, HEADERS);
+    if (spec->wants_headers)
+        lua_createtable(L, 0, RESULT_HINT);
+    lua_settop(L, ANCHOR);
     if (read_spec(L, spec) != 0)
         return -1;
     if (spec->request.date.data == NULL) {
-        if (spec->date[0] == '\0' &&
-            cce_sign_format_date(time(NULL), spec->date, spec->err) != 0)
+        if (spec->date[0] == '\0' && system_date(object, spec) != 0)
             return -1;
         spec->request.default_date =
             (struct cce_bytes){spec->date, CCE_SIGN_DATE_LENGTH};
@@ -523,57 +580,48 @@ static void push_bytes(lua_State *L, struct cce_bytes bytes)
     lua_pushlstring(L, bytes.data, bytes.length);
 }
 
-static void copy_headers(lua_State *L)
-{
-    if (lua_isnil(L, HEADERS))
-        return;
-    lua_pushnil(L);
-    while (lua_next(L, HEADERS)) {
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, -4);
-    }
-}
-
+/* Completes the table at RESULT, which the headers given are in. */
 static void push_headers(lua_State *L, const struct cce_signer *signer,
-                         const struct spec *spec,
                          const struct cce_sign_result *result)
 {
-    lua_createtable(L, 0, (int)spec->headers.count + 4);
-    copy_headers(L);
     if (!result->host_given) {
-        push_bytes(L, spec->request.host);
-        lua_setfield(L, -2, "Host");
+        lua_pushvalue(L, lua_upvalueindex(NAME_HOST));
+        lua_pushvalue(L, HOST);
+        lua_rawset(L, RESULT);
     }
     if (!result->date_given) {
+        lua_pushvalue(L, lua_upvalueindex(NAME_DATE));
         lua_pushlstring(L, result->date, CCE_SIGN_DATE_LENGTH);
-        lua_setfield(L, -2, "X-Sdk-Date");
+        lua_rawset(L, RESULT);
     }
     if (!result->token_given && signer->security_token.data != NULL) {
         push_bytes(L, cce_secret_bytes(&signer->security_token));
-        lua_setfield(L, -2, "X-Security-Token");
+        lua_setfield(L, RESULT, "X-Security-Token");
     }
+    lua_pushvalue(L, lua_upvalueindex(NAME_AUTHORIZATION));
     push_bytes(L, result->authorization);
-    lua_setfield(L, -2, "Authorization");
+    lua_rawset(L, RESULT);
+    lua_pushvalue(L, RESULT);
 }
 
 /* Should a push run out of memory, the signer still owns what it keeps. */
 static int l_signer_sign(lua_State *L)
 {
-    struct cce_signer *signer = lcce_check_signer(L, 1);
+    struct lsigner *object = to_open(L);
     struct cce_sign_result result;
     struct cce_error err;
     struct spec spec;
+    int pushed = 1;
 
-    init_spec(&spec, &err);
-    if (check_spec(L, &spec) != 0)
+    init_spec(&spec, true, &err);
+    if (check_spec(L, object, &spec) != 0)
         return lcce_fail(L, &err);
-    if (cce_sign_request(signer, &spec.request, &result, &err) != 0)
-        lcce_fail(L, &err);
+    if (cce_sign_request(&object->signer, &spec.request, &result, &err) != 0)
+        pushed = lcce_fail(L, &err);
     else
-        push_headers(L, signer, &spec, &result);
-    cce_sign_forget(signer);
-    return lua_istable(L, -1) ? 1 : 3;
+        push_headers(L, &object->signer, &result);
+    cce_sign_forget(&object->signer);
+    return pushed;
 }
 
 static void push_stages(lua_State *L, const struct cce_sign_result *result)
@@ -591,38 +639,39 @@ static void push_stages(lua_State *L, const struct cce_sign_result *result)
 
 static int l_signer_explain(lua_State *L)
 {
-    struct cce_signer *signer = lcce_check_signer(L, 1);
-    struct cce_sign_result result;
-    struct cce_error err;
-    struct spec spec;
-
-    init_spec(&spec, &err);
-    if (check_spec(L, &spec) != 0)
-        return lcce_fail(L, &err);
-    if (cce_sign_request(signer, &spec.request, &result, &err) != 0)
-        lcce_fail(L, &err);
-    else
-        push_stages(L, &result);
-    cce_sign_forget(signer);
-    return lua_istable(L, -1) ? 1 : 3;
-}
-
-static int l_signer_canonical_request(lua_State *L)
-{
-    struct cce_signer *signer = lcce_check_signer(L, 1);
+    struct lsigner *object = to_open(L);
     struct cce_sign_result result;
     struct cce_error err;
     struct spec spec;
     int pushed = 1;
 
-    init_spec(&spec, &err);
-    if (check_spec(L, &spec) != 0)
+    init_spec(&spec, false, &err);
+    if (check_spec(L, object, &spec) != 0)
         return lcce_fail(L, &err);
-    if (cce_sign_canonical(signer, &spec.request, &result, &err) != 0)
+    if (cce_sign_request(&object->signer, &spec.request, &result, &err) != 0)
+        pushed = lcce_fail(L, &err);
+    else
+        push_stages(L, &result);
+    cce_sign_forget(&object->signer);
+    return pushed;
+}
+
+static int l_signer_canonical_request(lua_State *L)
+{
+    struct lsigner *object = to_open(L);
+    struct cce_sign_result result;
+    struct cce_error err;
+    struct spec spec;
+    int pushed = 1;
+
+    init_spec(&spec, false, &err);
+    if (check_spec(L, object, &spec) != 0)
+        return lcce_fail(L, &err);
+    if (cce_sign_canonical(&object->signer, &spec.request, &result, &err) != 0)
         pushed = lcce_fail(L, &err);
     else
         push_bytes(L, result.canonical_request);
-    cce_sign_forget(signer);
+    cce_sign_forget(&object->signer);
     return pushed;
 }
 
@@ -644,7 +693,7 @@ static int check_stage(lua_State *L, char text[CCE_SIGN_DATE_LENGTH + 1],
 
 static int l_signer_string_to_sign(lua_State *L)
 {
-    struct cce_signer *signer = lcce_check_signer(L, 1);
+    struct cce_signer *signer = &to_open(L)->signer;
     char text[CCE_SIGN_DATE_LENGTH + 1];
     struct cce_bytes date, canonical;
     struct cce_sign_result result;
@@ -660,7 +709,7 @@ static int l_signer_string_to_sign(lua_State *L)
 
 static int l_signer_signature(lua_State *L)
 {
-    struct cce_signer *signer = lcce_check_signer(L, 1);
+    struct cce_signer *signer = &to_open(L)->signer;
     char text[CCE_SIGN_DATE_LENGTH + 1];
     struct cce_bytes date, to_sign;
     struct cce_sign_result result;
@@ -709,7 +758,17 @@ int lcce_open_sign(lua_State *L)
         {NULL, NULL},
     };
 
-    lcce_newclass(L, LCCE_SIGNER, methods, l_signer_close, l_signer_tostring);
+    static const luaL_Reg none[] = {{NULL, NULL}};
+
+    lcce_newclass(L, LCCE_SIGNER, none, l_signer_close, l_signer_tostring);
+    luaL_getmetatable(L, LCCE_SIGNER);
+    lua_getfield(L, -1, "__index");
+    lua_insert(L, -2);
+    lua_pushliteral(L, "Host");
+    lua_pushliteral(L, "X-Sdk-Date");
+    lua_pushliteral(L, "Authorization");
+    luaL_setfuncs(L, methods, UPVALUES);
+    lua_pop(L, 1);
     lua_pushcfunction(L, l_signer_new);
     lua_setfield(L, -2, "signer");
     return 0;

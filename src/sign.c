@@ -12,64 +12,97 @@ enum {
 
 enum layout { PLAIN, V11, SCOPED };
 
+/* A string literal with its length. */
+#define LITERAL(string)           \
+    {                             \
+        string, sizeof string - 1 \
+    }
+
 struct cce_sign_algorithm {
-    const char *name, *scheme;
+    struct cce_bytes name, scheme;
     enum layout layout;
     enum cce_digest_kind digest;
-    const char *content_header; /* brings the body's hash when it is given */
+    struct cce_bytes content_header; /* brings the body's hash if given */
 };
 
 static const struct cce_sign_algorithm algorithms[] = {
-    {"SDK-HMAC-SHA256", "", PLAIN, CCE_DIGEST_SHA256, "x-sdk-content-sha256"},
-    {"SDK-HMAC-SM3", "", PLAIN, CCE_DIGEST_SM3, "x-sdk-content-sm3"},
-    {"V11-HMAC-SHA256", "", V11, CCE_DIGEST_SHA256, "x-sdk-content-sha256"},
-    {"SDK-HMAC-SHA256", "scoped", SCOPED, CCE_DIGEST_SHA256,
-     "x-sdk-content-sha256"},
+    {LITERAL("SDK-HMAC-SHA256"), LITERAL(""), PLAIN, CCE_DIGEST_SHA256,
+     LITERAL("x-sdk-content-sha256")},
+    {LITERAL("SDK-HMAC-SM3"), LITERAL(""), PLAIN, CCE_DIGEST_SM3,
+     LITERAL("x-sdk-content-sm3")},
+    {LITERAL("V11-HMAC-SHA256"), LITERAL(""), V11, CCE_DIGEST_SHA256,
+     LITERAL("x-sdk-content-sha256")},
+    {LITERAL("SDK-HMAC-SHA256"), LITERAL("scoped"), SCOPED, CCE_DIGEST_SHA256,
+     LITERAL("x-sdk-content-sha256")},
 };
 
 /* One header of the request that is being signed. */
 struct entry {
     struct cce_bytes name, value;
+    const char *lowered; /* its name in the canonical request */
     bool is_signed;
 };
 
-/* A header that the signer adds unless the caller gave it. */
-struct implied {
-    const char *name;
-    struct cce_bytes wanted, fallback;
-    struct cce_bytes found; /* the value in the end */
-    bool given;             /* among the headers */
+/* The headers that the signer adds unless the caller gave them. */
+enum { HOST, DATE, TOKEN, IMPLIED };
+
+static const struct cce_bytes implied_names[IMPLIED] = {
+    LITERAL("host"),
+    LITERAL("x-sdk-date"),
+    LITERAL("x-security-token"),
 };
 
-enum { HOST, DATE, TOKEN, IMPLIED };
+struct implied {
+    struct cce_bytes wanted; /* from outside of the headers */
+    struct cce_bytes found;  /* the value in the end */
+    bool given;              /* it stands among the headers */
+};
 
 struct headers {
     struct entry list[ENTRIES_MAX];
+    struct entry *sorted[ENTRIES_MAX]; /* by lower-case name */
     size_t count;
     struct implied implied[IMPLIED];
     struct cce_bytes content_hash;
+    size_t names_start, names_length; /* in the canonical request */
 };
 
-/* Characters of HTTP's tokens (RFC 9110: methods, names of headers) and of a
- * host with its port. */
-enum { IN_TOKEN = 1, IN_HOST = 2 };
+/* Characters of HTTP's tokens (RFC 9110: methods, names of headers), of its
+ * headers' values, and of a host with its port. */
+enum {
+    IN_TOKEN = 1,
+    IN_VALUE = 2,
+    IN_HOST = 4,
+    IS_UPPER = 0x20 /* the bit that a lower-case letter has and this lacks */
+};
 
 static const unsigned char classes[256] = {
-    ['0' ... '9'] = IN_TOKEN | IN_HOST,
-    ['A' ... 'Z'] = IN_TOKEN | IN_HOST,
-    ['a' ... 'z'] = IN_TOKEN | IN_HOST,
-    ['!'] = IN_TOKEN,
-    ['#' ... '\''] = IN_TOKEN,
-    ['*' ... '+'] = IN_TOKEN,
-    ['-' ... '.'] = IN_TOKEN | IN_HOST,
-    ['^'] = IN_TOKEN,
-    ['_'] = IN_TOKEN | IN_HOST,
-    ['`'] = IN_TOKEN,
-    ['|'] = IN_TOKEN,
-    ['~'] = IN_TOKEN,
-    [':'] = IN_HOST,
-    ['['] = IN_HOST,
-    [']'] = IN_HOST,
+    ['\t'] = IN_VALUE,
+    [' '] = IN_VALUE,
+    ['!'] = IN_TOKEN | IN_VALUE,
+    ['"'] = IN_VALUE,
+    ['#' ... '\''] = IN_TOKEN | IN_VALUE,
+    ['(' ... ')'] = IN_VALUE,
+    ['*' ... '+'] = IN_TOKEN | IN_VALUE,
+    [','] = IN_VALUE,
+    ['-' ... '.'] = IN_TOKEN | IN_VALUE | IN_HOST,
+    ['/'] = IN_VALUE,
+    ['0' ... '9'] = IN_TOKEN | IN_VALUE | IN_HOST,
+    [':'] = IN_VALUE | IN_HOST,
+    [';' ... '@'] = IN_VALUE,
+    ['A' ... 'Z'] = IN_TOKEN | IN_VALUE | IN_HOST | IS_UPPER,
+    ['['] = IN_VALUE | IN_HOST,
+    ['\\'] = IN_VALUE,
+    [']'] = IN_VALUE | IN_HOST,
+    ['^'] = IN_TOKEN | IN_VALUE,
+    ['_'] = IN_TOKEN | IN_VALUE | IN_HOST,
+    ['`'] = IN_TOKEN | IN_VALUE,
+    ['a' ... 'z'] = IN_TOKEN | IN_VALUE | IN_HOST,
+    ['{'] = IN_VALUE,
+    ['|'] = IN_TOKEN | IN_VALUE,
+    ['}'] = IN_VALUE,
+    ['~'] = IN_TOKEN | IN_VALUE,
+    [0x80 ... 0xff] = IN_VALUE,
 };
 
 static struct cce_bytes bytes_of(const char *string)
@@ -83,43 +116,61 @@ static bool same_bytes(struct cce_bytes a, struct cce_bytes b)
            (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
-static unsigned char lower(char character)
+/* ASCII only, in any locale. */
+static inline unsigned char lower(char character)
 {
     unsigned char byte = (unsigned char)character;
 
-    return byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte;
+    return byte | (classes[byte] & IS_UPPER);
 }
 
-static bool same_name(struct cce_bytes name, struct cce_bytes other)
+static int compare_names(struct cce_bytes a, struct cce_bytes b)
 {
-    if (name.length != other.length)
-        return false;
-    for (size_t i = 0; i < name.length; i++)
-        if (lower(name.data[i]) != lower(other.data[i]))
-            return false;
-    return true;
+    size_t shorter = a.length < b.length ? a.length : b.length;
+
+    for (size_t i = 0; i < shorter; i++)
+        if (lower(a.data[i]) != lower(b.data[i]))
+            return lower(a.data[i]) - lower(b.data[i]);
+    return (a.length > b.length) - (a.length < b.length);
 }
+
+static inline bool same_name(struct cce_bytes a, struct cce_bytes b)
+{
+    return a.length == b.length && compare_names(a, b) == 0;
+}
+
+/* The fast way of cce_buf_append: a signature is some thirty of them, and the
+ * buffer nearly always has the room since the last request. */
+static inline void put(struct cce_buf *out, struct cce_bytes bytes)
+{
+    if (bytes.length >= out->capacity - out->length || out->failed) {
+        cce_buf_append(out, bytes.data, bytes.length);
+        return;
+    }
+    if (bytes.length > 0)
+        memcpy(out->data + out->length, bytes.data, bytes.length);
+    out->length += bytes.length;
+    out->data[out->length] = '\0';
+}
+
+static inline void put_char(struct cce_buf *out, char character)
+{
+    put(out, (struct cce_bytes){&character, 1});
+}
+
+#define PUT_LITERAL(out, string) put(out, (struct cce_bytes)LITERAL(string))
 
 /* --- what may stand where --- */
 
 static bool all_in(struct cce_bytes bytes, unsigned class)
 {
-    for (size_t i = 0; i < bytes.length; i++)
-        if ((classes[(unsigned char)bytes.data[i]] & class) == 0)
-            return false;
-    return bytes.length > 0;
+    return bytes.length > 0 && (cce_uri_classes(classes, bytes) & class) != 0;
 }
 
 /* No control character but the tab: a CR or LF would begin another header. */
 static bool is_value(struct cce_bytes bytes)
 {
-    for (size_t i = 0; i < bytes.length; i++) {
-        unsigned char byte = (unsigned char)bytes.data[i];
-
-        if ((byte < ' ' && byte != '\t') || byte == 0x7f)
-            return false;
-    }
-    return true;
+    return (cce_uri_classes(classes, bytes) & IN_VALUE) != 0;
 }
 
 /* Visible ASCII without a comma, which ends a field of Authorization. */
@@ -180,10 +231,10 @@ static const struct cce_sign_algorithm *find_algorithm(struct cce_bytes name,
                                                        struct cce_bytes scheme)
 {
     if (name.length == 0)
-        name = bytes_of("SDK-HMAC-SHA256");
+        name = algorithms[0].name;
     for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++)
-        if (same_bytes(name, bytes_of(algorithms[i].name)) &&
-            same_bytes(scheme, bytes_of(algorithms[i].scheme)))
+        if (same_bytes(name, algorithms[i].name) &&
+            same_bytes(scheme, algorithms[i].scheme))
             return &algorithms[i];
     return NULL;
 }
@@ -239,6 +290,21 @@ static int set_token(struct cce_signer *signer, struct cce_bytes token,
     return cce_secret_init(&signer->security_token, token, err);
 }
 
+/* What every Authorization of the signer begins with. */
+static void write_prefix(struct cce_signer *signer)
+{
+    bool plain = signer->algorithm->layout == PLAIN;
+    struct cce_buf prefix;
+
+    cce_buf_init_fixed(&prefix, signer->prefix, sizeof signer->prefix,
+                       sizeof signer->prefix - 1);
+    put(&prefix, signer->algorithm->name);
+    cce_buf_append_string(&prefix, plain ? " Access=" : " Credential=");
+    cce_buf_append_string(&prefix, signer->ak);
+    cce_buf_append_string(&prefix, plain ? "" : "/");
+    signer->prefix_length = prefix.length;
+}
+
 static int set_keys(struct cce_signer *signer, struct cce_bytes sk,
                     struct cce_error *err)
 {
@@ -270,6 +336,7 @@ int cce_sign_init(struct cce_signer *signer,
         set_scope(signer, options, err) != 0 ||
         set_token(signer, options->security_token, err) != 0)
         return -1;
+    write_prefix(signer);
     return set_keys(signer, options->sk, err);
 }
 
@@ -287,14 +354,14 @@ void cce_sign_cleanup(struct cce_signer *signer)
 
 const char *cce_sign_algorithm_name(const struct cce_signer *signer)
 {
-    return signer->algorithm->name;
+    return signer->algorithm->name.data;
 }
 
 static void forget(struct cce_buf *buf)
 {
     if (buf->capacity > KEPT_MAX)
         cce_buf_cleanup(buf);
-    else
+    else if (buf->length > 0 || buf->failed)
         cce_buf_reset(buf);
 }
 
@@ -439,36 +506,34 @@ static int check_header(struct cce_bytes name, struct cce_bytes value,
                         "HTTP does not allow there");
     if (!is_value(value))
         return fail_header(err, "has a control character in its value", name);
-    if (same_name(name, bytes_of("authorization")))
+    if (same_name(name, (struct cce_bytes)LITERAL("authorization")))
         return fail_header(err, "is what signing makes: do not give it", name);
     return 0;
 }
 
 static void note_header(struct headers *headers, struct cce_bytes name,
-                        struct cce_bytes value, const char *content_header)
+                        struct cce_bytes value, struct cce_bytes content_header)
 {
     for (size_t i = 0; i < IMPLIED; i++) {
-        struct implied *implied = &headers->implied[i];
-
-        if (same_name(name, bytes_of(implied->name))) {
-            implied->given = true;
-            implied->found = value;
-        }
+        if (!same_name(name, implied_names[i]))
+            continue;
+        headers->implied[i].given = true;
+        headers->implied[i].found = value;
     }
-    if (same_name(name, bytes_of(content_header)))
+    if (same_name(name, content_header))
         headers->content_hash = value;
 }
 
 static void add_entry(struct headers *headers, struct cce_bytes name,
-                      struct cce_bytes value)
+                      struct cce_bytes value, bool is_signed)
 {
     headers->list[headers->count++] =
-        (struct entry){name, value, !same_name(name, bytes_of("user-agent"))};
+        (struct entry){.name = name, .value = value, .is_signed = is_signed};
 }
 
 static int add_given(struct headers *headers,
                      const struct cce_sign_request *request,
-                     const char *content_header, struct cce_error *err)
+                     struct cce_bytes content_header, struct cce_error *err)
 {
     if (request->header_count > CCE_SIGN_HEADERS_MAX)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
@@ -481,60 +546,55 @@ static int add_given(struct headers *headers,
         if (check_header(name, value, err) != 0)
             return -1;
         note_header(headers, name, value, content_header);
-        add_entry(headers, name, value);
+        add_entry(headers, name, value,
+                  !same_name(name, (struct cce_bytes)LITERAL("user-agent")));
     }
     return 0;
 }
 
 /* Host, date and token: each from outside or from the headers, and from both
  * only when they agree. */
-static int add_implied(struct headers *headers, struct cce_error *err)
+static int add_implied(struct headers *headers, struct cce_bytes default_date,
+                       struct cce_error *err)
 {
+    struct implied *date = &headers->implied[DATE];
+
+    if (!date->given && date->wanted.length == 0)
+        date->wanted = default_date;
     for (size_t i = 0; i < IMPLIED; i++) {
         struct implied *implied = &headers->implied[i];
 
         if (!implied->given) {
-            implied->found = implied->wanted.length > 0 ? implied->wanted
-                                                        : implied->fallback;
+            implied->found = implied->wanted;
             if (implied->found.length > 0)
-                add_entry(headers, bytes_of(implied->name), implied->found);
+                add_entry(headers, implied_names[i], implied->found, true);
         } else if (implied->wanted.length > 0 &&
                    !same_bytes(implied->wanted, implied->found)) {
             return fail_header(err, "is given twice, with different values",
-                               bytes_of(implied->name));
+                               implied_names[i]);
         }
     }
     return 0;
 }
 
-static int compare_names(struct cce_bytes a, struct cce_bytes b)
-{
-    size_t shorter = a.length < b.length ? a.length : b.length;
-
-    for (size_t i = 0; i < shorter; i++)
-        if (lower(a.data[i]) != lower(b.data[i]))
-            return lower(a.data[i]) - lower(b.data[i]);
-    return (a.length > b.length) - (a.length < b.length);
-}
-
 /* By insertion: there are a handful. */
 static int sort_entries(struct headers *headers, struct cce_error *err)
 {
-    struct entry *list = headers->list;
+    struct entry **sorted = headers->sorted;
 
-    for (size_t i = 1; i < headers->count; i++) {
-        struct entry entry = list[i];
+    for (size_t i = 0; i < headers->count; i++) {
+        struct entry *entry = &headers->list[i];
         size_t at = i;
-        int order = -1;
+        int order = 1;
 
         while (at > 0 &&
-               (order = compare_names(entry.name, list[at - 1].name)) < 0) {
-            list[at] = list[at - 1];
+               (order = compare_names(entry->name, sorted[at - 1]->name)) < 0) {
+            sorted[at] = sorted[at - 1];
             at--;
         }
         if (order == 0)
-            return fail_header(err, "is given twice", entry.name);
-        list[at] = entry;
+            return fail_header(err, "is given twice", entry->name);
+        sorted[at] = entry;
     }
     return 0;
 }
@@ -575,7 +635,7 @@ static int choose_signed(struct headers *headers,
     for (size_t i = 0; i < request->signed_count; i++)
         if (mark_signed(headers, request->signed_headers[i], err) != 0)
             return -1;
-    if (!find_entry(headers, bytes_of("x-sdk-date"))->is_signed)
+    if (!find_entry(headers, implied_names[DATE])->is_signed)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "signed_headers must name X-Sdk-Date: gateways refuse "
                         "a request whose date is not signed");
@@ -608,19 +668,13 @@ static int resolve_headers(const struct cce_signer *signer,
                            const struct cce_sign_request *request,
                            struct headers *headers, struct cce_error *err)
 {
-    headers->count = 0;
     headers->content_hash = (struct cce_bytes){NULL, 0};
-    headers->implied[HOST] =
-        (struct implied){.name = "host", .wanted = request->host};
-    headers->implied[DATE] =
-        (struct implied){.name = "x-sdk-date",
-                         .wanted = request->date,
-                         .fallback = request->default_date};
+    headers->implied[HOST] = (struct implied){.wanted = request->host};
+    headers->implied[DATE] = (struct implied){.wanted = request->date};
     headers->implied[TOKEN] =
-        (struct implied){.name = "x-security-token",
-                         .wanted = cce_secret_bytes(&signer->security_token)};
+        (struct implied){.wanted = cce_secret_bytes(&signer->security_token)};
     if (add_given(headers, request, signer->algorithm->content_header, err) ||
-        add_implied(headers, err) != 0 ||
+        add_implied(headers, request->default_date, err) != 0 ||
         check_request(request, headers, err) != 0 ||
         sort_entries(headers, err) != 0)
         return -1;
@@ -629,42 +683,62 @@ static int resolve_headers(const struct cce_signer *signer,
 
 /* --- the stages --- */
 
-static void append_lower(struct cce_buf *out, struct cce_bytes name)
+/* "name:value\n" */
+static char *write_header(char *to, struct entry *entry)
 {
-    char *room = cce_buf_reserve(out, name.length);
+    const char *name = entry->name.data;
+
+    entry->lowered = to;
+    for (size_t i = 0; i < entry->name.length; i++)
+        *to++ = (char)lower(name[i]);
+    *to++ = ':';
+    if (entry->value.length > 0)
+        memcpy(to, entry->value.data, entry->value.length);
+    to += entry->value.length;
+    *to++ = '\n';
+    return to;
+}
+
+/* "name;" */
+static char *write_name(char *to, const struct entry *entry)
+{
+    memcpy(to, entry->lowered, entry->name.length);
+    to += entry->name.length;
+    *to++ = ';';
+    return to;
+}
+
+/* What append_headers writes at most. */
+static size_t headers_size(const struct headers *headers)
+{
+    size_t size = 1;
+
+    for (size_t i = 0; i < headers->count; i++)
+        size += 2 * headers->list[i].name.length +
+                headers->list[i].value.length + 3;
+    return size;
+}
+
+/* The headers, an empty line, and their names on a line. */
+static void append_headers(struct cce_buf *out, struct headers *headers)
+{
+    char *room = cce_buf_reserve(out, headers_size(headers));
+    char *to = room, *names;
 
     if (room == NULL)
         return;
-    for (size_t i = 0; i < name.length; i++)
-        room[i] = (char)lower(name.data[i]);
-    cce_buf_commit(out, name.length);
-}
-
-static void append_headers(struct cce_buf *out, const struct headers *headers)
-{
-    for (size_t i = 0; i < headers->count; i++) {
-        const struct entry *entry = &headers->list[i];
-
-        if (!entry->is_signed)
-            continue;
-        append_lower(out, entry->name);
-        cce_buf_append_char(out, ':');
-        cce_buf_append(out, entry->value.data, entry->value.length);
-        cce_buf_append_char(out, '\n');
-    }
-}
-
-static void append_names(struct cce_buf *out, const struct headers *headers)
-{
-    const char *separator = "";
-
-    for (size_t i = 0; i < headers->count; i++) {
-        if (!headers->list[i].is_signed)
-            continue;
-        cce_buf_append_string(out, separator);
-        append_lower(out, headers->list[i].name);
-        separator = ";";
-    }
+    for (size_t i = 0; i < headers->count; i++)
+        if (headers->sorted[i]->is_signed)
+            to = write_header(to, headers->sorted[i]);
+    *to++ = '\n';
+    names = to;
+    for (size_t i = 0; i < headers->count; i++)
+        if (headers->sorted[i]->is_signed)
+            to = write_name(to, headers->sorted[i]);
+    to[-1] = '\n'; /* at least X-Sdk-Date is signed, so that was a ';' */
+    headers->names_start = out->length + (size_t)(names - room);
+    headers->names_length = (size_t)(to - names) - 1;
+    cce_buf_commit(out, (size_t)(to - room));
 }
 
 static int append_hash(struct cce_signer *signer, struct cce_buf *out,
@@ -676,14 +750,14 @@ static int append_hash(struct cce_signer *signer, struct cce_buf *out,
     if (cce_digest_hash(&signer->digest, data, hash, err) != 0)
         return -1;
     cce_digest_hex(hash, hex);
-    cce_buf_append(out, hex, sizeof hex);
+    put(out, (struct cce_bytes){hex, sizeof hex});
     return 0;
 }
 
 static int finish(struct cce_buf *out, struct cce_bytes *bytes,
                   struct cce_error *err)
 {
-    if (out->too_long)
+    if (out->too_long || out->length > REQUEST_MAX)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "the request to sign is larger than %d bytes",
                         REQUEST_MAX);
@@ -695,26 +769,24 @@ static int finish(struct cce_buf *out, struct cce_bytes *bytes,
 
 static int build_canonical(struct cce_signer *signer,
                            const struct cce_sign_request *request,
-                           const struct headers *headers,
+                           struct headers *headers,
                            struct cce_sign_result *result,
                            struct cce_error *err)
 {
     struct cce_buf *out = &signer->canonical;
 
-    cce_buf_append(out, request->method.data, request->method.length);
-    cce_buf_append_char(out, '\n');
+    put(out, request->method);
+    put_char(out, '\n');
     cce_uri_append_canonical_path(out, request->path);
-    cce_buf_append_char(out, '\n');
-    cce_uri_sort_query(request->query, request->query_count);
-    cce_uri_append_query(out, request->query, request->query_count);
-    cce_buf_append_char(out, '\n');
+    put_char(out, '\n');
+    if (request->query_count > 0) {
+        cce_uri_sort_query(request->query, request->query_count);
+        cce_uri_append_query(out, request->query, request->query_count);
+    }
+    put_char(out, '\n');
     append_headers(out, headers);
-    cce_buf_append_char(out, '\n');
-    append_names(out, headers);
-    cce_buf_append_char(out, '\n');
     if (headers->content_hash.length > 0)
-        cce_buf_append(out, headers->content_hash.data,
-                       headers->content_hash.length);
+        put(out, headers->content_hash);
     else if (append_hash(signer, out, request->body, err) != 0)
         return -1;
     return finish(out, &result->canonical_request, err);
@@ -727,15 +799,15 @@ static int build_string(struct cce_signer *signer, struct cce_bytes date,
     struct cce_buf *out = &signer->to_sign;
     char memory[SCOPE_MAX];
 
-    cce_buf_append_string(out, signer->algorithm->name);
-    cce_buf_append_char(out, '\n');
-    cce_buf_append(out, date.data, date.length);
-    cce_buf_append_char(out, '\n');
+    put(out, signer->algorithm->name);
+    put_char(out, '\n');
+    put(out, date);
+    put_char(out, '\n');
     if (signer->algorithm->layout != PLAIN) {
         struct cce_bytes scope = write_scope(signer, date, memory);
 
-        cce_buf_append(out, scope.data, scope.length);
-        cce_buf_append_char(out, '\n');
+        put(out, scope);
+        put_char(out, '\n');
     }
     if (append_hash(signer, out, canonical_request, err) != 0)
         return -1;
@@ -764,22 +836,16 @@ static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
                                struct cce_error *err)
 {
     struct cce_buf *out = &signer->authorization;
-    bool plain = signer->algorithm->layout == PLAIN;
     char memory[SCOPE_MAX];
 
-    cce_buf_append_string(out, signer->algorithm->name);
-    cce_buf_append_string(out, plain ? " Access=" : " Credential=");
-    cce_buf_append_string(out, signer->ak);
-    if (!plain) {
-        struct cce_bytes scope = write_scope(signer, date, memory);
-
-        cce_buf_append_char(out, '/');
-        cce_buf_append(out, scope.data, scope.length);
-    }
-    cce_buf_append_string(out, ", SignedHeaders=");
-    append_names(out, headers);
-    cce_buf_append_string(out, ", Signature=");
-    cce_buf_append(out, result->signature, CCE_DIGEST_HEX);
+    put(out, (struct cce_bytes){signer->prefix, signer->prefix_length});
+    if (signer->algorithm->layout != PLAIN)
+        put(out, write_scope(signer, date, memory));
+    PUT_LITERAL(out, ", SignedHeaders=");
+    put(out, (struct cce_bytes){signer->canonical.data + headers->names_start,
+                                headers->names_length});
+    PUT_LITERAL(out, ", Signature=");
+    put(out, (struct cce_bytes){result->signature, CCE_DIGEST_HEX});
     return finish(out, &result->authorization, err);
 }
 
@@ -812,6 +878,7 @@ int cce_sign_canonical(struct cce_signer *signer,
 {
     struct headers headers;
 
+    headers.count = 0;
     return prepare(signer, request, &headers, result, err);
 }
 
@@ -841,6 +908,7 @@ int cce_sign_request(struct cce_signer *signer,
     struct headers headers;
     struct cce_bytes date;
 
+    headers.count = 0;
     if (prepare(signer, request, &headers, result, err) != 0)
         return -1;
     date = headers.implied[DATE].found;

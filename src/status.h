@@ -47,6 +47,7 @@
     X(THROTTLED, "too many requests")                                        \
     X(REQUEST_REJECTED, "the API refused the request")                       \
     X(SERVER_ERROR, "the API failed")                                        \
+    X(RAISED, "a function that the caller gave raised an error")             \
     X(JOB_FAILED, "the job ended with a failure")                            \
     X(INTERNAL, "a mistake in this library: please report it")
 

@@ -256,11 +256,28 @@ static void explain_timeout(struct cce_transfer *transfer)
              (double)limit / 1000);
 }
 
+/* The HTTP status with which a proxy refused to connect, else 0. curl calls
+ * that a failure to receive. */
+static long proxy_refusal(const struct cce_transfer *transfer, CURLcode result)
+{
+    long status = 0;
+
+    if (result == CURLE_RECV_ERROR && transfer->departures == 0)
+        curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300 ? status : 0;
+}
+
 static void explain(struct cce_transfer *transfer, CURLcode result)
 {
+    long refusal;
+
     if (result == CURLE_OK)
         return;
-    if (result == CURLE_WRITE_ERROR)
+    refusal = proxy_refusal(transfer, result);
+    if (refusal != 0)
+        cce_fail(&transfer->error, CCE_PROXY_FAILED,
+                 "the proxy refused with HTTP %ld", refusal);
+    else if (result == CURLE_WRITE_ERROR)
         explain_refused_write(transfer);
     else if (result == CURLE_OPERATION_TIMEDOUT)
         explain_timeout(transfer);
@@ -309,7 +326,7 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
     transfer->easy = NULL;
 }
 
-void cce_transfer_release(struct cce_transfer *transfer)
+void cce_transfer_give_back(struct cce_transfer *transfer)
 {
     if (transfer->easy != NULL)
         give_handle(transfer->engine, transfer->easy);
@@ -351,8 +368,8 @@ static bool copy_headers(struct cce_transfer *transfer,
     return true;
 }
 
-bool cce_transfer_init(struct cce_transfer *transfer,
-                       const struct cce_request *request)
+static bool copy_request(struct cce_transfer *transfer,
+                         const struct cce_request *request)
 {
     size_t max_response =
         request->max_response > 0 ? request->max_response : 4 * 1024 * 1024;
@@ -372,12 +389,30 @@ bool cce_transfer_init(struct cce_transfer *transfer,
            copy_headers(transfer, request);
 }
 
-void cce_transfer_cleanup(struct cce_transfer *transfer)
+int cce_transfer_new(struct cce_transfer **result,
+                     const struct cce_request *request, struct cce_error *err)
 {
-    wipe_request(transfer);
-    cce_buf_cleanup(&transfer->response_headers);
-    cce_buf_cleanup(&transfer->response_body);
-    free(transfer);
+    struct cce_transfer *transfer = calloc(1, sizeof *transfer);
+
+    *result = NULL;
+    if (transfer == NULL)
+        return cce_fail_memory(err);
+    if (!copy_request(transfer, request)) {
+        cce_transfer_free(transfer);
+        return cce_fail_memory(err);
+    }
+    *result = transfer;
+    return 0;
+}
+
+void cce_transfer_set_owner(struct cce_transfer *transfer, void *owner)
+{
+    transfer->owner = owner;
+}
+
+void *cce_transfer_owner(const struct cce_transfer *transfer)
+{
+    return transfer->owner;
 }
 
 bool cce_transfer_is_finished(const struct cce_transfer *transfer)
@@ -389,6 +424,9 @@ void cce_transfer_result(const struct cce_transfer *transfer,
                          struct cce_result *result)
 {
     result->error = transfer->error;
+    if (!transfer->finished)
+        cce_fail(&result->error, CCE_CLOSED,
+                 "the client was closed during the call");
     result->sent = transfer->departures > 0;
     result->untrusted = transfer->untrusted;
     result->status = transfer->status;
@@ -397,4 +435,15 @@ void cce_transfer_result(const struct cce_transfer *transfer,
     result->body = transfer->response_body.data;
     result->body_length = transfer->response_body.length;
     result->seconds = transfer->seconds;
+}
+
+void cce_transfer_free(struct cce_transfer *transfer)
+{
+    if (transfer == NULL)
+        return;
+    cce_engine_release(transfer);
+    wipe_request(transfer);
+    cce_buf_cleanup(&transfer->response_headers);
+    cce_buf_cleanup(&transfer->response_body);
+    free(transfer);
 }

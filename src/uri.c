@@ -1,16 +1,15 @@
 #include "uri.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What stays as it is: everywhere (1), or as a path's separator (2). */
-enum { PLAIN = 1, SLASH = 2 };
+/* What stays as it is in a name, value or segment, and in a whole path. */
+enum { IN_PART = 1, IN_PATH = 2, PLAIN = IN_PART | IN_PATH };
 
 static const unsigned char classes[256] = {
     ['A' ... 'Z'] = PLAIN, ['a' ... 'z'] = PLAIN, ['0' ... '9'] = PLAIN,
     ['-'] = PLAIN,         ['_'] = PLAIN,         ['.'] = PLAIN,
-    ['~'] = PLAIN,         ['/'] = SLASH,
+    ['~'] = PLAIN,         ['/'] = IN_PATH,
 };
 
 static size_t count_escapes(struct cce_bytes raw, unsigned kept)
@@ -59,17 +58,15 @@ static void append_escaped(struct cce_buf *out, struct cce_bytes raw,
 static void append_kept(struct cce_buf *out, struct cce_bytes raw,
                         unsigned kept)
 {
-    size_t escapes = count_escapes(raw, kept);
-
-    if (escapes == 0)
+    if (cce_uri_classes(classes, raw) & kept)
         cce_buf_append(out, raw.data, raw.length);
     else
-        append_escaped(out, raw, kept, escapes);
+        append_escaped(out, raw, kept, count_escapes(raw, kept));
 }
 
 void cce_uri_append_encoded(struct cce_buf *out, struct cce_bytes raw)
 {
-    append_kept(out, raw, PLAIN);
+    append_kept(out, raw, IN_PART);
 }
 
 void cce_uri_append_path(struct cce_buf *out, struct cce_bytes raw)
@@ -77,7 +74,7 @@ void cce_uri_append_path(struct cce_buf *out, struct cce_bytes raw)
     if (raw.length == 0)
         cce_buf_append_char(out, '/');
     else
-        append_kept(out, raw, PLAIN | SLASH);
+        append_kept(out, raw, IN_PATH);
 }
 
 void cce_uri_append_canonical_path(struct cce_buf *out, struct cce_bytes raw)

@@ -23,6 +23,23 @@ struct cce_pair {
     struct cce_bytes name, value;
 };
 
+/* The classes (bits of `table`) that all bytes share; all for no bytes. Every
+ * byte that is signed goes through here, so it takes them by fours. */
+static inline unsigned cce_uri_classes(const unsigned char table[256],
+                                       struct cce_bytes bytes)
+{
+    const unsigned char *byte = (const unsigned char *)bytes.data;
+    unsigned common = 0xff;
+    size_t left = bytes.length;
+
+    for (; left >= 4; left -= 4, byte += 4)
+        common &=
+            table[byte[0]] & table[byte[1]] & table[byte[2]] & table[byte[3]];
+    for (; left > 0; left--)
+        common &= table[*byte++];
+    return common;
+}
+
 /* One path segment, or one name or value of a query. */
 void cce_uri_append_encoded(struct cce_buf *out, struct cce_bytes raw);
 

@@ -3,6 +3,8 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
+local diagnosis = require "cce.diagnosis"
+local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local host = require "cce.host"
 local responses = require "cce.response"
@@ -49,11 +51,11 @@ local function headers_of(client, request)
   return headers
 end
 
-local function submit(client, request)
+local function wire_request(client, request, endpoint)
   local config = client.config
-  return client:engine():submit {
+  return {
     operation = request.operation,
-    endpoint = config.endpoint,
+    endpoint = endpoint,
     method = request.method,
     path = request.path,
     query = request.query,
@@ -67,20 +69,37 @@ local function submit(client, request)
   }
 end
 
+-- The error of an answer that refuses. What may have worked, and must not be
+-- sent again blindly, is not for a caller's own loop to repeat either.
+local function refused(what, request, wire, response)
+  local err = responses.to_error(what, request, response)
+  if err.code == "UNAUTHENTICATED" and wire.signer then
+    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+  elseif err.maybe_applied and not retry.allowed(request, err) then
+    err.retryable, err.hint = false, err.hint or MAYBE
+  end
+  return err
+end
+
 -- One request. An answer of 2xx, or nil and the error.
-local function attempt(client, request, what)
-  local transfer, message, code = submit(client, request)
+local function attempt(client, request, what, endpoint)
+  client:wait_for_turn()
+  if client.closed then
+    return nil, transport_error(what, request, "the client was closed before it was sent", "CLOSED")
+  end
+  local engine, wire = client:engine(), wire_request(client, request, endpoint)
+  local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
   end
-  host.wait(client:engine(), transfer)
+  host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
     return nil, transport_error(what, request, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, responses.to_error(what, request, response)
+    return nil, refused(what, request, wire, response)
   end
   return response
 end
@@ -91,7 +110,7 @@ local function correct_clock(client, err, state)
   local signed, server = responses.clocks(err.detail)
   if not signed then return false end
   state.clock_corrected = true
-  client:shift_clock(server - signed)
+  client:set_clock(server)
   client:emit { type = "clock_corrected", seconds = server - signed, operation = err.operation }
   return true
 end
@@ -127,7 +146,7 @@ end
 
 --- Make a request and, where `cce.retry` allows it, make it again.
 -- @tparam cce.client client
--- @tparam table request of `core.operation`
+-- @tparam table request of `core.operation`; `service` names another than CCE
 -- @tparam table ids for messages: `cluster_id` or `job_id`
 -- @treturn[1] table response `{status=, headers=, body=}`
 -- @treturn[2] nil
@@ -136,12 +155,21 @@ end
 function M.send(client, request, ids)
   local what = request.operation .. target_of(ids)
   local state = { attempts = 0 }
+  local can_wait, reason = host.current().check()
+  if not can_wait then
+    return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
+  end
+  local endpoint, message, problem = endpoints.of(client.config.endpoints, request.service or "cce")
+  if not endpoint then return nil, message, problem end
   while true do
     state.attempts = state.attempts + 1
-    local response, err = attempt(client, request, what)
+    local response, err = attempt(client, request, what, endpoint)
     local delay = err and delay_before_next(client, request, err, state)
     note_attempt(client, request, ids, state, response, err, delay)
-    if response then return response end
+    if response then
+      response.attempts = state.attempts
+      return response
+    end
     if not delay then return finish_error(err, state) end
     state.maybe_applied = state.maybe_applied or err.maybe_applied
     client.sleep(delay)
@@ -176,7 +204,7 @@ function M.invalid(request, ids, response, reason)
     request_id = response.headers["x-request-id"],
     retryable = false,
     maybe_applied = request.mutating,
-    attempts = 1,
+    attempts = response.attempts,
     hint = request.mutating and MAYBE or nil,
   })
 end

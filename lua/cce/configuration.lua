@@ -3,9 +3,10 @@
 -- @module cce.configuration
 -- @local
 local core = require "cce.core"
+local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local options = require "cce.options"
-local region = require "cce.region"
+local rate = require "cce.rate"
 
 local M = {}
 
@@ -21,7 +22,10 @@ local schema = {
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
-  retry = { type = "table" },
+  retry = { type = "table", default = {} },
+  rate_limit = { type = "string", check = function(text)
+    return rate.parse(text) ~= nil, 'a count and a window such as "200/5min" or "10/min"'
+  end },
   user_agent = { type = "string", non_empty = true },
   on_event = { type = "callable" },
   clock = { type = "callable" },
@@ -33,17 +37,15 @@ local retry_schema = {
   cap = { type = "number", min = 0, max = 3600, default = 30, unit = "seconds" },
 }
 
-local endpoints_schema = {
-  cce = { type = "string", non_empty = true },
-  iam = { type = "string", non_empty = true },
-  cts = { type = "string", non_empty = true },
-  sts = { type = "string", non_empty = true },
-}
-
 local credentials_schema = {
   ak = { type = "string", required = true, non_empty = true },
   sk = { type = { "string", "userdata" }, required = true },
-  security_token = { type = { "string", "userdata" } },
+  security_token = { type = { "string", "userdata" }, non_empty = true },
+}
+
+local inner_schemas = {
+  retry = retry_schema,
+  credentials = credentials_schema,
 }
 
 local function env(name)
@@ -62,28 +64,6 @@ local function proxy_of(config)
   end
 end
 
-local function endpoint_of(config)
-  local given = config.endpoints and config.endpoints.cce
-  if given and config.endpoint and given ~= config.endpoint then
-    return errors.fail("INVALID_ARGUMENT",
-      "endpoint and endpoints.cce name different addresses: give one of them")
-  end
-  local name = config.region
-  config.endpoint = config.endpoint or given or (not name and env("CCE_ENDPOINT")) or nil
-  if config.endpoint then return config.endpoint end
-  name = name or env("CCE_REGION")
-  if not name then
-    return errors.fail("NO_ENDPOINT", "it is not known where CCE is", {
-      hint = "Give region=\"cn-north-4\" or endpoint=\"https://…\","
-        .. " or set CCE_REGION or CCE_ENDPOINT",
-    })
-  end
-  local endpoints, message, err = region.endpoints(name)
-  if not endpoints then return nil, message, err end
-  config.region, config.endpoint = name, endpoints.cce
-  return config.endpoint
-end
-
 local function project_of(config)
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
   if config.project_id then return config.project_id end
@@ -94,7 +74,7 @@ end
 
 -- The key, its secret and its token come from one source, never mixed: so the
 -- environment counts only when no credentials were given at all.
-local function signer_from_environment()
+local function keys_from_environment()
   local ak = env("HUAWEICLOUD_SDK_AK")
   local sk, _, code = core.secret_from_env("HUAWEICLOUD_SDK_SK")
   if not ak or not sk then
@@ -107,17 +87,17 @@ local function signer_from_environment()
         .. " \"env HUAWEICLOUD_SDK_SK;\")",
     })
   end
-  return { ak = ak, sk = sk, security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN") }
+  local security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN")
+  return { ak = ak, sk = sk, security_token = security_token }
 end
 
 local function signer_of(config)
-  local keys, message, err = config.credentials, nil, nil
-  if keys then
-    keys, message, err = options.check(keys, credentials_schema, 5)
-  else
-    keys, message, err = signer_from_environment()
+  local keys = config.credentials
+  if not keys then
+    local message, err
+    keys, message, err = keys_from_environment()
+    if not keys then return nil, message, err end
   end
-  if not keys then return nil, message, err end
   local signer, reason, code = core.signer {
     ak = keys.ak, sk = keys.sk, security_token = keys.security_token,
   }
@@ -148,7 +128,7 @@ end
 --- Read the options of `cce.new`.
 -- @tparam ?table given
 -- @tparam int level whom a raised error points at
--- @treturn[1] table the configuration: `endpoint`, `project_id`, `signer` or
+-- @treturn[1] table the configuration: `endpoints`, `project_id`, `signer` or
 --   `token`, `ak`, `retry`, and the options with their defaults
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -156,17 +136,20 @@ end
 function M.read(given, level)
   local config, message, err = options.check(given, schema, level + 1)
   if not config then return nil, message, err end
-  config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
-  if not config.retry then return nil, message, err end
-  if config.endpoints then options.check(config.endpoints, endpoints_schema, level + 1) end
+  for name, inner in pairs(inner_schemas) do
+    if config[name] then
+      config[name], message, err = options.check(config[name], inner, level + 1)
+      if not config[name] then return nil, message, err end
+    end
+  end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
   proxy_of(config)
-  for _, step in ipairs { endpoint_of, project_of, authentication_of } do
+  config.endpoints, message, err = endpoints.resolve(config, level + 1)
+  if not config.endpoints then return nil, message, err end
+  for _, step in ipairs { project_of, authentication_of } do
     local ok, reason, problem = step(config)
     if not ok then return nil, reason, problem end
   end
-  local host, reason, code = core.endpoint(config.endpoint)
-  if not host then return errors.from_core(nil, reason, code) end
   return config
 end
 

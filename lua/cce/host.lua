@@ -1,34 +1,71 @@
 --- How to wait: the seam between the calls and the program that makes them.
 --
--- In a plain script a call drives the engine itself until its transfer ends.
+-- The same call blocks in a plain script, takes turns with others inside
+-- `cce.map`, and yields inside nginx or an event loop. Which of these it is, is
+-- decided by two facts and nothing else:
+--
+-- 1. Inside nginx (there is a global `ngx` with sockets): always nginx's way.
+-- 2. After `cce.use_loop(loop)`, in a coroutine of it: that loop's way.
+--
+-- Else the call waits by itself, or in turns with others in `cce.map`.
+--
+-- A driver has these functions:
+--
+-- * `check()` → true, or nil and why nothing can wait here
+-- * `engine(options)` → the engine to use for these options
+-- * `wait(engine, transfer)` returns once the transfer has ended
+-- * `sleep(seconds)`
+-- * `each(count, concurrency, body, on_end)` runs `body(i)` for i = 1…count, so
+--   many at a time, and calls `on_end(i, ok, …)` with what it returned or
+--   raised; when that returns false, no further one is begun
 -- @module cce.host
 -- @local
-local core = require "cce.core"
+local waiting = require "cce.host.waiting"
 
 local M = {}
 
--- A signal that arrives between Lua and the system call is noticed after so
--- many seconds at the latest.
-local SLICE = 0.1
+local loop
 
---- Return when the transfer has ended.
--- @param engine of `core.engine`
--- @param transfer of `engine:submit`
-function M.wait(engine, transfer)
-  while not transfer:finished() do
-    engine:step(SLICE)
-  end
+local function in_nginx()
+  local ngx = rawget(_G, "ngx")
+  return type(ngx) == "table" and ngx.socket ~= nil and ngx.get_phase ~= nil
 end
 
---- Return after so many seconds, or when a signal's handler raised.
+local function in_loop()
+  local script = package.loaded["cce.host.script"]
+  return loop and loop.inside() and not (script and script.inside())
+end
+
+--- The driver for the code that runs now.
+-- @treturn table
+function M.current()
+  if in_nginx() then
+    return require "cce.host.nginx"
+  elseif in_loop() then
+    return loop
+  end
+  return require "cce.host.script"
+end
+
+--- Let the calls in coroutines yield to an event loop: see `cce.use_loop`.
+-- @tparam string|table|nil which
+function M.use_loop(which)
+  loop = which and require("cce.host.loop").driver(which) or nil
+end
+
+--- Close an engine. Whoever waits for it is woken, and finds CLOSED.
+-- @param engine of `core.engine`
+function M.close(engine)
+  local loops = package.loaded["cce.host.loop"]
+  if loops then loops.forget(engine) end
+  engine:close()
+  waiting.collect_closed()
+end
+
+--- Sleep without being in anybody's way.
 -- @tparam number seconds
 function M.sleep(seconds)
-  local deadline = core.sys.monotonic() + seconds
-  local left = seconds
-  while left > 0 do
-    core.sys.sleep(math.min(left, SLICE))
-    left = deadline - core.sys.monotonic()
-  end
+  M.current().sleep(math.max(seconds, 0))
 end
 
 return M

@@ -65,14 +65,17 @@ local function state_for(self, method)
   return state
 end
 
--- A new object with other data, and the text of it.
-local function derive(state, data, chosen)
+-- A new object with other data, and the text of it. `changes` may say that
+-- its current context was `chosen` by the user, and which name its `set` of
+-- entries was given.
+local function derive(state, data, changes)
   local raw, message = json.encode(data, { pretty = true })
   if not raw then return error_of.fail("INVALID_ARGUMENT", message) end
-  return new_object {
-    raw = raw, data = data, port_id = state.port_id, cluster_id = state.cluster_id,
-    path = state.path, clock = state.clock, chosen = chosen,
-  }
+  local derived = {}
+  for key, value in pairs(state) do derived[key] = value end
+  for key, value in pairs(changes or {}) do derived[key] = value end
+  derived.raw, derived.data = raw, data
+  return new_object(derived)
 end
 
 ---- Making one ----
@@ -169,7 +172,8 @@ local function row_of(data, context)
 end
 
 local function row_text(row)
-  return ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name, row.server or "no server",
+  return ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name,
+    row.server and redact.string(row.server) or "no server",
     row.verifies_tls and "TLS verified" or "TLS NOT verified")
 end
 
@@ -195,9 +199,27 @@ local function current_row(data)
   return nil
 end
 
+-- The context to save as current, and to name plainly. The API makes one
+-- current that does not check the server's certificate when there is a public
+-- address; so that one is taken only if the user chose it.
+local function secure_context(state)
+  local current = current_row(state.data)
+  if not current or current.verifies_tls or state.chosen then return current and current.name end
+  local best, best_rank
+  for _, row in ipairs(rows_of(state.data)) do
+    local rank = row.name == VERIFYING and 1 or row.server == current.server and 2
+      or row.name == INTERNAL and 3 or 4
+    if row.verifies_tls and row.user == current.user and rank < (best_rank or 5) then
+      best, best_rank = row, rank
+    end
+  end
+  return (best or current).name
+end
+
 --- The contexts, in the order of the file.
 -- @treturn {table,...} each { name=, cluster=, user=, server=, namespace=,
 --   verifies_tls=<boolean>, current=<boolean> }; it prints as a table
+-- @function kubeconfig:contexts
 function methods.contexts(self)
   return rows_of(state_for(self, "contexts").data)
 end
@@ -213,6 +235,7 @@ end
 -- @treturn cce.kubeconfig a new object; saving it keeps this choice
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: there is no such
 --   context; the message names those that there are
+-- @function kubeconfig:use
 function methods.use(self, context)
   local state = state_for(self, "use")
   options.argument(context, "string", 1, "use")
@@ -221,7 +244,7 @@ function methods.use(self, context)
   end
   local data = names.copy(state.data)
   data["current-context"] = context
-  return derive(state, data, true)
+  return derive(state, data, { chosen = true })
 end
 
 local rename_schema = {
@@ -241,12 +264,9 @@ local function rename_map(data, given, section)
   return { [old] = given[field] }
 end
 
-local function rename_maps(data, given)
-  local maps = {}
-  if given.name then
-    local current = current_row(data)
-    maps = names.plan(data, given.name, current and current.name)
-  end
+local function rename_maps(state, given)
+  local data = state.data
+  local maps = given.name and names.plan(data, given.name, secure_context(state)) or {}
   for _, section in ipairs(read.section_order) do
     local map, message = rename_map(data, given, section)
     if message then return nil, message end
@@ -258,9 +278,10 @@ end
 --- The same kubeconfig with other names in it. Kubeconfigs of all clusters come
 -- with the same names: rename them before they are merged.
 -- @tparam table opts
--- @tparam[opt] string opts.name names everything: the current context, its
---   cluster and its user get this name, all others get it as a prefix
---   ("prod", "prod-internal", ...)
+-- @tparam[opt] string opts.name names everything: one context, its cluster and
+--   its user get this name, all others get it as a prefix ("prod",
+--   "prod-internal", ...). The one is the current context, or that which
+--   `save` would make current instead
 -- @tparam[opt] string|table opts.context the new name of the current context,
 --   or a map from old to new names
 -- @tparam[opt] string|table opts.cluster the same for clusters
@@ -268,16 +289,17 @@ end
 -- @treturn cce.kubeconfig a new object
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: a name that is
 --   not there, cannot be one, or would occur twice
+-- @function kubeconfig:rename
 function methods.rename(self, opts)
   local state = state_for(self, "rename")
   options.argument(opts, "table", 1, "rename")
   local given, invalid, err = options.check(opts, rename_schema)
   if not given then return nil, invalid, err end
-  local maps, message = rename_maps(state.data, given)
+  local maps, message = rename_maps(state, given)
   local data
   if maps then data, message = names.apply(state.data, maps) end
   if not data then return error_of.fail("INVALID_ARGUMENT", "cannot rename: " .. message) end
-  return derive(state, data, state.chosen)
+  return derive(state, data, { set = given.name })
 end
 
 ---- Certificate ----
@@ -326,7 +348,10 @@ local function certificate_of(state)
   local key
   key, message, code = credential(state, user, "client-key")
   if message then return error_of.from_core(nil, message, code) end
-  return error_of.from_core(core.certificate(certificate, key))
+  local facts
+  facts, message, code = core.certificate(certificate, key)
+  if not facts then return error_of.from_core(nil, message, code) end
+  return facts
 end
 
 --- What the client certificate of the current context says.
@@ -334,27 +359,12 @@ end
 --   not_before=, not_after=, sha256=, key_matches= }; times are unix seconds
 -- @return nil, message, err with the code `INVALID_CERTIFICATE`, `INVALID_KEY`,
 --   `FILE_ERROR`, or `UNSUPPORTED` when the user has no certificate
+-- @function kubeconfig:certificate
 function methods.certificate(self)
   return certificate_of(state_for(self, "certificate"))
 end
 
 ---- Saving ----
-
--- The context that is current in a saved file. The API makes one current that
--- does not check the server's certificate when there is a public address.
-local function secure_context(state)
-  local current = current_row(state.data)
-  if not current or current.verifies_tls or state.chosen then return current and current.name end
-  local best, best_rank
-  for _, row in ipairs(rows_of(state.data)) do
-    local rank = row.name == VERIFYING and 1 or row.server == current.server and 2
-      or row.name == INTERNAL and 3 or 4
-    if row.verifies_tls and row.user == current.user and rank < (best_rank or 5) then
-      best, best_rank = row, rank
-    end
-  end
-  return (best or current).name
-end
 
 -- The data of an object as it was read. Programs may have changed `data`.
 local function is_untouched(state)
@@ -377,7 +387,7 @@ local function prepare(self, opts)
   if context and context ~= state.data["current-context"] then
     result, message, err = self:use(context)
   elseif not is_untouched(state) then
-    result, message, err = derive(state, names.copy(state.data), state.chosen)
+    result, message, err = derive(state, names.copy(state.data))
   end
   if result and opts.name then result, message, err = result:rename { name = opts.name } end
   return result, message, err
@@ -431,22 +441,19 @@ local function back_up(path, old_text)
   return backup
 end
 
-local function mark_of(state, name)
-  return name and { set = name, cluster_id = state.cluster_id } or nil
-end
-
-local function merged_data(path, existing, state, opts)
-  local merged, conflict = merge.merge(existing, state.data, mark_of(state, opts.name))
+local function merged_data(path, existing, state)
+  local mark = state.set and { set = state.set, cluster_id = state.cluster_id }
+  local merged, conflict = merge.merge(existing, state.data, mark)
   if merged then return merged end
   return error_of.fail("CONFLICT", ("cannot merge into '%s': %s; give this one another name with "
     .. "the option name"):format(path, conflict))
 end
 
-local function save_merged(path, state, opts)
+local function save_merged(path, state)
   local old_text, message, err, existing = read_target(path)
   if err then return nil, message, err end
   local merged, backup, ok
-  merged, message, err = merged_data(path, existing, state, opts)
+  merged, message, err = merged_data(path, existing, state)
   if not merged then return nil, message, err end
   local text = json.encode(merged, { pretty = true })
   if old_text and old_text ~= text then
@@ -480,7 +487,8 @@ end
 -- too, and puts the old file beside it as `<path>.bak`. An entry is ours when a
 -- merge under the same name made it, or when it is the same in substance; any
 -- other that has one of our names is a `CONFLICT`. The file must be JSON. While
--- it merges, it also holds the lock that kubectl uses.
+-- it merges, it also holds the lock that kubectl uses, `<path>.lock`; should it
+-- be killed just then, the next merge removes that.
 --
 -- @tparam string path
 -- @tparam[opt] table opts
@@ -493,6 +501,7 @@ end
 --   merged=<boolean>, backup=<path or nil> }, which prints as a sentence
 -- @return nil, message, err with the code `FILE_ERROR`, `TIMEOUT` (the lock),
 --   `CONFLICT`, `UNSUPPORTED` (a YAML file to merge into) or `INVALID_ARGUMENT`
+-- @function kubeconfig:save
 function methods.save(self, path, opts)
   state_for(self, "save")
   options.argument(path, "string", 1, "save")
@@ -504,7 +513,7 @@ function methods.save(self, path, opts)
   lock, message, code = core.file.lock(path, { timeout = given.timeout, kubectl = given.merge })
   if not lock then return error_of.from_core(nil, message, code) end
   local save = given.merge and save_merged or save_alone
-  saved, message, err = save(path, state_of[prepared], given)
+  saved, message, err = save(path, state_of[prepared])
   lock:close()
   if not saved then return nil, message, err end
   saved.path = path

@@ -264,6 +264,7 @@ end
 --- Takes the new counts, and draws when it is time.
 -- @tparam number done how many have ended, failed ones too
 -- @tparam[opt=0] number failed how many of them failed
+-- @function progress:update
 function methods.update(self, done, failed)
   options.argument(done, "number", 1, "update")
   options.argument(failed, { "number", "nil" }, 2, "update")
@@ -274,6 +275,7 @@ function methods.update(self, done, failed)
 end
 
 --- Draws the end: all counts and how long it took. Later updates do nothing.
+-- @function progress:finish
 function methods.finish(self)
   if self.finished then return end
   self.finished = true

@@ -12,6 +12,9 @@ local M = {}
 
 local EXCERPT = 200
 
+-- A gateway's canonical request, which explains a wrong signature, is shorter.
+local MAX_TEXT = 4000
+
 --- The beginning of a text on one line, with what a terminal could obey made
 -- visible.
 function M.excerpt(text)
@@ -26,9 +29,15 @@ local SECRET_HEADERS = { "[xX]%-[sS]ecurity%-[tT]oken", "[xX]%-[aA]uth%-[tT]oken
 
 local function redact(text)
   for _, name in ipairs(SECRET_HEADERS) do
-    text = text:gsub("(" .. name .. ":)[^|\n]+", "%1***")
+    text = text:gsub("(" .. name .. "[\"']?%s*[:=]%s*[\"']?)[^|%s\"',]+", "%1***")
   end
   return text
+end
+
+-- A text of the API on one line: all of it, but for what a terminal could obey.
+local function one_line(text)
+  text = redact(text):sub(1, MAX_TEXT):gsub("%s+", " ")
+  return (text:gsub("\194[\128-\159]", "?"):gsub("[%c\127]", "?"):gsub("%.?%s*$", ""))
 end
 
 local function is_text(value)
@@ -58,10 +67,10 @@ end
 -- @tparam string text the body as received
 -- @treturn table `{api_code=, error_code=, text=}`; `text` is always there
 function M.read_error_body(text)
-  text = redact(text)
   local body = core.json.decode(text)
   if type(body) ~= "table" then
-    local shown = text == "" and "an empty body" or ("not JSON: \"" .. M.excerpt(text) .. "\"")
+    local shown = text == "" and "an empty body"
+      or ("not JSON: \"" .. M.excerpt(redact(text)) .. "\"")
     return { text = shown, not_json = true }
   end
   local inner = nested(body)
@@ -74,9 +83,9 @@ function M.read_error_body(text)
   return {
     api_code = first_text(body.errorCode, body.error_code, generic),
     error_code = first_text(body.error_code, body.errorCode, generic),
-    text = summary or detail
+    text = one_line(summary or detail
       or first_text(inner.error_msg, inner.message, body.reason)
-      or M.excerpt(text),
+      or M.excerpt(redact(text))),
     request_id = first_text(body.request_id),
   }
 end
@@ -179,6 +188,12 @@ function M.throttling_window(text)
   return seconds and seconds * (tonumber(count) or 1)
 end
 
+-- The header may also hold a date, which is of no use to a clock that is off.
+local function retry_after(response, read)
+  local seconds = (response.headers["retry-after"] or ""):match("^%d+$")
+  return tonumber(seconds) or M.throttling_window(read.text)
+end
+
 local function skew_hint(read)
   local signed, server = M.clocks(read.text)
   if not signed then
@@ -192,7 +207,8 @@ end
 local hints = {
   CLOCK_SKEW = skew_hint,
   ACCESS_KEY_LOCKED = function()
-    return "More than five failed signatures lock an access key for 5 minutes: wait, then check the secret key"
+    return "More than five failed signatures lock an access key for 5 minutes: wait, then check"
+      .. " the secret key"
   end,
   UNAUTHENTICATED = function()
     return "Check the access key and secret key, or the token; it is not tried again,"
@@ -205,11 +221,14 @@ local hints = {
     return "Check the endpoint: this region may not offer the API"
   end,
   RESOURCE_LOCKED = function()
-    return "Another operation, perhaps an earlier rotation, is running in this cluster: look at its jobs"
+    return "Another operation, perhaps an earlier rotation, is running in this cluster:"
+      .. " look at its jobs"
   end,
 }
 
-local RETRYABLE = { SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true }
+local RETRYABLE = {
+  SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true,
+}
 
 --- The error of an answer whose status is not 2xx.
 -- @tparam string what the call and its target, for the message
@@ -223,7 +242,7 @@ function M.to_error(what, request, response)
   local named = read.error_code and read.error_code ~= read.api_code
     and read.api_code .. " " .. read.error_code or read.api_code
   local message = ("%s: HTTP %d%s: %s"):format(what, response.status,
-    named and " " .. M.excerpt(named) or "", read.text)
+    named and " " .. M.excerpt(named) or "", (read.text:gsub(",? ?canonicalRequest:.*$", "")))
   if request_id then
     message = message .. " (request id " .. M.excerpt(request_id) .. ")"
   end
@@ -236,7 +255,7 @@ function M.to_error(what, request, response)
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
     hint = hints[code] and hints[code](read) or nil,
-    retry_after = tonumber(response.headers["retry-after"]) or M.throttling_window(read.text),
+    retry_after = retry_after(response, read),
     detail = read.text,
   })
 end

@@ -17,16 +17,23 @@ local M = {}
 
 -- What each kind of call may repeat after. "unsent": only when not one byte
 -- of the request left.
-local NEVER_LEFT = { DNS_FAILED = true, CONNECT_FAILED = true, PROXY_FAILED = true, TLS_FAILED = true }
+local NEVER_LEFT = {
+  DNS_FAILED = true, CONNECT_FAILED = true, PROXY_FAILED = true, TLS_FAILED = true,
+}
 
 local ALLOWED = {
   read = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any", THROTTLED = "any",
     RESPONSE_INVALID = "any" },
-  revoke_cert = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any", THROTTLED = "any" },
+  revoke_cert = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any",
+    THROTTLED = "any" },
   obtain_cert = { TIMEOUT = "unsent", CONNECTION_LOST = "unsent", SERVER_ERROR = "any",
     THROTTLED = "any" },
   rotate_credentials = { TIMEOUT = "unsent", CONNECTION_LOST = "unsent", THROTTLED = "gateway" },
 }
+
+-- The longest that a call waits because the API asked for it; a longer wait is
+-- the caller's decision, who finds it in `err.retry_after`.
+local LONGEST_WAIT = 3600
 
 M.defaults = { max_attempts = 4, base = 0.5, cap = 30 }
 
@@ -67,6 +74,7 @@ function M.delay(policy, request, err, attempt, random)
     return nil
   end
   if err.retry_after then
+    if err.retry_after > LONGEST_WAIT then return nil end
     return err.retry_after + random() * policy.base
   end
   return random() * math.min(policy.cap, policy.base * 2 ^ (attempt - 1))

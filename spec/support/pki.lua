@@ -10,10 +10,6 @@ local M = {}
 M.NOW = 1893456000
 M.DAY = 86400
 
-local key_options = {
-  EC = { type = "EC", curve = "prime256v1" },
-  ED25519 = { type = "ED25519" },
-}
 local serial = 1000
 
 local function new_name(parts)
@@ -24,30 +20,33 @@ local function new_name(parts)
   return name
 end
 
---- A file of spec/fixtures/keys, whole.
+--- A file of spec/fixtures/pki, whole.
 function M.fixture(name)
-  local file = assert(io.open("spec/fixtures/keys/" .. name, "rb"))
+  local file = assert(io.open("spec/fixtures/pki/" .. name, "rb"))
   local text = file:read("*a")
   file:close()
   return text
 end
 
 --- Issues a certificate.
--- options: subject = {{"CN", "…"}, …}, key = "EC" | "ED25519" | a PEM text, ca = boolean, serial (a
--- number or a decimal string), not_before and not_after (unix seconds, default a year around NOW).
+-- options: subject = {{"CN", "…"}, …}, key = what luaossl makes a key of (a PEM text, a table;
+-- default a new EC key), ca = boolean, serial (a number or a decimal string), not_before and
+-- not_after (unix seconds, default a year around NOW).
 -- Without an issuer it is self-signed. Returns { pem=, key=, der= } which can issue others in turn.
 function M.issue(issuer, options)
   local made = {}
   local cert = x509.new()
-  local kind = options.key or "EC"
   serial = serial + 1
-  made.pkey = pkey.new(key_options[kind] or kind)
+  made.pkey = pkey.new(options.key or { type = "EC", curve = "prime256v1" })
   made.name = new_name(options.subject or { { "CN", "nobody" } })
   cert:setVersion(3)
   cert:setSerial(bignum.new(options.serial or serial))
   cert:setSubject(made.name)
   cert:setIssuer(issuer and issuer.name or made.name)
-  cert:setLifetime(options.not_before or M.NOW - 365 * M.DAY, options.not_after or M.NOW + 365 * M.DAY)
+  cert:setLifetime(
+    options.not_before or M.NOW - 365 * M.DAY,
+    options.not_after or M.NOW + 365 * M.DAY
+  )
   cert:setPublicKey(made.pkey)
   if options.ca then
     cert:setBasicConstraints { CA = true }

@@ -25,7 +25,9 @@ local exec_fields = {
 }
 
 -- Names that mean a secret wherever they stand.
-local secret_names = { "^extension$", "token", "passw", "secret", "key%-data", "private", "credential" }
+local secret_names = {
+  "^extension$", "token", "passw", "secret", "key%-data", "private", "credential",
+}
 
 local function is_secret_name(key)
   local lower = type(key) == "string" and key:lower() or ""
@@ -46,10 +48,12 @@ local function holds_secret(text)
   return false
 end
 
-local function show_string(text)
+--- A single text as people may see it.
+-- @tparam string text such as a server's address, which may hold a password
+-- @treturn string
+function M.string(text)
   if holds_secret(text) then return HIDDEN end
   if #text > MAX_SHOWN then return ("<%d bytes>"):format(#text) end
-  -- A proxy's or server's address may hold a password.
   return (text:gsub("(%a[%w+.-]*://)[^/@%s]*@", "%1" .. HIDDEN .. "@"))
 end
 
@@ -65,7 +69,7 @@ local function show_members(value, depth)
 end
 
 function show(value, depth)
-  if type(value) == "string" then return show_string(value) end
+  if type(value) == "string" then return M.string(value) end
   if type(value) ~= "table" then return value end
   if depth > 50 then return "..." end
   return show_members(value, depth)
@@ -75,7 +79,7 @@ local function show_env(list)
   local names = json.array()
   for i, each in ipairs(type(list) == "table" and list or {}) do
     local name = type(each) == "table" and type(each.name) == "string" and each.name or HIDDEN
-    names[i] = { name = show_string(name), value = HIDDEN }
+    names[i] = { name = M.string(name), value = HIDDEN }
   end
   return names
 end

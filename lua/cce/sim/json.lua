@@ -4,7 +4,7 @@ local cjson = require("cjson.safe").new()
 local M = {}
 
 -- No text of the simulator holds this, so that it can be replaced after encoding.
-local EMPTY = "@@cce-sim-empty-array@@"
+local EMPTY = "@@cce_sim_empty_array@@"
 
 M.null = require("cjson").null
 

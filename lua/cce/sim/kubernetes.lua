@@ -61,10 +61,50 @@ local function node(cluster, i, id)
   }
 end
 
-local function nodes(cluster)
+local COLUMNS = { "Name", "Status", "Roles", "Age", "Version" }
+
+local function age(seconds)
+  if seconds < 120 then
+    return ("%ds"):format(math.floor(seconds))
+  end
+  return ("%dm"):format(math.floor(seconds / 60))
+end
+
+local function row(cluster, item)
+  return {
+    cells = { item.metadata.name, "Ready", "<none>", age(state.now() - cluster.created),
+      cluster.version },
+    object = {
+      kind = "PartialObjectMetadata", apiVersion = "meta.k8s.io/v1", metadata = item.metadata,
+    },
+  }
+end
+
+-- What kubectl asks for to print: without it there would be names and ages only.
+local function node_table(cluster, items)
+  local columns, rows = {}, {}
+  for i, name in ipairs(COLUMNS) do
+    columns[i] = {
+      name = name, type = "string", format = name == "Name" and "name" or "", priority = 0,
+      description = name,
+    }
+  end
+  for i, item in ipairs(items) do
+    rows[i] = row(cluster, item)
+  end
+  return {
+    kind = "Table", apiVersion = "meta.k8s.io/v1", metadata = { resourceVersion = "1" },
+    columnDefinitions = columns, rows = rows,
+  }
+end
+
+local function nodes(cluster, request)
   local items = {}
   for i, id in ipairs(kubeconfig.node_ids(cluster)) do
     items[i] = node(cluster, i, id)
+  end
+  if tostring(request.headers.accept):find("as=Table;v=v1;g=meta.k8s.io", 1, true) then
+    return node_table(cluster, items)
   end
   return {
     kind = "NodeList", apiVersion = "v1", metadata = { resourceVersion = "1" }, items = items,
@@ -98,7 +138,7 @@ local function answer(cluster, request, entry)
   if not page then
     return errors.kubernetes(404, "NotFound", "the server could not find the requested resource")
   end
-  return { status = 200, body = page(cluster) }
+  return { status = 200, body = page(cluster, request) }
 end
 
 --- Handles the current nginx request: the cluster is the one at the address it came to.

@@ -137,7 +137,7 @@ end
 --- Whether a private key's PEM text can be read and belongs to a certificate.
 function M.is_pair(pem, key_pem)
   local ok, matches = pcall(function()
-    local key = pkey.new({ format = "PEM", data = key_pem })
+    local key = pkey.new(key_pem, "PEM")
     return key:toPEM("public") == x509.new(pem, "PEM"):getPublicKey():toPEM("public")
   end)
   return ok and matches

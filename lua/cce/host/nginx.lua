@@ -1,0 +1,128 @@
+--- Waiting inside an nginx worker, without delaying any other request.
+--
+-- The engine has a thread of its own. A call waits for it by a cosocket to the
+-- thread's unix socket: it sends the transfer's id, and gets it back when the
+-- transfer has ended. Idle cosockets are kept in nginx's own pool, which lets
+-- go of them when the worker is told to quit.
+-- @module cce.host.nginx
+-- @local
+local core = require "cce.core"
+
+local ngx = ngx
+
+local M = {}
+
+-- The phases whose API has cosockets and can yield.
+local CAN_WAIT = {
+  rewrite = true, access = true, content = true, timer = true, server_rewrite = true,
+  ssl_cert = true, ssl_session_fetch = true, ssl_client_hello = true, preread = true,
+}
+
+local REMEDY = {
+  init = "call it in a timer: init_worker_by_lua with ngx.timer.at(0, …)",
+  init_worker = "call it in a timer: ngx.timer.at(0, function() … end)",
+}
+local REMEDY_ELSE = "call it in rewrite, access or content, or in a timer: ngx.timer.at(0, …)"
+
+-- Longer than any wait of nginx's own; then the id is asked for again.
+local ASK_MS = 60000
+local POOL = "lua-cce"
+local POOL_SIZE = 4096
+local IDLE_MS = 60000
+
+function M.check()
+  local phase = ngx.get_phase()
+  if CAN_WAIT[phase] then return true end
+  return nil, ("a call cannot wait in nginx's phase %s; %s"):format(
+    phase, REMEDY[phase] or REMEDY_ELSE)
+end
+
+-- ---- one engine a worker for all clients with the same options -----------
+
+local engines = {}
+
+local OPTIONS = { "ca_file", "proxy", "no_proxy", "user_agent", "max_connections",
+  "connect_timeout" }
+
+local function key_of(options)
+  local parts = {}
+  for i, name in ipairs(OPTIONS) do parts[i] = tostring(options[name]) end
+  return table.concat(parts, "\0")
+end
+
+function M.engine(options)
+  local key = key_of(options)
+  local engine = engines[key]
+  if engine and engine:inherited() then engine = nil end
+  if not engine then
+    local threaded = { threaded = true }
+    for name, value in pairs(options) do threaded[name] = value end
+    engine = assert(core.engine(threaded))
+    engines[key] = engine
+  end
+  return engine, true
+end
+
+-- ---- waiting -------------------------------------------------------------
+
+local function connect(engine)
+  local socket = ngx.socket.tcp()
+  socket:settimeouts(10000, 10000, ASK_MS)
+  local ok, problem = socket:connect("unix:" .. engine:socket(), {
+    pool = POOL .. engine:socket(), pool_size = POOL_SIZE,
+  })
+  if not ok then return nil, problem end
+  return socket
+end
+
+-- A cosocket that was not read to its end is closed, never pooled.
+local function ask(engine, transfer)
+  local socket, problem = connect(engine)
+  if not socket then return nil, problem end
+  local id = transfer:id()
+  local answer, reason = socket:send(id)
+  if answer then answer, reason = socket:receive(#id) end
+  if answer == id then
+    socket:setkeepalive(IDLE_MS, POOL_SIZE)
+    return true
+  end
+  socket:close()
+  return nil, reason or "another id came back"
+end
+
+function M.wait(engine, transfer)
+  local pause = 0.001
+  while not transfer:finished() do
+    local _, problem = ask(engine, transfer)
+    if problem and problem ~= "timeout" and not transfer:finished() then
+      -- No descriptor or no memory for a socket: that passes.
+      ngx.sleep(pause)
+      pause = math.min(pause * 2, 0.1)
+    end
+  end
+end
+
+function M.sleep(seconds)
+  ngx.sleep(seconds)
+end
+
+-- ---- many at once --------------------------------------------------------
+
+function M.each(count, concurrency, body, on_end)
+  local started, stopped = 0, false
+  local function work()
+    while started < count and not stopped do
+      started = started + 1
+      local number = started
+      if on_end(number, pcall(body, number)) == false then stopped = true end
+    end
+  end
+  local threads = {}
+  for i = 1, math.min(concurrency, count) do threads[i] = assert(ngx.thread.spawn(work)) end
+  for _, thread in ipairs(threads) do
+    local ok, problem = ngx.thread.wait(thread)
+    if not ok then error(problem, 0) end
+  end
+end
+
+return M

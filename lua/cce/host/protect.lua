@@ -1,0 +1,40 @@
+--- `pcall` that a coroutine may yield across, which PUC Lua 5.1 cannot.
+-- @module cce.host.protect
+-- @local
+local M = {}
+
+-- The coroutine that others see as running, for those made here.
+local outer = setmetatable({}, { __mode = "k" })
+
+--- The coroutine to resume in order to wake the code that runs now.
+-- @treturn thread
+function M.running()
+  local thread = coroutine.running()
+  return thread and outer[thread] or thread
+end
+
+-- Runs the function in a coroutine and hands its yields on. What pcall calls,
+-- C functions and tables with __call too, is more than a coroutine may run.
+local function by_coroutine(fn, ...)
+  local thread = coroutine.create(function(...) return fn(...) end)
+  outer[thread] = M.running()
+  local function step(ok, ...)
+    if not ok then return false, ... end
+    if coroutine.status(thread) == "dead" then return true, ... end
+    return step(coroutine.resume(thread, coroutine.yield(...)))
+  end
+  return step(coroutine.resume(thread, ...))
+end
+
+local function can_yield_across_pcall()
+  return (coroutine.wrap(function()
+    return select(2, pcall(function() return coroutine.yield(true) end))
+  end)()) == true
+end
+
+--- Call a function; true and its results, or false and what it raised.
+-- @tparam function fn
+-- @param ... its arguments
+M.pcall = can_yield_across_pcall() and pcall or by_coroutine
+
+return M

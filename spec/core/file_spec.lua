@@ -1,0 +1,350 @@
+local core = require "cce.core"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+local file = core.file
+
+describe("core.file", function()
+  local dir, path
+
+  before_each(function()
+    dir = tempdir.new()
+    path = dir .. "/config"
+  end)
+
+  after_each(function()
+    tempdir.remove(dir)
+  end)
+
+  local function mode_of(name)
+    return file.stat(name).mode
+  end
+
+  describe("write", function()
+    it("makes a file that only its owner may read, whatever the umask", function()
+      local code = ('require "cce.core".file.write(%q, "new")'):format(path)
+      tempdir.shell("umask 000; " .. tempdir.lua(code))
+      assert.equal("new", tempdir.read(path))
+      assert.equal("0600", mode_of(path))
+    end)
+
+    it("replaces a file, tightens its mode and leaves nothing beside it", function()
+      tempdir.write(path, "old and longer")
+      tempdir.shell("chmod 644 " .. path)
+      assert.is_true(file.write(path, "new"))
+      assert.equal("new", tempdir.read(path))
+      assert.equal("0600", mode_of(path))
+      assert.same({ "config" }, tempdir.list(dir))
+    end)
+
+    it("takes another mode, as octal digits", function()
+      assert(file.write(path, "x", { mode = "0640" }))
+      assert.equal("0640", mode_of(path))
+    end)
+
+    it("writes every byte, also none", function()
+      local bytes = {}
+      for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
+      local text = table.concat(bytes):rep(1000)
+      assert(file.write(path, text))
+      assert.is_true(text == file.read(path))
+      assert(file.write(path, ""))
+      assert.equal("", file.read(path))
+    end)
+
+    it("does not write into an old file: one who has it open keeps the old bytes", function()
+      tempdir.write(path, "old")
+      local open = io.open(path, "rb")
+      file.write(path, "new")
+      assert.equal("old", open:read "*a")
+      open:close()
+    end)
+
+    it("follows symlinks, so that the link stays one", function()
+      os.execute("mkdir " .. dir .. "/real")
+      tempdir.write(dir .. "/real/target", "old")
+      tempdir.shell(("cd %s && ln -s real/target middle && ln -s $PWD/middle config"):format(dir))
+      assert(file.write(path, "new"))
+      assert.is_true(file.stat(path).is_symlink)
+      assert.equal("new", tempdir.read(dir .. "/real/target"))
+      assert.same({ "target" }, tempdir.list(dir .. "/real"))
+    end)
+
+    it("makes what a symlink to nothing points to", function()
+      tempdir.shell(("cd %s && ln -s later config"):format(dir))
+      assert(file.write(path, "new"))
+      assert.equal("new", tempdir.read(dir .. "/later"))
+    end)
+
+    it("does not follow a stranger's link where everybody may put one", function()
+      if not tempdir.is_root() then return pending "needs root to give a link away" end
+      tempdir.shell(("cd %s && echo old > target && ln -s target config && chown -h 65534 config")
+        :format(dir))
+      assert.is_true(file.write(path, "fine"))
+      tempdir.shell("chmod 1777 " .. dir)
+      local ok, message = file.write(path, "new")
+      assert.is_nil(ok)
+      assert.truthy(message:find("following its links: Permission denied", 1, true))
+      assert.equal("fine", tempdir.read(dir .. "/target"))
+      tempdir.shell("chown -h 0 " .. path)
+      assert.is_true(file.write(path, "new"))
+    end)
+
+    it("ends in a circle of links with an error", function()
+      tempdir.shell(("cd %s && ln -s b a && ln -s a b"):format(dir))
+      local ok, message, code = file.write(dir .. "/a", "x")
+      assert.is_nil(ok)
+      assert.equal("FILE_ERROR", code)
+      assert.truthy(message:find("following its links: Too many levels of symbolic links", 1, true))
+    end)
+
+    it("keeps owner and group of what it replaces", function()
+      if not tempdir.is_root() then return pending "only root may give a file away" end
+      tempdir.write(path, "old")
+      tempdir.shell("chown 65534:65533 " .. path)
+      assert(file.write(path, "new"))
+      local info = file.stat(path)
+      assert.equal(65534, info.owner)
+      assert.equal(65533, info.group)
+      assert.equal("0600", info.mode)
+    end)
+
+    it("names the path, the step and the reason when it fails", function()
+      local ok, message, code = file.write(dir .. "/none/config", "x")
+      assert.is_nil(ok)
+      assert.equal("FILE_ERROR", code)
+      assert.equal(("cannot write '%s/none/config': opening its directory: "
+        .. "No such file or directory"):format(dir), message)
+    end)
+
+    it("refuses what is no regular file, and leaves it alone", function()
+      tempdir.shell("mkfifo " .. path)
+      assert.truthy(select(2, file.write(path, "x")):find("it is not a regular file", 1, true))
+      assert.equal("other", file.stat(path).type)
+      assert.truthy(select(2, file.write("/dev/full", "x")):find("not a regular file", 1, true))
+      assert.truthy(select(2, file.write(dir, "x")):find("not a regular file", 1, true))
+      for _, name in ipairs { dir .. "/", ".", "..", "" } do
+        local _, message = file.write(name, "x")
+        assert.truthy(message:find("it is not the name of a file", 1, true))
+      end
+    end)
+
+    it("keeps the reason when the path is too long to show", function()
+      local _, message = file.write(dir .. ("/x"):rep(1000) .. "/config", "x")
+      assert.truthy(message:find("No such file or directory", 1, true))
+      _, message = file.write(("/x"):rep(3000), "x")
+      assert.truthy(message:find("File name too long", 1, true))
+    end)
+
+    it("leaves the old file, and no other, when the disk has no room", function()
+      tempdir.write(path, "old")
+      -- A limit on the size of files stands for the full disk.
+      local code = ('print(require "cce.core".file.write(%q, ("x"):rep(100000)))'):format(path)
+      local output = tempdir.shell(("trap '' XFSZ; ulimit -f 8; %s"):format(tempdir.lua(code)))
+      assert.truthy(output:find("': writing: File too large\tFILE_ERROR", 1, true), output)
+      assert.equal("old", tempdir.read(path))
+      assert.same({ "config" }, tempdir.list(dir))
+    end)
+
+    it("says that a directory may not be written to", function()
+      if not tempdir.is_root() then return pending "needs root to become somebody else" end
+      local code = ('print(require "cce.core".file.write(%q, "x"))'):format(path)
+      tempdir.shell("chmod 755 " .. dir)
+      local output = tempdir.shell("setpriv --reuid=65534 --clear-groups " .. "env "
+        .. tempdir.lua(code))
+      assert.truthy(output:find("creating a temporary file beside it: Permission denied", 1, true),
+        output)
+    end)
+
+    it("is never seen half-written", function()
+      local a, b = ("a"):rep(200000), ("b"):rep(200000)
+      file.write(path, a)
+      local code = ([[local f = require "cce.core".file
+        for i = 1, 60 do f.write(%q, (i %% 2 == 0 and "a" or "b"):rep(200000)) end]]):format(path)
+      local writer = io.popen(tempdir.lua(code) .. " && echo done")
+      for _ = 1, 100 do
+        local text = assert(file.read(path))
+        assert.is_true(text == a or text == b)
+      end
+      assert.equal("done\n", writer:read "*a")
+      writer:close()
+    end)
+
+    it("raises on wrong use, before anything happens", function()
+      assert.has_error(function() file.write(path, 3) end)
+      assert.has_error(function() file.write(path .. "\0x", "x") end)
+      assert.has_error(function() file.write(path, "x", { mood = "0600" }) end)
+      for _, mode in ipairs { "", "600x", "0888", "01777", "00600", 384 } do
+        assert.has_error(function() file.write(path, "x", { mode = mode }) end)
+      end
+      assert.same({}, tempdir.list(dir))
+    end)
+  end)
+
+  describe("read", function()
+    it("has a limit", function()
+      tempdir.write(path, "12345")
+      assert.equal("12345", file.read(path, { max = 5 }))
+      assert.equal("12345", file.read(path, { max = 6 }))
+      local text, message, code = file.read(path, { max = 4 })
+      assert.is_nil(text)
+      assert.equal("FILE_ERROR", code)
+      assert.truthy(message:find("it is larger than 4 bytes", 1, true))
+      tempdir.write(path, "")
+      assert.equal("", file.read(path, { max = 0 }))
+    end)
+
+    it("reads files whose size is not known before", function()
+      assert.truthy(file.read "/proc/self/status":find("Name:", 1, true))
+    end)
+
+    it("does not wait for a FIFO, and reads no device or directory", function()
+      tempdir.shell("mkfifo " .. path)
+      for _, name in ipairs { path, "/dev/zero", dir } do
+        local text, message = file.read(name)
+        assert.is_nil(text)
+        assert.truthy(message:find("it is not a regular file", 1, true))
+      end
+    end)
+
+    it("says what is not there", function()
+      local text, message, code = file.read(path)
+      assert.is_nil(text)
+      assert.equal("FILE_ERROR", code)
+      assert.equal(("cannot read '%s': No such file or directory"):format(path), message)
+    end)
+
+    it("raises on a wrong limit", function()
+      for _, max in ipairs { -1, 1.5, 0 / 0, "5" } do
+        assert.has_error(function() file.read(path, { max = max }) end)
+      end
+    end)
+  end)
+
+  describe("stat", function()
+    it("tells what is there", function()
+      tempdir.write(path, "12345")
+      tempdir.shell("chmod 640 " .. path)
+      local info = file.stat(path)
+      assert.equal("0640", info.mode)
+      assert.equal(5, info.size)
+      assert.equal("file", info.type)
+      assert.is_false(info.is_symlink)
+      assert.is_true(math.abs(info.mtime - os.time()) < 60)
+      assert.equal("directory", file.stat(dir).type)
+    end)
+
+    it("is false for nothing, and an error for what cannot be seen", function()
+      assert.is_false(file.stat(path))
+      tempdir.write(path, "")
+      local info, _, code = file.stat(path .. "/below")
+      assert.is_nil(info)
+      assert.equal("FILE_ERROR", code)
+    end)
+  end)
+
+  describe("lock", function()
+    local function try(code)
+      return tempdir.shell(tempdir.lua('local f = require "cce.core".file ' .. code))
+    end
+
+    it("keeps other processes out until it is closed", function()
+      local lock = assert(file.lock(path))
+      local code = ("print(f.lock(%q, { timeout = 0 }))"):format(path)
+      local refused = try(code)
+      assert.truthy(refused:find("another process held '" .. dir .. "/.config.lock'", 1, true),
+        refused)
+      assert.truthy(refused:find("TIMEOUT", 1, true))
+      lock:close()
+      lock:close()
+      assert.truthy(try(code):find("cce.file.lock", 1, true))
+      assert.same({}, tempdir.list(dir))
+    end)
+
+    it("is the same lock by whatever link", function()
+      tempdir.shell(("cd %s && ln -s config link"):format(dir))
+      local lock = assert(file.lock(dir .. "/link"))
+      assert.equal("TIMEOUT", select(3, file.lock(path, { timeout = 0 })))
+      lock:close()
+    end)
+
+    it("ends with the process that held it", function()
+      try(("assert(f.lock(%q)) os.exit(0, false)"):format(path))
+      assert.truthy(file.lock(path, { timeout = 0 }))
+    end)
+
+    it("waits as long as it is told", function()
+      local lock = assert(file.lock(path))
+      local code = ("local l, m = f.lock(%q, { timeout = 0.2 }) print(m)"):format(path)
+      assert.truthy(try(code):find("for 200 ms", 1, true))
+      local waiting = io.popen(tempdir.lua(
+        ('print(require "cce.core".file.lock(%q, { timeout = 20 }) ~= nil)'):format(path)))
+      lock:close()
+      assert.equal("true\n", waiting:read "*a")
+      waiting:close()
+    end)
+
+    it("loses no update of many processes at once", function()
+      tempdir.write(path, "0")
+      local code = ([[local f = require "cce.core".file
+        for _ = 1, 25 do
+          local lock = assert(f.lock(%q, { timeout = 60 }))
+          assert(f.write(%q, tostring(math.floor(f.read(%q) + 1))))
+          lock:close()
+        end]]):format(path, path, path)
+      local command = tempdir.lua(code)
+      assert.equal("", tempdir.shell(("%s & %s & %s & wait"):format(command, command, command)))
+      assert.equal("75", tempdir.read(path))
+      assert.same({ "config" }, tempdir.list(dir))
+    end)
+
+    it("respects kubectl's lock, and takes it", function()
+      tempdir.write(path .. ".lock", "")
+      local lock, message, code = file.lock(path, { timeout = 0.05, kubectl = true })
+      assert.is_nil(lock)
+      assert.equal("TIMEOUT", code)
+      assert.truthy(message:find("/config.lock' for 50 ms; remove it if no kubectl", 1, true))
+      assert.same({ "config.lock" }, tempdir.list(dir))
+      os.remove(path .. ".lock")
+      lock = assert(file.lock(path, { kubectl = true }))
+      assert.same({ ".config.lock", "config.lock" }, tempdir.list(dir))
+      lock:close()
+      assert.same({}, tempdir.list(dir))
+    end)
+
+    it("takes over kubectl's lock from a dead process of ours", function()
+      try(("L = f.lock(%q, { kubectl = true }) os.execute 'kill -9 $PPID'"):format(path))
+      assert.same({ ".config.lock", "config.lock" }, tempdir.list(dir))
+      local lock = assert(file.lock(path, { timeout = 0, kubectl = true }))
+      lock:close()
+      assert.same({}, tempdir.list(dir))
+    end)
+
+    it("does not follow a link that stands for the lock file", function()
+      tempdir.write(dir .. "/victim", "")
+      tempdir.shell(("cd %s && ln -s victim .config.lock"):format(dir))
+      local lock, message = file.lock(path, { timeout = 0 })
+      assert.is_nil(lock)
+      assert.truthy(message:find("creating a lock file beside it", 1, true))
+    end)
+
+    it("is let go by the collector, and prints what it is", function()
+      local lock = assert(file.lock(path))
+      assert.equal(("cce.file.lock: %s/.config.lock"):format(dir), tostring(lock))
+      lock = nil -- luacheck: ignore
+      collectgarbage() collectgarbage()
+      lock = assert(file.lock(path, { timeout = 0 }))
+      lock:close()
+      assert.equal("cce.file.lock: closed", tostring(lock))
+    end)
+
+    it("raises on wrong use", function()
+      for _, timeout in ipairs { -1, "1", 0 / 0, 1e9 } do
+        assert.has_error(function() file.lock(path, { timeout = timeout }) end)
+      end
+      local lock = file.lock(path)
+      assert.has_error(function() lock.close() end)
+      assert.has_error(function() lock.close(io.stdout) end)
+      lock:close()
+    end)
+  end)
+end)

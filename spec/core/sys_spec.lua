@@ -1,0 +1,256 @@
+local sys = require("cce.core").sys
+
+local function shell(script, options)
+  options = options or {}
+  options.argv = { "/bin/sh", "-c", script }
+  return assert(sys.spawn(options))
+end
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- Whether a process is gone; a zombie that init has not reaped yet counts as gone.
+local function is_gone(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  if not file then
+    return true
+  end
+  local text = file:read("*a")
+  file:close()
+  return text:match("%) (%a)") == "Z"
+end
+
+local function eventually(check)
+  local deadline = sys.monotonic() + 5
+  while sys.monotonic() < deadline do
+    if check() then
+      return true
+    end
+    sys.sleep(0.005)
+  end
+  return check()
+end
+
+describe("core.sys.spawn", function()
+  it("gives the exit code", function()
+    assert.equal(0, shell("exit 0"):wait())
+    assert.equal(37, shell("exit 37"):wait())
+  end)
+
+  it("gives the signal that ended it", function()
+    local process = shell("exec sleep 60")
+    assert.is_true(process:signal("SIGTERM"))
+    local code, signal = process:wait(5)
+    assert.is_nil(code)
+    assert.equal("SIGTERM", signal)
+    assert.is_false(process:alive())
+  end)
+
+  it("says when a wait was too short", function()
+    local process = shell("exec sleep 60")
+    local before = sys.monotonic()
+    local code, message, word = process:wait(0.02)
+    assert.is_nil(code)
+    assert.equal("the process still runs", message)
+    assert.equal("TIMEOUT", word)
+    assert.is_true(sys.monotonic() - before >= 0.02)
+    assert.is_true(process:alive())
+    process:close()
+  end)
+
+  it("signals no process that has ended", function()
+    local process = shell("exit 0")
+    process:wait()
+    local ok, _, code = process:signal("SIGTERM")
+    assert.is_nil(ok)
+    assert.equal("CLOSED", code)
+  end)
+
+  it("fails when the program cannot be executed", function()
+    local ok, message, code = sys.spawn({ argv = { "no-such-program-at-all" } })
+    assert.is_nil(ok)
+    assert.equal("no-such-program-at-all is not in PATH", message)
+    assert.equal("MISSING_DEPENDENCY", code)
+    ok, message, code = sys.spawn({ argv = { "/etc/passwd" } })
+    assert.is_nil(ok)
+    assert.matches("^cannot start /etc/passwd: ", message)
+    assert.equal("UNSUPPORTED", code)
+  end)
+
+  it("fails when a file cannot be opened", function()
+    local ok, message = sys.spawn({ argv = { "true" }, stdin = "/no/such/file" })
+    assert.is_nil(ok)
+    assert.matches("No such file", message)
+  end)
+
+  it("passes the environment and the files", function()
+    local out = os.tmpname()
+    local process = shell('echo "$A:$HOME"; cat; echo err >&2',
+      { env = { "A=1" }, stdin = "/dev/null", stdout = out, stderr = out })
+    assert.equal(0, process:wait())
+    assert.equal("1:\nerr\n", read(out))
+    os.remove(out)
+  end)
+
+  it("passes none of our files", function()
+    local kept = assert(io.open("/etc/hostname"))
+    local out = os.tmpname()
+    assert.equal(0, shell("ls /proc/self/fd", { stdout = out }):wait())
+    kept:close()
+    assert.equal("0\n1\n2\n3\n", read(out)) -- 3 is the directory that ls reads
+    os.remove(out)
+  end)
+
+  it("starts with signals at their defaults and unblocked", function()
+    local signals = sys.signals("SIGTERM", "SIGUSR1")
+    local out = os.tmpname()
+    shell("grep -E 'Sig(Blk|Ign)' /proc/self/status", { stdout = out }):wait()
+    signals:close()
+    for mask in read(out):gmatch("%x%x%x%x%x%x%x%x\n") do
+      -- Signals 32 and 33 are the C library's own and cannot be set.
+      assert.equal(0, tonumber(mask:sub(1, 8), 16) % 2 ^ 31)
+    end
+    os.remove(out)
+  end)
+
+  it("ends the process when closed, even one that ignores SIGTERM", function()
+    local process = shell("trap '' TERM; while :; do sleep 0.05; done")
+    local pid = process:pid()
+    sys.sleep(0.05)
+    process:close()
+    assert.is_true(is_gone(pid))
+    process:close()
+    assert.has_error(function() process:alive() end, "the process object is closed")
+  end)
+
+  it("ends the process when collected", function()
+    local pid
+    do
+      pid = shell("exec sleep 60"):pid()
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(eventually(function() return is_gone(pid) end))
+  end)
+
+  it("can tie the child's life to ours", function()
+    local script = [[
+      local sys = require("cce.core").sys
+      local p = assert(sys.spawn{ argv = { "sleep", "60" }, die_with_parent = true })
+      io.stdout:write(p:pid(), "\n")
+      io.stdout:flush()
+      sys.sleep(60)]]
+    local out, file = os.tmpname(), os.tmpname()
+    local handle = assert(io.open(file, "w"))
+    handle:write(script)
+    handle:close()
+    -- luacheck: globals jit
+    local interpreter = jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
+    local parent = sys.spawn({ argv = { interpreter, file }, stdout = out })
+    assert.is_true(eventually(function() return read(out):match("%d+\n") end))
+    local pid = tonumber(read(out))
+    assert.is_false(is_gone(pid))
+    parent:signal("SIGKILL")
+    parent:wait()
+    assert.is_true(eventually(function() return is_gone(pid) end))
+    os.remove(out)
+    os.remove(file)
+  end)
+
+  it("raises on wrong use", function()
+    assert.has_error(function() sys.spawn() end)
+    assert.error_matches(function() sys.spawn({}) end, "bad option 'argv'")
+    assert.error_matches(function() sys.spawn({ argv = {} }) end, "bad option 'argv'")
+    assert.error_matches(function() sys.spawn({ argv = { 1 } }) end, "string expected")
+    assert.error_matches(function() sys.spawn({ argv = { "true" }, shell = true }) end,
+      "unknown option 'shell'")
+    assert.error_matches(function() shell("true"):signal("TERM") end, "no such signal")
+  end)
+end)
+
+describe("core.sys.signals", function()
+  it("takes a signal that came", function()
+    local signals = sys.signals("SIGCHLD")
+    local process = shell("exit 0")
+    assert.equal("SIGCHLD", signals:wait(5))
+    local name, _, code = signals:wait(0)
+    assert.is_nil(name)
+    assert.equal("TIMEOUT", code)
+    signals:close()
+    process:close()
+    assert.error_matches(function() signals:wait(0) end, "closed")
+  end)
+
+  it("restores the mask", function()
+    local function mask()
+      return read("/proc/self/status"):match("SigBlk:%s*(%x+)")
+    end
+    local before = mask()
+    local signals = sys.signals("SIGINT", "SIGTERM")
+    assert.not_equal(before, mask())
+    signals:close()
+    assert.equal(before, mask())
+  end)
+
+  it("raises on a name it does not know", function()
+    assert.error_matches(function() sys.signals("INT") end, "no such signal")
+    assert.has_error(function() sys.signals() end)
+  end)
+end)
+
+describe("core.sys", function()
+  it("sleeps as long as told", function()
+    local before = sys.monotonic()
+    assert.is_true(sys.sleep(0.03))
+    assert.is_true(sys.monotonic() - before >= 0.03)
+    assert.is_true(sys.sleep(0))
+    assert.is_true(sys.sleep(-1))
+  end)
+
+  it("tells the time with a fraction", function()
+    assert.is_true(math.abs(sys.time() - os.time()) < 2)
+  end)
+
+  it("knows what is no terminal", function()
+    assert.is_false(sys.is_terminal(99))
+    local columns, _, code = sys.terminal_size(99)
+    assert.is_nil(columns)
+    assert.equal("UNSUPPORTED", code)
+  end)
+
+  it("makes private directories", function()
+    local path = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+    assert.matches("^/tmp/cce%-spec%-%w%w%w%w%w%w$", path)
+    assert.is_true(sys.mkdir(path))
+    assert.is_true(sys.mkdir(path .. "/inner"))
+    local out = os.tmpname()
+    shell("stat -c %a " .. path .. " " .. path .. "/inner", { stdout = out }):wait()
+    assert.equal("700\n700\n", read(out))
+    os.remove(path .. "/inner")
+    os.remove(path)
+    os.remove(out)
+    local ok, message, code = sys.mkdir_private("/no/such/XXXXXX")
+    assert.is_nil(ok)
+    assert.equal("cannot make directory /no/such/XXXXXX: No such file or directory", message)
+    assert.equal("FILE_ERROR", code)
+    assert.is_nil(sys.mkdir("/etc/passwd"))
+  end)
+
+  it("makes paths absolute", function()
+    assert.equal("/etc/passwd", sys.realpath("/etc/../etc/./passwd"))
+    assert.matches("^/.", sys.realpath("."))
+    local path, message, code = sys.realpath("/no/such")
+    assert.is_nil(path)
+    assert.equal("/no/such: No such file or directory", message)
+    assert.equal("FILE_ERROR", code)
+  end)
+
+  it("finds a free port", function()
+    local port = sys.free_port()
+    assert.is_true(port > 1023 and port < 65536)
+  end)
+end)

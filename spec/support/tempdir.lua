@@ -1,0 +1,59 @@
+-- Scratch directories, whole files, and other processes of the same Lua.
+local M = {}
+
+function M.quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+function M.new()
+  local pipe = assert(io.popen("mktemp -d"))
+  local path = pipe:read "*l"
+  pipe:close()
+  return path
+end
+
+function M.remove(path)
+  os.execute("rm -rf " .. M.quote(path))
+end
+
+function M.read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+function M.write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+-- What a shell command prints.
+function M.shell(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local text = pipe:read "*a"
+  pipe:close()
+  return text
+end
+
+-- The names in a directory, hidden ones too, in the order of the alphabet.
+function M.list(path)
+  local names = {}
+  for name in M.shell("ls -A " .. M.quote(path)):gmatch "[^\n]+" do names[#names + 1] = name end
+  return names
+end
+
+function M.is_root()
+  return M.shell("id -u"):match "%d+" == "0"
+end
+
+-- A shell command that runs Lua code in a new process, with our modules.
+function M.lua(code)
+  local interpreter = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match "[%d.]+$"
+  return ("LUA_PATH=%s LUA_CPATH=%s %s -e %s"):format(M.quote(package.path),
+    M.quote(package.cpath), interpreter, M.quote(code))
+end
+
+return M

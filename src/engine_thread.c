@@ -1,0 +1,640 @@
+#include "engine_thread.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { EVENTS_A_WAIT = 64, BACKLOG = 1024, BUCKETS = 1024, MAX_ASKERS = 16384 };
+
+/* One connection to the socket; it asks for one id at a time. */
+struct asker {
+    int fd;
+    struct asker *previous, *next;
+    struct cce_job *job; /* what it waits for, or NULL */
+    unsigned char id[CCE_JOB_ID_LENGTH];
+    size_t received;
+};
+
+/* Who may touch a job: the host until it is submitted and once it is finished;
+ * the thread in between. The flags are under the thread's lock. */
+struct cce_job {
+    struct cce_thread *thread; /* NULL once the thread has ended */
+    struct cce_transfer *transfer;
+    struct cce_job *next_in_inbox;
+    struct cce_job *previous_known; /* of its bucket */
+    struct cce_job *next_known;
+    struct asker *asker;
+    uint64_t number;
+    unsigned char id[CCE_JOB_ID_LENGTH];
+    bool in_inbox;
+    bool finished;
+    bool abandoned; /* the host has freed it: the thread will */
+};
+
+struct cce_thread {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pid_t pid;
+    bool running; /* the thread was started */
+    bool stopping;
+    bool woken;                /* the thread's own */
+    struct cce_engine *engine; /* the thread's own */
+    int epoll_fd, wake_fd, listen_fd;
+    char directory[64];
+    char path[96];
+    struct cce_job *inbox_first, *inbox_last;
+    struct cce_job *known[BUCKETS]; /* all jobs, by number */
+    size_t job_count;
+    struct asker *askers; /* the thread's own */
+    size_t asker_count;
+    uint64_t last_number;
+};
+
+/* ---- the table of jobs; the lock is held ---- */
+
+static struct cce_job **bucket_of(struct cce_thread *thread, uint64_t number)
+{
+    return &thread->known[number % BUCKETS];
+}
+
+static struct cce_job *find_job(struct cce_thread *thread,
+                                const unsigned char id[CCE_JOB_ID_LENGTH])
+{
+    uint64_t number;
+    struct cce_job *job;
+
+    memcpy(&number, id, sizeof number);
+    job = *bucket_of(thread, number);
+    while (job != NULL && job->number != number)
+        job = job->next_known;
+    return job;
+}
+
+static void add_job(struct cce_thread *thread, struct cce_job *job)
+{
+    struct cce_job **bucket;
+
+    job->number = ++thread->last_number;
+    memcpy(job->id, &job->number, sizeof job->number);
+    bucket = bucket_of(thread, job->number);
+    job->next_known = *bucket;
+    if (*bucket != NULL)
+        (*bucket)->previous_known = job;
+    *bucket = job;
+    thread->job_count++;
+}
+
+static void remove_job(struct cce_thread *thread, struct cce_job *job)
+{
+    if (job->previous_known != NULL)
+        job->previous_known->next_known = job->next_known;
+    else
+        *bucket_of(thread, job->number) = job->next_known;
+    if (job->next_known != NULL)
+        job->next_known->previous_known = job->previous_known;
+    thread->job_count--;
+}
+
+static void free_job(struct cce_job *job)
+{
+    cce_transfer_free(job->transfer);
+    free(job);
+}
+
+/* ---- askers; the thread's own ---- */
+
+static void close_asker(struct cce_thread *thread, struct asker *asker)
+{
+    if (asker->job != NULL)
+        asker->job->asker = NULL;
+    if (asker->previous != NULL)
+        asker->previous->next = asker->next;
+    else
+        thread->askers = asker->next;
+    if (asker->next != NULL)
+        asker->next->previous = asker->previous;
+    close(asker->fd);
+    free(asker);
+    thread->asker_count--;
+}
+
+/* 8 bytes always fit into the buffer of a peer that waits for them. */
+static bool answer(struct asker *asker)
+{
+    ssize_t sent = send(asker->fd, asker->id, sizeof asker->id,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    asker->job = NULL;
+    asker->received = 0;
+    return sent == (ssize_t)sizeof asker->id;
+}
+
+/* The whole id has come. */
+static bool serve_asker(struct cce_thread *thread, struct asker *asker)
+{
+    struct cce_job *job;
+    bool waits;
+
+    pthread_mutex_lock(&thread->lock);
+    job = find_job(thread, asker->id);
+    waits = job != NULL && !job->finished;
+    if (waits) {
+        asker->job = job;
+        job->asker = asker;
+    }
+    pthread_mutex_unlock(&thread->lock);
+    return waits || answer(asker);
+}
+
+/* False when the connection is to be closed: its peer has gone, or speaks out
+ * of turn. */
+static bool read_asker(struct cce_thread *thread, struct asker *asker)
+{
+    unsigned char *to = asker->id + asker->received;
+    size_t room = sizeof asker->id - asker->received;
+    ssize_t count;
+
+    if (asker->job != NULL || room == 0)
+        return false;
+    count = recv(asker->fd, to, room, MSG_DONTWAIT);
+    if (count < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (count == 0)
+        return false;
+    asker->received += (size_t)count;
+    return asker->received < sizeof asker->id || serve_asker(thread, asker);
+}
+
+static bool is_our_own(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           peer.pid == getpid();
+}
+
+static void add_asker(struct cce_thread *thread, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
+    struct asker *asker = calloc(1, sizeof *asker);
+
+    event.data.ptr = asker;
+    if (asker == NULL || thread->asker_count >= MAX_ASKERS || !is_our_own(fd) ||
+        epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        free(asker);
+        close(fd);
+        return;
+    }
+    asker->fd = fd;
+    asker->next = thread->askers;
+    if (asker->next != NULL)
+        asker->next->previous = asker;
+    thread->askers = asker;
+    thread->asker_count++;
+}
+
+static void accept_askers(struct cce_thread *thread)
+{
+    int fd;
+
+    while ((fd = accept4(thread->listen_fd, NULL, NULL,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        add_asker(thread, fd);
+}
+
+/* ---- the inbox; the lock is held ---- */
+
+/* A job lies here when it is new, and once more when the host frees it before
+ * it has ended. */
+static void put_into_inbox(struct cce_thread *thread, struct cce_job *job)
+{
+    if (job->in_inbox)
+        return;
+    job->in_inbox = true;
+    job->next_in_inbox = NULL;
+    if (thread->inbox_last != NULL)
+        thread->inbox_last->next_in_inbox = job;
+    else
+        thread->inbox_first = job;
+    thread->inbox_last = job;
+}
+
+static struct cce_job *take_from_inbox(struct cce_thread *thread)
+{
+    struct cce_job *job = thread->inbox_first;
+
+    if (job == NULL)
+        return NULL;
+    job->in_inbox = false;
+    thread->inbox_first = job->next_in_inbox;
+    if (thread->inbox_first == NULL)
+        thread->inbox_last = NULL;
+    return job;
+}
+
+static void wake(struct cce_thread *thread)
+{
+    static const uint64_t one = 1;
+
+    /* It fails only when it would overflow, and then it is readable anyway. */
+    if (write(thread->wake_fd, &one, sizeof one) < 0)
+        return;
+}
+
+/* ---- the thread's side of jobs ---- */
+
+/* Tells who asked; or frees, when nobody will. */
+static void finish_job(struct cce_thread *thread, struct cce_job *job)
+{
+    struct asker *asker = job->asker;
+    bool is_last;
+
+    cce_engine_release(job->transfer);
+    job->asker = NULL;
+    pthread_mutex_lock(&thread->lock);
+    job->finished = true;
+    is_last = job->abandoned && !job->in_inbox;
+    if (is_last)
+        remove_job(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    if (is_last)
+        free_job(job);
+    if (asker != NULL && !answer(asker))
+        close_asker(thread, asker);
+}
+
+static void start_job(struct cce_thread *thread, struct cce_job *job)
+{
+    struct cce_error err;
+
+    if (cce_engine_start(thread->engine, job->transfer, &err) != 0)
+        finish_job(thread, job);
+}
+
+/* One at a time: the host may put the next one back meanwhile. */
+static bool handle_next_job(struct cce_thread *thread)
+{
+    struct cce_job *job;
+    bool abandoned;
+
+    pthread_mutex_lock(&thread->lock);
+    job = take_from_inbox(thread);
+    abandoned = job != NULL && job->abandoned;
+    pthread_mutex_unlock(&thread->lock);
+    if (job == NULL)
+        return false;
+    if (abandoned)
+        finish_job(thread, job);
+    else
+        start_job(thread, job);
+    return true;
+}
+
+static void handle_wake(struct cce_thread *thread)
+{
+    uint64_t count;
+
+    if (!thread->woken || read(thread->wake_fd, &count, sizeof count) < 0)
+        return;
+    thread->woken = false;
+    while (handle_next_job(thread))
+        continue;
+}
+
+static void run_engine(struct cce_thread *thread)
+{
+    struct cce_error err;
+    struct cce_transfer *transfer;
+
+    cce_engine_step(thread->engine, 0, &err);
+    while ((transfer = cce_engine_next_finished(thread->engine)) != NULL)
+        finish_job(thread, cce_transfer_owner(transfer));
+}
+
+/* ---- the thread ---- */
+
+static bool is_stopping(struct cce_thread *thread)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&thread->lock);
+    stopping = thread->stopping;
+    pthread_mutex_unlock(&thread->lock);
+    return stopping;
+}
+
+/* Askers are known by their address, the other descriptors by their place. The
+ * engine is stepped after each batch anyway: before that no answer is sent, so
+ * that no asker is closed while an event of its own waits in the batch. */
+static void handle_event(struct cce_thread *thread, void *source)
+{
+    if (source == &thread->engine)
+        return;
+    if (source == &thread->wake_fd)
+        thread->woken = true;
+    else if (source == &thread->listen_fd)
+        accept_askers(thread);
+    else if (!read_asker(thread, source))
+        close_asker(thread, source);
+}
+
+static void *run(void *context)
+{
+    struct cce_thread *thread = context;
+    struct epoll_event events[EVENTS_A_WAIT];
+
+    while (!is_stopping(thread)) {
+        int count = epoll_wait(thread->epoll_fd, events, EVENTS_A_WAIT, -1);
+
+        for (int i = 0; i < count; i++)
+            handle_event(thread, events[i].data.ptr);
+        handle_wake(thread);
+        run_engine(thread);
+    }
+    return NULL;
+}
+
+static int watch(struct cce_thread *thread, int fd, void *source)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    event.data.ptr = source;
+    return epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int fail_errno(struct cce_error *err, const char *what)
+{
+    return cce_fail(err, CCE_UNSUPPORTED,
+                    "cannot start the engine's thread: %s: %s", what,
+                    strerror(errno));
+}
+
+/* A directory of our own keeps others from the socket even where a socket's
+ * mode is not looked at. */
+static int listen_in_directory(struct cce_thread *thread, struct cce_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    snprintf(thread->directory, sizeof thread->directory,
+             "/tmp/lua-cce-XXXXXX");
+    if (mkdtemp(thread->directory) == NULL) {
+        thread->directory[0] = '\0';
+        return fail_errno(err, "a directory in /tmp");
+    }
+    snprintf(thread->path, sizeof thread->path, "%s/engine", thread->directory);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", thread->path);
+    thread->listen_fd =
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (thread->listen_fd < 0 ||
+        bind(thread->listen_fd, (struct sockaddr *)&address, sizeof address) !=
+            0 ||
+        listen(thread->listen_fd, BACKLOG) != 0)
+        return fail_errno(err, thread->path);
+    return 0;
+}
+
+/* Lua unloads a module when its state closes; the code of a thread must stay.
+ * The Makefile links with -z nodelete, but a rock is built without. */
+static void pin_module(void)
+{
+    Dl_info module;
+
+    if (dladdr((void *)(uintptr_t)pin_module, &module) != 0)
+        dlopen(module.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
+{
+    thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (thread->epoll_fd < 0 || thread->wake_fd < 0)
+        return fail_errno(err, "a descriptor");
+    if (listen_in_directory(thread, err) != 0)
+        return -1;
+    if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
+        watch(thread, thread->wake_fd, &thread->wake_fd) != 0 ||
+        watch(thread, thread->listen_fd, &thread->listen_fd) != 0)
+        return fail_errno(err, "epoll");
+    return 0;
+}
+
+/* Signals are the host's: none may be delivered to our thread, nor to those
+ * that libcurl starts from it. */
+static int start_thread(struct cce_thread *thread, struct cce_error *err)
+{
+    sigset_t all, before;
+    int problem;
+
+    pin_module();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    problem = pthread_create(&thread->thread, NULL, run, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (problem != 0) {
+        errno = problem;
+        return fail_errno(err, "pthread_create");
+    }
+    thread->running = true;
+    pthread_setname_np(thread->thread, "cce-engine");
+    return 0;
+}
+
+int cce_thread_new(struct cce_thread **result,
+                   const struct cce_engine_options *options,
+                   struct cce_error *err)
+{
+    struct cce_thread *thread = calloc(1, sizeof *thread);
+
+    *result = NULL;
+    if (thread == NULL)
+        return cce_fail_memory(err);
+    thread->epoll_fd = thread->wake_fd = thread->listen_fd = -1;
+    thread->pid = getpid();
+    pthread_mutex_init(&thread->lock, NULL);
+    if (cce_engine_new(&thread->engine, options, err) != 0 ||
+        open_descriptors(thread, err) != 0 || start_thread(thread, err) != 0) {
+        cce_thread_free(thread);
+        return -1;
+    }
+    *result = thread;
+    return 0;
+}
+
+bool cce_thread_is_inherited(const struct cce_thread *thread)
+{
+    return thread->pid != getpid();
+}
+
+static void stop_thread(struct cce_thread *thread)
+{
+    if (!thread->running)
+        return;
+    pthread_mutex_lock(&thread->lock);
+    thread->stopping = true;
+    pthread_mutex_unlock(&thread->lock);
+    wake(thread);
+    pthread_join(thread->thread, NULL);
+}
+
+/* The thread has ended: all is ours now. */
+static void disown_jobs(struct cce_thread *thread)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (thread->known[i] != NULL) {
+            struct cce_job *job = thread->known[i];
+
+            remove_job(thread, job);
+            job->thread = NULL;
+            job->finished = true;
+            if (job->abandoned)
+                free_job(job);
+        }
+    }
+}
+
+static void close_descriptors(struct cce_thread *thread)
+{
+    const int descriptors[] = {thread->listen_fd, thread->wake_fd,
+                               thread->epoll_fd};
+
+    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+}
+
+/* In a child after fork nothing may be touched but the descriptors: the fork
+ * may have caught the thread in the middle of anything. */
+void cce_thread_free(struct cce_thread *thread)
+{
+    if (thread == NULL)
+        return;
+    if (cce_thread_is_inherited(thread)) {
+        close_descriptors(thread);
+        return;
+    }
+    stop_thread(thread);
+    while (thread->askers != NULL)
+        close_asker(thread, thread->askers);
+    cce_engine_free(thread->engine);
+    disown_jobs(thread);
+    close_descriptors(thread);
+    pthread_mutex_destroy(&thread->lock);
+    if (thread->directory[0] != '\0') {
+        unlink(thread->path);
+        rmdir(thread->directory);
+    }
+    free(thread);
+}
+
+/* ---- the host's side ---- */
+
+const char *cce_thread_socket(const struct cce_thread *thread)
+{
+    return thread->path;
+}
+
+size_t cce_thread_jobs(struct cce_thread *thread)
+{
+    size_t count;
+
+    if (cce_thread_is_inherited(thread))
+        return 0;
+    pthread_mutex_lock(&thread->lock);
+    count = thread->job_count;
+    pthread_mutex_unlock(&thread->lock);
+    return count;
+}
+
+int cce_thread_submit(struct cce_thread *thread,
+                      const struct cce_request *request,
+                      struct cce_job **result, struct cce_error *err)
+{
+    struct cce_job *job;
+
+    *result = NULL;
+    if (cce_thread_is_inherited(thread))
+        return cce_fail(err, CCE_UNSUPPORTED,
+                        "this engine belongs to process %ld; a child after "
+                        "fork needs its own",
+                        (long)thread->pid);
+    job = calloc(1, sizeof *job);
+    if (job == NULL)
+        return cce_fail_memory(err);
+    job->thread = thread;
+    if (cce_transfer_new(&job->transfer, request, err) != 0) {
+        free(job);
+        return -1;
+    }
+    cce_transfer_set_owner(job->transfer, job);
+    pthread_mutex_lock(&thread->lock);
+    add_job(thread, job);
+    put_into_inbox(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    wake(thread);
+    *result = job;
+    return 0;
+}
+
+const unsigned char *cce_job_id(const struct cce_job *job)
+{
+    return job->id;
+}
+
+bool cce_job_is_finished(struct cce_job *job)
+{
+    struct cce_thread *thread = job->thread;
+    bool finished;
+
+    if (thread == NULL || cce_thread_is_inherited(thread))
+        return true;
+    pthread_mutex_lock(&thread->lock);
+    finished = job->finished;
+    pthread_mutex_unlock(&thread->lock);
+    return finished;
+}
+
+void cce_job_result(const struct cce_job *job, struct cce_result *result)
+{
+    cce_transfer_result(job->transfer, result);
+}
+
+void cce_job_free(struct cce_job *job)
+{
+    struct cce_thread *thread;
+    bool is_ours;
+
+    if (job == NULL)
+        return;
+    thread = job->thread;
+    if (thread == NULL) {
+        free_job(job);
+        return;
+    }
+    if (cce_thread_is_inherited(thread))
+        return;
+    pthread_mutex_lock(&thread->lock);
+    is_ours = job->finished && !job->in_inbox;
+    if (is_ours) {
+        remove_job(thread, job);
+    } else {
+        job->abandoned = true;
+        put_into_inbox(thread, job);
+    }
+    pthread_mutex_unlock(&thread->lock);
+    if (is_ours)
+        free_job(job);
+    else
+        wake(thread);
+}
