@@ -7,7 +7,7 @@ local process = require "bench.lib.process"
 
 local M = {}
 
-local START_SECONDS = 10
+local START_SECONDS, COMPLAINTS = 10, 5
 local HERE = "bench/server/"
 
 local Servers = {}
@@ -30,6 +30,15 @@ local function load_modules(program)
   if not modules then error(message, 0) end
   for i, path in ipairs(modules) do modules[i] = "load_module " .. path .. ";" end
   return table.concat(modules, "\n")
+end
+
+-- Workers read our scratch directory and our tree: they must be who we are,
+-- which nginx has to be told only when that is root.
+local function user_directive()
+  local pipe = assert(io.popen("id -un"))
+  local name = pipe:read("*l")
+  pipe:close()
+  return name == "root" and "user root;" or ""
 end
 
 local function free_ports(names)
@@ -76,7 +85,7 @@ function M.start()
   local self = setmetatable({ dir = dir, program = program, ports = ports, children = {},
     ca_file = dir .. "/ca.pem" }, Servers)
   self.names = {
-    MODULES = load_modules(program),
+    MODULES = load_modules(program), USER = user_directive(),
     ROOT = os.getenv("CCE_TEST_ROOT"), BUILD = os.getenv("CCE_TEST_ROOT") .. "/build/jit",
     DIRECTORY = dir, PORT_AT_ONCE = ports.at_once, PORT_SLOW = ports.slow,
     PORT_GATEWAY = ports.gateway,
@@ -93,17 +102,15 @@ function Servers:start_gateway()
   self.has_gateway = true
 end
 
---- What nginx complained of; an empty string when all went well.
+--- The beginning of what nginx complained of; empty when all went well.
 function Servers:complaints()
-  local text = {}
+  local lines = {}
   for _, name in ipairs { "upstream", "gateway" } do
     local file = io.open(self.dir .. "/" .. name .. ".log")
-    if file then
-      text[#text + 1] = file:read("*a")
-      file:close()
-    end
+    for _ = 1, file and COMPLAINTS or 0 do lines[#lines + 1] = file:read("*l") end
+    if file then file:close() end
   end
-  return table.concat(text)
+  return table.concat(lines, "\n")
 end
 
 --- End them and remove the directory.
