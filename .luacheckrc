@@ -17,7 +17,7 @@ cache = false
 
 files["lua/cce/sim"].std = "min+cce+ngx_lua"
 files["lua/cce/openresty"].std = "min+cce+ngx_lua"
-files["lua/cce/host.lua"].std = "min+cce+ngx_lua"
+files["lua/cce/host/nginx.lua"].std = "min+cce+ngx_lua"
 files["examples/nginx"].std = "min+cce+ngx_lua"
 files["spec"].std = "min+cce+busted"
 files["config.ld"].std = "ldoc"

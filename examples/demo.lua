@@ -92,7 +92,9 @@ local function kubectl(kubeconfig, ...)
     stdin = "/dev/null", stdout = out, stderr = out,
   })
   local status = process:wait()
-  return (read(out) or ""):gsub("%s+$", ""), status == 0
+  -- What kubectl logs for its developers, line by line, is left out.
+  local text = ("\n" .. (read(out) or "")):gsub("\n[EIW]%d%d%d%d [^\n]*", "")
+  return text:gsub("^%s+", ""):gsub("%s+$", ""), status == 0
 end
 
 local function expect(condition, message)

@@ -791,7 +791,7 @@ static int l_step(lua_State *L)
     return 1;
 }
 
-/* core.endpoint(text) -> host | nil, message, code */
+/* core.endpoint(text) -> host, path | nil, message, code */
 static int l_endpoint(lua_State *L)
 {
     struct cce_endpoint endpoint;
@@ -800,7 +800,8 @@ static int l_endpoint(lua_State *L)
     if (cce_endpoint_parse(&endpoint, luaL_checkstring(L, 1), &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, endpoint.host);
-    return 1;
+    lua_pushstring(L, endpoint.path);
+    return 2;
 }
 
 int lcce_open_engine(lua_State *L)

@@ -318,6 +318,17 @@ static int l_sys_mkdir(lua_State *L)
     return 1;
 }
 
+static int l_sys_realpath(lua_State *L)
+{
+    struct cce_error err;
+    char path[PATH_MAX];
+
+    if (cce_sys_realpath(luaL_checkstring(L, 1), path, &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushstring(L, path);
+    return 1;
+}
+
 /* umask(mask) -> the mask before; for a process of our own only */
 static int l_sys_umask(lua_State *L)
 {
@@ -347,6 +358,7 @@ static const luaL_Reg functions[] = {
     {"terminal_size", l_sys_terminal_size},
     {"mkdir_private", l_sys_mkdir_private},
     {"mkdir", l_sys_mkdir},
+    {"realpath", l_sys_realpath},
     {"umask", l_sys_umask},
     {"free_port", l_sys_free_port},
     {NULL, NULL},

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -414,6 +413,14 @@ int cce_sys_mkdir(const char *path, struct cce_error *err)
         return 0;
     return cce_fail(err, CCE_FILE_ERROR, "cannot make directory %s: %s", path,
                     strerror(errno));
+}
+
+int cce_sys_realpath(const char *path, char result[PATH_MAX],
+                     struct cce_error *err)
+{
+    if (realpath(path, result) == NULL)
+        return cce_fail(err, CCE_FILE_ERROR, "%s: %s", path, strerror(errno));
+    return 0;
 }
 
 int cce_sys_free_port(int *port, struct cce_error *err)

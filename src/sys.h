@@ -8,6 +8,7 @@
 #ifndef CCE_SYS_H
 #define CCE_SYS_H
 
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -80,6 +81,10 @@ int cce_sys_mkdir_private(char *path, struct cce_error *err);
 
 /* Makes a directory of mode 0700; one that is there already is fine. */
 int cce_sys_mkdir(const char *path, struct cce_error *err);
+
+/* The absolute path of what `path` names, without links. */
+int cce_sys_realpath(const char *path, char result[PATH_MAX],
+                     struct cce_error *err);
 
 /* A TCP port that nobody listens on at 127.0.0.1 at this moment. */
 int cce_sys_free_port(int *port, struct cce_error *err);

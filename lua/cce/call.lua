@@ -3,6 +3,8 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
+local diagnosis = require "cce.diagnosis"
+local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local host = require "cce.host"
 local responses = require "cce.response"
@@ -49,11 +51,11 @@ local function headers_of(client, request)
   return headers
 end
 
-local function submit(client, request)
+local function wire_request(client, request, endpoint)
   local config = client.config
-  return client:engine():submit {
+  return {
     operation = request.operation,
-    endpoint = config.endpoint,
+    endpoint = endpoint,
     method = request.method,
     path = request.path,
     query = request.query,
@@ -67,21 +69,30 @@ local function submit(client, request)
   }
 end
 
+local function refused(what, request, wire, response)
+  local err = responses.to_error(what, request, response)
+  if err.code == "UNAUTHENTICATED" and wire.signer then
+    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+  end
+  return err
+end
+
 -- One request. An answer of 2xx, or nil and the error.
-local function attempt(client, request, what)
+local function attempt(client, request, what, endpoint)
   client:wait_for_turn()
-  local transfer, message, code = submit(client, request)
+  local engine, wire = client:engine(), wire_request(client, request, endpoint)
+  local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
   end
-  host.current().wait(client:engine(), transfer)
+  host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
     return nil, transport_error(what, request, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, responses.to_error(what, request, response)
+    return nil, refused(what, request, wire, response)
   end
   return response
 end
@@ -128,7 +139,7 @@ end
 
 --- Make a request and, where `cce.retry` allows it, make it again.
 -- @tparam cce.client client
--- @tparam table request of `core.operation`
+-- @tparam table request of `core.operation`; `service` names another than CCE
 -- @tparam table ids for messages: `cluster_id` or `job_id`
 -- @treturn[1] table response `{status=, headers=, body=}`
 -- @treturn[2] nil
@@ -141,9 +152,11 @@ function M.send(client, request, ids)
   if not can_wait then
     return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
   end
+  local endpoint, message, problem = endpoints.of(client.config.endpoints, request.service or "cce")
+  if not endpoint then return nil, message, problem end
   while true do
     state.attempts = state.attempts + 1
-    local response, err = attempt(client, request, what)
+    local response, err = attempt(client, request, what, endpoint)
     local delay = err and delay_before_next(client, request, err, state)
     note_attempt(client, request, ids, state, response, err, delay)
     if response then return response end

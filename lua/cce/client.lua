@@ -350,7 +350,7 @@ Client.__close = Client.close
 function Client:__tostring()
   local config = self.config
   local who = config.ak and "access key " .. config.ak or "a token"
-  return ("cce.client: %s, project %s, %s%s"):format(config.endpoint, config.project_id, who,
+  return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce, config.project_id, who,
     self.closed and ", closed" or "")
 end
 

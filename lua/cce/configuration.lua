@@ -3,10 +3,10 @@
 -- @module cce.configuration
 -- @local
 local core = require "cce.core"
+local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local options = require "cce.options"
 local rate = require "cce.rate"
-local region = require "cce.region"
 
 local M = {}
 
@@ -37,13 +37,6 @@ local retry_schema = {
   cap = { type = "number", min = 0, max = 3600, default = 30, unit = "seconds" },
 }
 
-local endpoints_schema = {
-  cce = { type = "string", non_empty = true },
-  iam = { type = "string", non_empty = true },
-  cts = { type = "string", non_empty = true },
-  sts = { type = "string", non_empty = true },
-}
-
 local credentials_schema = {
   ak = { type = "string", required = true, non_empty = true },
   sk = { type = { "string", "userdata" }, required = true },
@@ -66,28 +59,6 @@ local function proxy_of(config)
   end
 end
 
-local function endpoint_of(config)
-  local given = config.endpoints and config.endpoints.cce
-  if given and config.endpoint and given ~= config.endpoint then
-    return errors.fail("INVALID_ARGUMENT",
-      "endpoint and endpoints.cce name different addresses: give one of them")
-  end
-  local name = config.region
-  config.endpoint = config.endpoint or given or (not name and env("CCE_ENDPOINT")) or nil
-  if config.endpoint then return config.endpoint end
-  name = name or env("CCE_REGION")
-  if not name then
-    return errors.fail("NO_ENDPOINT", "it is not known where CCE is", {
-      hint = "Give region=\"cn-north-4\" or endpoint=\"https://…\","
-        .. " or set CCE_REGION or CCE_ENDPOINT",
-    })
-  end
-  local endpoints, message, err = region.endpoints(name)
-  if not endpoints then return nil, message, err end
-  config.region, config.endpoint = name, endpoints.cce
-  return config.endpoint
-end
-
 local function project_of(config)
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
   if config.project_id then return config.project_id end
@@ -98,7 +69,7 @@ end
 
 -- The key, its secret and its token come from one source, never mixed: so the
 -- environment counts only when no credentials were given at all.
-local function signer_from_environment()
+local function keys_from_environment()
   local ak = env("HUAWEICLOUD_SDK_AK")
   local sk, _, code = core.secret_from_env("HUAWEICLOUD_SDK_SK")
   if not ak or not sk then
@@ -111,15 +82,16 @@ local function signer_from_environment()
         .. " \"env HUAWEICLOUD_SDK_SK;\")",
     })
   end
-  return { ak = ak, sk = sk, security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN") }
+  local security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN")
+  return { ak = ak, sk = sk, security_token = security_token }
 end
 
 local function signer_of(config)
-  local keys, message, err = config.credentials, nil, nil
-  if keys then
-    keys, message, err = options.check(keys, credentials_schema, 5)
+  local keys, message, err
+  if config.credentials then
+    keys, message, err = options.check(config.credentials, credentials_schema, 5)
   else
-    keys, message, err = signer_from_environment()
+    keys, message, err = keys_from_environment()
   end
   if not keys then return nil, message, err end
   local signer, reason, code = core.signer {
@@ -152,7 +124,7 @@ end
 --- Read the options of `cce.new`.
 -- @tparam ?table given
 -- @tparam int level whom a raised error points at
--- @treturn[1] table the configuration: `endpoint`, `project_id`, `signer` or
+-- @treturn[1] table the configuration: `endpoints`, `project_id`, `signer` or
 --   `token`, `ak`, `retry`, and the options with their defaults
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -162,15 +134,14 @@ function M.read(given, level)
   if not config then return nil, message, err end
   config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
   if not config.retry then return nil, message, err end
-  if config.endpoints then options.check(config.endpoints, endpoints_schema, level + 1) end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
   proxy_of(config)
-  for _, step in ipairs { endpoint_of, project_of, authentication_of } do
+  config.endpoints, message, err = endpoints.resolve(config, level + 1)
+  if not config.endpoints then return nil, message, err end
+  for _, step in ipairs { project_of, authentication_of } do
     local ok, reason, problem = step(config)
     if not ok then return nil, reason, problem end
   end
-  local host, reason, code = core.endpoint(config.endpoint)
-  if not host then return errors.from_core(nil, reason, code) end
   return config
 end
 

@@ -192,7 +192,8 @@ end
 local hints = {
   CLOCK_SKEW = skew_hint,
   ACCESS_KEY_LOCKED = function()
-    return "More than five failed signatures lock an access key for 5 minutes: wait, then check the secret key"
+    return "More than five failed signatures lock an access key for 5 minutes: wait, then check"
+      .. " the secret key"
   end,
   UNAUTHENTICATED = function()
     return "Check the access key and secret key, or the token; it is not tried again,"
@@ -205,11 +206,14 @@ local hints = {
     return "Check the endpoint: this region may not offer the API"
   end,
   RESOURCE_LOCKED = function()
-    return "Another operation, perhaps an earlier rotation, is running in this cluster: look at its jobs"
+    return "Another operation, perhaps an earlier rotation, is running in this cluster:"
+      .. " look at its jobs"
   end,
 }
 
-local RETRYABLE = { SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true }
+local RETRYABLE = {
+  SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true,
+}
 
 --- The error of an answer whose status is not 2xx.
 -- @tparam string what the call and its target, for the message
@@ -223,7 +227,7 @@ function M.to_error(what, request, response)
   local named = read.error_code and read.error_code ~= read.api_code
     and read.api_code .. " " .. read.error_code or read.api_code
   local message = ("%s: HTTP %d%s: %s"):format(what, response.status,
-    named and " " .. M.excerpt(named) or "", read.text)
+    named and " " .. M.excerpt(named) or "", (read.text:gsub(",? ?canonicalRequest:.*$", "")))
   if request_id then
     message = message .. " (request id " .. M.excerpt(request_id) .. ")"
   end

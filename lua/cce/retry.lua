@@ -17,12 +17,15 @@ local M = {}
 
 -- What each kind of call may repeat after. "unsent": only when not one byte
 -- of the request left.
-local NEVER_LEFT = { DNS_FAILED = true, CONNECT_FAILED = true, PROXY_FAILED = true, TLS_FAILED = true }
+local NEVER_LEFT = {
+  DNS_FAILED = true, CONNECT_FAILED = true, PROXY_FAILED = true, TLS_FAILED = true,
+}
 
 local ALLOWED = {
   read = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any", THROTTLED = "any",
     RESPONSE_INVALID = "any" },
-  revoke_cert = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any", THROTTLED = "any" },
+  revoke_cert = { TIMEOUT = "any", CONNECTION_LOST = "any", SERVER_ERROR = "any",
+    THROTTLED = "any" },
   obtain_cert = { TIMEOUT = "unsent", CONNECTION_LOST = "unsent", SERVER_ERROR = "any",
     THROTTLED = "any" },
   rotate_credentials = { TIMEOUT = "unsent", CONNECTION_LOST = "unsent", THROTTLED = "gateway" },

@@ -4,9 +4,12 @@
  * Preloaded into a Lua process. CCE_FAULT=<call>:<errno>:<skip>:<count> lets
  * the first <skip> calls through and makes the next <count> fail; errno 0 for
  * write and read means one byte only. Calls that libc makes for itself are
- * not touched, and malloc counts from the first openat on.
+ * not touched, and malloc counts from the first openat on, and only where the
+ * module itself calls it.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int flock(int fd, int operation);
@@ -110,11 +114,22 @@ int close(int fd)
     return is_due("close") ? -1 : result;
 }
 
+static int is_module(const void *caller)
+{
+    Dl_info where;
+
+    return dladdr(caller, &where) != 0 && where.dli_fname != NULL &&
+           strstr(where.dli_fname, "core.so") != NULL;
+}
+
 void *malloc(size_t size)
 {
     static void *(*next)(size_t);
 
     if (next == NULL)
         *(void **)&next = dlsym(RTLD_NEXT, "malloc");
-    return fault.opened && is_due("malloc") ? NULL : next(size);
+    if (fault.opened && strcmp(fault.call, "malloc") == 0 &&
+        is_module(__builtin_return_address(0)) && is_due("malloc"))
+        return NULL;
+    return next(size);
 }

@@ -4,7 +4,7 @@ local cjson = require("cjson")
 local signature = require("cce.sim.signature")
 local times = require("cce.sim.times")
 
-local VECTORS = os.getenv("CCE_SIGNING_VECTORS") or "spec/vectors/signing-vectors.json"
+local VECTORS = "spec/vectors/signing.json"
 
 local file = io.open(VECTORS)
 local vectors = file and cjson.decode(file:read("*a")).vectors or {}

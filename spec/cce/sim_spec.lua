@@ -436,6 +436,13 @@ describe("the simulator's faults", function()
     end
   end)
 
+  it("do it and then say that it failed", function()
+    sim:fault({ times = 1, status = 502, applied = true })
+    assert.equal(502, sim:rotate(cluster).status)
+    assert.equal(1, #sim:state().jobs)
+    assert.is_true(sim:log({ operation = "rotate_credentials" })[1].accepted)
+  end)
+
   it("delay", function()
     sim:fault({ times = 1, delay = 0.15 })
     local before = sys.monotonic()
@@ -627,6 +634,58 @@ describe("cce sim", function()
     assert.matches("^cce: cannot make directory /proc/nonsense: ", simulator.read(out))
     os.remove(out)
   end)
+
+  it("says when its directory is another simulator's", function()
+    local process, dir = start()
+    local second = sys.spawn({ argv = { simulator.interpreter(), "bin/cce", "sim", "--dir", dir },
+      stderr = dir .. "/stderr2" })
+    assert.equal(1, second:wait(5))
+    assert.matches("^cce: a simulator runs in " .. dir:gsub("%p", "%%%0") .. " already",
+      simulator.read(dir .. "/stderr2"))
+    assert.is_table(simulator.read_env(dir))
+    process:close()
+    simulator.remove(dir)
+  end)
+
+  it("writes absolute paths and quotes them, when its directory has an odd name", function()
+    local dir = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+    local process = sys.spawn({ argv = { "/bin/sh", "-c",
+      'root=$PWD; cd "$1"; exec "$2" "$root/bin/cce" sim --dir "it\'s odd"', "sh", dir,
+      simulator.interpreter() }, stdout = "/dev/null" })
+    assert.is_true(eventually(function() return simulator.read_env(dir .. "/it's odd") end))
+    local env = simulator.read_env(dir .. "/it's odd")
+    assert.equal(dir .. "/it's odd/ca.pem", env.CCE_CA_FILE)
+    local _, code, output = simulator.run_shell(
+      (". '%s/it'\\''s odd/env'; cat \"$CCE_CA_FILE\""):format(dir))
+    assert.equal(0, code)
+    assert.matches("BEGIN CERTIFICATE", output)
+    process:close()
+    simulator.remove(dir)
+  end)
+
+  it("says which packages are missing", function()
+    local nginx = require("cce.sim.nginx")
+    local found, message, code = nginx.find("/no/such/place")
+    assert.is_nil(found)
+    assert.matches("install the packages nginx and libnginx%-mod%-http%-lua", message)
+    assert.equal("MISSING_DEPENDENCY", code)
+    found, message, code = nginx.find_modules("/bin/true", { "/no/such/place" })
+    assert.is_nil(found)
+    assert.matches("libnginx%-mod%-http%-lua", message)
+    assert.equal("MISSING_DEPENDENCY", code)
+  end)
+
+  for library, package in pairs({ openssl = "lua%-luaossl", argparse = "lua%-argparse" }) do
+    it("says that it needs " .. package:gsub("%%", ""), function()
+      local out = os.tmpname()
+      local process = sys.spawn({ argv = { simulator.interpreter(), "-e",
+        ("package.preload[%q] = function() error('gone') end"):format(library), "bin/cce", "sim",
+        "--dir", "/tmp/cce-spec-never" }, stderr = out })
+      assert.equal(1, process:wait(5))
+      assert.matches("^cce: .*" .. package, simulator.read(out))
+      os.remove(out)
+    end)
+  end
 
   it("starts 300 clusters in seconds, each at an address of its own", function()
     local before = sys.monotonic()

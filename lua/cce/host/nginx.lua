@@ -79,15 +79,15 @@ end
 local function ask(engine, transfer)
   local socket, problem = connect(engine)
   if not socket then return nil, problem end
-  local id, sent, answer = transfer:id(), nil, nil
-  sent, problem = socket:send(id)
-  if sent then answer, problem = socket:receive(#id) end
+  local id = transfer:id()
+  local answer, reason = socket:send(id)
+  if answer then answer, reason = socket:receive(#id) end
   if answer == id then
     socket:setkeepalive(IDLE_MS, POOL_SIZE)
     return true
   end
   socket:close()
-  return nil, problem or "another id came back"
+  return nil, reason or "another id came back"
 end
 
 function M.wait(engine, transfer)

@@ -5,6 +5,7 @@
 --   reset="before"        breaks the connection before the request is looked at
 --   reset="after"         does what was asked, then breaks the connection
 --   status=, body=, headers=  answers this instead; body is text, left out: the service's own
+--   applied=true           with status: does what was asked before it answers so
 --   truncate=true         does it, announces the whole answer, sends half and breaks off
 --   garbage=true          does it, answers 200 with what is no JSON
 --   oversize=BYTES        does it, answers 200 with that many bytes of JSON
@@ -17,7 +18,8 @@ local list = {}
 local FIELDS = {
   cluster = "string", operation = "string", service = "string", times = "number",
   delay = "number", reset = "string", status = "number", body = "string", headers = "table",
-  truncate = "boolean", garbage = "boolean", oversize = "number", close_on_reuse = "boolean",
+  truncate = "boolean", garbage = "boolean", oversize = "number", applied = "boolean",
+  close_on_reuse = "boolean",
 }
 
 --- Adds a fault. Returns true, or nil and what is wrong with it.

@@ -170,6 +170,9 @@ local function serve_with_fault(fault, entry, serve_it)
   if fault.close_on_reuse or fault.reset == "before" then
     return break_connection(entry, "reset before")
   elseif fault.status then
+    if fault.applied then
+      serve_it()
+    end
     entry.status = fault.status
     return M.send(replacement(fault))
   end

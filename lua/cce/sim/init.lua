@@ -145,17 +145,38 @@ local function write_env(dir, port)
   assert(os.rename(dir .. "/env.new", dir .. "/env"))
 end
 
+-- Values or a raised { message=, code= }.
+local function check(value, message, code)
+  if value == nil then
+    error({ message = message, code = code }, 0)
+  end
+  return value
+end
+
+-- The process of a simulator that runs in this directory, or nil.
+local function running_here(dir)
+  local pid = read(dir .. "/nginx.pid"):match("^%d+")
+  if pid and read("/proc/" .. pid .. "/cmdline"):find("nginx.conf", 1, true) then
+    return pid
+  end
+end
+
+-- Makes the directory and returns its absolute path: clients read it from elsewhere.
 local function prepare_dir(dir)
   core.sys.umask(63) -- 0077: nothing here is for others
-  for _, path in ipairs({ dir, dir .. "/tls", dir .. "/tmp" }) do
-    local ok, message, code = core.sys.mkdir(path)
-    if not ok then
-      error({ message = message, code = code }, 0)
-    end
+  check(core.sys.mkdir(dir))
+  dir = check(core.sys.realpath(dir))
+  local pid = running_here(dir)
+  if pid then
+    error({ message = ("a simulator runs in %s already (process %s)"):format(dir, pid),
+      code = "CONFLICT" }, 0)
   end
+  check(core.sys.mkdir(dir .. "/tls"))
+  check(core.sys.mkdir(dir .. "/tmp"))
   for _, name in ipairs({ "env", "env.new", "ready", "nginx.log" }) do
     os.remove(dir .. "/" .. name)
   end
+  return dir
 end
 
 -- ------------------------------------------------------------------------------------ nginx
@@ -250,7 +271,7 @@ local function run(options, signals)
   if not modules then
     return nil, problem, code
   end
-  prepare_dir(options.dir)
+  options.dir = prepare_dir(options.dir)
   write_tls(options.dir)
   local process
   process, problem, code = start(options, program, modules, signals)

@@ -16,9 +16,11 @@ local function exists(path)
   return file ~= nil
 end
 
---- The path of nginx's program; nil, message, code when there is none.
-function M.find()
-  for dir in ((os.getenv("PATH") or "") .. ":" .. table.concat(PLACES, ":")):gmatch("[^:]+") do
+--- The path of nginx's program, looked for in `path` (default: PATH and where nginx is usually
+-- installed); nil, message, code when there is none.
+function M.find(path)
+  path = path or (os.getenv("PATH") or "") .. ":" .. table.concat(PLACES, ":")
+  for dir in path:gmatch("[^:]+") do
     if exists(dir .. "/nginx") then
       return dir .. "/nginx"
     end
@@ -28,17 +30,17 @@ function M.find()
 end
 
 local function has_lua_inside(program)
-  local pipe = io.popen(program .. " -V 2>&1")
+  local pipe = io.popen("'" .. program .. "' -V 2>&1")
   local text = pipe:read("*a")
   pipe:close()
   return text:find("openresty", 1, true) or text:find("ngx_lua", 1, true)
     or text:find("lua-nginx-module", 1, true)
 end
 
---- The modules to load so that nginx knows Lua, an empty list when it does already; nil,
--- message, code when they are not there.
-function M.find_modules(program)
-  for _, dir in ipairs(MODULE_DIRS) do
+--- The modules to load so that nginx knows Lua, looked for in `dirs`; an empty list when it does
+-- already; nil, message, code when they are not there.
+function M.find_modules(program, dirs)
+  for _, dir in ipairs(dirs or MODULE_DIRS) do
     if exists(dir .. "/" .. MODULES[2]) then
       return { dir .. "/" .. MODULES[1], dir .. "/" .. MODULES[2] }
     end
