@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { EVENTS_A_STEP = 64 };
@@ -67,19 +68,53 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context,
     return -1;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int arm_timer(struct cce_engine *engine, int64_t at_ms)
+{
+    struct itimerspec when = {{0, 0}, {0, 0}};
+
+    when.it_value.tv_sec = (time_t)(at_ms / 1000);
+    when.it_value.tv_nsec = at_ms % 1000 * 1000000;
+    engine->armed_ms = at_ms;
+    return timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* curl moves its next time at every start and end of a transfer, mostly to a
+ * later one. Then the timer stays as it is: it rings once too early, and is set
+ * anew. So it costs a system call only when something is due sooner. */
 static int on_timer(CURLM *multi, long timeout_ms, void *context)
 {
     struct cce_engine *engine = context;
-    struct itimerspec when = {{0, 0}, {0, 0}};
 
     (void)multi;
-    if (timeout_ms > 0) {
-        when.it_value.tv_sec = timeout_ms / 1000;
-        when.it_value.tv_nsec = timeout_ms % 1000 * 1000000;
-    } else if (timeout_ms == 0) {
-        when.it_value.tv_nsec = 1; /* all zero would disarm it */
-    }
-    return timerfd_settime(engine->timer_fd, 0, &when, NULL);
+    engine->due_ms = CCE_ENGINE_NEVER;
+    if (timeout_ms >= 0) /* one more, so that it never rings a moment early */
+        engine->due_ms = now_ms() + timeout_ms + (timeout_ms > 0);
+    if (engine->due_ms >= engine->armed_ms)
+        return 0;
+    return arm_timer(engine, engine->due_ms);
+}
+
+static void on_alarm(struct cce_engine *engine)
+{
+    uint64_t expirations;
+    int64_t soonest;
+    int running;
+
+    if (read(engine->timer_fd, &expirations, sizeof expirations) <= 0)
+        return;
+    engine->armed_ms = CCE_ENGINE_NEVER;
+    curl_multi_socket_action(engine->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    soonest = now_ms() + 1; /* should curl not agree that it was time */
+    if (engine->due_ms < engine->armed_ms)
+        arm_timer(engine, engine->due_ms > soonest ? engine->due_ms : soonest);
 }
 
 static int events_of_epoll(uint32_t events)
@@ -320,6 +355,7 @@ int cce_engine_new(struct cce_engine **result,
     if (engine == NULL)
         return cce_fail_memory(err);
     engine->epoll_fd = engine->timer_fd = -1;
+    engine->due_ms = engine->armed_ms = CCE_ENGINE_NEVER;
     engine->pid = getpid();
     engine->guard_sigpipe = global_needs_sigpipe_guard;
     if (open_descriptors(engine, err) != 0)
@@ -417,17 +453,13 @@ void cce_engine_free(struct cce_engine *engine)
 static void handle_event(struct cce_engine *engine,
                          const struct epoll_event *event)
 {
-    uint64_t expirations;
     int running;
 
-    if (event->data.fd == engine->timer_fd) {
-        if (read(engine->timer_fd, &expirations, sizeof expirations) > 0)
-            curl_multi_socket_action(engine->multi, CURL_SOCKET_TIMEOUT, 0,
-                                     &running);
-        return;
-    }
-    curl_multi_socket_action(engine->multi, event->data.fd,
-                             events_of_epoll(event->events), &running);
+    if (event->data.fd == engine->timer_fd)
+        on_alarm(engine);
+    else
+        curl_multi_socket_action(engine->multi, event->data.fd,
+                                 events_of_epoll(event->events), &running);
 }
 
 int cce_engine_step(struct cce_engine *engine, int timeout_ms,

@@ -7,11 +7,14 @@
 #define CCE_ENGINE_INTERNAL_H
 
 #include <curl/curl.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "engine.h"
 
 enum { CCE_ENGINE_IDLE_HANDLES = 128 };
+
+#define CCE_ENGINE_NEVER INT64_MAX
 
 /* Transfers in the order of their arrival. */
 struct cce_queue {
@@ -53,6 +56,9 @@ struct cce_transfer {
 struct cce_engine {
     CURLM *multi;
     int epoll_fd, timer_fd;
+    /* Of the monotonic clock: when curl wants to be called, and when the timer
+     * rings, which is never later. */
+    int64_t due_ms, armed_ms;
     pid_t pid;
     struct cce_engine_options options; /* its strings are ours */
     struct cce_transfer *transfers;
