@@ -27,6 +27,7 @@ struct cce_queue {
 struct cce_lane {
     struct cce_lane *next;
     size_t active;
+    size_t width; /* who comes when so many are under way waits a moment */
     struct cce_queue waiting;
     char origin[]; /* scheme://host:port */
 };
@@ -36,6 +37,7 @@ struct cce_transfer {
     struct cce_transfer *previous, *next;
     struct cce_transfer *next_in_queue; /* of its lane, or of the finished */
     struct cce_lane *lane;              /* NULL once it has ended */
+    int64_t impatient_ms; /* when it stops waiting for somebody's connection */
     void *owner;
     CURL *easy;
     struct curl_slist *headers;
@@ -56,9 +58,7 @@ struct cce_transfer {
 struct cce_engine {
     CURLM *multi;
     int epoll_fd, timer_fd;
-    /* Of the monotonic clock: when curl wants to be called, and when the timer
-     * rings, which is never later. */
-    int64_t due_ms, armed_ms;
+    int64_t rings_ms; /* when the timer does, by the monotonic clock */
     pid_t pid;
     struct cce_engine_options options; /* its strings are ours */
     struct cce_transfer *transfers;
