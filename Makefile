@@ -129,6 +129,11 @@ build/tools/%: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STANDARD) $(WARNINGS) -O1 -g -o $@ $<
 
+# A Lua module of the specs.
+$(BUILD)/fork.so: spec/support/fork.c
+	@mkdir -p $(@D)
+	$(COMPILE) -shared -o $@ $<
+
 $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 	@mkdir -p $(@D)
 	$(COMPILE) -shared -o $@ $< -ldl -lpthread
@@ -136,7 +141,7 @@ $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 -include $(wildcard $(BUILD)/*.d build/c/*.d build/fuzz/*.d)
 
 harness: build/tools/reap build/tools/unpreload.so
-test-core: $(CORE)
+test-core: $(CORE) $(BUILD)/fork.so
 c-tests: $(C_TESTS)
 fuzzers: $(FUZZERS)
 bench-modules: $(CORE) $(BENCHES)

@@ -47,7 +47,9 @@ M.codes = core.codes
 -- @treturn[2] table err
 -- @function new
 function M.new(opts)
-  return require("cce.client").new(opts, 2)
+  -- Not a tail call, which would hide the caller that a raised error points at.
+  local client, message, err = require("cce.client").new(opts, 2)
+  return client, message, err
 end
 
 --- Make a signer. It does no I/O. See `signer:sign` and `signer:explain`.
@@ -69,7 +71,8 @@ end
 -- local headers = signer:sign { method = "GET", host = "example.com", path = "/" }
 -- assert(headers.Authorization:match("^SDK%-HMAC%-SHA256 Access=AccessKey, "))
 function M.signer(opts)
-  return require("cce.signer").new(opts)
+  local signer, message, err = require("cce.signer").new(opts, 2)
+  return signer, message, err
 end
 
 --- The facts of a certificate.
@@ -80,13 +83,16 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.certificate(text)
-  return require("cce.error").from_core(core.certificate(text))
+  local errors = require "cce.error"
+  return errors.from_core(errors.raise_at(2, core.certificate, text))
 end
 
 --- Call a function for every item, several at a time: see `cce.map`.
 -- @function map
 function M.map(items, fn, opts)
-  return require("cce.map")(items, fn, opts)
+  -- No tail call: in Lua 5.1 it would hide the caller from an error.
+  local results, message, err = require("cce.map")(items, fn, opts)
+  return results, message, err
 end
 
 --- Let the calls in coroutines yield to an event loop. Inside nginx this is not
@@ -113,6 +119,7 @@ end
 --- Wait without being in anybody's way.
 -- @tparam number seconds
 function M.sleep(seconds)
+  require("cce.options").argument(seconds, "number", 1, "sleep")
   require("cce.host").sleep(seconds)
 end
 
