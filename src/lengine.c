@@ -656,6 +656,8 @@ static int l_engine_call(lua_State *L)
             return lcce_fail(L, &err);
         let_hooks_run(L);
     }
+    /* Left among the finished, it would let no later step wait. */
+    cce_engine_release(transfer->transfer);
     lua_replace(L, 1);
     lua_settop(L, 1);
     return l_transfer_result(L);

@@ -64,6 +64,11 @@ static const struct {
     {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
     {CURLOPT_HTTPPROXYTUNNEL, 1},
     {CURLOPT_TCP_KEEPALIVE, 1},
+    /* A handle that is under way has these two buffers; the calls are small.
+     * curl's own 64 KiB for what is sent would be most of a call's memory, and
+     * make malloc tidy up after every one. */
+    {CURLOPT_BUFFERSIZE, 8 * 1024},
+    {CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024},
 };
 
 /* Sets the first error, and does nothing once there is one. */
