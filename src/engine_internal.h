@@ -49,7 +49,8 @@ struct cce_transfer {
     long timeout_ms;
     bool mutating, direct;
     bool started, finished, untrusted;
-    unsigned departures; /* how often the request was let out */
+    bool head_is_complete; /* the empty line after the headers came */
+    unsigned departures;   /* how often the request was let out */
     struct cce_error error;
     long status;
     double seconds;
