@@ -56,7 +56,7 @@ STANDARD := -std=gnu99 -D_GNU_SOURCE -fPIC -fvisibility=hidden
 LUA_PC_NAMES = $(if $(filter jit,$(LUA_VERSION)),luajit,\
                lua$(LUA_VERSION) lua-$(LUA_VERSION) lua$(subst .,,$(LUA_VERSION)) lua)
 LUA_PC       = $(firstword $(foreach n,$(LUA_PC_NAMES),\
-               $(shell $(PKG_CONFIG) --exists $(n) && echo $(n))) $(firstword $(LUA_PC_NAMES)))
+               $(shell $(PKG_CONFIG) --exists $(n) 2>/dev/null && echo $(n))) $(firstword $(LUA_PC_NAMES)))
 LUA_CFLAGS  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null))
 DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcrypto 2>/dev/null)
 DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcrypto 2>/dev/null || echo -lcurl -lcrypto)
