@@ -3,7 +3,6 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
-local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local host = require "cce.host"
@@ -79,7 +78,7 @@ end
 local function refused(request, ids, wire, response)
   local err = responses.to_error(name_of(request, ids), request, response)
   if err.code == "UNAUTHENTICATED" and wire.signer then
-    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+    err.hint = require("cce.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or MAYBE
   end
