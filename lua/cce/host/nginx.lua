@@ -24,8 +24,9 @@ local REMEDY = {
 }
 local REMEDY_ELSE = "call it in rewrite, access or content, or in a timer: ngx.timer.at(0, …)"
 
--- Longer than any wait of nginx's own; then the id is asked for again.
-local ASK_MS = 60000
+-- Every transfer has a time limit of its own, so this one is as long as nginx
+-- can have it: to hang up is to cancel.
+M.ask_ms = 2147483647
 local POOL = "lua-cce"
 local POOL_SIZE = 4096
 local IDLE_MS = 60000
@@ -67,7 +68,7 @@ end
 
 local function connect(engine)
   local socket = ngx.socket.tcp()
-  socket:settimeouts(10000, 10000, ASK_MS)
+  socket:settimeouts(10000, 10000, M.ask_ms)
   local ok, problem = socket:connect("unix:" .. engine:socket(), {
     pool = POOL .. engine:socket(), pool_size = POOL_SIZE,
   })
@@ -103,6 +104,8 @@ function M.wait(engine, transfer)
 end
 
 function M.sleep(seconds)
+  local can_wait, reason = M.check()
+  if not can_wait then error(reason, 3) end
   ngx.sleep(seconds)
 end
 
