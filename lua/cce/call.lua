@@ -149,7 +149,9 @@ function M.send(client, request, ids)
   local state = { attempts = 0 }
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
+    return errors.fail("UNSUPPORTED", what .. ": " .. reason, {
+      operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    })
   end
   while true do
     state.attempts = state.attempts + 1
