@@ -29,7 +29,9 @@ local REMEDY_ELSE = "call it in rewrite, access or content, or in a timer: ngx.t
 M.ask_ms = 2147483647
 local POOL = "lua-cce"
 local POOL_SIZE = 4096
-local IDLE_MS = 60000
+-- An idle connection holds two descriptors of the worker, and nginx, when it
+-- has none left to accept with, does not take them back by itself.
+M.idle_ms = 5000
 
 function M.check()
   local phase = ngx.get_phase()
@@ -84,7 +86,7 @@ local function ask(engine, transfer)
   local answer, reason = socket:send(id)
   if answer then answer, reason = socket:receive(#id) end
   if answer == id then
-    socket:setkeepalive(IDLE_MS, POOL_SIZE)
+    socket:setkeepalive(M.idle_ms, POOL_SIZE)
     return true
   end
   socket:close()
