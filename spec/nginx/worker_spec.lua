@@ -281,7 +281,8 @@ nginx.describe("a worker", function()
 
     -- What lacks one may be the connection, or the reading of the CA file.
     it("without enough descriptors: each call ends, if only as a failure", function()
-      local poor = nginx.start { http = HTTP, env = sim.env, descriptors = 250 }
+      local poor = nginx.start { http = HTTP, env = sim.env, descriptors = 250,
+        init = 'require("cce.host.nginx").idle_ms = 200' }
       local answers = poor:many(100, { path = "/look" })
       assert.equal("", (poor:complaints():gsub("[^\n]*Too many open files[^\n]*\n?", "")))
       poor:close()
