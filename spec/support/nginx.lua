@@ -21,8 +21,8 @@ local M = {}
 local Server = {}
 Server.__index = Server
 
--- A checked run: CCE_TEST_NGINX=asan (or valgrind) checks nginx alone, with that build of the
--- core; in `make asan` all is checked. It is some ten times slower.
+-- A checked run: CCE_TEST_NGINX=asan, tsan or valgrind checks nginx alone, with that build of
+-- the core (tools/flavour asan jit); in `make asan` all is checked. It is some ten times slower.
 local FLAVOUR = os.getenv "CCE_TEST_NGINX" or os.getenv "FLAVOUR" or ""
 M.is_checked = FLAVOUR ~= ""
 local PATIENCE = M.is_checked and 60 or 10
@@ -181,14 +181,24 @@ end
 -- ---- life ----------------------------------------------------------------
 
 -- What runs a checked build: a sanitizer's runtime must be there before nginx.
+local function preload(library)
+  local path = tempdir.shell(("readlink -f \"$(gcc -print-file-name=%s)\""):format(library))
+  return "LD_PRELOAD=" .. path:match "%C+"
+end
+
 local CHECKED = {
   asan = function(argv, env)
-    local runtime = tempdir.shell "readlink -f \"$(gcc -print-file-name=libasan.so)\"":match "%C+"
-    env[#env + 1] = "LD_PRELOAD=" .. runtime
+    env[#env + 1] = preload "libasan.so"
     -- nginx's own pools and LuaJIT's are let go of by exit, hence no leaks here.
     env[#env + 1] = "ASAN_OPTIONS=detect_leaks=0:exitcode=86"
     env[#env + 1] = "UBSAN_OPTIONS=print_stacktrace=1"
     return argv
+  end,
+  tsan = function(argv, env)
+    env[#env + 1] = "TSAN_OPTIONS=ignore_noninstrumented_modules=1:exitcode=66:suppressions="
+      .. root_dir() .. "/spec/support/tsan.supp"
+    -- It cannot place its shadow memory in a randomized layout.
+    return { "setarch", "-R", "env", preload "libtsan.so", unpack(argv) }
   end,
   valgrind = function(argv)
     return { "valgrind", "--quiet", "--error-exitcode=99", "--trace-children=yes",
@@ -283,7 +293,8 @@ function Server:complaints()
   for _, name in ipairs(tempdir.list(self.dir)) do
     if name:find "^valgrind" or name:find "%.log$" or name == "output" then
       local text = tempdir.read(self.dir .. "/" .. name)
-      if text:find "==%d+==" or text:find "runtime error:" then found[#found + 1] = text end
+      if text:find "==%d+==" or text:find "runtime error:"
+        or text:find "WARNING: ThreadSanitizer" then found[#found + 1] = text end
     end
   end
   return table.concat(found, "\n")
