@@ -235,10 +235,13 @@ local function accepts(port)
 end
 
 local function wait_until_up(self)
-  M.wait_for("nginx's start", function()
+  local ok, problem = pcall(M.wait_for, "nginx's start", function()
     assert(self.process:alive(), (tempdir.read(self.dir .. "/output") or "") .. self:log())
     return accepts(self.port) and #self:workers() > 0
   end)
+  if ok then return end
+  self:close()
+  error(problem, 0)
 end
 
 local function new()
