@@ -2,9 +2,10 @@
 # variable with ?= may be set on the command line or in the environment.
 
 LUA_VERSION  ?= 5.4
-LUA_VERSIONS := 5.1 5.2 5.3 5.4 jit
-ifeq ($(filter $(LUA_VERSION),$(LUA_VERSIONS)),)
-  $(error LUA_VERSION=$(LUA_VERSION): it must be one of $(LUA_VERSIONS))
+LUA_VERSIONS ?= $(KNOWN_LUAS)
+KNOWN_LUAS   := 5.1 5.2 5.3 5.4 jit
+ifeq ($(filter $(LUA_VERSION),$(KNOWN_LUAS)),)
+  $(error LUA_VERSION=$(LUA_VERSION): it must be one of $(KNOWN_LUAS))
 endif
 
 CC         ?= cc
@@ -72,7 +73,7 @@ C_SOURCES   := $(filter-out $(LUA_SOURCES),$(SOURCES))
 OBJECTS     := $(SOURCES:src/%.c=$(BUILD)/%.o)
 CORE        := $(BUILD)/cce/core.so
 BENCHES     := $(patsubst bench/%.c,$(BUILD)/%.so,$(sort $(wildcard bench/*.c)))
-C_TESTS     := $(patsubst spec/c/%.c,build/c/%,$(sort $(wildcard spec/c/test_*.c)))
+C_TESTS     := $(patsubst spec/c/%.c,build/c/%,$(sort $(wildcard spec/c/*_test.c)))
 FUZZERS     := $(patsubst spec/c/%.c,build/fuzz/%,$(sort $(wildcard spec/c/fuzz_*.c)))
 MODULES     := $(shell find lua -type f 2>/dev/null | sort)
 
@@ -81,13 +82,13 @@ MODULES     := $(shell find lua -type f 2>/dev/null | sort)
 
 all: $(CORE) ## build the C core for LUA_VERSION (default 5.4)
 
-all-luas: ## build it for 5.1, 5.2, 5.3, 5.4 and jit
+all-luas: ## build it for each of LUA_VERSIONS (default all five)
 	@set -e; for v in $(LUA_VERSIONS); do \
 	    $(MAKE) --no-print-directory LUA_VERSION=$$v all; done
 
 $(CORE): $(OBJECTS)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(OBJECTS) $(DEPS_LIBS) -lpthread
+	$(LINK) -o $@ $(OBJECTS) $(DEPS_LIBS) -lpthread -lm
 
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -108,7 +109,7 @@ build/c/%.o: src/%.c
 build/c/%: spec/c/%.c $(C_SOURCES:src/%.c=build/c/%.o)
 	@mkdir -p $(@D)
 	$(SANITIZER_CC) $(PLAIN_FLAGS) -fsanitize=address,undefined -MMD -MP \
-	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread
+	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread -lm
 
 build/fuzz/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -117,7 +118,7 @@ build/fuzz/%.o: src/%.c
 build/fuzz/%: spec/c/%.c $(C_SOURCES:src/%.c=build/fuzz/%.o)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(PLAIN_FLAGS) -fsanitize=fuzzer,address,undefined -MMD -MP \
-	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread
+	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread -lm
 
 # What the test harness itself needs.
 build/tools/%.so: spec/support/%.c

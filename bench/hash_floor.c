@@ -2,10 +2,10 @@
  * hash_floor: the least that a signature in C from Lua can cost.
  *
  * hash_floor.new(key):sign(body, canonical, to_sign) does exactly the hashes
- * of one SDK-HMAC-SHA256 signature, on digests that were fetched before and
- * an HMAC whose pads were hashed before, and returns the signature as hex. It
- * reads no request, checks nothing and wipes nothing. bench/signing.lua
- * compares signer:sign with it.
+ * of one SDK-HMAC-SHA256 signature, each to the hex that the scheme wants, on
+ * digests that were fetched before and an HMAC whose pads were hashed before,
+ * and returns the signature. It reads and builds no request, and checks and
+ * wipes nothing of one. bench/signing.lua compares signer:sign with it.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -38,31 +38,34 @@ static void hash_after(struct floor *floor, const EVP_MD_CTX *pad,
     EVP_DigestFinal_ex(floor->scratch, result, NULL);
 }
 
-static void push_hex(lua_State *L, const unsigned char bytes[HASH])
+static void to_hex(const unsigned char bytes[HASH], char hex[2 * HASH])
 {
-    char hex[2 * HASH];
-
     for (int i = 0; i < HASH; i++) {
         hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
     }
-    lua_pushlstring(L, hex, sizeof hex);
 }
 
 static int l_floor_sign(lua_State *L)
 {
     struct floor *floor = luaL_checkudata(L, 1, FLOOR);
     unsigned char result[HASH], inner[HASH];
+    char hex[3][2 * HASH];
     size_t length;
     const char *data = luaL_checklstring(L, 2, &length);
 
     hash(floor, data, length, result);
+    to_hex(result, hex[0]);
     data = luaL_checklstring(L, 3, &length);
     hash(floor, data, length, result);
+    to_hex(result, hex[1]);
     data = luaL_checklstring(L, 4, &length);
     hash_after(floor, floor->inner, data, length, inner);
     hash_after(floor, floor->outer, inner, HASH, result);
-    push_hex(L, result);
+    to_hex(result, hex[2]);
+    if (memcmp(hex[1], data + length - 2 * HASH, 2 * HASH) != 0)
+        return luaL_error(L, "the string to sign is of another request");
+    lua_pushlstring(L, hex[2], 2 * HASH);
     return 1;
 }
 

@@ -58,7 +58,7 @@ build = {
         "src/uri.c",
       },
       defines = { "_GNU_SOURCE" },
-      libraries = { "curl", "ssl", "crypto", "pthread" },
+      libraries = { "curl", "ssl", "crypto", "pthread", "m" },
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
     ["cce.call"] = "lua/cce/call.lua",

@@ -1,7 +1,9 @@
 #include "digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { HKDF_INFO_MAX = 512 };
@@ -12,12 +14,34 @@ static const char *const names[CCE_DIGEST_KINDS] = {"SHA256", "SM3"};
  * by the next caller, which pthread_once would not do. */
 static EVP_MD *fetched[CCE_DIGEST_KINDS];
 
+/* Empties OpenSSL's queue; the last error in it, or a lack of memory, which
+ * other errors follow, but which is the cause. */
+static unsigned long take_error(void)
+{
+    unsigned long code, taken = 0;
+
+    while ((code = ERR_get_error()) != 0)
+        if (ERR_GET_REASON(taken) != ERR_R_MALLOC_FAILURE)
+            taken = code;
+    return taken;
+}
+
+/* A digest that was fetched lacks nothing but memory when it cannot start or
+ * be copied, though OpenSSL may name the consequence or nothing. */
+static bool lacks_memory(unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+
+    return code == 0 || reason == ERR_R_MALLOC_FAILURE ||
+           reason == EVP_R_INITIALIZATION_ERROR ||
+           reason == EVP_R_NOT_ABLE_TO_COPY_CTX;
+}
+
 static int fail_openssl(struct cce_error *err, const char *what)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = take_error();
 
-    ERR_clear_error();
-    if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+    if (lacks_memory(code))
         return cce_fail_memory(err);
     return cce_fail(err, CCE_INTERNAL, "OpenSSL failed to %s (error %lx)", what,
                     code);
@@ -25,9 +49,8 @@ static int fail_openssl(struct cce_error *err, const char *what)
 
 static int fail_fetch(struct cce_error *err, const char *name)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = take_error();
 
-    ERR_clear_error();
     if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
         return cce_fail_memory(err);
     return cce_fail(err, CCE_UNSUPPORTED,
@@ -43,6 +66,13 @@ static const EVP_MD *fetch(enum cce_digest_kind kind, struct cce_error *err)
 
     if (known != NULL)
         return known;
+    /* Without this, OpenSSL 3.0 crashes in the fetch when memory runs out in
+     * its own one-time initialisation. */
+    if (!OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) ||
+        OSSL_LIB_CTX_get0_global_default() == NULL) {
+        fail_fetch(err, names[kind]);
+        return NULL;
+    }
     ours = EVP_MD_fetch(NULL, names[kind], NULL);
     if (ours == NULL) {
         fail_fetch(err, names[kind]);

@@ -152,9 +152,9 @@ static int l_signer_new(lua_State *L)
 
 enum {
     SPEC = 2,       /* the argument */
-    ANCHOR = 3,     /* a table of what the request points to besides, or nil */
-    RESULT = 4,     /* of signer:sign, the table of headers to send, else nil */
-    HOST = 5,       /* the spec's host */
+    RESULT = 3,     /* of signer:sign, the table of headers to send */
+    HOST = 4,       /* the spec's host, for signer:sign */
+    ANCHOR = 5,     /* a table of what the request points to besides, or nil */
     HELD = 16,      /* parameters and headers that need no userdata */
     RESULT_HINT = 8 /* headers, most often */
 };
@@ -218,6 +218,12 @@ static struct cce_bytes string_field(lua_State *L, const char *key)
     return to_bytes(L, -1);
 }
 
+#if LUA_VERSION_NUM >= 502
+#define lcce_copy(L, from, to) lua_copy(L, from, to)
+#else
+#define lcce_copy(L, from, to) (lua_pushvalue(L, from), lua_replace(L, to))
+#endif
+
 static int read_method(lua_State *L, struct spec *spec)
 {
     spec->request.method = string_field(L, "method");
@@ -227,8 +233,8 @@ static int read_method(lua_State *L, struct spec *spec)
 static int read_host(lua_State *L, struct spec *spec)
 {
     spec->request.host = string_field(L, "host");
-    lua_pushvalue(L, -1);
-    lua_replace(L, HOST);
+    if (spec->wants_headers)
+        lcce_copy(L, -1, HOST);
     if (spec->request.host.length == 0)
         return cce_fail(spec->err, CCE_INVALID_ARGUMENT,
                         "host must not be empty");
@@ -466,16 +472,17 @@ static const struct {
 #undef FIELD
 };
 
+/* A number as key becomes a string here, which would break the walk; but then
+ * it is unknown, and ends it. */
 static int read_field(lua_State *L, struct spec *spec)
 {
-    struct cce_bytes key;
+    struct cce_bytes key = to_bytes(L, -2);
 
-    if (lua_type(L, -2) != LUA_TSTRING)
+    if (key.data == NULL)
         return luaL_error(L, "an option's name must be a string, not a %s",
                           luaL_typename(L, -2));
-    key = to_bytes(L, -2);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (key.length == fields[i].length &&
+        if (key.length == fields[i].length && *key.data == *fields[i].name &&
             memcmp(key.data, fields[i].name, key.length) == 0)
             return fields[i].read(L, spec);
     return luaL_error(L, "unknown option '%s'", key.data);
@@ -548,10 +555,9 @@ static int check_spec(lua_State *L, struct lsigner *object, struct spec *spec)
     if (object->has_clock && ask_clock(L, spec) != 0)
         return -1;
     lua_settop(L, SPEC);
-    lua_pushnil(L);
     if (spec->wants_headers)
         lua_createtable(L, 0, RESULT_HINT);
-    lua_settop(L, HOST);
+    lua_settop(L, ANCHOR);
     if (read_spec(L, spec) != 0)
         return -1;
     if (spec->request.date.data == NULL) {

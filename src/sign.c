@@ -39,7 +39,7 @@ static const struct cce_sign_algorithm algorithms[] = {
 /* One header of the request that is being signed. */
 struct entry {
     struct cce_bytes name, value;
-    size_t lowered; /* where the canonical request has its name */
+    const char *lowered; /* its name in the canonical request */
     bool is_signed;
 };
 
@@ -64,12 +64,17 @@ struct headers {
     size_t count;
     struct implied implied[IMPLIED];
     struct cce_bytes content_hash;
-    struct cce_bytes names; /* "host;x-sdk-date" of the canonical request */
+    size_t names_start, names_length; /* in the canonical request */
 };
 
 /* Characters of HTTP's tokens (RFC 9110: methods, names of headers), of its
  * headers' values, and of a host with its port. */
-enum { IN_TOKEN = 1, IN_VALUE = 2, IN_HOST = 4 };
+enum {
+    IN_TOKEN = 1,
+    IN_VALUE = 2,
+    IN_HOST = 4,
+    IS_UPPER = 0x20 /* the bit that a lower-case letter has and this lacks */
+};
 
 static const unsigned char classes[256] = {
     ['\t'] = IN_VALUE,
@@ -85,7 +90,7 @@ static const unsigned char classes[256] = {
     ['0' ... '9'] = IN_TOKEN | IN_VALUE | IN_HOST,
     [':'] = IN_VALUE | IN_HOST,
     [';' ... '@'] = IN_VALUE,
-    ['A' ... 'Z'] = IN_TOKEN | IN_VALUE | IN_HOST,
+    ['A' ... 'Z'] = IN_TOKEN | IN_VALUE | IN_HOST | IS_UPPER,
     ['['] = IN_VALUE | IN_HOST,
     ['\\'] = IN_VALUE,
     [']'] = IN_VALUE | IN_HOST,
@@ -111,11 +116,12 @@ static bool same_bytes(struct cce_bytes a, struct cce_bytes b)
            (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
-static unsigned char lower(char character)
+/* ASCII only, in any locale. */
+static inline unsigned char lower(char character)
 {
     unsigned char byte = (unsigned char)character;
 
-    return byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte;
+    return byte | (classes[byte] & IS_UPPER);
 }
 
 static int compare_names(struct cce_bytes a, struct cce_bytes b)
@@ -284,6 +290,21 @@ static int set_token(struct cce_signer *signer, struct cce_bytes token,
     return cce_secret_init(&signer->security_token, token, err);
 }
 
+/* What every Authorization of the signer begins with. */
+static void write_prefix(struct cce_signer *signer)
+{
+    bool plain = signer->algorithm->layout == PLAIN;
+    struct cce_buf prefix;
+
+    cce_buf_init_fixed(&prefix, signer->prefix, sizeof signer->prefix,
+                       sizeof signer->prefix - 1);
+    put(&prefix, signer->algorithm->name);
+    cce_buf_append_string(&prefix, plain ? " Access=" : " Credential=");
+    cce_buf_append_string(&prefix, signer->ak);
+    cce_buf_append_string(&prefix, plain ? "" : "/");
+    signer->prefix_length = prefix.length;
+}
+
 static int set_keys(struct cce_signer *signer, struct cce_bytes sk,
                     struct cce_error *err)
 {
@@ -315,6 +336,7 @@ int cce_sign_init(struct cce_signer *signer,
         set_scope(signer, options, err) != 0 ||
         set_token(signer, options->security_token, err) != 0)
         return -1;
+    write_prefix(signer);
     return set_keys(signer, options->sk, err);
 }
 
@@ -339,7 +361,7 @@ static void forget(struct cce_buf *buf)
 {
     if (buf->capacity > KEPT_MAX)
         cce_buf_cleanup(buf);
-    else
+    else if (buf->length > 0 || buf->failed)
         cce_buf_reset(buf);
 }
 
@@ -646,13 +668,10 @@ static int resolve_headers(const struct cce_signer *signer,
                            const struct cce_sign_request *request,
                            struct headers *headers, struct cce_error *err)
 {
-    struct implied *implied = headers->implied;
-
-    headers->count = 0;
     headers->content_hash = (struct cce_bytes){NULL, 0};
-    implied[HOST] = (struct implied){.wanted = request->host};
-    implied[DATE] = (struct implied){.wanted = request->date};
-    implied[TOKEN] =
+    headers->implied[HOST] = (struct implied){.wanted = request->host};
+    headers->implied[DATE] = (struct implied){.wanted = request->date};
+    headers->implied[TOKEN] =
         (struct implied){.wanted = cce_secret_bytes(&signer->security_token)};
     if (add_given(headers, request, signer->algorithm->content_header, err) ||
         add_implied(headers, request->default_date, err) != 0 ||
@@ -664,52 +683,62 @@ static int resolve_headers(const struct cce_signer *signer,
 
 /* --- the stages --- */
 
-static void append_lower(struct cce_buf *out, struct cce_bytes name)
+/* "name:value\n" */
+static char *write_header(char *to, struct entry *entry)
 {
-    char *room = cce_buf_reserve(out, name.length);
+    const char *name = entry->name.data;
+
+    entry->lowered = to;
+    for (size_t i = 0; i < entry->name.length; i++)
+        *to++ = (char)lower(name[i]);
+    *to++ = ':';
+    if (entry->value.length > 0)
+        memcpy(to, entry->value.data, entry->value.length);
+    to += entry->value.length;
+    *to++ = '\n';
+    return to;
+}
+
+/* "name;" */
+static char *write_name(char *to, const struct entry *entry)
+{
+    memcpy(to, entry->lowered, entry->name.length);
+    to += entry->name.length;
+    *to++ = ';';
+    return to;
+}
+
+/* What append_headers writes at most. */
+static size_t headers_size(const struct headers *headers)
+{
+    size_t size = 1;
+
+    for (size_t i = 0; i < headers->count; i++)
+        size += 2 * headers->list[i].name.length +
+                headers->list[i].value.length + 3;
+    return size;
+}
+
+/* The headers, an empty line, and their names on a line. */
+static void append_headers(struct cce_buf *out, struct headers *headers)
+{
+    char *room = cce_buf_reserve(out, headers_size(headers));
+    char *to = room, *names;
 
     if (room == NULL)
         return;
-    for (size_t i = 0; i < name.length; i++)
-        room[i] = (char)lower(name.data[i]);
-    cce_buf_commit(out, name.length);
-}
-
-static void append_headers(struct cce_buf *out, struct headers *headers)
-{
-    for (size_t i = 0; i < headers->count; i++) {
-        struct entry *entry = headers->sorted[i];
-
-        if (!entry->is_signed)
-            continue;
-        entry->lowered = out->length;
-        append_lower(out, entry->name);
-        put_char(out, ':');
-        put(out, entry->value);
-        put_char(out, '\n');
-    }
-}
-
-/* Copies the names that append_headers wrote to the same buffer. */
-static void append_names(struct cce_buf *out, const struct headers *headers)
-{
-    bool first = true;
-
-    for (size_t i = 0; i < headers->count; i++) {
-        const struct entry *entry = headers->sorted[i];
-        char *room;
-
-        if (!entry->is_signed)
-            continue;
-        if (!first)
-            put_char(out, ';');
-        first = false;
-        room = cce_buf_reserve(out, entry->name.length);
-        if (room == NULL)
-            return;
-        memcpy(room, out->data + entry->lowered, entry->name.length);
-        cce_buf_commit(out, entry->name.length);
-    }
+    for (size_t i = 0; i < headers->count; i++)
+        if (headers->sorted[i]->is_signed)
+            to = write_header(to, headers->sorted[i]);
+    *to++ = '\n';
+    names = to;
+    for (size_t i = 0; i < headers->count; i++)
+        if (headers->sorted[i]->is_signed)
+            to = write_name(to, headers->sorted[i]);
+    to[-1] = '\n'; /* at least X-Sdk-Date is signed, so that was a ';' */
+    headers->names_start = out->length + (size_t)(names - room);
+    headers->names_length = (size_t)(to - names) - 1;
+    cce_buf_commit(out, (size_t)(to - room));
 }
 
 static int append_hash(struct cce_signer *signer, struct cce_buf *out,
@@ -745,26 +774,21 @@ static int build_canonical(struct cce_signer *signer,
                            struct cce_error *err)
 {
     struct cce_buf *out = &signer->canonical;
-    size_t names;
 
     put(out, request->method);
     put_char(out, '\n');
     cce_uri_append_canonical_path(out, request->path);
     put_char(out, '\n');
-    cce_uri_sort_query(request->query, request->query_count);
-    cce_uri_append_query(out, request->query, request->query_count);
+    if (request->query_count > 0) {
+        cce_uri_sort_query(request->query, request->query_count);
+        cce_uri_append_query(out, request->query, request->query_count);
+    }
     put_char(out, '\n');
     append_headers(out, headers);
-    put_char(out, '\n');
-    names = out->length;
-    append_names(out, headers);
-    headers->names.length = out->length - names;
-    put_char(out, '\n');
     if (headers->content_hash.length > 0)
         put(out, headers->content_hash);
     else if (append_hash(signer, out, request->body, err) != 0)
         return -1;
-    headers->names.data = out->data + names;
     return finish(out, &result->canonical_request, err);
 }
 
@@ -812,23 +836,14 @@ static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
                                struct cce_error *err)
 {
     struct cce_buf *out = &signer->authorization;
-    bool plain = signer->algorithm->layout == PLAIN;
     char memory[SCOPE_MAX];
 
-    put(out, signer->algorithm->name);
-    if (plain)
-        PUT_LITERAL(out, " Access=");
-    else
-        PUT_LITERAL(out, " Credential=");
-    put(out, bytes_of(signer->ak));
-    if (!plain) {
-        struct cce_bytes scope = write_scope(signer, date, memory);
-
-        put_char(out, '/');
-        put(out, scope);
-    }
+    put(out, (struct cce_bytes){signer->prefix, signer->prefix_length});
+    if (signer->algorithm->layout != PLAIN)
+        put(out, write_scope(signer, date, memory));
     PUT_LITERAL(out, ", SignedHeaders=");
-    put(out, headers->names);
+    put(out, (struct cce_bytes){signer->canonical.data + headers->names_start,
+                                headers->names_length});
     PUT_LITERAL(out, ", Signature=");
     put(out, (struct cce_bytes){result->signature, CCE_DIGEST_HEX});
     return finish(out, &result->authorization, err);
@@ -863,6 +878,7 @@ int cce_sign_canonical(struct cce_signer *signer,
 {
     struct headers headers;
 
+    headers.count = 0;
     return prepare(signer, request, &headers, result, err);
 }
 
@@ -892,6 +908,7 @@ int cce_sign_request(struct cce_signer *signer,
     struct headers headers;
     struct cce_bytes date;
 
+    headers.count = 0;
     if (prepare(signer, request, &headers, result, err) != 0)
         return -1;
     date = headers.implied[DATE].found;

@@ -53,6 +53,8 @@ struct cce_signer {
     struct cce_secret sk;      /* kept only where keys are derived from it */
     struct cce_secret security_token;
     char ak[CCE_SIGN_AK_MAX + 1];
+    char prefix[CCE_SIGN_AK_MAX + 32]; /* of Authorization */
+    size_t prefix_length;
     char region[CCE_SIGN_SCOPE_MAX + 1];
     char service[CCE_SIGN_SCOPE_MAX + 1];
     struct cce_buf canonical, to_sign, authorization; /* the last request's */
