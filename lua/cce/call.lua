@@ -51,7 +51,7 @@ local function headers_of(client, request)
   return headers
 end
 
-local function wire_request(client, request, endpoint)
+local function wire_request(client, request, endpoint, auth)
   local config = client.config
   return {
     operation = request.operation,
@@ -62,8 +62,8 @@ local function wire_request(client, request, endpoint)
     body = request.body,
     mutating = request.mutating,
     headers = headers_of(client, request),
-    signer = config.signer,
-    token = config.token,
+    signer = auth.signer,
+    token = auth.token,
     date = client:now(),
     timeout = config.timeout,
   }
@@ -71,9 +71,9 @@ end
 
 -- The error of an answer that refuses. What may have worked, and must not be
 -- sent again blindly, is not for a caller's own loop to repeat either.
-local function refused(what, request, wire, response)
+local function refused(what, request, wire, response, auth)
   local err = responses.to_error(what, request, response)
-  if err.code == "UNAUTHENTICATED" and wire.signer then
+  if err.code == "UNAUTHENTICATED" and auth.signer then
     err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or MAYBE
@@ -81,10 +81,21 @@ local function refused(what, request, wire, response)
   return err
 end
 
--- One request. An answer of 2xx, or nil and the error.
-local function attempt(client, request, what, endpoint)
-  client:wait_for_turn()
-  local engine, wire = client:engine(), wire_request(client, request, endpoint)
+-- Not one byte of the request has left when there are no credentials for it.
+local function no_credentials(what, request, err)
+  local fields = {}
+  for name, value in pairs(err) do fields[name] = value end
+  fields.code, fields.message, fields.sent, fields.maybe_applied = nil, nil, false, false
+  fields.operation = request.operation
+  local mine = errors.new(err.code, ("%s: %s"):format(what, err.message), fields)
+  mine.hint = mine.hint or hints[err.code]
+  mine.retryable = retry.allowed(request, mine)
+  return mine
+end
+
+-- One request with the credentials that are held for it.
+local function send_once(client, request, what, endpoint, auth)
+  local engine, wire = client:engine(), wire_request(client, request, endpoint, auth)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
@@ -96,9 +107,28 @@ local function attempt(client, request, what, endpoint)
   if not response then
     return nil, transport_error(what, request, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, refused(what, request, wire, response)
+    return nil, refused(what, request, wire, response, auth)
   end
   return response
+end
+
+-- An answer of 2xx, or nil and the error; and the credentials that were used.
+local function attempt(client, request, what, endpoint)
+  client:wait_for_turn()
+  local session = client.session
+  local auth, _, problem = session:acquire()
+  if not auth then return nil, no_credentials(what, request, problem) end
+  session:hold(auth)
+  local response, err = send_once(client, request, what, endpoint, auth)
+  session:release(auth)
+  return response, err, auth
+end
+
+-- A 401 for an expired token: others are fetched, once.
+local function renew_credentials(client, err, state, auth)
+  if not auth or state.renewed or not responses.is_expired_token(err) then return false end
+  state.renewed = client.session:expire(auth)
+  return state.renewed
 end
 
 -- A 401 for a skewed clock names the server's time: take it over, once.
@@ -112,7 +142,8 @@ local function correct_clock(client, err, state)
   return true
 end
 
-local function delay_before_next(client, request, err, state)
+local function delay_before_next(client, request, err, state, auth)
+  if renew_credentials(client, err, state, auth) then return 0 end
   if correct_clock(client, err, state) then return 0 end
   return retry.delay(client.config.retry, request, err, state.attempts, client.random)
 end
@@ -160,8 +191,8 @@ function M.send(client, request, ids)
   if not endpoint then return nil, message, problem end
   while true do
     state.attempts = state.attempts + 1
-    local response, err = attempt(client, request, what, endpoint)
-    local delay = err and delay_before_next(client, request, err, state)
+    local response, err, auth = attempt(client, request, what, endpoint)
+    local delay = err and delay_before_next(client, request, err, state, auth)
     note_attempt(client, request, ids, state, response, err, delay)
     if response then
       response.attempts = state.attempts

@@ -13,6 +13,7 @@ local jobs = require "cce.job"
 local kubeconfig = require "cce.kubeconfig"
 local options = require "cce.options"
 local rate = require "cce.rate"
+local sessions = require "cce.credentials.session"
 
 local M = {}
 
@@ -78,11 +79,26 @@ local function check_open(self, method, level)
   end
 end
 
+-- The project that was given, or that the source of the credentials knows.
+function Client:project()
+  local config = self.config
+  if config.project_id then return config.project_id end
+  local auth, message, err = self.session:acquire()
+  if not auth then return nil, message, err end
+  config.project_id = auth.project_id
+  if config.project_id then return config.project_id end
+  return errors.fail("NO_PROJECT", "the project id is not known", {
+    hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID",
+  })
+end
+
 -- Build, send, and read the answer of one operation.
 local function perform(self, operation, ids, fields, level)
   level = level or 3
   check_open(self, operation, level)
-  ids.project_id = self.config.project_id
+  local project, reason, problem = self:project()
+  if not project then return nil, reason, problem end
+  ids.project_id = project
   options.argument(fields, { "table", "nil" }, 2, operation, level)
   local request, message, code = errors.raise_at(level, core.operation, operation, ids,
     fields or {}, self:now())
@@ -360,10 +376,7 @@ function Client:close()
     self.transport:close()
     host.forget(self.transport)
   end
-  for _, name in ipairs { "signer", "token" } do
-    if self.config[name] then self.config[name]:close() end
-    self.config[name] = nil
-  end
+  if self.session then self.session:close() end
 end
 
 Client.__gc = Client.close
@@ -371,8 +384,8 @@ Client.__close = Client.close
 
 function Client:__tostring()
   local config = self.config
-  local who = config.ak and "access key " .. config.ak or "a token"
-  return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce, config.project_id, who,
+  return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce,
+    config.project_id or "not known yet", self.session:describe(),
     self.closed and ", closed" or "")
 end
 
@@ -387,7 +400,7 @@ function M.new(opts, level)
   local config, message, err = configuration.read(opts, (level or 1) + 1)
   if not config then return nil, message, err end
   config.user_agent = config.user_agent or "lua-cce/" .. core._VERSION
-  return setmetatable({
+  local client = setmetatable({
     config = config,
     clock = config.clock or core.sys.time,
     clock_shift = 0,
@@ -396,6 +409,14 @@ function M.new(opts, level)
     random = math.random,
     on_event = config.on_event,
   }, Client)
+  client.session = sessions.new(client, config.provider, config.owns_provider)
+  if config.provider.needs_nothing then
+    local auth
+    auth, message, err = client.session:acquire()
+    if not auth then return nil, message, err end
+  end
+  if config.notice then client:emit { type = "notice", notice = config.notice } end
+  return client
 end
 
 return M

@@ -21,11 +21,12 @@ local providers = require "cce.credentials.provider"
 
 local M = {}
 
-local SECRET = { type = { "string", "userdata" }, required = true, non_empty = true }
+local SECRET_TYPE = { "string", "userdata" }
+local SECRET = { type = SECRET_TYPE, required = true, non_empty = true }
 local NAME = { type = "string", required = true, non_empty = true }
 local OPTIONAL = { type = "string", non_empty = true }
 
-local static_schema = { ak = NAME, sk = SECRET, security_token = { type = SECRET.type } }
+local static_schema = { ak = NAME, sk = SECRET, security_token = { type = SECRET_TYPE, non_empty = true } }
 local password_schema = { username = NAME, password = SECRET, domain = NAME }
 
 --- Keys that you have.
@@ -50,7 +51,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.token(token)
-  options.argument(token, SECRET.type, 1, "token")
+  options.argument(token, SECRET_TYPE, 1, "token")
   return here.static { token = token }
 end
 
@@ -220,8 +221,8 @@ end
 -- ---- a function ----------------------------------------------------------
 
 local custom_schema = {
-  ak = OPTIONAL, sk = { type = SECRET.type }, security_token = { type = SECRET.type },
-  token = { type = SECRET.type }, expires_at = { type = "number", unit = "unix time" },
+  ak = OPTIONAL, sk = { type = SECRET_TYPE }, security_token = { type = SECRET_TYPE },
+  token = { type = SECRET_TYPE }, expires_at = { type = "number", unit = "unix time" },
   project_id = OPTIONAL,
 }
 
@@ -330,7 +331,10 @@ end
 function M.of(config, level)
   if config.token then return here.static { token = config.token } end
   local given = config.credentials
-  if given == nil then return M.default() end
+  if given == nil then
+    local environment = here.environment()
+    return environment.needs_nothing and environment or M.default()
+  end
   if providers.is(given) then return given end
   if type(given) == "function" then return M.custom(given) end
   local is_password = given.username ~= nil or given.password ~= nil

@@ -32,11 +32,11 @@ end
 function M.static(given)
   local secrets, message, err = copy_secrets(given, { "sk", "security_token", "token" })
   if not secrets then return nil, message, err end
-  return providers.new(given.ak and "static keys" or "static token", function(self)
+  return providers.new(given.ak and "static keys" or "a token", function(self)
     local material = copy_secrets(self.secrets, { "sk", "security_token", "token" })
     material.ak = given.ak
     return material
-  end, { secrets = secrets, ak = given.ak })
+  end, { secrets = secrets, ak = given.ak, needs_nothing = true })
 end
 
 -- ---- the environment -----------------------------------------------------
@@ -80,14 +80,17 @@ end
 
 --- The variables of the official SDKs.
 -- @treturn table a provider
+-- Keys that are there, or the half of them, end every search: so they are read
+-- when the client is made, which needs no network.
 function M.environment()
+  local needs_nothing = env(SDK.ak) ~= nil or env(SDK.sk) ~= nil
   return providers.new("environment", function(_, client)
     for _, look in ipairs { keys_of_environment, id_token_of_environment } do
       local material, message, err = look(look == keys_of_environment and SDK or client)
       if material or message then return material, message, err end
     end
     return providers.nothing("HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK are not set")
-  end)
+  end, { needs_nothing = needs_nothing })
 end
 
 local TERRAFORM = {

@@ -98,6 +98,8 @@ local function adopt(self, material)
   retire(self, self.auth)
   self.auth, self.failure = auth, nil
   if not client.config.endpoints.iam then client.config.endpoints.iam = auth.iam_endpoint end
+  -- Those that were given are no news.
+  if self.provider.needs_nothing then return auth end
   client:emit {
     type = "credentials", source = auth.source, ak = auth.ak, expires_at = auth.expires_at,
     notice = material.notice,
