@@ -193,6 +193,16 @@ function Sim:clock(offset)
   control(self, "POST", "/-/clock", { offset = offset })
 end
 
+--- Tokens, temporary keys and the metadata service: see cce.sim.control.
+function Sim:iam(settings)
+  control(self, "POST", "/-/iam", settings)
+end
+
+--- The address of a service that speaks plain HTTP: "metadata", "pod_identity".
+function Sim:plain(service)
+  return ("http://%s:%s"):format(addresses.plain[service], self.port)
+end
+
 function Sim:reset()
   control(self, "POST", "/-/reset")
 end

@@ -1,5 +1,6 @@
 --- The IAM service, as far as it is needed to look up a project.
 local json = require("cce.sim.json")
+local sessions = require("cce.sim.sessions")
 local state = require("cce.sim.state")
 
 local M = {}
@@ -19,5 +20,9 @@ end
 M.routes = {
   { method = "GET", path = "/v3/projects", operation = "list_projects", handler = list_projects },
 }
+
+for _, route in ipairs(sessions.routes) do
+  M.routes[#M.routes + 1] = route
+end
 
 return M
