@@ -96,8 +96,8 @@ end
 local function perform(self, operation, ids, fields, level)
   level = level or 3
   check_open(self, operation, level)
-  local project, reason, problem = self:project()
-  if not project then return nil, reason, problem end
+  local project, _, problem = self:project()
+  if not project then return call.cannot_begin(operation, problem) end
   ids.project_id = project
   options.argument(fields, { "table", "nil" }, 2, operation, level)
   local request, message, code = errors.raise_at(level, core.operation, operation, ids,
