@@ -26,7 +26,9 @@ local SECRET = { type = SECRET_TYPE, required = true, non_empty = true }
 local NAME = { type = "string", required = true, non_empty = true }
 local OPTIONAL = { type = "string", non_empty = true }
 
-local static_schema = { ak = NAME, sk = SECRET, security_token = { type = SECRET_TYPE, non_empty = true } }
+local static_schema = {
+  ak = NAME, sk = SECRET, security_token = { type = SECRET_TYPE, non_empty = true },
+}
 local password_schema = { username = NAME, password = SECRET, domain = NAME }
 
 --- Keys that you have.
