@@ -284,11 +284,28 @@ static void explain_timeout(struct cce_transfer *transfer)
              (double)limit / 1000);
 }
 
+/* The HTTP status with which a proxy refused to connect, else 0. curl calls
+ * that a failure to receive. */
+static long proxy_refusal(const struct cce_transfer *transfer, CURLcode result)
+{
+    long status = 0;
+
+    if (result == CURLE_RECV_ERROR && transfer->departures == 0)
+        curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300 ? status : 0;
+}
+
 static void explain(struct cce_transfer *transfer, CURLcode result)
 {
+    long refusal;
+
     if (result == CURLE_OK)
         return;
-    if (result == CURLE_WRITE_ERROR)
+    refusal = proxy_refusal(transfer, result);
+    if (refusal != 0)
+        cce_fail(&transfer->error, CCE_PROXY_FAILED,
+                 "the proxy refused with HTTP %ld", refusal);
+    else if (result == CURLE_WRITE_ERROR)
         explain_refused_write(transfer);
     else if (result == CURLE_OPERATION_TIMEDOUT)
         explain_timeout(transfer);

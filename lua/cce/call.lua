@@ -116,6 +116,9 @@ end
 -- An answer of 2xx, or nil and the error; and the credentials that were used.
 local function attempt(client, request, what, endpoint)
   client:wait_for_turn()
+  if client.closed then
+    return nil, transport_error(what, request, "the client was closed before it was sent", "CLOSED")
+  end
   local session = client.session
   local auth, _, problem = session:acquire()
   if not auth then return nil, no_credentials(what, request, problem) end
