@@ -20,6 +20,7 @@ local schema = {
   ca_file = { type = "string", non_empty = true },
   proxy = { type = { "string", "boolean" } },
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
+  deadline = { type = "number", min = 0.001, max = 86400, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
   retry = { type = "table", default = {} },
@@ -35,6 +36,7 @@ local retry_schema = {
   max_attempts = { type = "integer", min = 1, max = 100, default = 4 },
   base = { type = "number", min = 0, max = 3600, default = 0.5, unit = "seconds" },
   cap = { type = "number", min = 0, max = 3600, default = 30, unit = "seconds" },
+  budget = { type = "integer", min = 0, max = 1000000, default = 100 },
 }
 
 local credentials_schema = {
@@ -64,11 +66,17 @@ local function proxy_of(config)
   end
 end
 
+-- Without a project id it is looked up at the first call, by the region's name:
+-- whether that can work at all is known now.
 local function project_of(config)
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
-  if config.project_id then return config.project_id end
-  return errors.fail("NO_PROJECT", "the project id is not known", {
-    hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID",
+  config.region = config.region or env("CCE_REGION")
+  if config.project_id or config.region and config.endpoints.iam then return true end
+  return errors.fail("NO_PROJECT", config.region
+    and "the project id is not known, nor the address of IAM to look it up"
+    or "the project id is not known, nor the region to look it up", {
+    hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID; or give region= and the"
+      .. " address of IAM, endpoints={iam=\"https://…\"}",
   })
 end
 

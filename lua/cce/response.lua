@@ -7,6 +7,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local hint = require "cce.hint"
 
 local M = {}
 
@@ -194,37 +195,10 @@ local function retry_after(response, read)
   return tonumber(seconds) or M.throttling_window(read.text)
 end
 
-local function skew_hint(read)
-  local signed, server = M.clocks(read.text)
-  if not signed then
-    return "Set this machine's clock: the API allows 15 minutes"
-  end
-  local seconds = signed - server
-  return ("This machine's clock is %d s %s: set it (the API allows 15 minutes)"):format(
-    math.abs(seconds), seconds < 0 and "behind" or "ahead")
+local function skew_of(text)
+  local signed, server = M.clocks(text)
+  return signed and server and signed - server
 end
-
-local hints = {
-  CLOCK_SKEW = skew_hint,
-  ACCESS_KEY_LOCKED = function()
-    return "More than five failed signatures lock an access key for 5 minutes: wait, then check"
-      .. " the secret key"
-  end,
-  UNAUTHENTICATED = function()
-    return "Check the access key and secret key, or the token; it is not tried again,"
-      .. " since five failures lock the key"
-  end,
-  PERMISSION_DENIED = function()
-    return "Check the region, the project id, and the IAM permissions of these credentials"
-  end,
-  API_NOT_FOUND = function()
-    return "Check the endpoint: this region may not offer the API"
-  end,
-  RESOURCE_LOCKED = function()
-    return "Another operation, perhaps an earlier rotation, is running in this cluster:"
-      .. " look at its jobs"
-  end,
-}
 
 local RETRYABLE = {
   SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true,
@@ -254,7 +228,7 @@ function M.to_error(what, request, response)
     request_id = request_id,
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
-    hint = hints[code] and hints[code](read) or nil,
+    hint = hint.of_answer(code, read.text, request, skew_of(read.text)),
     retry_after = retry_after(response, read),
     detail = read.text,
   })
