@@ -1,5 +1,6 @@
 #include "engine_thread.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -404,6 +405,16 @@ static int listen_in_directory(struct cce_thread *thread, struct cce_error *err)
     return 0;
 }
 
+/* Lua unloads a module when its state closes; the code of a thread must stay.
+ * The Makefile links with -z nodelete, but a rock is built without. */
+static void pin_module(void)
+{
+    Dl_info module;
+
+    if (dladdr((void *)(uintptr_t)pin_module, &module) != 0)
+        dlopen(module.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
 {
     thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -426,6 +437,7 @@ static int start_thread(struct cce_thread *thread, struct cce_error *err)
     sigset_t all, before;
     int problem;
 
+    pin_module();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     problem = pthread_create(&thread->thread, NULL, run, thread);

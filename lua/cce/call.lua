@@ -39,36 +39,6 @@ local function headers_of(request, ids)
   return headers
 end
 
-local function wire_request(client, state, left)
-  local config, request = client.config, state.request
-  return {
-    operation = request.operation,
-    endpoint = state.addresses[state.index],
-    method = request.method,
-    path = request.path,
-    query = request.query,
-    body = request.body,
-    mutating = request.mutating,
-    headers = headers_of(request, state.ids),
-    signer = config.signer,
-    token = config.token,
-    date = client:now(),
-    timeout = left and math.min(config.timeout, left) or config.timeout,
-  }
-end
-
--- The error of an answer that refuses. What may have worked, and must not be
--- sent again blindly, is not for a caller's own loop to repeat either.
-local function refused(what, request, wire, response)
-  local err = responses.to_error(what, request, response)
-  if err.code == "UNAUTHENTICATED" and wire.signer then
-    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
-  elseif err.maybe_applied and not retry.allowed(request, err) then
-    err.retryable, err.hint = false, err.hint or hints.maybe
-  end
-  return err
-end
-
 -- ---- time -------------------------------------------------------------------
 
 --- When a call that begins now must have ended.
@@ -89,13 +59,53 @@ end
 
 -- ---- one attempt --------------------------------------------------------------
 
--- One request. An answer of 2xx, or nil and the error.
-local function attempt(client, state)
-  local what, request = state.what, state.request
-  if not client:wait_for_turn(left_of(client, state)) then return nil, too_late(client, state) end
+local function wire_request(client, state, auth)
+  local config, request = client.config, state.request
   local left = left_of(client, state)
-  if left and left <= 0 then return nil, too_late(client, state) end
-  local engine, wire = client:engine(), wire_request(client, state, left)
+  return {
+    operation = request.operation,
+    endpoint = state.addresses[state.index],
+    method = request.method,
+    path = request.path,
+    query = request.query,
+    body = request.body,
+    mutating = request.mutating,
+    headers = headers_of(request, state.ids),
+    signer = auth.signer,
+    token = auth.token,
+    date = client:now(),
+    timeout = left and math.min(config.timeout, left) or config.timeout,
+  }
+end
+
+-- The error of an answer that refuses. What may have worked, and must not be
+-- sent again blindly, is not for a caller's own loop to repeat either.
+local function refused(what, request, wire, response, auth)
+  local err = responses.to_error(what, request, response)
+  if err.code == "UNAUTHENTICATED" and auth.signer then
+    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+  elseif err.maybe_applied and not retry.allowed(request, err) then
+    err.retryable, err.hint = false, err.hint or hints.maybe
+  end
+  return err
+end
+
+-- Not one byte of the request has left when there are no credentials for it.
+local function no_credentials(what, request, err)
+  local fields = {}
+  for name, value in pairs(err) do fields[name] = value end
+  fields.code, fields.message, fields.sent, fields.maybe_applied = nil, nil, false, false
+  fields.operation = request.operation
+  local mine = errors.new(err.code, ("%s: %s"):format(what, err.message), fields)
+  mine.hint = mine.hint or hints.of_transport(err.code)
+  mine.retryable = retry.allowed(request, mine)
+  return mine
+end
+
+-- One request with the credentials that are held for it.
+local function send_once(client, state, auth)
+  local what, request = state.what, state.request
+  local engine, wire = client:engine(), wire_request(client, state, auth)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
@@ -107,9 +117,30 @@ local function attempt(client, state)
   if not response then
     return nil, transport_error(what, request, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, refused(what, request, wire, response)
+    return nil, refused(what, request, wire, response, auth)
   end
   return response
+end
+
+-- An answer of 2xx, or nil and the error; and the credentials that were used.
+local function attempt(client, state)
+  if not client:wait_for_turn(left_of(client, state)) then return nil, too_late(client, state) end
+  local session = client.session
+  local auth, _, problem = session:acquire()
+  if not auth then return nil, no_credentials(state.what, state.request, problem) end
+  local left = left_of(client, state)
+  if left and left <= 0 then return nil, too_late(client, state) end
+  session:hold(auth)
+  local response, err = send_once(client, state, auth)
+  session:release(auth)
+  return response, err, auth
+end
+
+-- A 401 for an expired token: others are fetched, once.
+local function renew_credentials(client, err, state, auth)
+  if not auth or state.renewed or not responses.is_expired_token(err) then return false end
+  state.renewed = client.session:expire(auth)
+  return state.renewed
 end
 
 -- A 401 for a skewed clock names the server's time: take it over, once.
@@ -134,7 +165,8 @@ local function try_next_address(err, state)
 end
 
 -- Seconds, or nil and perhaps why the rules did not have their way.
-local function delay_before_next(client, err, state)
+local function delay_before_next(client, err, state, auth)
+  if renew_credentials(client, err, state, auth) then return 0 end
   if correct_clock(client, err, state) or try_next_address(err, state) then return 0 end
   local delay, why = retry.next({
     policy = client.config.retry, random = client.random, budget = client.retry_budget,
@@ -191,11 +223,11 @@ end
 local function attempt_all(client, state)
   while true do
     state.attempts = state.attempts + 1
-    local response, err = attempt(client, state)
+    local response, err, auth = attempt(client, state)
     local address = state.addresses[state.index]
     if response or err.status then client.good_address[state.service] = state.index end
     local delay, why
-    if err then delay, why = delay_before_next(client, err, state) end
+    if err then delay, why = delay_before_next(client, err, state, auth) end
     note_attempt(client, state, address, response, err, delay)
     if response then return response end
     if not delay then return finish_error(err, state, why) end

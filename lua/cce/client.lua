@@ -15,6 +15,7 @@ local options = require "cce.options"
 local project = require "cce.project"
 local rate = require "cce.rate"
 local retry = require "cce.retry"
+local sessions = require "cce.credentials.session"
 
 local M = {}
 
@@ -381,10 +382,7 @@ function Client:close()
     self.transport:close()
     host.forget(self.transport)
   end
-  for _, name in ipairs { "signer", "token" } do
-    if self.config[name] then self.config[name]:close() end
-    self.config[name] = nil
-  end
+  if self.session then self.session:close() end
 end
 
 Client.__gc = Client.close
@@ -392,9 +390,8 @@ Client.__close = Client.close
 
 function Client:__tostring()
   local config = self.config
-  local who = config.ak and "access key " .. config.ak or "a token"
-  local where = project.known(self) or ("that of region " .. config.region)
-  return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce, where, who,
+  return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce,
+    project.known(self) or "not known yet", self.session:describe(),
     self.closed and ", closed" or "")
 end
 
@@ -409,7 +406,7 @@ function M.new(opts, level)
   local config, message, err = configuration.read(opts, (level or 1) + 1)
   if not config then return nil, message, err end
   config.user_agent = config.user_agent or "lua-cce/" .. core._VERSION
-  return setmetatable({
+  local client = setmetatable({
     config = config,
     clock = config.clock or core.sys.time,
     clock_shift = 0,
@@ -421,6 +418,14 @@ function M.new(opts, level)
     random = math.random,
     on_event = config.on_event,
   }, Client)
+  client.session = sessions.new(client, config.provider, config.owns_provider)
+  if config.provider.needs_nothing then
+    local auth
+    auth, message, err = client.session:acquire()
+    if not auth then return nil, message, err end
+  end
+  if config.notice then client:emit { type = "notice", notice = config.notice } end
+  return client
 end
 
 return M

@@ -2,7 +2,7 @@
 -- the environment. Reads no file and touches no network.
 -- @module cce.configuration
 -- @local
-local core = require "cce.core"
+local credentials = require "cce.credentials"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local options = require "cce.options"
@@ -15,7 +15,7 @@ local schema = {
   endpoint = { type = "string", non_empty = true },
   endpoints = { type = "table" },
   project_id = { type = "string", non_empty = true },
-  credentials = { type = "table" },
+  credentials = { type = { "table", "function" } },
   token = { type = { "string", "userdata" } },
   ca_file = { type = "string", non_empty = true },
   proxy = { type = { "string", "boolean" } },
@@ -39,17 +39,6 @@ local retry_schema = {
   budget = { type = "integer", min = 0, max = 1000000, default = 100 },
 }
 
-local credentials_schema = {
-  ak = { type = "string", required = true, non_empty = true },
-  sk = { type = { "string", "userdata" }, required = true },
-  security_token = { type = { "string", "userdata" }, non_empty = true },
-}
-
-local inner_schemas = {
-  retry = retry_schema,
-  credentials = credentials_schema,
-}
-
 local function env(name)
   local value = os.getenv(name)
   return value ~= "" and value or nil
@@ -66,98 +55,40 @@ local function proxy_of(config)
   end
 end
 
--- Without a project id it is looked up at the first call, by the region's name:
--- whether that can work at all is known now.
-local function project_of(config)
-  config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
-  config.region = config.region or env("CCE_REGION")
-  if config.project_id or config.region and config.endpoints.iam then return true end
-  return errors.fail("NO_PROJECT", config.region
-    and "the project id is not known, nor the address of IAM to look it up"
-    or "the project id is not known, nor the region to look it up", {
-    hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID; or give region= and the"
-      .. " address of IAM, endpoints={iam=\"https://…\"}",
-  })
-end
-
--- The key, its secret and its token come from one source, never mixed: so the
--- environment counts only when no credentials were given at all.
-local function keys_from_environment()
-  local ak = env("HUAWEICLOUD_SDK_AK")
-  local sk, _, code = core.secret_from_env("HUAWEICLOUD_SDK_SK")
-  if not ak or not sk then
-    if code and code ~= "NO_CREDENTIALS" then
-      return errors.fail(code, "HUAWEICLOUD_SDK_SK cannot be used")
-    end
-    return errors.fail("NO_CREDENTIALS", "no credentials were found", {
-      hint = "Give credentials={ak=…, sk=…} or token=…, or set HUAWEICLOUD_SDK_AK and"
-        .. " HUAWEICLOUD_SDK_SK (in nginx also \"env HUAWEICLOUD_SDK_AK;\" and"
-        .. " \"env HUAWEICLOUD_SDK_SK;\")",
-    })
-  end
-  local security_token = core.secret_from_env("HUAWEICLOUD_SDK_SECURITY_TOKEN")
-  return { ak = ak, sk = sk, security_token = security_token }
-end
-
-local function signer_of(config)
-  local keys = config.credentials
-  if not keys then
-    local message, err
-    keys, message, err = keys_from_environment()
-    if not keys then return nil, message, err end
-  end
-  local signer, reason, code = core.signer {
-    ak = keys.ak, sk = keys.sk, security_token = keys.security_token,
-  }
-  if not signer then return errors.from_core(nil, reason, code) end
-  config.ak = keys.ak
-  return signer
-end
-
-local function authentication_of(config)
+local function authentication_of(config, level)
   if config.token and config.credentials then
     return errors.fail("INVALID_ARGUMENT", "give token or credentials, not both")
   end
-  if config.token then
-    local token = config.token
-    local reason, code
-    if type(token) == "string" then
-      token, reason, code = core.secret(token)
-      if not token then return errors.from_core(nil, reason, code) end
-    end
-    config.token = token
-    return token
-  end
-  local signer, message, err = signer_of(config)
-  config.signer, config.credentials = signer, nil
-  return signer, message, err
+  config.owns_provider = not credentials.is(config.credentials)
+  local message, err
+  config.provider, message, err = credentials.of(config, level + 1)
+  config.token, config.credentials = nil, nil
+  return config.provider, message, err
 end
 
 --- Read the options of `cce.new`.
 -- @tparam ?table given
 -- @tparam int level whom a raised error points at
--- @treturn[1] table the configuration: `endpoints`, `project_id`, `signer` or
---   `token`, `ak`, `retry`, and the options with their defaults
+-- @treturn[1] table the configuration: `endpoints`, `project_id` if it is
+--   known, `provider`, `retry`, and the options with their defaults
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.read(given, level)
   local config, message, err = options.check(given, schema, level + 1)
   if not config then return nil, message, err end
-  for name, inner in pairs(inner_schemas) do
-    if config[name] then
-      config[name], message, err = options.check(config[name], inner, level + 1)
-      if not config[name] then return nil, message, err end
-    end
-  end
+  config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
+  if not config.retry then return nil, message, err end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
   proxy_of(config)
   config.endpoints, message, err = endpoints.resolve(config, level + 1)
   if not config.endpoints then return nil, message, err end
-  for _, step in ipairs { project_of, authentication_of } do
-    local ok, reason, problem = step(config)
-    if not ok then return nil, reason, problem end
-  end
+  config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
+  -- Where an address is given, the region still names the project.
+  config.region = config.region or env("CCE_REGION")
+  local provider
+  provider, message, err = authentication_of(config, level + 1)
+  if not provider then return nil, message, err end
   return config
 end
 

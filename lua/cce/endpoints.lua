@@ -73,6 +73,11 @@ local function choose(config)
     config.region = env("CCE_REGION")
     return of_region(config.region)
   end
+  if env("HW_REGION_NAME") then
+    config.region = env("HW_REGION_NAME")
+    config.notice = "the region is that of Terraform: HW_REGION_NAME"
+    return of_region(config.region)
+  end
   return errors.fail("NO_ENDPOINT", "it is not known where CCE is", {
     hint = "Give region=\"cn-north-4\" or endpoint=\"https://…\", or set CCE_REGION or"
       .. " CCE_ENDPOINT",

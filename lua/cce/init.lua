@@ -126,7 +126,10 @@ function M.progress(opts)
   return require("cce.progress").new(opts)
 end
 
-local submodules = { kubeconfig = "cce.kubeconfig", error = "cce.error", region = "cce.region" }
+local submodules = {
+  credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
+  region = "cce.region",
+}
 
 return setmetatable(M, {
   __index = function(_, name)

@@ -7,6 +7,7 @@
 -- @local
 local call = require "cce.call"
 local errors = require "cce.error"
+local flight = require "cce.flight"
 
 local M = {}
 
@@ -16,12 +17,12 @@ local cache = {}
 local MOST_NAMED = 20
 
 local function cache_of(client)
-  local config = client.config
-  if not config.ak then
+  local config, auth = client.config, client.session.auth
+  if not auth or not auth.ak or not config.region then
     client.projects = client.projects or {}
-    return client.projects, config.region
+    return client.projects, config.region or ""
   end
-  return cache, table.concat({ config.endpoints.iam, config.ak, config.region }, "\n")
+  return cache, table.concat({ config.endpoints.iam or "", auth.ak, config.region }, "\n")
 end
 
 --- Forget what was looked up.
@@ -108,7 +109,36 @@ local function look_up(client, deadline)
   return found[1].id
 end
 
---- The id of the client's project; asks IAM when it is not known yet.
+local function check_can_ask(client)
+  local config = client.config
+  if config.region and config.endpoints.iam then return true end
+  return errors.fail("NO_PROJECT", config.region
+    and "the project id is not known, nor the address of IAM to look it up"
+    or "the project id is not known, nor the region to look it up", {
+    retryable = false, maybe_applied = false, attempts = 0,
+    hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID; or give region= and the"
+      .. " address of IAM, endpoints={iam=\"https://…\"}",
+  })
+end
+
+-- What the source of the credentials knows beats what IAM would say.
+local function ask(client, deadline)
+  local auth, message, err = client.session:acquire()
+  if not auth then return nil, message, err end
+  if auth.project_id then
+    client.config.project_id = auth.project_id
+    return auth.project_id
+  end
+  local known = M.known(client)
+  if known then return known end
+  local can
+  can, message, err = check_can_ask(client)
+  if not can then return nil, message, err end
+  return look_up(client, deadline)
+end
+
+--- The id of the client's project; asks IAM when it is not known yet. Of calls
+-- that need it at once, one asks and the others wait.
 -- @tparam cce.client client
 -- @tparam ?number deadline see `cce.call`
 -- @treturn[1] string
@@ -119,7 +149,7 @@ end
 function M.id_of(client, deadline)
   local known = M.known(client)
   if known then return known end
-  local id, message, err = look_up(client, deadline)
+  local id, message, err = flight.share(client, "project", ask, client, deadline)
   if not id then return nil, message, err end
   local found, key = cache_of(client)
   found[key] = id

@@ -178,6 +178,16 @@ function M.clocks(text)
   end
 end
 
+--- Whether a refusal says that a token, or temporary keys, came to their end.
+-- @tparam table err of `to_error`
+-- @treturn boolean
+function M.is_expired_token(err)
+  if err.code ~= "UNAUTHENTICATED" then return false end
+  local text = (err.detail or ""):lower()
+  return text:find("decrypt token fail", 1, true) ~= nil
+    or text:find("token.-expired") ~= nil or text:find("expired.-token") ~= nil
+end
+
 local SECONDS = { second = 1, minute = 60, hour = 3600, day = 86400 }
 
 --- The window of a throttling message ("limit:200,time:5 minute"), in seconds.

@@ -200,9 +200,9 @@ describe("the environment", function()
   }
   for _, row in ipairs(incomplete) do
     it(("without %s is %s"):format(row[2], row[1]), function()
-      local output = says("^" .. row[1] .. ": ", environment { [row[2]] = "" })
+      local output = says("%f[%u]" .. row[1] .. ": ", environment { [row[2]] = "" })
       assert.is_truthy(output:find(row[3], 1, true), output)
-      output = says("^" .. row[1] .. ": ", environment { [row[2]] = false })
+      output = says("%f[%u]" .. row[1] .. ": ", environment { [row[2]] = false })
       assert.is_truthy(output:find(row[3], 1, true), output)
       assert.equal(0, #sim:log())
     end)

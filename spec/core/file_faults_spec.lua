@@ -5,7 +5,7 @@ local tempdir = dofile "spec/support/tempdir.lua"
 local file = core.file
 local EINTR, EIO, EACCES, ENOSPC, EINVAL, EDQUOT, ENOLCK = 4, 5, 13, 28, 22, 122, 37
 
-describe("core.file, when the system fails,", function()
+describe("core.file, when the system fails, #unchecked", function()
   local shim_dir, shim, dir, path
 
   setup(function()

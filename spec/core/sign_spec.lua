@@ -298,7 +298,8 @@ describe("headers that the signer would add", function()
 
   it("must agree", function()
     refused("header host is given twice", { headers = { Host = "other.example.com" } })
-    refused("header x%-sdk%-date is given twice", { headers = { ["X-Sdk-Date"] = "20260102T030406Z" } })
+    refused("header x%-sdk%-date is given twice",
+      { headers = { ["X-Sdk-Date"] = "20260102T030406Z" } })
     local message = refused(
       "header x%-security%-token is given twice",
       { headers = { ["X-Security-Token"] = "another-token" } },
@@ -491,7 +492,9 @@ describe("a request", function()
     for _, bad in ipairs { "", "G T", "GET\r\n", "GET\n", "G\0T", "GET:", "GET\t", "G\195\169T" } do
       refused("method", { method = bad })
     end
-    for _, bad in ipairs { "", "a b", "a\r\nX: y", "a\nb", "a\0b", "a/b", "a?b", "u@a", "a#b", "\195\169" } do
+    for _, bad in ipairs {
+      "", "a b", "a\r\nX: y", "a\nb", "a\0b", "a/b", "a?b", "u@a", "a#b", "\195\169",
+    } do
       refused("host", { host = bad })
     end
     refused("host", without(request { headers = { Host = "a/b" } }, "host"), nil)
@@ -503,13 +506,15 @@ describe("a request", function()
       refused("signed_headers", { signed_headers = { "x-sdk-date", bad } })
     end
     for _, bad in ipairs { "a\rb", "a\nb", "a\0b", "a\r\nHost: b", "\127", "a\27[1mb" } do
-      local message = refused("header X%-A has a control character", { headers = { ["X-A"] = bad } })
+      local message = refused("header X%-A has a control character",
+        { headers = { ["X-A"] = bad } })
       assert.is_nil(message:find("[%c]"))
     end
   end)
 
   it("keeps tabs inside and bytes above 127 in a header's value", function()
-    assert.matches("x%-a:a\tb \195\169\n", canonical { headers = { ["X-A"] = "\t a\tb \195\169 \t" } })
+    assert.matches("x%-a:a\tb \195\169\n",
+      canonical { headers = { ["X-A"] = "\t a\tb \195\169 \t" } })
     assert.matches("\nx%-a:\n", canonical { headers = { ["X-A"] = " \t " } })
   end)
 
@@ -688,7 +693,9 @@ describe("core.signer", function()
 
   it("signs with a secret of any bytes and length", function()
     local seen = {}
-    for _, sk in ipairs { "\0", "\0\0", ("k"):rep(63), ("k"):rep(64), ("k"):rep(65), ("k"):rep(65536) } do
+    for _, sk in ipairs {
+      "\0", "\0\0", ("k"):rep(63), ("k"):rep(64), ("k"):rep(65), ("k"):rep(65536),
+    } do
       for _, options in ipairs {
         {}, { scheme = "scoped" }, { algorithm = "V11-HMAC-SHA256", region = "r", service = "s" },
       } do

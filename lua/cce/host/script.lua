@@ -84,6 +84,11 @@ function M.sleep(seconds)
   end
 end
 
+--- Whether the running code is no task: then no task goes on while it waits.
+function M.runs_alone()
+  return this_task() == nil
+end
+
 --- Let go on who waits for an engine that has been closed.
 function M.forget(engine)
   for transfer, task in pairs(waiting) do
