@@ -373,6 +373,23 @@ function Client:show_cluster(cluster_id)
   return cluster
 end
 
+--- Check step by step whether this client can work, and say what is wrong:
+-- credentials, clock, region, project, reachability, TLS and permissions. It only
+-- reads, tries nothing twice, and prints nothing.
+-- @treturn table the report: a list of `{name=, ok=, message=, hint=}`, where `ok`
+--   is true, false, or nil for what could not be checked; `report.ok` tells
+--   whether all is well, `report:exit_code()` is 0 or 1, and `tostring(report)`
+--   reads well
+-- @usage
+-- local report = client:doctor()
+-- print(report)
+-- os.exit(report:exit_code())
+function Client:doctor()
+  check_open(self, "doctor", 2)
+  local report = require("cce.doctor").examine(self)
+  return report
+end
+
 -- ---- life ----------------------------------------------------------------
 
 --- End the connections and wipe the credentials. Later calls raise.

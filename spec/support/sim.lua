@@ -193,6 +193,11 @@ function Sim:clock(offset)
   control(self, "POST", "/-/clock", { offset = offset })
 end
 
+--- Changes what the account allows: deny, projects, throttle; see cce.sim.policy.
+function Sim:policy(settings)
+  control(self, "POST", "/-/policy", settings)
+end
+
 function Sim:reset()
   control(self, "POST", "/-/reset")
 end

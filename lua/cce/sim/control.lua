@@ -7,11 +7,15 @@
 --   POST   /-/clusters  { cluster=, version=, phase=, job_outcome="Failed", job_seconds= }: changes
 --                       one cluster, or all without `cluster`
 --   POST   /-/clock     { offset=SECONDS }: the simulator's clock runs ahead (or behind) by this
+--   POST   /-/policy    { deny={"cce:cluster:list"}, projects={{id=,name=}},
+--                       throttle={limit=,seconds=} }: actions that nobody may, the account's
+--                       projects, how many requests a window takes
 --   POST   /-/reset     as after the start; certificates once issued stay valid
 local faults = require("cce.sim.faults")
 local gateway = require("cce.sim.gateway")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
+local policy = require("cce.sim.policy")
 local state = require("cce.sim.state")
 
 local M = {}
@@ -70,7 +74,13 @@ local function set_clock(body)
   return OK
 end
 
+local function set_policy(body)
+  local problem = policy.set(body)
+  return problem and bad(problem) or OK
+end
+
 local function reset()
+  policy.reset()
   faults.clear()
   log.clear()
   state.reset()
@@ -152,6 +162,7 @@ local routes = {
   ["GET /-/state"] = show_state,
   ["POST /-/clusters"] = set_clusters,
   ["POST /-/clock"] = set_clock,
+  ["POST /-/policy"] = set_policy,
   ["POST /-/reset"] = reset,
 }
 
