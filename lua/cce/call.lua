@@ -6,24 +6,12 @@ local core = require "cce.core"
 local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
+local hints = require "cce.hint"
 local host = require "cce.host"
 local responses = require "cce.response"
 local retry = require "cce.retry"
 
 local M = {}
-
-local TLS_HINT = "Check ca_file (or CCE_CA_FILE), the endpoint's name and this machine's clock;"
-  .. " verification cannot be turned off"
-
-local hints = {
-  DNS_FAILED = "Check the endpoint's host name and this machine's DNS",
-  CONNECT_FAILED = "Check the endpoint, the network and a firewall on the way",
-  PROXY_FAILED = "Check proxy= or HTTPS_PROXY",
-  TLS_FAILED = TLS_HINT,
-  TIMEOUT = "Give more time by timeout= or connect_timeout=",
-}
-
-local MAYBE = "The request may have arrived and worked: look before you send it again"
 
 local function target_of(ids)
   if ids.job_id then return " job " .. responses.excerpt(ids.job_id) end
@@ -39,33 +27,54 @@ local function transport_error(what, request, message, code, detail)
     sent = detail.sent or false,
     untrusted = detail.untrusted,
     maybe_applied = maybe_applied,
-    hint = maybe_applied and MAYBE or hints[code],
+    hint = maybe_applied and hints.maybe or hints.of_transport(code),
   })
   err.retryable = retry.allowed(request, err)
   return err
 end
 
-local function headers_of(client, request)
-  local headers = { ["X-Project-Id"] = client.config.project_id }
+local function headers_of(request, ids)
+  local headers = { ["X-Project-Id"] = ids.project_id }
   if request.body then headers["Content-Type"] = "application/json" end
   return headers
 end
 
-local function wire_request(client, request, endpoint, auth)
-  local config = client.config
+-- ---- time -------------------------------------------------------------------
+
+--- When a call that begins now must have ended.
+-- @tparam cce.client client
+-- @treturn ?number of the client's monotonic clock; nil when there is no limit
+function M.deadline(client)
+  return client.config.deadline and client.monotonic() + client.config.deadline
+end
+
+local function left_of(client, state)
+  return state.deadline and state.deadline - client.monotonic()
+end
+
+local function too_late(client, state)
+  return transport_error(state.what, state.request, ("not within the deadline of %g s"):format(
+    client.config.deadline), "TIMEOUT")
+end
+
+-- ---- one attempt --------------------------------------------------------------
+
+local function wire_request(client, state, auth)
+  local config, request = client.config, state.request
+  local left = left_of(client, state)
   return {
     operation = request.operation,
-    endpoint = endpoint,
+    endpoint = state.addresses[state.index],
     method = request.method,
     path = request.path,
     query = request.query,
     body = request.body,
     mutating = request.mutating,
-    headers = headers_of(client, request),
+    headers = headers_of(request, state.ids),
     signer = auth.signer,
     token = auth.token,
     date = client:now(),
-    timeout = config.timeout,
+    timeout = left and math.min(config.timeout, left) or config.timeout,
   }
 end
 
@@ -76,7 +85,7 @@ local function refused(what, request, wire, response, auth)
   if err.code == "UNAUTHENTICATED" and auth.signer then
     err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
-    err.retryable, err.hint = false, err.hint or MAYBE
+    err.retryable, err.hint = false, err.hint or hints.maybe
   end
   return err
 end
@@ -89,14 +98,15 @@ local function no_credentials(what, request, err)
   fields.code, fields.message, fields.sent, fields.maybe_applied = nil, nil, false, false
   fields.operation = request.operation
   local mine = errors.new(err.code, ("%s: %s"):format(what, err.message), fields)
-  mine.hint = mine.hint or hints[err.code]
+  mine.hint = mine.hint or hints.of_transport(err.code)
   mine.retryable = retry.allowed(request, mine)
   return mine
 end
 
 -- One request with the credentials that are held for it.
-local function send_once(client, request, what, endpoint, auth)
-  local engine, wire = client:engine(), wire_request(client, request, endpoint, auth)
+local function send_once(client, state, auth)
+  local what, request = state.what, state.request
+  local engine, wire = client:engine(), wire_request(client, state, auth)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
@@ -114,16 +124,19 @@ local function send_once(client, request, what, endpoint, auth)
 end
 
 -- An answer of 2xx, or nil and the error; and the credentials that were used.
-local function attempt(client, request, what, endpoint)
-  client:wait_for_turn()
+local function attempt(client, state)
+  if not client:wait_for_turn(left_of(client, state)) then return nil, too_late(client, state) end
   if client.closed then
-    return nil, transport_error(what, request, "the client was closed before it was sent", "CLOSED")
+    return nil, transport_error(state.what, state.request,
+      "the client was closed before it was sent", "CLOSED")
   end
   local session = client.session
   local auth, _, problem = session:acquire()
-  if not auth then return nil, no_credentials(what, request, problem) end
+  if not auth then return nil, no_credentials(state.what, state.request, problem) end
+  local left = left_of(client, state)
+  if left and left <= 0 then return nil, too_late(client, state) end
   session:hold(auth)
-  local response, err = send_once(client, request, what, endpoint, auth)
+  local response, err = send_once(client, state, auth)
   session:release(auth)
   return response, err, auth
 end
@@ -146,18 +159,35 @@ local function correct_clock(client, err, state)
   return true
 end
 
-local function delay_before_next(client, request, err, state, auth)
-  if renew_credentials(client, err, state, auth) then return 0 end
-  if correct_clock(client, err, state) then return 0 end
-  return retry.delay(client.config.retry, request, err, state.attempts, client.random)
+-- ---- attempts -----------------------------------------------------------------
+
+-- Another address of the service, if this one got nothing and not all were
+-- tried in this round.
+local function try_next_address(err, state)
+  if state.tried >= #state.addresses or not retry.never_left(err) then return false end
+  state.tried, state.index = state.tried + 1, state.index % #state.addresses + 1
+  return true
 end
 
-local function note_attempt(client, request, ids, state, response, err, delay)
+-- Seconds, or nil and perhaps why the rules did not have their way.
+local function delay_before_next(client, err, state, auth)
+  if renew_credentials(client, err, state, auth) then return 0 end
+  if correct_clock(client, err, state) or try_next_address(err, state) then return 0 end
+  local delay, why = retry.next({
+    policy = client.config.retry, random = client.random, budget = client.retry_budget,
+    now = client.monotonic(), left = left_of(client, state),
+  }, state.request, err, state.round)
+  state.round, state.tried = state.round + 1, 1
+  return delay, why
+end
+
+local function note_attempt(client, state, address, response, err, delay)
   client:emit {
     type = "attempt",
-    operation = request.operation,
-    cluster_id = ids.cluster_id,
-    job_id = ids.job_id,
+    operation = state.request.operation,
+    endpoint = address,
+    cluster_id = state.ids.cluster_id,
+    job_id = state.ids.job_id,
     attempt = state.attempts,
     status = response and response.status or err.status,
     code = err and err.code,
@@ -166,49 +196,72 @@ local function note_attempt(client, request, ids, state, response, err, delay)
   }
 end
 
-local function finish_error(err, state)
+local function finish_error(err, state, why)
   err.attempts = state.attempts
   -- An earlier attempt may have worked although the last one surely did not.
   if state.maybe_applied and not err.maybe_applied then
-    err.maybe_applied, err.hint = true, err.hint or MAYBE
+    err.maybe_applied, err.hint = true, err.hint or hints.maybe
   end
+  if why then err.hint = err.hint and err.hint .. ". " .. why or why end
   err.sent, err.untrusted, err.detail = nil, nil, nil
   return nil, err.message, err
 end
 
---- Make a request and, where `cce.retry` allows it, make it again.
--- @tparam cce.client client
--- @tparam table request of `core.operation`; `service` names another than CCE
--- @tparam table ids for messages: `cluster_id` or `job_id`
--- @treturn[1] table response `{status=, headers=, body=}`
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
-function M.send(client, request, ids)
+-- What a call remembers from attempt to attempt.
+local function begin(client, request, ids, deadline)
   local what = request.operation .. target_of(ids)
-  local state = { attempts = 0 }
   local can_wait, reason = host.current().check()
   if not can_wait then
     return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
   end
-  local endpoint, message, problem = endpoints.of(client.config.endpoints, request.service or "cce")
-  if not endpoint then return nil, message, problem end
+  local service = request.service or "cce"
+  local first, addresses, err = endpoints.of(client.config.endpoints, service)
+  if not first then return nil, addresses, err end
+  return {
+    request = request, ids = ids, what = what, service = service, addresses = addresses,
+    index = client.good_address[service] or 1, tried = 1, attempts = 0, round = 1,
+    deadline = deadline or M.deadline(client),
+  }
+end
+
+-- Attempts until one succeeds or the last may not be followed by another.
+local function attempt_all(client, state)
   while true do
     state.attempts = state.attempts + 1
-    local response, err, auth = attempt(client, request, what, endpoint)
-    local delay = err and delay_before_next(client, request, err, state, auth)
-    note_attempt(client, request, ids, state, response, err, delay)
-    if response then
-      response.attempts = state.attempts
-      return response
-    end
-    if not delay then return finish_error(err, state) end
+    local response, err, auth = attempt(client, state)
+    local address = state.addresses[state.index]
+    if response or err.status then client.good_address[state.service] = state.index end
+    local delay, why
+    if err then delay, why = delay_before_next(client, err, state, auth) end
+    note_attempt(client, state, address, response, err, delay)
+    if response then return response end
+    if not delay then return finish_error(err, state, why) end
     state.maybe_applied = state.maybe_applied or err.maybe_applied
     client.sleep(delay)
   end
 end
 
---- The error of a call that cannot begin without what the credentials know.
+--- Make a request and, where `cce.retry` allows it, make it again.
+-- @tparam cce.client client
+-- @tparam table request of `core.operation`; `service` names another than CCE
+-- @tparam table ids `project_id`, if it is to be sent; for messages `cluster_id`
+--   or `job_id`
+-- @tparam[opt] number deadline of `M.deadline`, by default that of now
+-- @treturn[1] table response `{status=, headers=, body=, attempts=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.send(client, request, ids, deadline)
+  local state, message, err = begin(client, request, ids, deadline)
+  if not state then return nil, message, err end
+  local response
+  response, message, err = attempt_all(client, state)
+  if not response then return nil, message, err end
+  response.attempts = state.attempts
+  return response
+end
+
+--- The error of what needs the credentials before any request, and has none.
 -- @tparam string operation
 -- @tparam table problem
 -- @treturn nil
@@ -216,7 +269,8 @@ end
 -- @treturn table err
 function M.cannot_begin(operation, problem)
   local err = no_credentials(operation, { operation = operation }, problem)
-  return finish_error(err, { attempts = 0 })
+  err.attempts, err.sent, err.untrusted, err.detail = 0, nil, nil, nil
+  return nil, err.message, err
 end
 
 --- Decode a JSON body that must be an object.
@@ -248,7 +302,7 @@ function M.invalid(request, ids, response, reason)
     retryable = false,
     maybe_applied = request.mutating,
     attempts = response.attempts,
-    hint = request.mutating and MAYBE or nil,
+    hint = request.mutating and hints.maybe or nil,
   })
 end
 

@@ -20,6 +20,7 @@ local schema = {
   ca_file = { type = "string", non_empty = true },
   proxy = { type = { "string", "boolean" } },
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
+  deadline = { type = "number", min = 0.001, max = 86400, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
   retry = { type = "table", default = {} },
@@ -35,6 +36,7 @@ local retry_schema = {
   max_attempts = { type = "integer", min = 1, max = 100, default = 4 },
   base = { type = "number", min = 0, max = 3600, default = 0.5, unit = "seconds" },
   cap = { type = "number", min = 0, max = 3600, default = 30, unit = "seconds" },
+  budget = { type = "integer", min = 0, max = 1000000, default = 100 },
 }
 
 local function env(name)
@@ -82,6 +84,8 @@ function M.read(given, level)
   config.endpoints, message, err = endpoints.resolve(config, level + 1)
   if not config.endpoints then return nil, message, err end
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
+  -- Where an address is given, the region still names the project.
+  config.region = config.region or env("CCE_REGION")
   local provider
   provider, message, err = authentication_of(config, level + 1)
   if not provider then return nil, message, err end

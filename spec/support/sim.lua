@@ -203,6 +203,11 @@ function Sim:plain(service)
   return ("http://%s:%s"):format(addresses.plain[service], self.port)
 end
 
+--- Changes what the account allows: deny, projects, throttle; see cce.sim.policy.
+function Sim:policy(settings)
+  control(self, "POST", "/-/policy", settings)
+end
+
 function Sim:reset()
   control(self, "POST", "/-/reset")
 end

@@ -9,6 +9,9 @@
 --   POST   /-/clock     { offset=SECONDS }: the simulator's clock runs ahead (or behind) by this
 --   POST   /-/iam       { token_seconds=, key_seconds=, expire=true, metadata="token"|"old"|
 --                       "no_agency" }: tokens and temporary keys, the metadata service
+--   POST   /-/policy    { deny={"cce:cluster:list"}, projects={{id=,name=}},
+--                       throttle={limit=,seconds=} }: actions that nobody may, the account's
+--                       projects, how many requests a window takes
 --   POST   /-/reset     as after the start; certificates once issued stay valid
 local faults = require("cce.sim.faults")
 local gateway = require("cce.sim.gateway")
@@ -16,6 +19,7 @@ local issued = require("cce.sim.issued")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
 local metadata = require("cce.sim.metadata")
+local policy = require("cce.sim.policy")
 local state = require("cce.sim.state")
 
 local M = {}
@@ -86,9 +90,15 @@ local function set_iam(body)
   return OK
 end
 
+local function set_policy(body)
+  local problem = policy.set(body)
+  return problem and bad(problem) or OK
+end
+
 local function reset()
   issued.reset()
   metadata.reset()
+  policy.reset()
   faults.clear()
   log.clear()
   state.reset()
@@ -171,6 +181,7 @@ local routes = {
   ["POST /-/clusters"] = set_clusters,
   ["POST /-/clock"] = set_clock,
   ["POST /-/iam"] = set_iam,
+  ["POST /-/policy"] = set_policy,
   ["POST /-/reset"] = reset,
 }
 
