@@ -181,9 +181,10 @@ lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
 docs: ## the manual's reference, into doc/
 	ldoc --fatalwarnings .
 
-bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS go to it)
-	@set -e; for file in $(sort $(wildcard bench/*.lua)); do \
-	    tools/run-lua '$(LUA_VERSION)' $$file $(ARGS); done
+bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS="--json bulk")
+	@if command -v luajit >/dev/null; then \
+	    $(MAKE) --no-print-directory -s LUA_VERSION=jit all; fi
+	@tools/run-lua '$(LUA_VERSION)' bench/main.lua $(ARGS)
 
 install: $(CORE) ## copy to PREFIX (/usr/local) for LUA_VERSION, under DESTDIR
 	@DESTDIR='$(DESTDIR)' INSTALL='$(INSTALL)' LUA='$(LUA)' CORE='$(CORE)' \

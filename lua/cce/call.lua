@@ -3,7 +3,6 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
-local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local hints = require "cce.hint"
@@ -18,11 +17,16 @@ local function target_of(ids)
   return ids.cluster_id and " cluster " .. responses.excerpt(ids.cluster_id) or ""
 end
 
+-- The call and its target, for messages.
+local function name_of(request, ids)
+  return request.operation .. target_of(ids)
+end
+
 -- The error of a transfer that brought no answer.
-local function transport_error(what, request, message, code, detail)
+local function transport_error(request, ids, message, code, detail)
   detail = detail or {}
   local maybe_applied = (request.mutating and detail.sent) or false
-  local err = errors.new(code, ("%s: %s"):format(what, message), {
+  local err = errors.new(code, ("%s: %s"):format(name_of(request, ids), message), {
     operation = request.operation,
     sent = detail.sent or false,
     untrusted = detail.untrusted,
@@ -53,7 +57,7 @@ local function left_of(client, state)
 end
 
 local function too_late(client, state)
-  return transport_error(state.what, state.request, ("not within the deadline of %g s"):format(
+  return transport_error(state.request, state.ids, ("not within the deadline of %g s"):format(
     client.config.deadline), "TIMEOUT")
 end
 
@@ -80,10 +84,11 @@ end
 
 -- The error of an answer that refuses. What may have worked, and must not be
 -- sent again blindly, is not for a caller's own loop to repeat either.
-local function refused(what, request, wire, response, auth)
-  local err = responses.to_error(what, request, response)
-  if err.code == "UNAUTHENTICATED" and auth.signer then
-    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+local function refused(state, wire, response)
+  local request = state.request
+  local err = responses.to_error(name_of(request, state.ids), request, response)
+  if err.code == "UNAUTHENTICATED" and wire.signer then
+    err.hint = require("cce.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or hints.maybe
   end
@@ -92,12 +97,13 @@ end
 
 -- Not one byte of the request has left when there are no credentials for it.
 -- The error itself is shared by all who wait for them.
-local function no_credentials(what, request, err)
+local function no_credentials(request, ids, err)
   local fields = {}
   for name, value in pairs(err) do fields[name] = value end
   fields.code, fields.message, fields.sent, fields.maybe_applied = nil, nil, false, false
   fields.operation = request.operation
-  local mine = errors.new(err.code, ("%s: %s"):format(what, err.message), fields)
+  local mine = errors.new(err.code, ("%s: %s"):format(name_of(request, ids), err.message),
+    fields)
   mine.hint = mine.hint or hints.of_transport(err.code)
   mine.retryable = retry.allowed(request, mine)
   return mine
@@ -105,20 +111,20 @@ end
 
 -- One request with the credentials that are held for it.
 local function send_once(client, state, auth)
-  local what, request = state.what, state.request
+  local request, ids = state.request, state.ids
   local engine, wire = client:engine(), wire_request(client, state, auth)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
-    return nil, transport_error(what, request, message, code)
+    return nil, transport_error(request, ids, message, code)
   end
   host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
-    return nil, transport_error(what, request, message, code, detail)
+    return nil, transport_error(request, ids, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, refused(what, request, wire, response, auth)
+    return nil, refused(state, wire, response)
   end
   return response
 end
@@ -127,12 +133,12 @@ end
 local function attempt(client, state)
   if not client:wait_for_turn(left_of(client, state)) then return nil, too_late(client, state) end
   if client.closed then
-    return nil, transport_error(state.what, state.request,
+    return nil, transport_error(state.request, state.ids,
       "the client was closed before it was sent", "CLOSED")
   end
   local session = client.session
   local auth, _, problem = session:acquire()
-  if not auth then return nil, no_credentials(state.what, state.request, problem) end
+  if not auth then return nil, no_credentials(state.request, state.ids, problem) end
   local left = left_of(client, state)
   if left and left <= 0 then return nil, too_late(client, state) end
   session:hold(auth)
@@ -182,6 +188,7 @@ local function delay_before_next(client, err, state, auth)
 end
 
 local function note_attempt(client, state, address, response, err, delay)
+  if not client.on_event then return end
   client:emit {
     type = "attempt",
     operation = state.request.operation,
@@ -209,16 +216,15 @@ end
 
 -- What a call remembers from attempt to attempt.
 local function begin(client, request, ids, deadline)
-  local what = request.operation .. target_of(ids)
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
+    return errors.fail("UNSUPPORTED", name_of(request, ids) .. ": " .. reason, { operation = request.operation })
   end
   local service = request.service or "cce"
   local first, addresses, err = endpoints.of(client.config.endpoints, service)
   if not first then return nil, addresses, err end
   return {
-    request = request, ids = ids, what = what, service = service, addresses = addresses,
+    request = request, ids = ids, service = service, addresses = addresses,
     index = client.good_address[service] or 1, tried = 1, attempts = 0, round = 1,
     deadline = deadline or M.deadline(client),
   }
@@ -268,7 +274,7 @@ end
 -- @treturn string message
 -- @treturn table err
 function M.cannot_begin(operation, problem)
-  local err = no_credentials(operation, { operation = operation }, problem)
+  local err = no_credentials({ operation = operation }, {}, problem)
   err.attempts, err.sent, err.untrusted, err.detail = 0, nil, nil, nil
   return nil, err.message, err
 end
