@@ -4,8 +4,9 @@
  * An endpoint is scheme://host[:port][/path]. Cloud APIs are https only; http
  * is for a literal loopback address, or `localhost` pinned to one, where the
  * simulator listens. Where a cloud hands its keys to its own machines, http is
- * for a few more addresses, which are not routed: see cce_purpose. A user name, a query or a fragment is refused: they would
- * be sent, or signed, without anybody having meant it.
+ * for a few more addresses, which are not routed: see cce_purpose. A user
+ * name, a query or a fragment is refused: they would be sent, or signed,
+ * without anybody having meant it.
  */
 #ifndef CCE_ENDPOINT_H
 #define CCE_ENDPOINT_H

@@ -295,8 +295,8 @@ bool cce_field_ini(struct cce_bytes text, const char *section, const char *key,
 
         at = line_end != NULL ? line_end + 1 : end;
         if (is_section(line)) {
-            inside =
-                equals(trim(line.data + 1, line.data + line.length - 1), section);
+            inside = equals(trim(line.data + 1, line.data + line.length - 1),
+                            section);
             continue;
         }
         value = inside ? value_of(line, key) : (struct cce_bytes){NULL, 0};

@@ -558,8 +558,7 @@ static int start(const struct engine_box *box, const struct submission *s,
     request.body = s->has_body ? s->body.data : NULL;
     request.body_length = s->body.length;
     request.mutating = s->mutating;
-    request.direct =
-        s->endpoint.loopback || s->purpose != CCE_PURPOSE_API;
+    request.direct = s->endpoint.loopback || s->purpose != CCE_PURPOSE_API;
     request.is_private = s->is_private;
     request.connect_timeout_ms = (long)(s->connect_timeout * 1000);
     request.timeout_ms = (long)(s->timeout * 1000);

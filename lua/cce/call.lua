@@ -91,6 +91,7 @@ local function refused(what, request, wire, response, auth)
 end
 
 -- Not one byte of the request has left when there are no credentials for it.
+-- The error itself is shared by all who wait for them.
 local function no_credentials(what, request, err)
   local fields = {}
   for name, value in pairs(err) do fields[name] = value end
@@ -254,6 +255,17 @@ function M.send(client, request, ids, deadline)
   if not response then return nil, message, err end
   response.attempts = state.attempts
   return response
+end
+
+--- The error of a call that cannot begin without what the credentials know.
+-- @tparam string operation
+-- @tparam table problem
+-- @treturn nil
+-- @treturn string message
+-- @treturn table err
+function M.cannot_begin(operation, problem)
+  local err = no_credentials(operation, { operation = operation }, problem)
+  return finish_error(err, { attempts = 0 })
 end
 
 --- Decode a JSON body that must be an object.

@@ -26,7 +26,9 @@ local SECRET = { type = SECRET_TYPE, required = true, non_empty = true }
 local NAME = { type = "string", required = true, non_empty = true }
 local OPTIONAL = { type = "string", non_empty = true }
 
-local static_schema = { ak = NAME, sk = SECRET, security_token = { type = SECRET_TYPE, non_empty = true } }
+local static_schema = {
+  ak = NAME, sk = SECRET, security_token = { type = SECRET_TYPE, non_empty = true },
+}
 local password_schema = { username = NAME, password = SECRET, domain = NAME }
 
 --- Keys that you have.
@@ -168,13 +170,15 @@ end
 
 local DURATION = { type = "integer", min = 900, max = 86400, default = 3600, unit = "seconds" }
 
-local function is_provider(value)
-  return providers.is(value), "a provider of cce.credentials"
+local function check_source(given)
+  if given and not providers.is(given) then
+    error("bad option 'source' (a provider of cce.credentials expected)", 3)
+  end
 end
 
 local agency_schema = {
   agency_name = NAME, domain_name = OPTIONAL, domain_id = OPTIONAL, duration = DURATION,
-  source = { type = "table", check = is_provider },
+  source = { type = "table" },
 }
 
 --- Temporary keys of an agency, renewed before their end.
@@ -196,12 +200,13 @@ function M.agency(opts)
   if (given.domain_name == nil) == (given.domain_id == nil) then
     return errors.fail("INVALID_ARGUMENT", "give one of domain_name and domain_id")
   end
+  check_source(given.source)
   given.source = given.source or M.default()
   return iam.agency(given)
 end
 
 local temporary_schema = {
-  duration = DURATION, source = { type = "table", required = true, check = is_provider },
+  duration = DURATION, source = { type = "table", required = true },
 }
 
 --- Temporary keys of a token, renewed before their end.
@@ -215,6 +220,7 @@ local temporary_schema = {
 function M.temporary(opts)
   local given, message, err = options.check(opts, temporary_schema)
   if not given then return nil, message, err end
+  check_source(given.source)
   return iam.temporary(given)
 end
 

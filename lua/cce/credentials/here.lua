@@ -32,11 +32,12 @@ end
 function M.static(given)
   local secrets, message, err = copy_secrets(given, { "sk", "security_token", "token" })
   if not secrets then return nil, message, err end
-  return providers.new(given.ak and "static keys" or "a token", function(self)
+  local ak = given.ak
+  return providers.new(ak and "static keys" or "a token", function(self)
     local material = copy_secrets(self.secrets, { "sk", "security_token", "token" })
-    material.ak = given.ak
+    material.ak = ak
     return material
-  end, { secrets = secrets, ak = given.ak, needs_nothing = true })
+  end, { secrets = secrets, ak = ak, needs_nothing = true })
 end
 
 -- ---- the environment -----------------------------------------------------

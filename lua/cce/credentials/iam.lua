@@ -91,11 +91,11 @@ end
 function M.password(given)
   local password, problem, err = providers.secret(given.password)
   if not password then return nil, problem, err end
+  local username, domain = json(given.username), json(given.domain)
   return providers.new("password", function(self, client)
     return identify(client, "password", {
       '{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":',
-      json(given.username), ',"password":', self.secrets.password, ',"domain":{"name":',
-      json(given.domain), "}}}}",
+      username, ',"password":', self.secrets.password, ',"domain":{"name":', domain, "}}}}",
     })
   end, { secrets = { password = password }, renewable = true })
 end
@@ -109,10 +109,11 @@ end
 function M.key_token(given)
   local sk, problem, err = providers.secret(given.sk)
   if not sk then return nil, problem, err end
+  local ak = json(given.ak)
   return providers.new("token of keys", function(self, client)
     return identify(client, "token of keys", {
       '{"auth":{"identity":{"methods":["hw_ak_sk"],"hw_ak_sk":{"access":{"key":',
-      json(given.ak), '},"secret":{"key":', self.secrets.sk, "}}}",
+      ak, '},"secret":{"key":', self.secrets.sk, "}}}",
     })
   end, { secrets = { sk = sk }, renewable = true })
 end

@@ -110,6 +110,7 @@ end
 -- ---- one fetches, the others wait ----------------------------------------
 
 local function note_failure(self, message, err)
+  err.incomplete = nil
   local pause = PAUSES[err.code] or 0
   self.client:emit {
     type = "credentials_failed", source = self.provider.name, code = err.code, message = message,

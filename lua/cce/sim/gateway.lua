@@ -20,6 +20,8 @@ local M = {}
 local services = {
   cce = require("cce.sim.cce"),
   iam = require("cce.sim.iam"),
+  metadata = require("cce.sim.metadata"),
+  pod_identity = require("cce.sim.pod_identity"),
 }
 
 -- ---------------------------------------------------------------------------------- requests

@@ -1,6 +1,7 @@
 --- The IAM service, as far as it is needed to look up a project.
 local json = require("cce.sim.json")
 local policy = require("cce.sim.policy")
+local sessions = require("cce.sim.sessions")
 local state = require("cce.sim.state")
 
 local M = {}
@@ -23,5 +24,9 @@ M.routes = {
   { method = "GET", path = "/v3/projects", operation = "list_projects",
     action = "iam:projects:listProjects", handler = list_projects },
 }
+
+for _, route in ipairs(sessions.routes) do
+  M.routes[#M.routes + 1] = route
+end
 
 return M
