@@ -17,11 +17,20 @@ struct parts {
     bool tls, bracketed;
 };
 
+/* What was given is shown on one line, shortened, and without anything that a
+ * terminal would obey. */
 static int refuse(struct cce_error *err, const char *text, const char *why)
 {
+    char shown[101];
+    size_t length = 0;
+
+    for (; length < sizeof shown - 1 && text[length] != '\0'; length++)
+        shown[length] =
+            isprint((unsigned char)text[length]) ? text[length] : '?';
+    shown[length] = '\0';
     return cce_fail(err, CCE_INVALID_ARGUMENT,
-                    "endpoint \"%.100s\": %s; expected https://host[:port]",
-                    text, why);
+                    "endpoint \"%s\": %s; expected https://host[:port]", shown,
+                    why);
 }
 
 static const char *split_scheme(struct parts *parts, const char *text)

@@ -662,18 +662,24 @@ static int l_engine_step(lua_State *L)
     return 1;
 }
 
+/* Passes over those whose userdata is garbage but not yet finalized. */
 static int l_engine_finished(lua_State *L)
 {
-    struct cce_transfer *transfer =
-        cce_engine_next_finished(check_driven(L, 1));
+    struct cce_engine *engine = check_driven(L, 1);
+    struct cce_transfer *transfer = cce_engine_next_finished(engine);
 
-    if (transfer == NULL)
-        return 0;
+    lua_settop(L, 1);
     lcce_getuservalue(L, 1);
     lua_getfield(L, -1, "transfers");
-    lua_pushlightuserdata(L, transfer);
-    lua_rawget(L, -2);
-    return 1;
+    while (transfer != NULL) {
+        lua_pushlightuserdata(L, transfer);
+        lua_rawget(L, 3);
+        if (!lua_isnil(L, -1))
+            return 1;
+        lua_settop(L, 3);
+        transfer = cce_engine_next_finished(engine);
+    }
+    return 0;
 }
 
 static int l_engine_fd(lua_State *L)
@@ -735,6 +741,8 @@ static int l_engine_call(lua_State *L)
             return lcce_fail(L, &err);
         let_hooks_run(L);
     }
+    /* Left among the finished, it would let no later step wait. */
+    cce_engine_release(transfer->transfer);
     lua_replace(L, 1);
     lua_settop(L, 1);
     return l_transfer_result(L);

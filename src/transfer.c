@@ -66,6 +66,11 @@ static const struct {
     {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
     {CURLOPT_HTTPPROXYTUNNEL, 1},
     {CURLOPT_TCP_KEEPALIVE, 1},
+    /* A handle that is under way has these two buffers; the calls are small.
+     * curl's own 64 KiB for what is sent would be most of a call's memory, and
+     * make malloc tidy up after every one. */
+    {CURLOPT_BUFFERSIZE, 8 * 1024},
+    {CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024},
 };
 
 /* Sets the first error, and does nothing once there is one. */
@@ -284,11 +289,28 @@ static void explain_timeout(struct cce_transfer *transfer)
              (double)limit / 1000);
 }
 
+/* The HTTP status with which a proxy refused to connect, else 0. curl calls
+ * that a failure to receive. */
+static long proxy_refusal(const struct cce_transfer *transfer, CURLcode result)
+{
+    long status = 0;
+
+    if (result == CURLE_RECV_ERROR && transfer->departures == 0)
+        curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300 ? status : 0;
+}
+
 static void explain(struct cce_transfer *transfer, CURLcode result)
 {
+    long refusal;
+
     if (result == CURLE_OK)
         return;
-    if (result == CURLE_WRITE_ERROR)
+    refusal = proxy_refusal(transfer, result);
+    if (refusal != 0)
+        cce_fail(&transfer->error, CCE_PROXY_FAILED,
+                 "the proxy refused with HTTP %ld", refusal);
+    else if (result == CURLE_WRITE_ERROR)
         explain_refused_write(transfer);
     else if (result == CURLE_OPERATION_TIMEDOUT)
         explain_timeout(transfer);

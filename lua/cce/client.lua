@@ -396,8 +396,7 @@ end
 function Client:close()
   self.closed = true
   if self.transport and not self.transport_is_shared then
-    self.transport:close()
-    host.forget(self.transport)
+    host.close(self.transport)
   end
   if self.session then self.session:close() end
 end
