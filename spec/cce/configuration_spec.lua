@@ -29,7 +29,7 @@ describe("cce.new", function()
     { "'endpoint' %(string expected", function() cce.new(options { endpoint = {} }) end },
     { "unknown option 'ecs'", function() cce.new(options { endpoints = { ecs = "x" } }) end },
     { "'project_id' %(string expected", function() cce.new(options { project_id = 5 }) end },
-    { "'credentials' %(table expected", function() cce.new(options { credentials = "a" }) end },
+    { "'credentials' %(table or function expected", function() cce.new(options { credentials = "a" }) end },
     { "'sk' is missing", function() cce.new(options { credentials = { ak = "a" } }) end },
     { "'ak' is missing", function() cce.new(options { credentials = { sk = "s" } }) end },
     { "'sk' %(string or userdata expected, got number",
