@@ -3,6 +3,7 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
+local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local hints = require "cce.hint"
@@ -17,16 +18,18 @@ local function target_of(ids)
   return ids.cluster_id and " cluster " .. responses.excerpt(ids.cluster_id) or ""
 end
 
--- The call and its target, for messages.
-local function name_of(request, ids)
-  return request.operation .. target_of(ids)
+-- The call and its target, for messages. A `state` is what a call remembers from
+-- attempt to attempt, see `begin`.
+local function name_of(state)
+  return state.request.operation .. target_of(state.ids)
 end
 
 -- The error of a transfer that brought no answer.
-local function transport_error(request, ids, message, code, detail)
+local function transport_error(state, message, code, detail)
   detail = detail or {}
+  local request = state.request
   local maybe_applied = (request.mutating and detail.sent) or false
-  local err = errors.new(code, ("%s: %s"):format(name_of(request, ids), message), {
+  local err = errors.new(code, ("%s: %s"):format(name_of(state), message), {
     operation = request.operation,
     sent = detail.sent or false,
     untrusted = detail.untrusted,
@@ -35,12 +38,6 @@ local function transport_error(request, ids, message, code, detail)
   })
   err.retryable = retry.allowed(request, err)
   return err
-end
-
-local function headers_of(request, ids)
-  local headers = { ["X-Project-Id"] = ids.project_id }
-  if request.body then headers["Content-Type"] = "application/json" end
-  return headers
 end
 
 -- ---- time -------------------------------------------------------------------
@@ -57,11 +54,17 @@ local function left_of(client, state)
 end
 
 local function too_late(client, state)
-  return transport_error(state.request, state.ids, ("not within the deadline of %g s"):format(
+  return transport_error(state, ("not within the deadline of %g s"):format(
     client.config.deadline), "TIMEOUT")
 end
 
 -- ---- one attempt --------------------------------------------------------------
+
+local function headers_of(request, ids)
+  local headers = { ["X-Project-Id"] = ids.project_id }
+  if request.body then headers["Content-Type"] = "application/json" end
+  return headers
+end
 
 local function wire_request(client, state, auth)
   local config, request = client.config, state.request
@@ -84,11 +87,11 @@ end
 
 -- The error of an answer that refuses. What may have worked, and must not be
 -- sent again blindly, is not for a caller's own loop to repeat either.
-local function refused(state, wire, response)
+local function refused(state, wire, response, auth)
   local request = state.request
-  local err = responses.to_error(name_of(request, state.ids), request, response)
-  if err.code == "UNAUTHENTICATED" and wire.signer then
-    err.hint = require("cce.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
+  local err = responses.to_error(name_of(state), request, response)
+  if err.code == "UNAUTHENTICATED" and auth.signer then
+    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or hints.maybe
   end
@@ -97,34 +100,32 @@ end
 
 -- Not one byte of the request has left when there are no credentials for it.
 -- The error itself is shared by all who wait for them.
-local function no_credentials(request, ids, err)
+local function cannot_begin(state, err)
   local fields = {}
   for name, value in pairs(err) do fields[name] = value end
   fields.code, fields.message, fields.sent, fields.maybe_applied = nil, nil, false, false
-  fields.operation = request.operation
-  local mine = errors.new(err.code, ("%s: %s"):format(name_of(request, ids), err.message),
-    fields)
+  fields.operation = state.request.operation
+  local mine = errors.new(err.code, ("%s: %s"):format(name_of(state), err.message), fields)
   mine.hint = mine.hint or hints.of_transport(err.code)
-  mine.retryable = retry.allowed(request, mine)
+  mine.retryable = retry.allowed(state.request, mine)
   return mine
 end
 
 -- One request with the credentials that are held for it.
 local function send_once(client, state, auth)
-  local request, ids = state.request, state.ids
   local engine, wire = client:engine(), wire_request(client, state, auth)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
-    return nil, transport_error(request, ids, message, code)
+    return nil, transport_error(state, message, code)
   end
   host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
-    return nil, transport_error(request, ids, message, code, detail)
+    return nil, transport_error(state, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, refused(state, wire, response)
+    return nil, refused(state, wire, response, auth)
   end
   return response
 end
@@ -133,12 +134,11 @@ end
 local function attempt(client, state)
   if not client:wait_for_turn(left_of(client, state)) then return nil, too_late(client, state) end
   if client.closed then
-    return nil, transport_error(state.request, state.ids,
-      "the client was closed before it was sent", "CLOSED")
+    return nil, transport_error(state, "the client was closed before it was sent", "CLOSED")
   end
   local session = client.session
   local auth, _, problem = session:acquire()
-  if not auth then return nil, no_credentials(state.request, state.ids, problem) end
+  if not auth then return nil, cannot_begin(state, problem) end
   local left = left_of(client, state)
   if left and left <= 0 then return nil, too_late(client, state) end
   session:hold(auth)
@@ -216,18 +216,20 @@ end
 
 -- What a call remembers from attempt to attempt.
 local function begin(client, request, ids, deadline)
+  local state = { request = request, ids = ids }
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", name_of(request, ids) .. ": " .. reason, { operation = request.operation })
+    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason,
+      { operation = request.operation })
   end
   local service = request.service or "cce"
   local first, addresses, err = endpoints.of(client.config.endpoints, service)
   if not first then return nil, addresses, err end
-  return {
-    request = request, ids = ids, service = service, addresses = addresses,
-    index = client.good_address[service] or 1, tried = 1, attempts = 0, round = 1,
-    deadline = deadline or M.deadline(client),
-  }
+  state.service, state.addresses = service, addresses
+  state.index, state.tried = client.good_address[service] or 1, 1
+  state.attempts, state.round = 0, 1
+  state.deadline = deadline or M.deadline(client)
+  return state
 end
 
 -- Attempts until one succeeds or the last may not be followed by another.
@@ -267,16 +269,15 @@ function M.send(client, request, ids, deadline)
   return response
 end
 
---- The error of what needs the credentials before any request, and has none.
+--- The error of a call that cannot begin without what the credentials know.
 -- @tparam string operation
 -- @tparam table problem
 -- @treturn nil
 -- @treturn string message
 -- @treturn table err
 function M.cannot_begin(operation, problem)
-  local err = no_credentials({ operation = operation }, {}, problem)
-  err.attempts, err.sent, err.untrusted, err.detail = 0, nil, nil, nil
-  return nil, err.message, err
+  local state = { request = { operation = operation }, ids = {}, attempts = 0 }
+  return finish_error(cannot_begin(state, problem), state)
 end
 
 --- Decode a JSON body that must be an object.

@@ -94,8 +94,8 @@ local function perform(self, operation, ids, fields, level)
   check_open(self, operation, level)
   options.argument(fields, { "table", "nil" }, 2, operation, level)
   local deadline = call.deadline(self)
-  local project_id, problem, cause = project.id_of(self, deadline)
-  if not project_id then return nil, problem, cause end
+  local project_id, _, problem = project.id_of(self, deadline)
+  if not project_id then return call.cannot_begin(operation, problem) end
   ids.project_id = project_id
   local request, message, code = errors.raise_at(level, core.operation, operation, ids,
     fields or {}, self:now())

@@ -87,7 +87,7 @@ local GOOD = {
   region = "%s knows the call",
   clock = "accepted by %s",
   credentials = "accepted by %s",
-  project = "%s accepts it",
+  project = "accepted by %s",
 }
 
 local function is_plain(address)
@@ -95,10 +95,12 @@ local function is_plain(address)
 end
 
 -- All steps before this one were passed at an address.
-local function passed(report, address, until_step)
+local function passed(report, view, address, until_step)
+  local subject = { credentials = view.session:describe(), project = project.known(view) }
   for _, name in ipairs(STEPS) do
     if name == until_step then return end
     local text = GOOD[name]
+    if subject[name] then text = subject[name] .. ", " .. text end
     if name == "tls" and is_plain(address) then text = "not used: %s is on this machine" end
     if text then good(report, name, text:format(address)) end
   end
@@ -129,7 +131,7 @@ end
 
 local function explain(report, view, address, err)
   local step = step_of(view, err)
-  passed(report, address, step)
+  passed(report, view, address, step)
   bad(report, step, err.message, err.hint)
 end
 
@@ -212,7 +214,7 @@ local function check_clusters(report, view, project_id)
     return bad(report, "reachability", err and err.message
       or ("what answers at %s is not CCE: it lists no clusters"):format(address))
   end
-  passed(report, address, "permissions")
+  passed(report, view, address, "permissions")
   note_permissions(report, #body.items)
 end
 

@@ -201,9 +201,10 @@ describe("the environment", function()
   }
   for _, row in ipairs(incomplete) do
     it(("without %s is %s"):format(row[2], row[1]), function()
-      local output = says("%f[%u]" .. row[1] .. ": ", environment { [row[2]] = "" })
+      local pattern = row[4] or "^" .. row[1] .. ": "
+      local output = says(pattern, environment { [row[2]] = "" })
       assert.is_truthy(output:find(row[3], 1, true), output)
-      output = says("%f[%u]" .. row[1] .. ": ", environment { [row[2]] = false })
+      output = says(pattern, environment { [row[2]] = false })
       assert.is_truthy(output:find(row[3], 1, true), output)
       assert.equal(0, #sim:log())
     end)
