@@ -82,6 +82,12 @@ local function new_auth(material, now)
   return auth
 end
 
+-- Where a profile file says where IAM is, and nobody else does.
+local function take_iam_address(endpoints, address)
+  if endpoints.iam or not address then return end
+  endpoints.iam, endpoints.all.iam = address, { address }
+end
+
 local function adopt(self, material)
   local client = self.client
   if self.closed then
@@ -94,7 +100,7 @@ local function adopt(self, material)
   if not auth then return nil, message, err end
   retire(self, self.auth)
   self.auth, self.failure = auth, nil
-  if not client.config.endpoints.iam then client.config.endpoints.iam = auth.iam_endpoint end
+  take_iam_address(client.config.endpoints, auth.iam_endpoint)
   -- Those that were given are no news.
   if self.provider.needs_nothing then return auth end
   client:emit {
