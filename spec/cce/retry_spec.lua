@@ -216,7 +216,7 @@ describe("cce.retry.never_left", function()
       assert.is_true(retry.never_left { code = code, sent = false })
       assert.is_false(retry.never_left { code = code, sent = true })
     end
-    for _, code in ipairs { "CONNECTION_LOST", "PROXY_FAILED", "SERVER_ERROR", "UNAUTHENTICATED" } do
+    for _, code in ipairs { "CONNECTION_LOST", "PROXY_FAILED", "SERVER_ERROR" } do
       assert.is_false(retry.never_left { code = code, sent = false })
     end
   end)
