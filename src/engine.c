@@ -304,16 +304,44 @@ static int64_t widen_lanes(struct cce_engine *engine)
     return next;
 }
 
+/* curl ran out of memory in the middle of something, and may never come back to
+ * it: whatever it was, it has failed. */
+static void fail_started(struct cce_engine *engine)
+{
+    struct cce_transfer *next;
+
+    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
+         transfer = next) {
+        struct cce_lane *lane = transfer->lane;
+
+        next = transfer->next;
+        if (transfer->easy == NULL)
+            continue;
+        cce_transfer_take_outcome(transfer, CURLE_OUT_OF_MEMORY);
+        end_transfer(transfer);
+        queue_append(&engine->finished, transfer);
+        serve_lane(engine, lane);
+    }
+}
+
+static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
+{
+    int running;
+
+    if (curl_multi_socket_action(engine->multi, fd, events, &running) !=
+        CURLM_OK)
+        fail_started(engine);
+}
+
 /* However early that is, curl then says anew when it wants to be called. */
 static void on_alarm(struct cce_engine *engine)
 {
     uint64_t expirations;
-    int running;
 
     if (read(engine->timer_fd, &expirations, sizeof expirations) <= 0)
         return;
     engine->rings_ms = CCE_ENGINE_NEVER;
-    curl_multi_socket_action(engine->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    drive_curl(engine, CURL_SOCKET_TIMEOUT, 0);
     ring_at(engine, widen_lanes(engine));
 }
 
@@ -347,6 +375,51 @@ static int check_process(const struct cce_engine *engine, struct cce_error *err)
                         "this engine belongs to process %ld; a child after "
                         "fork needs its own",
                         (long)engine->pid);
+    return 0;
+}
+
+/* A proxy's URL may hold a password: no message repeats it. */
+int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
+{
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    CURLU *url = curl_url();
+    char *scheme = NULL;
+    bool known = false;
+
+    if (url == NULL)
+        return cce_fail_memory(err);
+    if (curl_url_set(url, CURLUPART_URL, proxy,
+                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) ==
+            CURLUE_OK &&
+        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+        for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+            known = known || strcmp(scheme, schemes[i]) == 0;
+    curl_free(scheme);
+    curl_url_cleanup(url);
+    if (known)
+        return 0;
+    return cce_fail(err, CCE_INVALID_ARGUMENT,
+                    "the proxy is not an address such as http://host:port");
+}
+
+static bool has_control_character(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return true;
+    return false;
+}
+
+static int check_options(const struct cce_engine_options *options,
+                         struct cce_error *err)
+{
+    if (options->user_agent != NULL &&
+        has_control_character(options->user_agent))
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "user_agent has a control character");
+    if (options->proxy != NULL && options->proxy[0] != '\0')
+        return cce_engine_check_proxy(options->proxy, err);
     return 0;
 }
 
@@ -417,7 +490,7 @@ int cce_engine_new(struct cce_engine **result,
     struct cce_engine *engine = NULL;
 
     *result = NULL;
-    if (init_curl_once(err) != 0)
+    if (init_curl_once(err) != 0 || check_options(options, err) != 0)
         return -1;
     engine = calloc(1, sizeof *engine);
     if (engine == NULL)
@@ -487,29 +560,28 @@ static void free_lanes(struct cce_engine *engine)
 
 static void free_curl(struct cce_engine *engine)
 {
-    struct cce_sigpipe guard;
-
-    cce_sigpipe_block(&guard, engine->guard_sigpipe);
     while (engine->idle_count > 0)
         curl_easy_cleanup(engine->idle[--engine->idle_count]);
     if (engine->multi != NULL)
         curl_multi_cleanup(engine->multi);
-    cce_sigpipe_restore(&guard);
 }
 
 void cce_engine_free(struct cce_engine *engine)
 {
+    struct cce_sigpipe guard;
     bool inherited;
 
     if (engine == NULL)
         return;
     inherited = cce_engine_is_inherited(engine);
+    cce_sigpipe_block(&guard, engine->guard_sigpipe);
     for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
          transfer = transfer->next)
         detach(transfer, inherited);
     free_lanes(engine);
     if (!inherited)
         free_curl(engine);
+    cce_sigpipe_restore(&guard);
     if (engine->timer_fd >= 0)
         close(engine->timer_fd);
     if (engine->epoll_fd >= 0)
@@ -521,13 +593,10 @@ void cce_engine_free(struct cce_engine *engine)
 static void handle_event(struct cce_engine *engine,
                          const struct epoll_event *event)
 {
-    int running;
-
     if (event->data.fd == engine->timer_fd)
         on_alarm(engine);
     else
-        curl_multi_socket_action(engine->multi, event->data.fd,
-                                 events_of_epoll(event->events), &running);
+        drive_curl(engine, event->data.fd, events_of_epoll(event->events));
 }
 
 int cce_engine_step(struct cce_engine *engine, int timeout_ms,

@@ -49,7 +49,8 @@ struct cce_transfer {
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private;
     bool started, finished, untrusted;
-    unsigned departures; /* how often the request was let out */
+    bool head_is_complete; /* the empty line after the headers came */
+    unsigned departures;   /* how often the request was let out */
     struct cce_error error;
     long status;
     double seconds;

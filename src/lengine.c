@@ -24,6 +24,7 @@
 
 enum {
     MAX_HEADERS = 32,
+    MAX_METHOD = 15,
     MAX_QUERY = 64,
     MAX_URL = 16 * 1024,
     MAX_PARTS = 16,
@@ -247,7 +248,12 @@ static struct cce_bytes bytes_of_literal(const char *string)
 
 static void read_method(lua_State *L, struct submission *s)
 {
-    lcce_option_string(L, "method");
+    const char *method = lcce_option_string(L, "method");
+    size_t length = strlen(method);
+
+    if (length == 0 || length > MAX_METHOD ||
+        strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != length)
+        lcce_option_error(L, "method", "capital letters expected");
     s->method = bytes_of(L, -1);
 }
 
@@ -964,17 +970,30 @@ static int l_step(lua_State *L)
 static int l_endpoint(lua_State *L)
 {
     static const char *const purposes[] = {"api", "metadata", "pod", NULL};
-    const char *text = luaL_checkstring(L, 1);
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
     int purpose = luaL_checkoption(L, 2, "api", purposes);
     struct cce_endpoint endpoint;
     struct cce_error err;
 
+    luaL_argcheck(L, strlen(text) == length, 1, "it has a zero byte inside");
     if (cce_endpoint_parse_for((enum cce_purpose)purpose, &endpoint, text,
                                &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, endpoint.host);
     lua_pushstring(L, endpoint.path);
     return 2;
+}
+
+/* core.check_proxy(text) -> true | nil, message, code */
+static int l_check_proxy(lua_State *L)
+{
+    struct cce_error err;
+
+    if (cce_engine_check_proxy(luaL_checkstring(L, 1), &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 int lcce_open_engine(lua_State *L)
@@ -1006,6 +1025,8 @@ int lcce_open_engine(lua_State *L)
     lua_setfield(L, -2, "engine");
     lua_pushcfunction(L, l_step);
     lua_setfield(L, -2, "step");
+    lua_pushcfunction(L, l_check_proxy);
+    lua_setfield(L, -2, "check_proxy");
     lua_pushcfunction(L, l_endpoint);
     lua_setfield(L, -2, "endpoint");
     return 0;

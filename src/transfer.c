@@ -24,8 +24,12 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
     struct cce_buf *headers = &transfer->response_headers;
 
     /* An answer like 100 may precede the real one. */
-    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
         cce_buf_reset(headers);
+        transfer->head_is_complete = false;
+    } else if (bytes[0] == '\r' || bytes[0] == '\n') {
+        transfer->head_is_complete = true; /* trailers may still come */
+    }
     cce_buf_append(headers, bytes, size * count);
     return headers->failed ? 0 : size * count;
 }
@@ -211,7 +215,8 @@ static const struct {
     enum cce_status status;
     const char *text;
 } outcomes[] = {
-    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY, "out of memory"},
+    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY,
+     "out of memory, or a header line of the answer is too long"},
     {CURLE_COULDNT_RESOLVE_HOST, CCE_DNS_FAILED, "the host name is not known"},
     {CURLE_COULDNT_RESOLVE_PROXY, CCE_PROXY_FAILED,
      "the proxy's host name is not known"},
@@ -342,6 +347,10 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
     transfer->untrusted = result == CURLE_PEER_FAILED_VERIFICATION ||
                           result == CURLE_SSL_CACERT_BADFILE;
     explain(transfer, result);
+    /* curl takes the end of the connection for the end of the headers, too. */
+    if (result == CURLE_OK && !transfer->head_is_complete)
+        cce_fail(&transfer->error, CCE_CONNECTION_LOST,
+                 "the answer is cut off in its headers");
 }
 
 void cce_transfer_prepare(struct cce_transfer *transfer)

@@ -3,7 +3,6 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
-local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local hints = require "cce.hint"
@@ -91,7 +90,7 @@ local function refused(state, wire, response, auth)
   local request = state.request
   local err = responses.to_error(name_of(state), request, response)
   if err.code == "UNAUTHENTICATED" and auth.signer then
-    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+    err.hint = require("cce.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or hints.maybe
   end
@@ -113,8 +112,10 @@ end
 
 -- One request with the credentials that are held for it.
 local function send_once(client, state, auth)
-  local engine, wire = client:engine(), wire_request(client, state, auth)
-  local transfer, message, code = engine:submit(wire)
+  local wire = wire_request(client, state, auth)
+  local engine, message, code = client:engine()
+  local transfer
+  if engine then transfer, message, code = engine:submit(wire) end
   if not transfer then
     return nil, transport_error(state, message, code)
   end
@@ -219,8 +220,9 @@ local function begin(client, request, ids, deadline)
   local state = { request = request, ids = ids }
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason,
-      { operation = request.operation })
+    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason, {
+      operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    })
   end
   local service = request.service or "cce"
   local first, addresses, err = endpoints.of(client.config.endpoints, service)

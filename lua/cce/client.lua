@@ -10,7 +10,6 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local host = require "cce.host"
 local jobs = require "cce.job"
-local kubeconfig = require "cce.kubeconfig"
 local options = require "cce.options"
 local project = require "cce.project"
 local rate = require "cce.rate"
@@ -18,6 +17,11 @@ local retry = require "cce.retry"
 local sessions = require "cce.credentials.session"
 
 local M = {}
+
+-- The largest module by far is loaded only for who needs it.
+local function kubeconfigs()
+  return require "cce.kubeconfig"
+end
 
 local Client = {}
 Client.__index = Client
@@ -51,8 +55,8 @@ end
 function Client:engine()
   if self.transport and self.transport:inherited() then self.transport = nil end
   if not self.transport then
-    local config = self.config
-    self.transport, self.transport_is_shared = host.current().engine {
+    local config, driver = self.config, host.current()
+    local engine, message, code = driver.engine {
       ca_file = config.ca_file,
       proxy = config.proxy,
       no_proxy = config.no_proxy,
@@ -60,6 +64,8 @@ function Client:engine()
       max_connections = config.max_connections,
       connect_timeout = config.connect_timeout,
     }
+    if not engine then return nil, message, code end
+    self.transport, self.transport_is_shared = engine, driver.shares_engines
   end
   return self.transport
 end
@@ -139,7 +145,7 @@ function Client:obtain_cert(cluster_id, opts)
   local ids = { cluster_id = cluster_id }
   local response, request, err = perform(self, "obtain_cert", ids, opts)
   if not response then return nil, request, err end
-  local config, message = kubeconfig.parse(response.body, {
+  local config, message = kubeconfigs().parse(response.body, {
     port_id = response.headers["port-id"],
     cluster_id = cluster_id,
     clock = self.clock,
@@ -206,7 +212,7 @@ function Client:revoke_cert(cluster_id, opts)
   check_open(self, "revoke_cert", 2)
   local checked, message, err = options.check(opts, principal_schema)
   if not checked then return nil, message, err end
-  if checked.kubeconfig and not kubeconfig.is(checked.kubeconfig) then
+  if checked.kubeconfig and not kubeconfigs().is(checked.kubeconfig) then
     error("bad option 'kubeconfig' (cce.kubeconfig expected, got table)", 2)
   end
   local fields

@@ -18,7 +18,9 @@ local schema = {
   credentials = { type = { "table", "function" } },
   token = { type = { "string", "userdata" } },
   ca_file = { type = "string", non_empty = true },
-  proxy = { type = { "string", "boolean" } },
+  proxy = { type = { "string", "boolean" }, check = function(proxy)
+    return proxy ~= true, "a URL, or false for none"
+  end },
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
   deadline = { type = "number", min = 0.001, max = 86400, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
@@ -27,7 +29,9 @@ local schema = {
   rate_limit = { type = "string", check = function(text)
     return rate.parse(text) ~= nil, 'a count and a window such as "200/5min" or "10/min"'
   end },
-  user_agent = { type = "string", non_empty = true },
+  user_agent = { type = "string", non_empty = true, check = function(text)
+    return not text:find("%c"), "one line"
+  end },
   on_event = { type = "callable" },
   clock = { type = "callable" },
 }
@@ -50,9 +54,9 @@ local function proxy_of(config)
     config.proxy = env("https_proxy") or env("HTTPS_PROXY")
     config.no_proxy = env("no_proxy") or env("NO_PROXY")
   end
-  if type(config.proxy) ~= "string" then
-    config.proxy = nil
-  end
+  config.proxy = config.proxy or nil
+  if not config.proxy then return true end
+  return errors.from_core(core.check_proxy(config.proxy))
 end
 
 local function authentication_of(config, level)
@@ -80,9 +84,11 @@ function M.read(given, level)
   config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
   if not config.retry then return nil, message, err end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
-  proxy_of(config)
   config.endpoints, message, err = endpoints.resolve(config, level + 1)
   if not config.endpoints then return nil, message, err end
+  local ok
+  ok, message, err = proxy_of(config)
+  if not ok then return nil, message, err end
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
   -- Where an address is given, the region still names the project.
   config.region = config.region or env("CCE_REGION")

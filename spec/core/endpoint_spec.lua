@@ -33,6 +33,7 @@ local accepted = {
 
 local NO_SCHEME = "does not begin with https://"
 local NO_HOST = "no host"
+local USER_NAME = "must not hold a user name or password"
 local BAD_HOST = "the host has characters that no host has"
 local BAD_PORT = "the port is not a number from 1 to 65535"
 local BAD_PATH = "not a plain path"
@@ -51,9 +52,9 @@ local refused = {
   { "https://:443", NO_HOST },
   { "https://[]", NO_HOST },
   { "https://" .. LONG_HOST .. "h", NO_HOST },
-  { "https://user@cce.example.com", BAD_HOST },
-  { "https://user:password@cce.example.com", BAD_PORT },
-  { "https://cce.example.com@evil.example", BAD_HOST },
+  { "https://user@cce.example.com", USER_NAME },
+  { "https://user:password@cce.example.com", USER_NAME },
+  { "https://cce.example.com@evil.example", USER_NAME },
   { "https://cce.example.com\\evil.example", BAD_HOST },
   { "https://cce.example.com%2eevil", BAD_HOST },
   { "https://cce.example.com?query=1", BAD_HOST },
@@ -70,9 +71,9 @@ local refused = {
   { "https://[::1%25eth0]", BAD_HOST },
   { "https://[fe80::1%eth0]", BAD_HOST },
   { "https://[::g]", BAD_HOST },
-  { "https://[::1", "." },
+  { "https://[::1", "a bracket is not closed" },
   { "https://[::1]x", BAD_PATH },
-  { "https://[::1]@evil.example", BAD_PATH },
+  { "https://[::1]@evil.example", USER_NAME },
   { "https://2001:db8::1", BAD_PORT },
   { "https://cce.example.com:", BAD_PORT },
   { "https://cce.example.com:/", BAD_PORT },
@@ -84,7 +85,7 @@ local refused = {
   { "https://cce.example.com:+1", BAD_PORT },
   { "https://cce.example.com:4 3", BAD_PORT },
   { "https://cce.example.com:0x50", BAD_PORT },
-  { "https://cce.example.com:443@evil.example", BAD_PORT },
+  { "https://cce.example.com:443@evil.example", USER_NAME },
   { "https://cce.example.com:443?q", BAD_PORT },
   { "https://cce.example.com/a?b=c", BAD_PATH },
   { "https://cce.example.com/a#b", BAD_PATH },

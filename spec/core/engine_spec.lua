@@ -458,14 +458,17 @@ describe("the limit of an answer", function()
     end
   end)
 
+  -- libcurl has a limit of its own for a line, and calls that a lack of memory.
   local floods = {
-    ["many header lines"] = ("X-Flood: " .. ("f"):rep(100) .. "\r\n"):rep(1000),
-    ["one endless header line"] = "X-Flood: " .. ("f"):rep(300000),
+    ["many header lines"] = { ("X-Flood: " .. ("f"):rep(100) .. "\r\n"):rep(1000),
+      "RESPONSE_TOO_LARGE" },
+    ["one endless header line"] = { "X-Flood: " .. ("f"):rep(300000), "NO_MEMORY" },
   }
 
-  for name, flood in pairs(floods) do
+  for name, case in pairs(floods) do
+    local flood, expected = case[1], case[2]
     it("holds against " .. name, function()
-      local more = assert_failed("RESPONSE_TOO_LARGE",
+      local more = assert_failed(expected,
         call_answered_by("HTTP/1.1 200 OK\r\n" .. flood .. "\r\n\r\n"))
       assert.is_true(more.sent)
     end)
