@@ -2,6 +2,7 @@
 -- the environment. Reads no file and touches no network.
 -- @module cce.configuration
 -- @local
+local core = require "cce.core"
 local credentials = require "cce.credentials"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
@@ -86,9 +87,9 @@ function M.read(given, level)
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
   config.endpoints, message, err = endpoints.resolve(config, level + 1)
   if not config.endpoints then return nil, message, err end
-  local ok
-  ok, message, err = proxy_of(config)
-  if not ok then return nil, message, err end
+  local usable
+  usable, message, err = proxy_of(config)
+  if not usable then return nil, message, err end
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
   -- Where an address is given, the region still names the project.
   config.region = config.region or env("CCE_REGION")

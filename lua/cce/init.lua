@@ -31,7 +31,10 @@ M.codes = core.codes
 --   an address or a list of them, of which the next is tried when nothing could be sent to
 --   one. With an address for CCE the others are known only when they are given too
 -- @tparam[opt] string opts.project_id by default looked up by the region at the first call
--- @tparam[opt] table opts.credentials `{ak=, sk=, security_token=}`
+-- @tparam[opt] table|function opts.credentials `{ak=, sk=, security_token=}`, or
+--   `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a
+--   function that returns keys; when left out, what `cce.credentials.default`
+--   finds at the first call
 -- @tparam[opt] string opts.token instead of credentials: an IAM token
 -- @tparam[opt] string opts.ca_file PEM bundle instead of the system's
 -- @tparam[opt] string|boolean opts.proxy a URL; false: none

@@ -124,7 +124,7 @@ end
 -- What the source of the credentials knows beats what IAM would say.
 local function ask(client, deadline)
   local auth, message, err = client.session:acquire()
-  if not auth then return nil, message, err end
+  if not auth then return call.cannot_begin("list_projects", err) end
   if auth.project_id then
     client.config.project_id = auth.project_id
     return auth.project_id

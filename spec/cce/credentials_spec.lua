@@ -141,6 +141,15 @@ describe("a user's name and password", function()
     assert.matches("HUAWEICLOUD_SDK_IAM_ENDPOINT", err.hint)
   end)
 
+  it("are refused once when the project has to be looked up, too", function()
+    local client = client_of(password_of(simulator.member, "wrong-example-password"),
+      { region = account.region })
+    client.config.project_id = nil
+    fails("UNAUTHENTICATED", client:list_clusters())
+    fails("UNAUTHENTICATED", client:list_clusters())
+    assert.equal(1, count())
+  end)
+
   it("give the project id when only the region is known", function()
     local client = client_of(password_of(simulator.member), { region = account.region })
     client.config.project_id = nil
