@@ -91,7 +91,7 @@ local function refused(state, wire, response, auth)
   local request = state.request
   local err = responses.to_error(name_of(state), request, response)
   if err.code == "UNAUTHENTICATED" and auth.signer then
-    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+    err.hint = require("cce.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or hints.maybe
   end
@@ -221,8 +221,9 @@ local function begin(client, request, ids, deadline)
   local state = { request = request, ids = ids }
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason,
-      { operation = request.operation, retryable = false, maybe_applied = false, attempts = 0 })
+    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason, {
+      operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    })
   end
   local service = request.service or "cce"
   local first, addresses, err = endpoints.of(client.config.endpoints, service)
