@@ -3,7 +3,6 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
-local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local hints = require "cce.hint"

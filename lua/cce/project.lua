@@ -124,16 +124,15 @@ end
 -- What the source of the credentials knows beats what IAM would say.
 local function ask(client, deadline)
   local auth, message, err = client.session:acquire()
-  if not auth then return call.cannot_begin("list_projects", err) end
+  if not auth then return nil, message, err end
   if auth.project_id then
     client.config.project_id = auth.project_id
     return auth.project_id
   end
   local known = M.known(client)
   if known then return known end
-  local can
-  can, message, err = check_can_ask(client)
-  if not can then return nil, message, err end
+  local can, why, problem = check_can_ask(client)
+  if not can then return nil, why, problem end
   return look_up(client, deadline)
 end
 
