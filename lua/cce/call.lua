@@ -69,10 +69,14 @@ local function wire_request(client, request, endpoint)
   }
 end
 
+-- The error of an answer that refuses. What may have worked, and must not be
+-- sent again blindly, is not for a caller's own loop to repeat either.
 local function refused(what, request, wire, response)
   local err = responses.to_error(what, request, response)
   if err.code == "UNAUTHENTICATED" and wire.signer then
     err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+  elseif err.maybe_applied and not retry.allowed(request, err) then
+    err.retryable, err.hint = false, err.hint or MAYBE
   end
   return err
 end
@@ -103,7 +107,7 @@ local function correct_clock(client, err, state)
   local signed, server = responses.clocks(err.detail)
   if not signed then return false end
   state.clock_corrected = true
-  client:shift_clock(server - signed)
+  client:set_clock(server)
   client:emit { type = "clock_corrected", seconds = server - signed, operation = err.operation }
   return true
 end
@@ -159,7 +163,10 @@ function M.send(client, request, ids)
     local response, err = attempt(client, request, what, endpoint)
     local delay = err and delay_before_next(client, request, err, state)
     note_attempt(client, request, ids, state, response, err, delay)
-    if response then return response end
+    if response then
+      response.attempts = state.attempts
+      return response
+    end
     if not delay then return finish_error(err, state) end
     state.maybe_applied = state.maybe_applied or err.maybe_applied
     client.sleep(delay)
@@ -194,7 +201,7 @@ function M.invalid(request, ids, response, reason)
     request_id = response.headers["x-request-id"],
     retryable = false,
     maybe_applied = request.mutating,
-    attempts = 1,
+    attempts = response.attempts,
     hint = request.mutating and MAYBE or nil,
   })
 end

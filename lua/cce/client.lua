@@ -29,8 +29,9 @@ function Client:now()
   return self.clock() + self.clock_shift
 end
 
-function Client:shift_clock(seconds)
-  self.clock_shift = self.clock_shift + seconds
+-- Not added to an earlier correction: calls that run at once learn it each.
+function Client:set_clock(time)
+  self.clock_shift = time - self.clock()
 end
 
 -- A callback that fails must not make a request that succeeded look lost.
@@ -66,15 +67,25 @@ function Client:wait_for_turn()
   if seconds > 0 then self.sleep(seconds) end
 end
 
-local function check_open(self, level)
-  if self.closed then error("the client is closed", level + 1) end
+-- A `level` is where the method was called, as seen from the function that
+-- passes it on: 2 in the method itself, 3 in what the method calls.
+local function check_open(self, method, level)
+  if getmetatable(self) ~= Client then
+    error(("bad argument #1 to '%s' (cce.client expected, got %s); call it with a colon"):format(
+      method, type(self)), level + 1)
+  elseif self.closed then
+    error("the client is closed", level + 1)
+  end
 end
 
 -- Build, send, and read the answer of one operation.
-local function perform(self, operation, ids, fields)
-  check_open(self, 3)
+local function perform(self, operation, ids, fields, level)
+  level = level or 3
+  check_open(self, operation, level)
   ids.project_id = self.config.project_id
-  local request, message, code = core.operation(operation, ids, fields or {}, self:now())
+  options.argument(fields, { "table", "nil" }, 2, operation, level)
+  local request, message, code = errors.raise_at(level, core.operation, operation, ids,
+    fields or {}, self:now())
   if not request then
     return errors.fail(code, ("%s: %s"):format(operation, message), {
       operation = operation, retryable = false, maybe_applied = false, attempts = 0,
@@ -85,8 +96,8 @@ local function perform(self, operation, ids, fields)
   return response, request
 end
 
-local function perform_json(self, operation, ids, fields)
-  local response, request, err = perform(self, operation, ids, fields)
+local function perform_json(self, operation, ids, fields, level)
+  local response, request, err = perform(self, operation, ids, fields, (level or 3) + 1)
   if not response then return nil, request, err end
   local body, message
   body, message, err = call.decode(request, ids, response)
@@ -122,6 +133,7 @@ function Client:obtain_cert(cluster_id, opts)
   local config, message = kubeconfig.parse(response.body, {
     port_id = response.headers["port-id"],
     cluster_id = cluster_id,
+    clock = self.clock,
   })
   if not config then
     return call.invalid(request, ids, response, message)
@@ -182,8 +194,12 @@ end
 -- @usage
 -- assert(client:revoke_cert(cluster_id, { kubeconfig = kubeconfig }))
 function Client:revoke_cert(cluster_id, opts)
+  check_open(self, "revoke_cert", 2)
   local checked, message, err = options.check(opts, principal_schema)
   if not checked then return nil, message, err end
+  if checked.kubeconfig and not kubeconfig.is(checked.kubeconfig) then
+    error("bad option 'kubeconfig' (cce.kubeconfig expected, got table)", 2)
+  end
   local fields
   fields, message, err = principal_fields(checked)
   if not fields then return nil, message, err end
@@ -222,6 +238,16 @@ end
 
 -- ---- jobs and clusters ---------------------------------------------------
 
+local function look_at_job(self, id, level)
+  local ids = { job_id = id }
+  local body, request, response = perform_json(self, "show_job", ids, nil, level + 1)
+  if not body then return nil, request, response end
+  local job = jobs.new(body)
+  if not job.phase then return incomplete(request, ids, response, "status.phase") end
+  job.id = job.id or id
+  return job
+end
+
 --- Look at a job.
 -- @tparam string id
 -- @treturn[1] cce.job
@@ -229,13 +255,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function Client:show_job(id)
-  local ids = { job_id = id }
-  local body, request, response = perform_json(self, "show_job", ids)
-  if not body then return nil, request, response end
-  local job = jobs.new(body)
-  if not job.phase then return incomplete(request, ids, response, "status.phase") end
-  job.id = job.id or id
-  return job
+  local job, message, err = look_at_job(self, id, 3)
+  return job, message, err
 end
 
 local wait_schema = {
@@ -277,12 +298,13 @@ end
 -- @treturn[2] table err code JOB_FAILED (with what each failed sub-job said),
 --   TIMEOUT, CANCELLED, or that of a look that failed; `err.job` is the job
 function Client:wait_job(id, opts)
+  check_open(self, "wait_job", 2)
   local checked, message, err = options.check(opts, wait_schema)
   if not checked then return nil, message, err end
   local deadline = self.clock() + checked.timeout
   while true do
     local job
-    job, message, err = self:show_job(id)
+    job, message, err = look_at_job(self, id, 3)
     if not job then return nil, message, err end
     if checked.on_progress and checked.on_progress(job) == false then
       return job_unfinished(job, "CANCELLED", "the waiting was cancelled")

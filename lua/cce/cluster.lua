@@ -11,7 +11,8 @@ local Cluster = {}
 Cluster.__name = "cce.cluster"
 
 function Cluster:__tostring()
-  return ("cluster %s %s: %s, %s"):format(self.id, self.name, self.version or "no version",
+  local who = self.name and self.id .. " " .. self.name or self.id
+  return ("cluster %s: %s, %s"):format(who, self.version or "no version",
     self.status or "no status")
 end
 
@@ -21,7 +22,7 @@ List.__name = "cce.clusters"
 function List:__tostring()
   local rows = {}
   for i, cluster in ipairs(self) do
-    rows[i] = { cluster.name, cluster.id, cluster.version or "", cluster.status or "" }
+    rows[i] = { cluster.name or "", cluster.id, cluster.version or "", cluster.status or "" }
   end
   return show.columns({ "NAME", "ID", "VERSION", "STATUS" }, rows)
 end
@@ -30,17 +31,22 @@ local function object(value)
   return type(value) == "table" and value or {}
 end
 
+local function text(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
 --- Make a cluster of what the API answered.
 -- @tparam table raw
 -- @treturn ?cce.cluster nil when it has no id
 function M.new(raw)
   local metadata, spec, status = object(raw.metadata), object(raw.spec), object(raw.status)
-  if type(metadata.uid) ~= "string" then return nil end
+  local id = text(metadata.uid)
+  if not id then return nil end
   return setmetatable({
-    id = metadata.uid,
-    name = metadata.name,
-    version = spec.version,
-    status = status.phase,
+    id = id,
+    name = text(metadata.name),
+    version = text(spec.version),
+    status = text(status.phase),
     raw = raw,
   }, Cluster)
 end

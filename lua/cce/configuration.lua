@@ -22,7 +22,7 @@ local schema = {
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
-  retry = { type = "table" },
+  retry = { type = "table", default = {} },
   rate_limit = { type = "string", check = function(text)
     return rate.parse(text) ~= nil, 'a count and a window such as "200/5min" or "10/min"'
   end },
@@ -40,7 +40,12 @@ local retry_schema = {
 local credentials_schema = {
   ak = { type = "string", required = true, non_empty = true },
   sk = { type = { "string", "userdata" }, required = true },
-  security_token = { type = { "string", "userdata" } },
+  security_token = { type = { "string", "userdata" }, non_empty = true },
+}
+
+local inner_schemas = {
+  retry = retry_schema,
+  credentials = credentials_schema,
 }
 
 local function env(name)
@@ -87,13 +92,12 @@ local function keys_from_environment()
 end
 
 local function signer_of(config)
-  local keys, message, err
-  if config.credentials then
-    keys, message, err = options.check(config.credentials, credentials_schema, 5)
-  else
+  local keys = config.credentials
+  if not keys then
+    local message, err
     keys, message, err = keys_from_environment()
+    if not keys then return nil, message, err end
   end
-  if not keys then return nil, message, err end
   local signer, reason, code = core.signer {
     ak = keys.ak, sk = keys.sk, security_token = keys.security_token,
   }
@@ -132,8 +136,12 @@ end
 function M.read(given, level)
   local config, message, err = options.check(given, schema, level + 1)
   if not config then return nil, message, err end
-  config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
-  if not config.retry then return nil, message, err end
+  for name, inner in pairs(inner_schemas) do
+    if config[name] then
+      config[name], message, err = options.check(config[name], inner, level + 1)
+      if not config[name] then return nil, message, err end
+    end
+  end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
   proxy_of(config)
   config.endpoints, message, err = endpoints.resolve(config, level + 1)

@@ -78,6 +78,19 @@ function M.from_core(value, message, code)
   return M.fail(code, message)
 end
 
+--- Call a function of `cce.core` so that what it raises points at the line of
+-- our caller: by pcall it comes without a position of its own.
+-- @tparam int level as for `error`, seen from the function that calls this
+-- @tparam function call
+-- @param ... its arguments
+-- @return its first three results
+-- @local
+function M.raise_at(level, call, ...)
+  local ok, value, message, code = pcall(call, ...)
+  if not ok then error(value, level + 1) end
+  return value, message, code
+end
+
 --- Tell whether a value is an error of this library.
 -- @param value anything
 -- @treturn boolean

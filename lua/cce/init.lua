@@ -47,7 +47,9 @@ M.codes = core.codes
 -- @treturn[2] table err
 -- @function new
 function M.new(opts)
-  return require("cce.client").new(opts, 2)
+  -- Not a tail call, which would hide the caller that a raised error points at.
+  local client, message, err = require("cce.client").new(opts, 2)
+  return client, message, err
 end
 
 --- Make a signer. It does no I/O. See `signer:sign` and `signer:explain`.
@@ -69,7 +71,8 @@ end
 -- local headers = signer:sign { method = "GET", host = "example.com", path = "/" }
 -- assert(headers.Authorization:match("^SDK%-HMAC%-SHA256 Access=AccessKey, "))
 function M.signer(opts)
-  return require("cce.signer").new(opts)
+  local signer, message, err = require("cce.signer").new(opts, 2)
+  return signer, message, err
 end
 
 --- The facts of a certificate.
@@ -80,7 +83,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.certificate(text)
-  return require("cce.error").from_core(core.certificate(text))
+  local errors = require "cce.error"
+  return errors.from_core(errors.raise_at(2, core.certificate, text))
 end
 
 --- Call a function for every item, several at a time: see `cce.map`.

@@ -40,12 +40,12 @@ function Job:failures()
 end
 
 function Job:__tostring()
-  local line = ("job %s: %s"):format(self.id, self.phase or "started")
+  local line = ("job %s: %s"):format(self.id or "without id", self.phase or "started")
   if self.type then line = line .. " (" .. self.type .. ")" end
   if self.reason then line = line .. ": " .. self.reason end
   for _, failure in ipairs(self:failures()) do
     line = line .. ("\n  sub-job %s failed: %s"):format(
-      failure.name or failure.id, failure.reason or "no reason given")
+      failure.name or failure.id or "without id", failure.reason or "no reason given")
   end
   return line
 end

@@ -12,6 +12,9 @@ local M = {}
 
 local EXCERPT = 200
 
+-- A gateway's canonical request, which explains a wrong signature, is shorter.
+local MAX_TEXT = 4000
+
 --- The beginning of a text on one line, with what a terminal could obey made
 -- visible.
 function M.excerpt(text)
@@ -26,9 +29,15 @@ local SECRET_HEADERS = { "[xX]%-[sS]ecurity%-[tT]oken", "[xX]%-[aA]uth%-[tT]oken
 
 local function redact(text)
   for _, name in ipairs(SECRET_HEADERS) do
-    text = text:gsub("(" .. name .. ":)[^|\n]+", "%1***")
+    text = text:gsub("(" .. name .. "[\"']?%s*[:=]%s*[\"']?)[^|%s\"',]+", "%1***")
   end
   return text
+end
+
+-- A text of the API on one line: all of it, but for what a terminal could obey.
+local function one_line(text)
+  text = redact(text):sub(1, MAX_TEXT):gsub("%s+", " ")
+  return (text:gsub("\194[\128-\159]", "?"):gsub("[%c\127]", "?"):gsub("%.?%s*$", ""))
 end
 
 local function is_text(value)
@@ -58,10 +67,10 @@ end
 -- @tparam string text the body as received
 -- @treturn table `{api_code=, error_code=, text=}`; `text` is always there
 function M.read_error_body(text)
-  text = redact(text)
   local body = core.json.decode(text)
   if type(body) ~= "table" then
-    local shown = text == "" and "an empty body" or ("not JSON: \"" .. M.excerpt(text) .. "\"")
+    local shown = text == "" and "an empty body"
+      or ("not JSON: \"" .. M.excerpt(redact(text)) .. "\"")
     return { text = shown, not_json = true }
   end
   local inner = nested(body)
@@ -74,9 +83,9 @@ function M.read_error_body(text)
   return {
     api_code = first_text(body.errorCode, body.error_code, generic),
     error_code = first_text(body.error_code, body.errorCode, generic),
-    text = summary or detail
+    text = one_line(summary or detail
       or first_text(inner.error_msg, inner.message, body.reason)
-      or M.excerpt(text),
+      or M.excerpt(redact(text))),
     request_id = first_text(body.request_id),
   }
 end
@@ -179,6 +188,12 @@ function M.throttling_window(text)
   return seconds and seconds * (tonumber(count) or 1)
 end
 
+-- The header may also hold a date, which is of no use to a clock that is off.
+local function retry_after(response, read)
+  local seconds = (response.headers["retry-after"] or ""):match("^%d+$")
+  return tonumber(seconds) or M.throttling_window(read.text)
+end
+
 local function skew_hint(read)
   local signed, server = M.clocks(read.text)
   if not signed then
@@ -240,7 +255,7 @@ function M.to_error(what, request, response)
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
     hint = hints[code] and hints[code](read) or nil,
-    retry_after = tonumber(response.headers["retry-after"]) or M.throttling_window(read.text),
+    retry_after = retry_after(response, read),
     detail = read.text,
   })
 end

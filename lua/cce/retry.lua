@@ -31,6 +31,10 @@ local ALLOWED = {
   rotate_credentials = { TIMEOUT = "unsent", CONNECTION_LOST = "unsent", THROTTLED = "gateway" },
 }
 
+-- The longest that a call waits because the API asked for it; a longer wait is
+-- the caller's decision, who finds it in `err.retry_after`.
+local LONGEST_WAIT = 3600
+
 M.defaults = { max_attempts = 4, base = 0.5, cap = 30 }
 
 local function kind_of(request)
@@ -70,6 +74,7 @@ function M.delay(policy, request, err, attempt, random)
     return nil
   end
   if err.retry_after then
+    if err.retry_after > LONGEST_WAIT then return nil end
     return err.retry_after + random() * policy.base
   end
   return random() * math.min(policy.cap, policy.base * 2 ^ (attempt - 1))

@@ -61,12 +61,13 @@ end
 
 --- Make a signer: see `cce.signer`.
 -- @tparam table opts
+-- @tparam[opt=1] int level whom a raised error points at
 -- @treturn[1] cce.signer
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.new(opts)
-  local signer, message, code = core.signer(opts)
+function M.new(opts, level)
+  local signer, message, code = errors.raise_at((level or 1) + 1, core.signer, opts)
   if not signer then return errors.from_core(nil, message, code) end
   return setmetatable({ core = signer }, Signer)
 end
