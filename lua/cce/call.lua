@@ -45,13 +45,13 @@ local function transport_error(what, request, message, code, detail)
   return err
 end
 
-local function headers_of(client, request)
-  local headers = { ["X-Project-Id"] = client.config.project_id }
+local function headers_of(request, ids)
+  local headers = { ["X-Project-Id"] = ids.project_id }
   if request.body then headers["Content-Type"] = "application/json" end
   return headers
 end
 
-local function wire_request(client, request, endpoint)
+local function wire_request(client, request, ids, endpoint)
   local config = client.config
   return {
     operation = request.operation,
@@ -61,7 +61,7 @@ local function wire_request(client, request, endpoint)
     query = request.query,
     body = request.body,
     mutating = request.mutating,
-    headers = headers_of(client, request),
+    headers = headers_of(request, ids),
     signer = config.signer,
     token = config.token,
     date = client:now(),
@@ -82,9 +82,9 @@ local function refused(what, request, wire, response)
 end
 
 -- One request. An answer of 2xx, or nil and the error.
-local function attempt(client, request, what, endpoint)
+local function attempt(client, request, ids, what, endpoint)
   client:wait_for_turn()
-  local engine, wire = client:engine(), wire_request(client, request, endpoint)
+  local engine, wire = client:engine(), wire_request(client, request, ids, endpoint)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
     return nil, transport_error(what, request, message, code)
@@ -143,8 +143,10 @@ end
 
 --- Make a request and, where `cce.retry` allows it, make it again.
 -- @tparam cce.client client
--- @tparam table request of `core.operation`; `service` names another than CCE
--- @tparam table ids for messages: `cluster_id` or `job_id`
+-- @tparam table request of `core.operation`; `service` names another than CCE,
+--   `endpoint` another address than the client's
+-- @tparam table ids `project_id`, if it is to be sent; for messages `cluster_id`
+--   or `job_id`
 -- @treturn[1] table response `{status=, headers=, body=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -156,11 +158,14 @@ function M.send(client, request, ids)
   if not can_wait then
     return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
   end
-  local endpoint, message, problem = endpoints.of(client.config.endpoints, request.service or "cce")
+  local endpoint, message, problem = request.endpoint, nil, nil
+  if not endpoint then
+    endpoint, message, problem = endpoints.of(client.config.endpoints, request.service or "cce")
+  end
   if not endpoint then return nil, message, problem end
   while true do
     state.attempts = state.attempts + 1
-    local response, err = attempt(client, request, what, endpoint)
+    local response, err = attempt(client, request, ids, what, endpoint)
     local delay = err and delay_before_next(client, request, err, state)
     note_attempt(client, request, ids, state, response, err, delay)
     if response then
