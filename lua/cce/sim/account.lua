@@ -5,6 +5,10 @@ local M = {}
 M.region = "sim-region-1"
 M.project_id = "0123456789abcdef0123456789abcdef"
 M.domain_id = "d0000000000000000000000000000000"
+M.domain_name = "sim-example-account"
+
+-- The region whose tracker has the traces of IAM, which belongs to no region.
+M.central = { region = "ap-southeast-1", project_id = "fedcba9876543210fedcba9876543210" }
 
 -- A member may revoke only what is his own; an agency's certificates are revoked by agencyId.
 M.keys = {

@@ -1,4 +1,5 @@
 --- Who sends a request: by signature (access key) or by token.
+local directory = require("cce.sim.directory")
 local errors = require("cce.sim.errors")
 local signature = require("cce.sim.signature")
 local state = require("cce.sim.state")
@@ -51,7 +52,7 @@ local function by_signature(request, now)
     return nil, errors.unauthenticated("authorization header is malformed")
   end
   local key = find_key(parsed.ak)
-  if not key then
+  if not key or not directory.is_active(key.principal) then
     return nil, errors.unauthenticated("Get secretKey failed,ak:******,err:ak not exist")
   end
   if is_locked(key, now) then
@@ -72,7 +73,7 @@ end
 
 local function by_token(token)
   local principal = state.config.tokens[token]
-  if principal then
+  if principal and directory.is_active(principal) then
     return principal
   end
   return nil, errors.unauthenticated("decrypt token fail")

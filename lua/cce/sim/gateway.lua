@@ -4,12 +4,17 @@
 -- A service is a module with `routes`: { { method, path, operation, handler }, ... }; a path has
 -- names in braces. handler(call) returns a response { status=, headers=, body= } (body: a table,
 -- sent as JSON, or a string); call is { request=, ids=, principal=, operation= }. A service
--- may have `check(call)`, which returns a response to refuse the call.
+-- may have `check(call)`, which returns a response to refuse the call, and `denied(action)`, its
+-- answer when a right is missing. A route may have the `action` that IAM must allow, and the
+-- `trace` under which CTS notes a call.
 local auth = require("cce.sim.auth")
+local cts = require("cce.sim.cts")
 local errors = require("cce.sim.errors")
 local faults = require("cce.sim.faults")
+local holds = require("cce.sim.holds")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
+local permissions = require("cce.sim.permissions")
 local random = require("cce.sim.random")
 local state = require("cce.sim.state")
 
@@ -17,6 +22,7 @@ local M = {}
 
 local services = {
   cce = require("cce.sim.cce"),
+  cts = cts,
   iam = require("cce.sim.iam"),
 }
 
@@ -125,6 +131,13 @@ local function served(entry, response)
   return response
 end
 
+local function answer(service, route, call)
+  if permissions.lacks(call.principal, route.action) then
+    return service.denied(route.action)
+  end
+  return service.check and service.check(call) or route.handler(call)
+end
+
 local function serve(service, route, ids, request, entry)
   if not route then
     return served(entry, errors.no_api())
@@ -137,7 +150,11 @@ local function serve(service, route, ids, request, entry)
     end
     call.principal, entry.principal = principal, principal.id
   end
-  return served(entry, service.check and service.check(call) or route.handler(call))
+  local response = answer(service, route, call)
+  if route.trace then
+    cts.record_call(call, route, response)
+  end
+  return served(entry, response)
 end
 
 -- What a fault makes of the true answer.
@@ -167,6 +184,9 @@ local function serve_with_fault(fault, entry, serve_it)
   if fault.delay then
     ngx.sleep(fault.delay)
   end
+  if fault.hold == "before" and holds.wait(entry, "before") then
+    return break_connection(entry, "dropped before")
+  end
   if fault.close_on_reuse or fault.reset == "before" then
     return break_connection(entry, "reset before")
   elseif fault.status then
@@ -177,6 +197,9 @@ local function serve_with_fault(fault, entry, serve_it)
     return M.send(replacement(fault))
   end
   local response = serve_it()
+  if fault.hold == "after" and holds.wait(entry, "after") then
+    return break_connection(entry, "dropped after")
+  end
   if fault.reset == "after" then
     return break_connection(entry, "reset after")
   end
