@@ -141,8 +141,12 @@ local function own_place(client)
   return { endpoint = address, project_id = project_id, region = client.config.region }
 end
 
--- Only Huawei Cloud's own addresses tell those of other regions.
-local function address_in(address, region)
+--- The address of another region's CTS: only Huawei Cloud's own addresses tell.
+-- @tparam string address of CTS in any region
+-- @tparam string region
+-- @treturn string
+-- @local
+function M.address_in(address, region)
   return (address:gsub("^(https://cts%.)[%w-]+(%.myhuaweicloud%.com)$",
     function(head, tail) return head .. region .. tail end))
 end
@@ -166,7 +170,7 @@ local function places_in(client, address, regions)
     if id == nil then return nil, message, err end
     if id then
       places[#places + 1] = {
-        endpoint = address_in(address, region), project_id = id, region = region,
+        endpoint = M.address_in(address, region), project_id = id, region = region,
       }
     end
   end
@@ -177,7 +181,7 @@ local function named_place(client, address, checked)
   if checked.tracker_project_id then
     local region = checked.tracker_region
     return { {
-      endpoint = region and address_in(address, region) or address,
+      endpoint = region and M.address_in(address, region) or address,
       project_id = checked.tracker_project_id, region = region,
     } }
   end
