@@ -239,6 +239,7 @@ local function keep(items, window, found, seen)
       if trace.id then seen[trace.id] = true end
       if trace.time and trace.time >= window.from and trace.time <= window.to then
         found[#found + 1] = trace
+        trace.order = -#found -- CTS tells the newest first
       end
     end
   end
@@ -275,8 +276,9 @@ local function search_all(client, places, filters, window)
   end
   table.sort(found, function(a, b)
     if a.time ~= b.time then return a.time < b.time end
-    return (a.id or "") < (b.id or "")
+    return a.order < b.order
   end)
+  for _, trace in ipairs(found) do trace.order = nil end
   return found
 end
 

@@ -77,7 +77,8 @@ describe("client:list_users", function()
 
   it("does not guess the account", function()
     for body, code in pairs {
-      ['{"domains":[]}'] = "NOT_FOUND", ['{"domains":[{"id":"a"},{"id":"b"}]}'] = "INVALID_ARGUMENT",
+      ['{"domains":[]}'] = "NOT_FOUND",
+      ['{"domains":[{"id":"a"},{"id":"b"}]}'] = "INVALID_ARGUMENT",
       ['{"other":1}'] = "RESPONSE_INVALID",
     } do
       local server = canned.start { canned.answer(200, body) }
