@@ -56,7 +56,7 @@ STANDARD := -std=gnu99 -D_GNU_SOURCE -fPIC -fvisibility=hidden
 LUA_PC_NAMES = $(if $(filter jit,$(LUA_VERSION)),luajit,\
                lua$(LUA_VERSION) lua-$(LUA_VERSION) lua$(subst .,,$(LUA_VERSION)) lua)
 LUA_PC       = $(firstword $(foreach n,$(LUA_PC_NAMES),\
-               $(shell $(PKG_CONFIG) --exists $(n) && echo $(n))) $(firstword $(LUA_PC_NAMES)))
+               $(shell $(PKG_CONFIG) --exists $(n) 2>/dev/null && echo $(n))) $(firstword $(LUA_PC_NAMES)))
 LUA_CFLAGS  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null))
 DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcrypto 2>/dev/null)
 DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcrypto 2>/dev/null || echo -lcurl -lcrypto)
@@ -129,6 +129,11 @@ build/tools/%: spec/support/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STANDARD) $(WARNINGS) -O1 -g -o $@ $<
 
+# A Lua module of the specs.
+$(BUILD)/fork.so: spec/support/fork.c
+	@mkdir -p $(@D)
+	$(COMPILE) -shared -o $@ $<
+
 $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 	@mkdir -p $(@D)
 	$(COMPILE) -shared -o $@ $< -ldl -lpthread
@@ -136,7 +141,7 @@ $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 -include $(wildcard $(BUILD)/*.d build/c/*.d build/fuzz/*.d)
 
 harness: build/tools/reap build/tools/unpreload.so
-test-core: $(CORE)
+test-core: $(CORE) $(BUILD)/fork.so
 c-tests: $(C_TESTS)
 fuzzers: $(FUZZERS)
 bench-modules: $(CORE) $(BENCHES)
@@ -176,9 +181,10 @@ lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
 docs: ## the manual's reference, into doc/
 	ldoc --fatalwarnings .
 
-bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS go to it)
-	@set -e; for file in $(sort $(wildcard bench/*.lua)); do \
-	    tools/run-lua '$(LUA_VERSION)' $$file $(ARGS); done
+bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS="--json bulk")
+	@if command -v luajit >/dev/null; then \
+	    $(MAKE) --no-print-directory -s LUA_VERSION=jit all; fi
+	@tools/run-lua '$(LUA_VERSION)' bench/main.lua $(ARGS)
 
 install: $(CORE) ## copy to PREFIX (/usr/local) for LUA_VERSION, under DESTDIR
 	@DESTDIR='$(DESTDIR)' INSTALL='$(INSTALL)' LUA='$(LUA)' CORE='$(CORE)' \

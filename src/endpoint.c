@@ -14,14 +14,23 @@
 struct parts {
     const char *host, *port, *path;
     size_t host_length, port_length, path_length;
-    bool tls, bracketed;
+    bool tls, bracketed, unclosed;
 };
 
+/* What was given is shown on one line, shortened, and without anything that a
+ * terminal would obey. */
 static int refuse(struct cce_error *err, const char *text, const char *why)
 {
+    char shown[101];
+    size_t length = 0;
+
+    for (; length < sizeof shown - 1 && text[length] != '\0'; length++)
+        shown[length] =
+            isprint((unsigned char)text[length]) ? text[length] : '?';
+    shown[length] = '\0';
     return cce_fail(err, CCE_INVALID_ARGUMENT,
-                    "endpoint \"%.100s\": %s; expected https://host[:port]",
-                    text, why);
+                    "endpoint \"%s\": %s; expected https://host[:port]", shown,
+                    why);
 }
 
 static const char *split_scheme(struct parts *parts, const char *text)
@@ -42,7 +51,8 @@ static void split_host(struct parts *parts, const char *rest)
         parts->host = rest + 1;
         parts->host_length = strcspn(rest + 1, "]/");
         end = rest + 1 + parts->host_length;
-        if (*end == ']')
+        parts->unclosed = *end != ']';
+        if (!parts->unclosed)
             end++;
     } else {
         parts->host = rest;
@@ -86,6 +96,8 @@ static bool host_is_valid(const char *host, bool bracketed)
 
 static const char *check_parts(const struct parts *parts, const char *host)
 {
+    if (parts->unclosed)
+        return "a bracket is not closed";
     if (parts->host_length == 0 || parts->host_length > 253)
         return "it has no host, or too long a one";
     if (!host_is_valid(host, parts->bracketed))
@@ -139,6 +151,9 @@ int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
     memset(endpoint, 0, sizeof *endpoint);
     if (rest == NULL)
         return refuse(err, text, "it does not begin with https://");
+    if (memchr(rest, '@', strcspn(rest, "/")) != NULL)
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "an endpoint must not hold a user name or password");
     split_host(&parts, rest);
     if (parts.host_length < sizeof host)
         snprintf(host, sizeof host, "%.*s", (int)parts.host_length, parts.host);

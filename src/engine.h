@@ -73,6 +73,10 @@ struct cce_result {
     double seconds;
 };
 
+/* INVALID_ARGUMENT for what is no address of a proxy. */
+int cce_engine_check_proxy(const char *proxy, struct cce_error *err);
+
+/* INVALID_ARGUMENT for a bad proxy or user agent, NO_MEMORY, UNSUPPORTED. */
 int cce_engine_new(struct cce_engine **engine,
                    const struct cce_engine_options *options,
                    struct cce_error *err);

@@ -22,6 +22,7 @@
 
 enum {
     MAX_HEADERS = 32,
+    MAX_METHOD = 15,
     MAX_QUERY = 64,
     MAX_URL = 16 * 1024,
     MAX_ENGINES = 1024,
@@ -233,7 +234,12 @@ static struct cce_bytes bytes_of_literal(const char *string)
 
 static void read_method(lua_State *L, struct submission *s)
 {
-    lcce_option_string(L, "method");
+    const char *method = lcce_option_string(L, "method");
+    size_t length = strlen(method);
+
+    if (length == 0 || length > MAX_METHOD ||
+        strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != length)
+        lcce_option_error(L, "method", "capital letters expected");
     s->method = bytes_of(L, -1);
 }
 
@@ -577,18 +583,24 @@ static int l_engine_step(lua_State *L)
     return 1;
 }
 
+/* Passes over those whose userdata is garbage but not yet finalized. */
 static int l_engine_finished(lua_State *L)
 {
-    struct cce_transfer *transfer =
-        cce_engine_next_finished(check_driven(L, 1));
+    struct cce_engine *engine = check_driven(L, 1);
+    struct cce_transfer *transfer = cce_engine_next_finished(engine);
 
-    if (transfer == NULL)
-        return 0;
+    lua_settop(L, 1);
     lcce_getuservalue(L, 1);
     lua_getfield(L, -1, "transfers");
-    lua_pushlightuserdata(L, transfer);
-    lua_rawget(L, -2);
-    return 1;
+    while (transfer != NULL) {
+        lua_pushlightuserdata(L, transfer);
+        lua_rawget(L, 3);
+        if (!lua_isnil(L, -1))
+            return 1;
+        lua_settop(L, 3);
+        transfer = cce_engine_next_finished(engine);
+    }
+    return 0;
 }
 
 static int l_engine_fd(lua_State *L)
@@ -650,6 +662,8 @@ static int l_engine_call(lua_State *L)
             return lcce_fail(L, &err);
         let_hooks_run(L);
     }
+    /* Left among the finished, it would let no later step wait. */
+    cce_engine_release(transfer->transfer);
     lua_replace(L, 1);
     lua_settop(L, 1);
     return l_transfer_result(L);
@@ -796,12 +810,26 @@ static int l_endpoint(lua_State *L)
 {
     struct cce_endpoint endpoint;
     struct cce_error err;
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
 
-    if (cce_endpoint_parse(&endpoint, luaL_checkstring(L, 1), &err) != 0)
+    luaL_argcheck(L, strlen(text) == length, 1, "it has a zero byte inside");
+    if (cce_endpoint_parse(&endpoint, text, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, endpoint.host);
     lua_pushstring(L, endpoint.path);
     return 2;
+}
+
+/* core.check_proxy(text) -> true | nil, message, code */
+static int l_check_proxy(lua_State *L)
+{
+    struct cce_error err;
+
+    if (cce_engine_check_proxy(luaL_checkstring(L, 1), &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 int lcce_open_engine(lua_State *L)
@@ -832,6 +860,8 @@ int lcce_open_engine(lua_State *L)
     lua_setfield(L, -2, "engine");
     lua_pushcfunction(L, l_step);
     lua_setfield(L, -2, "step");
+    lua_pushcfunction(L, l_check_proxy);
+    lua_setfield(L, -2, "check_proxy");
     lua_pushcfunction(L, l_endpoint);
     lua_setfield(L, -2, "endpoint");
     return 0;

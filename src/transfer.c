@@ -22,8 +22,12 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
     struct cce_buf *headers = &transfer->response_headers;
 
     /* An answer like 100 may precede the real one. */
-    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
         cce_buf_reset(headers);
+        transfer->head_is_complete = false;
+    } else if (bytes[0] == '\r' || bytes[0] == '\n') {
+        transfer->head_is_complete = true; /* trailers may still come */
+    }
     cce_buf_append(headers, bytes, size * count);
     return headers->failed ? 0 : size * count;
 }
@@ -64,6 +68,11 @@ static const struct {
     {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
     {CURLOPT_HTTPPROXYTUNNEL, 1},
     {CURLOPT_TCP_KEEPALIVE, 1},
+    /* A handle that is under way has these two buffers; the calls are small.
+     * curl's own 64 KiB for what is sent would be most of a call's memory, and
+     * make malloc tidy up after every one. */
+    {CURLOPT_BUFFERSIZE, 8 * 1024},
+    {CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024},
 };
 
 /* Sets the first error, and does nothing once there is one. */
@@ -178,7 +187,8 @@ static const struct {
     enum cce_status status;
     const char *text;
 } outcomes[] = {
-    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY, "out of memory"},
+    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY,
+     "out of memory, or a header line of the answer is too long"},
     {CURLE_COULDNT_RESOLVE_HOST, CCE_DNS_FAILED, "the host name is not known"},
     {CURLE_COULDNT_RESOLVE_PROXY, CCE_PROXY_FAILED,
      "the proxy's host name is not known"},
@@ -256,11 +266,28 @@ static void explain_timeout(struct cce_transfer *transfer)
              (double)limit / 1000);
 }
 
+/* The HTTP status with which a proxy refused to connect, else 0. curl calls
+ * that a failure to receive. */
+static long proxy_refusal(const struct cce_transfer *transfer, CURLcode result)
+{
+    long status = 0;
+
+    if (result == CURLE_RECV_ERROR && transfer->departures == 0)
+        curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300 ? status : 0;
+}
+
 static void explain(struct cce_transfer *transfer, CURLcode result)
 {
+    long refusal;
+
     if (result == CURLE_OK)
         return;
-    if (result == CURLE_WRITE_ERROR)
+    refusal = proxy_refusal(transfer, result);
+    if (refusal != 0)
+        cce_fail(&transfer->error, CCE_PROXY_FAILED,
+                 "the proxy refused with HTTP %ld", refusal);
+    else if (result == CURLE_WRITE_ERROR)
         explain_refused_write(transfer);
     else if (result == CURLE_OPERATION_TIMEDOUT)
         explain_timeout(transfer);
@@ -292,6 +319,10 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
     transfer->untrusted = result == CURLE_PEER_FAILED_VERIFICATION ||
                           result == CURLE_SSL_CACERT_BADFILE;
     explain(transfer, result);
+    /* curl takes the end of the connection for the end of the headers, too. */
+    if (result == CURLE_OK && !transfer->head_is_complete)
+        cce_fail(&transfer->error, CCE_CONNECTION_LOST,
+                 "the answer is cut off in its headers");
 }
 
 void cce_transfer_prepare(struct cce_transfer *transfer)

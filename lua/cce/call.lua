@@ -3,7 +3,6 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
-local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local host = require "cce.host"
@@ -30,11 +29,16 @@ local function target_of(ids)
   return ids.cluster_id and " cluster " .. responses.excerpt(ids.cluster_id) or ""
 end
 
+-- The call and its target, for messages.
+local function name_of(request, ids)
+  return request.operation .. target_of(ids)
+end
+
 -- The error of a transfer that brought no answer.
-local function transport_error(what, request, message, code, detail)
+local function transport_error(request, ids, message, code, detail)
   detail = detail or {}
   local maybe_applied = (request.mutating and detail.sent) or false
-  local err = errors.new(code, ("%s: %s"):format(what, message), {
+  local err = errors.new(code, ("%s: %s"):format(name_of(request, ids), message), {
     operation = request.operation,
     sent = detail.sent or false,
     untrusted = detail.untrusted,
@@ -71,10 +75,10 @@ end
 
 -- The error of an answer that refuses. What may have worked, and must not be
 -- sent again blindly, is not for a caller's own loop to repeat either.
-local function refused(what, request, wire, response)
-  local err = responses.to_error(what, request, response)
+local function refused(request, ids, wire, response)
+  local err = responses.to_error(name_of(request, ids), request, response)
   if err.code == "UNAUTHENTICATED" and wire.signer then
-    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+    err.hint = require("cce.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or MAYBE
   end
@@ -82,21 +86,24 @@ local function refused(what, request, wire, response)
 end
 
 -- One request. An answer of 2xx, or nil and the error.
-local function attempt(client, request, ids, what, endpoint)
+local function attempt(client, request, ids, endpoint)
   client:wait_for_turn()
+  if client.closed then
+    return nil, transport_error(request, ids, "the client was closed before it was sent", "CLOSED")
+  end
   local engine, wire = client:engine(), wire_request(client, request, ids, endpoint)
   local transfer, message, code = engine:submit(wire)
   if not transfer then
-    return nil, transport_error(what, request, message, code)
+    return nil, transport_error(request, ids, message, code)
   end
   host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
-    return nil, transport_error(what, request, message, code, detail)
+    return nil, transport_error(request, ids, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, refused(what, request, wire, response)
+    return nil, refused(request, ids, wire, response)
   end
   return response
 end
@@ -118,6 +125,7 @@ local function delay_before_next(client, request, err, state)
 end
 
 local function note_attempt(client, request, ids, state, response, err, delay)
+  if not client.on_event then return end
   client:emit {
     type = "attempt",
     operation = request.operation,
@@ -152,11 +160,11 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.send(client, request, ids)
-  local what = request.operation .. target_of(ids)
   local state = { attempts = 0 }
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", what .. ": " .. reason, { operation = request.operation })
+    return errors.fail("UNSUPPORTED", name_of(request, ids) .. ": " .. reason,
+      { operation = request.operation })
   end
   local endpoint, message, problem = request.endpoint, nil, nil
   if not endpoint then
@@ -165,7 +173,7 @@ function M.send(client, request, ids)
   if not endpoint then return nil, message, problem end
   while true do
     state.attempts = state.attempts + 1
-    local response, err = attempt(client, request, ids, what, endpoint)
+    local response, err = attempt(client, request, ids, endpoint)
     local delay = err and delay_before_next(client, request, err, state)
     note_attempt(client, request, ids, state, response, err, delay)
     if response then

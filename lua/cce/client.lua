@@ -13,11 +13,15 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local host = require "cce.host"
 local jobs = require "cce.job"
-local kubeconfig = require "cce.kubeconfig"
 local options = require "cce.options"
 local rate = require "cce.rate"
 
 local M = {}
+
+-- The largest module by far is loaded only for who needs it.
+local function kubeconfigs()
+  return require "cce.kubeconfig"
+end
 
 local Client = {}
 Client.__index = Client
@@ -133,7 +137,7 @@ function Client:obtain_cert(cluster_id, opts)
   local ids = { cluster_id = cluster_id }
   local response, request, err = perform(self, "obtain_cert", ids, opts)
   if not response then return nil, request, err end
-  local config, message = kubeconfig.parse(response.body, {
+  local config, message = kubeconfigs().parse(response.body, {
     port_id = response.headers["port-id"],
     cluster_id = cluster_id,
     clock = self.clock,
@@ -200,7 +204,7 @@ function Client:revoke_cert(cluster_id, opts)
   check_open(self, "revoke_cert", 2)
   local checked, message, err = options.check(opts, principal_schema)
   if not checked then return nil, message, err end
-  if checked.kubeconfig and not kubeconfig.is(checked.kubeconfig) then
+  if checked.kubeconfig and not kubeconfigs().is(checked.kubeconfig) then
     error("bad option 'kubeconfig' (cce.kubeconfig expected, got table)", 2)
   end
   local fields
@@ -366,8 +370,7 @@ end
 function Client:close()
   self.closed = true
   if self.transport and not self.transport_is_shared then
-    self.transport:close()
-    host.forget(self.transport)
+    host.close(self.transport)
   end
   for _, name in ipairs { "signer", "token" } do
     if self.config[name] then self.config[name]:close() end

@@ -18,7 +18,9 @@ local schema = {
   credentials = { type = "table" },
   token = { type = { "string", "userdata" } },
   ca_file = { type = "string", non_empty = true },
-  proxy = { type = { "string", "boolean" } },
+  proxy = { type = { "string", "boolean" }, check = function(proxy)
+    return proxy ~= true, "a URL, or false for none"
+  end },
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
@@ -26,7 +28,9 @@ local schema = {
   rate_limit = { type = "string", check = function(text)
     return rate.parse(text) ~= nil, 'a count and a window such as "200/5min" or "10/min"'
   end },
-  user_agent = { type = "string", non_empty = true },
+  user_agent = { type = "string", non_empty = true, check = function(text)
+    return not text:find("%c"), "one line"
+  end },
   on_event = { type = "callable" },
   clock = { type = "callable" },
 }
@@ -59,9 +63,9 @@ local function proxy_of(config)
     config.proxy = env("https_proxy") or env("HTTPS_PROXY")
     config.no_proxy = env("no_proxy") or env("NO_PROXY")
   end
-  if type(config.proxy) ~= "string" then
-    config.proxy = nil
-  end
+  config.proxy = config.proxy or nil
+  if not config.proxy then return true end
+  return errors.from_core(core.check_proxy(config.proxy))
 end
 
 local function project_of(config)
@@ -143,10 +147,9 @@ function M.read(given, level)
     end
   end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
-  proxy_of(config)
   config.endpoints, message, err = endpoints.resolve(config, level + 1)
   if not config.endpoints then return nil, message, err end
-  for _, step in ipairs { project_of, authentication_of } do
+  for _, step in ipairs { proxy_of, project_of, authentication_of } do
     local ok, reason, problem = step(config)
     if not ok then return nil, reason, problem end
   end

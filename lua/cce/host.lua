@@ -5,9 +5,9 @@
 -- decided by two facts and nothing else:
 --
 -- 1. Inside nginx (there is a global `ngx` with sockets): always nginx's way.
--- 2. After `cce.use_loop(loop)`, in a coroutine: that loop's way.
+-- 2. After `cce.use_loop(loop)`, in a coroutine of it: that loop's way.
 --
--- Else the call waits by itself.
+-- Else the call waits by itself, or in turns with others in `cce.map`.
 --
 -- A driver has these functions:
 --
@@ -20,6 +20,8 @@
 --   raised; when that returns false, no further one is begun
 -- @module cce.host
 -- @local
+local waiting = require "cce.host.waiting"
+
 local M = {}
 
 local loop
@@ -29,12 +31,17 @@ local function in_nginx()
   return type(ngx) == "table" and ngx.socket ~= nil and ngx.get_phase ~= nil
 end
 
+local function in_loop()
+  local script = package.loaded["cce.host.script"]
+  return loop and loop.inside() and not (script and script.inside())
+end
+
 --- The driver for the code that runs now.
 -- @treturn table
 function M.current()
   if in_nginx() then
     return require "cce.host.nginx"
-  elseif loop and loop.inside() then
+  elseif in_loop() then
     return loop
   end
   return require "cce.host.script"
@@ -46,19 +53,19 @@ function M.use_loop(which)
   loop = which and require("cce.host.loop").driver(which) or nil
 end
 
---- Tell whoever waits for an engine that it has been closed.
+--- Close an engine. Whoever waits for it is woken, and finds CLOSED.
 -- @param engine of `core.engine`
-function M.forget(engine)
-  for _, name in ipairs { "cce.host.script", "cce.host.loop" } do
-    local driver = package.loaded[name]
-    if driver then driver.forget(engine) end
-  end
+function M.close(engine)
+  local loops = package.loaded["cce.host.loop"]
+  if loops then loops.forget(engine) end
+  engine:close()
+  waiting.collect_closed()
 end
 
 --- Sleep without being in anybody's way.
 -- @tparam number seconds
 function M.sleep(seconds)
-  M.current().sleep(seconds)
+  M.current().sleep(math.max(seconds, 0))
 end
 
 return M

@@ -90,7 +90,9 @@ end
 --- Call a function for every item, several at a time: see `cce.map`.
 -- @function map
 function M.map(items, fn, opts)
-  return require("cce.map")(items, fn, opts)
+  -- No tail call: in Lua 5.1 it would hide the caller from an error.
+  local results, message, err = require("cce.map")(items, fn, opts)
+  return results, message, err
 end
 
 --- Let the calls in coroutines yield to an event loop. Inside nginx this is not
@@ -117,6 +119,7 @@ end
 --- Wait without being in anybody's way.
 -- @tparam number seconds
 function M.sleep(seconds)
+  require("cce.options").argument(seconds, "number", 1, "sleep")
   require("cce.host").sleep(seconds)
 end
 

@@ -14,33 +14,43 @@ local function failed(item, message, err)
   return { item = item, ok = false, message = message, err = err }
 end
 
-local function raised(item, problem)
-  if errors.is(problem) then return failed(item, problem.message, problem) end
-  local message = tostring(problem)
-  return failed(item, message, errors.new("RAISED", message, { cause = problem }))
+-- Whatever was raised or returned, `err` is an error of ours.
+local function problem_of(item, message, cause)
+  if errors.is(cause) then return failed(item, cause.message, cause) end
+  local ok, text = pcall(tostring, message)
+  if not ok then text = "a " .. type(message) .. " that cannot be shown" end
+  return failed(item, text, errors.new("RAISED", text, { cause = cause }))
 end
 
 -- What a function returned: nothing or a value is fine; nil (or false) and a
 -- message is a failure.
 local function returned(item, value, message, err)
   if value or message == nil then return { item = item, ok = true, value = value } end
-  return failed(item, tostring(message), err or errors.new("RAISED", tostring(message)))
+  return problem_of(item, message, err)
 end
 
 local function result_of(item, ok, ...)
   if ok then return returned(item, ...) end
-  return raised(item, (...))
+  return problem_of(item, (...), (...))
 end
 
-local function cancel_rest(items, results)
-  for i, item in ipairs(items) do
+local function cancel_rest(items, count, results)
+  for i = 1, count do
     if not results[i] then
       local message = "cancelled before it began"
-      results[i] = failed(item, message, errors.new("CANCELLED", message, {
+      results[i] = failed(items[i], message, errors.new("CANCELLED", message, {
         retryable = true, maybe_applied = false, attempts = 0,
       }))
     end
   end
+end
+
+-- A result of an earlier run would pass for one of this.
+local function emptied(results)
+  for key in pairs(results) do
+    if type(key) == "number" then results[key] = nil end
+  end
+  return results
 end
 
 --- Call a function for every item, several at a time.
@@ -58,9 +68,9 @@ end
 -- @tparam[opt=20] int opts.concurrency how many at a time
 -- @tparam[opt] function opts.on_progress called with done, total and failed
 --   after each item; returning false cancels: those under way end, the rest
---   get CANCELLED
--- @tparam[opt] table opts.results filled as the results come, so that an
---   interrupt, which is raised on, keeps them
+--   get CANCELLED. What it raises ends the same way, and is then raised on.
+-- @tparam[opt] table opts.results emptied, then filled as the results come, so
+--   that an interrupt, which is raised on at once, keeps them
 -- @treturn {table,...} in the order of the items: `{item=, ok=, value=,
 --   message=, err=}`
 -- @usage
@@ -68,21 +78,21 @@ end
 --   return client:rotate_credentials(cluster.id, { component = "all" })
 -- end, { concurrency = 50 })
 local function map(items, fn, opts)
-  options.argument(items, "table", 1, "map")
-  options.argument(fn, "callable", 2, "map")
-  local checked, message, err = options.check(opts, schema)
+  options.argument(items, "table", 1, "map", 3)
+  options.argument(fn, "callable", 2, "map", 3)
+  local checked, message, err = options.check(opts, schema, 3)
   if not checked then return nil, message, err end
   local driver = host.current()
   local can_wait, reason = driver.check()
   if not can_wait then return errors.fail("UNSUPPORTED", reason) end
-  local results, done, failures = checked.results or {}, 0, 0
-  driver.each(#items, checked.concurrency, function(i) return fn(items[i], i) end,
+  local results, count, done, failures = emptied(checked.results or {}), #items, 0, 0
+  driver.each(count, checked.concurrency, function(i) return fn(items[i], i) end,
     function(i, ...)
       results[i] = result_of(items[i], ...)
       done, failures = done + 1, failures + (results[i].ok and 0 or 1)
-      return not checked.on_progress or checked.on_progress(done, #items, failures) ~= false
+      return not checked.on_progress or checked.on_progress(done, count, failures) ~= false
     end)
-  cancel_rest(items, results)
+  cancel_rest(items, count, results)
   return results
 end
 

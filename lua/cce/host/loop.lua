@@ -4,6 +4,7 @@
 -- @local
 local core = require "cce.core"
 local protect = require "cce.host.protect"
+local waiting = require "cce.host.waiting"
 
 local M = {}
 
@@ -44,7 +45,7 @@ function adapters.cqueues()
         fn()
       end)
     end,
-    spawn = function(fn) cqueues.running():wrap(fn) end,
+    spawn = function(fn, ...) cqueues.running():wrap(fn, ...) end,
   }
 end
 
@@ -89,19 +90,19 @@ local function in_coroutine()
   return thread ~= nil and not is_main
 end
 
-local function spawn_coroutine(fn)
-  coroutine.wrap(fn)()
+local function spawn_coroutine(fn, ...)
+  coroutine.wrap(fn)(...)
 end
 
 local function resolve(which)
   if type(which) == "string" then
     local adapter = adapters[which]
-    if not adapter then error("unknown loop '" .. which .. "': cqueues, luv, or a table", 4) end
+    if not adapter then error("unknown loop '" .. which .. "': cqueues, luv, or a table", 5) end
     return adapter()
   end
   for _, name in ipairs { "watch", "suspend", "after" } do
     if type(which) ~= "table" or type(which[name]) ~= "function" then
-      error("a loop is a table with the functions watch, suspend and after", 4)
+      error("a loop is a table with the functions watch, suspend and after", 5)
     end
   end
   return which
@@ -115,22 +116,17 @@ function M.forget(engine)
   watched[engine] = nil
 end
 
+-- A loop that has nothing left to do may end.
+local function stop_if_idle(engine)
+  if watched[engine] and engine:in_flight() == 0 then M.forget(engine) end
+end
+
 -- One watcher an engine wakes all who wait for its transfers.
 local function new_wait(loop)
-  local waiting = {}
-
   local function on_readable(engine)
     engine:step(0)
-    -- Whoever is woken may close the engine.
-    local transfer = engine:finished()
-    while transfer do
-      local wake = waiting[transfer]
-      waiting[transfer] = nil
-      if wake then wake() end
-      transfer = watched[engine] and engine:finished()
-    end
-    -- A loop that has nothing left to do may end.
-    if watched[engine] and engine:in_flight() == 0 then M.forget(engine) end
+    waiting.collect(engine)
+    stop_if_idle(engine)
   end
 
   return function(engine, transfer)
@@ -138,31 +134,54 @@ local function new_wait(loop)
     if not watched[engine] then
       watched[engine] = loop.watch(engine:fd(), function() on_readable(engine) end)
     end
-    loop.suspend(function(wake) waiting[transfer] = wake end)
+    loop.suspend(function(wake)
+      waiting.add(transfer, function()
+        wake()
+        -- It may have been a call outside of the loop that drove it to its end.
+        stop_if_idle(engine)
+      end)
+    end)
   end
 end
 
 -- Runs the bodies in coroutines of the loop; the caller is woken after the last.
 local function new_each(loop)
   local spawn = loop.spawn or spawn_coroutine
+
+  -- Only the outermost one starts others: a body that does not wait ends within
+  -- its spawn, and thousands of them would nest.
+  local function begin(group, body)
+    if group.beginning then return end
+    group.beginning = true
+    while group.active < group.concurrency and group.started < group.count do
+      group.started, group.active = group.started + 1, group.active + 1
+      spawn(body, group.started)
+    end
+    group.beginning = false
+  end
+
+  -- A problem of on_end, which is the caller's code, is raised in `each`, after
+  -- those under way have ended.
+  local function report(group, ok, more)
+    if not ok then group.failed, group.problem = true, more end
+    if not ok or more == false then group.count = group.started end
+  end
+
   return function(count, concurrency, body, on_end)
-    local started, active, woken = 0, 0, nil
-    local begin
+    local group = { count = count, concurrency = concurrency, started = 0, active = 0 }
+    local run
     local function finish(number, ...)
-      active = active - 1
-      if on_end(number, ...) == false then count = started end
-      begin()
-      if active == 0 and woken then woken() end
+      report(group, protect.pcall(on_end, number, ...))
+      group.active = group.active - 1
+      begin(group, run)
+      if group.active == 0 and group.wake then group.wake() end
     end
-    function begin()
-      while active < concurrency and started < count do
-        started, active = started + 1, active + 1
-        local number = started
-        spawn(function() finish(number, protect.pcall(body, number)) end)
-      end
+    function run(number)
+      finish(number, protect.pcall(body, number))
     end
-    begin()
-    if active > 0 then loop.suspend(function(wake) woken = wake end) end
+    begin(group, run)
+    if group.active > 0 then loop.suspend(function(wake) group.wake = wake end) end
+    if group.failed then error(group.problem, 0) end
   end
 end
 

@@ -13,9 +13,10 @@ function M.running()
   return thread and outer[thread] or thread
 end
 
--- Runs the function in a coroutine and hands its yields on.
+-- Runs the function in a coroutine and hands its yields on. What pcall calls,
+-- C functions and tables with __call too, is more than a coroutine may run.
 local function by_coroutine(fn, ...)
-  local thread = coroutine.create(fn)
+  local thread = coroutine.create(function(...) return fn(...) end)
   outer[thread] = M.running()
   local function step(ok, ...)
     if not ok then return false, ... end

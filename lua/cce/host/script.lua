@@ -1,11 +1,13 @@
 --- Waiting in a plain script: by itself, or in turns with others in `cce.map`.
 --
 -- A task is a coroutine of `each`. It runs until it waits for a transfer or
--- for a time; then another one runs; when none can, the engines are driven.
+-- for a time; then another one runs; when none can, the engines are driven. A
+-- task that has ended its number takes the next.
 -- Nothing here yields across a pcall, so it works on Lua 5.1.
 -- @module cce.host.script
 -- @local
 local core = require "cce.core"
+local waiting = require "cce.host.waiting"
 
 local M = {}
 
@@ -15,10 +17,14 @@ local SLICE = 0.1
 
 local tasks = setmetatable({}, { __mode = "k" }) -- coroutine → task
 local ready = { first = 1, last = 0 } -- tasks that can go on, in order
-local waiting = {} -- transfer → task
 local engines = {} -- engine → how many tasks wait for it
 local sleepers = {} -- task → when it goes on
 local sleeper_count = 0
+
+-- One that cannot go on (in a child after fork) must not be asked for ever.
+local function must(ok, message)
+  if not ok then error(message, 0) end
+end
 
 function M.check()
   return true
@@ -41,6 +47,7 @@ local function next_ready()
   ready[ready.first] = nil
   ready.first = ready.first + 1
   if ready.first > ready.last then ready.first, ready.last = 1, 0 end
+  if task.abandoned then return next_ready() end
   return task
 end
 
@@ -51,22 +58,42 @@ local function this_task()
   return thread and tasks[thread]
 end
 
+--- Whether the running code takes turns here, whatever loop there is besides.
+-- @treturn boolean
+function M.inside()
+  return this_task() ~= nil
+end
+
 local function count_waiter(engine, change)
   local count = (engines[engine] or 0) + change
   engines[engine] = count > 0 and count or nil
 end
 
+local function stop_waiting(task)
+  waiting.remove(task.transfer)
+  count_waiter(task.engine, -1)
+  task.transfer, task.engine = nil, nil
+end
+
+local function block(engine, transfer)
+  while not transfer:finished() do must(engine:step(SLICE)) end
+  waiting.collect(engine)
+end
+
 function M.wait(engine, transfer)
   local task = this_task()
   if not task then
-    while not transfer:finished() do engine:step(SLICE) end
+    return block(engine, transfer)
+  elseif transfer:finished() then
     return
   end
-  if transfer:finished() then return end
-  waiting[transfer] = task
+  task.transfer, task.engine = transfer, engine
   count_waiter(engine, 1)
+  waiting.add(transfer, function()
+    stop_waiting(task)
+    make_ready(task)
+  end)
   coroutine.yield()
-  count_waiter(engine, -1)
 end
 
 function M.sleep(seconds)
@@ -82,17 +109,6 @@ function M.sleep(seconds)
     core.sys.sleep(math.min(left, SLICE))
     left = deadline - core.sys.monotonic()
   end
-end
-
---- Let go on who waits for an engine that has been closed.
-function M.forget(engine)
-  for transfer, task in pairs(waiting) do
-    if transfer:finished() then
-      waiting[transfer] = nil
-      make_ready(task)
-    end
-  end
-  engines[engine] = nil
 end
 
 -- ---- driving -------------------------------------------------------------
@@ -112,28 +128,16 @@ local function wake_sleepers()
   return nearest
 end
 
-local function collect_finished(engine)
-  local transfer = engine:finished()
-  while transfer do
-    local task = waiting[transfer]
-    if task then
-      waiting[transfer] = nil
-      make_ready(task)
-    end
-    transfer = engine:finished()
-  end
-end
-
 local function poll()
   local list = {}
   for engine in pairs(engines) do list[#list + 1] = engine end
   local seconds = wake_sleepers()
   if #list == 1 then
-    list[1]:step(seconds)
+    must(list[1]:step(seconds))
   else
-    core.step(list, seconds)
+    must(core.step(list, seconds))
   end
-  for _, engine in ipairs(list) do collect_finished(engine) end
+  for _, engine in ipairs(list) do waiting.collect(engine) end
 end
 
 -- LuaJIT lets the hook of Ctrl-C run, and raise, inside a coroutine.
@@ -141,50 +145,105 @@ local function is_interrupt(problem)
   return type(problem) == "string" and problem:find("interrupted!", 1, true) ~= nil
 end
 
-local begin
+-- What a task yields at the end of a number, before the results; while it waits
+-- it yields nothing.
+local ENDED = {}
 
-local function note_end(task, ok, ...)
-  local group = task.group
-  tasks[task.thread] = nil
-  if not ok and is_interrupt((...)) then error((...), 0) end
-  group.active = group.active - 1
-  if group.on_end(task.number, ok, ...) == false then group.count = group.started end
-  begin(group)
-  if group.active == 0 and group.parent then make_ready(group.parent) end
-end
-
-local function resume(task)
-  local function after(ok, ...)
-    if not ok or coroutine.status(task.thread) == "dead" then
-      note_end(task, ok, ...)
-    end
-  end
-  after(coroutine.resume(task.thread, task.number))
+local function new_task(group)
+  local body = group.body
+  local task = { group = group }
+  task.thread = coroutine.create(function(number)
+    while true do number = coroutine.yield(ENDED, body(number)) end
+  end)
+  tasks[task.thread] = task
+  return task
 end
 
 -- Start as many as may run at once.
-function begin(group)
+local function begin(group)
   while group.active < group.concurrency and group.started < group.count do
     group.started, group.active = group.started + 1, group.active + 1
-    local task = { group = group, number = group.started,
-      thread = coroutine.create(group.body) }
-    tasks[task.thread] = task
+    local task = table.remove(group.idle) or new_task(group)
+    task.number = group.started
     make_ready(task)
   end
 end
 
-function M.each(count, concurrency, body, on_end)
-  local group = { count = count, concurrency = concurrency, body = body, on_end = on_end,
-    started = 0, active = 0, parent = this_task() }
+-- A problem of on_end, which is the caller's code, is raised in `each`, after
+-- those under way have ended.
+local function report(group, ok, more)
+  if not ok and is_interrupt(more) then error(more, 0) end
+  if not ok then group.failed, group.problem = true, more end
+  if not ok or more == false then group.count = group.started end
+end
+
+local function note_end(group, number, ...)
+  group.active = group.active - 1
+  report(group, pcall(group.on_end, number, ...))
   begin(group)
-  if group.parent then
-    if group.active > 0 then coroutine.yield() end
-    return
+  if group.active == 0 and group.parent then make_ready(group.parent) end
+end
+
+local function after_resume(task, ok, what, ...)
+  local group = task.group
+  if not ok then
+    if is_interrupt(what) then error(what, 0) end
+    note_end(group, task.number, false, what)
+  elseif what == ENDED then
+    group.idle[#group.idle + 1] = task
+    note_end(group, task.number, true, ...)
   end
+end
+
+local function resume(task)
+  after_resume(task, coroutine.resume(task.thread, task.number))
+end
+
+local function drive(group)
+  begin(group)
   while group.active > 0 do
     local task = next_ready()
     if task then resume(task) else poll() end
   end
+end
+
+-- What an interrupt left behind must not go on in a later call.
+local function abandon(root)
+  for thread, task in pairs(tasks) do
+    if task.group.root == root then
+      if task.transfer then
+        task.transfer:close()
+        stop_waiting(task)
+      elseif sleepers[task] then
+        sleepers[task], sleeper_count = nil, sleeper_count - 1
+      end
+      task.abandoned = true
+      tasks[thread] = nil
+    end
+  end
+end
+
+local function new_group(count, concurrency, body, on_end)
+  local parent = this_task()
+  local group = { count = count, concurrency = concurrency, body = body, on_end = on_end,
+    started = 0, active = 0, idle = {}, parent = parent }
+  group.root = parent and parent.group.root or group
+  return group
+end
+
+function M.each(count, concurrency, body, on_end)
+  local group = new_group(count, concurrency, body, on_end)
+  if group.parent then
+    begin(group)
+    if group.active > 0 then coroutine.yield() end
+  else
+    local ok, problem = pcall(drive, group)
+    if not ok then
+      abandon(group)
+      error(problem, 0)
+    end
+  end
+  if group.failed then error(group.problem, 0) end
 end
 
 return M

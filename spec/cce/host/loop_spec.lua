@@ -1,0 +1,318 @@
+local cce = require("cce")
+local core = require("cce.core")
+local host = require("cce.host")
+local hosts = require("spec.support.hosts")
+local simulator = require("spec.support.sim")
+local sys = core.sys
+
+-- Each: how to spawn a coroutine of the loop (`begin`: and have it begin, where
+-- that does not come with it), to run the loop to its end, and to be called
+-- every so many seconds until told to stop.
+local loops = {}
+
+function loops.cqueues()
+  local cqueues = require("cqueues")
+  local queue = cqueues.new()
+  return {
+    use = "cqueues",
+    spawn = function(fn) queue:wrap(fn) end,
+    begin = function() assert(queue:step(0)) end,
+    run = function()
+      local ok, problem = queue:loop(20)
+      assert(ok, problem)
+      assert(queue:empty(), "the loop did not end by itself")
+    end,
+    every = function(seconds, fn)
+      queue:wrap(function()
+        while fn() do cqueues.sleep(seconds) end
+      end)
+    end,
+  }
+end
+
+function loops.luv()
+  local uv = require("luv")
+  return {
+    use = "luv",
+    spawn = function(fn) coroutine.wrap(fn)() end,
+    run = function()
+      -- It must end by itself: this one does not hold it.
+      local limit, expired = uv.new_timer(), false
+      limit:start(20000, 0, function()
+        expired = true
+        uv.stop()
+      end)
+      limit:unref()
+      uv.run()
+      limit:close()
+      uv.run()
+      assert(not expired, "the loop did not end by itself")
+    end,
+    every = function(seconds, fn)
+      local timer = uv.new_timer()
+      timer:start(0, seconds * 1000, function()
+        if not fn() then timer:close() end
+      end)
+    end,
+  }
+end
+
+loops["a loop of one's own"] = function()
+  local loop = require("spec.support.select_loop").new()
+  return {
+    use = loop.functions,
+    spawn = loop.functions.spawn,
+    run = loop.run,
+    every = function(seconds, fn)
+      local function again()
+        if fn() then loop.functions.after(seconds, again) end
+      end
+      again()
+    end,
+  }
+end
+
+describe("cce.use_loop", function()
+  after_each(function() cce.use_loop(nil) end)
+
+  it("raises for what is no loop", function()
+    assert.error_matches(function() cce.use_loop("libevent") end, "unknown loop 'libevent'")
+    assert.error_matches(function() cce.use_loop({}) end, "watch, suspend and after")
+    assert.error_matches(function() cce.use_loop(1) end, "watch, suspend and after")
+    assert.error_matches(function()
+      cce.use_loop { watch = print, suspend = print }
+    end, "watch, suspend and after")
+  end)
+
+  it("blames the caller's line", function()
+    local _, message = pcall(function() cce.use_loop("libevent") end)
+    assert.matches("loop_spec.lua:%d+:", message)
+    _, message = pcall(function() cce.use_loop({}) end)
+    assert.matches("loop_spec.lua:%d+:", message)
+  end)
+
+  it("goes back to none", function()
+    cce.use_loop("luv")
+    local driver = coroutine.wrap(function() return host.current() end)
+    assert.not_equal(require("cce.host.script"), driver())
+    cce.use_loop(nil)
+    driver = coroutine.wrap(function() return host.current() end)
+    assert.equal(require("cce.host.script"), driver())
+  end)
+end)
+
+for name, make in pairs(loops) do
+  describe("inside " .. name, function()
+    local sim, client, loop
+
+    setup(function() sim = simulator.get() end)
+
+    before_each(function()
+      sim:reset()
+      loop = make()
+      cce.use_loop(loop.use)
+      client = hosts.client(sim)
+    end)
+
+    after_each(function()
+      cce.use_loop(nil)
+      client:close()
+    end)
+
+    local function show(i)
+      local cluster, message, err = client:show_cluster(sim.clusters[i].id)
+      return cluster and cluster.id, message, err
+    end
+
+    -- Runs the functions, each in a coroutine of the loop; what they raise is
+    -- raised here, and all must have ended.
+    local function run(...)
+      local left, problems = select("#", ...), {}
+      for _, fn in ipairs { ... } do
+        loop.spawn(function()
+          local ok, problem = require("cce.host.protect").pcall(fn)
+          if not ok then problems[#problems + 1] = problem end
+          left = left - 1
+        end)
+      end
+      loop.run()
+      if problems[1] then error(problems[1], 0) end
+      assert.equal(0, left)
+    end
+
+    it("several coroutines have calls under way at once", function()
+      sim:fault { operation = "show_cluster", delay = 0.3 }
+      local fns, got = {}, {}
+      for i = 1, 5 do
+        fns[i] = function() got[i] = show(i) end
+      end
+      local start = sys.monotonic()
+      run((table.unpack or unpack)(fns))
+      assert.is_true(sys.monotonic() - start < 1)
+      for i = 1, 5 do assert.equal(sim.clusters[i].id, got[i]) end
+    end)
+
+    -- The longest time in which a ticker of the loop did not run.
+    local function longest_gap()
+      local running, last, worst, ticks = true, sys.monotonic(), 0, 0
+      loop.every(0.005, function()
+        local now = sys.monotonic()
+        worst, last, ticks = math.max(worst, now - last), now, ticks + 1
+        return running
+      end)
+      run(function()
+        local results = cce.map({ 1, 2, 3, 4, 5 }, show)
+        for _, result in ipairs(results) do assert(result.ok, result.message) end
+        cce.sleep(0.05)
+        running = false
+      end)
+      assert(ticks > 10)
+      return worst
+    end
+
+    it("nothing blocks while calls are under way", function()
+      sim:fault { operation = "show_cluster", delay = 0.3 }
+      local gap
+      -- A busy machine may stop us for a while, but not each time.
+      for _ = 1, 5 do
+        gap = longest_gap()
+        if gap < 0.05 then break end
+      end
+      assert.is_true(gap < 0.05, gap .. " s")
+    end)
+
+    it("cce.map keeps order and concurrency, and nests", function()
+      local active, peak = 0, 0
+      run(function()
+        local results = cce.map({ 5, 4, 3, 2, 1 }, function(i)
+          active = active + 1
+          peak = math.max(peak, active)
+          local inner = cce.map({ i, 1 }, show)
+          active = active - 1
+          return inner[1].value
+        end, { concurrency = 2 })
+        for place, i in ipairs { 5, 4, 3, 2, 1 } do
+          assert.equal(sim.clusters[i].id, results[place].value)
+        end
+      end)
+      assert.equal(2, peak)
+    end)
+
+    it("cce.map does 5,000 that make no call", function()
+      local items = {}
+      for i = 1, 5000 do items[i] = i end
+      run(function()
+        local results = cce.map(items, function(i) return i end, { concurrency = 10 })
+        for i = 1, 5000 do assert(results[i].value == i) end
+      end)
+    end)
+
+    it("cce.map of nothing returns", function()
+      run(function() assert.same({}, cce.map({}, print)) end)
+    end)
+
+    it("errors stay with their item", function()
+      sim:fault { cluster = sim.clusters[2].id, status = 404 }
+      run(function()
+        local results = cce.map({ 1, 2, 3 }, function(i)
+          local id, message, err = show(i)
+          if i == 3 then error("raised", 0) end
+          return id, message, err
+        end)
+        assert.is_true(results[1].ok)
+        assert.equal(404, results[2].err.status)
+        assert.equal("raised", results[3].message)
+      end)
+    end)
+
+    it("on_progress cancels, and what it raises is raised by the map", function()
+      run(function()
+        local results = cce.map({ 1, 2, 3 }, show, { concurrency = 1,
+          on_progress = function() return false end })
+        assert.is_true(results[1].ok)
+        assert.equal("CANCELLED", results[3].err.code)
+        local ok, problem = require("cce.host.protect").pcall(cce.map, { 1, 2, 3 }, show, {
+          concurrency = 2, on_progress = function() error("progress", 0) end })
+        assert.is_false(ok)
+        assert.equal("progress", problem)
+      end)
+    end)
+
+    it("cce.sleep lets others run", function()
+      local order = {}
+      run(function()
+        cce.sleep(0.04)
+        order[#order + 1] = 2
+      end, function()
+        cce.sleep(0.01)
+        order[#order + 1] = 1
+        cce.sleep(0)
+        cce.sleep(-1)
+      end)
+      assert.same({ 1, 2 }, order)
+    end)
+
+    it("a retry waits in the loop", function()
+      sim:fault { operation = "show_cluster", status = 503, times = 2 }
+      run(function() assert.equal(sim.clusters[1].id, show(1)) end)
+      assert.equal(3, #sim:log { operation = "show_cluster" })
+    end)
+
+    it("a client that is closed ends the calls of others, and the loop", function()
+      sim:fault { operation = "show_cluster", delay = 5 }
+      local codes, start = {}, sys.monotonic()
+      local function wait(i)
+        return function()
+          local _, _, err = show(i)
+          codes[i] = err and err.code
+        end
+      end
+      run(wait(1), wait(2), wait(3), function()
+        cce.sleep(0.1)
+        client:close()
+      end)
+      assert.same({ "CLOSED", "CLOSED", "CLOSED" }, codes)
+      assert.is_true(sys.monotonic() - start < 3)
+    end)
+
+    it("whoever is woken may close the client", function()
+      sim:fault { cluster = sim.clusters[2].id, delay = 5 }
+      local code
+      run(function()
+        assert(show(1))
+        client:close()
+      end, function()
+        local _, _, err = show(2)
+        code = err.code
+      end)
+      assert.equal("CLOSED", code)
+    end)
+
+    it("the loop can be run again", function()
+      for _ = 1, 3 do
+        run(function() assert(show(1)) end)
+      end
+      assert.equal(3, #sim:log { operation = "show_cluster" })
+    end)
+
+    it("calls outside of it block", function()
+      assert.equal(sim.clusters[1].id, show(1))
+      local results = cce.map({ 1, 2, 3 }, function(i)
+        cce.sleep(0.001)
+        return show(i)
+      end)
+      for i = 1, 3 do assert.equal(sim.clusters[i].id, results[i].value) end
+    end)
+
+    it("a blocking call outside does not take away what a coroutine waits for", function()
+      sim:fault { cluster = sim.clusters[1].id, delay = 0.1 }
+      sim:fault { cluster = sim.clusters[2].id, delay = 0.3 }
+      local got
+      loop.spawn(function() got = show(1) end)
+      if loop.begin then loop.begin() end
+      assert.equal(sim.clusters[2].id, show(2))
+      loop.run()
+      assert.equal(sim.clusters[1].id, got)
+    end)
+  end)
+end

@@ -1,0 +1,94 @@
+local protect = require("cce.host.protect")
+
+-- As lists with a count, so that a nil at the end is seen.
+local function pack(...)
+  return { count = select("#", ...), ... }
+end
+
+describe("protect.pcall", function()
+  local raised = setmetatable({}, { __tostring = function() return "an object" end })
+  local cases = {
+    ["nothing returned"] = { function() end },
+    ["several values, nil among them"] = { function() return 1, nil, "x", nil end },
+    ["arguments, nil among them"] = { function(...) return select("#", ...), ... end, nil, 2, nil },
+    ["a string raised"] = { error, "plain", 0 },
+    ["a string raised with its place"] = { function() error("placed") end },
+    ["a table raised"] = { function() error(raised) end },
+    ["nil raised"] = { function() error(nil) end },
+    ["false raised"] = { function() error(false) end },
+    ["a C function"] = { string.rep, "ab", 3 },
+    ["an object that can be called"] = {
+      setmetatable({}, { __call = function(_, value) return value end }), "called" },
+    ["a pcall inside"] = { function() return pcall(error, "inner", 0) end },
+  }
+  for name, case in pairs(cases) do
+    it("does as pcall does with " .. name, function()
+      local unpack = table.unpack or unpack
+      assert.same(pack(pcall(unpack(case, 1, 4))), pack(protect.pcall(unpack(case, 1, 4))))
+    end)
+  end
+
+  it("fails for what cannot be called", function()
+    for _, value in ipairs { 1, "x", {} } do
+      local ok, message = protect.pcall(value)
+      assert.is_false(ok)
+      assert.matches("attempt to call .*a " .. type(value), message)
+    end
+  end)
+
+  it("catches what a C function raises", function()
+    local ok, message = protect.pcall(string.rep)
+    assert.is_false(ok)
+    assert.matches("bad argument #1 .*string expected", message)
+  end)
+
+  it("lets a coroutine yield and be resumed, with values", function()
+    local thread = coroutine.create(function(...)
+      return protect.pcall(function(...)
+        local a, b, c = coroutine.yield(...)
+        local d = coroutine.yield(a, b, c)
+        return d, nil
+      end, ...)
+    end)
+    assert.same(pack(true, 1, nil), pack(coroutine.resume(thread, 1, nil)))
+    assert.same(pack(true, nil, 2, nil), pack(coroutine.resume(thread, nil, 2, nil)))
+    assert.same(pack(true, true, "end", nil), pack(coroutine.resume(thread, "end")))
+    assert.equal("dead", coroutine.status(thread))
+  end)
+
+  it("catches what is raised after a yield", function()
+    local thread = coroutine.wrap(function()
+      return protect.pcall(function()
+        coroutine.yield("waiting")
+        error("after", 0)
+      end)
+    end)
+    assert.equal("waiting", thread())
+    assert.same(pack(false, "after"), pack(thread()))
+  end)
+
+  it("nests", function()
+    local thread = coroutine.wrap(function()
+      return protect.pcall(function()
+        local ok, message = protect.pcall(function()
+          coroutine.yield(1)
+          error("inner", 0)
+        end)
+        coroutine.yield(ok)
+        error(message .. ", outer", 0)
+      end)
+    end)
+    assert.equal(1, thread())
+    assert.is_false(thread())
+    assert.same(pack(false, "inner, outer"), pack(thread()))
+  end)
+
+  it("keeps known which coroutine to resume", function()
+    local seen
+    local thread = coroutine.create(function()
+      protect.pcall(protect.pcall, function() seen = protect.running() end)
+    end)
+    assert(coroutine.resume(thread))
+    assert.equal(thread, seen)
+  end)
+end)

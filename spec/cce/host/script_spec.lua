@@ -1,0 +1,115 @@
+local cce = require("cce")
+local core = require("cce.core")
+local script = require("cce.host.script")
+local simulator = require("spec.support.sim")
+
+describe("the driver of a plain script", function()
+  it("is the one outside of nginx and of any loop", function()
+    assert.equal(script, require("cce.host").current())
+    assert.is_true(script.check())
+    assert.is_false(script.inside())
+  end)
+
+  it("knows its own coroutines", function()
+    local inside, in_another
+    cce.map({ 1 }, function()
+      inside = script.inside()
+      in_another = coroutine.wrap(function() return script.inside() end)()
+    end)
+    assert.is_true(inside)
+    assert.is_false(in_another)
+  end)
+
+  it("drops what a broken-off run left, and nothing else", function()
+    local went_on = false
+    local ok, problem = pcall(script.each, 4, 2, function(i)
+      if i == 1 then
+        script.sleep(0.01)
+        error("interrupted!", 0)
+      end
+      script.sleep(0.03)
+      went_on = true
+    end, function() end)
+    assert.is_false(ok)
+    assert.equal("interrupted!", problem)
+    cce.map({ 1 }, function() cce.sleep(0.06) end)
+    assert.is_false(went_on)
+  end)
+
+  it("lets the run around it go on when one inside breaks off", function()
+    local results = cce.map({ 1, 2 }, function(i)
+      if i == 2 then
+        cce.sleep(0.03)
+        return "waited"
+      end
+      -- In a coroutine of its own it is a run of its own.
+      return coroutine.wrap(function()
+        return (select(2, pcall(script.each, 1, 1, function()
+          error("interrupted!", 0)
+        end, function() end)))
+      end)()
+    end)
+    assert.equal("interrupted!", results[1].value)
+    assert.equal("waited", results[2].value)
+  end)
+end)
+
+describe("core.step", function()
+  local sim
+
+  setup(function() sim = simulator.get() end)
+  before_each(function() sim:reset() end)
+
+  local function engine()
+    return assert(core.engine { ca_file = sim.env.CCE_CA_FILE })
+  end
+
+  local function submit(to, number)
+    return assert(to:submit { endpoint = sim.env.CCE_ENDPOINT, method = "GET",
+      path = sim:path(sim.clusters[number]),
+      signer = core.signer { ak = simulator.admin.ak, sk = simulator.admin.sk } })
+  end
+
+  it("drives several engines until each has its answer", function()
+    local engines, transfers = {}, {}
+    for i = 1, 5 do
+      engines[i] = engine()
+      transfers[i] = submit(engines[i], i)
+    end
+    local deadline = core.sys.monotonic() + 10
+    for _, transfer in ipairs(transfers) do
+      while not transfer:finished() do
+        assert(core.step(engines, 1))
+        assert(core.sys.monotonic() < deadline)
+      end
+      assert.equal(200, assert(transfer:result()).status)
+    end
+  end)
+
+  it("waits no longer than asked for", function()
+    local start = core.sys.monotonic()
+    assert(core.step({ engine() }, 0.02))
+    assert(core.step({}, 0.02))
+    local seconds = core.sys.monotonic() - start
+    assert.is_true(seconds >= 0.038 and seconds < 1, seconds)
+  end)
+
+  it("refuses what it cannot step", function()
+    local closed, threaded = engine(), assert(core.engine { threaded = true })
+    closed:close()
+    assert.error_matches(function() core.step({ closed }, 0) end, "closed")
+    assert.error_matches(function() core.step({ threaded }, 0) end, "thread")
+    assert.error_matches(function() core.step({ 1 }, 0) end, "cce.engine")
+    assert.error_matches(function() core.step(nil, 0) end, "table")
+    assert.error_matches(function() core.step({}) end, "number")
+    threaded:close()
+  end)
+
+  it("leaves the finished ones for those who ask", function()
+    local one = engine()
+    local transfer = submit(one, 1)
+    while not transfer:finished() do core.step({ one }, 1) end
+    assert.equal(transfer, one:finished())
+    assert.is_nil(one:finished())
+  end)
+end)
