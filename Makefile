@@ -58,8 +58,8 @@ LUA_PC_NAMES = $(if $(filter jit,$(LUA_VERSION)),luajit,\
 LUA_PC       = $(firstword $(foreach n,$(LUA_PC_NAMES),\
                $(shell $(PKG_CONFIG) --exists $(n) 2>/dev/null && echo $(n))) $(firstword $(LUA_PC_NAMES)))
 LUA_CFLAGS  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null))
-DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcrypto 2>/dev/null)
-DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcrypto 2>/dev/null || echo -lcurl -lcrypto)
+DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libssl libcrypto 2>/dev/null)
+DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libssl libcrypto 2>/dev/null || echo -lcurl -lssl -lcrypto)
 
 COMPILE = $(CC) $(STANDARD) $(WARNINGS) -Isrc $(LUA_CFLAGS) $(DEPS_CFLAGS) \
           $(CPPFLAGS) $(CFLAGS) $(FLAVOUR_FLAGS)

@@ -126,6 +126,39 @@ static bool is_loopback(const char *host, bool bracketed)
            (ntohl(address.s_addr) >> 24) == 127;
 }
 
+static bool is_link_local(const char *host, bool bracketed)
+{
+    struct in_addr address;
+    struct in6_addr address6;
+
+    if (bracketed)
+        return inet_pton(AF_INET6, host, &address6) == 1 &&
+               IN6_IS_ADDR_LINKLOCAL(&address6);
+    return inet_pton(AF_INET, host, &address) == 1 &&
+           (ntohl(address.s_addr) >> 16) == 0xA9FE;
+}
+
+/* Why one may not talk to this host for this purpose, or NULL. */
+static const char *check_purpose(enum cce_purpose purpose,
+                                 const struct parts *parts, const char *host)
+{
+    bool loopback = is_loopback(host, parts->bracketed);
+    bool is_metadata =
+        strcmp(host, "169.254.169.254") == 0 && parts->port == NULL;
+
+    if (purpose == CCE_PURPOSE_METADATA)
+        return !parts->tls && (loopback || is_metadata)
+                   ? NULL
+                   : "metadata comes from http://169.254.169.254 only";
+    if (parts->tls || loopback)
+        return NULL;
+    if (purpose == CCE_PURPOSE_API)
+        return "plain http goes to a loopback address only";
+    return is_link_local(host, parts->bracketed)
+               ? NULL
+               : "plain http goes to a loopback or link-local address only";
+}
+
 /* host[:port], without the scheme's own port: what is signed as Host must be
  * what is sent. */
 static void write_authority(char *to, size_t size, const struct parts *parts,
@@ -144,6 +177,13 @@ static void write_authority(char *to, size_t size, const struct parts *parts,
 int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
                        struct cce_error *err)
 {
+    return cce_endpoint_parse_for(CCE_PURPOSE_API, endpoint, text, err);
+}
+
+int cce_endpoint_parse_for(enum cce_purpose purpose,
+                           struct cce_endpoint *endpoint, const char *text,
+                           struct cce_error *err)
+{
     struct parts parts = {0};
     char host[254] = "", authority[264];
     const char *why, *rest = split_scheme(&parts, text);
@@ -158,12 +198,12 @@ int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
     if (parts.host_length < sizeof host)
         snprintf(host, sizeof host, "%.*s", (int)parts.host_length, parts.host);
     why = check_parts(&parts, host);
+    if (why == NULL)
+        why = check_purpose(purpose, &parts, host);
     if (why != NULL)
         return refuse(err, text, why);
     endpoint->tls = parts.tls;
     endpoint->loopback = is_loopback(host, parts.bracketed);
-    if (!parts.tls && !endpoint->loopback)
-        return refuse(err, text, "plain http goes to a loopback address only");
     write_authority(endpoint->host, sizeof endpoint->host, &parts, host);
     write_authority(
         authority, sizeof authority, &parts,

@@ -3,6 +3,7 @@
 #include "sigpipe.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,9 +27,34 @@ enum { EVENTS_A_STEP = 64, LANE_WIDTH = 10, PATIENCE_MS = 30 };
 static CURLcode global_result;
 static bool global_needs_sigpipe_guard;
 
+/* curl frees keys and tokens as it frees everything. */
+static void wiping_free(void *memory)
+{
+    if (memory != NULL)
+        cce_wipe(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+static void *wiping_realloc(void *memory, size_t size)
+{
+    size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
+    void *larger = malloc(size);
+
+    if (larger == NULL)
+        return NULL;
+    if (memory != NULL)
+        memcpy(larger, memory, known < size ? known : size);
+    wiping_free(memory);
+    return larger;
+}
+
+/* When another part of the process has started libcurl before, it goes on to
+ * free as it did. */
 static void init_curl(void)
 {
-    global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+    global_result =
+        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
+                             wiping_realloc, strdup, calloc);
     /* Since 7.87 TLS, too, is sent with MSG_NOSIGNAL. */
     global_needs_sigpipe_guard =
         curl_version_info(CURLVERSION_NOW)->version_num < 0x075700;

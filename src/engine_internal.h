@@ -46,8 +46,8 @@ struct cce_transfer {
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];
-    long timeout_ms;
-    bool mutating, direct;
+    long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
+    bool mutating, direct, is_private;
     bool started, finished, untrusted;
     bool head_is_complete; /* the empty line after the headers came */
     unsigned departures;   /* how often the request was let out */

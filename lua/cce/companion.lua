@@ -5,6 +5,7 @@
 local call = require "cce.call"
 local errors = require "cce.error"
 local options = require "cce.options"
+local project = require "cce.project"
 
 local M = {}
 
@@ -50,7 +51,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.project_id(client)
-  return client.config.project_id
+  return project.id_of(client)
 end
 
 --- Make a request and decode the object that it brings.

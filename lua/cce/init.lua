@@ -29,7 +29,10 @@ M.codes = core.codes
 -- @tparam[opt] string opts.endpoint instead of a region: https://host[:port]
 -- @tparam[opt] table opts.endpoints `{cce=}`, the same by service
 -- @tparam[opt] string opts.project_id
--- @tparam[opt] table opts.credentials `{ak=, sk=, security_token=}`
+-- @tparam[opt] table|function opts.credentials `{ak=, sk=, security_token=}`, or
+--   `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a
+--   function that returns keys; when left out, what `cce.credentials.default`
+--   finds at the first call
 -- @tparam[opt] string opts.token instead of credentials: an IAM token
 -- @tparam[opt] string opts.ca_file PEM bundle instead of the system's
 -- @tparam[opt] string|boolean opts.proxy a URL; false: none
@@ -129,7 +132,10 @@ function M.progress(opts)
   return require("cce.progress").new(opts)
 end
 
-local submodules = { kubeconfig = "cce.kubeconfig", error = "cce.error", region = "cce.region" }
+local submodules = {
+  credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
+  region = "cce.region",
+}
 
 return setmetatable(M, {
   __index = function(_, name)

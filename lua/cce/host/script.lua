@@ -111,6 +111,11 @@ function M.sleep(seconds)
   end
 end
 
+--- Whether the running code is no task: then no task goes on while it waits.
+function M.runs_alone()
+  return this_task() == nil
+end
+
 -- ---- driving -------------------------------------------------------------
 
 local function wake_sleepers()

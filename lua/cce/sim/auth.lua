@@ -1,6 +1,7 @@
 --- Who sends a request: by signature (access key) or by token.
 local directory = require("cce.sim.directory")
 local errors = require("cce.sim.errors")
+local issued = require("cce.sim.issued")
 local signature = require("cce.sim.signature")
 local state = require("cce.sim.state")
 local times = require("cce.sim.times")
@@ -17,6 +18,7 @@ local function find_key(ak)
       return key
     end
   end
+  return issued.find(ak)
 end
 
 local function count_failure(key, now)
@@ -55,6 +57,9 @@ local function by_signature(request, now)
   if not key or not directory.is_active(key.principal) then
     return nil, errors.unauthenticated("Get secretKey failed,ak:******,err:ak not exist")
   end
+  if key.expires_at and now >= key.expires_at then
+    return nil, errors.unauthenticated("the security token has expired")
+  end
   if is_locked(key, now) then
     return nil, errors.unauthenticated("AK access failed to reach the limit,forbidden.")
   end
@@ -72,7 +77,7 @@ local function by_signature(request, now)
 end
 
 local function by_token(token)
-  local principal = state.config.tokens[token]
+  local principal = state.config.tokens[token] or issued.holder(token)
   if principal and directory.is_active(principal) then
     return principal
   end

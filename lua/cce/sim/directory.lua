@@ -3,8 +3,8 @@ local account = require("cce.sim.account")
 local cts = require("cce.sim.cts")
 local errors = require("cce.sim.errors")
 local json = require("cce.sim.json")
+local policy = require("cce.sim.policy")
 local random = require("cce.sim.random")
-local state = require("cce.sim.state")
 
 local M = {}
 
@@ -151,10 +151,11 @@ end
 
 local function list_projects(call)
   local query = query_of(call)
-  local items = select_items({
-    project(state.config.project_id, state.config.region),
-    project(account.central.project_id, account.central.region),
-  }, query, { "name", "domain_id", "parent_id", "enabled" })
+  local items = {}
+  for i, each in ipairs(policy.projects()) do
+    items[i] = project(each.id, each.name)
+  end
+  items = select_items(items, query, { "name", "domain_id", "parent_id", "enabled" })
   local size, page = tonumber(query.per_page or 5000), tonumber(query.page or 1)
   local shown = {}
   for i = (page - 1) * size + 1, math.min(page * size, #items) do

@@ -15,8 +15,10 @@ local holds = require("cce.sim.holds")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
 local permissions = require("cce.sim.permissions")
+local policy = require("cce.sim.policy")
 local random = require("cce.sim.random")
 local state = require("cce.sim.state")
+local times = require("cce.sim.times")
 
 local M = {}
 
@@ -24,6 +26,8 @@ local services = {
   cce = require("cce.sim.cce"),
   cts = cts,
   iam = require("cce.sim.iam"),
+  metadata = require("cce.sim.metadata"),
+  pod_identity = require("cce.sim.pod_identity"),
 }
 
 -- ---------------------------------------------------------------------------------- requests
@@ -106,6 +110,7 @@ function M.send(response)
   local body = encode_body(response, request_id)
   ngx.status = response.status
   ngx.header["Server"] = "api-gateway"
+  ngx.header["Date"] = times.to_http(state.now())
   ngx.header["X-Request-Id"] = request_id
   ngx.header["Content-Type"] = "application/json"
   ngx.header["Content-Length"] = #body + (response.missing or 0)
@@ -132,10 +137,11 @@ local function served(entry, response)
 end
 
 local function answer(service, route, call)
-  if permissions.lacks(call.principal, route.action) then
+  if call.principal and permissions.lacks(call.principal, route.action) then
     return service.denied(route.action)
   end
-  return service.check and service.check(call) or route.handler(call)
+  return call.principal and policy.refuse(service, route.action)
+    or service.check and service.check(call) or route.handler(call)
 end
 
 local function serve(service, route, ids, request, entry)
