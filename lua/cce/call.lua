@@ -91,8 +91,10 @@ local function attempt(client, request, ids, endpoint)
   if client.closed then
     return nil, transport_error(request, ids, "the client was closed before it was sent", "CLOSED")
   end
-  local engine, wire = client:engine(), wire_request(client, request, ids, endpoint)
-  local transfer, message, code = engine:submit(wire)
+  local wire = wire_request(client, request, ids, endpoint)
+  local engine, message, code = client:engine()
+  local transfer
+  if engine then transfer, message, code = engine:submit(wire) end
   if not transfer then
     return nil, transport_error(request, ids, message, code)
   end
@@ -163,8 +165,9 @@ function M.send(client, request, ids)
   local state = { attempts = 0 }
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", name_of(request, ids) .. ": " .. reason,
-      { operation = request.operation })
+    return errors.fail("UNSUPPORTED", name_of(request, ids) .. ": " .. reason, {
+      operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    })
   end
   local endpoint, message, problem = request.endpoint, nil, nil
   if not endpoint then
