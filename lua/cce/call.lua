@@ -113,8 +113,10 @@ end
 
 -- One request with the credentials that are held for it.
 local function send_once(client, state, auth)
-  local engine, wire = client:engine(), wire_request(client, state, auth)
-  local transfer, message, code = engine:submit(wire)
+  local wire = wire_request(client, state, auth)
+  local engine, message, code = client:engine()
+  local transfer
+  if engine then transfer, message, code = engine:submit(wire) end
   if not transfer then
     return nil, transport_error(state, message, code)
   end
@@ -219,8 +221,9 @@ local function begin(client, request, ids, deadline)
   local state = { request = request, ids = ids }
   local can_wait, reason = host.current().check()
   if not can_wait then
-    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason,
-      { operation = request.operation })
+    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason, {
+      operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    })
   end
   local service = request.service or "cce"
   local first, addresses, err = request.endpoint, { request.endpoint }, nil

@@ -58,8 +58,8 @@ end
 function Client:engine()
   if self.transport and self.transport:inherited() then self.transport = nil end
   if not self.transport then
-    local config = self.config
-    self.transport, self.transport_is_shared = host.current().engine {
+    local config, driver = self.config, host.current()
+    local engine, message, code = driver.engine {
       ca_file = config.ca_file,
       proxy = config.proxy,
       no_proxy = config.no_proxy,
@@ -67,6 +67,8 @@ function Client:engine()
       max_connections = config.max_connections,
       connect_timeout = config.connect_timeout,
     }
+    if not engine then return nil, message, code end
+    self.transport, self.transport_is_shared = engine, driver.shares_engines
   end
   return self.transport
 end

@@ -27,7 +27,10 @@ M.codes = core.codes
 -- @tparam[opt] table opts
 -- @tparam[opt] string opts.region such as "cn-north-4"
 -- @tparam[opt] string opts.endpoint instead of a region: https://host[:port]
--- @tparam[opt] table opts.endpoints `{cce=}`, the same by service
+-- @tparam[opt] table opts.endpoints `{cce=, iam=, cts=, sts=}`, addresses by
+--   service; with an address of your own for CCE, the others are known only when
+--   they are given too, or by HUAWEICLOUD_SDK_IAM_ENDPOINT, CCE_CTS_ENDPOINT and
+--   HUAWEICLOUD_SDK_STS_ENDPOINT
 -- @tparam[opt] string opts.project_id
 -- @tparam[opt] table|function opts.credentials `{ak=, sk=, security_token=}`, or
 --   `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a

@@ -31,7 +31,7 @@ function M.check()
 end
 
 function M.engine(options)
-  return assert(core.engine(options))
+  return core.engine(options)
 end
 
 -- ---- the queue of tasks that can go on -----------------------------------
