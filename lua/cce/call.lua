@@ -3,7 +3,6 @@
 -- @module cce.call
 -- @local
 local core = require "cce.core"
-local diagnosis = require "cce.diagnosis"
 local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local hints = require "cce.hint"
@@ -91,7 +90,7 @@ local function refused(state, wire, response, auth)
   local request = state.request
   local err = responses.to_error(name_of(state), request, response)
   if err.code == "UNAUTHENTICATED" and auth.signer then
-    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
+    err.hint = require("cce.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or hints.maybe
   end

@@ -33,6 +33,12 @@ local function finish(flights, key, flight, ...)
   return ...
 end
 
+--- Whether a call of this name is under way.
+-- @treturn boolean
+function M.is_under_way(owner, key)
+  return owner.flights ~= nil and owner.flights[key] ~= nil
+end
+
 --- Call a function, unless a call of the same name is under way: then wait for
 -- that one's results.
 -- @tparam table owner where what is under way is kept, in its field `flights`

@@ -113,6 +113,17 @@ local by_code = {
   RESOURCE_LOCKED = busy_hint,
 }
 
+--- The hint for a cluster whose certificate does not have its address yet; nil
+-- for any other trouble. The texts are those of libcurl and of kubectl.
+-- @tparam string text
+-- @treturn ?string
+function M.of_cluster_tls(text)
+  if has(text, "certificate is valid for") or has(text, "subject name matches") then
+    return "A cluster's certificate follows a change of its EIP or its names only after 5 to 10"
+      .. " minutes: wait, then obtain the kubeconfig again"
+  end
+end
+
 --- The hint for an answer that refuses.
 -- @tparam string code of `cce.codes`
 -- @tparam string text what the API said
@@ -120,7 +131,7 @@ local by_code = {
 -- @tparam ?number skew seconds that our clock is ahead, if the API told
 -- @treturn ?string
 function M.of_answer(code, text, request, skew)
-  return by_code[code] and by_code[code](text, request, skew)
+  return M.of_cluster_tls(text) or by_code[code] and by_code[code](text, request, skew)
 end
 
 -- ---- what never became an answer -------------------------------------------
@@ -133,17 +144,6 @@ local transport = {
     .. " verification cannot be turned off",
   TIMEOUT = "Give more time by timeout=, connect_timeout= or deadline=",
 }
-
---- The hint for a cluster whose certificate does not have its address yet; nil
--- for any other trouble. The texts are those of libcurl and of kubectl.
--- @tparam string text
--- @treturn ?string
-function M.of_cluster_tls(text)
-  if has(text, "certificate is valid for") or has(text, "subject name matches") then
-    return "A cluster's certificate follows a change of its EIP or its names only after 5 to 10"
-      .. " minutes: wait, then obtain the kubeconfig again"
-  end
-end
 
 --- The hint for a transfer that brought no answer.
 -- @tparam string code

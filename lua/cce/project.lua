@@ -123,7 +123,7 @@ end
 
 -- What the source of the credentials knows beats what IAM would say.
 local function ask(client, deadline)
-  local auth, message, err = client.session:acquire()
+  local auth, _, err = client.session:acquire()
   if not auth then return call.cannot_begin("list_projects", err) end
   if auth.project_id then
     client.config.project_id = auth.project_id
@@ -131,7 +131,7 @@ local function ask(client, deadline)
   end
   local known = M.known(client)
   if known then return known end
-  local can
+  local can, message
   can, message, err = check_can_ask(client)
   if not can then return nil, message, err end
   return look_up(client, deadline)

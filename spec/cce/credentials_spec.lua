@@ -426,8 +426,7 @@ describe("the environment", function()
     local client, _, err = cce.new { proxy = false, on_event = on_event }
     local clusters
     if client then clusters, _, err = client:list_clusters() end
-    if not clusters then print(err.code .. ": " .. tostring(err)) os.exit(0) end
-    print(client, #clusters)
+    if clusters then print(client, #clusters) else print(err.code .. ": " .. tostring(err)) end
   ]]
 
   local function says(pattern, variables, metadata)
@@ -499,6 +498,14 @@ describe("the environment", function()
     profile("[basic]\nidp_id=sim-idp\nid_token_file=" .. dir .. "/id-token\niam_endpoint="
       .. sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT:gsub("^https://", ""))
     says("source: profile\n.*\t5", environment { HUAWEICLOUD_SDK_IAM_ENDPOINT = false })
+  end)
+
+  it("leads to a profile that says where IAM is, to look up the project", function()
+    profile("[basic]\n" .. KEYS .. "iam_endpoint=" .. sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT)
+    says("source: profile\n.*\t5", environment {
+      HUAWEICLOUD_SDK_IAM_ENDPOINT = false, HUAWEICLOUD_SDK_PROJECT_ID = false,
+      CCE_REGION = account.region,
+    })
   end)
 
   it("names another file", function()

@@ -54,7 +54,8 @@ local set_ups = {
   { "a project of somebody else", options = { project_id = ("f"):rep(32) },
     fault = "project", tells = "project_id", right = "credentials reachability tls clock" },
   { "a region without a project", options = { project_id = false, region = "cn-north-4" },
-    fault = "project", tells = account.region:gsub("%-", "%%-") .. " %(" .. account.project_id .. "%)",
+    fault = "project",
+    tells = account.region:gsub("%-", "%%-") .. " %(" .. account.project_id .. "%)",
     right = "credentials reachability tls" },
   { "a region with two projects", options = { project_id = false },
     prepare = function()

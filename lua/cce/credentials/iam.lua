@@ -18,11 +18,11 @@ local function json(text)
 end
 
 local function post(client, operation, path, iam_endpoint)
-  local endpoint, message, err = iam_endpoint, nil, nil
+  local endpoint, message, err = iam_endpoint
   if not endpoint then
     endpoint, message, err = endpoints.of(client.config.endpoints, "iam")
-    if not endpoint then return nil, message, err end
   end
+  if not endpoint then return nil, message, err end
   return {
     operation = operation, endpoint = endpoint, method = "POST", path = path,
     headers = { ["Content-Type"] = "application/json;charset=UTF-8" },

@@ -34,8 +34,9 @@ end
 function M.send(client, spec)
   spec.private, spec.date = true, client:now()
   spec.timeout = spec.timeout or client.config.timeout
-  local engine = client:engine()
-  local transfer, message, code = engine:submit(spec)
+  local engine, message, code = client:engine()
+  local transfer
+  if engine then transfer, message, code = engine:submit(spec) end
   if not transfer then return transport_error(spec, message, code) end
   host.current().wait(engine, transfer)
   local response

@@ -8,7 +8,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local host = require "cce.host"
+local flight = require "cce.flight"
 local providers = require "cce.credentials.provider"
 
 local M = {}
@@ -16,10 +16,7 @@ local M = {}
 local Session = {}
 Session.__index = Session
 
--- Seconds. A call that was dropped while it fetched must not block for ever.
-local LONGEST_FETCH = 60
-local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
--- Not to be used so shortly before the end: the request takes time, too.
+-- Seconds. Not to be used so shortly before the end: the request takes time, too.
 local GRACE = 5
 -- After a failure while the old ones are still good.
 local PAUSE_IN_MARGIN = 30
@@ -85,6 +82,12 @@ local function new_auth(material, now)
   return auth
 end
 
+-- Where a profile file says where IAM is, and nobody else does.
+local function take_iam_address(endpoints, address)
+  if endpoints.iam or not address then return end
+  endpoints.iam, endpoints.all.iam = address, { address }
+end
+
 local function adopt(self, material)
   local client = self.client
   if self.closed then
@@ -97,7 +100,7 @@ local function adopt(self, material)
   if not auth then return nil, message, err end
   retire(self, self.auth)
   self.auth, self.failure = auth, nil
-  if not client.config.endpoints.iam then client.config.endpoints.iam = auth.iam_endpoint end
+  take_iam_address(client.config.endpoints, auth.iam_endpoint)
   -- Those that were given are no news.
   if self.provider.needs_nothing then return auth end
   client:emit {
@@ -122,33 +125,11 @@ local function note_failure(self, message, err)
 end
 
 local function fetch(self)
-  local flight = { till = core.sys.monotonic() + LONGEST_FETCH }
-  self.flight = flight
   local material, message, err = self.provider:fetch(self.client)
   local auth
   if material then auth, message, err = adopt(self, material) end
   if not auth then note_failure(self, message, err) end
-  flight.done, flight.auth, flight.message, flight.err = true, auth, message, err
-  if self.flight == flight then self.flight = nil end
   return auth, message, err
-end
-
-local function wait_for(self, flight)
-  local pause = FIRST_LOOK
-  while not flight.done and core.sys.monotonic() < flight.till do
-    host.sleep(pause)
-    pause = math.min(pause * 2, LONGEST_LOOK)
-  end
-  if flight.done then return flight.auth, flight.message, flight.err end
-  if self.flight == flight then self.flight = nil end
-  return self:acquire()
-end
-
--- Code of a plain script that is in no task runs alone: whom it would wait for
--- does not go on meanwhile.
-local function can_wait()
-  local alone = host.current().runs_alone
-  return not (alone and alone())
 end
 
 local function is_good(auth, now)
@@ -157,7 +138,7 @@ end
 
 -- Good ones whose renewal is due, but not now.
 local function may_stay(self)
-  return self.flight ~= nil or core.sys.monotonic() < (self.pause_till or 0)
+  return flight.is_under_way(self, "fetch") or core.sys.monotonic() < (self.pause_till or 0)
 end
 
 --- The credentials to use now; fetches or waits when that is needed.
@@ -174,10 +155,8 @@ function Session:acquire()
   local failure = self.failure
   if failure and core.sys.monotonic() < failure.till and not is_good(auth, now) then
     return nil, failure.message, failure.err
-  elseif self.flight and can_wait() then
-    return wait_for(self, self.flight)
   end
-  local fresh, message, err = fetch(self)
+  local fresh, message, err = flight.share(self, "fetch", fetch, self)
   if not fresh and is_good(auth, self.client:now()) and not self.closed then return auth end
   return fresh, message, err
 end
