@@ -118,9 +118,9 @@ describe("cce.options", function()
   end)
 
   it("shows no address of a table", function()
-    local schema = { ids = { type = "list", check = function() return false, "right" end } }
+    local rules = { ids = { type = "list", check = function() return false, "right" end } }
     for shown, list in pairs { ["an empty table"] = {}, ["a list of 2"] = { "a", "b" } } do
-      local ok, message = options.check({ ids = list }, schema)
+      local ok, message = options.check({ ids = list }, rules)
       assert.is_nil(ok)
       assert.equal("ids is " .. shown .. ", but must be right", message)
     end
