@@ -17,6 +17,7 @@ describe("cce.workflow.rotate", function()
 
   before_each(function()
     sim:reset()
+    sim:set { job_seconds = 0.02 }
     client = rotations.client(sim)
     dir = tempdir.new()
     journal = dir .. "/run.journal"
@@ -95,7 +96,7 @@ describe("cce.workflow.rotate", function()
     for _, item in ipairs(report.ok) do
       assert.matches("^%x+%-", item.job_id)
       assert.matches("^%x+$", item.request_id)
-      assert.is_true(item.duration >= 0.2 and item.duration < 10)
+      assert.is_true(item.duration >= 0.02 and item.duration < 10)
       assert.is_nil(item.earlier)
     end
     assert.matches("^rotate .-: 5 ok, 0 failed in ", tostring(report))
@@ -210,7 +211,7 @@ describe("cce.workflow.rotate", function()
 
     it("takes a job of before for no evidence", function()
       assert(client:rotate_credentials(sim.clusters[1].id, { component = "all" }))
-      core.sys.sleep(0.25)
+      core.sys.sleep(0.05)
       sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id,
         reset = "before", times = 1 }
       local report = rotate { clusters = { sim.clusters[1].id } }
@@ -342,6 +343,7 @@ describe("cce.workflow.rotate", function()
         tempdir.write(journal, kept)
         local intended = select(2, kept:gsub('"what":"intent"', ""))
         sim:reset()
+        sim:set { job_seconds = 0 }
         local report = rotate { journal = journal }
         assert.equal(5 - intended, sent(), count)
         assert.equal(5, report:counts().total)
@@ -471,6 +473,8 @@ describe("a rotation of a fleet that is killed and resumed", function()
 
   local function prepare(clusters, job_seconds)
     sim = simulator.start { clusters = clusters, job_seconds = job_seconds }
+    -- So that requests are under way at most moments.
+    sim:fault { operation = "rotate_credentials", delay = 0.03 }
     dir = tempdir.new()
   end
 
@@ -482,7 +486,7 @@ describe("a rotation of a fleet that is killed and resumed", function()
   it("sends to no cluster twice and loses nothing", function()
     prepare(30, 0.05)
     local under_way, report = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
-      kills = 6, concurrency = 4, longest = 0.25, seed = seed() }
+      kills = 6, concurrency = 3, longest = 0.2, seed = seed() }
     rotations.check(sim, report, under_way)
     assert.equal(30, report.counts.ok + report.counts.uncertain)
   end)
