@@ -193,6 +193,21 @@ function Sim:clock(offset)
   control(self, "POST", "/-/clock", { offset = offset })
 end
 
+--- Tokens, temporary keys and the metadata service: see cce.sim.control.
+function Sim:iam(settings)
+  control(self, "POST", "/-/iam", settings)
+end
+
+--- The address of a service that speaks plain HTTP: "metadata", "pod_identity".
+function Sim:plain(service)
+  return ("http://%s:%s"):format(addresses.plain[service], self.port)
+end
+
+--- Changes what the account allows: deny, projects, throttle; see cce.sim.policy.
+function Sim:policy(settings)
+  control(self, "POST", "/-/policy", settings)
+end
+
 function Sim:reset()
   control(self, "POST", "/-/reset")
 end
