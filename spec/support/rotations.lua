@@ -62,8 +62,23 @@ local CHILD = [[
 ]]
 
 --- Starts a process that rotates all clusters with a journal.
-function M.child(sim, journal, concurrency, prefix)
-  return hosts.script(sim, (prefix or "") .. CHILD:format(journal, concurrency))
+-- @tparam ?int kilobytes the largest file that it may write
+function M.child(sim, journal, concurrency, kilobytes)
+  return hosts.script(sim, CHILD:format(journal, concurrency), kilobytes)
+end
+
+--- Makes so many requests of clusters at random fail by a broken connection.
+-- @treturn number how many rotations may be lost
+function M.cut_network(sim, count)
+  local operations = { "rotate_credentials", "show_cluster", "show_job" }
+  local lost = 0
+  for _ = 1, count do
+    local operation = operations[math.random(#operations)]
+    if operation == "rotate_credentials" then lost = lost + 1 end
+    sim:fault { operation = operation, cluster = sim.clusters[math.random(#sim.clusters)].id,
+      reset = math.random(2) == 1 and "before" or "after", times = 1 }
+  end
+  return lost
 end
 
 --- Kills a child with SIGKILL after so many seconds, unless it ends before.
@@ -93,7 +108,7 @@ function M.chaos(opts)
   local under_way = 0
   for kill = 1, opts.kills do
     if opts.before then opts.before(kill) end
-    local child = M.child(opts.sim, opts.journal, opts.concurrency, opts.prefix)
+    local child = M.child(opts.sim, opts.journal, opts.concurrency)
     M.kill_after(child, 0.02 + math.random() * opts.longest)
     under_way = under_way + #M.in_flight(opts.journal)
   end

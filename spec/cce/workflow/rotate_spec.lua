@@ -231,6 +231,87 @@ describe("cce.workflow.rotate", function()
     end)
   end)
 
+  describe("repairs", function()
+    local asked
+
+    -- Stands for the retry of nodes; `after` is what the simulator then does.
+    local function repairing(after)
+      asked = {}
+      client.retry_node_rotation = function(_, id, opts)
+        asked[#asked + 1] = id .. " " .. table.concat(opts.node_ids, " ")
+        return after(id)
+      end
+    end
+
+    local function new_job(id)
+      sim:set { cluster = id, job_outcome = "Success" }
+      return client:rotate_credentials(id, { component = "all" }) ~= nil
+    end
+
+    before_each(function()
+      sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
+    end)
+
+    it("the nodes that failed, and follows the job of that", function()
+      repairing(new_job)
+      local report = rotate { repair = true, journal = journal }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal(1, #asked)
+      assert.matches("^" .. sim.clusters[2].id:gsub("%p", "%%%0") .. " [%w-]+$", asked[1])
+      assert.matches('"what":"repair"', tempdir.read(journal))
+    end)
+
+    it("and is uncertain when no job shows what came of it", function()
+      repairing(function() return true end)
+      local report = rotate { repair = true }
+      assert.equal("4 ok, 0 failed, 0 skipped, 1 uncertain", counts(report))
+      assert.matches("1 failed nodes were told to rotate again", report.uncertain[1].message)
+    end)
+
+    it("and says why when that is refused", function()
+      repairing(function()
+        return nil, "no", require("cce.error").new("PERMISSION_DENIED", "not allowed")
+      end)
+      local report = rotate { repair = true }
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("The repair was not accepted: not allowed", report.failed[1].hint)
+    end)
+
+    it("only when told to", function()
+      repairing(function() return true end)
+      local report = rotate()
+      assert.equal(0, #asked)
+      assert.matches("repair=true", report.failed[1].hint)
+    end)
+
+    it("once, whatever start of the run", function()
+      repairing(function() return true end)
+      rotate { repair = true, journal = journal }
+      local text = tempdir.read(journal)
+      -- As if killed after the repair was sent.
+      tempdir.write(journal, text:match('^.*"what":"repair"[^\n]*\n'))
+      rotate { repair = true, journal = journal }
+      assert.equal(1, #asked)
+    end)
+  end)
+
+  it("settles by a trace of CTS when the job does not show it", function()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
+    local asked
+    client.list_traces = function(_, query)
+      asked = query
+      return { { id = "t0", name = "RotateClusterCredentials", ok = true, time = 1,
+        resource_id = query.resource_id }, { id = "t1", name = "RotateClusterCredentials",
+        ok = true, time = os.time() + 1, resource_id = query.resource_id } }
+    end
+    local report = rotate()
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal("CCE", asked.service)
+    local settled = {}
+    for _, item in ipairs(report.ok) do settled[#settled + 1] = item.settled_by end
+    assert.same({ "CTS trace t1" }, settled)
+  end)
+
   describe("with a journal", function()
     it("writes lines that a person can read, the intent before the request", function()
       rotate { journal = journal, clusters = { sim.clusters[1].id }, run = "one" }
@@ -491,11 +572,96 @@ describe("a rotation of a fleet that is killed and resumed", function()
     assert.equal(30, report.counts.ok + report.counts.uncertain)
   end)
 
+  it("keeps its promise when the disk is full for a while", function()
+    prepare(12, 0.02)
+    local journal = dir .. "/run.journal"
+    -- A limit on the size of files stands for a full disk: more room each time.
+    for kilobytes = 2, 60, 6 do
+      local child = rotations.child(sim, journal, 3, kilobytes)
+      child:finish()
+    end
+    local report = rotations.finish_run { sim = sim, journal = journal, concurrency = 3 }
+    rotations.check(sim, report, 0)
+    assert.equal(12, report.counts.ok)
+  end)
+
+  it("keeps its promise when the network is cut at random", function()
+    prepare(30, 0.02)
+    local number = seed()
+    local journal, lost = dir .. "/run.journal", 0
+    math.randomseed(number)
+    io.write(("[seed %d] "):format(number))
+    for _ = 1, 3 do
+      lost = lost + rotations.cut_network(sim, 12)
+      rotations.child(sim, journal, 4):finish()
+    end
+    sim:clear_faults()
+    local report = rotations.finish_run { sim = sim, journal = journal, concurrency = 4 }
+    rotations.check(sim, report, lost)
+  end)
+
   it("holds for 200 clusters and 50 kills #long", function()
     prepare(200, 0.1)
     local under_way, report = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
       kills = 50, concurrency = 8, longest = 0.35, seed = seed() }
     rotations.check(sim, report, under_way)
     assert.equal(200, report.counts.ok + report.counts.uncertain)
+  end)
+
+  it("holds for 200 clusters, kills and cuts of the network #long", function()
+    prepare(200, 0.1)
+    local lost = 0
+    local under_way, report = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
+      kills = 30, concurrency = 8, longest = 0.5, seed = seed(), before = function(kill)
+        sim:clear_faults()
+        if kill then lost = lost + rotations.cut_network(sim, 10) end
+      end }
+    rotations.check(sim, report, under_way + lost)
+  end)
+
+  it("holds on a small file system that runs full #long", function()
+    prepare(200, 0.05)
+    local mount = dir .. "/disk"
+    local made = tempdir.shell(("mkdir %s && mount -t tmpfs -o size=64k none %s 2>&1 && echo yes")
+      :format(mount, mount))
+    if not made:find("yes", 1, true) then return pending "needs the right to mount" end
+    finally(function() tempdir.shell("umount -l " .. mount) end)
+    local journal = mount .. "/run.journal"
+    for kilobytes = 64, 512, 64 do
+      tempdir.shell(("mount -o remount,size=%dk %s"):format(kilobytes, mount))
+      rotations.child(sim, journal, 4):finish()
+    end
+    local report = rotations.finish_run { sim = sim, journal = journal, concurrency = 8 }
+    rotations.check(sim, report, 0)
+    assert.equal(200, report.counts.ok)
+  end)
+
+  it("reports 1,000 clusters exactly, 5 % failing and 2 % throttled #long", function()
+    prepare(1000, 0.05)
+    sim:clear_faults()
+    local failing = {}
+    for i = 10, 1000, 20 do
+      failing[sim.clusters[i].id] = true
+      if i % 40 == 10 then
+        sim:set { cluster = sim.clusters[i].id, job_outcome = "Failed" }
+      else
+        sim:fault { operation = "rotate_credentials", cluster = sim.clusters[i].id, status = 403 }
+      end
+    end
+    for i = 25, 1000, 50 do
+      sim:fault { operation = "rotate_credentials", cluster = sim.clusters[i].id, status = 429,
+        times = 1 }
+    end
+    local client = clients.new(sim, { retry = { base = 0.01, cap = 0.02 } })
+    client.sleep = function() cce.sleep(0.01) end
+    local report = assert(rotations.rotate(client, { concurrency = 50, canary = 1,
+      journal = dir .. "/run.journal" }))
+    client:close()
+    assert.same({ ok = 950, failed = 50, skipped = 0, uncertain = 0, total = 1000 },
+      report:counts())
+    assert.same(failing, rotations.ids_of(report.failed))
+    local accepted = rotations.accepted(sim)
+    for id, count in pairs(accepted) do assert.equal(1, count, id) end
+    for _, item in ipairs(report.ok) do assert.equal(1, accepted[item.cluster_id]) end
   end)
 end)
