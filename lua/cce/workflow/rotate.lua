@@ -289,6 +289,12 @@ local function report_progress(run)
   end
 end
 
+-- A bar is left whole, so that the report begins on a line of its own.
+local function finish_progress(run)
+  local display = run.opts.on_progress
+  if type(display) == "table" and display.finish then display:finish() end
+end
+
 local function max_failures(run)
   local limit = run.opts.max_failures
   if type(limit) ~= "string" then return limit end
@@ -574,6 +580,7 @@ local function carry_out(run, clients, hash, report)
   run.limiter = new_limiter(run)
   announce(run)
   execute(run)
+  finish_progress(run)
   close_run(run, report)
   return report
 end

@@ -566,8 +566,9 @@ describe("a rotation of a fleet that is killed and resumed", function()
 
   it("sends to no cluster twice and loses nothing", function()
     prepare(30, 0.05)
-    local under_way, report = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
+    local under_way, report, killed = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
       kills = 6, concurrency = 3, longest = 0.2, seed = seed() }
+    assert.is_true(killed >= 3)
     rotations.check(sim, report, under_way)
     assert.equal(30, report.counts.ok + report.counts.uncertain)
   end)
@@ -601,9 +602,10 @@ describe("a rotation of a fleet that is killed and resumed", function()
   end)
 
   it("holds for 200 clusters and 50 kills #long", function()
-    prepare(200, 0.1)
-    local under_way, report = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
-      kills = 50, concurrency = 8, longest = 0.35, seed = seed() }
+    prepare(200, 0.15)
+    local under_way, report, killed = rotations.chaos { sim = sim,
+      journal = dir .. "/run.journal", kills = 50, concurrency = 3, longest = 0.3, seed = seed() }
+    assert.equal(50, killed)
     rotations.check(sim, report, under_way)
     assert.equal(200, report.counts.ok + report.counts.uncertain)
   end)
