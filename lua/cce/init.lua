@@ -50,6 +50,8 @@ M.codes = core.codes
 -- @tparam[opt] string opts.user_agent
 -- @tparam[opt] function opts.on_event called with a table for every attempt,
 --   never with a secret
+-- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
+--   `cce.audit_log.open` returned: every call that changes something is logged
 -- @tparam[opt] function opts.clock returns unix time
 -- @treturn[1] cce.client
 -- @treturn[2] nil
@@ -141,7 +143,7 @@ end
 
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
-  region = "cce.region",
+  region = "cce.region", workflow = "cce.workflow", audit_log = "cce.audit_log",
 }
 
 return setmetatable(M, {
