@@ -41,6 +41,18 @@ struct cce_header {
     const char *name, *value;
 };
 
+/* PEM text; NULL: none. */
+struct cce_pem {
+    const void *data;
+    size_t length;
+};
+
+/* Who comes, and whom to trust, instead of the engine's CA file. */
+struct cce_identity {
+    struct cce_pem ca; /* NULL: that of the engine */
+    struct cce_pem certificate, key;
+};
+
 /* What cce_transfer_new needs; all of it is copied. */
 struct cce_request {
     const char *method;
@@ -58,6 +70,10 @@ struct cce_request {
     /* The answer holds secrets: neither the connection nor curl's buffers are
      * kept for another transfer, and what curl frees was wiped. */
     bool is_private;
+    /* NULL, or a client certificate. Such a request is private, has a
+     * connection and a TLS session of its own, and what was copied of the
+     * identity is wiped when it ends. */
+    const struct cce_identity *identity;
     long connect_timeout_ms; /* [that of the engine] */
     long timeout_ms;         /* the whole of it [60,000] */
     size_t max_response;     /* bytes of the answer's body [4 MiB] */
@@ -69,6 +85,7 @@ struct cce_result {
     /* False: not one byte of the request left. True: it may have arrived. */
     bool sent;
     bool untrusted; /* the server's certificate was not accepted */
+    bool refused;   /* a TLS alert: the server does not accept ours */
     long status;
     const char *headers; /* the header lines as received, CRLF between */
     size_t headers_length;

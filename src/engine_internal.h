@@ -43,12 +43,14 @@ struct cce_transfer {
     struct curl_slist *headers;
     char *url;
     struct cce_buf body;
+    struct cce_buf ca, certificate, key; /* of the identity, if there is one */
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private;
-    bool started, finished, untrusted;
+    bool has_identity;
+    bool started, finished, untrusted, refused;
     bool head_is_complete; /* the empty line after the headers came */
     unsigned departures;   /* how often the request was let out */
     struct cce_error error;

@@ -2,6 +2,7 @@
  * lengine: core.engine, what it carries (core.transfer), and how a request of
  * core.operation becomes one on the wire: address, headers, signature.
  */
+#include "base64.h"
 #include "core.h"
 #include "endpoint.h"
 #include "engine.h"
@@ -28,6 +29,7 @@ enum {
     MAX_QUERY = 64,
     MAX_URL = 16 * 1024,
     MAX_PARTS = 16,
+    MAX_PEM = 1024 * 1024,
     MAX_BODY = 16 * 1024 * 1024,
     MAX_ENGINES = 1024,
     STEP_MS = 100 /* a signal is noticed after so long at the latest */
@@ -221,7 +223,8 @@ struct submission {
     size_t part_count;
     struct cce_bytes method, path, body, token;
     const char *endpoint_text;
-    bool has_body, mutating, is_private;
+    bool has_body, mutating, is_private, has_identity;
+    struct cce_bytes ca, certificate, key;
     struct cce_signer *signer;
     char date[CCE_SIGN_DATE_LENGTH + 1];
     double timeout, connect_timeout, max_response, now;
@@ -357,6 +360,29 @@ static void read_token(lua_State *L, struct submission *s)
     s->token = lcce_option_secret(L, "token");
 }
 
+static bool visit_identity(lua_State *L, const char *key, void *context)
+{
+    struct submission *s = context;
+
+    if (strcmp(key, "ca") == 0)
+        s->ca = lcce_option_secret(L, key);
+    else if (strcmp(key, "certificate") == 0)
+        s->certificate = lcce_option_secret(L, key);
+    else if (strcmp(key, "key") == 0)
+        s->key = lcce_option_secret(L, key);
+    else
+        return false;
+    return true;
+}
+
+static void read_identity(lua_State *L, struct submission *s)
+{
+    lcce_options(L, lua_gettop(L), visit_identity, s);
+    if (s->certificate.length == 0 || s->key.length == 0)
+        lcce_option_error(L, "identity", "it needs certificate and key");
+    s->has_identity = true;
+}
+
 static void read_query(lua_State *L, struct submission *s)
 {
     size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
@@ -416,6 +442,7 @@ static const struct {
     {"timeout", read_timeout},   {"max_response", read_max_response},
     {"operation", read_nothing}, {"private", read_private},
     {"purpose", read_purpose},   {"connect_timeout", read_connect_timeout},
+    {"identity", read_identity},
 };
 
 static bool visit_submission(lua_State *L, const char *key, void *context)
@@ -548,6 +575,52 @@ static int launch(const struct engine_box *box,
     return cce_engine_start(box->engine, to->transfer, err);
 }
 
+/* PEM as it is, or its Base64, which is what a kubeconfig holds. */
+static int read_pem(struct cce_buf *pem, struct cce_bytes text,
+                    struct cce_error *err)
+{
+    static const char begin[] = "-----BEGIN ";
+
+    cce_buf_init(pem, MAX_PEM);
+    if (text.length == 0)
+        return 0;
+    if (memmem(text.data, text.length, begin, strlen(begin)) == NULL)
+        return cce_base64_decode(text.data, text.length, pem, err);
+    cce_buf_append(pem, text.data, text.length);
+    return pem->failed ? cce_fail_memory(err) : 0;
+}
+
+static struct cce_pem pem_of(const struct cce_buf *buffer)
+{
+    struct cce_pem pem = {buffer->data, buffer->length};
+
+    return pem;
+}
+
+static int launch_as(const struct engine_box *box, const struct submission *s,
+                     struct cce_request *request, struct transfer_box *to,
+                     struct cce_error *err)
+{
+    struct cce_buf ca = {0}, certificate = {0}, key = {0};
+    struct cce_identity identity;
+    int result = -1;
+
+    if (read_pem(&ca, s->ca, err) == 0 &&
+        read_pem(&certificate, s->certificate, err) == 0 &&
+        read_pem(&key, s->key, err) == 0) {
+        identity.ca = pem_of(&ca);
+        identity.certificate = pem_of(&certificate);
+        identity.key = pem_of(&key);
+        request->identity = &identity;
+        result = launch(box, request, to, err);
+        request->identity = NULL;
+    }
+    cce_buf_cleanup(&ca);
+    cce_buf_cleanup(&certificate);
+    cce_buf_cleanup(&key);
+    return result;
+}
+
 static int start(const struct engine_box *box, const struct submission *s,
                  const char *url, struct transfer_box *to,
                  struct cce_error *err)
@@ -571,7 +644,8 @@ static int start(const struct engine_box *box, const struct submission *s,
     request.connect_timeout_ms = (long)(s->connect_timeout * 1000);
     request.timeout_ms = (long)(s->timeout * 1000);
     request.max_response = (size_t)s->max_response;
-    return launch(box, &request, to, err);
+    return s->has_identity ? launch_as(box, s, &request, to, err)
+                           : launch(box, &request, to, err);
 }
 
 static int write_body(struct cce_buf *body, struct submission *s,
@@ -836,11 +910,13 @@ static void push_headers(lua_State *L, const char *text, size_t length,
 static int fail_transfer(lua_State *L, const struct cce_result *result)
 {
     lcce_fail(L, &result->error);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     lua_pushboolean(L, result->sent);
     lua_setfield(L, -2, "sent");
     lua_pushboolean(L, result->untrusted);
     lua_setfield(L, -2, "untrusted");
+    lua_pushboolean(L, result->refused);
+    lua_setfield(L, -2, "refused");
     lua_pushnumber(L, result->seconds);
     lua_setfield(L, -2, "seconds");
     return 4;

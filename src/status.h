@@ -49,6 +49,8 @@
     X(SERVER_ERROR, "the API failed")                                        \
     X(RAISED, "a function that the caller gave raised an error")             \
     X(JOB_FAILED, "the job ended with a failure")                            \
+    X(NOT_REVOKED, "a certificate still works after its revocation")         \
+    X(UNVERIFIED, "what was done could not be verified")                     \
     X(TAMPERED, "a log was changed after it was written")                    \
     X(INTERNAL, "a mistake in this library: please report it")
 

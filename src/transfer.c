@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_RESPONSE_HEADERS = 64 * 1024, MAX_REQUEST_BODY = 16 * 1024 * 1024 };
+enum {
+    MAX_RESPONSE_HEADERS = 64 * 1024,
+    MAX_REQUEST_BODY = 16 * 1024 * 1024,
+    MAX_PEM = 1024 * 1024
+};
 
 /* ---- callbacks of one transfer; none calls Lua or jumps ---- */
 
@@ -185,6 +189,44 @@ static long connect_timeout_of(const struct cce_transfer *transfer)
                : transfer->engine->options.connect_timeout_ms;
 }
 
+/* curl reads the text where it is: it stays until the handle is gone. */
+static CURLcode set_pem(CURL *easy, CURLoption option, struct cce_buf *pem)
+{
+    struct curl_blob blob;
+
+    if (pem->length == 0)
+        return CURLE_OK;
+    blob.data = pem->data;
+    blob.len = pem->length;
+    blob.flags = CURL_BLOB_NOCOPY;
+    return curl_easy_setopt(easy, option, &blob);
+}
+
+/* A handle with an identity is private, so no other request ever gets it. The
+ * server must look at the certificate each time: so no connection and no
+ * session of another request is taken. */
+static CURLcode set_identity(struct cce_transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    CURLcode result = CURLE_OK;
+
+    if (!transfer->has_identity)
+        return CURLE_OK;
+    SET(result, easy, CURLOPT_FRESH_CONNECT, 1L);
+    SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+    if (transfer->ca.length > 0) {
+        SET(result, easy, CURLOPT_CAINFO, NULL);
+        SET(result, easy, CURLOPT_CAPATH, NULL);
+    }
+    if (result == CURLE_OK)
+        result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->ca);
+    if (result == CURLE_OK)
+        result = set_pem(easy, CURLOPT_SSLCERT_BLOB, &transfer->certificate);
+    if (result == CURLE_OK)
+        result = set_pem(easy, CURLOPT_SSLKEY_BLOB, &transfer->key);
+    return result;
+}
+
 static CURLcode set_transfer_options(struct cce_transfer *transfer)
 {
     const struct cce_engine_options *options = &transfer->engine->options;
@@ -205,7 +247,7 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     SET(result, easy, CURLOPT_PREREQDATA, transfer);
     SET(result, easy, CURLOPT_PRIVATE, transfer);
     SET(result, easy, CURLOPT_ERRORBUFFER, transfer->detail);
-    return result;
+    return result == CURLE_OK ? set_identity(transfer) : result;
 }
 
 /* ---- how a transfer ends ---- */
@@ -323,6 +365,22 @@ static void explain(struct cce_transfer *transfer, CURLcode result)
         explain_outcome(transfer, result);
 }
 
+/* Whether the server said by a TLS alert that it does not accept our
+ * certificate. curl tells only in words, which are those of OpenSSL. */
+static bool is_refusal(const char *detail)
+{
+    static const char *const alerts[] = {
+        "alert bad certificate",     "alert certificate revoked",
+        "alert certificate unknown", "alert unknown ca",
+        "alert access denied",       "alert certificate required",
+    };
+
+    for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++)
+        if (strstr(detail, alerts[i]) != NULL)
+            return true;
+    return false;
+}
+
 /* What is sent is not needed any more, and may hold secrets. */
 static void wipe_request(struct cce_transfer *transfer)
 {
@@ -332,6 +390,9 @@ static void wipe_request(struct cce_transfer *transfer)
     curl_slist_free_all(transfer->headers);
     transfer->headers = NULL;
     cce_buf_cleanup(&transfer->body);
+    cce_buf_cleanup(&transfer->ca);
+    cce_buf_cleanup(&transfer->certificate);
+    cce_buf_cleanup(&transfer->key);
     free(transfer->url);
     transfer->url = NULL;
 }
@@ -346,6 +407,7 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
     transfer->seconds = (double)microseconds / 1e6;
     transfer->untrusted = result == CURLE_PEER_FAILED_VERIFICATION ||
                           result == CURLE_SSL_CACERT_BADFILE;
+    transfer->refused = result != CURLE_OK && is_refusal(transfer->detail);
     explain(transfer, result);
     /* curl takes the end of the connection for the end of the headers, too. */
     if (result == CURLE_OK && !transfer->head_is_complete)
@@ -410,6 +472,27 @@ static bool copy_headers(struct cce_transfer *transfer,
     return true;
 }
 
+static bool copy_pem(struct cce_buf *copy, const struct cce_pem *pem)
+{
+    cce_buf_init(copy, MAX_PEM);
+    if (pem != NULL && pem->data != NULL)
+        cce_buf_append(copy, pem->data, pem->length);
+    return !copy->failed;
+}
+
+static bool copy_identity(struct cce_transfer *transfer,
+                          const struct cce_identity *identity)
+{
+    bool ca, certificate, key;
+
+    transfer->has_identity = identity != NULL;
+    ca = copy_pem(&transfer->ca, identity ? &identity->ca : NULL);
+    certificate = copy_pem(&transfer->certificate,
+                           identity ? &identity->certificate : NULL);
+    key = copy_pem(&transfer->key, identity ? &identity->key : NULL);
+    return ca && certificate && key;
+}
+
 static bool copy_request(struct cce_transfer *transfer,
                          const struct cce_request *request)
 {
@@ -418,7 +501,7 @@ static bool copy_request(struct cce_transfer *transfer,
 
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
-    transfer->is_private = request->is_private;
+    transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
@@ -429,7 +512,8 @@ static bool copy_request(struct cce_transfer *transfer,
     transfer->url = strdup(request->url);
     if (request->body != NULL)
         cce_buf_append(&transfer->body, request->body, request->body_length);
-    return transfer->url != NULL && !transfer->body.failed &&
+    return copy_identity(transfer, request->identity) &&
+           transfer->url != NULL && !transfer->body.failed &&
            copy_headers(transfer, request);
 }
 
@@ -473,6 +557,7 @@ void cce_transfer_result(const struct cce_transfer *transfer,
                  "the client was closed during the call");
     result->sent = transfer->departures > 0;
     result->untrusted = transfer->untrusted;
+    result->refused = transfer->refused;
     result->status = transfer->status;
     result->headers = transfer->response_headers.data;
     result->headers_length = transfer->response_headers.length;

@@ -42,6 +42,41 @@ local function revoking_hint(text)
   return target and ("%s: upgrade this one to %s at least"):format(hint, target) or hint
 end
 
+local function compare(version, other)
+  for i = 1, #other do
+    if version[i] ~= other[i] then return version[i] - other[i] end
+  end
+  return 0
+end
+
+local function line_of(minor)
+  for _, version in ipairs(REVOKING) do
+    if version[1] == minor then return version end
+  end
+end
+
+--- Whether the certificates of a cluster of some version can be revoked.
+--
+-- Some answers of the API name only the line ("v1.27"): of one that has a
+-- minimum that tells nothing. All later lines can; so do, as far as the guide
+-- tells, none before the first and none between.
+-- @tparam ?string text such as "v1.27.1-r10"
+-- @treturn string "yes", "no" or "unknown"
+-- @treturn ?string the version that is needed, unless "yes"
+function M.can_revoke(text)
+  local major, minor, rest = (text or ""):match "^v?(%d+)%.(%d+)(.*)$"
+  minor = tonumber(minor)
+  if not minor then return "unknown" end
+  if tonumber(major) > 1 or minor > REVOKING[#REVOKING][1] then return "yes" end
+  local needed = revocable_after("v1." .. minor)
+  local line = line_of(minor)
+  if not line then return "no", needed end
+  local patch, release = rest:match "^%.(%d+)%-r(%d+)"
+  if not patch then return "unknown", needed end
+  if compare({ minor, tonumber(patch), tonumber(release) }, line) >= 0 then return "yes" end
+  return "no", needed
+end
+
 local function version_hint(text, operation)
   if operation == "revoke_cert" then return revoking_hint(text) end
   return OTHERS[operation]

@@ -364,6 +364,32 @@ function methods.certificate(self)
   return certificate_of(state_for(self, "certificate"))
 end
 
+--- Where the current context leads and as whom, for a request of our own. A
+-- context that does not verify the server is never taken when another leads
+-- there too, as for saving.
+-- @tparam cce.kubeconfig self
+-- @treturn table { server=, context=, ca=, certificate=, key= }; the last three
+--   PEM, or its Base64; `ca` may be missing
+-- @return nil, message, err
+-- @local
+function M.identity(self)
+  local state = state_for(self, "identity")
+  local name = secure_context(state)
+  local context = name and read.find(state.data, "contexts", name)
+  local user, message = current_user(state)
+  local cluster = context and read.find(state.data, "clusters", context.body.cluster)
+  if not user or not cluster or not is_text(cluster.body.server) then
+    return error_of.fail("INVALID_CERTIFICATE", message or "the context leads to no server")
+  end
+  local identity = { server = cluster.body.server, context = name }
+  identity.ca = credential(state, cluster, "certificate-authority")
+  identity.certificate = credential(state, user, "client-certificate")
+  identity.key = credential(state, user, "client-key")
+  if identity.certificate and identity.key then return identity end
+  return error_of.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
+    other_means(user)))
+end
+
 ---- Saving ----
 
 -- The data of an object as it was read. Programs may have changed `data`.

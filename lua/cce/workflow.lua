@@ -8,6 +8,7 @@ local M = {}
 
 local parts = {
   rotate = "cce.workflow.rotate",
+  revoke = "cce.workflow.revoke",
 }
 
 return setmetatable(M, {

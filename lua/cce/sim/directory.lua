@@ -142,6 +142,18 @@ local function list_agencies(call)
   return { status = 200, body = { agencies = json.array(select_items(items, query, { "name" })) } }
 end
 
+-- Whose a permanent access key is.
+local function show_access_key(call)
+  for _, key in ipairs(account.keys) do
+    if key.ak == call.ids.access_key and key.principal.kind == "user" then
+      return { status = 200, body = { credential = {
+        access = key.ak, user_id = key.principal.id, status = "active", description = "",
+      } } }
+    end
+  end
+  return errors.iam(404, 404, "Could not find credential: " .. call.ids.access_key .. ".")
+end
+
 local function project(id, name)
   return {
     id = id, name = name, domain_id = account.domain_id, parent_id = account.domain_id,
@@ -189,6 +201,9 @@ M.routes = {
     handler = list_domains },
   { method = "GET", path = "/v3/projects", operation = "list_projects",
     action = "iam:projects:listProjects", handler = list_projects },
+  { method = "GET", path = "/v3.0/OS-CREDENTIAL/credentials/{access_key}",
+    operation = "show_access_key", action = "iam:credentials:getCredential",
+    handler = show_access_key },
   { method = "GET", path = "/v3/users", operation = "list_users",
     action = "iam:users:listUsers", handler = list_users },
   { method = "GET", path = "/v3.0/OS-AGENCY/agencies", operation = "list_agencies",

@@ -28,6 +28,7 @@ local services = {
   iam = require("cce.sim.iam"),
   metadata = require("cce.sim.metadata"),
   pod_identity = require("cce.sim.pod_identity"),
+  sts = require("cce.sim.sts"),
 }
 
 -- ---------------------------------------------------------------------------------- requests

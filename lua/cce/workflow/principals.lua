@@ -1,0 +1,272 @@
+--- Whose certificates a revocation is about, whether that is the caller, and
+-- whether they can obtain new ones.
+-- @module cce.workflow.principals
+-- @local
+local callers = require "cce.caller"
+local core = require "cce.core"
+local errors = require "cce.error"
+local kubeconfigs = require "cce.kubeconfig"
+local show = require "cce.show"
+
+local M = {}
+
+local SOURCES = { "user_id", "agency_id", "kubeconfig", "certificate", "deleted_since" }
+
+local function refuse(message, hint)
+  return errors.fail("INVALID_ARGUMENT", "revoke: " .. message, { operation = "revoke",
+    retryable = false, maybe_applied = false, hint = hint })
+end
+
+--- "user 0a1b (name)", for people.
+function M.text(principal)
+  return ("%s %s%s"):format(principal.kind, principal.id,
+    principal.name and " (" .. principal.name .. ")" or "")
+end
+
+-- ---- who is meant --------------------------------------------------------------
+
+--- Which of the options says who; exactly one must.
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.source(opts)
+  local given = {}
+  for _, name in ipairs(SOURCES) do
+    if opts[name] ~= nil then given[#given + 1] = name end
+  end
+  if #given == 1 then return given[1] end
+  return refuse(("%s; expected exactly one of %s"):format(
+    #given == 0 and "nobody is named" or table.concat(given, " and ") .. " are given",
+    table.concat(SOURCES, ", ")))
+end
+
+local function facts_of_certificate(text)
+  local facts, message, code = core.certificate(text)
+  if facts or text:find("\n", 1, true) then return errors.from_core(facts, message, code) end
+  local content = core.file.read(text)
+  if content then facts, message, code = core.certificate(content) end
+  return errors.from_core(facts, message, code)
+end
+
+local function kubeconfig_of(value)
+  if type(value) == "string" then return kubeconfigs.load(value) end
+  return value
+end
+
+-- The CN says who, and not what: IAM may know.
+local function holder(opts)
+  local facts, message, err
+  if opts.kubeconfig then
+    local kubeconfig
+    kubeconfig, message, err = kubeconfig_of(opts.kubeconfig)
+    if not kubeconfig then return nil, message, err end
+    opts.kubeconfig = kubeconfig
+    facts, message, err = kubeconfig:certificate()
+  else
+    facts, message, err = facts_of_certificate(opts.certificate)
+  end
+  if not facts then return nil, message, err end
+  if not facts.user_id then
+    return errors.fail("INVALID_CERTIFICATE", "revoke: the certificate names no user (CN)")
+  end
+  return { { kind = opts.principal or "user", id = facts.user_id, guessed = not opts.principal } }
+end
+
+local function note_window(report, deleted, opts)
+  local window, places = deleted.window, {}
+  for i, place in ipairs(deleted.searched) do
+    places[i] = ("%s, project %s"):format(place.endpoint, place.project_id)
+  end
+  report.window = { from = window.from, to = window.to, complete = window.complete,
+    asked_from = opts.deleted_since }
+  report:note("searched for deletions from %s to %s at %s%s; the last minutes may be missing",
+    show.time(window.from), show.time(window.to), table.concat(places, " and "),
+    window.complete and "" or (" (NOT from %s: CTS no longer has that)"):format(
+      show.time(opts.deleted_since)))
+  if #deleted.unidentified > 0 then
+    report:note("%d deletions name nobody by id: look at them in CTS", #deleted.unidentified)
+    report.incomplete = true
+  end
+end
+
+local function deleted_of(client, opts)
+  return client:deleted_principals { from = opts.deleted_since, partial = opts.partial,
+    tracker_region = opts.tracker_region, tracker_project_id = opts.tracker_project_id }
+end
+
+-- Clients of one account tell the same.
+local function leavers(clients, opts, report)
+  local list, seen = {}, {}
+  for i, client in ipairs(clients) do
+    local deleted, message, err = deleted_of(client, opts)
+    if not deleted then return nil, message, err end
+    if i == 1 then note_window(report, deleted, opts) end
+    for _, each in ipairs(deleted) do
+      if not seen[each.kind .. each.id] then
+        seen[each.kind .. each.id] = true
+        list[#list + 1] = { kind = each.kind, id = each.id, name = each.name,
+          deleted = each.time }
+      end
+    end
+  end
+  report:note("%d users and agencies were deleted in that time", #list)
+  return list
+end
+
+--- Find out who is meant.
+-- @tparam {cce.client,...} clients
+-- @tparam table opts
+-- @tparam cce.report report which is told what was searched
+-- @treturn[1] {table,...} `{kind=, id=, name=, deleted=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.find(clients, opts, report)
+  if opts.user_id then return { { kind = "user", id = opts.user_id } } end
+  if opts.agency_id then return { { kind = "agency", id = opts.agency_id } } end
+  if opts.deleted_since then return leavers(clients, opts, report) end
+  return holder(opts)
+end
+
+-- ---- the caller ----------------------------------------------------------------
+
+local function refuse_self(principal)
+  return refuse(("%s is who makes this call: it would cut its own access"):format(
+    M.text(principal)), "Give allow_self=true if that is meant; who is no administrator can"
+    .. " revoke only his own certificates, and needs it")
+end
+
+--- Refuse the caller's own principal; say so when it is not known who that is.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.check_self(clients, list, opts, report)
+  if opts.allow_self or #list == 0 then return true end
+  local unknown
+  for _, client in ipairs(clients) do
+    local caller, message = callers.of(client)
+    unknown = unknown or not caller and message
+    for _, principal in ipairs(caller and list or {}) do
+      if principal.id == caller.id then return refuse_self(principal) end
+    end
+  end
+  if unknown then
+    report:note("it is not known who these credentials are (%s), so their own access may be"
+      .. " among what is revoked", unknown)
+  end
+  return true
+end
+
+-- ---- obtaining again -----------------------------------------------------------
+
+-- `kind .. id` -> entry, of all accounts; nil when one could not be asked.
+local function directory_of(clients)
+  local found = { user = {}, agency = {} }
+  for _, client in ipairs(clients) do
+    local users = found.user and client:list_users()
+    local agencies = found.agency and client:list_agencies()
+    for _, user in ipairs(users or {}) do found.user[user.id] = user end
+    for _, agency in ipairs(agencies or {}) do found.agency[agency.id] = agency end
+    found.user, found.agency = users and found.user, agencies and found.agency
+  end
+  return found
+end
+
+local function other(kind)
+  return kind == "user" and "agency" or "user"
+end
+
+local function settle_kind(principal, directory, report)
+  local of_other = directory[other(principal.kind)]
+  local entry = of_other and of_other[principal.id]
+  if not entry then return end
+  if principal.guessed then
+    principal.kind = other(principal.kind)
+  else
+    report:note("%s is the id of a %s, says IAM: it is revoked as a %s, as was asked",
+      principal.id, other(principal.kind), principal.kind)
+  end
+end
+
+local function can_obtain_again(principal, directory)
+  local known = directory[principal.kind]
+  if not known then return principal.deleted and "no" or "unknown" end
+  local entry = known[principal.id]
+  if not entry then return "no" end
+  principal.name = principal.name or entry.name
+  return entry.enabled ~= false and "still enabled in IAM" or "no"
+end
+
+-- So many are named one by one; the rest is in `report.principals`.
+local MOST_NOTES = 20
+
+--- Say of each whether new certificates can be had: `principal.can_obtain_again`
+-- is "still enabled in IAM", "no" or "unknown".
+function M.look_up(clients, list, report)
+  if #list == 0 then return end
+  local directory = directory_of(clients)
+  report.principals = {}
+  for i, principal in ipairs(list) do
+    settle_kind(principal, directory, report)
+    principal.can_obtain_again = can_obtain_again(principal, directory)
+    report.principals[i] = { kind = principal.kind, id = principal.id, name = principal.name,
+      deleted = principal.deleted, can_obtain_again = principal.can_obtain_again }
+    if i <= MOST_NOTES then
+      report:note("%s can obtain again: %s", M.text(principal), principal.can_obtain_again)
+    end
+  end
+  if #list > MOST_NOTES then report:note("and %d more principals", #list - MOST_NOTES) end
+end
+
+-- ---- what was obtained again ------------------------------------------------------
+
+local function last_times(traces, key_of)
+  local last = {}
+  for _, trace in ipairs(traces) do
+    local key = trace.time and key_of(trace)
+    if key then last[key] = math.max(last[key] or 0, trace.time) end
+  end
+  return last
+end
+
+local function of_client(client, found)
+  local downloads, message = client:certificate_downloads()
+  if not downloads then return nil, message end
+  local revocations
+  revocations, message = client:list_traces { service = "CCE", name = "revokeClusterCert" }
+  if not revocations then return nil, message end
+  for key, time in pairs(last_times(downloads, function(each)
+    return each.cluster_id and each.id and each.cluster_id .. " " .. each.id
+  end)) do
+    found.obtained[key] = time
+  end
+  for key, time in pairs(last_times(revocations, function(trace)
+    return trace.ok and trace.resource_id
+  end)) do
+    found.revoked[key] = time
+  end
+  return true
+end
+
+--- What CTS knows of certificates that were obtained after an earlier revocation.
+-- @treturn function of a cluster's id and a principal: nil, or the times of the
+--   revocation and of the certificate
+function M.history(clients, report)
+  local found = { obtained = {}, revoked = {} }
+  for _, client in ipairs(clients) do
+    local ok, message = of_client(client, found)
+    if not ok then
+      report:note("CTS was not asked who obtained certificates again (%s)", message)
+      break
+    end
+  end
+  return function(cluster_id, principal)
+    local obtained = found.obtained[cluster_id .. " " .. principal.id]
+    local revoked = found.revoked[cluster_id]
+    if obtained and revoked and obtained > revoked then return revoked, obtained end
+  end
+end
+
+return M
