@@ -429,6 +429,7 @@ local save_schema = {
   timeout = { type = "number", min = 0, max = 3600, unit = "seconds", default = 10 },
   backup = { type = "boolean", default = true },
   format = { type = "string", one_of = { "json", "yaml" } },
+  mark = { type = "boolean", default = false },
 }
 
 -- The object to be written: the context chosen, the names given.
@@ -518,7 +519,12 @@ end
 
 local function save_alone(path, state, opts)
   local text, ok, message, err
-  text, message, err = text_of(state, opts.format)
+  if opts.mark then
+    text, message, err = store.encode(merge.merge(nil, state.data, mark_of(state)),
+      opts.format or "json")
+  else
+    text, message, err = text_of(state, opts.format)
+  end
   if not text then return nil, message, err end
   ok, message, err = store.write(path, text)
   if not ok then return nil, message, err end
@@ -555,6 +561,8 @@ end
 --   the one that gets the plain `name`
 -- @tparam[opt=false] boolean opts.merge add to the file instead of replacing it
 -- @tparam[opt] string opts.name the name of everything in it, as in `rename`
+-- @tparam[opt=false] boolean opts.mark when not merging: note in the file whose
+--   it is, as merging does; needs `name`
 -- @tparam[opt=10] number opts.timeout seconds to wait for the lock
 -- @tparam[opt=true] boolean opts.backup when merging; false: keep no old file
 -- @tparam[opt] string opts.format "json" or "yaml", of a file that is not
@@ -570,6 +578,9 @@ function methods.save(self, path, opts)
   options.argument(path, "string", 1, "save")
   local given, message, err = options.check(opts, save_schema)
   if not given then return nil, message, err end
+  if given.mark and not given.name then
+    return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
+  end
   local prepared
   prepared, message, err = prepare(self, given)
   if not prepared then return nil, message, err end
