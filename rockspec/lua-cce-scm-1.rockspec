@@ -65,6 +65,7 @@ build = {
       libraries = { "curl", "crypto", "pthread", "m" },
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
+    ["cce.audit_log"] = "lua/cce/audit_log.lua",
     ["cce.call"] = "lua/cce/call.lua",
     ["cce.cli"] = "lua/cce/cli.lua",
     ["cce.client"] = "lua/cce/client.lua",
@@ -84,6 +85,7 @@ build = {
     ["cce.host.waiting"] = "lua/cce/host/waiting.lua",
     ["cce"] = "lua/cce/init.lua",
     ["cce.job"] = "lua/cce/job.lua",
+    ["cce.journal"] = "lua/cce/journal.lua",
     ["cce.json"] = "lua/cce/json.lua",
     ["cce.kubeconfig"] = "lua/cce/kubeconfig.lua",
     ["cce.kubeconfig.merge"] = "lua/cce/kubeconfig/merge.lua",
@@ -129,8 +131,12 @@ build = {
     ["cce.sim.tls"] = "lua/cce/sim/tls.lua",
     ["cce.sim.versions"] = "lua/cce/sim/versions.lua",
     ["cce.sim.worker"] = "lua/cce/sim/worker.lua",
+    ["cce.workflow"] = "lua/cce/workflow.lua",
     ["cce.workflow.issue"] = "lua/cce/workflow/issue.lua",
     ["cce.workflow.naming"] = "lua/cce/workflow/naming.lua",
+    ["cce.workflow.rotate"] = "lua/cce/workflow/rotate.lua",
+    ["cce.workflow.rotation"] = "lua/cce/workflow/rotation.lua",
+    ["cce.workflow.targets"] = "lua/cce/workflow/targets.lua",
     -- to here
   },
   install = {

@@ -144,15 +144,7 @@ local function finish_error(err, state)
   return nil, err.message, err
 end
 
---- Make a request and, where `cce.retry` allows it, make it again.
--- @tparam cce.client client
--- @tparam table request of `core.operation`; `service` names another than CCE
--- @tparam table ids for messages: `cluster_id` or `job_id`
--- @treturn[1] table response `{status=, headers=, body=}`
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
-function M.send(client, request, ids)
+local function send(client, request, ids)
   local what = request.operation .. target_of(ids)
   local state = { attempts = 0 }
   local can_wait, reason = host.current().check()
@@ -174,6 +166,21 @@ function M.send(client, request, ids)
     state.maybe_applied = state.maybe_applied or err.maybe_applied
     client.sleep(delay)
   end
+end
+
+--- Make a request and, where `cce.retry` allows it, make it again.
+-- @tparam cce.client client
+-- @tparam table request of `core.operation`; `service` names another than CCE
+-- @tparam table ids for messages: `cluster_id` or `job_id`
+-- @treturn[1] table response `{status=, headers=, body=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.send(client, request, ids)
+  if request.mutating and client.config.audit_log then
+    return require("cce.audit_log").around(client, request, ids, send)
+  end
+  return send(client, request, ids)
 end
 
 --- Decode a JSON body that must be an object.

@@ -40,6 +40,8 @@ M.codes = core.codes
 -- @tparam[opt] string opts.user_agent
 -- @tparam[opt] function opts.on_event called with a table for every attempt,
 --   never with a secret
+-- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
+--   `cce.audit_log.open` returned: every call that changes something is logged
 -- @tparam[opt] function opts.clock returns unix time
 -- @treturn[1] cce.client
 -- @treturn[2] nil
@@ -174,10 +176,8 @@ function M.expiry(paths, opts)
   return entries, message, err
 end
 
-local submodules = {
-  kubeconfig = "cce.kubeconfig", error = "cce.error", region = "cce.region",
-  workflow = "cce.workflow",
-}
+local submodules = { kubeconfig = "cce.kubeconfig", error = "cce.error", region = "cce.region",
+  workflow = "cce.workflow", audit_log = "cce.audit_log" }
 
 return setmetatable(M, {
   __index = function(_, name)

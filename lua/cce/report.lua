@@ -8,6 +8,7 @@
 --
 -- Further fields: `workflow`, `run`, `started` and `ended` (unix time),
 -- `duration` (seconds), `resumed`, `stopped` (why it ended before its end),
+-- `incomplete` (something beside the clusters themselves went wrong; see `notes`),
 -- `already_finished` (unix time: this call did nothing, the report is that of
 -- the run before), `notes` (a list of sentences) and, for a dry run,
 -- `dry_run=true` and `plan`, a list of sentences.
@@ -92,7 +93,8 @@ end
 -- @function report:exit_code
 function Report:exit_code()
   if self.already_finished then return 3 end
-  if #self.failed > 0 or self.stopped or any_problem(self.skipped) then return 1 end
+  local unfinished = self.stopped or self.incomplete
+  if #self.failed > 0 or unfinished or any_problem(self.skipped) then return 1 end
   return #self.uncertain > 0 and 2 or 0
 end
 
@@ -195,6 +197,19 @@ local function item_line(bucket, item)
   return item.hint and line .. ". " .. item.hint or line
 end
 
+-- Those that were not begun are one line, however many.
+local function add_items(self, bucket, lines)
+  local not_begun, reason = 0, nil
+  for _, item in ipairs(self[bucket]) do
+    if item.code == "CANCELLED" then
+      not_begun, reason = not_begun + 1, item.message
+    else
+      lines[#lines + 1] = item_line(bucket, item)
+    end
+  end
+  if not_begun > 0 then lines[#lines + 1] = ("  %s %d: %s"):format(bucket, not_begun, reason) end
+end
+
 local function state_lines(self, lines)
   if self.already_finished then
     lines[#lines + 1] = ("  NOTHING WAS DONE: this run finished at %s; a new one needs another"
@@ -209,9 +224,7 @@ function Report:__tostring()
   local lines = { header(self) }
   if self.dry_run then lines[1] = ("%s: dry run, nothing was sent"):format(self.workflow) end
   state_lines(self, lines)
-  for _, bucket in ipairs { "failed", "uncertain", "skipped" } do
-    for _, item in ipairs(self[bucket]) do lines[#lines + 1] = item_line(bucket, item) end
-  end
+  for _, bucket in ipairs { "failed", "uncertain", "skipped" } do add_items(self, bucket, lines) end
   return table.concat(lines, "\n")
 end
 
