@@ -144,6 +144,12 @@ local function row_of(entry)
   }
 end
 
+local function problem_line(entry)
+  local message = clean(entry.message)
+  if message:find(clean(entry.path), 1, true) then return message end
+  return clean(entry.path) .. ": " .. message
+end
+
 local titles = { "UNTIL", "LEFT", "USER", "CONTEXT", "CLUSTER", "KEY", "FILE" }
 
 local list_meta = {
@@ -152,7 +158,7 @@ local list_meta = {
     local rows, problems = {}, {}
     for _, entry in ipairs(list) do
       if entry.err then
-        problems[#problems + 1] = clean(entry.path) .. ": " .. clean(entry.message)
+        problems[#problems + 1] = problem_line(entry)
       else
         rows[#rows + 1] = row_of(entry)
       end

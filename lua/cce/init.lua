@@ -173,7 +173,8 @@ end
 -- @function expiry
 function M.expiry(paths, opts)
   local entries, message, err = require("cce.expiry")(paths, opts)
-  return entries, message, err
+  if not entries then return nil, message, err end
+  return entries
 end
 
 local submodules = { kubeconfig = "cce.kubeconfig", error = "cce.error", region = "cce.region",

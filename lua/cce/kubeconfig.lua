@@ -379,15 +379,15 @@ function methods.certificate(self)
   return certificate_of(state_for(self, "certificate"))
 end
 
--- The contexts of a user: the one to name first is the current one, or else
--- one that checks the server's certificate.
-local function contexts_of(rows, user)
+-- The contexts of a user: the one to name is that with the plain name of a
+-- merge, or the current one, or one that checks the server's certificate.
+local function contexts_of(rows, user, plain)
   local names_found, best, best_rank = {}, nil, nil
   for _, row in ipairs(rows) do
     if row.user == user then
       names_found[#names_found + 1] = row.name
-      local rank = row.current and 1 or row.verifies_tls and 2 or 3
-      if rank < (best_rank or 4) then best, best_rank = row, rank end
+      local rank = row.name == plain and 1 or row.current and 2 or row.verifies_tls and 3 or 4
+      if rank < (best_rank or 5) then best, best_rank = row, rank end
     end
   end
   return names_found, best or {}
@@ -402,8 +402,8 @@ function methods.certificates(self)
   local state = state_for(self, "certificates")
   local found, rows = {}, rows_of(state.data)
   for i, user in ipairs(read.entries(state.data, "users")) do
-    local contexts, row = contexts_of(rows, user.name)
     local mark = merge.find_mark(user.body)
+    local contexts, row = contexts_of(rows, user.name, mark and mark.set)
     local facts, message, err = user_certificate(state, user)
     found[i] = {
       user = user.name, contexts = contexts, context = row.name, cluster = row.cluster,

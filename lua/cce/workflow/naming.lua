@@ -29,11 +29,13 @@ local function candidates(target)
   return list
 end
 
--- How many clusters would like a name.
+-- How many clusters that have no name yet would like one.
 local function count_wishes(targets)
   local wishes = {}
   for _, target in ipairs(targets) do
-    for _, name in ipairs(target.candidates) do wishes[name] = (wishes[name] or 0) + 1 end
+    for _, name in ipairs(target.set and {} or target.candidates) do
+      wishes[name] = (wishes[name] or 0) + 1
+    end
   end
   return wishes
 end
