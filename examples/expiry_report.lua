@@ -30,7 +30,8 @@ local function report(paths)
     local reason = attention(entry)
     if reason then
       count = count + 1
-      print(("!! %s%s: %s"):format(entry.path, entry.context and " " .. entry.context or "", reason))
+      local context = entry.context and " " .. entry.context or ""
+      print(("!! %s%s: %s"):format(entry.path, context, reason))
     end
   end
   print(("%d certificates, %d need attention"):format(#entries, count))

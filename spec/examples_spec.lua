@@ -35,7 +35,7 @@ describe("the example", function()
     for _, key in ipairs { support.admin, support.member } do
       assert.equal(4, select(2, text:gsub(key.principal.id, "")))
     end
-    assert.matches("cluster-002  https://127.2.0.2:%d+  matches", text)
+    assert.matches("cluster%-002  https://127.2.0.2:%d+  matches", text)
   end)
 
   it("expiry_report says what needs attention", function()

@@ -15,7 +15,7 @@ local MAX_DEPTH = 64
 
 -- Nodes once every alias is followed: a few lines of aliases of aliases can
 -- stand for billions.
-local MAX_NODES = 2000000
+local MAX_NODES = 500000
 
 -- What is wrong with the text is raised as { problem= }; by it, it is told from
 -- libyaml's own messages.

@@ -11,8 +11,11 @@ local protected = require("cce.host.protect").pcall
 local reports = require "cce.report"
 local targets = require "cce.workflow.targets"
 
--- A kill loses at most this many that were obtained and not yet merged.
+-- A file is merged into when this many are waiting, so that a kill loses few
+-- that were obtained; but a large file takes its time, and no more than a fifth
+-- of all is to be spent on that.
 local BATCH = 20
+local PAUSE = 4
 
 local schema = {
   clusters = { type = { "table", "callable" } },
@@ -110,6 +113,7 @@ end
 
 local function into_file(opts, clock)
   local place, pending, holdings, backed_up = {}, {}, nil, false
+  local next_flush = 0
 
   local function holder_of(name) return holdings.names[name] end
 
@@ -147,11 +151,15 @@ local function into_file(opts, clock)
 
   -- The backup is of the file as it was before the run.
   function place.flush(force)
-    if #pending == 0 or (#pending < BATCH and not force) then return end
+    local started = core.sys.monotonic()
+    local is_time = #pending >= BATCH and started >= next_flush
+    if #pending == 0 or not (force or is_time) then return end
     local batch = pending
     pending = {}
     note(batch, kubeconfig.merge(opts.merge_into, batch,
       { backup = not backed_up, format = opts.format }))
+    local ended = core.sys.monotonic()
+    next_flush = ended + PAUSE * (ended - started)
   end
 
   place.lock, place.text = opts.merge_into, opts.merge_into

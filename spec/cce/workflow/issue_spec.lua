@@ -206,6 +206,31 @@ describe("cce.workflow.issue", function()
     end)
   end)
 
+  it("killed at any moment, leaves a good file, and goes on from there", function()
+    local code = ([[
+      local cce = require "cce"
+      local client = assert(cce.new { endpoint = %q, ca_file = %q, project_id = %q, proxy = false,
+        credentials = { ak = %q, sk = %q } })
+      cce.workflow.issue(client, { merge_into = %q, duration = 30, renew = true })
+    ]]):format(sim.env.CCE_ENDPOINT, sim.env.CCE_CA_FILE, sim.project_id, simulator.admin.ak,
+      simulator.admin.sk, path)
+    assert(issue { merge_into = path })
+    local command = tempdir.lua(code)
+    for i = 1, 8 do
+      local process = assert(sys.spawn {
+        argv = { "/bin/sh", "-c", "exec env " .. command }, stdin = "/dev/null",
+        stdout = "/dev/null", stderr = "/dev/null", die_with_parent = true,
+      })
+      sys.sleep(0.02 + 0.02 * i)
+      process:signal "SIGKILL"
+      process:wait()
+      assert.equal(5, #assert(kubeconfig.load(path)).data.users)
+    end
+    local report = assert(issue { merge_into = path })
+    assert.equal(5, #report.ok)
+    for _, entry in ipairs(cce.expiry(path)) do assert.is_true(entry.key_matches) end
+  end)
+
   describe("reports", function()
     it("each failure, and goes on", function()
       sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, status = 403 }
