@@ -56,10 +56,10 @@ STANDARD := -std=gnu99 -D_GNU_SOURCE -fPIC -fvisibility=hidden
 LUA_PC_NAMES = $(if $(filter jit,$(LUA_VERSION)),luajit,\
                lua$(LUA_VERSION) lua-$(LUA_VERSION) lua$(subst .,,$(LUA_VERSION)) lua)
 LUA_PC       = $(firstword $(foreach n,$(LUA_PC_NAMES),\
-               $(shell $(PKG_CONFIG) --exists $(n) && echo $(n))) $(firstword $(LUA_PC_NAMES)))
+               $(shell $(PKG_CONFIG) --exists $(n) 2>/dev/null && echo $(n))) $(firstword $(LUA_PC_NAMES)))
 LUA_CFLAGS  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null))
-DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcrypto 2>/dev/null)
-DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcrypto 2>/dev/null || echo -lcurl -lcrypto)
+DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libssl libcrypto 2>/dev/null)
+DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libssl libcrypto 2>/dev/null || echo -lcurl -lssl -lcrypto)
 
 COMPILE = $(CC) $(STANDARD) $(WARNINGS) -Isrc $(LUA_CFLAGS) $(DEPS_CFLAGS) \
           $(CPPFLAGS) $(CFLAGS) $(FLAVOUR_FLAGS)
@@ -181,9 +181,10 @@ lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
 docs: ## the manual's reference, into doc/
 	ldoc --fatalwarnings .
 
-bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS go to it)
-	@set -e; for file in $(sort $(wildcard bench/*.lua)); do \
-	    tools/run-lua '$(LUA_VERSION)' $$file $(ARGS); done
+bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS="--json bulk")
+	@if command -v luajit >/dev/null; then \
+	    $(MAKE) --no-print-directory -s LUA_VERSION=jit all; fi
+	@tools/run-lua '$(LUA_VERSION)' bench/main.lua $(ARGS)
 
 install: $(CORE) ## copy to PREFIX (/usr/local) for LUA_VERSION, under DESTDIR
 	@DESTDIR='$(DESTDIR)' INSTALL='$(INSTALL)' LUA='$(LUA)' CORE='$(CORE)' \

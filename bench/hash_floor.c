@@ -1,11 +1,12 @@
 /*
- * hash_floor: the least that a signature in C from Lua can cost.
+ * hash_floor: the least that the hashes of a signature cost from Lua.
  *
- * hash_floor.new(key):sign(body, canonical, to_sign) does exactly the hashes
- * of one SDK-HMAC-SHA256 signature, each to the hex that the scheme wants, on
- * digests that were fetched before and an HMAC whose pads were hashed before,
- * and returns the signature. It reads and builds no request, and checks and
- * wipes nothing of one. bench/signing.lua compares signer:sign with it.
+ * A bare binding of two hashes, on digests that were fetched before and an HMAC
+ * whose pads were hashed before: floor:sha256(data) and floor:hmac(data) return
+ * hex. floor:sign(body, canonical, to_sign) does all the hashes of one
+ * SDK-HMAC-SHA256 signature in a single call. They read and build no request,
+ * and check and wipe nothing of one. bench/rows/signing.lua compares
+ * signer:sign with both.
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -44,6 +45,35 @@ static void to_hex(const unsigned char bytes[HASH], char hex[2 * HASH])
         hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
     }
+}
+
+static int l_floor_sha256(lua_State *L)
+{
+    struct floor *floor = luaL_checkudata(L, 1, FLOOR);
+    unsigned char result[HASH];
+    char hex[2 * HASH];
+    size_t length;
+    const char *data = luaL_checklstring(L, 2, &length);
+
+    hash(floor, data, length, result);
+    to_hex(result, hex);
+    lua_pushlstring(L, hex, sizeof hex);
+    return 1;
+}
+
+static int l_floor_hmac(lua_State *L)
+{
+    struct floor *floor = luaL_checkudata(L, 1, FLOOR);
+    unsigned char result[HASH], inner[HASH];
+    char hex[2 * HASH];
+    size_t length;
+    const char *data = luaL_checklstring(L, 2, &length);
+
+    hash_after(floor, floor->inner, data, length, inner);
+    hash_after(floor, floor->outer, inner, HASH, result);
+    to_hex(result, hex);
+    lua_pushlstring(L, hex, sizeof hex);
+    return 1;
 }
 
 static int l_floor_sign(lua_State *L)
@@ -121,6 +151,10 @@ int luaopen_hash_floor(lua_State *L)
     lua_pushcfunction(L, l_floor_gc);
     lua_setfield(L, -2, "__gc");
     lua_newtable(L);
+    lua_pushcfunction(L, l_floor_sha256);
+    lua_setfield(L, -2, "sha256");
+    lua_pushcfunction(L, l_floor_hmac);
+    lua_setfield(L, -2, "hmac");
     lua_pushcfunction(L, l_floor_sign);
     lua_setfield(L, -2, "sign");
     lua_setfield(L, -2, "__index");

@@ -14,7 +14,7 @@
 struct parts {
     const char *host, *port, *path;
     size_t host_length, port_length, path_length;
-    bool tls, bracketed;
+    bool tls, bracketed, unclosed;
 };
 
 /* What was given is shown on one line, shortened, and without anything that a
@@ -51,7 +51,8 @@ static void split_host(struct parts *parts, const char *rest)
         parts->host = rest + 1;
         parts->host_length = strcspn(rest + 1, "]/");
         end = rest + 1 + parts->host_length;
-        if (*end == ']')
+        parts->unclosed = *end != ']';
+        if (!parts->unclosed)
             end++;
     } else {
         parts->host = rest;
@@ -95,6 +96,8 @@ static bool host_is_valid(const char *host, bool bracketed)
 
 static const char *check_parts(const struct parts *parts, const char *host)
 {
+    if (parts->unclosed)
+        return "a bracket is not closed";
     if (parts->host_length == 0 || parts->host_length > 253)
         return "it has no host, or too long a one";
     if (!host_is_valid(host, parts->bracketed))
@@ -123,6 +126,39 @@ static bool is_loopback(const char *host, bool bracketed)
            (ntohl(address.s_addr) >> 24) == 127;
 }
 
+static bool is_link_local(const char *host, bool bracketed)
+{
+    struct in_addr address;
+    struct in6_addr address6;
+
+    if (bracketed)
+        return inet_pton(AF_INET6, host, &address6) == 1 &&
+               IN6_IS_ADDR_LINKLOCAL(&address6);
+    return inet_pton(AF_INET, host, &address) == 1 &&
+           (ntohl(address.s_addr) >> 16) == 0xA9FE;
+}
+
+/* Why one may not talk to this host for this purpose, or NULL. */
+static const char *check_purpose(enum cce_purpose purpose,
+                                 const struct parts *parts, const char *host)
+{
+    bool loopback = is_loopback(host, parts->bracketed);
+    bool is_metadata =
+        strcmp(host, "169.254.169.254") == 0 && parts->port == NULL;
+
+    if (purpose == CCE_PURPOSE_METADATA)
+        return !parts->tls && (loopback || is_metadata)
+                   ? NULL
+                   : "metadata comes from http://169.254.169.254 only";
+    if (parts->tls || loopback)
+        return NULL;
+    if (purpose == CCE_PURPOSE_API)
+        return "plain http goes to a loopback address only";
+    return is_link_local(host, parts->bracketed)
+               ? NULL
+               : "plain http goes to a loopback or link-local address only";
+}
+
 /* host[:port], without the scheme's own port: what is signed as Host must be
  * what is sent. */
 static void write_authority(char *to, size_t size, const struct parts *parts,
@@ -141,6 +177,13 @@ static void write_authority(char *to, size_t size, const struct parts *parts,
 int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
                        struct cce_error *err)
 {
+    return cce_endpoint_parse_for(CCE_PURPOSE_API, endpoint, text, err);
+}
+
+int cce_endpoint_parse_for(enum cce_purpose purpose,
+                           struct cce_endpoint *endpoint, const char *text,
+                           struct cce_error *err)
+{
     struct parts parts = {0};
     char host[254] = "", authority[264];
     const char *why, *rest = split_scheme(&parts, text);
@@ -148,16 +191,19 @@ int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
     memset(endpoint, 0, sizeof *endpoint);
     if (rest == NULL)
         return refuse(err, text, "it does not begin with https://");
+    if (memchr(rest, '@', strcspn(rest, "/")) != NULL)
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "an endpoint must not hold a user name or password");
     split_host(&parts, rest);
     if (parts.host_length < sizeof host)
         snprintf(host, sizeof host, "%.*s", (int)parts.host_length, parts.host);
     why = check_parts(&parts, host);
+    if (why == NULL)
+        why = check_purpose(purpose, &parts, host);
     if (why != NULL)
         return refuse(err, text, why);
     endpoint->tls = parts.tls;
     endpoint->loopback = is_loopback(host, parts.bracketed);
-    if (!parts.tls && !endpoint->loopback)
-        return refuse(err, text, "plain http goes to a loopback address only");
     write_authority(endpoint->host, sizeof endpoint->host, &parts, host);
     write_authority(
         authority, sizeof authority, &parts,

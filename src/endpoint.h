@@ -3,8 +3,10 @@
  *
  * An endpoint is scheme://host[:port][/path]. Cloud APIs are https only; http
  * is for a literal loopback address, or `localhost` pinned to one, where the
- * simulator listens. A user name, a query or a fragment is refused: they would
- * be sent, or signed, without anybody having meant it.
+ * simulator listens. Where a cloud hands its keys to its own machines, http is
+ * for a few more addresses, which are not routed: see cce_purpose. A user
+ * name, a query or a fragment is refused: they would be sent, or signed,
+ * without anybody having meant it.
  */
 #ifndef CCE_ENDPOINT_H
 #define CCE_ENDPOINT_H
@@ -23,7 +25,18 @@ struct cce_endpoint {
     bool loopback; /* a literal loopback address or localhost */
 };
 
+enum cce_purpose {
+    CCE_PURPOSE_API,      /* https; http to loopback */
+    CCE_PURPOSE_METADATA, /* http to 169.254.169.254, port 80, or loopback */
+    CCE_PURPOSE_POD       /* https; http to loopback or link-local */
+};
+
 /* INVALID_ARGUMENT with the reason, else 0. */
+int cce_endpoint_parse_for(enum cce_purpose purpose,
+                           struct cce_endpoint *endpoint, const char *text,
+                           struct cce_error *err);
+
+/* For CCE_PURPOSE_API. */
 int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
                        struct cce_error *err);
 

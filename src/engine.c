@@ -3,15 +3,20 @@
 #include "sigpipe.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_A_STEP = 64 };
+/* A connection costs a handshake. So many to a host are opened at once; beyond
+ * that a transfer first waits whether one becomes free, which with a server
+ * that answers fast is sooner, and far cheaper. */
+enum { EVENTS_A_STEP = 64, LANE_WIDTH = 10, PATIENCE_MS = 30 };
 
 #if LIBCURL_VERSION_NUM < 0x075000
 #error "libcurl 7.80 or later is needed, for CURLOPT_PREREQFUNCTION"
@@ -22,9 +27,34 @@ enum { EVENTS_A_STEP = 64 };
 static CURLcode global_result;
 static bool global_needs_sigpipe_guard;
 
+/* curl frees keys and tokens as it frees everything. */
+static void wiping_free(void *memory)
+{
+    if (memory != NULL)
+        cce_wipe(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+static void *wiping_realloc(void *memory, size_t size)
+{
+    size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
+    void *larger = malloc(size);
+
+    if (larger == NULL)
+        return NULL;
+    if (memory != NULL)
+        memcpy(larger, memory, known < size ? known : size);
+    wiping_free(memory);
+    return larger;
+}
+
+/* When another part of the process has started libcurl before, it goes on to
+ * free as it did. */
 static void init_curl(void)
 {
-    global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+    global_result =
+        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
+                             wiping_realloc, strdup, calloc);
     /* Since 7.87 TLS, too, is sent with MSG_NOSIGNAL. */
     global_needs_sigpipe_guard =
         curl_version_info(CURLVERSION_NOW)->version_num < 0x075700;
@@ -67,19 +97,38 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context,
     return -1;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Lets the timer ring at that time, or before. */
+static int ring_at(struct cce_engine *engine, int64_t at_ms)
+{
+    struct itimerspec when = {{0, 0}, {0, 0}};
+
+    if (at_ms >= engine->rings_ms)
+        return 0;
+    engine->rings_ms = at_ms;
+    when.it_value.tv_sec = (time_t)(at_ms / 1000);
+    when.it_value.tv_nsec = at_ms % 1000 * 1000000;
+    return timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* curl moves its next time at every start and end of a transfer, mostly to a
+ * later one. Then the timer stays as it is, and rings once too early. So it
+ * costs a system call only when something is due sooner. */
 static int on_timer(CURLM *multi, long timeout_ms, void *context)
 {
     struct cce_engine *engine = context;
-    struct itimerspec when = {{0, 0}, {0, 0}};
 
     (void)multi;
-    if (timeout_ms > 0) {
-        when.it_value.tv_sec = timeout_ms / 1000;
-        when.it_value.tv_nsec = timeout_ms % 1000 * 1000000;
-    } else if (timeout_ms == 0) {
-        when.it_value.tv_nsec = 1; /* all zero would disarm it */
-    }
-    return timerfd_settime(engine->timer_fd, 0, &when, NULL);
+    if (timeout_ms < 0)
+        return 0;
+    return ring_at(engine, now_ms() + timeout_ms);
 }
 
 static int events_of_epoll(uint32_t events)
@@ -155,6 +204,7 @@ static struct cce_lane *find_lane(struct cce_engine *engine, const char *url)
     if (lane == NULL)
         return NULL;
     memcpy(lane->origin, url, length);
+    lane->width = LANE_WIDTH;
     lane->next = engine->lanes;
     engine->lanes = lane;
     return lane;
@@ -204,14 +254,95 @@ static void depart(struct cce_transfer *transfer)
     queue_append(&engine->finished, transfer);
 }
 
-/* Starts who may start; the lane is gone when nobody is left in it. */
+static bool may_depart(const struct cce_engine *engine,
+                       const struct cce_lane *lane)
+{
+    return lane->waiting.first != NULL && lane->active < lane->width &&
+           lane->active < (size_t)engine->options.max_connections;
+}
+
+/* Starts who may start; the lane is gone when nobody is left in it, unless it
+ * was found too narrow once: the next burst need not wait. */
 static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
 {
-    while (lane->waiting.first != NULL &&
-           lane->active < (size_t)engine->options.max_connections)
+    while (may_depart(engine, lane))
         depart(queue_shift(&lane->waiting));
-    if (lane->active == 0 && lane->waiting.first == NULL)
+    if (lane->active == 0 && lane->waiting.first == NULL &&
+        lane->width == LANE_WIDTH)
         drop_lane(engine, lane);
+}
+
+/* Makes room for those who have waited long enough, as far as the limit lets
+ * them. Returns when the next one will have. */
+static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
+                          int64_t now)
+{
+    size_t limit = (size_t)engine->options.max_connections;
+    struct cce_transfer *first;
+
+    while ((first = lane->waiting.first) != NULL && lane->active < limit &&
+           first->impatient_ms <= now) {
+        lane->width = lane->active + 1;
+        depart(queue_shift(&lane->waiting));
+    }
+    if (first == NULL || lane->active >= limit)
+        return CCE_ENGINE_NEVER;
+    return first->impatient_ms;
+}
+
+static int64_t widen_lanes(struct cce_engine *engine)
+{
+    int64_t now = now_ms(), next = CCE_ENGINE_NEVER;
+
+    for (struct cce_lane *lane = engine->lanes; lane != NULL;
+         lane = lane->next) {
+        int64_t at = widen_lane(engine, lane, now);
+
+        if (at < next)
+            next = at;
+    }
+    return next;
+}
+
+/* curl ran out of memory in the middle of something, and may never come back to
+ * it: whatever it was, it has failed. */
+static void fail_started(struct cce_engine *engine)
+{
+    struct cce_transfer *next;
+
+    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
+         transfer = next) {
+        struct cce_lane *lane = transfer->lane;
+
+        next = transfer->next;
+        if (transfer->easy == NULL)
+            continue;
+        cce_transfer_take_outcome(transfer, CURLE_OUT_OF_MEMORY);
+        end_transfer(transfer);
+        queue_append(&engine->finished, transfer);
+        serve_lane(engine, lane);
+    }
+}
+
+static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
+{
+    int running;
+
+    if (curl_multi_socket_action(engine->multi, fd, events, &running) !=
+        CURLM_OK)
+        fail_started(engine);
+}
+
+/* However early that is, curl then says anew when it wants to be called. */
+static void on_alarm(struct cce_engine *engine)
+{
+    uint64_t expirations;
+
+    if (read(engine->timer_fd, &expirations, sizeof expirations) <= 0)
+        return;
+    engine->rings_ms = CCE_ENGINE_NEVER;
+    drive_curl(engine, CURL_SOCKET_TIMEOUT, 0);
+    ring_at(engine, widen_lanes(engine));
 }
 
 static void collect_finished(struct cce_engine *engine)
@@ -244,6 +375,51 @@ static int check_process(const struct cce_engine *engine, struct cce_error *err)
                         "this engine belongs to process %ld; a child after "
                         "fork needs its own",
                         (long)engine->pid);
+    return 0;
+}
+
+/* A proxy's URL may hold a password: no message repeats it. */
+int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
+{
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    CURLU *url = curl_url();
+    char *scheme = NULL;
+    bool known = false;
+
+    if (url == NULL)
+        return cce_fail_memory(err);
+    if (curl_url_set(url, CURLUPART_URL, proxy,
+                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) ==
+            CURLUE_OK &&
+        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+        for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+            known = known || strcmp(scheme, schemes[i]) == 0;
+    curl_free(scheme);
+    curl_url_cleanup(url);
+    if (known)
+        return 0;
+    return cce_fail(err, CCE_INVALID_ARGUMENT,
+                    "the proxy is not an address such as http://host:port");
+}
+
+static bool has_control_character(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return true;
+    return false;
+}
+
+static int check_options(const struct cce_engine_options *options,
+                         struct cce_error *err)
+{
+    if (options->user_agent != NULL &&
+        has_control_character(options->user_agent))
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "user_agent has a control character");
+    if (options->proxy != NULL && options->proxy[0] != '\0')
+        return cce_engine_check_proxy(options->proxy, err);
     return 0;
 }
 
@@ -314,12 +490,13 @@ int cce_engine_new(struct cce_engine **result,
     struct cce_engine *engine = NULL;
 
     *result = NULL;
-    if (init_curl_once(err) != 0)
+    if (init_curl_once(err) != 0 || check_options(options, err) != 0)
         return -1;
     engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         return cce_fail_memory(err);
     engine->epoll_fd = engine->timer_fd = -1;
+    engine->rings_ms = CCE_ENGINE_NEVER;
     engine->pid = getpid();
     engine->guard_sigpipe = global_needs_sigpipe_guard;
     if (open_descriptors(engine, err) != 0)
@@ -383,29 +560,28 @@ static void free_lanes(struct cce_engine *engine)
 
 static void free_curl(struct cce_engine *engine)
 {
-    struct cce_sigpipe guard;
-
-    cce_sigpipe_block(&guard, engine->guard_sigpipe);
     while (engine->idle_count > 0)
         curl_easy_cleanup(engine->idle[--engine->idle_count]);
     if (engine->multi != NULL)
         curl_multi_cleanup(engine->multi);
-    cce_sigpipe_restore(&guard);
 }
 
 void cce_engine_free(struct cce_engine *engine)
 {
+    struct cce_sigpipe guard;
     bool inherited;
 
     if (engine == NULL)
         return;
     inherited = cce_engine_is_inherited(engine);
+    cce_sigpipe_block(&guard, engine->guard_sigpipe);
     for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
          transfer = transfer->next)
         detach(transfer, inherited);
     free_lanes(engine);
     if (!inherited)
         free_curl(engine);
+    cce_sigpipe_restore(&guard);
     if (engine->timer_fd >= 0)
         close(engine->timer_fd);
     if (engine->epoll_fd >= 0)
@@ -417,17 +593,10 @@ void cce_engine_free(struct cce_engine *engine)
 static void handle_event(struct cce_engine *engine,
                          const struct epoll_event *event)
 {
-    uint64_t expirations;
-    int running;
-
-    if (event->data.fd == engine->timer_fd) {
-        if (read(engine->timer_fd, &expirations, sizeof expirations) > 0)
-            curl_multi_socket_action(engine->multi, CURL_SOCKET_TIMEOUT, 0,
-                                     &running);
-        return;
-    }
-    curl_multi_socket_action(engine->multi, event->data.fd,
-                             events_of_epoll(event->events), &running);
+    if (event->data.fd == engine->timer_fd)
+        on_alarm(engine);
+    else
+        drive_curl(engine, event->data.fd, events_of_epoll(event->events));
 }
 
 int cce_engine_step(struct cce_engine *engine, int timeout_ms,
@@ -480,6 +649,12 @@ static void unlink_transfer(struct cce_transfer *transfer)
         transfer->next->previous = transfer->previous;
 }
 
+static void be_patient(struct cce_transfer *transfer)
+{
+    transfer->impatient_ms = now_ms() + PATIENCE_MS;
+    ring_at(transfer->engine, transfer->impatient_ms);
+}
+
 int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
                      struct cce_error *err)
 {
@@ -495,6 +670,8 @@ int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
     link_transfer(transfer);
     queue_append(&lane->waiting, transfer);
     serve_lane(engine, lane);
+    if (!transfer->started)
+        be_patient(transfer);
     return 0;
 }
 

@@ -54,9 +54,13 @@ struct cce_request {
      * dies before the first byte of an answer; that second time is refused
      * and ends as CONNECTION_LOST. */
     bool mutating;
-    bool direct;         /* never through the proxy */
-    long timeout_ms;     /* the whole of it [60,000] */
-    size_t max_response; /* bytes of the answer's body [4 MiB] */
+    bool direct; /* never through the proxy */
+    /* The answer holds secrets: neither the connection nor curl's buffers are
+     * kept for another transfer, and what curl frees was wiped. */
+    bool is_private;
+    long connect_timeout_ms; /* [that of the engine] */
+    long timeout_ms;         /* the whole of it [60,000] */
+    size_t max_response;     /* bytes of the answer's body [4 MiB] */
 };
 
 /* What became of a transfer. The pointers live as long as the transfer. */
@@ -73,6 +77,10 @@ struct cce_result {
     double seconds;
 };
 
+/* INVALID_ARGUMENT for what is no address of a proxy. */
+int cce_engine_check_proxy(const char *proxy, struct cce_error *err);
+
+/* INVALID_ARGUMENT for a bad proxy or user agent, NO_MEMORY, UNSUPPORTED. */
 int cce_engine_new(struct cce_engine **engine,
                    const struct cce_engine_options *options,
                    struct cce_error *err);

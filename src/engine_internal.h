@@ -7,11 +7,14 @@
 #define CCE_ENGINE_INTERNAL_H
 
 #include <curl/curl.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "engine.h"
 
 enum { CCE_ENGINE_IDLE_HANDLES = 128 };
+
+#define CCE_ENGINE_NEVER INT64_MAX
 
 /* Transfers in the order of their arrival. */
 struct cce_queue {
@@ -24,6 +27,7 @@ struct cce_queue {
 struct cce_lane {
     struct cce_lane *next;
     size_t active;
+    size_t width; /* who comes when so many are under way waits a moment */
     struct cce_queue waiting;
     char origin[]; /* scheme://host:port */
 };
@@ -33,6 +37,7 @@ struct cce_transfer {
     struct cce_transfer *previous, *next;
     struct cce_transfer *next_in_queue; /* of its lane, or of the finished */
     struct cce_lane *lane;              /* NULL once it has ended */
+    int64_t impatient_ms; /* when it stops waiting for somebody's connection */
     void *owner;
     CURL *easy;
     struct curl_slist *headers;
@@ -41,10 +46,11 @@ struct cce_transfer {
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];
-    long timeout_ms;
-    bool mutating, direct;
+    long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
+    bool mutating, direct, is_private;
     bool started, finished, untrusted;
-    unsigned departures; /* how often the request was let out */
+    bool head_is_complete; /* the empty line after the headers came */
+    unsigned departures;   /* how often the request was let out */
     struct cce_error error;
     long status;
     double seconds;
@@ -53,6 +59,7 @@ struct cce_transfer {
 struct cce_engine {
     CURLM *multi;
     int epoll_fd, timer_fd;
+    int64_t rings_ms; /* when the timer does, by the monotonic clock */
     pid_t pid;
     struct cce_engine_options options; /* its strings are ours */
     struct cce_transfer *transfers;

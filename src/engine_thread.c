@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { EVENTS_A_WAIT = 64, BACKLOG = 1024, BUCKETS = 1024, MAX_ASKERS = 16384 };
@@ -51,6 +53,7 @@ struct cce_thread {
     bool woken;                /* the thread's own */
     struct cce_engine *engine; /* the thread's own */
     int epoll_fd, wake_fd, listen_fd;
+    int spare_fd; /* given up for a moment when there is no other */
     char directory[64];
     char path[96];
     struct cce_job *inbox_first, *inbox_last;
@@ -140,6 +143,16 @@ static bool answer(struct asker *asker)
     return sent == (ssize_t)sizeof asker->id;
 }
 
+/* One waits for a job at a time: who comes later takes the place of who came
+ * before, whose own connection was given up. */
+static void attach(struct asker *asker, struct cce_job *job)
+{
+    if (job->asker != NULL)
+        job->asker->job = NULL;
+    job->asker = asker;
+    asker->job = job;
+}
+
 /* The whole id has come. */
 static bool serve_asker(struct cce_thread *thread, struct asker *asker)
 {
@@ -149,10 +162,8 @@ static bool serve_asker(struct cce_thread *thread, struct asker *asker)
     pthread_mutex_lock(&thread->lock);
     job = find_job(thread, asker->id);
     waits = job != NULL && !job->finished;
-    if (waits) {
-        asker->job = job;
-        job->asker = asker;
-    }
+    if (waits)
+        attach(asker, job);
     pthread_mutex_unlock(&thread->lock);
     return waits || answer(asker);
 }
@@ -205,13 +216,44 @@ static void add_asker(struct cce_thread *thread, int fd)
     thread->asker_count++;
 }
 
+static int accept_one(struct cce_thread *thread)
+{
+    return accept4(thread->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* The process has no descriptor left. Who has connected would wait for ever,
+ * and the listener stay readable: so each is let in and hung up on. */
+static void refuse_askers(struct cce_thread *thread)
+{
+    static const struct timespec moment = {0, 1000000};
+    int fd;
+
+    do {
+        if (thread->spare_fd >= 0)
+            close(thread->spare_fd);
+        fd = accept_one(thread);
+        if (fd >= 0)
+            close(fd);
+        thread->spare_fd = open_spare();
+    } while (fd >= 0);
+    /* The host was faster and took it. */
+    if (thread->spare_fd < 0)
+        nanosleep(&moment, NULL);
+}
+
 static void accept_askers(struct cce_thread *thread)
 {
     int fd;
 
-    while ((fd = accept4(thread->listen_fd, NULL, NULL,
-                         SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+    while ((fd = accept_one(thread)) >= 0)
         add_asker(thread, fd);
+    if (errno == EMFILE || errno == ENFILE)
+        refuse_askers(thread);
 }
 
 /* ---- the inbox; the lock is held ---- */
@@ -255,7 +297,8 @@ static void wake(struct cce_thread *thread)
 
 /* ---- the thread's side of jobs ---- */
 
-/* Tells who asked; or frees, when nobody will. */
+/* Tells who asked; or frees, when nobody will. What has not ended by itself is
+ * cancelled. */
 static void finish_job(struct cce_thread *thread, struct cce_job *job)
 {
     struct asker *asker = job->asker;
@@ -275,6 +318,17 @@ static void finish_job(struct cce_thread *thread, struct cce_job *job)
         close_asker(thread, asker);
 }
 
+/* Who hangs up while it waits has given up the job: it ends now, not when the
+ * host comes to free it, for others may queue behind it. */
+static void hang_up(struct cce_thread *thread, struct asker *asker)
+{
+    struct cce_job *job = asker->job;
+
+    close_asker(thread, asker);
+    if (job != NULL)
+        finish_job(thread, job);
+}
+
 static void start_job(struct cce_thread *thread, struct cce_job *job)
 {
     struct cce_error err;
@@ -283,21 +337,23 @@ static void start_job(struct cce_thread *thread, struct cce_job *job)
         finish_job(thread, job);
 }
 
-/* One at a time: the host may put the next one back meanwhile. */
+/* One at a time: the host may put the next one back meanwhile. What was given
+ * up before it began is the host's already. */
 static bool handle_next_job(struct cce_thread *thread)
 {
     struct cce_job *job;
-    bool abandoned;
+    bool abandoned, begins;
 
     pthread_mutex_lock(&thread->lock);
     job = take_from_inbox(thread);
     abandoned = job != NULL && job->abandoned;
+    begins = job != NULL && !job->finished;
     pthread_mutex_unlock(&thread->lock);
     if (job == NULL)
         return false;
     if (abandoned)
         finish_job(thread, job);
-    else
+    else if (begins)
         start_job(thread, job);
     return true;
 }
@@ -347,7 +403,7 @@ static void handle_event(struct cce_thread *thread, void *source)
     else if (source == &thread->listen_fd)
         accept_askers(thread);
     else if (!read_asker(thread, source))
-        close_asker(thread, source);
+        hang_up(thread, source);
 }
 
 static void *run(void *context)
@@ -419,7 +475,8 @@ static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
 {
     thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (thread->epoll_fd < 0 || thread->wake_fd < 0)
+    thread->spare_fd = open_spare();
+    if (thread->epoll_fd < 0 || thread->wake_fd < 0 || thread->spare_fd < 0)
         return fail_errno(err, "a descriptor");
     if (listen_in_directory(thread, err) != 0)
         return -1;
@@ -460,7 +517,8 @@ int cce_thread_new(struct cce_thread **result,
     *result = NULL;
     if (thread == NULL)
         return cce_fail_memory(err);
-    thread->epoll_fd = thread->wake_fd = thread->listen_fd = -1;
+    thread->epoll_fd = thread->wake_fd = -1;
+    thread->listen_fd = thread->spare_fd = -1;
     thread->pid = getpid();
     pthread_mutex_init(&thread->lock, NULL);
     if (cce_engine_new(&thread->engine, options, err) != 0 ||
@@ -507,7 +565,7 @@ static void disown_jobs(struct cce_thread *thread)
 static void close_descriptors(struct cce_thread *thread)
 {
     const int descriptors[] = {thread->listen_fd, thread->wake_fd,
-                               thread->epoll_fd};
+                               thread->epoll_fd, thread->spare_fd};
 
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
         if (descriptors[i] >= 0)

@@ -6,7 +6,7 @@
  * sends it to the thread's unix socket gets the same 8 bytes back once the job
  * has ended (at once when it is unknown), and can wait for them with whatever
  * sockets the host offers. A job that nobody waits for is cancelled by freeing
- * it.
+ * it; closing the connection that waits for it cancels it at once.
  *
  * The thread blocks all signals, never touches Lua, and ends in
  * cce_thread_free, which waits for it. It does not survive a fork: in the

@@ -6,6 +6,7 @@
 #include "endpoint.h"
 #include "engine.h"
 #include "engine_thread.h"
+#include "field.h"
 #include "lsecret.h"
 #include "lsign.h"
 #include "lutil.h"
@@ -15,6 +16,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #define ENGINE   "cce.engine"
@@ -22,8 +24,11 @@
 
 enum {
     MAX_HEADERS = 32,
+    MAX_METHOD = 15,
     MAX_QUERY = 64,
     MAX_URL = 16 * 1024,
+    MAX_PARTS = 16,
+    MAX_BODY = 16 * 1024 * 1024,
     MAX_ENGINES = 1024,
     STEP_MS = 100 /* a signal is noticed after so long at the latest */
 };
@@ -202,14 +207,24 @@ static int l_engine_new(lua_State *L)
 
 /* ---- a request, read from its option table ---- */
 
+/* A body may be a list of strings, which are sent as they are, and secrets,
+ * which are sent as strings of JSON: so no Lua string ever holds them. */
+struct body_part {
+    struct cce_bytes bytes;
+    bool is_secret;
+};
+
 struct submission {
     struct cce_endpoint endpoint;
+    enum cce_purpose purpose;
+    struct body_part parts[MAX_PARTS];
+    size_t part_count;
     struct cce_bytes method, path, body, token;
     const char *endpoint_text;
-    bool has_body, mutating;
+    bool has_body, mutating, is_private;
     struct cce_signer *signer;
     char date[CCE_SIGN_DATE_LENGTH + 1];
-    double timeout, max_response, now;
+    double timeout, connect_timeout, max_response, now;
     struct cce_pair query[MAX_QUERY];
     size_t query_count;
     struct cce_pair headers[MAX_HEADERS + 5];
@@ -233,7 +248,12 @@ static struct cce_bytes bytes_of_literal(const char *string)
 
 static void read_method(lua_State *L, struct submission *s)
 {
-    lcce_option_string(L, "method");
+    const char *method = lcce_option_string(L, "method");
+    size_t length = strlen(method);
+
+    if (length == 0 || length > MAX_METHOD ||
+        strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != length)
+        lcce_option_error(L, "method", "capital letters expected");
     s->method = bytes_of(L, -1);
 }
 
@@ -248,8 +268,28 @@ static void read_path(lua_State *L, struct submission *s)
     s->path = bytes_of(L, -1);
 }
 
+static void read_body_parts(lua_State *L, struct submission *s)
+{
+    size_t count = lua_rawlen(L, -1);
+
+    if (count > MAX_PARTS)
+        lcce_option_error(L, "body", "at most %d parts", MAX_PARTS);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        s->parts[i].is_secret = lua_isuserdata(L, -1);
+        s->parts[i].bytes = lcce_option_secret(L, "body");
+        lua_pop(L, 1);
+    }
+    s->part_count = count;
+    s->has_body = true;
+}
+
 static void read_body(lua_State *L, struct submission *s)
 {
+    if (lua_istable(L, -1)) {
+        read_body_parts(L, s);
+        return;
+    }
     if (lua_type(L, -1) != LUA_TSTRING)
         lcce_option_error(L, "body", "string expected, got %s",
                           luaL_typename(L, -1));
@@ -260,6 +300,30 @@ static void read_body(lua_State *L, struct submission *s)
 static void read_mutating(lua_State *L, struct submission *s)
 {
     s->mutating = lcce_option_boolean(L, "mutating");
+}
+
+static void read_private(lua_State *L, struct submission *s)
+{
+    s->is_private = lcce_option_boolean(L, "private");
+}
+
+static void read_purpose(lua_State *L, struct submission *s)
+{
+    const char *purpose = lcce_option_string(L, "purpose");
+
+    if (strcmp(purpose, "metadata") == 0)
+        s->purpose = CCE_PURPOSE_METADATA;
+    else if (strcmp(purpose, "pod") == 0)
+        s->purpose = CCE_PURPOSE_POD;
+    else
+        lcce_option_error(L, "purpose", "metadata or pod");
+}
+
+static void read_connect_timeout(lua_State *L, struct submission *s)
+{
+    s->connect_timeout = lcce_option_number(L, "connect_timeout");
+    if (!(s->connect_timeout >= 0.001 && s->connect_timeout <= 3600))
+        lcce_option_error(L, "connect_timeout", "from 0.001 to 3600 seconds");
 }
 
 static void read_timeout(lua_State *L, struct submission *s)
@@ -318,9 +382,10 @@ static bool visit_header(lua_State *L, const char *key, void *context)
 
     if (s->header_count >= MAX_HEADERS)
         luaL_error(L, "more than %d headers", MAX_HEADERS);
-    lcce_option_string(L, key);
+    if (!lua_isuserdata(L, -1))
+        lcce_option_string(L, key);
     s->headers[s->header_count].name = bytes_of(L, -2);
-    s->headers[s->header_count].value = bytes_of(L, -1);
+    s->headers[s->header_count].value = lcce_option_secret(L, key);
     s->header_count++;
     return true;
 }
@@ -347,7 +412,8 @@ static const struct {
     {"signer", read_signer},     {"token", read_token},
     {"date", read_date},         {"mutating", read_mutating},
     {"timeout", read_timeout},   {"max_response", read_max_response},
-    {"operation", read_nothing},
+    {"operation", read_nothing}, {"private", read_private},
+    {"purpose", read_purpose},   {"connect_timeout", read_connect_timeout},
 };
 
 static bool visit_submission(lua_State *L, const char *key, void *context)
@@ -498,24 +564,48 @@ static int start(const struct engine_box *box, const struct submission *s,
     request.body = s->has_body ? s->body.data : NULL;
     request.body_length = s->body.length;
     request.mutating = s->mutating;
-    request.direct = s->endpoint.loopback;
+    request.direct = s->endpoint.loopback || s->purpose != CCE_PURPOSE_API;
+    request.is_private = s->is_private;
+    request.connect_timeout_ms = (long)(s->connect_timeout * 1000);
     request.timeout_ms = (long)(s->timeout * 1000);
     request.max_response = (size_t)s->max_response;
     return launch(box, &request, to, err);
+}
+
+static int write_body(struct cce_buf *body, struct submission *s,
+                      struct cce_error *err)
+{
+    for (size_t i = 0; i < s->part_count; i++) {
+        const struct body_part *part = &s->parts[i];
+
+        if (part->is_secret)
+            cce_field_append_json(body, part->bytes);
+        else
+            cce_buf_append(body, part->bytes.data, part->bytes.length);
+    }
+    if (body->failed)
+        return cce_fail(err, CCE_INVALID_ARGUMENT, "the body is too long");
+    if (s->part_count > 0) {
+        s->body.data = body->data;
+        s->body.length = body->length;
+    }
+    return 0;
 }
 
 static int submit(const struct engine_box *box, struct submission *s,
                   struct transfer_box *to, struct cce_error *err)
 {
     char path_memory[512], url_memory[1024];
-    struct cce_buf path, url;
+    struct cce_buf path, url, body;
     struct cce_bytes whole_path;
     int result = -1;
 
     cce_buf_init_fixed(&path, path_memory, sizeof path_memory, MAX_URL);
     cce_buf_init_fixed(&url, url_memory, sizeof url_memory, MAX_URL);
-    if (cce_endpoint_parse(&s->endpoint, s->endpoint_text, err) != 0 ||
-        write_path(&path, s, err) != 0)
+    cce_buf_init(&body, MAX_BODY);
+    if (cce_endpoint_parse_for(s->purpose, &s->endpoint, s->endpoint_text,
+                               err) != 0 ||
+        write_path(&path, s, err) != 0 || write_body(&body, s, err) != 0)
         goto done;
     whole_path.data = path.data;
     whole_path.length = path.length;
@@ -527,6 +617,7 @@ done:
         cce_sign_forget(s->signer);
     cce_buf_cleanup(&path);
     cce_buf_cleanup(&url);
+    cce_buf_cleanup(&body);
     return result;
 }
 
@@ -656,6 +747,8 @@ static int l_engine_call(lua_State *L)
             return lcce_fail(L, &err);
         let_hooks_run(L);
     }
+    /* Left among the finished, it would let no later step wait. */
+    cce_engine_release(transfer->transfer);
     lua_replace(L, 1);
     lua_settop(L, 1);
     return l_transfer_result(L);
@@ -707,7 +800,13 @@ static void set_header(lua_State *L, const char *line, size_t name_length,
     lua_rawset(L, -3);
 }
 
-static void push_headers(lua_State *L, const char *text, size_t length)
+static bool is_token(const char *line, const char *colon)
+{
+    return colon - line == 15 && strncasecmp(line, "X-Subject-Token", 15) == 0;
+}
+
+static void push_headers(lua_State *L, const char *text, size_t length,
+                         bool is_private)
 {
     const char *end = text + length;
 
@@ -717,7 +816,7 @@ static void push_headers(lua_State *L, const char *text, size_t length)
         const char *next = line_end != NULL ? line_end + 1 : end;
         const char *colon = memchr(text, ':', (size_t)(next - text));
 
-        if (colon != NULL) {
+        if (colon != NULL && !(is_private && is_token(text, colon))) {
             const char *value = colon + 1;
             const char *stop = next;
 
@@ -745,22 +844,92 @@ static int fail_transfer(lua_State *L, const struct cce_result *result)
     return 4;
 }
 
-static int l_transfer_result(lua_State *L)
+static void check_result(lua_State *L, struct cce_result *result)
 {
     struct transfer_box *box = check_transfer(L, 1);
-    struct cce_result result;
 
     luaL_argcheck(L, is_finished(box), 1, "the transfer has not ended yet");
     if (box->job != NULL)
-        cce_job_result(box->job, &result);
+        cce_job_result(box->job, result);
     else
-        cce_transfer_result(box->transfer, &result);
+        cce_transfer_result(box->transfer, result);
+}
+
+static struct cce_bytes trim(const char *start, const char *end)
+{
+    struct cce_bytes bytes;
+
+    while (start < end && isspace((unsigned char)*start))
+        start++;
+    while (end > start && isspace((unsigned char)end[-1]))
+        end--;
+    bytes.data = start;
+    bytes.length = (size_t)(end - start);
+    return bytes;
+}
+
+/* No bytes when there is no such header. */
+static struct cce_bytes find_header(const struct cce_result *result,
+                                    const char *name)
+{
+    const char *at = result->headers, *end = at + result->headers_length;
+    struct cce_bytes none = {NULL, 0};
+
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        const char *colon = memchr(at, ':', (size_t)(end - at));
+
+        stop = stop != NULL ? stop : end;
+        if (colon != NULL && colon < stop &&
+            (size_t)(colon - at) == strlen(name) &&
+            strncasecmp(at, name, strlen(name)) == 0)
+            return trim(colon + 1, stop);
+        at = stop < end ? stop + 1 : end;
+    }
+    return none;
+}
+
+/* transfer:secret() is the body, transfer:secret(name) a header: a
+ * cce.secret, or nil, message, code. */
+static int l_transfer_secret(lua_State *L)
+{
+    const char *name = luaL_optstring(L, 2, NULL);
+    struct cce_secret *secret;
+    struct cce_result result;
+    struct cce_bytes bytes;
+    struct cce_error err;
+
+    check_result(L, &result);
+    secret = lcce_newobject(L, LCCE_SECRET, sizeof *secret);
+    bytes.data = result.body;
+    bytes.length = result.body_length;
+    if (name != NULL)
+        bytes = find_header(&result, name);
+    if (result.error.code == CCE_OK && bytes.length == 0)
+        cce_fail(&result.error, CCE_RESPONSE_INVALID, "the answer has no %s",
+                 name != NULL ? name : "body");
+    if (result.error.code != CCE_OK)
+        return lcce_fail(L, &result.error);
+    if (cce_secret_init(secret, bytes, &err) != 0)
+        return lcce_fail(L, &err);
+    return 1;
+}
+
+/* With a true argument the body of a success and a token stay out. */
+static int l_transfer_result(lua_State *L)
+{
+    bool is_private = lua_toboolean(L, 2);
+    struct cce_result result;
+
+    check_result(L, &result);
     if (result.error.code != CCE_OK)
         return fail_transfer(L, &result);
+    if (is_private && result.status >= 200 && result.status <= 299)
+        result.body_length = 0;
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, result.status);
     lua_setfield(L, -2, "status");
-    push_headers(L, result.headers, result.headers_length);
+    push_headers(L, result.headers, result.headers_length, is_private);
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, result.body_length > 0 ? result.body : "",
                     result.body_length);
@@ -797,17 +966,34 @@ static int l_step(lua_State *L)
     return 1;
 }
 
-/* core.endpoint(text) -> host, path | nil, message, code */
+/* core.endpoint(text[, purpose]) -> host, path | nil, message, code */
 static int l_endpoint(lua_State *L)
 {
+    static const char *const purposes[] = {"api", "metadata", "pod", NULL};
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    int purpose = luaL_checkoption(L, 2, "api", purposes);
     struct cce_endpoint endpoint;
     struct cce_error err;
 
-    if (cce_endpoint_parse(&endpoint, luaL_checkstring(L, 1), &err) != 0)
+    luaL_argcheck(L, strlen(text) == length, 1, "it has a zero byte inside");
+    if (cce_endpoint_parse_for((enum cce_purpose)purpose, &endpoint, text,
+                               &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, endpoint.host);
     lua_pushstring(L, endpoint.path);
     return 2;
+}
+
+/* core.check_proxy(text) -> true | nil, message, code */
+static int l_check_proxy(lua_State *L)
+{
+    struct cce_error err;
+
+    if (cce_engine_check_proxy(luaL_checkstring(L, 1), &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 int lcce_open_engine(lua_State *L)
@@ -821,6 +1007,7 @@ int lcce_open_engine(lua_State *L)
     static const luaL_Reg transfer_methods[] = {
         {"finished", l_transfer_finished},
         {"result", l_transfer_result},
+        {"secret", l_transfer_secret},
         {"id", l_transfer_id},
         {NULL, NULL},
     };
@@ -838,6 +1025,8 @@ int lcce_open_engine(lua_State *L)
     lua_setfield(L, -2, "engine");
     lua_pushcfunction(L, l_step);
     lua_setfield(L, -2, "step");
+    lua_pushcfunction(L, l_check_proxy);
+    lua_setfield(L, -2, "check_proxy");
     lua_pushcfunction(L, l_endpoint);
     lua_setfield(L, -2, "endpoint");
     return 0;

@@ -576,10 +576,12 @@ static enum cce_operation_id placeholder(const char *path)
 {
     int id = 0;
 
+    if (path[0] != '{')
+        return CCE_ID_COUNT;
     for (; id < CCE_ID_COUNT; id++) {
         size_t length = strlen(id_names[id]);
 
-        if (path[0] == '{' && strncmp(path + 1, id_names[id], length) == 0 &&
+        if (strncmp(path + 1, id_names[id], length) == 0 &&
             path[1 + length] == '}')
             break;
     }
@@ -589,9 +591,13 @@ static enum cce_operation_id placeholder(const char *path)
 bool cce_operation_needs_id(const struct cce_operation *operation,
                             enum cce_operation_id id)
 {
-    for (const char *path = operation->path; *path != '\0'; path++)
+    const char *path = operation->path;
+
+    while ((path = strchr(path, '{')) != NULL) {
         if (placeholder(path) == id)
             return true;
+        path++;
+    }
     return false;
 }
 
@@ -600,10 +606,12 @@ static int build_path(const char *path, const struct cce_value *ids,
 {
     cce_buf_init(out, PATH_MAX_LENGTH);
     while (*path != '\0') {
+        size_t plain = strcspn(path + 1, "{") + 1;
         enum cce_operation_id id = placeholder(path);
 
         if (id == CCE_ID_COUNT) {
-            cce_buf_append_char(out, *path++);
+            cce_buf_append(out, path, plain);
+            path += plain;
             continue;
         }
         if (cce_operation_check_id(id_names[id], &ids[id], err) != 0)

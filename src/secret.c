@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -116,15 +117,13 @@ static int init_from_read(struct cce_secret *secret, struct cce_bytes read,
     return cce_secret_init(secret, read, err);
 }
 
-int cce_secret_from_file(struct cce_secret *secret, const char *path,
-                         struct cce_error *err)
+static int init_from_fd(struct cce_secret *secret, int fd, const char *path,
+                        struct cce_error *err)
 {
     size_t length = 0;
     char *bytes = NULL;
-    int result = -1, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int result = -1;
 
-    if (fd < 0)
-        return fail_file(err, "open", path);
     bytes = map_pages(CCE_SECRET_MAX + 1);
     if (bytes == NULL)
         cce_fail_memory(err);
@@ -134,6 +133,51 @@ int cce_secret_from_file(struct cce_secret *secret, const char *path,
         result = init_from_read(secret, (struct cce_bytes){bytes, length}, path,
                                 err);
     unmap_pages(bytes, CCE_SECRET_MAX + 1);
+    return result;
+}
+
+int cce_secret_from_file(struct cce_secret *secret, const char *path,
+                         struct cce_error *err)
+{
+    int result, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return fail_file(err, "open", path);
+    result = init_from_fd(secret, fd, path, err);
+    close(fd);
+    return result;
+}
+
+/* Asked of the open file, so that nobody changes it in between. */
+static int check_private(int fd, const char *path, struct cce_error *err)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) != 0)
+        return fail_file(err, "look at", path);
+    if (!S_ISREG(info.st_mode))
+        return cce_fail(err, CCE_FILE_ERROR, "%s is not a regular file", path);
+    if (info.st_uid != geteuid() && info.st_uid != 0)
+        return cce_fail(err, CCE_FILE_ERROR,
+                        "%s belongs to another user (id %ld)", path,
+                        (long)info.st_uid);
+    if ((info.st_mode & 077) != 0)
+        return cce_fail(err, CCE_FILE_ERROR,
+                        "others than its owner can use %s (mode %04o)", path,
+                        (unsigned)(info.st_mode & 07777));
+    return 0;
+}
+
+int cce_secret_from_private_file(struct cce_secret *secret, const char *path,
+                                 struct cce_error *err)
+{
+    int result, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0)
+        return fail_file(err, "open", path);
+    result = check_private(fd, path, err);
+    if (result == 0)
+        result = init_from_fd(secret, fd, path, err);
     close(fd);
     return result;
 }

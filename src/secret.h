@@ -21,7 +21,7 @@ struct cce_secret {
     size_t length;
 };
 
-/* All three fill a zeroed struct, or fail and leave it zeroed. An empty
+/* All fill a zeroed struct, or fail and leave it zeroed. An empty
  * secret, or one beyond CCE_SECRET_MAX, is INVALID_ARGUMENT. No message ever
  * holds a byte of the secret. */
 int cce_secret_init(struct cce_secret *secret, struct cce_bytes bytes,
@@ -35,6 +35,11 @@ int cce_secret_from_env(struct cce_secret *secret, const char *name,
  * FILE_ERROR when it cannot be read, is empty or beyond CCE_SECRET_MAX. */
 int cce_secret_from_file(struct cce_secret *secret, const char *path,
                          struct cce_error *err);
+
+/* The same of a regular file that its owner alone can read and write, and
+ * whose owner is this process's user or root; else FILE_ERROR. */
+int cce_secret_from_private_file(struct cce_secret *secret, const char *path,
+                                 struct cce_error *err);
 
 void cce_secret_cleanup(struct cce_secret *secret);
 

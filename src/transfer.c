@@ -1,5 +1,7 @@
 #include "engine_internal.h"
 
+#include "tls.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +24,12 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
     struct cce_buf *headers = &transfer->response_headers;
 
     /* An answer like 100 may precede the real one. */
-    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
         cce_buf_reset(headers);
+        transfer->head_is_complete = false;
+    } else if (bytes[0] == '\r' || bytes[0] == '\n') {
+        transfer->head_is_complete = true; /* trailers may still come */
+    }
     cce_buf_append(headers, bytes, size * count);
     return headers->failed ? 0 : size * count;
 }
@@ -64,6 +70,11 @@ static const struct {
     {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
     {CURLOPT_HTTPPROXYTUNNEL, 1},
     {CURLOPT_TCP_KEEPALIVE, 1},
+    /* A handle that is under way has these two buffers; the calls are small.
+     * curl's own 64 KiB for what is sent would be most of a call's memory, and
+     * make malloc tidy up after every one. */
+    {CURLOPT_BUFFERSIZE, 8 * 1024},
+    {CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024},
 };
 
 /* Sets the first error, and does nothing once there is one. */
@@ -83,6 +94,22 @@ static CURLcode set_protocols(CURL *easy)
 #endif
 }
 
+static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
+{
+    (void)easy;
+    (void)context;
+    cce_tls_wipe_plaintext(tls);
+    return CURLE_OK;
+}
+
+/* Other TLS libraries have a context of another kind. */
+static bool has_openssl(void)
+{
+    const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
+
+    return name != NULL && strncmp(name, "OpenSSL/3", 9) == 0;
+}
+
 static CURLcode set_engine_options(const struct cce_engine *engine, CURL *easy)
 {
     const struct cce_engine_options *options = &engine->options;
@@ -93,7 +120,8 @@ static CURLcode set_engine_options(const struct cce_engine *engine, CURL *easy)
     SET(result, easy, CURLOPT_WRITEFUNCTION, on_body);
     SET(result, easy, CURLOPT_HEADERFUNCTION, on_header);
     SET(result, easy, CURLOPT_PREREQFUNCTION, on_departure);
-    SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, options->connect_timeout_ms);
+    if (has_openssl())
+        SET(result, easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
     SET(result, easy, CURLOPT_MAXAGE_CONN, options->max_idle_seconds);
     SET(result, easy, CURLOPT_USERAGENT, options->user_agent);
     if (options->ca_file != NULL) {
@@ -120,10 +148,10 @@ static CURL *take_handle(struct cce_engine *engine)
 }
 
 /* Its pointers into the transfer are replaced before it is used again. */
-static void give_handle(struct cce_engine *engine, CURL *easy)
+static void give_handle(struct cce_engine *engine, CURL *easy, bool is_private)
 {
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
-    if (engine->idle_count < CCE_ENGINE_IDLE_HANDLES)
+    if (!is_private && engine->idle_count < CCE_ENGINE_IDLE_HANDLES)
         engine->idle[engine->idle_count++] = easy;
     else
         curl_easy_cleanup(easy);
@@ -150,6 +178,13 @@ static CURLcode set_method(const struct cce_transfer *transfer)
     return result;
 }
 
+static long connect_timeout_of(const struct cce_transfer *transfer)
+{
+    return transfer->connect_timeout_ms > 0
+               ? transfer->connect_timeout_ms
+               : transfer->engine->options.connect_timeout_ms;
+}
+
 static CURLcode set_transfer_options(struct cce_transfer *transfer)
 {
     const struct cce_engine_options *options = &transfer->engine->options;
@@ -160,6 +195,8 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     SET(result, easy, CURLOPT_URL, transfer->url);
     SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
+    SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_of(transfer));
+    SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
     SET(result, easy, CURLOPT_PROXY, proxied ? options->proxy : "");
     SET(result, easy, CURLOPT_MAXFILESIZE_LARGE,
         (curl_off_t)transfer->response_body.maximum);
@@ -178,7 +215,8 @@ static const struct {
     enum cce_status status;
     const char *text;
 } outcomes[] = {
-    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY, "out of memory"},
+    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY,
+     "out of memory, or a header line of the answer is too long"},
     {CURLE_COULDNT_RESOLVE_HOST, CCE_DNS_FAILED, "the host name is not known"},
     {CURLE_COULDNT_RESOLVE_PROXY, CCE_PROXY_FAILED,
      "the proxy's host name is not known"},
@@ -249,8 +287,8 @@ static void explain_timeout(struct cce_transfer *transfer)
 
     if (transfer->departures == 0) {
         what = "connection";
-        if (transfer->engine->options.connect_timeout_ms < limit)
-            limit = transfer->engine->options.connect_timeout_ms;
+        if (connect_timeout_of(transfer) < limit)
+            limit = connect_timeout_of(transfer);
     }
     cce_fail(&transfer->error, CCE_TIMEOUT, "no %s within %g s", what,
              (double)limit / 1000);
@@ -309,6 +347,10 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
     transfer->untrusted = result == CURLE_PEER_FAILED_VERIFICATION ||
                           result == CURLE_SSL_CACERT_BADFILE;
     explain(transfer, result);
+    /* curl takes the end of the connection for the end of the headers, too. */
+    if (result == CURLE_OK && !transfer->head_is_complete)
+        cce_fail(&transfer->error, CCE_CONNECTION_LOST,
+                 "the answer is cut off in its headers");
 }
 
 void cce_transfer_prepare(struct cce_transfer *transfer)
@@ -329,7 +371,7 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
 void cce_transfer_give_back(struct cce_transfer *transfer)
 {
     if (transfer->easy != NULL)
-        give_handle(transfer->engine, transfer->easy);
+        give_handle(transfer->engine, transfer->easy, transfer->is_private);
     transfer->easy = NULL;
     wipe_request(transfer);
 }
@@ -376,6 +418,8 @@ static bool copy_request(struct cce_transfer *transfer,
 
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
+    transfer->is_private = request->is_private;
+    transfer->connect_timeout_ms = request->connect_timeout_ms;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
     cce_buf_init(&transfer->body, MAX_REQUEST_BODY);

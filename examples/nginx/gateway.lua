@@ -96,7 +96,8 @@ function M.act(action, cluster_id)
   local ok, body
   ok, body, err = pcall(actions[action], api, cluster_id, request)
   if not ok then
-    return answer(400, cjson.encode { code = "INVALID_ARGUMENT", message = tostring(body) })
+    local message = tostring(body):gsub("^%S+:%d+: ", "") -- not where in our source
+    return answer(400, cjson.encode { code = "INVALID_ARGUMENT", message = message })
   end
   if not body then return answer_error(err) end
   return answer(200, body)

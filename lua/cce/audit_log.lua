@@ -231,7 +231,8 @@ end
 --- The id of the key that a client signs with.
 -- @local
 function M.access_key(client)
-  return client.config.ak or "a token"
+  local session = client.session
+  return session.auth and session.auth.ak or session.provider.ak or session.provider.name
 end
 
 local function outcome_of(response, err)
@@ -245,10 +246,9 @@ end
 
 local function finish(log, client, first, entry, response, err)
   local last = outcome_of(response, err)
-  for _, name in ipairs { "operation", "target", "project", "access_key" } do
-    last[name] = entry[name]
-  end
-  last.call = first
+  for _, name in ipairs { "operation", "target", "project" } do last[name] = entry[name] end
+  -- Keys that are fetched are known only now.
+  last.access_key, last.call = M.access_key(client), first
   local number, message = append(log, last)
   if number then return tell(log, client) end
   -- What was sent cannot be taken back: the call's own result stands.
@@ -282,7 +282,7 @@ local function logged(log, client, request, ids, send)
     warn(log, client, ("%s is not in the audit log: %s"):format(request.operation, problem))
   end
   log.pending = log.pending + 1
-  local response, message, err = send(client, request, ids)
+  local response, message, err = send()
   log.pending = log.pending - 1
   finish(log, client, first, entry, response, err)
   return response, message, err
@@ -292,7 +292,7 @@ end
 -- @tparam cce.client client
 -- @tparam table request
 -- @tparam table ids
--- @tparam function send what makes the call
+-- @tparam function send makes the call
 -- @return what `send` returns, or `nil, message, err` when it was not made
 -- @local
 function M.around(client, request, ids, send)

@@ -10,11 +10,18 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local host = require "cce.host"
 local jobs = require "cce.job"
-local kubeconfig = require "cce.kubeconfig"
 local options = require "cce.options"
+local project = require "cce.project"
 local rate = require "cce.rate"
+local retry = require "cce.retry"
+local sessions = require "cce.credentials.session"
 
 local M = {}
+
+-- The largest module by far is loaded only for who needs it.
+local function kubeconfigs()
+  return require "cce.kubeconfig"
+end
 
 local Client = {}
 Client.__index = Client
@@ -48,8 +55,8 @@ end
 function Client:engine()
   if self.transport and self.transport:inherited() then self.transport = nil end
   if not self.transport then
-    local config = self.config
-    self.transport, self.transport_is_shared = host.current().engine {
+    local config, driver = self.config, host.current()
+    local engine, message, code = driver.engine {
       ca_file = config.ca_file,
       proxy = config.proxy,
       no_proxy = config.no_proxy,
@@ -57,14 +64,19 @@ function Client:engine()
       max_connections = config.max_connections,
       connect_timeout = config.connect_timeout,
     }
+    if not engine then return nil, message, code end
+    self.transport, self.transport_is_shared = engine, driver.shares_engines
   end
   return self.transport
 end
 
--- Wait until the rate limit lets one more request leave.
-function Client:wait_for_turn()
+-- Wait until the rate limit lets one more request leave; false when that is
+-- later than in `left` seconds.
+function Client:wait_for_turn(left)
   local seconds = self.limiter and self.limiter:reserve(self.clock()) or 0
+  if left and seconds >= left then return false end
   if seconds > 0 then self.sleep(seconds) end
+  return true
 end
 
 -- A `level` is where the method was called, as seen from the function that
@@ -82,8 +94,11 @@ end
 local function perform(self, operation, ids, fields, level)
   level = level or 3
   check_open(self, operation, level)
-  ids.project_id = self.config.project_id
   options.argument(fields, { "table", "nil" }, 2, operation, level)
+  local deadline = call.deadline(self)
+  local project_id, _, problem = project.id_of(self, deadline)
+  if not project_id then return call.cannot_begin(operation, problem) end
+  ids.project_id = project_id
   local request, message, code = errors.raise_at(level, core.operation, operation, ids,
     fields or {}, self:now())
   if not request then
@@ -91,7 +106,7 @@ local function perform(self, operation, ids, fields, level)
       operation = operation, retryable = false, maybe_applied = false, attempts = 0,
     })
   end
-  local response, reason, err = call.send(self, request, ids)
+  local response, reason, err = call.send(self, request, ids, deadline)
   if not response then return nil, reason, err end
   return response, request
 end
@@ -130,7 +145,7 @@ function Client:obtain_cert(cluster_id, opts)
   local ids = { cluster_id = cluster_id }
   local response, request, err = perform(self, "obtain_cert", ids, opts)
   if not response then return nil, request, err end
-  local config, message = kubeconfig.parse(response.body, {
+  local config, message = kubeconfigs().parse(response.body, {
     port_id = response.headers["port-id"],
     cluster_id = cluster_id,
     clock = self.clock,
@@ -197,7 +212,7 @@ function Client:revoke_cert(cluster_id, opts)
   check_open(self, "revoke_cert", 2)
   local checked, message, err = options.check(opts, principal_schema)
   if not checked then return nil, message, err end
-  if checked.kubeconfig and not kubeconfig.is(checked.kubeconfig) then
+  if checked.kubeconfig and not kubeconfigs().is(checked.kubeconfig) then
     error("bad option 'kubeconfig' (cce.kubeconfig expected, got table)", 2)
   end
   local fields
@@ -207,6 +222,19 @@ function Client:revoke_cert(cluster_id, opts)
   response, message, err = perform(self, "revoke_cert", { cluster_id = cluster_id }, fields)
   if not response then return nil, message, err end
   return true
+end
+
+-- A cluster that is locked may be so by an earlier rotation of ours, whose
+-- answer was lost: look at it, and say what runs there.
+local function name_running_job(self, cluster_id, err)
+  if err.code ~= "RESOURCE_LOCKED" and err.code ~= "CONFLICT" then return err end
+  local body = perform_json(self, "show_cluster", { cluster_id = cluster_id })
+  local id = body and type(body.status) == "table" and body.status.jobID
+  if type(id) ~= "string" or id == "" then return err end
+  err.job = jobs.started(id)
+  err.hint = ("%s; the cluster names job %s: see client:wait_job(\"%s\")"):format(
+    err.hint, id, id)
+  return err
 end
 
 --- Start the rotation of a cluster's certificates. It is a job that takes
@@ -229,7 +257,7 @@ end
 function Client:rotate_credentials(cluster_id, opts)
   local ids = { cluster_id = cluster_id }
   local body, request, response = perform_json(self, "rotate_credentials", ids, opts)
-  if not body then return nil, request, response end
+  if not body then return nil, request, name_running_job(self, cluster_id, response) end
   if type(body.jobid) ~= "string" or body.jobid == "" then
     return incomplete(request, ids, response, "jobid")
   end
@@ -351,6 +379,23 @@ function Client:show_cluster(cluster_id)
   return cluster
 end
 
+--- Check step by step whether this client can work, and say what is wrong:
+-- credentials, clock, region, project, reachability, TLS and permissions. It only
+-- reads, tries nothing twice, and prints nothing.
+-- @treturn table the report: a list of `{name=, ok=, message=, hint=}`, where `ok`
+--   is true, false, or nil for what could not be checked; `report.ok` tells
+--   whether all is well, `report:exit_code()` is 0 or 1, and `tostring(report)`
+--   reads well
+-- @usage
+-- local report = client:doctor()
+-- print(report)
+-- os.exit(report:exit_code())
+function Client:doctor()
+  check_open(self, "doctor", 2)
+  local report = require("cce.doctor").examine(self)
+  return report
+end
+
 -- ---- life ----------------------------------------------------------------
 
 --- End the connections and wipe the credentials. Later calls raise.
@@ -359,10 +404,7 @@ function Client:close()
   if self.transport and not self.transport_is_shared then
     host.close(self.transport)
   end
-  for _, name in ipairs { "signer", "token" } do
-    if self.config[name] then self.config[name]:close() end
-    self.config[name] = nil
-  end
+  if self.session then self.session:close() end
 end
 
 Client.__gc = Client.close
@@ -370,8 +412,8 @@ Client.__close = Client.close
 
 function Client:__tostring()
   local config = self.config
-  local who = config.ak and "access key " .. config.ak or "a token"
-  return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce, config.project_id, who,
+  return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce,
+    project.known(self) or "not known yet", self.session:describe(),
     self.closed and ", closed" or "")
 end
 
@@ -386,15 +428,26 @@ function M.new(opts, level)
   local config, message, err = configuration.read(opts, (level or 1) + 1)
   if not config then return nil, message, err end
   config.user_agent = config.user_agent or "lua-cce/" .. core._VERSION
-  return setmetatable({
+  local client = setmetatable({
     config = config,
     clock = config.clock or core.sys.time,
     clock_shift = 0,
     limiter = config.rate_limit and rate.new(config.rate_limit),
+    monotonic = core.sys.monotonic,
+    retry_budget = retry.budget(config.retry.budget, core.sys.monotonic()),
+    good_address = {},
     sleep = host.sleep,
     random = math.random,
     on_event = config.on_event,
   }, Client)
+  client.session = sessions.new(client, config.provider, config.owns_provider)
+  if config.provider.needs_nothing then
+    local auth
+    auth, message, err = client.session:acquire()
+    if not auth then return nil, message, err end
+  end
+  if config.notice then client:emit { type = "notice", notice = config.notice } end
+  return client
 end
 
 return M

@@ -12,7 +12,9 @@
 -- A driver has these functions:
 --
 -- * `check()` → true, or nil and why nothing can wait here
--- * `engine(options)` → the engine to use for these options
+-- * `engine(options)` → the engine to use for these options, or nil, message,
+--   code
+-- * `shares_engines`: true when clients must not close it
 -- * `wait(engine, transfer)` returns once the transfer has ended
 -- * `sleep(seconds)`
 -- * `each(count, concurrency, body, on_end)` runs `body(i)` for i = 1…count, so

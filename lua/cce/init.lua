@@ -27,15 +27,25 @@ M.codes = core.codes
 -- @tparam[opt] table opts
 -- @tparam[opt] string opts.region such as "cn-north-4"
 -- @tparam[opt] string opts.endpoint instead of a region: https://host[:port]
--- @tparam[opt] table opts.endpoints `{cce=}`, the same by service
--- @tparam[opt] string opts.project_id
--- @tparam[opt] table opts.credentials `{ak=, sk=, security_token=}`
+-- @tparam[opt] table opts.endpoints `{cce=, iam=, cts=, sts=}`, the same by service; each
+--   an address or a list of them, of which the next is tried when nothing could be sent to
+--   one. With an address for CCE the others are known only when they are given too
+-- @tparam[opt] string opts.project_id by default looked up by the region at the first call
+-- @tparam[opt] table|function opts.credentials `{ak=, sk=, security_token=}`, or
+--   `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a
+--   function that returns keys; when left out, what `cce.credentials.default`
+--   finds at the first call
 -- @tparam[opt] string opts.token instead of credentials: an IAM token
 -- @tparam[opt] string opts.ca_file PEM bundle instead of the system's
 -- @tparam[opt] string|boolean opts.proxy a URL; false: none
 -- @tparam[opt=60] number opts.timeout seconds for one request
 -- @tparam[opt=10] number opts.connect_timeout seconds
--- @tparam[opt] table opts.retry `{max_attempts=4, base=0.5, cap=30}`; seconds
+-- @tparam[opt] number opts.deadline seconds for a whole call with its retries, its waits and
+--   the look-up of the project; by default there is no such limit
+-- @tparam[opt] table opts.retry `{max_attempts=4, base=0.5, cap=30, budget=100}`: requests per
+--   call; seconds that the first wait is below, and that every wait is below; retries that all
+--   calls of the client have together, which come back within a minute. Waiting out a
+--   throttling window, as the API names it, takes nothing from the budget
 -- @tparam[opt=100] int opts.max_connections
 -- @tparam[opt] string opts.user_agent
 -- @tparam[opt] function opts.on_event called with a table for every attempt,
@@ -177,8 +187,10 @@ function M.expiry(paths, opts)
   return entries
 end
 
-local submodules = { kubeconfig = "cce.kubeconfig", error = "cce.error", region = "cce.region",
-  workflow = "cce.workflow", audit_log = "cce.audit_log" }
+local submodules = {
+  credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
+  region = "cce.region", workflow = "cce.workflow", audit_log = "cce.audit_log",
+}
 
 return setmetatable(M, {
   __index = function(_, name)

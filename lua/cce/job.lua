@@ -60,6 +60,7 @@ function M.new(raw)
     name = text(spec.resourceName),
     type = text(spec.type),
     cluster_id = text(spec.clusterUID),
+    resource_id = text(spec.resourceID),
     phase = text(status.phase),
     reason = text(status.reason),
     sub_jobs = {},

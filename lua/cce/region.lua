@@ -28,9 +28,8 @@ end
 --- The addresses of a region's services.
 --
 -- A region without an IAM of its own gets the global one of
--- `myhuaweicloud.com`. For `eu-west-101`, which belongs to the separate
--- European cloud, that is the only one the official SDKs know too, and its
--- accounts are elsewhere: set the IAM endpoint by hand there.
+-- `myhuaweicloud.com`. But `eu-west-101` belongs to the separate European cloud,
+-- and has its IAM there.
 -- @tparam string region such as "eu-west-101"
 -- @treturn table { cce=, iam=, sts= }, https addresses without a path; `sts` is
 --   nil where the region has none

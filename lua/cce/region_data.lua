@@ -108,6 +108,8 @@ return {
     },
     ["eu-west-101"] = {
       cce = "https://cce.eu-west-101.myhuaweicloud.eu",
+      -- The European cloud is a separate one, with accounts of its own.
+      iam = "https://iam.eu-west-101.myhuaweicloud.eu",
     },
     ["la-north-2"] = {
       cce = "https://cce.la-north-2.myhuaweicloud.com",

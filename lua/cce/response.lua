@@ -7,6 +7,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local hint = require "cce.hint"
 
 local M = {}
 
@@ -147,21 +148,38 @@ local function code_of(status, read)
   return "RESPONSE_INVALID"
 end
 
--- The hours a 401 of a skewed clock can name, as unix time.
+-- Unix time of a date in UTC. Days are counted in the Gregorian calendar, with
+-- March as the first month.
+local function unix_time(y, m, day, hour, minute, second)
+  if m <= 2 then
+    y, m = y - 1, m + 12
+  end
+  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)
+    + math.floor((153 * (m - 3) + 2) / 5) + tonumber(day) - 719469
+  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
+end
+
+-- The times that a 401 of a skewed clock can name.
 local function parse_compact_time(text)
   local year, month, day, hour, minute, second =
     text:match("^(%d%d%d%d)(%d%d)(%d%d)T(%d%d)(%d%d)(%d%d)Z$")
   if not year then
     return nil
   end
-  local y, m = tonumber(year), tonumber(month)
-  if m <= 2 then
-    y, m = y - 1, m + 12
-  end
-  -- Days since 1970 in the Gregorian calendar, with March as first month.
-  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)
-    + math.floor((153 * (m - 3) + 2) / 5) + tonumber(day) - 719469
-  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
+  return unix_time(tonumber(year), tonumber(month), day, hour, minute, second)
+end
+
+local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9,
+  Oct = 10, Nov = 11, Dec = 12 }
+
+--- The time of an answer's Date header.
+-- @tparam ?string text such as "Fri, 02 Jan 2026 03:04:05 GMT"
+-- @treturn ?number unix time; nil when it cannot be read
+function M.parse_date(text)
+  local day, month, year, hour, minute, second =
+    (text or ""):match("^%a+, (%d+) (%a+) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
+  if not MONTHS[month] then return nil end
+  return unix_time(tonumber(year), MONTHS[month], day, hour, minute, second)
 end
 
 --- The clocks that a "signature expired" message names.
@@ -175,6 +193,16 @@ function M.clocks(text)
   if signed and server then
     return parse_compact_time(signed), parse_compact_time(server)
   end
+end
+
+--- Whether a refusal says that a token, or temporary keys, came to their end.
+-- @tparam table err of `to_error`
+-- @treturn boolean
+function M.is_expired_token(err)
+  if err.code ~= "UNAUTHENTICATED" then return false end
+  local text = (err.detail or ""):lower()
+  return text:find("decrypt token fail", 1, true) ~= nil
+    or text:find("token.-expired") ~= nil or text:find("expired.-token") ~= nil
 end
 
 local SECONDS = { second = 1, minute = 60, hour = 3600, day = 86400 }
@@ -194,37 +222,10 @@ local function retry_after(response, read)
   return tonumber(seconds) or M.throttling_window(read.text)
 end
 
-local function skew_hint(read)
-  local signed, server = M.clocks(read.text)
-  if not signed then
-    return "Set this machine's clock: the API allows 15 minutes"
-  end
-  local seconds = signed - server
-  return ("This machine's clock is %d s %s: set it (the API allows 15 minutes)"):format(
-    math.abs(seconds), seconds < 0 and "behind" or "ahead")
+local function skew_of(text)
+  local signed, server = M.clocks(text)
+  return signed and server and signed - server
 end
-
-local hints = {
-  CLOCK_SKEW = skew_hint,
-  ACCESS_KEY_LOCKED = function()
-    return "More than five failed signatures lock an access key for 5 minutes: wait, then check"
-      .. " the secret key"
-  end,
-  UNAUTHENTICATED = function()
-    return "Check the access key and secret key, or the token; it is not tried again,"
-      .. " since five failures lock the key"
-  end,
-  PERMISSION_DENIED = function()
-    return "Check the region, the project id, and the IAM permissions of these credentials"
-  end,
-  API_NOT_FOUND = function()
-    return "Check the endpoint: this region may not offer the API"
-  end,
-  RESOURCE_LOCKED = function()
-    return "Another operation, perhaps an earlier rotation, is running in this cluster:"
-      .. " look at its jobs"
-  end,
-}
 
 local RETRYABLE = {
   SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true,
@@ -254,7 +255,7 @@ function M.to_error(what, request, response)
     request_id = request_id,
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
-    hint = hints[code] and hints[code](read) or nil,
+    hint = hint.of_answer(code, read.text, request, skew_of(read.text)),
     retry_after = retry_after(response, read),
     detail = read.text,
   })

@@ -9,8 +9,13 @@
 --   retryable status came: else a second certificate would be issued unseen.
 -- * A rotation is repeated only when it surely was not accepted: after a DNS,
 --   connect or TLS failure, or when the gateway throttled it.
--- * A 401 is never repeated, but once after the clock was corrected: more than
---   five failures lock the access key.
+-- * A 401 is never repeated, but once after the clock was corrected or a token
+--   renewed: more than five failures lock the access key.
+--
+-- How long to wait: what the API asks for (`Retry-After`, or the window that a
+-- throttling message names), else a random time below a bound that doubles with
+-- each attempt. All calls of a client draw on one budget, so that a fleet does
+-- not hammer an API that fails; waiting out a window costs nothing of it.
 -- @module cce.retry
 -- @local
 local M = {}
@@ -35,7 +40,38 @@ local ALLOWED = {
 -- the caller's decision, who finds it in `err.retry_after`.
 local LONGEST_WAIT = 3600
 
-M.defaults = { max_attempts = 4, base = 0.5, cap = 30 }
+M.defaults = { max_attempts = 4, base = 0.5, cap = 30, budget = 100 }
+
+-- ---- the budget ------------------------------------------------------------
+
+local Budget = {}
+Budget.__index = Budget
+
+-- A clock that was set back gives nothing.
+function Budget:refill(now)
+  local earned = math.max(0, now - self.at) * self.capacity / 60
+  self.left, self.at = math.min(self.capacity, self.left + earned), now
+end
+
+--- Take one retry out of the budget.
+-- @tparam number now seconds, of a clock that only goes forward
+-- @treturn boolean false when it is used up
+function Budget:take(now)
+  self:refill(now)
+  if self.left < 1 then return false end
+  self.left = self.left - 1
+  return true
+end
+
+--- Make a full budget: a token bucket.
+-- @tparam int capacity retries at once, and retries that come back a minute
+-- @tparam number now seconds
+-- @treturn table
+function M.budget(capacity, now)
+  return setmetatable({ capacity = capacity, left = capacity, at = now }, Budget)
+end
+
+-- ---- the rules ---------------------------------------------------------------
 
 local function kind_of(request)
   return request.mutating and request.operation or "read"
@@ -62,6 +98,15 @@ function M.allowed(request, err)
   return rule == "any"
 end
 
+--- Whether nothing of the request was sent, so that another address of the same
+-- service may get it.
+-- @tparam table err
+-- @treturn boolean
+function M.never_left(err)
+  return not err.sent and (err.code == "DNS_FAILED" or err.code == "CONNECT_FAILED"
+    or err.code == "TLS_FAILED" or err.code == "TIMEOUT")
+end
+
 --- Seconds to wait before attempt `attempt + 1`, or nil to give up.
 -- @tparam table policy `{max_attempts=, base=, cap=}`
 -- @tparam table request
@@ -78,6 +123,28 @@ function M.delay(policy, request, err, attempt, random)
     return err.retry_after + random() * policy.base
   end
   return random() * math.min(policy.cap, policy.base * 2 ^ (attempt - 1))
+end
+
+--- What to do after a failure: the rules, the time that is left and the budget.
+-- @tparam table plan `policy`, `random`, `budget`, `now` (seconds), and `left`,
+--   the seconds until the call's deadline, nil without one
+-- @tparam table request
+-- @tparam table err
+-- @tparam int attempt
+-- @treturn[1] number seconds to wait before the next attempt
+-- @treturn[2] nil to give up
+-- @treturn[2] ?string why, when the rules alone would allow another attempt
+function M.next(plan, request, err, attempt)
+  local delay = M.delay(plan.policy, request, err, attempt, plan.random)
+  if not delay then return nil end
+  if plan.left and delay >= plan.left then
+    return nil, ("Another attempt would have to wait %.3g s, which deadline= leaves no time for")
+      :format(delay)
+  end
+  if not err.retry_after and not plan.budget:take(plan.now) then
+    return nil, "Not tried again: too many calls of this client fail (retry.budget)"
+  end
+  return delay
 end
 
 return M

@@ -505,7 +505,7 @@ describe("a server that answers badly", function()
   local answers = {
     { "nothing", "", "CONNECTION_LOST" },
     { "no HTTP", "SSH-2.0-OpenSSH\r\n", "RESPONSE_INVALID" },
-    { "half a head", "HTTP/1.1 200 OK\r\nContent-Le", "RESPONSE_INVALID" },
+    { "half a head", "HTTP/1.1 200 OK\r\nContent-Le", "CONNECTION_LOST" },
     { "half a body", head .. "Content-Length: 100\r\n\r\n{", "CONNECTION_LOST" },
     { "half a chunk", head .. "Transfer-Encoding: chunked\r\n\r\nff\r\n{", "CONNECTION_LOST" },
     { "chunks that are none", head .. "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",

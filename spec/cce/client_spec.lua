@@ -214,8 +214,12 @@ describe("client:rotate_credentials", function()
     assert.equal("CCE.01429002", err.api_code)
     assert.is_false(err.maybe_applied)
     assert.equal(1, err.attempts)
-    assert.equal(2, #sim:log())
+    -- It looks, and does not send again.
+    assert.equal(2, #sim:log { operation = "rotate_credentials" })
     assert.matches("look at its jobs", err.hint)
+    assert.equal(sim:log { operation = "rotate_credentials" }[1].cluster, inner.id)
+    assert.matches("^[%x-]+$", err.job.id)
+    assert(client:show_job(err.job.id))
   end)
 
   for i, body in ipairs { "{}", '{"jobid":null}', '{"jobid":""}', '{"jobid":5}', "[]" } do

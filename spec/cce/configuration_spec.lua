@@ -29,7 +29,8 @@ describe("cce.new", function()
     { "'endpoint' %(string expected", function() cce.new(options { endpoint = {} }) end },
     { "unknown option 'ecs'", function() cce.new(options { endpoints = { ecs = "x" } }) end },
     { "'project_id' %(string expected", function() cce.new(options { project_id = 5 }) end },
-    { "'credentials' %(table expected", function() cce.new(options { credentials = "a" }) end },
+    { "'credentials' %(table or function expected",
+      function() cce.new(options { credentials = "a" }) end },
     { "'sk' is missing", function() cce.new(options { credentials = { ak = "a" } }) end },
     { "'ak' is missing", function() cce.new(options { credentials = { sk = "s" } }) end },
     { "'sk' %(string or userdata expected, got number",
@@ -195,14 +196,16 @@ describe("the environment", function()
   local incomplete = {
     { "NO_CREDENTIALS", "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK" },
     { "NO_CREDENTIALS", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_AK" },
-    { "NO_PROJECT", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID" },
+    { "NO_PROJECT", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID",
+      "\nNO_PROJECT: " },
     { "NO_ENDPOINT", "CCE_ENDPOINT", "CCE_REGION or CCE_ENDPOINT" },
   }
   for _, row in ipairs(incomplete) do
     it(("without %s is %s"):format(row[2], row[1]), function()
-      local output = says("^" .. row[1] .. ": ", environment { [row[2]] = "" })
+      local pattern = row[4] or "^" .. row[1] .. ": "
+      local output = says(pattern, environment { [row[2]] = "" })
       assert.is_truthy(output:find(row[3], 1, true), output)
-      output = says("^" .. row[1] .. ": ", environment { [row[2]] = false })
+      output = says(pattern, environment { [row[2]] = false })
       assert.is_truthy(output:find(row[3], 1, true), output)
       assert.equal(0, #sim:log())
     end)

@@ -121,3 +121,103 @@ describe("cce.retry.delay", function()
     assert.is_nil(delay(1, 0, { code = "THROTTLED", status = 429, retry_after = 3601 }))
   end)
 end)
+
+describe("cce.retry.budget", function()
+  it("gives so many retries at once, and no more", function()
+    local budget = retry.budget(3, 1000)
+    for _ = 1, 3 do assert.is_true(budget:take(1000)) end
+    assert.is_false(budget:take(1000))
+  end)
+
+  it("comes back within a minute, never to more than it was", function()
+    local budget = retry.budget(6, 0)
+    for _ = 1, 6 do assert.is_true(budget:take(0)) end
+    assert.is_false(budget:take(9.9))
+    assert.is_true(budget:take(10.1))
+    assert.is_false(budget:take(10.2))
+    for _ = 1, 6 do assert.is_true(budget:take(1000)) end
+    assert.is_false(budget:take(1000))
+  end)
+
+  it("gets nothing of a clock that was set back", function()
+    local budget = retry.budget(1, 1000)
+    assert.is_true(budget:take(1000))
+    assert.is_false(budget:take(10))
+    assert.is_false(budget:take(11))
+  end)
+
+  it("may be none", function()
+    assert.is_false(retry.budget(0, 0):take(1e9))
+  end)
+end)
+
+describe("cce.retry.next", function()
+  local reading = { operation = "list_clusters", mutating = false }
+  local failed = { code = "SERVER_ERROR", status = 503 }
+
+  local function plan(changes)
+    local all = {
+      policy = { max_attempts = 4, base = 1, cap = 8 }, budget = retry.budget(100, 0), now = 0,
+      random = function() return 0.5 end,
+    }
+    for name, value in pairs(changes or {}) do all[name] = value end
+    return all
+  end
+
+  it("doubles the bound up to the cap, and rolls dice below it", function()
+    local all = plan { policy = { max_attempts = 10, base = 1, cap = 8 } }
+    local delays = {}
+    for attempt = 1, 6 do delays[attempt] = retry.next(all, reading, failed, attempt) end
+    assert.same({ 0.5, 1, 2, 4, 4, 4 }, delays)
+    all.random = function() return 0 end
+    assert.equal(0, retry.next(all, reading, failed, 5))
+  end)
+
+  it("gives up after the last attempt, without a word", function()
+    local delay, why = retry.next(plan(), reading, failed, 4)
+    assert.is_nil(delay)
+    assert.is_nil(why)
+  end)
+
+  it("gives up when the time does not suffice, and says so", function()
+    local delay, why = retry.next(plan { left = 0.5 }, reading, failed, 1)
+    assert.is_nil(delay)
+    assert.matches("deadline=", why)
+    assert.equal(0.5, retry.next(plan { left = 0.51 }, reading, failed, 1))
+  end)
+
+  it("takes failures from the budget, and says when it is used up", function()
+    local all = plan { budget = retry.budget(1, 0) }
+    assert.equal(0.5, retry.next(all, reading, failed, 1))
+    local delay, why = retry.next(all, reading, failed, 1)
+    assert.is_nil(delay)
+    assert.matches("retry.budget", why)
+  end)
+
+  it("takes nothing for what is not tried again", function()
+    local all = plan { budget = retry.budget(1, 0), left = 0.1 }
+    retry.next(all, reading, { code = "BAD_REQUEST", status = 400 }, 1)
+    retry.next(all, reading, failed, 4)
+    retry.next(all, reading, failed, 1)
+    assert.is_true(all.budget:take(0))
+  end)
+
+  it("waits out a window at no cost", function()
+    local throttled = { code = "THROTTLED", status = 429, retry_after = 60 }
+    local all = plan { budget = retry.budget(0, 0) }
+    assert.equal(60.5, retry.next(all, reading, throttled, 1))
+    assert.is_nil((retry.next(plan { left = 60 }, reading, throttled, 1)))
+  end)
+end)
+
+describe("cce.retry.never_left", function()
+  it("is so before anything was sent", function()
+    for _, code in ipairs { "DNS_FAILED", "CONNECT_FAILED", "TLS_FAILED", "TIMEOUT" } do
+      assert.is_true(retry.never_left { code = code, sent = false })
+      assert.is_false(retry.never_left { code = code, sent = true })
+    end
+    for _, code in ipairs { "CONNECTION_LOST", "PROXY_FAILED", "SERVER_ERROR" } do
+      assert.is_false(retry.never_left { code = code, sent = false })
+    end
+  end)
+end)

@@ -183,6 +183,9 @@ describe("core.file", function()
       tempdir.shell("chmod 755 " .. dir)
       local output = tempdir.shell("setpriv --reuid=65534 --clear-groups " .. "env "
         .. tempdir.lua(code))
+      if output:find("module 'cce.core' not found", 1, true) then
+        return pending "nobody else may read this source tree"
+      end
       assert.truthy(output:find("creating a temporary file beside it: Permission denied", 1, true),
         output)
     end)

@@ -67,7 +67,7 @@ local function fault(outcome)
     return nil
   elseif outcome.ok then
     return type(outcome.second) ~= "string" and "it returned nil without a message" or nil
-  elseif not tostring(outcome.first):find("memory", 1, true) then
+  elseif not tostring(outcome.first):lower():find("memory", 1, true) then
     return "it raised an error that is not about memory: " .. tostring(outcome.first)
   end
 end

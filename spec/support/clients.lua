@@ -24,6 +24,8 @@ local function options_for(sim, options)
   for name, value in pairs(options) do
     if name ~= "key" then all[name] = value end
   end
+  -- To be looked up.
+  if all.project_id == false then all.project_id = nil end
   return all
 end
 

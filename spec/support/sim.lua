@@ -164,6 +164,11 @@ function Sim:fault(fault)
   control(self, "POST", "/-/faults", fault)
 end
 
+--- Removes the faults that are not used up.
+function Sim:clear_faults()
+  control(self, "DELETE", "/-/faults")
+end
+
 --- The requests seen whose fields are those of `filter`.
 function Sim:log(filter)
   local found = {}
@@ -191,6 +196,21 @@ end
 --- Lets the simulator's clock run ahead of the true one by so many seconds.
 function Sim:clock(offset)
   control(self, "POST", "/-/clock", { offset = offset })
+end
+
+--- Tokens, temporary keys and the metadata service: see cce.sim.control.
+function Sim:iam(settings)
+  control(self, "POST", "/-/iam", settings)
+end
+
+--- The address of a service that speaks plain HTTP: "metadata", "pod_identity".
+function Sim:plain(service)
+  return ("http://%s:%s"):format(addresses.plain[service], self.port)
+end
+
+--- Changes what the account allows: deny, projects, throttle; see cce.sim.policy.
+function Sim:policy(settings)
+  control(self, "POST", "/-/policy", settings)
 end
 
 function Sim:reset()

@@ -193,7 +193,7 @@ function M.driver(which)
   return {
     inside = loop.inside or in_coroutine,
     check = function() return true end,
-    engine = function(options) return assert(core.engine(options)) end,
+    engine = core.engine,
     wait = new_wait(loop),
     sleep = function(seconds)
       loop.suspend(function(wake) loop.after(seconds, wake) end)

@@ -24,11 +24,14 @@ local REMEDY = {
 }
 local REMEDY_ELSE = "call it in rewrite, access or content, or in a timer: ngx.timer.at(0, …)"
 
--- Longer than any wait of nginx's own; then the id is asked for again.
-local ASK_MS = 60000
+-- Every transfer has a time limit of its own, so this one is as long as nginx
+-- can have it: to hang up is to cancel.
+M.ask_ms = 2147483647
 local POOL = "lua-cce"
 local POOL_SIZE = 4096
-local IDLE_MS = 60000
+-- An idle connection holds two descriptors of the worker, and nginx, when it
+-- has none left to accept with, does not take them back by itself.
+M.idle_ms = 5000
 
 function M.check()
   local phase = ngx.get_phase()
@@ -57,17 +60,22 @@ function M.engine(options)
   if not engine then
     local threaded = { threaded = true }
     for name, value in pairs(options) do threaded[name] = value end
-    engine = assert(core.engine(threaded))
+    local message, code
+    engine, message, code = core.engine(threaded)
+    if not engine then return nil, message, code end
     engines[key] = engine
   end
-  return engine, true
+  return engine
 end
+
+-- A client must not close what others use.
+M.shares_engines = true
 
 -- ---- waiting -------------------------------------------------------------
 
 local function connect(engine)
   local socket = ngx.socket.tcp()
-  socket:settimeouts(10000, 10000, ASK_MS)
+  socket:settimeouts(10000, 10000, M.ask_ms)
   local ok, problem = socket:connect("unix:" .. engine:socket(), {
     pool = POOL .. engine:socket(), pool_size = POOL_SIZE,
   })
@@ -83,7 +91,7 @@ local function ask(engine, transfer)
   local answer, reason = socket:send(id)
   if answer then answer, reason = socket:receive(#id) end
   if answer == id then
-    socket:setkeepalive(IDLE_MS, POOL_SIZE)
+    socket:setkeepalive(M.idle_ms, POOL_SIZE)
     return true
   end
   socket:close()
@@ -103,6 +111,8 @@ function M.wait(engine, transfer)
 end
 
 function M.sleep(seconds)
+  local can_wait, reason = M.check()
+  if not can_wait then error(reason, 3) end
   ngx.sleep(seconds)
 end
 

@@ -26,10 +26,10 @@ local function by_coroutine(fn, ...)
   return step(coroutine.resume(thread, ...))
 end
 
+-- Not tried out: nginx has coroutines of its own, which must not be yielded
+-- while a module is being loaded.
 local function can_yield_across_pcall()
-  return (coroutine.wrap(function()
-    return select(2, pcall(function() return coroutine.yield(true) end))
-  end)()) == true
+  return _VERSION ~= "Lua 5.1" or rawget(_G, "jit") ~= nil
 end
 
 --- Call a function; true and its results, or false and what it raised.

@@ -1,7 +1,8 @@
 --- Waiting in a plain script: by itself, or in turns with others in `cce.map`.
 --
 -- A task is a coroutine of `each`. It runs until it waits for a transfer or
--- for a time; then another one runs; when none can, the engines are driven.
+-- for a time; then another one runs; when none can, the engines are driven. A
+-- task that has ended its number takes the next.
 -- Nothing here yields across a pcall, so it works on Lua 5.1.
 -- @module cce.host.script
 -- @local
@@ -30,7 +31,7 @@ function M.check()
 end
 
 function M.engine(options)
-  return assert(core.engine(options))
+  return core.engine(options)
 end
 
 -- ---- the queue of tasks that can go on -----------------------------------
@@ -110,6 +111,11 @@ function M.sleep(seconds)
   end
 end
 
+--- Whether the running code is no task: then no task goes on while it waits.
+function M.runs_alone()
+  return this_task() == nil
+end
+
 -- ---- driving -------------------------------------------------------------
 
 local function wake_sleepers()
@@ -144,7 +150,29 @@ local function is_interrupt(problem)
   return type(problem) == "string" and problem:find("interrupted!", 1, true) ~= nil
 end
 
-local begin
+-- What a task yields at the end of a number, before the results; while it waits
+-- it yields nothing.
+local ENDED = {}
+
+local function new_task(group)
+  local body = group.body
+  local task = { group = group }
+  task.thread = coroutine.create(function(number)
+    while true do number = coroutine.yield(ENDED, body(number)) end
+  end)
+  tasks[task.thread] = task
+  return task
+end
+
+-- Start as many as may run at once.
+local function begin(group)
+  while group.active < group.concurrency and group.started < group.count do
+    group.started, group.active = group.started + 1, group.active + 1
+    local task = table.remove(group.idle) or new_task(group)
+    task.number = group.started
+    make_ready(task)
+  end
+end
 
 -- A problem of on_end, which is the caller's code, is raised in `each`, after
 -- those under way have ended.
@@ -154,34 +182,26 @@ local function report(group, ok, more)
   if not ok or more == false then group.count = group.started end
 end
 
-local function note_end(task, ok, ...)
-  local group = task.group
-  tasks[task.thread] = nil
-  if not ok and is_interrupt((...)) then error((...), 0) end
+local function note_end(group, number, ...)
   group.active = group.active - 1
-  report(group, pcall(group.on_end, task.number, ok, ...))
+  report(group, pcall(group.on_end, number, ...))
   begin(group)
   if group.active == 0 and group.parent then make_ready(group.parent) end
 end
 
-local function resume(task)
-  local function after(ok, ...)
-    if not ok or coroutine.status(task.thread) == "dead" then
-      note_end(task, ok, ...)
-    end
+local function after_resume(task, ok, what, ...)
+  local group = task.group
+  if not ok then
+    if is_interrupt(what) then error(what, 0) end
+    note_end(group, task.number, false, what)
+  elseif what == ENDED then
+    group.idle[#group.idle + 1] = task
+    note_end(group, task.number, true, ...)
   end
-  after(coroutine.resume(task.thread, task.number))
 end
 
--- Start as many as may run at once.
-function begin(group)
-  while group.active < group.concurrency and group.started < group.count do
-    group.started, group.active = group.started + 1, group.active + 1
-    local task = { group = group, number = group.started,
-      thread = coroutine.create(group.body) }
-    tasks[task.thread] = task
-    make_ready(task)
-  end
+local function resume(task)
+  after_resume(task, coroutine.resume(task.thread, task.number))
 end
 
 local function drive(group)
@@ -211,7 +231,7 @@ end
 local function new_group(count, concurrency, body, on_end)
   local parent = this_task()
   local group = { count = count, concurrency = concurrency, body = body, on_end = on_end,
-    started = 0, active = 0, parent = parent }
+    started = 0, active = 0, idle = {}, parent = parent }
   group.root = parent and parent.group.root or group
   return group
 end

@@ -11,6 +11,12 @@ M.services = {
 }
 M.control = "127.0.0.9"
 
+--- Those that a cloud's own machines and pods ask, by plain HTTP.
+M.plain = {
+  metadata = "127.0.0.5",
+  pod_identity = "127.0.0.6",
+}
+
 --- Listeners with a server certificate that no client may accept.
 M.bad_tls = {
   expired = "127.0.0.21",

@@ -1,5 +1,6 @@
 --- Who sends a request: by signature (access key) or by token.
 local errors = require("cce.sim.errors")
+local issued = require("cce.sim.issued")
 local signature = require("cce.sim.signature")
 local state = require("cce.sim.state")
 local times = require("cce.sim.times")
@@ -16,6 +17,7 @@ local function find_key(ak)
       return key
     end
   end
+  return issued.find(ak)
 end
 
 local function count_failure(key, now)
@@ -54,6 +56,9 @@ local function by_signature(request, now)
   if not key then
     return nil, errors.unauthenticated("Get secretKey failed,ak:******,err:ak not exist")
   end
+  if key.expires_at and now >= key.expires_at then
+    return nil, errors.unauthenticated("the security token has expired")
+  end
   if is_locked(key, now) then
     return nil, errors.unauthenticated("AK access failed to reach the limit,forbidden.")
   end
@@ -71,7 +76,7 @@ local function by_signature(request, now)
 end
 
 local function by_token(token)
-  local principal = state.config.tokens[token]
+  local principal = state.config.tokens[token] or issued.holder(token)
   if principal then
     return principal
   end

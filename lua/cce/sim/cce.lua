@@ -334,16 +334,22 @@ local CLUSTERS = "/api/v3/projects/{project_id}/clusters"
 
 M.routes = {
   { method = "POST", path = CLUSTERS .. "/{cluster_id}/clustercert",
-    operation = "obtain_cert", handler = obtain },
+    operation = "obtain_cert", handler = obtain,
+    action = "cce:cluster:generateClientCredential" },
   { method = "POST", path = CLUSTERS .. "/{cluster_id}/clustercertrevoke",
-    operation = "revoke_cert", handler = revoke },
+    operation = "revoke_cert", handler = revoke,
+    action = "cce:cluster:revokeClientCredential" },
   { method = "POST", path = CLUSTERS .. "/{cluster_id}/rotatecredentials",
-    operation = "rotate_credentials", handler = rotate },
-  { method = "GET", path = CLUSTERS, operation = "list_clusters", handler = list_clusters },
+    operation = "rotate_credentials", handler = rotate,
+    action = "cce:cluster:rotateCredentials" },
+  { method = "GET", path = CLUSTERS, operation = "list_clusters", handler = list_clusters,
+    action = "cce:cluster:list" },
   { method = "GET", path = CLUSTERS .. "/{cluster_id}",
-    operation = "show_cluster", handler = show_cluster },
+    operation = "show_cluster", handler = show_cluster,
+    action = "cce:cluster:get" },
   { method = "GET", path = "/api/v3/projects/{project_id}/jobs/{job_id}",
-    operation = "show_job", handler = show_job },
+    operation = "show_job", handler = show_job,
+    action = "cce:job:get" },
 }
 
 return M

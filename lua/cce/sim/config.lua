@@ -44,6 +44,13 @@ local SERVICE = [[
   }
 ]]
 
+local PLAIN = [[
+  server {
+    listen %s:%d;
+    location / { content_by_lua_block { require("cce.sim.worker").gateway.handle("%s") } }
+  }
+]]
+
 local KUBERNETES = [[
   server {
 %s    ssl_certificate tls/services.pem;
@@ -95,6 +102,9 @@ function M.build(options)
   local parts = { HEAD:format(load_modules(options.modules), connections, options.lua_path) }
   for name, address in pairs(addresses.services) do
     parts[#parts + 1] = service(options, address, "services", name)
+  end
+  for name, address in pairs(addresses.plain) do
+    parts[#parts + 1] = PLAIN:format(address, options.port, name)
   end
   for name, address in pairs(addresses.bad_tls) do
     parts[#parts + 1] = service(options, address, name, "cce")

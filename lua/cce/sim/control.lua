@@ -7,11 +7,19 @@
 --   POST   /-/clusters  { cluster=, version=, phase=, job_outcome="Failed", job_seconds= }: changes
 --                       one cluster, or all without `cluster`
 --   POST   /-/clock     { offset=SECONDS }: the simulator's clock runs ahead (or behind) by this
+--   POST   /-/iam       { token_seconds=, key_seconds=, expire=true, metadata="token"|"old"|
+--                       "no_agency" }: tokens and temporary keys, the metadata service
+--   POST   /-/policy    { deny={"cce:cluster:list"}, projects={{id=,name=}},
+--                       throttle={limit=,seconds=} }: actions that nobody may, the account's
+--                       projects, how many requests a window takes
 --   POST   /-/reset     as after the start; certificates once issued stay valid
 local faults = require("cce.sim.faults")
 local gateway = require("cce.sim.gateway")
+local issued = require("cce.sim.issued")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
+local metadata = require("cce.sim.metadata")
+local policy = require("cce.sim.policy")
 local state = require("cce.sim.state")
 
 local M = {}
@@ -70,7 +78,27 @@ local function set_clock(body)
   return OK
 end
 
+-- token_seconds, key_seconds: how long what is issued from now on lives; expire=true: what was
+-- issued ends now; metadata: the mode of that service.
+local function set_iam(body)
+  issued.token_seconds = body.token_seconds or issued.token_seconds
+  issued.key_seconds = body.key_seconds or issued.key_seconds
+  metadata.mode = body.metadata or metadata.mode
+  if body.expire then
+    issued.expire()
+  end
+  return OK
+end
+
+local function set_policy(body)
+  local problem = policy.set(body)
+  return problem and bad(problem) or OK
+end
+
 local function reset()
+  issued.reset()
+  metadata.reset()
+  policy.reset()
   faults.clear()
   log.clear()
   state.reset()
@@ -152,6 +180,8 @@ local routes = {
   ["GET /-/state"] = show_state,
   ["POST /-/clusters"] = set_clusters,
   ["POST /-/clock"] = set_clock,
+  ["POST /-/iam"] = set_iam,
+  ["POST /-/policy"] = set_policy,
   ["POST /-/reset"] = reset,
 }
 

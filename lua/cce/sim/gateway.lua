@@ -10,14 +10,18 @@ local errors = require("cce.sim.errors")
 local faults = require("cce.sim.faults")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
+local policy = require("cce.sim.policy")
 local random = require("cce.sim.random")
 local state = require("cce.sim.state")
+local times = require("cce.sim.times")
 
 local M = {}
 
 local services = {
   cce = require("cce.sim.cce"),
   iam = require("cce.sim.iam"),
+  metadata = require("cce.sim.metadata"),
+  pod_identity = require("cce.sim.pod_identity"),
 }
 
 -- ---------------------------------------------------------------------------------- requests
@@ -100,6 +104,7 @@ function M.send(response)
   local body = encode_body(response, request_id)
   ngx.status = response.status
   ngx.header["Server"] = "api-gateway"
+  ngx.header["Date"] = times.to_http(state.now())
   ngx.header["X-Request-Id"] = request_id
   ngx.header["Content-Type"] = "application/json"
   ngx.header["Content-Length"] = #body + (response.missing or 0)
@@ -125,6 +130,11 @@ local function served(entry, response)
   return response
 end
 
+local function authorized(service, call, route, entry)
+  return policy.refuse(entry.service, route.action)
+    or service.check and service.check(call) or route.handler(call)
+end
+
 local function serve(service, route, ids, request, entry)
   if not route then
     return served(entry, errors.no_api())
@@ -137,7 +147,10 @@ local function serve(service, route, ids, request, entry)
     end
     call.principal, entry.principal = principal, principal.id
   end
-  return served(entry, service.check and service.check(call) or route.handler(call))
+  if route.anonymous then
+    return served(entry, route.handler(call))
+  end
+  return served(entry, authorized(service, call, route, entry))
 end
 
 -- What a fault makes of the true answer.

@@ -7,13 +7,13 @@ local LIMIT = 50000
 local entries, first = {}, 1
 
 -- Fields of bodies that hold secrets.
-local SECRET_FIELDS = { "privateKey", "password", "secret" }
+local SECRET_FIELDS = { "privateKey", "password", "secret", "key" }
 
 local function redact(body)
   for _, field in ipairs(SECRET_FIELDS) do
     body = body:gsub('("' .. field .. '"%s*:%s*")[^"]*"', '%1***"')
   end
-  return body
+  return (body:gsub('("[id_]*token"%s*:%s*{"id"%s*:%s*")[^"]*"', '%1***"'))
 end
 
 --- Opens the entry of a request that has just arrived. It is accepted = false until the service

@@ -56,6 +56,11 @@ function M.to_iso(seconds)
   return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(seconds))
 end
 
+--- HTTP's Date header.
+function M.to_http(seconds)
+  return os.date("!%a, %d %b %Y %H:%M:%S GMT", math.floor(seconds))
+end
+
 --- The same date and time some years later; 29 February becomes 1 March.
 function M.add_years(seconds, years)
   local t = os.date("!*t", math.floor(seconds))

@@ -4,6 +4,7 @@
 -- @local
 local errors = require "cce.error"
 local options = require "cce.options"
+local project = require "cce.project"
 
 local M = {}
 
@@ -33,9 +34,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.project_of(client)
-  local id = client.config.project_id
-  if id then return id end
-  return require("cce.companion").project_id(client)
+  return project.id_of(client)
 end
 
 -- ---- what was asked for ------------------------------------------------------

@@ -140,6 +140,25 @@ for name, make in pairs(loops) do
       assert.equal(0, left)
     end
 
+    it("renews a token once for all calls that wait for it", function()
+      local member = simulator.member
+      local other = hosts.client(sim, {
+        endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT },
+        credentials = { username = member.principal.name, password = member.password,
+          domain = simulator.account.domain_name },
+      })
+      local function list() assert(other:list_clusters()) end
+      local calls = {}
+      for i = 1, 20 do calls[i] = list end
+      for _ = 1, 2 do
+        run((table.unpack or unpack)(calls))
+        sim:iam { expire = true }
+      end
+      assert.equal(2, #sim:log { operation = "create_token" })
+      assert.equal(40, #sim:log { operation = "list_clusters", accepted = true })
+      other:close()
+    end)
+
     it("several coroutines have calls under way at once", function()
       sim:fault { operation = "show_cluster", delay = 0.3 }
       local fns, got = {}, {}

@@ -1,0 +1,53 @@
+-- One nginx worker with 100 clients, each of whose requests makes one call: how
+-- many a second, and how long an unrelated location then takes. Beside it the
+-- same by a cosocket that does the least a client can do.
+local wrk = require "bench.lib.wrk"
+
+local CLIENTS, SECONDS = 100, 4
+local CEILING = CLIENTS / 0.050
+
+local function url(run, path)
+  return "http://127.0.0.1:" .. run.servers.ports.gateway .. path
+end
+
+local function run_wrk(run, path, script, connections, seconds)
+  return wrk.start { url = url(run, path), script = script, connections = connections,
+    seconds = seconds, dir = run.servers.dir }
+end
+
+-- The load, and meanwhile the unrelated location; warmed up before.
+local function under_load(run, path)
+  run_wrk(run, path, "load.lua", CLIENTS, 1)()
+  local load = run_wrk(run, path, "load.lua", CLIENTS, SECONDS)
+  local probe = run_wrk(run, "/ping", "probe.lua", 2, SECONDS)()
+  local result = load()
+  if result.errors > 0 then
+    error(("gateway: %s: %d of %d failed"):format(path, result.errors, result.requests), 0)
+  end
+  return { rate = result.requests / result.seconds, ping = probe.p99, p99 = result.p99 }
+end
+
+local function rows(report, run, which, group, target)
+  local library = under_load(run, "/library/" .. which)
+  local cosocket = under_load(run, "/cosocket/" .. which)
+  report:add { group = group, measure = "calls a second", value = library.rate, unit = "/s",
+    beside = "bare cosocket", beside_value = cosocket.rate,
+    at_least = which == "slow" and CEILING * 0.95 or nil }
+  report:add { group = group, measure = "p99 of a call", value = library.p99, unit = "ms",
+    beside = "bare cosocket", beside_value = cosocket.p99 }
+  report:add { group = group, measure = "p99 of an unrelated location", value = library.ping,
+    unit = "ms", beside = "bare cosocket", beside_value = cosocket.ping, at_most = target }
+end
+
+return function(report, run)
+  if not run.has_jit then
+    return report:skip("gateway", "it needs luajit and its headers (make LUA_VERSION=jit)")
+  end
+  run.servers:start_gateway()
+  run_wrk(run, "/ping", "probe.lua", 2, 1)()
+  local idle = run_wrk(run, "/ping", "probe.lua", 2, 2)()
+  report:add { group = "gateway, idle", measure = "p99 of an unrelated location",
+    value = idle.p99, unit = "ms" }
+  rows(report, run, "slow", "gateway, 50 ms")
+  rows(report, run, "at_once", "gateway, full", 0.015)
+end

@@ -1,0 +1,216 @@
+--- Credentials that IAM makes of others: tokens and temporary keys.
+-- @module cce.credentials.iam
+-- @local
+local core = require "cce.core"
+local endpoints = require "cce.endpoints"
+local errors = require "cce.error"
+local providers = require "cce.credentials.provider"
+local requests = require "cce.credentials.request"
+
+local M = {}
+
+local TOKEN_SECONDS = 24 * 3600
+local TOKEN_MARGIN = 30 * 60
+local KEYS_MARGIN = 5 * 60
+
+local function json(text)
+  return core.json.encode(text)
+end
+
+local function post(client, operation, path, iam_endpoint)
+  local endpoint, message, err = iam_endpoint
+  if not endpoint then
+    endpoint, message, err = endpoints.of(client.config.endpoints, "iam")
+  end
+  if not endpoint then return nil, message, err end
+  return {
+    operation = operation, endpoint = endpoint, method = "POST", path = path,
+    headers = { ["Content-Type"] = "application/json;charset=UTF-8" },
+  }
+end
+
+-- ---- tokens --------------------------------------------------------------
+
+-- CCE wants a token of the project; its name is that of the region.
+local function scope_of(client, ids)
+  local project_id = ids.project_id or client.config.project_id
+  if project_id then return ('{"project":{"id":%s}}'):format(json(project_id)) end
+  if client.config.region then
+    return ('{"project":{"name":%s}}'):format(json(client.config.region))
+  elseif ids.domain_id then
+    return ('{"domain":{"id":%s}}'):format(json(ids.domain_id))
+  end
+end
+
+local function no_scope(name)
+  return errors.fail("NO_PROJECT", name .. ": a token needs a project, and none is known", {
+    hint = "Give project_id=\"…\" or region=\"…\"",
+  })
+end
+
+local function read_token(client, spec, response, transfer)
+  local token = transfer:secret("X-Subject-Token")
+  if not token then return requests.invalid(spec, response, transfer, "X-Subject-Token") end
+  local body = transfer:secret()
+  local material = {
+    token = token,
+    expires_at = body and requests.time(body:text("json", "token", "expires_at"))
+      or client:now() + TOKEN_SECONDS,
+    margin = TOKEN_MARGIN,
+    project_id = body and body:text("json", "token", "project", "id"),
+  }
+  if body then body:close() end
+  transfer:close()
+  return material
+end
+
+local function create_token(client, spec)
+  local response, transfer, err = requests.demand(client, spec)
+  if not response then return nil, transfer, err end
+  return read_token(client, spec, response, transfer)
+end
+
+-- identity: parts of a body, strings and secrets
+local function identify(client, name, identity)
+  local scope = scope_of(client, {})
+  if not scope then return no_scope(name) end
+  local spec, message, err = post(client, "create_token", "/v3/auth/tokens")
+  if not spec then return nil, message, err end
+  spec.query = { { "nocatalog", "true" } }
+  spec.body = identity
+  spec.body[#spec.body + 1] = (',"scope":%s}}'):format(scope)
+  return create_token(client, spec)
+end
+
+--- A user's name and password.
+-- @tparam table given `{username=, password=, domain=}`
+-- @treturn[1] table a provider
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.password(given)
+  local password, problem, err = providers.secret(given.password)
+  if not password then return nil, problem, err end
+  local username, domain = json(given.username), json(given.domain)
+  return providers.new("password", function(self, client)
+    return identify(client, "password", {
+      '{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":',
+      username, ',"password":', self.secrets.password, ',"domain":{"name":', domain, "}}}}",
+    })
+  end, { secrets = { password = password }, renewable = true })
+end
+
+--- Keys, made into a token.
+-- @tparam table given `{ak=, sk=}`
+-- @treturn[1] table a provider
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.key_token(given)
+  local sk, problem, err = providers.secret(given.sk)
+  if not sk then return nil, problem, err end
+  local ak = json(given.ak)
+  return providers.new("token of keys", function(self, client)
+    return identify(client, "token of keys", {
+      '{"auth":{"identity":{"methods":["hw_ak_sk"],"hw_ak_sk":{"access":{"key":',
+      ak, '},"secret":{"key":', self.secrets.sk, "}}}",
+    })
+  end, { secrets = { sk = sk }, renewable = true })
+end
+
+--- Exchange the ID token in a file for a token of IAM.
+-- @tparam cce.client client
+-- @tparam table opts `{idp_id=, id_token_file=, project_id=, domain_id=, iam_endpoint=}`
+-- @treturn[1] table material
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.exchange_id_token(client, opts)
+  local scope = scope_of(client, opts)
+  if not scope then return no_scope("ID token") end
+  local spec, message, err = post(client, "exchange_id_token", "/v3.0/OS-AUTH/id-token/tokens",
+    opts.iam_endpoint)
+  if not spec then return nil, message, err end
+  local id_token, reason, code = core.secret_from_file(opts.id_token_file)
+  if not id_token then return errors.fail(code, reason) end
+  spec.headers["X-Idp-Id"] = opts.idp_id
+  spec.body = { '{"auth":{"id_token":{"id":', id_token, ('},"scope":%s}}'):format(scope) }
+  local material
+  material, message, err = create_token(client, spec)
+  id_token:close()
+  if material then material.renewable = true end
+  return material, message, err
+end
+
+function M.id_token(opts)
+  return providers.new("ID token", function(_, client)
+    return M.exchange_id_token(client, opts)
+  end, { renewable = true })
+end
+
+-- ---- temporary keys ------------------------------------------------------
+
+local function signer_of(material)
+  if material.token then return nil end
+  return core.signer {
+    ak = material.ak, sk = material.sk, security_token = material.security_token,
+  }
+end
+
+local function temporary_keys(client, material, body)
+  local spec, message, err = post(client, "create_temporary_keys",
+    "/v3.0/OS-CREDENTIAL/securitytokens", material.iam_endpoint)
+  if not spec then return nil, message, err end
+  spec.token, spec.signer, spec.body = material.token, signer_of(material), body
+  local response, transfer, problem = requests.demand(client, spec)
+  if spec.signer then spec.signer:close() end
+  if not response then return nil, transfer, problem end
+  local keys
+  keys, message, err = requests.keys(spec, response, transfer,
+    { "credential", "access", "secret", "securitytoken", "expires_at" })
+  if keys then keys.margin = KEYS_MARGIN end
+  return keys, message, err
+end
+
+local function with_source(name, source, make)
+  return providers.new(name, function(_, client)
+    local material, message, err = source:fetch(client)
+    if not material then return nil, message, err end
+    local keys
+    keys, message, err = make(client, material)
+    providers.discard(material)
+    return keys, message, err
+  end, { renewable = true, source = source })
+end
+
+--- Temporary keys of an agency that another account, or this one, entrusts.
+-- @tparam table opts `{agency_name=, domain_name=, domain_id=, duration=, source=}`
+-- @treturn table a provider
+function M.agency(opts)
+  local role = {
+    agency_name = opts.agency_name, domain_name = opts.domain_name, domain_id = opts.domain_id,
+    duration_seconds = math.floor(opts.duration),
+  }
+  local body = ('{"auth":{"identity":{"methods":["assume_role"],"assume_role":%s}}}'):format(
+    core.json.encode(role))
+  return with_source("agency", opts.source, function(client, material)
+    return temporary_keys(client, material, body)
+  end)
+end
+
+--- Temporary keys of a token.
+-- @tparam table opts `{duration=, source=}`
+-- @treturn table a provider
+function M.temporary(opts)
+  return with_source("temporary keys", opts.source, function(client, material)
+    if not material.token then
+      return providers.incomplete("temporary keys: their source must give a token")
+    end
+    return temporary_keys(client, material, {
+      '{"auth":{"identity":{"methods":["token"],"token":{"id":', material.token,
+      (',"duration_seconds":%d}}}}'):format(opts.duration),
+    })
+  end)
+end
+
+return M

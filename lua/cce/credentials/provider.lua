@@ -1,0 +1,102 @@
+--- Where keys come from: what all sources have in common.
+--
+-- A provider is asked with `fetch(client)` and hands over material, or `nil,
+-- message, err`:
+--
+-- * `ak`, `sk` and perhaps `security_token`, or a `token`; never both kinds.
+--   What is secret is a `core.secret` that belongs to whoever asked
+-- * `expires_at`: unix time, when there is an end
+-- * `margin`: so many seconds before it they should be renewed
+-- * `source`: the provider's name, for messages and events
+-- * `project_id`, `iam_endpoint`: what else the same source knows
+--
+-- An error with the code NO_CREDENTIALS says that there is nothing at this
+-- source; with `incomplete` set, or any other code, that there is something,
+-- but it cannot be used.
+-- @module cce.credentials.provider
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+
+local M = {}
+
+local Provider = {}
+Provider.__index = Provider
+Provider.__name = "cce.credentials"
+
+function Provider:__tostring()
+  return "cce.credentials: " .. self.name
+end
+
+--- Wipe what the provider itself holds: a password, a key. Later uses fail.
+function Provider:close()
+  for _, secret in pairs(self.secrets) do secret:close() end
+  self.secrets, self.closed = {}, true
+end
+
+Provider.__gc = Provider.close
+Provider.__close = Provider.close
+
+--- Make a provider.
+-- @tparam string name for messages
+-- @tparam function fetch called with the provider and a client
+-- @tparam[opt] table fields
+-- @treturn table
+function M.new(name, fetch, fields)
+  local provider = { secrets = {} }
+  for key, value in pairs(fields or {}) do provider[key] = value end
+  provider.name = name
+  function provider.fetch(self, client)
+    if self.closed then
+      return errors.fail("NO_CREDENTIALS", name .. ": these credentials were closed",
+        { incomplete = true })
+    end
+    local material, message, err = fetch(self, client)
+    if not material then return nil, message, err end
+    material.source = material.source or name
+    return material
+  end
+  return setmetatable(provider, Provider)
+end
+
+function M.is(value)
+  return getmetatable(value) == Provider
+end
+
+--- A secret of one's own, of a string or of another's secret.
+-- @param value string or `core.secret`
+-- @treturn[1] userdata
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.secret(value)
+  return errors.from_core(core.secret(value))
+end
+
+--- Nothing is at this source.
+function M.nothing(message)
+  return errors.fail("NO_CREDENTIALS", message, { retryable = false })
+end
+
+--- Something is there, but a part of it is missing.
+function M.incomplete(message, hint)
+  return errors.fail("NO_CREDENTIALS", message, {
+    retryable = false, incomplete = true, hint = hint,
+  })
+end
+
+--- Wipe material that is not needed any more.
+function M.discard(material)
+  for _, name in ipairs { "sk", "security_token", "token" } do
+    if material[name] then material[name]:close() end
+    material[name] = nil
+  end
+end
+
+--- The value of an environment variable; nil when it is not set, or empty.
+function M.env(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+return M

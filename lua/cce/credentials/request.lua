@@ -1,0 +1,126 @@
+--- One request for credentials. It is not retried here: a call that needs the
+-- credentials is, by the rules of `cce.retry`.
+-- @module cce.credentials.request
+-- @local
+local errors = require "cce.error"
+local host = require "cce.host"
+local responses = require "cce.response"
+
+local M = {}
+
+local function transport_error(spec, message, code)
+  return errors.fail(code, ("%s: %s"):format(spec.operation, message), {
+    operation = spec.operation, sent = false, maybe_applied = false,
+  })
+end
+
+local function note(client, spec, response, code)
+  client:emit {
+    type = "credentials_request", operation = spec.operation,
+    status = response and response.status, code = code,
+    request_id = response and response.headers["x-request-id"],
+  }
+end
+
+--- Send a request whose answer holds secrets.
+-- @tparam cce.client client
+-- @tparam table spec of `engine:submit`, with `operation`
+-- @treturn[1] table response `{status=, headers=, body=}`; of a success the
+--   body is left out
+-- @treturn[1] userdata the transfer, to take the secrets from and to close
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.send(client, spec)
+  spec.private, spec.date = true, client:now()
+  spec.timeout = spec.timeout or client.config.timeout
+  local engine, message, code = client:engine()
+  local transfer
+  if engine then transfer, message, code = engine:submit(spec) end
+  if not transfer then return transport_error(spec, message, code) end
+  host.current().wait(engine, transfer)
+  local response
+  response, message, code = transfer:result(true)
+  note(client, spec, response, code)
+  if not response then
+    transfer:close()
+    return transport_error(spec, message, code)
+  end
+  return response, transfer
+end
+
+--- The error of an answer that is no success; closes the transfer.
+function M.refused(spec, response, transfer)
+  transfer:close()
+  local err = responses.to_error(spec.operation, spec, response)
+  err.maybe_applied = false
+  return nil, err.message, err
+end
+
+--- The error of an answer that lacks what it should have; closes the transfer.
+function M.invalid(spec, response, transfer, what)
+  transfer:close()
+  return errors.fail("RESPONSE_INVALID", ("%s: HTTP %d, but the answer has no %s"):format(
+    spec.operation, response.status, what), {
+    operation = spec.operation, status = response.status, maybe_applied = false,
+  })
+end
+
+--- Send, and demand a success.
+function M.demand(client, spec)
+  local response, transfer, err = M.send(client, spec)
+  if not response then return nil, transfer, err end
+  if response.status < 200 or response.status > 299 then
+    return M.refused(spec, response, transfer)
+  end
+  return response, transfer
+end
+
+--- Read the temporary keys of an answer, and close its transfer.
+-- @tparam table spec
+-- @tparam table response
+-- @tparam userdata transfer
+-- @tparam {string,...} names where `ak`, `sk`, `security_token` and the end
+--   stand: the object, then the four fields
+-- @treturn[1] table material
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.keys(spec, response, transfer, names)
+  local body = transfer:secret()
+  if not body then return M.invalid(spec, response, transfer, "keys") end
+  local object = names[1]
+  local material = {
+    ak = body:text("json", object, names[2]),
+    sk = body:part("json", object, names[3]),
+    security_token = body:part("json", object, names[4]),
+    expires_at = M.time(body:text("json", object, names[5])),
+  }
+  body:close()
+  if not material.ak or not material.sk then
+    require("cce.credentials.provider").discard(material)
+    return M.invalid(spec, response, transfer, "keys")
+  end
+  transfer:close()
+  return material
+end
+
+-- Days since 1970 in the Gregorian calendar, with March as first month.
+local function days(year, month, day)
+  if month <= 2 then year, month = year - 1, month + 12 end
+  return 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
+    + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
+end
+
+--- "2026-01-02T03:04:05.678Z" as unix time, without the fraction.
+-- @tparam ?string text
+-- @treturn ?number nil when it is no such time
+function M.time(text)
+  local year, month, day, hour, minute, second =
+    (text or ""):match("^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d)[%.%d]*Z$")
+  if not year then return nil end
+  local date = days(tonumber(year), tonumber(month), tonumber(day))
+  return ((date * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
+end
+
+return M

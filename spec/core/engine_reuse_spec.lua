@@ -1,0 +1,412 @@
+-- Which connection a transfer takes, how often it leaves, and in what order transfers end.
+local core = require "cce.core"
+local server = require "spec.support.server"
+local sys = core.sys
+
+-- The engine does not keep its transfers: one that nobody holds is cancelled.
+local engine, kept
+
+before_each(function()
+  engine, kept = core.engine(), {}
+end)
+
+after_each(function()
+  engine:close()
+  server.stop_all()
+end)
+
+local function new_engine(options)
+  engine:close()
+  engine = core.engine(options)
+end
+
+local function request_to(s, changes)
+  local request = { endpoint = s.url, method = "POST", path = "/", body = "{}", timeout = 10 }
+  for key, value in pairs(changes or {}) do
+    request[key] = value
+  end
+  return request
+end
+
+local function call(s, changes)
+  return engine:call(request_to(s, changes))
+end
+
+local function submit(s, changes)
+  local transfer = assert(engine:submit(request_to(s, changes)))
+  kept[#kept + 1] = transfer
+  return transfer
+end
+
+-- Drives the engine until `count` transfers have ended; returns them as they did.
+local function drive(count, seconds)
+  local ended, deadline = {}, sys.monotonic() + (seconds or 10)
+  while #ended < count do
+    assert(sys.monotonic() < deadline, ("only %d of %d ended"):format(#ended, count))
+    assert(engine:step(0.05))
+    for transfer in function() return engine:finished() end do
+      ended[#ended + 1] = transfer
+    end
+  end
+  return ended
+end
+
+local function echo()
+  return server.start(function(connection)
+    connection:serve()
+  end)
+end
+
+describe("a request on a connection that the server closes", function()
+  -- Each connection answers once, and is closed when the second request has been read.
+  local function server_of_one_answer()
+    return server.start(function(connection)
+      local request = connection:request()
+      connection:answer("200 OK", request.body)
+      connection:request()
+      connection:close()
+    end)
+  end
+
+  local function seen(s, path)
+    local count = 0
+    for _, request in ipairs(s:requests()) do
+      count = count + (request.target == path and 1 or 0)
+    end
+    return count
+  end
+
+  it("is sent again by libcurl when it only reads: what the guard is for", function()
+    local s = server_of_one_answer()
+    assert(call(s, { path = "/first" }))
+    assert.equal(200, assert(call(s, { path = "/second", mutating = false })).status)
+    assert.equal(2, seen(s, "/second"))
+    assert.equal(2, s:count "accept")
+  end)
+
+  it("is never sent again when it changes something", function()
+    local s = server_of_one_answer()
+    assert(call(s, { path = "/first", mutating = true }))
+    local response, message, code, more = call(s, { path = "/second", mutating = true })
+    assert.is_nil(response)
+    assert.equal("CONNECTION_LOST", code)
+    assert.matches("not sent again", message)
+    assert.is_true(more.sent)
+    sys.sleep(0.05)
+    assert.equal(1, seen(s, "/second"))
+    assert.same({ "/first", "/second" }, { s:requests()[1].target, s:requests()[2].target })
+  end)
+
+  it("is never sent again, whatever its method and its size", function()
+    for _, changes in ipairs {
+      { method = "GET" }, { method = "PUT" }, { method = "DELETE" }, { body = "" },
+      { body = ("b"):rep(100000) },
+    } do
+      local s = server_of_one_answer()
+      assert(call(s, { path = "/first" }))
+      changes.path, changes.mutating = "/second", true
+      if changes.method == "GET" then
+        changes.body = nil
+      end
+      local response, _, code = call(s, changes)
+      assert.is_nil(response)
+      assert.equal("CONNECTION_LOST", code)
+      assert.equal(1, seen(s, "/second"))
+    end
+  end)
+
+  it("is never sent again when many are under way", function()
+    local s = server_of_one_answer()
+    local count = 20
+    for _ = 1, count do
+      submit(s, { path = "/warm", mutating = true })
+    end
+    drive(count)
+    for i = 1, count do
+      submit(s, { path = "/" .. i, mutating = true })
+    end
+    local lost = 0
+    for _, transfer in ipairs(drive(count)) do
+      local response, _, code = transfer:result()
+      if not response then
+        assert.equal("CONNECTION_LOST", code)
+        lost = lost + 1
+      end
+    end
+    assert.is_true(lost > 0)
+    for i = 1, count do
+      assert.equal(1, seen(s, "/" .. i))
+    end
+  end)
+
+  it("leaves the next request a new connection, handle and all", function()
+    local s = server_of_one_answer()
+    assert(call(s, { path = "/first" }))
+    assert.is_nil((call(s, { path = "/second", mutating = true })))
+    assert.equal(200, assert(call(s, { path = "/third", mutating = true })).status)
+    assert.is_nil((call(s, { path = "/fourth", mutating = true })))
+    assert.equal(1, seen(s, "/fourth"))
+  end)
+
+  it("is sent on a new one when the close was seen before", function()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:answer("200 OK", "")
+      connection:close()
+    end)
+    for _ = 1, 3 do
+      assert.equal(200, assert(call(s, { mutating = true })).status)
+      sys.sleep(0.02)
+    end
+    assert.equal(3, #s:requests())
+  end)
+end)
+
+describe("a connection", function()
+  it("carries one request after the other", function()
+    local s = echo()
+    for i = 1, 20 do
+      assert.equal(tostring(i), assert(call(s, { body = tostring(i), mutating = true })).body)
+    end
+    assert.equal(1, s:count "accept")
+  end)
+
+  it("is not shared between engines", function()
+    local s = echo()
+    local other = core.engine()
+    assert(call(s))
+    assert(other:call(request_to(s)))
+    other:close()
+    assert.equal(2, s:count "accept")
+  end)
+
+  it("is not taken when it has been idle for long", function()
+    local s = echo()
+    new_engine { max_idle = 1 }
+    assert(call(s))
+    sys.sleep(0.3)
+    assert(call(s))
+    assert.equal(1, s:count "accept")
+    sys.sleep(2.1)
+    assert(call(s))
+    assert.equal(2, s:count "accept")
+  end)
+
+  it("is not taken when the answer said so", function()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:answer("200 OK", "", "Connection: close\r\n")
+      connection:hold()
+    end)
+    assert(call(s))
+    assert(call(s))
+    assert.equal(2, s:count "accept")
+  end)
+
+  it("is not taken after an answer that was cut short", function()
+    local s = server.start(function(connection)
+      for _ = 1, 2 do
+        connection:request()
+        connection:answer("200 OK", ("r"):rep(5000))
+      end
+    end)
+    assert.is_nil((call(s, { max_response = 100 })))
+    assert.equal(5000, #assert(call(s)).body)
+    assert.equal(2, s:count "accept")
+  end)
+
+  it("may be of HTTP/1.0", function()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:send "HTTP/1.0 200 OK\r\n\r\nold"
+      connection:close()
+    end)
+    assert.equal("old", assert(call(s)).body)
+    assert.equal("old", assert(call(s)).body)
+  end)
+end)
+
+describe("max_connections", function()
+  -- Answers when told to; notes how many wait at that moment.
+  local function gate()
+    return server.start(function(connection)
+      while connection:request() do
+        connection:wait()
+        connection:answer("200 OK", "")
+      end
+    end)
+  end
+
+  it("holds for one host; the rest wait in order", function()
+    local s = gate()
+    new_engine { max_connections = 3 }
+    for i = 1, 12 do
+      submit(s, { path = "/" .. i })
+    end
+    for _ = 1, 20 do
+      engine:step(0.01)
+    end
+    s:await("request", 3)
+    assert.equal(3, #s:requests())
+    assert.equal(3, s:count "accept")
+    assert.equal(12, engine:in_flight())
+    s:release()
+    drive(12)
+    assert.equal(0, engine:in_flight())
+    assert.equal(3, s:count "accept")
+    -- Of those that may leave at the same time any may be first.
+    for i, request in ipairs(s:requests()) do
+      assert.is_true(math.abs(tonumber(request.target:sub(2)) - i) < 3)
+    end
+  end)
+
+  it("of 1 keeps the order exactly", function()
+    local s = echo()
+    new_engine { max_connections = 1 }
+    for i = 1, 10 do
+      submit(s, { path = "/" .. i, body = tostring(i) })
+    end
+    for i, transfer in ipairs(drive(10)) do
+      assert.equal(tostring(i), assert(transfer:result()).body)
+    end
+    assert.equal(1, s:count "accept")
+  end)
+
+  it("does not hold one host back for another", function()
+    local slow, fast = gate(), echo()
+    new_engine { max_connections = 1 }
+    submit(slow)
+    submit(slow)
+    submit(fast)
+    assert.equal("{}", assert(drive(1)[1]:result()).body)
+    assert.equal(2, engine:in_flight())
+    slow:release()
+    drive(2)
+  end)
+
+  it("does not let time-outs run while a transfer waits", function()
+    local s = server.start(function(connection)
+      while connection:request() do
+        connection:sleep(0.25)
+        connection:answer("200 OK", "")
+      end
+    end)
+    new_engine { max_connections = 1 }
+    for _ = 1, 4 do
+      submit(s, { timeout = 0.6 })
+    end
+    for _, transfer in ipairs(drive(4)) do
+      assert.equal(200, assert(transfer:result()).status)
+    end
+  end)
+
+  it("gives its place to the next when one fails, is dropped or times out", function()
+    local s = server.start(function(connection)
+      local request = connection:request()
+      if request.target == "/last" then
+        connection:answer("200 OK", "")
+      elseif request.target == "/lost" then
+        connection:close()
+      else
+        connection:hold()
+      end
+    end)
+    new_engine { max_connections = 1 }
+    submit(s, { path = "/slow", timeout = 0.1 })
+    submit(s, { path = "/lost" })
+    local dropped = submit(s, { path = "/dropped" })
+    local never = submit(s, { path = "/never" })
+    submit(s, { path = "/last" })
+    never:close()
+    drive(2)
+    while #s:requests() < 3 do
+      engine:step(0.01)
+    end
+    dropped:close()
+    assert.equal(200, assert(drive(1)[1]:result()).status)
+    local targets = {}
+    for i, request in ipairs(s:requests()) do
+      targets[i] = request.target
+    end
+    assert.same({ "/slow", "/lost", "/dropped", "/last" }, targets)
+  end)
+
+  it("carries hundreds of transfers over few connections", function()
+    local s = echo()
+    new_engine { max_connections = 10 }
+    for i = 1, 300 do
+      submit(s, { body = tostring(i), mutating = true })
+    end
+    local bodies = {}
+    for _, transfer in ipairs(drive(300, 30)) do
+      bodies[assert(transfer:result()).body] = true
+    end
+    for i = 1, 300 do
+      assert.is_true(bodies[tostring(i)])
+    end
+    assert.is_true(s:count "accept" <= 10)
+    assert.equal(300, #s:requests())
+  end)
+end)
+
+describe("transfers", function()
+  it("end in any order, and each is named once", function()
+    local s = server.start(function(connection)
+      local request = connection:request()
+      connection:sleep(tonumber(request.body) / 1000)
+      connection:answer("200 OK", request.body)
+    end)
+    local transfers = {}
+    for i, delay in ipairs { 240, 10, 160, 80 } do
+      transfers[i] = submit(s, { body = tostring(delay) })
+    end
+    local bodies = {}
+    for i, transfer in ipairs(drive(4)) do
+      bodies[i] = assert(transfer:result()).body
+    end
+    assert.same({ "10", "80", "160", "240" }, bodies)
+    assert.is_nil(engine:finished())
+    for i, delay in ipairs { "240", "10", "160", "80" } do
+      assert.is_true(transfers[i]:finished())
+      assert.equal(delay, transfers[i]:result().body)
+      assert.equal(delay, transfers[i]:result().body)
+    end
+  end)
+
+  it("are the very objects that submit gave", function()
+    local s = echo()
+    local transfer = submit(s)
+    assert.is_true(rawequal(transfer, drive(1)[1]))
+  end)
+
+  it("have no result before their end", function()
+    local s = echo()
+    local transfer = submit(s)
+    assert.is_false(transfer:finished())
+    assert.has_error(function()
+      transfer:result()
+    end)
+    drive(1)
+  end)
+
+  it("may be mixed with calls", function()
+    local s = echo()
+    local transfer = submit(s, { body = "submitted" })
+    assert.equal("called", assert(call(s, { body = "called" })).body)
+    while not transfer:finished() do
+      engine:step(0.05)
+    end
+    assert.equal("submitted", assert(transfer:result()).body)
+  end)
+
+  it("that failed and that succeeded are told apart", function()
+    local s = echo()
+    local good = submit(s)
+    local bad = assert(engine:submit {
+      endpoint = "http://127.0.0.1:" .. sys.free_port(), method = "GET", path = "/",
+    })
+    drive(2)
+    assert.equal(200, assert(good:result()).status)
+    assert.equal("CONNECT_FAILED", select(3, bad:result()))
+  end)
+end)

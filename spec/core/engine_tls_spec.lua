@@ -1,0 +1,362 @@
+-- Whom the engine trusts, and how it gets out through a proxy.
+local core = require "cce.core"
+local server = require "spec.support.server"
+local simulator = require "spec.support.sim"
+local sys = core.sys
+
+local identity = server.identity()
+local engine
+
+teardown(function()
+  identity.remove()
+end)
+
+before_each(function()
+  engine = nil
+end)
+
+after_each(function()
+  if engine then
+    engine:close()
+  end
+  server.stop_all()
+end)
+
+local function new_engine(options)
+  if engine then
+    engine:close()
+  end
+  options = options or {}
+  options.ca_file = options.ca_file or identity.ca_file
+  engine = core.engine(options)
+  return engine
+end
+
+local function call(endpoint, changes)
+  local request = { endpoint = endpoint, method = "GET", path = "/", timeout = 10 }
+  for key, value in pairs(changes or {}) do
+    request[key] = value
+  end
+  return engine:call(request)
+end
+
+local function tls_server(options)
+  options = options or {}
+  options.tls = options.tls or identity.pair()
+  return server.start(function(connection)
+    connection:serve()
+  end, options)
+end
+
+local function assert_tls_failed(untrusted, response, message, code, more)
+  assert.is_nil(response)
+  assert.equal("TLS_FAILED", code, message)
+  assert.is_false(more.sent)
+  assert.equal(untrusted, more.untrusted)
+  return message
+end
+
+describe("TLS", function()
+  it("carries requests over one handshake", function()
+    local s = tls_server()
+    new_engine()
+    for i = 1, 5 do
+      local response = assert(call(s.url, { method = "POST", body = "body " .. i }))
+      assert.equal("body " .. i, response.body)
+    end
+    assert.equal(1, s:count "tls")
+  end)
+
+  it("accepts the simulator with its CA, and only with it", function()
+    local sim = simulator.get()
+    new_engine { ca_file = sim.env.CCE_CA_FILE }
+    assert.equal(404, assert(call(sim.env.CCE_ENDPOINT)).status)
+    new_engine()
+    assert_tls_failed(true, call(sim.env.CCE_ENDPOINT))
+    engine:close()
+    engine = core.engine()
+    assert_tls_failed(true, call(sim.env.CCE_ENDPOINT))
+  end)
+
+  for _, kind in ipairs { "expired", "wrong_name", "unknown_ca", "self_signed" } do
+    it("refuses a certificate that is bad: " .. kind, function()
+      local sim = simulator.get()
+      new_engine { ca_file = sim.env.CCE_CA_FILE }
+      local message = assert_tls_failed(true,
+        call(sim:bad_tls(kind), { method = "POST", body = "{}", mutating = true }))
+      assert.is_nil(message:find "%c")
+    end)
+  end
+
+  it("refuses a certificate of another address", function()
+    local s = tls_server { tls = identity.pair "IP:127.0.0.2,DNS:localhost" }
+    new_engine()
+    assert_tls_failed(true, call(s.url))
+    assert.equal(200, assert(call("https://localhost:" .. s.port)).status)
+    assert.equal(1, #s:requests())
+  end)
+
+  it("says so when the CA file is missing, empty or garbage", function()
+    local s = tls_server()
+    local path = identity.dir .. "/bad.pem"
+    local bad = { "", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" }
+    for _, text in ipairs(bad) do
+      server.write(path, text)
+      new_engine { ca_file = path }
+      assert_tls_failed(true, call(s.url))
+    end
+    for _, missing in ipairs { identity.dir .. "/nowhere.pem", identity.dir } do
+      new_engine { ca_file = missing }
+      local message = assert_tls_failed(true, call(s.url))
+      assert.matches(missing, message, nil, true)
+    end
+    assert.equal(0, #s:requests())
+  end)
+
+  it("fails with a server that does not speak it", function()
+    local s = server.start(function(connection)
+      connection:send "HTTP/1.1 400 Bad Request\r\n\r\nnot TLS"
+    end)
+    new_engine()
+    assert_tls_failed(false, call("https://127.0.0.1:" .. s.port))
+  end)
+
+  it("fails when the server goes away in the handshake", function()
+    local s = server.start(function(connection)
+      connection.socket:read(20)
+      connection:close()
+    end)
+    new_engine()
+    assert_tls_failed(false, call("https://127.0.0.1:" .. s.port, { mutating = true }))
+  end)
+
+  it("accepts 1.2", function()
+    local s = tls_server { protocol = "TLSv1_2" }
+    new_engine()
+    assert.equal(200, assert(call(s.url)).status)
+  end)
+
+  it("refuses 1.1", function()
+    local s = tls_server { protocol = "TLSv1_1", ciphers = "ALL:@SECLEVEL=0" }
+    local curl = ("curl -s -o /dev/null --cacert %s --tls-max 1.1 --tlsv1.1"
+      .. " --ciphers ALL:@SECLEVEL=0 %s/"):format(identity.ca_file, s.url)
+    local _, exit_code = simulator.run_shell(curl)
+    if exit_code ~= 0 then
+      return pending "this OpenSSL speaks no TLS 1.1 at all"
+    end
+    new_engine()
+    assert_tls_failed(false, call(s.url))
+  end)
+
+  it("does not send a byte of the request before the certificate is checked", function()
+    local s = server.start(function(connection)
+      connection:request()
+    end, { tls = identity.pair "DNS:elsewhere.example" })
+    new_engine()
+    assert_tls_failed(true, call(s.url, { method = "POST", body = "not-a-real-key" }))
+    sys.sleep(0.05)
+    assert.equal(0, #s:requests())
+  end)
+
+  it("that ends without a farewell is no complete answer", function()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:send "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
+      connection:close()
+    end, { tls = identity.pair() })
+    new_engine()
+    local response, _, code, more = call(s.url)
+    assert.is_nil(response)
+    assert.equal("CONNECTION_LOST", code)
+    assert.is_true(more.sent)
+  end)
+
+  it("sends a mutating request once over a connection that dies", function()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:answer("200 OK", "")
+      connection:request()
+      connection:close()
+    end, { tls = identity.pair() })
+    new_engine()
+    assert(call(s.url, { method = "POST", path = "/first", mutating = true }))
+    local response, _, code, more = call(s.url,
+      { method = "POST", path = "/second", mutating = true })
+    assert.is_nil(response)
+    assert.equal("CONNECTION_LOST", code)
+    assert.is_true(more.sent)
+    assert.equal(2, #s:requests())
+    assert.equal(200, assert(call(s.url, { path = "/third" })).status)
+    assert.equal(200, assert(call(s.url, { path = "/fourth" })).status)
+    assert.equal(5, #s:requests()) -- the fourth twice: it only reads
+  end)
+end)
+
+-- The endpoint that no name server knows: only the proxy leads there.
+local FAR = "https://cce.example.invalid"
+local PASSWORD = "not-a-real-password"
+
+-- A proxy that plays the far end itself. `data.refusal` is what it says to CONNECT instead.
+local function proxy_server(data, alt_names)
+  return server.start(function(connection)
+    local request = connection:request()
+    if not request then
+      return
+    elseif connection.data.refusal then
+      connection:answer(connection.data.refusal, "refused", connection.data.lines)
+      return
+    elseif connection.data.hang then
+      return connection:hold()
+    end
+    connection:send "HTTP/1.1 200 Connection established\r\nX-Proxy: yes\r\n\r\n"
+    if connection:starttls() then
+      connection:serve()
+    end
+  end, {
+    data = data, tls = identity.pair(alt_names or "DNS:cce.example.invalid"), tls_later = true,
+  })
+end
+
+local function proxy_url(s)
+  return ("http://user:%s@127.0.0.1:%d"):format(PASSWORD, s.port)
+end
+
+describe("a proxy", function()
+  it("is asked for a tunnel to the endpoint, and sees nothing of what goes through", function()
+    local s = proxy_server()
+    new_engine { proxy = proxy_url(s), user_agent = "spec-agent" }
+    local response = assert(call(FAR, { method = "POST", body = "inside", path = "/secret" }))
+    assert.equal("inside", response.body)
+    assert.is_nil(response.headers["x-proxy"])
+    local connect, inner = s:requests()[1], s:requests()[2]
+    assert.equal("CONNECT", connect.method)
+    assert.equal("cce.example.invalid:443", connect.target)
+    assert.matches("^Basic ", connect.headers["proxy-authorization"])
+    assert.equal("/secret", inner.target)
+    assert.is_nil(inner.headers["proxy-authorization"])
+    assert.equal("cce.example.invalid", inner.headers.host)
+  end)
+
+  it("is not told what is for the server", function()
+    local s = proxy_server()
+    new_engine { proxy = proxy_url(s) }
+    assert(call(FAR, { token = "fake-token", headers = { ["X-Secret"] = "1" } }))
+    local connect = s:requests()[1]
+    assert.is_nil(connect.headers["x-auth-token"])
+    assert.is_nil(connect.headers["x-secret"])
+    assert.equal("fake-token", s:requests()[2].headers["x-auth-token"])
+  end)
+
+  it("is asked once for many requests", function()
+    local s = proxy_server()
+    new_engine { proxy = proxy_url(s) }
+    for _ = 1, 3 do
+      assert(call(FAR, { mutating = true }))
+    end
+    assert.equal(1, s:count "accept")
+    assert.equal(4, #s:requests())
+  end)
+
+  it("cannot stand for the server", function()
+    local s = proxy_server(nil, "DNS:proxy.example.invalid")
+    new_engine { proxy = proxy_url(s) }
+    local message = assert_tls_failed(true, call(FAR))
+    assert.is_nil(message:find(PASSWORD, 1, true))
+    assert.equal(1, #s:requests())
+  end)
+
+  for _, refusal in ipairs { "407 Who Are You", "403 Forbidden", "502 Bad Gateway" } do
+    it("that refuses is PROXY_FAILED, and nothing was sent: " .. refusal, function()
+      local s = proxy_server { refusal = refusal,
+        lines = "Proxy-Authenticate: Basic realm=\"spec\"\r\n" }
+      new_engine { proxy = proxy_url(s) }
+      local response, message, code, more = call(FAR, { method = "POST", mutating = true })
+      assert.is_nil(response)
+      assert.equal("PROXY_FAILED", code, message)
+      assert.is_false(more.sent)
+      assert.is_nil(message:find(PASSWORD, 1, true))
+      assert.matches(refusal:sub(1, 3), message, nil, true)
+    end)
+  end
+
+  it("that hangs is a time-out of the connection", function()
+    local s = proxy_server { hang = true }
+    new_engine { proxy = proxy_url(s), connect_timeout = 0.2 }
+    local response, message, code, more = call(FAR)
+    assert.is_nil(response)
+    assert.equal("TIMEOUT", code, message)
+    assert.is_false(more.sent)
+  end)
+
+  it("that is not there fails, without its password in the message", function()
+    local proxies = {
+      [("http://user:%s@127.0.0.1:%d"):format(PASSWORD, sys.free_port())] =
+        { CONNECT_FAILED = true, PROXY_FAILED = true },
+      [("http://user:%s@proxy.invalid:8080"):format(PASSWORD)] = { PROXY_FAILED = true },
+    }
+    for proxy, codes in pairs(proxies) do
+      new_engine { proxy = proxy }
+      local response, message, code, more = call(FAR)
+      assert.is_nil(response)
+      assert.is_true(codes[code], proxy .. " " .. code .. ": " .. message)
+      assert.is_false(more.sent)
+      assert.is_nil(message:find(PASSWORD, 1, true), message)
+      assert.is_nil(tostring(engine):find(PASSWORD, 1, true))
+    end
+  end)
+
+  it("that is no address is refused at once, without its password", function()
+    for _, proxy in ipairs { "http://user:%s@127.0.0.1:99999999", "nonsense://user:%s@127.0.0.1:1",
+      "http://user:%s@[127.0.0.1:1", "ftp://user:%s@127.0.0.1" } do
+      local none, message, code = core.engine { proxy = proxy:format(PASSWORD) }
+      assert.is_nil(none, proxy)
+      assert.equal("INVALID_ARGUMENT", code)
+      assert.is_nil(message:find(PASSWORD, 1, true), message)
+      assert.equal(code, (select(3, core.check_proxy(proxy:format(PASSWORD)))))
+    end
+    assert.is_true(core.check_proxy "proxy.example:3128")
+  end)
+
+  it("is not used for what no_proxy names", function()
+    local s = proxy_server()
+    for _, list in ipairs { FAR:sub(9), ".example.invalid", "a, example.invalid ,b", "*" } do
+      new_engine { proxy = proxy_url(s), no_proxy = list }
+      assert.equal("DNS_FAILED", select(3, call(FAR)))
+    end
+    assert.equal(0, s:count "accept")
+    new_engine { proxy = proxy_url(s), no_proxy = "other.invalid,ple.invalid" }
+    assert(call(FAR))
+  end)
+
+  it("is never used for loopback", function()
+    local s = proxy_server()
+    local target = tls_server { tls = identity.pair "IP:127.0.0.1,DNS:localhost" }
+    local plain = server.start(function(connection)
+      connection:serve()
+    end)
+    new_engine { proxy = proxy_url(s) }
+    for _, endpoint in ipairs {
+      target.url, "https://localhost:" .. target.port, plain.url, "http://localhost:" .. plain.port,
+    } do
+      assert.equal(200, assert(call(endpoint)).status)
+    end
+    assert.equal(0, s:count "accept")
+  end)
+
+  it("is not taken from the environment by libcurl on its own", function()
+    local s = proxy_server()
+    local script = ([[
+      local engine = require("cce.core").engine()
+      local _, _, code = engine:call{endpoint = %q, method = "GET", path = "/", timeout = 20}
+      assert(code == "DNS_FAILED", code)
+    ]]):format(FAR)
+    local proxy = proxy_url(s)
+    local path = identity.dir .. "/script.lua"
+    server.write(path, script)
+    local command = ("https_proxy=%s HTTPS_PROXY=%s ALL_PROXY=%s exec %s %s"):format(proxy, proxy,
+      proxy, simulator.interpreter(), path)
+    local _, exit_code, text = simulator.run_shell(command)
+    assert.equal(0, exit_code, text)
+    assert.equal(0, s:count "accept")
+  end)
+end)

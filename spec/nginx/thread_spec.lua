@@ -1,0 +1,221 @@
+-- The engine with a thread of its own, without nginx: so that every Lua, and the thread
+-- sanitizer, sees it too. What waits here is LuaSocket instead of a cosocket.
+local core = require "cce.core"
+local nginx = require "spec.support.nginx"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+local sys = core.sys
+local unix = require "socket.unix"
+
+local function own_pid()
+  return tonumber(tempdir.read("/proc/self/stat"):match "^%d+")
+end
+
+describe("an engine with a thread", function()
+  local sim, engine
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    engine = assert(core.engine { threaded = true, ca_file = sim.env.CCE_CA_FILE,
+      max_connections = 20 })
+  end)
+
+  after_each(function()
+    engine:close()
+  end)
+
+  local function submit(fields)
+    local request = {
+      endpoint = sim.env.CCE_ENDPOINT, method = "GET", path = sim:path(sim.clusters[1]),
+      signer = assert(core.signer { ak = sim.env.HUAWEICLOUD_SDK_AK,
+        sk = sim.env.HUAWEICLOUD_SDK_SK }),
+    }
+    for name, value in pairs(fields or {}) do request[name] = value end
+    return assert(engine:submit(request))
+  end
+
+  local function ask(id)
+    local socket = (unix.stream or unix)()
+    assert(socket:connect(engine:socket()))
+    socket:settimeout(30)
+    assert(socket:send(id))
+    return socket
+  end
+
+  local function wait(transfer)
+    local socket = ask(transfer:id())
+    assert.equal(transfer:id(), socket:receive(8))
+    socket:close()
+    assert.is_true(transfer:finished())
+    return transfer:result()
+  end
+
+  local function eventually_finished(transfer)
+    nginx.wait_for("the end of a transfer", function() return transfer:finished() end)
+  end
+
+  it("answers an id once its transfer has ended", function()
+    assert.equal(200, wait(submit()).status)
+  end)
+
+  it("answers an id of a transfer that has ended, or that it does not know, at once", function()
+    local transfer = submit()
+    wait(transfer)
+    assert.equal(200, wait(transfer).status)
+    assert.equal("\255\1\1\1\1\1\1\1", ask("\255\1\1\1\1\1\1\1"):receive(8))
+  end)
+
+  it("serves one connection many times", function()
+    local first = submit()
+    local socket = ask(first:id())
+    assert.equal(first:id(), socket:receive(8))
+    for _ = 1, 20 do
+      local transfer = submit()
+      assert(socket:send(transfer:id():sub(1, 3)))
+      assert(socket:send(transfer:id():sub(4)))
+      assert.equal(transfer:id(), socket:receive(8))
+      assert.equal(200, transfer:result().status)
+    end
+    socket:close()
+  end)
+
+  it("hangs up on who sends more than an id", function()
+    sim:fault { delay = 0.3 }
+    local transfer = submit()
+    local socket = ask(transfer:id() .. "x")
+    assert.equal("closed", (select(2, socket:receive(8))))
+    socket:close()
+  end)
+
+  it("cancels at once what a closed connection waited for", function()
+    sim:fault { delay = 5 }
+    local transfer = submit()
+    local socket = ask(transfer:id())
+    sys.sleep(0.05)
+    socket:close()
+    local start = sys.monotonic()
+    eventually_finished(transfer)
+    assert.is_true(sys.monotonic() - start < 3)
+    assert.equal("CANCELLED", (select(3, transfer:result())))
+  end)
+
+  it("does not begin what was given up before", function()
+    for _ = 1, 50 do
+      local transfer = submit { timeout = 20 }
+      ask(transfer:id()):close()
+      eventually_finished(transfer)
+      transfer:close()
+    end
+    assert.equal(0, engine:in_flight())
+  end)
+
+  it("gives a job to who asks last", function()
+    sim:fault { delay = 0.3 }
+    local transfer = submit()
+    local first = ask(transfer:id())
+    sys.sleep(0.05)
+    local second = ask(transfer:id())
+    sys.sleep(0.05)
+    first:close()
+    assert.equal(transfer:id(), second:receive(8))
+    assert.equal(200, transfer:result().status)
+    second:close()
+  end)
+
+  it("frees what nobody waits for", function()
+    sim:fault { delay = 5 }
+    for _ = 1, 30 do submit() end
+    assert.equal(30, engine:in_flight())
+    collectgarbage()
+    collectgarbage()
+    nginx.wait_for("the jobs' end", function() return engine:in_flight() == 0 end)
+  end)
+
+  it("ends what is under way as CLOSED, and is gone at once", function()
+    sim:fault { delay = 5 }
+    local transfers = {}
+    for i = 1, 30 do transfers[i] = submit() end
+    sys.sleep(0.1)
+    local path, start = engine:socket(), sys.monotonic()
+    engine:close()
+    assert.is_true(sys.monotonic() - start < 1)
+    for _, transfer in ipairs(transfers) do
+      assert.is_true(transfer:finished())
+      assert.equal("CLOSED", (select(3, transfer:result())))
+    end
+    assert.equal("", tempdir.shell("ls -d " .. path:match "^(.*)/"):match "^/tmp.*" or "")
+  end)
+
+  it("holds back all signals in its thread", function()
+    local blocked
+    for _, thread in ipairs(nginx.threads(own_pid())) do
+      if thread.name == "cce-engine" then blocked = thread.blocked end
+    end
+    -- 9 and 19 cannot be blocked; 32 and 33 are the C library's own.
+    assert.equal("fffffffe7ffbfeff", blocked)
+  end)
+
+  it("listens in a directory that is ours alone", function()
+    local dir = engine:socket():match "^(/tmp/lua%-cce%-%w+)/engine$"
+    assert.equal("700 " .. tempdir.shell "id -u", tempdir.shell("stat -c '%a %u' " .. dir))
+  end)
+
+  it("hangs up on another process", function()
+    local code = ([[
+      local unix = require "socket.unix"
+      local socket = (unix.stream or unix)()
+      assert(socket:connect %q)
+      socket:settimeout(10)
+      socket:send(%q)
+      print(socket:receive(8))
+    ]]):format(engine:socket(), "12345678")
+    assert.matches("^nil%s+closed", tempdir.shell(tempdir.lua(code)))
+  end)
+
+  it("leaves no descriptor and no thread", function()
+    local pid = own_pid()
+    collectgarbage()
+    collectgarbage()
+    local before = nginx.count_descriptors(pid)
+    for _ = 1, 20 do
+      local another = assert(core.engine { threaded = true })
+      another:close()
+    end
+    assert.is_true(nginx.count_descriptors(pid) <= before)
+    assert.equal(1, nginx.count_threads(pid, "cce-engine"))
+  end)
+
+  it("lets many wait at once, over few connections", function()
+    local waiting = {}
+    for i = 1, 300 do
+      local transfer = submit()
+      waiting[i] = { transfer = transfer, socket = ask(transfer:id()) }
+    end
+    for _, one in ipairs(waiting) do
+      assert.equal(one.transfer:id(), one.socket:receive(8))
+      assert.equal(200, one.transfer:result().status)
+      one.socket:close()
+    end
+    local connections = {}
+    for _, entry in ipairs(sim:log()) do connections[entry.connection] = true end
+    local count = 0
+    for _ in pairs(connections) do count = count + 1 end
+    assert.is_true(count <= 20, count .. " connections")
+  end)
+
+  it("sends a request that changes something once, even when the connection dies", function()
+    assert.equal(200, wait(submit()).status)
+    sim:fault { close_on_reuse = true, operation = "rotate_credentials" }
+    local response, _, code, detail = wait(submit {
+      method = "POST", path = sim:path(sim.clusters[1], "rotatecredentials"),
+      body = '{"component":"all"}', headers = { ["Content-Type"] = "application/json" },
+      mutating = true,
+    })
+    assert.is_nil(response)
+    assert.equal("CONNECTION_LOST", code)
+    assert.is_true(detail.sent)
+    assert.equal(1, #sim:log { operation = "rotate_credentials" })
+  end)
+end)
