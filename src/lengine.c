@@ -272,8 +272,10 @@ static void read_body_parts(lua_State *L, struct submission *s)
 {
     size_t count = lua_rawlen(L, -1);
 
-    if (count > MAX_PARTS)
-        lcce_option_error(L, "body", "at most %d parts", MAX_PARTS);
+    if (count == 0 || count > MAX_PARTS)
+        lcce_option_error(L, "body",
+                          "a string expected, or a list of 1 to %d parts",
+                          MAX_PARTS);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, -1, (int)i + 1);
         s->parts[i].is_secret = lua_isuserdata(L, -1);

@@ -225,9 +225,10 @@ local function begin(client, request, ids, deadline)
     })
   end
   local service = request.service or "cce"
-  local first, addresses, err = endpoints.of(client.config.endpoints, service)
+  local first, addresses, err = request.endpoint, { request.endpoint }, nil
+  if not first then first, addresses, err = endpoints.of(client.config.endpoints, service) end
   if not first then return nil, addresses, err end
-  state.service, state.addresses = service, addresses
+  state.service, state.addresses = request.endpoint or service, addresses
   state.index, state.tried = client.good_address[service] or 1, 1
   state.attempts, state.round = 0, 1
   state.deadline = deadline or M.deadline(client)
@@ -263,7 +264,8 @@ end
 
 --- Make a request and, where `cce.retry` allows it, make it again.
 -- @tparam cce.client client
--- @tparam table request of `core.operation`; `service` names another than CCE
+-- @tparam table request of `core.operation`; `service` names another than CCE,
+--   `endpoint` another address than the client's
 -- @tparam table ids `project_id`, if it is to be sent; for messages `cluster_id`
 --   or `job_id`
 -- @tparam[opt] number deadline of `M.deadline`, by default that of now

@@ -2,6 +2,9 @@
 --
 -- The same calls block in a plain script and, later, yield inside an event
 -- loop. Every one returns its result, or `nil, message, err`.
+--
+-- The calls on nodes, on IAM and on CTS are described in `cce.nodes`, `cce.iam`
+-- and `cce.cts`.
 -- @classmod cce.client
 local call = require "cce.call"
 local clusters = require "cce.cluster"
@@ -377,6 +380,12 @@ function Client:show_cluster(cluster_id)
   local cluster = clusters.new(body)
   if not cluster then return incomplete(request, ids, response, "metadata.uid") end
   return cluster
+end
+
+-- ---- the services beside CCE's own ----------------------------------------
+
+for _, part in ipairs { "cce.nodes", "cce.iam", "cce.cts" } do
+  for name, method in pairs(require(part).methods) do Client[name] = method end
 end
 
 --- Check step by step whether this client can work, and say what is wrong:

@@ -2,7 +2,8 @@
 -- `client:wait_job`.
 --
 -- Fields: `id`, `phase` ("Initializing", "Running", "Success" or "Failed"),
--- `type`, `cluster_id`, `reason`, `sub_jobs` (a list of jobs) and `raw`, all
+-- `type`, `cluster_id`, `resource_id` (what the job works on, such as a node),
+-- `name` (the same by name), `reason`, `sub_jobs` (a list of jobs) and `raw`, all
 -- that the API said.
 -- @module cce.job
 local M = {}

@@ -74,6 +74,9 @@ local function contains(list, value)
 end
 
 local function show(value)
+  if type(value) == "table" then
+    return next(value) == nil and "an empty table" or ("a list of %d"):format(#value)
+  end
   return type(value) == "string" and ("'%s'"):format(value) or tostring(value)
 end
 

@@ -54,10 +54,12 @@ local function first_text(...)
   end
 end
 
--- IAM nests: {"error":{"code":…,"message":…}}. What stands outside wins.
+-- IAM nests: {"error":{"code":…,"message":…}}; its code may be the HTTP status.
+-- What stands outside wins.
 local function nested(body)
   for _, value in pairs(body) do
-    if type(value) == "table" and (is_text(value.code) or is_text(value.error_code)) then
+    if type(value) == "table" and (is_text(value.code) or is_text(value.error_code)
+      or is_text(value.message) and type(value.code) == "number") then
       return value
     end
   end

@@ -35,6 +35,27 @@ function M.columns(titles, rows)
   return table.concat(lines, "\n")
 end
 
+--- Let a list of objects print as a table.
+-- @tparam string name of the class, for `__name`
+-- @tparam {string,...} titles
+-- @tparam function row returns the cells of one object; nil stands for none
+-- @tparam[opt] function note returns a line about the whole list, or nil
+-- @treturn table a metatable
+function M.list(name, titles, row, note)
+  local List = { __name = name }
+  function List.__tostring(list)
+    local rows = {}
+    for i, object in ipairs(list) do
+      local cells = row(object)
+      for column = 1, #titles do cells[column] = tostring(cells[column] or "") end
+      rows[i] = cells
+    end
+    local line = note and note(list)
+    return M.columns(titles, rows) .. (line and "\n" .. line or "")
+  end
+  return List
+end
+
 --- Unix time as people read it, in UTC.
 function M.time(seconds)
   return os.date("!%Y-%m-%d %H:%M:%S UTC", math.floor(seconds))

@@ -117,6 +117,15 @@ describe("cce.options", function()
       true))
   end)
 
+  it("shows no address of a table", function()
+    local rules = { ids = { type = "list", check = function() return false, "right" end } }
+    for shown, list in pairs { ["an empty table"] = {}, ["a list of 2"] = { "a", "b" } } do
+      local ok, message = options.check({ ids = list }, rules)
+      assert.is_nil(ok)
+      assert.equal("ids is " .. shown .. ", but must be right", message)
+    end
+  end)
+
   it("finds the nearest names", function()
     assert.equal(0, options.distance("", ""))
     assert.equal(3, options.distance("", "abc"))

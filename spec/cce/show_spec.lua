@@ -22,3 +22,23 @@ describe("cce.show.time", function()
     assert.equal("2030-01-01 00:00:00 UTC", show.time(1893456000.9))
   end)
 end)
+
+describe("show.list", function()
+  local function row(each) return { each.name, each.count } end
+
+  it("lets a list print as a table, whatever its entries lack", function()
+    local Things = show.list("cce.things", { "NAME", "COUNT" }, row)
+    local list = setmetatable({ { name = "one", count = 12 }, { count = 3 }, {} }, Things)
+    assert.equal("NAME  COUNT\none   12\n      3\n      ", tostring(list))
+    assert.equal("NAME  COUNT", tostring(setmetatable({}, Things)))
+    assert.equal("cce.things", Things.__name)
+  end)
+
+  it("may have a line about the whole", function()
+    local Things = show.list("cce.things", { "NAME" }, row, function(list)
+      return #list > 0 and #list .. " things" or nil
+    end)
+    assert.equal("NAME\na\n1 things", tostring(setmetatable({ { name = "a" } }, Things)))
+    assert.equal("NAME", tostring(setmetatable({}, Things)))
+  end)
+end)

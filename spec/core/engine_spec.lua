@@ -122,7 +122,7 @@ describe("a request", function()
     { { path = false }, "path.*string expected" },
     { { endpoint = 1 }, "endpoint.*string expected" },
     { { endpoint = "http://127.0.0.1\0.example.com" }, "endpoint.*zero byte" },
-    { { body = {} }, "body.*string expected" },
+    { { body = {} }, "body.*a string expected, or a list" },
     { { body = 1 }, "body.*string expected" },
     { { mutating = 1 }, "mutating.*boolean expected" },
     { { timeout = "1" }, "timeout.*number expected" },

@@ -217,6 +217,48 @@ function Sim:reset()
   control(self, "POST", "/-/reset")
 end
 
+--- Adds a user or agency: { kind=, id=, name=, enabled= }. Returns its id.
+function Sim:put_principal(change)
+  return control(self, "POST", "/-/principals", change).id
+end
+
+--- Deletes one: { kind=, id=, v5=, ago=, status= }.
+function Sim:delete_principal(what)
+  control(self, "POST", "/-/delete", what)
+end
+
+--- Takes actions away from a principal, by id.
+function Sim:deny(principal, ...)
+  control(self, "POST", "/-/permissions", { principal = principal, deny = { ... } })
+end
+
+--- Lets CTS be so many seconds late.
+function Sim:cts_late(seconds)
+  control(self, "POST", "/-/cts", { late = seconds })
+end
+
+function Sim:traces()
+  return control(self, "GET", "/-/traces").items
+end
+
+--- The requests held by a fault with `hold`; waits until there are `count`.
+function Sim:held(count)
+  local deadline = sys.monotonic() + 10
+  repeat
+    local items = control(self, "GET", "/-/holds").items
+    if #items >= (count or 0) then
+      return items
+    end
+    sys.sleep(0.005)
+  until sys.monotonic() > deadline
+  error("no request was held")
+end
+
+--- Lets one held request go, or all: { id=, drop= }. Returns how many.
+function Sim:release(what)
+  return control(self, "POST", "/-/release", what or { drop = false }).released
+end
+
 function Sim:bad_tls(kind)
   return ("https://%s:%s"):format(addresses.bad_tls[kind], self.port)
 end

@@ -16,6 +16,9 @@ M.pod_token = "sim-example-service-account-token"
 --- An agency that this account entrusts; `key`: whose principal it acts as.
 M.agency = { name = "sim-agency", key = 3 }
 
+-- The region whose tracker has the traces of IAM, which belongs to no region.
+M.central = { region = "ap-southeast-1", project_id = "fedcba9876543210fedcba9876543210" }
+
 -- A member may revoke only what is his own; an agency's certificates are revoked by agencyId.
 M.keys = {
   {

@@ -1,4 +1,5 @@
 --- Who sends a request: by signature (access key) or by token.
+local directory = require("cce.sim.directory")
 local errors = require("cce.sim.errors")
 local issued = require("cce.sim.issued")
 local signature = require("cce.sim.signature")
@@ -53,7 +54,7 @@ local function by_signature(request, now)
     return nil, errors.unauthenticated("authorization header is malformed")
   end
   local key = find_key(parsed.ak)
-  if not key then
+  if not key or not directory.is_active(key.principal) then
     return nil, errors.unauthenticated("Get secretKey failed,ak:******,err:ak not exist")
   end
   if key.expires_at and now >= key.expires_at then
@@ -77,7 +78,7 @@ end
 
 local function by_token(token)
   local principal = state.config.tokens[token] or issued.holder(token)
-  if principal then
+  if principal and directory.is_active(principal) then
     return principal
   end
   return nil, errors.unauthenticated("decrypt token fail")

@@ -14,6 +14,7 @@ local MIN_EXPIRY_SECONDS = 15 * 60
 local MAX_YEARS = 5
 local MAX_RETENTION_HOURS = 8784
 local MAX_CONTENT_BYTES = 1048576
+local MAX_NODES = 200
 local COMPONENTS = { all = true, ["service-account-controller"] = true, custom = true }
 
 local function is_integer(value)
@@ -67,6 +68,11 @@ local function open_call(call)
     return nil, problem
   end
   return cluster, body
+end
+
+--- How this service says that a right is missing.
+function M.denied(action)
+  return errors.cce("forbidden", ("Policy doesn't allow %s to be performed."):format(action))
 end
 
 --- Refuses a call for another project.
@@ -231,6 +237,42 @@ local function rotate(call)
   return { status = 200, body = { jobid = state.start_job(cluster, body.component).id } }
 end
 
+-- The ids of the nodes; nil, response.
+local function node_list(cluster, body)
+  local list = given(body.nodeList)
+  if body.apiVersion ~= "v3" or body.kind ~= "List" or type(list) ~= "table" then
+    return invalid("a List of version v3 with a nodeList is expected")
+  elseif #list < 1 or #list > MAX_NODES then
+    return invalid("nodeList must have from 1 to %d nodes", MAX_NODES)
+  end
+  local ids = {}
+  for i, node in ipairs(list) do
+    ids[i] = type(node) == "table" and node.nodeID
+    if not ids[i] or not cluster.failed_nodes[ids[i]] then
+      return invalid("node %s did not fail in a rotation of this cluster", tostring(ids[i]))
+    end
+  end
+  return ids
+end
+
+local function rotate_nodes(call)
+  local cluster, body = open_call(call)
+  if not cluster then
+    return body
+  end
+  if not versions.can_rotate(cluster.version) then
+    return errors.cce("invalid", "not support this version " .. cluster.version)
+  end
+  local ids, refusal = node_list(cluster, body)
+  if not ids then
+    return refusal
+  end
+  for _, id in ipairs(ids) do
+    cluster.failed_nodes[id] = nil
+  end
+  return { status = 200 }
+end
+
 -- ---------------------------------------------------------------------------- clusters, jobs
 
 local function endpoints(cluster)
@@ -300,13 +342,13 @@ local function job_body(job, kind, resource, phase, reason)
   }
 end
 
--- One sub-job for the control plane, one a node; a failed rotation fails at its last node.
+-- One sub-job for the control plane, one a node; a failed rotation fails at its last nodes.
 local function sub_jobs(job, phase)
-  local nodes = kubeconfig.node_ids(job.cluster)
+  local nodes = state.node_ids(job.cluster)
   local list = { job_body(job, "RotateMasterCert", job.cluster.id,
     phase == "Failed" and "Success" or phase) }
   for i, node in ipairs(nodes) do
-    local failed = phase == "Failed" and i == #nodes
+    local failed = phase == "Failed" and i > #nodes - job.failing
     local node_phase = phase == "Failed" and not failed and "Success" or phase
     list[#list + 1] = job_body(job, "RotateNodeCert", node, node_phase,
       failed and "node is not reachable" or nil)
@@ -325,7 +367,7 @@ local function show_job(call)
   state.settle(job.cluster)
   local phase = state.job_phase(job)
   local body = job_body(job, "RotateClusterCredentials", job.cluster.id, phase,
-    phase == "Failed" and "1 of the sub-jobs failed" or nil)
+    phase == "Failed" and ("%d of the sub-jobs failed"):format(job.failing) or nil)
   body.spec.subJobs = sub_jobs(job, phase)
   return { status = 200, body = body }
 end
@@ -334,22 +376,22 @@ local CLUSTERS = "/api/v3/projects/{project_id}/clusters"
 
 M.routes = {
   { method = "POST", path = CLUSTERS .. "/{cluster_id}/clustercert",
-    operation = "obtain_cert", handler = obtain,
-    action = "cce:cluster:generateClientCredential" },
+    action = "cce:cluster:generateClientCredential", trace = "getClusterCertByUID",
+    operation = "obtain_cert", handler = obtain },
   { method = "POST", path = CLUSTERS .. "/{cluster_id}/clustercertrevoke",
-    operation = "revoke_cert", handler = revoke,
-    action = "cce:cluster:revokeClientCredential" },
+    action = "cce:cluster:revokeClientCredential", trace = "revokeClusterCert",
+    operation = "revoke_cert", handler = revoke },
   { method = "POST", path = CLUSTERS .. "/{cluster_id}/rotatecredentials",
-    operation = "rotate_credentials", handler = rotate,
-    action = "cce:cluster:rotateCredentials" },
-  { method = "GET", path = CLUSTERS, operation = "list_clusters", handler = list_clusters,
-    action = "cce:cluster:list" },
+    action = "cce:cluster:rotateCredentials", trace = "RotateClusterCredentials",
+    operation = "rotate_credentials", handler = rotate },
+  { method = "POST", path = CLUSTERS .. "/{cluster_id}/nodes/rotate-cert",
+    trace = "RotateNodeCert", operation = "retry_node_rotation", handler = rotate_nodes },
+  { method = "GET", path = CLUSTERS, operation = "list_clusters", action = "cce:cluster:list",
+    handler = list_clusters },
   { method = "GET", path = CLUSTERS .. "/{cluster_id}",
-    operation = "show_cluster", handler = show_cluster,
-    action = "cce:cluster:get" },
+    operation = "show_cluster", action = "cce:cluster:get", handler = show_cluster },
   { method = "GET", path = "/api/v3/projects/{project_id}/jobs/{job_id}",
-    operation = "show_job", handler = show_job,
-    action = "cce:job:get" },
+    operation = "show_job", action = "cce:job:get", handler = show_job },
 }
 
 return M

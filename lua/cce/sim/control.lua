@@ -5,7 +5,16 @@
 --   GET    /-/log       every request seen         DELETE /-/log      forgets them
 --   GET    /-/state     clusters, revocations, jobs, keys and who they belong to
 --   POST   /-/clusters  { cluster=, version=, phase=, job_outcome="Failed", job_seconds= }: changes
---                       one cluster, or all without `cluster`
+--                       one cluster, or all without `cluster`; also `nodes` (how many it has) and
+--                       `failing_nodes` (at how many of them a rotation fails)
+--   POST   /-/principals  { kind="user"|"agency", id=, name=, enabled= }: adds one, or changes it
+--   POST   /-/delete    { kind=, id=, v5=, ago=SECONDS, status= }: deletes one, by the newer IAM
+--                       with v5, so long ago; a status of 400 or more: the attempt was refused
+--   POST   /-/permissions  { principal=ID, deny=[ACTION, ...] }: who gets 403 for exactly these
+--   POST   /-/cts       { late=SECONDS }: what happens from now on is seen so much later
+--   GET    /-/traces    all traces, the late ones too
+--   GET    /-/holds     requests held by a fault with `hold`
+--   POST   /-/release   { id=, drop=true }: lets one go, or all without `id`; drop: no answer
 --   POST   /-/clock     { offset=SECONDS }: the simulator's clock runs ahead (or behind) by this
 --   POST   /-/iam       { token_seconds=, key_seconds=, expire=true, metadata="token"|"old"|
 --                       "no_agency" }: tokens and temporary keys, the metadata service
@@ -13,11 +22,15 @@
 --                       throttle={limit=,seconds=} }: actions that nobody may, the account's
 --                       projects, how many requests a window takes
 --   POST   /-/reset     as after the start; certificates once issued stay valid
+local cts = require("cce.sim.cts")
+local directory = require("cce.sim.directory")
 local faults = require("cce.sim.faults")
 local gateway = require("cce.sim.gateway")
-local issued = require("cce.sim.issued")
+local holds = require("cce.sim.holds")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
+local permissions = require("cce.sim.permissions")
+local issued = require("cce.sim.issued")
 local metadata = require("cce.sim.metadata")
 local policy = require("cce.sim.policy")
 local state = require("cce.sim.state")
@@ -42,6 +55,7 @@ end
 
 local SETTINGS = {
   version = "string", phase = "string", job_outcome = "string", job_seconds = "number",
+  nodes = "number", failing_nodes = "number",
 }
 
 local function check_settings(body)
@@ -100,8 +114,12 @@ local function reset()
   metadata.reset()
   policy.reset()
   faults.clear()
+  holds.release(nil, true)
   log.clear()
   state.reset()
+  permissions.reset()
+  cts.reset()
+  directory.reset()
   return OK
 end
 
@@ -115,6 +133,73 @@ local function clear_log()
   return OK
 end
 
+local KINDS = { user = true, agency = true }
+
+local function check_fields(body, fields)
+  for key, value in pairs(body) do
+    if type(value) ~= fields[key] then
+      return ("field %s is not known, or of a wrong type"):format(key)
+    end
+  end
+  if fields.kind and not KINDS[body.kind] then
+    return 'field kind: "user" or "agency" expected'
+  end
+end
+
+local function put_principal(body)
+  local problem = check_fields(body, { kind = "string", id = "string", name = "string",
+    enabled = "boolean" })
+  if problem then
+    return bad(problem)
+  end
+  return { status = 200, body = { id = directory.put(body) } }
+end
+
+local function delete_principal(body)
+  local problem = check_fields(body, { kind = "string", id = "string", v5 = "boolean",
+    ago = "number", status = "number" })
+  if problem or not body.id then
+    return bad(problem or "field id is missing")
+  elseif not directory.delete(body) then
+    return bad(("no such %s: %s"):format(body.kind, body.id))
+  end
+  return OK
+end
+
+local function set_permissions(body)
+  local problem = check_fields(body, { principal = "string", deny = "table" })
+  if problem or not body.principal then
+    return bad(problem or "field principal is missing")
+  end
+  permissions.deny(body.principal, body.deny or {})
+  return OK
+end
+
+local function set_cts(body)
+  if type(body.late) ~= "number" or body.late < 0 then
+    return bad("late must be a number of seconds")
+  end
+  cts.set_late(body.late)
+  return OK
+end
+
+local function release(body)
+  local problem = check_fields(body, { id = "number", drop = "boolean" })
+  if problem then
+    return bad(problem)
+  end
+  return { status = 200, body = { released = holds.release(body.id, body.drop) } }
+end
+
+local function list_of_keys(set)
+  local list = {}
+  for key in pairs(set) do
+    list[#list + 1] = key
+  end
+  table.sort(list)
+  return json.array(list)
+end
+
 local function describe_cluster(cluster)
   state.settle(cluster)
   local certificates = 0
@@ -126,6 +211,7 @@ local function describe_cluster(cluster)
     internal = cluster.internal, external = cluster.external, certificates = certificates,
     revoked_users = cluster.revoked.user, revoked_agencies = cluster.revoked.agency,
     job_id = cluster.job and cluster.job.id or nil,
+    failed_nodes = list_of_keys(cluster.failed_nodes),
   }
 end
 
@@ -183,6 +269,13 @@ local routes = {
   ["POST /-/iam"] = set_iam,
   ["POST /-/policy"] = set_policy,
   ["POST /-/reset"] = reset,
+  ["POST /-/principals"] = put_principal,
+  ["POST /-/delete"] = delete_principal,
+  ["POST /-/permissions"] = set_permissions,
+  ["POST /-/cts"] = set_cts,
+  ["GET /-/traces"] = show_list(cts.list),
+  ["GET /-/holds"] = show_list(holds.list),
+  ["POST /-/release"] = release,
 }
 
 local function answer(request)

@@ -9,6 +9,8 @@
 --   truncate=true         does it, announces the whole answer, sends half and breaks off
 --   garbage=true          does it, answers 200 with what is no JSON
 --   oversize=BYTES        does it, answers 200 with that many bytes of JSON
+--   hold="before"|"after"  waits, before the request is served or before it is answered, until the
+--                         control endpoint lets it go (see cce.sim.holds)
 --   close_on_reuse=true   only the 2nd and later requests of a kept-alive connection: closes it
 --                         without an answer, but notes that the request came
 local M = {}
@@ -19,7 +21,7 @@ local FIELDS = {
   cluster = "string", operation = "string", service = "string", times = "number",
   delay = "number", reset = "string", status = "number", body = "string", headers = "table",
   truncate = "boolean", garbage = "boolean", oversize = "number", applied = "boolean",
-  close_on_reuse = "boolean",
+  close_on_reuse = "boolean", hold = "string",
 }
 
 --- Adds a fault. Returns true, or nil and what is wrong with it.
@@ -35,6 +37,9 @@ function M.add(fault)
   end
   if fault.reset and fault.reset ~= "before" and fault.reset ~= "after" then
     return nil, 'field reset of a fault: "before" or "after" expected'
+  end
+  if fault.hold and fault.hold ~= "before" and fault.hold ~= "after" then
+    return nil, 'field hold of a fault: "before" or "after" expected'
   end
   list[#list + 1] = fault
   return true

@@ -4,12 +4,17 @@
 -- A service is a module with `routes`: { { method, path, operation, handler }, ... }; a path has
 -- names in braces. handler(call) returns a response { status=, headers=, body= } (body: a table,
 -- sent as JSON, or a string); call is { request=, ids=, principal=, operation= }. A service
--- may have `check(call)`, which returns a response to refuse the call.
+-- may have `check(call)`, which returns a response to refuse the call, and `denied(action)`, its
+-- answer when a right is missing. A route may have the `action` that IAM must allow, and the
+-- `trace` under which CTS notes a call.
 local auth = require("cce.sim.auth")
+local cts = require("cce.sim.cts")
 local errors = require("cce.sim.errors")
 local faults = require("cce.sim.faults")
+local holds = require("cce.sim.holds")
 local json = require("cce.sim.json")
 local log = require("cce.sim.log")
+local permissions = require("cce.sim.permissions")
 local policy = require("cce.sim.policy")
 local random = require("cce.sim.random")
 local state = require("cce.sim.state")
@@ -19,6 +24,7 @@ local M = {}
 
 local services = {
   cce = require("cce.sim.cce"),
+  cts = cts,
   iam = require("cce.sim.iam"),
   metadata = require("cce.sim.metadata"),
   pod_identity = require("cce.sim.pod_identity"),
@@ -130,8 +136,11 @@ local function served(entry, response)
   return response
 end
 
-local function authorized(service, call, route, entry)
-  return policy.refuse(entry.service, route.action)
+local function answer(service, route, call)
+  if call.principal and permissions.lacks(call.principal, route.action) then
+    return service.denied(route.action)
+  end
+  return call.principal and policy.refuse(service, route.action)
     or service.check and service.check(call) or route.handler(call)
 end
 
@@ -147,10 +156,11 @@ local function serve(service, route, ids, request, entry)
     end
     call.principal, entry.principal = principal, principal.id
   end
-  if route.anonymous then
-    return served(entry, route.handler(call))
+  local response = answer(service, route, call)
+  if route.trace then
+    cts.record_call(call, route, response)
   end
-  return served(entry, authorized(service, call, route, entry))
+  return served(entry, response)
 end
 
 -- What a fault makes of the true answer.
@@ -180,6 +190,9 @@ local function serve_with_fault(fault, entry, serve_it)
   if fault.delay then
     ngx.sleep(fault.delay)
   end
+  if fault.hold == "before" and holds.wait(entry, "before") then
+    return break_connection(entry, "dropped before")
+  end
   if fault.close_on_reuse or fault.reset == "before" then
     return break_connection(entry, "reset before")
   elseif fault.status then
@@ -190,6 +203,9 @@ local function serve_with_fault(fault, entry, serve_it)
     return M.send(replacement(fault))
   end
   local response = serve_it()
+  if fault.hold == "after" and holds.wait(entry, "after") then
+    return break_connection(entry, "dropped after")
+  end
   if fault.reset == "after" then
     return break_connection(entry, "reset after")
   end

@@ -43,15 +43,4 @@ function M.build(cluster, authority, pair)
   return config
 end
 
-local NODES = 2
-
---- The ids of a cluster's nodes.
-function M.node_ids(cluster)
-  local ids = {}
-  for i = 1, NODES do
-    ids[i] = ("40de0000-0000-4000-8%03x-%012x"):format(i, cluster.index)
-  end
-  return ids
-end
-
 return M

@@ -4,7 +4,6 @@ local addresses = require("cce.sim.addresses")
 local errors = require("cce.sim.errors")
 local gateway = require("cce.sim.gateway")
 local json = require("cce.sim.json")
-local kubeconfig = require("cce.sim.kubeconfig")
 local log = require("cce.sim.log")
 local state = require("cce.sim.state")
 local times = require("cce.sim.times")
@@ -100,7 +99,7 @@ end
 
 local function nodes(cluster, request)
   local items = {}
-  for i, id in ipairs(kubeconfig.node_ids(cluster)) do
+  for i, id in ipairs(state.node_ids(cluster)) do
     items[i] = node(cluster, i, id)
   end
   if tostring(request.headers.accept):find("as=Table;v=v1;g=meta.k8s.io", 1, true) then

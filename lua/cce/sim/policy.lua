@@ -1,5 +1,6 @@
 --- What the account allows, beyond who somebody is: the projects of a region, actions that are
 -- denied, and how many requests a window of time takes.
+local account = require("cce.sim.account")
 local errors = require("cce.sim.errors")
 local state = require("cce.sim.state")
 
@@ -15,10 +16,13 @@ end
 
 M.reset()
 
---- The projects that exist, each { id=, name= }.
+--- The projects that exist, each { id=, name= }: the region's, and the one with IAM's traces.
 function M.projects()
   local config = state.config
-  return projects or { { id = config.project_id, name = config.region } }
+  return projects or {
+    { id = config.project_id, name = config.region },
+    { id = account.central.project_id, name = account.central.region },
+  }
 end
 
 local function is_list_of(list, check)
@@ -103,20 +107,12 @@ local function is_throttled()
   return false
 end
 
-local function forbidden(service, action)
-  local text = ("Policy doesn't allow %s to be performed."):format(action)
-  if service == "iam" then
-    return errors.iam(403, "IAM.0003", text)
-  end
-  return errors.cce("forbidden", text)
-end
-
---- A response that refuses the request of somebody who is known, or nil.
+--- A response that refuses the request of somebody who is known, or nil. service: the module.
 function M.refuse(service, action)
   if is_throttled() then
     return errors.throttled(limit.limit, window_text(limit.seconds))
   elseif action and denied[action] then
-    return forbidden(service, action)
+    return service.denied(action)
   end
 end
 

@@ -36,6 +36,9 @@ local function pristine(cluster)
   cluster.phase = "Available"
   cluster.job_outcome = "Success"
   cluster.job_seconds = nil
+  cluster.nodes = 2
+  cluster.failing_nodes = 0
+  cluster.failed_nodes = {}
   cluster.job = nil
   cluster.revoked = { user = {}, agency = {} }
   return cluster
@@ -51,6 +54,15 @@ local function new_cluster(index)
     certificates = {},
     created = M.now(),
   })
+end
+
+--- The ids of a cluster's nodes.
+function M.node_ids(cluster)
+  local ids = {}
+  for i = 1, cluster.nodes do
+    ids[i] = ("40de0000-0000-4000-8%03x-%012x"):format(i, cluster.index)
+  end
+  return ids
 end
 
 --- Fills the state. config: what the supervisor wrote (see cce.sim).
@@ -142,11 +154,17 @@ end
 
 local RENEWS_AUTHORITY = { all = true, custom = true }
 
---- Starts a rotation and returns its job. Only when none runs in this cluster.
+--- Starts a rotation and returns its job. Only when none runs in this cluster. It fails at the
+-- last `failing` nodes: those of the cluster's failing_nodes, or one for job_outcome "Failed".
 function M.start_job(cluster, component)
+  local failing = math.min(cluster.failing_nodes, cluster.nodes)
   local job = {
     id = random.uuid(), cluster = cluster, component = component, started = M.now(),
-    seconds = cluster.job_seconds or M.config.job_seconds, outcome = cluster.job_outcome,
+    seconds = cluster.job_seconds or M.config.job_seconds,
+    outcome = failing > 0 and "Failed" or cluster.job_outcome,
+    failing = math.max(failing, cluster.job_outcome == "Failed" and 1 or 0),
+    -- Nodes are last: where only they fail, the control plane has been rotated.
+    renews = failing > 0 or cluster.job_outcome == "Success",
   }
   M.jobs[job.id] = job
   cluster.job = job
@@ -167,8 +185,12 @@ function M.settle(cluster)
   local job = cluster.job
   if job and not job.settled and M.now() - job.started >= job.seconds then
     job.settled = true
-    if job.outcome == "Success" and RENEWS_AUTHORITY[job.component] then
+    if job.renews and RENEWS_AUTHORITY[job.component] then
       cluster.identity = nil
+    end
+    local nodes = M.node_ids(cluster)
+    for i = #nodes - job.failing + 1, #nodes do
+      cluster.failed_nodes[nodes[i]] = true
     end
   end
 end
