@@ -12,18 +12,23 @@ local function clean(text)
   return name ~= "" and name or nil
 end
 
+-- Not known when the clusters cannot be listed.
+local function project_of(target)
+  return (target.project_id or "project"):sub(1, 8)
+end
+
 -- What tells one client's clusters from another's.
 local function place_of(target)
   local config = target.client.config
   local region = config.region or config.endpoints.cce:match("^https://cce%.([%w-]+)%.")
-  return region and clean(region) or target.project_id:sub(1, 8)
+  return region and clean(region) or project_of(target)
 end
 
 local function candidates(target)
   local base = clean(target.name or target.id) or "cluster"
   local list = { base }
   list[2] = base .. "-" .. place_of(target)
-  list[3] = base .. "-" .. target.project_id:sub(1, 8)
+  list[3] = base .. "-" .. project_of(target)
   list[4] = base .. "-" .. clean(target.id):sub(1, 8)
   list[5] = base .. "-" .. clean(target.id)
   return list
