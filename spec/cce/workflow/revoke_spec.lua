@@ -1,0 +1,418 @@
+local cce = require "cce"
+local clients = require "spec.support.clients"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+local DAY = 86400
+local member = simulator.member.principal
+local agency = simulator.agency.principal
+
+describe("cce.workflow.revoke", function()
+  local sim, client, opened
+
+  -- All services are known, so that IAM, STS and CTS can be asked.
+  local function client_of(key, more)
+    local options = { key = key, endpoints = {
+      cce = sim.env.CCE_ENDPOINT, iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT,
+      cts = sim.env.CCE_CTS_ENDPOINT, sts = sim.env.HUAWEICLOUD_SDK_STS_ENDPOINT,
+    } }
+    for name, value in pairs(more or {}) do options[name] = value end
+    local made = clients.new(sim, options)
+    opened[#opened + 1] = made
+    return made
+  end
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    opened = {}
+    sim:reset()
+    client = client_of(simulator.admin)
+  end)
+
+  after_each(function()
+    for _, each in ipairs(opened) do each:close() end
+  end)
+
+  local function options_of(more)
+    local options = { clusters = { name = "*" }, rate_limit = false }
+    for name, value in pairs(more) do options[name] = value end
+    return options
+  end
+
+  local function try(more, of)
+    return cce.workflow.revoke(of or client, options_of(more))
+  end
+
+  local function revoke(more, of)
+    local report, message = try(more, of)
+    return assert(report, message)
+  end
+
+  local function counts(report)
+    local list = report:counts()
+    return ("%d ok, %d failed, %d skipped, %d uncertain"):format(list.ok, list.failed,
+      list.skipped, list.uncertain)
+  end
+
+  local function sent()
+    return #sim:log { operation = "revoke_cert" }
+  end
+
+  local function noted(report, pattern)
+    for _, note in ipairs(report.notes) do
+      if note:match(pattern) then return true end
+    end
+    return false, table.concat(report.notes, "\n")
+  end
+
+  local function obtain(index, key)
+    return assert(client_of(key or simulator.member):obtain_cert(sim.clusters[index].id,
+      { duration = 1 }))
+  end
+
+  describe("checks what it is asked", function()
+    it("and raises for wrong use at the line of the call", function()
+      clients.raises("unknown option 'users'", function()
+        cce.workflow.revoke(client, { clusters = {}, users = 1 })
+      end)
+      clients.raises("option 'clusters' is missing", function()
+        cce.workflow.revoke(client, { user_id = "u" })
+      end)
+      clients.raises("cce.kubeconfig or a path expected", function()
+        cce.workflow.revoke(client, { clusters = { "c" }, kubeconfig = {} })
+      end)
+      clients.raises("a client or a list of clients expected", function()
+        cce.workflow.revoke({}, { clusters = { "c" }, user_id = "u" })
+      end)
+    end)
+
+    it("and returns what is out of range", function()
+      for _, bad in ipairs {
+        {}, { user_id = "a", agency_id = "b" }, { user_id = "a", deleted_since = 1 },
+        { user_id = "../x" }, { user_id = "a", verify = true },
+        { user_id = "a", rate_limit = "often" }, { user_id = "a", clusters = {} },
+      } do
+        clients.fails("INVALID_ARGUMENT", try(bad))
+      end
+      clients.fails("FILE_ERROR", try { kubeconfig = "/nowhere/config" })
+      clients.fails("INVALID_CERTIFICATE", try { certificate = "no certificate" })
+      assert.equal(0, sent())
+    end)
+  end)
+
+  describe("on each cluster", function()
+    it("revokes a user and says whether he can obtain again", function()
+      local report = revoke { user_id = member.id }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal(0, report:exit_code())
+      assert.equal("still enabled in IAM", report.principals[1].can_obtain_again)
+      assert.is_true(noted(report, "member%) can obtain again: still enabled in IAM"))
+      assert.matches("can obtain again", tostring(report), 1, true)
+      for _, cluster in ipairs(sim:state().clusters) do
+        assert.is_truthy(cluster.revoked_users[member.id])
+        assert.is_nil(cluster.revoked_users[simulator.admin.principal.id])
+      end
+    end)
+
+    it("revokes an agency", function()
+      local report = revoke { agency_id = agency.id, clusters = { sim.clusters[1].id } }
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.is_truthy(sim:state().clusters[1].revoked_agencies[agency.id])
+      assert.equal("still enabled in IAM", report.principals[1].can_obtain_again)
+    end)
+
+    it("learns of IAM that a certificate is an agency's, unless told what it is", function()
+      local kubeconfig = obtain(1, simulator.agency)
+      local report = revoke { kubeconfig = kubeconfig, clusters = { sim.clusters[1].id } }
+      assert.equal("agency", report.ok[1].principal_kind)
+      report = revoke { kubeconfig = kubeconfig, principal = "user", dry_run = true }
+      assert.equal("user", report.principals[1].kind)
+      assert.is_true(noted(report, "is the id of a agency, says IAM"))
+    end)
+
+    it("takes the holder from files", function()
+      local dir = tempdir.new()
+      local kubeconfig = obtain(1)
+      assert(kubeconfig:save(dir .. "/config"))
+      local report = revoke { kubeconfig = dir .. "/config", dry_run = true }
+      assert.equal(member.id, report.principals[1].id)
+      report = revoke { certificate = dir .. "/config", dry_run = true }
+      assert.equal(member.id, report.principals[1].id)
+      tempdir.remove(dir)
+    end)
+
+    it("says no and unknown of obtaining again", function()
+      sim:put_principal { kind = "user", id = member.id, enabled = false }
+      assert.equal("no", revoke({ user_id = member.id }).ok[1].can_obtain_again)
+      assert.equal("no", revoke({ user_id = "nobody-knows" }).ok[1].can_obtain_again)
+      sim:deny(simulator.admin.principal.id, "iam:users:listUsers")
+      assert.equal("unknown", revoke({ user_id = member.id }).ok[1].can_obtain_again)
+    end)
+
+    it("skips what is too old or not Available, and says so", function()
+      sim:set { cluster = sim.clusters[1].id, version = "v1.27.1-r9" }
+      sim:set { cluster = sim.clusters[2].id, phase = "Hibernation" }
+      sim:set { cluster = sim.clusters[3].id, version = "v1.27.1-r10" }
+      local report = revoke { user_id = member.id }
+      assert.equal("3 ok, 0 failed, 2 skipped, 0 uncertain", counts(report))
+      assert.equal(1, report:exit_code())
+      local text = tostring(report)
+      assert.matches("version v1.27.1-r9 is too old: revoking needs v1.27.1-r10 or later", text,
+        1, true)
+      assert.matches("the cluster is Hibernation, not Available", text, 1, true)
+      assert.equal(3, sent())
+    end)
+
+    it("asks the API when a version names only its line", function()
+      sim:set { cluster = sim.clusters[1].id, version = "v1.27" }
+      local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.equal(1, sent())
+      assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.matches("Revoking needs", tostring(report.failed[1].hint))
+    end)
+
+    it("tells failed from uncertain", function()
+      sim:fault { cluster = sim.clusters[1].id, operation = "revoke_cert", status = 403 }
+      sim:fault { cluster = sim.clusters[2].id, operation = "revoke_cert", reset = "after" }
+      local report = revoke { user_id = member.id }
+      assert.equal("3 ok, 1 failed, 0 skipped, 1 uncertain", counts(report))
+      assert.equal("PERMISSION_DENIED", report.failed[1].code)
+      assert.equal(sim.clusters[2].id, report.uncertain[1].cluster_id)
+      assert.matches("user " .. member.id, report.uncertain[1].message, 1, true)
+      assert.equal(1, report:exit_code())
+    end)
+
+    it("fails for an id that no cluster has", function()
+      local report = revoke { user_id = member.id, clusters = { "no-such-cluster" } }
+      assert.equal("NOT_FOUND", report.failed[1].code)
+      assert.equal(0, sent())
+    end)
+
+    it("goes on where clusters may not be listed or shown", function()
+      sim:deny(simulator.admin.principal.id, "cce:cluster:list", "cce:cluster:get")
+      local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    end)
+
+    it("sends ten a minute unless told otherwise", function()
+      local ids = {}
+      for i = 1, 5 do ids[i] = sim.clusters[i].id end
+      revoke { user_id = member.id, clusters = ids, rate_limit = "2/min", concurrency = 1 }
+      assert.equal(3, #client.slept)
+      assert.is_true(client.slept[1] > 50 and client.slept[3] > 110)
+      local plan = cce.workflow.revoke(client, { clusters = ids, user_id = member.id,
+        dry_run = true })
+      assert.is_true(noted(plan, "at 10/min the last request leaves after about 0"))
+    end)
+
+    it("stops when on_progress says so", function()
+      local seen = {}
+      local report = revoke { user_id = member.id, concurrency = 1,
+        on_progress = function(done, total, failed)
+          seen[#seen + 1] = ("%d/%d %d"):format(done, total, failed)
+          return done < 2
+        end }
+      assert.same({ "1/5 0", "2/5 0" }, seen)
+      assert.equal("2 ok, 0 failed, 3 skipped, 0 uncertain", counts(report))
+      assert.equal("on_progress cancelled it", report.stopped)
+      assert.equal(1, report:exit_code())
+    end)
+
+    it("marks what was sent again long after it was first meant", function()
+      local now = os.time()
+      local report = revoke { user_id = member.id, first_intent = now - 601,
+        clusters = { sim.clusters[1].id } }
+      assert.is_true(report.ok[1].may_have_cut_newer)
+      assert.is_true(noted(report, "may have cut newer certificates"))
+      report = revoke { user_id = member.id, first_intent = now - 500,
+        clusters = { sim.clusters[1].id } }
+      assert.is_nil(report.ok[1].may_have_cut_newer)
+    end)
+
+    it("marks one whose retries took that long", function()
+      local time = os.time()
+      client = client_of(simulator.admin, { clock = function() return time end })
+      client.sleep = function() time = time + 601 end
+      sim:fault { operation = "revoke_cert", status = 503, times = 1 }
+      local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.is_true((report.ok[1] or report.uncertain[1] or report.failed[1]).may_have_cut_newer)
+    end)
+
+    it("names what was obtained after an earlier revocation", function()
+      obtain(1)
+      local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.is_nil(report.ok[1].cut_again)
+      cce.sleep(0.01)
+      obtain(1)
+      report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.is_true(report.ok[1].cut_again.obtained > report.ok[1].cut_again.revoked)
+      assert.is_true(noted(report, "had obtained a certificate at .* cuts it, too"))
+    end)
+  end)
+
+  describe("deleted_since", function()
+    local function leave(id, ago, kind)
+      sim:put_principal { kind = kind or "user", id = id, name = "name of " .. id }
+      sim:delete_principal { kind = kind or "user", id = id, ago = ago }
+    end
+
+    it("revokes whoever left, and says where it searched", function()
+      leave("left-1", 100)
+      leave("left-2", 50, "agency")
+      leave("left-before", 2 * DAY)
+      local report = revoke { deleted_since = os.time() - DAY }
+      assert.equal("10 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      local cluster = sim:state().clusters[5]
+      assert.is_truthy(cluster.revoked_users["left-1"])
+      assert.is_truthy(cluster.revoked_agencies["left-2"])
+      assert.is_nil(cluster.revoked_users["left-before"])
+      assert.is_true(report.window.complete)
+      assert.is_true(noted(report, "searched for deletions from 2"))
+      assert.equal("no", report.principals[1].can_obtain_again)
+      assert.matches("2 users and agencies were deleted", tostring(report), 1, true)
+    end)
+
+    it("is an error beyond what CTS keeps, unless partial", function()
+      leave("left-1", 3 * DAY)
+      local since = os.time() - 20 * DAY
+      local err = clients.fails("INVALID_ARGUMENT", try { deleted_since = since })
+      assert.matches("partial=true", err.hint, 1, true)
+      local report = revoke { deleted_since = since, partial = true }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.is_false(report.window.complete)
+      assert.equal(since, report.window.asked_from)
+      assert.is_true(noted(report, "NOT from"))
+    end)
+
+    it("does nothing when nobody left", function()
+      local report = revoke { deleted_since = os.time() - 60 }
+      assert.equal(0, report:counts().total)
+      assert.equal(0, report:exit_code())
+      assert.equal(0, sent())
+    end)
+  end)
+
+  describe("the caller's own", function()
+    it("is refused unless allow_self", function()
+      local mine = client_of(simulator.member)
+      local err = clients.fails("INVALID_ARGUMENT", try({ user_id = member.id }, mine))
+      assert.matches("allow_self=true", err.hint, 1, true)
+      assert.equal(0, sent())
+      local report = revoke({ user_id = member.id, allow_self = true }, mine)
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    end)
+
+    it("is known of an agency, too", function()
+      clients.fails("INVALID_ARGUMENT",
+        try({ agency_id = agency.id }, client_of(simulator.agency)))
+    end)
+
+    it("is learnt of IAM where there is no STS", function()
+      sim:deny(member.id, "sts::getCallerIdentity")
+      clients.fails("INVALID_ARGUMENT",
+        try({ user_id = member.id }, client_of(simulator.member)))
+    end)
+
+    it("is said to be not known", function()
+      sim:deny(simulator.admin.principal.id, "sts::getCallerIdentity",
+        "iam:credentials:getCredential")
+      local report = revoke { user_id = member.id, dry_run = true }
+      assert.is_true(noted(report, "it is not known who these credentials are"))
+    end)
+
+    it("is all that a member may revoke", function()
+      local report = revoke({ user_id = "somebody-else", clusters = { sim.clusters[1].id } },
+        client_of(simulator.member))
+      assert.equal("PERMISSION_DENIED", report.failed[1].code)
+      assert.matches("only his own", report.failed[1].hint, 1, true)
+    end)
+  end)
+
+  describe("verify", function()
+    it("is content when it worked before and is refused after", function()
+      local report = revoke { kubeconfig = obtain(2), clusters = { sim.clusters[2].id },
+        verify = true }
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("revoked", report.ok[1].verified)
+      local seen = sim:log { service = "kubernetes", cluster = sim.clusters[2].id }
+      assert.equal(200, seen[1].status)
+      assert.equal(401, seen[#seen].status)
+    end)
+
+    it("fails when it still works", function()
+      sim:fault { operation = "revoke_cert", status = 200, body = "" }
+      local report = revoke { kubeconfig = obtain(1), clusters = { sim.clusters[1].id },
+        verify = true }
+      assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("NOT_REVOKED", report.failed[1].code)
+      assert.equal("not revoked", report.failed[1].verified)
+      local slept = 0
+      for _, seconds in ipairs(client.slept) do slept = slept + seconds end
+      assert.is_true(slept >= 30 and slept < 32)
+    end)
+
+    it("is never ok without a kubeconfig that worked before", function()
+      local stale, other = obtain(1), obtain(2)
+      sim:revoke(sim.clusters[1], { userId = member.id })
+      local report = revoke { user_id = member.id, verify = { [sim.clusters[1].id] = stale,
+        ["cluster-002"] = other, [sim.clusters[3].id] = obtain(3, simulator.admin) } }
+      assert.equal("1 ok, 0 failed, 0 skipped, 4 uncertain", counts(report))
+      assert.equal(sim.clusters[2].id, report.ok[1].cluster_id)
+      local reasons = {}
+      for _, item in ipairs(report.uncertain) do
+        assert.equal("UNVERIFIED", item.code)
+        reasons[item.cluster_id] = item.message
+      end
+      assert.matches("did not work before, either: HTTP 401", reasons[sim.clusters[1].id], 1, true)
+      assert.matches("the kubeconfig is that of", reasons[sim.clusters[3].id], 1, true)
+      assert.matches("there is no kubeconfig", reasons[sim.clusters[4].id], 1, true)
+      assert.equal(2, report:exit_code())
+    end)
+
+    it("finds the kubeconfigs of a list by their servers", function()
+      local dir = tempdir.new()
+      for i = 1, 2 do
+        assert(obtain(i):save(dir .. "/fleet", { merge = i > 1, name = "cluster" .. i }))
+      end
+      local report = revoke { user_id = member.id, verify = { dir .. "/fleet" } }
+      assert.equal("2 ok, 0 failed, 0 skipped, 3 uncertain", counts(report))
+      tempdir.remove(dir)
+    end)
+
+    it("settles a request whose answer was lost", function()
+      sim:fault { operation = "revoke_cert", reset = "after" }
+      local report = revoke { kubeconfig = obtain(1), clusters = { sim.clusters[1].id },
+        verify = true }
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    end)
+  end)
+
+  describe("dry run", function()
+    it("prints the plan and sends nothing", function()
+      sim:set { cluster = sim.clusters[1].id, phase = "Upgrading" }
+      local report = revoke { user_id = member.id, dry_run = true }
+      assert.equal(4, #report.plan)
+      assert.equal(1, #report.skipped)
+      assert.equal(("revoke user %s (member) in cluster-002 %s (v1.29.13-r0, Available), project %s")
+        :format(member.id, sim.clusters[2].id, sim.project_id), report.plan[1])
+      assert.matches("dry run, nothing was sent", tostring(report), 1, true)
+      assert.equal(0, sent())
+    end)
+
+    it("says what will be verified", function()
+      local report = revoke { kubeconfig = obtain(2), verify = true, dry_run = true }
+      local verified = 0
+      for _, line in ipairs(report.plan) do
+        verified = verified + (line:match ", then verify$" and 1 or 0)
+      end
+      assert.equal(1, verified)
+      assert.matches("without verification: there is no kubeconfig", report.plan[1], 1, true)
+    end)
+  end)
+
+  it("takes clients of several projects, each cluster once", function()
+    local report = revoke({ user_id = member.id }, { client, client_of(simulator.admin) })
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+  end)
+end)
