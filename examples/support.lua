@@ -50,7 +50,10 @@ end
 
 local function client_of(env, keys)
   return assert(cce.new {
-    endpoint = env.CCE_ENDPOINT,
+    endpoints = {
+      cce = env.CCE_ENDPOINT, cts = env.CCE_CTS_ENDPOINT,
+      iam = env.HUAWEICLOUD_SDK_IAM_ENDPOINT, sts = env.HUAWEICLOUD_SDK_STS_ENDPOINT,
+    },
     ca_file = env.CCE_CA_FILE,
     project_id = env.HUAWEICLOUD_SDK_PROJECT_ID,
     credentials = { ak = keys.ak, sk = keys.sk },

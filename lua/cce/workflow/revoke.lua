@@ -210,9 +210,18 @@ local function verify(run, item)
   end
 end
 
+-- What the list did not tell, since it names only the line of a version.
+local function says_too_old(err)
+  return err.code == "BAD_REQUEST" and err.message:find("not support this version", 1, true)
+end
+
 local function settle(run, item, ok, message, err)
   item.accepted, item.err = ok, err
-  if not ok and not err.maybe_applied then
+  if not ok and says_too_old(err) then
+    local problem = cannot("UNSUPPORTED", err.hint, "%s", message)
+    problem.request_id = err.request_id
+    finish(item, "skipped", message, problem)
+  elseif not ok and not err.maybe_applied then
     finish(item, "failed", ("%s: %s"):format(who(item), message), err)
   elseif run.kubeconfig_for then
     verify(run, item)

@@ -1,0 +1,50 @@
+-- Somebody leaves: what he holds is cut in every cluster, and shown to be cut.
+--
+--   tools/run-lua 5.4 examples/leaver.lua
+--
+-- A deleted user's certificates stay valid until they are revoked. CTS tells who
+-- was deleted; kubeconfigs that were handed out tell whether it worked.
+local cce = require "cce"
+local support = dofile((arg[0]:match "^(.*/)" or "./") .. "support.lua")
+
+-- The simulated cloud's own IAM: what an administrator does in the console.
+local function delete_user(cloud, id)
+  local sys = require("cce.core").sys
+  local process = assert(sys.spawn {
+    argv = { "curl", "-sS", "-f", "-o", "/dev/null", "-X", "POST",
+      "-d", ('{"kind":"user","id":"%s"}'):format(id),
+      cloud.env.CCE_SIM_CONTROL .. "/-/delete" },
+  })
+  assert(process:wait() == 0, "the simulator did not delete the user")
+end
+
+local function hand_out(client, clusters)
+  local held = {}
+  for _, cluster in ipairs(clusters) do
+    held[cluster.id] = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+  end
+  return held
+end
+
+support.run("leaver", function(cloud)
+  local admin, leaver = cloud.client(cloud.keys[1]), cloud.client(cloud.keys[2])
+  local held = hand_out(leaver, assert(admin:list_clusters()))
+  print(("%s has a kubeconfig of every cluster, and leaves\n"):format(cloud.keys[2].principal.name))
+  local before = os.time() - 60
+  delete_user(cloud, cloud.keys[2].principal.id)
+
+  -- What would be done.
+  local everyone = { clusters = { name = "*" }, deleted_since = before, dry_run = true }
+  print(assert(cce.workflow.revoke(admin, everyone)))
+
+  -- Done, and asked of each cluster with the certificate itself.
+  local report = assert(cce.workflow.revoke(admin, {
+    clusters = { name = "*" }, deleted_since = before, verify = held,
+    on_progress = cce.progress { label = "   revoke", stream = io.stdout },
+  }))
+  print(report)
+  for _, item in ipairs(report.ok) do print("  " .. item.name .. " " .. item.message) end
+  assert(report:exit_code() == 0, "not all is well: see the report")
+  admin:close()
+  leaver:close()
+end)
