@@ -29,7 +29,8 @@ end
 support.run("leaver", function(cloud)
   local admin, leaver = cloud.client(cloud.keys[1]), cloud.client(cloud.keys[2])
   local held = hand_out(leaver, assert(admin:list_clusters()))
-  print(("%s has a kubeconfig of every cluster, and leaves\n"):format(cloud.keys[2].principal.name))
+  print(("On a simulated cloud in %s, %s has a kubeconfig of every cluster, and leaves.\n"):format(
+    cloud.dir, cloud.keys[2].principal.name))
   local before = os.time() - 60
   delete_user(cloud, cloud.keys[2].principal.id)
 

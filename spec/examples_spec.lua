@@ -38,6 +38,15 @@ describe("the example", function()
     assert.matches("cluster%-002  https://127.2.0.2:%d+  matches", text)
   end)
 
+  it("leaver cuts whoever left, in every cluster", function()
+    local text = told "leaver"
+    if not text then return end
+    assert.matches("dry run, nothing was sent", text, 1, true)
+    assert.matches("revoke: 4 ok, 0 failed", text, 1, true)
+    assert.matches("(member) can obtain again: no", text, 1, true)
+    assert.equal(4, select(2, text:gsub("revoked, the certificate is refused", "")))
+  end)
+
   it("expiry_report says what needs attention", function()
     local text = told "expiry_report"
     if not text then return end

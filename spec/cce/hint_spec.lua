@@ -130,3 +130,29 @@ describe("the hint for a cluster's own certificate", function()
     assert.is_nil(hint.of_cluster_tls "certificate has expired")
   end)
 end)
+
+describe("whether certificates can be revoked", function()
+  local function can(answer, needed, ...)
+    for _, version in ipairs { ... } do
+      local got, least = hint.can_revoke(version)
+      assert.equal(answer, got, version)
+      assert.equal(needed, least, version)
+    end
+  end
+
+  it("follows the first version of each line", function()
+    can("yes", nil, "v1.19.16-r50", "v1.19.17-r0", "v1.21.11-r10", "v1.23.9-r10", "v1.25.4-r11",
+      "v1.27.1-r10", "v1.27.2-r0", "1.27.16-r2")
+    can("no", "v1.19.16-r50", "v1.19.16-r49", "v1.19.10-r90", "v1.17.9-r0", "v1.15")
+    can("no", "v1.21.11-r10", "v1.21.11-r9", "v1.20.1-r0")
+    can("no", "v1.27.1-r10", "v1.27.1-r9", "v1.26")
+  end)
+
+  it("is so for all later lines, and not known of a bare line that has a minimum", function()
+    can("yes", nil, "v1.28", "v1.29", "v1.31.2-r0", "v2.0")
+    can("unknown", "v1.27.1-r10", "v1.27", "v1.27.3")
+    can("unknown", "v1.19.16-r50", "v1.19")
+    can("unknown", nil, "", "latest")
+    assert.equal("unknown", (hint.can_revoke(nil)))
+  end)
+end)

@@ -110,7 +110,7 @@ local function leavers(clients, opts, report)
       end
     end
   end
-  report:note("%d users and agencies were deleted in that time", #list)
+  report:note("users and agencies deleted in that time: %d", #list)
   return list
 end
 
@@ -185,7 +185,7 @@ local function settle_kind(principal, directory, report)
   if principal.guessed then
     principal.kind = other(principal.kind)
   else
-    report:note("%s is the id of a %s, says IAM: it is revoked as a %s, as was asked",
+    report:note("%s is of kind %s, says IAM: it is revoked as kind %s, as was asked",
       principal.id, other(principal.kind), principal.kind)
   end
 end

@@ -388,9 +388,10 @@ local function dry_report(run, report)
       report:add(item.state, report_item(item))
     end
   end
-  if run.opts.rate_limit and #report.plan > 0 then
+  local seconds = seconds_needed(run, #report.plan)
+  if seconds > 0 then
     report:note("at %s the last request leaves after about %s", run.opts.rate_limit,
-      reports.duration(seconds_needed(run, #report.plan)))
+      reports.duration(seconds))
   end
   return report:finish(run.clock())
 end

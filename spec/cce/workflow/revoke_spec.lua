@@ -128,7 +128,7 @@ describe("cce.workflow.revoke", function()
       assert.equal("agency", report.ok[1].principal_kind)
       report = revoke { kubeconfig = kubeconfig, principal = "user", dry_run = true }
       assert.equal("user", report.principals[1].kind)
-      assert.is_true(noted(report, "is the id of a agency, says IAM"))
+      assert.is_true(noted(report, "is of kind agency, says IAM"))
     end)
 
     it("takes the holder from files", function()
@@ -202,9 +202,9 @@ describe("cce.workflow.revoke", function()
       revoke { user_id = member.id, clusters = ids, rate_limit = "2/min", concurrency = 1 }
       assert.equal(3, #client.slept)
       assert.is_true(client.slept[1] > 50 and client.slept[3] > 110)
-      local plan = cce.workflow.revoke(client, { clusters = ids, user_id = member.id,
-        dry_run = true })
-      assert.is_true(noted(plan, "at 10/min the last request leaves after about 0"))
+      local plan = revoke { user_id = member.id, clusters = ids, rate_limit = "2/min",
+        dry_run = true }
+      assert.is_true(noted(plan, "at 2/min the last request leaves after about 2 min"))
     end)
 
     it("stops when on_progress says so", function()
@@ -271,7 +271,7 @@ describe("cce.workflow.revoke", function()
       assert.is_true(report.window.complete)
       assert.is_true(noted(report, "searched for deletions from 2"))
       assert.equal("no", report.principals[1].can_obtain_again)
-      assert.matches("2 users and agencies were deleted", tostring(report), 1, true)
+      assert.matches("users and agencies deleted in that time: 2", tostring(report), 1, true)
     end)
 
     it("is an error beyond what CTS keeps, unless partial", function()
@@ -410,6 +410,18 @@ describe("cce.workflow.revoke", function()
       assert.equal(1, verified)
       assert.matches("without verification: there is no kubeconfig", report.plan[1], 1, true)
     end)
+  end)
+
+  it("sends ten a minute by default", function()
+    sim:put_principal { kind = "user", id = "left-1", name = "one" }
+    sim:put_principal { kind = "user", id = "left-2", name = "two" }
+    sim:put_principal { kind = "user", id = "left-3", name = "three" }
+    for i = 1, 3 do sim:delete_principal { kind = "user", id = "left-" .. i } end
+    local report = assert(cce.workflow.revoke(client, { clusters = { name = "*" },
+      deleted_since = os.time() - 60, concurrency = 1 }))
+    assert.equal("15 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal(5, #client.slept)
+    assert.is_true(client.slept[1] > 50)
   end)
 
   it("takes clients of several projects, each cluster once", function()

@@ -1,0 +1,128 @@
+-- Requests that come with a client certificate of their own.
+local cjson = require "cjson"
+local core = require "cce.core"
+local server = require "spec.support.server"
+local simulator = require "spec.support.sim"
+
+describe("a request with an identity", function()
+  local sim, engine, pair, config
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    engine = core.engine {}
+    config = cjson.decode(sim:obtain(sim.clusters[1]).body)
+    local user = config.users[1].user
+    pair = { ca = config.clusters[1].cluster["certificate-authority-data"],
+      certificate = user["client-certificate-data"], key = user["client-key-data"] }
+  end)
+
+  after_each(function()
+    engine:close()
+    server.stop_all()
+  end)
+
+  local function ask(identity, endpoint)
+    return engine:call {
+      endpoint = endpoint or config.clusters[1].cluster.server, method = "GET", path = "/api",
+      timeout = 10, identity = identity,
+    }
+  end
+
+  local function pem_of(text)
+    local mime = require "mime"
+    return (mime.unb64(text))
+  end
+
+  it("takes PEM and its Base64, as strings and as secrets", function()
+    assert.equal(200, assert(ask(pair)).status)
+    assert.equal(200, assert(ask { ca = pem_of(pair.ca), certificate = pem_of(pair.certificate),
+      key = core.secret(pem_of(pair.key)) }).status)
+  end)
+
+  it("has a connection of its own, and looks at the certificate each time", function()
+    for _ = 1, 3 do assert.equal(200, assert(ask(pair)).status) end
+    local connections, count = {}, 0
+    for _, entry in ipairs(sim:log { service = "kubernetes" }) do
+      if not connections[entry.connection] then
+        connections[entry.connection], count = true, count + 1
+      end
+    end
+    assert.equal(3, count)
+    sim:revoke(sim.clusters[1], { userId = simulator.admin.principal.id })
+    assert.equal(401, assert(ask(pair)).status)
+  end)
+
+  it("leaves nothing of it to other requests", function()
+    assert.equal(200, assert(ask(pair)).status)
+    local response, _, code, more = ask(nil)
+    assert.is_nil(response) -- the cluster's authority is not the engine's
+    assert.equal("TLS_FAILED", code)
+    assert.is_true(more.untrusted)
+    engine:close()
+    engine = core.engine { ca_file = sim.env.CCE_CA_FILE }
+    assert.equal(200, assert(ask(pair)).status)
+    response, _, code, more = ask { certificate = pair.certificate, key = pair.key }
+    assert.is_nil(response)
+    assert.equal("TLS_FAILED", code)
+    assert.is_true(more.untrusted)
+    assert.is_false(more.refused)
+  end)
+
+  it("says what is wrong with one", function()
+    local function code_of(changes)
+      local identity = { ca = pair.ca, certificate = pair.certificate, key = pair.key }
+      for name, value in pairs(changes) do identity[name] = value end
+      return select(3, ask(identity))
+    end
+    assert.equal("INVALID_ARGUMENT", code_of { key = "not Base64 at all!" })
+    assert.equal("TLS_FAILED", code_of { key = pem_of(pair.certificate) })
+    assert.equal("TLS_FAILED", code_of { certificate = "-----BEGIN CERTIFICATE-----\nno" })
+    assert.equal("TLS_FAILED", code_of { ca = "-----BEGIN CERTIFICATE-----\nno" })
+    assert.equal("INVALID_ARGUMENT",
+      code_of { ca = ("A"):rep(4 * 1024 * 1024), key = pair.key })
+    assert.has_error(function() ask { ca = pair.ca } end)
+    assert.has_error(function() ask { certificate = 1, key = pair.key } end)
+    assert.has_error(function() ask { certificate = "c", key = "k", keys = "k" } end)
+    assert.has_error(function() ask "pem" end)
+  end)
+
+  -- openssl's own server, as no library of ours sends an alert. Its port is
+  -- known once it said so.
+  local function start_openssl(dir, version)
+    local process = assert(core.sys.spawn {
+      argv = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", dir .. "/server.pem",
+        "-key", dir .. "/server.key", "-Verify", "1", "-verify_return_error", "-CAfile",
+        dir .. "/ca.pem", version },
+      stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/err", die_with_parent = true,
+    })
+    local deadline, port = core.sys.monotonic() + 10, nil
+    repeat
+      core.sys.sleep(0.01)
+      port = (simulator.read(dir .. "/out") or ""):match "ACCEPT [%d.]+:(%d+)"
+    until port or core.sys.monotonic() > deadline
+    return process, assert(port, simulator.read(dir .. "/err"))
+  end
+
+  local function refusal_by(version)
+    local tls = server.identity()
+    local made = tls.pair()
+    server.write(tls.dir .. "/server.pem", made.pem)
+    server.write(tls.dir .. "/server.key", made.key_pem)
+    local process, port = start_openssl(tls.dir, version)
+    local response, message, _, more = ask({ ca = simulator.read(tls.ca_file),
+      certificate = pair.certificate, key = pair.key }, "https://127.0.0.1:" .. port)
+    process:close()
+    tls.remove()
+    assert.is_nil(response)
+    return more.refused, message
+  end
+
+  it("tells when the server's TLS refuses the certificate", function()
+    for _, version in ipairs { "-tls1_2", "-tls1_3" } do
+      local refused, message = refusal_by(version)
+      assert.is_true(refused, message)
+    end
+  end)
+end)
