@@ -34,7 +34,8 @@ describe("cce.caller", function()
   end)
 
   it("asks IAM whose the access key is, where STS does not tell", function()
-    for _, fault in ipairs { { status = 403 }, { garbage = true }, { status = 200, body = "{}" } } do
+    local faults = { { status = 403 }, { garbage = true }, { status = 200, body = "{}" } }
+    for _, fault in ipairs(faults) do
       fault.operation = "caller_identity"
       sim:fault(fault)
       local client = client_of { key = simulator.member }

@@ -94,10 +94,11 @@ describe("a request with an identity", function()
     local process = assert(core.sys.spawn {
       argv = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", dir .. "/server.pem",
         "-key", dir .. "/server.key", "-Verify", "1", "-verify_return_error", "-CAfile",
-        dir .. "/ca.pem", version },
+        dir .. "/ca.pem", "-www", version },
       stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/err", die_with_parent = true,
     })
-    local deadline, port = core.sys.monotonic() + 10, nil
+    local deadline = core.sys.monotonic() + 10
+    local port
     repeat
       core.sys.sleep(0.01)
       port = (simulator.read(dir .. "/out") or ""):match "ACCEPT [%d.]+:(%d+)"

@@ -222,11 +222,17 @@ end
 
 -- ---- what was obtained again ------------------------------------------------------
 
-local function last_times(traces, key_of)
-  local last = {}
-  for _, trace in ipairs(traces) do
-    local key = trace.time and key_of(trace)
-    if key then last[key] = math.max(last[key] or 0, trace.time) end
+local function add(times, key, time)
+  if not key or not time then return end
+  times[key] = times[key] or {}
+  table.insert(times[key], time)
+end
+
+-- The last of some times before another.
+local function last_before(times, limit)
+  local last
+  for _, time in ipairs(times or {}) do
+    if time < limit and (not last or time > last) then last = time end
   end
   return last
 end
@@ -237,23 +243,23 @@ local function of_client(client, found)
   local revocations
   revocations, message = client:list_traces { service = "CCE", name = "revokeClusterCert" }
   if not revocations then return nil, message end
-  for key, time in pairs(last_times(downloads, function(each)
-    return each.cluster_id and each.id and each.cluster_id .. " " .. each.id
-  end)) do
-    found.obtained[key] = time
+  for _, each in ipairs(downloads) do
+    add(found.obtained, each.cluster_id and each.id and each.cluster_id .. " " .. each.id, each.time)
   end
-  for key, time in pairs(last_times(revocations, function(trace)
-    return trace.ok and trace.resource_id
-  end)) do
-    found.revoked[key] = time
+  for _, trace in ipairs(revocations) do
+    add(found.revoked, trace.ok and trace.resource_id, trace.time)
   end
   return true
 end
 
 --- What CTS knows of certificates that were obtained after an earlier revocation.
+-- @tparam {cce.client,...} clients
+-- @tparam number limit unix time when this run began: what was obtained later it
+--   may not have cut
+-- @tparam cce.report report
 -- @treturn function of a cluster's id and a principal: nil, or the times of the
 --   revocation and of the certificate
-function M.history(clients, report)
+function M.history(clients, limit, report)
   local found = { obtained = {}, revoked = {} }
   for _, client in ipairs(clients) do
     local ok, message = of_client(client, found)
@@ -263,9 +269,9 @@ function M.history(clients, report)
     end
   end
   return function(cluster_id, principal)
-    local obtained = found.obtained[cluster_id .. " " .. principal.id]
-    local revoked = found.revoked[cluster_id]
-    if obtained and revoked and obtained > revoked then return revoked, obtained end
+    local obtained = last_before(found.obtained[cluster_id .. " " .. principal.id], limit)
+    local revoked = obtained and last_before(found.revoked[cluster_id], obtained)
+    if revoked then return revoked, obtained end
   end
 end
 

@@ -346,7 +346,9 @@ local function note_newer(report, item)
     .. " certificates of %s", item.name or item.id, who(item))
 end
 
+-- CTS is asked last: a revocation does not wait for it.
 local function fill(run, report)
+  run.history = principals.history(#run.items > 0 and run.clients or {}, run.began, report)
   for _, item in ipairs(run.items) do
     note_cut_again(run, report, item)
     note_newer(report, item)
@@ -482,8 +484,8 @@ local function revoke(clients, opts)
   ok, message, err = prepare(run, report)
   if not ok then return nil, message, err end
   if checked.dry_run then return dry_report(run, report) end
-  run.history = principals.history(#run.items > 0 and clients or {}, report)
   announce(run)
+  run.began = clients[1]:now()
   execute(run)
   return fill(run, report)
 end

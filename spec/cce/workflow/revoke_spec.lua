@@ -158,7 +158,8 @@ describe("cce.workflow.revoke", function()
       assert.equal("3 ok, 0 failed, 2 skipped, 0 uncertain", counts(report))
       assert.equal(1, report:exit_code())
       local text = tostring(report)
-      assert.matches("version v1.17 is too old: revoking needs v1.19.16-r50 or later", text, 1, true)
+      assert.matches("version v1.17 is too old: revoking needs v1.19.16-r50 or later", text,
+        1, true)
       assert.matches("the cluster is Hibernation, not Available", text, 1, true)
       assert.equal(3, sent())
     end)
@@ -238,6 +239,13 @@ describe("cce.workflow.revoke", function()
       sim:fault { operation = "revoke_cert", status = 503, times = 1 }
       local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
       assert.is_true(report.ok[1].may_have_cut_newer)
+    end)
+
+    it("goes on where CTS may not be asked, and says so", function()
+      sim:deny(simulator.admin.principal.id, "cts:trace:list")
+      local report = revoke { user_id = member.id }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.is_true(noted(report, "CTS was not asked who obtained certificates again"))
     end)
 
     it("names what was obtained after an earlier revocation", function()
