@@ -244,7 +244,8 @@ local function of_client(client, found)
   revocations, message = client:list_traces { service = "CCE", name = "revokeClusterCert" }
   if not revocations then return nil, message end
   for _, each in ipairs(downloads) do
-    add(found.obtained, each.cluster_id and each.id and each.cluster_id .. " " .. each.id, each.time)
+    local key = each.cluster_id and each.id and each.cluster_id .. " " .. each.id
+    add(found.obtained, key, each.time)
   end
   for _, trace in ipairs(revocations) do
     add(found.revoked, trace.ok and trace.resource_id, trace.time)
