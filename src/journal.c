@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -181,14 +182,29 @@ int cce_journal_append(struct cce_journal *journal, const void *line,
     return fail_step(err, "append to", journal->path);
 }
 
+/* A limit on the size of files (ulimit -f), which fallocate does not heed. */
+static bool is_within_limit(off_t size, size_t bytes)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+        limit.rlim_cur != RLIM_INFINITY &&
+        (rlim_t)size + bytes > limit.rlim_cur) {
+        errno = EFBIG;
+        return false;
+    }
+    return true;
+}
+
 int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
                         struct cce_error *err)
 {
     if (check_owner(journal, err) != 0)
         return -1;
-    if (fallocate(journal->fd, FALLOC_FL_KEEP_SIZE, journal->size,
-                  (off_t)bytes) == 0 ||
-        errno == EOPNOTSUPP)
+    if (is_within_limit(journal->size, bytes) &&
+        (fallocate(journal->fd, FALLOC_FL_KEEP_SIZE, journal->size,
+                   (off_t)bytes) == 0 ||
+         errno == EOPNOTSUPP))
         return 0;
     return fail_step(err, "reserve room in", journal->path);
 }

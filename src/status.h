@@ -49,6 +49,7 @@
     X(SERVER_ERROR, "the API failed")                                        \
     X(RAISED, "a function that the caller gave raised an error")             \
     X(JOB_FAILED, "the job ended with a failure")                            \
+    X(TAMPERED, "a log was changed after it was written")                    \
     X(INTERNAL, "a mistake in this library: please report it")
 
 enum cce_status {

@@ -252,6 +252,16 @@ local function attempt_all(client, state)
   end
 end
 
+local function send(client, request, ids, deadline)
+  local state, message, err = begin(client, request, ids, deadline)
+  if not state then return nil, message, err end
+  local response
+  response, message, err = attempt_all(client, state)
+  if not response then return nil, message, err end
+  response.attempts = state.attempts
+  return response
+end
+
 --- Make a request and, where `cce.retry` allows it, make it again.
 -- @tparam cce.client client
 -- @tparam table request of `core.operation`; `service` names another than CCE,
@@ -264,13 +274,12 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.send(client, request, ids, deadline)
-  local state, message, err = begin(client, request, ids, deadline)
-  if not state then return nil, message, err end
-  local response
-  response, message, err = attempt_all(client, state)
-  if not response then return nil, message, err end
-  response.attempts = state.attempts
-  return response
+  if request.mutating and client.config.audit_log then
+    return require("cce.audit_log").around(client, request, ids, function()
+      return send(client, request, ids, deadline)
+    end)
+  end
+  return send(client, request, ids, deadline)
 end
 
 --- The error of a call that cannot begin without what the credentials know.

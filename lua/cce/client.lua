@@ -264,7 +264,7 @@ function Client:rotate_credentials(cluster_id, opts)
   if type(body.jobid) ~= "string" or body.jobid == "" then
     return incomplete(request, ids, response, "jobid")
   end
-  return jobs.started(body.jobid)
+  return jobs.started(body.jobid, response.headers["x-request-id"])
 end
 
 -- ---- jobs and clusters ---------------------------------------------------

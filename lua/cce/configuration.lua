@@ -34,6 +34,10 @@ local schema = {
     return not text:find("%c"), "one line"
   end },
   on_event = { type = "callable" },
+  audit_log = { type = { "string", "table" }, non_empty = true, check = function(given)
+    return type(given) == "string" or require("cce.audit_log").is(given),
+      "a path, or what cce.audit_log.open returned"
+  end },
   clock = { type = "callable" },
 }
 

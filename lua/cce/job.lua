@@ -75,9 +75,10 @@ end
 
 --- Make a job of which only the id is known yet.
 -- @tparam string id
+-- @tparam[opt] string request_id of the request that started it
 -- @treturn cce.job
-function M.started(id)
-  return setmetatable({ id = id, sub_jobs = {} }, Job)
+function M.started(id, request_id)
+  return setmetatable({ id = id, request_id = request_id, sub_jobs = {} }, Job)
 end
 
 return M

@@ -27,8 +27,8 @@ function M.resident()
 end
 
 --- Runs a Lua script as a process of its own, on the modules of this one.
--- `preamble` is put before the text; what it prints is in the returned file.
-function M.script(sim, text)
+-- `kilobytes` limits the size of the files that it may write, as a full disk does.
+function M.script(sim, text, kilobytes)
   local dir = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
   local path, out = dir .. "/script.lua", dir .. "/out"
   simulator.write(path, ("package.path, package.cpath = %q, %q\n"):format(
@@ -38,6 +38,12 @@ function M.script(sim, text)
   for name, value in pairs(sim and sim.env or {}) do env[name] = value end
   local argv = { "/usr/bin/env" }
   for name, value in pairs(env) do argv[#argv + 1] = name .. "=" .. value end
+  if kilobytes then
+    argv[#argv + 1] = "/bin/sh"
+    argv[#argv + 1] = "-c"
+    argv[#argv + 1] = ("trap '' XFSZ; ulimit -f %d; exec \"$@\""):format(kilobytes * 2)
+    argv[#argv + 1] = "sh"
+  end
   argv[#argv + 1] = simulator.interpreter()
   argv[#argv + 1] = path
   local process = assert(sys.spawn({ argv = argv, stdin = "/dev/null", stdout = out,

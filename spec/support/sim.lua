@@ -164,6 +164,11 @@ function Sim:fault(fault)
   control(self, "POST", "/-/faults", fault)
 end
 
+--- Removes the faults that are not used up.
+function Sim:clear_faults()
+  control(self, "DELETE", "/-/faults")
+end
+
 --- The requests seen whose fields are those of `filter`.
 function Sim:log(filter)
   local found = {}

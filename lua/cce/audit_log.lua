@@ -1,0 +1,385 @@
+--- A log of every call that changes something, which shows when it was changed.
+--
+-- Each line is a JSON object: `n` counts the lines, `at` is when, `operation` and
+-- `target` what and on what, `access_key` the id of the key that signed (never its
+-- secret), `outcome` and `request_id` what came of it. A call has two lines: one
+-- with the outcome `pending` before the request leaves, and one after, whose
+-- `call` is the number of the first. A call without the second was cut short: its
+-- process ended, or the disk failed.
+--
+-- `hash` is the SHA-256 of the line up to there, `previous` the hash of the line
+-- before. With a key it is an HMAC, and who does not have the key cannot make
+-- such a line.
+--
+-- **What the chain cannot show.** Who may write the file and (without a key, or
+-- with it) can compute hashes may replace all of it by another chain, or cut
+-- lines off at its end. Only a head that was kept elsewhere shows that: every
+-- line is told to `on_event` as `{type="audit_log", path=, count=, head=}`; store
+-- these on another machine, and give the last one to `verify`. Nor does a log
+-- show calls of programs that do not use it.
+--
+-- One process at a time writes a log. Clients of one process may share it; each
+-- worker of nginx needs its own path, such as one with `ngx.worker.id()`.
+-- @module cce.audit_log
+local core = require "cce.core"
+local errors = require "cce.error"
+local options = require "cce.options"
+local record = require "cce.record"
+
+local M = {}
+
+local Log = {}
+Log.__index = Log
+Log.__name = "cce.audit_log"
+
+local ORDER = { "n", "at", "operation", "target", "project", "access_key", "outcome", "status",
+  "code", "request_id", "attempts", "call", "previous" }
+
+local FIRST = ("0"):rep(64)
+
+-- No line is longer: ids are limited, and what the API says is cut.
+local ROOM = 1024
+local LONGEST_TEXT = 128
+
+-- How far back the last line is looked for.
+local TAIL = 65536
+
+-- Logs of this process by path: a second lock on a file would fail.
+local open_logs = setmetatable({}, { __mode = "v" })
+
+-- ---- lines -------------------------------------------------------------------
+
+local function hash_of(text, key)
+  return core.sha256(text, key)
+end
+
+-- The text of a line with its hash, and the hash.
+local function seal(entry, key)
+  local text = record.encode(entry, ORDER):sub(1, -2)
+  local hash = hash_of(text, key)
+  return ('%s,"hash":"%s"}'):format(text, hash), hash
+end
+
+local function tampered(path, number, why)
+  return errors.fail("TAMPERED", ("line %d of the audit log '%s' %s"):format(number, path, why), {
+    retryable = false,
+  })
+end
+
+-- What a line says, when it says it itself and to its key.
+local function open_line(line, key)
+  local text, hash = line:match '^(.*),"hash":"(%x+)"}$'
+  if not text then return nil, "is not a line of an audit log" end
+  local entry = core.json.decode(line)
+  if type(entry) ~= "table" or type(entry.n) ~= "number" or type(entry.previous) ~= "string" then
+    return nil, "is not a line of an audit log"
+  end
+  if hash_of(text, key) ~= hash then
+    return nil, "was changed, or was written with another key"
+  end
+  return entry, hash
+end
+
+-- ---- opening -------------------------------------------------------------------
+
+local function last_line(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local size = file:seek "end"
+  file:seek("set", math.max(0, size - TAIL))
+  local text = file:read "*a" or ""
+  file:close()
+  return text:match "([^\n]*)\n$"
+end
+
+local function continue_chain(log)
+  local line = last_line(log.path)
+  if not line then return true end
+  local entry, hash = open_line(line, log.key)
+  if not entry then
+    log.file:close()
+    return errors.fail("TAMPERED", ("the last line of the audit log '%s' %s"):format(
+      log.path, hash), { retryable = false,
+      hint = "Keep that file for an inspection, and log to another path" })
+  end
+  log.count, log.head = entry.n, hash
+  return true
+end
+
+local schema = {
+  key = { type = { "string", "userdata" }, non_empty = true },
+  on_failure = { type = "string", one_of = { "refuse", "warn" }, default = "refuse" },
+  on_event = { type = "callable" },
+  clock = { type = "callable", default = core.sys.time },
+}
+
+local function open_file(log)
+  local message, code
+  log.file, message, code = core.journal(log.path)
+  if log.file then return continue_chain(log) end
+  return errors.fail(code, message, { retryable = code == "CONFLICT",
+    hint = code == "CONFLICT" and "Each process needs an audit log of its own" or nil })
+end
+
+--- Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
+-- `cce.new { audit_log = path }` with no options.
+-- @tparam string path made with mode 0600
+-- @tparam[opt] table opts
+-- @tparam[opt] string|cce.secret opts.key of the HMAC
+-- @tparam[opt="refuse"] string opts.on_failure what happens to a call that cannot
+--   be logged: "refuse" does not send it; "warn" sends it and tells `on_event`
+--   (or standard error), so that a full disk cannot block an urgent revocation
+-- @tparam[opt] function opts.on_event told of every head, besides the client's
+-- @tparam[opt] function opts.clock returns unix time
+-- @treturn[1] cce.audit_log
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err FILE_ERROR, CONFLICT (another process has it open) or
+--   TAMPERED (its last line)
+-- @usage
+-- local log = assert(cce.audit_log.open("/var/log/cce.log", { on_failure = "warn" }))
+-- local client = assert(cce.new { region = "cn-north-4", audit_log = log })
+function M.open(path, opts)
+  options.argument(path, "string", 1, "open")
+  local checked, message, err = options.check(opts, schema)
+  if not checked then return nil, message, err end
+  local key = checked.key
+  if type(key) == "string" then key = core.secret(key) end
+  local log = setmetatable({ path = path, key = key, on_failure = checked.on_failure,
+    on_event = checked.on_event, clock = checked.clock, count = 0, head = FIRST, pending = 0 }, Log)
+  local ok
+  ok, message, err = open_file(log)
+  if not ok then return nil, message, err end
+  open_logs[path] = log
+  return log
+end
+
+--- Whether a value is a log.
+-- @treturn boolean
+function M.is(value)
+  return getmetatable(value) == Log
+end
+
+--- Let others have the file. Later calls that would be logged fail.
+-- @function log:close
+function Log:close()
+  if self.file then self.file:close() end
+  self.file = nil
+  if open_logs[self.path] == self then open_logs[self.path] = nil end
+end
+
+function Log:__tostring()
+  return ("cce.audit_log: %s, %d lines, head %s"):format(self.path, self.count, self.head)
+end
+
+-- ---- writing -------------------------------------------------------------------
+
+local function shorten(entry)
+  for name, value in pairs(entry) do
+    if type(value) == "string" and #value > LONGEST_TEXT then
+      entry[name] = value:sub(1, LONGEST_TEXT):gsub("[\128-\255]+$", "")
+    end
+  end
+  return entry
+end
+
+local function append(log, entry)
+  if not log.file then return nil, ("the audit log '%s' is closed"):format(log.path), "CLOSED" end
+  entry = shorten(entry)
+  entry.n, entry.at, entry.previous = log.count + 1, record.time(log.clock()), log.head
+  local line, hash = seal(entry, log.key)
+  local ok, message, code = log.file:append(line)
+  if not ok then return nil, message, code end
+  log.count, log.head = entry.n, hash
+  return entry.n
+end
+
+local function tell(log, client)
+  local event = { type = "audit_log", path = log.path, count = log.count, head = log.head }
+  client:emit(event)
+  if log.on_event then pcall(log.on_event, event) end
+end
+
+local function warn(log, client, message)
+  client:emit { type = "audit_log_failed", path = log.path, message = message }
+  if not client.on_event then io.stderr:write("cce: ", message, "\n") end
+end
+
+-- The first line, and room for the second of every call under way.
+local function begin(log, client, entry)
+  if not log.file then return append(log, entry) end
+  local ok, message, code = log.file:reserve((log.pending + 2) * ROOM)
+  if not ok then return nil, message, code end
+  local number
+  number, message, code = append(log, entry)
+  if number then tell(log, client) end
+  return number, message, code
+end
+
+-- ---- around a call ---------------------------------------------------------------
+
+local function target_of(ids)
+  if ids.job_id then return "job " .. ids.job_id end
+  return ids.cluster_id and "cluster " .. ids.cluster_id or nil
+end
+
+local function entry_of(client, request, ids)
+  return { operation = request.operation, target = target_of(ids),
+    project = ids.project_id, access_key = M.access_key(client), outcome = "pending" }
+end
+
+--- The id of the key that a client signs with.
+-- @local
+function M.access_key(client)
+  local session = client.session
+  return session.auth and session.auth.ak or session.provider.ak or session.provider.name
+end
+
+local function outcome_of(response, err)
+  if response then
+    return { outcome = "ok", status = response.status, attempts = response.attempts,
+      request_id = response.headers["x-request-id"] }
+  end
+  return { outcome = err.maybe_applied and "unknown" or "failed", status = err.status,
+    code = err.code, attempts = err.attempts, request_id = err.request_id }
+end
+
+local function finish(log, client, first, entry, response, err)
+  local last = outcome_of(response, err)
+  for _, name in ipairs { "operation", "target", "project" } do last[name] = entry[name] end
+  -- Keys that are fetched are known only now.
+  last.access_key, last.call = M.access_key(client), first
+  local number, message = append(log, last)
+  if number then return tell(log, client) end
+  -- What was sent cannot be taken back: the call's own result stands.
+  warn(log, client, ("the outcome of %s is not in the audit log: %s"):format(entry.operation,
+    message))
+end
+
+local function refused(request, message, code)
+  return errors.fail(code, ("%s: not sent, since it cannot be logged: %s"):format(
+    request.operation, message), {
+    operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    hint = "Make room for the audit log, or open it with on_failure=\"warn\"",
+  })
+end
+
+local function log_of(client)
+  local given = client.config.audit_log
+  if M.is(given) then return given end
+  local log, message, err = open_logs[given], nil, nil
+  if not log then log, message, err = M.open(given) end
+  -- Kept by the client: the list of open logs does not keep it.
+  client.audit_log = log
+  return log, message, err
+end
+
+local function logged(log, client, request, ids, send)
+  local entry = entry_of(client, request, ids)
+  local first, problem, code = begin(log, client, entry)
+  if not first and log.on_failure == "refuse" then return refused(request, problem, code) end
+  if not first then
+    warn(log, client, ("%s is not in the audit log: %s"):format(request.operation, problem))
+  end
+  log.pending = log.pending + 1
+  local response, message, err = send()
+  log.pending = log.pending - 1
+  finish(log, client, first, entry, response, err)
+  return response, message, err
+end
+
+--- Make a call, and log it when it changes something.
+-- @tparam cce.client client
+-- @tparam table request
+-- @tparam table ids
+-- @tparam function send makes the call
+-- @return what `send` returns, or `nil, message, err` when it was not made
+-- @local
+function M.around(client, request, ids, send)
+  local log, message, err = log_of(client)
+  if not log then return refused(request, message, err.code) end
+  return logged(log, client, request, ids, send)
+end
+
+-- ---- checking --------------------------------------------------------------------
+
+local verify_schema = {
+  head = { type = "string", check = function(text)
+    return text:match "^%x+$" ~= nil and #text == 64, "64 hex digits"
+  end },
+  count = { type = "integer", min = 0 },
+  key = { type = { "string", "userdata" }, non_empty = true },
+}
+
+local function check_line(state, path, line, key)
+  local number = state.count + 1
+  local entry, hash = open_line(line, key)
+  if not entry then return tampered(path, number, hash) end
+  if entry.n ~= number then
+    return tampered(path, number, ("says that it is line %d: lines are missing or out of order")
+      :format(entry.n))
+  elseif entry.previous ~= state.head then
+    return tampered(path, number, "does not follow from the line before it")
+  end
+  state.count, state.head = number, hash
+  return true
+end
+
+-- What was kept elsewhere must be in the chain; later lines are fine.
+local function note_known(state, opts)
+  if opts.head == state.head and (not opts.count or opts.count == state.count) then
+    state.found = true
+  end
+end
+
+local function check_kept(state, path, opts)
+  if opts.count and state.count < opts.count then
+    return errors.fail("TAMPERED", ("the audit log '%s' has %d lines, but had %d: its end is"
+      .. " missing"):format(path, state.count, opts.count), { retryable = false })
+  elseif opts.head and not state.found then
+    return errors.fail("TAMPERED", ("the audit log '%s' does not have the head that was kept: lines"
+      .. " are missing, or it was replaced"):format(path), { retryable = false })
+  end
+  return { count = state.count, head = state.head }
+end
+
+local function check_file(path, file, opts)
+  local state = { count = 0, head = FIRST }
+  note_known(state, opts)
+  for line in file:lines() do
+    local ok, message, err = check_line(state, path, line, opts.key)
+    if not ok then return nil, message, err end
+    note_known(state, opts)
+  end
+  return check_kept(state, path, opts)
+end
+
+--- Check a log from its first line to its last.
+--
+-- Without `head` and `count` it cannot be seen whether lines are missing at the
+-- end. A last line without an end, as a power cut leaves it, counts as changed
+-- until the log is opened again, which cuts it off.
+-- @tparam string path
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.head a head that was kept elsewhere; later lines are fine
+-- @tparam[opt] int opts.count how many lines there were then
+-- @tparam[opt] string|cce.secret opts.key with which it was written
+-- @treturn[1] table `{count=, head=}` as they are now
+-- @treturn[2] nil
+-- @treturn[2] string message which line, and what is wrong with it
+-- @treturn[2] table err TAMPERED, or FILE_ERROR
+-- @usage
+-- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = 120 }))
+function M.verify(path, opts)
+  options.argument(path, "string", 1, "verify")
+  local checked, message, err = options.check(opts, verify_schema)
+  if not checked then return nil, message, err end
+  local file, reason = io.open(path, "rb")
+  if not file then return errors.fail("FILE_ERROR", "cannot open " .. tostring(reason)) end
+  local state
+  state, message, err = check_file(path, file, checked)
+  file:close()
+  return state, message, err
+end
+
+return M

@@ -1,0 +1,20 @@
+--- What composes calls into jobs for a fleet. Each part is loaded when it is
+-- first used: `cce.workflow.rotate`, …
+--
+-- Every one returns a `cce.report`, or `nil, message, err` when it could not
+-- begin.
+-- @module cce.workflow
+local M = {}
+
+local parts = {
+  issue = "cce.workflow.issue",
+  rotate = "cce.workflow.rotate",
+}
+
+return setmetatable(M, {
+  __index = function(_, name)
+    if not parts[name] then return nil end
+    M[name] = require(parts[name])
+    return M[name]
+  end,
+})

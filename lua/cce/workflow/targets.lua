@@ -1,0 +1,191 @@
+--- Which clusters a workflow is about: ids, a filter function or a table of
+-- filters, over the projects of one client or several.
+-- @module cce.workflow.targets
+-- @local
+local errors = require "cce.error"
+local options = require "cce.options"
+local project = require "cce.project"
+
+local M = {}
+
+--- The clients that were given: one, or a list of them.
+-- @tparam table given
+-- @tparam string name of the function that was called
+-- @tparam int level whom a raised error points at
+-- @treturn {cce.client,...}
+function M.clients(given, name, level)
+  local list = type(given) == "table" and (given.config and { given } or given) or {}
+  for _, client in ipairs(list) do
+    if type(client) ~= "table" or not client.config then list = {} end
+  end
+  if #list == 0 then
+    error(("bad argument #1 to '%s' (a client or a list of clients expected, got %s)"):format(
+      name, type(given)), level + 1)
+  end
+  for _, client in ipairs(list) do
+    if client.closed then error("the client is closed", level + 1) end
+  end
+  return list
+end
+
+--- The id of a client's project.
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.project_of(client)
+  return project.id_of(client)
+end
+
+-- ---- what was asked for ------------------------------------------------------
+
+local filter_schema = {
+  name = { type = "string", non_empty = true },
+  version = { type = "string", non_empty = true },
+  status = { type = "string", non_empty = true },
+}
+
+local function glob(text)
+  local pattern = text:gsub("[^%w]", "%%%0"):gsub("%%%*", ".*"):gsub("%%%?", ".")
+  return "^" .. pattern .. "$"
+end
+
+local function version_fits(version, wanted)
+  version, wanted = (version or ""):gsub("^v", ""), wanted:gsub("^v", "")
+  return version == wanted or version:sub(1, #wanted + 1):match("^(.*)[.-]$") == wanted
+end
+
+local function filter_by_table(filter)
+  local name = filter.name and glob(filter.name)
+  return function(cluster)
+    return (not name or (cluster.name or ""):match(name) ~= nil)
+      and (not filter.version or version_fits(cluster.version, filter.version))
+      and (not filter.status or cluster.status == filter.status)
+  end
+end
+
+-- Each once: the same cluster must not be acted upon twice.
+local function unique_ids(list)
+  local ids, seen = {}, {}
+  for i, each in ipairs(list) do
+    local id = type(each) == "table" and each.id or each
+    if type(id) ~= "string" then
+      return errors.fail("INVALID_ARGUMENT", ("clusters[%d] is no cluster id"):format(i))
+    end
+    if not seen[id] then
+      seen[id] = true
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
+end
+
+--- Read the option `clusters`.
+-- @tparam table|function given
+-- @tparam int level whom a raised error points at
+-- @treturn[1] table `{ids=}` or `{filter=function}`, and `text`, which says the
+--   same for people and for a hash
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.selection(given, level)
+  if type(given) ~= "table" then
+    return { filter = given, text = "those that a function chooses", by_function = true }
+  end
+  if given[1] ~= nil or next(given) == nil then
+    local ids, message, err = unique_ids(given)
+    if not ids then return nil, message, err end
+    if #ids == 0 then return errors.fail("INVALID_ARGUMENT", "clusters is an empty list") end
+    local sorted = {}
+    for i, id in ipairs(ids) do sorted[i] = id end
+    table.sort(sorted)
+    return { ids = ids, text = table.concat(sorted, " ") }
+  end
+  local filter, message, err = options.check(given, filter_schema, level + 1)
+  if not filter then return nil, message, err end
+  local text = ("name=%s version=%s status=%s"):format(filter.name or "*",
+    filter.version or "*", filter.status or "*")
+  return { filter = filter_by_table(filter), text = text }
+end
+
+-- ---- what there is -----------------------------------------------------------
+
+local function target(client, project_id, cluster)
+  return { client = client, project_id = project_id, id = cluster.id, name = cluster.name,
+    version = cluster.version, status = cluster.status, cluster = cluster }
+end
+
+local function list_of_one(client, found)
+  local project_id, message, err = M.project_of(client)
+  if not project_id then return nil, message, err end
+  local clusters
+  clusters, message, err = client:list_clusters()
+  if not clusters then return nil, message, err end
+  for _, cluster in ipairs(clusters) do
+    if not found.by_id[cluster.id] then
+      local each = target(client, project_id, cluster)
+      found.by_id[cluster.id] = each
+      found[#found + 1] = each
+    end
+  end
+  return true
+end
+
+--- All clusters of all clients, each once.
+-- @tparam {cce.client,...} clients
+-- @treturn[1] {table,...} as those of `find`, and `by_id`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.all(clients)
+  local found = { by_id = {} }
+  for _, client in ipairs(clients) do
+    local ok, message, err = list_of_one(client, found)
+    if not ok then return nil, message, err end
+  end
+  return found
+end
+
+-- An id that no list names is kept: the call on it says what is wrong.
+local function by_ids(clients, ids, found)
+  local list = {}
+  for i, id in ipairs(ids) do
+    local project_id = M.project_of(clients[1])
+    list[i] = found.by_id[id] or target(clients[1], project_id, { id = id })
+    list[i].unlisted = found.by_id[id] == nil
+  end
+  return list
+end
+
+local function by_filter(filter, found)
+  local list = {}
+  for _, each in ipairs(found) do
+    if filter(each.cluster) then list[#list + 1] = each end
+  end
+  return list
+end
+
+--- Find the clusters.
+-- @tparam {cce.client,...} clients
+-- @tparam table selection
+-- @treturn[1] {table,...} `{id=, name=, version=, status=, client=, project_id=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.find(clients, selection)
+  local found, message, err = M.all(clients)
+  if not found then
+    -- Who may not list may still act on one that he names.
+    local may_go_on = selection.ids and #clients == 1 and err.code == "PERMISSION_DENIED"
+    if not may_go_on then return nil, message, err end
+    found = { by_id = {} }
+  end
+  local list = selection.ids and by_ids(clients, selection.ids, found)
+    or by_filter(selection.filter, found)
+  if #list > 0 then return list end
+  return errors.fail("NOT_FOUND", "no cluster is chosen: " .. selection.text, {
+    hint = "Look at client:list_clusters()", retryable = false, maybe_applied = false,
+  })
+end
+
+return M

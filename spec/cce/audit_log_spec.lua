@@ -1,0 +1,274 @@
+local cce = require "cce"
+local clients = require "spec.support.clients"
+local core = require "cce.core"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+local audit_log = cce.audit_log
+
+describe("cce.audit_log", function()
+  local sim, dir, path
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    dir = tempdir.new()
+    path = dir .. "/audit.log"
+  end)
+
+  after_each(function() tempdir.remove(dir) end)
+
+  local function lines()
+    local list = {}
+    for line in (tempdir.read(path) or ""):gmatch "([^\n]*)\n" do
+      list[#list + 1] = core.json.decode(line)
+    end
+    return list
+  end
+
+  -- Makes so many calls, and returns the last event.
+  local function fill(count, options)
+    local log = assert(audit_log.open(path, options))
+    local client = clients.new(sim, { audit_log = log })
+    for i = 1, count do
+      assert(client:revoke_cert(sim.clusters[i].id, { user_id = "someone" }))
+    end
+    client:close()
+    log:close()
+    local last
+    for _, event in ipairs(client.events) do
+      if event.type == "audit_log" then last = event end
+    end
+    return last
+  end
+
+  it("says when, what, on what, by which key, and what came of it", function()
+    local client = clients.new(sim, { audit_log = path })
+    local job = assert(client:rotate_credentials(sim.clusters[1].id, { component = "all" }))
+    client:close()
+    local log = lines()
+    assert.equal(2, #log)
+    assert.equal("pending", log[1].outcome)
+    local last = log[2]
+    assert.equal("rotate_credentials", last.operation)
+    assert.equal("cluster " .. sim.clusters[1].id, last.target)
+    assert.equal(simulator.admin.ak, last.access_key)
+    assert.equal("ok", last.outcome)
+    assert.equal(200, last.status)
+    assert.equal(job.request_id, last.request_id)
+    assert.equal(1, last.call)
+    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", last.at)
+    assert.equal("0600", core.file.stat(path).mode)
+  end)
+
+  it("logs no reads, and every call that changes something, also those that fail", function()
+    local client = clients.new(sim, { audit_log = path })
+    local id = sim.clusters[1].id
+    assert(client:list_clusters())
+    assert(client:obtain_cert(id, { duration = 1 }))
+    assert(client:revoke_cert(id, { user_id = "someone" }))
+    clients.fails("NOT_FOUND", client:rotate_credentials("nobody", { component = "all" }))
+    sim:fault { operation = "rotate_credentials", status = 503 }
+    clients.fails("SERVER_ERROR", client:rotate_credentials(id, { component = "all" }))
+    client:close()
+    local seen = {}
+    for _, line in ipairs(lines()) do
+      if line.outcome ~= "pending" then
+        seen[#seen + 1] = ("%s %s %s"):format(line.operation, line.outcome, line.code or "-")
+      end
+    end
+    assert.same({ "obtain_cert ok -", "revoke_cert ok -", "rotate_credentials failed NOT_FOUND",
+      "rotate_credentials unknown SERVER_ERROR" }, seen)
+    assert.equal(8, assert(audit_log.verify(path)).count)
+  end)
+
+  it("never holds a secret", function()
+    local client = clients.new(sim, { audit_log = path })
+    local kubeconfig = assert(client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+    client:close()
+    local text = tempdir.read(path)
+    assert.is_nil(text:find(simulator.admin.sk, 1, true))
+    local key = kubeconfig.data.users[1].user["client-key-data"]
+    assert.is_nil(text:find(key:sub(100, 130), 1, true))
+    assert.is_nil(text:find("PRIVATE", 1, true))
+  end)
+
+  it("is shared by clients, and goes on where it ended", function()
+    local one, two = clients.new(sim, { audit_log = path }), clients.new(sim, { audit_log = path })
+    assert(one:revoke_cert(sim.clusters[1].id, { user_id = "someone" }))
+    assert(two:revoke_cert(sim.clusters[2].id, { user_id = "someone" }))
+    one.audit_log:close()
+    local three = clients.new(sim, { audit_log = path })
+    assert(three:revoke_cert(sim.clusters[3].id, { user_id = "someone" }))
+    assert.equal(6, assert(audit_log.verify(path)).count)
+    three.audit_log:close()
+    for _, client in ipairs { one, two, three } do client:close() end
+  end)
+
+  it("is whole with 50 calls under way at once", function()
+    local client = clients.new(sim, { audit_log = path })
+    local ids = {}
+    for i = 1, 200 do ids[i] = sim.clusters[i % 5 + 1].id end
+    cce.map(ids, function(id) return client:revoke_cert(id, { user_id = "someone" }) end,
+      { concurrency = 50 })
+    client:close()
+    assert.equal(400, assert(audit_log.verify(path)).count)
+  end)
+
+  describe("verify", function()
+    local function verify_fails(pattern, options)
+      local state, message, err = audit_log.verify(path, options)
+      assert.is_nil(state)
+      assert.equal("TAMPERED", err.code)
+      assert.matches(pattern, message)
+    end
+
+    local function rewrite(change)
+      local list = {}
+      for line in tempdir.read(path):gmatch "[^\n]*\n" do list[#list + 1] = line end
+      tempdir.write(path, table.concat(change(list) or list))
+    end
+
+    it("returns the head and the count, which the events told", function()
+      local last = fill(2)
+      local state = assert(audit_log.verify(path, { head = last.head, count = last.count }))
+      assert.same({ head = last.head, count = 4 }, state)
+      assert.equal(path, last.path)
+    end)
+
+    it("accepts what was added since the head was kept", function()
+      local first = fill(1)
+      fill(2)
+      assert(audit_log.verify(path, { head = first.head, count = first.count }))
+      assert(audit_log.verify(path, { head = first.head }))
+    end)
+
+    it("sees an edit of any byte", function()
+      fill(1)
+      local text = tempdir.read(path)
+      for at = 1, #text - 1, 7 do
+        local byte = text:sub(at, at) == "x" and "y" or "x"
+        tempdir.write(path, text:sub(1, at - 1) .. byte .. text:sub(at + 1))
+        local state, _, err = audit_log.verify(path)
+        assert.is_nil(state, at)
+        assert.equal("TAMPERED", err.code)
+      end
+    end)
+
+    it("sees a line that is deleted, at the beginning or inside", function()
+      for _, at in ipairs { 1, 3 } do
+        fill(2)
+        rewrite(function(list) table.remove(list, at) end)
+        verify_fails(("line %d .*missing or out of order"):format(at))
+        os.remove(path)
+      end
+    end)
+
+    it("sees lines that changed places, and a line twice", function()
+      fill(2)
+      rewrite(function(list) list[2], list[3] = list[3], list[2] end)
+      verify_fails "line 2 .*out of order"
+      os.remove(path)
+      fill(2)
+      rewrite(function(list) table.insert(list, 2, list[1]) end)
+      verify_fails "line 2 .*out of order"
+    end)
+
+    it("sees lines that are missing at the end by the count or the head", function()
+      local last = fill(2)
+      rewrite(function(list) table.remove(list) end)
+      assert.equal(3, assert(audit_log.verify(path)).count)
+      verify_fails("has 3 lines, but had 4", { count = last.count })
+      verify_fails("does not have the head", { head = last.head })
+      tempdir.write(path, "")
+      verify_fails("had 4", { count = 4 })
+    end)
+
+    it("sees another chain by the head", function()
+      local last = fill(2)
+      os.remove(path)
+      fill(3)
+      verify_fails("does not have the head", { head = last.head, count = last.count })
+    end)
+
+    it("needs the key that it was written with", function()
+      local last = fill(1, { key = "example-hmac-key" })
+      assert(audit_log.verify(path, { key = "example-hmac-key", head = last.head }))
+      assert(audit_log.verify(path, { key = core.secret "example-hmac-key" }))
+      verify_fails("line 1 .*another key", { key = "example-other-key" })
+      verify_fails "line 1 .*another key"
+      local log, _, err = audit_log.open(path, { key = "example-other-key" })
+      assert.is_nil(log)
+      assert.equal("TAMPERED", err.code)
+    end)
+
+    it("sees what no log is", function()
+      tempdir.write(path, "hello\n")
+      verify_fails "line 1 .*is not a line of an audit log"
+      assert.equal("TAMPERED", select(3, audit_log.open(path)).code)
+      assert.equal("FILE_ERROR", select(3, audit_log.verify(dir .. "/none")).code)
+      assert.equal("INVALID_ARGUMENT", select(3, audit_log.verify(path, { head = "x" })).code)
+    end)
+  end)
+
+  describe("that cannot be written", function()
+    -- A limit on the size of files stands for a full disk.
+    local function run(on_failure)
+      local script = dir .. "/full.lua"
+      tempdir.write(script, ([[
+        local cce = require "cce"
+        local log = assert(cce.audit_log.open(%q, { on_failure = %q }))
+        local client = assert(cce.new { endpoint = %q, ca_file = %q, project_id = %q,
+          credentials = { ak = %q, sk = %q }, proxy = false, audit_log = log })
+        for i = 1, 4 do
+          local ok, message, err = client:revoke_cert(%q, { user_id = "someone" })
+          print(ok, message, err and err.code, err and err.maybe_applied)
+        end]]):format(path, on_failure, sim.env.CCE_ENDPOINT, sim.env.CCE_CA_FILE,
+        sim.project_id, simulator.admin.ak, simulator.admin.sk, sim.clusters[1].id))
+      return tempdir.shell(("trap '' XFSZ; ulimit -f 4; exec %s %s 2>&1"):format(
+        simulator.interpreter(), script))
+    end
+
+    it("refuses the call before it is sent", function()
+      local output = run "refuse"
+      assert.matches("\nnil\trevoke_cert: not sent, since it cannot be logged.-\tFILE_ERROR\tfalse",
+        output)
+      local sent = select(2, output:gsub("true\t", ""))
+      assert.is_true(sent >= 1 and sent <= 3, output)
+      assert.equal(sent, #sim:log { operation = "revoke_cert" })
+      -- Room was kept for the outcome of each that was sent.
+      assert.equal(2 * sent, assert(audit_log.verify(path)).count)
+    end)
+
+    it("warns and sends, with on_failure=warn", function()
+      local output = run "warn"
+      assert.equal(4, #sim:log { operation = "revoke_cert" })
+      assert.matches("cce: revoke_cert is not in the audit log: ", output, 1, true)
+      assert.equal(4, select(2, output:gsub("true\tnil", "")))
+      assert(audit_log.verify(path))
+    end)
+
+    it("refuses when the directory is not there, or another process has it", function()
+      local client = clients.new(sim, { audit_log = dir .. "/none/audit.log" })
+      local err = clients.fails("FILE_ERROR", client:revoke_cert(sim.clusters[1].id,
+        { user_id = "someone" }))
+      assert.is_false(err.maybe_applied)
+      client:close()
+      local holder = assert(core.journal(path))
+      local other = clients.new(sim, { audit_log = path })
+      clients.fails("CONFLICT", other:revoke_cert(sim.clusters[1].id, { user_id = "someone" }))
+      other:close()
+      holder:close()
+      assert.same({}, sim:log { operation = "revoke_cert" })
+    end)
+  end)
+
+  it("is a path or a log", function()
+    local client, _, err = cce.new { endpoint = sim.env.CCE_ENDPOINT, project_id = "p",
+      token = "example-token", audit_log = {} }
+    assert.is_nil(client)
+    assert.equal("INVALID_ARGUMENT", err.code)
+    clients.raises("unknown option 'kay'", function() audit_log.open(path, { kay = "x" }) end)
+  end)
+end)
