@@ -123,27 +123,16 @@ end
 
 -- What the source of the credentials knows beats what IAM would say.
 local function ask(client, deadline)
-<<<<<<< HEAD
-  local auth, _, err = client.session:acquire()
-  if not auth then return call.cannot_begin("list_projects", err) end
-=======
   local auth, message, err = client.session:acquire()
   if not auth then return nil, message, err end
->>>>>>> w-diag
   if auth.project_id then
     client.config.project_id = auth.project_id
     return auth.project_id
   end
   local known = M.known(client)
   if known then return known end
-<<<<<<< HEAD
-  local can, message
-  can, message, err = check_can_ask(client)
-  if not can then return nil, message, err end
-=======
   local can, why, problem = check_can_ask(client)
   if not can then return nil, why, problem end
->>>>>>> w-diag
   return look_up(client, deadline)
 end
 

@@ -407,6 +407,7 @@ local function add_item(run, report, item)
   end
   local bucket = ENDED[item.state] and item.state or "uncertain"
   report:add(bucket, entry)
+  if item.notice then report:note("%s: %s", item.name or item.id, item.notice) end
   if item.problem then
     report.incomplete = true
     report:note("%s: %s", item.name or item.id, item.problem)
@@ -640,7 +641,9 @@ end
 -- @tparam[opt=10] int opts.concurrency clusters at a time
 -- @tparam[opt] int|string opts.max_failures stop at so many, or at a share such
 --   as "10%"; uncertain ones count
--- @tparam[opt=false] boolean opts.repair tell nodes that failed to rotate again
+-- @tparam[opt=false] boolean opts.repair tell nodes that failed to rotate again;
+--   a cluster where the API accepts that counts as ok, with a note that names
+--   the nodes
 -- @tparam[opt] table opts.reissue `{dir=, duration=|expire_at=}`: obtain a new
 --   kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of requests that change
