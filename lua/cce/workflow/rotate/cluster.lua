@@ -9,7 +9,7 @@
 -- * `ok`, `failed`, `skipped`, `uncertain`: how it ended
 --
 -- From `open` there is no way back to `planned`: only evidence leads on.
--- @module cce.workflow.rotation
+-- @module cce.workflow.rotate.cluster
 -- @local
 local errors = require "cce.error"
 local record = require "cce.record"
