@@ -68,6 +68,8 @@ local FINAL = { planned = "skipped", refused = "failed", skipped = "skipped", ok
   reissued = "ok", failed = "failed" }
 
 --- The report of a run that was over before.
+-- @tparam table run
+-- @tparam cce.report report
 -- @tparam table lines of the journal
 -- @treturn cce.report
 function M.of_finished(run, report, lines)
