@@ -145,7 +145,7 @@ describe("a request", function()
     assert.error_matches(function() submit { body = { io.stdout } } end, "string or cce.secret")
     local parts = {}
     for i = 1, 17 do parts[i] = "x" end
-    assert.error_matches(function() submit { body = parts } end, "at most 16 parts")
+    assert.error_matches(function() submit { body = parts } end, "a list of 1 to 16 parts")
     assert.error_matches(function() submit { purpose = "any" } end, "metadata or pod")
     assert.error_matches(function() submit { connect_timeout = 0 } end, "0.001 to 3600")
   end)
