@@ -187,6 +187,43 @@ describe("cce.workflow.rotate", function()
     assert.equal(1, report:exit_code())
   end)
 
+  it("passes on what on_progress raises, and can be resumed after it", function()
+    local ok, message = pcall(rotations.rotate, client, { journal = journal, concurrency = 1,
+      on_progress = function() error("no more", 0) end })
+    assert.is_false(ok)
+    assert.equal("no more", message)
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(rotate { journal = journal }))
+    assert.equal(5, sent())
+  end)
+
+  it("draws its progress, and ends the bar before the report", function()
+    local text = {}
+    local stream = { write = function(_, part) text[#text + 1] = part end }
+    rotate { on_progress = cce.progress { stream = stream, is_terminal = true, width = 60,
+      label = "rotate" } }
+    assert.matches("rotate", text[1], 1, true)
+    assert.matches("5/5", text[#text], 1, true)
+    assert.equal("\n", text[#text]:sub(-1))
+  end)
+
+  it("is logged by the client's audit log, and sends nothing that is not", function()
+    client:close()
+    client = rotations.client(sim, { audit_log = dir .. "/audit.log" })
+    assert.equal(0, rotate():exit_code())
+    assert.equal(10, assert(cce.audit_log.verify(dir .. "/audit.log")).count)
+    client:close()
+    client = rotations.client(sim, { audit_log = dir .. "/none/audit.log" })
+    assert.equal("0 ok, 5 failed, 0 skipped, 0 uncertain", counts(rotate()))
+    assert.equal(5, sent())
+  end)
+
+  it("runs in turns with other work of a map", function()
+    local results = cce.map({ 1, 2 }, function(i)
+      return rotate { clusters = { sim.clusters[i].id } }
+    end)
+    for _, result in ipairs(results) do assert.equal(1, #result.value.ok, result.message) end
+  end)
+
   describe("when the answer is lost", function()
     it("settles it by the job that the cluster names", function()
       sim:fault { operation = "rotate_credentials", reset = "after" }
@@ -583,7 +620,7 @@ describe("cce.workflow.rotate", function()
   end)
 end)
 
-describe("a rotation of a fleet that is killed and resumed", function()
+describe("a rotation of a fleet that is killed and resumed #timing", function()
   local sim, dir
 
   local function prepare(clusters, job_seconds)
