@@ -9,7 +9,7 @@ local core = require "cce.core"
 local sys = core.sys
 
 local CLUSTERS = 6
-local ROOT = arg[0]:match("^(.*)/examples/[^/]*$") or "."
+local support = dofile((arg[0]:match "^(.*/)" or "./") .. "support.lua")
 
 -- ---- telling the story ---------------------------------------------------
 
@@ -40,8 +40,7 @@ end
 
 -- ---- what the story needs ------------------------------------------------
 
-local dir = assert(sys.mkdir_private("/tmp/cce-demo-XXXXXX"))
-local simulator, kubectl_home = nil, dir .. "/home"
+local dir, kubectl_home
 
 local function read(path)
   local file = io.open(path)
@@ -49,32 +48,6 @@ local function read(path)
   local text = file:read("*a")
   file:close()
   return text
-end
-
-local function clean_up()
-  if simulator then simulator:close() end
-  sys.spawn({ argv = { "rm", "-rf", dir } }):wait()
-end
-
-local function start_simulator()
-  simulator = assert(sys.spawn {
-    argv = { arg[-1], ROOT .. "/bin/cce", "sim", "--dir", dir .. "/sim",
-      "--clusters", tostring(CLUSTERS) },
-    stdin = "/dev/null", stdout = dir .. "/sim.out", stderr = dir .. "/sim.err",
-    die_with_parent = true,
-  })
-  local deadline = sys.monotonic() + 30
-  while not read(dir .. "/sim/env") do
-    if not simulator:alive() or sys.monotonic() > deadline then
-      error("the simulator did not start: " .. (read(dir .. "/sim.err") or ""), 0)
-    end
-    sys.sleep(0.01)
-  end
-  local env = {}
-  for name, value in read(dir .. "/sim/env"):gmatch("([%w_]+)='([^'\n]*)'\n") do
-    env[name] = value
-  end
-  return env
 end
 
 local function has_kubectl()
@@ -117,16 +90,10 @@ end
 
 -- ---- the story -----------------------------------------------------------
 
-local function connect(env)
+local function connect(cloud)
   step("A client")
   code "local client = cce.new { region = …, project_id = …, credentials = { ak = …, sk = … } }"
-  local client = assert(cce.new {
-    endpoint = env.CCE_ENDPOINT,
-    ca_file = env.CCE_CA_FILE,
-    project_id = env.HUAWEICLOUD_SDK_PROJECT_ID,
-    credentials = { ak = env.HUAWEICLOUD_SDK_AK, sk = env.HUAWEICLOUD_SDK_SK },
-    proxy = false,
-  })
+  local client = cloud.client()
   say(tostring(client))
   code "client:list_clusters()"
   local clusters = assert(client:list_clusters())
@@ -183,36 +150,27 @@ local function revoke(client, item)
   show_kubectl(item.path, false)
 end
 
-local function refuse_wrong_key(env)
+local function refuse_wrong_key(cloud)
   step("And an error reads like this (a wrong secret key)")
-  local client = assert(cce.new {
-    endpoint = env.CCE_ENDPOINT, ca_file = env.CCE_CA_FILE, proxy = false,
-    project_id = env.HUAWEICLOUD_SDK_PROJECT_ID,
-    credentials = { ak = env.HUAWEICLOUD_SDK_AK, sk = "not-the-right-secret-key" },
-  })
+  local client = cloud.client { ak = cloud.keys[1].ak, sk = "not-the-right-secret-key" }
   local clusters, _, err = client:list_clusters()
   expect(not clusters and err.code == "UNAUTHENTICATED", "a wrong key was accepted")
   say(tostring(err))
 end
 
-local function tell()
+local function tell(cloud)
+  dir, kubectl_home = cloud.dir, cloud.dir .. "/home"
   print(colored("1", "lua-cce " .. cce._VERSION) .. ", on a simulated cloud in " .. dir)
-  local env = start_simulator()
-  local client, clusters = connect(env)
+  local client, clusters = connect(cloud)
   local fleet = obtain_fleet(client, clusters)
   step("kubectl works with it")
   show_kubectl(fleet[1].path, true)
   rotate(client, fleet[2])
   revoke(client, fleet[1])
-  refuse_wrong_key(env)
+  refuse_wrong_key(cloud)
   client:close()
   print("\n" .. colored("1;32", "That is all.")
     .. " The README shows the same in three lines; `bin/cce sim` keeps a simulator running.")
 end
 
-local ok, problem = pcall(tell)
-clean_up()
-if not ok then
-  io.stderr:write("demo: ", tostring(problem), "\n")
-  os.exit(1)
-end
+support.run("demo", tell, CLUSTERS)

@@ -1,5 +1,5 @@
 /*
- * lfile: core.file: read, write, stat and lock.
+ * lfile: core.file: read, write, stat, lock and glob.
  *
  * Permission bits are strings of octal digits ("0600"), since Lua has no
  * octal numbers and 600 would be a different mode.
@@ -14,9 +14,11 @@
 
 #include "file.h"
 #include "lutil.h"
+#include "paths.h"
 
 #define CLASS_LOCK   "cce.file.lock"
 #define CLASS_BUFFER "cce.file.buffer"
+#define CLASS_PATHS  "cce.file.paths"
 
 enum {
     DEFAULT_MODE = 0600,
@@ -218,10 +220,40 @@ static int l_file_lock(lua_State *L)
     return 1;
 }
 
+/* ---- glob ---- */
+
+static int l_paths_gc(lua_State *L)
+{
+    cce_paths_cleanup(luaL_checkudata(L, 1, CLASS_PATHS));
+    return 0;
+}
+
+/* A list of paths, in no order. */
+static int l_file_glob(lua_State *L)
+{
+    const char *pattern = check_path(L);
+    struct cce_error err;
+    struct cce_paths *paths;
+    size_t i;
+
+    /* Owned by Lua, since pushing the paths may raise. */
+    paths = lcce_newobject(L, CLASS_PATHS, sizeof *paths);
+    if (cce_paths_find(paths, pattern, &err) < 0) {
+        cce_paths_cleanup(paths);
+        return lcce_fail(L, &err);
+    }
+    lua_newtable(L);
+    for (i = 0; i < paths->found.gl_pathc; i++) {
+        lua_pushstring(L, paths->found.gl_pathv[i]);
+        lua_rawseti(L, -2, (int)(i + 1));
+    }
+    cce_paths_cleanup(paths);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"read", l_file_read}, {"write", l_file_write},
-    {"stat", l_file_stat}, {"lock", l_file_lock},
-    {NULL, NULL},
+    {"read", l_file_read}, {"write", l_file_write}, {"stat", l_file_stat},
+    {"lock", l_file_lock}, {"glob", l_file_glob},   {NULL, NULL},
 };
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
@@ -230,6 +262,7 @@ int lcce_open_file(lua_State *L)
 {
     lcce_newclass(L, CLASS_LOCK, no_methods, l_lock_close, l_lock_tostring);
     lcce_newclass(L, CLASS_BUFFER, no_methods, l_buffer_gc, NULL);
+    lcce_newclass(L, CLASS_PATHS, no_methods, l_paths_gc, NULL);
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     lua_setfield(L, -2, "file");

@@ -141,6 +141,52 @@ function M.progress(opts)
   return require("cce.progress").new(opts)
 end
 
+--- A kubeconfig file that is obtained once and used until it nears its end.
+--
+-- When the file holds a kubeconfig of this cluster whose key and certificate
+-- match and which has `min_remaining` seconds left, that is returned and
+-- nothing is sent. Else one is obtained and saved: mode 0600, in one step, with
+-- a context that verifies TLS. Of several processes that ask at once, one
+-- obtains and the others take what it saved. A file of another cluster is not
+-- touched.
+--
+-- What the file cannot tell is not noticed: a revocation, a rotation, or that
+-- the client's principal is not the one who obtained it. After these, `renew`.
+-- @tparam cce.client client
+-- @tparam string cluster_id
+-- @tparam table opts
+-- @tparam string opts.path
+-- @tparam[opt] int opts.duration days, as for `client:obtain_cert`
+-- @tparam[opt] number opts.expire_at unix time; one of the two is mandatory
+-- @tparam[opt] number opts.min_remaining seconds; by default a week, or a third
+--   of the lifetime if that is less
+-- @tparam[opt=false] boolean opts.renew obtain in any case
+-- @tparam[opt] string opts.name of the context in a new file; by default the
+--   file's name without its ending
+-- @tparam[opt=120] number opts.timeout seconds to wait for another process that
+--   is renewing the file
+-- @treturn[1] cce.kubeconfig
+-- @treturn[1] boolean whether it was obtained now
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code CONFLICT: the file is another cluster's
+-- @usage
+-- local kubeconfig, renewed = cce.ensure_cert(client, cluster_id,
+--   { path = "prod.json", duration = 30 })
+-- @function ensure_cert
+function M.ensure_cert(client, cluster_id, opts)
+  local config, renewed, err = require("cce.ensure").ensure(client, cluster_id, opts, 2)
+  return config, renewed, err
+end
+
+--- Whose certificates are in kubeconfig files, until when: see `cce.expiry`.
+-- @function expiry
+function M.expiry(paths, opts)
+  local entries, message, err = require("cce.expiry")(paths, opts)
+  if not entries then return nil, message, err end
+  return entries
+end
+
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
   region = "cce.region", workflow = "cce.workflow", audit_log = "cce.audit_log",

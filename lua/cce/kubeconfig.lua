@@ -20,6 +20,8 @@ local names = require "cce.kubeconfig.names"
 local options = require "cce.options"
 local read = require "cce.kubeconfig.read"
 local redact = require "cce.kubeconfig.redact"
+local store = require "cce.kubeconfig.store"
+local yaml = require "cce.kubeconfig.yaml"
 
 local M = {}
 
@@ -110,6 +112,13 @@ function M.parse(text, opts)
   return new_object(checked)
 end
 
+-- The cluster of the current context, when a merge of ours noted it there.
+local function marked_cluster(data)
+  local context = read.find(data, "contexts", data["current-context"])
+  local mark = context and merge.find_mark(context.body)
+  return mark and mark.cluster_id
+end
+
 local load_schema = { clock = { type = "callable", default = os.time } }
 
 local function decode_file(text)
@@ -135,13 +144,14 @@ function M.load(path, opts)
   options.argument(path, "string", 1, "load")
   local checked, invalid, err = options.check(opts, load_schema)
   if not checked then return nil, invalid, err end
-  local text, message, code = core.file.read(path)
+  local text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
   if not text then return error_of.from_core(nil, message, code) end
   checked.data, message, code = decode_file(text)
   if not checked.data then
     return error_of.fail(code, ("cannot use '%s' as a kubeconfig: %s"):format(path, message))
   end
   checked.raw, checked.path = text, path
+  checked.cluster_id = marked_cluster(checked.data)
   return new_object(checked)
 end
 
@@ -244,7 +254,9 @@ function methods.use(self, context)
   end
   local data = names.copy(state.data)
   data["current-context"] = context
-  return derive(state, data, { chosen = true })
+  return derive(state, data, {
+    chosen = true, cluster_id = marked_cluster(data) or state.cluster_id,
+  })
 end
 
 local rename_schema = {
@@ -333,13 +345,10 @@ local function current_user(state)
     or "there is no current context"
 end
 
-local function certificate_of(state)
-  local user, message = current_user(state)
-  if not user then return error_of.fail("INVALID_CERTIFICATE", message) end
+local function user_certificate(state, user)
   local problem = read.encoding_problem("users", user)
   if problem then return error_of.fail("INVALID_CERTIFICATE", problem) end
-  local certificate, code
-  certificate, message, code = credential(state, user, "client-certificate")
+  local certificate, message, code = credential(state, user, "client-certificate")
   if message then return error_of.from_core(nil, message, code) end
   if not certificate then
     return error_of.fail("UNSUPPORTED",
@@ -354,6 +363,12 @@ local function certificate_of(state)
   return facts
 end
 
+local function certificate_of(state)
+  local user, message = current_user(state)
+  if not user then return error_of.fail("INVALID_CERTIFICATE", message) end
+  return user_certificate(state, user)
+end
+
 --- What the client certificate of the current context says.
 -- @treturn table { user_id=, organizations=, subject=, issuer=, serial=,
 --   not_before=, not_after=, sha256=, key_matches= }; times are unix seconds
@@ -362,6 +377,41 @@ end
 -- @function kubeconfig:certificate
 function methods.certificate(self)
   return certificate_of(state_for(self, "certificate"))
+end
+
+-- The contexts of a user: the one to name is that with the plain name of a
+-- merge, or the current one, or one that checks the server's certificate.
+local function contexts_of(rows, user, plain)
+  local names_found, best, best_rank = {}, nil, nil
+  for _, row in ipairs(rows) do
+    if row.user == user then
+      names_found[#names_found + 1] = row.name
+      local rank = row.name == plain and 1 or row.current and 2 or row.verifies_tls and 3 or 4
+      if rank < (best_rank or 5) then best, best_rank = row, rank end
+    end
+  end
+  return names_found, best or {}
+end
+
+--- What the client certificates of all users in it say.
+-- @treturn {table,...} each { user=, contexts={names}, context=<the one to
+--   name>, cluster=, server=, cluster_id=<where a merge noted it>, facts=<as of
+--   `certificate`> }, or instead of facts message= and err=
+-- @function kubeconfig:certificates
+function methods.certificates(self)
+  local state = state_for(self, "certificates")
+  local found, rows = {}, rows_of(state.data)
+  for i, user in ipairs(read.entries(state.data, "users")) do
+    local mark = merge.find_mark(user.body)
+    local contexts, row = contexts_of(rows, user.name, mark and mark.set)
+    local facts, message, err = user_certificate(state, user)
+    found[i] = {
+      user = user.name, contexts = contexts, context = row.name, cluster = row.cluster,
+      server = row.server, cluster_id = mark and is_text(mark.cluster_id),
+      facts = facts, message = message, err = err,
+    }
+  end
+  return found
 end
 
 ---- Saving ----
@@ -377,6 +427,9 @@ local save_schema = {
   merge = { type = "boolean", default = false },
   name = { type = "string", non_empty = true },
   timeout = { type = "number", min = 0, max = 3600, unit = "seconds", default = 10 },
+  backup = { type = "boolean", default = true },
+  format = { type = "string", one_of = { "json", "yaml" } },
+  mark = { type = "boolean", default = false },
 }
 
 -- The object to be written: the context chosen, the names given.
@@ -403,74 +456,81 @@ local saved_meta = {
   end,
 }
 
-local function write(path, text)
-  local ok, message, code = core.file.write(path, text)
-  if not ok then return error_of.from_core(nil, message, code) end
-  return true
+-- Under a name of the user's, entries are marked as ours.
+local function mark_of(state)
+  return state.set and { set = state.set, cluster_id = state.cluster_id } or nil
 end
 
-local YAML_REMEDY = "cannot merge into '%s': it is YAML, and rewriting it would lose its "
-  .. "comments and order; save to a file of its own and set KUBECONFIG=%s:<that file>, "
-  .. "so that kubectl sees both"
+local function saved_into(target, state, backup)
+  local context = is_text(state.data["current-context"])
+  return setmetatable({
+    path = target.path, merged = true, backup = backup, context = context,
+    current = target.data["current-context"] == context,
+  }, saved_meta)
+end
 
--- The text and data of the file to merge into; both nil when there is none.
-local function read_target(path)
-  local info, message, code = core.file.stat(path)
-  if info == nil then return error_of.from_core(nil, message, code) end
-  if not info then return nil end
-  local text
-  text, message, code = core.file.read(path)
-  if not text then return error_of.from_core(nil, message, code) end
-  if text:find("^%s*$") then return nil end
-  if not read.looks_like_json(text) then
-    return error_of.fail("UNSUPPORTED", YAML_REMEDY:format(path, path))
+-- One write for all; those that cannot be merged stay out.
+local function add_all(target, items)
+  local results, added = {}, 0
+  for i, item in ipairs(items) do
+    local state, message, err = item.state, item.message, item.err
+    local ok
+    if state then ok, message, err = store.add(target, state.data, mark_of(state)) end
+    if ok then added = added + 1 end
+    results[i] = { ok = ok or false, message = message, err = err }
   end
-  local data
-  data, message = read.json(text)
-  message = message or read.problem(data)
-  if message then
-    return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(path, message))
+  return results, added
+end
+
+local function commit_all(path, items, opts)
+  local target, message, err = store.open(path, opts.format)
+  if not target then return nil, message, err end
+  local results, added = add_all(target, items)
+  if added == 0 then return results end
+  local committed
+  committed, message, err = store.commit(target, opts.backup)
+  if not committed then return nil, message, err end
+  for i, result in ipairs(results) do
+    result.saved = result.ok and saved_into(target, items[i].state, committed.backup) or nil
   end
-  return text, nil, nil, data
+  return results
 end
 
-local function back_up(path, old_text)
-  local backup = path .. ".bak"
-  local ok, message, err = write(backup, old_text)
-  if not ok then return nil, message, err end
-  return backup
+local function locked(path, opts, merges, act)
+  local lock, message, code = core.file.lock(path, { timeout = opts.timeout, kubectl = merges })
+  if not lock then return error_of.from_core(nil, message, code) end
+  local ok, result, reason, err = pcall(act)
+  lock:close()
+  if not ok then error(result, 0) end
+  return result, reason, err
 end
 
-local function merged_data(path, existing, state)
-  local mark = state.set and { set = state.set, cluster_id = state.cluster_id }
-  local merged, conflict = merge.merge(existing, state.data, mark)
-  if merged then return merged end
-  return error_of.fail("CONFLICT", ("cannot merge into '%s': %s; give this one another name with "
-    .. "the option name"):format(path, conflict))
+local function save_merged(path, state, opts)
+  local results, message, err = commit_all(path, { { state = state } }, opts)
+  if not results then return nil, message, err end
+  return results[1].saved, results[1].message, results[1].err
 end
 
-local function save_merged(path, state)
-  local old_text, message, err, existing = read_target(path)
-  if err then return nil, message, err end
-  local merged, backup, ok
-  merged, message, err = merged_data(path, existing, state)
-  if not merged then return nil, message, err end
-  local text = json.encode(merged, { pretty = true })
-  if old_text and old_text ~= text then
-    backup, message, err = back_up(path, old_text)
-    if not backup then return nil, message, err end
+local function text_of(state, format)
+  local has = read.looks_like_json(state.raw) and "json" or "yaml"
+  if not format or format == has then return state.raw end
+  return store.encode(state.data, format)
+end
+
+local function save_alone(path, state, opts)
+  local text, ok, message, err
+  if opts.mark then
+    text, message, err = store.encode(merge.merge(nil, state.data, mark_of(state)),
+      opts.format or "json")
+  else
+    text, message, err = text_of(state, opts.format)
   end
-  ok, message, err = write(path, text)
+  if not text then return nil, message, err end
+  ok, message, err = store.write(path, text)
   if not ok then return nil, message, err end
-  local context = state.data["current-context"]
-  return { merged = true, backup = backup, context = context,
-    current = merged["current-context"] == context }
-end
-
-local function save_alone(path, state)
-  local ok, message, err = write(path, state.raw)
-  if not ok then return nil, message, err end
-  return { merged = false, context = is_text(state.data["current-context"]), current = true }
+  return setmetatable({
+    path = path, merged = false, context = is_text(state.data["current-context"]), current = true,
+  }, saved_meta)
 end
 
 --- Writes the kubeconfig to a file that only its owner may read, atomically,
@@ -486,9 +546,14 @@ end
 -- Merging keeps everything in the file that is not ours, its current context
 -- too, and puts the old file beside it as `<path>.bak`. An entry is ours when a
 -- merge under the same name made it, or when it is the same in substance; any
--- other that has one of our names is a `CONFLICT`. The file must be JSON. While
--- it merges, it also holds the lock that kubectl uses, `<path>.lock`; should it
--- be killed just then, the next merge removes that.
+-- other that has one of our names is a `CONFLICT`. While it merges, it also
+-- holds the lock that kubectl uses, `<path>.lock`; should it be killed just
+-- then, the next merge removes that.
+--
+-- A YAML file is changed only where our entries are: its comments, its order
+-- and its layout stay. What cannot be done so (our entries are aliases, or
+-- hold a comment that would be lost) is refused, and so is all YAML when lyaml
+-- is not installed.
 --
 -- @tparam string path
 -- @tparam[opt] table opts
@@ -496,28 +561,70 @@ end
 --   the one that gets the plain `name`
 -- @tparam[opt=false] boolean opts.merge add to the file instead of replacing it
 -- @tparam[opt] string opts.name the name of everything in it, as in `rename`
+-- @tparam[opt=false] boolean opts.mark when not merging: note in the file whose
+--   it is, as merging does; needs `name`
 -- @tparam[opt=10] number opts.timeout seconds to wait for the lock
+-- @tparam[opt=true] boolean opts.backup when merging; false: keep no old file
+-- @tparam[opt] string opts.format "json" or "yaml", of a file that is not
+--   merged into; by default that of the kubeconfig, and JSON for a merge
 -- @treturn table { path=, context=, current=<is it the file's current one>,
 --   merged=<boolean>, backup=<path or nil> }, which prints as a sentence
 -- @return nil, message, err with the code `FILE_ERROR`, `TIMEOUT` (the lock),
---   `CONFLICT`, `UNSUPPORTED` (a YAML file to merge into) or `INVALID_ARGUMENT`
+--   `CONFLICT`, `UNSUPPORTED` or `MISSING_DEPENDENCY` (a YAML file that cannot
+--   be merged into; `err.hint` says what to do) or `INVALID_ARGUMENT`
 -- @function kubeconfig:save
 function methods.save(self, path, opts)
   state_for(self, "save")
   options.argument(path, "string", 1, "save")
   local given, message, err = options.check(opts, save_schema)
   if not given then return nil, message, err end
-  local prepared, lock, code, saved
+  if given.mark and not given.name then
+    return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
+  end
+  local prepared
   prepared, message, err = prepare(self, given)
   if not prepared then return nil, message, err end
-  lock, message, code = core.file.lock(path, { timeout = given.timeout, kubectl = given.merge })
-  if not lock then return error_of.from_core(nil, message, code) end
   local save = given.merge and save_merged or save_alone
-  saved, message, err = save(path, state_of[prepared])
-  lock:close()
-  if not saved then return nil, message, err end
-  saved.path = path
-  return setmetatable(saved, saved_meta)
+  return locked(path, given, given.merge, function()
+    return save(path, state_of[prepared], given)
+  end)
+end
+
+local merge_schema = {
+  timeout = save_schema.timeout, backup = save_schema.backup, format = save_schema.format,
+}
+
+local function prepared_items(items)
+  local prepared = {}
+  for i, item in ipairs(items) do
+    if type(item) ~= "table" or not M.is(item.kubeconfig) then
+      error(("bad item %d (a table with a kubeconfig expected)"):format(i), 3)
+    end
+    local object, message, err = prepare(item.kubeconfig, { name = item.name })
+    prepared[i] = { state = state_of[object], message = message, err = err }
+  end
+  return prepared
+end
+
+--- Merges many kubeconfigs into one file, in one write: see `save`. One that
+-- cannot be merged stays out and stops no other.
+-- @tparam string path
+-- @tparam {table,...} items each { kubeconfig=, name= }
+-- @tparam[opt] table opts timeout, backup and format as for `save`
+-- @treturn {table,...} in the order of the items { ok=, saved=<as of save>,
+--   message=, err= }
+-- @return nil, message, err when nothing could be written
+function M.merge(path, items, opts)
+  options.argument(path, "string", 1, "merge")
+  options.argument(items, "table", 2, "merge")
+  local given, message, err = options.check(opts, merge_schema)
+  if not given then return nil, message, err end
+  local prepared = prepared_items(items)
+  local results
+  results, message, err = locked(path, given, true, function()
+    return commit_all(path, prepared, given)
+  end)
+  return results, message, err
 end
 
 ---- Printing ----

@@ -109,7 +109,8 @@ local function plain(value)
 end
 
 local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "duration",
-  "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued" }
+  "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
+  "context", "renewed", "expires_at", "backup" }
 
 local function plain_item(item)
   local copy = {}

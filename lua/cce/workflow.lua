@@ -7,6 +7,7 @@
 local M = {}
 
 local parts = {
+  issue = "cce.workflow.issue",
   rotate = "cce.workflow.rotate",
 }
 

@@ -569,9 +569,8 @@ describe("cce.kubeconfig", function()
       assert.truthy(message:find("another user named 'user'", 1, true), message)
     end)
 
-    it("refuses YAML, broken JSON and other things, and leaves them alone", function()
+    it("refuses broken JSON and other things, and leaves them alone", function()
       local cases = {
-        ["# by hand\napiVersion: v1\nkind: Config\n"] = "KUBECONFIG=" .. path .. ":<that file>",
         ['{"kind":"Config"'] = "it is cut off",
         ['{"kind":"Pod"}'] = "its kind is 'Pod'",
         ['{"users":[{"user":{}}]}'] = "users[1] has no name",
@@ -585,6 +584,36 @@ describe("cce.kubeconfig", function()
         assert.equal(text, tempdir.read(path))
         assert.same({ "config" }, tempdir.list(dir))
       end
+    end)
+
+    it("refuses YAML when there is no lyaml, and says what to do", function()
+      local text = "apiVersion: v1\nkind: Config\n"
+      tempdir.write(path, text)
+      local lyaml = package.loaded.lyaml
+      package.loaded.lyaml = nil
+      package.preload.lyaml = function() error "not installed" end
+      local saved, message, err = merge "prod"
+      package.preload.lyaml, package.loaded.lyaml = nil, lyaml
+      assert.is_nil(saved)
+      assert.equal("MISSING_DEPENDENCY", err.code)
+      assert.matches("lua-yaml", message, 1, true)
+      assert.matches("KUBECONFIG=" .. path .. ":<that file>", err.hint, 1, true)
+      assert.equal(text, tempdir.read(path))
+    end)
+
+    it("merges many in one write, and leaves out what does not fit", function()
+      local theirs = { users = { { name = "mine", user = {} } }, contexts = {
+        { name = "x", context = { user = "mine" } } } }
+      tempdir.write(path, json.encode(theirs))
+      local results = assert(kubeconfig.merge(path, {
+        { kubeconfig = parse(), name = "prod" }, { kubeconfig = parse(), name = "mine" },
+        { kubeconfig = parse(INTERNAL), name = "test" },
+      }))
+      assert.same({ true, false, true }, { results[1].ok, results[2].ok, results[3].ok })
+      assert.equal("CONFLICT", results[2].err.code)
+      assert.equal("test", results[3].saved.context)
+      assert.equal(json.encode(theirs), tempdir.read(results[1].saved.backup))
+      assert.has_error(function() kubeconfig.merge(path, { {} }) end)
     end)
 
     it("repairs a current context that leads nowhere", function()

@@ -19,6 +19,38 @@ describe("core.file", function()
     return file.stat(name).mode
   end
 
+  describe("glob", function()
+    local function found(pattern)
+      local paths = assert(file.glob(pattern))
+      for i, each in ipairs(paths) do paths[i] = each:sub(#dir + 2) end
+      table.sort(paths)
+      return paths
+    end
+
+    it("lists what a pattern stands for, hidden names only by their dot", function()
+      for _, name in ipairs { "a.json", "b.json", "c.txt", ".d.json", "[e].json", "ä.json" } do
+        tempdir.write(dir .. "/" .. name, "")
+      end
+      assert.same({ "[e].json", "a.json", "b.json", "ä.json" }, found(dir .. "/*.json"))
+      assert.same({ "a.json", "b.json" }, found(dir .. "/[ab].*"))
+      assert.same({ "[e].json" }, found(dir .. "/\\[e\\].json"))
+      assert.same({ ".d.json" }, found(dir .. "/.d*"))
+      assert.same({}, found(dir .. "/nothing*"))
+    end)
+
+    it("says when it cannot read a directory", function()
+      local paths, message, code = file.glob(dir .. "/none/*")
+      assert.is_nil(paths)
+      assert.equal("FILE_ERROR", code)
+      assert.matches("cannot list '" .. dir .. "/none/*'", message, 1, true)
+    end)
+
+    it("raises on wrong use", function()
+      assert.has_error(function() file.glob() end)
+      assert.has_error(function() file.glob "a\0b" end)
+    end)
+  end)
+
   describe("write", function()
     it("makes a file that only its owner may read, whatever the umask", function()
       local code = ('require "cce.core".file.write(%q, "new")'):format(path)

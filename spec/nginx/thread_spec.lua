@@ -183,7 +183,8 @@ describe("an engine with a thread", function()
       local another = assert(core.engine { threaded = true })
       another:close()
     end
-    assert.is_true(nginx.count_descriptors(pid) <= before)
+    local after = nginx.count_descriptors(pid)
+    assert.is_true(after <= before, ("%d descriptors before, %d after"):format(before, after))
     assert.equal(1, nginx.count_threads(pid, "cce-engine"))
   end)
 

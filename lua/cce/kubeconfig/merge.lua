@@ -28,7 +28,8 @@ local our_fields = {
   contexts = { "cluster", "user" },
 }
 
-local function find_mark(body)
+--- The mark of an entry that is ours: { set=<name>, cluster_id=? }, or nil.
+function M.find_mark(body)
   for _, each in ipairs(type(body.extensions) == "table" and body.extensions or {}) do
     if type(each) == "table" and each.name == MARK and type(each.extension) == "table" then
       return each.extension
@@ -47,7 +48,7 @@ local function set_mark(body, mark)
 end
 
 local function is_marked(body, mark)
-  local found = mark and find_mark(body)
+  local found = mark and M.find_mark(body)
   if not found or found.set ~= mark.set then return false end
   return not found.cluster_id or not mark.cluster_id or found.cluster_id == mark.cluster_id
 end
@@ -72,7 +73,7 @@ local is_same = {
 }
 
 local function is_ours(section, old, new, existing, incoming, mark)
-  if find_mark(old.body) then return is_marked(old.body, mark) end
+  if M.find_mark(old.body) then return is_marked(old.body, mark) end
   return is_same[section](old, new, existing, incoming)
 end
 

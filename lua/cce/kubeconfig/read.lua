@@ -5,6 +5,7 @@
 --
 -- @module cce.kubeconfig.read
 local json = require "cce.json"
+local yaml_text = require "cce.kubeconfig.yaml"
 
 local M = {}
 
@@ -83,7 +84,11 @@ function M.yaml(text)
     return nil, "it is YAML, and to read YAML lyaml must be installed "
       .. "(Debian: lua-yaml; LuaRocks: lyaml)", "MISSING_DEPENDENCY"
   end
-  local ok, value = pcall(lyaml.load, M.without_mark(text))
+  -- First a look that costs little whatever the text is: it may be hostile.
+  local body = M.without_mark(text)
+  local root, problem = yaml_text.tree(body)
+  if not root then return nil, problem or "it is empty" end
+  local ok, value = pcall(lyaml.load, body)
   if not ok then
     -- lyaml's own message, without the file and line of lyaml.
     return nil, "it is no YAML: " .. tostring(value):gsub("^%S+:%d+: ", "")

@@ -1,0 +1,205 @@
+--- Who holds which certificates, for which cluster, until when: `cce.expiry`.
+-- @module cce.expiry
+local core = require "cce.core"
+local errors = require "cce.error"
+local kubeconfig = require "cce.kubeconfig"
+local options = require "cce.options"
+local show = require "cce.show"
+
+local DAY, HOUR, MINUTE = 86400, 3600, 60
+
+local schema = { clock = { type = "callable", default = os.time } }
+
+-- ---- from paths to files -------------------------------------------------
+
+-- Kept beside a kubeconfig by ourselves, kubectl or editors.
+local function is_side_file(path)
+  return path:find("%.bak$") ~= nil or path:find("%.lock$") ~= nil or path:find("~$") ~= nil
+end
+
+local function files_of(pattern)
+  local paths, message, code = core.file.glob(pattern)
+  if not paths then return errors.from_core(nil, message, code) end
+  local files = {}
+  for _, path in ipairs(paths) do
+    local info = core.file.stat(path)
+    if not info or info.type ~= "directory" then files[#files + 1] = path end
+  end
+  table.sort(files)
+  return files
+end
+
+local function files_in(directory)
+  local escaped = directory:gsub("[%*%?%[%]\\]", "\\%0")
+  local all, message, err = files_of((escaped:gsub("/*$", "/*")))
+  if not all then return nil, message, err end
+  local files = {}
+  for _, path in ipairs(all) do
+    if not is_side_file(path) then files[#files + 1] = path end
+  end
+  return files
+end
+
+local function expand(path)
+  local info, message, code = core.file.stat(path)
+  if info and info.type == "directory" then return files_in(path) end
+  if info then return { path } end
+  if info == nil then return errors.from_core(nil, message, code) end
+  local files, reason, err = {}, nil, nil
+  if path:find("[%*%?%[]") then files, reason, err = files_of(path) end
+  if files and #files == 0 then
+    return errors.fail("FILE_ERROR", ("there is no '%s'"):format(path))
+  end
+  return files, reason, err
+end
+
+-- ---- from files to entries -----------------------------------------------
+
+local function bad(path, message, err)
+  return { path = path, message = message, err = err }
+end
+
+local fact_names = {
+  "user_id", "organizations", "serial", "not_before", "not_after", "key_matches",
+}
+
+local function add_facts(entry, facts, now)
+  for _, name in ipairs(fact_names) do entry[name] = facts[name] end
+  entry.remaining = facts.not_after - now
+  entry.expired = entry.remaining <= 0
+  return entry
+end
+
+local holder_names = {
+  "user", "context", "contexts", "cluster", "cluster_id", "server", "message", "err",
+}
+
+local function entry_of(path, holder, now)
+  local entry = { path = path }
+  for _, name in ipairs(holder_names) do entry[name] = holder[name] end
+  if holder.facts then add_facts(entry, holder.facts, now) end
+  return entry
+end
+
+-- A user without a certificate (a token, a command) expires in no way that a
+-- file could tell.
+local function entries_of(path, opts)
+  local config, message, err = kubeconfig.load(path, { clock = opts.clock })
+  if not config then return { bad(path, message, err) } end
+  local entries = {}
+  for _, holder in ipairs(config:certificates()) do
+    if holder.facts or holder.err.code ~= "UNSUPPORTED" then
+      entries[#entries + 1] = entry_of(path, holder, opts.clock())
+    end
+  end
+  if #entries > 0 then return entries end
+  message = ("there is no client certificate in '%s'"):format(path)
+  return { bad(path, message, errors.new("INVALID_CERTIFICATE", message)) }
+end
+
+local function collect(paths, opts)
+  local entries, seen = {}, {}
+  for _, path in ipairs(paths) do
+    local files, message, err = expand(path)
+    if not files then entries[#entries + 1] = bad(path, message, err) end
+    for _, file in ipairs(files or {}) do
+      for _, entry in ipairs(seen[file] and {} or entries_of(file, opts)) do
+        entries[#entries + 1] = entry
+      end
+      seen[file] = true
+    end
+  end
+  return entries
+end
+
+local function is_before(a, b)
+  local a_end, b_end = a.not_after or math.huge, b.not_after or math.huge
+  if a_end ~= b_end then return a_end < b_end end
+  if a.path ~= b.path then return a.path < b.path end
+  return (a.user or "") < (b.user or "")
+end
+
+-- ---- printing ------------------------------------------------------------
+
+local function left(seconds)
+  if seconds <= 0 then return "EXPIRED" end
+  if seconds >= 2 * DAY then return ("%d d"):format(math.floor(seconds / DAY)) end
+  if seconds >= 2 * HOUR then return ("%d h"):format(math.floor(seconds / HOUR)) end
+  return ("%d min"):format(math.floor(seconds / MINUTE))
+end
+
+local key_words = { [true] = "matches", [false] = "DOES NOT MATCH" }
+
+-- Files are written by others: no control character of theirs may reach a
+-- terminal.
+local function clean(text)
+  return (tostring(text or "-"):gsub("[%c\127]", "?"))
+end
+
+local function row_of(entry)
+  return {
+    show.time(entry.not_after), left(entry.remaining), clean(entry.user_id),
+    clean(entry.context or entry.user), clean(entry.server),
+    key_words[entry.key_matches] or "no key", clean(entry.path),
+  }
+end
+
+local function problem_line(entry)
+  local message = clean(entry.message)
+  if message:find(clean(entry.path), 1, true) then return message end
+  return clean(entry.path) .. ": " .. message
+end
+
+local titles = { "UNTIL", "LEFT", "USER", "CONTEXT", "CLUSTER", "KEY", "FILE" }
+
+local list_meta = {
+  __name = "cce.expiry",
+  __tostring = function(list)
+    local rows, problems = {}, {}
+    for _, entry in ipairs(list) do
+      if entry.err then
+        problems[#problems + 1] = problem_line(entry)
+      else
+        rows[#rows + 1] = row_of(entry)
+      end
+    end
+    if #rows > 0 then table.insert(problems, 1, show.columns(titles, rows)) end
+    return #problems > 0 and table.concat(problems, "\n") or "no certificates"
+  end,
+}
+
+local function check_paths(paths)
+  for i, path in ipairs(paths) do
+    if type(path) ~= "string" then
+      error(("bad argument #1 to 'expiry' (path %d is a %s)"):format(i, type(path)), 3)
+    end
+  end
+end
+
+--- Whose certificates are in these kubeconfigs, for which cluster, until when.
+--
+-- A file that cannot be used becomes an entry with `message` and `err`, after
+-- all others. Users without a client certificate are left out.
+-- @tparam string|{string,...} paths files, directories (each of their files
+--   that is not hidden) and patterns such as "team/*/*.json"
+-- @tparam[opt] table opts
+-- @tparam[opt=os.time] function opts.clock gives the unix time
+-- @treturn {table,...} sorted by expiry; each { path=, user=<name in the
+--   file>, user_id=, organizations=, context=, contexts=, cluster=, server=,
+--   cluster_id=<when known>, serial=, not_before=, not_after=,
+--   remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= };
+--   it prints as a table
+-- @usage
+-- print(cce.expiry { "kubeconfigs", os.getenv "HOME" .. "/.kube/config" })
+local function expiry(paths, opts)
+  options.argument(paths, { "string", "table" }, 1, "expiry", 3)
+  if type(paths) == "string" then paths = { paths } end
+  check_paths(paths)
+  local checked, message, err = options.check(opts, schema, 3)
+  if not checked then return nil, message, err end
+  local entries = collect(paths, checked)
+  table.sort(entries, is_before)
+  return setmetatable(entries, list_meta)
+end
+
+return expiry

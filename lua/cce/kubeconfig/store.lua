@@ -1,0 +1,137 @@
+--- The file that kubeconfigs are merged into.
+--
+-- Internal to @{cce.kubeconfig}. Whoever opens a target holds its lock.
+--
+-- @module cce.kubeconfig.store
+local core = require "cce.core"
+local error_of = require "cce.error"
+local json = require "cce.json"
+local merge = require "cce.kubeconfig.merge"
+local patch = require "cce.kubeconfig.patch"
+local read = require "cce.kubeconfig.read"
+local yaml = require "cce.kubeconfig.yaml"
+
+local M = {}
+
+--- Writes a file that only its owner may read.
+-- @tparam string path
+-- @tparam string text
+-- @treturn boolean true
+-- @return nil, message, err
+function M.write(path, text)
+  local ok, message, code = core.file.write(path, text)
+  if not ok then return error_of.from_core(nil, message, code) end
+  return true
+end
+
+local function refused(target, reason, code)
+  return error_of.fail(code or "UNSUPPORTED",
+    ("cannot merge into the YAML of '%s' without touching what is not ours: %s"):format(
+      target.path, reason), {
+      retryable = false,
+      hint = ("Save to a file of its own, and set KUBECONFIG=%s:<that file>, so that kubectl"
+        .. " sees both"):format(target.path),
+    })
+end
+
+local function decode(target)
+  local data, message, code
+  if target.format == "json" then
+    data, message = read.json(target.text)
+  else
+    data, message, code = read.yaml(target.text)
+  end
+  if code then return refused(target, message, code) end
+  message = message or read.problem(data)
+  if not message then return data end
+  return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(target.path, message))
+end
+
+--- Reads the file to merge into.
+-- @tparam string path
+-- @tparam[opt="json"] string format of a file that is not there yet
+-- @treturn table { path=, text=, data=, format= }; without text and data when
+--   there is no file, or an empty one
+-- @return nil, message, err
+function M.open(path, format)
+  local target = { path = path, format = format or "json" }
+  local info, message, code = core.file.stat(path)
+  if info == nil then return error_of.from_core(nil, message, code) end
+  if not info then return target end
+  local text
+  text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
+  if not text then return error_of.from_core(nil, message, code) end
+  if text:find("^%s*$") then return target end
+  target.text, target.format = text, read.looks_like_json(text) and "json" or "yaml"
+  local data, err
+  data, message, err = decode(target)
+  if not data then return nil, message, err end
+  target.data, target.original = data, data
+  return target
+end
+
+--- Merges into the target's data; the file stays as it is until @{commit}.
+-- @tparam table target
+-- @tparam table data of a kubeconfig
+-- @tparam ?table mark as of `cce.kubeconfig.merge`
+-- @treturn boolean true
+-- @return nil, message, err with the code CONFLICT
+function M.add(target, data, mark)
+  local merged, conflict = merge.merge(target.data, data, mark)
+  if merged then
+    target.data = merged
+    return true
+  end
+  return error_of.fail("CONFLICT", ("cannot merge into '%s': %s; give this one another name with "
+    .. "the option name"):format(target.path, conflict))
+end
+
+--- Data as text of a format.
+-- @tparam table data
+-- @tparam string format "json" or "yaml"
+-- @treturn string
+-- @return nil, message, err
+function M.encode(data, format)
+  local text, message
+  if format == "yaml" then
+    text, message = yaml.encode(data)
+  else
+    text, message = json.encode(data, { pretty = true })
+  end
+  if not text then return error_of.fail("INVALID_ARGUMENT", message) end
+  return text
+end
+
+local function new_text(target)
+  if not target.text or target.format == "json" then return M.encode(target.data, target.format) end
+  local text, reason = patch.patch(target.text, target.original, target.data)
+  if not text then return refused(target, reason) end
+  return text
+end
+
+local function back_up(target)
+  local backup = target.path .. ".bak"
+  local ok, message, err = M.write(backup, target.text)
+  if not ok then return nil, message, err end
+  return backup
+end
+
+--- Writes the target's data to its file, the old one beside it as `<path>.bak`.
+-- @tparam table target
+-- @tparam boolean wants_backup
+-- @treturn table { backup=<path or nil> }
+-- @return nil, message, err
+function M.commit(target, wants_backup)
+  local text, backup, ok, message, err
+  text, message, err = new_text(target)
+  if not text then return nil, message, err end
+  if wants_backup and target.text and target.text ~= text then
+    backup, message, err = back_up(target)
+    if not backup then return nil, message, err end
+  end
+  ok, message, err = M.write(target.path, text)
+  if not ok then return nil, message, err end
+  return { backup = backup }
+end
+
+return M

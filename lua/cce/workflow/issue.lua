@@ -1,0 +1,383 @@
+--- Kubeconfigs for many clusters: `cce.workflow.issue`.
+-- @module cce.workflow.issue
+local core = require "cce.core"
+local errors = require "cce.error"
+local holding = require "cce.holding"
+local kubeconfig = require "cce.kubeconfig"
+local map = require "cce.map"
+local naming = require "cce.workflow.naming"
+local options = require "cce.options"
+local protected = require("cce.host.protect").pcall
+local reports = require "cce.report"
+local targets = require "cce.workflow.targets"
+
+-- A file is merged into when this many are waiting, so that a kill loses few
+-- that were obtained; but a large file takes its time, and no more than a fifth
+-- of all is to be spent on that.
+local BATCH = 20
+local PAUSE = 4
+
+local schema = {
+  clusters = { type = { "table", "callable" } },
+  dir = { type = "string", non_empty = true },
+  merge_into = { type = "string", non_empty = true },
+  name = { type = "callable" },
+  format = { type = "string", one_of = { "json", "yaml" }, default = "json" },
+  concurrency = { type = "integer", min = 1, max = 1000, default = 20 },
+  on_progress = { type = "callable" },
+  dry_run = { type = "boolean", default = false },
+  duration = holding.schema.duration,
+  expire_at = holding.schema.expire_at,
+  min_remaining = holding.schema.min_remaining,
+  renew = holding.schema.renew,
+  timeout = holding.schema.timeout,
+}
+
+-- ---- where to ------------------------------------------------------------
+--
+-- A place is where the kubeconfigs go. It has these functions:
+--
+-- * `prepare(targets)` → true; each target gets `set`, `path`, and `context` and
+--   `old_facts` of what is there of it already, else `reason`; or a `problem`,
+--   an error, that keeps it out
+-- * `add(target, config)` saves one that was obtained, or keeps it for later
+-- * `flush(force)` saves what is kept
+--
+-- A target that was saved gets `saved`, or `problem`.
+
+local function set_problem(target, _, message, err)
+  target.problem = err or errors.new("INTERNAL", tostring(message))
+end
+
+local function note_old(target, holdings)
+  local entry = holdings.by_id[target.id]
+  target.context = entry and entry.context
+  target.old_facts, target.reason = holding.facts_of(holdings, target.id)
+end
+
+local function into_directory(opts, clock)
+  local place, files = {}, {}
+
+  local function path_of(name)
+    return ("%s/%s.%s"):format(opts.dir:gsub("(.)/+$", "%1"), name, opts.format)
+  end
+
+  local function file_of(name)
+    if files[name] == nil then
+      local holdings, message, err = holding.read(path_of(name), clock)
+      files[name] = holdings or { by_id = {}, others = true, message = message, err = err }
+    end
+    return files[name]
+  end
+
+  local function holder_of(name)
+    local file = file_of(name)
+    local id = next(file.by_id)
+    if id and not file.others and next(file.by_id, id) == nil then return id end
+    if file.config or file.err then return false end
+    return nil
+  end
+
+  function place.prepare(list)
+    naming.assign(list, holder_of, function() return nil end, opts.name)
+    for _, target in ipairs(list) do
+      local file = file_of(target.set)
+      target.path = path_of(target.set)
+      note_old(target, file)
+      if not target.context and holder_of(target.set) ~= nil then
+        set_problem(target, errors.fail("CONFLICT", ("'%s' holds something else: %s"):format(
+          target.path, file.message or "another cluster, or one that nobody marked")))
+      end
+    end
+    return true
+  end
+
+  function place.begin()
+    local made, message, code = core.sys.mkdir(opts.dir)
+    if not made then return errors.from_core(nil, message, code) end
+    return true
+  end
+
+  function place.add(target, config)
+    local saved, message, err = config:save(target.path, target.context
+      and { merge = true, name = target.set, backup = false }
+      or { mark = true, name = target.set, format = opts.format })
+    if not saved then return set_problem(target, nil, message, err) end
+    target.saved = saved
+  end
+
+  place.lock, place.text = opts.dir .. "/issue", opts.dir
+  function place.flush() end
+  return place
+end
+
+local function into_file(opts, clock)
+  local place, pending, holdings, backed_up = {}, {}, nil, false
+  local next_flush = 0
+
+  local function holder_of(name) return holdings.names[name] end
+
+  local function earlier(id)
+    return holdings.by_id[id] and holdings.by_id[id].set
+  end
+
+  function place.prepare(list)
+    local message, err
+    holdings, message, err = holding.read(opts.merge_into, clock)
+    if not holdings then return nil, message, err end
+    naming.assign(list, holder_of, earlier, opts.name)
+    for _, target in ipairs(list) do
+      target.path = opts.merge_into
+      note_old(target, holdings)
+    end
+    return true
+  end
+
+  function place.begin() return true end
+
+  function place.add(target, config)
+    pending[#pending + 1] = { target = target, kubeconfig = config, name = target.set }
+    place.flush(false)
+  end
+
+  local function note(batch, results, message, err)
+    for i, item in ipairs(batch) do
+      local result = results and results[i] or { message = message, err = err }
+      item.target.saved = result.saved
+      if not result.saved then set_problem(item.target, nil, result.message, result.err) end
+      backed_up = backed_up or result.saved ~= nil
+    end
+  end
+
+  -- The backup is of the file as it was before the run.
+  function place.flush(force)
+    local started = core.sys.monotonic()
+    local is_time = #pending >= BATCH and started >= next_flush
+    if #pending == 0 or not (force or is_time) then return end
+    local batch = pending
+    pending = {}
+    note(batch, kubeconfig.merge(opts.merge_into, batch,
+      { backup = not backed_up, format = opts.format }))
+    local ended = core.sys.monotonic()
+    next_flush = ended + PAUSE * (ended - started)
+  end
+
+  place.lock, place.text = opts.merge_into, opts.merge_into
+  return place
+end
+
+-- ---- one cluster ---------------------------------------------------------
+
+local function item_of(target)
+  local saved = target.saved
+  return {
+    cluster_id = target.id, name = target.name, project_id = target.project_id,
+    path = target.path, context = saved and saved.context or target.context,
+    backup = saved and saved.backup,
+    renewed = target.facts ~= nil, duration = target.seconds,
+    expires_at = (target.facts or target.old_facts or {}).not_after,
+  }
+end
+
+local function is_unavailable(target)
+  return target.status ~= nil and target.status ~= "Available"
+end
+
+-- Whether anything must be obtained, and why.
+local function sort_out(target, rule)
+  if target.problem then return false end
+  target.reason = holding.due(target.old_facts, target.reason, rule)
+  if target.reason and is_unavailable(target) then
+    target.skip = ("the cluster is %s, not Available"):format(target.status)
+    return false
+  end
+  return target.reason ~= nil
+end
+
+local function obtain(target, rule, place)
+  local started = core.sys.monotonic()
+  local config, facts, err = holding.obtain(target.client, target.id, rule)
+  target.seconds = core.sys.monotonic() - started
+  if not config then
+    target.problem = err
+    return nil, facts, err
+  end
+  target.obtained = facts
+  place.add(target, config)
+  if target.problem then return nil, target.problem.message, target.problem end
+  return true
+end
+
+-- ---- the report ----------------------------------------------------------
+
+local function put(report, target, counts)
+  if target.saved then target.facts = target.obtained end
+  local item = item_of(target)
+  if target.skip then
+    item.message = target.skip
+    report:add("skipped", item)
+  elseif target.cancelled then
+    item.err = target.cancelled
+    report:add("skipped", item)
+  elseif target.problem then
+    item.err = target.problem
+    report:add("failed", item)
+  else
+    local word = item.renewed and "obtained" or "kept"
+    counts[word] = counts[word] + 1
+    report:add("ok", item)
+  end
+end
+
+local function finish(report, list, clock, place)
+  local counts = { obtained = 0, kept = 0 }
+  for _, target in ipairs(list) do put(report, target, counts) end
+  report:note("%d obtained, %d still good, in %s", counts.obtained, counts.kept, place.text)
+  return report:finish(clock())
+end
+
+local function plan_line(target)
+  local who = ("%s %s"):format(target.set, target.id)
+  if target.problem then return ("cannot issue %s: %s"):format(who, target.problem.message) end
+  if target.skip then return ("skip %s: %s"):format(who, target.skip) end
+  if not target.reason then
+    return ("keep %s in %s: %s"):format(who, target.path,
+      holding.until_text(target.old_facts.not_after))
+  end
+  return ("obtain %s into %s: %s"):format(who, target.path, target.reason)
+end
+
+local function dry_report(report, list, clock)
+  report.dry_run, report.plan = true, {}
+  for i, target in ipairs(list) do report.plan[i] = plan_line(target) end
+  return report:finish(clock())
+end
+
+-- ---- the run -------------------------------------------------------------
+
+local function run_map(due, rule, place, opts, report)
+  local function on_progress(...)
+    local go_on = not opts.on_progress or opts.on_progress(...) ~= false
+    if not go_on then report.stopped = "on_progress ended it" end
+    return go_on
+  end
+  local results, message, err = map(due, function(target) return obtain(target, rule, place) end,
+    { concurrency = opts.concurrency, on_progress = on_progress })
+  if not results then return nil, message, err end
+  for _, result in ipairs(results) do
+    if not result.ok and result.err.code == "CANCELLED" and not result.item.problem then
+      result.item.cancelled = result.err
+    elseif not result.ok then
+      result.item.problem = result.err
+    end
+  end
+  return true
+end
+
+-- What was obtained is saved even when the rest is interrupted.
+local function obtain_all(due, rule, place, opts, report)
+  local begun, message, err = place.begin()
+  if not begun then return nil, message, err end
+  local ok, done, reason, problem = protected(run_map, due, rule, place, opts, report)
+  place.flush(true)
+  if not ok then error(done, 0) end
+  return done, reason, problem
+end
+
+local function run(list, rule, place, opts, clock)
+  local report = reports.new("issue", clock())
+  local prepared, message, err = place.prepare(list)
+  if not prepared then return nil, message, err end
+  local due = {}
+  for _, target in ipairs(list) do
+    if sort_out(target, rule) then due[#due + 1] = target end
+  end
+  if opts.dry_run then return dry_report(report, list, clock) end
+  if #due > 0 then
+    local done
+    done, message, err = obtain_all(due, rule, place, opts, report)
+    if not done then return nil, message, err end
+  end
+  return finish(report, list, clock, place)
+end
+
+local function make_place(opts, clock)
+  if (opts.dir == nil) == (opts.merge_into == nil) then
+    return errors.fail("INVALID_ARGUMENT", "give one of dir and merge_into")
+  end
+  return (opts.dir and into_directory or into_file)(opts, clock)
+end
+
+-- The lock file of a directory is in it.
+local function locked(place, opts, act)
+  if opts.dry_run then return act() end
+  local begun, message, err = place.begin()
+  if not begun then return nil, message, err end
+  return holding.locked(place.lock, opts.timeout, act)
+end
+
+local function choose(clients, opts)
+  local selection, message, err = targets.selection(
+    opts.clusters or function() return true end, 4)
+  if not selection then return nil, message, err end
+  return targets.find(clients, selection)
+end
+
+--- Kubeconfigs for many clusters, in a directory or merged into one file.
+--
+-- One that is there and has `min_remaining` seconds left is kept; so the same
+-- call, every night, obtains just what nears its end, and after an interrupt
+-- goes on where it was. Each cluster's contexts are named after it (`prod`,
+-- and with a public address also `prod-internal` and `prod-external`); clusters
+-- of the same name get their region, project or id behind it, and a name once
+-- given stays. The plain name is that of a context that verifies TLS. Files
+-- are written with mode 0600 and in one step; what is not ours in them stays.
+-- The old file is kept beside a merged one, as `<path>.bak`.
+-- @tparam cce.client|{cce.client,...} client one for each region and project
+-- @tparam table opts
+-- @tparam[opt] table|function opts.clusters a list of ids, a function of a
+--   cluster that returns whether it is meant, or `{name=, version=, status=}`;
+--   by default all
+-- @tparam[opt] int opts.duration days, as for `client:obtain_cert`
+-- @tparam[opt] number opts.expire_at unix time; one of the two is mandatory
+-- @tparam[opt] string opts.dir made if it is not there; a file for each cluster
+-- @tparam[opt] string opts.merge_into a file; exactly one of the two
+-- @tparam[opt] number opts.min_remaining seconds; by default a week, or a third
+--   of the lifetime if that is less
+-- @tparam[opt=false] boolean opts.renew obtain all anew, such as after a rotation
+-- @tparam[opt] function opts.name called with a cluster and its client: the name
+--   for its contexts and file
+-- @tparam[opt="json"] string opts.format "json" or "yaml", of files that are not
+--   there yet
+-- @tparam[opt=20] int opts.concurrency how many at a time
+-- @tparam[opt] function opts.on_progress as for `cce.map`
+-- @tparam[opt=false] boolean opts.dry_run send and write nothing: the report's
+--   `plan` says what would be done
+-- @tparam[opt=120] number opts.timeout seconds to wait for another such run
+-- @treturn[1] cce.report its items also have `path`, `context`, `renewed`,
+--   `expires_at` (unix time)
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- local report = assert(cce.workflow.issue(client, {
+--   duration = 30, merge_into = os.getenv "HOME" .. "/.kube/config",
+-- }))
+-- print(report)
+-- os.exit(report:exit_code())
+local function issue(client, opts)
+  local clients = targets.clients(client, "issue", 2)
+  local checked, message, err = options.check(opts, schema)
+  if not checked then return nil, message, err end
+  local clock = clients[1].clock
+  local rule, place, list
+  rule, message, err = holding.rule(checked, clients[1]:now())
+  if not rule then return nil, message, err end
+  place, message, err = make_place(checked, clock)
+  if not place then return nil, message, err end
+  list, message, err = choose(clients, checked)
+  if not list then return nil, message, err end
+  return locked(place, checked, function() return run(list, rule, place, checked, clock) end)
+end
+
+return issue

@@ -1,0 +1,127 @@
+local cce = require "cce"
+local json = require "cce.json"
+local kubeconfig = require "cce.kubeconfig"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+local DAY = 86400
+local ISSUED = 1795219200 -- of the fixtures: 2026-11-21, for 30 days
+local USER_ID = "0123456789abcdef0123456789abcdef"
+local EIP = tempdir.read "spec/fixtures/kubeconfig_eip.json"
+
+describe("cce.expiry", function()
+  local dir
+
+  before_each(function()
+    dir = tempdir.new()
+  end)
+
+  after_each(function()
+    tempdir.remove(dir)
+  end)
+
+  local function expiry(paths, days)
+    return cce.expiry(paths, { clock = function() return ISSUED + (days or 5) * DAY end })
+  end
+
+  local function put(name, text)
+    tempdir.write(dir .. "/" .. name, text or EIP)
+    return dir .. "/" .. name
+  end
+
+  it("says who, which cluster, until when, and whether the key matches", function()
+    local path = put "prod.json"
+    local entries = expiry(path)
+    assert.equal(1, #entries)
+    local entry = entries[1]
+    assert.equal(path, entry.path)
+    assert.equal(USER_ID, entry.user_id)
+    assert.is_true(entry.key_matches)
+    assert.equal(25 * DAY, entry.remaining)
+    assert.is_false(entry.expired)
+    assert.equal("external", entry.context)
+    assert.equal(3, #entry.contexts)
+    assert.matches("^https://", entry.server)
+    assert.is_nil(entry.err)
+  end)
+
+  it("names the cluster where a merge noted it", function()
+    local path = dir .. "/config"
+    assert(kubeconfig.parse(EIP, { cluster_id = "cluster-1" })
+      :save(path, { merge = true, name = "prod" }))
+    local entry = expiry(path)[1]
+    assert.equal("cluster-1", entry.cluster_id)
+    assert.equal("prod", entry.context)
+  end)
+
+  it("takes files, directories and patterns, each file once", function()
+    put "a.json"
+    put "b.json"
+    put "b.json.bak"
+    put ".hidden"
+    tempdir.shell("mkdir " .. dir .. "/sub")
+    put "sub/c.json"
+    assert.equal(2, #expiry(dir))
+    assert.equal(2, #expiry { dir, dir .. "/a.json", dir .. "/*.json" })
+    assert.equal(1, #expiry(dir .. "/*/*.json"))
+    assert.equal(1, #expiry(dir .. "/[a].json"))
+    tempdir.shell(("mkdir '%s/[x]'"):format(dir))
+    put "[x]/d.json"
+    assert.equal(1, #expiry(dir .. "/[x]"))
+  end)
+
+  it("makes an entry of each file that cannot be used, after the others", function()
+    put("bad.json", "{")
+    put("empty.json", "")
+    put("exec.json", json.encode { users = { { name = "x", user = { token = "t" } } } })
+    put "good.json"
+    put("key.json", json.encode((function()
+      local data = json.decode(EIP)
+      data.users[1].user["client-key-data"] = "bm8ga2V5"
+      return data
+    end)()))
+    local entries = expiry { dir, dir .. "/nothing.json", "/nowhere/*" }
+    assert.equal(7, #entries)
+    assert.is_nil(entries[1].err)
+    for i = 2, 7 do
+      assert.is_string(entries[i].message)
+      assert.is_string(entries[i].err.code)
+    end
+  end)
+
+  it("sorts by expiry", function()
+    local pki = require "spec.support.pki"
+    assert.is_table(pki)
+    put "a.json"
+    local config = dir .. "/config"
+    for _, name in ipairs { "one", "two" } do
+      assert(kubeconfig.parse(EIP):save(config, { merge = true, name = name }))
+    end
+    local entries = expiry { dir }
+    for i = 2, #entries do
+      assert.is_true(entries[i - 1].not_after <= entries[i].not_after)
+    end
+    assert.equal(3, #entries)
+  end)
+
+  it("prints as a table, without a secret or a control character", function()
+    put "prod.json"
+    put("bad\27[31m.json", "{")
+    local text = tostring(expiry(dir))
+    assert.matches("UNTIL", text, 1, true)
+    assert.matches("2026-12-21 00:00:00 UTC  25 d  " .. USER_ID, text, 1, true)
+    assert.matches("matches", text, 1, true)
+    assert.matches("it is cut off", text, 1, true)
+    assert.is_nil(text:find("\27", 1, true))
+    assert.is_nil(text:find("PRIVATE", 1, true))
+    assert.matches("EXPIRED", tostring(expiry(dir, 40)), 1, true)
+    assert.matches(" 24 h ", tostring(expiry(dir, 29)), 1, true)
+    assert.matches(" 60 min ", tostring(expiry(dir, 30 - 1 / 24)), 1, true)
+    assert.equal("no certificates", tostring(expiry {}))
+  end)
+
+  it("raises on wrong use", function()
+    assert.has_error(function() cce.expiry(1) end)
+    assert.has_error(function() cce.expiry { 1 } end)
+    assert.has_error(function() cce.expiry({}, { clok = os.time }) end)
+  end)
+end)

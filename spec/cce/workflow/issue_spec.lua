@@ -1,0 +1,300 @@
+local cce = require "cce"
+local clients = require "spec.support.clients"
+local json = require "cce.json"
+local kubeconfig = require "cce.kubeconfig"
+local read = require "cce.kubeconfig.read"
+local simulator = require "spec.support.sim"
+local sys = require("cce.core").sys
+local tempdir = dofile "spec/support/tempdir.lua"
+
+local DAY = 86400
+local PRIVATE = "rw-------"
+local KEPT = tempdir.read "spec/fixtures/kubeconfig_kept.yaml"
+
+if not simulator.has_program "nginx" then
+  describe("cce.workflow.issue", function() pending "needs nginx" end)
+  return
+end
+
+describe("cce.workflow.issue", function()
+  local sim, client, dir, path
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    client = clients.new(sim)
+    dir = tempdir.new()
+    path = dir .. "/config"
+  end)
+
+  after_each(function()
+    client:close()
+    tempdir.remove(dir)
+  end)
+
+  local function issue(opts, who)
+    local all = { duration = 30 }
+    for name, value in pairs(opts) do all[name] = value end
+    return cce.workflow.issue(who or client, all)
+  end
+
+  local function issued()
+    return #sim:log { operation = "obtain_cert" }
+  end
+
+  local function mode_of(file)
+    return tempdir.shell("ls -ld " .. file):sub(2, 10)
+  end
+
+  local function kubectl(arguments)
+    return tempdir.shell(("HOME=%s kubectl --kubeconfig %s %s"):format(dir, path, arguments))
+  end
+
+  local has_kubectl = simulator.has_program "kubectl"
+
+  describe("into a directory", function()
+    it("makes a file for each cluster, private and with a safe context", function()
+      local report = assert(issue { dir = dir .. "/fleet" })
+      assert.equal(5, #report.ok)
+      assert.equal(0, report:exit_code())
+      assert.equal("rwx------", mode_of(dir .. "/fleet"))
+      assert.equal(5, #tempdir.list(dir .. "/fleet"))
+      for _, item in ipairs(report.ok) do
+        assert.is_true(item.renewed)
+        assert.equal(("%s/fleet/%s.json"):format(dir, item.name), item.path)
+        assert.equal(item.name, item.context)
+        assert.is_true(math.abs(item.expires_at - sys.time() - 30 * DAY) < 600)
+        local config = assert(kubeconfig.load(item.path))
+        assert.equal(item.cluster_id, config.cluster_id)
+        assert.equal(PRIVATE, mode_of(item.path))
+        for _, row in ipairs(config:contexts()) do
+          assert.is_true(not row.current or row.verifies_tls)
+        end
+      end
+    end)
+
+    it("obtains nothing twice, only what is near its end or asked for anew", function()
+      assert(issue { dir = dir })
+      local report = assert(issue { dir = dir })
+      assert.equal(5, #report.ok)
+      assert.is_false(report.ok[1].renewed)
+      assert.is_number(report.ok[1].expires_at)
+      assert.equal(5, issued())
+      assert.matches("0 obtained, 5 still good", tostring(report), 1, true)
+      assert.equal(0, #sim:log { operation = "obtain_cert", status = 500 })
+      assert(issue { dir = dir, renew = true })
+      assert.equal(10, issued())
+      assert(issue { dir = dir, min_remaining = 31 * DAY, duration = 40 })
+      assert.equal(15, issued())
+      assert.equal(5, #tempdir.list(dir))
+    end)
+
+    it("leaves alone what is not ours", function()
+      local name = sim.clusters[1].name
+      tempdir.write(dir .. "/" .. name .. ".json", "mine")
+      local report = assert(issue { dir = dir })
+      assert.equal("mine", tempdir.read(dir .. "/" .. name .. ".json"))
+      assert.equal(5, #report.ok)
+      assert.equal(6, #tempdir.list(dir))
+    end)
+
+    it("writes YAML", function()
+      assert(issue { dir = dir, format = "yaml", clusters = { sim.clusters[1].id } })
+      assert.matches("^apiVersion: v1\n",
+        tempdir.read(dir .. "/" .. sim.clusters[1].name .. ".yaml"))
+      if pcall(require, "lyaml") then
+        assert(issue { dir = dir, format = "yaml", clusters = { sim.clusters[1].id } })
+        assert.equal(1, issued())
+      end
+    end)
+
+    it("takes the names it is given", function()
+      local report = assert(issue { dir = dir, name = function(cluster)
+        return "team/" .. cluster.name
+      end })
+      assert.equal("team-" .. sim.clusters[1].name, report.ok[1].context)
+    end)
+  end)
+
+  describe("into one file", function()
+    it("merges all, with contexts named after the clusters", function()
+      local report = assert(issue { merge_into = path })
+      assert.equal(5, #report.ok)
+      assert.same({ "config" }, tempdir.list(dir))
+      local config = assert(kubeconfig.load(path))
+      local names = {}
+      for _, row in ipairs(config:contexts()) do names[row.name] = row.verifies_tls end
+      for i, cluster in ipairs(sim.clusters) do
+        assert.is_true(names[cluster.name])
+        if i % 2 == 0 then assert.is_true(names[cluster.name .. "-internal"]) end
+      end
+      assert.equal(PRIVATE, mode_of(path))
+    end)
+
+    it("obtains once, and keeps what it has named", function()
+      assert(issue { merge_into = path, name = function(cluster) return "x-" .. cluster.name end })
+      local text = tempdir.read(path)
+      local report = assert(issue { merge_into = path })
+      assert.equal(5, issued())
+      assert.equal("x-" .. sim.clusters[1].name, report.ok[1].context)
+      assert.equal(text, tempdir.read(path))
+    end)
+
+    it("keeps as a backup the file from before the run", function()
+      tempdir.write(path, '{"x-mine":1}')
+      assert(issue { merge_into = path, concurrency = 1 })
+      assert.equal('{"x-mine":1}', tempdir.read(path .. ".bak"))
+      assert.equal(1, json.decode(tempdir.read(path))["x-mine"])
+    end)
+
+    it("takes several clients, and each cluster once", function()
+      local second = clients.new(sim, { key = simulator.member })
+      local report = assert(issue({ merge_into = path }, { client, second }))
+      second:close()
+      assert.equal(5, #report.ok)
+      assert.equal(5, issued())
+    end)
+
+    it("gives kubectl a context for each cluster that works", function()
+      if not has_kubectl then return pending "needs kubectl" end
+      assert(issue { merge_into = path })
+      for i = 1, 2 do
+        assert.matches("Ready", kubectl("get nodes --context " .. sim.clusters[i].name), 1, true)
+      end
+    end)
+
+    it("touches only our lines in YAML that a person keeps, for kubectl to use", function()
+      if not (has_kubectl and pcall(require, "lyaml")) then
+        return pending "needs kubectl and lyaml"
+      end
+      tempdir.write(path, KEPT)
+      assert(issue { merge_into = path })
+      local diff = tempdir.shell(("diff %s.bak %s"):format(path, path))
+      assert.is_nil(("\n" .. diff):find("\n<", 1, true))
+      assert.matches("Ready", kubectl("get nodes --context " .. sim.clusters[2].name), 1, true)
+      assert.equal("staging\n", kubectl "config current-context")
+      local names = kubectl "config get-contexts -o name"
+      for _, name in ipairs { "staging", "lab", "demo" } do
+        assert.matches("%f[%w]" .. name .. "\n", names)
+      end
+      -- kubectl rewrites all of it, and the next run goes on with that.
+      kubectl("config set-context lab --namespace=shop")
+      assert(issue { merge_into = path, renew = true })
+      assert.matches("Ready", kubectl("get nodes --context " .. sim.clusters[1].name), 1, true)
+      local data = json.decode(kubectl "config view --raw -o json")
+      assert.equal("shop", read.find(data, "contexts", "lab").body.namespace)
+    end)
+
+    it("fails for all with a remedy when the file cannot be merged into", function()
+      if not pcall(require, "lyaml") then return pending "needs lyaml" end
+      tempdir.write(path, "users: &all\n- name: a\nold: *all\n")
+      local report = assert(issue { merge_into = path })
+      assert.equal(5, #report.failed)
+      assert.equal("UNSUPPORTED", report.failed[1].code)
+      assert.matches("KUBECONFIG=", report.failed[1].hint, 1, true)
+      assert.equal(1, report:exit_code())
+    end)
+
+    it("keeps what was obtained when it is interrupted", function()
+      local ok = pcall(issue, { merge_into = path, concurrency = 1, on_progress = function(done)
+        if done == 3 then error "interrupted!" end
+      end })
+      assert.is_false(ok)
+      assert.equal(issued(), #kubeconfig.load(path).data.users)
+      assert(issue { merge_into = path })
+      assert.equal(5, issued())
+    end)
+  end)
+
+  it("killed at any moment, leaves a good file, and goes on from there", function()
+    local code = ([[
+      local cce = require "cce"
+      local client = assert(cce.new { endpoint = %q, ca_file = %q, project_id = %q, proxy = false,
+        credentials = { ak = %q, sk = %q } })
+      cce.workflow.issue(client, { merge_into = %q, duration = 30, renew = true })
+    ]]):format(sim.env.CCE_ENDPOINT, sim.env.CCE_CA_FILE, sim.project_id, simulator.admin.ak,
+      simulator.admin.sk, path)
+    assert(issue { merge_into = path })
+    local command = tempdir.lua(code)
+    for i = 1, 8 do
+      local process = assert(sys.spawn {
+        argv = { "/bin/sh", "-c", "exec env " .. command }, stdin = "/dev/null",
+        stdout = "/dev/null", stderr = "/dev/null", die_with_parent = true,
+      })
+      sys.sleep(0.02 + 0.02 * i)
+      process:signal "SIGKILL"
+      process:wait()
+      assert.equal(5, #assert(kubeconfig.load(path)).data.users)
+    end
+    local report = assert(issue { merge_into = path })
+    assert.equal(5, #report.ok)
+    for _, entry in ipairs(cce.expiry(path)) do assert.is_true(entry.key_matches) end
+  end)
+
+  describe("reports", function()
+    it("each failure, and goes on", function()
+      sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, status = 403 }
+      sim:set { cluster = sim.clusters[3].id, phase = "Hibernation" }
+      local report = assert(issue { merge_into = path, clusters = {
+        sim.clusters[1].id, sim.clusters[2].id, sim.clusters[3].id, "no-such-cluster" } })
+      assert.same({ 1, 2, 1 }, { #report.ok, #report.failed, #report.skipped })
+      assert.equal(1, report:exit_code())
+      assert.equal("PERMISSION_DENIED", report.failed[1].code)
+      assert.is_string(report.failed[1].request_id)
+      assert.equal("NOT_FOUND", report.failed[2].code)
+      assert.matches("Hibernation, not Available", report.skipped[1].message, 1, true)
+      assert.is_nil(tostring(report):find("PRIVATE", 1, true))
+    end)
+
+    it("what a dry run would do, which sends and writes nothing", function()
+      assert(issue { merge_into = path, clusters = { sim.clusters[1].id } })
+      local text, before = tempdir.read(path), issued()
+      local report = assert(issue { merge_into = path, dry_run = true })
+      assert.equal(before, issued())
+      assert.equal(text, tempdir.read(path))
+      assert.equal(5, #report.plan)
+      assert.matches("^keep " .. sim.clusters[1].name:gsub("%-", "%%-"), report.plan[1])
+      assert.matches("^obtain .*: there is none yet$", report.plan[2])
+      assert(issue { dir = dir .. "/none", dry_run = true })
+      assert.same({ "config" }, tempdir.list(dir))
+    end)
+
+    it("what was not begun when it is cancelled", function()
+      local report = assert(issue { merge_into = path, concurrency = 1,
+        on_progress = function(done) return done < 2 end })
+      assert.equal(2, #report.ok)
+      assert.equal(3, #report.skipped)
+      assert.equal("CANCELLED", report.skipped[1].code)
+      assert.equal(1, report:exit_code())
+    end)
+
+    it("as a plain table", function()
+      local plain = assert(issue { merge_into = path }):to_table()
+      assert.equal(5, plain.counts.ok)
+      assert.equal(path, plain.ok[1].path)
+      assert.is_string(json.encode(plain))
+    end)
+  end)
+
+  describe("refuses", function()
+    it("a run without a place, a lifetime or a cluster", function()
+      clients.fails("INVALID_ARGUMENT", issue {})
+      clients.fails("INVALID_ARGUMENT", issue { dir = dir, merge_into = path })
+      clients.fails("INVALID_ARGUMENT", cce.workflow.issue(client, { dir = dir }))
+      clients.fails("NOT_FOUND", issue { dir = dir, clusters = { name = "nothing*" } })
+      clients.fails("FILE_ERROR", issue { dir = "/proc/none/such" })
+    end)
+
+    it("a list that cannot be had", function()
+      sim:fault { operation = "list_clusters", status = 403 }
+      clients.fails("PERMISSION_DENIED", issue { dir = dir })
+    end)
+
+    it("wrong use, at the line of the call", function()
+      clients.raises("unknown option 'durations'", function()
+        cce.workflow.issue(client, { durations = 1 })
+      end)
+      clients.raises("client", function() cce.workflow.issue({}, {}) end)
+    end)
+  end)
+end)

@@ -1,0 +1,54 @@
+-- Each example starts with one command, on a simulator of its own.
+local support = require "spec.support.sim"
+local sys = require("cce.core").sys
+
+local function run(name, arguments)
+  local out = os.tmpname()
+  local argv = { support.interpreter(), "examples/" .. name .. ".lua" }
+  for _, argument in ipairs(arguments or {}) do argv[#argv + 1] = argument end
+  local process = assert(sys.spawn {
+    argv = argv, stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true,
+  })
+  local status = process:wait(60)
+  local text = support.read(out)
+  os.remove(out)
+  return status, text
+end
+
+local function told(name)
+  if not support.has_program "nginx" then return pending "needs nginx with Lua" end
+  local status, text = run(name)
+  assert.equal(0, status, text)
+  assert.is_nil(text:find("PRIVATE KEY", 1, true))
+  assert.is_nil(text:find(support.admin.sk, 1, true))
+  local dir = text:match "(/tmp/cce%-%w+%-%w+)"
+  assert.is_nil(io.open(dir .. "/sim/env"))
+  return text
+end
+
+describe("the example", function()
+  it("team_kubeconfigs obtains for everyone, once", function()
+    local text = told "team_kubeconfigs"
+    if not text then return end
+    assert.equal(2, select(2, text:gsub("4 obtained, 0 still good", "")))
+    assert.equal(2, select(2, text:gsub("0 obtained, 4 still good", "")))
+    for _, key in ipairs { support.admin, support.member } do
+      assert.equal(4, select(2, text:gsub(key.principal.id, "")))
+    end
+    assert.matches("cluster%-002  https://127.2.0.2:%d+  matches", text)
+  end)
+
+  it("expiry_report says what needs attention", function()
+    local text = told "expiry_report"
+    if not text then return end
+    assert.matches("!! /tmp/%S+/short/cluster%-001.json cluster%-001: ends in %d days", text)
+    assert.matches("broken.json: it cannot be used", text, 1, true)
+    assert.matches("6 certificates, 2 need attention", text, 1, true)
+  end)
+
+  it("expiry_report takes files, and its exit status says it", function()
+    local status, text = run("expiry_report", { "spec/fixtures/kubeconfig_eip.json", "/nowhere" })
+    assert.equal(1, status)
+    assert.matches("there is no '/nowhere'", text, 1, true)
+  end)
+end)
