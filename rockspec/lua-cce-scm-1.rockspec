@@ -163,7 +163,11 @@ build = {
     ["cce.workflow.issue"] = "lua/cce/workflow/issue.lua",
     ["cce.workflow.naming"] = "lua/cce/workflow/naming.lua",
     ["cce.workflow.rotate"] = "lua/cce/workflow/rotate.lua",
-    ["cce.workflow.rotation"] = "lua/cce/workflow/rotation.lua",
+    ["cce.workflow.rotate.cluster"] = "lua/cce/workflow/rotate/cluster.lua",
+    ["cce.workflow.rotate.options"] = "lua/cce/workflow/rotate/options.lua",
+    ["cce.workflow.rotate.plan"] = "lua/cce/workflow/rotate/plan.lua",
+    ["cce.workflow.rotate.report"] = "lua/cce/workflow/rotate/report.lua",
+    ["cce.workflow.rotate.run"] = "lua/cce/workflow/rotate/run.lua",
     ["cce.workflow.targets"] = "lua/cce/workflow/targets.lua",
     -- to here
   },

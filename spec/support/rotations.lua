@@ -82,11 +82,14 @@ function M.cut_network(sim, count)
 end
 
 --- Kills a child with SIGKILL after so many seconds, unless it ends before.
+-- @treturn boolean whether it was killed
 function M.kill_after(child, seconds)
   local deadline = sys.monotonic() + seconds
   while child.process:alive() and sys.monotonic() < deadline do sys.sleep(0.001) end
-  if child.process:alive() then child.process:signal("SIGKILL") end
+  local alive = child.process:alive()
+  if alive then child.process:signal("SIGKILL") end
   child:finish()
+  return alive
 end
 
 --- Clusters whose last line in a journal is an intent: requests under way.
@@ -100,20 +103,24 @@ end
 
 --- Kills a run so many times at random moments, resumes it until it has finished,
 -- and checks what must hold whatever happened.
+-- @treturn number how many requests were under way at the kills
+-- @treturn table the report
+-- @treturn number how many starts were killed before they ended by themselves
 -- @tparam table opts `sim`, `journal`, `kills`, `concurrency`, `longest` (seconds
 --   between two kills), `seed`, `before(kill)`: called before each start
 function M.chaos(opts)
   io.write(("[seed %d] "):format(opts.seed))
   math.randomseed(opts.seed)
-  local under_way = 0
+  local under_way, killed = 0, 0
   for kill = 1, opts.kills do
     if opts.before then opts.before(kill) end
     local child = M.child(opts.sim, opts.journal, opts.concurrency)
-    M.kill_after(child, 0.02 + math.random() * opts.longest)
+    local was_killed = M.kill_after(child, 0.02 + math.random() * opts.longest)
+    killed = killed + (was_killed and 1 or 0)
     under_way = under_way + #M.in_flight(opts.journal)
   end
   if opts.before then opts.before(nil) end
-  return under_way, M.finish_run(opts)
+  return under_way, M.finish_run(opts), killed
 end
 
 --- Starts a run without killing it, until its report is final.
