@@ -168,7 +168,11 @@ build = {
     ["cce.workflow.probe"] = "lua/cce/workflow/probe.lua",
     ["cce.workflow.revoke"] = "lua/cce/workflow/revoke.lua",
     ["cce.workflow.rotate"] = "lua/cce/workflow/rotate.lua",
-    ["cce.workflow.rotation"] = "lua/cce/workflow/rotation.lua",
+    ["cce.workflow.rotate.cluster"] = "lua/cce/workflow/rotate/cluster.lua",
+    ["cce.workflow.rotate.options"] = "lua/cce/workflow/rotate/options.lua",
+    ["cce.workflow.rotate.plan"] = "lua/cce/workflow/rotate/plan.lua",
+    ["cce.workflow.rotate.report"] = "lua/cce/workflow/rotate/report.lua",
+    ["cce.workflow.rotate.run"] = "lua/cce/workflow/rotate/run.lua",
     ["cce.workflow.targets"] = "lua/cce/workflow/targets.lua",
     -- to here
   },

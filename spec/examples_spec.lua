@@ -60,4 +60,15 @@ describe("the example", function()
     assert.equal(1, status)
     assert.matches("there is no '/nowhere'", text, 1, true)
   end)
+
+  it("nightly_rotation rotates once a night", function()
+    local text = told "nightly_rotation"
+    if not text then return end
+    local first, again, second = text:match("(== the night.-)\n(== the night.-)\n(== the night.*)$")
+    for _, night in ipairs { first, second } do
+      assert.matches("4 ok", night, 1, true)
+      assert.matches("exit status 0", night, 1, true)
+    end
+    assert.matches("exit status 3", again, 1, true)
+  end)
 end)

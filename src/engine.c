@@ -566,26 +566,54 @@ static void free_curl(struct cce_engine *engine)
         curl_multi_cleanup(engine->multi);
 }
 
-void cce_engine_free(struct cce_engine *engine)
-{
-    struct cce_sigpipe guard;
-    bool inherited;
+/* Engines of the parent that this process, its child, has let go of: curl's
+ * handles in them are the parent's connections, so they are left as they are,
+ * but not lost. */
+static struct cce_engine *inherited_engines;
 
-    if (engine == NULL)
-        return;
-    inherited = cce_engine_is_inherited(engine);
-    cce_sigpipe_block(&guard, engine->guard_sigpipe);
+static void keep_inherited(struct cce_engine *engine)
+{
+    engine->next_inherited =
+        __atomic_load_n(&inherited_engines, __ATOMIC_ACQUIRE);
+    while (!__atomic_compare_exchange_n(&inherited_engines,
+                                        &engine->next_inherited, engine, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        continue;
+}
+
+static void detach_all(struct cce_engine *engine, bool inherited)
+{
     for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
          transfer = transfer->next)
         detach(transfer, inherited);
-    free_lanes(engine);
-    if (!inherited)
-        free_curl(engine);
-    cce_sigpipe_restore(&guard);
+}
+
+static void close_descriptors(const struct cce_engine *engine)
+{
     if (engine->timer_fd >= 0)
         close(engine->timer_fd);
     if (engine->epoll_fd >= 0)
         close(engine->epoll_fd);
+}
+
+void cce_engine_free(struct cce_engine *engine)
+{
+    struct cce_sigpipe guard;
+
+    if (engine == NULL)
+        return;
+    if (cce_engine_is_inherited(engine)) {
+        detach_all(engine, true);
+        close_descriptors(engine);
+        keep_inherited(engine);
+        return;
+    }
+    cce_sigpipe_block(&guard, engine->guard_sigpipe);
+    detach_all(engine, false);
+    free_lanes(engine);
+    free_curl(engine);
+    cce_sigpipe_restore(&guard);
+    close_descriptors(engine);
     free_options(&engine->options);
     free(engine);
 }

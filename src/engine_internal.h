@@ -63,6 +63,7 @@ struct cce_engine {
     int epoll_fd, timer_fd;
     int64_t rings_ms; /* when the timer does, by the monotonic clock */
     pid_t pid;
+    struct cce_engine *next_inherited; /* see cce_engine_free */
     struct cce_engine_options options; /* its strings are ours */
     struct cce_transfer *transfers;
     struct cce_queue finished;

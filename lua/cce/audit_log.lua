@@ -19,7 +19,9 @@
 -- show calls of programs that do not use it.
 --
 -- One process at a time writes a log. Clients of one process may share it; each
--- worker of nginx needs its own path, such as one with `ngx.worker.id()`.
+-- worker of nginx needs its own path, such as one with `ngx.worker.id()`. A line
+-- is on disk before the call goes on: inside an event loop or nginx the process
+-- stands still for that long.
 -- @module cce.audit_log
 local core = require "cce.core"
 local errors = require "cce.error"

@@ -187,6 +187,43 @@ describe("cce.workflow.rotate", function()
     assert.equal(1, report:exit_code())
   end)
 
+  it("passes on what on_progress raises, and can be resumed after it", function()
+    local ok, message = pcall(rotations.rotate, client, { journal = journal, concurrency = 1,
+      on_progress = function() error("no more", 0) end })
+    assert.is_false(ok)
+    assert.equal("no more", message)
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(rotate { journal = journal }))
+    assert.equal(5, sent())
+  end)
+
+  it("draws its progress, and ends the bar before the report", function()
+    local text = {}
+    local stream = { write = function(_, part) text[#text + 1] = part end }
+    rotate { on_progress = cce.progress { stream = stream, is_terminal = true, width = 60,
+      label = "rotate" } }
+    assert.matches("rotate", text[1], 1, true)
+    assert.matches("5/5", text[#text], 1, true)
+    assert.equal("\n", text[#text]:sub(-1))
+  end)
+
+  it("is logged by the client's audit log, and sends nothing that is not", function()
+    client:close()
+    client = rotations.client(sim, { audit_log = dir .. "/audit.log" })
+    assert.equal(0, rotate():exit_code())
+    assert.equal(10, assert(cce.audit_log.verify(dir .. "/audit.log")).count)
+    client:close()
+    client = rotations.client(sim, { audit_log = dir .. "/none/audit.log" })
+    assert.equal("0 ok, 5 failed, 0 skipped, 0 uncertain", counts(rotate()))
+    assert.equal(5, sent())
+  end)
+
+  it("runs in turns with other work of a map", function()
+    local results = cce.map({ 1, 2 }, function(i)
+      return rotate { clusters = { sim.clusters[i].id } }
+    end)
+    for _, result in ipairs(results) do assert.equal(1, #result.value.ok, result.message) end
+  end)
+
   describe("when the answer is lost", function()
     it("settles it by the job that the cluster names", function()
       sim:fault { operation = "rotate_credentials", reset = "after" }
@@ -252,6 +289,12 @@ describe("cce.workflow.rotate", function()
       sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
     end)
 
+    it("the nodes that failed, by the API of the simulator", function()
+      local report = rotate { repair = true }
+      assert.equal(1, #sim:log { operation = "retry_node_rotation", accepted = true })
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    end)
+
     it("the nodes that failed, and follows the job of that", function()
       repairing(new_job)
       local report = rotate { repair = true, journal = journal }
@@ -261,11 +304,20 @@ describe("cce.workflow.rotate", function()
       assert.matches('"what":"repair"', tempdir.read(journal))
     end)
 
-    it("and is uncertain when no job shows what came of it", function()
+    it("and notes it when no job shows what came of it", function()
       repairing(function() return true end)
       local report = rotate { repair = true }
-      assert.equal("4 ok, 0 failed, 0 skipped, 1 uncertain", counts(report))
-      assert.matches("1 failed nodes were told to rotate again", report.uncertain[1].message)
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.matches("1 failed nodes were told to rotate again", report.notes[1])
+      assert.matches(asked[1]:match " (.*)", report.notes[1], 1, true)
+    end)
+
+    it("and says when their job fails as well", function()
+      repairing(function(id)
+        return client:rotate_credentials(id, { component = "all" }) ~= nil
+      end)
+      local report = rotate { repair = true }
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
     end)
 
     it("and says why when that is refused", function()
@@ -295,7 +347,26 @@ describe("cce.workflow.rotate", function()
     end)
   end)
 
-  it("settles by a trace of CTS when the job does not show it", function()
+  it("settles by a trace of the simulator's CTS", function()
+    client:close()
+    client = rotations.client(sim, { endpoints = { cce = sim.env.CCE_ENDPOINT,
+      cts = sim.env.CCE_CTS_ENDPOINT } })
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, reset = "after" }
+    local show = client.show_cluster
+    client.show_cluster = function(self, id)
+      local cluster, message, err = show(self, id)
+      if cluster and id == sim.clusters[1].id then cluster.raw.status.jobID = nil end
+      return cluster, message, err
+    end
+    local report = rotate()
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    local settled = {}
+    for _, item in ipairs(report.ok) do settled[#settled + 1] = item.settled_by end
+    assert.matches("^CTS trace ", settled[1])
+    assert.equal(1, #settled)
+  end)
+
+  it("takes only a trace that is new, and of this cluster", function()
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
     local asked
     client.list_traces = function(_, query)
@@ -549,7 +620,7 @@ describe("cce.workflow.rotate", function()
   end)
 end)
 
-describe("a rotation of a fleet that is killed and resumed", function()
+describe("a rotation of a fleet that is killed and resumed #timing", function()
   local sim, dir
 
   local function prepare(clusters, job_seconds)

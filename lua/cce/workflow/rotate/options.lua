@@ -1,0 +1,135 @@
+--- The options of `cce.workflow.rotate`.
+-- @module cce.workflow.rotate.options
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local options = require "cce.options"
+local rate = require "cce.rate"
+local targets = require "cce.workflow.targets"
+
+local M = {}
+
+local DEFAULT_RATE = "10/min"
+
+local function is_limit(value)
+  local percent = type(value) == "string" and tonumber(value:match "^(%d+%.?%d*)%%$")
+  if type(value) == "string" then
+    return percent ~= nil and percent ~= false and percent > 0 and percent <= 100,
+      'a count such as 5, or a share such as "10%"'
+  end
+  return value >= 1 and value % 1 == 0, "a whole number from 1 on"
+end
+
+local function is_rate(value)
+  return value == false or (type(value) == "string" and rate.parse(value) ~= nil),
+    'a count and a window such as "10/min", or false'
+end
+
+local schema = {
+  clusters = { type = { "table", "callable" }, required = true },
+  component = { type = "string", default = "all",
+    one_of = { "all", "service-account-controller", "custom" } },
+  certificate_expiration_time = { type = "integer", min = 0, max = 8784, unit = "hours" },
+  cert_content = { type = "table" },
+  wait = { type = { "boolean", "table" }, default = true },
+  journal = { type = "string", non_empty = true },
+  run = { type = "string", non_empty = true },
+  canary = { type = "integer", min = 0, default = 0 },
+  concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
+  max_failures = { type = { "number", "string" }, check = is_limit },
+  repair = { type = "boolean", default = false },
+  reissue = { type = "table" },
+  rate_limit = { type = { "string", "boolean" }, check = is_rate, default = DEFAULT_RATE },
+  accept_token_loss = { type = "boolean", default = false },
+  dry_run = { type = "boolean", default = false },
+  on_progress = { type = "callable" },
+}
+
+local wait_schema = {
+  timeout = { type = "number", min = 0, default = 1800, unit = "seconds" },
+  interval = { type = "number", min = 0.01, max = 3600, default = 5, unit = "seconds" },
+}
+
+local reissue_schema = {
+  dir = { type = "string", required = true, non_empty = true },
+  duration = { type = "integer", min = -1, max = 1827, unit = "days" },
+  expire_at = { type = "number", unit = "as unix time" },
+}
+
+-- How often a cluster is asked for the job of a repair.
+local LOOKS = 3
+
+local function check_wait(opts, level)
+  if opts.wait == false then return true end
+  local wait, message, err = options.check(opts.wait ~= true and opts.wait or {}, wait_schema,
+    level + 1)
+  if not wait then return nil, message, err end
+  wait.looks = LOOKS
+  opts.waiting = wait
+  return true
+end
+
+--- The error of options that do not go together.
+-- @treturn nil
+-- @treturn string message
+-- @treturn table err
+function M.refuse(message, hint)
+  return errors.fail("INVALID_ARGUMENT", message, { operation = "rotate", retryable = false,
+    maybe_applied = false, hint = hint })
+end
+
+local function check_reissue(opts, level)
+  if not opts.reissue then return true end
+  local reissue, message, err = options.check(opts.reissue, reissue_schema, level + 1)
+  if not reissue then return nil, message, err end
+  if not reissue.duration and not reissue.expire_at then
+    return M.refuse("reissue names no lifetime", "Give duration=<days> or expire_at=<unix time>")
+  end
+  if opts.wait == false then
+    return M.refuse("reissue needs the end of the rotation: it cannot be with wait=false")
+  end
+  opts.reissue = reissue
+  return true
+end
+
+-- What destroys more than it seems is asked for in words.
+local function check_danger(opts)
+  if opts.certificate_expiration_time == 0 and not opts.accept_token_loss then
+    return M.refuse("certificate_expiration_time=0 makes every ServiceAccount token that was issued"
+      .. " before invalid at once", "Give accept_token_loss=true if that is meant")
+  end
+  local is_custom = opts.component == "custom"
+  if is_custom ~= (opts.cert_content ~= nil) then
+    return M.refuse(is_custom and "component=\"custom\" needs cert_content"
+      or "cert_content is for component=\"custom\" only")
+  end
+  -- The rest is checked where the request is built; nothing is sent here.
+  local ids = { project_id = "p", cluster_id = "c" }
+  return errors.from_core(core.operation("rotate_credentials", ids, {
+    component = opts.component, cert_content = opts.cert_content,
+    certificate_expiration_time = opts.certificate_expiration_time,
+  }, 0))
+end
+
+--- Check and complete the options.
+-- @tparam table given
+-- @tparam int level whom a raised error points at
+-- @treturn[1] table with `waiting`, how to wait for jobs (nil: not at all), and
+--   `selection` of `cce.workflow.targets`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.read(given, level)
+  local opts, message, err = options.check(given, schema, level + 1)
+  if not opts then return nil, message, err end
+  for _, check in ipairs { check_wait, check_reissue, check_danger } do
+    local ok
+    ok, message, err = check(opts, level + 1)
+    if not ok then return nil, message, err end
+  end
+  opts.selection, message, err = targets.selection(opts.clusters, level + 1)
+  if not opts.selection then return nil, message, err end
+  return opts
+end
+
+return M
