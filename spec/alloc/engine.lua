@@ -134,6 +134,27 @@ sweep {
   end,
 }
 
+local kubeconfig = core.json.decode(sim:obtain(cluster).body)
+local user, server_of_cluster = kubeconfig.users[1].user, kubeconfig.clusters[1].cluster
+
+sweep {
+  name = "come with a client certificate",
+  watch = OURS,
+  setup = engine_and_signer,
+  teardown = close_both,
+  action = function(state)
+    local response, message = state.engine:call {
+      endpoint = server_of_cluster.server, method = "GET", path = "/api", timeout = 20,
+      identity = { ca = server_of_cluster["certificate-authority-data"],
+        certificate = user["client-certificate-data"], key = user["client-key-data"] },
+    }
+    if response and response.status ~= 200 then
+      error("status " .. response.status)
+    end
+    return response, message
+  end,
+}
+
 sweep {
   name = "obtain a certificate",
   watch = OURS,

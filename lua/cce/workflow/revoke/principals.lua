@@ -1,6 +1,6 @@
 --- Whose certificates a revocation is about, whether that is the caller, and
 -- whether they can obtain new ones.
--- @module cce.workflow.principals
+-- @module cce.workflow.revoke.principals
 -- @local
 local callers = require "cce.caller"
 local core = require "cce.core"

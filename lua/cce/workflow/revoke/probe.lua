@@ -1,6 +1,6 @@
 --- Whether a kubeconfig still opens its cluster: asked of the cluster itself,
 -- with the kubeconfig's own certificate.
--- @module cce.workflow.probe
+-- @module cce.workflow.revoke.probe
 -- @local
 local host = require "cce.host"
 local kubeconfigs = require "cce.kubeconfig"
