@@ -70,6 +70,19 @@ describe("a request with an identity", function()
     assert.is_false(more.refused)
   end)
 
+  it("comes with it from an engine with a thread, too", function()
+    local threaded = assert(core.engine { threaded = true })
+    local transfer = assert(threaded:submit {
+      endpoint = config.clusters[1].cluster.server, method = "GET", path = "/api", timeout = 10,
+      identity = pair,
+    })
+    local deadline = core.sys.monotonic() + 10
+    repeat core.sys.sleep(0.005) until transfer:finished() or core.sys.monotonic() > deadline
+    assert.equal(200, assert(transfer:result()).status)
+    transfer:close()
+    threaded:close()
+  end)
+
   it("says what is wrong with one", function()
     local function code_of(changes)
       local identity = { ca = pair.ca, certificate = pair.certificate, key = pair.key }

@@ -1,5 +1,8 @@
 local cce = require "cce"
+local cjson = require "cjson"
 local clients = require "spec.support.clients"
+local mime = require "mime"
+local server = require "spec.support.server"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -387,6 +390,51 @@ describe("cce.workflow.revoke", function()
       local report = revoke { user_id = member.id, verify = { dir .. "/fleet" } }
       assert.equal("2 ok, 0 failed, 0 skipped, 3 uncertain", counts(report))
       tempdir.remove(dir)
+    end)
+
+    -- A kubeconfig of the member for a server that answers as told: the first time, and then.
+    local function verify_against(first, later)
+      local tls = server.identity()
+      local s = server.start(function(connection)
+        connection:request()
+        local answered = io.open(connection.data.mark)
+        if not answered then
+          io.open(connection.data.mark, "w"):close()
+        else
+          answered:close()
+        end
+        local status = answered and connection.data.later or connection.data.first
+        if status ~= "nothing" then connection:answer(status, "{}") end
+        connection:close()
+      end, { tls = tls.pair(), data = { first = first, later = later, mark = tls.dir .. "/mark" } })
+      local config = cjson.decode(obtain(1).raw)
+      local to = config.clusters[1].cluster
+      to.server = s.url
+      to["certificate-authority-data"] = mime.b64(simulator.read(tls.ca_file))
+      local kubeconfig = assert(cce.kubeconfig.parse(cjson.encode(config)))
+      local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id },
+        verify = { [sim.clusters[1].id] = kubeconfig } }
+      server.stop_all()
+      tls.remove()
+      return report
+    end
+
+    it("takes 403 for a certificate that is known", function()
+      local report = verify_against("403 Forbidden", "401 Unauthorized")
+      assert.equal("revoked", report.ok[1].verified)
+      report = verify_against("200 OK", "403 Forbidden")
+      assert.equal("NOT_REVOKED", report.failed[1].code)
+    end)
+
+    it("takes nothing else for an answer", function()
+      for _, later in ipairs { "500 Internal Server Error", "404 Not Found", "nothing" } do
+        local report = verify_against("200 OK", later)
+        assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain", counts(report))
+        assert.equal("unverified", report.uncertain[1].verified)
+        assert.equal("UNVERIFIED", report.uncertain[1].code)
+      end
+      assert.equal("unverified", verify_against("500 Oops", "401 Unauthorized")
+        .uncertain[1].verified)
     end)
 
     it("settles a request whose answer was lost", function()
