@@ -604,8 +604,18 @@ static void push_headers(lua_State *L, const struct cce_signer *signer,
     lua_pushvalue(L, RESULT);
 }
 
+/* One method of a spec: how far it goes, and what it pushes (one value). */
+struct method {
+    bool copies_headers;
+    int (*compute)(struct cce_signer *signer,
+                   const struct cce_sign_request *request,
+                   struct cce_sign_result *result, struct cce_error *err);
+    void (*push)(lua_State *L, const struct cce_signer *signer,
+                 const struct cce_sign_result *result);
+};
+
 /* Should a push run out of memory, the signer still owns what it keeps. */
-static int l_signer_sign(lua_State *L)
+static int apply(lua_State *L, const struct method *method)
 {
     struct lsigner *object = to_open(L);
     struct cce_sign_result result;
@@ -613,19 +623,28 @@ static int l_signer_sign(lua_State *L)
     struct spec spec;
     int pushed = 1;
 
-    init_spec(&spec, true, &err);
+    init_spec(&spec, method->copies_headers, &err);
     if (check_spec(L, object, &spec) != 0)
         return lcce_fail(L, &err);
-    if (cce_sign_request(&object->signer, &spec.request, &result, &err) != 0)
+    if (method->compute(&object->signer, &spec.request, &result, &err) != 0)
         pushed = lcce_fail(L, &err);
     else
-        push_headers(L, &object->signer, &result);
+        method->push(L, &object->signer, &result);
     cce_sign_forget(&object->signer);
     return pushed;
 }
 
-static void push_stages(lua_State *L, const struct cce_sign_result *result)
+static int l_signer_sign(lua_State *L)
 {
+    static const struct method method = {true, cce_sign_request, push_headers};
+
+    return apply(L, &method);
+}
+
+static void push_stages(lua_State *L, const struct cce_signer *signer,
+                        const struct cce_sign_result *result)
+{
+    (void)signer;
     lua_createtable(L, 0, 4);
     push_bytes(L, result->canonical_request);
     lua_setfield(L, -2, "canonical_request");
@@ -639,40 +658,24 @@ static void push_stages(lua_State *L, const struct cce_sign_result *result)
 
 static int l_signer_explain(lua_State *L)
 {
-    struct lsigner *object = to_open(L);
-    struct cce_sign_result result;
-    struct cce_error err;
-    struct spec spec;
-    int pushed = 1;
+    static const struct method method = {false, cce_sign_request, push_stages};
 
-    init_spec(&spec, false, &err);
-    if (check_spec(L, object, &spec) != 0)
-        return lcce_fail(L, &err);
-    if (cce_sign_request(&object->signer, &spec.request, &result, &err) != 0)
-        pushed = lcce_fail(L, &err);
-    else
-        push_stages(L, &result);
-    cce_sign_forget(&object->signer);
-    return pushed;
+    return apply(L, &method);
+}
+
+static void push_canonical(lua_State *L, const struct cce_signer *signer,
+                           const struct cce_sign_result *result)
+{
+    (void)signer;
+    push_bytes(L, result->canonical_request);
 }
 
 static int l_signer_canonical_request(lua_State *L)
 {
-    struct lsigner *object = to_open(L);
-    struct cce_sign_result result;
-    struct cce_error err;
-    struct spec spec;
-    int pushed = 1;
+    static const struct method method = {false, cce_sign_canonical,
+                                         push_canonical};
 
-    init_spec(&spec, false, &err);
-    if (check_spec(L, object, &spec) != 0)
-        return lcce_fail(L, &err);
-    if (cce_sign_canonical(&object->signer, &spec.request, &result, &err) != 0)
-        pushed = lcce_fail(L, &err);
-    else
-        push_bytes(L, result.canonical_request);
-    cce_sign_forget(&object->signer);
-    return pushed;
+    return apply(L, &method);
 }
 
 /* The arguments of the stages that take no spec: date, string. */
