@@ -161,6 +161,7 @@ build = {
     ["cce.sim.tls"] = "lua/cce/sim/tls.lua",
     ["cce.sim.versions"] = "lua/cce/sim/versions.lua",
     ["cce.sim.worker"] = "lua/cce/sim/worker.lua",
+    ["cce.times"] = "lua/cce/times.lua",
     ["cce.workflow"] = "lua/cce/workflow.lua",
     ["cce.workflow.issue"] = "lua/cce/workflow/issue.lua",
     ["cce.workflow.naming"] = "lua/cce/workflow/naming.lua",

@@ -27,6 +27,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local options = require "cce.options"
 local record = require "cce.record"
+local times = require "cce.times"
 
 local M = {}
 
@@ -188,7 +189,7 @@ end
 local function append(log, entry)
   if not log.file then return nil, ("the audit log '%s' is closed"):format(log.path), "CLOSED" end
   entry = shorten(entry)
-  entry.n, entry.at, entry.previous = log.count + 1, record.time(log.clock()), log.head
+  entry.n, entry.at, entry.previous = log.count + 1, times.format(log.clock()), log.head
   local line, hash = seal(entry, log.key)
   local ok, message, code = log.file:append(line)
   if not ok then return nil, message, code end

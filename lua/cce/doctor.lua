@@ -8,8 +8,8 @@
 local call = require "cce.call"
 local core = require "cce.core"
 local project = require "cce.project"
-local responses = require "cce.response"
 local show = require "cce.show"
+local times = require "cce.times"
 
 local M = {}
 
@@ -159,7 +159,7 @@ end
 -- Seconds that our clock is ahead; the second of an answer's date is no more
 -- exact than that.
 local function note_clock(report, view, date)
-  local server = responses.parse_date(date)
+  local server = times.parse_http(date)
   local ahead = server and view.clock() - server or 0
   if view.clock_shift ~= 0 then ahead = -view.clock_shift end
   local text = ("%.0f s %s"):format(math.abs(ahead), ahead < 0 and "behind" or "ahead")

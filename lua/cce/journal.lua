@@ -19,6 +19,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local record = require "cce.record"
+local times = require "cce.times"
 
 local M = {}
 
@@ -152,7 +153,7 @@ local function cut(value)
 end
 
 local function encode(what, fields, now)
-  local line = { at = record.time(now), time = now, what = what }
+  local line = { at = times.format(now), time = now, what = what }
   for name, value in pairs(fields or {}) do line[name] = cut(value) end
   return record.encode(line, ORDER)
 end
@@ -244,7 +245,7 @@ end
 
 local function another_plan(run)
   return errors.fail("CONFLICT", ("the journal holds run %s of another plan, opened at %s"):format(
-    run.name, record.time(run.opened)), {
+    run.name, times.format(run.opened)), {
     retryable = false, maybe_applied = false,
     hint = run.finished and "Give another journal or run="
       or "Finish that run with the options that it was begun with, or give another journal",

@@ -7,6 +7,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local times = require "cce.times"
 local hint = require "cce.hint"
 
 local M = {}
@@ -150,40 +151,6 @@ local function code_of(status, read)
   return "RESPONSE_INVALID"
 end
 
--- Unix time of a date in UTC. Days are counted in the Gregorian calendar, with
--- March as the first month.
-local function unix_time(y, m, day, hour, minute, second)
-  if m <= 2 then
-    y, m = y - 1, m + 12
-  end
-  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)
-    + math.floor((153 * (m - 3) + 2) / 5) + tonumber(day) - 719469
-  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
-end
-
--- The times that a 401 of a skewed clock can name.
-local function parse_compact_time(text)
-  local year, month, day, hour, minute, second =
-    text:match("^(%d%d%d%d)(%d%d)(%d%d)T(%d%d)(%d%d)(%d%d)Z$")
-  if not year then
-    return nil
-  end
-  return unix_time(tonumber(year), tonumber(month), day, hour, minute, second)
-end
-
-local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9,
-  Oct = 10, Nov = 11, Dec = 12 }
-
---- The time of an answer's Date header.
--- @tparam ?string text such as "Fri, 02 Jan 2026 03:04:05 GMT"
--- @treturn ?number unix time; nil when it cannot be read
-function M.parse_date(text)
-  local day, month, year, hour, minute, second =
-    (text or ""):match("^%a+, (%d+) (%a+) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
-  if not MONTHS[month] then return nil end
-  return unix_time(tonumber(year), MONTHS[month], day, hour, minute, second)
-end
-
 --- The clocks that a "signature expired" message names.
 -- @tparam string text
 -- @treturn[1] number unix time of the signature
@@ -193,7 +160,7 @@ function M.clocks(text)
   local signed = text:match("signature time:(%d+T%d+Z)")
   local server = text:match("server time:(%d+T%d+Z)")
   if signed and server then
-    return parse_compact_time(signed), parse_compact_time(server)
+    return times.parse(signed), times.parse(server)
   end
 end
 

@@ -6,6 +6,7 @@ local endpoints = require "cce.endpoints"
 local errors = require "cce.error"
 local providers = require "cce.credentials.provider"
 local requests = require "cce.credentials.request"
+local times = require "cce.times"
 
 local M = {}
 
@@ -54,7 +55,7 @@ local function read_token(client, spec, response, transfer)
   local body = transfer:secret()
   local material = {
     token = token,
-    expires_at = body and requests.time(body:text("json", "token", "expires_at"))
+    expires_at = body and times.parse(body:text("json", "token", "expires_at"))
       or client:now() + TOKEN_SECONDS,
     margin = TOKEN_MARGIN,
     project_id = body and body:text("json", "token", "project", "id"),

@@ -5,6 +5,7 @@
 local errors = require "cce.error"
 local host = require "cce.host"
 local responses = require "cce.response"
+local times = require "cce.times"
 
 local M = {}
 
@@ -94,7 +95,7 @@ function M.keys(spec, response, transfer, names)
     ak = body:text("json", object, names[2]),
     sk = body:part("json", object, names[3]),
     security_token = body:part("json", object, names[4]),
-    expires_at = M.time(body:text("json", object, names[5])),
+    expires_at = times.parse(body:text("json", object, names[5])),
   }
   body:close()
   if not material.ak or not material.sk then
@@ -103,24 +104,6 @@ function M.keys(spec, response, transfer, names)
   end
   transfer:close()
   return material
-end
-
--- Days since 1970 in the Gregorian calendar, with March as first month.
-local function days(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  return 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
-    + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
-end
-
---- "2026-01-02T03:04:05.678Z" as unix time, without the fraction.
--- @tparam ?string text
--- @treturn ?number nil when it is no such time
-function M.time(text)
-  local year, month, day, hour, minute, second =
-    (text or ""):match("^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d)[%.%d]*Z$")
-  if not year then return nil end
-  local date = days(tonumber(year), tonumber(month), tonumber(day))
-  return ((date * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
 end
 
 return M

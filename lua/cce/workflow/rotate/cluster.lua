@@ -12,7 +12,7 @@
 -- @module cce.workflow.rotate.cluster
 -- @local
 local errors = require "cce.error"
-local record = require "cce.record"
+local times = require "cce.times"
 
 local M = {}
 
@@ -89,7 +89,7 @@ end
 
 local function is_newer(item, job)
   local metadata = type(job.raw) == "table" and job.raw.metadata
-  local created = record.parse_time(type(metadata) == "table" and metadata.creationTimestamp)
+  local created = times.parse(type(metadata) == "table" and metadata.creationTimestamp)
   return created == nil or created >= sent_at(item) - JOB_TOLERANCE
 end
 
@@ -144,7 +144,7 @@ local function how_to_settle(item)
     .. " client:show_cluster(\"%s\").raw.status.jobID is another than %s; or"
     .. " client:list_traces{service=\"CCE\", resource_id=\"%s\"} names one."
     .. " Else rotate it again, in a run of its own"):format(
-    item.sent and record.time(item.sent) or "the intent", item.id,
+    item.sent and times.format(item.sent) or "the intent", item.id,
     item.job_before and '"' .. item.job_before .. '"' or "nil", item.id)
 end
 

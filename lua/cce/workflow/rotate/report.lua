@@ -3,9 +3,9 @@
 -- @local
 local plan = require "cce.workflow.rotate.plan"
 local rate = require "cce.rate"
-local record = require "cce.record"
 local reports = require "cce.report"
 local rotation = require "cce.workflow.rotate.cluster"
+local times = require "cce.times"
 
 local M = {}
 
@@ -100,7 +100,7 @@ function M.note_recent(run, report)
   if recent == 0 then return end
   report:note("%d of the clusters were rotated less than %d h ago, such as %s at %s: rotating again"
     .. " ends the time for which older ServiceAccount tokens stay valid", recent, hours,
-    example.name or example.id, record.time(run.journal.rotated[example.id]))
+    example.name or example.id, times.format(run.journal.rotated[example.id]))
 end
 
 local function seconds_needed(run)

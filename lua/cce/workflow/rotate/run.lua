@@ -3,9 +3,9 @@
 -- @local
 local map = require "cce.map"
 local rate = require "cce.rate"
-local record = require "cce.record"
 local rotate_report = require "cce.workflow.rotate.report"
 local rotation = require "cce.workflow.rotate.cluster"
+local times = require "cce.times"
 
 local M = {}
 
@@ -179,7 +179,7 @@ end
 -- @treturn table
 function M.new(opts, journal, clock)
   return setmetatable({ opts = opts, journal = journal, clock = clock, items = {},
-    wait = opts.waiting, failures = 0, name = opts.run or record.time(clock()) }, Run)
+    wait = opts.waiting, failures = 0, name = opts.run or times.format(clock()) }, Run)
 end
 
 return M
