@@ -99,10 +99,9 @@ function Report:exit_code()
 end
 
 local function plain(value)
-  if type(value) ~= "table" then
-    local kept = type(value) == "string" or type(value) == "number" or type(value) == "boolean"
-    return kept and value or nil
-  end
+  local kind = type(value)
+  if kind == "string" or kind == "number" or kind == "boolean" then return value end
+  if kind ~= "table" then return nil end
   local copy = {}
   for name, inner in pairs(value) do copy[name] = plain(inner) end
   return copy

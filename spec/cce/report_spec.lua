@@ -82,6 +82,13 @@ describe("cce.report", function()
     assert.is_string(core.json.encode(plain))
   end)
 
+  it("keeps what is false in plain tables", function()
+    report:add("ok", { cluster_id = "c1", verified = false, can_obtain_again = "no" })
+    local plain = report:finish(1200):to_table()
+    assert.is_false(plain.ok[1].verified)
+    assert.equal("no", plain.ok[1].can_obtain_again)
+  end)
+
   it("says durations as people do", function()
     assert.equal("0.5 s", reports.duration(0.5))
     assert.equal("2 min", reports.duration(100))
