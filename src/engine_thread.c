@@ -48,7 +48,8 @@ struct cce_thread {
     pthread_t thread;
     pthread_mutex_t lock;
     pid_t pid;
-    bool running; /* the thread was started */
+    struct cce_thread *next_inherited; /* see cce_thread_free */
+    bool running;                      /* the thread was started */
     bool stopping;
     bool woken;                /* the thread's own */
     struct cce_engine *engine; /* the thread's own */
@@ -572,6 +573,20 @@ static void close_descriptors(struct cce_thread *thread)
             close(descriptors[i]);
 }
 
+/* Those of the parent that this process, its child, has let go of. They are
+ * left as they are, but not lost. */
+static struct cce_thread *inherited_threads;
+
+static void keep_inherited(struct cce_thread *thread)
+{
+    thread->next_inherited =
+        __atomic_load_n(&inherited_threads, __ATOMIC_ACQUIRE);
+    while (!__atomic_compare_exchange_n(&inherited_threads,
+                                        &thread->next_inherited, thread, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        continue;
+}
+
 /* In a child after fork nothing may be touched but the descriptors: the fork
  * may have caught the thread in the middle of anything. */
 void cce_thread_free(struct cce_thread *thread)
@@ -580,6 +595,7 @@ void cce_thread_free(struct cce_thread *thread)
         return;
     if (cce_thread_is_inherited(thread)) {
         close_descriptors(thread);
+        keep_inherited(thread);
         return;
     }
     stop_thread(thread);

@@ -21,7 +21,8 @@ local function is_gone(pid)
   end
   local text = file:read("*a")
   file:close()
-  return text:match("%) (%a)") == "Z"
+  -- It may go between the opening and the reading.
+  return text == nil or text:match("%) (%a)") == "Z"
 end
 
 local function eventually(check)
