@@ -42,14 +42,6 @@ end
 
 local dir, kubectl_home
 
-local function read(path)
-  local file = io.open(path)
-  if not file then return nil end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
 local function has_kubectl()
   local ran = os.execute("command -v kubectl >/dev/null 2>&1")
   return ran == true or ran == 0
@@ -66,7 +58,7 @@ local function kubectl(kubeconfig, ...)
   })
   local status = process:wait()
   -- What kubectl logs for its developers, line by line, is left out.
-  local text = ("\n" .. (read(out) or "")):gsub("\n[EIW]%d%d%d%d [^\n]*", "")
+  local text = ("\n" .. (support.read(out) or "")):gsub("\n[EIW]%d%d%d%d [^\n]*", "")
   return text:gsub("^%s+", ""):gsub("%s+$", ""), status == 0
 end
 

@@ -15,7 +15,8 @@ local M = {}
 local ROOT = arg[0]:match("^(.*)/examples/[^/]*$") or "."
 local START_SECONDS = 30
 
-local function read(path)
+--- The whole of a file; nil when it is not there.
+function M.read(path)
   local file = io.open(path)
   if not file then return nil end
   local text = file:read("*a")
@@ -25,14 +26,14 @@ end
 
 local function wait_for_env(process, dir)
   local deadline = sys.monotonic() + START_SECONDS
-  while not read(dir .. "/sim/env") do
+  while not M.read(dir .. "/sim/env") do
     if not process:alive() or sys.monotonic() > deadline then
-      error("the simulator did not start: " .. (read(dir .. "/sim.err") or ""), 0)
+      error("the simulator did not start: " .. (M.read(dir .. "/sim.err") or ""), 0)
     end
     sys.sleep(0.01)
   end
   local env = {}
-  for name, value in read(dir .. "/sim/env"):gmatch("([%w_]+)='([^'\n]*)'\n") do
+  for name, value in M.read(dir .. "/sim/env"):gmatch("([%w_]+)='([^'\n]*)'\n") do
     env[name] = value
   end
   return env

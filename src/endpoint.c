@@ -174,15 +174,8 @@ static void write_authority(char *to, size_t size, const struct parts *parts,
              is_own ? 0 : (int)parts->port_length, is_own ? "" : parts->port);
 }
 
-int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
-                       struct cce_error *err)
-{
-    return cce_endpoint_parse_for(CCE_PURPOSE_API, endpoint, text, err);
-}
-
-int cce_endpoint_parse_for(enum cce_purpose purpose,
-                           struct cce_endpoint *endpoint, const char *text,
-                           struct cce_error *err)
+int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
+                       const char *text, struct cce_error *err)
 {
     struct parts parts = {0};
     char host[254] = "", authority[264];

@@ -32,12 +32,7 @@ enum cce_purpose {
 };
 
 /* INVALID_ARGUMENT with the reason, else 0. */
-int cce_endpoint_parse_for(enum cce_purpose purpose,
-                           struct cce_endpoint *endpoint, const char *text,
-                           struct cce_error *err);
-
-/* For CCE_PURPOSE_API. */
-int cce_endpoint_parse(struct cce_endpoint *endpoint, const char *text,
-                       struct cce_error *err);
+int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
+                       const char *text, struct cce_error *err);
 
 #endif

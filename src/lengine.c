@@ -679,8 +679,8 @@ static int submit(const struct engine_box *box, struct submission *s,
     cce_buf_init_fixed(&path, path_memory, sizeof path_memory, MAX_URL);
     cce_buf_init_fixed(&url, url_memory, sizeof url_memory, MAX_URL);
     cce_buf_init(&body, MAX_BODY);
-    if (cce_endpoint_parse_for(s->purpose, &s->endpoint, s->endpoint_text,
-                               err) != 0 ||
+    if (cce_endpoint_parse(s->purpose, &s->endpoint, s->endpoint_text, err) !=
+            0 ||
         write_path(&path, s, err) != 0 || write_body(&body, s, err) != 0)
         goto done;
     whole_path.data = path.data;
@@ -1055,8 +1055,8 @@ static int l_endpoint(lua_State *L)
     struct cce_error err;
 
     luaL_argcheck(L, strlen(text) == length, 1, "it has a zero byte inside");
-    if (cce_endpoint_parse_for((enum cce_purpose)purpose, &endpoint, text,
-                               &err) != 0)
+    if (cce_endpoint_parse((enum cce_purpose)purpose, &endpoint, text, &err) !=
+        0)
         return lcce_fail(L, &err);
     lua_pushstring(L, endpoint.host);
     lua_pushstring(L, endpoint.path);

@@ -193,14 +193,3 @@ struct cce_bytes cce_secret_bytes(const struct cce_secret *secret)
 {
     return (struct cce_bytes){secret->data, secret->length};
 }
-
-bool cce_secret_equals(const struct cce_secret *secret, struct cce_bytes bytes)
-{
-    unsigned char difference = 0;
-
-    if (secret->length != bytes.length)
-        return false;
-    for (size_t i = 0; i < bytes.length; i++)
-        difference |= (unsigned char)(secret->data[i] ^ bytes.data[i]);
-    return difference == 0;
-}

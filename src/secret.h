@@ -8,7 +8,6 @@
 #ifndef CCE_SECRET_H
 #define CCE_SECRET_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "status.h"
@@ -44,8 +43,5 @@ int cce_secret_from_private_file(struct cce_secret *secret, const char *path,
 void cce_secret_cleanup(struct cce_secret *secret);
 
 struct cce_bytes cce_secret_bytes(const struct cce_secret *secret);
-
-/* In a time that depends on the lengths only. */
-bool cce_secret_equals(const struct cce_secret *secret, struct cce_bytes bytes);
 
 #endif

@@ -84,22 +84,25 @@ local function show_env(list)
   return names
 end
 
+-- Shows the fields that are known to be harmless, and that there are others.
+local function show_known(object, known)
+  local result = {}
+  for key, value in pairs(object) do
+    result[key] = known[key] and show(value, 0) or HIDDEN
+  end
+  return result
+end
+
 local function show_exec(exec)
   if type(exec) ~= "table" then return HIDDEN end
-  local result = {}
-  for key, value in pairs(exec) do
-    result[key] = exec_fields[key] and show(value, 0) or HIDDEN
-  end
+  local result = show_known(exec, exec_fields)
   if exec.env then result.env = show_env(exec.env) end
   return result
 end
 
 local function show_user(user)
   if type(user) ~= "table" then return HIDDEN end
-  local result = {}
-  for key, value in pairs(user) do
-    result[key] = user_fields[key] and show(value, 0) or HIDDEN
-  end
+  local result = show_known(user, user_fields)
   if user.exec then result.exec = show_exec(user.exec) end
   return result
 end

@@ -54,8 +54,9 @@ local function find_cluster(call)
   return cluster
 end
 
--- What every call that acts on a cluster needs: the cluster, Available, and the body.
-local function open_call(call)
+-- What every call that acts on a cluster needs: the cluster, Available and of a version that is
+-- new enough (`supports`, when given, tells), and the body.
+local function open_call(call, supports)
   local cluster, refusal = find_cluster(call)
   if not cluster then
     return nil, refusal
@@ -66,6 +67,9 @@ local function open_call(call)
   local body, problem = read_body(call)
   if not body then
     return nil, problem
+  end
+  if supports and not supports(cluster.version) then
+    return nil, errors.cce("invalid", "not support this version " .. cluster.version)
   end
   return cluster, body
 end
@@ -149,12 +153,9 @@ local function may_revoke(principal, kind, id)
 end
 
 local function revoke(call)
-  local cluster, body = open_call(call)
+  local cluster, body = open_call(call, versions.can_revoke)
   if not cluster then
     return body
-  end
-  if not versions.can_revoke(cluster.version) then
-    return errors.cce("invalid", "not support this version " .. cluster.version)
   end
   local kind, id = revoked_principal(body)
   if not kind then
@@ -220,12 +221,9 @@ local function refuse_rotation(body)
 end
 
 local function rotate(call)
-  local cluster, body = open_call(call)
+  local cluster, body = open_call(call, versions.can_rotate)
   if not cluster then
     return body
-  end
-  if not versions.can_rotate(cluster.version) then
-    return errors.cce("invalid", "not support this version " .. cluster.version)
   end
   local refusal = refuse_rotation(body)
   if refusal then
@@ -256,12 +254,9 @@ local function node_list(cluster, body)
 end
 
 local function rotate_nodes(call)
-  local cluster, body = open_call(call)
+  local cluster, body = open_call(call, versions.can_rotate)
   if not cluster then
     return body
-  end
-  if not versions.can_rotate(cluster.version) then
-    return errors.cce("invalid", "not support this version " .. cluster.version)
   end
   local ids, refusal = node_list(cluster, body)
   if not ids then
