@@ -269,6 +269,12 @@ static int l_sys_monotonic(lua_State *L)
     return 1;
 }
 
+static int l_sys_boottime(lua_State *L)
+{
+    lua_pushnumber(L, cce_sys_boottime());
+    return 1;
+}
+
 static int l_sys_time(lua_State *L)
 {
     lua_pushnumber(L, cce_sys_time());
@@ -353,6 +359,7 @@ static const luaL_Reg functions[] = {
     {"die_with_parent", l_sys_die_with_parent},
     {"sleep", l_sys_sleep},
     {"monotonic", l_sys_monotonic},
+    {"boottime", l_sys_boottime},
     {"time", l_sys_time},
     {"is_terminal", l_sys_is_terminal},
     {"terminal_size", l_sys_terminal_size},

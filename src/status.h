@@ -52,6 +52,8 @@
     X(NOT_REVOKED, "a certificate still works after its revocation")         \
     X(UNVERIFIED, "what was done could not be verified")                     \
     X(TAMPERED, "a log was changed after it was written")                    \
+    X(STORE_UNAVAILABLE, "the store of a schedule cannot be reached")        \
+    X(LEASE_LOST, "the time for which a runner held its work is over")       \
     X(INTERNAL, "a mistake in this library: please report it")
 
 enum cce_status {

@@ -68,6 +68,11 @@ double cce_sys_monotonic(void)
     return seconds_of(CLOCK_MONOTONIC);
 }
 
+double cce_sys_boottime(void)
+{
+    return seconds_of(CLOCK_BOOTTIME);
+}
+
 double cce_sys_time(void)
 {
     return seconds_of(CLOCK_REALTIME);

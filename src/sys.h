@@ -69,6 +69,7 @@ int cce_sys_take_signal(const sigset_t *set, double seconds);
 bool cce_sys_sleep(double seconds);
 
 double cce_sys_monotonic(void); /* seconds; only differences mean something */
+double cce_sys_boottime(void);  /* the same, but it goes on while suspended */
 double cce_sys_time(void);      /* unix time with its fraction */
 
 bool cce_sys_is_terminal(int fd);

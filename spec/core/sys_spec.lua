@@ -216,6 +216,15 @@ describe("core.sys", function()
     assert.is_true(sys.sleep(-1))
   end)
 
+  it("counts the seconds since the machine started, suspended or not", function()
+    local file = assert(io.open "/proc/uptime")
+    local uptime = file:read "*n"
+    file:close()
+    local now = sys.boottime()
+    assert.is_true(now >= uptime - 0.02 and now < uptime + 60)
+    assert.is_true(sys.boottime() >= now)
+  end)
+
   it("tells the time with a fraction", function()
     assert.is_true(math.abs(sys.time() - os.time()) < 2)
   end)
