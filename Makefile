@@ -179,7 +179,7 @@ lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
 	@tools/lint
 
 docs: ## the manual's reference, into doc/
-	ldoc --fatalwarnings .
+	@tools/docs doc
 
 bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS="--json bulk")
 	@if command -v luajit >/dev/null; then \

@@ -372,7 +372,7 @@ end
 -- @treturn[2] string message which line, and what is wrong with it
 -- @treturn[2] table err TAMPERED, or FILE_ERROR
 -- @usage
--- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = 120 }))
+-- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
 function M.verify(path, opts)
   options.argument(path, "string", 1, "verify")
   local checked, message, err = options.check(opts, verify_schema)

@@ -4,6 +4,7 @@
 -- to be harmless is hidden; elsewhere what looks like a secret.
 --
 -- @module cce.kubeconfig.redact
+-- @local
 local json = require "cce.json"
 
 local M = {}
