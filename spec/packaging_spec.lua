@@ -158,9 +158,31 @@ describe("the version", function()
     assert.equal(core, newest)
   end)
 
+  it("is that of opm's dist.ini", function()
+    assert.equal(core, read("dist.ini"):match "\nversion = (%S+)")
+  end)
+
   it("is that of the rockspec, unless it follows the sources", function()
     local version = load_rockspec().version:match "^(.*)%-%d+$"
     assert.is_true(version == "scm" or version == core, version)
+  end)
+end)
+
+describe("opm's dist.ini", function()
+  local fields = {}
+  for name, value in read("dist.ini"):gmatch "\n([%l_]+) = ([^\n]+)" do fields[name] = value end
+
+  it("names files and directories that are there", function()
+    assert.is_truthy(io.open(fields.main_module))
+    assert.is_true(#files(fields.lib_dir, "*.lua") > 0)
+    assert.is_true(#files(fields.doc_dir, "*.md") > 0)
+  end)
+
+  it("says of the package what the rockspec says", function()
+    local rockspec = load_rockspec()
+    assert.equal(rockspec.package, fields.name)
+    assert.equal(rockspec.description.license:lower(), fields.license)
+    assert.is_true(#fields.abstract <= 70)
   end)
 end)
 
