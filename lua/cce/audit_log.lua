@@ -159,11 +159,16 @@ end
 
 --- Whether a value is a log.
 -- @treturn boolean
+-- @usage
+-- assert(not cce.audit_log.is("/var/log/cce.log"))
 function M.is(value)
   return getmetatable(value) == Log
 end
 
 --- Let others have the file. Later calls that would be logged fail.
+-- @usage
+-- local log = assert(cce.audit_log.open("/var/log/cce.log"))
+-- log:close()
 -- @function log:close
 function Log:close()
   if self.file then self.file:close() end

@@ -285,6 +285,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
+-- print(assert(client:show_job(job.id)).phase)
 function Client:show_job(id)
   local job, message, err = look_at_job(self, id, 3)
   return job, message, err
@@ -328,6 +331,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err code JOB_FAILED (with what each failed sub-job said),
 --   TIMEOUT, CANCELLED, or that of a look that failed; `err.job` is the job
+-- @usage
+-- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
+-- local done, message, err = client:wait_job(job.id, { timeout = 3600 })
+-- if not done and err.code == "JOB_FAILED" then print(message) end
 function Client:wait_job(id, opts)
   check_open(self, "wait_job", 2)
   local checked, message, err = options.check(opts, wait_schema)
@@ -360,6 +367,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- for _, cluster in ipairs(assert(client:list_clusters { status = "Available" })) do
+--   print(cluster.id, cluster.name, cluster.version)
+-- end
 function Client:list_clusters(opts)
   local body, request, response = perform_json(self, "list_clusters", {}, opts)
   if not body then return nil, request, response end
@@ -373,6 +384,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local cluster = assert(client:show_cluster(cluster_id))
+-- assert(cluster.status == "Available", cluster.status)
 function Client:show_cluster(cluster_id)
   local ids = { cluster_id = cluster_id }
   local body, request, response = perform_json(self, "show_cluster", ids)
@@ -408,6 +422,9 @@ end
 -- ---- life ----------------------------------------------------------------
 
 --- End the connections and wipe the credentials. Later calls raise.
+-- @usage
+-- local other = assert(cce.new { region = "cn-north-4" })
+-- other:close()
 function Client:close()
   self.closed = true
   if self.transport and not self.transport_is_shared then
@@ -433,6 +450,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @local
 function M.new(opts, level)
   local config, message, err = configuration.read(opts, (level or 1) + 1)
   if not config then return nil, message, err end

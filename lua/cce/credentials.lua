@@ -40,6 +40,9 @@ local password_schema = { username = NAME, password = SECRET, domain = NAME }
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local keys = my_vault() -- { ak=, sk= }
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.static(keys) })
 function M.static(opts)
   local given, message, err = options.check(opts, static_schema)
   if not given then return nil, message, err end
@@ -52,6 +55,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local token = my_token()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.token(token) })
 function M.token(token)
   options.argument(token, SECRET_TYPE, 1, "token")
   return here.static { token = token }
@@ -60,6 +66,8 @@ end
 --- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 -- HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 -- @treturn table a provider
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.environment() })
 function M.environment()
   return here.environment()
 end
@@ -80,6 +88,8 @@ local profile_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.profile { section = "basic" } })
 function M.profile(opts)
   local given, message, err = options.check(opts, profile_schema)
   if not given then return nil, message, err end
@@ -102,6 +112,8 @@ local metadata_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.metadata() })
 function M.metadata(opts)
   local given, message, err = options.check(opts, metadata_schema)
   if not given then return nil, message, err end
@@ -112,6 +124,8 @@ end
 -- HC_CONTAINER_AUTHORIZATION_TOKEN_FILE. The address is https, or http on
 -- loopback or link-local.
 -- @treturn table a provider
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.pod_identity() })
 function M.pod_identity()
   return machine.pod_identity()
 end
@@ -132,6 +146,11 @@ local id_token_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local robot = cce.credentials.id_token {
+--   idp_id = "ci", id_token_file = "/var/run/id_token", project_id = "example",
+-- }
+-- local client = assert(cce.new { region = "cn-north-4", credentials = robot })
 function M.id_token(opts)
   local given, message, err = options.check(opts, id_token_schema)
   if not given then return nil, message, err end
@@ -148,6 +167,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local provider = cce.credentials.password {
+--   username = "robot", password = my_password(), domain = "example",
+-- }
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.password(opts)
   local given, message, err = options.check(opts, password_schema)
   if not given then return nil, message, err end
@@ -162,6 +186,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local keys = my_vault() -- { ak=, sk= }
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.key_token(keys) })
 function M.key_token(opts)
   local given, message, err = options.check(opts, { ak = NAME, sk = SECRET })
   if not given then return nil, message, err end
@@ -194,6 +221,9 @@ local agency_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local auditor = cce.credentials.agency { agency_name = "auditor", domain_name = "example" }
+-- local client = assert(cce.new { region = "cn-north-4", credentials = auditor })
 function M.agency(opts)
   local given, message, err = options.check(opts, agency_schema)
   if not given then return nil, message, err end
@@ -217,6 +247,12 @@ local temporary_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local token = cce.credentials.password {
+--   username = "robot", password = my_password(), domain = "example",
+-- }
+-- local client = assert(cce.new { region = "cn-north-4",
+--   credentials = cce.credentials.temporary { source = token, duration = 3600 } })
 function M.temporary(opts)
   local given, message, err = options.check(opts, temporary_schema)
   if not given then return nil, message, err end
@@ -296,6 +332,8 @@ end
 --- HW_ACCESS_KEY, HW_SECRET_KEY, HW_SECURITY_TOKEN and HW_PROJECT_ID, the
 -- variables of Terraform.
 -- @treturn table a provider
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.terraform() })
 function M.terraform()
   return here.terraform()
 end
@@ -304,6 +342,10 @@ end
 -- something that cannot be used ends the search with an error.
 -- @tparam {table,...} list
 -- @treturn table a provider
+-- @usage
+-- local provider = cce.credentials.chain {
+--   cce.credentials.environment(), cce.credentials.metadata(),
+-- }
 function M.chain(list)
   options.argument(list, "list", 1, "chain")
   for i, provider in ipairs(list) do
@@ -318,6 +360,8 @@ end
 -- profile file, the metadata service and the pod identity, in the order of the
 -- official SDKs; then Terraform's variables, which an event announces.
 -- @treturn table a provider
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.default() })
 function M.default()
   return chains.new {
     here.environment(), here.profile {}, machine.metadata(), machine.pod_identity(),
@@ -328,6 +372,8 @@ end
 --- Tell whether a value is a provider.
 -- @param value anything
 -- @treturn boolean
+-- @usage
+-- assert(cce.credentials.is(cce.credentials.environment()))
 function M.is(value)
   return providers.is(value)
 end

@@ -129,6 +129,8 @@ local agencies_schema = { name = companion.name_rule, domain_id = companion.id_r
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- for _, agency in ipairs(assert(client:list_agencies())) do print(agency.id, agency.name) end
 function methods:list_agencies(opts)
   local checked, message, err = companion.check(self, "list_agencies", opts, agencies_schema)
   if checked then checked, message, err = with_account(self, checked) end
@@ -176,6 +178,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- for _, project in ipairs(assert(client:list_projects())) do print(project.id, project.name) end
 function methods:list_projects(opts)
   local checked, message, err = companion.check(self, "list_projects", opts, projects_schema)
   if not checked then return nil, message, err end

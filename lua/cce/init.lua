@@ -57,6 +57,9 @@ M.codes = core.codes
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", timeout = 30, rate_limit = "200/5min" })
+-- print(client) -- where, which project, whose keys; never a secret
 -- @function new
 function M.new(opts)
   -- Not a tail call, which would hide the caller that a raised error points at.
@@ -94,12 +97,22 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local facts = assert(cce.certificate(pem))
+-- print(facts.user_id, os.date("!%F", facts.not_after))
 function M.certificate(text)
   local errors = require "cce.error"
   return errors.from_core(errors.raise_at(2, core.certificate, text))
 end
 
 --- Call a function for every item, several at a time: see `cce.map`.
+-- @tparam table items a list
+-- @tparam function fn called with an item and its index
+-- @tparam[opt] table opts `concurrency`, `on_progress`, `results`
+-- @treturn {table,...} in the order of the items
+-- @usage
+-- local results = cce.map(clusters, function(cluster) return client:show_cluster(cluster.id) end)
+-- for _, result in ipairs(results) do assert(result.ok, result.message) end
 -- @function map
 function M.map(items, fn, opts)
   -- No tail call: in Lua 5.1 it would hide the caller from an error.
@@ -130,12 +143,20 @@ end
 
 --- Wait without being in anybody's way.
 -- @tparam number seconds
+-- @usage
+-- cce.sleep(0.1)
 function M.sleep(seconds)
   require("cce.options").argument(seconds, "number", 1, "sleep")
   require("cce.host").sleep(seconds)
 end
 
 --- Draw a progress bar: see `cce.progress`.
+-- @tparam[opt] table opts `total`, `label`, …
+-- @treturn cce.progress
+-- @usage
+-- local bar = cce.progress { total = 3, label = "rotate" }
+-- for i = 1, 3 do bar:update(i) end
+-- bar:finish()
 -- @function progress
 function M.progress(opts)
   return require("cce.progress").new(opts)
@@ -180,6 +201,14 @@ function M.ensure_cert(client, cluster_id, opts)
 end
 
 --- Whose certificates are in kubeconfig files, until when: see `cce.expiry`.
+-- @tparam string|{string,...} paths files or patterns
+-- @tparam[opt] table opts
+-- @treturn[1] {table,...} sorted by expiry
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- print(cce.expiry { "fleet.kubeconfig", "team/*.json" })
 -- @function expiry
 function M.expiry(paths, opts)
   local entries, message, err = require("cce.expiry")(paths, opts)

@@ -140,6 +140,9 @@ end
 -- @tparam[opt=os.time] function opts.clock gives the unix time
 -- @treturn cce.kubeconfig the object
 -- @return nil, message, err with the code `FILE_ERROR`, or `MISSING_DEPENDENCY`
+-- @usage
+-- assert(kubeconfig:save("prod.json"))
+-- print(assert(cce.kubeconfig.load("prod.json")))
 function M.load(path, opts)
   options.argument(path, "string", 1, "load")
   local checked, invalid, err = options.check(opts, load_schema)
@@ -158,6 +161,8 @@ end
 --- Whether a value is a kubeconfig object.
 -- @param value
 -- @treturn boolean
+-- @usage
+-- assert(cce.kubeconfig.is(kubeconfig))
 function M.is(value)
   return type(value) == "table" and state_of[value] ~= nil
 end
@@ -229,6 +234,8 @@ end
 --- The contexts, in the order of the file.
 -- @treturn {table,...} each { name=, cluster=, user=, server=, namespace=,
 --   verifies_tls=<boolean>, current=<boolean> }; it prints as a table
+-- @usage
+-- for _, context in ipairs(kubeconfig:contexts()) do print(context.name, context.server) end
 -- @function kubeconfig:contexts
 function methods.contexts(self)
   return rows_of(state_for(self, "contexts").data)
@@ -245,6 +252,9 @@ end
 -- @treturn cce.kubeconfig a new object; saving it keeps this choice
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: there is no such
 --   context; the message names those that there are
+-- @usage
+-- local inside = assert(kubeconfig:use("internal"))
+-- assert(inside:save("inside.json"))
 -- @function kubeconfig:use
 function methods.use(self, context)
   local state = state_for(self, "use")
@@ -301,6 +311,9 @@ end
 -- @treturn cce.kubeconfig a new object
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: a name that is
 --   not there, cannot be one, or would occur twice
+-- @usage
+-- local named = assert(kubeconfig:rename { name = "prod" })
+-- assert(named:save("prod.json"))
 -- @function kubeconfig:rename
 function methods.rename(self, opts)
   local state = state_for(self, "rename")
@@ -374,6 +387,9 @@ end
 --   not_before=, not_after=, sha256=, key_matches= }; times are unix seconds
 -- @return nil, message, err with the code `INVALID_CERTIFICATE`, `INVALID_KEY`,
 --   `FILE_ERROR`, or `UNSUPPORTED` when the user has no certificate
+-- @usage
+-- local facts = assert(kubeconfig:certificate())
+-- print(facts.user_id, os.date("!%F", facts.not_after), facts.key_matches)
 -- @function kubeconfig:certificate
 function methods.certificate(self)
   return certificate_of(state_for(self, "certificate"))
@@ -423,6 +439,8 @@ end
 -- @treturn {table,...} each { user=, contexts={names}, context=<the one to
 --   name>, cluster=, server=, cluster_id=<where a merge noted it>, facts=<as of
 --   `certificate`> }, or instead of facts message= and err=
+-- @usage
+-- for _, entry in ipairs(kubeconfig:certificates()) do print(entry.user, entry.context) end
 -- @function kubeconfig:certificates
 function methods.certificates(self)
   local state = state_for(self, "certificates")
@@ -598,6 +616,9 @@ end
 -- @return nil, message, err with the code `FILE_ERROR`, `TIMEOUT` (the lock),
 --   `CONFLICT`, `UNSUPPORTED` or `MISSING_DEPENDENCY` (a YAML file that cannot
 --   be merged into; `err.hint` says what to do) or `INVALID_ARGUMENT`
+-- @usage
+-- assert(kubeconfig:save("prod.json"))
+-- assert(kubeconfig:save("fleet.kubeconfig", { merge = true, name = "prod" }))
 -- @function kubeconfig:save
 function methods.save(self, path, opts)
   state_for(self, "save")
@@ -640,6 +661,8 @@ end
 -- @treturn {table,...} in the order of the items { ok=, saved=<as of save>,
 --   message=, err= }
 -- @return nil, message, err when nothing could be written
+-- @usage
+-- assert(cce.kubeconfig.merge("fleet.kubeconfig", { { kubeconfig = kubeconfig, name = "prod" } }))
 function M.merge(path, items, opts)
   options.argument(path, "string", 1, "merge")
   options.argument(items, "table", 2, "merge")

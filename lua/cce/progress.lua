@@ -243,6 +243,9 @@ end
 --- Takes the new counts, and draws when it is time.
 -- @tparam number done how many have ended, failed ones too
 -- @tparam[opt=0] number failed how many of them failed
+-- @usage
+-- local bar = cce.progress { total = 10 }
+-- bar:update(4, 1) -- four have ended, one of them failed
 -- @function progress:update
 function methods.update(self, done, failed)
   options.argument(done, "number", 1, "update")
@@ -254,6 +257,10 @@ function methods.update(self, done, failed)
 end
 
 --- Draws the end: all counts and how long it took. Later updates do nothing.
+-- @usage
+-- local bar = cce.progress { total = 1 }
+-- bar:update(1)
+-- bar:finish()
 -- @function progress:finish
 function methods.finish(self)
   if self.finished then return end

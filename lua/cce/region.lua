@@ -8,6 +8,8 @@ local M = {}
 
 --- The names of all regions that are known, in the order of the alphabet.
 -- @treturn {string,...}
+-- @usage
+-- for _, name in ipairs(cce.region.names()) do print(name) end
 function M.names()
   local names = {}
   for name in pairs(data.regions) do names[#names + 1] = name end

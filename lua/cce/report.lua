@@ -64,6 +64,9 @@ end
 
 --- How many of each.
 -- @treturn table `{ok=, failed=, skipped=, uncertain=, total=}`
+-- @usage
+-- local report = assert(cce.workflow.issue(client, { clusters = ids, dir = "team.d", duration = 1 }))
+-- print(report:counts().failed)
 -- @function report:counts
 function Report:counts()
   local counts = { total = 0 }
@@ -120,6 +123,9 @@ end
 
 --- The report as tables, strings, numbers and booleans alone, as JSON can hold.
 -- @treturn table the four lists, `counts`, `exit_code`, and the other fields
+-- @usage
+-- local report = assert(cce.workflow.issue(client, { clusters = ids, dir = "team.d", duration = 1 }))
+-- print(core.json.encode(report:to_table()))
 -- @function report:to_table
 function Report:to_table()
   local copy = { counts = self:counts(), exit_code = self:exit_code() }
@@ -144,6 +150,8 @@ end
 
 --- Whether a value is a report.
 -- @treturn boolean
+-- @usage
+-- assert(not require("cce.report").is({}))
 function M.is(value)
   return getmetatable(value) == Report
 end

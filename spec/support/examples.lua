@@ -112,6 +112,10 @@ function given.my_vault()
   return function() return { ak = account.keys[1].ak, sk = account.keys[1].sk } end
 end
 
+function given.my_token() return function() return account.keys[1].token end end
+
+function given.my_password() return function() return account.keys[1].password end end
+
 -- A node at which a rotation has failed.
 function given.node_id(run)
   local env, cluster = run.env, run.env.cluster_id
