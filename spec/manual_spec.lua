@@ -82,7 +82,8 @@ describe("the manual", function()
     if not simulator.has_program "ldoc" then return pending "needs ldoc" end
     local dir = tempdir.new()
     finally(function() tempdir.remove(dir) end)
-    local pipe = io.popen(("env -u LUA_PATH -u LUA_CPATH tools/docs %s 2>&1; echo status $?"):format(dir))
+    local command = "env -u LUA_PATH -u LUA_CPATH tools/docs %s 2>&1; echo status $?"
+    local pipe = io.popen(command:format(dir))
     local text = pipe:read "*a"
     pipe:close()
     assert.matches("status 0", text, 1, true)

@@ -42,7 +42,8 @@ local password_schema = { username = NAME, password = SECRET, domain = NAME }
 -- @treturn[2] table err
 -- @usage
 -- local keys = my_vault() -- { ak=, sk= }
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.static(keys) })
+-- local provider = cce.credentials.static(keys)
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.static(opts)
   local given, message, err = options.check(opts, static_schema)
   if not given then return nil, message, err end
@@ -57,7 +58,8 @@ end
 -- @treturn[2] table err
 -- @usage
 -- local token = my_token()
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.token(token) })
+-- local provider = cce.credentials.token(token)
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.token(token)
   options.argument(token, SECRET_TYPE, 1, "token")
   return here.static { token = token }
@@ -67,7 +69,8 @@ end
 -- HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 -- @treturn table a provider
 -- @usage
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.environment() })
+-- local provider = cce.credentials.environment()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.environment()
   return here.environment()
 end
@@ -89,7 +92,8 @@ local profile_schema = {
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @usage
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.profile { section = "basic" } })
+-- local provider = cce.credentials.profile { section = "basic" }
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.profile(opts)
   local given, message, err = options.check(opts, profile_schema)
   if not given then return nil, message, err end
@@ -113,7 +117,8 @@ local metadata_schema = {
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @usage
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.metadata() })
+-- local provider = cce.credentials.metadata()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.metadata(opts)
   local given, message, err = options.check(opts, metadata_schema)
   if not given then return nil, message, err end
@@ -125,7 +130,8 @@ end
 -- loopback or link-local.
 -- @treturn table a provider
 -- @usage
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.pod_identity() })
+-- local provider = cce.credentials.pod_identity()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.pod_identity()
   return machine.pod_identity()
 end
@@ -150,7 +156,8 @@ local id_token_schema = {
 -- local robot = cce.credentials.id_token {
 --   idp_id = "ci", id_token_file = "/var/run/id_token", project_id = "example",
 -- }
--- local client = assert(cce.new { region = "cn-north-4", credentials = robot })
+-- local provider = robot
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.id_token(opts)
   local given, message, err = options.check(opts, id_token_schema)
   if not given then return nil, message, err end
@@ -171,6 +178,7 @@ end
 -- local provider = cce.credentials.password {
 --   username = "robot", password = my_password(), domain = "example",
 -- }
+-- local provider = provider
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.password(opts)
   local given, message, err = options.check(opts, password_schema)
@@ -188,7 +196,8 @@ end
 -- @treturn[2] table err
 -- @usage
 -- local keys = my_vault() -- { ak=, sk= }
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.key_token(keys) })
+-- local provider = cce.credentials.key_token(keys)
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.key_token(opts)
   local given, message, err = options.check(opts, { ak = NAME, sk = SECRET })
   if not given then return nil, message, err end
@@ -223,7 +232,8 @@ local agency_schema = {
 -- @treturn[2] table err
 -- @usage
 -- local auditor = cce.credentials.agency { agency_name = "auditor", domain_name = "example" }
--- local client = assert(cce.new { region = "cn-north-4", credentials = auditor })
+-- local provider = auditor
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.agency(opts)
   local given, message, err = options.check(opts, agency_schema)
   if not given then return nil, message, err end
@@ -333,7 +343,8 @@ end
 -- variables of Terraform.
 -- @treturn table a provider
 -- @usage
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.terraform() })
+-- local provider = cce.credentials.terraform()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.terraform()
   return here.terraform()
 end
@@ -361,7 +372,8 @@ end
 -- official SDKs; then Terraform's variables, which an event announces.
 -- @treturn table a provider
 -- @usage
--- local client = assert(cce.new { region = "cn-north-4", credentials = cce.credentials.default() })
+-- local provider = cce.credentials.default()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.default()
   return chains.new {
     here.environment(), here.profile {}, machine.metadata(), machine.pod_identity(),

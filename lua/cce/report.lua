@@ -65,7 +65,7 @@ end
 --- How many of each.
 -- @treturn table `{ok=, failed=, skipped=, uncertain=, total=}`
 -- @usage
--- local report = assert(cce.workflow.issue(client, { clusters = ids, dir = "team.d", duration = 1 }))
+-- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 -- print(report:counts().failed)
 -- @function report:counts
 function Report:counts()
@@ -124,7 +124,7 @@ end
 --- The report as tables, strings, numbers and booleans alone, as JSON can hold.
 -- @treturn table the four lists, `counts`, `exit_code`, and the other fields
 -- @usage
--- local report = assert(cce.workflow.issue(client, { clusters = ids, dir = "team.d", duration = 1 }))
+-- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 -- print(core.json.encode(report:to_table()))
 -- @function report:to_table
 function Report:to_table()

@@ -56,7 +56,8 @@ end
 -- ---- the place where they run --------------------------------------------------------
 
 -- Where things are is the simulator's; how they behave is the example's.
-local PLACES = { "region", "project_id", "endpoint", "endpoints", "credentials", "token", "ca_file" }
+local PLACES = { "region", "project_id", "endpoint", "endpoints", "credentials", "token",
+  "ca_file" }
 
 -- Nobody waits here for what is due to a real account.
 local function impatient_workflows()
@@ -181,7 +182,8 @@ local IS_FILE = { json = true, kubeconfig = true, log = true, journal = true, pe
 -- A name is taken for granted by the next block of the page, so its locals are shared. Files go
 -- to the directory of the run, and a rotation does not keep to the speed of a real account.
 local function adapt(run, text)
-  text = ("\n" .. text):gsub("\nlocal function ", "\nfunction "):gsub("\nlocal ([%w_, ]+) =", "\n%1 =")
+  text = ("\n" .. text):gsub("\nlocal function ", "\nfunction ")
+  text = text:gsub("\nlocal ([%w_, ]+) =", "\n%1 =")
   text = text:gsub('"/var/%a+/[%w/]-([%w_.-]+)"', function(name)
     return ("%q"):format(run.dir .. "/" .. name)
   end)
