@@ -59,6 +59,15 @@ local function find_tag(block, name)
   end
 end
 
+-- The name by which a user calls it: "client:close", "cce.map", "cce.region.names".
+local function title_of(name, module)
+  if not name or not module then return name end
+  if name:find(":", 1, true) then return name:sub(1, 1):lower() .. name:sub(2) end
+  local plain = name:match "([%w_]+)$"
+  local is_itself = plain == module:match "([%w_]+)$" or plain == "new" and module ~= "cce"
+  return is_itself and module or module .. "." .. plain
+end
+
 local function close_block(block, code, number)
   block.last, block.code = number - 1, code
   local named = find_tag(block, "function")
@@ -70,7 +79,7 @@ end
 
 --- Read the LDoc comments of a source.
 -- @tparam string source
--- @treturn {table,...} blocks `{name=, module=, is_local=, text={lines}, tags={{name=,
+-- @treturn {table,...} blocks `{name=, title=, module=, is_local=, text={lines}, tags={{name=,
 --   modifier=, lines={…}}}, first=, last=, code=}` in their order; `code` is the line after
 function M.parse(source)
   local blocks, block, number = {}, nil, 0
@@ -89,6 +98,11 @@ function M.parse(source)
     end
   end
   if block then blocks[#blocks + 1] = close_block(block, "", number + 1) end
+  local module
+  for _, each in ipairs(blocks) do
+    module = module or each.module
+    each.title = title_of(each.name, module)
+  end
   return blocks
 end
 
@@ -229,7 +243,7 @@ local function signature(block)
       names[#names + 1] = optional and "[" .. each.name .. "]" or each.name
     end
   end
-  return ("%s(%s)"):format(block.title or block.name, table.concat(names, ", "))
+  return ("%s(%s)"):format(block.title, table.concat(names, ", "))
 end
 
 local function add_indented(out, first, lines, indent)
@@ -291,11 +305,11 @@ local function add_usage(out, block)
   end
 end
 
--- @{cce.report} and `code` are for the pages.
-local function plain(line)
-  return (line:gsub("@{([^}|]*)|?([^}]*)}", function(name, text)
-    return text ~= "" and text or name
-  end):gsub("`([^`]*)`", "%1"))
+-- @{cce.report}, `code` and **words** are for the pages.
+local function plain(text)
+  return (text:gsub("@{([^}|]*)|?([^}]*)}", function(name, shown)
+    return shown ~= "" and shown or name
+  end):gsub("`([^`\n]*\n?[^`\n]*)`", "%1"):gsub("%*%*([^*\n]+)%*%*", "%1"))
 end
 
 --- The text of an entry.
@@ -304,7 +318,7 @@ end
 function M.render(block)
   local out = {}
   if not block.module then
-    out[1] = block.code:find "=" and not block.code:find "function" and block.name
+    out[1] = block.code:find "=" and not block.code:find "function" and block.title
       or signature(block)
     out[2] = ""
   end
@@ -312,8 +326,8 @@ function M.render(block)
   add_parameters(out, block)
   add_returns(out, block)
   add_usage(out, block)
-  for i, line in ipairs(out) do out[i] = plain(line):gsub("%s+$", "") end
-  return (table.concat(out, "\n"):gsub("\n\n\n+", "\n\n"))
+  local text = plain(table.concat(out, "\n")):gsub("[ \t]+\n", "\n")
+  return (text:gsub("\n\n\n+", "\n\n"):gsub("%s+$", ""))
 end
 
 --- The first sentence of an entry.
