@@ -132,6 +132,7 @@ build = {
     ["cce.region"] = "lua/cce/region.lua",
     ["cce.region_data"] = "lua/cce/region_data.lua",
     ["cce.region_override"] = "lua/cce/region_override.lua",
+    ["cce.repl.loop"] = "lua/cce/repl/loop.lua",
     ["cce.report"] = "lua/cce/report.lua",
     ["cce.response"] = "lua/cce/response.lua",
     ["cce.retry"] = "lua/cce/retry.lua",
