@@ -46,7 +46,9 @@ M.codes = core.codes
 --   call; seconds that the first wait is below, and that every wait is below; retries that all
 --   calls of the client have together, which come back within a minute. Waiting out a
 --   throttling window, as the API names it, takes nothing from the budget
--- @tparam[opt=100] int opts.max_connections
+-- @tparam[opt=100] int opts.max_connections to one host; further calls queue
+-- @tparam[opt] string opts.rate_limit such as "200/5min" or "10/min": of all requests of the
+--   client together; by default there is none
 -- @tparam[opt] string opts.user_agent
 -- @tparam[opt] function opts.on_event called with a table for every attempt,
 --   never with a secret
@@ -106,13 +108,6 @@ function M.certificate(text)
 end
 
 --- Call a function for every item, several at a time: see `cce.map`.
--- @tparam table items a list
--- @tparam function fn called with an item and its index
--- @tparam[opt] table opts `concurrency`, `on_progress`, `results`
--- @treturn {table,...} in the order of the items
--- @usage
--- local results = cce.map(clusters, function(cluster) return client:show_cluster(cluster.id) end)
--- for _, result in ipairs(results) do assert(result.ok, result.message) end
 -- @function map
 function M.map(items, fn, opts)
   -- No tail call: in Lua 5.1 it would hide the caller from an error.
@@ -151,12 +146,6 @@ function M.sleep(seconds)
 end
 
 --- Draw a progress bar: see `cce.progress`.
--- @tparam[opt] table opts `total`, `label`, …
--- @treturn cce.progress
--- @usage
--- local bar = cce.progress { total = 3, label = "rotate" }
--- for i = 1, 3 do bar:update(i) end
--- bar:finish()
 -- @function progress
 function M.progress(opts)
   return require("cce.progress").new(opts)
@@ -201,14 +190,6 @@ function M.ensure_cert(client, cluster_id, opts)
 end
 
 --- Whose certificates are in kubeconfig files, until when: see `cce.expiry`.
--- @tparam string|{string,...} paths files or patterns
--- @tparam[opt] table opts
--- @treturn[1] {table,...} sorted by expiry
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
--- @usage
--- print(cce.expiry { "fleet.kubeconfig", "team/*.json" })
 -- @function expiry
 function M.expiry(paths, opts)
   local entries, message, err = require("cce.expiry")(paths, opts)

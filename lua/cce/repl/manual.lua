@@ -139,7 +139,7 @@ local function find_in(module, name)
 end
 
 -- "Draw a progress bar: see `cce.progress`." leads to the block that says it all.
-local function followed(block)
+function M.followed(block)
   local module = table.concat(block.text, " "):match "[Ss]ee `(cce%.[%w_.]+)`%.?%s*$"
   if not module or #block.tags > 1 then return block end
   return find_in(module, last_part(block.name)) or find_in(module, last_part(module))
@@ -154,7 +154,7 @@ function M.of_function(fn)
   local path = info.source:match "^@(.*)$"
   for _, block in ipairs(path and blocks_of(path) or {}) do
     if block.last + 1 == info.linedefined and not block.module then
-      return not block.is_local and followed(block) or nil
+      return not block.is_local and M.followed(block) or nil
     end
   end
 end
@@ -169,7 +169,7 @@ function M.by_name(name)
     local fits = owner == "" or module == owner or last_part(module) == last_part(owner)
       or owner == "client" and (module == "cce.nodes" or module == "cce.iam" or module == "cce.cts")
     local block = fits and find_in(module, wanted)
-    block = block and followed(block)
+    block = block and M.followed(block)
     if block and not seen[block] then
       seen[block] = true
       found[#found + 1] = block
