@@ -172,7 +172,8 @@ local function add_returns(out, block)
   for i = 1, math.max(3, #good) do
     local mine, failure = good[i], FAILURE[i]
     if i == 1 then
-      add(out, "---@return %s # %s", (mine and mine[1] or "any"):gsub("%??$", "?"), mine and mine[2])
+      local kind = (mine and mine[1] or "any"):gsub("%??$", "?")
+      add(out, "---@return %s # %s", kind, mine and mine[2] or "")
     elseif mine and failure then
       add(out, "---@return %s # %s", mine[1] .. "|" .. failure[1], failure[2])
     else
