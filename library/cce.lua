@@ -1265,7 +1265,7 @@ local errors = {}
 ---@param value any a result, or nil
 ---@param message string
 ---@param code string
----@return any? # nil
+---@return any? #
 ---@return string? message
 ---@return cce.error? err
 function errors.from_core(value, message, code) end
