@@ -24,7 +24,7 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
-  "obtain",
+  "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "expiry",
   "doctor", "log", "sim", "help",
 }
