@@ -24,7 +24,9 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
-  "clusters", "doctor", "sim", "help",
+  "obtain", "ensure", "revoke", "rotate",
+  "clusters", "jobs", "expiry",
+  "doctor", "log", "sim", "help",
 }
 
 local function complain(message)
