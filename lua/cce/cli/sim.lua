@@ -7,7 +7,8 @@ local exit = require "cce.cli.exit"
 local M = { name = "sim", summary = "Run a simulator of CCE on this machine." }
 
 function M.describe(parser)
-  parser:option("--dir", "Directory for its files; DIR/env is what a client needs."):count(1)
+  parser:option("--dir", "Directory for its files; DIR/env is what a client needs,"
+      .. " DIR/env.member the same for a user who is no administrator."):count(1)
   parser:option("--port", "Port at all its addresses (default: a free one).")
     :convert(convert.integer)
   parser:option("--clusters", "How many clusters."):default("5"):convert(convert.integer)

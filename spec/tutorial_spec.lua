@@ -1,0 +1,123 @@
+-- The tutorial, typed into a terminal in its order, gives what it shows.
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+local terminals = require "spec.support.terminal"
+
+local PAGE = "manual/tutorial.md"
+local ROOT = os.getenv "CCE_TEST_ROOT"
+
+-- ---- what the page shows -----------------------------------------------------------
+
+local function new_step(command, number)
+  return { command = command, line = number, shown = {} }
+end
+
+-- A line after "$ " is typed, lines after "> " belong to it; the rest is what comes of it.
+local function steps_of(page)
+  local steps, inside, number = {}, false, 0
+  for line in io.lines(page) do
+    number = number + 1
+    local command, more = line:match "^%$ (.*)$", line:match "^> ?(.*)$"
+    if line:match "^```" then
+      inside = line == "```console"
+    elseif inside and command then
+      steps[#steps + 1] = new_step(command, number)
+    elseif inside and more then
+      steps[#steps].command = steps[#steps].command .. "\n" .. more
+    elseif inside then
+      table.insert(steps[#steps].shown, line)
+    end
+  end
+  return steps
+end
+
+-- "…" stands for anything in a line, and alone for any lines.
+local function pattern_of(line)
+  local pattern = line:gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("…", ".-")
+  return "^" .. pattern .. "$"
+end
+
+-- Whether lines[i…] are what shown[j…] says.
+local function fits(lines, i, shown, j)
+  if j > #shown then return i > #lines end
+  if shown[j] == "…" then
+    for next_line = i, #lines + 1 do
+      if fits(lines, next_line, shown, j + 1) then return true end
+    end
+    return false
+  end
+  return lines[i] ~= nil and lines[i]:match(pattern_of(shown[j])) ~= nil
+    and fits(lines, i + 1, shown, j + 1)
+end
+
+-- ---- typing it ---------------------------------------------------------------------
+
+local function prompt_is_back(screen)
+  return screen:match "\n%$ ?\n*$" ~= nil or screen:match "^%$ ?\n*$" ~= nil
+end
+
+local function lines_after(screen, position)
+  local lines = {}
+  for line in screen:sub(position):gmatch "([^\n]*)\n" do lines[#lines + 1] = line:gsub("%s+$", "") end
+  while lines[#lines] == "" or lines[#lines] == "$" do lines[#lines] = nil end
+  return lines
+end
+
+-- The word that the page shows as typed at a question.
+local function answer_of(step)
+  for _, line in ipairs(step.shown) do
+    local question, word = line:match "^(Type %u+ to go on: )(%u+)$"
+    if question then return question:gsub(" $", ""), word end
+  end
+end
+
+local function play(terminal, step)
+  local before = #terminal:wait_for(prompt_is_back, 60):gsub("%s+$", "")
+  for line in (step.command .. "\n"):gmatch "([^\n]*)\n" do
+    terminal:type(line)
+    terminal:key "Enter"
+  end
+  local question, word = answer_of(step)
+  if question then
+    terminal:wait_for(function(screen) return screen:find(question, before, true) end, 30)
+    terminal:type(word)
+    terminal:key "Enter"
+  end
+  local screen = terminal:wait_for(function(text)
+    return #text > before + 3 and prompt_is_back(text:sub(before + 1))
+  end, 60)
+  return screen
+end
+
+describe("the tutorial #toolchain", function()
+  local terminal, home
+
+  before_each(function()
+    home = tempdir.new()
+    os.execute("mkdir " .. home .. "/bin")
+    tempdir.write(home .. "/bin/cce", ('#!/bin/sh\nexec %s/tools/run-lua %s %s/bin/cce "$@"\n')
+      :format(ROOT, os.getenv "CCE_TEST_VERSION", ROOT))
+    os.execute("chmod +x " .. home .. "/bin/cce")
+    terminal = terminals.open { columns = 160, rows = 50, cwd = home, env = {
+      HOME = home, PATH = home .. "/bin:" .. os.getenv "PATH", NO_COLOR = "1" } }
+  end)
+
+  after_each(function()
+    terminal:key "C-c"
+    terminal:close()
+    tempdir.remove(home)
+  end)
+
+  it("shows what comes of each command", function()
+    for _, program in ipairs { "tmux", "nginx", "kubectl" } do
+      if not simulator.has_program(program) then return pending("needs " .. program) end
+    end
+    for _, step in ipairs(steps_of(PAGE)) do
+      local start = #terminal:wait_for(prompt_is_back, 60):gsub("%s+$", "")
+      local screen = play(terminal, step)
+      local output = lines_after(screen, (screen:find("\n", start, true)) + 1)
+      assert.is_true(fits(output, 1, step.shown, 1), ("%s:%d: $ %s\nshows\n%s"):format(PAGE,
+        step.line, step.command, table.concat(output, "\n")))
+    end
+  end)
+end)
