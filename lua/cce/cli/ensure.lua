@@ -75,7 +75,7 @@ local function many(ui, client, ids, args, opts)
   opts.clusters, opts.dir, opts.merge_into = ids, args.dir, args.merge_into
   opts.min_remaining, opts.renew, opts.format = args.min_remaining, args.renew, args.format
   opts.concurrency, opts.dry_run = args.concurrency, args.dry_run
-  opts.on_progress = ui:progress "obtain"
+  opts.on_progress = ui:progress("obtain", #ids)
   local report, message, err = require("cce").workflow.issue(client, opts)
   if not report then return ui:fail(message, err) end
   return ui:report(report)

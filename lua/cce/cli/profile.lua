@@ -184,7 +184,7 @@ local function set_credentials(opts, text)
     opts.token, message, err = token_of(rest)
     return opts.token and true, message, err
   elseif not sources[kind] then
-    return errors.fail("INVALID_ARGUMENT", "this profile's credentials are of no kind that is known",
+    return errors.fail("INVALID_ARGUMENT", "the profile's credentials are of no known kind",
       { hint = "They are one of " .. SOURCES })
   end
   local message, err

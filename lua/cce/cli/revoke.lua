@@ -70,7 +70,8 @@ end
 
 local function revoke(ui, client, args, ids)
   args.began = true
-  local report, message, err = call(client, args, ids, { on_progress = ui:progress "revoke" })
+  local report, message, err = call(client, args, ids,
+    { on_progress = ui:progress("revoke", #ids) })
   if not report then return ui:fail(message, err) end
   return ui:report(report)
 end

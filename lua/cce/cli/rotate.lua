@@ -238,7 +238,8 @@ end
 
 local function rotate(ui, client, args, plan)
   args.journal_in_use = plan.journal
-  local report, message, err = call(client, args, plan, { on_progress = ui:progress "rotate" })
+  local report, message, err = call(client, args, plan,
+    { on_progress = ui:progress("rotate", #plan.ids) })
   if not report then return ui:fail(message, err) end
   local code = ui:report(report)
   if report.stopped then ui:say("to go on: " .. resume_command(args)) end

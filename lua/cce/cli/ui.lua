@@ -59,6 +59,11 @@ function Ui:settle()
   self.display = nil
 end
 
+-- What is said meanwhile does not end it.
+local function make_room(self)
+  if self.display then self.display:clear() end
+end
+
 -- Standard output may be closed early, as by `| head`: then there is nobody to
 -- write for, which is no news either.
 local function put(self, text)
@@ -93,7 +98,7 @@ end
 
 -- In the order in which it happened, where both go to one place.
 local function tell(self, text)
-  self:settle()
+  make_room(self)
   io.stdout:flush()
   io.stderr:write(text, "\n")
 end
@@ -199,26 +204,39 @@ function Ui:width()
   return self.out_is_terminal and sys.terminal_size(1) or nil
 end
 
---- A progress bar on standard error, when there is somebody to see it.
+--- A progress bar on standard error, when there is somebody to see it. It is
+-- drawn at once, and again with every attempt of a request.
 -- @tparam string label
+-- @tparam int total how many things there are
 -- @treturn ?cce.progress for `on_progress=`; nil with --quiet, and when
 --   standard error is no terminal
 -- @function ui:progress
-function Ui:progress(label)
+function Ui:progress(label, total)
   if self.quiet or not sys.is_terminal(2) then return nil end
   self:settle()
-  self.display = require("cce.progress").new { label = label, color = self.args.no_color
-    and false or nil }
+  local color = nil
+  if self.args.no_color then color = false end
+  self.display = require("cce.progress").new { label = label, total = total, color = color }
+  self.display:update(0)
   return self.display
 end
 
 -- ---- the person -------------------------------------------------------------------
 
+-- By a shell, since most Luas begin a read anew that Ctrl-C interrupted: there
+-- it ends the shell, and so the read.
+local function read_answer()
+  local pipe = io.popen [[IFS= read -r answer && printf '%s\n' "$answer"]]
+  local answer = pipe:read "*l"
+  pipe:close()
+  return answer
+end
+
 local function ask(self, text, word)
   tell(self, render.clean(words.typed(text)))
   io.stderr:write(("Type %s to go on: "):format(word))
   io.stderr:flush()
-  local answer = io.read "*l"
+  local answer = read_answer()
   if answer and answer:match "^%s*(.-)%s*$" == word then return true end
   if not answer then io.stderr:write "\n" end
   self:warn "nothing was done"
@@ -273,10 +291,10 @@ local function on_event(self)
   return function(event)
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
-    if self.verbose and event.type == "attempt" then
-      self:settle()
-      io.stderr:write("  ", render.clean(attempt_text(event)), "\n")
-    end
+    if event.type ~= "attempt" then return end
+    if self.verbose then tell(self, "  " .. render.clean(attempt_text(event))) end
+    -- The time goes on while a job is waited for.
+    if self.display then self.display:update(self.display.done) end
   end
 end
 
