@@ -1,12 +1,9 @@
 --- What objects look like at a prompt: tables of text, times, short ids.
 -- @module cce.show
 -- @local
-local M = {}
+local width_of = require("cce.width").of
 
-local function width_of(text)
-  -- Bytes that continue a UTF-8 character take no column of their own.
-  return #text - select(2, text:gsub("[\128-\191]", ""))
-end
+local M = {}
 
 local function pad(text, width)
   return text .. (" "):rep(width - width_of(text))

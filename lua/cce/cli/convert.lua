@@ -1,0 +1,71 @@
+--- What is typed, as values: for argparse's `convert`.
+-- @module cce.cli.convert
+-- @local
+local times = require "cce.times"
+
+local M = {}
+
+--- A whole number.
+function M.integer(text)
+  local number = text:match("^%d+$") and tonumber(text)
+  return number or nil, "a whole number is expected, not '" .. text .. "'"
+end
+
+--- Seconds, from 0 on.
+function M.seconds(text)
+  local number = tonumber(text)
+  return number and number >= 0 and number or nil, "seconds are expected, not '" .. text .. "'"
+end
+
+local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 7 * 86400 }
+
+--- A length of time: "90s", "15m", "2h", "7d", "2w"; a number alone is seconds.
+function M.duration(text)
+  local number, unit = text:match("^(%d+%.?%d*)([smhdw]?)$")
+  local seconds = number and tonumber(number) * UNITS[unit ~= "" and unit or "s"]
+  return seconds or nil, "a time such as 90s, 15m, 2h or 7d is expected, not '" .. text .. "'"
+end
+
+-- "+08:00" as seconds.
+local function offset_of(zone)
+  local sign, hours, minutes = zone:match("^([+-])(%d%d):?(%d%d)$")
+  if not sign or tonumber(hours) > 14 or tonumber(minutes) > 59 then return nil end
+  return (tonumber(hours) * 60 + tonumber(minutes)) * 60 * (sign == "-" and -1 or 1)
+end
+
+-- "2026-01-02T03:04:05" with a zone; the seconds may be left out.
+local function moment(text)
+  local date, hour, zone = text:match("^(%d%d%d%d%-%d%d%-%d%d)[T ](%d%d:%d%d)([Z+-].*)$")
+  if date then
+    hour = hour .. ":00"
+  else
+    date, hour, zone = text:match("^(%d%d%d%d%-%d%d%-%d%d)[T ](%d%d:%d%d:%d%d)([Z+-].*)$")
+  end
+  if not date then return nil end
+  local shift = zone == "Z" and 0 or offset_of(zone)
+  local seconds = times.parse(date .. "T" .. hour .. "Z")
+  -- A 30th of February is another day when it is written again.
+  if not shift or times.format(seconds) ~= date .. "T" .. hour .. "Z" then return nil end
+  return seconds - shift
+end
+
+--- A moment: ISO 8601 with a zone, or "+2h" from now.
+-- @treturn ?number unix time
+function M.time(text)
+  local ahead = text:match("^%+(.+)$")
+  local seconds = ahead and M.duration(ahead)
+  if seconds then return os.time() + seconds end
+  return moment(text), "a time with its zone, such as 2026-01-31T18:00Z or"
+    .. " 2026-01-31T18:00+08:00, or +2h from now, is expected, not '" .. text .. "'"
+end
+
+--- A moment that has been: as `time`, or "2d" ago.
+-- @treturn ?number unix time
+function M.past(text)
+  local seconds = M.duration(text)
+  if seconds then return os.time() - seconds end
+  return moment(text), "how long ago, such as 2d, or a time with its zone, such as"
+    .. " 2026-01-31T18:00Z, is expected, not '" .. text .. "'"
+end
+
+return M
