@@ -145,18 +145,24 @@ local function note_path(cluster_id, principal)
   return directory and directory .. "/" .. (principal and "revoked-" .. principal or "rotated")
 end
 
---- When what a cluster's principal held was last dropped on this machine.
+local function read_note(path)
+  local text = core.file.read(path, { max = NOTE_BYTES })
+  local note = text and json.decode(text)
+  if type(note) ~= "table" or type(note.at) ~= "number" then return nil end
+  return { at = note.at, principal = path:match "/revoked%-([^/]+)$" }
+end
+
+--- When what was kept of a cluster was last dropped on this machine.
 -- @tparam string cluster_id
--- @tparam ?string principal
--- @treturn ?table `{at=<unix time>, why="revoked"|"rotated"}`
+-- @tparam[opt] string principal only what concerns this one; by default all
+-- @treturn ?table `{at=<unix time>, principal=<id>}`, of the last time; without
+--   principal the cluster was rotated
 function M.dropped(cluster_id, principal)
-  local latest
-  for _, path in ipairs { note_path(cluster_id), principal and note_path(cluster_id, principal) } do
-    local note = json.decode((core.file.read(path, { max = NOTE_BYTES })))
-    if type(note) == "table" and type(note.at) == "number" and type(note.why) == "string"
-      and not (latest and latest.at > note.at) then
-      latest = { at = note.at, why = note.why }
-    end
+  local directory, latest = directory_of(cluster_id), nil
+  for _, path in ipairs(directory and core.file.glob(escaped(directory) .. "/r*ed*") or {}) do
+    local note = read_note(path)
+    local fits = note and (not principal or not note.principal or note.principal == principal)
+    if fits and not (latest and latest.at > note.at) then latest = note end
   end
   return latest
 end
@@ -169,9 +175,7 @@ local function drop(cluster_id, principal)
   local directory = directory_of(cluster_id)
   if not directory or not core.file.stat(directory) then return 0 end
   -- Noted first: who obtains meanwhile looks at it after saving.
-  core.file.write(note_path(cluster_id, principal), json.encode {
-    at = core.sys.time(), why = principal and "revoked" or "rotated",
-  })
+  core.file.write(note_path(cluster_id, principal), json.encode { at = core.sys.time() })
   local count = 0
   for _, entry in ipairs(M.entries(cluster_id)) do
     if is_meant(entry, principal) and os.remove(entry.path) then count = count + 1 end
