@@ -24,7 +24,10 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
-  "clusters", "who", "doctor", "credential", "sim", "help",
+  "obtain",
+  "clusters", "jobs", "expiry",
+  "who", "credential",
+  "doctor", "log", "sim", "help",
 }
 
 local function complain(message)

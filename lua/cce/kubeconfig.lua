@@ -21,12 +21,11 @@ local names = require "cce.kubeconfig.names"
 local options = require "cce.options"
 local read = require "cce.kubeconfig.read"
 local redact = require "cce.kubeconfig.redact"
+local show = require "cce.show"
 local store = require "cce.kubeconfig.store"
 local yaml = require "cce.kubeconfig.yaml"
 
 local M = {}
-
-local DAY, HOUR, MINUTE = 86400, 3600, 60
 
 -- The API's own name of the context that has a public address and checks the
 -- server's certificate, and of the one inside of the VPC.
@@ -586,20 +585,48 @@ local function text_of(state, format)
   return store.encode(state.data, format)
 end
 
+local function text_alone(state, opts)
+  if not opts.mark then return text_of(state, opts.format) end
+  return store.encode(merge.merge(nil, state.data, mark_of(state)), opts.format or "json")
+end
+
 local function save_alone(path, state, opts)
   local text, ok, message, err
-  if opts.mark then
-    text, message, err = store.encode(merge.merge(nil, state.data, mark_of(state)),
-      opts.format or "json")
-  else
-    text, message, err = text_of(state, opts.format)
-  end
+  text, message, err = text_alone(state, opts)
   if not text then return nil, message, err end
   ok, message, err = store.write(path, text)
   if not ok then return nil, message, err end
   return setmetatable({
     path = path, merged = false, context = is_text(state.data["current-context"]), current = true,
   }, saved_meta)
+end
+
+local function unnamed_mark()
+  return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
+end
+
+local text_schema = {
+  context = save_schema.context, name = save_schema.name, format = save_schema.format,
+  mark = save_schema.mark,
+}
+
+--- The text that `save` would write to a file of its own: it holds the private
+-- key.
+-- @tparam[opt] table opts context, name, format and mark as for `save`
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function kubeconfig:text
+function methods.text(self, opts)
+  state_for(self, "text")
+  local given, message, err = options.check(opts, text_schema)
+  if not given then return nil, message, err end
+  if given.mark and not given.name then return unnamed_mark() end
+  local prepared
+  prepared, message, err = prepare(self, given)
+  if not prepared then return nil, message, err end
+  return text_alone(state_of[prepared], given)
 end
 
 --- Writes the kubeconfig to a file that only its owner may read, atomically,
@@ -647,9 +674,7 @@ function methods.save(self, path, opts)
   options.argument(path, "string", 1, "save")
   local given, message, err = options.check(opts, save_schema)
   if not given then return nil, message, err end
-  if given.mark and not given.name then
-    return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
-  end
+  if given.mark and not given.name then return unnamed_mark() end
   local prepared
   prepared, message, err = prepare(self, given)
   if not prepared then return nil, message, err end
@@ -698,22 +723,12 @@ end
 
 ---- Printing ----
 
-local function count_of(count, word)
-  return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
-end
-
-local function span(seconds)
-  if seconds >= 2 * DAY then return count_of(math.floor(seconds / DAY), "day") end
-  if seconds >= 2 * HOUR then return count_of(math.floor(seconds / HOUR), "hour") end
-  return count_of(math.floor(seconds / MINUTE), "minute")
-end
-
 local function expiry_text(not_after, now)
   local date = os.date("!%Y-%m-%d", math.floor(not_after))
   if not_after > now then
-    return ("expires %s (in %s)"):format(date, span(not_after - now))
+    return ("expires %s (in %s)"):format(date, show.span(not_after - now))
   end
-  return ("expired %s (%s ago)"):format(date, span(now - not_after))
+  return ("expired %s (%s ago)"):format(date, show.span(now - not_after))
 end
 
 local function holder_text(state)
@@ -727,7 +742,7 @@ end
 function meta.__tostring(self)
   local state = state_of[self]
   local current = current_row(state.data)
-  local contexts = count_of(#rows_of(state.data), "context")
+  local contexts = show.count(#rows_of(state.data), "context")
   local which = current and current.name .. " current" or "none current"
   if current and not current.verifies_tls then which = which .. ", TLS NOT verified" end
   return ("cce.kubeconfig: %s (%s), %s"):format(contexts, which, holder_text(state))

@@ -11,6 +11,13 @@ function M.integer(text)
   return number or nil, "a whole number is expected, not '" .. text .. "'"
 end
 
+--- Days of a certificate; "max" are the five years of the API.
+function M.days(text)
+  if text == "max" then return -1 end
+  local number = text:match("^%d+$") and tonumber(text)
+  return number or nil, "a number of days, or max, is expected, not '" .. text .. "'"
+end
+
 --- Seconds, from 0 on.
 function M.seconds(text)
   local number = tonumber(text)
