@@ -149,26 +149,25 @@ local function old_one(job, path, message)
   return config
 end
 
+local function take_or_renew(job, path)
+  local ok, message, err = remove_broken(job, path)
+  if not ok then return nil, message, err end
+  return ensure_kept(job, path)
+end
+
 local function from_cache(job)
-  local directory, message, err = cache.prepare(job.cluster_id)
-  if not directory then return without_cache(job, message) end
-  local name
-  name, message, err = cache.name(job.client)
-  if not name then
-    if err.code ~= "UNSUPPORTED" then return nil, message, err end
-    return without_cache(job, message)
-  end
-  local path = directory .. "/" .. name
-  local ok
-  ok, message, err = remove_broken(job, path)
+  local auth, message, err = job.client.session:acquire()
+  if not auth then return nil, message, err end
+  local path
+  path, message = cache.path(job.client, job.cluster_id)
+  if not path then return without_cache(job, message) end
   local config, renewed
-  if ok then config, renewed, err = ensure_kept(job, path) end
+  config, renewed, err = take_or_renew(job, path)
   if config then return config, renewed end
-  message = ok and renewed or message
-  if err.code == "FILE_ERROR" then return without_cache(job, message) end
-  config = old_one(job, path, message)
+  if err.code == "FILE_ERROR" then return without_cache(job, renewed) end
+  config = old_one(job, path, renewed)
   if config then return config, false end
-  return nil, message, err
+  return nil, renewed, err
 end
 
 -- ---- the answer ----------------------------------------------------------

@@ -10,8 +10,8 @@ local M = { name = "credential",
 
 function M.describe(parser)
   parser:option("--cluster", "The id of the cluster."):argname("ID"):count(1)
-  parser:option("--days", "How long a certificate lives."):argname("DAYS"):default("1")
-    :convert(convert.integer)
+  parser:option("--days", "How long a certificate lives: 1 to 1827 days, or max.")
+    :argname("DAYS"):default("1"):convert(convert.days)
   parser:option("--min-remaining", "Renew when less is left, such as 8h. By default a third of"
     .. " the lifetime, a week at most."):argname("TIME"):convert(convert.duration)
   parser:epilog("kubectl starts it, from a kubeconfig that `cce obtain --exec` wrote. What it"

@@ -88,7 +88,7 @@ end
 -- @treturn table for `kubeconfig:with_command`
 function M.command(args, client, cluster_id)
   local list = {}
-  add(list, "--days", args.days or 1)
+  add(list, "--days", args.days == -1 and "max" or args.days or 1)
   local profile = args.profile or env "CCE_PROFILE"
   add(list, "--profile", profile)
   add_place(list, { endpoint = args.endpoint, region = args.region, profile = profile })

@@ -66,13 +66,7 @@ local function check_private(directory)
     info.mode), { hint = "Mend it with: chmod 700 on it" })
 end
 
---- Make the directory of a cluster, for its owner alone.
--- @tparam string cluster_id checked by the caller
--- @treturn[1] string
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
-function M.prepare(cluster_id)
+local function prepare(cluster_id)
   local directory = directory_of(cluster_id)
   if not directory then
     return errors.fail("FILE_ERROR", "neither XDG_CACHE_HOME nor HOME says where to keep it")
@@ -99,20 +93,32 @@ local function principal_of(client)
   return nil, message, err
 end
 
---- The name of the file for what a client obtains: another one for each
--- endpoint, project and principal.
--- @tparam cce.client client
--- @treturn[1] string
--- @treturn[2] nil when it is not known who the client is
--- @treturn[2] string message
--- @treturn[2] table err
-function M.name(client)
+-- Another one for each endpoint, project and principal.
+local function name_of(client)
   local principal, auth, err = principal_of(client)
   if not principal then return nil, auth, err end
   local config = client.config
   local place = project.known(client) or auth.project_id or "region " .. (config.region or "")
   local parts = { config.endpoints.cce, place, principal }
   return core.sha256(table.concat(parts, "\n")):sub(1, 32) .. ".json"
+end
+
+--- Where what a client obtains for a cluster is kept: a file of its own for each
+-- endpoint, project and principal. Makes the directories, for their owner alone.
+-- @tparam cce.client client
+-- @tparam string cluster_id checked by the caller
+-- @treturn[1] string
+-- @treturn[2] nil when there is no such place, or when it is not known who the
+--   client is
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.path(client, cluster_id)
+  local directory, message, err = prepare(cluster_id)
+  if not directory then return nil, message, err end
+  local name
+  name, message, err = name_of(client)
+  if not name then return nil, message, err end
+  return directory .. "/" .. name
 end
 
 -- ---- what is there -------------------------------------------------------
