@@ -33,7 +33,7 @@ function M.lifetime(args)
     return errors.fail("INVALID_ARGUMENT", "--until gives one certificate an end, and --exec renews"
       .. " it again and again", { hint = "--days says how long each one lives" })
   end
-  return { duration = 1, expire_at = core.sys.time() + SHORTEST }
+  return { duration = 1, expire_at = math.floor(core.sys.time()) + SHORTEST }
 end
 
 -- ---- what kubectl is to start ----------------------------------------------------

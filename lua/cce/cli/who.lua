@@ -14,7 +14,8 @@ function M.describe(parser)
   parser:flag("--check", "Ask each cluster whether the certificate still works.")
   parser:flag("--resolve", "Look up names in IAM, when the credentials may.")
   parser:epilog("With --check it ends with 0 when all are accepted (HTTP 200, or 403: known, but"
-    .. " without rights), 1 when one is refused or cannot be read, 2 when one cannot be asked.")
+    .. " without rights), 1 when one is refused, expired or cannot be read, 2 when one cannot be"
+    .. " asked. Contexts without a certificate (a token, another command) do not count.")
 end
 
 local function default_sources()
@@ -51,6 +52,8 @@ local FINE = { works = true, ["no rights"] = true }
 local OPEN = { unreachable = true, unclear = true, ["not asked"] = true, ["not kept"] = true }
 
 local function code_of(row)
+  -- A token, or another command, is nothing that this could judge.
+  if row.err and row.err.code == "UNSUPPORTED" then return exit.DONE end
   local is_bad = row.message or row.expired or row.key_matches == false
   if is_bad or row.check and not FINE[row.check] and not OPEN[row.check] then return exit.FAILED end
   return OPEN[row.check] and exit.UNCERTAIN or exit.DONE
