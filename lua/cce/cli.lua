@@ -24,10 +24,10 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
-  "obtain",
+  "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "expiry",
   "who", "credential",
-  "doctor", "log", "sim", "help",
+  "doctor", "log", "sim", "completion", "help", "__complete",
 }
 
 local function complain(message)
@@ -50,8 +50,8 @@ end
 
 local function describe_all(parser)
   parser:group("Options of all commands",
-    parser:option("--profile", "What stands under [NAME] in ~/.config/cce/config."
-      .. " By default CCE_PROFILE."):argname("NAME"),
+    parser:option("--profile", "What stands under [PROFILE] in ~/.config/cce/config."
+      .. " By default CCE_PROFILE."):argname("PROFILE"),
     parser:option("--region", "Such as cn-north-4."):argname("REGION"),
     parser:option("--project", "The id of the project."):argname("ID"),
     parser:option("--endpoint", "Address of CCE instead of a region's.")
@@ -109,7 +109,7 @@ function M.parser(arguments)
   parser:flag("--version", "Say which version this is."):target("show_version")
     :action(print_version)
   local found = arguments and chosen(arguments) or {}
-  local all = not found.any or found.help or found.completion
+  local all = not found.any or found.help
   for _, name in ipairs(M.commands) do add_command(parser, name, all or found[name]) end
   parser:epilog("Exit codes: " .. exit.summary() .. ".\nMore: cce help COMMAND, man cce.")
   return parser

@@ -24,6 +24,18 @@ function M.seconds(text)
   return number and number >= 0 and number or nil, "seconds are expected, not '" .. text .. "'"
 end
 
+--- A count, or a share such as "10%", which stays text.
+function M.limit(text)
+  if text:find "%%$" then return text end
+  return M.integer(text)
+end
+
+--- A rate as the workflows take it; "none" is none. Nil stays nil.
+function M.rate(text)
+  if text == "none" then return false end
+  return text
+end
+
 local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 7 * 86400 }
 
 --- A length of time: "90s", "15m", "2h", "7d", "2w"; a number alone is seconds.

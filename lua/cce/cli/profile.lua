@@ -14,6 +14,7 @@
 -- @module cce.cli.profile
 -- @local
 local core = require "cce.core"
+local directories = require "cce.cli.directories"
 local errors = require "cce.error"
 local options = require "cce.options"
 
@@ -33,10 +34,9 @@ local function env(name)
 end
 
 --- Where the file of profiles is.
--- @treturn ?string
+-- @treturn string
 function M.path()
-  local base = env "XDG_CONFIG_HOME" or env "HOME" and env "HOME" .. "/.config"
-  return base and base .. "/cce/config"
+  return directories.config() .. "/config"
 end
 
 -- ---- reading the file ----------------------------------------------------------
@@ -134,8 +134,7 @@ end
 local function settings_of(args)
   local name = args.profile or env "CCE_PROFILE"
   local path = M.path()
-  if not name and (is_said(args) or not path) then return {} end
-  if not path then return errors.fail("FILE_ERROR", "HOME is not set: there are no profiles") end
+  if not name and is_said(args) then return {} end
   local profiles, message, err = M.read(path)
   if not profiles then return nil, message, err end
   if name and not profiles[name] then return missing(name, path, profiles) end
@@ -185,7 +184,7 @@ local function set_credentials(opts, text)
     opts.token, message, err = token_of(rest)
     return opts.token and true, message, err
   elseif not sources[kind] then
-    return errors.fail("INVALID_ARGUMENT", "this profile's credentials are of no kind that is known",
+    return errors.fail("INVALID_ARGUMENT", "the profile's credentials are of no known kind",
       { hint = "They are one of " .. SOURCES })
   end
   local message, err
