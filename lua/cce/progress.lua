@@ -265,7 +265,8 @@ function methods.clear(self)
   self.next_drawing = self.clock()
 end
 
---- Draws the end: all counts and how long it took. Later updates do nothing.
+--- Draws the end: all counts and how long it took; nothing when nothing was done. Later
+-- updates do nothing.
 -- @usage
 -- local bar = cce.progress { total = 1 }
 -- bar:update(1)
@@ -273,8 +274,10 @@ end
 -- @function progress:finish
 function methods.finish(self)
   if self.finished then return end
+  local idle = self.done == self.first and self.total ~= self.first
+  if idle then self:clear() end
   self.finished = true
-  draw(self, self.clock())
+  if not idle then draw(self, self.clock()) end
 end
 
 -- Returns nothing: a false would cancel the work that reports here.

@@ -42,6 +42,13 @@ describe("cce.progress", function()
       assert.truthy(last():find("200/200  100%%  5%.0/s  in 0:40  2 failed\n$"), last())
     end)
 
+    it("leaves nothing behind when nothing was done", function()
+      local display = display_with { total = 4, is_terminal = true, width = 79 }
+      display:update(0)
+      display:finish()
+      assert.equal("", (last():gsub("[\r ]", "")))
+    end)
+
     for _, width in ipairs { 1, 5, 8, 20, 39, 40, 79, 80, 200 } do
       it("is never wider than " .. width .. " columns", function()
         local display = display_with {
