@@ -26,6 +26,7 @@ local M = {}
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "expiry",
+  "who", "credential",
   "doctor", "log", "sim", "completion", "help", "__complete",
 }
 

@@ -14,6 +14,7 @@
 -- @module cce.kubeconfig
 local core = require "cce.core"
 local error_of = require "cce.error"
+local exec = require "cce.kubeconfig.exec"
 local json = require "cce.json"
 local merge = require "cce.kubeconfig.merge"
 local names = require "cce.kubeconfig.names"
@@ -118,7 +119,9 @@ local function marked_cluster(data)
   return mark and mark.cluster_id
 end
 
-local load_schema = { clock = { type = "callable", default = os.time } }
+local load_schema = {
+  clock = { type = "callable", default = os.time }, text = { type = "string" },
+}
 
 local function decode_file(text)
   local data, message, code
@@ -137,14 +140,18 @@ end
 -- @tparam string path
 -- @tparam[opt] table opts
 -- @tparam[opt=os.time] function opts.clock gives the unix time
+-- @tparam[opt] string opts.text what is in the file, when it was read already;
+--   then `path` is only its name
 -- @treturn cce.kubeconfig the object
 -- @return nil, message, err with the code `FILE_ERROR`, or `MISSING_DEPENDENCY`
 function M.load(path, opts)
   options.argument(path, "string", 1, "load")
   local checked, invalid, err = options.check(opts, load_schema)
   if not checked then return nil, invalid, err end
-  local text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
+  local text, message, code = checked.text, nil, nil
+  if not text then text, message, code = core.file.read(path, { max = yaml.MAX_BYTES }) end
   if not text then return error_of.from_core(nil, message, code) end
+  checked.text = nil
   checked.data, message, code = decode_file(text)
   if not checked.data then
     return error_of.fail(code, ("cannot use '%s' as a kubeconfig: %s"):format(path, message))
@@ -311,6 +318,42 @@ function methods.rename(self, opts)
   if maps then data, message = names.apply(state.data, maps) end
   if not data then return error_of.fail("INVALID_ARGUMENT", "cannot rename: " .. message) end
   return derive(state, data, { set = given.name })
+end
+
+local command_schema = {
+  cluster_id = { type = "string", non_empty = true },
+  command = { type = "string", non_empty = true, default = "cce" },
+  args = { type = "list" },
+  api_version = { type = "string", one_of = { "v1", "v1beta1" }, default = "v1" },
+}
+
+--- The same kubeconfig without a key: kubectl gets the certificate from the
+-- command `cce credential`, which obtains it, keeps it and renews it. Where the
+-- servers are and what they are known by stays in the file; a rotation of the
+-- cluster may change that, then it is to be obtained again.
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.cluster_id by default that which it was obtained for
+-- @tparam[opt="cce"] string opts.command found in the PATH, or an absolute path
+-- @tparam[opt] {string,...} opts.args more arguments of `cce credential`; never
+--   a secret
+-- @tparam[opt="v1"] string opts.api_version "v1", for kubectl 1.22 or later, or
+--   "v1beta1", for 1.20 and 1.21
+-- @treturn cce.kubeconfig a new object
+-- @return nil, message, err with the code `INVALID_ARGUMENT`
+-- @usage
+-- local kubeconfig = assert(client:obtain_cert(cluster_id, { duration = 1 }))
+-- assert(assert(kubeconfig:with_command { args = { "--days", "1" } }):save("prod.json"))
+-- @function kubeconfig:with_command
+function methods.with_command(self, opts)
+  local state = state_for(self, "with_command")
+  local given, invalid, err = options.check(opts, command_schema)
+  if not given then return nil, invalid, err end
+  given.cluster_id = given.cluster_id or state.cluster_id
+  if not given.cluster_id then
+    return error_of.fail("INVALID_ARGUMENT",
+      "it is not known which cluster this kubeconfig was obtained for: give cluster_id=")
+  end
+  return derive(state, exec.apply(state.data, given), { cluster_id = given.cluster_id })
 end
 
 ---- Certificate ----

@@ -6,6 +6,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 local lifetime = require "cce.cli.lifetime"
+local plugin = require "cce.cli.plugin"
 local render = require "cce.cli.render"
 
 local M = { name = "obtain", summary = "Obtain a kubeconfig with a new client certificate." }
@@ -22,6 +23,7 @@ function M.describe(parser)
   parser:option("--name", "Its name in the file; by default the cluster's."):argname("NAME")
   parser:option("--format", "Of a new file: json or yaml."):choices({ "json", "yaml" })
     :argname("FORMAT")
+  plugin.describe(parser)
   parser:flag("--dry-run", "Obtain and write nothing; say what would be done.")
   parser:epilog("The private key is in what is written. Each call issues another certificate:"
     .. " cce ensure renews only what nears its end.")
@@ -61,7 +63,9 @@ local function print_out(ui, args, kubeconfig, cluster)
   opts.format = opts.format or ui.output == "yaml" and "yaml" or "json"
   local text, message, err = kubeconfig:text(opts)
   if not text then return ui:fail(message, err) end
-  ui:say("the kubeconfig, with its private key, goes to standard output")
+  if not args.exec then
+    ui:say("the kubeconfig, with its private key, goes to standard output")
+  end
   ui:print(text)
   return exit.DONE
 end
@@ -80,9 +84,14 @@ local function as_value(cluster, facts, saved)
     merged = saved.merged, backup = saved.backup }
 end
 
+local function until_text(facts)
+  return facts.not_after and "until " .. render.moment(facts.not_after)
+    or "kubectl obtains its certificates by cce credential"
+end
+
 local function report(ui, cluster, facts, saved)
-  local text = ("%s: user %s, until %s\n%s"):format(cluster.name or cluster.id,
-    facts.user_id or "without a name", render.moment(facts.not_after), tostring(saved))
+  local text = ("%s: user %s, %s\n%s"):format(cluster.name or cluster.id,
+    facts.user_id or "without a name", until_text(facts), tostring(saved))
   return ui:show(as_value(cluster, facts, saved), text, saved.path)
 end
 
@@ -96,6 +105,11 @@ end
 local function obtain(ui, args, client, cluster, life)
   local kubeconfig, message, err = client:obtain_cert(cluster.id, life)
   if not kubeconfig then return ui:fail(message, err) end
+  local facts = kubeconfig:certificate()
+  if args.exec then
+    kubeconfig = assert(kubeconfig:with_command(plugin.command(args, client, cluster.id)))
+    facts = { user_id = facts.user_id }
+  end
   if args.out == "-" then return print_out(ui, args, kubeconfig, cluster) end
   local saved
   saved, message, err = save(args, kubeconfig, cluster)
@@ -103,14 +117,14 @@ local function obtain(ui, args, client, cluster, life)
     ui:warn("a certificate was issued, but it could not be kept:")
     return ui:fail(message, err)
   end
-  return report(ui, cluster, kubeconfig:certificate(), saved)
+  return report(ui, cluster, facts, saved)
 end
 
 local function prepare(ui, args)
   local ok, message, err = check_place(args)
   if not ok then return nil, message, err end
   local life
-  life, message, err = lifetime.of(args)
+  life, message, err = (args.exec and plugin.lifetime or lifetime.of)(args)
   if not life then return nil, message, err end
   local client
   client, message, err = ui:client()
