@@ -41,6 +41,8 @@ local function describe_run(parser)
     parser:flag("--no-wait", "What was accepted counts as done."))
   parser:option("--wait-timeout", "How long for a job at most, such as 30m."):argname("TIME")
     :convert(convert.duration)
+  parser:option("--every", "How often to look at a job; by default 5s."):argname("TIME")
+    :convert(convert.duration)
   parser:flag("--repair", "Tell nodes that failed to rotate again.")
   parser:option("--reissue", "A directory for new kubeconfigs of the rotated clusters.")
     :argname("DIR")
@@ -102,7 +104,7 @@ end
 
 local function wait_of(args)
   if args.no_wait then return false end
-  return args.wait_timeout and { timeout = args.wait_timeout } or true
+  return { timeout = args.wait_timeout, interval = args.every }
 end
 
 local function options_of(args, plan)
@@ -183,7 +185,7 @@ end
 -- ---- how to go on ------------------------------------------------------------------
 
 local REPEATED = { "profile", "region", "project", "ca_file", "token_file", "journal", "rate",
-  "canary", "concurrency", "max_failures", "wait_timeout", "ca", "cert", "key", "reissue" }
+  "canary", "concurrency", "max_failures", "wait_timeout", "every", "ca", "cert", "key", "reissue" }
 local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss" }
 
 local function quoted(value)
