@@ -135,12 +135,19 @@
 
 ---@class (exact) cce.kubeconfigs.load.opts
 ---@field clock? function gives the unix time
+---@field text? string what is in the file, when it was read already; then `path` is only its name
 
 ---@class (exact) cce.kubeconfig.rename.opts
 ---@field name? string names everything: one context, its cluster and its user get this name, all others get it as a prefix ("prod", "prod-internal", ...). The one is the current context, or that which `save` would make current instead
 ---@field context? string|table the new name of the current context, or a map from old to new names
 ---@field cluster? string|table the same for clusters
 ---@field user? string|table the same for users
+
+---@class (exact) cce.kubeconfig.with_command.opts
+---@field cluster_id? string by default that which it was obtained for
+---@field command? string found in the PATH, or an absolute path
+---@field args? string[] more arguments of `cce credential`; never a secret
+---@field api_version? string "v1", for kubectl 1.22 or later, or "v1beta1", for 1.20 and 1.21
 
 ---@class (exact) cce.kubeconfig.save.opts
 ---@field context? string the context to make current; when merging, the one that gets the plain `name`
@@ -422,7 +429,8 @@ function client:obtain_cert(cluster_id, opts) end
 
 ---Revoke a principal's certificates of a cluster: all that were issued
 ---before this moment. It cannot be undone; but who still has IAM rights can
----obtain a new one at once.
+---obtain a new one at once. What `cce credential` keeps of them for this user of
+---this machine is dropped, except in nginx.
 ---```lua
 ---assert(client:revoke_cert(cluster_id, { kubeconfig = kubeconfig }))
 ---```
@@ -634,6 +642,11 @@ local job = {}
 ---@return boolean #
 function job:ended() end
 
+---Whether the job rotates the certificates of a cluster, as far as its type
+---tells.
+---@return boolean #
+function job:is_rotation() end
+
 ---The sub-jobs at any depth that failed.
 ---```lua
 ---local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
@@ -679,6 +692,20 @@ function kubeconfig:use(context) end
 ---@return cce.error? err
 function kubeconfig:rename(opts) end
 
+---The same kubeconfig without a key: kubectl gets the certificate from the
+---command `cce credential`, which obtains it, keeps it and renews it. Where the
+---servers are and what they are known by stays in the file; a rotation of the
+---cluster may change that, then it is to be obtained again.
+---```lua
+---local kubeconfig = assert(client:obtain_cert(cluster_id, { duration = 1 }))
+---assert(assert(kubeconfig:with_command { args = { "--days", "1" } }):save("prod.json"))
+---```
+---@param opts? cce.kubeconfig.with_command.opts
+---@return cce.kubeconfig? # a new object
+---@return string? message
+---@return cce.error? err
+function kubeconfig:with_command(opts) end
+
 ---What the client certificate of the current context says.
 ---```lua
 ---local facts = assert(kubeconfig:certificate())
@@ -695,6 +722,14 @@ function kubeconfig:certificate() end
 ---```
 ---@return table[] # each { user=, contexts={names}, context=<the one to name>, cluster=, server=, cluster_id=<where a merge noted it>, facts=<as of `certificate`> }, or instead of facts message= and err=
 function kubeconfig:certificates() end
+
+---The text that `save` would write to a file of its own: it holds the private
+---key.
+---@param opts? table context, name, format and mark as for `save`
+---@return string? #
+---@return string? message
+---@return cce.error? err
+function kubeconfig:text(opts) end
 
 ---Writes the kubeconfig to a file that only its owner may read, atomically,
 ---and locked against other writers. A symlink is followed, the file's owner is
@@ -1017,7 +1052,12 @@ local progress = {}
 ---@param failed? number how many of them failed
 function progress:update(done, failed) end
 
----Draws the end: all counts and how long it took. Later updates do nothing.
+---Takes the bar away, so that something else can be written where it was; the
+---next update draws it again. Does nothing where there is no terminal.
+function progress:clear() end
+
+---Draws the end: all counts and how long it took; nothing when nothing was done. Later
+---updates do nothing.
 ---```lua
 ---local bar = cce.progress { total = 1 }
 ---bar:update(1)
