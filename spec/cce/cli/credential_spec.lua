@@ -95,6 +95,18 @@ describe("cce credential", function()
     assert.is_true(credential({}, { HUAWEICLOUD_SDK_SK = "" }).is_silent)
   end)
 
+  it("obtains one certificate for twenty that ask at once", function()
+    local running, answers = {}, {}
+    for i = 1, 20 do
+      running[i] = world:start({ world.dir .. "/bin/cce", "credential", "--cluster", cluster.id },
+        { env = { KUBERNETES_EXEC_INFO = command.exec_info() } })
+    end
+    for i, finish in ipairs(running) do answers[i] = finish().out end
+    for i = 2, 20 do assert.is_true(answers[i] == answers[1]) end
+    assert.is_true(answers[1] ~= "")
+    assert.equal(1, issued())
+  end)
+
   it("works without a place to keep it, with a warning", function()
     tempdir.write(world.dir .. "/file", "")
     local found = credential({}, { XDG_CACHE_HOME = world.dir .. "/file" })
@@ -153,7 +165,10 @@ describe("cce credential", function()
     assert.equal(before + 3, issued())
   end)
 
-  it("obtains one certificate for twenty kubectls at once", function()
+  -- kubectl is slow to start, and the same for every Lua.
+  local is_the_one = _VERSION == "Lua 5.4"
+  it("obtains one certificate for twenty kubectls at once" .. (is_the_one and "" or " #long"),
+    function()
     local path, before = save()
     local running, works = {}, 0
     for i = 1, 20 do running[i] = world:start_kubectl(path, "get nodes") end
@@ -211,9 +226,9 @@ describe("cce credential", function()
     assert.is_nil(config.raw:find("client-key", 1, true))
     local exec = config.data.users[1].user.exec
     assert.equal(core.sys.realpath "bin/cce", exec.command)
-    assert.same({ "credential", "--cluster", cluster.id, "--days", "2", "--endpoint",
-      sim.env.CCE_ENDPOINT, "--project", sim.project_id, "--ca-file", sim.env.CCE_CA_FILE },
-      { (table.unpack or unpack)(exec.args) }) -- luacheck: ignore
+    assert.equal(table.concat({ "credential", "--cluster", cluster.id, "--days", "2",
+      "--endpoint", sim.env.CCE_ENDPOINT, "--project", sim.project_id, "--ca-file",
+      sim.env.CCE_CA_FILE }, " "), table.concat(exec.args, " "))
     assert.is_nil(config.raw:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
     for _, row in ipairs(config:contexts()) do
       if row.current then assert.is_true(row.verifies_tls) end
