@@ -219,8 +219,8 @@ local function judge(row, seen)
   elseif seen.state == "refused" then
     why_refused(row, seen)
   elseif seen.code == "TLS_FAILED" then
-    verdict(row, "another CA", "its CA did not sign what the server shows (%s): the cluster was"
-      .. " rotated, and this is to be obtained again; or another server is there", seen.text)
+    verdict(row, "not trusted", "the server is not trusted (%s): the cluster was rotated since,"
+      .. " then obtain this again; or another server is there", seen.text)
   elseif seen.status then
     verdict(row, "unclear", "the cluster answers %s, which does not tell", seen.text)
   else
@@ -283,7 +283,7 @@ end
 --   cluster_id=, server=, user=, user_id=, user_name=, not_before=, not_after=,
 --   remaining=, expired=, key_matches=, holder="certificate"|"cce credential",
 --   kept=<path>, message=<what is wrong>, check=, says=}`; `check` is "works", "no
---   rights" (403), "refused" (401 or a TLS alert), "another CA", "unreachable",
+--   rights" (403), "refused" (401 or a TLS alert), "not trusted", "unreachable",
 --   "unclear", "not kept" or "not asked"
 function M.look(sources, opts)
   local run = { rows = {}, clock = opts.clock or os.time }

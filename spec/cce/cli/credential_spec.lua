@@ -198,16 +198,17 @@ describe("cce credential", function()
     assert.equal(0, world:cce({ "who", path, "--check" }).code)
   end)
 
-  it("is gone after cce.workflow.revoke, too", function()
+  it("is gone after cce revoke and cce rotate", function()
     local path = save()
-    assert.is_true(nodes(path))
-    local code = world:start({ "/usr/bin/env", simulator.interpreter(), "-e", ([[
-      local cce = require "cce"
-      assert(cce.workflow.revoke(assert(cce.new()), { clusters = { "%s" }, user_id = "%s",
-        allow_self = true, rate_limit = false }):exit_code() == 0)]]):format(cluster.id,
-      simulator.admin.principal.id) })().code
-    assert.equal(0, code)
-    assert.equal("", tempdir.shell("find " .. world.cache .. " -name '*.json'"))
+    for _, words in ipairs { { "revoke", cluster.id, "--user", simulator.admin.principal.id,
+      "--allow-self", "--yes" }, { "rotate", cluster.id, "--yes" } } do
+      assert.equal(0, credential().code)
+      assert.not_equal("", tempdir.shell("find " .. world.cache .. " -name '*.json'"))
+      local result = world:cce(words)
+      assert.equal(0, result.code, result.err)
+      assert.equal("", tempdir.shell("find " .. world.cache .. " -name '*.json'"))
+    end
+    assert.matches("rotated from this machine", world:cce({ "who", path, "--check" }).out)
   end)
 
   it("tells kubectl's user why there is none", function()
@@ -237,6 +238,23 @@ describe("cce credential", function()
     -- What the file says is enough, but for the keys.
     assert.is_true(nodes(path, { CCE_ENDPOINT = false, CCE_CA_FILE = false,
       HUAWEICLOUD_SDK_PROJECT_ID = false }))
+  end)
+
+  it("can be merged into a file, as README says", function()
+    local path = world.dir .. "/.kube/config"
+    tempdir.shell("mkdir " .. world.dir .. "/.kube")
+    for _ = 1, 2 do
+      local result = world:cce { "obtain", "cluster-002", "--exec", "--exec-api", "v1beta1",
+        "--name", "prod", "--merge-into", path }
+      assert.equal(0, result.code, result.err)
+    end
+    local config = assert(cce.kubeconfig.load(path))
+    tempdir.write(path, (config.raw:gsub('"command": "[^"]*"', '"command": "cce"')))
+    assert.equal(0, world:kubectl(path, "--context prod get nodes").code)
+    local said = world:cce { "who", "--check" }
+    assert.equal(0, said.code)
+    assert.matches("\nprod .* works %(HTTP 200%)", said.out)
+    assert.is_nil(said.out:find("prod%-prod"))
   end)
 
   it("is not what --until can be asked with", function()
