@@ -7,6 +7,7 @@
 -- @local
 local cache = require "cce.exec.cache"
 local companion = require "cce.companion"
+local core = require "cce.core"
 local ensure = require "cce.ensure"
 local errors = require "cce.error"
 local holding = require "cce.holding"
@@ -115,13 +116,15 @@ end
 
 local function ensure_kept(job, path)
   for _ = 1, MOST_ATTEMPTS do
-    local since = job.client.clock()
+    local since = core.sys.time()
     local config, renewed, err = ensure.ensure(job.client, job.cluster_id, {
       path = path, name = "cce", duration = job.opts.duration, expire_at = job.opts.expire_at,
       min_remaining = job.opts.min_remaining, timeout = job.opts.timeout,
     }, 1)
     if not config then return nil, renewed, err end
-    if not renewed or not was_dropped(job, config, since) then return config, renewed end
+    if not renewed then return config, false end
+    cache.prune(job.cluster_id, job.client:now())
+    if not was_dropped(job, config, since) then return config, true end
     os.remove(path)
   end
   return errors.fail("CONFLICT", ("the certificates of cluster %s are being revoked again and"

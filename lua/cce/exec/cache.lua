@@ -144,6 +144,15 @@ function M.entries(cluster_id)
   return found
 end
 
+--- Remove what has expired: keys that are others each day leave a file each.
+-- @tparam string cluster_id
+-- @tparam number now unix time
+function M.prune(cluster_id, now)
+  for _, entry in ipairs(M.entries(cluster_id)) do
+    if entry.facts and entry.facts.not_after <= now then os.remove(entry.path) end
+  end
+end
+
 -- ---- dropping ------------------------------------------------------------
 
 local function note_path(cluster_id, principal)
