@@ -24,7 +24,7 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
-  "clusters", "doctor", "sim", "help",
+  "clusters", "doctor", "repl", "sim", "help",
 }
 
 local function complain(message)
