@@ -54,8 +54,10 @@ end
 
 -- ---- lines ----------------------------------------------------------------------
 
+-- News that came while somebody types stay behind the next Enter.
 local function draw_status(self)
   local text = self.works:status()
+  if #self.notices > 0 then text = (text and text .. "   " or "") .. "news: Enter shows them" end
   if text then self.screen:status(text) else self.screen:end_status() end
 end
 
@@ -87,7 +89,6 @@ local function read_line(self, prompt)
     if is_readable then
       self.reader:feed()
     elseif was_interrupted(self) then
-      self.reader:stop()
       outcome = "interrupt"
     elseif must_make_room(self) then
       self.reader:erase()
@@ -416,7 +417,7 @@ local function begin(self)
 end
 
 local function finish(self)
-  self.reader:stop()
+  self.reader:close()
   self.screen:end_status()
   for _, work in ipairs(self.works:running()) do
     work:stop()

@@ -8,17 +8,29 @@ local core = require "cce.core"
 
 local M = {}
 
+local function put(text)
+  io.stdout:write(text)
+  io.stdout:flush()
+end
+
 -- ---- readline --------------------------------------------------------------
 
 local Readline = {}
 Readline.__index = Readline
 
+-- The library's handler_remove closes its stream before readline is done with it:
+-- it may be called only in the handler, where readline has restored the terminal
+-- already. So a line that is given up is replaced by the next prompt, which costs
+-- a descriptor; and a prompt before which nothing was typed is only drawn again.
 function Readline:begin(prompt, on_line)
-  self.pristine = true
-  self.installed = true
+  self.on_line = on_line
+  if self.installed and self.pristine and prompt == self.prompt then return put(prompt) end
+  if self.installed and self.library.sigcleanup then self.library.sigcleanup() end
+  self.prompt, self.pristine, self.installed = prompt, true, true
   self.library.handler_install(prompt, function(line)
-    self:stop()
-    on_line(line)
+    self.library.handler_remove()
+    self.installed = false
+    self.on_line(line)
   end)
 end
 
@@ -27,27 +39,25 @@ function Readline:feed()
   self.library.read_char()
 end
 
---- Take the prompt away: the terminal is as it was.
-function Readline:stop()
-  if self.installed then self.library.handler_remove() end
-  self.installed = false
+--- Take a prompt off the screen before which nothing was typed.
+function Readline:erase()
+  put "\r\27[K"
 end
 
---- Take the prompt away from the screen, too.
-function Readline:erase()
-  self:stop()
-  io.stdout:write("\r\27[K")
-  io.stdout:flush()
+-- Only what broke off leaves a prompt behind.
+function Readline:close()
+  if self.installed then os.execute "stty sane" end
 end
 
 function Readline:remember(line)
   self.library.add_history(line)
 end
 
--- A completer that fails must not unwind through readline.
+-- A completer that fails must not unwind through readline. The library says one
+-- too many for where the word ends.
 local function completer(candidates)
   return function(line, from, to)
-    local ok, list = pcall(candidates, line, from, to)
+    local ok, list = pcall(candidates, line, from, to - 1)
     return ok and list or {}
   end
 end
@@ -69,29 +79,19 @@ local Plain = {}
 Plain.__index = Plain
 
 function Plain:begin(prompt, on_line)
-  self.pristine, self.on_line, self.installed = true, on_line, true
-  if self.is_terminal then
-    io.stdout:write(prompt)
-    io.stdout:flush()
-  end
+  self.pristine, self.on_line = true, on_line
+  if self.is_terminal then put(prompt) end
 end
 
 function Plain:feed()
-  self:stop()
   self.on_line(io.read "*l")
 end
 
-function Plain:stop()
-  self.installed = false
+function Plain:erase()
+  if self.is_terminal then put "\r\27[K" end
 end
 
-function Plain:erase()
-  self:stop()
-  if self.is_terminal then
-    io.stdout:write("\r\27[K")
-    io.stdout:flush()
-  end
-end
+function Plain:close() end
 
 function Plain:remember() end
 
