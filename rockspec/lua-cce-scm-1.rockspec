@@ -70,6 +70,7 @@ build = {
     ["cce.audit_log"] = "lua/cce/audit_log.lua",
     ["cce.call"] = "lua/cce/call.lua",
     ["cce.caller"] = "lua/cce/caller.lua",
+    ["cce.certificate"] = "lua/cce/certificate.lua",
     ["cce.cli"] = "lua/cce/cli.lua",
     ["cce.cli.chosen"] = "lua/cce/cli/chosen.lua",
     ["cce.cli.clusters"] = "lua/cce/cli/clusters.lua",

@@ -102,17 +102,26 @@ end
 
 -- ---- questions ---------------------------------------------------------------
 
-local function answer(self, text)
+local function answer(self, text, words)
   self.screen:print(text)
-  local outcome, line = read_line(self, "Type yes to go on: ")
-  if outcome ~= "line" then self.screen:print "" end
-  return outcome == "line" and line:match "^%s*(.-)%s*$" == "yes"
+  local outcome, line = read_line(self, ("Type %s: "):format(words))
+  if outcome == "line" then return line:match "^%s*(.-)%s*$" end
+  self.screen:print ""
+  if outcome == "interrupt" and self.foreground then self.loop:interrupt(self.foreground) end
+end
+
+local function answer_question(self, question)
+  local task = question.task
+  if task.interrupted or task.yes_to_all then return task.yes_to_all == true end
+  local word = answer(self, question.text, "yes to go on, all for all of this command")
+  task.yes_to_all = word == "all" or nil
+  return word == "yes" or word == "all"
 end
 
 function ask_waiting(self)
   while #self.questions > 0 do
     local question = table.remove(self.questions, 1)
-    question.answered(answer(self, question.text))
+    question.answered(answer_question(self, question))
   end
 end
 
@@ -121,10 +130,11 @@ local function ask(self, text)
   if not self.is_terminal then return false end
   local yes
   self.loop.functions.suspend(function(wake)
-    self.questions[#self.questions + 1] = { text = text, answered = function(result)
-      yes = result
-      wake()
-    end }
+    self.questions[#self.questions + 1] = { text = text, task = self.loop:task(),
+      answered = function(result)
+        yes = result
+        wake()
+      end }
   end)
   return yes
 end
@@ -225,7 +235,8 @@ end
 local function may_end(self)
   local count = #self.works:running()
   if count == 0 or not self.is_terminal then return true end
-  return answer(self, ("%d in the background would be stopped: jobs() lists them."):format(count))
+  local text = "%d in the background would be stopped: jobs() lists them."
+  return answer(self, text:format(count), "yes to end") == "yes"
 end
 
 local function turn(self)

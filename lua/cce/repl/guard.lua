@@ -133,7 +133,8 @@ local function making(self, original, questions)
 end
 
 local function through(module, own)
-  return setmetatable(own, { __index = module })
+  local meta = getmetatable(module) or {}
+  return setmetatable(own, { __index = module, __tostring = meta.__tostring })
 end
 
 -- Parts that this library lacks are left out.

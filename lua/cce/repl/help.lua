@@ -74,13 +74,6 @@ local function module_name(value)
   end
 end
 
-local function codes_text()
-  local rows = {}
-  for code, meaning in pairs(core.codes) do rows[#rows + 1] = { code, meaning } end
-  table.sort(rows, function(a, b) return a[1] < b[1] end)
-  return show.columns({ "CODE", "MEANING" }, rows)
-end
-
 local function class_text(value)
   local meta = getmetatable(value)
   local class = type(meta) == "table" and rawget(meta, "__name")
@@ -97,7 +90,7 @@ local function of_function(fn)
 end
 
 local function of_value(value)
-  if value == core.codes then return codes_text() end
+  if value == core.codes then return tostring(value) end
   if value == M.help then return PROMPT end
   local name = module_name(value)
   return name and module_text(name) or class_text(value)
