@@ -75,8 +75,8 @@ describe("cce repl without a terminal", function()
   end)
 
   it("runs work in the background meanwhile", function()
-    local text = run "w = bg(function() cce.sleep(0.05) print 'from behind' return 3 end, 'nap')\n"
-      .. '"at once"\ncce.sleep(0.3)\nw.value\njobs()\n'
+    local text = run("w = bg(function() cce.sleep(0.05) print 'from behind' return 3 end, 'nap')\n"
+      .. '"at once"\ncce.sleep(0.3)\nw.value\njobs()\n')
     local at_once, behind, done = text:find '"at once"', text:find "from behind",
       text:find "%[1%] nap: done"
     assert.is_true(at_once < behind and behind < done)
@@ -94,6 +94,7 @@ end)
 
 describe("cce repl in a terminal", function()
   local sim, directory, socket
+  local servers = 0
 
   local function tmux(arguments)
     return tempdir.shell(("tmux -f /dev/null -S %s %s"):format(tempdir.quote(socket), arguments))
@@ -120,7 +121,6 @@ describe("cce repl in a terminal", function()
   setup(function()
     sim = simulator.start { clusters = 6, job_seconds = 0.3 }
     directory = tempdir.new()
-    socket = directory .. "/tmux"
   end)
 
   teardown(function()
@@ -128,7 +128,10 @@ describe("cce repl in a terminal", function()
     tempdir.remove(directory)
   end)
 
+  -- A server of its own each time: the one before may not have gone yet.
   local function start()
+    servers = servers + 1
+    socket = directory .. "/tmux" .. servers
     tmux("new-session -d -x 90 -y 30 " .. tempdir.quote(
       shell_line(sim, directory, "repl; echo ended with $?; sleep 60")))
     see "cce> "
