@@ -24,7 +24,14 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
+<<<<<<< HEAD
   "clusters", "doctor", "repl", "sim", "help",
+=======
+  "obtain", "ensure", "revoke", "rotate",
+  "clusters", "jobs", "expiry",
+  "who", "credential",
+  "doctor", "log", "sim", "completion", "help", "__complete",
+>>>>>>> w-cli
 }
 
 local function complain(message)
@@ -47,8 +54,8 @@ end
 
 local function describe_all(parser)
   parser:group("Options of all commands",
-    parser:option("--profile", "What stands under [NAME] in ~/.config/cce/config."
-      .. " By default CCE_PROFILE."):argname("NAME"),
+    parser:option("--profile", "What stands under [PROFILE] in ~/.config/cce/config."
+      .. " By default CCE_PROFILE."):argname("PROFILE"),
     parser:option("--region", "Such as cn-north-4."):argname("REGION"),
     parser:option("--project", "The id of the project."):argname("ID"),
     parser:option("--endpoint", "Address of CCE instead of a region's.")
@@ -106,7 +113,7 @@ function M.parser(arguments)
   parser:flag("--version", "Say which version this is."):target("show_version")
     :action(print_version)
   local found = arguments and chosen(arguments) or {}
-  local all = not found.any or found.help or found.completion
+  local all = not found.any or found.help
   for _, name in ipairs(M.commands) do add_command(parser, name, all or found[name]) end
   parser:epilog("Exit codes: " .. exit.summary() .. ".\nMore: cce help COMMAND, man cce.")
   return parser

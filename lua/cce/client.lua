@@ -194,9 +194,15 @@ local function principal_fields(opts)
   return { [opts.principal .. "_id"] = holder.user_id }
 end
 
+-- What `cce credential` keeps on this machine and now is worth nothing.
+local function drop_kept(cluster_id, principal)
+  require("cce.exec.cache").drop(cluster_id, principal)
+end
+
 --- Revoke a principal's certificates of a cluster: all that were issued
 -- before this moment. It cannot be undone; but who still has IAM rights can
--- obtain a new one at once.
+-- obtain a new one at once. What `cce credential` keeps of them for this user of
+-- this machine is dropped, except in nginx.
 -- @tparam string cluster_id
 -- @tparam table opts exactly one of the first four
 -- @tparam[opt] string opts.user_id
@@ -223,6 +229,9 @@ function Client:revoke_cert(cluster_id, opts)
   if not fields then return nil, message, err end
   local response
   response, message, err = perform(self, "revoke_cert", { cluster_id = cluster_id }, fields)
+  if response or err.maybe_applied then
+    drop_kept(cluster_id, fields.user_id or fields.agency_id)
+  end
   if not response then return nil, message, err end
   return true
 end
@@ -264,6 +273,7 @@ function Client:rotate_credentials(cluster_id, opts)
   if type(body.jobid) ~= "string" or body.jobid == "" then
     return incomplete(request, ids, response, "jobid")
   end
+  if opts.component ~= "service-account-controller" then drop_kept(cluster_id) end
   return jobs.started(body.jobid, response.headers["x-request-id"])
 end
 
@@ -340,6 +350,8 @@ function Client:wait_job(id, opts)
     if checked.on_progress and checked.on_progress(job) == false then
       return job_unfinished(job, "CANCELLED", "the waiting was cancelled")
     elseif job.phase == "Success" then
+      -- What was obtained while a rotation ran may be of the old kind.
+      if job.cluster_id and job:is_rotation() then drop_kept(job.cluster_id) end
       return job
     elseif job.phase == "Failed" then
       return job_failed(job)

@@ -28,7 +28,9 @@ local M = {}
 
 local loop
 
-local function in_nginx()
+--- Whether this is a worker of nginx.
+-- @treturn boolean
+function M.in_nginx()
   local ngx = rawget(_G, "ngx")
   return type(ngx) == "table" and ngx.socket ~= nil and ngx.get_phase ~= nil
 end
@@ -41,7 +43,7 @@ end
 --- The driver for the code that runs now.
 -- @treturn table
 function M.current()
-  if in_nginx() then
+  if M.in_nginx() then
     return require "cce.host.nginx"
   elseif in_loop() then
     return loop

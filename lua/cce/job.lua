@@ -26,6 +26,14 @@ function Job:ended()
   return self.phase == "Success" or self.phase == "Failed"
 end
 
+--- Whether the job rotates the certificates of a cluster, as far as its type
+-- tells.
+-- @treturn boolean
+function Job:is_rotation()
+  local kind = (self.type or ""):lower()
+  return kind:find("rotat", 1, true) ~= nil or kind:find("credential", 1, true) ~= nil
+end
+
 --- The sub-jobs at any depth that failed.
 -- @treturn {cce.job,...}
 function Job:failures()

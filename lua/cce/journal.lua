@@ -51,7 +51,7 @@ end
 
 local function open_run(state, line)
   local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
-    items = {}, order = {} }
+    component = line.component, hours = line.hours, items = {}, order = {} }
   local last = state.runs[#state.runs]
   -- One that had not begun leaves no trace: nothing was sent.
   if last and not last.begun then state.runs[#state.runs] = nil end

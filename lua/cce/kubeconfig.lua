@@ -15,6 +15,7 @@
 local certificates = require "cce.certificate"
 local core = require "cce.core"
 local error_of = require "cce.error"
+local exec = require "cce.kubeconfig.exec"
 local json = require "cce.json"
 local merge = require "cce.kubeconfig.merge"
 local names = require "cce.kubeconfig.names"
@@ -26,8 +27,6 @@ local store = require "cce.kubeconfig.store"
 local yaml = require "cce.kubeconfig.yaml"
 
 local M = {}
-
-local DAY, HOUR, MINUTE = 86400, 3600, 60
 
 -- The API's own name of the context that has a public address and checks the
 -- server's certificate, and of the one inside of the VPC.
@@ -121,7 +120,9 @@ local function marked_cluster(data)
   return mark and mark.cluster_id
 end
 
-local load_schema = { clock = { type = "callable", default = os.time } }
+local load_schema = {
+  clock = { type = "callable", default = os.time }, text = { type = "string" },
+}
 
 local function decode_file(text)
   local data, message, code
@@ -140,14 +141,18 @@ end
 -- @tparam string path
 -- @tparam[opt] table opts
 -- @tparam[opt=os.time] function opts.clock gives the unix time
+-- @tparam[opt] string opts.text what is in the file, when it was read already;
+--   then `path` is only its name
 -- @treturn cce.kubeconfig the object
 -- @return nil, message, err with the code `FILE_ERROR`, or `MISSING_DEPENDENCY`
 function M.load(path, opts)
   options.argument(path, "string", 1, "load")
   local checked, invalid, err = options.check(opts, load_schema)
   if not checked then return nil, invalid, err end
-  local text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
+  local text, message, code = checked.text, nil, nil
+  if not text then text, message, code = core.file.read(path, { max = yaml.MAX_BYTES }) end
   if not text then return error_of.from_core(nil, message, code) end
+  checked.text = nil
   checked.data, message, code = decode_file(text)
   if not checked.data then
     return error_of.fail(code, ("cannot use '%s' as a kubeconfig: %s"):format(path, message))
@@ -314,6 +319,42 @@ function methods.rename(self, opts)
   if maps then data, message = names.apply(state.data, maps) end
   if not data then return error_of.fail("INVALID_ARGUMENT", "cannot rename: " .. message) end
   return derive(state, data, { set = given.name })
+end
+
+local command_schema = {
+  cluster_id = { type = "string", non_empty = true },
+  command = { type = "string", non_empty = true, default = "cce" },
+  args = { type = "list" },
+  api_version = { type = "string", one_of = { "v1", "v1beta1" }, default = "v1" },
+}
+
+--- The same kubeconfig without a key: kubectl gets the certificate from the
+-- command `cce credential`, which obtains it, keeps it and renews it. Where the
+-- servers are and what they are known by stays in the file; a rotation of the
+-- cluster may change that, then it is to be obtained again.
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.cluster_id by default that which it was obtained for
+-- @tparam[opt="cce"] string opts.command found in the PATH, or an absolute path
+-- @tparam[opt] {string,...} opts.args more arguments of `cce credential`; never
+--   a secret
+-- @tparam[opt="v1"] string opts.api_version "v1", for kubectl 1.22 or later, or
+--   "v1beta1", for 1.20 and 1.21
+-- @treturn cce.kubeconfig a new object
+-- @return nil, message, err with the code `INVALID_ARGUMENT`
+-- @usage
+-- local kubeconfig = assert(client:obtain_cert(cluster_id, { duration = 1 }))
+-- assert(assert(kubeconfig:with_command { args = { "--days", "1" } }):save("prod.json"))
+-- @function kubeconfig:with_command
+function methods.with_command(self, opts)
+  local state = state_for(self, "with_command")
+  local given, invalid, err = options.check(opts, command_schema)
+  if not given then return nil, invalid, err end
+  given.cluster_id = given.cluster_id or state.cluster_id
+  if not given.cluster_id then
+    return error_of.fail("INVALID_ARGUMENT",
+      "it is not known which cluster this kubeconfig was obtained for: give cluster_id=")
+  end
+  return derive(state, exec.apply(state.data, given), { cluster_id = given.cluster_id })
 end
 
 ---- Certificate ----
@@ -550,20 +591,48 @@ local function text_of(state, format)
   return store.encode(state.data, format)
 end
 
+local function text_alone(state, opts)
+  if not opts.mark then return text_of(state, opts.format) end
+  return store.encode(merge.merge(nil, state.data, mark_of(state)), opts.format or "json")
+end
+
 local function save_alone(path, state, opts)
   local text, ok, message, err
-  if opts.mark then
-    text, message, err = store.encode(merge.merge(nil, state.data, mark_of(state)),
-      opts.format or "json")
-  else
-    text, message, err = text_of(state, opts.format)
-  end
+  text, message, err = text_alone(state, opts)
   if not text then return nil, message, err end
   ok, message, err = store.write(path, text)
   if not ok then return nil, message, err end
   return setmetatable({
     path = path, merged = false, context = is_text(state.data["current-context"]), current = true,
   }, saved_meta)
+end
+
+local function unnamed_mark()
+  return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
+end
+
+local text_schema = {
+  context = save_schema.context, name = save_schema.name, format = save_schema.format,
+  mark = save_schema.mark,
+}
+
+--- The text that `save` would write to a file of its own: it holds the private
+-- key.
+-- @tparam[opt] table opts context, name, format and mark as for `save`
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function kubeconfig:text
+function methods.text(self, opts)
+  state_for(self, "text")
+  local given, message, err = options.check(opts, text_schema)
+  if not given then return nil, message, err end
+  if given.mark and not given.name then return unnamed_mark() end
+  local prepared
+  prepared, message, err = prepare(self, given)
+  if not prepared then return nil, message, err end
+  return text_alone(state_of[prepared], given)
 end
 
 --- Writes the kubeconfig to a file that only its owner may read, atomically,
@@ -611,9 +680,7 @@ function methods.save(self, path, opts)
   options.argument(path, "string", 1, "save")
   local given, message, err = options.check(opts, save_schema)
   if not given then return nil, message, err end
-  if given.mark and not given.name then
-    return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
-  end
+  if given.mark and not given.name then return unnamed_mark() end
   local prepared
   prepared, message, err = prepare(self, given)
   if not prepared then return nil, message, err end
@@ -662,22 +729,12 @@ end
 
 ---- Printing ----
 
-local function count_of(count, word)
-  return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
-end
-
-local function span(seconds)
-  if seconds >= 2 * DAY then return count_of(math.floor(seconds / DAY), "day") end
-  if seconds >= 2 * HOUR then return count_of(math.floor(seconds / HOUR), "hour") end
-  return count_of(math.floor(seconds / MINUTE), "minute")
-end
-
 local function expiry_text(not_after, now)
   local date = os.date("!%Y-%m-%d", math.floor(not_after))
   if not_after > now then
-    return ("expires %s (in %s)"):format(date, span(not_after - now))
+    return ("expires %s (in %s)"):format(date, show.span(not_after - now))
   end
-  return ("expired %s (%s ago)"):format(date, span(now - not_after))
+  return ("expired %s (%s ago)"):format(date, show.span(now - not_after))
 end
 
 local function holder_text(state)
@@ -691,7 +748,7 @@ end
 function meta.__tostring(self)
   local state = state_of[self]
   local current = current_row(state.data)
-  local contexts = count_of(#rows_of(state.data), "context")
+  local contexts = show.count(#rows_of(state.data), "context")
   local which = current and current.name .. " current" or "none current"
   if current and not current.verifies_tls then which = which .. ", TLS NOT verified" end
   return ("cce.kubeconfig: %s (%s), %s"):format(contexts, which, holder_text(state))

@@ -253,6 +253,15 @@ function methods.update(self, done, failed)
   if now >= self.next_drawing then draw(self, now) end
 end
 
+--- Takes the bar away, so that something else can be written where it was; the
+-- next update draws it again. Does nothing where there is no terminal.
+-- @function progress:clear
+function methods.clear(self)
+  if not self.is_terminal or self.drawn == 0 or self.finished then return end
+  write(self, "\r" .. erase_rest(self, 0) .. "\r")
+  self.next_drawing = self.clock()
+end
+
 --- Draws the end: all counts and how long it took. Later updates do nothing.
 -- @function progress:finish
 function methods.finish(self)

@@ -13,6 +13,7 @@
 -- the run before), `notes` (a list of sentences) and, for a dry run,
 -- `dry_run=true` and `plan`, a list of sentences.
 -- @module cce.report
+local json = require "cce.json"
 local show = require "cce.show"
 
 local M = {}
@@ -126,8 +127,11 @@ function Report:to_table()
   for name, value in pairs(self) do
     if not M.is_bucket(name) then copy[name] = plain(value) end
   end
+  for _, name in ipairs { "notes", "plan", "principals" } do
+    if copy[name] then json.array(copy[name]) end
+  end
   for _, bucket in ipairs(BUCKETS) do
-    copy[bucket] = {}
+    copy[bucket] = json.array()
     for i, item in ipairs(self[bucket]) do copy[bucket][i] = plain_item(item) end
   end
   return copy

@@ -70,6 +70,25 @@ function M.list(name, titles, row, note)
   return List
 end
 
+--- "1 day", "2 days".
+-- @tparam int count
+-- @tparam string word
+-- @treturn string
+function M.count(count, word)
+  return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
+end
+
+local DAY, HOUR, MINUTE = 86400, 3600, 60
+
+--- A length of time as people say it, in the largest unit of which there are two.
+-- @tparam number seconds
+-- @treturn string such as "3 days"
+function M.span(seconds)
+  if seconds >= 2 * DAY then return M.count(math.floor(seconds / DAY), "day") end
+  if seconds >= 2 * HOUR then return M.count(math.floor(seconds / HOUR), "hour") end
+  return M.count(math.floor(seconds / MINUTE), "minute")
+end
+
 --- Unix time as people read it, in UTC.
 function M.time(seconds)
   return os.date("!%Y-%m-%d %H:%M:%S UTC", math.floor(seconds))

@@ -11,10 +11,29 @@ function M.integer(text)
   return number or nil, "a whole number is expected, not '" .. text .. "'"
 end
 
+--- Days of a certificate; "max" are the five years of the API.
+function M.days(text)
+  if text == "max" then return -1 end
+  local number = text:match("^%d+$") and tonumber(text)
+  return number or nil, "a number of days, or max, is expected, not '" .. text .. "'"
+end
+
 --- Seconds, from 0 on.
 function M.seconds(text)
   local number = tonumber(text)
   return number and number >= 0 and number or nil, "seconds are expected, not '" .. text .. "'"
+end
+
+--- A count, or a share such as "10%", which stays text.
+function M.limit(text)
+  if text:find "%%$" then return text end
+  return M.integer(text)
+end
+
+--- A rate as the workflows take it; "none" is none. Nil stays nil.
+function M.rate(text)
+  if text == "none" then return false end
+  return text
 end
 
 local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 7 * 86400 }

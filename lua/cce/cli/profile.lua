@@ -6,7 +6,7 @@
 --     [prod]
 --     region = cn-north-4
 --     project = 0123456789abcdef0123456789abcdef
---     credentials = profile-file:prod
+--     credentials = profile-file:~/.huaweicloud/prod
 --
 -- A profile that is named, by `--profile` or `CCE_PROFILE`, beats the
 -- environment; options beat both. `[default]` is used when nothing else says
@@ -14,6 +14,7 @@
 -- @module cce.cli.profile
 -- @local
 local core = require "cce.core"
+local directories = require "cce.cli.directories"
 local errors = require "cce.error"
 local options = require "cce.options"
 
@@ -33,10 +34,9 @@ local function env(name)
 end
 
 --- Where the file of profiles is.
--- @treturn ?string
+-- @treturn string
 function M.path()
-  local base = env "XDG_CONFIG_HOME" or env "HOME" and env "HOME" .. "/.config"
-  return base and base .. "/cce/config"
+  return directories.config() .. "/config"
 end
 
 -- ---- reading the file ----------------------------------------------------------
@@ -58,7 +58,7 @@ local function check_key(path, number, key)
   if SECRETS[key] or key:find "secret" or key:find "password" then
     return bad(path, number, ("'%s' has no place here: profiles are no place for secrets, they are"
       .. " copied and shown"):format(key), "Keep keys in ~/.huaweicloud/credentials (mode 0600)"
-      .. " and write credentials = profile-file:SECTION, or keep them in the environment")
+      .. " or a file like it, and write credentials = profile-file:PATH; or in the environment")
   elseif not knows(key) then
     local near = options.nearest(key, KEYS)[1]
     return bad(path, number, ("there is no setting of that name%s"):format(
@@ -134,8 +134,7 @@ end
 local function settings_of(args)
   local name = args.profile or env "CCE_PROFILE"
   local path = M.path()
-  if not name and (is_said(args) or not path) then return {} end
-  if not path then return errors.fail("FILE_ERROR", "HOME is not set: there are no profiles") end
+  if not name and is_said(args) then return {} end
   local profiles, message, err = M.read(path)
   if not profiles then return nil, message, err end
   if name and not profiles[name] then return missing(name, path, profiles) end
@@ -165,8 +164,8 @@ end
 
 local sources = {
   env = function() return require("cce.credentials").environment() end,
-  ["profile-file"] = function(section)
-    return require("cce.credentials").profile { section = section }
+  ["profile-file"] = function(path)
+    return require("cce.credentials").profile { path = expand_home(path) }
   end,
   ecs = function() return require("cce.credentials").metadata() end,
   pod = function() return require("cce.credentials").pod_identity() end,
@@ -174,7 +173,7 @@ local sources = {
   agency = function(text) return of_agency(text or "") end,
 }
 
-local SOURCES = "env, profile-file, profile-file:SECTION, ecs, pod, terraform,"
+local SOURCES = "env, profile-file, profile-file:PATH, ecs, pod, terraform,"
   .. " agency:NAME@DOMAIN, token-file:PATH"
 
 local function set_credentials(opts, text)
@@ -185,7 +184,7 @@ local function set_credentials(opts, text)
     opts.token, message, err = token_of(rest)
     return opts.token and true, message, err
   elseif not sources[kind] then
-    return errors.fail("INVALID_ARGUMENT", "this profile's credentials are of no kind that is known",
+    return errors.fail("INVALID_ARGUMENT", "the profile's credentials are of no known kind",
       { hint = "They are one of " .. SOURCES })
   end
   local message, err

@@ -3,7 +3,9 @@
 -- @local
 local errors = require "cce.error"
 local json = require "cce.json"
+local show = require "cce.show"
 local text_width = require "cce.width"
+local times = require "cce.times"
 
 local M = {}
 
@@ -14,6 +16,16 @@ local M = {}
 -- @treturn string with line ends and printable characters alone
 function M.clean(text)
   return (tostring(text):gsub("[%z\1-\9\11-\31\127]", "?"))
+end
+
+--- A moment for people: in UTC, and how far it is away.
+-- @tparam ?number seconds unix time
+-- @treturn string such as "2026-01-02T03:04:05Z (in 3 days)"
+function M.moment(seconds)
+  if not seconds then return "-" end
+  local away = seconds - os.time()
+  return ("%s (%s)"):format(times.format(seconds), away > 0 and "in " .. show.span(away)
+    or show.span(-away) .. " ago")
 end
 
 local function cell(column, row)

@@ -20,6 +20,8 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 local render = require "cce.cli.render"
+local show = require "cce.show"
+local words = require "cce.cli.words"
 
 local sys = core.sys
 
@@ -57,6 +59,11 @@ function Ui:settle()
   self.display = nil
 end
 
+-- What is said meanwhile does not end it.
+local function make_room(self)
+  if self.display then self.display:clear() end
+end
+
 -- Standard output may be closed early, as by `| head`: then there is nobody to
 -- write for, which is no news either.
 local function put(self, text)
@@ -89,8 +96,10 @@ function Ui:written()
   return not self.out_failed
 end
 
+-- In the order in which it happened, where both go to one place.
 local function tell(self, text)
-  self:settle()
+  make_room(self)
+  io.stdout:flush()
   io.stderr:write(text, "\n")
 end
 
@@ -128,9 +137,9 @@ end
 --   have been done nevertheless, else 1
 -- @function ui:fail
 function Ui:fail(message, err)
-  self:warn(message)
+  self:warn(words.typed(message))
   if not errors.is(err) then return exit.FAILED end
-  if err.hint then tell(self, "  hint: " .. render.clean(err.hint)) end
+  if err.hint then tell(self, "  hint: " .. render.clean(words.typed(err.hint))) end
   if self.verbose then tell(self, render.clean(details(err))) end
   return exit_of(err)
 end
@@ -183,7 +192,7 @@ end
 function Ui:report(report)
   local ids = {}
   for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
-  local code = self:show(report:to_table(), tostring(report), table.concat(ids, "\n"))
+  local code = self:show(report:to_table(), words.typed(tostring(report)), table.concat(ids, "\n"))
   return code == exit.DONE and report:exit_code() or code
 end
 
@@ -195,24 +204,49 @@ function Ui:width()
   return self.out_is_terminal and sys.terminal_size(1) or nil
 end
 
---- A progress bar on standard error, when there is somebody to see it.
+--- A progress bar on standard error, when there is somebody to see it. It is
+-- drawn at once, and again with every attempt of a request.
 -- @tparam string label
+-- @tparam int total how many things there are
 -- @treturn ?cce.progress for `on_progress=`; nil with --quiet, and when
 --   standard error is no terminal
 -- @function ui:progress
-function Ui:progress(label)
+function Ui:progress(label, total)
   if self.quiet or not sys.is_terminal(2) then return nil end
   self:settle()
-  self.display = require("cce.progress").new { label = label, color = self.args.no_color
-    and false or nil }
+  local color = nil
+  if self.args.no_color then color = false end
+  self.display = require("cce.progress").new { label = label, total = total, color = color }
+  self.display:update(0)
   return self.display
 end
 
 -- ---- the person -------------------------------------------------------------------
 
+-- By a shell, since most Luas begin a read anew that Ctrl-C interrupted: there
+-- it ends the shell, and so the read.
+local function read_answer()
+  local pipe = io.popen [[IFS= read -r answer && printf '%s\n' "$answer"]]
+  local answer = pipe:read "*l"
+  pipe:close()
+  return answer
+end
+
+local function ask(self, text, word)
+  tell(self, render.clean(words.typed(text)))
+  io.stderr:write(("Type %s to go on: "):format(word))
+  io.stderr:flush()
+  local answer = read_answer()
+  if answer and answer:match "^%s*(.-)%s*$" == word then return true end
+  if not answer then io.stderr:write "\n" end
+  self:warn "nothing was done"
+  return nil, exit.FAILED
+end
+
 --- Ask before something that cannot be undone.
--- @tparam table question `word`: what must be typed; `text`: what will happen;
---   `yes`: it was answered on the command line
+-- @tparam table question `word`: what must be typed; `text`: what will happen, or
+--   a function that finds it out and returns it, or nil and an exit code when
+--   there is nothing to ask; `yes`: it was answered on the command line
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] int exit code: 64 when there is nobody to ask, 1 when the answer
@@ -226,14 +260,10 @@ function Ui:confirm(question)
     tell(self, "  hint: --yes confirms it, --dry-run shows what would be done")
     return nil, exit.USAGE
   end
-  tell(self, render.clean(question.text))
-  io.stderr:write(("Type %s to go on: "):format(question.word))
-  io.stderr:flush()
-  local answer = io.read("*l")
-  if answer and answer:match "^%s*(.-)%s*$" == question.word then return true end
-  if not answer then io.stderr:write("\n") end
-  self:warn "nothing was done"
-  return nil, exit.FAILED
+  local text, code = question.text, nil
+  if type(text) == "function" then text, code = text() end
+  if not text then return nil, code end
+  return ask(self, text, question.word)
 end
 
 -- ---- the client -------------------------------------------------------------------
@@ -247,13 +277,24 @@ local function attempt_text(event)
     event.attempt, outcome, event.retry_in and (", again in %.1f s"):format(event.retry_in) or "")
 end
 
+-- How long the rate of a workflow makes it take.
+local function planned_text(event)
+  local text = event.clusters and show.count(event.clusters, "cluster")
+    or show.count(event.requests, "request")
+  local seconds = event.seconds or 0
+  if seconds < 1 then return text end
+  return ("%s; the last request leaves after about %s"):format(text,
+    require("cce.report").duration(seconds))
+end
+
 local function on_event(self)
   return function(event)
     if event.type == "notice" then return self:say("note: " .. event.notice) end
-    if self.verbose and event.type == "attempt" then
-      self:settle()
-      io.stderr:write("  ", render.clean(attempt_text(event)), "\n")
-    end
+    if event.type:find "_planned$" then return self:say(planned_text(event)) end
+    if event.type ~= "attempt" then return end
+    if self.verbose then tell(self, "  " .. render.clean(attempt_text(event))) end
+    -- The time goes on while a job is waited for.
+    if self.display then self.display:update(self.display.done) end
   end
 end
 

@@ -25,9 +25,9 @@ end
 local function judge(response, message, detail)
   if response then
     local text = "HTTP " .. response.status
-    if response.status == 401 then return { state = "refused", text = text } end
     local works = response.status == 200 or response.status == 403
-    return { state = works and "works" or "unclear", text = text }
+    local state = works and "works" or response.status == 401 and "refused" or "unclear"
+    return { state = state, text = text, status = response.status }
   elseif detail and detail.refused then
     return { state = "refused", text = "a TLS alert" }
   end
@@ -51,10 +51,11 @@ local function ask(client, identity)
 end
 
 --- Ask once.
--- @tparam cce.client client whose connections are used
+-- @tparam cce.client client whose connections are used: what has a method `engine`
 -- @tparam cce.kubeconfig kubeconfig
--- @treturn table `{state="works"|"refused"|"unclear", text=}`: accepted (HTTP 200
---   or 403), refused (401 or a TLS alert), or anything else
+-- @treturn table `{state="works"|"refused"|"unclear", text=, status=<of HTTP, when
+--   there was an answer>}`: accepted (HTTP 200 or 403), refused (401 or a TLS
+--   alert), or anything else
 function M.look(client, kubeconfig)
   local identity, message = kubeconfigs.identity(kubeconfig)
   if not identity then return unclear(message) end

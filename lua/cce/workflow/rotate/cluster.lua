@@ -77,11 +77,6 @@ end
 
 -- ---- evidence ----------------------------------------------------------------
 
-local function is_rotation(job)
-  local kind = (job.type or ""):lower()
-  return kind:find("rotat", 1, true) ~= nil or kind:find("credential", 1, true) ~= nil
-end
-
 -- The request's time by the clock that signed it.
 local function sent_at(item)
   return (item.sent or 0) + (item.client.clock_shift or 0)
@@ -100,7 +95,7 @@ local function job_evidence(item)
   local id = cluster and job_id_of(cluster)
   if not id or id == item.job_before then return nil end
   local job = item.client:show_job(id)
-  if job and is_rotation(job) and is_newer(item, job) then return id, "status.jobID" end
+  if job and job:is_rotation() and is_newer(item, job) then return id, "status.jobID" end
 end
 
 local TRACES = { RotateClusterCredentials = true, RotateCredentials = true }
