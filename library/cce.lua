@@ -313,7 +313,7 @@ function cce.signer(opts) end
 ---print(facts.user_id, os.date("!%F", facts.not_after))
 ---```
 ---@param text string PEM, Base64 or a kubeconfig in JSON
----@return table? # `{user_id=, organizations=, subject=, issuer=, serial=, not_before=, not_after=, sha256=}`; times are unix seconds
+---@return cce.certificate? # `{user_id=, organizations=, subject=, issuer=, serial=, not_before=, not_after=, sha256=}`; times are unix seconds; it prints as a line
 ---@return string? message
 ---@return cce.error? err
 function cce.certificate(text) end
@@ -333,7 +333,7 @@ function cce.certificate(text) end
 ---@param items table a list
 ---@param fn function called with an item and its index. Returning nothing or a value is success; returning `nil, message, err` or raising is that item's failure and stops nobody else.
 ---@param opts? cce.map.opts
----@return table[] # in the order of the items: `{item=, ok=, value=, message=, err=}`
+---@return table[] # in the order of the items: `{item=, ok=, value=, message=, err=}`; it prints as a table
 function cce.map(items, fn, opts) end
 
 ---Let the calls in coroutines yield to an event loop. Inside nginx this is not
@@ -720,7 +720,7 @@ function kubeconfig:certificate() end
 ---```lua
 ---for _, entry in ipairs(kubeconfig:certificates()) do print(entry.user, entry.context) end
 ---```
----@return table[] # each { user=, contexts={names}, context=<the one to name>, cluster=, server=, cluster_id=<where a merge noted it>, facts=<as of `certificate`> }, or instead of facts message= and err=
+---@return table[] # each { user=, contexts={names}, context=<the one to name>, cluster=, server=, cluster_id=<where a merge noted it>, facts=<as of `certificate`> }, or instead of facts message= and err=; it prints as a table
 function kubeconfig:certificates() end
 
 ---The text that `save` would write to a file of its own: it holds the private

@@ -24,10 +24,14 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
+<<<<<<< HEAD
+  "clusters", "doctor", "repl", "sim", "help",
+=======
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "expiry",
   "who", "credential",
   "doctor", "log", "sim", "completion", "help", "__complete",
+>>>>>>> w-cli
 }
 
 local function complain(message)

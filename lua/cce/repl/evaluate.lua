@@ -13,6 +13,12 @@ local function is_incomplete(message)
   return message:find("near '?<eof>'?$") ~= nil
 end
 
+-- LuaJIT's compiled loops look at no hook, and so at no Ctrl-C.
+local function interruptible(fn)
+  if rawget(_G, "jit") then jit.off(fn, true) end
+  return fn
+end
+
 --- Compile what was typed: as an expression when it is one.
 -- @tparam string text one or more lines
 -- @tparam table env its globals
@@ -23,11 +29,11 @@ end
 function M.compile(text, env)
   local expression = text:gsub("^%s*=", "")
   local fn = load_in("return " .. expression, env)
-  if fn then return fn end
+  if fn then return interruptible(fn) end
   local message
   fn, message = load_in(text, env)
-  if fn then return fn end
-  return nil, message:gsub("^prompt:", "line "), is_incomplete(message)
+  if fn then return interruptible(fn) end
+  return nil, (message:gsub("^prompt:", "line ")), is_incomplete(message)
 end
 
 return M

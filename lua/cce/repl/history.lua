@@ -23,15 +23,18 @@ local LEAST_SECRET = 6
 
 -- ---- what is not kept ------------------------------------------------------
 
--- Names that a value follows: `sk = "…"`, `["password"] = "…"`, `token("…")`.
+-- Names, and how a value follows one: `sk = "…"`, `["sk"] = ("…")`, `token("…")`,
+-- `token "…"`.
 local NAMES = { "%f[%w]sk", "_sk", "token", "passw%w*", "passphrase", "secret%w*", "private_key",
   "_key", "authorization" }
-local VALUE = "[%]\"'%s]*[=(,]?%s*%(?%s*[\"'%[]"
+local VALUES = { "[\"']?%]?%s*=%s*%(?%s*[\"'%[]", "%s*%(%s*[\"'%[]", "%s+[\"'%[]", "%[=*%[" }
 
 local function assigns_secret(line)
   local lower = line:lower()
   for _, name in ipairs(NAMES) do
-    if lower:find(name .. VALUE) then return true end
+    for _, value in ipairs(VALUES) do
+      if lower:find(name .. value) then return true end
+    end
   end
   return false
 end

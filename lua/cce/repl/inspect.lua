@@ -100,7 +100,7 @@ end
 function inspect(value, depth, seen)
   if type(value) == "string" then return quoted(redact.string(value)) end
   if has_text(value) or type(value) ~= "table" then
-    return (text_of(value):gsub("\n", "\n" .. ("  "):rep(depth + 1)))
+    return (text_of(value):gsub("\n", "\n" .. ("  "):rep(depth)))
   end
   return inspect_table(value, depth, seen)
 end

@@ -168,8 +168,8 @@ function M.by_name(name)
   for _, module in ipairs(M.modules) do
     local fits = owner == "" or module == owner or last_part(module) == last_part(owner)
       or owner == "client" and (module == "cce.nodes" or module == "cce.iam" or module == "cce.cts")
-    local block = fits and find_in(module, wanted)
-    block = block and M.followed(block)
+    local block = find_in(module, wanted)
+    block = block and (fits or block.title == name) and M.followed(block)
     if block and not seen[block] then
       seen[block] = true
       found[#found + 1] = block
