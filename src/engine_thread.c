@@ -145,6 +145,9 @@ static void close_asker(struct cce_thread *thread, struct asker *asker)
         thread->askers = asker->next;
     if (asker->next != NULL)
         asker->next->previous = asker->previous;
+    /* A child that the host is just starting has the descriptor, too: then
+     * closing ours alone would let events come for what was freed. */
+    epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, asker->fd, NULL);
     close(asker->fd);
     free(asker);
     thread->asker_count--;
