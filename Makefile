@@ -141,7 +141,7 @@ $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 
 -include $(wildcard $(BUILD)/*.d build/c/*.d build/fuzz/*.d)
 
-harness: build/tools/reap build/tools/unpreload.so
+harness: build/tools/reap build/tools/unpreload.so build/tools/slow_sync.so
 test-core: $(CORE) $(BUILD)/fork.so
 c-tests: $(C_TESTS)
 fuzzers: $(FUZZERS)

@@ -62,6 +62,7 @@ build = {
         "src/tls.c",
         "src/transfer.c",
         "src/uri.c",
+        "src/worker.c",
       },
       defines = { "_GNU_SOURCE" },
       libraries = { "curl", "ssl", "crypto", "pthread", "m" },
@@ -220,6 +221,7 @@ build = {
     ["cce.workflow.rotate.report"] = "lua/cce/workflow/rotate/report.lua",
     ["cce.workflow.rotate.run"] = "lua/cce/workflow/rotate/run.lua",
     ["cce.workflow.targets"] = "lua/cce/workflow/targets.lua",
+    ["cce.writer"] = "lua/cce/writer.lua",
     -- to here
   },
   install = {

@@ -6,8 +6,8 @@
 #include "core.h"
 #include "endpoint.h"
 #include "engine.h"
-#include "engine_thread.h"
 #include "field.h"
+#include "lengine.h"
 #include "lsecret.h"
 #include "lsign.h"
 #include "lutil.h"
@@ -66,7 +66,7 @@ static struct cce_engine *check_driven(lua_State *L, int index)
     return box->engine;
 }
 
-static struct cce_thread *check_threaded(lua_State *L, int index)
+struct cce_thread *lcce_check_thread(lua_State *L, int index)
 {
     struct engine_box *box = check_engine(L, index);
 
@@ -793,7 +793,7 @@ static int l_engine_inherited(lua_State *L)
 
 static int l_engine_socket(lua_State *L)
 {
-    lua_pushstring(L, cce_thread_socket(check_threaded(L, 1)));
+    lua_pushstring(L, cce_thread_socket(lcce_check_thread(L, 1)));
     return 1;
 }
 
