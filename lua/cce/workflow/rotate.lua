@@ -1,6 +1,7 @@
 --- Rotate the certificates of many clusters: `cce.workflow.rotate`.
 -- @module cce.workflow.rotate
 local journals = require "cce.journal"
+local pace = require "cce.workflow.pace"
 local plan = require "cce.workflow.rotate.plan"
 local protect = require "cce.host.protect"
 local record = require "cce.record"
@@ -48,6 +49,7 @@ local function carry_out(run, clients, hash, report)
   local choice, lines, err = run.journal:choose(hash, run.opts.run)
   if not choice then return nil, lines, err end
   if choice == "finished" then return rotate_report.of_finished(run, report, lines) end
+  run.pace = pace.new(clients, run.opts.rate_limit)
   local ok, message
   if choice == "resume" then
     ok, message, err = resume(run, clients, lines, report)
@@ -118,7 +120,7 @@ end
 -- @tparam[opt] table opts.reissue `{dir=, duration=|expire_at=}`: obtain a new
 --   kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of requests that change
---   something, by this run; false: none
+--   something in each account; false: none
 -- @tparam[opt=false] boolean opts.accept_token_loss allow
 --   `certificate_expiration_time=0`
 -- @tparam[opt=false] boolean opts.dry_run send nothing that changes anything,

@@ -12,6 +12,7 @@
 -- @module cce.workflow.rotate.cluster
 -- @local
 local errors = require "cce.error"
+local pace = require "cce.workflow.pace"
 local times = require "cce.times"
 
 local M = {}
@@ -192,7 +193,7 @@ local function send(run, item)
   end
   item.state = "open"
   local job
-  job, message, err = item.client:rotate_credentials(item.id, request_options(run))
+  job, message, err = item.paced:rotate_credentials(item.id, request_options(run))
   if not job then return refused(run, item, err or errors.new("INTERNAL", tostring(message))) end
   item.request_id = job.request_id
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
@@ -222,7 +223,7 @@ function M.begin(run, item)
   -- What the list speaks against takes no turn, unless it has changed.
   local speaks_against = item.status and M.obstacle(item)
   if speaks_against and not look(run, item) then return end
-  run:wait_for_turn(item)
+  pace.take_turn(item.paced)
   if not run.stopped and look(run, item) then send(run, item) end
 end
 
@@ -264,8 +265,8 @@ local function retry_nodes(run, item, nodes)
   for first = 1, #nodes, NODES_A_CALL do
     local part = {}
     for i = first, math.min(#nodes, first + NODES_A_CALL - 1) do part[#part + 1] = nodes[i] end
-    run:wait_for_turn(item)
-    local ok, message, err = item.client:retry_node_rotation(item.id, { node_ids = part })
+    pace.take_turn(item.paced)
+    local ok, message, err = item.paced:retry_node_rotation(item.id, { node_ids = part })
     if not ok then return nil, message, err end
   end
   return true

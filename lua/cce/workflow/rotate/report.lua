@@ -2,7 +2,6 @@
 -- @module cce.workflow.rotate.report
 -- @local
 local plan = require "cce.workflow.rotate.plan"
-local rate = require "cce.rate"
 local reports = require "cce.report"
 local rotation = require "cce.workflow.rotate.cluster"
 local times = require "cce.times"
@@ -104,9 +103,7 @@ function M.note_recent(run, report)
 end
 
 local function seconds_needed(run)
-  if not run.opts.rate_limit then return 0 end
-  local per_window, window = rate.parse(run.opts.rate_limit)
-  return math.floor((math.max(1, run:count("planned")) - 1) / per_window) * window
+  return run.pace:seconds(run:items_in "planned")
 end
 
 --- Tell `on_event` what is about to happen, and for how long.
