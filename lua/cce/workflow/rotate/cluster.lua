@@ -13,6 +13,7 @@
 -- @local
 local errors = require "cce.error"
 local pace = require "cce.workflow.pace"
+local reissue = require "cce.workflow.rotate.reissue"
 local times = require "cce.times"
 
 local M = {}
@@ -44,7 +45,9 @@ function M.obstacle(cluster)
   end
 end
 
-local function job_id_of(cluster)
+--- The job that a cluster names.
+-- @treturn ?string
+function M.job_id_of(cluster)
   local status = type(cluster.raw) == "table" and cluster.raw.status
   local id = type(status) == "table" and status.jobID
   return type(id) == "string" and id ~= "" and id or nil
@@ -98,7 +101,7 @@ end
 -- request, and another one than before it.
 local function job_evidence(item)
   local cluster = item.client:show_cluster(item.id)
-  local id = cluster and job_id_of(cluster)
+  local id = cluster and M.job_id_of(cluster)
   if not id or id == item.job_before then return nil end
   local job = item.client:show_job(id)
   if job and is_rotation(job) and is_newer(item, job) then return id, "status.jobID" end
@@ -213,7 +216,7 @@ local function look(run, item)
     finish(run, item, "skipped", obstacle)
     return false
   end
-  item.job_before = job_id_of(cluster)
+  item.job_before = M.job_id_of(cluster)
   return true
 end
 
@@ -276,7 +279,7 @@ end
 local function job_after_repair(run, item)
   for _ = 1, run.wait.looks do
     local cluster = item.client:show_cluster(item.id)
-    local id = cluster and job_id_of(cluster)
+    local id = cluster and M.job_id_of(cluster)
     if id and id ~= item.job_id then return id end
     item.client.sleep(run.wait.interval)
   end
@@ -345,35 +348,6 @@ function M.follow(run, item)
   end
 end
 
--- ---- new kubeconfigs ----------------------------------------------------------
-
-local function obtain(run, item)
-  local opts = run.opts.reissue
-  local kubeconfig, message, err = item.client:obtain_cert(item.id, {
-    duration = opts.duration, expire_at = opts.expire_at,
-  })
-  if not kubeconfig then return nil, message, err end
-  local certificate
-  certificate, message, err = kubeconfig:certificate()
-  if not certificate then return nil, message, err end
-  if certificate.key_matches ~= true then
-    return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
-  end
-  local path = ("%s/%s.json"):format(opts.dir, item.id)
-  local saved
-  saved, message, err = kubeconfig:save(path)
-  if not saved then return nil, message, err end
-  return path
-end
-
--- The rotation stands, whatever becomes of this.
-local function reissue(run, item)
-  local path, message = obtain(run, item)
-  item.reissued = path
-  item.problem = not path and "its kubeconfig was not obtained again: " .. message or nil
-  if path then run:write("reissued", facts(item, nil, { reissued = path, job = item.job_id })) end
-end
-
 -- ---- all of it ---------------------------------------------------------------
 
 -- No evidence was found.
@@ -392,7 +366,7 @@ function M.process(run, item)
   if item.state == "planned" then M.begin(run, item) end
   if item.state == "open" and not M.settle(run, item) then return give_up(run, item) end
   if item.state == "accepted" then M.follow(run, item) end
-  if item.state == "ok" and run.opts.reissue and not item.reissued then reissue(run, item) end
+  if item.state == "ok" and run.opts.reissue and not item.reissued then reissue.process(run, item) end
 end
 
 --- Look once more at what stayed uncertain.

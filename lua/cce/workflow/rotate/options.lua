@@ -47,6 +47,7 @@ local reissue_schema = {
   dir = { type = "string", required = true, non_empty = true },
   duration = { type = "integer", min = -1, max = 1827, unit = "days" },
   expire_at = { type = "number", unit = "as unix time" },
+  check = { type = "boolean", default = true },
 }
 
 -- How often a cluster is asked for the job of a repair.

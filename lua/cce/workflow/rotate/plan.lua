@@ -90,7 +90,8 @@ function M.item_of_line(line, client)
     id = line.cluster, name = line.name, project_id = line.project, client = client,
     state = state_of(line), job_id = line.job, job_before = line.job_before, sent = line.sent,
     request_id = line.request, duration = line.seconds, repair_tried = line.repair_tried,
-    reissued = line.reissued, err = error_of(line),
+    reissued = line.reissued, reissue_check = line.checked, err = error_of(line),
+    problem = line.what == "reissued" and line.message or nil,
   }
   item.earlier = item.state == "ok" or item.state == "failed" or nil
   return item
