@@ -400,9 +400,19 @@ end
 
 -- ---- the services beside CCE's own ----------------------------------------
 
-for _, part in ipairs { "cce.nodes", "cce.iam", "cce.cts" } do
-  for name, method in pairs(require(part).methods) do Client[name] = method end
-end
+local PARTS = {
+  retry_node_rotation = "cce.nodes",
+  list_users = "cce.iam", list_agencies = "cce.iam", list_projects = "cce.iam",
+  list_traces = "cce.cts", deleted_principals = "cce.cts", certificate_downloads = "cce.cts",
+}
+
+-- A script that makes one call has no need of them: each is loaded with its first use.
+setmetatable(Client, { __index = function(_, name)
+  local part = PARTS[name]
+  if not part then return nil end
+  Client[name] = require(part).methods[name]
+  return Client[name]
+end })
 
 --- Check step by step whether this client can work, and say what is wrong:
 -- credentials, clock, region, project, reachability, TLS and permissions. It only
