@@ -170,6 +170,7 @@ build = {
     ["cce.workflow.revoke"] = "lua/cce/workflow/revoke.lua",
     ["cce.workflow.revoke.item"] = "lua/cce/workflow/revoke/item.lua",
     ["cce.workflow.revoke.options"] = "lua/cce/workflow/revoke/options.lua",
+    ["cce.workflow.revoke.plan"] = "lua/cce/workflow/revoke/plan.lua",
     ["cce.workflow.revoke.principals"] = "lua/cce/workflow/revoke/principals.lua",
     ["cce.workflow.revoke.report"] = "lua/cce/workflow/revoke/report.lua",
     ["cce.workflow.rotate"] = "lua/cce/workflow/rotate.lua",

@@ -2,14 +2,18 @@
 -- `cce.workflow.revoke`.
 -- @module cce.workflow.revoke
 local items = require "cce.workflow.revoke.item"
+local journals = require "cce.journal"
 local map = require "cce.map"
 local pace = require "cce.workflow.pace"
+local plan = require "cce.workflow.revoke.plan"
 local principals = require "cce.workflow.revoke.principals"
 local probe = require "cce.workflow.probe"
+local protect = require "cce.host.protect"
 local reports = require "cce.report"
 local revoke_options = require "cce.workflow.revoke.options"
 local revoke_report = require "cce.workflow.revoke.report"
 local targets = require "cce.workflow.targets"
+local times = require "cce.times"
 
 -- The holder's kubeconfig was loaded meanwhile, if it was a path.
 local function set_finder(run)
@@ -19,24 +23,6 @@ local function set_finder(run)
   run.kubeconfig_for, message, err = probe.finder(verify == true and { run.opts.kubeconfig }
     or verify)
   if not run.kubeconfig_for then return nil, message, err end
-  return true
-end
-
-local function new_item(target, principal)
-  return { client = target.client, project_id = target.project_id, id = target.id,
-    name = target.name, version = target.version, status = target.status,
-    cluster = target.cluster, principal = principal }
-end
-
-local function plan(run, list)
-  if #list == 0 then return true end
-  local found, message, err = targets.find(run.clients, run.opts.selection)
-  if not found then return nil, message, err end
-  for _, target in ipairs(found) do
-    for _, principal in ipairs(list) do
-      run.items[#run.items + 1] = new_item(target, principal)
-    end
-  end
   return true
 end
 
@@ -72,29 +58,100 @@ local function take_result(item, result)
   items.finish(item, state, result.message, result.err)
 end
 
+local Run = {}
+Run.__index = Run
+
+-- What is not done yet.
+function Run:left()
+  local list = {}
+  for _, item in ipairs(self.items) do
+    if not item.state then list[#list + 1] = item end
+  end
+  return list
+end
+
 local function execute(run)
-  for _, item in ipairs(run.items) do item.paced = run.pace:limited(item.client) end
-  local results = map(run.items, function(item)
+  local left = run:left()
+  for _, item in ipairs(left) do item.paced = run.pace:limited(item.client) end
+  local results = map(left, function(item)
     items.process(run, item)
     return true
   end, { concurrency = run.opts.concurrency, on_progress = reporter(run) })
-  for i, result in ipairs(results) do take_result(run.items[i], result) end
+  for i, result in ipairs(results) do take_result(left[i], result) end
   finish_progress(run)
 end
 
 -- ---- from beginning to end -------------------------------------------------------
 
-local function prepare(run, report)
-  local list, message, err = principals.find(run.clients, run.opts, report)
-  if not list then return nil, message, err end
-  local ok
-  ok, message, err = principals.check_self(run.clients, list, run.opts, report)
+local function plan_anew(run, report)
+  local message, err
+  if not run.list then
+    run.list, message, err = principals.find(run.clients, run.opts, report)
+    if not run.list then return nil, message, err end
+  end
+  return plan.new(run)
+end
+
+local function plan_again(run, report, lines)
+  if run.opts.run and run.opts.run ~= lines.name then
+    report:note("run %s had not ended and was resumed; %s is not begun", lines.name, run.opts.run)
+  end
+  run.name, report.resumed = lines.name, true
+  return plan.again(run, lines)
+end
+
+local function prepare(run, report, lines)
+  local ok, message, err
+  if lines then
+    ok, message, err = plan_again(run, report, lines)
+  else
+    ok, message, err = plan_anew(run, report)
+  end
+  if ok then ok, message, err = principals.check_self(run.clients, run.list, run.opts, report) end
+  if ok then ok, message, err = set_finder(run) end
   if not ok then return nil, message, err end
-  ok, message, err = set_finder(run)
-  if ok then ok, message, err = plan(run, list) end
-  if not ok then return nil, message, err end
-  principals.look_up(run.clients, list, report)
+  principals.look_up(run.clients, run.list, report)
+  run.pace = pace.new(run.clients, run.opts.rate_limit)
   return true
+end
+
+local function carry_out(run, report, hash)
+  local choice, lines, err = run.journal:choose(hash, run.opts.run)
+  if not choice then return nil, lines, err end
+  if choice == "finished" then return revoke_report.of_finished(run, report, lines) end
+  local ok, message
+  ok, message, err = prepare(run, report, lines)
+  if not ok then return nil, message, err end
+  if run.opts.dry_run then return revoke_report.of_dry_run(run, report) end
+  if choice == "resume" then
+    ok, message, err = run.journal:write("resumed", {})
+  else
+    ok, message, err = plan.write(run, hash)
+  end
+  if not ok then return nil, message, err end
+  revoke_report.announce(run)
+  run.began = run.clients[1]:now()
+  execute(run)
+  return revoke_report.of_run(run, report)
+end
+
+local function open_journal(run)
+  local open = run.opts.dry_run and journals.look or journals.open
+  local message, err
+  run.journal, message, err = open(run.opts.journal, run.clock)
+  if not run.journal then return nil, message, err end
+  return true
+end
+
+local function begin(run, report)
+  local ok, hash, message, err
+  ok, message, err = plan.read_principal(run, report)
+  if not ok then return nil, message, err end
+  hash, message, err = plan.hash(run)
+  if not hash then return nil, message, err end
+  ok, message, err = open_journal(run)
+  if not ok then return nil, message, err end
+  return hash
 end
 
 --- Revoke what a user or an agency holds, on many clusters at once.
@@ -116,6 +173,14 @@ end
 -- or a TLS alert), for which up to 30 seconds are given. When it still works (200
 -- or 403) it is `failed` with the code NOT_REVOKED. Anything else, or no
 -- kubeconfig for that cluster, is `uncertain` with the code UNVERIFIED.
+--
+-- **Interrupted.** With a journal, the same call goes on with a run that did not
+-- end: what is done is not sent again, so that nothing that was obtained since is
+-- cut; what is not known, or failed, is; and `may_have_cut_newer` counts from the
+-- first time. Whom `deleted_since` found stays the list of that run. As for
+-- `cce.workflow.rotate`, a run that finished is not repeated, and `run=` names the
+-- next one. A revocation does not wait for a journal that cannot be written any
+-- more: the report says so.
 --
 -- Items of the report have, beside the fields of `cce.report`, `principal_id`,
 -- `principal_kind`, `can_obtain_again`, `verified` ("revoked", "not revoked",
@@ -146,6 +211,8 @@ end
 --   them by cluster id or name, or a function of a cluster that returns one
 -- @tparam[opt] number opts.first_intent unix time: when this was first tried. A
 --   request more than 10 minutes after it is marked `may_have_cut_newer`
+-- @tparam[opt] string opts.journal path of a file
+-- @tparam[opt] string opts.run the name of the run
 -- @tparam[opt=10] int opts.concurrency clusters at a time
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of the requests that
 --   revoke, of each account; false: none
@@ -162,17 +229,18 @@ local function revoke(clients, opts)
   clients = targets.clients(clients, "revoke", 2)
   local checked, message, err = revoke_options.read(opts, 2)
   if not checked then return nil, message, err end
-  local run = { clients = clients, opts = checked, items = {}, clock = clients[1].clock }
-  local report = reports.new("revoke", run.clock())
-  local ok
-  ok, message, err = prepare(run, report)
-  if not ok then return nil, message, err end
-  run.pace = pace.new(clients, checked.rate_limit)
-  if checked.dry_run then return revoke_report.of_dry_run(run, report) end
-  revoke_report.announce(run)
-  run.began = clients[1]:now()
-  execute(run)
-  return revoke_report.of_run(run, report)
+  local clock = clients[1].clock
+  local run = setmetatable({ clients = clients, opts = checked, items = {}, clock = clock,
+    name = checked.run or times.format(clock()) }, Run)
+  local report = reports.new("revoke", clock())
+  local hash
+  hash, message, err = begin(run, report)
+  if not hash then return nil, message, err end
+  local ok, result, reason, problem = protect.pcall(carry_out, run, report, hash)
+  run.journal:close()
+  if not ok then error(result, 0) end
+  if result then return result end
+  return nil, reason, problem
 end
 
 return revoke

@@ -176,6 +176,29 @@ local function settle(run, item, ok, message, err)
   end
 end
 
+-- ---- the journal --------------------------------------------------------------
+
+local function line_of(item)
+  return { cluster = item.id, principal = item.principal.id, kind = item.principal.kind,
+    name = item.name, project = item.project_id, first = item.first_intent }
+end
+
+-- A journal that cannot be written is no reason to leave a certificate valid.
+local function note_intent(run, item)
+  local ok, message = run.journal:intend(line_of(item), run.opts.concurrency)
+  if not ok then run.journal_problem = message end
+end
+
+local function note_end(run, item)
+  local line = line_of(item)
+  line.message, line.verified, line.seconds = item.message, item.verified, item.duration
+  for _, name in ipairs { "code", "hint", "request_id" } do
+    line[name] = item.state ~= "ok" and item.err and item.err[name] or nil
+  end
+  local ok, message = run.journal:write(item.state, line)
+  if not ok then run.journal_problem = message end
+end
+
 -- ---- the request --------------------------------------------------------------
 
 -- Attempts that follow one another are few: after so long, this was sent again.
@@ -185,7 +208,8 @@ end
 
 local function send(run, item)
   item.began = run.clock()
-  item.first_intent = run.opts.first_intent or item.began
+  item.first_intent = item.first_intent or run.opts.first_intent or item.began
+  note_intent(run, item)
   item.sent = true
   local ok, message, err = item.paced:revoke_cert(item.id, {
     [item.principal.kind .. "_id"] = item.principal.id,
@@ -199,10 +223,12 @@ end
 -- @tparam table run
 -- @tparam table item
 function M.process(run, item)
-  if not M.may_begin(item) then return end
-  look_before(run, item)
-  pace.take_turn(item.paced)
-  send(run, item)
+  if M.may_begin(item) then
+    look_before(run, item)
+    pace.take_turn(item.paced)
+    send(run, item)
+  end
+  note_end(run, item)
 end
 
 return M

@@ -25,6 +25,8 @@ local schema = {
   allow_self = { type = "boolean", default = false },
   verify = { type = { "boolean", "table", "callable" }, default = false },
   first_intent = companion.time_rule,
+  journal = { type = "string", non_empty = true },
+  run = { type = "string", non_empty = true },
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
   rate_limit = pace.option,
   dry_run = { type = "boolean", default = false },

@@ -366,7 +366,9 @@ function M.process(run, item)
   if item.state == "planned" then M.begin(run, item) end
   if item.state == "open" and not M.settle(run, item) then return give_up(run, item) end
   if item.state == "accepted" then M.follow(run, item) end
-  if item.state == "ok" and run.opts.reissue and not item.reissued then reissue.process(run, item) end
+  if item.state == "ok" and run.opts.reissue and not item.reissued then
+    reissue.process(run, item)
+  end
 end
 
 --- Look once more at what stayed uncertain.

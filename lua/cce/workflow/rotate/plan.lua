@@ -97,16 +97,6 @@ function M.item_of_line(line, client)
   return item
 end
 
-local function client_by_project(clients)
-  local by_project = {}
-  for _, client in ipairs(clients) do
-    local id, message, err = targets.project_of(client)
-    if not id then return nil, message, err end
-    by_project[id] = by_project[id] or client
-  end
-  return by_project
-end
-
 -- A function cannot be part of the hash: it is asked again.
 local function ask_filter_again(run, clients)
   local found, message, err = targets.all(clients)
@@ -138,7 +128,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.again(run, clients, lines)
-  local by_project, message, err = client_by_project(clients)
+  local by_project, message, err = targets.by_project(clients)
   if not by_project then return nil, message, err end
   for i, id in ipairs(lines.order) do
     local line = lines.items[id.cluster]

@@ -25,8 +25,8 @@ function M.untried(opts)
 end
 
 local function refused(item, what, err)
-  return errors.fail("PERMISSION_DENIED", ("rotate: nothing was sent, since %s of project %s may not"
-    .. " be looked at: %s"):format(what, item.project_id or "unknown", err.message), {
+  return errors.fail("PERMISSION_DENIED", ("rotate: nothing was sent, since %s of project %s may"
+    .. " not be looked at: %s"):format(what, item.project_id or "unknown", err.message), {
     operation = "rotate", retryable = false, maybe_applied = false, hint = err.hint,
     request_id = err.request_id, status = err.status, api_code = err.api_code,
   })

@@ -22,7 +22,7 @@ end
 local function obtain_and_save(item, opts)
   local kubeconfig, message, err = obtain(item, opts)
   if not kubeconfig then return nil, message, err end
-  local path, saved = ("%s/%s.json"):format(opts.dir, item.id), nil
+  local path, saved = ("%s/%s.json"):format(opts.dir, item.id)
   saved, message, err = kubeconfig:save(path)
   if not saved then return nil, message, err end
   item.reissued = path

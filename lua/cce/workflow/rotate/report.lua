@@ -19,7 +19,8 @@ local function report_item(item)
   return { cluster_id = item.id, name = item.name, project_id = item.project_id,
     job_id = item.job_id, request_id = item.request_id, duration = item.duration,
     earlier = item.earlier, settled_by = item.settled_by, repaired = item.repaired,
-    reissued = item.reissued, reissue_check = item.reissue_check, message = item.message, err = item.state ~= "ok" and item.err or nil }
+    reissued = item.reissued, reissue_check = item.reissue_check, message = item.message,
+    err = item.state ~= "ok" and item.err or nil }
 end
 
 local function add_item(run, report, item)
