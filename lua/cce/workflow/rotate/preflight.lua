@@ -48,10 +48,10 @@ end
 local function may_see(run, items)
   local err
   for i = 1, math.min(TRIES, #items) do
-    local cluster
-    cluster, _, err = items[i].client:show_cluster(items[i].id)
+    local cluster, _, problem = items[i].client:show_cluster(items[i].id)
     if cluster then return may_see_jobs(run, items[i], cluster) end
-    if not is_refusal(err) then return true end
+    if not is_refusal(problem) then return true end
+    err = problem
   end
   return refused(items[1], "the clusters", err)
 end

@@ -22,7 +22,8 @@ end
 local function obtain_and_save(item, opts)
   local kubeconfig, message, err = obtain(item, opts)
   if not kubeconfig then return nil, message, err end
-  local path, saved = ("%s/%s.json"):format(opts.dir, item.id)
+  local path = ("%s/%s.json"):format(opts.dir, item.id)
+  local saved
   saved, message, err = kubeconfig:save(path)
   if not saved then return nil, message, err end
   item.reissued = path
