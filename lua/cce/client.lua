@@ -74,18 +74,34 @@ function Client:engine()
 end
 
 -- Wait until the rate limit lets one more request leave; false when that is
--- later than in `left` seconds.
-function Client:wait_for_turn(left)
-  local seconds = self.limiter and self.limiter:reserve(self.clock()) or 0
+-- later than in `left` seconds. A view may have one more limit for requests that
+-- change something.
+function Client:wait_for_turn(left, mutating)
+  local now = self.clock()
+  local seconds = self.limiter and self.limiter:reserve(now) or 0
+  if mutating and self.change_limiter then
+    seconds = math.max(seconds, self.change_limiter:reserve(now))
+  end
   if left and seconds >= left then return false end
   if seconds > 0 then self.sleep(seconds) end
   return true
 end
 
+-- The same client but for some fields. What it learns, the client learns.
+function Client:view(fields)
+  return setmetatable(fields, { __index = self, __newindex = self, view_of = self,
+    __tostring = function() return tostring(self) end })
+end
+
+local function is_client(value)
+  local meta = getmetatable(value)
+  return meta == Client or (type(meta) == "table" and is_client(meta.view_of))
+end
+
 -- A `level` is where the method was called, as seen from the function that
 -- passes it on: 2 in the method itself, 3 in what the method calls.
 local function check_open(self, method, level)
-  if getmetatable(self) ~= Client then
+  if not is_client(self) then
     error(("bad argument #1 to '%s' (cce.client expected, got %s); call it with a colon"):format(
       method, type(self)), level + 1)
   elseif self.closed then
@@ -410,9 +426,19 @@ end
 
 -- ---- the services beside CCE's own ----------------------------------------
 
-for _, part in ipairs { "cce.nodes", "cce.iam", "cce.cts" } do
-  for name, method in pairs(require(part).methods) do Client[name] = method end
-end
+local PARTS = {
+  retry_node_rotation = "cce.nodes",
+  list_users = "cce.iam", list_agencies = "cce.iam", list_projects = "cce.iam",
+  list_traces = "cce.cts", deleted_principals = "cce.cts", certificate_downloads = "cce.cts",
+}
+
+-- A script that makes one call has no need of them: each is loaded with its first use.
+setmetatable(Client, { __index = function(_, name)
+  local part = PARTS[name]
+  if not part then return nil end
+  Client[name] = require(part).methods[name]
+  return Client[name]
+end })
 
 --- Check step by step whether this client can work, and say what is wrong:
 -- credentials, clock, region, project, reachability, TLS and permissions. It only

@@ -10,16 +10,18 @@
 -- becoming Lua strings. Strings that you pass are yours.
 -- @module cce.credentials
 local core = require "cce.core"
-local chains = require "cce.credentials.chain"
 local errors = require "cce.error"
 local here = require "cce.credentials.here"
-local iam = require "cce.credentials.iam"
-local machine = require "cce.credentials.machine"
 local options = require "cce.options"
 local protect = require "cce.host.protect"
 local providers = require "cce.credentials.provider"
 
 local M = {}
+
+-- Whoever gives keys needs none of these.
+local function chains() return require "cce.credentials.chain" end
+local function iam() return require "cce.credentials.iam" end
+local function machine() return require "cce.credentials.machine" end
 
 local SECRET_TYPE = { "string", "userdata" }
 local SECRET = { type = SECRET_TYPE, required = true, non_empty = true }
@@ -122,7 +124,7 @@ local metadata_schema = {
 function M.metadata(opts)
   local given, message, err = options.check(opts, metadata_schema)
   if not given then return nil, message, err end
-  return machine.metadata(given.test_address)
+  return machine().metadata(given.test_address)
 end
 
 --- The identity that CCE gives to a pod: HC_CONTAINER_CREDENTIALS_FULL_URI and
@@ -133,7 +135,7 @@ end
 -- local provider = cce.credentials.pod_identity()
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.pod_identity()
-  return machine.pod_identity()
+  return machine().pod_identity()
 end
 
 local id_token_schema = {
@@ -161,7 +163,7 @@ local id_token_schema = {
 function M.id_token(opts)
   local given, message, err = options.check(opts, id_token_schema)
   if not given then return nil, message, err end
-  return iam.id_token(given)
+  return iam().id_token(given)
 end
 
 --- A user's name and password, made into a token, which is renewed before its
@@ -183,7 +185,7 @@ end
 function M.password(opts)
   local given, message, err = options.check(opts, password_schema)
   if not given then return nil, message, err end
-  return iam.password(given)
+  return iam().password(given)
 end
 
 --- Keys, made into a token, which is renewed before its end.
@@ -201,7 +203,7 @@ end
 function M.key_token(opts)
   local given, message, err = options.check(opts, { ak = NAME, sk = SECRET })
   if not given then return nil, message, err end
-  return iam.key_token(given)
+  return iam().key_token(given)
 end
 
 local DURATION = { type = "integer", min = 900, max = 86400, default = 3600, unit = "seconds" }
@@ -242,7 +244,7 @@ function M.agency(opts)
   end
   check_source(given.source)
   given.source = given.source or M.default()
-  return iam.agency(given)
+  return iam().agency(given)
 end
 
 local temporary_schema = {
@@ -267,7 +269,7 @@ function M.temporary(opts)
   local given, message, err = options.check(opts, temporary_schema)
   if not given then return nil, message, err end
   check_source(given.source)
-  return iam.temporary(given)
+  return iam().temporary(given)
 end
 
 -- ---- a function ----------------------------------------------------------
@@ -364,7 +366,7 @@ function M.chain(list)
       error(("bad argument #1 to 'chain' (item %d is no provider)"):format(i), 2)
     end
   end
-  return chains.new(list)
+  return chains().new(list)
 end
 
 --- What is used without `credentials=` and `token=`: the environment, the
@@ -375,8 +377,8 @@ end
 -- local provider = cce.credentials.default()
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.default()
-  return chains.new {
-    here.environment(), here.profile {}, machine.metadata(), machine.pod_identity(),
+  return chains().new {
+    here.environment(), here.profile {}, machine().metadata(), machine().pod_identity(),
     here.terraform(),
   }
 end
@@ -405,7 +407,7 @@ function M.of(config, level)
   local checked, message, err = options.check(given,
     is_password and password_schema or static_schema, level + 1)
   if not checked then return nil, message, err end
-  return is_password and iam.password(checked) or here.static(checked)
+  return is_password and iam().password(checked) or here.static(checked)
 end
 
 return M

@@ -33,7 +33,7 @@ end
 
 -- ---- the account -------------------------------------------------------------
 
-local function account_of(client)
+local function ask_account(client)
   local asked = request("list_domains", nil, "/v3/auth/domains", {})
   local domains, _, err = companion.fetch_list(client, asked, "domains")
   if not domains then return companion.about("the account's id cannot be looked up", err) end
@@ -46,15 +46,25 @@ local function account_of(client)
   })
 end
 
--- The id of the account never changes: it is asked for once.
+--- The id of a client's account. It never changes: it is asked for once.
+-- @tparam cce.client client
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.account_of(client)
+  local message, err
+  if not client.account_id then
+    client.account_id, message, err = ask_account(client)
+  end
+  return client.account_id, message, err
+end
+
 local function with_account(client, checked)
   if not checked.domain_id then
     local message, err
-    if not client.account_id then
-      client.account_id, message, err = account_of(client)
-      if not client.account_id then return nil, message, err end
-    end
-    checked.domain_id = client.account_id
+    checked.domain_id, message, err = M.account_of(client)
+    if not checked.domain_id then return nil, message, err end
   end
   return checked
 end

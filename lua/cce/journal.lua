@@ -7,8 +7,8 @@
 -- * `run` opens a run: its name, its id, and the hash of its plan
 -- * `planned` names a cluster of the plan; `begun` ends the list. A run without
 --   it had sent nothing yet.
--- * further words are about one cluster: `intent` (a request is about to
---   leave), then what came of it
+-- * further words are about one cluster, or about one `principal` on it:
+--   `intent` (a request is about to leave), then what came of it
 -- * `stopped`: a start of the run ended early; `ended`: all clusters had their
 --   turn, but some can be tried again; `finished`: nothing remains
 --
@@ -28,7 +28,8 @@ local Journal = {}
 Journal.__index = Journal
 Journal.__name = "cce.run_journal"
 
-local ORDER = { "at", "what", "run", "id", "cluster", "name", "project", "job", "code", "message" }
+local ORDER = { "at", "what", "run", "id", "cluster", "principal", "name", "project", "job", "code",
+  "message" }
 
 -- Room for what follows an intent. Longer texts are cut to fit.
 local LINE, LINES_AFTER = 2048, 2
@@ -40,10 +41,11 @@ local LONGEST_TEXT = 600
 local TRANSIENT = { "code", "message", "hint", "request_id", "retryable", "by" }
 
 local function note_item(run, line)
-  local item = run.items[line.cluster]
+  local key = line.principal and line.cluster .. " " .. line.principal or line.cluster
+  local item = run.items[key]
   if not item then
     item = { cluster = line.cluster }
-    run.items[line.cluster] = item
+    run.items[key] = item
     run.order[#run.order + 1] = item
   end
   for _, name in ipairs(TRANSIENT) do item[name] = nil end

@@ -90,20 +90,11 @@ function M.item_of_line(line, client)
     id = line.cluster, name = line.name, project_id = line.project, client = client,
     state = state_of(line), job_id = line.job, job_before = line.job_before, sent = line.sent,
     request_id = line.request, duration = line.seconds, repair_tried = line.repair_tried,
-    reissued = line.reissued, err = error_of(line),
+    reissued = line.reissued, reissue_check = line.checked, err = error_of(line),
+    problem = line.what == "reissued" and line.message or nil,
   }
   item.earlier = item.state == "ok" or item.state == "failed" or nil
   return item
-end
-
-local function client_by_project(clients)
-  local by_project = {}
-  for _, client in ipairs(clients) do
-    local id, message, err = targets.project_of(client)
-    if not id then return nil, message, err end
-    by_project[id] = by_project[id] or client
-  end
-  return by_project
 end
 
 -- A function cannot be part of the hash: it is asked again.
@@ -137,7 +128,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.again(run, clients, lines)
-  local by_project, message, err = client_by_project(clients)
+  local by_project, message, err = targets.by_project(clients)
   if not by_project then return nil, message, err end
   for i, id in ipairs(lines.order) do
     local line = lines.items[id.cluster]

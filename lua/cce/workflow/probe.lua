@@ -1,6 +1,6 @@
 --- Whether a kubeconfig still opens its cluster: asked of the cluster itself,
 -- with the kubeconfig's own certificate.
--- @module cce.workflow.revoke.probe
+-- @module cce.workflow.probe
 -- @local
 local host = require "cce.host"
 local kubeconfigs = require "cce.kubeconfig"
@@ -13,7 +13,7 @@ local PATH = "/api"
 
 local TIMEOUT, CONNECT_TIMEOUT, MAX_RESPONSE = 10, 5, 256 * 1024
 
---- Seconds that a revocation may take to have its effect.
+--- Seconds that a change may take to have its effect.
 M.PATIENCE = 30
 
 local FIRST_DELAY, LONGEST_DELAY = 0.2, 1
@@ -62,16 +62,17 @@ function M.look(client, kubeconfig)
   return ask(client, identity)
 end
 
---- Ask until it is refused, for `PATIENCE` seconds at most.
+--- Ask until it is seen as wanted, for `PATIENCE` seconds at most.
 -- @tparam cce.client client
 -- @tparam cce.kubeconfig kubeconfig
+-- @tparam string state "works" or "refused"
 -- @treturn table what was seen last
-function M.wait_until_refused(client, kubeconfig)
+function M.wait_until(client, kubeconfig, state)
   local started, slept, delay = client.monotonic(), 0, FIRST_DELAY
   while true do
     local seen = M.look(client, kubeconfig)
     local waited = math.max(slept, client.monotonic() - started)
-    if seen.state == "refused" or waited >= M.PATIENCE then return seen end
+    if seen.state == state or waited >= M.PATIENCE then return seen end
     client.sleep(delay)
     slept, delay = slept + delay, math.min(delay * 2, LONGEST_DELAY)
   end
