@@ -233,8 +233,8 @@
 ---@field concurrency? integer clusters at a time
 ---@field max_failures? integer|string stop at so many, or at a share such as "10%"; uncertain ones count
 ---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
----@field reissue? table `{dir=, duration=|expire_at=}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`
----@field rate_limit? string|boolean of requests that change something, by this run; false: none
+---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused", or "unchecked" when the cluster could not be reached. All but the first is noted, and `exit_code` is then 1; the rotation stands. check=false does not ask
+---@field rate_limit? string|boolean of requests that change something in each account; false: none
 ---@field accept_token_loss? boolean allow `certificate_expiration_time=0`
 ---@field dry_run? boolean send nothing that changes anything, and return the plan
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
@@ -253,8 +253,10 @@
 ---@field allow_self? boolean revoke the caller's own
 ---@field verify? boolean|table|function true: with `kubeconfig`, on the clusters that it has; or a list of kubeconfigs (or paths), a table of them by cluster id or name, or a function of a cluster that returns one
 ---@field first_intent? number unix time: when this was first tried. A request more than 10 minutes after it is marked `may_have_cut_newer`
+---@field journal? string path of a file
+---@field run? string the name of the run
 ---@field concurrency? integer clusters at a time
----@field rate_limit? string|boolean of the requests that revoke, of this run; false: none
+---@field rate_limit? string|boolean of the requests that revoke, of each account; false: none
 ---@field dry_run? boolean revoke nothing, and return the plan
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
 
@@ -1156,6 +1158,11 @@ function workflow.issue(client, opts) end
 ---A path that holds the date would not do that: the rest of the night before
 ---would be forgotten, and what it had done would be rotated again.
 ---
+---**Before.** Clusters that are not Available, or older than v1.19, are skipped.
+---Credentials that may not look at the clusters of a project, or at their jobs,
+---are refused with PERMISSION_DENIED before anything is sent. Whether they may
+---rotate cannot be told without rotating: `canary=1` shows it at one cluster.
+---
 ---**Stopping.** When a canary fails, or `max_failures` is reached, nothing new is
 ---begun, and `report.stopped` says why. The same call resumes; `canary=0`, or
 ---another `max_failures`, goes on in spite of it. These, `wait`, `repair`,
@@ -1195,6 +1202,14 @@ function workflow.rotate(clients, opts) end
 ---or a TLS alert), for which up to 30 seconds are given. When it still works (200
 ---or 403) it is `failed` with the code NOT_REVOKED. Anything else, or no
 ---kubeconfig for that cluster, is `uncertain` with the code UNVERIFIED.
+---
+---**Interrupted.** With a journal, the same call goes on with a run that did not
+---end: what is done is not sent again, so that nothing that was obtained since is
+---cut; what is not known, or failed, is; and `may_have_cut_newer` counts from the
+---first time. Whom `deleted_since` found stays the list of that run. As for
+---`cce.workflow.rotate`, a run that finished is not repeated, and `run=` names the
+---next one. A revocation does not wait for a journal that cannot be written any
+---more: the report says so.
 ---
 ---Items of the report have, beside the fields of `cce.report`, `principal_id`,
 ---`principal_kind`, `can_obtain_again`, `verified` ("revoked", "not revoked",
