@@ -304,8 +304,8 @@ function Store:open_session(runner, seconds)
     local found, message, err = lives(self, runner)
     if found == nil then return nil, message, err end
     if found then return conflict(("runner %s is alive already"):format(runner)) end
-    found, message, err = run(self, "DELETE FROM sessions WHERE runner = ? OR boot <> ? OR ends <= #",
-      runner, self.boot, self.steady())
+    found, message, err = run(self, "DELETE FROM sessions WHERE runner = ? OR boot <> ?"
+      .. " OR ends <= #", runner, self.boot, self.steady())
     if not found then return nil, message, err end
     found, message, err = run(self, "INSERT INTO sessions (runner, token, boot, ends)"
       .. " VALUES (?, ?, ?, #)", runner, session.token, self.boot, session.ends)
