@@ -129,6 +129,7 @@ build = {
     ["cce.schedule.entry"] = "lua/cce/schedule/entry.lua",
     ["cce.schedule.sqlite"] = "lua/cce/schedule/sqlite.lua",
     ["cce.schedule.store"] = "lua/cce/schedule/store.lua",
+    ["cce.schedule.transfer"] = "lua/cce/schedule/transfer.lua",
     ["cce.schedule.when"] = "lua/cce/schedule/when.lua",
     ["cce.show"] = "lua/cce/show.lua",
     ["cce.signer"] = "lua/cce/signer.lua",

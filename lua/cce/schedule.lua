@@ -24,6 +24,7 @@ local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local json = require "cce.json"
 local options = require "cce.options"
+local rotate_options = require "cce.workflow.rotate.options"
 local show = require "cce.show"
 local stores = require "cce.schedule.store"
 local when = require "cce.schedule.when"
@@ -203,12 +204,14 @@ local rotate_schema = {
 }
 for _, name in ipairs(ROTATE_OPTIONS) do rotate_schema[name] = { type = "any" } end
 
-local function rotate_options(checked)
+local function options_of(checked, level)
   local opts = { clusters = checked.clusters or { checked.cluster_id } }
   for _, name in ipairs(ROTATE_OPTIONS) do opts[name] = checked[name] end
+  local ok, message, err = rotate_options.read(opts, level + 1)
+  if not ok then return nil, message, err end
   -- What has no JSON would only be found when it is written.
-  local ok, why = json.encode(opts)
-  if not ok then return nil, why end
+  ok, message = json.encode(opts)
+  if not ok then return refuse("rotate_every", message) end
   return opts
 end
 
@@ -224,14 +227,15 @@ local function every_of(interval, checked, now)
   return every
 end
 
-local function rotation_of(interval, checked, now)
+local function rotation_of(interval, checked, now, level)
   if (checked.cluster_id == nil) == (checked.clusters == nil) then
     return refuse("rotate_every", "give one of cluster_id and clusters")
   end
   local every, message, err = every_of(interval, checked, now)
   if not every then return nil, message, err end
-  local opts, why = rotate_options(checked)
-  if not opts then return refuse("rotate_every", why) end
+  local opts
+  opts, message, err = options_of(checked, level + 1)
+  if not opts then return nil, message, err end
   return { kind = "rotate", region = checked.region, project_id = checked.project_id,
     cluster_id = checked.cluster_id, reason = checked.reason, every = every, options = opts,
     due = when.into_window(every.window, every.first) }
@@ -272,7 +276,7 @@ function Schedule:rotate_every(interval, opts)
   local checked, message, err = options.check(opts, rotate_schema)
   if not checked then return nil, message, err end
   local fields, e
-  fields, message, err = rotation_of(interval, checked, self.clock())
+  fields, message, err = rotation_of(interval, checked, self.clock(), 2)
   if not fields then return nil, message, err end
   e, message, err = self:add(fields)
   if not e then return nil, message, err end
@@ -464,6 +468,43 @@ function Schedule:retry(id)
   check_open(self, "retry")
   options.argument(id, "string", 1, "retry")
   return alter(self, "retry", id, entries.retried)
+end
+
+-- ---- moving --------------------------------------------------------------------------
+
+--- Write all entries to a file: JSON lines, mode 0600, whole or not at all. It may
+-- be imported into a store of either kind. Sessions of runners are not in it: stop
+-- the runners first, or what they do meanwhile is done twice.
+-- @tparam string path
+-- @treturn[1] number of entries
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- assert(schedule:export "schedule.jsonl")
+-- @function schedule:export
+function Schedule:export(path)
+  check_open(self, "export")
+  options.argument(path, "string", 1, "export")
+  local count, message, err = require("cce.schedule.transfer").export(self, path)
+  return count, message, err
+end
+
+--- Put in what `schedule:export` wrote. Entries whose id is here already are left as
+-- they are, so that the same call can be made again. What a runner held is waiting
+-- again; what was being sent counts as failed, to be tried again. A file with a line
+-- that is no entry is refused as a whole.
+-- @tparam string path
+-- @treturn[1] table `{added=, existing=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code FILE_ERROR or UNSUPPORTED: nothing was put in
+-- @function schedule:import
+function Schedule:import(path)
+  check_open(self, "import")
+  options.argument(path, "string", 1, "import")
+  local counts, message, err = require("cce.schedule.transfer").import(self, path)
+  return counts, message, err
 end
 
 return M

@@ -48,11 +48,13 @@ local TABLES = {
 
 -- ---- values ----------------------------------------------------------------------
 
+local HEX = {}
+for byte = 0, 255 do HEX[string.char(byte)] = ("%02x"):format(byte) end
+
 -- Hex digits end no literal, whatever the text holds.
 local function text_of(value)
   if value == nil then return "NULL" end
-  return "CAST(x'" .. value:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
-    .. "' AS TEXT)"
+  return "CAST(x'" .. value:gsub(".", HEX) .. "' AS TEXT)"
 end
 
 -- Some locales write a comma.
