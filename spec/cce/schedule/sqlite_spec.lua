@@ -206,7 +206,9 @@ describe("cce.schedule.sqlite", function()
             plans = plans + 1
             assert.is_nil(row.detail:find "SCAN entries$", statement)
             -- Two pages of what is held are put in order, however many there are.
-            assert.is_nil(not statement:find "UNION" and row.detail:find "TEMP B%-TREE", statement)
+            if not statement:find "UNION" then
+              assert.is_nil(row.detail:find "TEMP B%-TREE", statement)
+            end
           end
           cursor:close()
         end
@@ -230,7 +232,7 @@ describe("cce.schedule.sqlite", function()
     local FAR = 4000000000
     -- The same work on each: add, list a page, find the ten that are due and change them.
     local function seconds_with(count)
-      path = ("%s/%d.db"):format(dir, count)
+      path = ("%s/%d-%d.db"):format(dir, count, math.random(1e9))
       local clock = function() return FAR - 1000 end
       local schedule = assert(cce.schedule.open("sqlite:" .. path, { clock = clock }))
       sql(schedule.store, ([[WITH RECURSIVE counter (n) AS
