@@ -4,8 +4,6 @@
 -- so that one row that cannot be dealt with keeps nobody from the rest.
 -- @module cce.schedule.runner.feed
 -- @local
-local entries = require "cce.schedule.entry"
-
 local M = {}
 
 local Feed = {}
@@ -126,14 +124,6 @@ end
 --- Forget what is in memory: nothing of it was claimed.
 function Feed:drop()
   self.rows, self.first, self.is_at_end = {}, 1, true
-end
-
---- Read a row.
--- @treturn[1] table entry
--- @treturn[2] nil
--- @treturn[2] string why it is none
-function Feed.read(row)
-  return entries.read(row)
 end
 
 return M

@@ -137,7 +137,8 @@ end
 local function claim(job)
   local e, session = job.entry, job.session
   local new, why = entries.claimed(e, session.runner)
-  if not new then return errors.fail("CONFLICT", why) end
+  if not new then return errors.fail("CONFLICT", ("entry %s: %s"):format(e.id, why)) end
+  if job.at_once then new.due = math.min(new.due, job.run.clock()) end
   return write(job, new, { session = session, dead = e.runner })
 end
 
