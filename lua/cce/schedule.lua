@@ -470,6 +470,74 @@ function Schedule:retry(id)
   return alter(self, "retry", id, entries.retried)
 end
 
+-- ---- running --------------------------------------------------------------------------
+
+--- Do what is due, when it is due.
+--
+-- Any number of runners may work at one schedule, in any number of processes: an
+-- entry is claimed by one of them, under a lease. A request leaves only while its
+-- runner's lease lasts, and not before the entry's time, also by the clock of the
+-- API; that it is about to leave is in the store before, its outcome after. What a
+-- runner that died left is taken over when its lease has ended. What fails is tried
+-- again for ever, after a random time below a bound that grows to five minutes, or
+-- to an hour where a person must mend something. While the store cannot be reached
+-- the runner waits, and goes on.
+--
+-- Without `once` and `until_idle` it goes on until it is stopped: by `stop`, by
+-- `on_event` returning false or, in a plain script, by SIGINT or SIGTERM. Then
+-- nothing new is begun, what is under way ends, within the lease, and what was
+-- claimed is given back.
+--
+-- Events are tables with `type` and `at`; those of an entry have `id`, `kind`,
+-- `cluster_id`, `user_id` or `agency_id`, `due`, `attempts`, …:
+--
+-- * `done`: `late` seconds, `request_id`
+-- * `failed`: `code`, `message`, `maybe_applied`; it is tried again at `next_try`
+-- * `overdue`: it should have been done `seconds` ago; told at growing intervals
+-- * `resent`: the request may have left before, at `first_intent`; with
+--   `may_have_cut_newer` that is more than ten minutes ago, so that certificates
+--   which were issued since are cut, too
+-- * `superseded`: somebody else, say who cancelled it, was faster; `state`
+-- * `quarantined`: what cannot be read; `message`
+-- * `lease_lost`, `store_unavailable`, `store_available`
+-- @tparam function client_for called with a copy of an entry, returns the `cce.client`
+--   for it, or nil and why there is none; which may differ by `region`, `project_id`
+--   or `grant`. The clients remain the caller's.
+-- @tparam[opt] table opts
+-- @tparam[opt=false] boolean opts.once do what is due now and return
+-- @tparam[opt=false] boolean opts.until_idle return once nothing is due and no runner
+--   has anything in hand; what is due later, and what waits to be tried again, does not
+--   count
+-- @tparam[opt=15] number opts.lease seconds after which others take over from this
+--   runner when it is dead; a request may take two less
+-- @tparam[opt=10] int opts.concurrency entries at a time
+-- @tparam[opt=2592000] number opts.keep seconds for which what is over is kept
+-- @tparam[opt] function opts.on_event called with each event; returning false stops
+-- @tparam[opt] function opts.stop asked several times a second; returning true stops
+-- @tparam[opt] string opts.runner a name for `entry.runner`; by default the machine's
+-- @tparam[opt] string opts.journal_dir a directory that outlasts this process, for the
+--   journals of rotations; without it they fail
+-- @tparam[opt] table opts.retry seconds: `{base=1, cap=300, floor=0.5, mend_base=60,
+--   mend_cap=3600, mend_floor=30}`; the last three are for what a person must mend
+-- @treturn[1] table `{done=, failed=, pending=, overdue=}`: how many entries this call
+--   has done, how many wait to be tried again, how many are pending, and how many of
+--   both should have been done by now; `stopped`: why it ended early; `err`: why the
+--   last three are not known
+-- @treturn[2] nil with `once`, when the store cannot be reached; or when it never could
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- local result = assert(schedule:run(function(entry)
+--   return cce.new { region = entry.region }
+-- end, { once = true, on_event = function(event) print(event.type, event.id) end }))
+-- os.exit(result.overdue > 0 and 4 or 0)
+-- @function schedule:run
+function Schedule:run(client_for, opts)
+  check_open(self, "run")
+  local result, message, err = require("cce.schedule.runner").run(self, client_for, opts, 2)
+  return result, message, err
+end
+
 -- ---- moving --------------------------------------------------------------------------
 
 --- Write all entries to a file: JSON lines, mode 0600, whole or not at all. It may
