@@ -69,11 +69,13 @@
 ---@field kubeconfig? cce.kubeconfig whose holder is meant
 ---@field certificate? string PEM, whose holder is meant
 ---@field principal? string "user" or "agency": what the holder is, which no certificate says
+---@field before_send? function called with the cluster's id right before each attempt leaves. It returns the seconds that the attempt may take; or nil, why it must not leave, and perhaps an error of `cce.error`: then the call ends with that error, else with CANCELLED. It must not wait.
 
 ---@class (exact) cce.client.rotate_credentials.opts
 ---@field component string "all", "service-account-controller" or "custom"
 ---@field certificate_expiration_time? integer hours, 0 to 8784, that the old ServiceAccount-token certificate stays valid; the API's default is 24
 ---@field cert_content? table `{ca=, cert=, private_key=}`, PEM or Base64; mandatory for "custom"
+---@field before_send? function as for `revoke_cert`
 
 ---@class (exact) cce.client.wait_job.opts
 ---@field timeout? number seconds
@@ -88,6 +90,7 @@
 
 ---@class (exact) cce.client.retry_node_rotation.opts
 ---@field node_ids string[] at most 200
+---@field before_send? function as for `client:revoke_cert`
 
 ---@class (exact) cce.client.list_users.opts
 ---@field name? string the whole name
@@ -237,6 +240,7 @@
 ---@field rate_limit? string|boolean of requests that change something in each account; false: none
 ---@field accept_token_loss? boolean allow `certificate_expiration_time=0`
 ---@field dry_run? boolean send nothing that changes anything, and return the plan
+---@field before_send? function as for `client:revoke_cert`; asked before every request that changes something
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
 
 ---@class (exact) cce.workflow.revoke.opts
@@ -259,6 +263,41 @@
 ---@field rate_limit? string|boolean of the requests that revoke, of each account; false: none
 ---@field dry_run? boolean revoke nothing, and return the plan
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
+
+---@class (exact) cce.schedule.revoke_at.opts
+---@field region? string by which the runner chooses its client
+---@field project_id? string the same
+---@field cluster_id string
+---@field user_id? string
+---@field agency_id? string one of the two is mandatory
+---@field reason? string for people; up to 500 bytes
+
+---@class (exact) cce.schedule.rotate_every.opts
+---@field region? string by which the runner chooses its client
+---@field project_id? string the same
+---@field cluster_id? string
+---@field clusters? table ids, or a filter such as `{name="prod-*"}`; one of the two is mandatory
+---@field first? number|string the first time, as for `revoke_at`; by default one interval from now
+---@field window? table `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`; without weekdays it is every day; may pass midnight
+---@field reason? string for people; up to 500 bytes
+---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit` and `accept_token_loss` are those of `cce.workflow.rotate`
+
+---@class (exact) cce.schedule.list.opts
+---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what nobody took within a minute of its time
+---@field after? string `next` of the page before
+---@field limit? integer up to 1000
+
+---@class (exact) cce.schedule.run.opts
+---@field once? boolean do what is due now and return
+---@field until_idle? boolean return once nothing is due and no runner has anything in hand; what is due later, and what waits to be tried again, does not count
+---@field lease? number seconds after which others take over from this runner when it is dead; a request may take two less
+---@field concurrency? integer entries at a time
+---@field keep? number seconds for which what is over is kept
+---@field on_event? function called with each event; returning false stops
+---@field stop? function asked several times a second; returning true stops
+---@field runner? string a name for `entry.runner`; by default the machine's
+---@field journal_dir? string a directory that outlasts this process, for the journals of rotations; without it they fail
+---@field retry? table seconds: `{base=1, cap=300, floor=0.5, mend_base=60, mend_cap=3600, mend_floor=30}`; the last three are for what a person must mend
 
 ---@class (exact) cce.audit_logs.open.opts
 ---@field key? string|cce.secret of the HMAC
@@ -439,7 +478,7 @@ function client:obtain_cert(cluster_id, opts) end
 ---@param cluster_id string
 ---@param opts cce.client.revoke_cert.opts exactly one of the first four
 ---@return boolean? # true
----@return string? message
+---@return string?|string? # message
 ---@return cce.error? err
 function client:revoke_cert(cluster_id, opts) end
 
@@ -1230,6 +1269,139 @@ function workflow.revoke(clients, opts) end
 ---@field kubeconfig cce.kubeconfig
 ---@field expires_at number
 local grant = {}
+
+---@class cce.schedule
+local schedule = {}
+
+---Close the schedule. What is in it stays.
+function schedule:close() end
+
+---Revoke a user's or an agency's certificates in a cluster, at a time.
+---
+---A time that has passed is due at once; one more than a year ago is refused.
+---```lua
+---local id = assert(schedule:revoke_at(os.time() + 3600,
+---  { cluster_id = cluster_id, user_id = contractor }))
+---```
+---@param time number|string unix time, or ISO 8601 with its zone, such as "2026-11-27T18:00:00+08:00"
+---@param opts cce.schedule.revoke_at.opts
+---@return string? # id of the entry, which is on disk
+---@return string? message
+---@return cce.error? err
+function schedule:revoke_at(time, opts) end
+
+---Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
+---with a journal of its own.
+---
+---Times are `first` and whole intervals after it, each moved to the next moment
+---that the window allows. What was missed while nobody ran is done once, inside
+---of the window. Cron expressions are not understood.
+---```lua
+---local id = assert(schedule:rotate_every("4w", { clusters = { name = "prod-*" }, canary = 1,
+---  window = { weekdays = { "Sat" }, from = "01:00", to = "05:00", zone = "+08:00" } }))
+---```
+---@param interval number|string seconds, or such as "12h", "7d" or "4w"
+---@param opts cce.schedule.rotate_every.opts
+---@return string? # id of the entry, which is on disk
+---@return string? message
+---@return cce.error? err
+function schedule:rotate_every(interval, opts) end
+
+---Get an entry.
+---@param id string
+---@return table? # the entry
+---@return string? message
+---@return cce.error? err
+function schedule:get(id) end
+
+---List entries, the oldest first, a page at a time.
+---```lua
+---print(assert(schedule:list { status = "failed-retrying" }))
+---```
+---@param opts? cce.schedule.list.opts
+---@return table[]? # entries; `next` is there when more may follow
+---@return string? message
+---@return cce.error? err
+function schedule:list(opts) end
+
+---Let an entry not be done. Of a cancel and a run that meet, one wins; the
+---other is told.
+---@param id string
+---@return boolean? # true
+---@return string? message
+---@return cce.error? err
+function schedule:cancel(id) end
+
+---Let an entry that failed be tried again at once. What is pending is not
+---touched: nothing happens before its time.
+---@param id string
+---@return boolean? # true
+---@return string? message
+---@return cce.error? err
+function schedule:retry(id) end
+
+---Do what is due, when it is due.
+---
+---Any number of runners may work at one schedule, in any number of processes: an
+---entry is claimed by one of them, under a lease. A request leaves only while its
+---runner's lease lasts, and not before the entry's time, also by the clock of the
+---API; that it is about to leave is in the store before, its outcome after. What a
+---runner that died left is taken over when its lease has ended. What fails is tried
+---again for ever, after a random time below a bound that grows to five minutes, or
+---to an hour where a person must mend something. While the store cannot be reached
+---the runner waits, and goes on.
+---
+---Without `once` and `until_idle` it goes on until it is stopped: by `stop`, by
+---`on_event` returning false or, in a plain script, by SIGINT or SIGTERM. Then
+---nothing new is begun, what is under way ends, within the lease, and what was
+---claimed is given back.
+---
+---Events are tables with `type` and `at`; those of an entry have `id`, `kind`,
+---`cluster_id`, `user_id` or `agency_id`, `due`, `attempts`, …:
+---
+---* `done`: `late` seconds, `request_id`
+---* `failed`: `code`, `message`, `maybe_applied`; it is tried again at `next_try`
+---* `overdue`: it should have been done `seconds` ago; told at growing intervals
+---* `resent`: the request may have left before, at `first_intent`; with
+---  `may_have_cut_newer` that is more than ten minutes ago, so that certificates
+---  which were issued since are cut, too
+---* `superseded`: somebody else, say who cancelled it, was faster; `state`
+---* `quarantined`: what cannot be read; `message`
+---* `lease_lost`, `store_unavailable`, `store_available`
+---```lua
+---local result = assert(schedule:run(function(entry)
+---  return cce.new { region = entry.region }
+---end, { once = true, on_event = function(event) print(event.type, event.id) end }))
+---os.exit(result.overdue > 0 and 4 or 0)
+---```
+---@param client_for function called with a copy of an entry, returns the `cce.client` for it, or nil and why there is none; which may differ by `region`, `project_id` or `grant`. The clients remain the caller's.
+---@param opts? cce.schedule.run.opts
+---@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now; `stopped`: why it ended early; `err`: why the last three are not known
+---@return string? message
+---@return cce.error? err
+function schedule:run(client_for, opts) end
+
+---Write all entries to a file: JSON lines, mode 0600, whole or not at all. It may
+---be imported into a store of either kind. Sessions of runners are not in it: stop
+---the runners first, or what they do meanwhile is done twice.
+---```lua
+---assert(schedule:export "schedule.jsonl")
+---```
+---@param path string
+---@return number? # of entries
+---@return string? message
+---@return cce.error? err
+function schedule:export(path) end
+
+---Put in what `schedule:export` wrote. Entries whose id is here already are left as
+---they are, so that the same call can be made again. What a runner held is waiting
+---again; what was being sent counts as failed, to be tried again. A file with a line
+---that is no entry is refused as a whole.
+---@param path string
+---@return table? # `{added=, existing=}`
+---@return string? message
+---@return cce.error? err
+function schedule:import(path) end
 
 ---@class cce.audit_log
 ---@field path string

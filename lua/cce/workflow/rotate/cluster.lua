@@ -159,7 +159,8 @@ end
 local function request_options(run)
   local opts = run.opts
   return { component = opts.component, cert_content = opts.cert_content,
-    certificate_expiration_time = opts.certificate_expiration_time }
+    certificate_expiration_time = opts.certificate_expiration_time,
+    before_send = opts.before_send }
 end
 
 local function fail(run, item, err)
@@ -264,7 +265,9 @@ local function retry_nodes(item, nodes)
     local part = {}
     for i = first, math.min(#nodes, first + NODES_A_CALL - 1) do part[#part + 1] = nodes[i] end
     pace.take_turn(item.paced)
-    local ok, message, err = item.paced:retry_node_rotation(item.id, { node_ids = part })
+    local ok, message, err = item.paced:retry_node_rotation(item.id, {
+      node_ids = part, before_send = run.opts.before_send,
+    })
     if not ok then return nil, message, err end
   end
   return true

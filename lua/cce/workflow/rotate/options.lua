@@ -35,6 +35,7 @@ local schema = {
   rate_limit = pace.option,
   accept_token_loss = { type = "boolean", default = false },
   dry_run = { type = "boolean", default = false },
+  before_send = { type = "callable" },
   on_progress = { type = "callable" },
 }
 

@@ -7,9 +7,10 @@ local probe = require "cce.workflow.probe"
 
 local M = {}
 
-local function obtain(item, opts)
+local function obtain(run, item)
+  local opts = run.opts.reissue
   local kubeconfig, message, err = item.client:obtain_cert(item.id, {
-    duration = opts.duration, expire_at = opts.expire_at,
+    duration = opts.duration, expire_at = opts.expire_at, before_send = run.opts.before_send,
   })
   if not kubeconfig then return nil, message, err end
   local certificate
@@ -19,10 +20,10 @@ local function obtain(item, opts)
   return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
 end
 
-local function obtain_and_save(item, opts)
-  local kubeconfig, message, err = obtain(item, opts)
+local function obtain_and_save(run, item)
+  local kubeconfig, message, err = obtain(run, item)
   if not kubeconfig then return nil, message, err end
-  local path = ("%s/%s.json"):format(opts.dir, item.id)
+  local path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id)
   local saved
   saved, message, err = kubeconfig:save(path)
   if not saved then return nil, message, err end
@@ -52,8 +53,7 @@ end
 -- @tparam table run
 -- @tparam table item
 function M.process(run, item)
-  local opts = run.opts.reissue
-  local kubeconfig, message = obtain_and_save(item, opts)
+  local kubeconfig, message = obtain_and_save(run, item)
   if not kubeconfig then
     item.problem = "its kubeconfig was not obtained again: " .. message
     return
