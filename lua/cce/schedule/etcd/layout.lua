@@ -141,8 +141,8 @@ function M.row(id, kv, found)
   local is_stray = found ~= nil and not keys[found]
   if found then keys[found] = "" end
   return {
-    id = id, is_stray = is_stray, text = text, state = fields.state or "unknown", runner = fields.runner,
-    revision = M.write_revision(kv and kv.mod_revision or "0", keys),
+    id = id, text = text, state = fields.state or "unknown", runner = fields.runner,
+    is_stray = is_stray, revision = M.write_revision(kv and kv.mod_revision or "0", keys),
   }
 end
 
