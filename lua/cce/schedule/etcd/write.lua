@@ -12,8 +12,8 @@ local layout = require "cce.schedule.etcd.layout"
 
 local M = {}
 
--- Seconds: how long to ask what became of a change, and between two tries.
-local SETTLE, FIRST_PAUSE, LONGEST_PAUSE = 10, 0.05, 1
+-- Seconds between two tries.
+local FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1
 
 -- ---- a transaction until its fate is known ----------------------------------------------
 
@@ -26,12 +26,14 @@ local SETTLE, FIRST_PAUSE, LONGEST_PAUSE = 10, 0.05, 1
 -- @treturn[2] string message
 -- @treturn[2] table err with `maybe_applied`
 function M.settle(keyspace, txn)
-  local deadline, pause, unsure = core.sys.monotonic() + SETTLE, FIRST_PAUSE, false
+  local pause, unsure, deadline = FIRST_PAUSE, false, nil
   while true do
     local answer, message, err, word = keyspace.client:ask("/v3/kv/txn", txn, true)
     if answer then return answer, unsure end
     unsure = unsure or err.maybe_applied
     err.maybe_applied = unsure
+    -- It is asked what became of it for as long as one request may take.
+    deadline = deadline or core.sys.monotonic() + keyspace.client.timeout
     local again = unsure and word == "elsewhere" and core.sys.monotonic() + pause < deadline
     if not again then return nil, message, err end
     host.sleep(pause)
