@@ -62,7 +62,9 @@ end
 -- ---- members ------------------------------------------------------------------------------
 
 local function new_member(self, number)
-  local function url(scheme) return ("%s://127.0.0.1:%d"):format(scheme, assert(sys.free_port())) end
+  local function url(scheme)
+    return ("%s://127.0.0.1:%d"):format(scheme, assert(sys.free_port()))
+  end
   return {
     name = "m" .. number, url = url(self.options.tls and "https" or "http"),
     peer = url "http", health = url "http",
@@ -174,10 +176,10 @@ function Server:poke(key, value)
   self:ask("/v3/kv/put", { key = core.to_base64(key), value = core.to_base64(value) })
 end
 
---- How many keys begin like this.
+--- How many keys begin like this, or how many there are.
 function Server:count(prefix)
-  return tonumber(self:ask("/v3/kv/range", { key = core.to_base64(prefix),
-    range_end = core.to_base64(prefix .. "\255"), count_only = true }).count or 0)
+  return tonumber(self:ask("/v3/kv/range", { key = core.to_base64(prefix or "\0"),
+    range_end = core.to_base64((prefix or "") .. "\255"), count_only = true }).count or 0)
 end
 
 local function add_users(self)

@@ -50,14 +50,14 @@ etcd.describe("cce.schedule.etcd", function()
 
   it("leaves nothing behind, and uses nothing but its prefix", function()
     local store = assert(open())
-    local before = server:count ""
+    local before = server:count()
     local revision = assert(store:insert("a", "t", { state = "pending", due = 1, unique = "u" }))
-    assert.equal(before + 4, server:count "")
+    assert.equal(before + 4, server:count())
     revision = assert(store:update("a", revision, "t", { state = "claimed", runner = "r" }))
-    assert.equal(before + 2, server:count "")
+    assert.equal(before + 2, server:count())
     assert(store:update("a", revision, "t", { state = "done", ended = 1 }))
     assert.equal(1, store:prune(2, 10))
-    assert.equal(before + 1, server:count "") -- the mark of its history
+    assert.equal(before + 1, server:count()) -- the mark of its history
     assert.equal("1", server:peek(prefix .. "/schema"))
   end)
 
@@ -120,9 +120,9 @@ etcd.describe("cce.schedule.etcd", function()
   it("pages through entries that are too large for one answer", function()
     local store = assert(open())
     local text = ("x"):rep(1000 * 1000)
-    for n = 1, 9 do assert(store:insert("e" .. n, text .. n, PENDING)) end
+    for n = 1, 4 do assert(store:insert("e" .. n, text .. n, PENDING)) end
     local rows = assert(store:page { limit = 100 })
-    assert.equal(9, #rows)
+    assert.equal(4, #rows)
     for n, row in ipairs(rows) do assert.equal(text .. n, row.text) end
     local _, _, err = store:insert("huge", text .. text, PENDING)
     assert.equal("INVALID_ARGUMENT", err.code)
@@ -271,21 +271,21 @@ etcd.describe("cce.schedule.etcd", function()
 
   it("asks the next member when one is gone, and says when most are", function()
     start { members = 3 }
-    local store = assert(open { timeout = 1 })
+    local store = assert(open { timeout = 2 })
     local revision = assert(store:insert("a", "1", PENDING))
     own:kill(1)
     assert.equal("1", store:get("a").text)
     local deadline = core.sys.monotonic() + 10
+    local changed, message, err
     repeat -- the leader may have been that one
-      local _, _, err
-      revision, _, err = store:update("a", revision or store:get("a").revision, "2", PENDING)
-    until revision or not err.retryable or core.sys.monotonic() > deadline
-    assert(revision)
+      changed, message, err = store:update("a", revision, "2", PENDING)
+    until changed or not err.retryable or core.sys.monotonic() > deadline
+    revision = assert(changed, message)
     own:kill(2)
-    local err = failure("STORE_UNAVAILABLE", store:update("a", revision, "3", PENDING))
+    store.client.timeout = 0.2
+    err = failure("STORE_UNAVAILABLE", store:update("a", revision, "3", PENDING))
     assert.is_true(err.retryable)
-    own:restart(2)
-    assert(store:get "a")
+    assert.is_true(err.maybe_applied) -- the last one may hold it until others are back
   end)
 
   it("says when etcd's quota is used up", function()
@@ -293,7 +293,8 @@ etcd.describe("cce.schedule.etcd", function()
     local store = assert(open())
     local value, message, err
     for n = 1, 50 do
-      value, message, err = store:insert("e" .. n, ("x"):rep(10000), { state = "done", ended = 1 })
+      value, message, err = store:insert("e" .. n, ("x"):rep(10000),
+        { state = "done", ended = 1 })
       if not value then break end
     end
     err = failure("STORE_UNAVAILABLE", value, message, err)
@@ -303,7 +304,7 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(store:prune(2, 5) > 0)
   end)
 
-  -- ---- who we are --------------------------------------------------------------------------------
+  -- ---- who we are  -----------------------------------------------------------------------------
 
   it("logs in, again when its token is refused, and says what it may not do", function()
     start { users = true }
@@ -313,16 +314,14 @@ etcd.describe("cce.schedule.etcd", function()
     local session = assert(store:open_session("r", 60))
     own:kill() -- etcd forgets its tokens
     own:restart()
-    revision = assert(store:update("a", revision, "2", PENDING, { session = session }))
-    own:kill()
-    own:restart()
+    assert(store:update("a", revision, "2", PENDING, { session = session }))
     assert.is_true(session:renew())
-    assert(store:update("a", revision, "3", PENDING))
     assert.is_nil(tostring(store.client.password):find(etcd.PASSWORD, 1, true))
     local err = failure("PERMISSION_DENIED", open_at(own:place "other", user))
     assert.matches("grant", err.hint)
     assert.matches("give username", failure("UNAUTHENTICATED", open()).hint)
-    err = failure("UNAUTHENTICATED", open { username = etcd.USER, password = "not-the-password" })
+    err = failure("UNAUTHENTICATED",
+      open { username = etcd.USER, password = "not-the-password" })
     assert.is_nil(tostring(err):find("not-the-password", 1, true))
     assert.is_false(err.retryable)
     own:stop()

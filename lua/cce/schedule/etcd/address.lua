@@ -30,6 +30,7 @@ end
 
 local function read_endpoints(text)
   local endpoints, prefix = {}, nil
+  if text:find "%c" then return bad_prefix() end
   for url in (text .. ","):gmatch "([^,]*)," do
     local endpoint, path = read_url(url)
     if not endpoint then return refuse("the place of a schedule is " .. FORM .. ": " .. path) end

@@ -102,8 +102,11 @@ local STAYS = { TLS_FAILED = true, CLOSED = true, NO_MEMORY = true, INVALID_ARGU
 -- @treturn table err
 -- @treturn ?string word
 function M.lost(endpoint, message, code, detail)
+  detail = detail or {}
+  -- With TLS 1.3 a client certificate is refused after the request was sent.
+  if detail.refused then code = "TLS_FAILED" end
   local err = fail(STAYS[code] and code or "STORE_UNAVAILABLE", endpoint, message, {
-    maybe_applied = detail ~= nil and detail.sent or false, hint = REMEDY[code],
+    maybe_applied = detail.sent and not detail.refused, hint = REMEDY[code],
   })
   if code == "RESPONSE_TOO_LARGE" then return err, "too_large" end
   return err, (code == "TLS_FAILED" or not STAYS[code]) and "elsewhere" or nil

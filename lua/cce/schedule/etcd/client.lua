@@ -17,7 +17,7 @@ Client.__name = "cce.schedule.etcd.client"
 local TIMEOUT, CONNECT_TIMEOUT = 8, 2
 
 -- A page of the largest entries is asked for again in halves.
-local MAX_RESPONSE = 8 * 1024 * 1024
+local MAX_RESPONSE = 4 * 1024 * 1024
 
 -- The engine of this process, as in `cce.client`.
 local function engine_of(self)
@@ -80,8 +80,9 @@ local function exchange(self, endpoint, spec)
   if response and response.status == 200 then return response, transfer end
   transfer:close()
   if response then return nil, answers.refused(endpoint, response) end
-  if code == "TLS_FAILED" then self.identity = wipe(self.identity) end
-  return nil, answers.lost(endpoint, message, code, detail)
+  local err, word = answers.lost(endpoint, message, code, detail)
+  if err.code == "TLS_FAILED" then self.identity = wipe(self.identity) end
+  return nil, err, word
 end
 
 local function headers_of(token)
