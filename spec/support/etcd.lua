@@ -137,7 +137,10 @@ end
 
 function Server:stop()
   for _, member in ipairs(self.members) do
-    if member.process then member.process:close() end
+    if member.process then
+      member.process:signal "SIGKILL"
+      member.process:close()
+    end
   end
   assert(self.dir:match "^/tmp/cce%-etcd%-%w+$")
   tempdir.remove(self.dir)
