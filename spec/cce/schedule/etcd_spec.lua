@@ -2,6 +2,7 @@
 local contract = dofile "spec/support/store_contract.lua"
 local core = require "cce.core"
 local etcd = require "spec.support.etcd"
+local layout = require "cce.schedule.etcd.layout"
 local scripted = require "spec.support.server"
 local store_of = require "cce.schedule.etcd"
 local tempdir = require "spec.support.tempdir"
@@ -146,6 +147,65 @@ etcd.describe("cce.schedule.etcd", function()
         until #rows < limit
         assert.same(all, seen)
       end
+    end
+  end)
+
+  -- Puts pending entries there, many in one step. Due one second after the other.
+  local function fill(count)
+    local function key(name) return core.to_base64(prefix .. "/" .. name) end
+    for first = 1, count, 40 do
+      local puts = {}
+      for n = first, math.min(first + 39, count) do
+        local id, fields = ("%016d"):format(n), { state = "pending", due = 2e9 + n }
+        local value = layout.write_value(("x"):rep(400), fields, "w")
+        puts[#puts + 1] = { request_put = { key = key("entries/" .. id),
+          value = core.to_base64(value) } }
+        for name in pairs(layout.index(id, fields)) do
+          puts[#puts + 1] = { request_put = { key = key(name) } }
+        end
+      end
+      own:ask("/v3/kv/txn", { success = puts })
+    end
+  end
+
+  local function median_of(action)
+    local times = {}
+    for i = 1, 31 do
+      local begun = core.sys.monotonic()
+      action(i)
+      times[i] = core.sys.monotonic() - begun
+    end
+    table.sort(times)
+    return times[16]
+  end
+
+  local function costs(count)
+    start()
+    fill(count)
+    local store = assert(open())
+    local found = {
+      insert = median_of(function(i) assert(store:insert("new" .. i, "t", PENDING)) end),
+      first_page = median_of(function()
+        assert.equal(50, #assert(store:page { status = "pending", limit = 50 }))
+      end),
+      second_page = median_of(function()
+        assert.equal(49, #assert(store:page { limit = 49, after = ("%016d"):format(30) }))
+      end),
+      due = median_of(function() assert.equal(10, #assert(store:due(1.9e9, 10))) end),
+      next_due = median_of(function() assert.equal(1, assert(store:next_due())) end),
+    }
+    store:close()
+    own:stop()
+    own = nil
+    return found
+  end
+
+  it("costs the same with 100,000 entries as with 100 #long", function()
+    local few, many = costs(100), costs(100000)
+    for name, seconds in pairs(many) do
+      local message = ("%s: %.2f ms, and with few entries %.2f ms"):format(name, seconds * 1000,
+        few[name] * 1000)
+      assert.is_true(seconds < 2 * few[name], message)
     end
   end)
 
@@ -371,6 +431,6 @@ etcd.describe("cce.schedule.etcd", function()
     local store = assert(open())
     store:close()
     store:close()
-    assert.has_error(function() store:get "a" end, "the schedule is closed")
+    failure("CLOSED", store:get "a")
   end)
 end)

@@ -69,7 +69,7 @@ end
 -- @treturn ?string word
 function M.refused(endpoint, response)
   -- What follows the object is a trailer that etcd's gateway writes as text.
-  local body = core.json.decode(response.body:match "^%b{}" or "")
+  local body = core.json.decode(response.body:match "^{.*}" or "")
   local failure = type(body) == "table" and (body.error or body.message)
   if type(failure) == "table" then body, failure = failure, failure.message end
   if type(failure) ~= "string" then return no_etcd(endpoint, response) end

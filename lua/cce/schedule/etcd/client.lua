@@ -161,7 +161,7 @@ end
 -- @treturn[2] table err
 -- @treturn[2] ?string word of `cce.schedule.etcd.answer`
 function Client:ask(path, body, once)
-  if self.closed then error("the schedule is closed", 0) end
+  if self.closed then return errors.fail("CLOSED", "the schedule was closed", {}) end
   local request = { path = path, body = core.json.encode(body), once = once or false }
   local send = self.username and ask_as_user or ask
   local answer, err, word

@@ -60,8 +60,8 @@ function M.open(keyspace, runner, seconds, steady)
     lease = answer.ID, ends = began + tonumber(answer.TTL) }, Session)
   session.revision, message, err = make_key(keyspace, session)
   if session.revision then return session end
-  -- It would end by itself; a refused one need not wait for that.
-  revoke(client, session.lease)
+  -- The lease of one that is not wanted need not wait for its end.
+  if err.code == "CONFLICT" then revoke(client, session.lease) end
   return nil, message, err
 end
 
