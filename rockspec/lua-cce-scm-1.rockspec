@@ -144,6 +144,7 @@ build = {
     ["cce.schedule.runner.work"] = "lua/cce/schedule/runner/work.lua",
     ["cce.schedule.sqlite"] = "lua/cce/schedule/sqlite.lua",
     ["cce.schedule.store"] = "lua/cce/schedule/store.lua",
+    ["cce.schedule.transfer"] = "lua/cce/schedule/transfer.lua",
     ["cce.schedule.when"] = "lua/cce/schedule/when.lua",
     ["cce.show"] = "lua/cce/show.lua",
     ["cce.signer"] = "lua/cce/signer.lua",

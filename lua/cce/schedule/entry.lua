@@ -125,7 +125,7 @@ end
 local function is_rotation(value)
   if type(value) ~= "table" or type(value.clusters) ~= "table" then return false end
   for _, id in ipairs(value.clusters) do
-    if not is_name(id) then return false, "clusters has what is no id" end
+    if not is_name(id) then return false, "clusters holds what is no id" end
   end
   local ok, checked, why = pcall(require("cce.workflow.rotate.options").read, value, 1)
   return ok and checked ~= nil, ok and why or checked
@@ -189,7 +189,7 @@ local function checked_fields(data)
     if data[name] ~= nil then
       local ok, why = check(data[name])
       if not ok then
-        return nil, ("its %s is not right%s"):format(name, why and ": " .. tostring(why) or "")
+        return nil, ("bad %s%s"):format(name, why and ": " .. tostring(why) or "")
       end
       e[name] = data[name]
     end
