@@ -118,10 +118,11 @@ end
 
 --- Ends a member (by default the first) with SIGKILL.
 function Server:kill(number)
-  local process = self.members[number or 1].process
-  process:signal "SIGKILL"
-  process:wait()
-  process:close()
+  local member = self.members[number or 1]
+  member.process:signal "SIGKILL"
+  member.process:wait()
+  member.process:close()
+  member.process = nil
 end
 
 --- Starts a member again.
@@ -136,11 +137,8 @@ function Server:signal(name, number)
 end
 
 function Server:stop()
-  for _, member in ipairs(self.members) do
-    if member.process then
-      member.process:signal "SIGKILL"
-      member.process:close()
-    end
+  for number, member in ipairs(self.members) do
+    if member.process then self:kill(number) end
   end
   assert(self.dir:match "^/tmp/cce%-etcd%-%w+$")
   tempdir.remove(self.dir)

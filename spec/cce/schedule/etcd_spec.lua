@@ -329,7 +329,26 @@ etcd.describe("cce.schedule.etcd", function()
       { session = session }))
   end)
 
-  it("asks the next member when one is gone, and says when most are", function()
+  it("asks the next address when one does not answer", function()
+    local deaf = scripted.start(function(connection)
+      while connection:request() do connection:note "heard" end
+    end)
+    local broken = scripted.start(function(connection)
+      while connection:request() do connection:answer("503 Unavailable", "<html>") end
+    end)
+    local closed = ("http://127.0.0.1:%d"):format(core.sys.free_port())
+    local place = ("%s,%s,%s,%s"):format(deaf.url, closed, broken.url, server:place(prefix))
+    local store = assert(open_at(place, { timeout = 0.3 }))
+    assert.equal(1, deaf:count "heard")
+    local revision = assert(store:insert("a", "1", PENDING))
+    store.client.index = 1
+    assert.equal("1", store:get("a").text)
+    store.client.index = 3
+    assert(store:update("a", revision, "2", PENDING))
+    assert.equal(2, deaf:count "heard") -- not again, once it was passed over
+  end)
+
+  it("asks the next member when one is gone, and says when most are #long", function()
     start { members = 3 }
     local store = assert(open { timeout = 2 })
     local revision = assert(store:insert("a", "1", PENDING))
