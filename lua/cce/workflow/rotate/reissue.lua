@@ -58,7 +58,7 @@ function M.process(run, item)
     item.problem = "its kubeconfig was not obtained again: " .. message
     return
   end
-  item.problem = opts.check and check(item, kubeconfig) or nil
+  item.problem = run.opts.reissue.check and check(item, kubeconfig) or nil
   run:write("reissued", { cluster = item.id, name = item.name, project = item.project_id,
     job = item.job_id, reissued = item.reissued, checked = item.reissue_check,
     message = item.problem })
