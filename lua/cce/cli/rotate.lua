@@ -246,7 +246,11 @@ end
 
 local function rotate(ui, client, args, plan)
   args.journal_in_use = plan.journal
-  local report, message, err = call(client, args, plan,
+  local made, message, err = true, nil, nil
+  if args.reissue then made, message, err = directories.make(args.reissue) end
+  if not made then return ui:fail(message, err) end
+  local report
+  report, message, err = call(client, args, plan,
     { on_progress = ui:progress("rotate", #plan.ids) })
   if not report then return ui:fail(message, err) end
   local code = ui:report(report)
