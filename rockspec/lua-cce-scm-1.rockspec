@@ -217,6 +217,7 @@ build = {
     ["cce.who"] = "lua/cce/who.lua",
     ["cce.width"] = "lua/cce/width.lua",
     ["cce.workflow"] = "lua/cce/workflow.lua",
+    ["cce.workflow.grant"] = "lua/cce/workflow/grant.lua",
     ["cce.workflow.issue"] = "lua/cce/workflow/issue.lua",
     ["cce.workflow.naming"] = "lua/cce/workflow/naming.lua",
     ["cce.workflow.revoke"] = "lua/cce/workflow/revoke.lua",
