@@ -264,6 +264,14 @@
 ---@field dry_run? boolean revoke nothing, and return the plan
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
 
+---@class (exact) cce.workflow.grant.opts
+---@field cluster_id string
+---@field seconds number how long, from 900 on
+---@field user_id? string whose client it is; looked up when left out
+---@field agency_id? string the same
+---@field shared? boolean allow several at a time for this principal and cluster; they end together, at the latest of their times
+---@field reason? string for people; up to 500 bytes
+
 ---@class (exact) cce.schedule.revoke_at.opts
 ---@field region? string by which the runner chooses its client
 ---@field project_id? string the same
@@ -298,6 +306,9 @@
 ---@field runner? string a name for `entry.runner`; by default the machine's
 ---@field journal_dir? string a directory that outlasts this process, for the journals of rotations; without it they fail
 ---@field retry? table seconds: `{base=1, cap=300, floor=0.5, mend_base=60, mend_cap=3600, mend_floor=30}`; the last three are for what a person must mend
+
+---@class (exact) cce.schedule.import.opts
+---@field dry_run? boolean check the file and put in nothing
 
 ---@class (exact) cce.audit_logs.open.opts
 ---@field key? string|cce.secret of the HMAC
@@ -1264,11 +1275,59 @@ function workflow.rotate(clients, opts) end
 ---@return cce.error? err
 function workflow.revoke(clients, opts) end
 
+---Give access to a cluster for a while.
+---
+---The client is the grantee's own: with his keys, or those of an agency that was
+---assumed, since obtaining returns the caller's own certificate. Its end is put
+---into the schedule first; revoking cuts all certificates of that principal in the
+---cluster, also those that he got elsewhere. Something must run the schedule, with
+---a client that may revoke: `schedule:run`.
+---
+---When `expire_at` is known to the service the certificate ends by itself too, a
+---minute after the shortest grant of 15 minutes at the earliest. Where the principal
+---cannot be looked up and the one that was given is wrong, the certificate that came
+---is revoked at once, and this fails; only a crash between these two steps leaves
+---such a certificate, whose key nobody has.
+---```lua
+---local grant = assert(cce.workflow.grant(client, schedule,
+---  { cluster_id = cluster_id, seconds = 3600 }))
+---assert(grant.kubeconfig:save("kubeconfig.json"))
+---assert(grant:finish())
+---```
+---@param client cce.client
+---@param schedule cce.schedule
+---@param opts cce.workflow.grant.opts
+---@return cce.grant? # `{kubeconfig=, id=<of the entry>, expires_at=<unix time>, principal={kind=, id=}, cluster_id=}`
+---@return string? message
+---@return cce.error? err
+function workflow.grant(client, schedule, opts) end
+
 ---@class cce.grant
 ---@field id string
 ---@field kubeconfig cce.kubeconfig
 ---@field expires_at number
 local grant = {}
+
+---Hold it longer. The later end is on disk first; then another certificate is
+---obtained, since the one that was handed out ends by itself.
+---```lua
+---assert(grant:extend(1800))
+---```
+---@param seconds number by which the end is later, from 900 on
+---@return boolean? # true; `grant.kubeconfig` and `grant.expires_at` are new
+---@return string? message
+---@return cce.error? err
+function grant:extend(seconds) end
+
+---End it now. A shared one ends when the last of those who share it ends it, or
+---at its time.
+---```lua
+---assert(grant:finish())
+---```
+---@return boolean? # true
+---@return boolean|string? # message
+---@return cce.error? err
+function grant:finish() end
 
 ---@class cce.schedule
 local schedule = {}
@@ -1398,10 +1457,11 @@ function schedule:export(path) end
 ---again; what was being sent counts as failed, to be tried again. A file with a line
 ---that is no entry is refused as a whole.
 ---@param path string
+---@param opts? cce.schedule.import.opts
 ---@return table? # `{added=, existing=}`
 ---@return string? message
 ---@return cce.error? err
-function schedule:import(path) end
+function schedule:import(path, opts) end
 
 ---@class cce.audit_log
 ---@field path string

@@ -83,6 +83,13 @@ function M.open(where, opts)
     steady = checked.steady }, Schedule)
 end
 
+--- Whether a value is a schedule.
+-- @treturn boolean
+-- @local
+function M.is(value)
+  return getmetatable(value) == Schedule
+end
+
 local function check_open(self, method)
   if getmetatable(self) ~= Schedule then
     error(("bad argument #1 to '%s' (cce.schedule expected, got %s); call it with a colon"):format(
@@ -558,20 +565,27 @@ function Schedule:export(path)
   return count, message, err
 end
 
+local import_schema = { dry_run = { type = "boolean", default = false } }
+
 --- Put in what `schedule:export` wrote. Entries whose id is here already are left as
 -- they are, so that the same call can be made again. What a runner held is waiting
 -- again; what was being sent counts as failed, to be tried again. A file with a line
 -- that is no entry is refused as a whole.
 -- @tparam string path
+-- @tparam[opt] table opts
+-- @tparam[opt=false] boolean opts.dry_run check the file and put in nothing
 -- @treturn[1] table `{added=, existing=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err code FILE_ERROR or UNSUPPORTED: nothing was put in
 -- @function schedule:import
-function Schedule:import(path)
+function Schedule:import(path, opts)
   check_open(self, "import")
   options.argument(path, "string", 1, "import")
-  local counts, message, err = require("cce.schedule.transfer").import(self, path)
+  local checked, counts, message, err
+  checked, message, err = options.check(opts, import_schema)
+  if not checked then return nil, message, err end
+  counts, message, err = require("cce.schedule.transfer").import(self, path, checked.dry_run)
   return counts, message, err
 end
 

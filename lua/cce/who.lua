@@ -12,7 +12,7 @@ local host = require "cce.host"
 local json = require "cce.json"
 local kubeconfigs = require "cce.kubeconfig"
 local names = require "cce.kubeconfig.names"
-local probe = require "cce.workflow.revoke.probe"
+local probe = require "cce.workflow.probe"
 local read = require "cce.kubeconfig.read"
 local show = require "cce.show"
 
