@@ -125,7 +125,7 @@ local FILES = [[
 Profiles: under \fB[name]\fR, settings such as \fBregion = cn\-north\-4\fR.
 They are region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file, credentials,
 audit_log and timeout.
-credentials says where keys are, and is one of env, profile\-file, profile\-file:SECTION, ecs, pod,
+credentials says where keys are, and is one of env, profile\-file, profile\-file:PATH, ecs, pod,
 terraform, agency:NAME@DOMAIN and token\-file:PATH.
 A secret in this file is refused.
 A profile that is named beats the environment, and options beat both.

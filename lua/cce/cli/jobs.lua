@@ -14,6 +14,8 @@ function M.describe(parser)
   wait:argument("job", "Id of the job."):argname("JOB")
   wait:option("--within", "How long at most, such as 30m."):argname("TIME"):default("30m")
     :convert(convert.duration)
+  wait:option("--every", "How often to look, such as 5s."):argname("TIME"):default("5s")
+    :convert(convert.duration)
   parser:epilog("Ends with 1 when the job failed. A job goes on, whoever waits.")
 end
 
@@ -32,7 +34,7 @@ local function report(ui, job)
 end
 
 local function wait(client, args)
-  return client:wait_job(args.job, { timeout = args.within })
+  return client:wait_job(args.job, { timeout = args.within, interval = args.every })
 end
 
 function M.run(args, ui)

@@ -6,7 +6,7 @@
 --     [prod]
 --     region = cn-north-4
 --     project = 0123456789abcdef0123456789abcdef
---     credentials = profile-file:prod
+--     credentials = profile-file:~/.huaweicloud/prod
 --
 -- A profile that is named, by `--profile` or `CCE_PROFILE`, beats the
 -- environment; options beat both. `[default]` is used when nothing else says
@@ -58,7 +58,7 @@ local function check_key(path, number, key)
   if SECRETS[key] or key:find "secret" or key:find "password" then
     return bad(path, number, ("'%s' has no place here: profiles are no place for secrets, they are"
       .. " copied and shown"):format(key), "Keep keys in ~/.huaweicloud/credentials (mode 0600)"
-      .. " and write credentials = profile-file:SECTION, or keep them in the environment")
+      .. " or a file like it, and write credentials = profile-file:PATH; or in the environment")
   elseif not knows(key) then
     local near = options.nearest(key, KEYS)[1]
     return bad(path, number, ("there is no setting of that name%s"):format(
@@ -164,8 +164,8 @@ end
 
 local sources = {
   env = function() return require("cce.credentials").environment() end,
-  ["profile-file"] = function(section)
-    return require("cce.credentials").profile { section = section }
+  ["profile-file"] = function(path)
+    return require("cce.credentials").profile { path = expand_home(path) }
   end,
   ecs = function() return require("cce.credentials").metadata() end,
   pod = function() return require("cce.credentials").pod_identity() end,
@@ -173,7 +173,7 @@ local sources = {
   agency = function(text) return of_agency(text or "") end,
 }
 
-local SOURCES = "env, profile-file, profile-file:SECTION, ecs, pod, terraform,"
+local SOURCES = "env, profile-file, profile-file:PATH, ecs, pod, terraform,"
   .. " agency:NAME@DOMAIN, token-file:PATH"
 
 local function set_credentials(opts, text)

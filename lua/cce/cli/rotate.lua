@@ -41,6 +41,8 @@ local function describe_run(parser)
     parser:flag("--no-wait", "What was accepted counts as done."))
   parser:option("--wait-timeout", "How long for a job at most, such as 30m."):argname("TIME")
     :convert(convert.duration)
+  parser:option("--every", "How often to look at a job; by default 5s."):argname("TIME")
+    :convert(convert.duration)
   parser:flag("--repair", "Tell nodes that failed to rotate again.")
   parser:option("--reissue", "A directory for new kubeconfigs of the rotated clusters.")
     :argname("DIR")
@@ -102,7 +104,7 @@ end
 
 local function wait_of(args)
   if args.no_wait then return false end
-  return args.wait_timeout and { timeout = args.wait_timeout } or true
+  return { timeout = args.wait_timeout, interval = args.every }
 end
 
 local function options_of(args, plan)
@@ -138,6 +140,12 @@ local function unfinished(path, run)
     .. " run beside it needs another --journal than %s"):format(path) })
 end
 
+-- Two in one second are two runs.
+local function unique_name()
+  local now = core.sys.time()
+  return (times.format(now):gsub("Z$", (".%03dZ"):format(math.floor(now % 1 * 1000))))
+end
+
 local function new_plan(client, args, plan)
   local run, message, err = last_run(plan.journal)
   if run == nil then return nil, message, err end
@@ -146,7 +154,7 @@ local function new_plan(client, args, plan)
   if not plan.ids then return nil, message, err end
   plan.component, plan.hours = args.component, args.expiration_hours
   -- What a person types anew is meant anew.
-  plan.run = args.run or times.format(os.time())
+  plan.run = args.run or unique_name()
   return plan
 end
 
@@ -183,7 +191,7 @@ end
 -- ---- how to go on ------------------------------------------------------------------
 
 local REPEATED = { "profile", "region", "project", "ca_file", "token_file", "journal", "rate",
-  "canary", "concurrency", "max_failures", "wait_timeout", "ca", "cert", "key", "reissue" }
+  "canary", "concurrency", "max_failures", "wait_timeout", "every", "ca", "cert", "key", "reissue" }
 local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss" }
 
 local function quoted(value)
@@ -238,7 +246,11 @@ end
 
 local function rotate(ui, client, args, plan)
   args.journal_in_use = plan.journal
-  local report, message, err = call(client, args, plan,
+  local made, message, err = true, nil, nil
+  if args.reissue then made, message, err = directories.make(args.reissue) end
+  if not made then return ui:fail(message, err) end
+  local report
+  report, message, err = call(client, args, plan,
     { on_progress = ui:progress("rotate", #plan.ids) })
   if not report then return ui:fail(message, err) end
   local code = ui:report(report)

@@ -48,7 +48,8 @@ describe("clusters", function()
   end)
 
   it("are not chosen in two ways", function()
-    for _, args in ipairs { args_of({ "test" }, { name = "x" }), args_of({ "test" }, { all = true }),
+    for _, args in ipairs { args_of({ "test" }, { name = "x" }),
+      args_of({ "test" }, { all = true }),
       args_of({}, { all = true, status = "Available" }) } do
       assert.equal("INVALID_ARGUMENT", select(3, chosen.ids(client, args)).code)
     end

@@ -21,8 +21,11 @@ end
 
 describe("a list", function()
   it("is an aligned table for people, by columns and not by bytes", function()
-    assert.same({ "NAME           ID   LEFT", "prod           c-1  3 d", "集群 für alle  c-2  -" },
-      lines_of(render.list(rows, columns, "table")))
+    assert.same({
+      "NAME           ID   LEFT",
+      "prod           c-1  3 d",
+      "集群 für alle  c-2  -",
+    }, lines_of(render.list(rows, columns, "table")))
   end)
 
   it("is cut to the terminal, the widest column first", function()
