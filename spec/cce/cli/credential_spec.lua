@@ -201,7 +201,7 @@ describe("cce credential", function()
   it("is gone after cce revoke and cce rotate", function()
     local path = save()
     for _, words in ipairs { { "revoke", cluster.id, "--user", simulator.admin.principal.id,
-      "--allow-self", "--yes" }, { "rotate", cluster.id, "--yes" } } do
+      "--allow-self", "--yes" }, { "rotate", cluster.id, "--no-wait", "--yes" } } do
       assert.equal(0, credential().code)
       assert.not_equal("", tempdir.shell("find " .. world.cache .. " -name '*.json'"))
       local result = world:cce(words)
