@@ -24,14 +24,10 @@ local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
-<<<<<<< HEAD
-  "clusters", "doctor", "repl", "sim", "help",
-=======
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "expiry",
   "who", "credential",
-  "doctor", "log", "sim", "completion", "help", "__complete",
->>>>>>> w-cli
+  "doctor", "log", "repl", "sim", "completion", "help", "__complete",
 }
 
 local function complain(message)

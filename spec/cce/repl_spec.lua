@@ -106,13 +106,13 @@ describe("cce repl in a terminal", function()
 
   -- Waits until the screen shows a text, and returns the screen.
   local function see(pattern, seconds)
-    local limit, shown = sys.monotonic() + (seconds or 10), nil
-    repeat
-      shown = screen()
+    local limit = sys.monotonic() + (seconds or 10)
+    while sys.monotonic() < limit do
+      local shown = screen()
       if shown:find(pattern) then return shown end
       sys.sleep(0.03)
-    until sys.monotonic() > limit
-    error("the screen never showed '" .. pattern .. "':\n" .. shown, 2)
+    end
+    error("the screen never showed '" .. pattern .. "':\n" .. screen(), 2)
   end
 
   local function typed(text) tmux("send-keys -l " .. tempdir.quote(text)) end
