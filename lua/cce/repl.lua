@@ -220,7 +220,7 @@ local function read_chunk(self)
   while true do
     local outcome, line = read_line(self, prompt)
     if outcome == "interrupt" or outcome == "end" and text then
-      self.screen:print(self.is_terminal and "^C" or "")
+      self.screen:print(self.reader.echo)
       return "interrupt"
     elseif outcome == "end" then
       return "end"
@@ -239,8 +239,15 @@ local function may_end(self)
   return answer(self, text:format(count), "yes to end") == "yes"
 end
 
+-- "exit" and "quit" are what hands type that come from other prompts.
+local function says_end(self, text)
+  local word = text:match "^%s*(%a+)[%s();]*$"
+  return (word == "exit" or word == "quit") and self.env[word] == nil
+end
+
 local function turn(self)
   local what, text, fn, message = read_chunk(self)
+  if what == "chunk" and says_end(self, text) then return not may_end(self) end
   if what == "end" then
     if self.is_terminal then self.screen:print "" end
     return not may_end(self)

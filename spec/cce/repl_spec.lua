@@ -35,6 +35,12 @@ describe("cce repl without a terminal", function()
     assert.equal('2\n"a"\n1\n2\n', run '1 + 1\n"a"\nfor i = 1, 2 do\nprint(i)\nend\n')
   end)
 
+  it("ends by exit and quit, too, unless these mean something", function()
+    assert.equal("1\n", run "1\nexit\n2\n")
+    assert.equal("1\n", run "1\nquit()\n2\n")
+    assert.equal("5\n", run "quit = 5\nquit\n")
+  end)
+
   it("keeps the last result, or error, in _", function()
     assert.equal('5\n6\ncannot read \'/no/such\': No such file or directory\n"FILE_ERROR"\n',
       run '2 + 3\n_ + 1\ncce.kubeconfig.load "/no/such"\n_.code\n')
