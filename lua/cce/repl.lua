@@ -141,6 +141,10 @@ end
 
 -- ---- results -------------------------------------------------------------------
 
+local function print_value(self, value)
+  self.screen:print(self.history:redact(inspect.show(value)))
+end
+
 local function note_problem(self, message, err)
   self.env._ = err or message
   self.screen:problem(errors.is(err) and err.message or message, errors.is(err) and err.hint)
@@ -156,7 +160,7 @@ local function print_results(self, count, ...)
   if is_failure(count, value, message) then return note_problem(self, message, err) end
   if value ~= nil then self.env._ = value end
   if count == 1 and value == nil then return end
-  for i = 1, count do self.screen:print(inspect.show((select(i, ...)))) end
+  for i = 1, count do print_value(self, (select(i, ...))) end
 end
 
 local function raised(self, problem)
@@ -268,7 +272,7 @@ local function announce(self, work)
   notice(self, function()
     if work.state == "done" then
       self.screen:print(self.screen:bold(tostring(work)))
-      if work.value ~= nil then self.screen:print(inspect.show(work.value)) end
+      if work.value ~= nil then print_value(self, work.value) end
     else
       self.screen:problem(tostring(work))
     end

@@ -63,6 +63,12 @@ describe("cce repl without a terminal", function()
     assert.is_nil(text:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
   end)
 
+  it("shows no secret of the environment, whatever is asked", function()
+    local text = run "os.getenv 'HUAWEICLOUD_SDK_SK'\nclient.config\nclient.session\n_G.os\n"
+    assert.is_nil(text:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
+    assert.truthy(text:find('"***"', 1, true))
+  end)
+
   it("says in a sentence why there is no client, and goes on", function()
     sim = setmetatable({ env = { CCE_REGION = "cn-north-44" } }, { __index = sim })
     local text = run 'client\n"still here"\n'
@@ -88,6 +94,19 @@ describe("cce repl without a terminal", function()
     assert.is_true(at_once < behind and behind < done)
     assert.truthy(text:find "\n3\n")
     assert.truthy(text:find "ID  NAME  STATE")
+  end)
+
+  it("runs what the README types, but for a line that Tab completes", function()
+    local lines = { "cce.sleep(0.1)", "jobs()" }
+    for line in tempdir.read "README.md":gmatch "\ncce> ([^\n]*)" do
+      if not line:find "%-%- Tab$" then table.insert(lines, #lines - 1, line) end
+    end
+    assert.is_true(#lines >= 6)
+    local text = run(table.concat(lines, "\n") .. "\n", "--yes")
+    assert.truthy(text:find "cluster%-001")
+    assert.truthy(text:find "client:revoke_cert%(cluster_id, opts%)")
+    assert.truthy(text:find "%[1%] work 1: running")
+    assert.is_nil(text:find "line 1:")
   end)
 
   it("writes no history", function()

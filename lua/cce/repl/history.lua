@@ -113,6 +113,18 @@ function History:add(text)
   return true
 end
 
+--- A text without the secrets that are known.
+-- @tparam string text
+-- @treturn string
+function History:redact(text)
+  for _, secret in ipairs(self.secrets) do
+    if #secret >= LEAST_SECRET then
+      text = text:gsub(secret:gsub("%p", "%%%0"), "***")
+    end
+  end
+  return text
+end
+
 --- A secret that no line may hold.
 -- @tparam ?string secret
 function History:hide(secret)
