@@ -86,10 +86,11 @@ local function read_line(self, prompt)
   while not outcome do
     local is_readable = self.loop:step(SLICE, self.reader.fd)
     draw_status(self)
-    if is_readable then
-      self.reader:feed()
-    elseif was_interrupted(self) then
+    -- What can be read came after a Ctrl-C: the terminal drops what came before.
+    if was_interrupted(self) then
       outcome = "interrupt"
+    elseif is_readable then
+      self.reader:feed()
     elseif must_make_room(self) then
       self.reader:erase()
       print_notices(self)
