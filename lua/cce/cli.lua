@@ -27,6 +27,7 @@ M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "expiry",
   "who", "credential",
+  "schedule",
   "doctor", "log", "repl", "sim", "completion", "help", "__complete",
 }
 
@@ -132,7 +133,7 @@ local function wrong_use(message, arguments)
 end
 
 local function is_interrupt(problem)
-  return type(problem) == "string" and problem:find("interrupted!$") ~= nil
+  return type(problem) == "string" and problem:find("interrupted!", 1, true) ~= nil
 end
 
 local function note_trace(problem)

@@ -200,6 +200,7 @@ end
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
   region = "cce.region", workflow = "cce.workflow", audit_log = "cce.audit_log",
+  schedule = "cce.schedule",
 }
 
 return setmetatable(M, {

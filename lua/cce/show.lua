@@ -86,7 +86,8 @@ local DAY, HOUR, MINUTE = 86400, 3600, 60
 function M.span(seconds)
   if seconds >= 2 * DAY then return M.count(math.floor(seconds / DAY), "day") end
   if seconds >= 2 * HOUR then return M.count(math.floor(seconds / HOUR), "hour") end
-  return M.count(math.floor(seconds / MINUTE), "minute")
+  if seconds >= MINUTE then return M.count(math.floor(seconds / MINUTE), "minute") end
+  return M.count(math.floor(seconds), "second")
 end
 
 --- Unix time as people read it, in UTC.

@@ -52,7 +52,8 @@ function World:remove()
   tempdir.remove(self.dir)
 end
 
---- Starts a program; call the function that it returns for `{ code=, out=, err= }`.
+--- Starts a program; call the function that it returns for `{ code=, out=, err= }`. The second
+-- value is its process.
 -- @tparam {string,...} argv
 -- @tparam[opt] table opts `env`: variables that differ (false: not there); `input`: text
 function World:start(argv, opts)
@@ -72,13 +73,17 @@ function World:start(argv, opts)
     local code = process:wait(LIMIT_SECONDS)
     process:close()
     return { code = code, out = tempdir.read(base .. ".out"), err = tempdir.read(base .. ".err") }
-  end
+  end, process
+end
+
+function World:start_cce(words, opts)
+  local argv = { self.dir .. "/bin/cce" }
+  for _, word in ipairs(words) do argv[#argv + 1] = word end
+  return self:start(argv, opts)
 end
 
 function World:cce(words, opts)
-  local argv = { self.dir .. "/bin/cce" }
-  for _, word in ipairs(words) do argv[#argv + 1] = word end
-  return self:start(argv, opts)()
+  return self:start_cce(words, opts)()
 end
 
 function World:start_kubectl(kubeconfig, words, opts)

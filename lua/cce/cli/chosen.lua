@@ -18,7 +18,10 @@ function M.describe(parser, more)
   parser:option("--status", "Those in a phase, such as Available."):argname("PHASE")
 end
 
-local function filter_of(args)
+--- The filter that the options are, as the workflows take it; nil: they are none.
+-- @tparam table args
+-- @treturn ?table
+function M.filter(args)
   if not (args.name or args.cluster_version or args.status) then return nil end
   return { name = args.name, version = args.cluster_version, status = args.status }
 end
@@ -84,13 +87,13 @@ local function resolve_all(words, all)
 end
 
 local function fitting(client, args)
-  local selection, message, err = targets.selection(filter_of(args) or { name = "*" }, 1)
+  local selection, message, err = targets.selection(M.filter(args) or { name = "*" }, 1)
   if not selection then return nil, message, err end
   return targets.find({ client }, selection)
 end
 
 local function check(args)
-  local ways = (#args.cluster > 0 and 1 or 0) + (filter_of(args) and 1 or 0)
+  local ways = (#args.cluster > 0 and 1 or 0) + (M.filter(args) and 1 or 0)
     + (args.all and 1 or 0)
   if ways <= 1 then return true end
   return errors.fail("INVALID_ARGUMENT",
@@ -121,7 +124,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.ids(client, args)
-  if #args.cluster == 0 and not args.all and not filter_of(args) then
+  if #args.cluster == 0 and not args.all and not M.filter(args) then
     return errors.fail("INVALID_ARGUMENT", "no cluster is named", {
       hint = "Name clusters by id or name, choose by --name 'prod-*', --version or --status,"
         .. " or give --all" })

@@ -1,7 +1,7 @@
 --- What is typed, as values: for argparse's `convert`.
 -- @module cce.cli.convert
 -- @local
-local times = require "cce.times"
+local when = require "cce.schedule.when"
 
 local M = {}
 
@@ -45,36 +45,13 @@ function M.duration(text)
   return seconds or nil, "a time such as 90s, 15m, 2h or 7d is expected, not '" .. text .. "'"
 end
 
--- "+08:00" as seconds.
-local function offset_of(zone)
-  local sign, hours, minutes = zone:match("^([+-])(%d%d):?(%d%d)$")
-  if not sign or tonumber(hours) > 14 or tonumber(minutes) > 59 then return nil end
-  return (tonumber(hours) * 60 + tonumber(minutes)) * 60 * (sign == "-" and -1 or 1)
-end
-
--- "2026-01-02T03:04:05" with a zone; the seconds may be left out.
-local function moment(text)
-  local date, hour, zone = text:match("^(%d%d%d%d%-%d%d%-%d%d)[T ](%d%d:%d%d)([Z+-].*)$")
-  if date then
-    hour = hour .. ":00"
-  else
-    date, hour, zone = text:match("^(%d%d%d%d%-%d%d%-%d%d)[T ](%d%d:%d%d:%d%d)([Z+-].*)$")
-  end
-  if not date then return nil end
-  local shift = zone == "Z" and 0 or offset_of(zone)
-  local seconds = times.parse(date .. "T" .. hour .. "Z")
-  -- A 30th of February is another day when it is written again.
-  if not shift or times.format(seconds) ~= date .. "T" .. hour .. "Z" then return nil end
-  return seconds - shift
-end
-
 --- A moment: ISO 8601 with a zone, or "+2h" from now.
 -- @treturn ?number unix time
 function M.time(text)
   local ahead = text:match("^%+(.+)$")
   local seconds = ahead and M.duration(ahead)
   if seconds then return os.time() + seconds end
-  return moment(text), "a time with its zone, such as 2026-01-31T18:00Z or"
+  return when.parse(text) or nil, "a time with its zone, such as 2026-01-31T18:00Z or"
     .. " 2026-01-31T18:00+08:00, or +2h from now, is expected, not '" .. text .. "'"
 end
 
@@ -83,8 +60,20 @@ end
 function M.past(text)
   local seconds = M.duration(text)
   if seconds then return os.time() - seconds end
-  return moment(text), "how long ago, such as 2d, or a time with its zone, such as"
+  return when.parse(text) or nil, "how long ago, such as 2d, or a time with its zone, such as"
     .. " 2026-01-31T18:00Z, is expected, not '" .. text .. "'"
+end
+
+--- When something may be done: "Sat,Sun 01:00-05:00 +08:00"; without days, every day.
+-- @treturn ?table for `schedule:rotate_every`
+function M.window(text)
+  local days, from, to, zone = text:match "^([%a,]*) *(%d%d:%d%d)%-(%d%d:%d%d) +(%S+)$"
+  if not from then
+    return nil, "a window such as 'Sat,Sun 01:00-05:00 +08:00' is expected, not '" .. text .. "'"
+  end
+  local weekdays = {}
+  for day in days:gmatch "%a+" do weekdays[#weekdays + 1] = day end
+  return { weekdays = weekdays[1] and weekdays, from = from, to = to, zone = zone }
 end
 
 return M

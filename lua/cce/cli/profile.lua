@@ -22,7 +22,7 @@ local M = {}
 
 -- In the order in which the manual names them.
 local KEYS = { "region", "project", "endpoint", "iam_endpoint", "cts_endpoint", "sts_endpoint",
-  "ca_file", "credentials", "audit_log", "timeout" }
+  "ca_file", "credentials", "audit_log", "timeout", "schedule" }
 
 local SECRETS = { ak = true, sk = true, access_key = true, secret_key = true, password = true,
   token = true, security_token = true, secret = true, id_token = true, private_key = true,
@@ -132,6 +132,7 @@ end
 
 -- The settings that are meant; empty when there are none.
 local function settings_of(args)
+  args.endpoint = args.endpoint or {}
   local name = args.profile or env "CCE_PROFILE"
   local path = M.path()
   if not name and is_said(args) then return {} end
@@ -219,6 +220,18 @@ local function set_keys(opts, args, settings)
   return true
 end
 
+--- Where the profile keeps its schedule.
+-- @tparam table args of argparse
+-- @treturn[1] string|boolean false: it does not say
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.schedule(args)
+  local settings, message, err = settings_of(args)
+  if not settings then return nil, message, err end
+  return settings.schedule or false
+end
+
 --- The options of `cce.new` for what was typed and for the profile.
 -- @tparam table args of argparse
 -- @treturn[1] table
@@ -226,7 +239,6 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.client_options(args)
-  args.endpoint = args.endpoint or {}
   local settings, message, err = settings_of(args)
   if not settings then return nil, message, err end
   local opts = {

@@ -140,6 +140,12 @@ local function unfinished(path, run)
     .. " run beside it needs another --journal than %s"):format(path) })
 end
 
+-- Two in one second are two runs.
+local function unique_name()
+  local now = core.sys.time()
+  return (times.format(now):gsub("Z$", (".%03dZ"):format(math.floor(now % 1 * 1000))))
+end
+
 local function new_plan(client, args, plan)
   local run, message, err = last_run(plan.journal)
   if run == nil then return nil, message, err end
@@ -148,7 +154,7 @@ local function new_plan(client, args, plan)
   if not plan.ids then return nil, message, err end
   plan.component, plan.hours = args.component, args.expiration_hours
   -- What a person types anew is meant anew.
-  plan.run = args.run or times.format(os.time())
+  plan.run = args.run or unique_name()
   return plan
 end
 
@@ -240,7 +246,11 @@ end
 
 local function rotate(ui, client, args, plan)
   args.journal_in_use = plan.journal
-  local report, message, err = call(client, args, plan,
+  local made, message, err = true, nil, nil
+  if args.reissue then made, message, err = directories.make(args.reissue) end
+  if not made then return ui:fail(message, err) end
+  local report
+  report, message, err = call(client, args, plan,
     { on_progress = ui:progress("rotate", #plan.ids) })
   if not report then return ui:fail(message, err) end
   local code = ui:report(report)

@@ -1,0 +1,495 @@
+--- A schedule in a file, for the processes of one machine: see
+-- `cce.schedule.store` for what a store does.
+--
+-- Each change is a transaction that is on disk when it returns (WAL with
+-- synchronous=FULL). Whoever finds the file locked waits a few seconds; since
+-- SQLite blocks meanwhile, nginx is refused.
+--
+-- luasql binds no values: every text goes in as hex digits, by `text_of`.
+-- @module cce.schedule.sqlite
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local record = require "cce.record"
+
+local M = {}
+
+local Store = {}
+Store.__index = Store
+Store.__name = "cce.schedule.sqlite"
+
+local Session = {}
+Session.__index = Session
+Session.__name = "cce.schedule.session"
+
+local SCHEMA = 1
+
+-- "CCEs": tells our files from those of other programs.
+local APPLICATION = 0x43434573
+
+-- Seconds to wait for another process.
+local PATIENCE = 5
+
+local TABLES = {
+  [[CREATE TABLE entries (
+      id TEXT NOT NULL PRIMARY KEY CHECK (typeof(id) = 'text'),
+      text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
+      due REAL, ended REAL, uniq TEXT, runner TEXT)]],
+  "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
+  "CREATE INDEX entries_state ON entries (state, id)",
+  "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
+  "CREATE UNIQUE INDEX entries_uniq ON entries (uniq) WHERE uniq IS NOT NULL",
+  [[CREATE TABLE sessions (
+      runner TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL, boot TEXT NOT NULL,
+      ends REAL NOT NULL)]],
+  ("PRAGMA application_id = %d"):format(APPLICATION),
+  ("PRAGMA user_version = %d"):format(SCHEMA),
+}
+
+-- ---- values ----------------------------------------------------------------------
+
+local HEX = {}
+for byte = 0, 255 do HEX[string.char(byte)] = ("%02x"):format(byte) end
+
+-- Hex digits end no literal, whatever the text holds.
+local function text_of(value)
+  if value == nil then return "NULL" end
+  return "CAST(x'" .. value:gsub(".", HEX) .. "' AS TEXT)"
+end
+
+-- Some locales write a comma.
+local function number_of(value)
+  if value == nil then return "NULL" end
+  return (("%.17g"):format(value):gsub(",", "."))
+end
+
+-- "?" stands for a text, "#" for a number.
+local function fill(sql, ...)
+  local values, i = { n = select("#", ...), ... }, 0
+  local text = sql:gsub("[?#]", function(mark)
+    i = i + 1
+    return (mark == "?" and text_of or number_of)(values[i])
+  end)
+  assert(i == values.n, sql)
+  return text
+end
+
+-- ---- errors ------------------------------------------------------------------------
+
+-- By what SQLite says: the code, what it means here, and what to do.
+local PROBLEMS = {
+  { "locked", "STORE_UNAVAILABLE", "another process holds it",
+    "See which: fuser '%s'" },
+  { "busy", "STORE_UNAVAILABLE", "another process holds it", "See which: fuser '%s'" },
+  { "is full", "STORE_UNAVAILABLE", "the disk is full", "Make room where '%s' is" },
+  { "i/o error", "STORE_UNAVAILABLE", "the disk failed, or is full",
+    "Make room where '%s' is, and look at the kernel's log" },
+  { "out of memory", "STORE_UNAVAILABLE", "memory ran out" },
+  { "not a database", "FILE_ERROR", "it is no SQLite database",
+    "Give another path, or move '%s' away" },
+  { "malformed", "FILE_ERROR", "it is damaged",
+    "Move '%s' and its -wal and -shm away, then import the last export" },
+  { "readonly", "FILE_ERROR", "this user may not write to it",
+    "Run as the owner of '%s', or let this user write to it and to its directory" },
+  { "unable to open", "FILE_ERROR", "it cannot be opened",
+    "Its directory must exist, and this user must be allowed to write to '%s'" },
+}
+
+local function problem_of(text)
+  local lower = text:lower()
+  for _, problem in ipairs(PROBLEMS) do
+    if lower:find(problem[1], 1, true) then return problem end
+  end
+  return { nil, "INTERNAL", text }
+end
+
+local function failed(path, text)
+  local problem = problem_of(tostring(text):gsub("^LuaSQL: ", ""))
+  local code = problem[2]
+  return errors.fail(code, ("the schedule '%s': %s"):format(path, problem[3]), {
+    retryable = code == "STORE_UNAVAILABLE", maybe_applied = false,
+    hint = problem[4] and problem[4]:format(path),
+  })
+end
+
+local function conflict(message, holder)
+  return errors.fail("CONFLICT", message, { retryable = false, maybe_applied = false,
+    holder = holder })
+end
+
+local function lease_lost(runner)
+  return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(runner),
+    { retryable = false, maybe_applied = false })
+end
+
+-- ---- statements ----------------------------------------------------------------------
+
+local function check_open(self)
+  if not self.connection then error("the schedule is closed", 0) end
+end
+
+-- What a statement changed, or its rows. A cursor left open would hold a lock.
+local function execute(connection, sql)
+  local result, message = connection:execute(sql)
+  if type(result) ~= "userdata" and type(result) ~= "table" then return result, message end
+  local rows = {}
+  repeat
+    local row
+    row, message = result:fetch({}, "a")
+    rows[#rows + 1] = row
+  until not row
+  result:close()
+  if message then return nil, message end
+  return rows
+end
+
+-- A statement by itself.
+local function run(self, sql, ...)
+  check_open(self)
+  local result, message = execute(self.connection, fill(sql, ...))
+  if result == nil then return failed(self.path, message) end
+  return result
+end
+
+local function first(self, sql, ...)
+  local rows, message, err = run(self, sql, ...)
+  if not rows then return nil, message, err end
+  return rows[1] or false
+end
+
+-- Several statements as one: `body` returns nil, message, err to undo them all.
+local function transaction(self, body)
+  local begun, message, err = run(self, "BEGIN IMMEDIATE")
+  if not begun then return nil, message, err end
+  local ok, result
+  ok, result, message, err = pcall(body)
+  local ended
+  if ok and result ~= nil then
+    local reason, problem
+    ended, reason, problem = run(self, "COMMIT")
+    if ended then return result end
+    result, message, err = nil, reason, problem
+  end
+  -- SQLite undoes some failures by itself; then this one is refused, which is fine.
+  execute(self.connection, "ROLLBACK")
+  if not ok then error(result, 0) end
+  return result, message, err
+end
+
+-- ---- rows ------------------------------------------------------------------------------
+
+local COLUMNS = "SELECT id, text, revision, state, runner, due FROM entries "
+
+local function holder_of(self, unique, id)
+  if not unique then return false end
+  return first(self, "SELECT id FROM entries WHERE uniq = ? AND id <> ?", unique, id)
+end
+
+-- Refuse what another row has already.
+local function check_unique(self, unique, id)
+  local holder, message, err = holder_of(self, unique, id)
+  if holder == nil then return nil, message, err end
+  if not holder then return true end
+  return conflict(("%s has it already"):format(holder.id), holder.id)
+end
+
+function Store:insert(id, text, fields)
+  return transaction(self, function()
+    local found, message, err = first(self, "SELECT 1 AS found FROM entries WHERE id = ?", id)
+    if found == nil then return nil, message, err end
+    if found then return conflict "there is an entry with this id already" end
+    found, message, err = check_unique(self, fields.unique, id)
+    if not found then return nil, message, err end
+    found, message, err = run(self, "INSERT INTO entries (id, text, revision, state, due, ended,"
+      .. " uniq, runner) VALUES (?, ?, 1, ?, #, #, ?, ?)", id, text, fields.state, fields.due,
+      fields.ended, fields.unique, fields.runner)
+    if not found then return nil, message, err end
+    return 1
+  end)
+end
+
+local function lives(self, runner)
+  return first(self, "SELECT token FROM sessions WHERE runner = ? AND boot = ? AND ends > #",
+    runner, self.boot, self.steady())
+end
+
+local function check_guard(self, guard)
+  if guard.session then
+    local own, message, err = lives(self, guard.session.runner)
+    if own == nil then return nil, message, err end
+    if not own or own.token ~= guard.session.token then return lease_lost(guard.session.runner) end
+  end
+  if guard.dead then
+    local other, message, err = lives(self, guard.dead)
+    if other == nil then return nil, message, err end
+    if other then return conflict(("runner %s is alive"):format(guard.dead)) end
+  end
+  return true
+end
+
+function Store:update(id, revision, text, fields, guard)
+  return transaction(self, function()
+    local ok, message, err = check_guard(self, guard or {})
+    if not ok then return nil, message, err end
+    ok, message, err = check_unique(self, fields.unique, id)
+    if not ok then return nil, message, err end
+    ok, message, err = run(self, "UPDATE entries SET text = ?, revision = revision + 1, state = ?,"
+      .. " due = #, ended = #, uniq = ?, runner = ? WHERE id = ? AND revision = #", text,
+      fields.state, fields.due, fields.ended, fields.unique, fields.runner, id, revision)
+    if not ok then return nil, message, err end
+    if ok == 0 then return conflict "the entry was changed meanwhile" end
+    return revision + 1
+  end)
+end
+
+function Store:get(id)
+  local row, message, err = first(self, COLUMNS .. "WHERE id = ?", id)
+  if row == nil then return nil, message, err end
+  if row then return row end
+  return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
+end
+
+function Store:due(now, limit, after)
+  after = after or { due = -1, id = "" }
+  return run(self, COLUMNS .. "WHERE due <= # AND (due, id) > (#, ?) ORDER BY due, id LIMIT #",
+    now, after.due, after.id, limit)
+end
+
+function Store:next_due()
+  local row, message, err = first(self, "SELECT due FROM entries WHERE due IS NOT NULL"
+    .. " ORDER BY due, id LIMIT 1")
+  if row == nil then return nil, message, err end
+  return row and row.due
+end
+
+function Store:held(after, limit)
+  -- Of each state by its own index: one range over both would be sorted first.
+  local half = "SELECT * FROM (" .. COLUMNS .. "WHERE state = ? AND id > ? ORDER BY id LIMIT #)"
+  after = after or ""
+  return run(self, half .. " UNION ALL " .. half .. " ORDER BY id LIMIT #",
+    "claimed", after, limit, "sending", after, limit, limit)
+end
+
+function Store:page(opts)
+  local after, limit = opts.after or "", opts.limit
+  if not opts.status then
+    return run(self, COLUMNS .. "WHERE id > ? ORDER BY id LIMIT #", after, limit)
+  end
+  return run(self, COLUMNS .. "WHERE state = ? AND id > ? ORDER BY id LIMIT #",
+    opts.status, after, limit)
+end
+
+function Store:count(state)
+  local row, message, err = first(self, "SELECT count(*) AS n FROM entries WHERE state = ?", state)
+  if not row then return nil, message, err end
+  return row.n
+end
+
+function Store:prune(before, limit)
+  return run(self, "DELETE FROM entries WHERE id IN (SELECT id FROM entries"
+    .. " WHERE ended < # ORDER BY ended LIMIT #)", before, limit)
+end
+
+-- ---- sessions -----------------------------------------------------------------------------
+
+function Store:alive(runner)
+  local found, message, err = lives(self, runner)
+  if found == nil then return nil, message, err end
+  return found ~= false
+end
+
+function Store:open_session(runner, seconds)
+  check_open(self)
+  local session = setmetatable({ runner = runner, seconds = seconds, store = self,
+    token = record.new_id(), ends = self.steady() + seconds }, Session)
+  return transaction(self, function()
+    local found, message, err = lives(self, runner)
+    if found == nil then return nil, message, err end
+    if found then return conflict(("runner %s is alive already"):format(runner)) end
+    found, message, err = run(self, "DELETE FROM sessions WHERE runner = ? OR boot <> ?"
+      .. " OR ends <= #", runner, self.boot, self.steady())
+    if not found then return nil, message, err end
+    found, message, err = run(self, "INSERT INTO sessions (runner, token, boot, ends)"
+      .. " VALUES (?, ?, ?, #)", runner, session.token, self.boot, session.ends)
+    if not found then return nil, message, err end
+    return session
+  end)
+end
+
+function Session:renew()
+  local now = self.store.steady()
+  local ends = now + self.seconds
+  local count, message, err = run(self.store, "UPDATE sessions SET ends = # WHERE runner = ?"
+    .. " AND token = ? AND boot = ? AND ends > #", ends, self.runner, self.token, self.store.boot,
+    now)
+  if not count then return nil, message, err end
+  if count == 0 then return lease_lost(self.runner) end
+  self.ends = ends
+  return true
+end
+
+function Session:left()
+  return math.max(0, self.ends - self.store.steady())
+end
+
+function Session:close()
+  self.ends = 0
+  local done, message, err = run(self.store, "DELETE FROM sessions WHERE runner = ? AND token = ?",
+    self.runner, self.token)
+  if not done then return nil, message, err end
+  return true
+end
+
+-- ---- opening --------------------------------------------------------------------------------
+
+local function in_nginx()
+  return type(rawget(_G, "ngx")) == "table"
+end
+
+local function driver()
+  if in_nginx() then
+    return errors.fail("UNSUPPORTED", "SQLite would block the worker: inside nginx a schedule is"
+      .. " kept in etcd", { hint = "Open \"etcd:<url>/<prefix>\" instead; `export` and `import`"
+      .. " move what is there" })
+  end
+  local ok, luasql = pcall(require, "luasql.sqlite3")
+  if ok then return luasql end
+  return errors.fail("MISSING_DEPENDENCY", "a schedule in a file needs luasql with SQLite", {
+    hint = "Install lua-sql-sqlite3 (Debian), or the rock luasql-sqlite3" })
+end
+
+-- SQLite gives a meaning of its own to some names, and luasql to one more.
+local function check_path(path)
+  if path:find "%c" or path:find(":memory:", 1, true) then
+    return errors.fail("INVALID_ARGUMENT", "the path of a schedule must not have control"
+      .. " characters or \":memory:\" in it")
+  end
+  return path:sub(1, 1) == "/" and path or "./" .. path
+end
+
+-- One value of a pragma, or nil and SQLite's message.
+local function pragma(connection, text)
+  local rows, message = execute(connection, "PRAGMA " .. text)
+  if not rows then return nil, message end
+  local _, value = next(type(rows) == "table" and rows[1] or {})
+  return value or false
+end
+
+-- Others that open the file for the first time at this moment may make any of
+-- these fail as locked, although a timeout is set.
+local function configure(connection, patience)
+  local deadline = core.sys.monotonic() + patience
+  local settings = { ("busy_timeout = %d"):format(patience * 1000), "journal_mode = WAL",
+    "synchronous = FULL" }
+  for _, setting in ipairs(settings) do
+    while true do
+      local value, message = pragma(connection, setting)
+      if value ~= nil then break end
+      if not message:find "locked" or core.sys.monotonic() > deadline then return nil, message end
+      core.sys.sleep(0.02)
+    end
+  end
+  return true
+end
+
+local function refuse(path, message, hint)
+  return errors.fail("UNSUPPORTED", ("the schedule '%s' %s"):format(path, message),
+    { retryable = false, hint = hint })
+end
+
+-- 0 for a file that has nothing in it yet.
+local function version_of(self)
+  local version, reason = pragma(self.connection, "user_version")
+  local application = version and pragma(self.connection, "application_id")
+  if not application then return failed(self.path, reason) end
+  if application == APPLICATION then return version end
+  local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")
+  if used == nil then return nil, message, err end
+  if used or version ~= 0 or application ~= 0 then
+    return refuse(self.path, "is the database of another program", "Give another path")
+  end
+  return 0
+end
+
+local function check_version(self)
+  local version, message, err = version_of(self)
+  if not version then return nil, message, err end
+  if version <= SCHEMA then return version end
+  return refuse(self.path, ("has version %d, and this library knows %d"):format(version, SCHEMA),
+    "Use the version of this library that wrote it, or a newer one")
+end
+
+local function create(self)
+  return transaction(self, function()
+    local version, message, err = check_version(self)
+    if version ~= 0 then return version, message, err end
+    for _, statement in ipairs(TABLES) do
+      local done
+      done, message, err = run(self, statement)
+      if not done then return nil, message, err end
+    end
+    return SCHEMA
+  end)
+end
+
+local function prepare(self, patience)
+  local ok, reason = configure(self.connection, patience)
+  if not ok then return failed(self.path, reason) end
+  local version, message, err = check_version(self)
+  if version ~= 0 then return version, message, err end
+  return create(self)
+end
+
+-- Of this start of the machine: time since boot means nothing after the next.
+local function boot_id()
+  local file = io.open("/proc/sys/kernel/random/boot_id", "rb")
+  local id = file and file:read "*l"
+  if file then file:close() end
+  return id or "unknown"
+end
+
+-- SQLite makes its -wal and -shm with the mode of the file itself.
+local function privately(act)
+  local before = core.sys.umask(63) -- 077
+  local ok, result, message, err = pcall(act)
+  core.sys.umask(before)
+  if not ok then error(result, 0) end
+  return result, message, err
+end
+
+--- Open a file, or make it with mode 0600.
+-- @tparam string path
+-- @tparam table opts `steady`: returns seconds since boot; `patience`: seconds to wait
+--   for another process
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.open(path, opts)
+  local luasql, message, err = driver()
+  if not luasql then return nil, message, err end
+  local name
+  name, message, err = check_path(path)
+  if not name then return nil, message, err end
+  return privately(function()
+    local environment = luasql.sqlite3()
+    local connection, reason = environment:connect(name)
+    if not connection then return failed(path, reason) end
+    local self = setmetatable({ path = path, environment = environment, connection = connection,
+      steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
+    local ready
+    ready, message, err = prepare(self, opts.patience or PATIENCE)
+    if ready then return self end
+    self:close()
+    return nil, message, err
+  end)
+end
+
+function Store:close()
+  if not self.connection then return end
+  self.connection:close()
+  self.environment:close()
+  self.connection, self.environment = nil, nil
+end
+
+return M
