@@ -86,10 +86,11 @@ local function read_line(self, prompt)
   while not outcome do
     local is_readable = self.loop:step(SLICE, self.reader.fd)
     draw_status(self)
-    if is_readable then
-      self.reader:feed()
-    elseif was_interrupted(self) then
+    -- What can be read came after a Ctrl-C: the terminal drops what came before.
+    if was_interrupted(self) then
       outcome = "interrupt"
+    elseif is_readable then
+      self.reader:feed()
     elseif must_make_room(self) then
       self.reader:erase()
       print_notices(self)
@@ -141,6 +142,10 @@ end
 
 -- ---- results -------------------------------------------------------------------
 
+local function print_value(self, value)
+  self.screen:print(self.history:redact(inspect.show(value)))
+end
+
 local function note_problem(self, message, err)
   self.env._ = err or message
   self.screen:problem(errors.is(err) and err.message or message, errors.is(err) and err.hint)
@@ -156,7 +161,7 @@ local function print_results(self, count, ...)
   if is_failure(count, value, message) then return note_problem(self, message, err) end
   if value ~= nil then self.env._ = value end
   if count == 1 and value == nil then return end
-  for i = 1, count do self.screen:print(inspect.show((select(i, ...)))) end
+  for i = 1, count do print_value(self, (select(i, ...))) end
 end
 
 local function raised(self, problem)
@@ -220,7 +225,7 @@ local function read_chunk(self)
   while true do
     local outcome, line = read_line(self, prompt)
     if outcome == "interrupt" or outcome == "end" and text then
-      self.screen:print(self.is_terminal and "^C" or "")
+      self.screen:print(self.reader.echo)
       return "interrupt"
     elseif outcome == "end" then
       return "end"
@@ -239,8 +244,15 @@ local function may_end(self)
   return answer(self, text:format(count), "yes to end") == "yes"
 end
 
+-- "exit" and "quit" are what hands type that come from other prompts.
+local function says_end(self, text)
+  local word = text:match "^%s*(%a+)[%s();]*$"
+  return (word == "exit" or word == "quit") and self.env[word] == nil
+end
+
 local function turn(self)
   local what, text, fn, message = read_chunk(self)
+  if what == "chunk" and says_end(self, text) then return not may_end(self) end
   if what == "end" then
     if self.is_terminal then self.screen:print "" end
     return not may_end(self)
@@ -261,7 +273,7 @@ local function announce(self, work)
   notice(self, function()
     if work.state == "done" then
       self.screen:print(self.screen:bold(tostring(work)))
-      if work.value ~= nil then self.screen:print(inspect.show(work.value)) end
+      if work.value ~= nil then print_value(self, work.value) end
     else
       self.screen:problem(tostring(work))
     end

@@ -35,6 +35,12 @@ describe("cce repl without a terminal", function()
     assert.equal('2\n"a"\n1\n2\n', run '1 + 1\n"a"\nfor i = 1, 2 do\nprint(i)\nend\n')
   end)
 
+  it("ends by exit and quit, too, unless these mean something", function()
+    assert.equal("1\n", run "1\nexit\n2\n")
+    assert.equal("1\n", run "1\nquit()\n2\n")
+    assert.equal("5\n", run "quit = 5\nquit\n")
+  end)
+
   it("keeps the last result, or error, in _", function()
     assert.equal('5\n6\ncannot read \'/no/such\': No such file or directory\n"FILE_ERROR"\n',
       run '2 + 3\n_ + 1\ncce.kubeconfig.load "/no/such"\n_.code\n')
@@ -55,6 +61,12 @@ describe("cce repl without a terminal", function()
     assert.truthy(text:find("NAME         ID", 1, true))
     assert.truthy(text:find(sim.clusters[1].id, 1, true))
     assert.is_nil(text:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
+  end)
+
+  it("shows no secret of the environment, whatever is asked", function()
+    local text = run "os.getenv 'HUAWEICLOUD_SDK_SK'\nclient.config\nclient.session\n_G.os\n"
+    assert.is_nil(text:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
+    assert.truthy(text:find('"***"', 1, true))
   end)
 
   it("says in a sentence why there is no client, and goes on", function()
@@ -84,6 +96,19 @@ describe("cce repl without a terminal", function()
     assert.truthy(text:find "ID  NAME  STATE")
   end)
 
+  it("runs what the README types, but for a line that Tab completes", function()
+    local lines = { "cce.sleep(0.1)", "jobs()" }
+    for line in tempdir.read "README.md":gmatch "\ncce> ([^\n]*)" do
+      if not line:find "%-%- Tab$" then table.insert(lines, #lines - 1, line) end
+    end
+    assert.is_true(#lines >= 6)
+    local text = run(table.concat(lines, "\n") .. "\n", "--yes")
+    assert.truthy(text:find "cluster%-001")
+    assert.truthy(text:find "client:revoke_cert%(cluster_id, opts%)")
+    assert.truthy(text:find "%[1%] work 1: running")
+    assert.is_nil(text:find "line 1:")
+  end)
+
   it("writes no history", function()
     run "1\n"
     assert.is_nil(tempdir.read(directory .. "/state/cce/history"))
@@ -106,13 +131,13 @@ describe("cce repl in a terminal", function()
 
   -- Waits until the screen shows a text, and returns the screen.
   local function see(pattern, seconds)
-    local limit, shown = sys.monotonic() + (seconds or 10), nil
-    repeat
-      shown = screen()
+    local limit = sys.monotonic() + (seconds or 10)
+    while sys.monotonic() < limit do
+      local shown = screen()
       if shown:find(pattern) then return shown end
       sys.sleep(0.03)
-    until sys.monotonic() > limit
-    error("the screen never showed '" .. pattern .. "':\n" .. shown, 2)
+    end
+    error("the screen never showed '" .. pattern .. "':\n" .. screen(), 2)
   end
 
   local function typed(text) tmux("send-keys -l " .. tempdir.quote(text)) end

@@ -2,6 +2,7 @@
 -- @module cce.repl.history
 -- @local
 local core = require "cce.core"
+local directories = require "cce.cli.directories"
 local redact = require "cce.kubeconfig.redact"
 
 local M = {}
@@ -61,18 +62,9 @@ end
 -- ---- the file ----------------------------------------------------------------
 
 --- Where it is kept: $XDG_STATE_HOME/cce/history.
--- @treturn ?string nil without a home
+-- @treturn string
 function M.path()
-  local state = os.getenv "XDG_STATE_HOME"
-  if state and state:sub(1, 1) == "/" then return state .. "/cce/history" end
-  local home = os.getenv "HOME"
-  return home and home ~= "" and home .. "/.local/state/cce/history" or nil
-end
-
-local function make_directories(path)
-  for i = 2, #path do
-    if path:sub(i, i) == "/" then core.sys.mkdir(path:sub(1, i - 1)) end
-  end
+  return directories.state() .. "/history"
 end
 
 local function read_lines(path)
@@ -93,7 +85,7 @@ end
 function M.open(path)
   local self = setmetatable({ path = path, lines = {}, secrets = known_secrets() }, History)
   if not path then return self end
-  make_directories(path)
+  directories.make(path:match "^(.*)/")
   local lines = read_lines(path)
   self.lines = last_of(lines)
   local text = #self.lines > 0 and table.concat(self.lines, "\n") .. "\n" or ""
@@ -119,6 +111,18 @@ function History:add(text)
   self.lines[#self.lines + 1] = line
   if self.path then append(self.path, line) end
   return true
+end
+
+--- A text without the secrets that are known.
+-- @tparam string text
+-- @treturn string
+function History:redact(text)
+  for _, secret in ipairs(self.secrets) do
+    if #secret >= LEAST_SECRET then
+      text = text:gsub(secret:gsub("%p", "%%%0"), "***")
+    end
+  end
+  return text
 end
 
 --- A secret that no line may hold.

@@ -70,7 +70,7 @@ local function new_readline(library, candidates)
     library.set_completion_append_character ""
     return completer(candidates)(...)
   end)
-  return setmetatable({ library = library, fd = 0, edits = true }, Readline)
+  return setmetatable({ library = library, fd = 0, echo = "^C" }, Readline)
 end
 
 -- ---- without it --------------------------------------------------------------
@@ -78,17 +78,15 @@ end
 local Plain = {}
 Plain.__index = Plain
 
+-- The terminal keeps the line: whether something stands there is not known, so
+-- that it is never drawn over.
 function Plain:begin(prompt, on_line)
-  self.pristine, self.on_line = true, on_line
+  self.on_line = on_line
   if self.is_terminal then put(prompt) end
 end
 
 function Plain:feed()
   self.on_line(io.read "*l")
-end
-
-function Plain:erase()
-  if self.is_terminal then put "\r\27[K" end
 end
 
 function Plain:close() end
@@ -98,7 +96,7 @@ function Plain:remember() end
 local function new_plain(is_terminal)
   -- What is read ahead would be seen by no poll.
   io.stdin:setvbuf "no"
-  return setmetatable({ fd = 0, is_terminal = is_terminal, edits = false }, Plain)
+  return setmetatable({ fd = 0, is_terminal = is_terminal, echo = "" }, Plain)
 end
 
 --- Make one.

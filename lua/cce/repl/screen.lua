@@ -72,6 +72,9 @@ end
 -- One row up first, by a scroll if need be: the row that is given away may be
 -- the one with the cursor.
 local function reserve(self, rows)
+  if self.rows and self.rows < rows then
+    write(("%s\27[%d;1H%s%s"):format(SAVE, self.rows, CLEAR_LINE, RESTORE))
+  end
   write(("\27D\27[A%s\27[1;%dr%s"):format(SAVE, rows - 1, RESTORE))
   self.rows = rows
 end

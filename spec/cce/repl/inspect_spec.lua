@@ -13,7 +13,8 @@ describe("cce.repl.inspect", function()
 
   it("lets nothing through that a terminal would obey", function()
     assert.equal('"a?[2Jb"', inspect.show "a\27[2Jb")
-    assert.equal("a?b", inspect.show(setmetatable({}, { __tostring = function() return "a\7b" end })))
+    local object = setmetatable({}, { __tostring = function() return "a\7b" end })
+    assert.equal("a?b", inspect.show(object))
   end)
 
   it("hides secrets by their names and by what they look like", function()
