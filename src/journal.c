@@ -184,8 +184,8 @@ static int sync_file(int fd)
     return result;
 }
 
-static int append(struct cce_journal *journal, const void *lines,
-                  size_t length, bool sync, struct cce_error *err)
+static int append(struct cce_journal *journal, const void *lines, size_t length,
+                  bool sync, struct cce_error *err)
 {
     ssize_t written = write_lines(journal->fd, lines, length, journal->size);
     int problem;

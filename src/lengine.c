@@ -2,12 +2,12 @@
  * lengine: core.engine, what it carries (core.transfer), and how a request of
  * core.operation becomes one on the wire: address, headers, signature.
  */
+#include "lengine.h"
 #include "base64.h"
 #include "core.h"
 #include "endpoint.h"
 #include "engine.h"
 #include "field.h"
-#include "lengine.h"
 #include "lsecret.h"
 #include "lsign.h"
 #include "lutil.h"

@@ -171,7 +171,11 @@ end
 
 --- Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
 -- `cce.new { audit_log = path }` with no options.
--- @tparam string path made with mode 0600
+--
+-- Inside nginx it is for workers: the master's, in init_by_lua, would be nobody's.
+-- Two logs of one path in a worker are two files.
+-- @tparam string path made with mode 0600; inside nginx the worker's number is
+--   appended, as said above
 -- @tparam[opt] table opts
 -- @tparam[opt] string|cce.secret opts.key of the HMAC
 -- @tparam[opt="refuse"] string opts.on_failure what happens to a call that cannot
@@ -182,8 +186,8 @@ end
 -- @treturn[1] cce.audit_log
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err FILE_ERROR, CONFLICT (another process has it open) or
---   TAMPERED (its last line)
+-- @treturn[2] table err FILE_ERROR, CONFLICT (another process has it open),
+--   TAMPERED (its last line) or UNSUPPORTED (a phase of nginx that cannot wait)
 -- @usage
 -- local log = assert(cce.audit_log.open("/var/log/cce.log", { on_failure = "warn" }))
 -- local client = assert(cce.new { region = "cn-north-4", audit_log = log })
@@ -337,9 +341,10 @@ end
 local function log_of(client)
   local given = client.config.audit_log
   if M.is(given) then return given end
-  local log, message, err = open_logs[given], nil, nil
-  if log then
-    log, message, err = open_log(given, log)
+  local opened = open_logs[given]
+  local log, message, err
+  if opened then
+    log, message, err = open_log(given, opened)
   else
     log, message, err = M.open(given)
   end

@@ -61,7 +61,8 @@ M.codes = setmetatable(core.codes, {
 -- @tparam[opt] function opts.on_event called with a table for every attempt,
 --   never with a secret
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
---   `cce.audit_log.open` returned: every call that changes something is logged
+--   `cce.audit_log.open` returned: every call that changes something is logged;
+--   inside nginx into a file for each worker, `<path>.worker-0` and so on
 -- @tparam[opt] function opts.clock returns unix time
 -- @treturn[1] cce.client
 -- @treturn[2] nil

@@ -6,7 +6,7 @@
 -- meanwhile are written together after it, with one fsync. All callers wait for
 -- the work itself, and whichever goes on first notes what came of it and begins
 -- the next: so a caller that nginx drops leaves nobody waiting. What it handed
--- over is still written, whole or not at all.
+-- over is still written, whole or not at all: with the next line at the latest.
 -- @module cce.writer
 -- @local
 local core = require "cce.core"

@@ -82,7 +82,8 @@ end
 -- new rotation job of the cluster, or a trace of CTS); else they stay
 -- `uncertain`, with a hint that says how to settle them. Without a journal
 -- nothing can be resumed. A line of the journal is on disk before the run goes
--- on: inside an event loop or nginx the process stands still for that long.
+-- on: inside nginx the run yields meanwhile, inside an event loop the process
+-- stands still for that long.
 --
 -- **Run names.** A run that finished is not repeated: the same call returns its
 -- report with `already_finished`, and `report:exit_code()` is 3. `run=` names
