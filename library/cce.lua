@@ -19,7 +19,7 @@
 ---@field rate_limit? string such as "200/5min" or "10/min": of all requests of the client together; by default there is none
 ---@field user_agent? string
 ---@field on_event? function called with a table for every attempt, never with a secret
----@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged
+---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
 ---@field clock? function returns unix time
 
 ---@class (exact) cce.signer.opts
@@ -1197,7 +1197,8 @@ function workflow.issue(client, opts) end
 ---new rotation job of the cluster, or a trace of CTS); else they stay
 ---`uncertain`, with a hint that says how to settle them. Without a journal
 ---nothing can be resumed. A line of the journal is on disk before the run goes
----on: inside an event loop or nginx the process stands still for that long.
+---on: inside nginx the run yields meanwhile, inside an event loop the process
+---stands still for that long.
 ---
 ---**Run names.** A run that finished is not repeated: the same call returns its
 ---report with `already_finished`, and `report:exit_code()` is 3. `run=` names
@@ -1481,11 +1482,14 @@ local audit_logs = {}
 
 ---Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
 ---`cce.new { audit_log = path }` with no options.
+---
+---Inside nginx it is for workers: the master's, in init_by_lua, would be nobody's.
+---Two logs of one path in a worker are two files.
 ---```lua
 ---local log = assert(cce.audit_log.open("/var/log/cce.log", { on_failure = "warn" }))
 ---local client = assert(cce.new { region = "cn-north-4", audit_log = log })
 ---```
----@param path string made with mode 0600
+---@param path string made with mode 0600; inside nginx the worker's number is appended, as said above
 ---@param opts? cce.audit_logs.open.opts
 ---@return cce.audit_log? #
 ---@return string? message
