@@ -1044,7 +1044,8 @@ static int l_step(lua_State *L)
     return 1;
 }
 
-/* core.endpoint(text[, purpose]) -> host, path | nil, message, code */
+/* core.endpoint(text[, purpose]) -> host, path, whether it is this machine
+ * | nil, message, code */
 static int l_endpoint(lua_State *L)
 {
     static const char *const purposes[] = {"api", "metadata", "pod", NULL};
@@ -1060,7 +1061,8 @@ static int l_endpoint(lua_State *L)
         return lcce_fail(L, &err);
     lua_pushstring(L, endpoint.host);
     lua_pushstring(L, endpoint.path);
-    return 2;
+    lua_pushboolean(L, endpoint.loopback);
+    return 3;
 }
 
 /* core.check_proxy(text) -> true | nil, message, code */

@@ -116,6 +116,15 @@ describe("core.endpoint", function()
     end
   end)
 
+  it("tells what is this machine", function()
+    for text, expected in pairs {
+      ["http://127.0.0.1:80"] = true, ["https://localhost"] = true, ["https://[::1]:1"] = true,
+      ["https://127.example.com"] = false, ["https://10.0.0.1"] = false,
+    } do
+      assert.equal(expected, (select(3, core.endpoint(text))), text)
+    end
+  end)
+
   it("refuses the rest, and says why", function()
     for _, case in ipairs(refused) do
       local host, message, code = core.endpoint(case[1])

@@ -1,5 +1,6 @@
 --- Certificates and keys for specs, made by luaossl, so that no code of ours vouches for itself.
 local bignum = require "openssl.bignum"
+local extension = require "openssl.x509.extension"
 local pkey = require "openssl.pkey"
 local x509 = require "openssl.x509"
 local x509_name = require "openssl.x509.name"
@@ -31,7 +32,7 @@ end
 --- Issues a certificate.
 -- options: subject = {{"CN", "…"}, …}, key = what luaossl makes a key of (a PEM text, a table;
 -- default a new EC key), ca = boolean, serial (a number or a decimal string), not_before and
--- not_after (unix seconds, default a year around NOW).
+-- not_after (unix seconds, default a year around NOW), extensions = {{"subjectAltName", "…"}, …}.
 -- Without an issuer it is self-signed. Returns { pem=, key=, der= } which can issue others in turn.
 function M.issue(issuer, options)
   local made = {}
@@ -51,6 +52,9 @@ function M.issue(issuer, options)
   if options.ca then
     cert:setBasicConstraints { CA = true }
     cert:setBasicConstraintsCritical(true)
+  end
+  for _, each in ipairs(options.extensions or {}) do
+    cert:addExtension(extension.new(each[1], each[2]))
   end
   cert:sign((issuer or made).pkey)
   made.pem = cert:toPEM()

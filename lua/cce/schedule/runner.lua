@@ -200,8 +200,10 @@ end
 -- @treturn[2] table err
 function Run:pass()
   self.look_failed, self.workers = nil, 0
+  local claimed = self.claimed
   self.feed:rewind(self.once and self.clock() or nil)
   beside_lease(self, function() lead(self) end)
+  self.was_busy = self.claimed > claimed
   if not self.look_failed then return true end
   return nil, self.look_failed[1], self.look_failed[2]
 end
@@ -241,8 +243,8 @@ function Run:next_wait(longest)
   if due == nil then return nil, message, err end
   if not due then return longest end
   local left = due - self.clock()
-  -- What is due and still there could not be dealt with just now.
-  if left <= 0 then return math.min(longest, LOOK) end
+  -- What is due although nothing could be claimed just now.
+  if left <= 0 then return self.was_busy and 0 or LOOK end
   return math.min(longest, left)
 end
 
@@ -357,13 +359,14 @@ end
 -- @treturn table
 function M.new(schedule, client_for, opts)
   local run = setmetatable({
-    schedule = schedule, store = schedule.store, clock = schedule.clock, steady = schedule.steady,
+    schedule = schedule, store = schedule.store, steady = schedule.steady,
+    clock = function() return schedule.clock() end,
     -- For specs: time that passes faster.
     sleep = schedule.sleep or host.sleep, random = math.random,
     client_for = client_for, on_event = opts.on_event, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
-    machine = host_name(), done = 0, failures = 0, workers = 0, prune_at = schedule.steady(),
+    machine = host_name(), done = 0, claimed = 0, workers = 0, prune_at = schedule.steady(),
   }, Run)
   run.lease = leases.new(run, opts.runner or default_name(), opts.lease)
   run.feed = feeds.new(run, math.min(opts.concurrency, MOST_ROWS))

@@ -17,7 +17,7 @@ Lease.__index = Lease
 M.MARGIN = 2
 
 -- How long the renewal may take to notice that there is nothing more to renew.
-local SLICE = 0.05
+local SLICE = 0.02
 
 --- Make one. Nothing is opened yet.
 -- @tparam table run of `cce.schedule.runner`

@@ -187,7 +187,6 @@ local function note_failed(job, err)
   local new = assert(entries.retrying(job.entry, now, err, next_try_of(job, err, now)))
   local before = job.entry
   local ok = write(job, new)
-  run.failures = run.failures + 1
   tell(run, "failed", new, { code = err.code, message = err.message, hint = err.hint,
     maybe_applied = err.maybe_applied, request_id = err.request_id,
     state = before.state, unwritten = not ok or nil })
@@ -293,6 +292,7 @@ local function begin(job)
   local ok
   ok, message, err = claim(job)
   if not ok then return nil, message, err end
+  run.claimed = run.claimed + 1
   return true
 end
 

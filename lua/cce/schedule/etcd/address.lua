@@ -1,0 +1,86 @@
+--- Where etcd is, who we are there, and whether that is safe to use: beyond this
+-- machine it takes TLS, and a client certificate or a user and a password.
+-- @module cce.schedule.etcd.address
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+
+local M = {}
+
+local FORM = "etcd:<url>[,<url>...]/<prefix>"
+
+local function refuse(message, hint)
+  return errors.fail("INVALID_ARGUMENT", message, { retryable = false, hint = hint })
+end
+
+-- A part that is not shown may hold a password.
+local function bad_prefix()
+  return refuse(("the place of a schedule is %s: the prefix is letters, digits and ._-~, in parts"
+    .. " between slashes"):format(FORM), "For example etcd:http://127.0.0.1:2379/cce")
+end
+
+-- One address without its path, and the path.
+local function read_url(url)
+  local host, path, is_here = core.endpoint(url)
+  if not host then return nil, path end
+  local origin = url:match "^%a+://[^/]+"
+  local tls = origin:lower():match "^https:" ~= nil
+  return { url = origin, host = host, is_here = is_here, tls = tls }, path
+end
+
+local function read_endpoints(text)
+  local endpoints, prefix = {}, nil
+  if text:find "%c" then return bad_prefix() end
+  for url in (text .. ","):gmatch "([^,]*)," do
+    local endpoint, path = read_url(url)
+    if not endpoint then return refuse("the place of a schedule is " .. FORM .. ": " .. path) end
+    if prefix and prefix ~= "" then return bad_prefix() end
+    endpoints[#endpoints + 1], prefix = endpoint, path
+  end
+  prefix = prefix:sub(2)
+  if prefix == "" or prefix:find "//" then return bad_prefix() end
+  return endpoints, prefix
+end
+
+-- ---- who we are ------------------------------------------------------------------
+
+local function check_pairs(opts)
+  if (opts.cert == nil) ~= (opts.key == nil) then
+    return refuse "a client certificate needs both cert and key"
+  elseif (opts.username == nil) ~= (opts.password == nil) then
+    return refuse "a user of etcd needs both username and password"
+  end
+  return true
+end
+
+local function check_transport(endpoints, opts)
+  for _, endpoint in ipairs(endpoints) do
+    if not endpoint.tls and opts.cert then
+      return refuse(("etcd at %s: a client certificate needs https"):format(endpoint.host))
+    elseif not endpoint.is_here and not opts.cert and not opts.username then
+      return refuse(("etcd at %s is another machine, and nothing says who we are"):format(
+        endpoint.host), "Give cert and key (a client certificate), or username and password."
+        .. " Whoever can write there decides what is revoked")
+    end
+  end
+  return true
+end
+
+--- Read and check a place.
+-- @tparam string text what follows "etcd:"
+-- @tparam table opts `ca_file`, `cert`, `key`, `username`, `password`
+-- @treturn[1] table `{endpoints = {{url=, host=}, …}, prefix=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.read(text, opts)
+  local endpoints, prefix, err = read_endpoints(text)
+  if not endpoints then return nil, prefix, err end
+  local ok, message
+  ok, message, err = check_pairs(opts)
+  if ok then ok, message, err = check_transport(endpoints, opts) end
+  if not ok then return nil, message, err end
+  return { endpoints = endpoints, prefix = prefix }
+end
+
+return M

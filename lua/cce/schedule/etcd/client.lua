@@ -1,0 +1,209 @@
+--- Requests to etcd's JSON gateway: which endpoint, as whom, and once each.
+-- @module cce.schedule.etcd.client
+-- @local
+local answers = require "cce.schedule.etcd.answer"
+local core = require "cce.core"
+local errors = require "cce.error"
+local flight = require "cce.flight"
+local host = require "cce.host"
+
+local M = {}
+
+local Client = {}
+Client.__index = Client
+Client.__name = "cce.schedule.etcd.client"
+
+-- Seconds. etcd itself gives up after five and two elections.
+local TIMEOUT, CONNECT_TIMEOUT = 8, 2
+
+-- A page of the largest entries is asked for again in halves.
+local MAX_RESPONSE = 4 * 1024 * 1024
+
+-- The engine of this process, as in `cce.client`.
+local function engine_of(self)
+  if self.engine and self.engine:inherited() then self.engine = nil end
+  if not self.engine then
+    local driver = host.current()
+    local engine, message, code = driver.engine {
+      ca_file = self.ca_file, connect_timeout = CONNECT_TIMEOUT,
+    }
+    if not engine then return nil, message, code end
+    self.engine, self.engine_is_shared = engine, driver.shares_engines
+  end
+  return self.engine
+end
+
+-- ---- who we are ------------------------------------------------------------------
+
+local function wipe(secrets)
+  for _, secret in pairs(secrets or {}) do secret:close() end
+end
+
+local function read_identity(self)
+  local certificate, message, code = core.secret_from_file(self.cert)
+  if not certificate then return errors.fail(code, "cert: " .. message) end
+  local key
+  key, message, code = core.secret_from_private_file(self.key)
+  if not key then
+    certificate:close()
+    return errors.fail(code, "key: " .. message)
+  end
+  return { certificate = certificate, key = key }
+end
+
+-- Read again after a failure of TLS: certificates are renewed in place.
+local function identity_of(self)
+  if not self.cert then return nil end
+  if not self.identity then
+    local identity, message, err = read_identity(self)
+    if not identity then return nil, message, err end
+    self.identity = identity
+  end
+  return self.identity
+end
+
+-- ---- one request ---------------------------------------------------------------------
+
+-- The response and its transfer, or nil, err, word.
+local function exchange(self, endpoint, spec)
+  local identity, _, problem = identity_of(self)
+  if problem then return nil, problem end
+  local engine, message, code = engine_of(self)
+  spec.endpoint, spec.method, spec.identity = endpoint.url, "POST", identity
+  spec.timeout, spec.max_response = self.timeout, MAX_RESPONSE
+  local transfer
+  if engine then transfer, message, code = engine:submit(spec) end
+  if not transfer then return nil, answers.lost(endpoint, message, code) end
+  host.current().wait(engine, transfer)
+  local response, detail
+  response, message, code, detail = transfer:result(spec.private)
+  if response and response.status == 200 then return response, transfer end
+  transfer:close()
+  if response then return nil, answers.refused(endpoint, response) end
+  local err, word = answers.lost(endpoint, message, code, detail)
+  if err.code == "TLS_FAILED" then self.identity = wipe(self.identity) end
+  return nil, err, word
+end
+
+local function headers_of(token)
+  return { ["Content-Type"] = "application/json", Authorization = token }
+end
+
+-- etcd's answer as a table, or nil, err, word.
+local function ask(self, endpoint, request)
+  local response, transfer, word = exchange(self, endpoint, {
+    path = request.path, headers = headers_of(self.token), body = request.body,
+    mutating = request.once,
+  })
+  if not response then return nil, transfer, word end
+  transfer:close()
+  local answer = core.json.decode(response.body)
+  if type(answer) == "table" and type(answer.result) == "table" then answer = answer.result end
+  if type(answer) == "table" and type(answer.header) == "table" then return answer end
+  -- A stream's failure comes with the status of a success.
+  if type(answer) == "table" and answer.error then
+    return nil, answers.refused(endpoint, response)
+  end
+  return nil, answers.invalid(endpoint, "header")
+end
+
+-- ---- tokens ----------------------------------------------------------------------------
+
+-- true, or nil, err, word. The token that was lies in nobody's hands then.
+local function log_in(self, endpoint)
+  local response, transfer, word = exchange(self, endpoint, {
+    path = "/v3/auth/authenticate", headers = headers_of(), private = true,
+    body = { '{"name":', core.json.encode(self.username), ',"password":', self.password, "}" },
+  })
+  if not response then return nil, transfer, word end
+  local body = transfer:secret()
+  local token = body and body:part("json", "token")
+  if body then body:close() end
+  transfer:close()
+  if not token then return nil, answers.invalid(endpoint, "token") end
+  if self.token then self.token:close() end
+  self.token = token
+  return true
+end
+
+-- Many calls may find at once that they need one.
+local function renew_token(self, endpoint, old)
+  if self.token ~= old then return true end
+  return flight.share(self, "token", log_in, self, endpoint)
+end
+
+-- With a token, which is renewed once when it is missing or refused.
+local function ask_as_user(self, endpoint, request)
+  local token = self.token
+  if token then
+    local answer, err, word = ask(self, endpoint, request)
+    if word ~= "token" then return answer, err, word end
+  end
+  local ok, err, word = renew_token(self, endpoint, token)
+  if not ok then return nil, err, word end
+  return ask(self, endpoint, request)
+end
+
+-- ---- any endpoint --------------------------------------------------------------------------
+
+local function next_endpoint(self, index)
+  if self.index == index then self.index = index % #self.endpoints + 1 end
+end
+
+--- Ask, at another endpoint when one cannot answer.
+-- @tparam string path
+-- @tparam table body
+-- @tparam[opt] boolean once true: not again after it was sent, since it may have
+--   been done; then `err.maybe_applied` is true
+-- @treturn[1] table answer
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @treturn[2] ?string word of `cce.schedule.etcd.answer`
+function Client:ask(path, body, once)
+  if self.closed then return errors.fail("CLOSED", "the schedule was closed", {}) end
+  local request = { path = path, body = core.json.encode(body), once = once or false }
+  local send = self.username and ask_as_user or ask
+  local answer, err, word
+  for _ = 1, #self.endpoints do
+    local index = self.index
+    answer, err, word = send(self, self.endpoints[index], request)
+    if answer then return answer end
+    if word ~= "elsewhere" then break end
+    next_endpoint(self, index)
+    if once and err.maybe_applied then break end
+  end
+  err.maybe_applied = once and err.maybe_applied or false
+  return nil, err.message, err, word
+end
+
+--- Wipe what is secret; whoever still waits gets CLOSED.
+function Client:close()
+  if self.closed then return end
+  self.closed = true
+  if self.engine and not self.engine_is_shared then host.close(self.engine) end
+  wipe(self.identity)
+  wipe { self.password, self.token }
+  self.engine, self.identity, self.password, self.token = nil, nil, nil, nil
+end
+
+--- Make a client. No I/O.
+-- @tparam table endpoints of `cce.schedule.etcd.address`
+-- @tparam table opts `ca_file`, `cert`, `key`, `username`, `password`, `timeout`
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.new(endpoints, opts)
+  local password, message, code
+  if opts.password then
+    password, message, code = core.secret(opts.password)
+    if not password then return errors.fail(code, message) end
+  end
+  return setmetatable({
+    endpoints = endpoints, index = 1, ca_file = opts.ca_file, cert = opts.cert, key = opts.key,
+    username = opts.username, password = password, timeout = opts.timeout or TIMEOUT,
+  }, Client)
+end
+
+return M

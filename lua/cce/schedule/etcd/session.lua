@@ -1,0 +1,94 @@
+--- A runner's life: a key that is attached to a lease of etcd.
+-- @module cce.schedule.etcd.session
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local write = require "cce.schedule.etcd.write"
+
+local M = {}
+
+local Session = {}
+Session.__index = Session
+Session.__name = "cce.schedule.session"
+
+local function lost(runner)
+  return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(runner),
+    { retryable = false, maybe_applied = false })
+end
+
+local function revoke(client, lease)
+  local answer, message, err, word = client:ask("/v3/lease/revoke", { ID = lease })
+  if answer or word == "no_lease" then return true end
+  return nil, message, err
+end
+
+-- The session's key: made unless it is there. Its value is the lease, so that a
+-- repeated try knows its own.
+local function make_key(keyspace, session)
+  local key = "runners/" .. session.runner
+  local made = write.put(keyspace, key, session.lease)
+  made.request_put.lease = session.lease
+  local answer, message, err = write.settle(keyspace, {
+    compare = { write.is_at(keyspace, key, "CREATE", "0") }, success = { made },
+    failure = { { request_range = { key = keyspace:encode(key) } } },
+  })
+  if not answer then return nil, message, err end
+  if answer.succeeded then return answer.header.revision end
+  local kvs = answer.responses[1].response_range.kvs
+  if kvs and core.from_base64(kvs[1].value or "") == session.lease then
+    return kvs[1].create_revision
+  end
+  return errors.fail("CONFLICT", ("runner %s is alive already"):format(session.runner),
+    { retryable = false, maybe_applied = false })
+end
+
+--- Begin one.
+-- @tparam table keyspace
+-- @tparam string runner
+-- @tparam number seconds etcd takes whole ones, and has a least one
+-- @tparam function steady seconds since boot
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.open(keyspace, runner, seconds, steady)
+  local client, began = keyspace.client, steady()
+  local answer, message, err = client:ask("/v3/lease/grant",
+    { TTL = ("%.0f"):format(math.ceil(seconds)) })
+  if not answer then return nil, message, err end
+  local session = setmetatable({ runner = runner, client = client, steady = steady,
+    lease = answer.ID, ends = began + tonumber(answer.TTL) }, Session)
+  session.revision, message, err = make_key(keyspace, session)
+  if session.revision then return session end
+  -- The lease of one that is not wanted need not wait for its end.
+  if err.code == "CONFLICT" then revoke(client, session.lease) end
+  return nil, message, err
+end
+
+--- Live on for as long again.
+function Session:renew()
+  if self.ended then return lost(self.runner) end
+  local began = self.steady()
+  local answer, message, err, word = self.client:ask("/v3/lease/keepalive", { ID = self.lease })
+  if not answer and word ~= "no_lease" then return nil, message, err end
+  local seconds = tonumber(answer and answer.TTL or 0)
+  if seconds > 0 then
+    self.ends = began + seconds
+    return true
+  end
+  self.ended = true
+  return lost(self.runner)
+end
+
+--- Seconds that surely remain, as of before the last renewal was asked for.
+function Session:left()
+  return self.ended and 0 or math.max(0, self.ends - self.steady())
+end
+
+--- End it at once.
+function Session:close()
+  self.ended = true
+  return revoke(self.client, self.lease)
+end
+
+return M

@@ -1,0 +1,455 @@
+-- The schedule's store in etcd, with a real one.
+local contract = dofile "spec/support/store_contract.lua"
+local core = require "cce.core"
+local etcd = require "spec.support.etcd"
+local layout = require "cce.schedule.etcd.layout"
+local scripted = require "spec.support.server"
+local store_of = require "cce.schedule.etcd"
+local tempdir = require "spec.support.tempdir"
+
+etcd.describe("cce.schedule.etcd", function()
+  local server, prefix, stores, own
+
+  setup(function() server = etcd.get() end)
+
+  before_each(function() prefix, stores, own = etcd.prefix(), {}, nil end)
+
+  after_each(function()
+    for _, store in ipairs(stores) do store:close() end
+    if own then own:stop() end
+    scripted.stop_all()
+  end)
+
+  local function open_at(place, opts)
+    local store, message, err = store_of.open(place, opts or {})
+    stores[#stores + 1] = store
+    return store, message, err
+  end
+
+  local function open(opts)
+    return open_at((own or server):place(prefix), opts)
+  end
+
+  local function start(options)
+    own = etcd.start(options)
+    return own
+  end
+
+  local function failure(code, value, message, err)
+    assert.is_nil(value)
+    assert.equal(code, err.code, message)
+    assert.equal(message, err.message)
+    assert.is_nil(tostring(err):find(etcd.PASSWORD, 1, true))
+    return err
+  end
+
+  local PENDING = { state = "pending", due = 1 }
+
+  contract("etcd", function() return assert(open()), open end, core.sys.sleep)
+
+  -- ---- what others left there -----------------------------------------------------------
+
+  it("leaves nothing behind, and uses nothing but its prefix", function()
+    local store = assert(open())
+    local before = server:count()
+    local revision = assert(store:insert("a", "t", { state = "pending", due = 1, unique = "u" }))
+    assert.equal(before + 4, server:count())
+    revision = assert(store:update("a", revision, "t", { state = "claimed", runner = "r" }))
+    assert.equal(before + 2, server:count())
+    assert(store:update("a", revision, "t", { state = "done", ended = 1 }))
+    assert.equal(1, store:prune(2, 10))
+    assert.equal(before + 1, server:count()) -- the mark of its history
+    assert.equal("1", server:peek(prefix .. "/schema"))
+  end)
+
+  it("does not touch what a newer version wrote", function()
+    server:poke(prefix .. "/schema", "2")
+    assert.matches("newer", failure("UNSUPPORTED", open()).hint)
+    server:poke(prefix .. "/schema", "\255")
+    failure("UNSUPPORTED", open())
+  end)
+
+  it("shows what is no row of ours, until somebody has put it right", function()
+    local store = assert(open())
+    server:poke(prefix .. "/entries/garbage", "\0\255 not JSON")
+    server:poke(prefix .. "/due/0000000000000001/garbage", "x")
+    server:poke(prefix .. "/due/!odd", "")
+    server:poke(prefix .. "/due/zzz", "never due")
+    local rows = assert(store:due(10, 10))
+    assert.same({ "!odd", "garbage" }, { rows[1].id, rows[2].id })
+    assert.same({ "", "\0\255 not JSON" }, { rows[1].text, rows[2].text })
+    assert.equal(0, store:next_due())
+    for _, row in ipairs(rows) do
+      assert(store:update(row.id, row.revision, "bad", { state = "quarantined" }))
+    end
+    assert.same({}, store:due(10, 10))
+    assert.is_false(store:next_due())
+    assert.equal(2, store:count "quarantined")
+  end)
+
+  it("does not lose an entry by a key that says that it has ended", function()
+    local store = assert(open())
+    assert(store:insert("a", "t", PENDING))
+    server:poke(prefix .. "/ended/0000000000000001/a", "")
+    server:poke(prefix .. "/ended/0000000000000001/ghost", "")
+    store:prune(10, 10)
+    assert.equal("t", store:get("a").text)
+    assert.equal(0, server:count(prefix .. "/ended/"))
+  end)
+
+  it("removes many at once", function()
+    local store = assert(open())
+    for n = 1, 60 do assert(store:insert("e" .. n, "t", { state = "done", ended = n })) end
+    assert.equal(60, store:prune(100, 1000))
+    assert.equal(0, server:count(prefix .. "/entries/"))
+  end)
+
+  it("lets etcd forget its history once it is old", function()
+    local store = assert(open())
+    local first = assert(store:insert("a", "old", PENDING)):match "^%d+"
+    server:poke(prefix .. "/history", "1000")
+    assert(store:update("a", store:get("a").revision, "new", PENDING))
+    store:prune(1, 1)
+    local function read_old()
+      server:ask("/v3/kv/range", { key = core.to_base64(prefix .. "/entries/a"), revision = first })
+    end
+    assert.has_error(read_old)
+    assert.equal("new", store:get("a").text)
+    assert.is_true(math.abs(tonumber(server:peek(prefix .. "/history")) - os.time()) < 60)
+  end)
+
+  it("pages through entries that are too large for one answer", function()
+    local store = assert(open())
+    local text = ("x"):rep(1000 * 1000)
+    for n = 1, 4 do assert(store:insert("e" .. n, text .. n, PENDING)) end
+    local rows = assert(store:page { limit = 100 })
+    assert.equal(4, #rows)
+    for n, row in ipairs(rows) do assert.equal(text .. n, row.text) end
+    local _, _, err = store:insert("huge", text .. text, PENDING)
+    assert.equal("INVALID_ARGUMENT", err.code)
+  end)
+
+  it("gives the same pages whatever it expects of the next one", function()
+    local store = assert(open())
+    local all = {}
+    for n = 1, 40 do
+      all[n] = ("%s%02d"):format(n % 7 == 0 and "b" or "a", n)
+      assert(store:insert(all[n], "t", { state = "pending", due = n % 5 }))
+    end
+    table.sort(all)
+    for _ = 1, 2 do
+      for _, limit in ipairs { 3, 40, 1, 7 } do
+        local seen, after = {}, nil
+        repeat
+          local rows = assert(store:page { status = "pending", limit = limit, after = after })
+          for _, row in ipairs(rows) do seen[#seen + 1] = row.id end
+          after = rows[1] and rows[#rows].id
+        until #rows < limit
+        assert.same(all, seen)
+      end
+    end
+  end)
+
+  -- Puts pending entries there, many in one step. Due one second after the other.
+  local function fill(count)
+    local function key(name) return core.to_base64(prefix .. "/" .. name) end
+    for first = 1, count, 40 do
+      local puts = {}
+      for n = first, math.min(first + 39, count) do
+        local id, fields = ("%016d"):format(n), { state = "pending", due = 2e9 + n }
+        local value = layout.write_value(("x"):rep(400), fields, "w")
+        puts[#puts + 1] = { request_put = { key = key("entries/" .. id),
+          value = core.to_base64(value) } }
+        for name in pairs(layout.index(id, fields)) do
+          puts[#puts + 1] = { request_put = { key = key(name) } }
+        end
+      end
+      own:ask("/v3/kv/txn", { success = puts })
+    end
+  end
+
+  local function median_of(action)
+    local times = {}
+    for i = 1, 31 do
+      local begun = core.sys.monotonic()
+      action(i)
+      times[i] = core.sys.monotonic() - begun
+    end
+    table.sort(times)
+    return times[16]
+  end
+
+  local function costs(count)
+    start()
+    fill(count)
+    local store = assert(open())
+    local found = {
+      insert = median_of(function(i) assert(store:insert("new" .. i, "t", PENDING)) end),
+      first_page = median_of(function()
+        assert.equal(50, #assert(store:page { status = "pending", limit = 50 }))
+      end),
+      second_page = median_of(function()
+        assert.equal(49, #assert(store:page { limit = 49, after = ("%016d"):format(30) }))
+      end),
+      due = median_of(function() assert.equal(10, #assert(store:due(1.9e9, 10))) end),
+      next_due = median_of(function() assert.equal(1, assert(store:next_due())) end),
+    }
+    store:close()
+    own:stop()
+    own = nil
+    return found
+  end
+
+  it("costs the same with 100,000 entries as with 100 #long", function()
+    local few, many = costs(100), costs(100000)
+    for name, seconds in pairs(many) do
+      local message = ("%s: %.2f ms, and with few entries %.2f ms"):format(name, seconds * 1000,
+        few[name] * 1000)
+      assert.is_true(seconds < 2 * few[name], message)
+    end
+  end)
+
+  -- ---- answers that never come -------------------------------------------------------------
+
+  -- A proxy that loses one answer to a transaction: it cuts the connection "before" or "after"
+  -- etcd was asked; with an `overwrite`, somebody else changes a key at once.
+  local function start_cutter(overwrite)
+    local dir = scripted.directory()
+    local proxy = scripted.start(function(connection)
+      local http, ltn12 = require "socket.http", require "ltn12"
+      local data = connection.data
+      local function ask(path, body)
+        local chunks = {}
+        local _, status = http.request { url = data.url .. path, method = "POST",
+          source = ltn12.source.string(body), sink = ltn12.sink.table(chunks),
+          headers = { ["Content-Length"] = #body } }
+        return status, table.concat(chunks)
+      end
+      local function wanted(request)
+        if request.target ~= "/v3/kv/txn" then return nil end
+        local file = io.open(data.dir .. "/cut")
+        if not file then return nil end
+        local mode = file:read "*a"
+        file:close()
+        os.remove(data.dir .. "/cut")
+        return mode
+      end
+      while true do
+        local request = connection:request()
+        if not request then return end
+        local mode = wanted(request)
+        if mode == "before" then return connection:close() end
+        local status, body = ask(request.target, request.body)
+        if mode and data.overwrite then ask("/v3/kv/put", data.overwrite) end
+        if mode then return connection:close() end
+        connection:answer(status .. " Proxied", body)
+      end
+    end, { data = { url = server.members[1].url, dir = dir, overwrite = overwrite } })
+    proxy.cut = function(mode) tempdir.write(dir .. "/cut", mode) end
+    proxy.was_cut = function() return not tempdir.read(dir .. "/cut") end
+    proxy.remove = function() scripted.remove(dir) end
+    return proxy
+  end
+
+  it("tells the truth about a change whose answer was lost", function()
+    local proxy = start_cutter()
+    local store = assert(open_at(proxy.url .. "/" .. prefix))
+    for i, mode in ipairs { "before", "after" } do
+      local id = "id" .. i
+      proxy.cut(mode)
+      local revision = assert(store:insert(id, "a", { state = "pending", due = 1, unique = id }))
+      assert.is_true(proxy.was_cut())
+      assert.equal(revision, store:get(id).revision)
+      proxy.cut(mode)
+      revision = assert(store:update(id, revision, "b", { state = "claimed", runner = "r" }))
+      assert.is_true(proxy.was_cut())
+      assert.equal("2", server:ask("/v3/kv/range",
+        { key = core.to_base64(prefix .. "/entries/" .. id) }).kvs[1].version)
+      proxy.cut(mode)
+      local _, _, err = store:update(id, "1", "c", PENDING)
+      assert.equal("CONFLICT", err.code)
+      assert.equal(revision, store:get(id).revision)
+      proxy.cut(mode)
+      assert(store:open_session("r" .. i, 60)):close()
+      assert.is_true(proxy.was_cut())
+    end
+    proxy.remove()
+  end)
+
+  it("does not claim to know when somebody else was faster", function()
+    local key = core.to_base64(prefix .. "/entries/a")
+    local proxy = start_cutter(('{"key":"%s","value":"%s"}'):format(key, core.to_base64 "theirs"))
+    local store = assert(open_at(proxy.url .. "/" .. prefix))
+    local revision = assert(store:insert("a", "a", PENDING))
+    proxy.cut "after"
+    local err = failure("CONFLICT", store:update("a", revision, "b", PENDING))
+    assert.is_true(err.maybe_applied)
+    assert.equal("theirs", store:get("a").text)
+    proxy.remove()
+  end)
+
+  it("says when it cannot be known", function()
+    local proxy = start_cutter()
+    local store = assert(open_at(proxy.url .. "/" .. prefix, { timeout = 0.3 }))
+    local revision = assert(store:insert("a", "a", PENDING))
+    proxy:stop()
+    local err = failure("STORE_UNAVAILABLE", store:update("a", revision, "b", PENDING))
+    assert.is_true(err.retryable)
+    assert.is_false(err.maybe_applied)
+    assert.matches("127.0.0.1", err.message, nil, true)
+    local deaf = scripted.start(function(connection)
+      while connection:request() do connection:note "heard" end
+    end)
+    store.client.endpoints[1].url = deaf.url
+    local begun = core.sys.monotonic()
+    err = failure("STORE_UNAVAILABLE", store:update("a", revision, "b", PENDING))
+    assert.is_true(err.maybe_applied)
+    assert.is_true(core.sys.monotonic() - begun < 2)
+    assert.is_true(deaf:count "heard" > 1)
+    proxy.remove()
+  end)
+
+  -- ---- etcd's own troubles --------------------------------------------------------------------
+
+  it("goes on when etcd comes back", function()
+    start()
+    local store = assert(open())
+    local revision = assert(store:insert("a", "a", PENDING))
+    local session = assert(store:open_session("r", 60))
+    own:kill()
+    failure("STORE_UNAVAILABLE", store:get "a")
+    failure("STORE_UNAVAILABLE", store:due(1, 1))
+    local err = failure("STORE_UNAVAILABLE", store:update("a", revision, "b", PENDING))
+    assert.is_true(err.retryable)
+    failure("STORE_UNAVAILABLE", session:renew())
+    assert.is_true(session:left() > 50)
+    own:restart()
+    assert.is_true(session:renew())
+    assert(store:update("a", revision, "b", { state = "claimed", runner = "r" },
+      { session = session }))
+  end)
+
+  it("asks the next address when one does not answer", function()
+    local deaf = scripted.start(function(connection)
+      while connection:request() do connection:note "heard" end
+    end)
+    local broken = scripted.start(function(connection)
+      while connection:request() do connection:answer("503 Unavailable", "<html>") end
+    end)
+    local closed = ("http://127.0.0.1:%d"):format(core.sys.free_port())
+    local place = ("%s,%s,%s,%s"):format(deaf.url, closed, broken.url, server:place(prefix))
+    local store = assert(open_at(place, { timeout = 0.3 }))
+    assert.equal(1, deaf:count "heard")
+    local revision = assert(store:insert("a", "1", PENDING))
+    store.client.index = 1
+    assert.equal("1", store:get("a").text)
+    store.client.index = 3
+    assert(store:update("a", revision, "2", PENDING))
+    assert.equal(2, deaf:count "heard") -- not again, once it was passed over
+  end)
+
+  it("asks the next member when one is gone, and says when most are #long", function()
+    start { members = 3 }
+    local store = assert(open { timeout = 2 })
+    local revision = assert(store:insert("a", "1", PENDING))
+    own:kill(1)
+    assert.equal("1", store:get("a").text)
+    local deadline = core.sys.monotonic() + 10
+    local changed, message, err
+    repeat -- the leader may have been that one
+      changed, message, err = store:update("a", revision, "2", PENDING)
+    until changed or not err.retryable or core.sys.monotonic() > deadline
+    revision = assert(changed, message)
+    own:kill(2)
+    store.client.timeout = 0.2
+    err = failure("STORE_UNAVAILABLE", store:update("a", revision, "3", PENDING))
+    assert.is_true(err.retryable)
+    assert.is_true(err.maybe_applied) -- the last one may hold it until others are back
+  end)
+
+  it("says when etcd's quota is used up", function()
+    start { arguments = { "--quota-backend-bytes", "100000" } }
+    local store = assert(open())
+    local value, message, err
+    for n = 1, 50 do
+      value, message, err = store:insert("e" .. n, ("x"):rep(10000),
+        { state = "done", ended = 1 })
+      if not value then break end
+    end
+    err = failure("STORE_UNAVAILABLE", value, message, err)
+    assert.is_true(err.retryable)
+    assert.matches("etcdctl alarm disarm", err.hint, nil, true)
+    assert(store:get "e1")
+    assert.is_true(store:prune(2, 5) > 0)
+  end)
+
+  -- ---- who we are  -----------------------------------------------------------------------------
+
+  it("logs in, again when its token is refused, and says what it may not do", function()
+    start { users = true }
+    local user = { username = etcd.USER, password = etcd.PASSWORD }
+    local store = assert(open(user))
+    local revision = assert(store:insert("a", "1", PENDING))
+    local session = assert(store:open_session("r", 60))
+    own:kill() -- etcd forgets its tokens
+    own:restart()
+    assert(store:update("a", revision, "2", PENDING, { session = session }))
+    assert.is_true(session:renew())
+    assert.is_nil(tostring(store.client.password):find(etcd.PASSWORD, 1, true))
+    local err = failure("PERMISSION_DENIED", open_at(own:place "other", user))
+    assert.matches("grant", err.hint)
+    assert.matches("give username", failure("UNAUTHENTICATED", open()).hint)
+    err = failure("UNAUTHENTICATED",
+      open { username = etcd.USER, password = "not-the-password" })
+    assert.is_nil(tostring(err):find("not-the-password", 1, true))
+    assert.is_false(err.retryable)
+    own:stop()
+    own = nil
+    assert.matches("auth enable", failure("UNAUTHENTICATED", open(user)).hint)
+  end)
+
+  it("comes with a client certificate, also with one that was renewed in place", function()
+    start { tls = true }
+    local opts = { ca_file = own.ca_file, cert = own.pair.cert, key = own.pair.key }
+    local store = assert(open(opts))
+    assert(store:insert("a", "1", PENDING))
+    assert.equal("1", store:get("a").text)
+    failure("TLS_FAILED", open { ca_file = own.ca_file })
+    failure("TLS_FAILED", open { cert = own.pair.cert, key = own.pair.key })
+    failure("FILE_ERROR", open { ca_file = own.ca_file, cert = "/nonexistent", key = own.pair.key })
+    local key = tempdir.read(own.pair.key)
+    tempdir.write(own.pair.key, tempdir.read(own.dir .. "/server.key"))
+    local second = open(opts)
+    assert.is_nil(second)
+    tempdir.write(own.pair.key, key)
+    assert(open(opts))
+  end)
+
+  -- ---- at once ----------------------------------------------------------------------------------
+
+  it("lets one of many win", function()
+    local cce = require "cce"
+    local store, wins = assert(open()), 0
+    local revision = assert(store:insert("a", "0", PENDING))
+    local results = cce.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function(n)
+      return store:update("a", revision, tostring(n), { state = "claimed", runner = "r" .. n })
+    end, { concurrency = 8 })
+    for n, result in ipairs(results) do
+      if result.ok then
+        wins = wins + 1
+        assert.equal(tostring(n), store:get("a").text)
+      else
+        assert.equal("CONFLICT", result.err.code)
+        assert.is_false(result.err.maybe_applied)
+      end
+    end
+    assert.equal(1, wins)
+  end)
+
+  it("is closed once", function()
+    local store = assert(open())
+    store:close()
+    store:close()
+    failure("CLOSED", store:get "a")
+  end)
+end)
