@@ -225,6 +225,7 @@ static int l_signals_wait(lua_State *L)
 
 static const luaL_Reg signals_methods[] = {
     {"wait", l_signals_wait},
+    {"close", l_signals_finalize},
     {NULL, NULL},
 };
 

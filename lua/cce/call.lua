@@ -65,9 +65,8 @@ local function headers_of(request, ids)
   return headers
 end
 
-local function wire_request(client, state, auth)
+local function wire_request(client, state, auth, longest)
   local config, request = client.config, state.request
-  local left = left_of(client, state)
   return {
     operation = request.operation,
     endpoint = state.addresses[state.index],
@@ -80,7 +79,7 @@ local function wire_request(client, state, auth)
     signer = auth.signer,
     token = auth.token,
     date = client:now(),
-    timeout = left and math.min(config.timeout, left) or config.timeout,
+    timeout = math.min(config.timeout, longest),
   }
 end
 
@@ -110,9 +109,24 @@ local function cannot_begin(state, err)
   return mine
 end
 
+-- Ask who knows whether the request may leave now, after all that took time: the
+-- seconds that it may take, or nil and the error that ends the call.
+local function ask_before_send(client, state)
+  local left = left_of(client, state) or math.huge
+  if left <= 0 then return nil, too_late(client, state) end
+  if not state.request.before_send then return left end
+  local seconds, why, cause = state.request.before_send(state.ids.cluster_id)
+  if seconds and seconds > 0 then return math.min(left, seconds) end
+  cause = errors.is(cause) and cause or errors.new("CANCELLED",
+    why or "before_send left no time for it", { retryable = true })
+  local err = cannot_begin(state, cause)
+  err.retryable, state.held_back = cause.retryable, true
+  return nil, err
+end
+
 -- One request with the credentials that are held for it.
-local function send_once(client, state, auth)
-  local wire = wire_request(client, state, auth)
+local function send_once(client, state, auth, longest)
+  local wire = wire_request(client, state, auth, longest)
   local engine, message, code = client:engine()
   local transfer
   if engine then transfer, message, code = engine:submit(wire) end
@@ -140,10 +154,11 @@ local function attempt(client, state)
   local session = client.session
   local auth, _, problem = session:acquire()
   if not auth then return nil, cannot_begin(state, problem) end
-  local left = left_of(client, state)
-  if left and left <= 0 then return nil, too_late(client, state) end
+  local longest, err = ask_before_send(client, state)
+  if not longest then return nil, err end
   session:hold(auth)
-  local response, err = send_once(client, state, auth)
+  local response
+  response, err = send_once(client, state, auth, longest)
   session:release(auth)
   return response, err, auth
 end
@@ -178,6 +193,7 @@ end
 
 -- Seconds, or nil and perhaps why the rules did not have their way.
 local function delay_before_next(client, err, state, auth)
+  if state.held_back then return nil end
   if renew_credentials(client, err, state, auth) then return 0 end
   if correct_clock(client, err, state) or try_next_address(err, state) then return 0 end
   local delay, why = retry.next({
@@ -205,7 +221,7 @@ local function note_attempt(client, state, address, response, err, delay)
 end
 
 local function finish_error(err, state, why)
-  err.attempts = state.attempts
+  err.attempts = state.held_back and state.attempts - 1 or state.attempts
   -- An earlier attempt may have worked although the last one surely did not.
   if state.maybe_applied and not err.maybe_applied then
     err.maybe_applied, err.hint = true, err.hint or hints.maybe
@@ -265,7 +281,9 @@ end
 --- Make a request and, where `cce.retry` allows it, make it again.
 -- @tparam cce.client client
 -- @tparam table request of `core.operation`; `service` names another than CCE,
---   `endpoint` another address than the client's
+--   `endpoint` another address than the client's; `before_send(cluster_id)`, called
+--   right before each attempt leaves, returns the seconds that it may take, or nil, why
+--   the call ends here, and perhaps an error that says so
 -- @tparam table ids `project_id`, if it is to be sent; for messages `cluster_id`
 --   or `job_id`
 -- @tparam[opt] number deadline of `M.deadline`, by default that of now

@@ -93,22 +93,38 @@ local function check_open(self, method, level)
   end
 end
 
+-- What the API gets of a call's options, and the one that is for us.
+local function split(opts)
+  if not opts or opts.before_send == nil then return opts or {} end
+  local fields = {}
+  for name, value in pairs(opts) do
+    if name ~= "before_send" then fields[name] = value end
+  end
+  return fields, opts.before_send
+end
+
 -- Build, send, and read the answer of one operation.
 local function perform(self, operation, ids, fields, level)
   level = level or 3
   check_open(self, operation, level)
   options.argument(fields, { "table", "nil" }, 2, operation, level)
+  local before_send
+  fields, before_send = split(fields)
+  if before_send ~= nil and not options.is_callable(before_send) then
+    error(("bad option 'before_send' (callable expected, got %s)"):format(type(before_send)), level)
+  end
   local deadline = call.deadline(self)
   local project_id, _, problem = project.id_of(self, deadline)
   if not project_id then return call.cannot_begin(operation, problem) end
   ids.project_id = project_id
   local request, message, code = errors.raise_at(level, core.operation, operation, ids,
-    fields or {}, self:now())
+    fields, self:now())
   if not request then
     return errors.fail(code, ("%s: %s"):format(operation, message), {
       operation = operation, retryable = false, maybe_applied = false, attempts = 0,
     })
   end
+  request.before_send = before_send
   local response, reason, err = call.send(self, request, ids, deadline)
   if not response then return nil, reason, err end
   return response, request
@@ -165,6 +181,7 @@ local principal_schema = {
   kubeconfig = { type = "table" },
   certificate = { type = "string" },
   principal = { type = "string", one_of = { "user", "agency" }, default = "user" },
+  before_send = { type = "callable" },
 }
 
 local function holder_of(opts)
@@ -205,7 +222,12 @@ end
 -- @tparam[opt] string opts.certificate PEM, whose holder is meant
 -- @tparam[opt="user"] string opts.principal "user" or "agency": what the holder
 --   is, which no certificate says
+-- @tparam[opt] function opts.before_send called with the cluster's id right before
+--   each attempt leaves. It returns the seconds that the attempt may take; or nil,
+--   why it must not leave, and perhaps an error of `cce.error`: then the call ends
+--   with that error, else with CANCELLED. It must not wait.
 -- @treturn[1] boolean true
+-- @treturn[1] ?string the request's id
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -221,10 +243,11 @@ function Client:revoke_cert(cluster_id, opts)
   local fields
   fields, message, err = principal_fields(checked)
   if not fields then return nil, message, err end
+  fields.before_send = checked.before_send
   local response
   response, message, err = perform(self, "revoke_cert", { cluster_id = cluster_id }, fields)
   if not response then return nil, message, err end
-  return true
+  return true, response.headers["x-request-id"]
 end
 
 -- A cluster that is locked may be so by an earlier rotation of ours, whose
@@ -250,6 +273,7 @@ end
 --   old ServiceAccount-token certificate stays valid; the API's default is 24
 -- @tparam[opt] table opts.cert_content `{ca=, cert=, private_key=}`, PEM or
 --   Base64; mandatory for "custom"
+-- @tparam[opt] function opts.before_send as for `revoke_cert`
 -- @treturn[1] cce.job `job.id`
 -- @treturn[2] nil
 -- @treturn[2] string message

@@ -20,6 +20,8 @@
 -- * `each(count, concurrency, body, on_end)` runs `body(i)` for i = 1…count, so
 --   many at a time, and calls `on_end(i, ok, …)` with what it returned or
 --   raised; when that returns false, no further one is begun
+-- * `spawn(fn)` runs a function beside the bodies of the `each` that it is called
+--   in; who called it sees to it that it has ended before `each` does
 -- @module cce.host
 -- @local
 local waiting = require "cce.host.waiting"

@@ -25,6 +25,7 @@ local schema = {
     end
     return true
   end },
+  before_send = { type = "callable" },
 }
 
 local cluster_schema = { cluster_id = {
@@ -47,6 +48,7 @@ end
 -- @tparam string cluster_id
 -- @tparam table opts
 -- @tparam {string,...} opts.node_ids at most 200
+-- @tparam[opt] function opts.before_send as for `client:revoke_cert`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -67,7 +69,7 @@ function methods:retry_node_rotation(cluster_id, opts)
     operation = name, method = "POST", mutating = true,
     path = ("/api/v3/projects/%s/clusters/%s/nodes/rotate-cert"):format(
       ids.project_id, cluster_id),
-    body = body_for(checked.node_ids),
+    body = body_for(checked.node_ids), before_send = checked.before_send,
   }, ids)
   if not response then return nil, message, err end
   return true

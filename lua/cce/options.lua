@@ -42,6 +42,10 @@ local special_types = {
   callable = is_callable,
 }
 
+--- Whether a value can be called.
+-- @treturn boolean
+M.is_callable = is_callable
+
 local function has_type(value, name)
   local special = special_types[name]
   if special then return special(value) end

@@ -24,6 +24,7 @@ local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local json = require "cce.json"
 local options = require "cce.options"
+local rotate_options = require "cce.workflow.rotate.options"
 local show = require "cce.show"
 local stores = require "cce.schedule.store"
 local when = require "cce.schedule.when"
@@ -80,6 +81,13 @@ function M.open(where, opts)
   if not store then return nil, kind, err end
   return setmetatable({ store = store, kind = kind, clock = checked.clock,
     steady = checked.steady }, Schedule)
+end
+
+--- Whether a value is a schedule.
+-- @treturn boolean
+-- @local
+function M.is(value)
+  return getmetatable(value) == Schedule
 end
 
 local function check_open(self, method)
@@ -203,37 +211,38 @@ local rotate_schema = {
 }
 for _, name in ipairs(ROTATE_OPTIONS) do rotate_schema[name] = { type = "any" } end
 
-local function rotate_options(checked)
+local function options_of(checked, level)
   local opts = { clusters = checked.clusters or { checked.cluster_id } }
   for _, name in ipairs(ROTATE_OPTIONS) do opts[name] = checked[name] end
+  local ok, message, err = rotate_options.read(opts, level + 1)
+  if not ok then return nil, message, err end
   -- What has no JSON would only be found when it is written.
-  local ok, why = json.encode(opts)
-  if not ok then return nil, why end
+  ok, message = json.encode(opts)
+  if not ok then return refuse("rotate_every", message) end
   return opts
 end
 
 -- What recurs, and when it first does.
 local function every_of(interval, checked, now)
-  local every, why = { window = checked.window }, nil
-  every.seconds, why = when.interval(interval)
-  if not every.seconds then return refuse("rotate_every", "the interval is not right: " .. why) end
-  local message, err
-  every.first, message, err = check_time("rotate_every", checked.first or now + every.seconds, now)
-  if not every.first then return nil, message, err end
-  local ok
-  ok, why = when.check_every(every)
-  if not ok then return refuse("rotate_every", why) end
+  local seconds, why = when.interval(interval)
+  if not seconds then return refuse("rotate_every", "the interval is not right: " .. why) end
+  local first, message, err = check_time("rotate_every", checked.first or now + seconds, now)
+  if not first then return nil, message, err end
+  local every = { seconds = seconds, first = first, window = checked.window }
+  seconds, why = when.check_every(every)
+  if not seconds then return refuse("rotate_every", why) end
   return every
 end
 
-local function rotation_of(interval, checked, now)
+local function rotation_of(interval, checked, now, level)
   if (checked.cluster_id == nil) == (checked.clusters == nil) then
     return refuse("rotate_every", "give one of cluster_id and clusters")
   end
   local every, message, err = every_of(interval, checked, now)
   if not every then return nil, message, err end
-  local opts, why = rotate_options(checked)
-  if not opts then return refuse("rotate_every", why) end
+  local opts
+  opts, message, err = options_of(checked, level + 1)
+  if not opts then return nil, message, err end
   return { kind = "rotate", region = checked.region, project_id = checked.project_id,
     cluster_id = checked.cluster_id, reason = checked.reason, every = every, options = opts,
     due = when.into_window(every.window, every.first) }
@@ -274,7 +283,7 @@ function Schedule:rotate_every(interval, opts)
   local checked, message, err = options.check(opts, rotate_schema)
   if not checked then return nil, message, err end
   local fields, e
-  fields, message, err = rotation_of(interval, checked, self.clock())
+  fields, message, err = rotation_of(interval, checked, self.clock(), 2)
   if not fields then return nil, message, err end
   e, message, err = self:add(fields)
   if not e then return nil, message, err end
@@ -299,9 +308,12 @@ function Schedule:get(id)
   return entries.describe(row)
 end
 
+-- Time that a runner may take to begin what has become due.
+local GRACE = 60
+
 local list_schema = {
   status = { type = "string", one_of = { "pending", "claimed", "sending", "done",
-    "failed-retrying", "cancelled", "quarantined" } },
+    "failed-retrying", "cancelled", "quarantined", "live", "overdue" } },
   after = { type = "string", non_empty = true },
   limit = { type = "integer", min = 1, max = 1000, default = 100 },
 }
@@ -315,9 +327,58 @@ local List = show.list("cce.schedule.list",
     return list.next and ("more follow: after = \"%s\""):format(list.next)
   end)
 
+-- Those that failed, by id; then those whose time has passed and which nobody
+-- took, by time. A mark says where in which of the two a page begins.
+local function overdue_failed(self, after, limit)
+  local rows, message, err = self.store:page { status = "failed-retrying", after = after,
+    limit = limit }
+  if not rows then return nil, message, err end
+  for _, row in ipairs(rows) do row.mark = "f" .. row.id end
+  return rows
+end
+
+local function overdue_pending(self, after, limit)
+  local found, now = {}, self.clock()
+  while #found < limit do
+    local rows, message, err = self.store:due(now - GRACE, limit, after)
+    if not rows then return nil, message, err end
+    for _, row in ipairs(rows) do
+      after, row.mark = row, ("p%.17g %s"):format(row.due, row.id)
+      if row.state == "pending" and #found < limit then found[#found + 1] = row end
+    end
+    if #rows < limit then break end
+  end
+  return found
+end
+
+local function overdue(self, after, limit)
+  local failed_after = after and after:match "^f(.+)$"
+  local due, id = (after or ""):match "^p(%S+) (.+)$"
+  if after and not failed_after and not tonumber(due) then
+    return refuse("list", "after is no `next` of a list of what is overdue")
+  end
+  local rows, message, err = {}, nil, nil
+  if not due then rows, message, err = overdue_failed(self, failed_after, limit) end
+  if not rows then return nil, message, err end
+  if #rows == limit then return rows end
+  local more
+  more, message, err = overdue_pending(self, due and { due = tonumber(due), id = id },
+    limit - #rows)
+  if not more then return nil, message, err end
+  for _, row in ipairs(more) do rows[#rows + 1] = row end
+  return rows
+end
+
+local function rows_of(self, opts)
+  if opts.status == "live" then return self.store:held(opts.after, opts.limit) end
+  if opts.status == "overdue" then return overdue(self, opts.after, opts.limit) end
+  return self.store:page(opts)
+end
+
 --- List entries, the oldest first, a page at a time.
 -- @tparam[opt] table opts
--- @tparam[opt] string opts.status a state
+-- @tparam[opt] string opts.status a state; or "live": what runners have; or "overdue":
+--   what failed so far, and what nobody took within a minute of its time
 -- @tparam[opt] string opts.after `next` of the page before
 -- @tparam[opt=100] int opts.limit up to 1000
 -- @treturn[1] {table,...} entries; `next` is there when more may follow
@@ -332,11 +393,12 @@ function Schedule:list(opts)
   local checked, message, err = options.check(opts, list_schema)
   if not checked then return nil, message, err end
   local rows
-  rows, message, err = self.store:page(checked)
+  rows, message, err = rows_of(self, checked)
   if not rows then return nil, message, err end
   local list = {}
   for i, row in ipairs(rows) do list[i] = entries.describe(row) end
-  if #rows == checked.limit then list.next = rows[#rows].id end
+  local last = rows[#rows]
+  if #rows == checked.limit then list.next = last.mark or last.id end
   return setmetatable(list, List)
 end
 
@@ -413,6 +475,111 @@ function Schedule:retry(id)
   check_open(self, "retry")
   options.argument(id, "string", 1, "retry")
   return alter(self, "retry", id, entries.retried)
+end
+
+-- ---- running --------------------------------------------------------------------------
+
+--- Do what is due, when it is due.
+--
+-- Any number of runners may work at one schedule, in any number of processes: an
+-- entry is claimed by one of them, under a lease. A request leaves only while its
+-- runner's lease lasts, and not before the entry's time, also by the clock of the
+-- API; that it is about to leave is in the store before, its outcome after. What a
+-- runner that died left is taken over when its lease has ended. What fails is tried
+-- again for ever, after a random time below a bound that grows to five minutes, or
+-- to an hour where a person must mend something. While the store cannot be reached
+-- the runner waits, and goes on.
+--
+-- Without `once` and `until_idle` it goes on until it is stopped: by `stop`, by
+-- `on_event` returning false or, in a plain script, by SIGINT or SIGTERM. Then
+-- nothing new is begun, what is under way ends, within the lease, and what was
+-- claimed is given back.
+--
+-- Events are tables with `type` and `at`; those of an entry have `id`, `kind`,
+-- `cluster_id`, `user_id` or `agency_id`, `due`, `attempts`, …:
+--
+-- * `done`: `late` seconds, `request_id`
+-- * `failed`: `code`, `message`, `maybe_applied`; it is tried again at `next_try`
+-- * `overdue`: it should have been done `seconds` ago; told at growing intervals
+-- * `resent`: the request may have left before, at `first_intent`; with
+--   `may_have_cut_newer` that is more than ten minutes ago, so that certificates
+--   which were issued since are cut, too
+-- * `superseded`: somebody else, say who cancelled it, was faster; `state`
+-- * `quarantined`: what cannot be read; `message`
+-- * `lease_lost`, `store_unavailable`, `store_available`
+-- @tparam function client_for called with a copy of an entry, returns the `cce.client`
+--   for it, or nil and why there is none; which may differ by `region`, `project_id`
+--   or `grant`. The clients remain the caller's.
+-- @tparam[opt] table opts
+-- @tparam[opt=false] boolean opts.once do what is due now and return
+-- @tparam[opt=false] boolean opts.until_idle return once nothing is due and no runner
+--   has anything in hand; what is due later, and what waits to be tried again, does not
+--   count
+-- @tparam[opt=15] number opts.lease seconds after which others take over from this
+--   runner when it is dead; a request may take two less
+-- @tparam[opt=10] int opts.concurrency entries at a time
+-- @tparam[opt=2592000] number opts.keep seconds for which what is over is kept
+-- @tparam[opt] function opts.on_event called with each event; returning false stops
+-- @tparam[opt] function opts.stop asked several times a second; returning true stops
+-- @tparam[opt] string opts.runner a name for `entry.runner`; by default the machine's
+-- @tparam[opt] string opts.journal_dir a directory that outlasts this process, for the
+--   journals of rotations; without it they fail
+-- @tparam[opt] table opts.retry seconds: `{base=1, cap=300, floor=0.5, mend_base=60,
+--   mend_cap=3600, mend_floor=30}`; the last three are for what a person must mend
+-- @treturn[1] table `{done=, failed=, pending=, overdue=}`: how many entries this call
+--   has done, how many wait to be tried again, how many are pending, and how many of
+--   both should have been done by now; `stopped`: why it ended early; `err`: why the
+--   last three are not known
+-- @treturn[2] nil with `once`, when the store cannot be reached; or when it never could
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- local result = assert(schedule:run(function(entry)
+--   return cce.new { region = entry.region }
+-- end, { once = true, on_event = function(event) print(event.type, event.id) end }))
+-- os.exit(result.overdue > 0 and 4 or 0)
+-- @function schedule:run
+function Schedule:run(client_for, opts)
+  check_open(self, "run")
+  local result, message, err = require("cce.schedule.runner").run(self, client_for, opts, 2)
+  return result, message, err
+end
+
+-- ---- moving --------------------------------------------------------------------------
+
+--- Write all entries to a file: JSON lines, mode 0600, whole or not at all. It may
+-- be imported into a store of either kind. Sessions of runners are not in it: stop
+-- the runners first, or what they do meanwhile is done twice.
+-- @tparam string path
+-- @treturn[1] number of entries
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- assert(schedule:export "schedule.jsonl")
+-- @function schedule:export
+function Schedule:export(path)
+  check_open(self, "export")
+  options.argument(path, "string", 1, "export")
+  local count, message, err = require("cce.schedule.transfer").export(self, path)
+  return count, message, err
+end
+
+--- Put in what `schedule:export` wrote. Entries whose id is here already are left as
+-- they are, so that the same call can be made again. What a runner held is waiting
+-- again; what was being sent counts as failed, to be tried again. A file with a line
+-- that is no entry is refused as a whole.
+-- @tparam string path
+-- @treturn[1] table `{added=, existing=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code FILE_ERROR or UNSUPPORTED: nothing was put in
+-- @function schedule:import
+function Schedule:import(path)
+  check_open(self, "import")
+  options.argument(path, "string", 1, "import")
+  local counts, message, err = require("cce.schedule.transfer").import(self, path)
+  return counts, message, err
 end
 
 return M

@@ -1,6 +1,7 @@
 --- Several addresses, deadlines, the budget and throttling windows, against the simulator.
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local errors = require "cce.error"
 local printed = require "spec.support.printed"
 local simulator = require "spec.support.sim"
 local socket = require "socket"
@@ -233,5 +234,103 @@ describe("everything that these specs made print", function()
   it("shows no secret", function()
     assert.is_true(printed.count() > 100)
     assert.is_nil(printed.find { simulator.admin.sk })
+  end)
+end)
+
+describe("before_send", function()
+  local calls = {
+    revoke_cert = function(client, ask)
+      return client:revoke_cert(cluster, { user_id = "u1", before_send = ask })
+    end,
+    rotate_credentials = function(client, ask)
+      return client:rotate_credentials(cluster, { component = "all", before_send = ask })
+    end,
+    retry_node_rotation = function(client, ask)
+      return client:retry_node_rotation(cluster, { node_ids = { "node-1" }, before_send = ask })
+    end,
+  }
+
+  before_each(function() sim:reset() end)
+
+  for name, make in pairs(calls) do
+    it("holds " .. name .. " back, and says why", function()
+      local client = clients.new(sim)
+      local err = clients.fails("CANCELLED", make(client, function() return nil, "not today" end))
+      assert.matches("not today$", err.message)
+      assert.same({ false, 0, true }, { err.maybe_applied, err.attempts, err.retryable })
+      assert.same({}, sim:log { operation = name })
+      client:close()
+    end)
+
+    it("may end " .. name .. " with an error of its own", function()
+      local client = clients.new(sim)
+      local lost = errors.new("LEASE_LOST", "the lease is over", { hint = "Wait for another" })
+      local err = clients.fails("LEASE_LOST", make(client, function() return nil, "x", lost end))
+      assert.equal("Wait for another", err.hint)
+      assert.are_not.equal(lost, err)
+      client:close()
+    end)
+  end
+
+  it("is asked before each attempt, after the wait, with the cluster's id", function()
+    sim:fault { operation = "revoke_cert", status = 503, times = 2 }
+    local client, asked = clients.new(sim), {}
+    assert(calls.revoke_cert(client, function(id)
+      asked[#asked + 1] = { id, #client.slept, #sim:log { operation = "revoke_cert" } }
+      return 5
+    end))
+    assert.same({ { cluster, 0, 0 }, { cluster, 1, 1 }, { cluster, 2, 2 } }, asked)
+    client:close()
+  end)
+
+  it("tells that an earlier attempt may have been applied", function()
+    sim:fault { operation = "revoke_cert", reset = "after" }
+    local client, asked = clients.new(sim), 0
+    local err = clients.fails("CANCELLED", calls.revoke_cert(client, function()
+      asked = asked + 1
+      if asked == 1 then return 5 end
+      return nil, "the time is over"
+    end))
+    assert.same({ true, 1 }, { err.maybe_applied, err.attempts })
+    assert.equal(1, #sim:log { operation = "revoke_cert" })
+    client:close()
+  end)
+
+  it("is asked again after a 401 corrected the clock", function()
+    sim:clock(3600)
+    local client, shifts = clients.new(sim), {}
+    assert(calls.rotate_credentials(client, function()
+      shifts[#shifts + 1] = client.clock_shift > 3000
+      return 5
+    end))
+    assert.same({ false, true }, shifts)
+    client:close()
+  end)
+
+  it("bounds the time of the attempt", function()
+    sim:fault { operation = "revoke_cert", delay = 1 }
+    local client = clients.new(sim, { retry = { max_attempts = 1 } })
+    local start = core.sys.monotonic()
+    clients.fails("TIMEOUT", calls.revoke_cert(client, function() return 0.1 end))
+    assert.is_true(core.sys.monotonic() - start < 0.8)
+    client:close()
+  end)
+
+  it("without time left holds back", function()
+    local client = clients.new(sim)
+    clients.fails("CANCELLED", calls.revoke_cert(client, function() return 0 end))
+    assert.same({}, sim:log { operation = "revoke_cert" })
+    client:close()
+  end)
+
+  it("must be a function", function()
+    local client = clients.new(sim)
+    clients.raises("before_send", function()
+      client:rotate_credentials(cluster, { component = "all", before_send = 5 })
+    end)
+    clients.raises("before_send", function()
+      client:revoke_cert(cluster, { user_id = "u1", before_send = 5 })
+    end)
+    client:close()
   end)
 end)

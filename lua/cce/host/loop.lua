@@ -199,6 +199,7 @@ function M.driver(which)
       loop.suspend(function(wake) loop.after(seconds, wake) end)
     end,
     each = new_each(loop),
+    spawn = loop.spawn or spawn_coroutine,
   }
 end
 

@@ -135,4 +135,10 @@ function M.each(count, concurrency, body, on_end)
   end
 end
 
+--- Run a function beside the others of this handler. It must not raise.
+-- @tparam function fn
+function M.spawn(fn)
+  assert(ngx.thread.spawn(fn))
+end
+
 return M

@@ -7,6 +7,7 @@
 -- @module cce.host.script
 -- @local
 local core = require "cce.core"
+local protect = require "cce.host.protect"
 local waiting = require "cce.host.waiting"
 
 local M = {}
@@ -54,7 +55,7 @@ end
 -- ---- what a task waits for -----------------------------------------------
 
 local function this_task()
-  local thread = coroutine.running()
+  local thread = protect.running()
   return thread and tasks[thread]
 end
 
@@ -249,6 +250,15 @@ function M.each(count, concurrency, body, on_end)
     end
   end
   if group.failed then error(group.problem, 0) end
+end
+
+--- Run a function beside the tasks of the `each` that this is called in, which
+-- drives it too. It must not raise.
+-- @tparam function fn
+function M.spawn(fn)
+  local group = new_group(1, 1, fn, function() end)
+  group.parent = nil
+  begin(group)
 end
 
 return M

@@ -125,7 +125,7 @@ end
 local function is_rotation(value)
   if type(value) ~= "table" or type(value.clusters) ~= "table" then return false end
   for _, id in ipairs(value.clusters) do
-    if not is_name(id) then return false, "clusters has what is no id" end
+    if not is_name(id) then return false, "clusters holds what is no id" end
   end
   local ok, checked, why = pcall(require("cce.workflow.rotate.options").read, value, 1)
   return ok and checked ~= nil, ok and why or checked
@@ -189,7 +189,7 @@ local function checked_fields(data)
     if data[name] ~= nil then
       local ok, why = check(data[name])
       if not ok then
-        return nil, ("its %s is not right%s"):format(name, why and ": " .. tostring(why) or "")
+        return nil, ("bad %s%s"):format(name, why and ": " .. tostring(why) or "")
       end
       e[name] = data[name]
     end
@@ -315,6 +315,8 @@ local FROM = {
   released = set "claimed",
   cancelled = set("pending", "failed-retrying", "claimed", "quarantined"),
   extended = WAITING,
+  joined = set "pending",
+  left = WAITING,
   retried = set "failed-retrying",
 }
 
@@ -411,6 +413,38 @@ function M.extended(e, due)
   if not ok then return nil, why end
   local new = copy_of(e, "pending")
   new.due, new.next_try = due, nil
+  return new
+end
+
+--- Held by one more, and ended at the later of the two times. Only what is shared and
+-- was never tried: a request that may be on its way would cut what the new holder is
+-- about to get.
+-- @tparam table e of a grant
+-- @tparam number due unix time
+-- @tparam string holder an id
+function M.joined(e, due, holder)
+  local ok, why = fits(e, "joined")
+  if not ok then return nil, why end
+  if e.first_intent then return nil, "its revocation was tried already" end
+  if not e.grant.shared then return nil, "it is not shared" end
+  if #e.grant.holders == MAX_HOLDERS then return nil, "too many share it" end
+  local new = M.extended(e, math.max(e.due, due))
+  new.grant = { shared = true, holders = {} }
+  for i, each in ipairs(e.grant.holders) do new.grant.holders[i] = each end
+  new.grant.holders[#e.grant.holders + 1] = holder
+  return new
+end
+
+--- Held by one less. Its time stays, and the last one cannot leave.
+function M.left(e, holder)
+  local ok, why = fits(e, "left")
+  if not ok then return nil, why end
+  local new = copy_of(e, e.state)
+  new.grant = { shared = e.grant.shared, holders = {} }
+  for _, each in ipairs(e.grant.holders) do
+    if each ~= holder then new.grant.holders[#new.grant.holders + 1] = each end
+  end
+  if #new.grant.holders == 0 then return nil, "nobody else holds it" end
   return new
 end
 

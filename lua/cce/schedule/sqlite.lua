@@ -27,8 +27,8 @@ local SCHEMA = 1
 -- "CCEs": tells our files from those of other programs.
 local APPLICATION = 0x43434573
 
--- How long to wait for another process, and for all of them at the first opening.
-local BUSY_MS, OPENING = 5000, 10
+-- Seconds to wait for another process.
+local PATIENCE = 5
 
 local TABLES = {
   [[CREATE TABLE entries (
@@ -48,11 +48,13 @@ local TABLES = {
 
 -- ---- values ----------------------------------------------------------------------
 
+local HEX = {}
+for byte = 0, 255 do HEX[string.char(byte)] = ("%02x"):format(byte) end
+
 -- Hex digits end no literal, whatever the text holds.
 local function text_of(value)
   if value == nil then return "NULL" end
-  return "CAST(x'" .. value:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
-    .. "' AS TEXT)"
+  return "CAST(x'" .. value:gsub(".", HEX) .. "' AS TEXT)"
 end
 
 -- Some locales write a comma.
@@ -304,8 +306,8 @@ function Store:open_session(runner, seconds)
     local found, message, err = lives(self, runner)
     if found == nil then return nil, message, err end
     if found then return conflict(("runner %s is alive already"):format(runner)) end
-    found, message, err = run(self, "DELETE FROM sessions WHERE runner = ? OR boot <> ? OR ends <= #",
-      runner, self.boot, self.steady())
+    found, message, err = run(self, "DELETE FROM sessions WHERE runner = ? OR boot <> ?"
+      .. " OR ends <= #", runner, self.boot, self.steady())
     if not found then return nil, message, err end
     found, message, err = run(self, "INSERT INTO sessions (runner, token, boot, ends)"
       .. " VALUES (?, ?, ?, #)", runner, session.token, self.boot, session.ends)
@@ -373,15 +375,13 @@ local function pragma(connection, text)
   return value or false
 end
 
-local SETTINGS = {
-  ("busy_timeout = %d"):format(BUSY_MS), "journal_mode = WAL", "synchronous = FULL",
-}
-
 -- Others that open the file for the first time at this moment may make any of
 -- these fail as locked, although a timeout is set.
-local function configure(connection)
-  local deadline = core.sys.monotonic() + OPENING
-  for _, setting in ipairs(SETTINGS) do
+local function configure(connection, patience)
+  local deadline = core.sys.monotonic() + patience
+  local settings = { ("busy_timeout = %d"):format(patience * 1000), "journal_mode = WAL",
+    "synchronous = FULL" }
+  for _, setting in ipairs(settings) do
     while true do
       local value, message = pragma(connection, setting)
       if value ~= nil then break end
@@ -432,8 +432,8 @@ local function create(self)
   end)
 end
 
-local function prepare(self)
-  local ok, reason = configure(self.connection)
+local function prepare(self, patience)
+  local ok, reason = configure(self.connection, patience)
   if not ok then return failed(self.path, reason) end
   local version, message, err = check_version(self)
   if version ~= 0 then return version, message, err end
@@ -459,7 +459,8 @@ end
 
 --- Open a file, or make it with mode 0600.
 -- @tparam string path
--- @tparam table opts `steady`: seconds since boot
+-- @tparam table opts `steady`: returns seconds since boot; `patience`: seconds to wait
+--   for another process
 -- @treturn[1] table
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -477,7 +478,7 @@ function M.open(path, opts)
     local self = setmetatable({ path = path, environment = environment, connection = connection,
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
     local ready
-    ready, message, err = prepare(self)
+    ready, message, err = prepare(self, opts.patience or PATIENCE)
     if ready then return self end
     self:close()
     return nil, message, err

@@ -68,12 +68,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string why it is none
 function M.parse(value)
-  local time, why = value, nil
   if type(value) == "string" then
-    time, why = parse_text(value)
+    local time, why = parse_text(value)
     if not time then return nil, why end
+    value = time
   end
-  if M.is_time(time) then return time end
+  if M.is_time(value) then return value end
   return nil, "it is not between 1970 and the end of 9999, in seconds"
 end
 
@@ -93,12 +93,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string why it is none
 function M.interval(value)
-  local seconds, why = value, nil
   if type(value) == "string" then
-    seconds, why = interval_of(value)
+    local seconds, why = interval_of(value)
     if not seconds then return nil, why end
+    value = seconds
   end
-  if seconds >= SHORTEST and seconds <= LONGEST then return seconds end
+  if value >= SHORTEST and value <= LONGEST then return value end
   return nil, "it is not between a minute and ten years"
 end
 
@@ -144,7 +144,8 @@ local function read_window(window)
   if from == to then return nil, "window.from and window.to are the same" end
   if not offset then return nil, "window.zone is neither \"Z\" nor such as \"+08:00\"" end
   -- One that passes midnight belongs to the day on which it begins.
-  return { days = days, from = from, length = (to - from) % 86400, offset = offset }
+  local length = to > from and to - from or to - from + 86400
+  return { days = days, from = from, length = length, offset = offset }
 end
 
 --- Check a window.

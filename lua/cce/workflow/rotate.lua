@@ -123,6 +123,8 @@ end
 --   `certificate_expiration_time=0`
 -- @tparam[opt=false] boolean opts.dry_run send nothing that changes anything,
 --   and return the plan
+-- @tparam[opt] function opts.before_send as for `client:revoke_cert`; asked before
+--   every request that changes something
 -- @tparam[opt] function opts.on_progress called with done, total and failed, as
 --   `cce.progress` is; returning false stops
 -- @treturn[1] cce.report

@@ -1,31 +1,350 @@
+local cce = require "cce"
 local contract = dofile "spec/support/store_contract.lua"
 local core = require "cce.core"
+local hosts = require "spec.support.hosts"
 local sqlite = require "cce.schedule.sqlite"
 local tempdir = dofile "spec/support/tempdir.lua"
 
-local dir, now
+local dir, path, now
 
 local function steady() return now end
 
 local function open()
-  return sqlite.open(dir .. "/schedule.db", { steady = steady })
+  return sqlite.open(path, { steady = steady, patience = 0.3 })
+end
+
+-- What SQLite itself says, past the store.
+local function sql(store, statement)
+  local result = assert(store.connection:execute(statement))
+  if type(result) == "number" then return result end
+  local row = result:fetch {}
+  result:close()
+  return row and row[1]
 end
 
 describe("cce.schedule.sqlite", function()
-  before_each(function() dir, now = tempdir.new(), 1000 end)
+  before_each(function()
+    dir, now = tempdir.new(), 1000
+    path = dir .. "/schedule.db"
+  end)
 
   after_each(function() tempdir.remove(dir) end)
 
   contract("sqlite", function() return assert(open()), open end,
     function(seconds) now = now + seconds end)
 
+  local function failure(code, value, message, err)
+    assert.is_nil(value)
+    assert.equal(code, err and err.code)
+    assert.equal(message, err.message)
+    return tostring(err), err
+  end
+
+  local function pending(store, id, text)
+    return store:insert(id, text or "t", { state = "pending", due = 1 })
+  end
+
   it("keeps a file that its owner alone may read", function()
+    local mask = core.sys.umask(0)
     local store = assert(open())
-    assert(store:insert("a", "t", { state = "pending", due = 1 }))
+    assert(pending(store, "a"))
     for _, name in ipairs { "", "-wal", "-shm" } do
-      local info = assert(core.file.stat(dir .. "/schedule.db" .. name))
+      local info = assert(core.file.stat(path .. name))
       assert.equal("0600", info.mode, name)
     end
+    assert.equal(0, core.sys.umask(mask))
     store:close()
+  end)
+
+  it("has each change on disk when it returns", function()
+    local store = assert(open())
+    assert.equal("wal", sql(store, "PRAGMA journal_mode"))
+    assert.equal(2, sql(store, "PRAGMA synchronous"))
+    store:close()
+  end)
+
+  it("takes its path as it is", function()
+    for _, name in ipairs { "file:x.db?mode=memory", "a'b\" ?#.db", "-x" } do
+      path = dir .. "/" .. name
+      local store = assert(open())
+      assert(pending(store, "a"))
+      store:close()
+      assert.is_table(core.file.stat(path), name)
+    end
+    for _, name in ipairs { ":memory:", "/tmp/:memory:", "a\0b", "a\nb" } do
+      failure("INVALID_ARGUMENT", sqlite.open(name, {}))
+    end
+  end)
+
+  describe("says what is wrong, and what to do, when the file", function()
+    it("has no directory", function()
+      path = dir .. "/nowhere/schedule.db"
+      local text = failure("FILE_ERROR", open())
+      assert.matches("nowhere/schedule.db': it cannot be opened. Its directory must exist", text)
+    end)
+
+    it("is no database", function()
+      tempdir.write(path, ("no database\n"):rep(1000))
+      assert.matches("it is no SQLite database. Give another path", (failure("FILE_ERROR", open())))
+      assert.equal(12000, #tempdir.read(path))
+    end)
+
+    it("is another program's", function()
+      local other = require("luasql.sqlite3").sqlite3():connect(path)
+      assert(other:execute "CREATE TABLE people (name TEXT)")
+      other:close()
+      assert.matches("is the database of another program", (failure("UNSUPPORTED", open())))
+    end)
+
+    it("was written by a newer version", function()
+      local store = assert(open())
+      sql(store, "PRAGMA user_version = 2")
+      store:close()
+      assert.matches("has version 2, and this library knows 1. Use the version",
+        (failure("UNSUPPORTED", open())))
+    end)
+
+    it("is damaged", function()
+      local store = assert(open())
+      for i = 1, 40 do assert(pending(store, ("%016d"):format(i), ("x"):rep(1000))) end
+      store:close()
+      local text = tempdir.read(path)
+      tempdir.write(path, text:sub(1, 4096) .. ("\255"):rep(#text - 4096))
+      local message, err
+      store, message, err = open()
+      if store then
+        local rows, reason, problem = store:page { limit = 100 }
+        assert.is_nil(rows)
+        message, err = reason, problem
+        store:close()
+      end
+      assert.equal("FILE_ERROR", err.code)
+      assert.is_false(err.retryable)
+      assert.matches("it is damaged", message)
+      assert.matches("import the last export", err.hint)
+    end)
+
+    it("is locked for long", function()
+      local store, other = assert(open()), assert(open())
+      sql(other, "BEGIN IMMEDIATE")
+      local text, err = failure("STORE_UNAVAILABLE", pending(store, "a"))
+      assert.is_true(err.retryable)
+      assert.matches("schedule.db': another process holds it. See which: fuser", text)
+      -- Reading goes on, and so does writing, afterwards.
+      assert.equal(0, store:count "pending")
+      sql(other, "COMMIT")
+      assert(pending(store, "a"))
+      store:close()
+      other:close()
+    end)
+
+    it("finds no more room", function()
+      local store = assert(open())
+      assert(pending(store, "a"))
+      sql(store, "PRAGMA max_page_count = " .. sql(store, "PRAGMA page_count"))
+      local text, err = failure("STORE_UNAVAILABLE", pending(store, "b", ("x"):rep(100000)))
+      assert.matches("the disk is full. Make room where", text)
+      assert.is_true(err.retryable)
+      -- Nothing of it is there, and nothing is left open.
+      assert.is_nil((store:get "b"))
+      sql(store, "PRAGMA max_page_count = 1000000")
+      assert(pending(store, "b", ("x"):rep(100000)))
+      store:close()
+    end)
+  end)
+
+  it("undoes what raised in the middle", function()
+    local store = assert(open())
+    assert(pending(store, "a"))
+    assert.has_error(function() store:update("a", 1, nil, { state = {} }) end)
+    assert.equal(1, store:get("a").revision)
+    assert(store:update("a", 1, "new", { state = "pending", due = 1 }))
+    store:close()
+    assert.has_error(function() store:get "a" end, "the schedule is closed")
+    store:close()
+  end)
+
+  it("says which package is missing", function()
+    local loaded, preload = package.loaded["luasql.sqlite3"], package.preload["luasql.sqlite3"]
+    package.loaded["luasql.sqlite3"] = nil
+    package.preload["luasql.sqlite3"] = function() error "module not found" end
+    local store, message, err = open()
+    package.loaded["luasql.sqlite3"], package.preload["luasql.sqlite3"] = loaded, preload
+    assert.matches("lua%-sql%-sqlite3 %(Debian%)", (failure("MISSING_DEPENDENCY", store, message,
+      err)))
+  end)
+
+  it("is refused inside nginx", function()
+    rawset(_G, "ngx", {})
+    local store, message, err = open()
+    rawset(_G, "ngx", nil)
+    assert.matches("Open \"etcd:", (failure("UNSUPPORTED", store, message, err)))
+  end)
+
+  it("takes a runner of another start of the machine for dead", function()
+    local store, other = assert(open()), assert(open())
+    assert(store:open_session("r1", 60))
+    assert.is_true(other:alive "r1")
+    other.boot = "another"
+    assert.is_false(other:alive "r1")
+    assert(other:open_session("r1", 60))
+    assert.is_false(store:alive "r1")
+    store:close()
+    other:close()
+  end)
+
+  it("uses an index for whatever it looks for", function()
+    local store, plans = assert(open()), 0
+    local connection = store.connection
+    store.connection = { close = function() connection:close() end,
+      execute = function(_, statement)
+        if statement:find "FROM entries" or statement:find "^UPDATE entries" then
+          local cursor = assert(connection:execute("EXPLAIN QUERY PLAN " .. statement))
+          for _ = 1, 20 do
+            local row = cursor:fetch({}, "a")
+            if not row then break end
+            plans = plans + 1
+            assert.is_nil(row.detail:find "SCAN entries$", statement)
+            -- Two pages of what is held are put in order, however many there are.
+            if not statement:find "UNION" then
+              assert.is_nil(row.detail:find "TEMP B%-TREE", statement)
+            end
+          end
+          cursor:close()
+        end
+        return connection:execute(statement)
+      end }
+    assert(store:insert("a", "t", { state = "pending", due = 1, unique = "u" }))
+    assert(store:update("a", 1, "t", { state = "pending", due = 1, unique = "u" }))
+    assert(store:get "a")
+    assert(store:due(5, 10, { due = 0, id = "a" }))
+    assert(store:next_due())
+    assert(store:held(nil, 5))
+    assert(store:page { limit = 5, after = "a" })
+    assert(store:page { status = "pending", limit = 5, after = "a" })
+    assert(store:count "pending")
+    assert(store:prune(5, 10))
+    assert.is_true(plans > 10)
+    store:close()
+  end)
+
+  it("costs the same with a hundred thousand entries #long #timing", function()
+    local FAR = 4000000000
+    -- The same work on each: add, list a page, find the ten that are due and change them.
+    local function seconds_with(count)
+      path = ("%s/%d-%d.db"):format(dir, count, math.random(1e9))
+      local clock = function() return FAR - 1000 end
+      local schedule = assert(cce.schedule.open("sqlite:" .. path, { clock = clock }))
+      sql(schedule.store, ([[WITH RECURSIVE counter (n) AS
+        (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < %d)
+        INSERT INTO entries (id, text, revision, state, due) SELECT printf('%%016d', n),
+          printf('{"v":1,"id":"%%016d","kind":"revoke","state":"pending","due":%%d,"created":1,' ||
+          '"cluster_id":"c1","user_id":"u1","attempts":0}', n, %d + n), 1, 'pending', %d + n
+        FROM counter]]):format(count, FAR, FAR))
+      local opts = { cluster_id = "c1", user_id = "u1" }
+      local started = core.sys.monotonic()
+      for _ = 1, 20 do
+        for _ = 1, 10 do assert(schedule:revoke_at(FAR - 2000, opts)) end
+        assert.equal(50, #assert(schedule:list { limit = 50, after = ("%016d"):format(count / 2) }))
+        assert(schedule.store:next_due())
+        local rows = assert(schedule.store:due(FAR - 1000, 10))
+        assert.equal(10, #rows)
+        for _, row in ipairs(rows) do assert(schedule:cancel(row.id)) end
+        assert(schedule.store:held(nil, 10))
+        assert.equal(0, schedule.store:prune(5, 10))
+      end
+      local seconds = core.sys.monotonic() - started
+      schedule:close()
+      return seconds
+    end
+    seconds_with(100)
+    local few, many = seconds_with(100), seconds_with(100000)
+    io.write(("[%.2f s with 100, %.2f s with 100000] "):format(few, many))
+    assert.is_true(many < 2 * few, ("%f and %f"):format(few, many))
+  end)
+
+  describe("of several processes", function()
+    -- Runs the code in a process of its own, with `store` open; and its text.
+    local function child(code)
+      return hosts.script(nil, ("local path = %q\n"):format(path) .. [[
+        io.stdout:setvbuf "line"
+        local core = require "cce.core"
+        local store = assert(require("cce.schedule.sqlite").open(path, { patience = 20 }))
+      ]] .. code)
+    end
+
+    it("loses no change, and opens a new file once", function()
+      local children = {}
+      for i = 1, 3 do
+        children[i] = child [[
+          store:insert("counter", "0", { state = "pending", due = 1 })
+          for _ = 1, 20 do
+            repeat
+              local row = assert(store:get "counter")
+              local text = ("%d"):format(row.text + 1)
+              local ok, message, err = store:update("counter", row.revision, text,
+                { state = "pending", due = 1 })
+              assert(ok or err.code == "CONFLICT", message)
+            until ok
+          end
+          print "done"
+        ]]
+      end
+      for _, each in ipairs(children) do
+        local code, text = each:finish()
+        assert.equal(0, code, text)
+      end
+      local store = assert(open())
+      assert.equal("60", store:get("counter").text)
+      store:close()
+    end)
+
+    it("lets one have what both want", function()
+      local children = {}
+      for i = 1, 3 do
+        children[i] = child(([[
+          for n = 1, 40 do
+            local ok = store:insert(("%d-%%d"):format(n), "t", { state = "pending", due = 1,
+              unique = ("u%%d"):format(n) })
+            if ok then print(n) end
+          end
+        ]]):format(i))
+      end
+      local seen, count = {}, 0
+      for _, each in ipairs(children) do
+        local code, text = each:finish()
+        assert.equal(0, code, text)
+        for n in text:gmatch "%d+" do
+          assert.is_nil(seen[n])
+          seen[n], count = true, count + 1
+        end
+      end
+      assert.equal(40, count)
+    end)
+
+    it("keeps whatever it told of, although it is killed at once", function()
+      for round = 1, 2 do
+        local writer = child(([[
+          for n = 1, 1e6 do
+            local id = ("%d-%%d"):format(n)
+            assert(store:insert(id, ("x"):rep(3000), { state = "pending", due = 1 }))
+            assert(store:update(id, 1, "new", { state = "claimed", runner = "r" }))
+            print(id)
+          end
+        ]]):format(round))
+        writer:wait_for(round .. "-10")
+        writer.process:signal "SIGKILL"
+        local _, text = writer:finish()
+        local store, told = assert(open()), 0
+        assert.equal("ok", sql(store, "PRAGMA integrity_check"))
+        for id in text:gmatch "(%d+%-%d+)\n" do
+          told = told + 1
+          local row = assert(store:get(id))
+          assert.same({ "new", "claimed" }, { row.text, row.state })
+        end
+        assert.is_true(told >= 10)
+        store:close()
+      end
+    end)
   end)
 end)

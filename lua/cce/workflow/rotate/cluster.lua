@@ -160,7 +160,8 @@ end
 local function request_options(run)
   local opts = run.opts
   return { component = opts.component, cert_content = opts.cert_content,
-    certificate_expiration_time = opts.certificate_expiration_time }
+    certificate_expiration_time = opts.certificate_expiration_time,
+    before_send = opts.before_send }
 end
 
 local function fail(run, item, err)
@@ -265,7 +266,9 @@ local function retry_nodes(run, item, nodes)
     local part = {}
     for i = first, math.min(#nodes, first + NODES_A_CALL - 1) do part[#part + 1] = nodes[i] end
     run:wait_for_turn(item)
-    local ok, message, err = item.client:retry_node_rotation(item.id, { node_ids = part })
+    local ok, message, err = item.client:retry_node_rotation(item.id, {
+      node_ids = part, before_send = run.opts.before_send,
+    })
     if not ok then return nil, message, err end
   end
   return true
@@ -349,7 +352,7 @@ end
 local function obtain(run, item)
   local opts = run.opts.reissue
   local kubeconfig, message, err = item.client:obtain_cert(item.id, {
-    duration = opts.duration, expire_at = opts.expire_at,
+    duration = opts.duration, expire_at = opts.expire_at, before_send = run.opts.before_send,
   })
   if not kubeconfig then return nil, message, err end
   local certificate

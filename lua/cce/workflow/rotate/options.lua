@@ -42,6 +42,7 @@ local schema = {
   rate_limit = { type = { "string", "boolean" }, check = is_rate, default = DEFAULT_RATE },
   accept_token_loss = { type = "boolean", default = false },
   dry_run = { type = "boolean", default = false },
+  before_send = { type = "callable" },
   on_progress = { type = "callable" },
 }
 

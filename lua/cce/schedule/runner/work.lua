@@ -1,0 +1,331 @@
+--- One entry from its claim to what became of it.
+--
+-- The order is what keeps the promise: the claim, under a lease; the intent, on
+-- disk; a last look at the lease, the clock and the entry's time, right before the
+-- request leaves; the outcome, written until it is on disk. Whoever dies in
+-- between leaves an entry that says so.
+-- @module cce.schedule.runner.work
+-- @local
+local backoff = require "cce.schedule.runner.backoff"
+local entries = require "cce.schedule.entry"
+local errors = require "cce.error"
+local leases = require "cce.schedule.runner.lease"
+local project = require "cce.project"
+local protect = require "cce.host.protect"
+
+local M = {}
+
+-- A request that was first meant so long ago may cut certificates that were
+-- issued since; seconds.
+local OLD_INTENT = 600
+
+-- How each kind is carried out: a function of the job, which returns true and
+-- perhaps the request's id, or nil, message, err.
+local carry_out = {}
+
+function carry_out.revoke(job)
+  local e = job.entry
+  return job.client:revoke_cert(e.cluster_id, {
+    user_id = e.user_id, agency_id = e.agency_id,
+    before_send = function() return M.may_leave(job) end,
+  })
+end
+
+function carry_out.rotate(job)
+  return require("cce.schedule.runner.rotation").carry_out(job)
+end
+
+-- ---- events --------------------------------------------------------------------------
+
+local TOLD = { "id", "kind", "cluster_id", "user_id", "agency_id", "region", "project_id", "due",
+  "attempts", "first_intent", "next_try" }
+
+local function tell(run, what, e, more)
+  local event = { type = what }
+  for _, name in ipairs(TOLD) do event[name] = e[name] end
+  for name, value in pairs(more or {}) do event[name] = value end
+  run:tell(event)
+end
+
+local function tell_overdue(run, e)
+  local now, last = run.clock(), e.last_error
+  if not backoff.must_tell(e.due, last and last.at, now) then return end
+  tell(run, "overdue", e, { seconds = now - e.due, code = last and last.code,
+    message = last and last.message })
+end
+
+-- ---- what cannot be read ---------------------------------------------------------------
+
+--- Put aside what cannot be read, and say so.
+-- @tparam table run
+-- @tparam table row
+-- @tparam string why
+function M.quarantine(run, row, why)
+  local text, fields = entries.quarantine(row, why, run.clock())
+  local ok, message, err = run.store:update(row.id, row.revision, text, fields)
+  if not ok and err.code == "CONFLICT" then return end
+  if not ok then run:store_failed(message, err) end
+  run:tell { type = "quarantined", id = entries.clean(row.id, 64), message = why }
+end
+
+-- ---- the claim -------------------------------------------------------------------------
+
+-- Whose time has not come by the clock of the machine, or by that of the API when
+-- it said that the two differ: seconds to wait, or nil.
+local function early_by(job)
+  if job.at_once then return nil end
+  local run, client, due = job.run, job.client, job.entry.due
+  local early = due - run.clock()
+  if client and client.clock_shift ~= 0 then early = math.max(early, due - client:now()) end
+  return early > 0 and early or nil
+end
+
+-- ---- writing ---------------------------------------------------------------------------
+
+-- A write whose answer was lost may have been made.
+local function is_ours(now, new)
+  return now ~= nil and now.state == new.state and now.runner == new.runner
+    and now.last_intent == new.last_intent and now.next_try == new.next_try
+    and now.ended == new.ended and now.last_done == new.last_done
+end
+
+-- After a conflict: it was our own earlier try; or somebody else was faster, another
+-- runner or who cancelled it. Who only wanted to claim it need not be told.
+local function settle(job, new)
+  local run, e = job.run, job.entry
+  local row, message, err = run.store:get(e.id)
+  if not row then return nil, message, err end
+  local now = entries.read(row)
+  if is_ours(now, new) then return now end
+  if new.state ~= "claimed" then
+    tell(run, "superseded", e, { step = new.state, state = row.state, runner = row.runner })
+  end
+  return errors.fail("CONFLICT", ("entry %s is %s, by somebody else"):format(e.id, row.state))
+end
+
+local ENDS = { CONFLICT = true, NOT_FOUND = true, LEASE_LOST = true }
+
+-- What only the holder of the lease may do is not tried beyond its end. The outcome
+-- of a request is, for as long as the process lives; but who waits for the run to
+-- end gets that once others may have the entry anyway.
+local function gives_up(job, guard)
+  local run = job.run
+  if guard and run.stopped then return true end
+  return (guard ~= nil or run:must_end()) and leases.left(job.session) <= 0
+end
+
+-- Change the entry, however long the store stays away.
+local function write(job, new, guard)
+  local run, failures = job.run, 0
+  while true do
+    local changed, message, err = run.schedule:change(job.entry, new, guard)
+    if not changed and err.code == "CONFLICT" then changed, message, err = settle(job, new) end
+    if changed then
+      job.entry = changed
+      run:store_worked()
+      return true
+    end
+    if err.code == "LEASE_LOST" then run.lease:lose(job.session) end
+    if ENDS[err.code] then return nil, message, err end
+    run:store_failed(message, err)
+    if gives_up(job, guard) then return nil, message, err end
+    failures = failures + 1
+    run.sleep(math.min(backoff.store_delay(failures, run.random), 5))
+  end
+end
+
+local function claim(job)
+  local e, session = job.entry, job.session
+  local new, why = entries.claimed(e, session.runner)
+  if not new then return errors.fail("CONFLICT", ("entry %s: %s"):format(e.id, why)) end
+  if job.at_once then new.due = math.min(new.due, job.run.clock()) end
+  return write(job, new, { session = session, dead = e.runner })
+end
+
+-- ---- the outcome -----------------------------------------------------------------------
+
+--- Give back what was claimed and not begun.
+local function release(job)
+  write(job, assert(entries.released(job.entry)))
+end
+
+local function resent_of(job)
+  local e, first = job.entry, job.resent
+  if not first then return {} end
+  return { first_intent = first, resent = true,
+    may_have_cut_newer = (e.last_intent or first) - first > OLD_INTENT or nil }
+end
+
+local function note_done(job, request_id)
+  local run, before = job.run, job.entry
+  local now = run.clock()
+  local new = assert(entries.done(before, now, request_id))
+  local ok, message, err = write(job, new)
+  local more = resent_of(job)
+  more.request_id, more.late = request_id, now - before.due
+  -- The revocation itself stands, whoever has the entry now.
+  if not ok then more.unwritten = message end
+  run.done = run.done + (ok and 1 or 0)
+  tell(run, "done", before, more)
+  if not ok then return nil, message, err end
+  return true
+end
+
+-- The time by our clock at which the API's clock will say that it is due.
+local function next_try_of(job, err, now)
+  local run, e = job.run, job.entry
+  local early = early_by(job)
+  if early then return now + early end
+  if run.stopped or err.code == "LEASE_LOST" then return now end
+  local attempts = e.state == "claimed" and e.attempts + 1 or e.attempts
+  return now + backoff.delay(attempts, err, run.policy, run.random)
+end
+
+local function note_failed(job, err)
+  local run = job.run
+  local now = run.clock()
+  local new = assert(entries.retrying(job.entry, now, err, next_try_of(job, err, now)))
+  local before = job.entry
+  local ok = write(job, new)
+  tell(run, "failed", new, { code = err.code, message = err.message, hint = err.hint,
+    maybe_applied = err.maybe_applied, request_id = err.request_id,
+    state = before.state, unwritten = not ok or nil })
+  return nil, err.message, err
+end
+
+-- ---- sending ---------------------------------------------------------------------------
+
+--- Whether the request may leave now: asked right before it does.
+-- @tparam table job
+-- @treturn[1] number seconds that it may take
+-- @treturn[2] nil
+-- @treturn[2] string why not
+-- @treturn[2] ?table err
+function M.may_leave(job)
+  local run = job.run
+  if run.stopped then return nil, "the runner is being stopped" end
+  local early = early_by(job)
+  if early then return nil, ("it is due only in %.3g s"):format(early) end
+  local left = leases.left(job.session)
+  if left > 0 then return left end
+  local why = "the runner's lease is over"
+  return nil, why, errors.new("LEASE_LOST", why, { retryable = true })
+end
+
+local function fault_of(message, err)
+  if errors.is(err) then return err end
+  message = type(message) == "string" and message or "client_for returned no client and no message"
+  return errors.new("RAISED", message, { retryable = true })
+end
+
+local function is_client(value)
+  return type(value) == "table" and type(value.config) == "table"
+end
+
+-- The client is asked for with a copy: what is on disk is not the caller's to alter.
+local function find_client(job)
+  local item = {}
+  for name, value in pairs(job.entry) do item[name] = value end
+  local ok, client, message, err = protect.pcall(job.run.client_for, item)
+  if not ok then return nil, fault_of("client_for raised: " .. tostring(client)) end
+  if client == nil or client == false then return nil, fault_of(message, err) end
+  if not is_client(client) or client.closed then
+    return nil, fault_of(("client_for returned %s"):format(
+      is_client(client) and "a closed client" or "a " .. type(client) .. ", not a client"))
+  end
+  local known, wanted = project.known(client), job.entry.project_id
+  if known and wanted and known ~= wanted then
+    return nil, fault_of(("client_for returned a client of project %s, but the entry is of %s")
+      :format(known, wanted))
+  end
+  return client
+end
+
+local function tell_resent(job)
+  local first = job.entry.first_intent
+  job.resent = first
+  if not first then return end
+  tell(job.run, "resent", job.entry, { first_intent = first,
+    may_have_cut_newer = job.run.clock() - first > OLD_INTENT or nil })
+end
+
+local function perform(job)
+  local ok, done, message, err = protect.pcall(carry_out[job.entry.kind], job)
+  if not ok then return nil, errors.new("INTERNAL", tostring(done)) end
+  if done then return true, message end
+  return nil, errors.is(err) and err or errors.new("INTERNAL", tostring(message))
+end
+
+local function send(job)
+  local run = job.run
+  tell_resent(job)
+  local new = assert(entries.sending(job.entry, run.clock()))
+  local ok, message, err = write(job, new, { session = job.session })
+  if not ok then return nil, message, err end
+  local request_id
+  ok, request_id = perform(job)
+  if ok then return note_done(job, request_id) end
+  return note_failed(job, request_id)
+end
+
+-- ---- all of it -------------------------------------------------------------------------
+
+-- What recurs is done inside of its window alone, also when it is late.
+local function is_outside_window(job)
+  local run, e = job.run, job.entry
+  local opens = entries.opens(e, run.clock())
+  if job.at_once or opens <= run.clock() then return false end
+  local new = entries.extended(e, opens)
+  if new then run.schedule:change(e, new) end
+  return new ~= nil
+end
+
+local function begin(job)
+  local run = job.run
+  if is_outside_window(job) then return nil, "it waits for its window" end
+  local message, err
+  job.session, message, err = run.lease:get()
+  if not job.session then
+    run:store_failed(message, err)
+    return nil, message, err
+  end
+  local ok
+  ok, message, err = claim(job)
+  if not ok then return nil, message, err end
+  run.claimed = run.claimed + 1
+  return true
+end
+
+local function carry(job)
+  local run = job.run
+  local ok, message, err = begin(job)
+  if not ok then return nil, message, err end
+  tell_overdue(run, job.entry)
+  if run.stopped then
+    release(job)
+    return errors.fail("CANCELLED", "the runner is being stopped")
+  end
+  local client, problem = find_client(job)
+  if not client then return note_failed(job, problem) end
+  job.client = client
+  local early = early_by(job)
+  if early then
+    return note_failed(job, errors.new("CLOCK_SKEW", ("it is due only in %.3g s"):format(early)))
+  end
+  return send(job)
+end
+
+--- Do one entry.
+-- @tparam table run
+-- @tparam table e of `cce.schedule.entry`
+-- @tparam[opt] boolean at_once although its time has not come
+-- @treturn[1] boolean true: it is done, and that is on disk
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] ?table err
+function M.process(run, e, at_once)
+  local done, message, err = carry { run = run, entry = e, at_once = at_once }
+  return done, message, err
+end
+
+return M

@@ -1,0 +1,207 @@
+--- Moving a schedule from one store to another: JSON lines.
+--
+-- The first line names the format, the last one counts the entries between, so
+-- that a file that was cut off is told from a whole one. Each other line is one
+-- entry as it stands in the store.
+-- @module cce.schedule.transfer
+-- @local
+local core = require "cce.core"
+local entries = require "cce.schedule.entry"
+local errors = require "cce.error"
+local json = require "cce.json"
+local record = require "cce.record"
+local times = require "cce.times"
+
+local M = {}
+
+local FORMAT = 1
+local PAGE = 200
+
+-- How many of the lines that are wrong a message names.
+local NAMED = 5
+
+local function file_error(message, hint)
+  return errors.fail("FILE_ERROR", message, { retryable = false, hint = hint })
+end
+
+-- ---- out ---------------------------------------------------------------------------
+
+local function header(now)
+  return assert(json.encode { schedule = FORMAT, exported = times.format(now) })
+end
+
+-- What cannot be read goes as what the runner would put in its place: the text of
+-- somebody's own could be several lines.
+local function line_of(row, now)
+  local e, why = entries.read(row)
+  if e then return (entries.write(e)) end
+  return (entries.quarantine(row, why, now))
+end
+
+local function write_rows(schedule, file)
+  local now, count, after = schedule.clock(), 0, nil
+  while true do
+    local rows, message, err = schedule.store:page { after = after, limit = PAGE }
+    if not rows then return nil, message, err end
+    for _, row in ipairs(rows) do
+      local ok, reason, code = file:append(line_of(row, now), false)
+      if not ok then return errors.from_core(nil, reason, code) end
+    end
+    count, after = count + #rows, rows[#rows] and rows[#rows].id
+    if #rows < PAGE then return count end
+  end
+end
+
+local function write_all(schedule, file)
+  local ok, message, code = file:append(header(schedule.clock()), false)
+  if not ok then return errors.from_core(nil, message, code) end
+  local count, err
+  count, message, err = write_rows(schedule, file)
+  if not count then return nil, message, err end
+  ok, message, code = file:append(assert(json.encode { count = count }), true)
+  if not ok then return errors.from_core(nil, message, code) end
+  return count
+end
+
+--- Write all entries to a file of mode 0600, which is there whole or not at all.
+-- @tparam cce.schedule schedule
+-- @tparam string path
+-- @treturn[1] number of entries
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.export(schedule, path)
+  local part = ("%s.%s.part"):format(path, record.new_id())
+  local file, message, code = core.journal(part)
+  if not file then return errors.from_core(nil, message, code) end
+  local ok, count, reason, err = pcall(write_all, schedule, file)
+  file:close()
+  if ok and count then
+    local moved, why = os.rename(part, path)
+    if moved then return count end
+    count, reason, err = file_error(("cannot write '%s': %s"):format(path, why))
+  end
+  os.remove(part)
+  if not ok then error(count, 0) end
+  return count, reason, err
+end
+
+-- ---- in ----------------------------------------------------------------------------
+
+local function open(path)
+  local file, why = io.open(path, "rb")
+  if file then return file end
+  return file_error(("cannot read '%s'"):format(tostring(why)))
+end
+
+local function check_header(path, line)
+  local data = line and json.decode(line)
+  if type(data) ~= "table" or type(data.schedule) ~= "number" then
+    return file_error(("'%s' is no export of a schedule"):format(path))
+  elseif data.schedule > FORMAT then
+    return errors.fail("UNSUPPORTED", ("'%s' was written by a newer version of this library")
+      :format(path), { retryable = false, hint = "Import it with that version, or a newer one" })
+  end
+  return true
+end
+
+local function count_of(line)
+  local data = json.decode(line)
+  return type(data) == "table" and data.id == nil and tonumber(data.count) or nil
+end
+
+-- Calls each(e, number, why) for every line between the first and the last; e is
+-- nil for one that is wrong. Returns what the last line says, and what there was.
+local function each_entry(lines, each)
+  local number, count, said = 1, 0, nil
+  for line in lines do
+    number = number + 1
+    if said then return nil, count end
+    said = count_of(line)
+    if not said then
+      count = count + 1
+      local e, why = entries.parse(line)
+      local go_on, message, err = each(e, number, why)
+      if not go_on then return nil, message, err end
+    end
+  end
+  return said or -1, count
+end
+
+-- One line that is wrong keeps all out: half an import would pass for a whole one.
+local function check_file(path, file)
+  local lines = file:lines()
+  local ok, message, err = check_header(path, lines())
+  if not ok then return nil, message, err end
+  local wrong, first = 0, {}
+  local said, count = each_entry(lines, function(e, number, why)
+    if not e then
+      wrong = wrong + 1
+      if wrong <= NAMED then first[wrong] = ("line %d: %s"):format(number, why) end
+    end
+    return true
+  end)
+  if wrong > 0 then
+    return file_error(("%d lines of '%s' are no entries (%s)"):format(wrong, path,
+      table.concat(first, "; ")), "Nothing was imported. Take these lines out, and lower the"
+      .. " count in the last one")
+  elseif said ~= count then
+    return file_error(("'%s' is cut off, or was changed: its last line does not count its %d"
+      .. " entries"):format(path, count), "Nothing was imported. Export once more")
+  end
+  return true
+end
+
+-- Nobody here holds what a runner there held. What may have been sent is as if that
+-- had failed.
+local function unheld(e, now)
+  if e.state == "claimed" then return assert(entries.released(e)) end
+  if e.state ~= "sending" then return e end
+  return assert(entries.retrying(e, now, errors.new("CANCELLED",
+    "it was being sent when it was exported"), now))
+end
+
+-- A grant that meets a live one of the same principal and cluster comes in as a
+-- plain revocation: it must not be lost, and the other one keeps its name.
+local function insert(store, e)
+  local revision, message, err = store:insert(e.id, entries.write(e))
+  if revision then return "added" end
+  if err.code ~= "CONFLICT" then return nil, message, err end
+  if not err.holder then return "existing" end
+  e.grant = nil
+  return insert(store, e)
+end
+
+--- Put in the entries of a file; those whose id is there already are left alone.
+-- @tparam cce.schedule schedule
+-- @tparam string path
+-- @treturn[1] table `{added=, existing=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err FILE_ERROR: nothing was put in. After STORE_UNAVAILABLE some
+--   may be in; the same call again puts in the rest
+function M.import(schedule, path)
+  local file, message, err = open(path)
+  if not file then return nil, message, err end
+  local ok
+  ok, message, err = check_file(path, file)
+  if not ok then
+    file:close()
+    return nil, message, err
+  end
+  file:seek "set"
+  local lines, counts = file:lines(), { added = 0, existing = 0 }
+  lines()
+  ok, message, err = each_entry(lines, function(e, number, why)
+    if not e then return file_error(("line %d of '%s': %s"):format(number, path, why)) end
+    local word, reason, problem = insert(schedule.store, unheld(e, schedule.clock()))
+    if not word then return nil, reason, problem end
+    counts[word] = counts[word] + 1
+    return true
+  end)
+  file:close()
+  if not ok then return nil, message, err end
+  return counts
+end
+
+return M
