@@ -489,8 +489,9 @@ function client:obtain_cert(cluster_id, opts) end
 ---@param cluster_id string
 ---@param opts cce.client.revoke_cert.opts exactly one of the first four
 ---@return boolean? # true
----@return string?|string? # message
----@return cce.error? err
+---@return nil|string? # message
+---@return nil|cce.error? # err
+---@return string? the request's id
 function client:revoke_cert(cluster_id, opts) end
 
 ---Start the rotation of a cluster's certificates. It is a job that takes

@@ -249,6 +249,8 @@ end
 --   why it must not leave, and perhaps an error of `cce.error`: then the call ends
 --   with that error, else with CANCELLED. It must not wait.
 -- @treturn[1] boolean true
+-- @treturn[1] nil
+-- @treturn[1] nil
 -- @treturn[1] ?string the request's id
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -272,7 +274,7 @@ function Client:revoke_cert(cluster_id, opts)
     drop_kept(cluster_id, fields.user_id or fields.agency_id)
   end
   if not response then return nil, message, err end
-  return true, response.headers["x-request-id"]
+  return true, nil, nil, response.headers["x-request-id"]
 end
 
 -- A cluster that is locked may be so by an earlier rotation of ours, whose

@@ -5,7 +5,7 @@ local manual = require "cce.repl.manual"
 -- What the library has for itself: no manual speaks of these.
 local OWN = {
   ["cce.client"] = { new = true, now = true, set_clock = true, emit = true, engine = true,
-    wait_for_turn = true },
+    wait_for_turn = true, view = true },
   ["cce.credentials"] = { of = true },
 }
 

@@ -260,7 +260,7 @@ end
 -- At most 200 nodes a call.
 local NODES_A_CALL = 200
 
-local function retry_nodes(item, nodes)
+local function retry_nodes(run, item, nodes)
   for first = 1, #nodes, NODES_A_CALL do
     local part = {}
     for i = first, math.min(#nodes, first + NODES_A_CALL - 1) do part[#part + 1] = nodes[i] end
@@ -307,7 +307,7 @@ local function repair(run, item, err, nodes)
   local ok = run.journal:write("repair", facts(item, err, { repair_tried = true,
     nodes = table.concat(nodes, " ") }))
   if not ok then return finish(run, item, "failed", err) end
-  local sent, _, problem = retry_nodes(item, nodes)
+  local sent, _, problem = retry_nodes(run, item, nodes)
   if not sent then
     err.hint = "The repair was not accepted: " .. problem.message
     return finish(run, item, "failed", err)
