@@ -78,7 +78,8 @@ local function add_place(list, args)
     endpoints = env "CCE_ENDPOINT" and { env "CCE_ENDPOINT" }
   end
   for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
-  add(list, "--region", args.region or not is_typed and not args.profile and env "CCE_REGION" or nil)
+  local from_environment = not is_typed and not args.profile and env "CCE_REGION" or nil
+  add(list, "--region", args.region or from_environment)
 end
 
 --- How kubectl is to start `cce credential`.
