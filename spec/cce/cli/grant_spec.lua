@@ -58,7 +58,7 @@ describe("cce grant", function()
     assert.equal(1, #sim:log { operation = "revoke_cert" })
   end)
 
-  it("is held until Ctrl-C, which ends it", function()
+  it("is held until Ctrl-C, which ends it #long", function()
     local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m", "--out", path,
       "--hold" }
     local deadline = os.time() + 20
