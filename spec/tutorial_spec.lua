@@ -1,4 +1,5 @@
 -- The tutorial, typed into a terminal in its order, gives what it shows.
+local sys = require("cce.core").sys
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 local terminals = require "spec.support.terminal"
@@ -52,8 +53,21 @@ end
 
 -- ---- typing it ---------------------------------------------------------------------
 
-local function prompt_is_back(screen)
-  return screen:match "\n%$ ?\n*$" ~= nil or screen:match "^%$ ?\n*$" ~= nil
+local PATIENCE_SECONDS = 60
+
+-- Waits until `check` is true of what was shown since a position.
+local function wait(terminal, position, check)
+  local deadline = sys.monotonic() + PATIENCE_SECONDS
+  repeat
+    local shown = terminal:history()
+    if check(shown:sub(position)) then return shown end
+    sys.sleep(0.02)
+  until sys.monotonic() > deadline
+  error("this does not go on:\n" .. terminal:history():sub(position), 0)
+end
+
+local function prompt_is_back(text)
+  return text:match "\n%$\n$" ~= nil
 end
 
 -- The lines that came of a command, without the echo of the command itself.
@@ -75,22 +89,17 @@ local function answer_of(step)
   end
 end
 
+-- Types a step where the prompt is; returns what it showed.
 local function play(terminal, step)
-  local before = #terminal:wait_for(prompt_is_back, 60):gsub("%s+$", "")
-  for line in (step.command .. "\n"):gmatch "([^\n]*)\n" do
-    terminal:type(line)
-    terminal:key "Enter"
-  end
+  local start = #terminal:history() + 1
+  for line in (step.command .. "\n"):gmatch "([^\n]*)\n" do terminal:type(line) end
   local question, word = answer_of(step)
   if question then
-    terminal:wait_for(function(screen) return screen:find(question, before, true) end, 30)
+    wait(terminal, start, function(text) return text:find(question, 1, true) end)
     terminal:type(word)
-    terminal:key "Enter"
   end
-  local screen = terminal:wait_for(function(text)
-    return #text > before + 3 and prompt_is_back(text:sub(before + 1))
-  end, 60)
-  return screen
+  local shown = wait(terminal, start, prompt_is_back)
+  return output_of(shown, start, step.command)
 end
 
 describe("the tutorial #toolchain", function()
@@ -108,8 +117,8 @@ describe("the tutorial #toolchain", function()
     os.execute("mkdir " .. home .. "/bin")
     install("cce", ROOT .. "/bin/cce")
     install("lua", "")
-    terminal = terminals.open { columns = 160, rows = 50, cwd = home, env = {
-      HOME = home, PATH = home .. "/bin:" .. os.getenv "PATH", NO_COLOR = "1" } }
+    terminal = terminals.new({ dir = home, cwd = home, env = {
+      HOME = home, PATH = home .. "/bin:" .. os.getenv "PATH", NO_COLOR = "1" } }, 160)
   end)
 
   after_each(function()
@@ -125,9 +134,7 @@ describe("the tutorial #toolchain", function()
       if not simulator.has_program(program) then return pending("needs " .. program) end
     end
     for _, step in ipairs(steps_of(PAGE)) do
-      local start = #terminal:wait_for(prompt_is_back, 60):gsub("%s+$", "")
-      local screen = play(terminal, step)
-      local output = output_of(screen, (screen:find("\n", start, true)) + 1, step.command)
+      local output = play(terminal, step)
       assert.is_true(fits(output, 1, step.shown, 1), ("%s:%d: $ %s\nshows\n%s"):format(PAGE,
         step.line, step.command, table.concat(output, "\n")))
     end

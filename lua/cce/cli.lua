@@ -27,7 +27,7 @@ M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "expiry",
   "who", "credential",
-  "schedule",
+  "schedule", "grant",
   "doctor", "log", "repl", "sim", "completion", "help", "__complete",
 }
 
@@ -142,10 +142,12 @@ local function note_trace(problem)
   return { problem = problem, trace = text or nil }
 end
 
+-- The client still lives: ending something may need it.
 local function interrupted(command, args, ui)
   ui:settle()
   io.stderr:write("\ncce: interrupted\n")
   if command.interrupted then command.interrupted(args, ui) end
+  ui:close()
   return exit.INTERRUPTED
 end
 
@@ -164,10 +166,10 @@ end
 local function run(command, args)
   local ui = require("cce.cli.ui").new(args)
   local ok, result = xpcall(function() return command.run(args, ui) end, note_trace)
+  if not ok and is_interrupt(result.problem) then return interrupted(command, args, ui) end
   ui:close()
-  if ok then return ui:written() and result or exit.FAILED end
-  if is_interrupt(result.problem) then return interrupted(command, args, ui) end
-  return broken(ui, result)
+  if not ok then return broken(ui, result) end
+  return ui:written() and result or exit.FAILED
 end
 
 --- Runs the command with these arguments.

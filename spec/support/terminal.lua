@@ -1,82 +1,98 @@
---- A terminal of one's own for specs: tmux, with a server that nobody else uses.
+--- A terminal of tmux in which a spec types, at a width of its choice.
 --
---   local terminal = require("spec.support.terminal").open { columns = 100, env = { … } }
---   terminal:type "cce clusters"   terminal:key "Enter"   terminal:key "C-c"
---   terminal:wait_for "NAME"       -- plain text on the screen; raises when it does not come
---   terminal:screen()              -- all lines since the start, unwrapped
+--   local terminal = require("spec.support.terminal").new(world, 80)
+--   terminal:start "cce rotate --all"
+--   terminal:wait "Type ROTATE"           -- the screen, once this text is on it
+--   terminal:type "ROTATE"                -- and Enter
+--   terminal:key "C-c"
+--   local screen, code = terminal:finish()
 --   terminal:close()
 local core = require "cce.core"
-local tempdir = require "spec.support.tempdir"
+local tempdir = dofile "spec/support/tempdir.lua"
 
 local M = {}
 
 local Terminal = {}
 Terminal.__index = Terminal
 
-local quote = tempdir.quote
+local PATIENCE_SECONDS = 20
+local count = 0
 
-local function output_of(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
+local function tmux(self, words)
+  return tempdir.shell("tmux -L " .. self.socket .. " -f /dev/null " .. words)
 end
 
-function Terminal:tmux(arguments)
-  return output_of(("env -u TMUX tmux -f /dev/null -S %s/tmux %s"):format(quote(self.dir), arguments))
-end
-
-local function start_script(self, options)
-  local lines = { "export PS1='$ '" }
-  for name, value in pairs(options.env or {}) do
-    lines[#lines + 1] = ("export %s=%s"):format(name, quote(value))
+--- Starts a shell in a terminal, in the environment of a world of `spec.support.command`, or
+-- of `{ dir=, env=, cwd= }`.
+function M.new(world, columns, lines)
+  count = count + 1
+  local self = setmetatable({ socket = ("cce-spec-%s-%d"):format(world.dir:gsub("[^%w]", ""),
+    count) }, Terminal)
+  local script = { "PS1='$ '" }
+  for name, value in pairs(world.env) do
+    script[#script + 1] = ("export %s=%s"):format(name, tempdir.quote(value))
   end
-  lines[#lines + 1] = ("cd %s"):format(quote(options.cwd or self.dir))
-  lines[#lines + 1] = "exec " .. (options.command or "sh -i")
-  tempdir.write(self.dir .. "/start", table.concat(lines, "\n") .. "\n")
-end
-
---- Open one. options: columns (100), rows (50), env, cwd, command (by default a shell whose
--- prompt is "$ ").
-function M.open(options)
-  local self = setmetatable({ dir = tempdir.new() }, Terminal)
-  start_script(self, options)
-  -- Without a limit of its own a long session would lose its beginning.
-  self:tmux(("new-session -d -x %d -y %d 'sh %s/start' ';' set-option -g history-limit 10000")
-    :format(options.columns or 100, options.rows or 50, self.dir))
+  tempdir.write(world.dir .. "/profile", table.concat(script, "\n") .. "\n")
+  local place = world.cwd and "-c " .. tempdir.quote(world.cwd) or ""
+  tmux(self, ("new-session -d -x %d -y %d %s 'env ENV=%s/profile sh -i'"):format(columns,
+    lines or 50, place, world.dir))
+  self:wait "%$ $"
   return self
 end
 
+--- Types a line.
 function Terminal:type(text)
-  self:tmux("send-keys -l -- " .. quote(text))
+  tmux(self, "send-keys -l " .. tempdir.quote(text))
+  self:key "Enter"
+end
+
+--- Types a command on a clean screen, and tells `finished` from what was there before.
+function Terminal:start(text)
+  self.commands = (self.commands or 0) + 1
+  self:type(("clear; %s; echo end%d=$?"):format(text, self.commands))
+end
+
+--- Waits until the command that was started has ended.
+-- @treturn string the screen
+-- @treturn number its exit code
+function Terminal:finish()
+  local screen = self:wait(("end%d=%%d+"):format(self.commands))
+  return screen, tonumber(screen:match(("end%d=(%%d+)"):format(self.commands)))
+end
+
+--- Whether it has.
+function Terminal:finished()
+  return self:screen():find(("end%d=%%d+"):format(self.commands)) ~= nil
 end
 
 function Terminal:key(name)
-  self:tmux("send-keys " .. name)
+  tmux(self, "send-keys " .. name)
 end
 
---- What was shown since the start; lines that the terminal folded are whole again.
+--- What is on the screen, without empty lines at its end.
 function Terminal:screen()
-  return (self:tmux("capture-pane -p -J -S -"):gsub("[ ]+\n", "\n"):gsub("\n+$", "\n"))
+  return (tmux(self, "capture-pane -p"):gsub("%s+$", "")) .. " "
 end
 
---- Wait until `check(screen)` is true, or until the screen has the text `check`.
-function Terminal:wait_for(check, seconds)
-  local deadline = core.sys.monotonic() + (seconds or 10)
+--- All that was shown since the start; lines that the terminal folded are whole again.
+function Terminal:history()
+  return (tmux(self, "capture-pane -p -J -S -"):gsub("[ ]+\n", "\n"):gsub("%s+$", "")) .. "\n"
+end
+
+--- Waits until a pattern is on the screen.
+function Terminal:wait(pattern)
+  local deadline = core.sys.monotonic() + PATIENCE_SECONDS
   local screen
   repeat
     screen = self:screen()
-    local found
-    if type(check) == "string" then found = screen:find(check, 1, true) else found = check(screen) end
-    if found then return screen end
-    core.sys.sleep(0.02)
+    if screen:find(pattern) then return screen end
+    core.sys.sleep(0.05)
   until core.sys.monotonic() > deadline
-  error(("not on the screen: %s\n%s"):format(tostring(check), screen), 2)
+  error(("'%s' never came; on the screen is:\n%s"):format(pattern, screen), 2)
 end
 
 function Terminal:close()
-  self:tmux "kill-server"
-  tempdir.remove(self.dir)
+  tmux(self, "kill-server")
 end
 
 return M

@@ -244,13 +244,15 @@ end
 
 -- ---- from beginning to end -----------------------------------------------------------
 
+-- Before the clusters are rotated: later it would be too late to say no.
+local function make_directory(args)
+  if not args.reissue then return true end
+  return directories.make(args.reissue)
+end
+
 local function rotate(ui, client, args, plan)
   args.journal_in_use = plan.journal
-  local made, message, err = true, nil, nil
-  if args.reissue then made, message, err = directories.make(args.reissue) end
-  if not made then return ui:fail(message, err) end
-  local report
-  report, message, err = call(client, args, plan,
+  local report, message, err = call(client, args, plan,
     { on_progress = ui:progress("rotate", #plan.ids) })
   if not report then return ui:fail(message, err) end
   local code = ui:report(report)
@@ -270,6 +272,9 @@ function M.run(args, ui)
     return report and ui:report(report) or ui:fail(message, err)
   end
   if plan.is_finished then return rotate(ui, client, args, plan) end
+  local made
+  made, message, err = make_directory(args)
+  if not made then return ui:fail(message, err) end
   local sure, code = confirmed(ui, client, args, plan)
   if not sure then return code end
   return rotate(ui, client, args, plan)

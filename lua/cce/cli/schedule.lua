@@ -15,7 +15,9 @@ local STATES = { "pending", "claimed", "sending", "done", "failed-retrying", "ca
 
 -- ---- what can be typed -----------------------------------------------------------------
 
-local function describe_store(parser)
+--- Add the options that say where the schedule is.
+-- @tparam table parser of argparse
+function M.describe_store(parser)
   parser:option("--store", "sqlite:FILE, or etcd:URL[,URL...]/PREFIX. By default CCE_SCHEDULE,"
     .. " what the profile says, or sqlite:~/.local/state/cce/schedule.db."):argname("WHERE")
   parser:option("--etcd-ca-file", "Certificates to trust for etcd (PEM)."):argname("FILE")
@@ -51,7 +53,7 @@ end
 
 function M.describe(parser)
   parser:command_target("action"):require_command(true)
-  describe_store(parser)
+  M.describe_store(parser)
   require("cce.cli.schedule.add").describe(parser)
   describe_looking(parser)
   describe_changing(parser)

@@ -4,11 +4,13 @@
 local M = {}
 
 local OPTIONS = { "accept_token_loss", "allow_self", "ca_file", "canary", "deleted_since",
-  "endpoint", "max_failures", "partial", "region", "repair", "run", "timeout", "verify" }
+  "endpoint", "max_failures", "partial", "region", "repair", "run", "shared", "timeout", "verify" }
 
 -- The longer ones first.
 local TEXTS = {
   { 'client:wait_job%("([^"]+)"%)', "cce jobs wait %1" },
+  { 'schedule:cancel%("([^"]+)"%)', "cce schedule cancel %1" },
+  { "schedule:run, or `cce schedule run`", "cce schedule run" },
   { "show_job or wait_job", "cce jobs show or cce jobs wait" },
   { "client:list_clusters%(%)", "cce clusters" },
   { "client:show_cluster%(id%)%.status", "cce clusters" },

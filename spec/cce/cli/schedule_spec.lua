@@ -102,7 +102,7 @@ describe("cce schedule", function()
     assert.equal(0, schedule("run", "--once").code)
   end)
 
-  it("moves to another store", function()
+  it("moves to another store #long", function()
     local id = add("--at", "+2h")
     local path, other = world.dir .. "/entries.jsonl", "sqlite:" .. world.dir .. "/other.db"
     assert.equal("1 entries written to " .. path .. "\n", schedule("export", path).out)
@@ -125,7 +125,7 @@ describe("cce schedule", function()
     assert.is_string(tempdir.read(world.dir .. "/mine.db"))
   end)
 
-  it("runs until it is told to end", function()
+  it("runs until it is told to end #long", function()
     local finish, process = world:start_cce { "schedule", "run" }
     local id = add("--at", "+0s")
     local deadline = os.time() + 20
