@@ -453,6 +453,32 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal(1, wins)
   end)
 
+  it("yields to an event loop", function()
+    local cqueues, cce = require "cqueues", require "cce"
+    local loop, ticks, done = cqueues.new(), 0, 0
+    cce.use_loop "cqueues"
+    loop:wrap(function()
+      while done < 5 do
+        ticks = ticks + 1
+        cqueues.sleep(0.0005)
+      end
+    end)
+    local store = assert(open())
+    for n = 1, 5 do
+      loop:wrap(function()
+        local session = assert(store:open_session("r" .. n, 60))
+        local revision = assert(store:insert("e" .. n, "t", PENDING))
+        assert(store:update("e" .. n, revision, "t", { state = "claimed", runner = "r" .. n },
+          { session = session }))
+        done = done + 1
+      end)
+    end
+    assert(loop:loop(10))
+    cce.use_loop(nil)
+    assert.same({ 5, 5 }, { done, store:count "claimed" })
+    assert.is_true(ticks > 1)
+  end)
+
   it("is closed once", function()
     local store = assert(open())
     store:close()
