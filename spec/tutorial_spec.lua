@@ -72,7 +72,7 @@ end
 
 -- The lines that came of a command, without the echo of the command itself.
 local function output_of(screen, position, command)
-  local lines, typed = {}, select(2, command:gsub("\n", ""))
+  local lines, typed = {}, 1 + select(2, command:gsub("\n", ""))
   for line in screen:sub(position):gmatch "([^\n]*)\n" do
     if typed == 0 then lines[#lines + 1] = line:gsub("%s+$", "") end
     typed = math.max(0, typed - 1)
@@ -91,7 +91,7 @@ end
 
 -- Types a step where the prompt is; returns what it showed.
 local function play(terminal, step)
-  local start = #terminal:history() + 1
+  local start = #terminal:history()
   for line in (step.command .. "\n"):gmatch "([^\n]*)\n" do terminal:type(line) end
   local question, word = answer_of(step)
   if question then
@@ -108,7 +108,8 @@ describe("the tutorial #toolchain", function()
   -- As if installed: the command, and a Lua that finds the library.
   local function install(name, script)
     local path = home .. "/bin/" .. name
-    tempdir.write(path, ('#!/bin/sh\nexec %s/tools/run-lua %s %s "$@"\n'):format(ROOT, VERSION, script))
+    local line = ('exec %s/tools/run-lua %s %s "$@"'):format(ROOT, VERSION, script)
+    tempdir.write(path, "#!/bin/sh\n" .. line .. "\n")
     os.execute("chmod +x " .. path)
   end
 
