@@ -185,6 +185,7 @@ build = {
     ["cce.sim.worker"] = "lua/cce/sim/worker.lua",
     ["cce.times"] = "lua/cce/times.lua",
     ["cce.workflow"] = "lua/cce/workflow.lua",
+    ["cce.workflow.grant"] = "lua/cce/workflow/grant.lua",
     ["cce.workflow.issue"] = "lua/cce/workflow/issue.lua",
     ["cce.workflow.naming"] = "lua/cce/workflow/naming.lua",
     ["cce.workflow.revoke"] = "lua/cce/workflow/revoke.lua",

@@ -83,6 +83,13 @@ function M.open(where, opts)
     steady = checked.steady }, Schedule)
 end
 
+--- Whether a value is a schedule.
+-- @treturn boolean
+-- @local
+function M.is(value)
+  return getmetatable(value) == Schedule
+end
+
 local function check_open(self, method)
   if getmetatable(self) ~= Schedule then
     error(("bad argument #1 to '%s' (cce.schedule expected, got %s); call it with a colon"):format(

@@ -315,6 +315,8 @@ local FROM = {
   released = set "claimed",
   cancelled = set("pending", "failed-retrying", "claimed", "quarantined"),
   extended = WAITING,
+  joined = set "pending",
+  left = WAITING,
   retried = set "failed-retrying",
 }
 
@@ -411,6 +413,38 @@ function M.extended(e, due)
   if not ok then return nil, why end
   local new = copy_of(e, "pending")
   new.due, new.next_try = due, nil
+  return new
+end
+
+--- Held by one more, and ended at the later of the two times. Only what is shared and
+-- was never tried: a request that may be on its way would cut what the new holder is
+-- about to get.
+-- @tparam table e of a grant
+-- @tparam number due unix time
+-- @tparam string holder an id
+function M.joined(e, due, holder)
+  local ok, why = fits(e, "joined")
+  if not ok then return nil, why end
+  if e.first_intent then return nil, "its revocation was tried already" end
+  if not e.grant.shared then return nil, "it is not shared" end
+  if #e.grant.holders == MAX_HOLDERS then return nil, "too many share it" end
+  local new = M.extended(e, math.max(e.due, due))
+  new.grant = { shared = true, holders = {} }
+  for i, each in ipairs(e.grant.holders) do new.grant.holders[i] = each end
+  new.grant.holders[#e.grant.holders + 1] = holder
+  return new
+end
+
+--- Held by one less. Its time stays, and the last one cannot leave.
+function M.left(e, holder)
+  local ok, why = fits(e, "left")
+  if not ok then return nil, why end
+  local new = copy_of(e, e.state)
+  new.grant = { shared = e.grant.shared, holders = {} }
+  for _, each in ipairs(e.grant.holders) do
+    if each ~= holder then new.grant.holders[#new.grant.holders + 1] = each end
+  end
+  if #new.grant.holders == 0 then return nil, "nobody else holds it" end
   return new
 end
 
