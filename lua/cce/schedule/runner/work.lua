@@ -203,7 +203,7 @@ end
 -- @treturn[2] ?table err
 function M.may_leave(job)
   local run = job.run
-  if run.stopped then return nil, "the runner is being stopped" end
+  if run:must_stop() then return nil, "the runner is being stopped" end
   local early = early_by(job)
   if early then return nil, ("it is due only in %.3g s"):format(early) end
   local left = leases.left(job.session)
@@ -301,7 +301,7 @@ local function carry(job)
   local ok, message, err = begin(job)
   if not ok then return nil, message, err end
   tell_overdue(run, job.entry)
-  if run.stopped then
+  if run:must_stop() then
     release(job)
     return errors.fail("CANCELLED", "the runner is being stopped")
   end
