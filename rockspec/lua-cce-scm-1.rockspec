@@ -96,6 +96,7 @@ build = {
     ["cce.cli.place"] = "lua/cce/cli/place.lua",
     ["cce.cli.plugin"] = "lua/cce/cli/plugin.lua",
     ["cce.cli.profile"] = "lua/cce/cli/profile.lua",
+    ["cce.cli.profiles"] = "lua/cce/cli/profiles.lua",
     ["cce.cli.render"] = "lua/cce/cli/render.lua",
     ["cce.cli.repl"] = "lua/cce/cli/repl.lua",
     ["cce.cli.revoke"] = "lua/cce/cli/revoke.lua",

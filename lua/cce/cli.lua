@@ -25,7 +25,7 @@ local M = {}
 --- The commands, in the order in which the help shows them.
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
-  "clusters", "jobs", "expiry",
+  "clusters", "jobs", "expiry", "profiles",
   "who", "credential",
   "schedule", "grant",
   "doctor", "log", "repl", "sim", "completion", "help", "__complete",

@@ -115,4 +115,9 @@ function M.run(args, ui)
   return one(ui, job.client, job.list[1], args, job.opts)
 end
 
+--- After Ctrl-C: what was obtained is on disk.
+function M.interrupted(_, ui)
+  ui:warn "what was obtained is kept; the same command goes on where it was"
+end
+
 return M
