@@ -12,6 +12,9 @@ local function files(command)
   return list
 end
 
+-- What runs in nginx alone is shown to run by the specs of spec/nginx.
+local IN_NGINX = { ["lua/cce/openresty.lua"] = true }
+
 local PAGES = files "ls README.md manual/*.md"
 
 -- Those that are not part of the public reference.
@@ -47,7 +50,8 @@ describe("the examples of", function()
   end
 
   for _, path in ipairs(files "find lua -name '*.lua'") do
-    for _, block in ipairs(is_internal(path) and {} or examples.usages(path)) do
+    local is_left_out = is_internal(path) or IN_NGINX[path]
+    for _, block in ipairs(is_left_out and {} or examples.usages(path)) do
       it(("%s:%d"):format(path, block.line), function()
         if not run then return pending "needs nginx with Lua" end
         examples.run(run, block)

@@ -60,14 +60,17 @@ local PLACES = { "region", "project_id", "endpoint", "endpoints", "credentials",
   "ca_file" }
 
 -- Nobody waits here for what is due to a real account.
+local function impatient(name)
+  return function(client, opts)
+    local mine = { rate_limit = false }
+    for key, value in pairs(opts) do mine[key] = value end
+    return cce.workflow[name](client, mine)
+  end
+end
+
 local function impatient_workflows()
-  return setmetatable({}, { __index = function(_, name)
-    return function(client, opts)
-      local mine = { rate_limit = name ~= "issue" and false or nil }
-      for key, value in pairs(opts) do mine[key] = value end
-      return cce.workflow[name](client, mine)
-    end
-  end })
+  return setmetatable({ rotate = impatient "rotate", revoke = impatient "revoke" },
+    { __index = cce.workflow })
 end
 
 local function simulated_cce(sim, clients)
@@ -108,6 +111,17 @@ end
 function given.pem(run) return run.env.kubeconfig.raw end
 
 function given.leaver() return account.keys[2].principal.id end
+
+given.contractor = given.leaver
+
+function given.schedule(run)
+  return assert(cce.schedule.open("sqlite:" .. run.dir .. "/schedule.db"))
+end
+
+function given.grant(run)
+  return assert(run.cce.workflow.grant(run.env.client, run.env.schedule,
+    { cluster_id = run.env.cluster_id, seconds = 3600 }))
+end
 
 function given.my_vault()
   return function() return { ak = account.keys[1].ak, sk = account.keys[1].sk } end
@@ -177,7 +191,7 @@ end
 
 -- ---- running -----------------------------------------------------------------------
 
-local IS_FILE = { json = true, kubeconfig = true, log = true, journal = true, pem = true }
+local IS_FILE = { json = true, jsonl = true, db = true, kubeconfig = true, log = true, journal = true, pem = true }
 
 -- A name is taken for granted by the next block of the page, so its locals are shared. Files go
 -- to the directory of the run, and a rotation does not keep to the speed of a real account.
@@ -190,6 +204,9 @@ local function adapt(run, text)
   text = text:gsub('"([%w_-]+%.%a+)"', function(name)
     return IS_FILE[name:match "%a+$"] and not name:match "^cce%."
       and ("%q"):format(run.dir .. "/" .. name)
+  end)
+  text = text:gsub('"sqlite:([%w_-]+%.db)"', function(name)
+    return ('"sqlite:%s/%s"'):format(run.dir, name)
   end)
   return (text:gsub('"prod%-%*"', '"cluster-*"'):gsub('"…"', '"example"'))
 end
