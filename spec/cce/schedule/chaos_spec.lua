@@ -11,7 +11,7 @@ local tempdir = require "spec.support.tempdir"
 local sys = core.sys
 
 -- Seconds after which others take over, and that a paused runner is paused beyond.
-local LEASE = 3
+local LEASE = 5
 
 -- The simulator's clock is read once in each turn of its event loop.
 local TOLERANCE = 0.05
@@ -84,7 +84,7 @@ local function victim(self)
 end
 
 --- Lets three runners work, and disturbs them: opts `kill_every`, `pause_every`, `outages` (times
--- of `outage`, seconds after the start), `limit`, all in seconds.
+-- of `outage`, seconds after the start), `disturb` (for how long), `limit`, all in seconds.
 function Chaos:run(opts)
   for slot = 1, 3 do self:start(slot) end
   local start = sys.monotonic()
@@ -95,11 +95,11 @@ function Chaos:run(opts)
     local now = sys.monotonic()
     assert(now < start + opts.limit, "not done within the time")
     if self.paused and now >= self.resume_at then self:resume() end
-    if now >= next_kill then
+    if now >= next_kill and now < start + opts.disturb then
       self:kill(victim(self))
       kills, next_kill = kills + 1, next_kill + opts.kill_every
     end
-    if now >= next_pause and not self.paused then
+    if now >= next_pause and now < start + opts.disturb and not self.paused then
       self:pause(victim(self))
       pauses, next_pause = pauses + 1, now + opts.pause_every
     end
@@ -178,7 +178,8 @@ local function go(sim, where, opts)
   if not ok then error(problem, 0) end
 end
 
-local SHORT = { entries = 60, from = -0.5, to = 1, kill_every = 0.4, pause_every = 1, limit = 30 }
+local SHORT = { entries = 60, from = -0.5, to = 1, kill_every = 0.3, pause_every = 1,
+  disturb = 2, limit = 30 }
 
 local function with(more)
   local opts = {}
@@ -187,7 +188,8 @@ local function with(more)
   return opts
 end
 
-local LONG = { entries = 1000, from = -5, to = 45, kill_every = 1, pause_every = 10, limit = 240,
+local LONG = { entries = 1000, from = -5, to = 45, kill_every = 1, pause_every = 10, disturb = 120,
+  limit = 240,
   delay = 0.2 }
 
 -- ---- cancelling while others run ------------------------------------------------------------
@@ -207,7 +209,7 @@ local function race(sim, where, count)
     local order = {}
     for user, due in pairs(chaos.due) do
       order[#order + 1] = { id = chaos.ids[user], user = user,
-        at = due + (math.random() - 0.3) * 0.03 }
+        at = due + (math.random() - 0.2) * (where and 0.2 or 0.04) }
     end
     table.sort(order, function(a, b) return a.at < b.at end)
     for _, each in ipairs(order) do

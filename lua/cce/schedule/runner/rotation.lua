@@ -44,13 +44,13 @@ function M.prepare(job)
   local run, begun = job.run, job.entry.begun
   if begun then
     if core.file.stat(begun.journal) then return begun end
-    return fail("CONFLICT", ("the rotation was begun on %s with the journal '%s', which is not here;"
-      .. " without it clusters might be rotated twice"):format(begun.host, begun.journal),
+    return fail("CONFLICT", ("the rotation was begun on %s with the journal '%s', which is not"
+      .. " here; without it clusters might be rotated twice"):format(begun.host, begun.journal),
       "A runner on that machine resumes it; or cancel the entry, look at what was rotated, and"
       .. " add it anew")
   elseif not run.journal_dir then
-    return fail("INVALID_ARGUMENT", "a rotation needs a journal, and this runner has no place for it",
-      "Give journal_dir=, a directory that outlasts the process, to schedule:run")
+    return fail("INVALID_ARGUMENT", "a rotation needs a journal, and this runner has no place for"
+      .. " it", "Give journal_dir=, a directory that outlasts the process, to schedule:run")
   end
   return begin(run, job.entry)
 end

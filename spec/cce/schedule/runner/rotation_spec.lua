@@ -152,10 +152,10 @@ describe("a rotation that recurs", function()
     end
     local show = client.show_cluster
     client.show_cluster = function(...)
-      while sys.monotonic() < events.cut_at + 1.2 do cce.sleep(0.05) end
+      while sys.monotonic() < events.cut_at + 2 do cce.sleep(0.05) end
       return show(...)
     end
-    run { lease = 3 }
+    run { lease = 5 }
     assert.equal(1, #events.of "lease_lost")
     assert.same({}, sim:log { operation = "rotate_credentials" })
     assert.equal("failed-retrying", schedule:get(id).state)
