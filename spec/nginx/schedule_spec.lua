@@ -21,7 +21,7 @@ init_worker_by_lua_block {
   local file = assert(io.open("events", "a"))
   file:setvbuf "line"
   assert(cce.openresty.schedule {
-    store = "etcd:" .. os.getenv "SPEC_PLACE", client_for = app.client, lease = 4,
+    store = "etcd:" .. os.getenv "SPEC_PLACE", client_for = app.client, lease = 5,
     concurrency = 4, retry = { base = 0.1, cap = 1, floor = 0.05 },
     on_event = function(event) file:write(require("cce.core").json.encode(event), "\n") end,
   })
@@ -76,7 +76,9 @@ nginx.describe("a schedule inside nginx", function()
   local function events()
     local list = {}
     for _, gateway in ipairs(gateways) do
-      for _, event in ipairs(runners.logged(gateway.dir .. "/events")) do list[#list + 1] = event end
+      for _, event in ipairs(runners.logged(gateway.dir .. "/events")) do
+        list[#list + 1] = event
+      end
     end
     return list
   end

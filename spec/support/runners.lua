@@ -108,7 +108,7 @@ local CHILD = [[
 --- Starts one. opts: where, log (path of its events), name, lease, concurrency, mode (text of
 -- further options).
 function M.child(sim, opts)
-  return hosts.script(sim, CHILD:format(opts.log, opts.where, opts.lease or 3,
+  return hosts.script(sim, CHILD:format(opts.log, opts.where, opts.lease or 5,
     opts.concurrency or 5, opts.name, opts.mode or ""))
 end
 

@@ -43,7 +43,7 @@ end
 local schema = {
   once = { type = "boolean", default = false },
   until_idle = { type = "boolean", default = false },
-  lease = { type = "number", min = 3, max = 600, default = 15, unit = "seconds" },
+  lease = { type = "number", min = 5, max = 600, default = 15, unit = "seconds" },
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
   keep = { type = "number", min = 0, default = 30 * DAY, unit = "seconds" },
   on_event = { type = "callable" },

@@ -318,7 +318,8 @@ describe("schedule:run", function()
     }
     local now = core.sys.time()
     for i, text in ipairs(hostile) do
-      assert(schedule.store:insert(("%016d"):format(i), text, { state = "pending", due = now - 50 }))
+      assert(schedule.store:insert(("%016d"):format(i), text,
+        { state = "pending", due = now - 50 }))
     end
     assert(schedule.store:insert("../etc/passwd", "{}", { state = "pending", due = now - 50 }))
     local id = add(-1)
@@ -554,13 +555,14 @@ describe("schedule:run", function()
 
   it("refuses to cancel what is being sent", function()
     local id = add(-1)
-    local ok, err
+    local ok, message, err
     assert(run(runners.client(function()
-      ok, _, err = schedule:cancel(id)
+      ok, message, err = schedule:cancel(id)
       return true
     end)))
     assert.is_nil(ok)
     assert.equal("CONFLICT", err.code)
+    assert.matches("is being sent", message)
     assert.equal("done", state(id))
   end)
 
