@@ -16,7 +16,7 @@ self = false
 cache = false
 
 files["lua/cce/sim"].std = "min+cce+ngx_lua"
-files["lua/cce/openresty"].std = "min+cce+ngx_lua"
+files["lua/cce/openresty.lua"].std = "min+cce+ngx_lua"
 files["lua/cce/host/nginx.lua"].std = "min+cce+ngx_lua"
 files["examples/nginx"].std = "min+cce+ngx_lua"
 files["bench/server"].std = "min+cce+ngx_lua"

@@ -115,6 +115,7 @@ build = {
     ["cce.kubeconfig.yaml"] = "lua/cce/kubeconfig/yaml.lua",
     ["cce.map"] = "lua/cce/map.lua",
     ["cce.nodes"] = "lua/cce/nodes.lua",
+    ["cce.openresty"] = "lua/cce/openresty.lua",
     ["cce.options"] = "lua/cce/options.lua",
     ["cce.progress"] = "lua/cce/progress.lua",
     ["cce.project"] = "lua/cce/project.lua",

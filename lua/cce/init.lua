@@ -190,7 +190,7 @@ end
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
   region = "cce.region", workflow = "cce.workflow", audit_log = "cce.audit_log",
-  schedule = "cce.schedule",
+  schedule = "cce.schedule", openresty = "cce.openresty",
 }
 
 return setmetatable(M, {

@@ -504,6 +504,8 @@ end
 -- * `resent`: the request may have left before, at `first_intent`; with
 --   `may_have_cut_newer` that is more than ten minutes ago, so that certificates
 --   which were issued since are cut, too
+-- * `rotated`: a run of a rotation ended: `ok`, `failed`, `skipped` and `uncertain`
+--   clusters, `report`, `journal`; `resumed`: one that was begun before goes on
 -- * `superseded`: somebody else, say who cancelled it, was faster; `state`
 -- * `quarantined`: what cannot be read; `message`
 -- * `lease_lost`, `store_unavailable`, `store_available`

@@ -133,6 +133,12 @@ local function is_rotation(value)
   return ok and checked ~= nil, ok and why or checked
 end
 
+-- Where an occurrence that was begun has its journal.
+local function is_begun(value)
+  return type(value) == "table" and is_plain(value.journal, 4096) and is_plain(value.host, 255)
+    and when.is_time(value.occurrence)
+end
+
 local function is_text(value)
   return type(value) == "string" and #value <= MAX_QUARANTINED
 end
@@ -150,7 +156,7 @@ local CHECKS = {
   agency_id = is_name, runner = is_name,
   reason = plain(MAX_REASON), request_id = plain(131), why = plain(MAX_MESSAGE + 3),
   attempts = is_count, last_error = is_error, grant = is_grant,
-  every = when.check_every, options = is_rotation, text = is_text,
+  every = when.check_every, options = is_rotation, begun = is_begun, text = is_text,
 }
 
 local ALWAYS = { "v", "id", "kind", "state", "created" }
@@ -362,6 +368,7 @@ local function recurring(e, now)
   local new = copy_of(e, "pending")
   new.due, new.last_done, new.attempts = M.next_occurrence(e, now), now, 0
   new.first_intent, new.last_intent, new.last_error, new.next_try = nil, nil, nil, nil
+  new.begun = nil
   return new
 end
 

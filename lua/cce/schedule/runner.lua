@@ -102,13 +102,20 @@ function Run:must_end()
   return self.once or self.stopped ~= nil
 end
 
--- Ask all who may stop it.
-local function check_stop(run)
-  if run.stopped then return true end
-  if run.stop_asked and run.stop_asked() then run:stop "stop" end
-  local signal = run.signals and run.signals:wait(0)
-  if signal then run:stop(signal) end
-  return run.stopped ~= nil
+--- Ask all who may stop it.
+-- @treturn boolean
+function Run:must_stop()
+  if self.stopped then return true end
+  if self.stop_asked and self.stop_asked() then self:stop "stop" end
+  local signal = self.signals and self.signals:wait(0)
+  if signal then self:stop(signal) end
+  return self.stopped ~= nil
+end
+
+--- Whether something is in hand, or the lease not given back yet.
+-- @treturn boolean
+function Run:has_work()
+  return self.workers > 0 or self.lease.session ~= nil
 end
 
 -- ---- a pass ----------------------------------------------------------------------------
@@ -130,7 +137,7 @@ local function handle(run, row)
 end
 
 local function next_row(run)
-  if run.stopped then return nil end
+  if run:must_stop() then return nil end
   if run.feed:is_empty() and not run.feed:load() then return nil end
   return run.feed:take()
 end
@@ -169,8 +176,7 @@ end
 local function lead(run)
   local next_look = run.steady()
   repeat
-    check_stop(run)
-    if run.stopped then run.feed:drop() end
+    if run:must_stop() then run.feed:drop() end
     next_look = look(run, next_look)
     staff(run)
     local is_busy = run.workers > 0 or not run.feed:is_empty()
@@ -212,7 +218,7 @@ end
 
 local function nap(run, seconds)
   local till = run.steady() + seconds
-  while not check_stop(run) do
+  while not run:must_stop() do
     local left = till - run.steady()
     if left <= 0 then return end
     run.sleep(math.min(left, SLICE))
@@ -290,7 +296,7 @@ end
 -- does any failure when it shall run just once.
 local function go_on(run)
   local failures, has_worked = 0, false
-  while not check_stop(run) do
+  while not run:must_stop() do
     local over, message, err = turn(run)
     if over then return true end
     if over == nil then

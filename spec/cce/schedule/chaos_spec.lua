@@ -3,6 +3,7 @@
 local cce = require "cce"
 local core = require "cce.core"
 local etcd = require "spec.support.etcd"
+local nginx = require "spec.support.nginx"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
@@ -189,6 +190,52 @@ end
 local LONG = { entries = 1000, from = -5, to = 45, kill_every = 1, pause_every = 10, limit = 240,
   delay = 0.2 }
 
+-- ---- cancelling while others run ------------------------------------------------------------
+
+-- Cancels each entry about when it is due, while two runners are at it: exactly one wins.
+local function race(sim, where, count)
+  sim:reset()
+  local dir = runners.dir()
+  local chaos = new(sim, where or "sqlite:" .. dir .. "/schedule.db", dir)
+  local wins = { cancel = 0, run = 0 }
+  local ok, problem = pcall(function()
+    for slot = 1, 2 do chaos:start(slot) end
+    nginx.wait_for("the runners", function()
+      return #runners.logged(dir .. "/events.1") + #runners.logged(dir .. "/events.2") >= 2
+    end)
+    chaos:add(count, 0.2, 0.2 + count / 60)
+    local order = {}
+    for user, due in pairs(chaos.due) do
+      order[#order + 1] = { id = chaos.ids[user], user = user,
+        at = due + (math.random() - 0.3) * 0.03 }
+    end
+    table.sort(order, function(a, b) return a.at < b.at end)
+    for _, each in ipairs(order) do
+      sys.sleep(math.max(0, each.at - sys.time()))
+      local err
+      each.won, _, err = chaos.schedule:cancel(each.id)
+      assert.is_true(each.won or err.code == "CONFLICT", tostring(err))
+    end
+    nginx.wait_for("the last one", function()
+      local store = chaos.schedule.store
+      return store:count "done" + store:count "cancelled" == count
+    end, 20)
+    chaos:stop()
+    local accepted = runners.accepted(sim)
+    for _, each in ipairs(order) do
+      local state = chaos.schedule:get(each.id).state
+      assert.equal(each.won and "cancelled" or "done", state)
+      assert.equal(each.won and 0 or 1, #(accepted[each.user] or {}), each.user)
+      wins[each.won and "cancel" or "run"] = wins[each.won and "cancel" or "run"] + 1
+    end
+  end)
+  chaos:close()
+  tempdir.remove(dir)
+  if not ok then error(problem, 0) end
+  print(("%d races: %d won by who cancelled, %d by a runner"):format(count, wins.cancel, wins.run))
+  assert.is_true(wins.cancel > 0 and wins.run > 0)
+end
+
 -- It takes seconds, and the Lua makes no difference to the kernel that kills.
 local ON = { sqlite = "Lua 5.4", etcd = "Lua 5.1" }
 local function is_the_one(kind)
@@ -201,6 +248,8 @@ describe("runners that are killed and paused", function()
   if is_the_one "sqlite" then
     it("lose nothing in a file", function() go(sim, nil, with()) end)
     it("lose nothing of 1,000 in a file #long", function() go(sim, nil, with(LONG)) end)
+    it("and who cancels: exactly one wins", function() race(sim, nil, 100) end)
+    it("and who cancels: exactly one wins, 1,000 times #long", function() race(sim, nil, 1000) end)
   end
 
   if is_the_one "etcd" then
@@ -218,6 +267,14 @@ describe("runners that are killed and paused", function()
 
       it("lose nothing", function()
         go(sim, "etcd:" .. server:place "cce/chaos", with { outages = { 0.7 }, outage = restart })
+      end)
+
+      it("and who cancels: exactly one wins", function()
+        race(sim, "etcd:" .. server:place "cce/race", 100)
+      end)
+
+      it("and who cancels: exactly one wins, 1,000 times #long", function()
+        race(sim, "etcd:" .. server:place "cce/race", 1000)
       end)
 
       it("lose nothing of 1,000 #long", function()

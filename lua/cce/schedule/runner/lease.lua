@@ -98,8 +98,8 @@ end
 --- Give it back, so that others need not wait for its end.
 function Lease:close()
   local session = self.session
-  self.session = nil
   if session and not session.lost then session:close() end
+  self.session = nil
 end
 
 return M

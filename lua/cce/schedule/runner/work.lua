@@ -12,28 +12,13 @@ local errors = require "cce.error"
 local leases = require "cce.schedule.runner.lease"
 local project = require "cce.project"
 local protect = require "cce.host.protect"
+local rotation = require "cce.schedule.runner.rotation"
 
 local M = {}
 
 -- A request that was first meant so long ago may cut certificates that were
 -- issued since; seconds.
 local OLD_INTENT = 600
-
--- How each kind is carried out: a function of the job, which returns true and
--- perhaps the request's id, or nil, message, err.
-local carry_out = {}
-
-function carry_out.revoke(job)
-  local e = job.entry
-  return job.client:revoke_cert(e.cluster_id, {
-    user_id = e.user_id, agency_id = e.agency_id,
-    before_send = function() return M.may_leave(job) end,
-  })
-end
-
-function carry_out.rotate(job)
-  return require("cce.schedule.runner.rotation").carry_out(job)
-end
 
 -- ---- events --------------------------------------------------------------------------
 
@@ -203,7 +188,7 @@ end
 -- @treturn[2] ?table err
 function M.may_leave(job)
   local run = job.run
-  if run.stopped then return nil, "the runner is being stopped" end
+  if run:must_stop() then return nil, "the runner is being stopped" end
   local early = early_by(job)
   if early then return nil, ("it is due only in %.3g s"):format(early) end
   local left = leases.left(job.session)
@@ -241,12 +226,37 @@ local function find_client(job)
   return client
 end
 
+-- The request of an entry that was meant to be sent before may have left then. A
+-- rotation is resumed by its journal, and sends nothing again.
 local function tell_resent(job)
   local first = job.entry.first_intent
-  job.resent = first
   if not first then return end
+  if job.entry.kind == "rotate" then return tell(job.run, "resumed", job.entry) end
+  job.resent = first
   tell(job.run, "resent", job.entry, { first_intent = first,
     may_have_cut_newer = job.run.clock() - first > OLD_INTENT or nil })
+end
+
+-- The client itself may send again, while the lease lasts: that is told, too.
+local function guard_of(job)
+  local sent = 0
+  return function()
+    local seconds, why, err = M.may_leave(job)
+    if not seconds then return nil, why, err end
+    sent = sent + 1
+    if sent > 1 then tell_resent(job) end
+    return seconds
+  end
+end
+
+-- How each kind is carried out: true and perhaps the request's id, or nil, message, err.
+local carry_out = { rotate = rotation.carry_out }
+
+function carry_out.revoke(job)
+  local e = job.entry
+  return job.client:revoke_cert(e.cluster_id, {
+    user_id = e.user_id, agency_id = e.agency_id, before_send = guard_of(job),
+  })
 end
 
 local function perform(job)
@@ -258,8 +268,13 @@ end
 
 local function send(job)
   local run = job.run
-  tell_resent(job)
   local new = assert(entries.sending(job.entry, run.clock()))
+  if new.kind == "rotate" then
+    local begun, _, problem = rotation.prepare(job)
+    if not begun then return note_failed(job, problem) end
+    new.begun = begun
+  end
+  tell_resent(job)
   local ok, message, err = write(job, new, { session = job.session })
   if not ok then return nil, message, err end
   local request_id
@@ -301,7 +316,7 @@ local function carry(job)
   local ok, message, err = begin(job)
   if not ok then return nil, message, err end
   tell_overdue(run, job.entry)
-  if run.stopped then
+  if run:must_stop() then
     release(job)
     return errors.fail("CANCELLED", "the runner is being stopped")
   end
@@ -324,7 +339,9 @@ end
 -- @treturn[2] string message
 -- @treturn[2] ?table err
 function M.process(run, e, at_once)
-  local done, message, err = carry { run = run, entry = e, at_once = at_once }
+  local job = { run = run, entry = e, at_once = at_once, may_leave = M.may_leave }
+  function job.tell(what, more) tell(run, what, job.entry, more) end
+  local done, message, err = carry(job)
   return done, message, err
 end
 

@@ -1,0 +1,107 @@
+--- An occurrence of a rotation that recurs: a run of `cce.workflow.rotate` with a
+-- journal of its own.
+--
+-- Which journal, and on which machine, is in the entry before anything is sent.
+-- Whoever takes the entry over resumes that journal, or leaves it alone: without the
+-- journal nobody knows which clusters were rotated.
+-- @module cce.schedule.runner.rotation
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local journals = require "cce.journal"
+
+local M = {}
+
+local function fail(code, message, hint)
+  return errors.fail(code, message, { retryable = false, maybe_applied = false, hint = hint,
+    operation = "rotate" })
+end
+
+local function path_of(run, e)
+  return ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
+    os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
+end
+
+-- There from now on, so that one that is missing later is one that was lost.
+local function begin(run, e)
+  local path = path_of(run, e)
+  local file, why, code = core.journal(path)
+  if not file then
+    return fail(code, "the journal of the rotation: " .. why,
+      "journal_dir must exist, and this user must be allowed to write there")
+  end
+  file:close()
+  return { journal = path, host = run.machine, occurrence = e.due }
+end
+
+--- What the entry must say before the rotation begins or goes on.
+-- @tparam table job of `cce.schedule.runner.work`
+-- @treturn[1] table `{journal=, host=, occurrence=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.prepare(job)
+  local run, begun = job.run, job.entry.begun
+  if begun then
+    if core.file.stat(begun.journal) then return begun end
+    return fail("CONFLICT", ("the rotation was begun on %s with the journal '%s', which is not here;"
+      .. " without it clusters might be rotated twice"):format(begun.host, begun.journal),
+      "A runner on that machine resumes it; or cancel the entry, look at what was rotated, and"
+      .. " add it anew")
+  elseif not run.journal_dir then
+    return fail("INVALID_ARGUMENT", "a rotation needs a journal, and this runner has no place for it",
+      "Give journal_dir=, a directory that outlasts the process, to schedule:run")
+  end
+  return begin(run, job.entry)
+end
+
+local function options_of(job)
+  local run, opts = job.run, {}
+  for name, value in pairs(job.entry.options) do opts[name] = value end
+  opts.journal = job.entry.begun.journal
+  opts.before_send = function() return job.may_leave(job) end
+  opts.on_progress = function() return not run:must_stop() end
+  return opts
+end
+
+local function is_finished(path)
+  local state = journals.read(path)
+  local last = state and state.runs[#state.runs]
+  return last ~= nil and last.finished ~= nil
+end
+
+local function first_problem(report)
+  for _, bucket in ipairs { "failed", "uncertain", "skipped" } do
+    local item = report[bucket][1]
+    if item then return item.err, item.message end
+  end
+end
+
+-- What is left is tried again, by the same journal.
+local function unfinished(report)
+  local counts = report:counts()
+  local err, message = first_problem(report)
+  return errors.fail(err and err.code or "CANCELLED",
+    ("the rotation is not over: %d of %d clusters are done; %s"):format(counts.ok, counts.total,
+      report.stopped or message or "the rest was not begun"),
+    { retryable = true, operation = "rotate", hint = err and err.hint })
+end
+
+--- Rotate, or go on with it.
+-- @tparam table job
+-- @treturn[1] boolean true: the occurrence is over, though clusters may have failed for
+--   good, which is told
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.carry_out(job)
+  local report, message, err = require("cce.workflow").rotate(job.client, options_of(job))
+  if not report then return nil, message, err end
+  local counts = report:counts()
+  job.tell("rotated", { ok = counts.ok, failed = counts.failed, skipped = counts.skipped,
+    uncertain = counts.uncertain, journal = job.entry.begun.journal, report = tostring(report) })
+  if not is_finished(job.entry.begun.journal) then return unfinished(report) end
+  return true
+end
+
+return M

@@ -1,0 +1,204 @@
+-- Rotations that recur: each time a run with a journal of its own, and no cluster twice.
+local cce = require "cce"
+local core = require "cce.core"
+local entries = require "cce.schedule.entry"
+local hosts = require "spec.support.hosts"
+local rotations = require "spec.support.rotations"
+local runners = require "spec.support.runners"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+local sys = core.sys
+local HOUR = 3600
+
+describe("a rotation that recurs", function()
+  local sim, schedule, dir, client, events
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    schedule, dir = runners.sqlite()
+    client, events = hosts.client(sim), runners.events()
+  end)
+
+  after_each(function()
+    client:close()
+    schedule:close()
+    tempdir.remove(dir)
+    sim:reset()
+  end)
+
+  local function add(more)
+    local opts = { clusters = { name = "*" }, rate_limit = false, first = sys.time() - 10,
+      wait = { interval = 0.02, timeout = 20 } }
+    for name, value in pairs(more or {}) do opts[name] = value end
+    return assert(schedule:rotate_every("1h", opts))
+  end
+
+  local function run(more)
+    local opts = { once = true, journal_dir = dir, on_event = events.on_event,
+      retry = { base = 0.02, cap = 0.05, floor = 0.01, mend_base = 0.02, mend_cap = 0.05,
+        mend_floor = 0.01 } }
+    for name, value in pairs(more or {}) do opts[name] = value end
+    return assert(schedule:run(function() return client end, opts))
+  end
+
+  local function journals()
+    local list = {}
+    for _, name in ipairs(tempdir.list(dir)) do
+      if name:find "journal$" then list[#list + 1] = name end
+    end
+    return list
+  end
+
+  local function accepted_once()
+    local counts, clusters = rotations.accepted(sim)
+    assert.equal(#sim.clusters, clusters)
+    for id, count in pairs(counts) do assert.equal(1, count, id) end
+  end
+
+  it("is done once however often it was missed, with a journal, and is due again", function()
+    local id = add { first = sys.time() - 100 * HOUR - 60 }
+    assert.equal(1, run().done)
+    accepted_once()
+    local e = schedule:get(id)
+    assert.equal("pending", e.state)
+    assert.is_true(e.due > sys.time() and e.due <= sys.time() + HOUR)
+    assert.is_nil(e.begun)
+    assert.equal(1, #journals())
+    local info = core.file.stat(dir .. "/" .. journals()[1])
+    assert.equal("0600", info.mode)
+    local rotated = events.of "rotated"[1]
+    assert.same({ 5, 0, 0, 0 },
+      { rotated.ok, rotated.failed, rotated.skipped, rotated.uncertain })
+    assert.matches("5 ok", rotated.report)
+    assert.equal(0, run().done)
+  end)
+
+  it("fails without a place for journals, and says so", function()
+    local id = add()
+    assert.equal(0, run { journal_dir = dir .. "/none" }.done)
+    assert.matches("journal_dir must exist", events.of "failed"[1].hint)
+    local fresh = add()
+    local result = assert(schedule:run(function() return client end,
+      { once = true, on_event = events.on_event }))
+    assert.equal(0, result.done)
+    assert.matches("journal_dir=", events.of "failed"[#events.of "failed"].hint)
+    for _, each in ipairs { id, fresh } do
+      assert.equal("failed-retrying", schedule:get(each).state)
+      assert.is_nil(schedule:get(each).begun)
+    end
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+  end)
+
+  -- As a runner leaves it that dies right after it began.
+  local function leave_begun(id, journal)
+    local session = assert(schedule.store:open_session("dead", 30))
+    local e = assert(schedule:get(id))
+    e = assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
+    local sending = assert(entries.sending(e, sys.time() - 60))
+    sending.begun = { journal = journal, host = "another-machine", occurrence = e.due }
+    assert(schedule:change(e, sending))
+    session:close()
+  end
+
+  it("is left alone by a machine that does not have its journal", function()
+    local id = add()
+    leave_begun(id, "/nowhere/a.journal")
+    for _ = 1, 3 do
+      assert.equal(0, run().done)
+      sys.sleep(0.06)
+    end
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    local e = schedule:get(id)
+    assert.same({ "failed-retrying", "CONFLICT" }, { e.state, e.last_error.code })
+    assert.matches("another%-machine with the journal '/nowhere/a.journal'", e.last_error.message)
+    assert.matches("A runner on that machine", events.of "failed"[1].hint)
+    assert.equal("another-machine", e.begun.host)
+    assert(schedule:cancel(id))
+  end)
+
+  it("goes on by its journal when its runner was killed: no cluster twice", function()
+    sim:set { job_seconds = 0.5 }
+    local id = add { concurrency = 2 }
+    local child = runners.child(sim, { where = "sqlite:" .. dir .. "/schedule.db", name = "child",
+      log = dir .. "/events", mode = ("journal_dir = %q,"):format(dir) })
+    local deadline = sys.monotonic() + 20
+    repeat
+      assert(sys.monotonic() < deadline)
+      sys.sleep(0.005)
+    until #sim:log { operation = "rotate_credentials", accepted = true } >= 3
+    child.process:signal "SIGKILL"
+    child:finish()
+    assert.equal("sending", schedule:get(id).state)
+    assert.equal(1, run { once = false, until_idle = true }.done)
+    accepted_once()
+    assert.equal(1, #journals())
+    assert.equal(1, #events.of "resumed")
+    assert.same({}, events.of "resent")
+  end)
+
+  it("stops at the end of its lease, and goes on under another", function()
+    local id = add { concurrency = 1 }
+    local list, cut = client.list_clusters, false
+    client.list_clusters = function(...)
+      if not cut then
+        cut = true
+        schedule.store.connection:execute "DELETE FROM sessions"
+        -- As it is noticed by the next renewal.
+        events.cut_at = sys.monotonic()
+      end
+      return list(...)
+    end
+    local show = client.show_cluster
+    client.show_cluster = function(...)
+      while sys.monotonic() < events.cut_at + 1.2 do cce.sleep(0.05) end
+      return show(...)
+    end
+    run { lease = 3 }
+    assert.equal(1, #events.of "lease_lost")
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    assert.equal("failed-retrying", schedule:get(id).state)
+    sys.sleep(0.06)
+    assert.equal(1, run().done)
+    accepted_once()
+  end)
+
+  it("is over when clusters failed for good, which is told", function()
+    sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
+    local id = add()
+    assert.equal(1, run().done)
+    assert.equal("pending", schedule:get(id).state)
+    assert.same({ 4, 1 }, { events.of "rotated"[1].ok, events.of "rotated"[1].failed })
+  end)
+
+  it("is tried again, by the same journal, when clusters failed for a passing reason", function()
+    sim:fault { operation = "rotate_credentials", status = 429, cluster = sim.clusters[1].id,
+      times = 8, body = '{"error_code":"APIGW.0308","error_msg":"throttled"}' }
+    local id = add()
+    assert.equal(0, run().done)
+    assert.equal("failed-retrying", schedule:get(id).state)
+    assert.matches("4 of 5 clusters are done", schedule:get(id).last_error.message)
+    for _ = 1, 5 do
+      sys.sleep(0.06)
+      run()
+    end
+    assert.equal("pending", schedule:get(id).state)
+    accepted_once()
+    assert.equal(1, #journals())
+  end)
+
+  it("waits for its window, also when it is late", function()
+    local now = sys.time()
+    local function time_of(seconds) return os.date("!%H:%M", math.floor(now + seconds)) end
+    local id = add { first = now - 30 * HOUR,
+      window = { from = time_of(2 * HOUR), to = time_of(3 * HOUR), zone = "Z" } }
+    local e = schedule:get(id)
+    assert.is_true(e.due < now)
+    assert.equal(0, run().done)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    e = schedule:get(id)
+    assert.equal("pending", e.state)
+    assert.is_true(e.due > now + HOUR and e.due <= now + 2 * HOUR, e.due - now)
+  end)
+end)

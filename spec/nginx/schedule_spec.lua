@@ -1,0 +1,234 @@
+-- A schedule that the workers of nginx run, several gateways at one etcd.
+local cce = require "cce"
+local core = require "cce.core"
+local etcd = require "spec.support.etcd"
+local nginx = require "spec.support.nginx"
+local runners = require "spec.support.runners"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+local sys = core.sys
+
+local TOLERANCE = 0.05
+
+local HTTP = "location = /else { return 204; }"
+
+local SETTINGS = [[
+%s
+init_worker_by_lua_block {
+  local cce = require "cce"
+  app = app or require "spec.support.nginx_app"
+  local file = assert(io.open("events", "a"))
+  file:setvbuf "line"
+  assert(cce.openresty.schedule {
+    store = "etcd:" .. os.getenv "SPEC_PLACE", client_for = app.client, lease = 4,
+    concurrency = 4, retry = { base = 0.1, cap = 1, floor = 0.05 },
+    on_event = function(event) file:write(require("cce.core").json.encode(event), "\n") end,
+  })
+}
+]]
+
+nginx.describe("a schedule inside nginx", function()
+  if not etcd.has_etcd() then return pending "etcd is not installed" end
+
+  local sim, store, schedule, gateways
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    store = etcd.start {}
+    schedule = assert(cce.schedule.open("etcd:" .. store:place "cce/gateways"))
+    gateways = {}
+  end)
+
+  after_each(function()
+    for _, gateway in ipairs(gateways) do gateway:close() end
+    schedule:close()
+    store:stop()
+    sim:reset()
+  end)
+
+  local function start(options)
+    options = options or {}
+    local env = { SPEC_PLACE = store:place "cce/gateways" }
+    for name, value in pairs(sim.env) do env[name] = value end
+    local gateway = nginx.start { http = HTTP, settings = SETTINGS:format(options.settings or ""),
+      env = env, workers = options.workers or 1 }
+    gateways[#gateways + 1] = gateway
+    return gateway
+  end
+
+  local function add(due, user)
+    return assert(schedule:revoke_at(due, { cluster_id = sim.clusters[1].id, user_id = user }))
+  end
+
+  local function wait_until_done(count, step)
+    nginx.wait_for("the last revocation", function()
+      if step then step() end
+      return schedule.store:count "done" >= count
+    end, 40)
+  end
+
+  local function no_complaints()
+    for _, gateway in ipairs(gateways) do assert.equal("", gateway:complaints()) end
+  end
+
+  local function events()
+    local list = {}
+    for _, gateway in ipairs(gateways) do
+      for _, event in ipairs(runners.logged(gateway.dir .. "/events")) do list[#list + 1] = event end
+    end
+    return list
+  end
+
+  it("does what is due, on time, and logs what fails", function()
+    local gateway = start()
+    local due = sys.time() + 0.5
+    add(due, "u1")
+    local bad = assert(schedule:revoke_at(due, { cluster_id = "gone", user_id = "u2" }))
+    wait_until_done(1)
+    nginx.wait_for("the failure", function()
+      return schedule:get(bad).state == "failed-retrying"
+    end)
+    local time = runners.accepted(sim).u1[1]
+    assert.is_true(time >= due - TOLERANCE and time < due + 4, time - due)
+    assert.matches("%[warn%][^\n]*cce schedule: failed id=" .. bad .. "[^\n]*NOT_FOUND",
+      gateway:log())
+    no_complaints()
+  end)
+
+  it("costs an idle worker nothing when it ends", function()
+    local gateway = start { workers = 2 }
+    -- Something was done before: engines and their threads are there.
+    add(sys.time(), "u1")
+    wait_until_done(1)
+    sys.sleep(0.3)
+    local code, seconds = gateway:quit()
+    assert.equal(0, code)
+    assert.is_true(nginx.is_checked or seconds < 0.4, seconds .. " s")
+    no_complaints()
+  end)
+
+  it("ends at once although etcd does not answer", function()
+    local gateway = start()
+    sys.sleep(0.2)
+    store:signal "SIGSTOP"
+    sys.sleep(3.5)
+    local code, seconds = gateway:quit()
+    store:signal "SIGCONT"
+    assert.equal(0, code)
+    assert.is_true(nginx.is_checked or seconds < 0.5, seconds .. " s")
+    no_complaints()
+  end)
+
+  it("ends what is being sent, gives back the rest, and begins nothing new", function()
+    sim:fault { operation = "revoke_cert", delay = 0.5 }
+    for i = 1, 30 do add(sys.time() - 1, "u" .. i) end
+    local gateway = start()
+    nginx.wait_for("the first ones", function()
+      return #sim:log { operation = "revoke_cert" } >= 4
+    end)
+    local code, seconds = gateway:quit()
+    assert.equal(0, code)
+    assert.is_true(nginx.is_checked or seconds < 2, seconds .. " s")
+    assert.equal(0, #schedule.store:held(nil, 10))
+    assert.equal(0, store:count "cce/gateways/runners/")
+    local done = schedule.store:count "done"
+    assert.equal(done, #sim:log { operation = "revoke_cert", accepted = true })
+    assert.is_true(done >= 4 and done <= 8, done)
+    no_complaints()
+  end)
+
+  it("works while the cache of code is off", function()
+    start { settings = "lua_code_cache off;" }
+    add(sys.time(), "u1")
+    wait_until_done(1)
+    assert.equal(1, #runners.accepted(sim).u1)
+  end)
+
+  it("refuses a file, and says where to keep it instead", function()
+    local gateway = nginx.start { settings = [[
+      init_worker_by_lua_block {
+        assert(require("cce").openresty.schedule {
+          store = "sqlite:/tmp/schedule.db", client_for = function() end })
+      }
+    ]] }
+    gateways[1] = gateway
+    nginx.wait_for("the refusal", function() return gateway:log():find("in etcd", 1, true) end)
+  end)
+
+  -- How long each of so many requests for another location took, sorted; `step` is called
+  -- between them.
+  local function latencies(gateway, condition, step)
+    local list = {}
+    repeat
+      local begun = sys.monotonic()
+      assert.equal(204, gateway:get("/else").status)
+      list[#list + 1] = sys.monotonic() - begun
+      if step then step() end
+    until condition(list)
+    table.sort(list)
+    return list
+  end
+
+  local function p99(list) return list[math.ceil(#list * 0.99)] end
+
+  -- Three gateways of two workers, one reload of each in the middle.
+  local function storm(count, spread, delay)
+    for _ = 1, 3 do start { workers = 2 } end
+    local quiet = latencies(gateways[1], function(list) return #list >= 300 end)
+    sim:fault { operation = "revoke_cert", delay = delay }
+    local due, now = {}, sys.time()
+    for i = 1, count do
+      due["u" .. i] = now + 0.5 + math.random() * spread
+      add(due["u" .. i], "u" .. i)
+    end
+    local reloaded = 0
+    local busy = latencies(gateways[1], function()
+      return schedule.store:count "done" >= count
+    end, function()
+      if reloaded < 3 and sys.time() > now + 0.5 + spread * (reloaded + 1) / 4 then
+        reloaded = reloaded + 1
+        gateways[reloaded]:signal "SIGHUP"
+      end
+      assert(sys.time() < now + spread + 60, "not done within the time")
+    end)
+    local accepted, ids = runners.accepted(sim), {}
+    for user, time in pairs(due) do
+      assert.equal(1, #(accepted[user] or {}), user)
+      assert.is_true(accepted[user][1] >= time - TOLERANCE, user)
+      ids[user] = true
+    end
+    assert.equal(3, reloaded)
+    assert.equal(0, #schedule.store:held(nil, 10))
+    -- What a reload stopped right before it left is done by another worker.
+    for _, event in ipairs(events()) do
+      assert.is_true(event.type == "done" or event.type == "resent"
+        or event.code == "CANCELLED", core.json.encode(event))
+    end
+    no_complaints()
+    return p99(quiet), p99(busy), #busy
+  end
+
+  it("loses nothing in a reload, and delays no other request", function()
+    local quiet, busy, count = storm(60, 2, 0.05)
+    print(("p99 of another location: %.1f ms when idle, %.1f ms when busy (%d requests)"):format(
+      quiet * 1000, busy * 1000, count))
+    assert.is_true(nginx.is_checked or busy < math.max(0.05, quiet * 5))
+  end)
+
+  it("loses nothing of 1,000 in reloads #long", function()
+    local quiet, busy, count = storm(1000, 20, 0.1)
+    print(("1,000 entries: p99 of another location: %.1f ms when idle, %.1f ms when busy"
+      .. " (%d requests)"):format(quiet * 1000, busy * 1000, count))
+  end)
+
+  it("needs little memory", function()
+    local gateway = start()
+    for i = 1, 40 do add(sys.time(), "u" .. i) end
+    wait_until_done(40)
+    assert.is_true(nginx.is_checked or nginx.resident(gateway:workers()[1]) < 30 * 1024,
+      nginx.resident(gateway:workers()[1]) .. " KiB")
+    tempdir.read(gateway.dir .. "/events")
+  end)
+end)
