@@ -142,6 +142,7 @@ build = {
     ["cce.schedule.runner.backoff"] = "lua/cce/schedule/runner/backoff.lua",
     ["cce.schedule.runner.feed"] = "lua/cce/schedule/runner/feed.lua",
     ["cce.schedule.runner.lease"] = "lua/cce/schedule/runner/lease.lua",
+    ["cce.schedule.runner.rotation"] = "lua/cce/schedule/runner/rotation.lua",
     ["cce.schedule.runner.work"] = "lua/cce/schedule/runner/work.lua",
     ["cce.schedule.sqlite"] = "lua/cce/schedule/sqlite.lua",
     ["cce.schedule.store"] = "lua/cce/schedule/store.lua",
