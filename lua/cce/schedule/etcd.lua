@@ -9,7 +9,6 @@ local address = require "cce.schedule.etcd.address"
 local clients = require "cce.schedule.etcd.client"
 local core = require "cce.core"
 local errors = require "cce.error"
-local host = require "cce.host"
 local keyspaces = require "cce.schedule.etcd.keyspace"
 local layout = require "cce.schedule.etcd.layout"
 local prune = require "cce.schedule.etcd.prune"
@@ -151,8 +150,6 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.open(place, opts)
-  local can_wait, reason = host.current().check()
-  if not can_wait then return errors.fail("UNSUPPORTED", "a schedule in etcd: " .. reason) end
   local where, message, err = address.read(place, opts)
   if not where then return nil, message, err end
   local client

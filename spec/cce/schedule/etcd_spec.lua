@@ -346,6 +346,12 @@ etcd.describe("cce.schedule.etcd", function()
     store.client.index = 3
     assert(store:update("a", revision, "2", PENDING))
     assert.equal(2, deaf:count "heard") -- not again, once it was passed over
+    -- A runner must not lose its life by waiting for one of them.
+    local session = assert(store:open_session("r", 2))
+    store.client.timeout, store.client.index = 8, 1
+    assert.is_true(session:renew())
+    assert.is_true(session:left() > 1)
+    session:close()
   end)
 
   it("asks the next member when one is gone, and says when most are #long", function()
@@ -395,6 +401,7 @@ etcd.describe("cce.schedule.etcd", function()
     own:restart()
     assert(store:update("a", revision, "2", PENDING, { session = session }))
     assert.is_true(session:renew())
+    assert.is_true(session:close())
     assert.is_nil(tostring(store.client.password):find(etcd.PASSWORD, 1, true))
     local err = failure("PERMISSION_DENIED", open_at(own:place "other", user))
     assert.matches("grant", err.hint)
@@ -444,6 +451,32 @@ etcd.describe("cce.schedule.etcd", function()
       end
     end
     assert.equal(1, wins)
+  end)
+
+  it("yields to an event loop", function()
+    local cqueues, cce = require "cqueues", require "cce"
+    local loop, ticks, done = cqueues.new(), 0, 0
+    cce.use_loop "cqueues"
+    loop:wrap(function()
+      while done < 5 do
+        ticks = ticks + 1
+        cqueues.sleep(0.0005)
+      end
+    end)
+    local store = assert(open())
+    for n = 1, 5 do
+      loop:wrap(function()
+        local session = assert(store:open_session("r" .. n, 60))
+        local revision = assert(store:insert("e" .. n, "t", PENDING))
+        assert(store:update("e" .. n, revision, "t", { state = "claimed", runner = "r" .. n },
+          { session = session }))
+        done = done + 1
+      end)
+    end
+    assert(loop:loop(10))
+    cce.use_loop(nil)
+    assert.same({ 5, 5 }, { done, store:count "claimed" })
+    assert.is_true(ticks > 1)
   end)
 
   it("is closed once", function()

@@ -70,7 +70,7 @@ local function exchange(self, endpoint, spec)
   if problem then return nil, problem end
   local engine, message, code = engine_of(self)
   spec.endpoint, spec.method, spec.identity = endpoint.url, "POST", identity
-  spec.timeout, spec.max_response = self.timeout, MAX_RESPONSE
+  spec.timeout, spec.max_response = spec.timeout or self.timeout, MAX_RESPONSE
   local transfer
   if engine then transfer, message, code = engine:submit(spec) end
   if not transfer then return nil, answers.lost(endpoint, message, code) end
@@ -93,7 +93,7 @@ end
 local function ask(self, endpoint, request)
   local response, transfer, word = exchange(self, endpoint, {
     path = request.path, headers = headers_of(self.token), body = request.body,
-    mutating = request.once,
+    mutating = request.once, timeout = request.timeout,
   })
   if not response then return nil, transfer, word end
   transfer:close()
@@ -150,19 +150,30 @@ local function next_endpoint(self, index)
   if self.index == index then self.index = index % #self.endpoints + 1 end
 end
 
+local function cannot_ask(self)
+  if self.closed then return "CLOSED", "the schedule was closed" end
+  local can_wait, reason = host.current().check()
+  if not can_wait then return "UNSUPPORTED", "a schedule in etcd: " .. reason end
+end
+
 --- Ask, at another endpoint when one cannot answer.
 -- @tparam string path
 -- @tparam table body
--- @tparam[opt] boolean once true: not again after it was sent, since it may have
---   been done; then `err.maybe_applied` is true
+-- @tparam[opt] table how `once=true`: not again after it was sent, since it may have
+--   been done; then `err.maybe_applied` is true. `timeout`: seconds for an endpoint
 -- @treturn[1] table answer
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @treturn[2] ?string word of `cce.schedule.etcd.answer`
-function Client:ask(path, body, once)
-  if self.closed then return errors.fail("CLOSED", "the schedule was closed", {}) end
-  local request = { path = path, body = core.json.encode(body), once = once or false }
+function Client:ask(path, body, how)
+  local code, problem = cannot_ask(self)
+  if code then
+    return errors.fail(code, problem, { operation = "schedule", maybe_applied = false })
+  end
+  local once = how ~= nil and how.once or false
+  local request = { path = path, body = core.json.encode(body), once = once,
+    timeout = how and how.timeout }
   local send = self.username and ask_as_user or ask
   local answer, err, word
   for _ = 1, #self.endpoints do

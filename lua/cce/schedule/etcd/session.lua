@@ -11,6 +11,10 @@ local Session = {}
 Session.__index = Session
 Session.__name = "cce.schedule.session"
 
+-- How much of its time a renewal may wait for one endpoint: another one shall have
+-- its turn before the session is over.
+local PATIENCE = 0.25
+
 local function lost(runner)
   return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(runner),
     { retryable = false, maybe_applied = false })
@@ -57,7 +61,8 @@ function M.open(keyspace, runner, seconds, steady)
     { TTL = ("%.0f"):format(math.ceil(seconds)) })
   if not answer then return nil, message, err end
   local session = setmetatable({ runner = runner, client = client, steady = steady,
-    lease = answer.ID, ends = began + tonumber(answer.TTL) }, Session)
+    lease = answer.ID, ends = began + tonumber(answer.TTL),
+    patience = math.min(client.timeout, tonumber(answer.TTL) * PATIENCE) }, Session)
   session.revision, message, err = make_key(keyspace, session)
   if session.revision then return session end
   -- The lease of one that is not wanted need not wait for its end.
@@ -69,7 +74,8 @@ end
 function Session:renew()
   if self.ended then return lost(self.runner) end
   local began = self.steady()
-  local answer, message, err, word = self.client:ask("/v3/lease/keepalive", { ID = self.lease })
+  local answer, message, err, word = self.client:ask("/v3/lease/keepalive", { ID = self.lease },
+    { timeout = self.patience })
   if not answer and word ~= "no_lease" then return nil, message, err end
   local seconds = tonumber(answer and answer.TTL or 0)
   if seconds > 0 then

@@ -15,6 +15,8 @@ local M = {}
 -- Seconds between two tries.
 local FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1
 
+local ONCE = { once = true }
+
 -- ---- a transaction until its fate is known ----------------------------------------------
 
 --- Run one that may be run again.
@@ -28,7 +30,7 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1
 function M.settle(keyspace, txn)
   local pause, unsure, deadline = FIRST_PAUSE, false, nil
   while true do
-    local answer, message, err, word = keyspace.client:ask("/v3/kv/txn", txn, true)
+    local answer, message, err, word = keyspace.client:ask("/v3/kv/txn", txn, ONCE)
     if answer then return answer, unsure end
     unsure = unsure or err.maybe_applied
     err.maybe_applied = unsure
@@ -63,35 +65,48 @@ local function conflict(message, unsure, holder)
     { retryable = false, maybe_applied = unsure, holder = holder })
 end
 
--- What is demanded besides the entry itself, each with the key to look at when the
--- transaction did not happen, and what that means.
-local function demands(change, guard)
-  local list = { { key = "entries/" .. change.id, target = "MOD", revision = change.mod,
+-- A demand is a condition of a key, and `refuse(kv, unsure)`: the error when the key
+-- did not meet it.
+local function demand_entry(change)
+  return { key = "entries/" .. change.id, target = "MOD", revision = change.mod,
     refuse = function(_, unsure)
       return conflict(change.mod == "0" and "there is an entry with this id already"
         or "the entry was changed meanwhile", unsure)
-    end } }
-  if guard.session then
-    local runner = guard.session.runner
-    table.insert(list, 1, { key = "runners/" .. runner, target = "CREATE",
-      revision = guard.session.revision, refuse = function(_, unsure)
-        return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(runner),
-          { retryable = false, maybe_applied = unsure })
-      end })
+    end }
+end
+
+local function demand_session(session)
+  return { key = "runners/" .. session.runner, target = "CREATE", revision = session.revision,
+    refuse = function(_, unsure)
+      return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(
+        session.runner), { retryable = false, maybe_applied = unsure })
+    end }
+end
+
+local function demand_dead(runner)
+  return { key = "runners/" .. runner, target = "CREATE", revision = "0",
+    refuse = function(_, unsure)
+      return conflict(("runner %s is alive"):format(runner), unsure)
+    end }
+end
+
+local function demand_unique(unique)
+  return { key = "unique/" .. unique, target = "CREATE", revision = "0",
+    refuse = function(kv, unsure)
+      local holder = core.from_base64(kv.value or "")
+      return conflict(("%s has it already"):format(holder), unsure, holder)
+    end }
+end
+
+-- Of several that are not met, the first is told.
+local function demands(change, guard)
+  local list = { demand_entry(change) }
+  if guard.dead then list[2] = demand_dead(guard.dead) end
+  local unique = change.fields.unique
+  if unique and not change.old["unique/" .. unique] then
+    list[#list + 1] = demand_unique(unique)
   end
-  if guard.dead then
-    list[#list + 1] = { key = "runners/" .. guard.dead, target = "CREATE", revision = "0",
-      refuse = function(_, unsure)
-        return conflict(("runner %s is alive"):format(guard.dead), unsure)
-      end }
-  end
-  if change.unique and not change.old["unique/" .. change.unique] then
-    list[#list + 1] = { key = "unique/" .. change.unique, target = "CREATE", revision = "0",
-      refuse = function(kv, unsure)
-        local holder = core.from_base64(kv.value or "")
-        return conflict(("%s has it already"):format(holder), unsure, holder)
-      end }
-  end
+  if guard.session then table.insert(list, 1, demand_session(guard.session)) end
   return list
 end
 
@@ -151,7 +166,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.entry(keyspace, change, guard)
-  change.unique, change.new = change.fields.unique, layout.index(change.id, change.fields)
+  change.new = layout.index(change.id, change.fields)
   change.value = layout.write_value(change.text, change.fields, change.write)
   local list = demands(change, guard)
   local answer, unsure, err = M.settle(keyspace, transaction(keyspace, change, list))

@@ -1,5 +1,5 @@
 /*
- * lbase64: core.to_base64(bytes) and core.from_base64(text), for services
+ * lencoding: core.to_base64(bytes) and core.from_base64(text), for services
  * that put any bytes into JSON. Both work in memory that Lua owns, so that
  * nothing is lost when making the string raises.
  */
@@ -42,7 +42,7 @@ static int l_from_base64(lua_State *L)
     return 1;
 }
 
-int lcce_open_base64(lua_State *L)
+int lcce_open_encoding(lua_State *L)
 {
     lua_pushcfunction(L, l_to_base64);
     lua_setfield(L, -2, "to_base64");
