@@ -53,8 +53,8 @@ local open_schema = {
 
 --- Open a schedule.
 -- @tparam string where "sqlite:<path>" for the processes of one machine (a new file
---   gets mode 0600; its directory must exist; not inside nginx), or
---   "etcd:<url>[,<url>...]/<prefix>"
+--   gets mode 0600; its directory must exist; not inside nginx; a child after fork opens
+--   it anew), or "etcd:<url>[,<url>...]/<prefix>"
 -- @tparam[opt] table opts
 -- @tparam[opt] function opts.clock returns unix time
 -- @tparam[opt] function opts.steady returns seconds that no step of the clock
@@ -324,7 +324,7 @@ local List = show.list("cce.schedule.list",
     return { e.id, e.state, e.due and show.time(e.due),
       e.kind .. " " .. entries.subject(e), e.attempts and ("%d"):format(e.attempts), note }
   end, function(list)
-    return list.next and ("more follow: after = \"%s\""):format(list.next)
+    return list.next and ("more follow: after = \"%s\""):format(entries.clean(list.next, 80))
   end)
 
 -- Those that failed, by id; then those whose time has passed and which nobody
