@@ -117,6 +117,7 @@ build = {
     ["cce.credentials.session"] = "lua/cce/credentials/session.lua",
     ["cce.cts"] = "lua/cce/cts.lua",
     ["cce.diagnosis"] = "lua/cce/diagnosis.lua",
+    ["cce.directories"] = "lua/cce/directories.lua",
     ["cce.doctor"] = "lua/cce/doctor.lua",
     ["cce.endpoints"] = "lua/cce/endpoints.lua",
     ["cce.ensure"] = "lua/cce/ensure.lua",

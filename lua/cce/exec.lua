@@ -7,6 +7,7 @@
 -- @local
 local cache = require "cce.exec.cache"
 local companion = require "cce.companion"
+local core = require "cce.core"
 local ensure = require "cce.ensure"
 local errors = require "cce.error"
 local holding = require "cce.holding"
@@ -115,13 +116,15 @@ end
 
 local function ensure_kept(job, path)
   for _ = 1, MOST_ATTEMPTS do
-    local since = job.client.clock()
+    local since = core.sys.time()
     local config, renewed, err = ensure.ensure(job.client, job.cluster_id, {
       path = path, name = "cce", duration = job.opts.duration, expire_at = job.opts.expire_at,
       min_remaining = job.opts.min_remaining, timeout = job.opts.timeout,
     }, 1)
     if not config then return nil, renewed, err end
-    if not renewed or not was_dropped(job, config, since) then return config, renewed end
+    if not renewed then return config, false end
+    cache.prune(job.cluster_id, job.client:now())
+    if not was_dropped(job, config, since) then return config, true end
     os.remove(path)
   end
   return errors.fail("CONFLICT", ("the certificates of cluster %s are being revoked again and"
@@ -172,24 +175,10 @@ end
 
 -- ---- the answer ----------------------------------------------------------
 
-local DIGITS = {}
-do
-  local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-  for i = 1, #alphabet do DIGITS[alphabet:byte(i)] = i - 1 end
-end
-
-local function decode_group(group)
-  local number, count = 0, #group
-  for i = 1, 4 do number = number * 64 + (DIGITS[group:byte(i)] or 0) end
-  local bytes = string.char(math.floor(number / 65536), math.floor(number / 256) % 256,
-    number % 256)
-  return bytes:sub(1, count - 1)
-end
-
 -- A kubeconfig holds the Base64 of the PEM text, kubectl wants the text.
 local function pem(text)
   if text:find("-----BEGIN", 1, true) then return text end
-  return (text:gsub("[^%w+/]", ""):gsub("..?.?.?", decode_group))
+  return errors.from_core(core.from_base64(text))
 end
 
 -- When to ask again: once it would be renewed. One that could not be renewed
@@ -206,8 +195,13 @@ local function credential_of(job, config, renewed)
   local facts
   facts, message, err = config:certificate()
   if not facts then return nil, message, err end
+  local certificate, key
+  certificate, message, err = pem(identity.certificate)
+  if not certificate then return nil, message, err end
+  key, message, err = pem(identity.key)
+  if not key then return nil, message, err end
   return {
-    certificate = pem(identity.certificate), key = pem(identity.key), user_id = facts.user_id,
+    certificate = certificate, key = key, user_id = facts.user_id,
     not_after = facts.not_after, expires_at = ask_again(job, facts), renewed = renewed,
   }
 end

@@ -9,7 +9,9 @@ local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
 local holding = require "cce.holding"
 local host = require "cce.host"
+local json = require "cce.json"
 local kubeconfigs = require "cce.kubeconfig"
+local names = require "cce.kubeconfig.names"
 local probe = require "cce.workflow.revoke.probe"
 local read = require "cce.kubeconfig.read"
 local show = require "cce.show"
@@ -59,9 +61,9 @@ end
 
 -- The kubeconfig to ask a context's server with: by another context when this
 -- one does not verify the server and that one does.
-local function to_ask(config, context, user)
+local function to_ask(config, context)
   for _, each in ipairs(config:contexts()) do
-    if each.verifies_tls and each.server == context.server and each.user == (user or each.user) then
+    if each.verifies_tls and each.server == context.server and each.user == context.user then
       return config:use(each.name)
     end
   end
@@ -72,17 +74,28 @@ local function row_of_context(run, source, config, context, holder)
   local row = new_row(source, context, holder)
   if not holder then return set_problem(row, "the context names no user that there is") end
   if not holder.facts then return set_problem(row, holder.message, holder.err) end
-  row.ask = to_ask(config, context, context.user)
+  row.ask = to_ask(config, context)
   return set_facts(row, holder.facts, run.clock())
 end
 
+-- The kubeconfig as kubectl sees it: its own servers and their CA, with the
+-- certificate that is kept.
+local function with_kept(config, user, kept)
+  local data = names.copy(config.data)
+  local holder = read.entries(kept.data, "users")[1]
+  read.find(data, "users", user).entry.user = holder and holder.body
+  local text = json.encode(data)
+  return text and kubeconfigs.load(config.path, { text = text })
+end
+
 -- What `cce credential` keeps is what kubectl would use there.
-local function rows_of_command(run, source, context, cluster_id)
+local function rows_of_command(run, source, config, context, cluster_id)
   local rows = {}
   for _, entry in ipairs(cache.entries(cluster_id)) do
     local row = new_row(source, context)
     row.cluster_id, row.holder, row.kept = cluster_id, "cce credential", entry.path
-    row.ask = entry.kubeconfig and to_ask(entry.kubeconfig, context)
+    local filled = entry.facts and with_kept(config, context.user, entry.kubeconfig)
+    row.ask = filled and to_ask(filled, context)
     rows[#rows + 1] = entry.facts and set_facts(row, entry.facts, run.clock())
       or set_problem(row, "what is kept for it cannot be used; the next kubectl obtains another")
   end
@@ -101,7 +114,7 @@ local function add_kubeconfig(run, source, config)
   local holders = holders_of(config)
   for _, context in ipairs(config:contexts()) do
     local cluster_id = command_of(config, context.user)
-    local rows = cluster_id and rows_of_command(run, source, context, cluster_id)
+    local rows = cluster_id and rows_of_command(run, source, config, context, cluster_id)
       or { row_of_context(run, source, config, context, holders[context.user]) }
     for _, row in ipairs(rows) do run.rows[#run.rows + 1] = row end
   end
@@ -135,17 +148,17 @@ end
 
 -- Whoever may not ask learns no names.
 local function names_of(client)
-  local names = {}
+  local by_id = {}
   for _, list in ipairs { client:list_users() or {}, client:list_agencies() or {} } do
-    for _, each in ipairs(list) do names[each.id] = each.name end
+    for _, each in ipairs(list) do by_id[each.id] = each.name end
   end
-  return names
+  return by_id
 end
 
 local function add_names(run, client)
-  local names = names_of(client)
+  local by_id = names_of(client)
   for _, row in ipairs(run.rows) do
-    row.user_name = row.user_id and names[row.user_id]
+    row.user_name = row.user_id and by_id[row.user_id]
   end
 end
 
@@ -205,6 +218,9 @@ local function judge(row, seen)
     verdict(row, "works", "works (%s)", seen.text)
   elseif seen.state == "refused" then
     why_refused(row, seen)
+  elseif seen.code == "TLS_FAILED" then
+    verdict(row, "not trusted", "the server is not trusted (%s): the cluster was rotated since,"
+      .. " then obtain this again; or another server is there", seen.text)
   elseif seen.status then
     verdict(row, "unclear", "the cluster answers %s, which does not tell", seen.text)
   else
@@ -267,8 +283,8 @@ end
 --   cluster_id=, server=, user=, user_id=, user_name=, not_before=, not_after=,
 --   remaining=, expired=, key_matches=, holder="certificate"|"cce credential",
 --   kept=<path>, message=<what is wrong>, check=, says=}`; `check` is "works", "no
---   rights" (403), "refused" (401 or a TLS alert), "unreachable", "unclear",
---   "not kept" or "not asked"
+--   rights" (403), "refused" (401 or a TLS alert), "not trusted", "unreachable",
+--   "unclear", "not kept" or "not asked"
 function M.look(sources, opts)
   local run = { rows = {}, clock = opts.clock or os.time }
   for _, source in ipairs(sources) do add_source(run, source, opts) end

@@ -134,6 +134,17 @@ describe("cce.exec", function()
     assert.equal(2, issued())
   end)
 
+  it("removes what others left and has expired", function()
+    local other = new_client { key = simulator.member }
+    assert(credential({}, other))
+    let_pass(DAY + 1)
+    assert(credential())
+    local left = cache.entries(cluster.id)
+    assert.equal(1, #left)
+    assert.equal(simulator.admin.principal.id, left[1].facts.user_id)
+    other:close()
+  end)
+
   it("uses what is kept when it cannot be renewed, and asks again soon", function()
     local first = assert(credential())
     let_pass(17 * HOUR)
@@ -271,7 +282,6 @@ describe("cce.exec", function()
       times_called = times_called + 1
       if times_called == 1 then
         assert(self:revoke_cert(cluster.id, { user_id = simulator.admin.principal.id }))
-        ahead = 0.01
       end
       return config, message, err
     end

@@ -37,7 +37,8 @@ describe("cce.who", function()
   it("says what cannot be read, each by itself", function()
     local dir = tempdir.new()
     tempdir.write(dir .. "/no", "nothing")
-    tempdir.write(dir .. "/bad.pem", "-----BEGIN CERTIFICATE-----\nxxx\n-----END CERTIFICATE-----\n")
+    tempdir.write(dir .. "/bad.pem",
+      "-----BEGIN CERTIFICATE-----\nxxx\n-----END CERTIFICATE-----\n")
     tempdir.write(dir .. "/empty", '{"kind":"Config"}')
     local rows = look { dir .. "/missing", dir .. "/no", dir .. "/bad.pem", dir .. "/empty", dir,
       PKI .. "client.pem" }
@@ -188,6 +189,24 @@ describe("cce.who on the simulator", function()
     assert.matches("^refused %(HTTP 401%): it expired at 20", rows[1].says)
   end)
 
+  it("says that the cluster has another CA since a rotation, with a command, too", function()
+    save()
+    sim:set { cluster = cluster.id, job_seconds = 0 }
+    assert(client:rotate_credentials(cluster.id, { component = "all" }))
+    local states, rows = checks()
+    assert.equal("not trusted", states[1])
+    assert.matches("then obtain this again", rows[1].says)
+    local text = tempdir.read(path)
+    save { exec = true }
+    assert(exec.credential(client, cluster.id, { duration = 1 }))
+    assert.same({ "works", "works", "works" }, (checks()))
+    -- The certificate is new, but the CA in the file is not.
+    local old_ca = text:match '"certificate%-authority%-data": "([^"]*)"'
+    tempdir.write(path, (tempdir.read(path):gsub('("certificate%-authority%-data": ")[^"]*',
+      "%1" .. old_ca)))
+    assert.equal("not trusted", checks()[1])
+  end)
+
   it("says that the cluster cannot be asked", function()
     save()
     local text = tempdir.read(path):gsub(":" .. sim.port, ":1")
@@ -231,7 +250,7 @@ describe("cce.who on the simulator", function()
       .. " were revoked on this machine at 20", rows[1].says)
     assert(exec.credential(client, cluster.id, { duration = 1 }))
     assert(client:rotate_credentials(cluster.id, { component = "all" }))
-    _, rows = checks()
+    rows = select(2, checks())
     assert.matches("certificates were rotated from this machine", rows[1].says)
   end)
 

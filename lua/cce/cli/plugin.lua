@@ -73,13 +73,12 @@ end
 -- never written.
 local function add_place(list, args)
   local endpoints = args.endpoint and args.endpoint[1] and args.endpoint
-  local is_typed = endpoints or args.region
-  if not is_typed and not args.profile then
-    endpoints = env "CCE_ENDPOINT" and { env "CCE_ENDPOINT" }
+  local region = args.region
+  if not endpoints and not region and not args.profile then
+    endpoints, region = { env "CCE_ENDPOINT" }, env "CCE_REGION"
   end
   for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
-  local from_environment = not is_typed and not args.profile and env "CCE_REGION" or nil
-  add(list, "--region", args.region or from_environment)
+  add(list, "--region", region)
 end
 
 --- How kubectl is to start `cce credential`.

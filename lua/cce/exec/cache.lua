@@ -8,6 +8,7 @@
 -- @local
 local callers = require "cce.caller"
 local core = require "cce.core"
+local directories = require "cce.directories"
 local errors = require "cce.error"
 local host = require "cce.host"
 local json = require "cce.json"
@@ -20,40 +21,16 @@ local NOTE_BYTES = 4096
 
 -- ---- where ---------------------------------------------------------------
 
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
-
--- The XDG rules: a relative path there is to be ignored.
-local function base()
-  local xdg = env "XDG_CACHE_HOME"
-  if xdg and xdg:sub(1, 1) == "/" then return xdg end
-  local home = env "HOME"
-  return home and home .. "/.cache"
-end
-
 --- Where the cache is, whether or not it exists.
 -- @treturn ?string nil when neither XDG_CACHE_HOME nor HOME says
 function M.directory()
-  local directory = base()
+  local directory = directories.base("XDG_CACHE_HOME", "/.cache")
   return directory and directory .. "/cce/credentials"
 end
 
 local function directory_of(cluster_id)
   local directory = M.directory()
   return directory and directory .. "/" .. cluster_id
-end
-
-local function make(directory)
-  local position = 1
-  while true do
-    local slash = directory:find("/", position + 1, true)
-    local made, message, code = core.sys.mkdir(slash and directory:sub(1, slash - 1) or directory)
-    if not made then return errors.from_core(nil, message, code) end
-    if not slash then return true end
-    position = slash
-  end
 end
 
 -- Files in it are their owner's alone anyway; but who can write into the
@@ -71,7 +48,7 @@ local function prepare(cluster_id)
   if not directory then
     return errors.fail("FILE_ERROR", "neither XDG_CACHE_HOME nor HOME says where to keep it")
   end
-  local ok, message, err = make(directory)
+  local ok, message, err = directories.make(directory)
   if ok then ok, message, err = check_private(M.directory()) end
   if ok then ok, message, err = check_private(directory) end
   if not ok then return nil, message, err end
@@ -142,6 +119,15 @@ function M.entries(cluster_id)
       facts = kubeconfig and kubeconfig:certificate() }
   end
   return found
+end
+
+--- Remove what has expired: keys that are others each day leave a file each.
+-- @tparam string cluster_id
+-- @tparam number now unix time
+function M.prune(cluster_id, now)
+  for _, entry in ipairs(M.entries(cluster_id)) do
+    if entry.facts and entry.facts.not_after <= now then os.remove(entry.path) end
+  end
 end
 
 -- ---- dropping ------------------------------------------------------------

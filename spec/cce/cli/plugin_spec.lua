@@ -12,7 +12,7 @@ describe("cce.cli.plugin", function()
 
   after_each(function()
     rawset(os, "getenv", getenv)
-    arg[0] = script
+    rawset(arg, 0, script)
     tempdir.remove(dir)
   end)
 
@@ -57,7 +57,7 @@ describe("cce.cli.plugin", function()
 
   it("names the command alone when the PATH finds this one", function()
     tempdir.write(dir .. "/cce", "")
-    arg[0] = dir .. "/cce"
+    rawset(arg, 0, dir .. "/cce")
     assert.equal("cce", command({}, { PATH = "/none:" .. dir .. ":/bin" }).command)
     assert.equal(dir .. "/cce", command({}, { PATH = "/bin" }).command)
     tempdir.shell("mkdir " .. dir .. "/other; touch " .. dir .. "/other/cce")

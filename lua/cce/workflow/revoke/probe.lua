@@ -18,11 +18,11 @@ M.PATIENCE = 30
 
 local FIRST_DELAY, LONGEST_DELAY = 0.2, 1
 
-local function unclear(text)
-  return { state = "unclear", text = text }
+local function unclear(text, code)
+  return { state = "unclear", text = text, code = code }
 end
 
-local function judge(response, message, detail)
+local function judge(response, message, code, detail)
   if response then
     local text = "HTTP " .. response.status
     local works = response.status == 200 or response.status == 403
@@ -31,7 +31,7 @@ local function judge(response, message, detail)
   elseif detail and detail.refused then
     return { state = "refused", text = "a TLS alert" }
   end
-  return unclear(message)
+  return unclear(message, code)
 end
 
 local function ask(client, identity)
@@ -45,17 +45,17 @@ local function ask(client, identity)
   }
   if not transfer then return unclear(message) end
   host.current().wait(engine, transfer)
-  local response, reason, _, detail = transfer:result()
+  local response, reason, code, detail = transfer:result()
   transfer:close()
-  return judge(response, reason, detail)
+  return judge(response, reason, code, detail)
 end
 
 --- Ask once.
 -- @tparam cce.client client whose connections are used: what has a method `engine`
 -- @tparam cce.kubeconfig kubeconfig
 -- @treturn table `{state="works"|"refused"|"unclear", text=, status=<of HTTP, when
---   there was an answer>}`: accepted (HTTP 200 or 403), refused (401 or a TLS
---   alert), or anything else
+--   there was an answer>, code=<of an error, when there was none>}`: accepted (HTTP
+--   200 or 403), refused (401 or a TLS alert), or anything else
 function M.look(client, kubeconfig)
   local identity, message = kubeconfigs.identity(kubeconfig)
   if not identity then return unclear(message) end
