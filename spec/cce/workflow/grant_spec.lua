@@ -2,6 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
+local etcd = require "spec.support.etcd"
 local hosts = require "spec.support.hosts"
 local kubeconfigs = require "cce.kubeconfig"
 local simulator = require "spec.support.sim"
@@ -327,6 +328,24 @@ describe("cce.workflow.grant", function()
       assert(schedule:cancel(one.id))
       clients.fails("CONFLICT", one:extend(900))
       assert.equal(1, obtained())
+    end)
+  end)
+
+  etcd.describe("in etcd", function()
+    it("lives and ends as in a file", function()
+      schedule:close()
+      schedule = assert(cce.schedule.open("etcd:" .. etcd.get():place "spec/grant"))
+      local one = assert(grant { shared = true })
+      clients.fails("CONFLICT", grant())
+      local two = assert(grant { shared = true, seconds = 7200 })
+      assert.equal(one.id, two.id)
+      assert(one:extend(900))
+      assert.same({ true, false }, { one:finish() })
+      assert.is_false(is_revoked())
+      assert.same({ true, true }, { two:finish() })
+      assert.is_true(is_revoked())
+      assert.equal("done", schedule:get(one.id).state)
+      assert(grant()):finish()
     end)
   end)
 
