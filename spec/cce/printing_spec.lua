@@ -73,7 +73,9 @@ describe("what is printed at a prompt", function()
   end)
 
   it("is so for a schedule, its entries and what a run of it did", function()
-    if not pcall(require, "luasql.sqlite3") then return pending "luasql.sqlite3 is not installed" end
+    if not pcall(require, "luasql.sqlite3") then
+      return pending "luasql.sqlite3 is not installed"
+    end
     local schedule = assert(cce.schedule.open("sqlite:" .. directory .. "/schedule.db"))
     local id = assert(schedule:revoke_at(os.time() + 3600, { region = "cn-north-4",
       project_id = sim.project_id, cluster_id = "c1", user_id = "leaver" }))

@@ -93,7 +93,9 @@ describe("cce repl without a terminal", function()
   end)
 
   it("has the schedule, which asks too", function()
-    if not pcall(require, "luasql.sqlite3") then return pending "luasql.sqlite3 is not installed" end
+    if not pcall(require, "luasql.sqlite3") then
+      return pending "luasql.sqlite3 is not installed"
+    end
     local where = ("s = cce.schedule.open %q\n"):format("sqlite:" .. directory .. "/schedule.db")
     local call = ("s:revoke_at(os.time() + 3600, { region = 'cn-north-4', project_id = %q,"
       .. " cluster_id = 'c1', user_id = 'leaver' })\n"):format(sim.project_id)

@@ -70,7 +70,7 @@ describe("help()", function()
     assert.same({}, missing)
   end)
 
-  it("has a text for every method of a client, a signer, a bar, a job, a report and a schedule", function()
+  it("has a text for every method of the objects that there are", function()
     local missing = {}
     local client = cce.new { region = "cn-north-4", project_id = "p",
       credentials = { ak = "AKEXAMPLE", sk = "not-a-real-key" } }
