@@ -28,7 +28,7 @@ M.commands = {
   "clusters", "jobs", "expiry", "profiles",
   "who", "credential",
   "schedule", "grant",
-  "doctor", "log", "sim", "completion", "help", "__complete",
+  "doctor", "log", "repl", "sim", "completion", "help", "__complete",
 }
 
 local function complain(message)

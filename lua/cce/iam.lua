@@ -67,7 +67,7 @@ local function entries(items, read, list, metatable)
     raw = companion.object(raw)
     local entry = read(raw)
     entry.id, entry.name, entry.raw = text(raw.id), text(raw.name), raw
-    if entry.id then list[#list + 1] = entry end
+    if entry.id then list[#list + 1] = setmetatable(entry, metatable.Entry) end
   end
   return setmetatable(list, metatable)
 end

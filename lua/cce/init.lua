@@ -17,8 +17,16 @@ local M = {}
 --- The version, as in the rock.
 M._VERSION = "0.1.0"
 
---- All error codes, each with what it means.
-M.codes = core.codes
+--- All error codes, each with what it means; prints as a table.
+M.codes = setmetatable(core.codes, {
+  __name = "cce.codes",
+  __tostring = function(codes)
+    local rows = {}
+    for code, meaning in pairs(codes) do rows[#rows + 1] = { code, meaning } end
+    table.sort(rows, function(a, b) return a[1] < b[1] end)
+    return require("cce.show").columns({ "CODE", "MEANING" }, rows)
+  end,
+})
 
 --- Make a client. Options left out come from the environment:
 -- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN,
@@ -89,14 +97,16 @@ end
 
 --- The facts of a certificate.
 -- @tparam string text PEM, Base64 or a kubeconfig in JSON
--- @treturn[1] table `{user_id=, organizations=, subject=, issuer=, serial=,
---   not_before=, not_after=, sha256=}`; times are unix seconds
+-- @treturn[1] cce.certificate `{user_id=, organizations=, subject=, issuer=,
+--   serial=, not_before=, not_after=, sha256=}`; times are unix seconds; it
+--   prints as a line
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.certificate(text)
   local errors = require "cce.error"
-  return errors.from_core(errors.raise_at(2, core.certificate, text))
+  local certificates = require "cce.certificate"
+  return errors.from_core(certificates.of(errors.raise_at(2, core.certificate, text)))
 end
 
 --- Call a function for every item, several at a time: see `cce.map`.
@@ -199,5 +209,9 @@ return setmetatable(M, {
     if not module then return nil end
     M[name] = require(module)
     return M[name]
+  end,
+  __tostring = function()
+    return ("cce %s: certificates of Huawei Cloud CCE clusters; begin with cce.new"):format(
+      M._VERSION)
   end,
 })

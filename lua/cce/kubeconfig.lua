@@ -12,6 +12,7 @@
 -- - `path`: the file it was read from, or nil.
 --
 -- @module cce.kubeconfig
+local certificates = require "cce.certificate"
 local core = require "cce.core"
 local error_of = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
@@ -400,7 +401,7 @@ local function user_certificate(state, user)
   key, message, code = credential(state, user, "client-key")
   if message then return error_of.from_core(nil, message, code) end
   local facts
-  facts, message, code = core.certificate(certificate, key)
+  facts, message, code = certificates.of(core.certificate(certificate, key))
   if not facts then return error_of.from_core(nil, message, code) end
   return facts
 end
@@ -461,10 +462,15 @@ local function contexts_of(rows, user, plain)
   return names_found, best or {}
 end
 
+local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT", "" },
+  function(entry)
+    return { entry.user, entry.context, entry.facts or entry.message }
+  end)
+
 --- What the client certificates of all users in it say.
 -- @treturn {table,...} each { user=, contexts={names}, context=<the one to
 --   name>, cluster=, server=, cluster_id=<where a merge noted it>, facts=<as of
---   `certificate`> }, or instead of facts message= and err=
+--   `certificate`> }, or instead of facts message= and err=; it prints as a table
 -- @function kubeconfig:certificates
 function methods.certificates(self)
   local state = state_for(self, "certificates")
@@ -479,7 +485,7 @@ function methods.certificates(self)
       facts = facts, message = message, err = err,
     }
   end
-  return found
+  return setmetatable(found, Certificates)
 end
 
 ---- Saving ----

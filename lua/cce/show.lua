@@ -32,21 +32,38 @@ function M.columns(titles, rows)
   return table.concat(lines, "\n")
 end
 
+local function cells_of(object, titles, row)
+  local cells = row(object)
+  for column = 1, #titles do cells[column] = tostring(cells[column] or "") end
+  return cells
+end
+
+-- One object of a list: "name jane, id u1, state enabled".
+local function entry_class(name, titles, row)
+  local Entry = { __name = name .. ".entry" }
+  function Entry.__tostring(object)
+    local parts = {}
+    for column, cell in ipairs(cells_of(object, titles, row)) do
+      local title = titles[column]:lower()
+      if cell ~= "" then parts[#parts + 1] = title == "" and cell or title .. " " .. cell end
+    end
+    return table.concat(parts, ", ")
+  end
+  return Entry
+end
+
 --- Let a list of objects print as a table.
 -- @tparam string name of the class, for `__name`
 -- @tparam {string,...} titles
 -- @tparam function row returns the cells of one object; nil stands for none
 -- @tparam[opt] function note returns a line about the whole list, or nil
--- @treturn table a metatable
+-- @treturn table a metatable; its field `Entry` is one with which a single object
+--   of the list prints as a line
 function M.list(name, titles, row, note)
-  local List = { __name = name }
+  local List = { __name = name, Entry = entry_class(name, titles, row) }
   function List.__tostring(list)
     local rows = {}
-    for i, object in ipairs(list) do
-      local cells = row(object)
-      for column = 1, #titles do cells[column] = tostring(cells[column] or "") end
-      rows[i] = cells
-    end
+    for i, object in ipairs(list) do rows[i] = cells_of(object, titles, row) end
     local line = note and note(list)
     return M.columns(titles, rows) .. (line and "\n" .. line or "")
   end
