@@ -85,7 +85,7 @@ describe("cce rotate", function()
     assert.equal(1, rotations())
     -- The component and the hours are those of the journal.
     result = rotate("--resume", "--yes", "--canary", "0")
-    assert.matches("5 ok, 0 failed", result.out, 1, true)
+    assert.matches("5 ok, 0 failed", result.out .. result.err, 1, true)
     assert.equal(6, rotations())
   end)
 
