@@ -155,11 +155,18 @@ local function is_failure(count, value, message)
   return count >= 2 and value == nil and type(message) == "string"
 end
 
+-- Functions of the library return three values, of which the last two are nil.
+local function without_trailing_nils(count, ...)
+  while count > 1 and select(count, ...) == nil do count = count - 1 end
+  return count
+end
+
 local function print_results(self, count, ...)
   if count == 0 then return end
   local value, message, err = ...
   if is_failure(count, value, message) then return note_problem(self, message, err) end
   if value ~= nil then self.env._ = value end
+  count = without_trailing_nils(count, ...)
   if count == 1 and value == nil then return end
   for i = 1, count do print_value(self, (select(i, ...))) end
 end

@@ -72,6 +72,20 @@ describe("what is printed at a prompt", function()
     assert.truthy(reads(cce.expiry(directory)[1]):find "^user .* key matches")
   end)
 
+  it("is so for a schedule, its entries and what a run of it did", function()
+    if not pcall(require, "luasql.sqlite3") then
+      return pending "luasql.sqlite3 is not installed"
+    end
+    local schedule = assert(cce.schedule.open("sqlite:" .. directory .. "/schedule.db"))
+    local id = assert(schedule:revoke_at(os.time() + 3600, { region = "cn-north-4",
+      project_id = sim.project_id, cluster_id = "c1", user_id = "leaver" }))
+    local list = assert(schedule:list())
+    for _, value in ipairs { schedule, list, list[1], assert(schedule:get(id)) } do reads(value) end
+    assert.equal("schedule: 0 done, 0 failed, 1 pending, 0 overdue",
+      reads(assert(schedule:run(function() return client end, { once = true }))))
+    schedule:close()
+  end)
+
   it("is so for reports, and an error reads as a sentence, raised or not", function()
     local report = assert(cce.workflow.revoke(client, { clusters = { sim.clusters[1].id },
       user_id = "leaver", dry_run = true }))

@@ -119,6 +119,27 @@ describe("cce.progress", function()
     end)
   end)
 
+  it("makes room for something else, and is drawn again", function()
+    local display = display_with { total = 10, is_terminal = true, width = 60, interval = 0 }
+    display:clear()
+    assert.equal(0, #written)
+    display:update(3)
+    display:clear()
+    assert.equal("\r\27[K\r", written[#written])
+    display:update(4)
+    assert.truthy(last():find("4/10", 1, true))
+    display:finish()
+    local count = #written
+    display:clear()
+    assert.equal(count, #written)
+  end)
+
+  it("has no colour when told", function()
+    local display = display_with { total = 10, is_terminal = true, width = 60, color = false }
+    display:update(3, 1)
+    assert.is_nil(written[#written]:find("\27[3", 1, true))
+  end)
+
   it("works without a total", function()
     local display = display_with { is_terminal = true, width = 60 }
     now = now + 60

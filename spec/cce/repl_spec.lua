@@ -41,6 +41,12 @@ describe("cce repl without a terminal", function()
     assert.equal("5\n", run "quit = 5\nquit\n")
   end)
 
+  it("prints several values, but not the nils at the end", function()
+    assert.equal("1\nnil\n2\n", run "(function() return 1, nil, 2, nil end)()\nnil\n")
+    local text = run "cce.map({ 1 }, function() return 'x' end)\n"
+    assert.equal("ITEM      RESULT\n1     ok  x\n1 ok, 0 failed\n", text)
+  end)
+
   it("keeps the last result, or error, in _", function()
     assert.equal('5\n6\ncannot read \'/no/such\': No such file or directory\n"FILE_ERROR"\n',
       run '2 + 3\n_ + 1\ncce.kubeconfig.load "/no/such"\n_.code\n')
@@ -84,6 +90,18 @@ describe("cce repl without a terminal", function()
     assert.truthy(run("repl.confirm = false\n" .. call):find "true")
     assert.truthy(run(call, "--yes"):find "true")
     assert.equal(2, #sim:log { operation = "revoke_cert" })
+  end)
+
+  it("has the schedule, which asks too", function()
+    if not pcall(require, "luasql.sqlite3") then
+      return pending "luasql.sqlite3 is not installed"
+    end
+    local where = ("s = cce.schedule.open %q\n"):format("sqlite:" .. directory .. "/schedule.db")
+    local call = ("s:revoke_at(os.time() + 3600, { region = 'cn-north-4', project_id = %q,"
+      .. " cluster_id = 'c1', user_id = 'leaver' })\n"):format(sim.project_id)
+    local text = run(where .. call .. "s:list()\nrepl.confirm = false\n" .. call .. "s:list()\n")
+    assert.truthy(text:find("revoke_at: not confirmed", 1, true))
+    assert.truthy(text:find "pending%s+%d+%-%d+%-%d+ .-revoke user leaver in cluster c1")
   end)
 
   it("runs work in the background meanwhile", function()

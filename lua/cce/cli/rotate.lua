@@ -159,10 +159,9 @@ local function new_plan(client, args, plan)
 end
 
 local function make_plan(client, args)
-  local plan, message, err = {}, nil, nil
-  plan.journal, message, err = journal_path(client, args)
-  if not plan.journal then return nil, message, err end
-  if not plan.journal then return nil, message, err end
+  local path, message, err = journal_path(client, args)
+  if not path then return nil, message, err end
+  local plan = { journal = path }
   plan.content, message, err = read_content(args)
   if message then return nil, message, err end
   if args.resume then return resumed_plan(args, plan) end

@@ -314,6 +314,14 @@ end
 
 -- ---- the result ------------------------------------------------------------------------
 
+local Result = { __name = "cce.schedule.result" }
+
+function Result:__tostring()
+  return ("schedule: %d done, %d failed, %d pending, %d overdue%s"):format(self.done,
+    self.failed or 0, self.pending or 0, self.overdue or 0,
+    self.stopped and ", stopped: " .. tostring(self.stopped) or "")
+end
+
 local function count_all(run, result)
   local message, err
   for name, state in pairs { failed = "failed-retrying", pending = "pending" } do
@@ -336,7 +344,7 @@ local function count_all(run, result)
 end
 
 local function result_of(run)
-  local result = { done = run.done, stopped = run.stopped }
+  local result = setmetatable({ done = run.done, stopped = run.stopped }, Result)
   local counted, message, err = count_all(run, result)
   if counted then return counted end
   if run.once then return nil, message, err end

@@ -73,7 +73,8 @@ describe("cce rotate", function()
   it("stops at a failure when told, says how to go on, and goes on so", function()
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 403,
       times = 1 }
-    local result = rotate("--all", "--yes", "--canary", "1")
+    local result = rotate("--all", "--yes", "--canary", "1", "--component",
+      "service-account-controller", "--expiration-hours", "48")
     assert.equal(1, result.code)
     assert.matches("STOPPED: the canary cluster-001 failed", result.out, 1, true)
     assert.matches("to go on: cce rotate --resume --rate none --canary 1 --every 0.02", result.err,
@@ -82,8 +83,9 @@ describe("cce rotate", function()
     assert.equal(1, result.code)
     assert.matches("was interrupted\n  hint: cce rotate --resume finishes it", result.err, 1, true)
     assert.equal(1, rotations())
+    -- The component and the hours are those of the journal.
     result = rotate("--resume", "--yes", "--canary", "0")
-    assert.matches("5 ok, 0 failed", result.out, 1, true)
+    assert.matches("5 ok, 0 failed", result.out .. result.err, 1, true)
     assert.equal(6, rotations())
   end)
 

@@ -40,12 +40,23 @@ end
 local function check_object(object, missing)
   local meta = getmetatable(object)
   local own = OWN[meta.__name] or {}
-  local methods = type(meta.__index) == "table" and meta.__index or nil
-  for key, value in pairs(methods or {}) do
-    if type(value) == "function" and key:sub(1, 1) ~= "_" and not own[key] then
+  local internal = internal_names(source_of(meta.__name) or "")
+  for key, value in pairs(meta.__index) do
+    local is_public = type(value) == "function" and key:sub(1, 1) ~= "_"
+      and not own[key] and not internal[key]
+    if is_public then
       if not help.text(value) then missing[#missing + 1] = meta.__name .. ":" .. key end
     end
   end
+end
+
+local function check_schedule(missing)
+  if not pcall(require, "luasql.sqlite3") then return end
+  local path = os.tmpname()
+  local schedule = assert(cce.schedule.open("sqlite:" .. path))
+  check_object(schedule, missing)
+  schedule:close()
+  for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
 end
 
 describe("help()", function()
@@ -59,7 +70,7 @@ describe("help()", function()
     assert.same({}, missing)
   end)
 
-  it("has a text for every method of a client, a signer, a bar, a job and a report", function()
+  it("has a text for every method of the objects that there are", function()
     local missing = {}
     local client = cce.new { region = "cn-north-4", project_id = "p",
       credentials = { ak = "AKEXAMPLE", sk = "not-a-real-key" } }
@@ -67,6 +78,8 @@ describe("help()", function()
     check_object(cce.signer { ak = "AKEXAMPLE", sk = "not-a-real-key" }, missing)
     check_object(cce.progress(), missing)
     check_object(require("cce.job").started "j", missing)
+    check_object(require("cce.report").new("rotate", 0), missing)
+    check_schedule(missing)
     client:close()
     assert.same({}, missing)
   end)

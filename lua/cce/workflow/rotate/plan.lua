@@ -29,6 +29,11 @@ local function content_hash(content)
   return table.concat(parts, " ")
 end
 
+-- 48 and 48.0 are one plan: what was read from JSON may be the latter.
+local function hours_text(hours)
+  return hours and ("%d"):format(hours) or "nil"
+end
+
 --- The hash of what a run is to do: the same for the same plan.
 -- @treturn[1] string
 -- @treturn[2] nil
@@ -38,7 +43,7 @@ function M.hash(clients, opts)
   local projects, message, err = projects_of(clients)
   if not projects then return nil, message, err end
   return core.sha256(table.concat({ opts.selection.text, table.concat(projects, " "),
-    opts.component, tostring(opts.certificate_expiration_time), content_hash(opts.cert_content),
+    opts.component, hours_text(opts.certificate_expiration_time), content_hash(opts.cert_content),
   }, "\n"))
 end
 
