@@ -35,11 +35,7 @@ describe("cce __complete", function()
     local function inside(...)
       return (table.concat(lines { ... }, "\n"):gsub("\t[^\n]*", ""))
     end
-<<<<<<< HEAD
-    assert.matches("^revoke\t[^\n]+\nrotate\t[^\n]+\nrepl\t[^\n]+\n$", complete "r")
-=======
     assert.matches("^ensure\t[^\n]+\nexpiry\t[^\n]+\n$", complete "e")
->>>>>>> w-cli
     assert.matches("\tRevoke the certificates", lines({ "rev" })[1], 1, true)
     assert.is_nil(inside(""):find("__complete", 1, true))
     assert.equal("show", inside("jobs", "s"))

@@ -47,11 +47,7 @@ describe("cce completion", function()
   end
 
   it("completes in bash", function()
-<<<<<<< HEAD
-    assert.equal("revoke\nrotate\nrepl\n", offered "r")
-=======
     assert.equal("ensure\nexpiry\n", offered "e")
->>>>>>> w-cli
     assert.equal("cluster-002\n", offered "revoke cluster-002")
     assert.equal("--canary\n", offered "rotate --all --ca" and offered "rotate --all --can")
     tempdir.shell("touch " .. world.dir .. "/a-file.json")
