@@ -191,7 +191,8 @@ end
 
 -- ---- running -----------------------------------------------------------------------
 
-local IS_FILE = { json = true, jsonl = true, db = true, kubeconfig = true, log = true, journal = true, pem = true }
+local IS_FILE = { json = true, jsonl = true, db = true, kubeconfig = true, log = true,
+  journal = true, pem = true }
 
 -- A name is taken for granted by the next block of the page, so its locals are shared. Files go
 -- to the directory of the run, and a rotation does not keep to the speed of a real account.

@@ -403,9 +403,11 @@ function M.read_options(opts, level)
 end
 
 -- In a plain script a signal ends the run in order; an event loop and nginx have
--- ways of their own.
+-- ways of their own. Beside other tasks the signals are not ours alone: runs that
+-- overlap would give them back in the wrong order.
 local function hold_signals(run)
-  if host.current() == require "cce.host.script" then
+  local script = require "cce.host.script"
+  if host.current() == script and script.runs_alone() then
     run.signals = core.sys.signals("SIGINT", "SIGTERM")
   end
 end
