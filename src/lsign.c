@@ -25,7 +25,7 @@ struct lsigner {
     struct cce_signer signer;
     bool has_clock;
     time_t now; /* as now_text says; 0 at first, which is in the past */
-    char now_text[CCE_SIGN_DATE_LENGTH + 1];
+    char now_text[CCE_DATE_LENGTH + 1];
 };
 
 /* The upvalues of every method: what would else be looked up by name for
@@ -168,7 +168,7 @@ struct spec {
     struct cce_sign_request request;
     struct pairs query, headers;
     struct cce_bytes signed_held[HELD];
-    char date[CCE_SIGN_DATE_LENGTH + 1];
+    char date[CCE_DATE_LENGTH + 1];
     bool wants_headers; /* in the table at RESULT */
     struct cce_error *err;
 };
@@ -253,7 +253,7 @@ static int read_body(lua_State *L, struct spec *spec)
     return 0;
 }
 
-static int format_date(lua_Number seconds, char text[CCE_SIGN_DATE_LENGTH + 1],
+static int format_date(lua_Number seconds, char text[CCE_DATE_LENGTH + 1],
                        struct cce_error *err)
 {
     /* Also false for NaN; the cast needs the range. */
@@ -261,14 +261,13 @@ static int format_date(lua_Number seconds, char text[CCE_SIGN_DATE_LENGTH + 1],
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "a date must be a whole number of seconds in the "
                         "years 1970 to 9999");
-    return cce_sign_format_date((int64_t)seconds, text, err);
+    return cce_date_format((int64_t)seconds, text, err);
 }
 
 static int read_date(lua_State *L, struct spec *spec)
 {
     if (lua_type(L, -1) == LUA_TNUMBER) {
-        spec->request.date =
-            (struct cce_bytes){spec->date, CCE_SIGN_DATE_LENGTH};
+        spec->request.date = (struct cce_bytes){spec->date, CCE_DATE_LENGTH};
         return format_date(lua_tonumber(L, -1), spec->date, spec->err);
     }
     if (lua_type(L, -1) != LUA_TSTRING)
@@ -541,7 +540,7 @@ static int system_date(struct lsigner *object, struct spec *spec)
     time_t now = time(NULL);
 
     if (now != object->now &&
-        cce_sign_format_date(now, object->now_text, spec->err) != 0)
+        cce_date_format(now, object->now_text, spec->err) != 0)
         return -1;
     object->now = now;
     memcpy(spec->date, object->now_text, sizeof spec->date);
@@ -564,7 +563,7 @@ static int check_spec(lua_State *L, struct lsigner *object, struct spec *spec)
         if (spec->date[0] == '\0' && system_date(object, spec) != 0)
             return -1;
         spec->request.default_date =
-            (struct cce_bytes){spec->date, CCE_SIGN_DATE_LENGTH};
+            (struct cce_bytes){spec->date, CCE_DATE_LENGTH};
     }
     spec->request.query = spec->query.list;
     spec->request.query_count = spec->query.count;
@@ -591,7 +590,7 @@ static void push_headers(lua_State *L, const struct cce_signer *signer,
     }
     if (!result->date_given) {
         lua_pushvalue(L, lua_upvalueindex(NAME_DATE));
-        lua_pushlstring(L, result->date, CCE_SIGN_DATE_LENGTH);
+        lua_pushlstring(L, result->date, CCE_DATE_LENGTH);
         lua_rawset(L, RESULT);
     }
     if (!result->token_given && signer->security_token.data != NULL) {
@@ -679,14 +678,14 @@ static int l_signer_canonical_request(lua_State *L)
 }
 
 /* The arguments of the stages that take no spec: date, string. */
-static int check_stage(lua_State *L, char text[CCE_SIGN_DATE_LENGTH + 1],
+static int check_stage(lua_State *L, char text[CCE_DATE_LENGTH + 1],
                        struct cce_bytes *date, struct cce_bytes *string,
                        struct cce_error *err)
 {
     luaL_checktype(L, 3, LUA_TSTRING);
     *string = to_bytes(L, 3);
     if (lua_type(L, 2) == LUA_TNUMBER) {
-        *date = (struct cce_bytes){text, CCE_SIGN_DATE_LENGTH};
+        *date = (struct cce_bytes){text, CCE_DATE_LENGTH};
         return format_date(lua_tonumber(L, 2), text, err);
     }
     luaL_checktype(L, 2, LUA_TSTRING);
@@ -697,7 +696,7 @@ static int check_stage(lua_State *L, char text[CCE_SIGN_DATE_LENGTH + 1],
 static int l_signer_string_to_sign(lua_State *L)
 {
     struct cce_signer *signer = &to_open(L)->signer;
-    char text[CCE_SIGN_DATE_LENGTH + 1];
+    char text[CCE_DATE_LENGTH + 1];
     struct cce_bytes date, canonical;
     struct cce_sign_result result;
     struct cce_error err;
@@ -713,7 +712,7 @@ static int l_signer_string_to_sign(lua_State *L)
 static int l_signer_signature(lua_State *L)
 {
     struct cce_signer *signer = &to_open(L)->signer;
-    char text[CCE_SIGN_DATE_LENGTH + 1];
+    char text[CCE_DATE_LENGTH + 1];
     struct cce_bytes date, to_sign;
     struct cce_sign_result result;
     struct cce_error err;

@@ -298,7 +298,7 @@ static int sign_submission(struct lcce_submission *s, struct cce_bytes path,
     struct cce_sign_request request = {0};
     struct cce_sign_result result;
 
-    if (cce_sign_format_date((int64_t)s->now, s->date, err) != 0)
+    if (cce_date_format((int64_t)s->now, s->date, err) != 0)
         return -1;
     request.method = s->method;
     request.host = bytes_of_literal(s->endpoint.host);

@@ -28,7 +28,7 @@ struct lcce_submission {
     bool has_body, mutating, is_private, has_identity;
     struct cce_bytes ca, certificate, key;
     struct cce_signer *signer;
-    char date[CCE_SIGN_DATE_LENGTH + 1];
+    char date[CCE_DATE_LENGTH + 1];
     double timeout, connect_timeout, max_response, now;
     struct cce_pair query[LCCE_MAX_QUERY];
     size_t query_count;

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "date.h"
 #include "digest.h"
 #include "secret.h"
 #include "status.h"
@@ -29,8 +30,7 @@ enum {
     CCE_SIGN_AK_MAX = 128,     /* bytes */
     CCE_SIGN_SCOPE_MAX = 64,   /* bytes of a region or a service */
     CCE_SIGN_HEADERS_MAX = 64, /* given ones */
-    CCE_SIGN_QUERY_MAX = 4096, /* pairs */
-    CCE_SIGN_DATE_LENGTH = 16  /* of YYYYMMDDTHHMMSSZ */
+    CCE_SIGN_QUERY_MAX = 4096  /* pairs */
 };
 
 /* What a signer is made of. Copied; lengths of 0 mean "not given". */
@@ -39,7 +39,8 @@ struct cce_sign_options {
     struct cce_bytes security_token; /* of temporary keys */
     struct cce_bytes algorithm;      /* SDK-HMAC-SHA256 when not given */
     struct cce_bytes scheme;         /* "scoped", or not given */
-    struct cce_bytes region;  /* V11 needs both; scoped may leave them empty; */
+    struct cce_bytes
+        region; /* CCE_SIGN_V11 needs both; scoped may leave them empty; */
     struct cce_bytes service; /* the others ignore them */
 };
 
@@ -48,9 +49,9 @@ struct cce_sign_algorithm;
 struct cce_signer {
     const struct cce_sign_algorithm *algorithm; /* NULL: not made, or closed */
     struct cce_digest digest;
-    struct cce_digest_key key; /* of `sk`, or derived from it for `key_day` */
-    char key_day[8];           /* YYYYMMDD; zeros: no key derived yet */
-    struct cce_secret sk;      /* kept only where keys are derived from it */
+    struct cce_digest_key key;  /* of `sk`, or derived from it for `key_day` */
+    char key_day[CCE_DATE_DAY]; /* zeros: no key derived yet */
+    struct cce_secret sk;       /* kept only where keys are derived from it */
     struct cce_secret security_token;
     char ak[CCE_SIGN_AK_MAX + 1];
     char prefix[CCE_SIGN_AK_MAX + 32]; /* of Authorization */
@@ -92,7 +93,7 @@ struct cce_sign_result {
     struct cce_bytes canonical_request, string_to_sign, authorization;
     char signature[CCE_DIGEST_HEX + 1];
     /* What must be sent besides the headers given and Authorization: */
-    char date[CCE_SIGN_DATE_LENGTH + 1];      /* X-Sdk-Date */
+    char date[CCE_DATE_LENGTH + 1];           /* X-Sdk-Date */
     bool host_given, date_given, token_given; /* stood in `headers` already */
 };
 
@@ -130,10 +131,5 @@ int cce_sign_signature(struct cce_signer *signer, struct cce_bytes date,
 
 /* Wipes what the signer keeps of the last request. */
 void cce_sign_forget(struct cce_signer *signer);
-
-/* Unix time to YYYYMMDDTHHMMSSZ and a NUL; INVALID_ARGUMENT outside of the
- * years 1970 to 9999. */
-int cce_sign_format_date(int64_t seconds, char date[CCE_SIGN_DATE_LENGTH + 1],
-                         struct cce_error *err);
 
 #endif

@@ -8,7 +8,9 @@
 #ifndef CCE_URI_H
 #define CCE_URI_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "buf.h"
 
@@ -17,6 +19,18 @@ struct cce_bytes {
     const char *data; /* may be NULL when length is 0 */
     size_t length;
 };
+
+/* The bytes of a string literal, to initialise them with. */
+#define CCE_BYTES(literal)          \
+    {                               \
+        literal, sizeof literal - 1 \
+    }
+
+static inline bool cce_bytes_same(struct cce_bytes a, struct cce_bytes b)
+{
+    return a.length == b.length &&
+           (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}
 
 /* A query parameter or a header. */
 struct cce_pair {
