@@ -12,7 +12,7 @@
 -- - `path`: the file it was read from, or nil.
 --
 -- @module cce.kubeconfig
-local certificates = require "cce.certificate"
+local contexts = require "cce.kubeconfig.contexts"
 local core = require "cce.core"
 local error_of = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
@@ -22,15 +22,12 @@ local names = require "cce.kubeconfig.names"
 local options = require "cce.options"
 local read = require "cce.kubeconfig.read"
 local redact = require "cce.kubeconfig.redact"
+local save = require "cce.kubeconfig.save"
 local show = require "cce.show"
-local store = require "cce.kubeconfig.store"
+local users = require "cce.kubeconfig.users"
 local yaml = require "cce.kubeconfig.yaml"
 
 local M = {}
-
--- The API's own name of the context that has a public address and checks the
--- server's certificate, and of the one inside of the VPC.
-local VERIFYING, INTERNAL = "externalTLSVerify", "internal"
 
 -- What an object holds, by object, so that nothing that lists an object's
 -- fields finds a private key.
@@ -176,68 +173,6 @@ end
 
 ---- Contexts ----
 
-local function is_text(value)
-  return type(value) == "string" and value or nil
-end
-
-local function row_of(data, context)
-  local body = context.body
-  local cluster = read.find(data, "clusters", body.cluster)
-  local server = cluster and is_text(cluster.body.server)
-  local skips = cluster and cluster.body["insecure-skip-tls-verify"] == true
-  return {
-    name = context.name, cluster = is_text(body.cluster), user = is_text(body.user),
-    namespace = is_text(body.namespace), server = server,
-    verifies_tls = server ~= nil and not skips and server:lower():find("^https://") ~= nil,
-    current = data["current-context"] == context.name,
-  }
-end
-
-local function row_text(row)
-  return ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name,
-    row.server and redact.string(row.server) or "no server",
-    row.verifies_tls and "TLS verified" or "TLS NOT verified")
-end
-
-local rows_meta = {
-  __name = "cce.kubeconfig.contexts",
-  __tostring = function(rows)
-    local lines = {}
-    for i, row in ipairs(rows) do lines[i] = row_text(row) end
-    return #lines > 0 and table.concat(lines, "\n") or "no contexts"
-  end,
-}
-
-local function rows_of(data)
-  local rows = {}
-  for i, context in ipairs(read.entries(data, "contexts")) do rows[i] = row_of(data, context) end
-  return setmetatable(rows, rows_meta)
-end
-
-local function current_row(data)
-  for _, row in ipairs(rows_of(data)) do
-    if row.current then return row end
-  end
-  return nil
-end
-
--- The context to save as current, and to name plainly. The API makes one
--- current that does not check the server's certificate when there is a public
--- address; so that one is taken only if the user chose it.
-local function secure_context(state)
-  local current = current_row(state.data)
-  if not current or current.verifies_tls or state.chosen then return current and current.name end
-  local best, best_rank
-  for _, row in ipairs(rows_of(state.data)) do
-    local rank = row.name == VERIFYING and 1 or row.server == current.server and 2
-      or row.name == INTERNAL and 3 or 4
-    if row.verifies_tls and row.user == current.user and rank < (best_rank or 5) then
-      best, best_rank = row, rank
-    end
-  end
-  return (best or current).name
-end
-
 --- The contexts, in the order of the file.
 -- @treturn {table,...} each { name=, cluster=, user=, server=, namespace=,
 --   verifies_tls=<boolean>, current=<boolean> }; it prints as a table
@@ -245,7 +180,7 @@ end
 -- for _, context in ipairs(kubeconfig:contexts()) do print(context.name, context.server) end
 -- @function kubeconfig:contexts
 function methods.contexts(self)
-  return rows_of(state_for(self, "contexts").data)
+  return contexts.rows(state_for(self, "contexts").data)
 end
 
 local function unknown_context(data, name)
@@ -287,7 +222,7 @@ local rename_schema = {
 local function rename_map(data, given, section)
   local field = read.sections[section]
   if type(given[field]) ~= "string" then return given[field] end
-  local current = current_row(data)
+  local current = contexts.current(data)
   local old = current and (section == "contexts" and current.name or current[field])
   if not old then return nil, "it has no current context to rename the " .. field .. " of" end
   return { [old] = given[field] }
@@ -295,7 +230,7 @@ end
 
 local function rename_maps(state, given)
   local data = state.data
-  local maps = given.name and names.plan(data, given.name, secure_context(state)) or {}
+  local maps = given.name and names.plan(data, given.name, contexts.secure(state)) or {}
   for _, section in ipairs(read.section_order) do
     local map, message = rename_map(data, given, section)
     if message then return nil, message end
@@ -372,59 +307,6 @@ end
 
 ---- Certificate ----
 
-local function beside(path, file)
-  if file:sub(1, 1) == "/" or not path then return file end
-  return (path:match("^(.*/)") or "") .. file
-end
-
--- The content of `<field>-data`, or of the file that `<field>` names.
-local function credential(state, user, field)
-  local value = is_text(user.body[field .. "-data"])
-  if value then return value end
-  local file = is_text(user.body[field])
-  if not file then return nil end
-  return core.file.read(beside(state.path, file), { max = 1024 * 1024 })
-end
-
-local function other_means(user)
-  for _, field in ipairs { "exec", "token", "tokenFile", "auth-provider", "username" } do
-    if user.body[field] then return "it uses " .. field end
-  end
-  return "it has no credentials"
-end
-
-local function current_user(state)
-  local row = current_row(state.data)
-  local user = row and row.user and read.find(state.data, "users", row.user)
-  if user then return user end
-  return nil, row and "the current context names no user that there is"
-    or "there is no current context"
-end
-
-local function user_certificate(state, user)
-  local problem = read.encoding_problem("users", user)
-  if problem then return error_of.fail("INVALID_CERTIFICATE", problem) end
-  local certificate, message, code = credential(state, user, "client-certificate")
-  if message then return error_of.from_core(nil, message, code) end
-  if not certificate then
-    return error_of.fail("UNSUPPORTED",
-      ("user '%s' has no client certificate: %s"):format(user.name, other_means(user)))
-  end
-  local key
-  key, message, code = credential(state, user, "client-key")
-  if message then return error_of.from_core(nil, message, code) end
-  local facts
-  facts, message, code = certificates.of(core.certificate(certificate, key))
-  if not facts then return error_of.from_core(nil, message, code) end
-  return facts
-end
-
-local function certificate_of(state)
-  local user, message = current_user(state)
-  if not user then return error_of.fail("INVALID_CERTIFICATE", message) end
-  return user_certificate(state, user)
-end
-
 --- What the client certificate of the current context says.
 -- @treturn table { user_id=, organizations=, subject=, issuer=, serial=,
 --   not_before=, not_after=, sha256=, key_matches= }; times are unix seconds
@@ -435,7 +317,7 @@ end
 -- print(facts.user_id, os.date("!%F", facts.not_after), facts.key_matches)
 -- @function kubeconfig:certificate
 function methods.certificate(self)
-  return certificate_of(state_for(self, "certificate"))
+  return users.current_certificate(state_for(self, "certificate"))
 end
 
 --- Where the current context leads and as whom, for a request of our own. A
@@ -448,34 +330,20 @@ end
 -- @local
 function M.identity(self)
   local state = state_for(self, "identity")
-  local name = secure_context(state)
+  local name = contexts.secure(state)
   local context = name and read.find(state.data, "contexts", name)
-  local user, message = current_user(state)
+  local user, message = users.current(state)
   local cluster = context and read.find(state.data, "clusters", context.body.cluster)
-  if not user or not cluster or not is_text(cluster.body.server) then
+  if not user or not cluster or not read.text(cluster.body.server) then
     return error_of.fail("INVALID_CERTIFICATE", message or "the context leads to no server")
   end
   local identity = { server = cluster.body.server, context = name }
-  identity.ca = credential(state, cluster, "certificate-authority")
-  identity.certificate = credential(state, user, "client-certificate")
-  identity.key = credential(state, user, "client-key")
+  identity.ca = users.credential(state, cluster, "certificate-authority")
+  identity.certificate = users.credential(state, user, "client-certificate")
+  identity.key = users.credential(state, user, "client-key")
   if identity.certificate and identity.key then return identity end
   return error_of.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
-    other_means(user)))
-end
-
--- The contexts of a user: the one to name is that with the plain name of a
--- merge, or the current one, or one that checks the server's certificate.
-local function contexts_of(rows, user, plain)
-  local names_found, best, best_rank = {}, nil, nil
-  for _, row in ipairs(rows) do
-    if row.user == user then
-      names_found[#names_found + 1] = row.name
-      local rank = row.name == plain and 1 or row.current and 2 or row.verifies_tls and 3 or 4
-      if rank < (best_rank or 5) then best, best_rank = row, rank end
-    end
-  end
-  return names_found, best or {}
+    users.other_means(user)))
 end
 
 local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT", "" },
@@ -492,14 +360,14 @@ local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT
 -- @function kubeconfig:certificates
 function methods.certificates(self)
   local state = state_for(self, "certificates")
-  local found, rows = {}, rows_of(state.data)
+  local found, rows = {}, contexts.rows(state.data)
   for i, user in ipairs(read.entries(state.data, "users")) do
     local mark = merge.find_mark(user.body)
-    local contexts, row = contexts_of(rows, user.name, mark and mark.set)
-    local facts, message, err = user_certificate(state, user)
+    local names_found, row = contexts.of_user(rows, user.name, mark and mark.set)
+    local facts, message, err = users.certificate(state, user)
     found[i] = {
-      user = user.name, contexts = contexts, context = row.name, cluster = row.cluster,
-      server = row.server, cluster_id = mark and is_text(mark.cluster_id),
+      user = user.name, contexts = names_found, context = row.name, cluster = row.cluster,
+      server = row.server, cluster_id = mark and read.text(mark.cluster_id),
       facts = facts, message = message, err = err,
     }
   end
@@ -527,7 +395,7 @@ local save_schema = {
 -- The object to be written: the context chosen, the names given.
 local function prepare(self, opts)
   local state = state_of[self]
-  local context = opts.context or secure_context(state)
+  local context = opts.context or contexts.secure(state)
   local result, message, err = self, nil, nil
   if context and context ~= state.data["current-context"] then
     result, message, err = self:use(context)
@@ -536,93 +404,6 @@ local function prepare(self, opts)
   end
   if result and opts.name then result, message, err = result:rename { name = opts.name } end
   return result, message, err
-end
-
-local saved_meta = {
-  __name = "cce.kubeconfig.saved",
-  __tostring = function(saved)
-    local text = ("%s %s, context %s"):format(
-      saved.merged and "merged into" or "saved as", saved.path, saved.context or "none")
-    if not saved.current then text = text .. " (the file's current context is another)" end
-    return saved.backup and text .. ", the old file is " .. saved.backup or text
-  end,
-}
-
--- Under a name of the user's, entries are marked as ours.
-local function mark_of(state)
-  return state.set and { set = state.set, cluster_id = state.cluster_id } or nil
-end
-
-local function saved_into(target, state, backup)
-  local context = is_text(state.data["current-context"])
-  return setmetatable({
-    path = target.path, merged = true, backup = backup, context = context,
-    current = target.data["current-context"] == context,
-  }, saved_meta)
-end
-
--- One write for all; those that cannot be merged stay out.
-local function add_all(target, items)
-  local results, added = {}, 0
-  for i, item in ipairs(items) do
-    local state, message, err = item.state, item.message, item.err
-    local ok
-    if state then ok, message, err = store.add(target, state.data, mark_of(state)) end
-    if ok then added = added + 1 end
-    results[i] = { ok = ok or false, message = message, err = err }
-  end
-  return results, added
-end
-
-local function commit_all(path, items, opts)
-  local target, message, err = store.open(path, opts.format)
-  if not target then return nil, message, err end
-  local results, added = add_all(target, items)
-  if added == 0 then return results end
-  local committed
-  committed, message, err = store.commit(target, opts.backup)
-  if not committed then return nil, message, err end
-  for i, result in ipairs(results) do
-    result.saved = result.ok and saved_into(target, items[i].state, committed.backup) or nil
-  end
-  return results
-end
-
-local function locked(path, opts, merges, act)
-  local lock, message, code = core.file.lock(path, { timeout = opts.timeout, kubectl = merges })
-  if not lock then return error_of.from_core(nil, message, code) end
-  local ok, result, reason, err = pcall(act)
-  lock:close()
-  if not ok then error(result, 0) end
-  return result, reason, err
-end
-
-local function save_merged(path, state, opts)
-  local results, message, err = commit_all(path, { { state = state } }, opts)
-  if not results then return nil, message, err end
-  return results[1].saved, results[1].message, results[1].err
-end
-
-local function text_of(state, format)
-  local has = read.looks_like_json(state.raw) and "json" or "yaml"
-  if not format or format == has then return state.raw end
-  return store.encode(state.data, format)
-end
-
-local function text_alone(state, opts)
-  if not opts.mark then return text_of(state, opts.format) end
-  return store.encode(merge.merge(nil, state.data, mark_of(state)), opts.format or "json")
-end
-
-local function save_alone(path, state, opts)
-  local text, ok, message, err
-  text, message, err = text_alone(state, opts)
-  if not text then return nil, message, err end
-  ok, message, err = store.write(path, text)
-  if not ok then return nil, message, err end
-  return setmetatable({
-    path = path, merged = false, context = is_text(state.data["current-context"]), current = true,
-  }, saved_meta)
 end
 
 local function unnamed_mark()
@@ -650,7 +431,7 @@ function methods.text(self, opts)
   local prepared
   prepared, message, err = prepare(self, given)
   if not prepared then return nil, message, err end
-  return text_alone(state_of[prepared], given)
+  return save.text(state_of[prepared], given)
 end
 
 --- Writes the kubeconfig to a file that only its owner may read, atomically,
@@ -705,10 +486,7 @@ function methods.save(self, path, opts)
   local prepared
   prepared, message, err = prepare(self, given)
   if not prepared then return nil, message, err end
-  local save = given.merge and save_merged or save_alone
-  return locked(path, given, given.merge, function()
-    return save(path, state_of[prepared], given)
-  end)
+  return save.one(path, state_of[prepared], given)
 end
 
 local merge_schema = {
@@ -743,11 +521,7 @@ function M.merge(path, items, opts)
   local given, message, err = options.check(opts, merge_schema)
   if not given then return nil, message, err end
   local prepared = prepared_items(items)
-  local results
-  results, message, err = locked(path, given, true, function()
-    return commit_all(path, prepared, given)
-  end)
-  return results, message, err
+  return save.many(path, prepared, given)
 end
 
 ---- Printing ----
@@ -761,7 +535,7 @@ local function expiry_text(not_after, now)
 end
 
 local function holder_text(state)
-  local facts, message = certificate_of(state)
+  local facts, message = users.current_certificate(state)
   if not facts then return message end
   local text = ("user %s, %s"):format(facts.user_id or "without a name",
     expiry_text(facts.not_after, state.clock()))
@@ -770,11 +544,11 @@ end
 
 function meta.__tostring(self)
   local state = state_of[self]
-  local current = current_row(state.data)
-  local contexts = show.count(#rows_of(state.data), "context")
+  local current = contexts.current(state.data)
+  local count = show.count(#contexts.rows(state.data), "context")
   local which = current and current.name .. " current" or "none current"
   if current and not current.verifies_tls then which = which .. ", TLS NOT verified" end
-  return ("cce.kubeconfig: %s (%s), %s"):format(contexts, which, holder_text(state))
+  return ("cce.kubeconfig: %s (%s), %s"):format(count, which, holder_text(state))
 end
 
 return M

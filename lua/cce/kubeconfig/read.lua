@@ -25,6 +25,13 @@ local pem_fields = {
   users = { "client-certificate-data", "client-key-data" },
 }
 
+--- The value if it is a string, else nil.
+-- @param value
+-- @treturn ?string
+function M.text(value)
+  return type(value) == "string" and value or nil
+end
+
 --- The text without the byte order mark that some editors put before it.
 -- @tparam string text
 function M.without_mark(text)
