@@ -24,8 +24,8 @@
 -- any other address is taken as it is.
 -- @module cce.cts
 local companion = require "cce.companion"
-local core = require "cce.core"
-local endpoints = require "cce.endpoints"
+local places = require "cce.cts.places"
+local search = require "cce.cts.search"
 local show = require "cce.show"
 
 local M = {}
@@ -35,264 +35,19 @@ local methods = {}
 --- The methods that a client gets from here.
 M.methods = methods
 
---- Seconds that CTS keeps a trace.
-M.RETENTION = 7 * 86400
-
---- Seconds by which a trace may come late; so much later it is still found.
-M.LATENESS = 15 * 60
-
--- Between a caller's reading of the clock and ours.
-local SLACK = 60
-local PAGE = 200
-local CENTRAL_REGIONS = { "ap-southeast-1", "cn-north-4" }
-
-local text, object = companion.text, companion.object
-
--- ---- traces ------------------------------------------------------------------
-
-local function seconds(milliseconds)
-  milliseconds = tonumber(milliseconds)
-  return milliseconds and milliseconds / 1000
-end
-
--- Older services write the user as JSON in a string.
-local function user_object(value)
-  if type(value) == "string" then
-    return object((core.json.decode(value)))
-  end
-  return object(value)
-end
-
--- An agency's traces have the agency's id and a session's name in principal_id,
--- and "<account>/<agency>" as the name.
-local function user_of(value)
-  local raw = user_object(value)
-  local user = { id = text(raw.id), name = text(raw.name) or text(raw.user_name), kind = "user" }
-  if raw.type == "AssumedAgency" then
-    user.kind = "agency"
-    user.id = (text(raw.principal_id) or user.id or ""):match("^[^:]+")
-    user.name = user.name and user.name:match("([^/]*)$")
-  end
-  return user
-end
-
--- A refused attempt is recorded too.
-local function succeeded(raw)
-  local status = tonumber(raw.code)
-  if status then return status < 400 end
-  return raw.trace_rating ~= "warning" and raw.trace_rating ~= "incident"
-end
-
-local Trace = { __name = "cce.trace" }
-
-function Trace:__tostring()
-  return ("trace %s: %s %s by %s at %s"):format(self.id or "without an id", self.name or "?",
-    self.resource_name or self.resource_id or "", self.user.name or self.user.id or "nobody known",
-    self.time and show.time(self.time) or "a time not known")
-end
-
-local function trace_of(raw)
-  return setmetatable({
-    id = text(raw.trace_id), name = text(raw.trace_name), service = text(raw.service_type),
-    time = seconds(raw.time) or seconds(raw.record_time), recorded = seconds(raw.record_time),
-    resource_id = text(raw.resource_id), resource_name = text(raw.resource_name),
-    resource_type = text(raw.resource_type), user = user_of(raw.user),
-    source_ip = text(raw.source_ip), code = tonumber(raw.code), ok = succeeded(raw), raw = raw,
-  }, Trace)
-end
-
--- ---- the window --------------------------------------------------------------
-
-local function bad_window(name, message, hint)
-  return companion.fail("INVALID_ARGUMENT", name .. ": " .. message, {
-    operation = name, retryable = false, maybe_applied = false, attempts = 0, hint = hint,
-  })
-end
-
-local function window_of(name, checked, now)
-  local oldest = now - M.RETENTION
-  local window = { from = checked.from or oldest, to = checked.to or now, complete = true }
-  if window.from > window.to then
-    return bad_window(name, ("from (%s) is later than to (%s)"):format(
-      show.time(window.from), show.time(window.to)))
-  elseif window.from >= oldest - SLACK then
-    return window
-  elseif not checked.partial then
-    return bad_window(name, ("from is %s, and CTS keeps seven days only: nothing from before %s")
-      :format(show.time(window.from), show.time(oldest)),
-      "Give partial=true to search what is left; for earlier ones look at what CTS transferred"
-      .. " to OBS or LTS, if it was set up")
-  elseif window.to < oldest then
-    return bad_window(name, ("the window ends at %s, before all that CTS still keeps (from %s)")
-      :format(show.time(window.to), show.time(oldest)))
-  end
-  window.from, window.complete = oldest, false
-  return window
-end
-
--- ---- places ------------------------------------------------------------------
-
-local function own_place(client)
-  local address, message, err = endpoints.of(client.config.endpoints, "cts")
-  if not address then return nil, message, err end
-  local project_id
-  project_id, message, err = companion.project_id(client)
-  if not project_id then return nil, message, err end
-  return { endpoint = address, project_id = project_id, region = client.config.region }
-end
-
---- The address of another region's CTS: only Huawei Cloud's own addresses tell.
--- @tparam string address of CTS in any region
--- @tparam string region
--- @treturn string
--- @local
-function M.address_in(address, region)
-  return (address:gsub("^(https://cts%.)[%w-]+(%.myhuaweicloud%.com)$",
-    function(head, tail) return head .. region .. tail end))
-end
-
-local function project_in(client, region)
-  local projects, _, err = client:list_projects { name = region }
-  if not projects then
-    err.hint = (err.hint and err.hint .. "; or g" or "G")
-      .. "ive tracker_region= and tracker_project_id="
-    return companion.about("it cannot be found out where IAM's traces are", err)
-  end
-  return projects[1] and projects[1].id or false
-end
-
--- A list of the places; a region without a project of this account has none of
--- its traces.
-local function places_in(client, address, regions)
-  local places = {}
-  for _, region in ipairs(regions) do
-    local id, message, err = project_in(client, region)
-    if id == nil then return nil, message, err end
-    if id then
-      places[#places + 1] = {
-        endpoint = M.address_in(address, region), project_id = id, region = region,
-      }
-    end
-  end
-  return places
-end
-
-local function named_place(client, address, checked)
-  if checked.tracker_project_id then
-    local region = checked.tracker_region
-    return { {
-      endpoint = region and M.address_in(address, region) or address,
-      project_id = checked.tracker_project_id, region = region,
-    } }
-  end
-  local places, message, err = places_in(client, address, { checked.tracker_region })
-  if not places then return nil, message, err end
-  if places[1] then return places end
-  return companion.fail("NO_PROJECT", ("these credentials see no project called %s"):format(
-    checked.tracker_region), { hint = "Check tracker_region=, or give tracker_project_id=" })
-end
-
-local function places_of_iam(client, checked)
-  local address, message, err = endpoints.of(client.config.endpoints, "cts")
-  if not address then return nil, message, err end
-  if checked.tracker_region or checked.tracker_project_id then
-    return named_place(client, address, checked)
-  end
-  local places
-  places, message, err = places_in(client, address, CENTRAL_REGIONS)
-  if not places then return nil, message, err end
-  if #places > 0 then return places end
-  local place
-  place, message, err = own_place(client)
-  if not place then return nil, message, err end
-  return { place }
-end
-
--- ---- searching ---------------------------------------------------------------
-
-local function milliseconds(time)
-  return ("%.0f"):format(time * 1000)
-end
-
--- Both ends are left out by CTS, which goes by when a trace was recorded.
-local function query_for(filter, window, now, marker)
-  local query = {
-    { "trace_type", "system" },
-    { "from", milliseconds(window.from - 1) },
-    { "to", milliseconds(math.max(math.min(window.to + M.LATENESS, now), window.to) + 1) },
-    { "limit", tostring(PAGE) },
-  }
-  for _, name in ipairs { "service_type", "trace_name", "resource_type", "resource_id",
-    "resource_name", "user" } do
-    if filter[name] then query[#query + 1] = { name, filter[name] } end
-  end
-  if marker then query[#query + 1] = { "next", marker } end
-  return query
-end
-
-local function keep(items, window, found, seen)
-  local fresh = false
-  for _, raw in ipairs(items) do
-    local trace = trace_of(object(raw))
-    if not (trace.id and seen[trace.id]) then
-      fresh = true
-      if trace.id then seen[trace.id] = true end
-      if trace.time and trace.time >= window.from and trace.time <= window.to then
-        found[#found + 1] = trace
-        trace.order = -#found -- CTS tells the newest first
-      end
-    end
-  end
-  return fresh
-end
-
--- All pages of one question at one place, added to `found`.
-local function search(client, place, filter, window, found)
-  local now, seen, marker = client:now(), {}, nil
-  while true do
-    local items, body, err = companion.fetch_list(client, {
-      operation = "list_traces", service = "cts", method = "GET", mutating = false,
-      action = "cts:trace:list", endpoint = place.endpoint,
-      path = "/v3/" .. place.project_id .. "/traces",
-      query = query_for(filter, window, now, marker),
-    }, "traces", { project_id = place.project_id })
-    if not items then
-      return companion.about("the traces at " .. place.endpoint
-        .. (place.region and " of region " .. place.region or ""), err)
-    end
-    marker = text(object(body.meta_data).marker)
-    -- A page that brings nothing new ends it too, whatever its marker says.
-    if not keep(items, window, found, seen) or not marker then return true end
-  end
-end
-
-local function search_all(client, places, filters, window)
-  local found = { window = window, searched = places }
-  for _, place in ipairs(places) do
-    for _, filter in ipairs(filters) do
-      local ok, message, err = search(client, place, filter, window, found)
-      if not ok then return nil, message, err end
-    end
-  end
-  table.sort(found, function(a, b)
-    if a.time ~= b.time then return a.time < b.time end
-    return a.order < b.order
-  end)
-  for _, trace in ipairs(found) do trace.order = nil end
-  return found
-end
+local text = companion.text
 
 -- The line under each list: nobody may take it for more than it is.
 local function note(list)
-  local places = {}
+  local texts = {}
   for i, place in ipairs(list.searched) do
-    places[i] = ("%s%s, project %s"):format(place.endpoint,
+    texts[i] = ("%s%s, project %s"):format(place.endpoint,
       place.region and " (" .. place.region .. ")" or "", place.project_id)
   end
   return ("searched %s to %s%s at %s; the last minutes may be missing"):format(
     show.time(list.window.from), show.time(list.window.to),
     list.window.complete and "" or " (the window asked for began earlier)",
-    table.concat(places, " and "))
+    table.concat(texts, " and "))
 end
 
 local function result(found, list, metatable)
@@ -347,12 +102,12 @@ function methods:list_traces(opts)
   local checked, message, err = companion.check(self, "list_traces", opts, traces_schema)
   if not checked then return nil, message, err end
   local window, place, found
-  window, message, err = window_of("list_traces", checked, self:now())
+  window, message, err = search.window("list_traces", checked, self:now())
   if not window then return nil, message, err end
-  place, message, err = own_place(self)
+  place, message, err = places.own(self)
   if not place then return nil, message, err end
   checked.service_type, checked.trace_name = checked.service, checked.name
-  found, message, err = search_all(self, { place }, { checked }, window)
+  found, message, err = search.all(self, { place }, { checked }, window)
   if not found then return nil, message, err end
   return setmetatable(found, Traces)
 end
@@ -427,12 +182,12 @@ local deleted_schema = schema_with {
 function methods:deleted_principals(opts)
   local checked, message, err = companion.check(self, "deleted_principals", opts, deleted_schema)
   if not checked then return nil, message, err end
-  local window, places, found
-  window, message, err = window_of("deleted_principals", checked, self:now())
+  local window, searched, found
+  window, message, err = search.window("deleted_principals", checked, self:now())
   if not window then return nil, message, err end
-  places, message, err = places_of_iam(self, checked)
-  if not places then return nil, message, err end
-  found, message, err = search_all(self, places, DELETION_FILTERS, window)
+  searched, message, err = places.of_iam(self, checked)
+  if not searched then return nil, message, err end
+  found, message, err = search.all(self, searched, DELETION_FILTERS, window)
   if not found then return nil, message, err end
   return deleted_of(found)
 end
@@ -486,11 +241,11 @@ function methods:certificate_downloads(opts)
   local checked, message, err = companion.check(self, name, opts, downloads_schema)
   if not checked then return nil, message, err end
   local window, place, found
-  window, message, err = window_of(name, checked, self:now())
+  window, message, err = search.window(name, checked, self:now())
   if not window then return nil, message, err end
-  place, message, err = own_place(self)
+  place, message, err = places.own(self)
   if not place then return nil, message, err end
-  found, message, err = search_all(self, { place },
+  found, message, err = search.all(self, { place },
     { { service_type = "CCE", trace_name = "getClusterCertByUID" } }, window)
   if not found then return nil, message, err end
   return downloads_of(found, checked.cluster_id)

@@ -1,7 +1,6 @@
 local canned = require "spec.support.canned"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
-local cts = require "cce.cts"
 local printed = require "spec.support.printed"
 local simulator = require "spec.support.sim"
 
@@ -105,15 +104,6 @@ describe("client:deleted_principals", function()
     assert.matches("^GET /v3/" .. sim.project_id .. "/traces%?from=%d+&limit=200&service_type=IAM&"
       .. "to=%d+&trace_name=deleteUser&trace_type=system ", server:request(3).line)
     assert.equal(6, server:count())
-  end)
-
-  it("knows the address of CTS in another region of Huawei Cloud only", function()
-    assert.equal("https://cts.ap-southeast-1.myhuaweicloud.com",
-      cts.address_in("https://cts.af-south-1.myhuaweicloud.com", "ap-southeast-1"))
-    for _, address in ipairs { "https://127.0.0.3:4711", "https://cts.example.com",
-      "https://cts.eu-de.otc.t-systems.com", "https://cts.x.myhuaweicloud.com.evil.example" } do
-      assert.equal(address, cts.address_in(address, "ap-southeast-1"))
-    end
   end)
 
   it("leaves out attempts that were refused", function()
