@@ -50,6 +50,7 @@ build = {
         "src/lfile.c",
         "src/ljournal.c",
         "src/loperation.c",
+        "src/lrequest.c",
         "src/lsecret.c",
         "src/lsign.c",
         "src/lsubmission.c",
