@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "certificate.h"
+#include "certificate_facts.h"
 #include "core.h"
 #include "lutil.h"
 
@@ -214,7 +214,7 @@ static int read_all(lua_State *L, struct reader *reader, bool *matches,
                     struct cce_error *err)
 {
     if (read_texts(L, 1, reader, err) != 0 ||
-        cce_certificate_read_facts(&reader->certificate, &reader->facts, err) !=
+        cce_certificate_facts_read(&reader->certificate, &reader->facts, err) !=
             0)
         return -1;
     if (reader->key.pkey == NULL)

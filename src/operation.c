@@ -7,6 +7,7 @@
 
 #include "base64.h"
 #include "certificate.h"
+#include "pem.h"
 
 enum {
     DAY = 86400,
@@ -236,7 +237,7 @@ static size_t content_length(const struct cce_value *value)
 {
     size_t length = 0;
 
-    if (cce_certificate_is_pem(value->string, value->length))
+    if (cce_pem_is(value->string, value->length))
         return cce_base64_length(value->length);
     for (size_t i = 0; i < value->length; i++)
         length += strchr(" \t\r\n", value->string[i]) == NULL ||
@@ -247,9 +248,9 @@ static size_t content_length(const struct cce_value *value)
 static int check_content(const struct check *check)
 {
     const char *name = check->field->name;
-    enum cce_certificate_kind kind = check->field->kind == CCE_FIELD_KEY
-                                         ? CCE_CERTIFICATE_KEY
-                                         : CCE_CERTIFICATE_CHAIN;
+    enum cce_pem_kind kind = check->field->kind == CCE_FIELD_KEY
+                                 ? CCE_PEM_KEY
+                                 : CCE_PEM_CERTIFICATES;
     size_t length = content_length(check->value);
     struct cce_buf pem;
     int result;
@@ -258,9 +259,9 @@ static int check_content(const struct check *check)
         return cce_fail(check->err, CCE_INVALID_ARGUMENT,
                         "%s is %zu bytes in Base64; at most %d are allowed",
                         name, length, CCE_OPERATION_CONTENT_MAX);
-    cce_buf_init(&pem, CCE_CERTIFICATE_TEXT_MAX);
-    result = cce_certificate_to_pem(check->value->string, check->value->length,
-                                    kind, &pem, check->err);
+    cce_buf_init(&pem, CCE_PEM_TEXT_MAX);
+    result = cce_pem_only(check->value->string, check->value->length, kind,
+                          &pem, check->err);
     if (result != 0)
         fail_content(name, check->err);
     else

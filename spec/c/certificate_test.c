@@ -14,7 +14,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
-#include "certificate.h"
+#include "certificate_facts.h"
 
 #define CHECK(condition)                                                    \
     do {                                                                    \
@@ -101,7 +101,7 @@ static int do_work(struct work *work, struct cce_error *err)
                               &work->client, err) ||
         cce_certificate_parse_key(key_text.bytes, key_text.length, &work->key,
                                   err) ||
-        cce_certificate_read_facts(&work->client, &work->facts, err) ||
+        cce_certificate_facts_read(&work->client, &work->facts, err) ||
         cce_certificate_key_matches(&work->client, &work->key, &work->matches,
                                     err))
         return -1;

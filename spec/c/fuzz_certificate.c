@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base64.h"
-#include "certificate.h"
+#include "certificate_facts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,7 +32,7 @@ static void try_certificate(const char *text, size_t size,
 
     if (cce_certificate_parse(text, size, &certificate, &err) != 0)
         return;
-    if (cce_certificate_read_facts(&certificate, &facts, &err) == 0) {
+    if (cce_certificate_facts_read(&certificate, &facts, &err) == 0) {
         check_text(&facts.user_id);
         check_text(&facts.subject);
         check_text(&facts.issuer);
