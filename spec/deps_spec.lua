@@ -1,21 +1,9 @@
 -- tools/deps on systems that are made up: stubs stand for dpkg, apt and sudo.
+local tempdir = require "spec.support.tempdir"
 
+local check, run = tempdir.check, tempdir.run
 local ROOT = assert(os.getenv "CCE_TEST_ROOT")
 local COMMANDS = "cat chmod cp dirname flock grep mkdir mktemp rm sed sh sort tr"
-
-local function run(command)
-  local pipe = assert(io.popen("{ " .. command .. "; } 2>&1; echo status $?"))
-  local text = pipe:read "*a"
-  pipe:close()
-  local output, status = text:match "^(.*)status (%d+)%s*$"
-  return output, tonumber(status)
-end
-
-local function check(command)
-  local output, status = run(command)
-  assert(status == 0, command .. "\n" .. output)
-  return output
-end
 
 describe("tools/deps #toolchain", function()
   local home

@@ -1,28 +1,12 @@
 -- What is shipped is what is in the tree, and what is tested is what was built.
+local tempdir = require "spec.support.tempdir"
 
+local check, quote, write = tempdir.check, tempdir.quote, tempdir.write
 local VERSION = os.getenv "CCE_TEST_VERSION"
 local BUILD = os.getenv "CCE_TEST_BUILD"
 local ROCKSPEC = "rockspec/lua-cce-scm-1.rockspec"
 local ABI = VERSION == "jit" and "5.1" or VERSION
 local LUA = VERSION == "jit" and "luajit" or "lua" .. tostring(VERSION)
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local function run(command)
-  local pipe = assert(io.popen("{ " .. command .. "; } 2>&1; echo status $?"))
-  local text = pipe:read "*a"
-  pipe:close()
-  local output, status = text:match "^(.*)status (%d+)%s*$"
-  return output, tonumber(status)
-end
-
-local function check(command)
-  local output, status = run(command)
-  assert(status == 0, command .. "\n" .. output)
-  return output
-end
 
 local function lines(text)
   local list = {}
@@ -38,16 +22,7 @@ local function files(directory, pattern)
 end
 
 local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
+  return assert(tempdir.read(path), path)
 end
 
 local function load_rockspec()

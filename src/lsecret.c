@@ -19,7 +19,8 @@ static struct cce_secret *to_secret(lua_State *L, int index)
     return luaL_checkudata(L, index, LCCE_SECRET);
 }
 
-struct cce_secret *lcce_check_secret(lua_State *L, int index)
+/* The open secret at `index`; raises for another type or a closed one. */
+static struct cce_secret *check_open(lua_State *L, int index)
 {
     struct cce_secret *secret = to_secret(L, index);
 
@@ -68,7 +69,7 @@ static int l_secret_new(lua_State *L)
     struct cce_error err;
 
     if (lua_isuserdata(L, 1)) {
-        bytes = cce_secret_bytes(lcce_check_secret(L, 1));
+        bytes = cce_secret_bytes(check_open(L, 1));
     } else {
         luaL_checktype(L, 1, LUA_TSTRING);
         bytes.data = lua_tolstring(L, 1, &bytes.length);
@@ -125,7 +126,7 @@ static void check_part(lua_State *L, struct part *part)
     static const char *const formats[] = {"json", "ini", NULL};
     int top = lua_gettop(L);
 
-    part->text = cce_secret_bytes(lcce_check_secret(L, 1));
+    part->text = cce_secret_bytes(check_open(L, 1));
     part->is_json = luaL_checkoption(L, 2, NULL, formats) == 0;
     part->count = (size_t)(top - 2);
     luaL_argcheck(L, top > 2 && top <= MAX_NAMES + 2, 3, "names expected");

@@ -7,9 +7,6 @@
 
 #define LCCE_SECRET "cce.secret"
 
-/* The open secret at `index`; raises for another type or a closed one. */
-struct cce_secret *lcce_check_secret(lua_State *L, int index);
-
 /* The value at the top of the stack for option `key`: a string or an open
  * secret, else raises. Good as long as the value lives and is not closed. */
 struct cce_bytes lcce_option_secret(lua_State *L, const char *key);

@@ -156,6 +156,7 @@ static bool is_alphanumeric(char character)
            (character >= '0' && character <= '9');
 }
 
+/* `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, no "..". */
 static bool is_id(const struct cce_value *id)
 {
     if (id->length == 0 || id->length > ID_MAX ||
@@ -173,8 +174,9 @@ static bool is_id(const struct cce_value *id)
     return true;
 }
 
-int cce_operation_check_id(const char *name, const struct cce_value *id,
-                           struct cce_error *err)
+/* `name` is for the message. */
+static int require_id(const char *name, const struct cce_value *id,
+                      struct cce_error *err)
 {
     if (id->type == CCE_VALUE_NONE)
         return cce_fail(err, CCE_INVALID_ARGUMENT, "%s is missing", name);
@@ -189,7 +191,7 @@ int cce_operation_check_id(const char *name, const struct cce_value *id,
 static int check_id(const struct check *check)
 {
     *check->wire = *check->value;
-    return cce_operation_check_id(check->field->name, check->value, check->err);
+    return require_id(check->field->name, check->value, check->err);
 }
 
 static bool equals(const struct cce_value *value, const char *string)
@@ -615,7 +617,7 @@ static int build_path(const char *path, const struct cce_value *ids,
             path += plain;
             continue;
         }
-        if (cce_operation_check_id(id_names[id], &ids[id], err) != 0)
+        if (require_id(id_names[id], &ids[id], err) != 0)
             return -1;
         cce_buf_append(out, ids[id].string, ids[id].length);
         path += strlen(id_names[id]) + 2;

@@ -112,11 +112,6 @@ bool cce_operation_needs_id(const struct cce_operation *operation,
 enum cce_value_type
 cce_operation_field_type(const struct cce_operation_field *field);
 
-/* Whether these bytes are an id: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, no "..".
- * `name` is for the message. */
-int cce_operation_check_id(const char *name, const struct cce_value *id,
-                           struct cce_error *err);
-
 /* Makes the zeroed *request. `ids` has CCE_ID_COUNT entries, those that the
  * path does not need are ignored; `values` has one for each field; `now` is
  * the time in unix seconds, by which dates and certificates are judged. The

@@ -64,7 +64,8 @@ static void append_kept(struct cce_buf *out, struct cce_bytes raw,
         append_escaped(out, raw, kept, count_escapes(raw, kept));
 }
 
-void cce_uri_append_encoded(struct cce_buf *out, struct cce_bytes raw)
+/* One name or value of a query. */
+static void append_encoded(struct cce_buf *out, struct cce_bytes raw)
 {
     append_kept(out, raw, IN_PART);
 }
@@ -90,9 +91,9 @@ void cce_uri_append_query(struct cce_buf *out, const struct cce_pair *query,
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             cce_buf_append_char(out, '&');
-        cce_uri_append_encoded(out, query[i].name);
+        append_encoded(out, query[i].name);
         cce_buf_append_char(out, '=');
-        cce_uri_append_encoded(out, query[i].value);
+        append_encoded(out, query[i].value);
     }
 }
 

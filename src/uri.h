@@ -54,9 +54,6 @@ static inline unsigned cce_uri_classes(const unsigned char table[256],
     return common;
 }
 
-/* One path segment, or one name or value of a query. */
-void cce_uri_append_encoded(struct cce_buf *out, struct cce_bytes raw);
-
 /* A path as it goes on the wire: its slashes stay; "/" when it is empty. */
 void cce_uri_append_path(struct cce_buf *out, struct cce_bytes raw);
 

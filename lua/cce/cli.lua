@@ -19,6 +19,7 @@
 -- loaded.
 -- @module cce.cli
 local exit = require "cce.cli.exit"
+local is_interrupt = require("cce.host.protect").is_interrupt
 
 local M = {}
 
@@ -130,10 +131,6 @@ local function wrong_use(message, arguments)
   local name = first_command(arguments)
   io.stderr:write(("  hint: cce help%s\n"):format(name and " " .. name or ""))
   return exit.USAGE
-end
-
-local function is_interrupt(problem)
-  return type(problem) == "string" and problem:find("interrupted!", 1, true) ~= nil
 end
 
 local function note_trace(problem)

@@ -13,13 +13,6 @@ local M = {}
 
 -- ---- taking them out -------------------------------------------------------------
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
 local function line_of(text, position)
   return select(2, text:sub(1, position):gsub("\n", "")) + 1
 end
@@ -27,7 +20,7 @@ end
 --- The fenced blocks of a page in one language.
 -- @treturn {table,...} `{text=, line=, path=}`
 function M.blocks(path, language)
-  local text, list = read(path), {}
+  local text, list = assert(tempdir.read(path)), {}
   for position, body in text:gmatch("\n()```" .. language .. "\n(.-)\n```") do
     list[#list + 1] = { text = body, line = line_of(text, position), path = path }
   end

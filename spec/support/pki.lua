@@ -2,6 +2,7 @@
 local bignum = require "openssl.bignum"
 local extension = require "openssl.x509.extension"
 local pkey = require "openssl.pkey"
+local tempdir = require "spec.support.tempdir"
 local x509 = require "openssl.x509"
 local x509_name = require "openssl.x509.name"
 
@@ -23,10 +24,7 @@ end
 
 --- A file of spec/fixtures/pki, whole.
 function M.fixture(name)
-  local file = assert(io.open("spec/fixtures/pki/" .. name, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
+  return assert(tempdir.read("spec/fixtures/pki/" .. name))
 end
 
 --- Issues a certificate.

@@ -14,6 +14,7 @@
 local cjson = require "cjson"
 local pki = require "cce.sim.pki"
 local sys = require("cce.core").sys
+local tempdir = require "spec.support.tempdir"
 
 local M = {}
 
@@ -27,8 +28,7 @@ local running = {}
 
 -- The plain interpreter even in a checked run: the server is no part of what is checked.
 local function interpreter()
-  -- luacheck: globals jit
-  local name = jit and "luajit" or "lua" .. _VERSION:match "%d+%.%d+"
+  local name = tempdir.interpreter()
   local checked = os.getenv "CCE_TEST_BUILD"
   for place in os.getenv("PATH"):gmatch "[^:]+" do
     local file = io.open(place .. "/" .. name)
@@ -42,19 +42,10 @@ local function interpreter()
   error("no " .. name .. " on PATH")
 end
 
-function M.write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
+M.write = tempdir.write
 
 function M.read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a" or ""
-  if file then
-    file:close()
-  end
-  return text
+  return tempdir.read(path) or ""
 end
 
 --- What happened so far, in order: tables with `kind` and more.

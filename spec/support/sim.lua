@@ -20,6 +20,7 @@ local http = require("socket.http")
 local ltn12 = require("ltn12")
 local signature = require("cce.sim.signature")
 local sys = require("cce.core").sys
+local tempdir = require("spec.support.tempdir")
 local times = require("cce.sim.times")
 
 local M = {}
@@ -33,30 +34,14 @@ M.admin, M.member, M.agency = account.keys[1], account.keys[2], account.keys[3]
 local START_SECONDS = 30
 
 --- The interpreter that runs this spec.
-function M.interpreter()
-  -- luacheck: globals jit
-  return jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
-end
+M.interpreter = tempdir.interpreter
 
 function M.has_program(name)
   local result = os.execute("command -v " .. name .. " >/dev/null 2>&1")
   return result == true or result == 0
 end
 
-function M.read(path)
-  local file = io.open(path)
-  local text = file and file:read("*a")
-  if file then
-    file:close()
-  end
-  return text
-end
-
-function M.write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-end
+M.read, M.write = tempdir.read, tempdir.write
 
 --- DIR/env as a table, nil while it is not there.
 function M.read_env(dir)
@@ -298,10 +283,6 @@ function M.sign(request, key, algorithm, date)
   return headers
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
 local function parse_answer(text)
   local head, body = text:match("^(.-)\r\n\r\n(.*)$")
   if not head then
@@ -322,9 +303,10 @@ end
 -- @treturn ?table { status=, headers=, body=, json= }, nil when curl got no answer
 -- @treturn number curl's exit code
 function M.run_curl(url, method, headers, extra)
-  local parts = { "exec curl -sS -i --path-as-is --max-time 20 -X", method, quote(url), extra }
+  local parts = { "exec curl -sS -i --path-as-is --max-time 20 -X", method, tempdir.quote(url),
+    extra }
   for name, value in pairs(headers) do
-    parts[#parts + 1] = "-H " .. quote(name .. ": " .. value)
+    parts[#parts + 1] = "-H " .. tempdir.quote(name .. ": " .. value)
   end
   return M.run_shell(table.concat(parts, " "))
 end

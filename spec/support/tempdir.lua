@@ -38,6 +38,20 @@ function M.shell(command)
   return text
 end
 
+-- What a shell command prints, and its status.
+function M.run(command)
+  local text = M.shell("{ " .. command .. "; } 2>&1; echo status $?")
+  local output, status = text:match "^(.*)status (%d+)%s*$"
+  return output, tonumber(status)
+end
+
+-- What a shell command prints that must succeed.
+function M.check(command)
+  local output, status = M.run(command)
+  assert(status == 0, command .. "\n" .. output)
+  return output
+end
+
 -- The names in a directory, hidden ones too, in the order of the alphabet.
 function M.list(path)
   local names = {}
@@ -49,11 +63,15 @@ function M.is_root()
   return M.shell("id -u"):match "%d+" == "0"
 end
 
+-- The name of the interpreter that runs this.
+function M.interpreter()
+  return rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match "[%d.]+$"
+end
+
 -- A shell command that runs Lua code in a new process, with our modules.
 function M.lua(code)
-  local interpreter = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match "[%d.]+$"
   return ("LUA_PATH=%s LUA_CPATH=%s %s -e %s"):format(M.quote(package.path),
-    M.quote(package.cpath), interpreter, M.quote(code))
+    M.quote(package.cpath), M.interpreter(), M.quote(code))
 end
 
 return M

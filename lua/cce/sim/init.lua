@@ -48,14 +48,6 @@ local function read(path)
   return text
 end
 
-local function exists(path)
-  local file = io.open(path)
-  if file then
-    file:close()
-  end
-  return file ~= nil
-end
-
 local function write_pair(dir, name, pair)
   write(dir .. "/tls/" .. name .. ".pem", pair.pem)
   write(dir .. "/tls/" .. name .. ".key", pair.key_pem)
@@ -205,7 +197,7 @@ end
 local function wait_until_ready(dir, process, signals)
   local deadline = core.sys.monotonic() + START_SECONDS
   repeat
-    if exists(dir .. "/ready") then
+    if nginx.exists(dir .. "/ready") then
       return true
     end
     local busy = address_in_use(dir)

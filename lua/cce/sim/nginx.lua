@@ -8,7 +8,8 @@ local MODULE_DIRS = { "/usr/lib/nginx/modules", "/usr/lib64/nginx/modules",
   "/usr/share/nginx/modules" }
 local MODULES = { "ndk_http_module.so", "ngx_http_lua_module.so" }
 
-local function exists(path)
+--- Whether there is a file that can be read.
+function M.exists(path)
   local file = io.open(path)
   if file then
     file:close()
@@ -21,7 +22,7 @@ end
 function M.find(path)
   path = path or (os.getenv("PATH") or "") .. ":" .. table.concat(PLACES, ":")
   for dir in path:gmatch("[^:]+") do
-    if exists(dir .. "/nginx") then
+    if M.exists(dir .. "/nginx") then
       return dir .. "/nginx"
     end
   end
@@ -41,7 +42,7 @@ end
 -- already; nil, message, code when they are not there.
 function M.find_modules(program, dirs)
   for _, dir in ipairs(dirs or MODULE_DIRS) do
-    if exists(dir .. "/" .. MODULES[2]) then
+    if M.exists(dir .. "/" .. MODULES[2]) then
       return { dir .. "/" .. MODULES[1], dir .. "/" .. MODULES[2] }
     end
   end
