@@ -80,6 +80,8 @@ build = {
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
     ["cce.audit_log"] = "lua/cce/audit_log.lua",
+    ["cce.audit_log.check"] = "lua/cce/audit_log/check.lua",
+    ["cce.audit_log.line"] = "lua/cce/audit_log/line.lua",
     ["cce.call"] = "lua/cce/call.lua",
     ["cce.caller"] = "lua/cce/caller.lua",
     ["cce.certificate"] = "lua/cce/certificate.lua",

@@ -30,11 +30,12 @@
 -- meanwhile, and lines of several calls share an fsync; inside an event loop the
 -- process stands still for that long.
 -- @module cce.audit_log
+local check = require "cce.audit_log.check"
 local core = require "cce.core"
 local errors = require "cce.error"
 local host = require "cce.host"
+local lines = require "cce.audit_log.line"
 local options = require "cce.options"
-local record = require "cce.record"
 local times = require "cce.times"
 local writers = require "cce.writer"
 
@@ -44,54 +45,12 @@ local Log = {}
 Log.__index = Log
 Log.__name = "cce.audit_log"
 
-local ORDER = { "n", "at", "operation", "target", "project", "access_key", "outcome", "status",
-  "code", "request_id", "attempts", "call", "previous" }
-
-local FIRST = ("0"):rep(64)
-
--- No line is longer: ids are limited, and what the API says is cut.
-local ROOM = 1024
-local LONGEST_TEXT = 128
-
 -- How far back the last line is looked for.
 local TAIL = 65536
 
 -- Logs of this process by the path that was given: a second lock on a file would
 -- fail. One is here while it is being opened, too.
 local open_logs = setmetatable({}, { __mode = "v" })
-
--- ---- lines -------------------------------------------------------------------
-
-local function hash_of(text, key)
-  return core.sha256(text, key)
-end
-
--- The text of a line with its hash, and the hash.
-local function seal(entry, key)
-  local text = record.encode(entry, ORDER):sub(1, -2)
-  local hash = hash_of(text, key)
-  return ('%s,"hash":"%s"}'):format(text, hash), hash
-end
-
-local function tampered(path, number, why)
-  return errors.fail("TAMPERED", ("line %d of the audit log '%s' %s"):format(number, path, why), {
-    retryable = false,
-  })
-end
-
--- What a line says, when it says it itself and to its key.
-local function open_line(line, key)
-  local text, hash = line:match '^(.*),"hash":"(%x+)"}$'
-  if not text then return nil, "is not a line of an audit log" end
-  local entry = core.json.decode(line)
-  if type(entry) ~= "table" or type(entry.n) ~= "number" or type(entry.previous) ~= "string" then
-    return nil, "is not a line of an audit log"
-  end
-  if hash_of(text, key) ~= hash then
-    return nil, "was changed, or was written with another key"
-  end
-  return entry, hash
-end
 
 -- ---- opening -------------------------------------------------------------------
 
@@ -108,7 +67,7 @@ end
 local function continue_chain(log)
   local line = last_line(log.path)
   if not line then return true end
-  local entry, hash = open_line(line, log.key)
+  local entry, hash = lines.open(line, log.key)
   if not entry then
     return nil, ("the last line of the audit log '%s' %s"):format(log.path, hash), "TAMPERED"
   end
@@ -164,7 +123,7 @@ local function new_log(path, checked)
   local key = checked.key
   if type(key) == "string" then key = core.secret(key) end
   return setmetatable({ given = path, path = path, key = key, on_failure = checked.on_failure,
-    on_event = checked.on_event, clock = checked.clock, count = 0, head = FIRST,
+    on_event = checked.on_event, clock = checked.clock, count = 0, head = lines.FIRST,
     -- What is under way, as long as somebody waits for it.
     pending = setmetatable({}, { __mode = "k" }) }, Log)
 end
@@ -222,19 +181,10 @@ end
 
 -- ---- writing -------------------------------------------------------------------
 
-local function shorten(entry)
-  for name, value in pairs(entry) do
-    if type(value) == "string" and #value > LONGEST_TEXT then
-      entry[name] = value:sub(1, LONGEST_TEXT):gsub("[\128-\255]+$", "")
-    end
-  end
-  return entry
-end
-
 -- Where a line stands in the chain is known when it is its turn.
 local function link(log, entry, count, head)
   entry.n, entry.previous = count + 1, head
-  return seal(shorten(entry), log.key)
+  return lines.seal(entry, log.key)
 end
 
 local function count_pending(log)
@@ -245,14 +195,14 @@ end
 
 -- Every call under way has room for its second line.
 function compose(log, items)
-  local lines, begun = {}, false
+  local texts, begun = {}, false
   local count, head = log.count, log.head
   for i, item in ipairs(items) do
-    lines[i], head = link(log, item.entry, count, head)
+    texts[i], head = link(log, item.entry, count, head)
     count, item.head = count + 1, head
     begun = begun or item.begins
   end
-  return lines, begun and (count_pending(log) + #items) * ROOM or nil
+  return texts, begun and (count_pending(log) + #items) * lines.ROOM or nil
 end
 
 function note_written(log, items)
@@ -392,49 +342,6 @@ local verify_schema = {
   key = { type = { "string", "userdata" }, non_empty = true },
 }
 
-local function check_line(state, path, line, key)
-  local number = state.count + 1
-  local entry, hash = open_line(line, key)
-  if not entry then return tampered(path, number, hash) end
-  if entry.n ~= number then
-    return tampered(path, number, ("says that it is line %d: lines are missing or out of order")
-      :format(entry.n))
-  elseif entry.previous ~= state.head then
-    return tampered(path, number, "does not follow from the line before it")
-  end
-  state.count, state.head = number, hash
-  return true
-end
-
--- What was kept elsewhere must be in the chain; later lines are fine.
-local function note_known(state, opts)
-  if opts.head == state.head and (not opts.count or opts.count == state.count) then
-    state.found = true
-  end
-end
-
-local function check_kept(state, path, opts)
-  if opts.count and state.count < opts.count then
-    return errors.fail("TAMPERED", ("the audit log '%s' has %d lines, but had %d: its end is"
-      .. " missing"):format(path, state.count, opts.count), { retryable = false })
-  elseif opts.head and not state.found then
-    return errors.fail("TAMPERED", ("the audit log '%s' does not have the head that was kept: lines"
-      .. " are missing, or it was replaced"):format(path), { retryable = false })
-  end
-  return { count = state.count, head = state.head }
-end
-
-local function check_file(path, file, opts)
-  local state = { count = 0, head = FIRST }
-  note_known(state, opts)
-  for line in file:lines() do
-    local ok, message, err = check_line(state, path, line, opts.key)
-    if not ok then return nil, message, err end
-    note_known(state, opts)
-  end
-  return check_kept(state, path, opts)
-end
-
 --- Check a log from its first line to its last.
 --
 -- Without `head` and `count` it cannot be seen whether lines are missing at the
@@ -458,7 +365,7 @@ function M.verify(path, opts)
   local file, reason = io.open(path, "rb")
   if not file then return errors.fail("FILE_ERROR", "cannot open " .. tostring(reason)) end
   local state
-  state, message, err = check_file(path, file, checked)
+  state, message, err = check.file(path, file, checked)
   file:close()
   return state, message, err
 end
