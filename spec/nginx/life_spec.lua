@@ -26,6 +26,17 @@ nginx.describe("an nginx that ends", function()
     server = nginx.start(options)
   end
 
+  -- Thirty calls that have reached the API, which takes its time.
+  local function calls_under_way()
+    sim:fault { delay = 0.5 }
+    local load = server:load(30, 30, { path = "/look" })
+    nginx.wait_for("the calls", function()
+      load:step()
+      return #sim:log() >= 30
+    end)
+    return load
+  end
+
   local function assert_all_answered(answers)
     for _, answer in ipairs(answers) do
       assert.is_nil(answer.problem)
@@ -47,12 +58,7 @@ nginx.describe("an nginx that ends", function()
 
   it("answers what is under way when told to quit", function()
     start()
-    sim:fault { delay = 0.5 }
-    local load = server:load(30, 30, { path = "/look" })
-    nginx.wait_for("the calls", function()
-      load:step()
-      return #sim:log() >= 30
-    end)
+    local load = calls_under_way()
     server:signal "SIGQUIT"
     assert_all_answered(load:finish())
     assert.equal(0, (server.process:wait(20)))
@@ -61,12 +67,7 @@ nginx.describe("an nginx that ends", function()
 
   it("answers what is under way at a reload", function()
     start()
-    sim:fault { delay = 0.5 }
-    local load = server:load(30, 30, { path = "/look" })
-    nginx.wait_for("the calls", function()
-      load:step()
-      return #sim:log() >= 30
-    end)
+    local load = calls_under_way()
     server:signal "SIGHUP"
     assert_all_answered(load:finish())
     sim:reset()

@@ -1,4 +1,7 @@
 --- Everything that a spec file made our objects print, to look for secrets in it at the end.
+local assert = require "luassert"
+local busted = require "busted"
+
 local M = {}
 
 local texts = {}
@@ -49,6 +52,16 @@ function M.find(secrets)
     end
   end
   return nil
+end
+
+--- The last block of a spec file: more than so many texts were printed, and no secret.
+function M.describe(least, secrets)
+  busted.describe("everything that these specs made print", function()
+    busted.it("shows no secret", function()
+      assert.is_true(M.count() > least)
+      assert.is_nil(M.find(secrets))
+    end)
+  end)
 end
 
 return M
