@@ -1,7 +1,10 @@
 -- The recipes of examples/schedule are run, as far as a machine without systemd and cron can.
 local command = require "spec.support.command"
 local core = require "cce.core"
+local etcd = require "spec.support.etcd"
 local json = require "cce.json"
+local nginx = require "spec.support.nginx"
+local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 
@@ -76,6 +79,112 @@ describe("the units of examples/schedule", function()
     local service = settings_of(UNITS[1]).Service
     local lease = seconds_of(service.ExecStart:match "%-%-lease (%S+)")
     assert.is_true(seconds_of(service.TimeoutStopSec) >= lease + 10)
+  end)
+end)
+
+nginx.describe("the recipe of three gateways", function()
+  if not etcd.has_etcd() then return pending "etcd is not installed" end
+
+  local TOKEN = "the-token-of-a-spec"
+  local sim, store, gateways
+
+  setup(function()
+    sim = simulator.get()
+    sim:reset()
+    store = etcd.start {}
+    local root = os.getenv "CCE_TEST_ROOT" or tempdir.shell "pwd":match "%C+"
+    local env = { GATEWAY_TOKEN = TOKEN, CCE_SCHEDULE = "etcd:" .. store:place "cce/recipe" }
+    for name, value in pairs(sim.env) do env[name] = value end
+    env.LUA_PATH, env.LUA_CPATH = nginx.paths()
+    env.LUA_PATH = ("%s/examples/schedule/?.lua;%s/examples/nginx/?.lua;%s"):format(root, root,
+      env.LUA_PATH)
+    -- Its log goes where it says; "daemon off" lets the spec keep it.
+    local globals = "daemon off;" .. (tempdir.is_root() and " user root;" or "")
+    gateways = {}
+    for i = 1, 3 do
+      gateways[i] = nginx.start_file(HERE .. "nginx.conf", 8443, env, { "-g", globals })
+    end
+  end)
+
+  teardown(function()
+    for _, gateway in ipairs(gateways or {}) do gateway:close() end
+    if store then store:stop() end
+    sim:reset()
+  end)
+
+  before_each(function() sim:reset() end)
+
+  local HEADERS = { Authorization = "Bearer " .. TOKEN }
+
+  local function post(number, request)
+    return gateways[number]:post("/revocations", json.encode(request), HEADERS)
+  end
+
+  local function get(number, path)
+    local answer = gateways[number]:get("/revocations/" .. path, HEADERS)
+    assert.equal(200, answer.status, answer.body)
+    return answer.json
+  end
+
+  it("does everything once, at its time, reloaded meanwhile", function()
+    sim:fault { operation = "revoke_cert", delay = 0.05 }
+    local due, ids, count = {}, {}, 30
+    for i = 1, count do
+      local user = "u" .. i
+      due[user] = sys.time() + 0.3 + i * 0.04
+      local answer = post(i % 3 + 1, { cluster_id = sim.clusters[1].id, user_id = user,
+        at = due[user], reason = "the contract ends" })
+      assert.equal(201, answer.status, answer.body)
+      ids[i] = answer.json.id
+    end
+    nginx.wait_for("the first third", function()
+      return #sim:log { operation = "revoke_cert" } >= count / 3
+    end)
+    gateways[2]:reload()
+    for i, id in ipairs(ids) do
+      nginx.wait_for("revocation " .. i, function() return get(i % 3 + 1, id).state == "done" end)
+    end
+    local accepted = runners.accepted(sim)
+    for user, time in pairs(due) do
+      assert.equal(1, #(accepted[user] or {}), user)
+      assert.is_true(accepted[user][1] >= time - 0.05, user)
+    end
+    for _, gateway in ipairs(gateways) do
+      assert.equal(2, #gateway:workers())
+      assert.equal("", gateway:complaints())
+    end
+    assert.matches("gracefully shutting down", gateways[2]:log())
+    assert.same({ count = 0, items = {} }, get(1, "overdue"))
+  end)
+
+  it("lists what is overdue, whichever gateway is asked", function()
+    local answer = post(1, { cluster_id = "gone", user_id = "u1", at = sys.time() })
+    assert.equal(201, answer.status, answer.body)
+    for number in ipairs(gateways) do
+      nginx.wait_for("the failure", function() return get(number, "overdue").count == 1 end)
+      local entry = get(number, "overdue").items[1]
+      assert.equal(answer.json.id, entry.id)
+      assert.equal("failed-retrying", entry.state)
+      assert.equal("NOT_FOUND", entry.last_error.code)
+    end
+  end)
+
+  it("answers what is wrong, and puts in nothing", function()
+    local cluster_id = sim.clusters[1].id
+    for _, request in ipairs {
+      { cluster_id = cluster_id, user_id = "u1" },
+      { cluster_id = cluster_id, user_id = "u1", at = "2027-01-31" },
+      { cluster_id = cluster_id, at = sys.time() },
+      { cluster_id = cluster_id, user_id = "u1", at = sys.time(), who = "me" },
+    } do
+      local answer = post(1, request)
+      assert.equal(400, answer.status, answer.body)
+      assert.equal("INVALID_ARGUMENT", answer.json.code)
+    end
+    assert.equal(404, gateways[1]:get("/revocations/0000000000000000", HEADERS).status)
+    assert.equal(401, gateways[1]:get("/revocations/overdue").status)
+    assert.equal(401, gateways[1]:post("/revocations", "{}").status)
+    assert.equal(0, #sim:log { operation = "revoke_cert" })
   end)
 end)
 
@@ -231,9 +340,9 @@ describe("the recipe of", function()
     local line = cron_lines()[2]
     -- There is no other machine here.
     assert.equal("", mail((line:gsub(" && scp .*", ""))))
-    local entry = json.decode(tempdir.read(home .. "/backup.jsonl"):match "[^\n]*$"
-      or tempdir.read(home .. "/backup.jsonl"))
-    assert.is_not_nil(entry)
-    assert.matches(id, tempdir.read(home .. "/backup.jsonl"), 1, true)
+    -- What it is for: another machine goes on with it.
+    local other = "sqlite:" .. home .. "/other.db"
+    assert.equal(0, schedule("import", home .. "/backup.jsonl", "--store", other).code)
+    assert.equal(id .. "\n", schedule("list", "--store", other, "-o", "name").out)
   end)
 end)

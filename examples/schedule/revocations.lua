@@ -68,7 +68,8 @@ local function list_overdue(after)
   if not page then return nil, err end
   local items = {}
   for i, entry in ipairs(page) do items[i] = as_value(entry) end
-  return cjson.encode { count = #items, items = items[1] and items or nil, next = page.next }
+  return cjson.encode { count = #items, items = items[1] and items or cjson.empty_array,
+    next = page.next }
 end
 
 local function show(id)
