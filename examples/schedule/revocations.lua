@@ -66,10 +66,11 @@ local function list_overdue(after)
   local page
   page, _, err = opened:list { status = "overdue", after = after }
   if not page then return nil, err end
+  -- lua-cjson would write an empty list as {}.
   local items = {}
-  for i, entry in ipairs(page) do items[i] = as_value(entry) end
-  return cjson.encode { count = #items, items = items[1] and items or cjson.empty_array,
-    next = page.next }
+  for i, entry in ipairs(page) do items[i] = cjson.encode(as_value(entry)) end
+  return ('{"count":%d,"items":[%s],"next":%s}'):format(#items, table.concat(items, ","),
+    cjson.encode(page.next))
 end
 
 local function show(id)
