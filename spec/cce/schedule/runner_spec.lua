@@ -602,6 +602,27 @@ describe("schedule:run", function()
     assert.equal("done", state(id))
   end)
 
+  it("yields to an event loop", function()
+    for i = 1, 5 do add(-1, "u" .. i) end
+    local loop = require("spec.support.select_loop").new()
+    local client, result, turns = runners.client(function()
+      cce.sleep(0.02)
+      return true
+    end), nil, 0
+    cce.use_loop(loop.functions)
+    loop.functions.spawn(function() result = assert(run(client)) end)
+    local function again()
+      turns = turns + 1
+      if not result then loop.functions.after(0.005, again) end
+    end
+    again()
+    local ok, problem = pcall(loop.run)
+    cce.use_loop(nil)
+    assert.is_true(ok, problem)
+    assert.equal(5, result.done)
+    assert.is_true(turns > 2, turns)
+  end)
+
   it("works inside cce.map", function()
     for i = 1, 5 do add(-1, "u" .. i) end
     local client = runners.client(function() cce.sleep(0.01) return true end)
