@@ -68,7 +68,7 @@ end
 function Run:tell(event)
   if not self.on_event then return end
   event.at = self.clock()
-  local ok, answer = pcall(self.on_event, event)
+  local ok, answer = protect.pcall(self.on_event, event)
   if not ok then
     io.stderr:write("cce: on_event failed: ", tostring(answer), "\n")
   elseif answer == false then
@@ -142,8 +142,13 @@ local function next_row(run)
   return run.feed:take()
 end
 
+-- No iterator: Lua 5.1 cannot yield inside of one.
 local function serve(run)
-  for row in next_row, run do handle(run, row) end
+  local row = next_row(run)
+  while row do
+    handle(run, row)
+    row = next_row(run)
+  end
   run.workers = run.workers - 1
 end
 
@@ -369,7 +374,7 @@ function M.new(schedule, client_for, opts)
     client_for = client_for, on_event = opts.on_event, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
-    machine = host_name(), done = 0, claimed = 0, workers = 0, prune_at = schedule.steady(),
+    machine = host_name(), refused = setmetatable({}, { __mode = "k" }), done = 0, claimed = 0, workers = 0, prune_at = schedule.steady(),
   }, Run)
   run.lease = leases.new(run, opts.runner or default_name(), opts.lease)
   run.feed = feeds.new(run, math.min(opts.concurrency, MOST_ROWS))
@@ -392,9 +397,10 @@ function M.read_options(opts, level)
 end
 
 -- In a plain script a signal ends the run in order; an event loop and nginx have
--- ways of their own.
+-- ways of their own. Of several runs at once none has the signals to itself.
 local function hold_signals(run)
-  if host.current() == require "cce.host.script" then
+  local script = require "cce.host.script"
+  if host.current() == script and not script.inside() then
     run.signals = core.sys.signals("SIGINT", "SIGTERM")
   end
 end

@@ -231,6 +231,14 @@ describe("schedule:run", function()
     assert.equal(e.next_try, events.of "failed"[1].next_try)
   end)
 
+  it("does not try wrong keys for every entry: that would lock them", function()
+    for i = 1, 20 do add(-1, "u" .. i) end
+    local client = failing(errors.new("UNAUTHENTICATED", "401", { retryable = false }))
+    local result = assert(run(client, { once = true, concurrency = 2 }))
+    assert.same({ 0, 20 }, { result.done, result.failed })
+    assert.is_true(#client.sent <= 2, #client.sent)
+  end)
+
   it("waits for the end of a throttling window", function()
     local id = add(-1)
     local now = core.sys.time()
