@@ -28,6 +28,7 @@ LUA_INCDIR      ?= $(LUA_INCLUDE_DIR)
 INST_LUADIR     ?= $(LUA_MODULE_DIR)
 INST_LIBDIR     ?= $(LUA_CMODULE_DIR)
 INST_BINDIR     ?= $(PREFIX)/bin
+INST_SHAREDIR   ?= $(PREFIX)/share
 
 # What lint and the long tests use.
 SANITIZER_CC ?= gcc
@@ -140,7 +141,7 @@ $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 
 -include $(wildcard $(BUILD)/*.d build/c/*.d build/fuzz/*.d)
 
-harness: build/tools/reap build/tools/unpreload.so
+harness: build/tools/reap build/tools/unpreload.so build/tools/slow_sync.so
 test-core: $(CORE) $(BUILD)/fork.so
 c-tests: $(C_TESTS)
 fuzzers: $(FUZZERS)
@@ -179,7 +180,10 @@ lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
 	@tools/lint
 
 docs: ## the manual's reference, into doc/
-	ldoc --fatalwarnings .
+	@tools/docs doc
+
+man: $(CORE) ## write man/cce.1 from the options of the command
+	@tools/run-lua '$(LUA_VERSION)' tools/man.lua
 
 bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS="--json bulk")
 	@if command -v luajit >/dev/null; then \
@@ -189,11 +193,13 @@ bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS="--json bulk"
 install: $(CORE) ## copy to PREFIX (/usr/local) for LUA_VERSION, under DESTDIR
 	@DESTDIR='$(DESTDIR)' INSTALL='$(INSTALL)' LUA='$(LUA)' CORE='$(CORE)' \
 	    INST_LUADIR='$(INST_LUADIR)' INST_LIBDIR='$(INST_LIBDIR)' \
-	    INST_BINDIR='$(INST_BINDIR)' tools/install $(MODULES)
+	    INST_BINDIR='$(INST_BINDIR)' INST_SHAREDIR='$(INST_SHAREDIR)' \
+	    tools/install $(MODULES)
 
 uninstall: ## remove what install copied
 	@DESTDIR='$(DESTDIR)' INST_LUADIR='$(INST_LUADIR)' INST_LIBDIR='$(INST_LIBDIR)' \
-	    INST_BINDIR='$(INST_BINDIR)' tools/install --remove $(MODULES)
+	    INST_BINDIR='$(INST_BINDIR)' INST_SHAREDIR='$(INST_SHAREDIR)' \
+	    tools/install --remove $(MODULES)
 
 rock: ## build and install the rock in a clean copy, on every Lua
 	@tools/rock $(LUA_VERSIONS)
@@ -207,5 +213,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: all all-luas harness test-core c-tests fuzzers bench-modules deps demo test \
-        test-long asan tsan valgrind coverage fuzz lint docs bench install \
+        test-long asan tsan valgrind coverage fuzz lint docs man bench install \
         uninstall rock clean help

@@ -140,6 +140,12 @@ describe("the rockspec", function()
   end)
 end)
 
+describe("the manual page", function()
+  it("is what the command says of itself", function()
+    check("tools/run-lua " .. VERSION .. " tools/man.lua --check")
+  end)
+end)
+
 describe("the version", function()
   local core = require("cce.core")._VERSION
 
@@ -158,9 +164,31 @@ describe("the version", function()
     assert.equal(core, newest)
   end)
 
+  it("is that of opm's dist.ini", function()
+    assert.equal(core, read("dist.ini"):match "\nversion = (%S+)")
+  end)
+
   it("is that of the rockspec, unless it follows the sources", function()
     local version = load_rockspec().version:match "^(.*)%-%d+$"
     assert.is_true(version == "scm" or version == core, version)
+  end)
+end)
+
+describe("opm's dist.ini", function()
+  local fields = {}
+  for name, value in read("dist.ini"):gmatch "\n([%l_]+) = ([^\n]+)" do fields[name] = value end
+
+  it("names files and directories that are there", function()
+    assert.is_truthy(io.open(fields.main_module))
+    assert.is_true(#files(fields.lib_dir, "*.lua") > 0)
+    assert.is_true(#files(fields.doc_dir, "*.md") > 0)
+  end)
+
+  it("says of the package what the rockspec says", function()
+    local rockspec = load_rockspec()
+    assert.equal(rockspec.package, fields.name)
+    assert.equal(rockspec.description.license:lower(), fields.license)
+    assert.is_true(#fields.abstract <= 70)
   end)
 end)
 
@@ -186,10 +214,31 @@ describe("make install #toolchain", function()
     return list
   end
 
+  -- For which a rock has no place.
+  local beside = {
+    ["share/bash-completion/completions/cce"] = true,
+    ["share/fish/vendor_completions.d/cce.fish"] = true,
+    ["share/man/man1/cce.1"] = true,
+    ["share/zsh/site-functions/_cce"] = true,
+  }
+
   it("puts the files where a rock puts them", function()
     check("tools/rock " .. VERSION)
     make("install PREFIX=/usr DESTDIR=" .. quote(directory))
-    assert.same(tree("build/rock/" .. VERSION .. "/tree"), tree(directory .. "/usr"))
+    local installed = {}
+    for _, path in ipairs(tree(directory .. "/usr")) do
+      if not beside[path] then installed[#installed + 1] = path end
+    end
+    assert.same(tree("build/rock/" .. VERSION .. "/tree"), installed)
+  end)
+
+  it("puts the manual page and the completions where they are looked for", function()
+    make("install PREFIX=/usr DESTDIR=" .. quote(directory))
+    for path in pairs(beside) do
+      assert.is_true(#read(directory .. "/usr/" .. path) > 100, path)
+    end
+    assert.equal(require("cce.cli.completion").scripts.bash,
+      read(directory .. "/usr/share/bash-completion/completions/cce"))
   end)
 
   it("goes to /usr/local, into the directories of this Lua", function()
@@ -201,9 +250,10 @@ describe("make install #toolchain", function()
   end)
 
   it("goes where OpenResty's variables point", function()
-    make(("install INST_BINDIR=%s LUA_MODULE_DIR=%s LUA_CMODULE_DIR=%s"):format(
-      quote(directory .. "/b"), quote(directory .. "/m"), quote(directory .. "/c")))
-    assert.equal(#files("lua", "*") + 2, #tree(directory))
+    make(("install INST_BINDIR=%s INST_SHAREDIR=%s LUA_MODULE_DIR=%s LUA_CMODULE_DIR=%s"):format(
+      quote(directory .. "/b"), quote(directory .. "/s"), quote(directory .. "/m"),
+      quote(directory .. "/c")))
+    assert.equal(#files("lua", "*") + 2 + 4, #tree(directory))
     assert.is_truthy(io.open(directory .. "/c/cce/core.so"))
     assert.is_truthy(io.open(directory .. "/m/cce/init.lua"))
   end)

@@ -1,10 +1,9 @@
 #include "engine_thread.h"
+#include "worker.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,22 +23,27 @@ struct asker {
     int fd;
     struct asker *previous, *next;
     struct cce_job *job; /* what it waits for, or NULL */
+    struct asker *next_of_job;
     unsigned char id[CCE_JOB_ID_LENGTH];
     size_t received;
 };
 
 /* Who may touch a job: the host until it is submitted and once it is finished;
- * the thread in between. The flags are under the thread's lock. */
+ * the thread in between, and the worker what its work is. The flags are under
+ * the thread's lock. */
 struct cce_job {
-    struct cce_thread *thread; /* NULL once the thread has ended */
-    struct cce_transfer *transfer;
+    struct cce_thread *thread;     /* NULL once the thread has ended */
+    struct cce_transfer *transfer; /* NULL: it is work */
+    struct cce_work work;
+    struct cce_task task;
     struct cce_job *next_in_inbox;
     struct cce_job *previous_known; /* of its bucket */
     struct cce_job *next_known;
-    struct asker *asker;
+    struct asker *askers; /* the thread's own */
     uint64_t number;
     unsigned char id[CCE_JOB_ID_LENGTH];
     bool in_inbox;
+    bool worked; /* the work has been done */
     bool finished;
     bool abandoned; /* the host has freed it: the thread will */
 };
@@ -53,6 +57,7 @@ struct cce_thread {
     bool stopping;
     bool woken;                /* the thread's own */
     struct cce_engine *engine; /* the thread's own */
+    struct cce_worker *worker; /* the host's own; NULL until there is work */
     int epoll_fd, wake_fd, listen_fd;
     int spare_fd; /* given up for a moment when there is no other */
     char directory[64];
@@ -112,22 +117,37 @@ static void remove_job(struct cce_thread *thread, struct cce_job *job)
 
 static void free_job(struct cce_job *job)
 {
+    if (job->work.release != NULL)
+        job->work.release(job->work.context);
     cce_transfer_free(job->transfer);
     free(job);
 }
 
 /* ---- askers; the thread's own ---- */
 
+static void detach(struct asker *asker)
+{
+    struct asker **place = &asker->job->askers;
+
+    while (*place != asker)
+        place = &(*place)->next_of_job;
+    *place = asker->next_of_job;
+    asker->job = NULL;
+}
+
 static void close_asker(struct cce_thread *thread, struct asker *asker)
 {
     if (asker->job != NULL)
-        asker->job->asker = NULL;
+        detach(asker);
     if (asker->previous != NULL)
         asker->previous->next = asker->next;
     else
         thread->askers = asker->next;
     if (asker->next != NULL)
         asker->next->previous = asker->previous;
+    /* A child that the host is just starting has the descriptor, too: then
+     * closing ours alone would let events come for what was freed. */
+    epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, asker->fd, NULL);
     close(asker->fd);
     free(asker);
     thread->asker_count--;
@@ -139,19 +159,15 @@ static bool answer(struct asker *asker)
     ssize_t sent = send(asker->fd, asker->id, sizeof asker->id,
                         MSG_NOSIGNAL | MSG_DONTWAIT);
 
-    asker->job = NULL;
     asker->received = 0;
     return sent == (ssize_t)sizeof asker->id;
 }
 
-/* One waits for a job at a time: who comes later takes the place of who came
- * before, whose own connection was given up. */
 static void attach(struct asker *asker, struct cce_job *job)
 {
-    if (job->asker != NULL)
-        job->asker->job = NULL;
-    job->asker = asker;
     asker->job = job;
+    asker->next_of_job = job->askers;
+    job->askers = asker;
 }
 
 /* The whole id has come. */
@@ -259,8 +275,8 @@ static void accept_askers(struct cce_thread *thread)
 
 /* ---- the inbox; the lock is held ---- */
 
-/* A job lies here when it is new, and once more when the host frees it before
- * it has ended. */
+/* A transfer lies here when it is new, work when it has been done; and either
+ * once more when the host frees it before it has ended. */
 static void put_into_inbox(struct cce_thread *thread, struct cce_job *job)
 {
     if (job->in_inbox)
@@ -298,15 +314,28 @@ static void wake(struct cce_thread *thread)
 
 /* ---- the thread's side of jobs ---- */
 
-/* Tells who asked; or frees, when nobody will. What has not ended by itself is
- * cancelled. */
+static void answer_all(struct cce_thread *thread, struct asker *asker)
+{
+    while (asker != NULL) {
+        struct asker *next = asker->next_of_job;
+
+        asker->job = NULL;
+        if (!answer(asker))
+            close_asker(thread, asker);
+        asker = next;
+    }
+}
+
+/* Tells who asked; or frees, when nobody will. A transfer that has not ended
+ * by itself is cancelled. */
 static void finish_job(struct cce_thread *thread, struct cce_job *job)
 {
-    struct asker *asker = job->asker;
+    struct asker *askers = job->askers;
     bool is_last;
 
-    cce_engine_release(job->transfer);
-    job->asker = NULL;
+    if (job->transfer != NULL)
+        cce_engine_release(job->transfer);
+    job->askers = NULL;
     pthread_mutex_lock(&thread->lock);
     job->finished = true;
     is_last = job->abandoned && !job->in_inbox;
@@ -315,18 +344,18 @@ static void finish_job(struct cce_thread *thread, struct cce_job *job)
     pthread_mutex_unlock(&thread->lock);
     if (is_last)
         free_job(job);
-    if (asker != NULL && !answer(asker))
-        close_asker(thread, asker);
+    answer_all(thread, askers);
 }
 
-/* Who hangs up while it waits has given up the job: it ends now, not when the
- * host comes to free it, for others may queue behind it. */
+/* Who hangs up while it waits has given up the job. A transfer that nobody
+ * waits for any more ends now, not when the host comes to free it, for others
+ * may queue behind it. */
 static void hang_up(struct cce_thread *thread, struct asker *asker)
 {
     struct cce_job *job = asker->job;
 
     close_asker(thread, asker);
-    if (job != NULL)
+    if (job != NULL && job->transfer != NULL && job->askers == NULL)
         finish_job(thread, job);
 }
 
@@ -343,16 +372,17 @@ static void start_job(struct cce_thread *thread, struct cce_job *job)
 static bool handle_next_job(struct cce_thread *thread)
 {
     struct cce_job *job;
-    bool abandoned, begins;
+    bool is_work, ends, begins;
 
     pthread_mutex_lock(&thread->lock);
     job = take_from_inbox(thread);
-    abandoned = job != NULL && job->abandoned;
-    begins = job != NULL && !job->finished;
+    is_work = job != NULL && job->transfer == NULL;
+    ends = job != NULL && (is_work ? job->worked : job->abandoned);
+    begins = job != NULL && !is_work && !job->finished;
     pthread_mutex_unlock(&thread->lock);
     if (job == NULL)
         return false;
-    if (abandoned)
+    if (ends)
         finish_job(thread, job);
     else if (begins)
         start_job(thread, job);
@@ -462,16 +492,6 @@ static int listen_in_directory(struct cce_thread *thread, struct cce_error *err)
     return 0;
 }
 
-/* Lua unloads a module when its state closes; the code of a thread must stay.
- * The Makefile links with -z nodelete, but a rock is built without. */
-static void pin_module(void)
-{
-    Dl_info module;
-
-    if (dladdr((void *)(uintptr_t)pin_module, &module) != 0)
-        dlopen(module.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
 static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
 {
     thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -488,24 +508,12 @@ static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
     return 0;
 }
 
-/* Signals are the host's: none may be delivered to our thread, nor to those
- * that libcurl starts from it. */
 static int start_thread(struct cce_thread *thread, struct cce_error *err)
 {
-    sigset_t all, before;
-    int problem;
-
-    pin_module();
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    problem = pthread_create(&thread->thread, NULL, run, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (problem != 0) {
-        errno = problem;
-        return fail_errno(err, "pthread_create");
-    }
+    if (cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
+                                err) != 0)
+        return -1;
     thread->running = true;
-    pthread_setname_np(thread->thread, "cce-engine");
     return 0;
 }
 
@@ -598,6 +606,7 @@ void cce_thread_free(struct cce_thread *thread)
         keep_inherited(thread);
         return;
     }
+    cce_worker_free(thread->worker);
     stop_thread(thread);
     while (thread->askers != NULL)
         close_asker(thread, thread->askers);
@@ -631,6 +640,27 @@ size_t cce_thread_jobs(struct cce_thread *thread)
     return count;
 }
 
+static int check_ours(const struct cce_thread *thread, struct cce_error *err)
+{
+    if (!cce_thread_is_inherited(thread))
+        return 0;
+    return cce_fail(err, CCE_UNSUPPORTED,
+                    "this engine belongs to process %ld; a child after "
+                    "fork needs its own",
+                    (long)thread->pid);
+}
+
+static struct cce_job *new_job(struct cce_thread *thread, struct cce_error *err)
+{
+    struct cce_job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        cce_fail_memory(err);
+    else
+        job->thread = thread;
+    return job;
+}
+
 int cce_thread_submit(struct cce_thread *thread,
                       const struct cce_request *request,
                       struct cce_job **result, struct cce_error *err)
@@ -638,15 +668,8 @@ int cce_thread_submit(struct cce_thread *thread,
     struct cce_job *job;
 
     *result = NULL;
-    if (cce_thread_is_inherited(thread))
-        return cce_fail(err, CCE_UNSUPPORTED,
-                        "this engine belongs to process %ld; a child after "
-                        "fork needs its own",
-                        (long)thread->pid);
-    job = calloc(1, sizeof *job);
-    if (job == NULL)
-        return cce_fail_memory(err);
-    job->thread = thread;
+    if (check_ours(thread, err) != 0 || (job = new_job(thread, err)) == NULL)
+        return -1;
     if (cce_transfer_new(&job->transfer, request, err) != 0) {
         free(job);
         return -1;
@@ -657,6 +680,41 @@ int cce_thread_submit(struct cce_thread *thread,
     put_into_inbox(thread, job);
     pthread_mutex_unlock(&thread->lock);
     wake(thread);
+    *result = job;
+    return 0;
+}
+
+/* On the worker's thread. Once the lock is given up the job may be gone. */
+static void run_work(void *context)
+{
+    struct cce_job *job = context;
+    struct cce_thread *thread = job->thread;
+
+    job->work.run(job->work.context);
+    pthread_mutex_lock(&thread->lock);
+    job->worked = true;
+    put_into_inbox(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    wake(thread);
+}
+
+int cce_thread_run(struct cce_thread *thread, const struct cce_work *work,
+                   struct cce_job **result, struct cce_error *err)
+{
+    struct cce_job *job;
+
+    *result = NULL;
+    if (check_ours(thread, err) != 0 ||
+        (thread->worker == NULL && cce_worker_new(&thread->worker, err) != 0) ||
+        (job = new_job(thread, err)) == NULL)
+        return -1;
+    job->work = *work;
+    job->task.run = run_work;
+    job->task.context = job;
+    pthread_mutex_lock(&thread->lock);
+    add_job(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    cce_worker_submit(thread->worker, &job->task);
     *result = job;
     return 0;
 }
@@ -682,6 +740,13 @@ bool cce_job_is_finished(struct cce_job *job)
 void cce_job_result(const struct cce_job *job, struct cce_result *result)
 {
     cce_transfer_result(job->transfer, result);
+}
+
+void *cce_job_context(const struct cce_job *job)
+{
+    if (job->thread != NULL && cce_thread_is_inherited(job->thread))
+        return NULL;
+    return job->work.context;
 }
 
 void cce_job_free(struct cce_job *job)

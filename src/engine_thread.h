@@ -5,8 +5,13 @@
  * Jobs are submitted from the host's thread. Each has an id of 8 bytes; who
  * sends it to the thread's unix socket gets the same 8 bytes back once the job
  * has ended (at once when it is unknown), and can wait for them with whatever
- * sockets the host offers. A job that nobody waits for is cancelled by freeing
- * it; closing the connection that waits for it cancels it at once.
+ * sockets the host offers. Several may wait for the same job.
+ *
+ * A job is a transfer, or any function that blocks. A transfer that nobody
+ * waits for is cancelled by freeing it; when the last connection that waits
+ * for it is closed, it is cancelled at once. A function is never cancelled: it
+ * runs on another thread, so that a slow disk holds up no transfer, in the
+ * order of submission, and to its end even when nobody waits any more.
  *
  * The thread blocks all signals, never touches Lua, and ends in
  * cce_thread_free, which waits for it. It does not survive a fork: in the
@@ -28,8 +33,8 @@ int cce_thread_new(struct cce_thread **thread,
                    const struct cce_engine_options *options,
                    struct cce_error *err);
 
-/* Cancels what is under way (CLOSED) and joins the thread. Jobs may be freed
- * later. NULL is fine. */
+/* Cancels the transfers that are under way (CLOSED), runs all functions to
+ * their end, and joins the threads. Jobs may be freed later. NULL is fine. */
 void cce_thread_free(struct cce_thread *thread);
 
 /* True in a child of the process that made the thread. */
@@ -45,14 +50,30 @@ int cce_thread_submit(struct cce_thread *thread,
                       const struct cce_request *request, struct cce_job **job,
                       struct cce_error *err);
 
+/* Runs once, on a thread of its own. `release` is called once when the job is
+ * gone, on any thread. */
+struct cce_work {
+    void (*run)(void *context);
+    void (*release)(void *context);
+    void *context;
+};
+
+/* When it fails, the context is still the caller's. */
+int cce_thread_run(struct cce_thread *thread, const struct cce_work *work,
+                   struct cce_job **job, struct cce_error *err);
+
 const unsigned char *cce_job_id(const struct cce_job *job);
 
 bool cce_job_is_finished(struct cce_job *job);
 
-/* Only for a finished job. The pointers live as long as the job. */
+/* Only for a finished transfer. The pointers live as long as the job. */
 void cce_job_result(const struct cce_job *job, struct cce_result *result);
 
-/* Frees; cancels first what has not ended. NULL is fine. */
+/* The context of work that has been done. NULL: it is the parent's, in a child
+ * after fork. */
+void *cce_job_context(const struct cce_job *job);
+
+/* Frees; cancels first a transfer that has not ended. NULL is fine. */
 void cce_job_free(struct cce_job *job);
 
 #endif

@@ -3,15 +3,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 enum { TAIL = 4096 };
+
+struct cce_journal {
+    pthread_mutex_t lock; /* of what follows, but for the fixed and the count */
+    off_t size;           /* where the next line begins */
+    int fd;               /* fixed, as is what follows */
+    pid_t owner;          /* a child after fork may not write */
+    unsigned keepers;     /* atomic */
+    char path[];
+};
 
 static int fail_step(struct cce_error *err, const char *step, const char *path)
 {
@@ -101,28 +112,43 @@ static int sync_directory(const char *path, struct cce_error *err)
     return result;
 }
 
-int cce_journal_open(struct cce_journal *journal, const char *path,
-                     struct cce_error *err)
+static struct cce_journal *new_journal(const char *path)
 {
-    journal->fd = -1;
-    journal->path = strdup(path);
-    if (journal->path == NULL) {
-        cce_fail_memory(err);
-        goto failed;
-    }
-    if (open_file(journal, err) != 0 || lock_file(journal, err) != 0 ||
-        cut_torn_line(journal, err) != 0 || sync_directory(path, err) != 0)
-        goto failed;
-    journal->owner = getpid();
-    journal->is_open = true;
-    return 0;
+    size_t length = strlen(path) + 1;
+    struct cce_journal *journal = calloc(1, sizeof *journal + length);
 
-failed:
+    if (journal == NULL)
+        return NULL;
+    memcpy(journal->path, path, length);
+    pthread_mutex_init(&journal->lock, NULL);
+    journal->fd = -1;
+    journal->owner = getpid();
+    journal->keepers = 1;
+    return journal;
+}
+
+static void discard(struct cce_journal *journal)
+{
     if (journal->fd >= 0)
         close(journal->fd);
-    free(journal->path);
-    memset(journal, 0, sizeof *journal);
-    return -1;
+    free(journal);
+}
+
+int cce_journal_open(struct cce_journal **result, const char *path,
+                     struct cce_error *err)
+{
+    struct cce_journal *journal = new_journal(path);
+
+    *result = NULL;
+    if (journal == NULL)
+        return cce_fail_memory(err);
+    if (open_file(journal, err) != 0 || lock_file(journal, err) != 0 ||
+        cut_torn_line(journal, err) != 0 || sync_directory(path, err) != 0) {
+        discard(journal);
+        return -1;
+    }
+    *result = journal;
+    return 0;
 }
 
 /* ---- appending ---- */
@@ -137,9 +163,9 @@ static int check_owner(const struct cce_journal *journal, struct cce_error *err)
                     journal->path, (long)journal->owner);
 }
 
-static ssize_t write_line(int fd, const void *line, size_t length, off_t at)
+static ssize_t write_lines(int fd, const void *lines, size_t length, off_t at)
 {
-    struct iovec parts[2] = {{(void *)line, length}, {(void *)"\n", 1}};
+    struct iovec parts[2] = {{(void *)lines, length}, {(void *)"\n", 1}};
     ssize_t count;
 
     do
@@ -158,18 +184,12 @@ static int sync_file(int fd)
     return result;
 }
 
-int cce_journal_append(struct cce_journal *journal, const void *line,
-                       size_t length, bool sync, struct cce_error *err)
+static int append(struct cce_journal *journal, const void *lines, size_t length,
+                  bool sync, struct cce_error *err)
 {
-    ssize_t written;
+    ssize_t written = write_lines(journal->fd, lines, length, journal->size);
     int problem;
 
-    if (check_owner(journal, err) != 0)
-        return -1;
-    if (memchr(line, '\n', length) != NULL)
-        return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "a line of a journal has a line end inside");
-    written = write_line(journal->fd, line, length, journal->size);
     if (written == (ssize_t)length + 1 &&
         (!sync || sync_file(journal->fd) == 0)) {
         journal->size += written;
@@ -180,6 +200,19 @@ int cce_journal_append(struct cce_journal *journal, const void *line,
         problem = errno;
     errno = problem;
     return fail_step(err, "append to", journal->path);
+}
+
+int cce_journal_append(struct cce_journal *journal, const void *lines,
+                       size_t length, bool sync, struct cce_error *err)
+{
+    int result;
+
+    if (check_owner(journal, err) != 0)
+        return -1;
+    pthread_mutex_lock(&journal->lock);
+    result = append(journal, lines, length, sync, err);
+    pthread_mutex_unlock(&journal->lock);
+    return result;
 }
 
 /* A limit on the size of files (ulimit -f), which fallocate does not heed. */
@@ -196,11 +229,9 @@ static bool is_within_limit(off_t size, size_t bytes)
     return true;
 }
 
-int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
-                        struct cce_error *err)
+static int reserve(struct cce_journal *journal, size_t bytes,
+                   struct cce_error *err)
 {
-    if (check_owner(journal, err) != 0)
-        return -1;
     if (is_within_limit(journal->size, bytes) &&
         (fallocate(journal->fd, FALLOC_FL_KEEP_SIZE, journal->size,
                    (off_t)bytes) == 0 ||
@@ -209,15 +240,55 @@ int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
     return fail_step(err, "reserve room in", journal->path);
 }
 
-void cce_journal_close(struct cce_journal *journal)
+int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
+                        struct cce_error *err)
 {
-    if (!journal->is_open)
+    int result;
+
+    if (check_owner(journal, err) != 0)
+        return -1;
+    pthread_mutex_lock(&journal->lock);
+    result = reserve(journal, bytes, err);
+    pthread_mutex_unlock(&journal->lock);
+    return result;
+}
+
+/* ---- its life ---- */
+
+static bool is_inherited(const struct cce_journal *journal)
+{
+    return journal->owner != getpid();
+}
+
+size_t cce_journal_size(struct cce_journal *journal)
+{
+    size_t size;
+
+    /* The fork may have caught another thread with the lock. */
+    if (is_inherited(journal))
+        return (size_t)journal->size;
+    pthread_mutex_lock(&journal->lock);
+    size = (size_t)journal->size;
+    pthread_mutex_unlock(&journal->lock);
+    return size;
+}
+
+struct cce_journal *cce_journal_keep(struct cce_journal *journal)
+{
+    __atomic_add_fetch(&journal->keepers, 1, __ATOMIC_RELAXED);
+    return journal;
+}
+
+void cce_journal_free(struct cce_journal *journal)
+{
+    if (journal == NULL ||
+        __atomic_sub_fetch(&journal->keepers, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     /* Shortening a file to its own size frees what lies beyond its end. */
-    if (journal->owner == getpid() &&
-        ftruncate(journal->fd, journal->size) != 0)
-        errno = 0;
-    close(journal->fd);
-    free(journal->path);
-    memset(journal, 0, sizeof *journal);
+    if (!is_inherited(journal)) {
+        if (ftruncate(journal->fd, journal->size) != 0)
+            errno = 0;
+        pthread_mutex_destroy(&journal->lock);
+    }
+    discard(journal);
 }

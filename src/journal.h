@@ -8,6 +8,9 @@
  * not fit (a full disk) is taken back at once. Room for a line to come can be
  * reserved, so that it cannot fail for lack of space later.
  *
+ * Any thread may append, one after the other. Whoever works with a journal on
+ * another thread keeps it (cce_journal_keep), so that it stays until then.
+ *
  * Errors are FILE_ERROR, and name the path and the step that failed; CONFLICT
  * when another process holds the lock.
  */
@@ -16,26 +19,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #include "status.h"
 
-struct cce_journal {
-    bool is_open;
-    int fd;
-    pid_t owner; /* a child after fork may not write */
-    off_t size;  /* where the next line begins */
-    char *path;
-};
+struct cce_journal;
 
-/* Opens, or makes with mode 0600, and locks. `journal` must be zeroed; on
- * failure it is as before. */
-int cce_journal_open(struct cce_journal *journal, const char *path,
+/* Opens, or makes with mode 0600, and locks. */
+int cce_journal_open(struct cce_journal **journal, const char *path,
                      struct cce_error *err);
 
-/* Appends a line, which must hold no line end; one is added. With `sync` it
- * is on disk when this returns. */
-int cce_journal_append(struct cce_journal *journal, const void *line,
+/* Appends a line, or several with a line end between them: a last one is
+ * added. All of it is there afterwards, or nothing. With `sync` it is on disk
+ * when this returns. */
+int cce_journal_append(struct cce_journal *journal, const void *lines,
                        size_t length, bool sync, struct cce_error *err);
 
 /* Sees to it that so many bytes more can be appended, as far as the file
@@ -43,8 +39,13 @@ int cce_journal_append(struct cce_journal *journal, const void *line,
 int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
                         struct cce_error *err);
 
-/* Gives back what was reserved, and unlocks. Idempotent; right for a zeroed
- * struct. */
-void cce_journal_close(struct cce_journal *journal);
+/* How long the file is without what is reserved. */
+size_t cce_journal_size(struct cce_journal *journal);
+
+/* One more has it, who is to free it, too. */
+struct cce_journal *cce_journal_keep(struct cce_journal *journal);
+
+/* The last one gives back what was reserved, and unlocks. NULL is fine. */
+void cce_journal_free(struct cce_journal *journal);
 
 #endif

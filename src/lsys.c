@@ -264,6 +264,44 @@ static int l_sys_sleep(lua_State *L)
     return 1;
 }
 
+static int check_descriptor(lua_State *L, int list, size_t index)
+{
+    lua_Integer fd;
+
+    lua_rawgeti(L, list, (int)index);
+    fd = lua_isnumber(L, -1) ? lua_tointeger(L, -1) : -1;
+    lua_pop(L, 1);
+    luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, list, "descriptors expected");
+    return (int)fd;
+}
+
+/* poll(fds[, seconds]) -> those of the list that can be read | nil, message,
+ * code */
+static int l_sys_poll(lua_State *L)
+{
+    size_t count, found = 0;
+    double seconds = opt_seconds(L, 2);
+    struct cce_error err;
+    bool *ready;
+    int *fds;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    count = lua_rawlen(L, 1);
+    fds = lua_newuserdata(L, (count + 1) * sizeof *fds);
+    ready = lua_newuserdata(L, count + 1);
+    for (size_t i = 0; i < count; i++)
+        fds[i] = check_descriptor(L, 1, i + 1);
+    if (cce_sys_poll(fds, ready, count, seconds, &err) != 0)
+        return lcce_fail(L, &err);
+    lua_newtable(L);
+    for (size_t i = 0; i < count; i++)
+        if (ready[i]) {
+            lua_pushinteger(L, fds[i]);
+            lua_rawseti(L, -2, (int)++found);
+        }
+    return 1;
+}
+
 static int l_sys_monotonic(lua_State *L)
 {
     lua_pushnumber(L, cce_sys_monotonic());
@@ -359,6 +397,7 @@ static const luaL_Reg functions[] = {
     {"signals", l_sys_signals},
     {"die_with_parent", l_sys_die_with_parent},
     {"sleep", l_sys_sleep},
+    {"poll", l_sys_poll},
     {"monotonic", l_sys_monotonic},
     {"boottime", l_sys_boottime},
     {"time", l_sys_time},

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "status.h"
@@ -67,6 +68,12 @@ int cce_sys_take_signal(const sigset_t *set, double seconds);
 
 /* Sleeps; false when a signal cut it short. */
 bool cce_sys_sleep(double seconds);
+
+/* Waits at most `seconds` (negative: without end) until one of `count`
+ * descriptors can be read, or has come to its end: `ready[i]` says which. A
+ * signal that has a handler ends the wait early, with none. */
+int cce_sys_poll(const int *fds, bool *ready, size_t count, double seconds,
+                 struct cce_error *err);
 
 double cce_sys_monotonic(void); /* seconds; only differences mean something */
 double cce_sys_boottime(void);  /* the same, but it goes on while suspended */

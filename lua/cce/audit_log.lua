@@ -18,16 +18,25 @@
 -- these on another machine, and give the last one to `verify`. Nor does a log
 -- show calls of programs that do not use it.
 --
--- One process at a time writes a log. Clients of one process may share it; each
--- worker of nginx needs its own path, such as one with `ngx.worker.id()`. A line
--- is on disk before the call goes on: inside an event loop or nginx the process
--- stands still for that long.
+-- One process at a time writes a log; clients of one process may share it.
+-- **Inside nginx each worker has a chain of its own**: `/var/log/cce.log` stands
+-- for `/var/log/cce.log.worker-0`, `….worker-1` and so on, and `….agent` for the
+-- privileged agent. A reload goes on with these files. While a worker of before
+-- still answers its last requests it keeps its file, and the new one of the same
+-- number writes `….worker-0-2` (or `-3`, …) until it ends itself, too. Give
+-- `verify` each of these files; `log.path` and the events name them.
+--
+-- A line is on disk before the call goes on. Inside nginx the call yields
+-- meanwhile, and lines of several calls share an fsync; inside an event loop the
+-- process stands still for that long.
 -- @module cce.audit_log
 local core = require "cce.core"
 local errors = require "cce.error"
+local host = require "cce.host"
 local options = require "cce.options"
 local record = require "cce.record"
 local times = require "cce.times"
+local writers = require "cce.writer"
 
 local M = {}
 
@@ -47,7 +56,8 @@ local LONGEST_TEXT = 128
 -- How far back the last line is looked for.
 local TAIL = 65536
 
--- Logs of this process by path: a second lock on a file would fail.
+-- Logs of this process by the path that was given: a second lock on a file would
+-- fail. One is here while it is being opened, too.
 local open_logs = setmetatable({}, { __mode = "v" })
 
 -- ---- lines -------------------------------------------------------------------
@@ -100,10 +110,7 @@ local function continue_chain(log)
   if not line then return true end
   local entry, hash = open_line(line, log.key)
   if not entry then
-    log.file:close()
-    return errors.fail("TAMPERED", ("the last line of the audit log '%s' %s"):format(
-      log.path, hash), { retryable = false,
-      hint = "Keep that file for an inspection, and log to another path" })
+    return nil, ("the last line of the audit log '%s' %s"):format(log.path, hash), "TAMPERED"
   end
   log.count, log.head = entry.n, hash
   return true
@@ -116,17 +123,59 @@ local schema = {
   clock = { type = "callable", default = core.sys.time },
 }
 
-local function open_file(log)
-  local message, code
-  log.file, message, code = core.journal(log.path)
-  if log.file then return continue_chain(log) end
-  return errors.fail(code, message, { retryable = code == "CONFLICT",
-    hint = code == "CONFLICT" and "Each process needs an audit log of its own" or nil })
+local OPEN_HINTS = {
+  CONFLICT = "Each process needs an audit log of its own",
+  TAMPERED = "Keep that file for an inspection, and log to another path",
+}
+
+local function owned(path, number)
+  local own_path = host.current().own_path
+  if own_path then return own_path(path, number) end
+  return number == 1 and path or nil
+end
+
+local compose, note_written -- below
+
+local function new_writer(log, given)
+  return writers.new {
+    path = function(number) return owned(given, number) end,
+    opened = function(path)
+      log.path = path
+      return continue_chain(log)
+    end,
+    compose = function(items) return compose(log, items) end,
+    written = function(items) note_written(log, items) end,
+  }
+end
+
+-- A path that is being opened is opened once.
+local function open_log(path, log)
+  if not log.writer then
+    log.writer = new_writer(log, path)
+    open_logs[path] = log
+  end
+  local ok, message, code = log.writer:open()
+  if ok then return log end
+  if open_logs[path] == log then open_logs[path] = nil end
+  return errors.fail(code, message, { retryable = code == "CONFLICT", hint = OPEN_HINTS[code] })
+end
+
+local function new_log(path, checked)
+  local key = checked.key
+  if type(key) == "string" then key = core.secret(key) end
+  return setmetatable({ given = path, path = path, key = key, on_failure = checked.on_failure,
+    on_event = checked.on_event, clock = checked.clock, count = 0, head = FIRST,
+    -- What is under way, as long as somebody waits for it.
+    pending = setmetatable({}, { __mode = "k" }) }, Log)
 end
 
 --- Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
 -- `cce.new { audit_log = path }` with no options.
--- @tparam string path made with mode 0600
+--
+-- Inside nginx it is for workers: the master's, in init_by_lua, would be nobody's.
+-- Two logs of one path in a worker are two files.
+-- @tparam string path made with mode 0600; inside nginx the worker's number is
+--   appended, as said above
 -- @tparam[opt] table opts
 -- @tparam[opt] string|cce.secret opts.key of the HMAC
 -- @tparam[opt="refuse"] string opts.on_failure what happens to a call that cannot
@@ -137,8 +186,8 @@ end
 -- @treturn[1] cce.audit_log
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err FILE_ERROR, CONFLICT (another process has it open) or
---   TAMPERED (its last line)
+-- @treturn[2] table err FILE_ERROR, CONFLICT (another process has it open),
+--   TAMPERED (its last line) or UNSUPPORTED (a phase of nginx that cannot wait)
 -- @usage
 -- local log = assert(cce.audit_log.open("/var/log/cce.log", { on_failure = "warn" }))
 -- local client = assert(cce.new { region = "cn-north-4", audit_log = log })
@@ -146,29 +195,25 @@ function M.open(path, opts)
   options.argument(path, "string", 1, "open")
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
-  local key = checked.key
-  if type(key) == "string" then key = core.secret(key) end
-  local log = setmetatable({ path = path, key = key, on_failure = checked.on_failure,
-    on_event = checked.on_event, clock = checked.clock, count = 0, head = FIRST, pending = 0 }, Log)
-  local ok
-  ok, message, err = open_file(log)
-  if not ok then return nil, message, err end
-  open_logs[path] = log
-  return log
+  return open_log(path, new_log(path, checked))
 end
 
 --- Whether a value is a log.
 -- @treturn boolean
+-- @usage
+-- assert(not cce.audit_log.is("/var/log/cce.log"))
 function M.is(value)
   return getmetatable(value) == Log
 end
 
 --- Let others have the file. Later calls that would be logged fail.
+-- @usage
+-- local log = assert(cce.audit_log.open("/var/log/cce.log"))
+-- log:close()
 -- @function log:close
 function Log:close()
-  if self.file then self.file:close() end
-  self.file = nil
-  if open_logs[self.path] == self then open_logs[self.path] = nil end
+  self.writer:close()
+  if open_logs[self.given] == self then open_logs[self.given] = nil end
 end
 
 function Log:__tostring()
@@ -186,19 +231,47 @@ local function shorten(entry)
   return entry
 end
 
-local function append(log, entry)
-  if not log.file then return nil, ("the audit log '%s' is closed"):format(log.path), "CLOSED" end
-  entry = shorten(entry)
-  entry.n, entry.at, entry.previous = log.count + 1, times.format(log.clock()), log.head
-  local line, hash = seal(entry, log.key)
-  local ok, message, code = log.file:append(line)
-  if not ok then return nil, message, code end
-  log.count, log.head = entry.n, hash
-  return entry.n
+-- Where a line stands in the chain is known when it is its turn.
+local function link(log, entry, count, head)
+  entry.n, entry.previous = count + 1, head
+  return seal(shorten(entry), log.key)
 end
 
-local function tell(log, client)
-  local event = { type = "audit_log", path = log.path, count = log.count, head = log.head }
+local function count_pending(log)
+  local count = 0
+  for _ in pairs(log.pending) do count = count + 1 end
+  return count
+end
+
+-- Every call under way has room for its second line.
+function compose(log, items)
+  local lines, begun = {}, false
+  local count, head = log.count, log.head
+  for i, item in ipairs(items) do
+    lines[i], head = link(log, item.entry, count, head)
+    count, item.head = count + 1, head
+    begun = begun or item.begins
+  end
+  return lines, begun and (count_pending(log) + #items) * ROOM or nil
+end
+
+function note_written(log, items)
+  local last = items[#items]
+  log.count, log.head = last.entry.n, last.head
+end
+
+local function append(log, item)
+  if not log.writer:is_open() then
+    return nil, ("the audit log '%s' is closed"):format(log.path), "CLOSED"
+  end
+  item.entry.at = times.format(log.clock())
+  local ok, message, code = log.writer:append(item)
+  if not ok then return nil, message, code end
+  return item.entry.n
+end
+
+local function tell(log, client, item)
+  local event = { type = "audit_log", path = log.path, count = item.entry.n, head = item.head }
   client:emit(event)
   if log.on_event then pcall(log.on_event, event) end
 end
@@ -208,14 +281,11 @@ local function warn(log, client, message)
   if not client.on_event then io.stderr:write("cce: ", message, "\n") end
 end
 
--- The first line, and room for the second of every call under way.
+-- The first line.
 local function begin(log, client, entry)
-  if not log.file then return append(log, entry) end
-  local ok, message, code = log.file:reserve((log.pending + 2) * ROOM)
-  if not ok then return nil, message, code end
-  local number
-  number, message, code = append(log, entry)
-  if number then tell(log, client) end
+  local item = { entry = entry, begins = true }
+  local number, message, code = append(log, item)
+  if number then tell(log, client, item) end
   return number, message, code
 end
 
@@ -252,8 +322,9 @@ local function finish(log, client, first, entry, response, err)
   for _, name in ipairs { "operation", "target", "project" } do last[name] = entry[name] end
   -- Keys that are fetched are known only now.
   last.access_key, last.call = M.access_key(client), first
-  local number, message = append(log, last)
-  if number then return tell(log, client) end
+  local item = { entry = last }
+  local number, message = append(log, item)
+  if number then return tell(log, client, item) end
   -- What was sent cannot be taken back: the call's own result stands.
   warn(log, client, ("the outcome of %s is not in the audit log: %s"):format(entry.operation,
     message))
@@ -270,8 +341,13 @@ end
 local function log_of(client)
   local given = client.config.audit_log
   if M.is(given) then return given end
-  local log, message, err = open_logs[given], nil, nil
-  if not log then log, message, err = M.open(given) end
+  local opened = open_logs[given]
+  local log, message, err
+  if opened then
+    log, message, err = open_log(given, opened)
+  else
+    log, message, err = M.open(given)
+  end
   -- Kept by the client: the list of open logs does not keep it.
   client.audit_log = log
   return log, message, err
@@ -279,15 +355,17 @@ end
 
 local function logged(log, client, request, ids, send)
   local entry = entry_of(client, request, ids)
+  log.pending[entry] = true
   local first, problem, code = begin(log, client, entry)
-  if not first and log.on_failure == "refuse" then return refused(request, problem, code) end
-  if not first then
+  if not first and log.on_failure == "refuse" then
+    log.pending[entry] = nil
+    return refused(request, problem, code)
+  elseif not first then
     warn(log, client, ("%s is not in the audit log: %s"):format(request.operation, problem))
   end
-  log.pending = log.pending + 1
   local response, message, err = send()
-  log.pending = log.pending - 1
   finish(log, client, first, entry, response, err)
+  log.pending[entry] = nil
   return response, message, err
 end
 
@@ -372,7 +450,7 @@ end
 -- @treturn[2] string message which line, and what is wrong with it
 -- @treturn[2] table err TAMPERED, or FILE_ERROR
 -- @usage
--- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = 120 }))
+-- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
 function M.verify(path, opts)
   options.argument(path, "string", 1, "verify")
   local checked, message, err = options.check(opts, verify_schema)

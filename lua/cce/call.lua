@@ -147,7 +147,8 @@ end
 
 -- An answer of 2xx, or nil and the error; and the credentials that were used.
 local function attempt(client, state)
-  if not client:wait_for_turn(left_of(client, state)) then return nil, too_late(client, state) end
+  local in_time = client:wait_for_turn(left_of(client, state), state.request.mutating)
+  if not in_time then return nil, too_late(client, state) end
   if client.closed then
     return nil, transport_error(state, "the client was closed before it was sent", "CLOSED")
   end

@@ -1,6 +1,7 @@
 --- Who the credentials of a client are: a user or an agency.
 -- @module cce.caller
 -- @local
+local accounts = require "cce.iam"
 local companion = require "cce.companion"
 
 local M = {}
@@ -20,12 +21,19 @@ local function by_sts(client)
   end
   local is_agency = urn:find("agency", 1, true) ~= nil
   return { kind = is_agency and "agency" or "user", id = id:match "^[^:]+",
-    name = urn:match "([^:/]+)$" }
+    name = urn:match "([^:/]+)$", account = text(body.account_id) or urn:match "^%w+::([^:]+):" }
+end
+
+--- The access key that a client signs with, as far as it is known by now.
+-- @tparam cce.client client
+-- @treturn ?string
+function M.access_key(client)
+  return client.session.auth and client.session.auth.ak or client.session.provider.ak
 end
 
 -- Only permanent keys of a user are listed there.
 local function by_access_key(client)
-  local ak = client.session.auth and client.session.auth.ak or client.session.provider.ak
+  local ak = M.access_key(client)
   if not ak then
     return companion.fail("UNSUPPORTED", "a token does not say whose it is")
   end
@@ -37,6 +45,24 @@ local function by_access_key(client)
   local id = text(companion.object(body.credential).user_id)
   if id then return { kind = "user", id = id } end
   return companion.fail("RESPONSE_INVALID", "IAM does not say whose this access key is")
+end
+
+-- Who cannot be asked at once is not asked again and again.
+local ONE_ATTEMPT = { max_attempts = 1, base = 0, cap = 0, budget = 0 }
+
+--- The id of the account of a client, from what is known of it, from STS or from
+-- IAM, each of which is asked once and at one attempt.
+-- @tparam cce.client client
+-- @treturn ?string nil when nobody tells
+function M.account(client)
+  local known = client.account_id or client.caller and client.caller.account
+  if known then return known end
+  local view = client:view {
+    config = setmetatable({ retry = ONE_ATTEMPT }, { __index = client.config }),
+  }
+  local caller = not client.caller and by_sts(view)
+  client.caller = client.caller or caller or nil
+  return caller and caller.account or (accounts.account_of(view))
 end
 
 --- Find out by STS or, where there is none, by IAM. Asked for once a client.

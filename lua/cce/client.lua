@@ -74,18 +74,34 @@ function Client:engine()
 end
 
 -- Wait until the rate limit lets one more request leave; false when that is
--- later than in `left` seconds.
-function Client:wait_for_turn(left)
-  local seconds = self.limiter and self.limiter:reserve(self.clock()) or 0
+-- later than in `left` seconds. A view may have one more limit for requests that
+-- change something.
+function Client:wait_for_turn(left, mutating)
+  local now = self.clock()
+  local seconds = self.limiter and self.limiter:reserve(now) or 0
+  if mutating and self.change_limiter then
+    seconds = math.max(seconds, self.change_limiter:reserve(now))
+  end
   if left and seconds >= left then return false end
   if seconds > 0 then self.sleep(seconds) end
   return true
 end
 
+-- The same client but for some fields. What it learns, the client learns.
+function Client:view(fields)
+  return setmetatable(fields, { __index = self, __newindex = self, view_of = self,
+    __tostring = function() return tostring(self) end })
+end
+
+local function is_client(value)
+  local meta = getmetatable(value)
+  return meta == Client or (type(meta) == "table" and is_client(meta.view_of))
+end
+
 -- A `level` is where the method was called, as seen from the function that
 -- passes it on: 2 in the method itself, 3 in what the method calls.
 local function check_open(self, method, level)
-  if getmetatable(self) ~= Client then
+  if not is_client(self) then
     error(("bad argument #1 to '%s' (cce.client expected, got %s); call it with a colon"):format(
       method, type(self)), level + 1)
   elseif self.closed then
@@ -211,9 +227,15 @@ local function principal_fields(opts)
   return { [opts.principal .. "_id"] = holder.user_id }
 end
 
+-- What `cce credential` keeps on this machine and now is worth nothing.
+local function drop_kept(cluster_id, principal)
+  require("cce.exec.cache").drop(cluster_id, principal)
+end
+
 --- Revoke a principal's certificates of a cluster: all that were issued
 -- before this moment. It cannot be undone; but who still has IAM rights can
--- obtain a new one at once.
+-- obtain a new one at once. What `cce credential` keeps of them for this user of
+-- this machine is dropped, except in nginx.
 -- @tparam string cluster_id
 -- @tparam table opts exactly one of the first four
 -- @tparam[opt] string opts.user_id
@@ -227,6 +249,8 @@ end
 --   why it must not leave, and perhaps an error of `cce.error`: then the call ends
 --   with that error, else with CANCELLED. It must not wait.
 -- @treturn[1] boolean true
+-- @treturn[1] nil
+-- @treturn[1] nil
 -- @treturn[1] ?string the request's id
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -246,8 +270,11 @@ function Client:revoke_cert(cluster_id, opts)
   fields.before_send = checked.before_send
   local response
   response, message, err = perform(self, "revoke_cert", { cluster_id = cluster_id }, fields)
+  if response or err.maybe_applied then
+    drop_kept(cluster_id, fields.user_id or fields.agency_id)
+  end
   if not response then return nil, message, err end
-  return true, response.headers["x-request-id"]
+  return true, nil, nil, response.headers["x-request-id"]
 end
 
 -- A cluster that is locked may be so by an earlier rotation of ours, whose
@@ -288,6 +315,7 @@ function Client:rotate_credentials(cluster_id, opts)
   if type(body.jobid) ~= "string" or body.jobid == "" then
     return incomplete(request, ids, response, "jobid")
   end
+  if opts.component ~= "service-account-controller" then drop_kept(cluster_id) end
   return jobs.started(body.jobid, response.headers["x-request-id"])
 end
 
@@ -309,6 +337,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
+-- print(assert(client:show_job(job.id)).phase)
 function Client:show_job(id)
   local job, message, err = look_at_job(self, id, 3)
   return job, message, err
@@ -352,6 +383,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err code JOB_FAILED (with what each failed sub-job said),
 --   TIMEOUT, CANCELLED, or that of a look that failed; `err.job` is the job
+-- @usage
+-- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
+-- local done, message, err = client:wait_job(job.id, { timeout = 3600 })
+-- if not done and err.code == "JOB_FAILED" then print(message) end
 function Client:wait_job(id, opts)
   check_open(self, "wait_job", 2)
   local checked, message, err = options.check(opts, wait_schema)
@@ -364,6 +399,8 @@ function Client:wait_job(id, opts)
     if checked.on_progress and checked.on_progress(job) == false then
       return job_unfinished(job, "CANCELLED", "the waiting was cancelled")
     elseif job.phase == "Success" then
+      -- What was obtained while a rotation ran may be of the old kind.
+      if job.cluster_id and job:is_rotation() then drop_kept(job.cluster_id) end
       return job
     elseif job.phase == "Failed" then
       return job_failed(job)
@@ -384,6 +421,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- for _, cluster in ipairs(assert(client:list_clusters { status = "Available" })) do
+--   print(cluster.id, cluster.name, cluster.version)
+-- end
 function Client:list_clusters(opts)
   local body, request, response = perform_json(self, "list_clusters", {}, opts)
   if not body then return nil, request, response end
@@ -397,6 +438,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local cluster = assert(client:show_cluster(cluster_id))
+-- assert(cluster.status == "Available", cluster.status)
 function Client:show_cluster(cluster_id)
   local ids = { cluster_id = cluster_id }
   local body, request, response = perform_json(self, "show_cluster", ids)
@@ -408,9 +452,19 @@ end
 
 -- ---- the services beside CCE's own ----------------------------------------
 
-for _, part in ipairs { "cce.nodes", "cce.iam", "cce.cts" } do
-  for name, method in pairs(require(part).methods) do Client[name] = method end
-end
+local PARTS = {
+  retry_node_rotation = "cce.nodes",
+  list_users = "cce.iam", list_agencies = "cce.iam", list_projects = "cce.iam",
+  list_traces = "cce.cts", deleted_principals = "cce.cts", certificate_downloads = "cce.cts",
+}
+
+-- A script that makes one call has no need of them: each is loaded with its first use.
+setmetatable(Client, { __index = function(_, name)
+  local part = PARTS[name]
+  if not part then return nil end
+  Client[name] = require(part).methods[name]
+  return Client[name]
+end })
 
 --- Check step by step whether this client can work, and say what is wrong:
 -- credentials, clock, region, project, reachability, TLS and permissions. It only
@@ -432,6 +486,9 @@ end
 -- ---- life ----------------------------------------------------------------
 
 --- End the connections and wipe the credentials. Later calls raise.
+-- @usage
+-- local other = assert(cce.new { region = "cn-north-4" })
+-- other:close()
 function Client:close()
   self.closed = true
   if self.transport and not self.transport_is_shared then
@@ -457,6 +514,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @local
 function M.new(opts, level)
   local config, message, err = configuration.read(opts, (level or 1) + 1)
   if not config then return nil, message, err end

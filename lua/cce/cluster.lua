@@ -38,6 +38,7 @@ end
 --- Make a cluster of what the API answered.
 -- @tparam table raw
 -- @treturn ?cce.cluster nil when it has no id
+-- @local
 function M.new(raw)
   local metadata, spec, status = object(raw.metadata), object(raw.spec), object(raw.status)
   local id = text(metadata.uid)
@@ -54,6 +55,7 @@ end
 --- Make a list that prints as a table.
 -- @tparam table items as the API answered
 -- @treturn {cce.cluster,...}
+-- @local
 function M.list(items)
   local list = {}
   for _, raw in ipairs(items) do

@@ -53,8 +53,14 @@ local function env(name)
   return value ~= "" and value or nil
 end
 
--- The variables of curl and most tools; the small name first, as curl does.
-local function proxy_of(config)
+--- Which proxy to use, from the variables of curl and most tools; the small name
+-- first, as curl does.
+-- @tparam table config whose `proxy` and `no_proxy` are set
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.set_proxy(config)
   if config.proxy == nil then
     config.proxy = env("https_proxy") or env("HTTPS_PROXY")
     config.no_proxy = env("no_proxy") or env("NO_PROXY")
@@ -92,7 +98,7 @@ function M.read(given, level)
   config.endpoints, message, err = endpoints.resolve(config, level + 1)
   if not config.endpoints then return nil, message, err end
   local usable
-  usable, message, err = proxy_of(config)
+  usable, message, err = M.set_proxy(config)
   if not usable then return nil, message, err end
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
   -- Where an address is given, the region still names the project.

@@ -10,16 +10,18 @@
 -- becoming Lua strings. Strings that you pass are yours.
 -- @module cce.credentials
 local core = require "cce.core"
-local chains = require "cce.credentials.chain"
 local errors = require "cce.error"
 local here = require "cce.credentials.here"
-local iam = require "cce.credentials.iam"
-local machine = require "cce.credentials.machine"
 local options = require "cce.options"
 local protect = require "cce.host.protect"
 local providers = require "cce.credentials.provider"
 
 local M = {}
+
+-- Whoever gives keys needs none of these.
+local function chains() return require "cce.credentials.chain" end
+local function iam() return require "cce.credentials.iam" end
+local function machine() return require "cce.credentials.machine" end
 
 local SECRET_TYPE = { "string", "userdata" }
 local SECRET = { type = SECRET_TYPE, required = true, non_empty = true }
@@ -40,6 +42,10 @@ local password_schema = { username = NAME, password = SECRET, domain = NAME }
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local keys = my_vault() -- { ak=, sk= }
+-- local provider = cce.credentials.static(keys)
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.static(opts)
   local given, message, err = options.check(opts, static_schema)
   if not given then return nil, message, err end
@@ -52,6 +58,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local token = my_token()
+-- local provider = cce.credentials.token(token)
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.token(token)
   options.argument(token, SECRET_TYPE, 1, "token")
   return here.static { token = token }
@@ -60,6 +70,9 @@ end
 --- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 -- HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 -- @treturn table a provider
+-- @usage
+-- local provider = cce.credentials.environment()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.environment()
   return here.environment()
 end
@@ -80,6 +93,9 @@ local profile_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local provider = cce.credentials.profile { section = "basic" }
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.profile(opts)
   local given, message, err = options.check(opts, profile_schema)
   if not given then return nil, message, err end
@@ -102,18 +118,24 @@ local metadata_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local provider = cce.credentials.metadata()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.metadata(opts)
   local given, message, err = options.check(opts, metadata_schema)
   if not given then return nil, message, err end
-  return machine.metadata(given.test_address)
+  return machine().metadata(given.test_address)
 end
 
 --- The identity that CCE gives to a pod: HC_CONTAINER_CREDENTIALS_FULL_URI and
 -- HC_CONTAINER_AUTHORIZATION_TOKEN_FILE. The address is https, or http on
 -- loopback or link-local.
 -- @treturn table a provider
+-- @usage
+-- local provider = cce.credentials.pod_identity()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.pod_identity()
-  return machine.pod_identity()
+  return machine().pod_identity()
 end
 
 local id_token_schema = {
@@ -132,10 +154,16 @@ local id_token_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local robot = cce.credentials.id_token {
+--   idp_id = "ci", id_token_file = "/var/run/id_token", project_id = "example",
+-- }
+-- local provider = robot
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.id_token(opts)
   local given, message, err = options.check(opts, id_token_schema)
   if not given then return nil, message, err end
-  return iam.id_token(given)
+  return iam().id_token(given)
 end
 
 --- A user's name and password, made into a token, which is renewed before its
@@ -148,10 +176,16 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local provider = cce.credentials.password {
+--   username = "robot", password = my_password(), domain = "example",
+-- }
+-- local provider = provider
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.password(opts)
   local given, message, err = options.check(opts, password_schema)
   if not given then return nil, message, err end
-  return iam.password(given)
+  return iam().password(given)
 end
 
 --- Keys, made into a token, which is renewed before its end.
@@ -162,10 +196,14 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local keys = my_vault() -- { ak=, sk= }
+-- local provider = cce.credentials.key_token(keys)
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.key_token(opts)
   local given, message, err = options.check(opts, { ak = NAME, sk = SECRET })
   if not given then return nil, message, err end
-  return iam.key_token(given)
+  return iam().key_token(given)
 end
 
 local DURATION = { type = "integer", min = 900, max = 86400, default = 3600, unit = "seconds" }
@@ -194,6 +232,10 @@ local agency_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local auditor = cce.credentials.agency { agency_name = "auditor", domain_name = "example" }
+-- local provider = auditor
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.agency(opts)
   local given, message, err = options.check(opts, agency_schema)
   if not given then return nil, message, err end
@@ -202,7 +244,7 @@ function M.agency(opts)
   end
   check_source(given.source)
   given.source = given.source or M.default()
-  return iam.agency(given)
+  return iam().agency(given)
 end
 
 local temporary_schema = {
@@ -217,11 +259,17 @@ local temporary_schema = {
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local token = cce.credentials.password {
+--   username = "robot", password = my_password(), domain = "example",
+-- }
+-- local client = assert(cce.new { region = "cn-north-4",
+--   credentials = cce.credentials.temporary { source = token, duration = 3600 } })
 function M.temporary(opts)
   local given, message, err = options.check(opts, temporary_schema)
   if not given then return nil, message, err end
   check_source(given.source)
-  return iam.temporary(given)
+  return iam().temporary(given)
 end
 
 -- ---- a function ----------------------------------------------------------
@@ -296,6 +344,9 @@ end
 --- HW_ACCESS_KEY, HW_SECRET_KEY, HW_SECURITY_TOKEN and HW_PROJECT_ID, the
 -- variables of Terraform.
 -- @treturn table a provider
+-- @usage
+-- local provider = cce.credentials.terraform()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.terraform()
   return here.terraform()
 end
@@ -304,6 +355,10 @@ end
 -- something that cannot be used ends the search with an error.
 -- @tparam {table,...} list
 -- @treturn table a provider
+-- @usage
+-- local provider = cce.credentials.chain {
+--   cce.credentials.environment(), cce.credentials.metadata(),
+-- }
 function M.chain(list)
   options.argument(list, "list", 1, "chain")
   for i, provider in ipairs(list) do
@@ -311,16 +366,19 @@ function M.chain(list)
       error(("bad argument #1 to 'chain' (item %d is no provider)"):format(i), 2)
     end
   end
-  return chains.new(list)
+  return chains().new(list)
 end
 
 --- What is used without `credentials=` and `token=`: the environment, the
 -- profile file, the metadata service and the pod identity, in the order of the
 -- official SDKs; then Terraform's variables, which an event announces.
 -- @treturn table a provider
+-- @usage
+-- local provider = cce.credentials.default()
+-- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.default()
-  return chains.new {
-    here.environment(), here.profile {}, machine.metadata(), machine.pod_identity(),
+  return chains().new {
+    here.environment(), here.profile {}, machine().metadata(), machine().pod_identity(),
     here.terraform(),
   }
 end
@@ -328,6 +386,8 @@ end
 --- Tell whether a value is a provider.
 -- @param value anything
 -- @treturn boolean
+-- @usage
+-- assert(cce.credentials.is(cce.credentials.environment()))
 function M.is(value)
   return providers.is(value)
 end
@@ -347,7 +407,7 @@ function M.of(config, level)
   local checked, message, err = options.check(given,
     is_password and password_schema or static_schema, level + 1)
   if not checked then return nil, message, err end
-  return is_password and iam.password(checked) or here.static(checked)
+  return is_password and iam().password(checked) or here.static(checked)
 end
 
 return M

@@ -390,10 +390,10 @@ local function deleted_of(found)
       list.unidentified[#list.unidentified + 1] = trace
     elseif kind and trace.ok and not seen[key] then
       seen[key] = true
-      list[#list + 1] = {
+      list[#list + 1] = setmetatable({
         id = trace.resource_id, kind = kind, name = trace.resource_name, time = trace.time,
         by = trace.user.name or trace.user.id, trace_id = trace.id,
-      }
+      }, Deleted.Entry)
     end
   end
   return result(found, list, Deleted)
@@ -455,11 +455,11 @@ local function downloads_of(found, cluster_id)
   local list = {}
   for _, trace in ipairs(found) do
     if trace.ok and is_of(trace, cluster_id) then
-      list[#list + 1] = {
+      list[#list + 1] = setmetatable({
         id = trace.user.id, kind = trace.user.kind, name = trace.user.name, time = trace.time,
         cluster_id = cluster_id or trace.resource_id, source_ip = trace.source_ip,
         trace_id = trace.id,
-      }
+      }, Downloads.Entry)
     end
   end
   return result(found, list, Downloads)

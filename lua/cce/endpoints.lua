@@ -10,9 +10,13 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local options = require "cce.options"
 local override = require "cce.region_override"
-local region = require "cce.region"
 
 local M = {}
+
+-- Whoever gives an address does not need the table of regions.
+local function regions()
+  return require "cce.region"
+end
 
 local address_rule = { type = { "string", "list" }, non_empty = true }
 local schema = {
@@ -36,7 +40,7 @@ local function list_of(addresses)
 end
 
 local function of_table(name)
-  local found, message, err = region.endpoints(name)
+  local found, message, err = regions().endpoints(name)
   if not found then return nil, message, err end
   -- The table has no CTS; its addresses follow the pattern of the others.
   local suffix = found.cce:match("^https://cce(%..+)$")
@@ -130,8 +134,8 @@ local function missing_hint(endpoints, service)
   local hint = ("Give endpoints={%s=\"https://…\"} or set %s"):format(service, VARIABLES[service])
   if service ~= "sts" or not endpoints.region then return hint end
   local having = {}
-  for _, name in ipairs(region.names()) do
-    if region.endpoints(name).sts then having[#having + 1] = name end
+  for _, name in ipairs(regions().names()) do
+    if regions().endpoints(name).sts then having[#having + 1] = name end
   end
   return ("No STS is known in region %s; these have one: %s. %s"):format(
     endpoints.region, table.concat(having, ", "), hint)

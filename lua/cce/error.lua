@@ -42,6 +42,7 @@ end
 -- @tparam string message one sentence, no final stop, never a secret
 -- @tparam[opt] table fields further fields, copied
 -- @treturn table the error
+-- @local
 function M.new(code, message, fields)
   assert(core.codes[code], code)
   local err = { code = code, message = message }
@@ -58,6 +59,7 @@ end
 -- @treturn nil
 -- @treturn string message
 -- @treturn table err
+-- @local
 function M.fail(code, message, fields)
   return nil, message, M.new(code, message, fields)
 end
@@ -94,6 +96,9 @@ end
 --- Tell whether a value is an error of this library.
 -- @param value anything
 -- @treturn boolean
+-- @usage
+-- local ok, message, err = client:show_cluster("no-such-cluster")
+-- assert(not ok and cce.error.is(err))
 function M.is(value)
   return getmetatable(value) == Error
 end

@@ -152,6 +152,17 @@ end
 
 local titles = { "UNTIL", "LEFT", "USER", "CONTEXT", "CLUSTER", "KEY", "FILE" }
 
+-- An entry alone reads as a sentence.
+local entry_meta = {
+  __name = "cce.expiry.entry",
+  __tostring = function(entry)
+    if entry.err then return problem_line(entry) end
+    return ("user %s in %s until %s (%s), key %s, %s"):format(clean(entry.user_id),
+      clean(entry.context or entry.user), show.time(entry.not_after), left(entry.remaining),
+      key_words[entry.key_matches] or "missing", clean(entry.path))
+  end,
+}
+
 local list_meta = {
   __name = "cce.expiry",
   __tostring = function(list)
@@ -199,6 +210,7 @@ local function expiry(paths, opts)
   if not checked then return nil, message, err end
   local entries = collect(paths, checked)
   table.sort(entries, is_before)
+  for _, entry in ipairs(entries) do setmetatable(entry, entry_meta) end
   return setmetatable(entries, list_meta)
 end
 

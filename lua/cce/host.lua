@@ -17,6 +17,11 @@
 -- * `shares_engines`: true when clients must not close it
 -- * `wait(engine, transfer)` returns once the transfer has ended
 -- * `sleep(seconds)`
+-- * `file_engine()`, or nothing where writing a file holds up nobody: the engine
+--   on whose thread files are to be written, or nil, message, code; false: here
+--   and now the caller may do it
+-- * `own_path(path, number)`, where there is one: the number-th name that this
+--   process should try for a file that no two processes can share, or nil
 -- * `each(count, concurrency, body, on_end)` runs `body(i)` for i = 1…count, so
 --   many at a time, and calls `on_end(i, ok, …)` with what it returned or
 --   raised; when that returns false, no further one is begun
@@ -30,7 +35,9 @@ local M = {}
 
 local loop
 
-local function in_nginx()
+--- Whether this is a worker of nginx.
+-- @treturn boolean
+function M.in_nginx()
   local ngx = rawget(_G, "ngx")
   return type(ngx) == "table" and ngx.socket ~= nil and ngx.get_phase ~= nil
 end
@@ -43,7 +50,7 @@ end
 --- The driver for the code that runs now.
 -- @treturn table
 function M.current()
-  if in_nginx() then
+  if M.in_nginx() then
     return require "cce.host.nginx"
   elseif in_loop() then
     return loop

@@ -33,7 +33,7 @@ end
 
 -- ---- the account -------------------------------------------------------------
 
-local function account_of(client)
+local function ask_account(client)
   local asked = request("list_domains", nil, "/v3/auth/domains", {})
   local domains, _, err = companion.fetch_list(client, asked, "domains")
   if not domains then return companion.about("the account's id cannot be looked up", err) end
@@ -46,15 +46,25 @@ local function account_of(client)
   })
 end
 
--- The id of the account never changes: it is asked for once.
+--- The id of a client's account. It never changes: it is asked for once.
+-- @tparam cce.client client
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.account_of(client)
+  local message, err
+  if not client.account_id then
+    client.account_id, message, err = ask_account(client)
+  end
+  return client.account_id, message, err
+end
+
 local function with_account(client, checked)
   if not checked.domain_id then
     local message, err
-    if not client.account_id then
-      client.account_id, message, err = account_of(client)
-      if not client.account_id then return nil, message, err end
-    end
-    checked.domain_id = client.account_id
+    checked.domain_id, message, err = M.account_of(client)
+    if not checked.domain_id then return nil, message, err end
   end
   return checked
 end
@@ -67,7 +77,7 @@ local function entries(items, read, list, metatable)
     raw = companion.object(raw)
     local entry = read(raw)
     entry.id, entry.name, entry.raw = text(raw.id), text(raw.name), raw
-    if entry.id then list[#list + 1] = entry end
+    if entry.id then list[#list + 1] = setmetatable(entry, metatable.Entry) end
   end
   return setmetatable(list, metatable)
 end
@@ -129,6 +139,8 @@ local agencies_schema = { name = companion.name_rule, domain_id = companion.id_r
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- for _, agency in ipairs(assert(client:list_agencies())) do print(agency.id, agency.name) end
 function methods:list_agencies(opts)
   local checked, message, err = companion.check(self, "list_agencies", opts, agencies_schema)
   if checked then checked, message, err = with_account(self, checked) end
@@ -176,6 +188,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- for _, project in ipairs(assert(client:list_projects())) do print(project.id, project.name) end
 function methods:list_projects(opts)
   local checked, message, err = companion.check(self, "list_projects", opts, projects_schema)
   if not checked then return nil, message, err end

@@ -17,8 +17,16 @@ local M = {}
 --- The version, as in the rock.
 M._VERSION = "0.1.0"
 
---- All error codes, each with what it means.
-M.codes = core.codes
+--- All error codes, each with what it means; prints as a table.
+M.codes = setmetatable(core.codes, {
+  __name = "cce.codes",
+  __tostring = function(codes)
+    local rows = {}
+    for code, meaning in pairs(codes) do rows[#rows + 1] = { code, meaning } end
+    table.sort(rows, function(a, b) return a[1] < b[1] end)
+    return require("cce.show").columns({ "CODE", "MEANING" }, rows)
+  end,
+})
 
 --- Make a client. Options left out come from the environment:
 -- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN,
@@ -46,17 +54,23 @@ M.codes = core.codes
 --   call; seconds that the first wait is below, and that every wait is below; retries that all
 --   calls of the client have together, which come back within a minute. Waiting out a
 --   throttling window, as the API names it, takes nothing from the budget
--- @tparam[opt=100] int opts.max_connections
+-- @tparam[opt=100] int opts.max_connections to one host; further calls queue
+-- @tparam[opt] string opts.rate_limit such as "200/5min" or "10/min": of all requests of the
+--   client together; by default there is none
 -- @tparam[opt] string opts.user_agent
 -- @tparam[opt] function opts.on_event called with a table for every attempt,
 --   never with a secret
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
---   `cce.audit_log.open` returned: every call that changes something is logged
+--   `cce.audit_log.open` returned: every call that changes something is logged;
+--   inside nginx into a file for each worker, `<path>.worker-0` and so on
 -- @tparam[opt] function opts.clock returns unix time
 -- @treturn[1] cce.client
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local client = assert(cce.new { region = "cn-north-4", timeout = 30, rate_limit = "200/5min" })
+-- print(client) -- where, which project, whose keys; never a secret
 -- @function new
 function M.new(opts)
   -- Not a tail call, which would hide the caller that a raised error points at.
@@ -89,14 +103,19 @@ end
 
 --- The facts of a certificate.
 -- @tparam string text PEM, Base64 or a kubeconfig in JSON
--- @treturn[1] table `{user_id=, organizations=, subject=, issuer=, serial=,
---   not_before=, not_after=, sha256=}`; times are unix seconds
+-- @treturn[1] cce.certificate `{user_id=, organizations=, subject=, issuer=,
+--   serial=, not_before=, not_after=, sha256=}`; times are unix seconds; it
+--   prints as a line
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local facts = assert(cce.certificate(pem))
+-- print(facts.user_id, os.date("!%F", facts.not_after))
 function M.certificate(text)
   local errors = require "cce.error"
-  return errors.from_core(errors.raise_at(2, core.certificate, text))
+  local certificates = require "cce.certificate"
+  return errors.from_core(certificates.of(errors.raise_at(2, core.certificate, text)))
 end
 
 --- Call a function for every item, several at a time: see `cce.map`.
@@ -130,6 +149,8 @@ end
 
 --- Wait without being in anybody's way.
 -- @tparam number seconds
+-- @usage
+-- cce.sleep(0.1)
 function M.sleep(seconds)
   require("cce.options").argument(seconds, "number", 1, "sleep")
   require("cce.host").sleep(seconds)
@@ -199,5 +220,9 @@ return setmetatable(M, {
     if not module then return nil end
     M[name] = require(module)
     return M[name]
+  end,
+  __tostring = function()
+    return ("cce %s: certificates of Huawei Cloud CCE clusters; begin with cce.new"):format(
+      M._VERSION)
   end,
 })

@@ -22,12 +22,26 @@ end
 
 --- Whether the job has ended, well or badly.
 -- @treturn boolean
+-- @usage
+-- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
+-- while not assert(client:show_job(job.id)):ended() do cce.sleep(1) end
 function Job:ended()
   return self.phase == "Success" or self.phase == "Failed"
 end
 
+--- Whether the job rotates the certificates of a cluster, as far as its type
+-- tells.
+-- @treturn boolean
+function Job:is_rotation()
+  local kind = (self.type or ""):lower()
+  return kind:find("rotat", 1, true) ~= nil or kind:find("credential", 1, true) ~= nil
+end
+
 --- The sub-jobs at any depth that failed.
 -- @treturn {cce.job,...}
+-- @usage
+-- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
+-- for _, failure in ipairs(assert(client:show_job(job.id)):failures()) do print(failure) end
 function Job:failures()
   local failures = {}
   local function collect(job)
@@ -54,6 +68,7 @@ end
 --- Make a job of what the API answered.
 -- @tparam table raw `{metadata=, spec=, status=}`
 -- @treturn cce.job
+-- @local
 function M.new(raw)
   local metadata, spec, status = object(raw.metadata), object(raw.spec), object(raw.status)
   local job = {
@@ -77,6 +92,7 @@ end
 -- @tparam string id
 -- @tparam[opt] string request_id of the request that started it
 -- @treturn cce.job
+-- @local
 function M.started(id, request_id)
   return setmetatable({ id = id, request_id = request_id, sub_jobs = {} }, Job)
 end

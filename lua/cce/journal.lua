@@ -7,8 +7,8 @@
 -- * `run` opens a run: its name, its id, and the hash of its plan
 -- * `planned` names a cluster of the plan; `begun` ends the list. A run without
 --   it had sent nothing yet.
--- * further words are about one cluster: `intent` (a request is about to
---   leave), then what came of it
+-- * further words are about one cluster, or about one `principal` on it:
+--   `intent` (a request is about to leave), then what came of it
 -- * `stopped`: a start of the run ended early; `ended`: all clusters had their
 --   turn, but some can be tried again; `finished`: nothing remains
 --
@@ -20,6 +20,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local record = require "cce.record"
 local times = require "cce.times"
+local writers = require "cce.writer"
 
 local M = {}
 
@@ -27,7 +28,8 @@ local Journal = {}
 Journal.__index = Journal
 Journal.__name = "cce.run_journal"
 
-local ORDER = { "at", "what", "run", "id", "cluster", "name", "project", "job", "code", "message" }
+local ORDER = { "at", "what", "run", "id", "cluster", "principal", "name", "project", "job", "code",
+  "message" }
 
 -- Room for what follows an intent. Longer texts are cut to fit.
 local LINE, LINES_AFTER = 2048, 2
@@ -39,10 +41,11 @@ local LONGEST_TEXT = 600
 local TRANSIENT = { "code", "message", "hint", "request_id", "retryable", "by" }
 
 local function note_item(run, line)
-  local item = run.items[line.cluster]
+  local key = line.principal and line.cluster .. " " .. line.principal or line.cluster
+  local item = run.items[key]
   if not item then
     item = { cluster = line.cluster }
-    run.items[line.cluster] = item
+    run.items[key] = item
     run.order[#run.order + 1] = item
   end
   for _, name in ipairs(TRANSIENT) do item[name] = nil end
@@ -51,7 +54,7 @@ end
 
 local function open_run(state, line)
   local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
-    items = {}, order = {} }
+    component = line.component, hours = line.hours, items = {}, order = {} }
   local last = state.runs[#state.runs]
   -- One that had not begun leaves no trace: nothing was sent.
   if last and not last.begun then state.runs[#state.runs] = nil end
@@ -165,6 +168,16 @@ local function failed(message, code)
   })
 end
 
+local function append(journal, what, fields, sync, room)
+  if not journal.writer then return true end
+  local ok, message, code = journal.writer:append {
+    line = encode(what, fields, journal.clock()), sync = sync, room = room,
+  }
+  if ok then return true end
+  journal.broken = message
+  return failed(message, code)
+end
+
 --- Append a line.
 -- @tparam string what
 -- @tparam[opt] table fields strings, numbers and booleans
@@ -175,11 +188,7 @@ end
 -- @treturn[2] table err
 -- @function journal:write
 function Journal:write(what, fields, sync)
-  if not self.file then return true end
-  local ok, message, code = self.file:append(encode(what, fields, self.clock()), sync ~= false)
-  if ok then return true end
-  self.broken = message
-  return failed(message, code)
+  return append(self, what, fields, sync)
 end
 
 --- Say that a request is about to leave. There is room for what follows from it
@@ -188,23 +197,36 @@ end
 -- @tparam int in_flight how many requests may be under way at once
 -- @function journal:intend
 function Journal:intend(fields, in_flight)
-  if not self.file then return true end
-  local ok, message, code = self.file:reserve((in_flight + 1) * LINES_AFTER * LINE)
-  if ok then return self:write("intent", fields) end
-  self.broken = message
-  return failed(message, code)
+  return append(self, "intent", fields, true, (in_flight + 1) * LINES_AFTER * LINE)
 end
 
 --- Let others have the file.
 -- @function journal:close
 function Journal:close()
-  if self.file then self.file:close() end
-  self.file = nil
+  if self.writer then self.writer:close() end
+  self.writer = nil
 end
 
-local function wrap(file, state, clock)
-  return setmetatable({ file = file, clock = clock, runs = state.runs, rotated = state.rotated,
-  }, Journal)
+local function wrap(writer, state, clock)
+  return setmetatable({ writer = writer, clock = clock, runs = state.runs,
+    rotated = state.rotated }, Journal)
+end
+
+-- Several intents at once: each has asked for the room of all.
+local function compose(items)
+  local lines, room = {}, nil
+  for i, item in ipairs(items) do
+    lines[i] = item.line
+    if item.room then room = math.max(room or 0, item.room) end
+  end
+  return lines, room
+end
+
+local function new_writer(path)
+  return writers.new {
+    path = function(number) return number == 1 and path or nil end,
+    compose = compose,
+  }
 end
 
 --- Open a journal, which locks it, and read it.
@@ -216,11 +238,12 @@ end
 -- @treturn[2] table err
 function M.open(path, clock)
   if not path then return wrap(nil, { runs = {}, rotated = {} }, clock) end
-  local file, reason, code = core.journal(path)
-  if not file then return failed(reason, code) end
+  local writer = new_writer(path)
+  local ok, reason, code = writer:open()
+  if not ok then return failed(reason, code) end
   local state, message, err = M.read(path)
-  if state then return wrap(file, state, clock) end
-  file:close()
+  if state then return wrap(writer, state, clock) end
+  writer:close()
   return nil, message, err
 end
 

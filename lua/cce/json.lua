@@ -7,6 +7,7 @@
 -- Nothing here raises on bad data: it returns `nil, message`.
 --
 -- @module cce.json
+-- @local
 local core = require "cce.core"
 
 local M = {}

@@ -12,20 +12,21 @@
 -- - `path`: the file it was read from, or nil.
 --
 -- @module cce.kubeconfig
+local certificates = require "cce.certificate"
 local core = require "cce.core"
 local error_of = require "cce.error"
+local exec = require "cce.kubeconfig.exec"
 local json = require "cce.json"
 local merge = require "cce.kubeconfig.merge"
 local names = require "cce.kubeconfig.names"
 local options = require "cce.options"
 local read = require "cce.kubeconfig.read"
 local redact = require "cce.kubeconfig.redact"
+local show = require "cce.show"
 local store = require "cce.kubeconfig.store"
 local yaml = require "cce.kubeconfig.yaml"
 
 local M = {}
-
-local DAY, HOUR, MINUTE = 86400, 3600, 60
 
 -- The API's own name of the context that has a public address and checks the
 -- server's certificate, and of the one inside of the VPC.
@@ -119,7 +120,9 @@ local function marked_cluster(data)
   return mark and mark.cluster_id
 end
 
-local load_schema = { clock = { type = "callable", default = os.time } }
+local load_schema = {
+  clock = { type = "callable", default = os.time }, text = { type = "string" },
+}
 
 local function decode_file(text)
   local data, message, code
@@ -138,14 +141,21 @@ end
 -- @tparam string path
 -- @tparam[opt] table opts
 -- @tparam[opt=os.time] function opts.clock gives the unix time
+-- @tparam[opt] string opts.text what is in the file, when it was read already;
+--   then `path` is only its name
 -- @treturn cce.kubeconfig the object
 -- @return nil, message, err with the code `FILE_ERROR`, or `MISSING_DEPENDENCY`
+-- @usage
+-- assert(kubeconfig:save("prod.json"))
+-- print(assert(cce.kubeconfig.load("prod.json")))
 function M.load(path, opts)
   options.argument(path, "string", 1, "load")
   local checked, invalid, err = options.check(opts, load_schema)
   if not checked then return nil, invalid, err end
-  local text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
+  local text, message, code = checked.text, nil, nil
+  if not text then text, message, code = core.file.read(path, { max = yaml.MAX_BYTES }) end
   if not text then return error_of.from_core(nil, message, code) end
+  checked.text = nil
   checked.data, message, code = decode_file(text)
   if not checked.data then
     return error_of.fail(code, ("cannot use '%s' as a kubeconfig: %s"):format(path, message))
@@ -158,6 +168,8 @@ end
 --- Whether a value is a kubeconfig object.
 -- @param value
 -- @treturn boolean
+-- @usage
+-- assert(cce.kubeconfig.is(kubeconfig))
 function M.is(value)
   return type(value) == "table" and state_of[value] ~= nil
 end
@@ -229,6 +241,8 @@ end
 --- The contexts, in the order of the file.
 -- @treturn {table,...} each { name=, cluster=, user=, server=, namespace=,
 --   verifies_tls=<boolean>, current=<boolean> }; it prints as a table
+-- @usage
+-- for _, context in ipairs(kubeconfig:contexts()) do print(context.name, context.server) end
 -- @function kubeconfig:contexts
 function methods.contexts(self)
   return rows_of(state_for(self, "contexts").data)
@@ -245,6 +259,9 @@ end
 -- @treturn cce.kubeconfig a new object; saving it keeps this choice
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: there is no such
 --   context; the message names those that there are
+-- @usage
+-- local inside = assert(kubeconfig:use("internal"))
+-- assert(inside:save("inside.json"))
 -- @function kubeconfig:use
 function methods.use(self, context)
   local state = state_for(self, "use")
@@ -301,6 +318,9 @@ end
 -- @treturn cce.kubeconfig a new object
 -- @return nil, message, err with the code `INVALID_ARGUMENT`: a name that is
 --   not there, cannot be one, or would occur twice
+-- @usage
+-- local named = assert(kubeconfig:rename { name = "prod" })
+-- assert(named:save("prod.json"))
 -- @function kubeconfig:rename
 function methods.rename(self, opts)
   local state = state_for(self, "rename")
@@ -312,6 +332,42 @@ function methods.rename(self, opts)
   if maps then data, message = names.apply(state.data, maps) end
   if not data then return error_of.fail("INVALID_ARGUMENT", "cannot rename: " .. message) end
   return derive(state, data, { set = given.name })
+end
+
+local command_schema = {
+  cluster_id = { type = "string", non_empty = true },
+  command = { type = "string", non_empty = true, default = "cce" },
+  args = { type = "list" },
+  api_version = { type = "string", one_of = { "v1", "v1beta1" }, default = "v1" },
+}
+
+--- The same kubeconfig without a key: kubectl gets the certificate from the
+-- command `cce credential`, which obtains it, keeps it and renews it. Where the
+-- servers are and what they are known by stays in the file; a rotation of the
+-- cluster may change that, then it is to be obtained again.
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.cluster_id by default that which it was obtained for
+-- @tparam[opt="cce"] string opts.command found in the PATH, or an absolute path
+-- @tparam[opt] {string,...} opts.args more arguments of `cce credential`; never
+--   a secret
+-- @tparam[opt="v1"] string opts.api_version "v1", for kubectl 1.22 or later, or
+--   "v1beta1", for 1.20 and 1.21
+-- @treturn cce.kubeconfig a new object
+-- @return nil, message, err with the code `INVALID_ARGUMENT`
+-- @usage
+-- local kubeconfig = assert(client:obtain_cert(cluster_id, { duration = 1 }))
+-- assert(assert(kubeconfig:with_command { args = { "--days", "1" } }):save("prod.json"))
+-- @function kubeconfig:with_command
+function methods.with_command(self, opts)
+  local state = state_for(self, "with_command")
+  local given, invalid, err = options.check(opts, command_schema)
+  if not given then return nil, invalid, err end
+  given.cluster_id = given.cluster_id or state.cluster_id
+  if not given.cluster_id then
+    return error_of.fail("INVALID_ARGUMENT",
+      "it is not known which cluster this kubeconfig was obtained for: give cluster_id=")
+  end
+  return derive(state, exec.apply(state.data, given), { cluster_id = given.cluster_id })
 end
 
 ---- Certificate ----
@@ -358,7 +414,7 @@ local function user_certificate(state, user)
   key, message, code = credential(state, user, "client-key")
   if message then return error_of.from_core(nil, message, code) end
   local facts
-  facts, message, code = core.certificate(certificate, key)
+  facts, message, code = certificates.of(core.certificate(certificate, key))
   if not facts then return error_of.from_core(nil, message, code) end
   return facts
 end
@@ -374,6 +430,9 @@ end
 --   not_before=, not_after=, sha256=, key_matches= }; times are unix seconds
 -- @return nil, message, err with the code `INVALID_CERTIFICATE`, `INVALID_KEY`,
 --   `FILE_ERROR`, or `UNSUPPORTED` when the user has no certificate
+-- @usage
+-- local facts = assert(kubeconfig:certificate())
+-- print(facts.user_id, os.date("!%F", facts.not_after), facts.key_matches)
 -- @function kubeconfig:certificate
 function methods.certificate(self)
   return certificate_of(state_for(self, "certificate"))
@@ -419,10 +478,17 @@ local function contexts_of(rows, user, plain)
   return names_found, best or {}
 end
 
+local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT", "" },
+  function(entry)
+    return { entry.user, entry.context, entry.facts or entry.message }
+  end)
+
 --- What the client certificates of all users in it say.
 -- @treturn {table,...} each { user=, contexts={names}, context=<the one to
 --   name>, cluster=, server=, cluster_id=<where a merge noted it>, facts=<as of
---   `certificate`> }, or instead of facts message= and err=
+--   `certificate`> }, or instead of facts message= and err=; it prints as a table
+-- @usage
+-- for _, entry in ipairs(kubeconfig:certificates()) do print(entry.user, entry.context) end
 -- @function kubeconfig:certificates
 function methods.certificates(self)
   local state = state_for(self, "certificates")
@@ -437,7 +503,7 @@ function methods.certificates(self)
       facts = facts, message = message, err = err,
     }
   end
-  return found
+  return setmetatable(found, Certificates)
 end
 
 ---- Saving ----
@@ -543,20 +609,48 @@ local function text_of(state, format)
   return store.encode(state.data, format)
 end
 
+local function text_alone(state, opts)
+  if not opts.mark then return text_of(state, opts.format) end
+  return store.encode(merge.merge(nil, state.data, mark_of(state)), opts.format or "json")
+end
+
 local function save_alone(path, state, opts)
   local text, ok, message, err
-  if opts.mark then
-    text, message, err = store.encode(merge.merge(nil, state.data, mark_of(state)),
-      opts.format or "json")
-  else
-    text, message, err = text_of(state, opts.format)
-  end
+  text, message, err = text_alone(state, opts)
   if not text then return nil, message, err end
   ok, message, err = store.write(path, text)
   if not ok then return nil, message, err end
   return setmetatable({
     path = path, merged = false, context = is_text(state.data["current-context"]), current = true,
   }, saved_meta)
+end
+
+local function unnamed_mark()
+  return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
+end
+
+local text_schema = {
+  context = save_schema.context, name = save_schema.name, format = save_schema.format,
+  mark = save_schema.mark,
+}
+
+--- The text that `save` would write to a file of its own: it holds the private
+-- key.
+-- @tparam[opt] table opts context, name, format and mark as for `save`
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function kubeconfig:text
+function methods.text(self, opts)
+  state_for(self, "text")
+  local given, message, err = options.check(opts, text_schema)
+  if not given then return nil, message, err end
+  if given.mark and not given.name then return unnamed_mark() end
+  local prepared
+  prepared, message, err = prepare(self, given)
+  if not prepared then return nil, message, err end
+  return text_alone(state_of[prepared], given)
 end
 
 --- Writes the kubeconfig to a file that only its owner may read, atomically,
@@ -598,15 +692,16 @@ end
 -- @return nil, message, err with the code `FILE_ERROR`, `TIMEOUT` (the lock),
 --   `CONFLICT`, `UNSUPPORTED` or `MISSING_DEPENDENCY` (a YAML file that cannot
 --   be merged into; `err.hint` says what to do) or `INVALID_ARGUMENT`
+-- @usage
+-- assert(kubeconfig:save("prod.json"))
+-- assert(kubeconfig:save("fleet.kubeconfig", { merge = true, name = "prod" }))
 -- @function kubeconfig:save
 function methods.save(self, path, opts)
   state_for(self, "save")
   options.argument(path, "string", 1, "save")
   local given, message, err = options.check(opts, save_schema)
   if not given then return nil, message, err end
-  if given.mark and not given.name then
-    return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
-  end
+  if given.mark and not given.name then return unnamed_mark() end
   local prepared
   prepared, message, err = prepare(self, given)
   if not prepared then return nil, message, err end
@@ -640,6 +735,8 @@ end
 -- @treturn {table,...} in the order of the items { ok=, saved=<as of save>,
 --   message=, err= }
 -- @return nil, message, err when nothing could be written
+-- @usage
+-- assert(cce.kubeconfig.merge("fleet.kubeconfig", { { kubeconfig = kubeconfig, name = "prod" } }))
 function M.merge(path, items, opts)
   options.argument(path, "string", 1, "merge")
   options.argument(items, "table", 2, "merge")
@@ -655,22 +752,12 @@ end
 
 ---- Printing ----
 
-local function count_of(count, word)
-  return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
-end
-
-local function span(seconds)
-  if seconds >= 2 * DAY then return count_of(math.floor(seconds / DAY), "day") end
-  if seconds >= 2 * HOUR then return count_of(math.floor(seconds / HOUR), "hour") end
-  return count_of(math.floor(seconds / MINUTE), "minute")
-end
-
 local function expiry_text(not_after, now)
   local date = os.date("!%Y-%m-%d", math.floor(not_after))
   if not_after > now then
-    return ("expires %s (in %s)"):format(date, span(not_after - now))
+    return ("expires %s (in %s)"):format(date, show.span(not_after - now))
   end
-  return ("expired %s (%s ago)"):format(date, span(now - not_after))
+  return ("expired %s (%s ago)"):format(date, show.span(now - not_after))
 end
 
 local function holder_text(state)
@@ -684,7 +771,7 @@ end
 function meta.__tostring(self)
   local state = state_of[self]
   local current = current_row(state.data)
-  local contexts = count_of(#rows_of(state.data), "context")
+  local contexts = show.count(#rows_of(state.data), "context")
   local which = current and current.name .. " current" or "none current"
   if current and not current.verifies_tls then which = which .. ", TLS NOT verified" end
   return ("cce.kubeconfig: %s (%s), %s"):format(contexts, which, holder_text(state))

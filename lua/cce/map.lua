@@ -3,6 +3,33 @@
 local errors = require "cce.error"
 local host = require "cce.host"
 local options = require "cce.options"
+local show = require "cce.show"
+
+-- What there is to say about an item: its name, or what it prints as, on a line.
+local function label_of(item)
+  local name = type(item) == "table" and (rawget(item, "name") or rawget(item, "id")) or item
+  local text = tostring(name):gsub("%c", " ")
+  return text
+end
+
+local function value_text(value)
+  if value == nil then return "" end
+  local meta = getmetatable(value)
+  if type(value) == "table" and not (type(meta) == "table" and meta.__tostring) then
+    return "a table"
+  end
+  local text = tostring(value):gsub("\n.*", " …")
+  return text
+end
+
+local Results = show.list("cce.results", { "ITEM", "", "RESULT" }, function(result)
+  if result.ok then return { label_of(result.item), "ok", value_text(result.value) } end
+  return { label_of(result.item), "FAILED", tostring(result.err) }
+end, function(list)
+  local failures = 0
+  for _, result in ipairs(list) do failures = failures + (result.ok and 0 or 1) end
+  return ("%d ok, %d failed"):format(#list - failures, failures)
+end)
 
 local schema = {
   concurrency = { type = "integer", min = 1, max = 100000, default = 20 },
@@ -10,8 +37,12 @@ local schema = {
   results = { type = "table" },
 }
 
+local function new_result(fields)
+  return setmetatable(fields, Results.Entry)
+end
+
 local function failed(item, message, err)
-  return { item = item, ok = false, message = message, err = err }
+  return new_result { item = item, ok = false, message = message, err = err }
 end
 
 -- Whatever was raised or returned, `err` is an error of ours.
@@ -25,7 +56,7 @@ end
 -- What a function returned: nothing or a value is fine; nil (or false) and a
 -- message is a failure.
 local function returned(item, value, message, err)
-  if value or message == nil then return { item = item, ok = true, value = value } end
+  if value or message == nil then return new_result { item = item, ok = true, value = value } end
   return problem_of(item, message, err)
 end
 
@@ -72,7 +103,7 @@ end
 -- @tparam[opt] table opts.results emptied, then filled as the results come, so
 --   that an interrupt, which is raised on at once, keeps them
 -- @treturn {table,...} in the order of the items: `{item=, ok=, value=,
---   message=, err=}`
+--   message=, err=}`; it prints as a table
 -- @usage
 -- local results = cce.map(clusters, function(cluster)
 --   return client:rotate_credentials(cluster.id, { component = "all" })
@@ -93,7 +124,7 @@ local function map(items, fn, opts)
       return not checked.on_progress or checked.on_progress(done, count, failures) ~= false
     end)
   cancel_rest(items, count, results)
-  return results
+  return getmetatable(results) and results or setmetatable(results, Results)
 end
 
 return map

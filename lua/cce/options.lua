@@ -20,6 +20,7 @@
 -- function of the value that returns true, or false and what was expected.
 --
 -- @module cce.options
+-- @local
 local error_of = require "cce.error"
 
 local M = {}

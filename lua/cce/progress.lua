@@ -8,6 +8,7 @@
 -- @module cce.progress
 local core = require "cce.core"
 local options = require "cce.options"
+local widths = require "cce.width"
 
 local M = {}
 
@@ -50,32 +51,7 @@ local function columns(self)
   return (found and found > 0 and found or DEFAULT_WIDTH) - 1
 end
 
----- Text and its width ----
-
--- Columns that a UTF-8 character takes, by its first byte: nearly all from
--- U+3000 on (CJK and emoji) take two.
-local function character_width(character)
-  return character:byte() >= 0xE3 and 2 or 1
-end
-
-local UTF8_CHARACTER = "[%z\1-\127\194-\244][\128-\191]*"
-
-local function text_width(text)
-  local width = 0
-  for character in text:gmatch(UTF8_CHARACTER) do width = width + character_width(character) end
-  return width
-end
-
--- The beginning of a text, in at most so many columns.
-local function cut(text, width)
-  local kept = {}
-  for character in text:gmatch(UTF8_CHARACTER) do
-    width = width - character_width(character)
-    if width < 0 then break end
-    kept[#kept + 1] = character
-  end
-  return table.concat(kept)
-end
+---- Text ----
 
 -- A label may come from a name that somebody else chose.
 local function clean(label)
@@ -151,10 +127,10 @@ end
 
 local function make_fit(parts, width)
   for _, name in ipairs(LEAST_WANTED) do
-    if text_width(join(parts)) <= width then return end
+    if widths.of(join(parts)) <= width then return end
     parts[name] = nil
   end
-  parts.counts = cut(parts.counts, width)
+  parts.counts = widths.cut(parts.counts, width)
 end
 
 local function bar_text(self, width)
@@ -164,7 +140,7 @@ local function bar_text(self, width)
 end
 
 local function add_bar(self, parts, width)
-  local room = width - text_width(join(parts)) - 2
+  local room = width - widths.of(join(parts)) - 2
   if self.total and room >= LEAST_BAR then
     parts.bar = bar_text(self, math.min(room, MOST_BAR))
   end
@@ -196,7 +172,7 @@ local function draw_bar(self, now)
   local parts = parts_of(self, now)
   make_fit(parts, width)
   add_bar(self, parts, width)
-  local used = text_width(join(parts))
+  local used = widths.of(join(parts))
   paint(self, parts)
   write(self, "\r" .. join(parts) .. erase_rest(self, used) .. (self.finished and "\n" or ""))
 end
@@ -217,6 +193,7 @@ local schema = {
   stream = { type = { "userdata", "table" } },
   width = { type = "integer", min = 1, unit = "columns" },
   is_terminal = { type = "boolean" },
+  color = { type = "boolean" },
   clock = { type = "callable" },
   interval = { type = "number", min = 0, unit = "seconds" },
 }
@@ -232,6 +209,7 @@ local schema = {
 -- @tparam[opt] number opts.width columns to use; by default what the terminal
 --   has, asked again before every drawing
 -- @tparam[opt] boolean opts.is_terminal by default it is found out
+-- @tparam[opt] boolean opts.color false: no colours; by default as said above
 -- @tparam[opt] function opts.clock gives seconds that never go back
 -- @tparam[opt] number opts.interval least seconds between two drawings: 0.1 on
 --   a terminal, 10 elsewhere
@@ -253,7 +231,8 @@ function M.new(opts)
   self.clock = self.clock or sys.monotonic or os.time
   self.label = self.label and clean(self.label)
   self.dumb = os.getenv("TERM") == "dumb"
-  self.color = self.is_terminal and not self.dumb and not is_set("NO_COLOR")
+  self.color = self.color ~= false and self.is_terminal and not self.dumb
+    and not is_set("NO_COLOR")
   self.first, self.failed, self.drawn = self.done, 0, 0
   self.started = self.clock()
   -- A bar shows at once; the first line of a log only when it takes long.
@@ -264,6 +243,9 @@ end
 --- Takes the new counts, and draws when it is time.
 -- @tparam number done how many have ended, failed ones too
 -- @tparam[opt=0] number failed how many of them failed
+-- @usage
+-- local bar = cce.progress { total = 10 }
+-- bar:update(4, 1) -- four have ended, one of them failed
 -- @function progress:update
 function methods.update(self, done, failed)
   options.argument(done, "number", 1, "update")
@@ -274,12 +256,28 @@ function methods.update(self, done, failed)
   if now >= self.next_drawing then draw(self, now) end
 end
 
---- Draws the end: all counts and how long it took. Later updates do nothing.
+--- Takes the bar away, so that something else can be written where it was; the
+-- next update draws it again. Does nothing where there is no terminal.
+-- @function progress:clear
+function methods.clear(self)
+  if not self.is_terminal or self.drawn == 0 or self.finished then return end
+  write(self, "\r" .. erase_rest(self, 0) .. "\r")
+  self.next_drawing = self.clock()
+end
+
+--- Draws the end: all counts and how long it took; nothing when nothing was done. Later
+-- updates do nothing.
+-- @usage
+-- local bar = cce.progress { total = 1 }
+-- bar:update(1)
+-- bar:finish()
 -- @function progress:finish
 function methods.finish(self)
   if self.finished then return end
+  local idle = self.done == self.first and self.total ~= self.first
+  if idle then self:clear() end
   self.finished = true
-  draw(self, self.clock())
+  if not idle then draw(self, self.clock()) end
 end
 
 -- Returns nothing: a false would cancel the work that reports here.

@@ -6,13 +6,27 @@ local options = require "cce.options"
 
 local M = {}
 
+local Names = {
+  __name = "cce.region.names",
+  __tostring = function(names) return table.concat(names, "\n") end,
+}
+
+local Endpoints = {
+  __name = "cce.region.endpoints",
+  __tostring = function(row)
+    return ("CCE %s, IAM %s, STS %s"):format(row.cce, row.iam, row.sts or "none")
+  end,
+}
+
 --- The names of all regions that are known, in the order of the alphabet.
 -- @treturn {string,...}
+-- @usage
+-- for _, name in ipairs(cce.region.names()) do print(name) end
 function M.names()
   local names = {}
   for name in pairs(data.regions) do names[#names + 1] = name end
   table.sort(names)
-  return names
+  return setmetatable(names, Names)
 end
 
 local function unknown(region)
@@ -44,7 +58,8 @@ function M.endpoints(region)
   options.argument(region, "string", 1, "endpoints")
   local row = data.regions[region]
   if not row then return unknown(region) end
-  return { cce = row.cce, iam = row.iam or data.default_iam, sts = row.sts }
+  return setmetatable({ cce = row.cce, iam = row.iam or data.default_iam, sts = row.sts },
+    Endpoints)
 end
 
 return M

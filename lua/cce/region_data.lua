@@ -4,6 +4,7 @@
 -- agree. A service that is not named in a row has no endpoint there.
 --
 -- @module cce.region_data
+-- @local
 return {
   -- For regions that have no IAM of their own.
   default_iam = "https://iam.myhuaweicloud.com",

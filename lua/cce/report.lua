@@ -13,6 +13,7 @@
 -- the run before), `notes` (a list of sentences) and, for a dry run,
 -- `dry_run=true` and `plan`, a list of sentences.
 -- @module cce.report
+local json = require "cce.json"
 local show = require "cce.show"
 
 local M = {}
@@ -64,6 +65,9 @@ end
 
 --- How many of each.
 -- @treturn table `{ok=, failed=, skipped=, uncertain=, total=}`
+-- @usage
+-- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
+-- print(report:counts().failed)
 -- @function report:counts
 function Report:counts()
   local counts = { total = 0 }
@@ -120,14 +124,20 @@ end
 
 --- The report as tables, strings, numbers and booleans alone, as JSON can hold.
 -- @treturn table the four lists, `counts`, `exit_code`, and the other fields
+-- @usage
+-- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
+-- print(core.json.encode(report:to_table()))
 -- @function report:to_table
 function Report:to_table()
   local copy = { counts = self:counts(), exit_code = self:exit_code() }
   for name, value in pairs(self) do
     if not M.is_bucket(name) then copy[name] = plain(value) end
   end
+  for _, name in ipairs { "notes", "plan", "principals" } do
+    if copy[name] then json.array(copy[name]) end
+  end
   for _, bucket in ipairs(BUCKETS) do
-    copy[bucket] = {}
+    copy[bucket] = json.array()
     for i, item in ipairs(self[bucket]) do copy[bucket][i] = plain_item(item) end
   end
   return copy
@@ -144,6 +154,8 @@ end
 
 --- Whether a value is a report.
 -- @treturn boolean
+-- @usage
+-- assert(not require("cce.report").is({}))
 function M.is(value)
   return getmetatable(value) == Report
 end

@@ -53,8 +53,8 @@ local open_schema = {
 
 --- Open a schedule.
 -- @tparam string where "sqlite:<path>" for the processes of one machine (a new file
---   gets mode 0600; its directory must exist; not inside nginx), or
---   "etcd:<url>[,<url>...]/<prefix>"
+--   gets mode 0600; its directory must exist; not inside nginx; a child after fork opens
+--   it anew), or "etcd:<url>[,<url>...]/<prefix>"
 -- @tparam[opt] table opts
 -- @tparam[opt] function opts.clock returns unix time
 -- @tparam[opt] function opts.steady returns seconds that no step of the clock
@@ -324,7 +324,7 @@ local List = show.list("cce.schedule.list",
     return { e.id, e.state, e.due and show.time(e.due),
       e.kind .. " " .. entries.subject(e), e.attempts and ("%d"):format(e.attempts), note }
   end, function(list)
-    return list.next and ("more follow: after = \"%s\""):format(list.next)
+    return list.next and ("more follow: after = \"%s\""):format(entries.clean(list.next, 80))
   end)
 
 -- Those that failed, by id; then those whose time has passed and which nobody
@@ -568,20 +568,27 @@ function Schedule:export(path)
   return count, message, err
 end
 
+local import_schema = { dry_run = { type = "boolean", default = false } }
+
 --- Put in what `schedule:export` wrote. Entries whose id is here already are left as
 -- they are, so that the same call can be made again. What a runner held is waiting
 -- again; what was being sent counts as failed, to be tried again. A file with a line
 -- that is no entry is refused as a whole.
 -- @tparam string path
+-- @tparam[opt] table opts
+-- @tparam[opt=false] boolean opts.dry_run check the file and put in nothing
 -- @treturn[1] table `{added=, existing=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err code FILE_ERROR or UNSUPPORTED: nothing was put in
 -- @function schedule:import
-function Schedule:import(path)
+function Schedule:import(path, opts)
   check_open(self, "import")
   options.argument(path, "string", 1, "import")
-  local counts, message, err = require("cce.schedule.transfer").import(self, path)
+  local checked, counts, message, err
+  checked, message, err = options.check(opts, import_schema)
+  if not checked then return nil, message, err end
+  counts, message, err = require("cce.schedule.transfer").import(self, path, checked.dry_run)
   return counts, message, err
 end
 

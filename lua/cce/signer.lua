@@ -29,6 +29,12 @@ Signer.__name = "cce.signer"
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err code INVALID_ARGUMENT
+-- @usage
+-- local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
+-- local headers = assert(signer:sign {
+--   method = "GET", host = "example.com", path = "/", date = "20260102T030405Z",
+-- })
+-- print(headers.Authorization)
 function Signer:sign(spec)
   local headers, message, code = self.core:sign(spec)
   if headers then return headers end
@@ -42,6 +48,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @usage
+-- local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
+-- print(assert(signer:explain { method = "GET", host = "example.com", path = "/" }).string_to_sign)
 function Signer:explain(spec)
   local stages, message, code = self.core:explain(spec)
   if stages then return stages end
@@ -49,6 +58,9 @@ function Signer:explain(spec)
 end
 
 --- Wipe the keys. Later calls raise.
+-- @usage
+-- local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
+-- signer:close()
 function Signer:close()
   self.core:close()
 end
@@ -66,6 +78,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
+-- @local
 function M.new(opts, level)
   local signer, message, code = errors.raise_at((level or 1) + 1, core.signer, opts)
   if not signer then return errors.from_core(nil, message, code) end

@@ -19,9 +19,28 @@ describe("cce.caller", function()
   it("asks STS, once a client", function()
     local client = client_of { key = simulator.member }
     local caller = assert(callers.of(client))
-    assert.same({ kind = "user", id = simulator.member.principal.id, name = "member" }, caller)
+    assert.same({ kind = "user", id = simulator.member.principal.id, name = "member",
+      account = simulator.account.domain_id }, caller)
     assert.equal(caller, callers.of(client))
     assert.equal(1, #sim:log { operation = "caller_identity" })
+    client:close()
+  end)
+
+  it("knows the account from STS, else from IAM, each asked once and not again", function()
+    local client = client_of { key = simulator.member }
+    assert.equal(simulator.account.domain_id, callers.account(client))
+    assert.equal("member", callers.of(client).name)
+    assert.equal(1, #sim:log { operation = "caller_identity" })
+    client:close()
+    sim:fault { operation = "caller_identity", status = 503 }
+    client = client_of { key = simulator.member }
+    assert.equal(simulator.account.domain_id, callers.account(client))
+    assert.equal(simulator.account.domain_id, callers.account(client))
+    assert.equal(2, #sim:log { operation = "caller_identity" })
+    assert.equal(1, #sim:log { operation = "list_domains" })
+    client:close()
+    client = client_of { key = simulator.member, endpoints = { cce = sim.env.CCE_ENDPOINT } }
+    assert.is_nil(callers.account(client))
     client:close()
   end)
 

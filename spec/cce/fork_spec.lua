@@ -191,4 +191,65 @@ describe("after fork", function()
       engine:close()
     ]]
   end)
+
+  it("the lines of a journal that were under way are the parent's", function()
+    run [[
+      local path = os.tmpname()
+      local engine = assert(core.engine { threaded = true })
+      local journal = assert(core.journal(path))
+      local works = {}
+      for i = 1, 50 do works[i] = assert(journal:submit(engine, { "line " .. i })) end
+      assert(in_child(function()
+        for _, work in ipairs(works) do
+          assert(work:finished())
+          assert(select(3, work:result()) == "UNSUPPORTED")
+        end
+        assert(select(3, journal:append "child") == "UNSUPPORTED")
+        assert(select(3, journal:submit(engine, { "child" })) == "UNSUPPORTED")
+        assert(journal:size() >= 0)
+        journal:close()
+        engine:close()
+        works = nil
+        collectgarbage()
+        collectgarbage()
+      end) == 0)
+      for i = 51, 100 do works[i] = assert(journal:submit(engine, { "line " .. i })) end
+      engine:close()
+      local number = 0
+      for line in io.lines(path) do
+        number = number + 1
+        assert(line == "line " .. number, line)
+      end
+      assert(number == 100 and works[100]:result())
+      os.remove(path)
+    ]]
+  end)
+
+  it("a connection that a child still holds is no concern of the parent's thread", function()
+    sim:fault { delay = 1 }
+    run [[
+      local unix = require "socket.unix"
+      local engine = assert(core.engine { threaded = true, ca_file = os.getenv "CCE_CA_FILE" })
+      local transfer = submit(engine, 1)
+      local sockets = {}
+      for i = 1, 20 do
+        sockets[i] = (unix.stream or unix)()
+        assert(sockets[i]:connect(engine:socket()))
+        assert(sockets[i]:send(transfer:id()))
+      end
+      core.sys.sleep(0.1)
+      local pid = fork.fork()
+      if pid == 0 then
+        core.sys.sleep(0.5)
+        fork.quit(0)
+      end
+      -- The thread hangs up on who speaks out of turn.
+      for _ = 1, 5 do
+        for _, socket in ipairs(sockets) do socket:send "x" end
+        core.sys.sleep(0.02)
+      end
+      assert(fork.wait(pid) == 0)
+      engine:close()
+    ]]
+  end)
 end)

@@ -415,6 +415,17 @@ describe("cce.kubeconfig", function()
       assert.same({ "prod", "prod-external", "prod-internal" }, names_in(saved_data(), "contexts"))
     end)
 
+    it("gives the text that it would write", function()
+      local config = parse()
+      for _, opts in ipairs { {}, { name = "prod" }, { name = "prod", mark = true },
+        { format = "json", context = "internal" } } do
+        assert(config:save(path, opts))
+        assert.equal(tempdir.read(path), config:text(opts))
+      end
+      assert.equal("INVALID_ARGUMENT", select(3, config:text { mark = true }).code)
+      assert.has_error(function() config:text { merge = true } end)
+    end)
+
     it("follows a symlink", function()
       tempdir.shell(("cd %s && echo old > real && ln -s real config"):format(dir))
       assert(parse(INTERNAL):save(path))

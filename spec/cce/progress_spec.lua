@@ -42,6 +42,13 @@ describe("cce.progress", function()
       assert.truthy(last():find("200/200  100%%  5%.0/s  in 0:40  2 failed\n$"), last())
     end)
 
+    it("leaves nothing behind when nothing was done", function()
+      local display = display_with { total = 4, is_terminal = true, width = 79 }
+      display:update(0)
+      display:finish()
+      assert.equal("", (last():gsub("[\r ]", "")))
+    end)
+
     for _, width in ipairs { 1, 5, 8, 20, 39, 40, 79, 80, 200 } do
       it("is never wider than " .. width .. " columns", function()
         local display = display_with {
@@ -110,6 +117,27 @@ describe("cce.progress", function()
       assert.equal(1, #written)
       assert.is_nil(written[1]:find("\r", 1, true))
     end)
+  end)
+
+  it("makes room for something else, and is drawn again", function()
+    local display = display_with { total = 10, is_terminal = true, width = 60, interval = 0 }
+    display:clear()
+    assert.equal(0, #written)
+    display:update(3)
+    display:clear()
+    assert.equal("\r\27[K\r", written[#written])
+    display:update(4)
+    assert.truthy(last():find("4/10", 1, true))
+    display:finish()
+    local count = #written
+    display:clear()
+    assert.equal(count, #written)
+  end)
+
+  it("has no colour when told", function()
+    local display = display_with { total = 10, is_terminal = true, width = 60, color = false }
+    display:update(3, 1)
+    assert.is_nil(written[#written]:find("\27[3", 1, true))
   end)
 
   it("works without a total", function()

@@ -1,5 +1,6 @@
 local core = require "cce.core"
 local errors = require "cce.error"
+local json = require "cce.json"
 local reports = require "cce.report"
 
 describe("cce.report", function()
@@ -80,6 +81,13 @@ describe("cce.report", function()
     assert.equal(200, plain.duration)
     assert.equal(1, plain.exit_code)
     assert.is_string(core.json.encode(plain))
+  end)
+
+  it("has lists that stay lists in JSON, when they are empty too", function()
+    local text = json.encode(reports.new("rotate", 0):finish(1):to_table())
+    for _, name in ipairs { "ok", "failed", "skipped", "uncertain", "notes" } do
+      assert.matches(('"%s":[]'):format(name), text, 1, true)
+    end
   end)
 
   it("keeps what is false in plain tables", function()

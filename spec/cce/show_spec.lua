@@ -6,8 +6,8 @@ describe("cce.show.columns", function()
       show.columns({ "A", "LONG" }, { { "bb", "c" }, { "b", "cccccc" } }))
   end)
 
-  it("counts characters, not bytes", function()
-    assert.equal("NAME  X\nb\195\164r   1\n\228\184\173     2",
+  it("counts columns, not bytes", function()
+    assert.equal("NAME  X\nb\195\164r   1\n\228\184\173    2",
       show.columns({ "NAME", "X" }, { { "b\195\164r", "1" }, { "\228\184\173", "2" } }))
   end)
 

@@ -268,3 +268,34 @@ describe("core.sys", function()
     assert.is_true(port > 1023 and port < 65536)
   end)
 end)
+
+describe("core.sys.poll", function()
+  it("names the descriptors that can be read", function()
+    local socket = require "socket"
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local client = assert(socket.connect("127.0.0.1", (select(2, server:getsockname()))))
+    local peer = assert(server:accept())
+    local fds = { peer:getfd(), client:getfd() }
+    assert.same({}, sys.poll(fds, 0))
+    client:send "x"
+    assert.same({ peer:getfd() }, sys.poll(fds, 5))
+    client:close()
+    peer:receive(1)
+    assert.same({ peer:getfd() }, sys.poll({ peer:getfd() }, 5))
+    peer:close()
+    server:close()
+  end)
+
+  it("waits for as long as it is told when none can", function()
+    local before = sys.monotonic()
+    assert.same({}, sys.poll({}, 0.02))
+    assert.is_true(sys.monotonic() - before >= 0.02)
+  end)
+
+  it("refuses what is no descriptor", function()
+    for _, wrong in ipairs { { -1 }, { "x" }, { {} }, { 2 ^ 40 } } do
+      assert.has_error(function() sys.poll(wrong, 0) end)
+    end
+    assert.has_error(function() sys.poll(1, 0) end)
+  end)
+end)

@@ -218,6 +218,109 @@ describe("an engine with a thread", function()
     assert.is_true(count <= 20, count .. " connections")
   end)
 
+  describe("that writes files", function()
+    local dir, journal
+
+    before_each(function()
+      dir = tempdir.new()
+      journal = assert(core.journal(dir .. "/lines"))
+    end)
+
+    after_each(function()
+      journal:close()
+      tempdir.remove(dir)
+    end)
+
+    local function text()
+      return tempdir.read(dir .. "/lines")
+    end
+
+    it("appends in the order of submission, and answers like a transfer", function()
+      local works, expected = {}, {}
+      for i = 1, 200 do
+        works[i] = assert(journal:submit(engine, { "a" .. i, "b" .. i }, i % 10 == 0))
+        expected[i] = ("a%d\nb%d\n"):format(i, i)
+      end
+      for _, work in ipairs(works) do assert.is_true(wait(work)) end
+      assert.equal(table.concat(expected), text())
+      assert.equal(#text(), journal:size())
+      assert.equal(200, #works)
+      assert.equal(1, nginx.count_threads(own_pid(), "cce-files"))
+    end)
+
+    it("answers all who wait for the same work", function()
+      local work = assert(journal:submit(engine, { "one" }, true, 4096))
+      local sockets = {}
+      for i = 1, 10 do sockets[i] = ask(work:id()) end
+      sockets[3]:close()
+      for i = 4, 10 do assert.equal(work:id(), sockets[i]:receive(8)) end
+      assert.is_true(work:result())
+    end)
+
+    it("does what nobody waits for, even after the journal was closed", function()
+      for i = 1, 20 do
+        local work = assert(journal:submit(engine, { "line " .. i }))
+        ask(work:id()):close()
+        work:close()
+      end
+      journal:close()
+      nginx.wait_for("the jobs' end", function() return engine:in_flight() == 0 end)
+      assert.equal(20, select(2, text():gsub("\n", "")))
+      assert(core.journal(dir .. "/lines")):close()
+    end)
+
+    it("ends all work before the engine is gone", function()
+      local works = {}
+      for i = 1, 20 do works[i] = assert(journal:submit(engine, { "line " .. i })) end
+      works[1]:close()
+      engine:close()
+      for i = 2, 20 do assert.is_true(works[i]:result()) end
+      assert.equal(20, select(2, text():gsub("\n", "")))
+      assert.equal(0, nginx.count_threads(own_pid(), "cce-files"))
+    end)
+
+    it("opens a journal, which is handed out once", function()
+      local work = assert(core.journal(dir .. "/another", engine))
+      local another = wait(work)
+      assert.is_true(another:append "one")
+      assert.has_error(function() work:result() end)
+      local conflict = assert(core.journal(dir .. "/another", engine))
+      assert.equal("CONFLICT", (select(3, wait(conflict))))
+      another:close()
+      -- What nobody took is closed with its work.
+      local forgotten = assert(core.journal(dir .. "/another", engine))
+      eventually_finished(forgotten)
+      forgotten:close()
+      assert(core.journal(dir .. "/another")):close()
+      assert.equal("FILE_ERROR", (select(3, wait(assert(core.journal(dir .. "/no/x", engine))))))
+    end)
+
+    it("refuses what is no list of lines, and an engine without a thread", function()
+      local plain = core.engine()
+      assert.equal("INVALID_ARGUMENT", (select(3, journal:submit(engine, { "a", "b\nc" }))))
+      for _, arguments in ipairs { { engine }, { engine, {} }, { engine, { 1 } }, { engine, "a" },
+        { plain, { "a" } }, { nil, { "a" } }, { engine, { "a" }, true, 0.5 } } do
+        assert.has_error(function()
+          journal:submit(arguments[1], arguments[2], arguments[3], arguments[4])
+        end)
+      end
+      plain:close()
+      journal:close()
+      assert.has_error(function() journal:submit(engine, { "a" }) end)
+      assert.is_nil(text():find "a")
+    end)
+
+    it("says what the file system says", function()
+      local work = assert(journal:submit(engine, { "one" }, true, 2 ^ 30))
+      local ok, message, code = wait(work)
+      if not ok then
+        assert.equal("FILE_ERROR", code)
+        assert.matches("cannot reserve room in", message, 1, true)
+      end
+      assert.equal(ok and "one\n" or "", text())
+    end)
+  end)
+
   it("sends a request that changes something once, even when the connection dies", function()
     assert.equal(200, wait(submit()).status)
     sim:fault { close_on_reuse = true, operation = "rotate_credentials" }

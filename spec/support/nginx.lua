@@ -180,27 +180,30 @@ end
 
 -- ---- life ----------------------------------------------------------------
 
--- What runs a checked build: a sanitizer's runtime must be there before nginx.
-local function preload(library)
+-- What runs a checked build: a sanitizer's runtime must be there before nginx, and
+-- before any other library.
+local function runtime(library)
   local path = tempdir.shell(("readlink -f \"$(gcc -print-file-name=%s)\""):format(library))
-  return "LD_PRELOAD=" .. path:match "%C+"
+  return path:match "%C+" .. " "
 end
 
 local CHECKED = {
-  asan = function(argv, env)
-    env[#env + 1] = preload "libasan.so"
+  asan = function(argv, env, preload)
+    env[#env + 1] = "LD_PRELOAD=" .. runtime "libasan.so" .. preload
     -- nginx's own pools and LuaJIT's are let go of by exit, hence no leaks here.
     env[#env + 1] = "ASAN_OPTIONS=detect_leaks=0:exitcode=86"
     env[#env + 1] = "UBSAN_OPTIONS=print_stacktrace=1"
     return argv
   end,
-  tsan = function(argv, env)
+  tsan = function(argv, env, preload)
     env[#env + 1] = "TSAN_OPTIONS=ignore_noninstrumented_modules=1:exitcode=66:suppressions="
       .. root_dir() .. "/spec/support/tsan.supp"
     -- It cannot place its shadow memory in a randomized layout.
-    return { "setarch", "-R", "env", preload "libtsan.so", unpack(argv) }
+    return { "setarch", "-R", "env",
+      "LD_PRELOAD=" .. runtime "libtsan.so" .. preload, unpack(argv) }
   end,
-  valgrind = function(argv)
+  valgrind = function(argv, env, preload)
+    env[#env + 1] = "LD_PRELOAD=" .. preload
     return { "valgrind", "--quiet", "--error-exitcode=99", "--trace-children=yes",
       "--log-file=valgrind.%p.log", "--num-callers=24",
       "--suppressions=" .. root_dir() .. "/spec/support/valgrind.supp", unpack(argv) }
@@ -213,10 +216,14 @@ local function environment(given)
   return env
 end
 
-local function spawn(self, argv, env)
-  local checked = CHECKED[FLAVOUR]
+local function unchecked(argv, env, preload)
+  env[#env + 1] = "LD_PRELOAD=" .. preload
+  return argv
+end
+
+local function spawn(self, argv, env, preload)
   env = environment(env)
-  if checked then argv = checked(argv, env) end
+  argv = (CHECKED[FLAVOUR] or unchecked)(argv, env, preload or "")
   table.insert(argv, 1, "/bin/sh")
   table.insert(argv, 2, "-c")
   table.insert(argv, 3, ("cd '%s' && exec \"$@\""):format(self.dir))
@@ -252,14 +259,14 @@ end
 
 --- Starts one. options: http (inside the server), settings (inside http), init (Lua), main,
 -- env (a table), workers, single (no master), user (of the workers, when we are root),
--- connections, descriptors.
+-- connections, descriptors, preload (a library for LD_PRELOAD).
 function M.start(options)
   local self = new()
   self.single = options.single
   -- A worker of another user passes through it to its files.
   os.execute("chmod 711 " .. self.dir)
   write_config(self, options)
-  spawn(self, { find.find(), "-p", self.dir, "-c", "nginx.conf" }, options.env)
+  spawn(self, { find.find(), "-p", self.dir, "-c", "nginx.conf" }, options.env, options.preload)
   wait_until_up(self)
   return self
 end

@@ -36,7 +36,7 @@ function M.client(answer)
     self.sent[#self.sent + 1] = { cluster_id = cluster_id, user_id = opts.user_id,
       agency_id = opts.agency_id, seconds = seconds, at = core.sys.time() }
     if answer then return answer(cluster_id, opts) end
-    return true, "request-" .. #self.sent
+    return true, nil, nil, "request-" .. #self.sent
   end
   return client
 end

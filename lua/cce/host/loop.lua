@@ -170,8 +170,12 @@ local function new_each(loop)
   return function(count, concurrency, body, on_end)
     local group = { count = count, concurrency = concurrency, started = 0, active = 0 }
     local run
-    local function finish(number, ...)
-      report(group, protect.pcall(on_end, number, ...))
+    local function finish(number, ok, ...)
+      if not ok and protect.is_interrupt((...)) then
+        report(group, false, (...))
+      else
+        report(group, protect.pcall(on_end, number, ok, ...))
+      end
       group.active = group.active - 1
       begin(group, run)
       if group.active == 0 and group.wake then group.wake() end

@@ -71,6 +71,31 @@ end
 -- A client must not close what others use.
 M.shares_engines = true
 
+-- ---- files ---------------------------------------------------------------
+
+-- Nobody is served yet in init_worker. What the master opens in init would be
+-- no worker's.
+function M.file_engine()
+  if ngx.get_phase() == "init_worker" then return false end
+  local can_wait, reason = M.check()
+  if not can_wait then return nil, reason, "UNSUPPORTED" end
+  for _, engine in pairs(engines) do
+    if not engine:inherited() then return engine end
+  end
+  return M.engine {}
+end
+
+-- After a reload the worker of before may live on for as long as its requests
+-- do. So there are further names for each worker.
+local MOST_NAMES = 100
+
+function M.own_path(path, number)
+  if number > MOST_NAMES then return nil end
+  local id = ngx.worker.id()
+  local name = id and ("%s.worker-%d"):format(path, id) or path .. ".agent"
+  return number == 1 and name or ("%s-%d"):format(name, number)
+end
+
 -- ---- waiting -------------------------------------------------------------
 
 local function connect(engine)
@@ -98,6 +123,7 @@ local function ask(engine, transfer)
   return nil, reason or "another id came back"
 end
 
+-- `transfer`: anything with an id and an end.
 function M.wait(engine, transfer)
   local pause = 0.001
   while not transfer:finished() do

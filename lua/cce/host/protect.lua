@@ -37,4 +37,13 @@ end
 -- @param ... its arguments
 M.pcall = can_yield_across_pcall() and pcall or by_coroutine
 
+--- Whether what was raised is Ctrl-C, which is of the whole program and no
+-- failure of one item. LuaJIT lets its hook raise inside a coroutine, and the
+-- prompt of `cce repl` raises it there.
+-- @param problem
+-- @treturn boolean
+function M.is_interrupt(problem)
+  return type(problem) == "string" and problem:find("interrupted!", 1, true) ~= nil
+end
+
 return M

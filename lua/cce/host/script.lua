@@ -146,11 +146,6 @@ local function poll()
   for _, engine in ipairs(list) do waiting.collect(engine) end
 end
 
--- LuaJIT lets the hook of Ctrl-C run, and raise, inside a coroutine.
-local function is_interrupt(problem)
-  return type(problem) == "string" and problem:find("interrupted!", 1, true) ~= nil
-end
-
 -- What a task yields at the end of a number, before the results; while it waits
 -- it yields nothing.
 local ENDED = {}
@@ -178,7 +173,7 @@ end
 -- A problem of on_end, which is the caller's code, is raised in `each`, after
 -- those under way have ended.
 local function report(group, ok, more)
-  if not ok and is_interrupt(more) then error(more, 0) end
+  if not ok and protect.is_interrupt(more) then error(more, 0) end
   if not ok then group.failed, group.problem = true, more end
   if not ok or more == false then group.count = group.started end
 end
@@ -193,7 +188,7 @@ end
 local function after_resume(task, ok, what, ...)
   local group = task.group
   if not ok then
-    if is_interrupt(what) then error(what, 0) end
+    if protect.is_interrupt(what) then error(what, 0) end
     note_end(group, task.number, false, what)
   elseif what == ENDED then
     group.idle[#group.idle + 1] = task

@@ -6,6 +6,7 @@
 -- by then; and what a later kubeconfig of the cluster lacks is taken out.
 --
 -- @module cce.kubeconfig.merge
+-- @local
 local json = require "cce.json"
 local names = require "cce.kubeconfig.names"
 local read = require "cce.kubeconfig.read"

@@ -4,6 +4,7 @@
 -- names ("internal", "user", ...): they must differ before two are merged.
 --
 -- @module cce.kubeconfig.names
+-- @local
 local read = require "cce.kubeconfig.read"
 
 local M = {}

@@ -6,6 +6,7 @@
 -- again: it must be exactly the data that was wanted.
 --
 -- @module cce.kubeconfig.patch
+-- @local
 local read = require "cce.kubeconfig.read"
 local yaml = require "cce.kubeconfig.yaml"
 

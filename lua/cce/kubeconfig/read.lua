@@ -4,6 +4,7 @@
 -- never repeat a value: it may be a secret.
 --
 -- @module cce.kubeconfig.read
+-- @local
 local json = require "cce.json"
 local yaml_text = require "cce.kubeconfig.yaml"
 

@@ -4,6 +4,7 @@
 -- to be harmless is hidden; elsewhere what looks like a secret.
 --
 -- @module cce.kubeconfig.redact
+-- @local
 local json = require "cce.json"
 
 local M = {}
@@ -29,7 +30,10 @@ local secret_names = {
   "^extension$", "token", "passw", "secret", "key%-data", "private", "credential",
 }
 
-local function is_secret_name(key)
+--- Whether a field of this name holds a secret.
+-- @param key
+-- @treturn boolean
+function M.is_secret_name(key)
   local lower = type(key) == "string" and key:lower() or ""
   for _, pattern in ipairs(secret_names) do
     if lower:find(pattern) then return true end
@@ -40,7 +44,10 @@ end
 -- "PRIVATE KEY" in the clear, and its Base64 at the three possible offsets.
 local key_signs = { "PRIVATE KEY", "UFJJVkFURSBLRV", "BSSVZBVEUgS0", "QUklWQVRFIEtF" }
 
-local function holds_secret(text)
+--- Whether a text looks like a private key or a token, or holds one.
+-- @tparam string text
+-- @treturn boolean
+function M.holds_secret(text)
   if text:find("^eyJ[%w_-]+%.") then return true end -- a token of the JWT kind
   for _, sign in ipairs(key_signs) do
     if text:find(sign, 1, true) then return true end
@@ -52,7 +59,7 @@ end
 -- @tparam string text such as a server's address, which may hold a password
 -- @treturn string
 function M.string(text)
-  if holds_secret(text) then return HIDDEN end
+  if M.holds_secret(text) then return HIDDEN end
   if #text > MAX_SHOWN then return ("<%d bytes>"):format(#text) end
   return (text:gsub("(%a[%w+.-]*://)[^/@%s]*@", "%1" .. HIDDEN .. "@"))
 end
@@ -62,7 +69,7 @@ local show
 local function show_members(value, depth)
   local result = {}
   for key, member in pairs(value) do
-    local hidden = is_secret_name(key) and type(member) ~= "boolean"
+    local hidden = M.is_secret_name(key) and type(member) ~= "boolean"
     result[key] = hidden and HIDDEN or show(member, depth + 1)
   end
   return setmetatable(result, #value == 0 and getmetatable(value) or nil)

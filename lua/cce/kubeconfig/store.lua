@@ -3,6 +3,7 @@
 -- Internal to @{cce.kubeconfig}. Whoever opens a target holds its lock.
 --
 -- @module cce.kubeconfig.store
+-- @local
 local core = require "cce.core"
 local error_of = require "cce.error"
 local json = require "cce.json"

@@ -3,6 +3,7 @@
 -- Internal to @{cce.kubeconfig}. Reading needs lyaml, writing needs nothing.
 --
 -- @module cce.kubeconfig.yaml
+-- @local
 local json = require "cce.json"
 
 local M = {}

@@ -27,6 +27,8 @@ local Entry = {}
 Entry.__index = Entry
 Entry.__name = "cce.schedule.entry"
 
+-- Goes up together with the schema of the stores: who does not know an entry must not
+-- even open its store, lest he quarantine what others could do.
 local VERSION = 1
 
 --- The most bytes of an entry: some thousand clusters of a rotation.

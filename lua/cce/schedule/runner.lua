@@ -319,6 +319,14 @@ end
 
 -- ---- the result ------------------------------------------------------------------------
 
+local Result = { __name = "cce.schedule.result" }
+
+function Result:__tostring()
+  return ("schedule: %d done, %d failed, %d pending, %d overdue%s"):format(self.done,
+    self.failed or 0, self.pending or 0, self.overdue or 0,
+    self.stopped and ", stopped: " .. tostring(self.stopped) or "")
+end
+
 local function count_all(run, result)
   local message, err
   for name, state in pairs { failed = "failed-retrying", pending = "pending" } do
@@ -338,7 +346,7 @@ local function count_all(run, result)
 end
 
 local function result_of(run)
-  local result = { done = run.done, stopped = run.stopped }
+  local result = setmetatable({ done = run.done, stopped = run.stopped }, Result)
   local counted, message, err = count_all(run, result)
   if counted then return counted end
   if run.once then return nil, message, err end
@@ -397,10 +405,11 @@ function M.read_options(opts, level)
 end
 
 -- In a plain script a signal ends the run in order; an event loop and nginx have
--- ways of their own. Of several runs at once none has the signals to itself.
+-- ways of their own. Beside other tasks the signals are not ours alone: runs that
+-- overlap would give them back in the wrong order.
 local function hold_signals(run)
   local script = require "cce.host.script"
-  if host.current() == script and not script.inside() then
+  if host.current() == script and script.runs_alone() then
     run.signals = core.sys.signals("SIGINT", "SIGTERM")
   end
 end

@@ -172,15 +172,24 @@ local function insert(store, e)
   return insert(store, e)
 end
 
+-- What `insert` would say.
+local function look(store, e)
+  local row, message, err = store:get(e.id)
+  if row then return "existing" end
+  if err.code == "NOT_FOUND" then return "added" end
+  return nil, message, err
+end
+
 --- Put in the entries of a file; those whose id is there already are left alone.
 -- @tparam cce.schedule schedule
 -- @tparam string path
+-- @tparam[opt=false] boolean dry_run only count them
 -- @treturn[1] table `{added=, existing=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err FILE_ERROR: nothing was put in. After STORE_UNAVAILABLE some
 --   may be in; the same call again puts in the rest
-function M.import(schedule, path)
+function M.import(schedule, path, dry_run)
   local file, message, err = open(path)
   if not file then return nil, message, err end
   local ok
@@ -194,7 +203,8 @@ function M.import(schedule, path)
   lines()
   ok, message, err = each_entry(lines, function(e, number, why)
     if not e then return file_error(("line %d of '%s': %s"):format(number, path, why)) end
-    local word, reason, problem = insert(schedule.store, unheld(e, schedule.clock()))
+    local put = dry_run and look or insert
+    local word, reason, problem = put(schedule.store, unheld(e, schedule.clock()))
     if not word then return nil, reason, problem end
     counts[word] = counts[word] + 1
     return true

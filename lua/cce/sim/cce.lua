@@ -47,7 +47,7 @@ end
 
 local function find_cluster(call)
   local cluster = state.cluster_by_id[call.ids.cluster_id]
-  if not cluster then
+  if not cluster or cluster.project ~= call.ids.project_id then
     return nil, errors.cce("not_found", ("cluster %s not found"):format(call.ids.cluster_id))
   end
   state.settle(cluster)
@@ -79,9 +79,9 @@ function M.denied(action)
   return errors.cce("forbidden", ("Policy doesn't allow %s to be performed."):format(action))
 end
 
---- Refuses a call for another project.
+--- Refuses a call for a project that is none of the account's.
 function M.check(call)
-  if call.ids.project_id ~= state.config.project_id then
+  if not state.is_project(call.ids.project_id) then
     return errors.cce("forbidden",
       ("Action Forbidden: project %s is not the token's"):format(call.ids.project_id))
   end
@@ -305,7 +305,8 @@ local function list_clusters(call)
   local items = {}
   for _, cluster in ipairs(state.clusters) do
     local body = cluster_body(cluster)
-    if (query.status or body.status.phase) == body.status.phase
+    if cluster.project == call.ids.project_id
+      and (query.status or body.status.phase) == body.status.phase
       and (query.version or body.spec.version) == body.spec.version
       and (query.type or body.spec.type) == body.spec.type then
       items[#items + 1] = body
@@ -356,7 +357,7 @@ end
 
 local function show_job(call)
   local job = state.jobs[call.ids.job_id]
-  if not job then
+  if not job or job.cluster.project ~= call.ids.project_id then
     return errors.cce("not_found", ("job %s not found"):format(call.ids.job_id))
   end
   state.settle(job.cluster)

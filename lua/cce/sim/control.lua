@@ -6,7 +6,8 @@
 --   GET    /-/state     clusters, revocations, jobs, keys and who they belong to
 --   POST   /-/clusters  { cluster=, version=, phase=, job_outcome="Failed", job_seconds= }: changes
 --                       one cluster, or all without `cluster`; also `nodes` (how many it has) and
---                       `failing_nodes` (at how many of them a rotation fails)
+--                       `failing_nodes` (at how many of them a rotation fails), and `project`: of
+--                       the account's two, the one that it is in
 --   POST   /-/principals  { kind="user"|"agency", id=, name=, enabled= }: adds one, or changes it
 --   POST   /-/delete    { kind=, id=, v5=, ago=SECONDS, status= }: deletes one, by the newer IAM
 --                       with v5, so long ago; a status of 400 or more: the attempt was refused
@@ -55,7 +56,7 @@ end
 
 local SETTINGS = {
   version = "string", phase = "string", job_outcome = "string", job_seconds = "number",
-  nodes = "number", failing_nodes = "number",
+  nodes = "number", failing_nodes = "number", project = "string",
 }
 
 local function check_settings(body)
@@ -66,6 +67,9 @@ local function check_settings(body)
   end
   if body.cluster and not state.cluster_by_id[body.cluster] then
     return "no such cluster: " .. tostring(body.cluster)
+  end
+  if body.project and not state.is_project(body.project) then
+    return "no such project: " .. body.project
   end
 end
 

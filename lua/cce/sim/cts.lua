@@ -175,7 +175,7 @@ end
 --- Refuses a call for a project that is none of the account's.
 function M.check(call)
   local id = call.ids.project_id
-  if id ~= state.config.project_id and id ~= account.central.project_id then
+  if not state.is_project(id) then
     return { status = 403, body = { error_code = "CTS.0003",
       error_msg = "Forbidden: no access to project " .. id } }
   end

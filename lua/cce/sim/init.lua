@@ -113,8 +113,8 @@ local function write_config(dir, options, modules)
   }))
 end
 
---- The environment of a client, as a list of { name, value } in order.
-local function environment(dir, port)
+-- The environment of a client with some key, as a list of { name, value } in order.
+local function environment(dir, port, key)
   local function url(scheme, address)
     return ("%s://%s:%d"):format(scheme, address, port)
   end
@@ -124,8 +124,8 @@ local function environment(dir, port)
     { "CCE_CTS_ENDPOINT", url("https", addresses.services.cts) },
     { "HUAWEICLOUD_SDK_IAM_ENDPOINT", url("https", addresses.services.iam) },
     { "HUAWEICLOUD_SDK_STS_ENDPOINT", url("https", addresses.services.sts) },
-    { "HUAWEICLOUD_SDK_AK", account.keys[1].ak },
-    { "HUAWEICLOUD_SDK_SK", account.keys[1].sk },
+    { "HUAWEICLOUD_SDK_AK", key.ak },
+    { "HUAWEICLOUD_SDK_SK", key.sk },
     { "HUAWEICLOUD_SDK_PROJECT_ID", account.project_id },
     { "CCE_SIM_CONTROL", url("http", addresses.control) },
   }
@@ -136,13 +136,19 @@ local function shell_quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
-local function write_env(dir, port)
+local function write_env_of(key, dir, port, name)
   local lines = {}
-  for i, item in ipairs(environment(dir, port)) do
+  for i, item in ipairs(environment(dir, port, key)) do
     lines[i] = item[1] .. "=" .. shell_quote(item[2]) .. "\n"
   end
   write(dir .. "/env.new", table.concat(lines))
-  assert(os.rename(dir .. "/env.new", dir .. "/env"))
+  assert(os.rename(dir .. "/env.new", dir .. "/" .. name))
+end
+
+-- The administrator's comes last: it says that all is there.
+local function write_env(dir, port)
+  write_env_of(account.keys[2], dir, port, "env.member")
+  write_env_of(account.keys[1], dir, port, "env")
 end
 
 -- Values or a raised { message=, code= }.
@@ -173,7 +179,7 @@ local function prepare_dir(dir)
   end
   check(core.sys.mkdir(dir .. "/tls"))
   check(core.sys.mkdir(dir .. "/tmp"))
-  for _, name in ipairs({ "env", "env.new", "ready", "nginx.log" }) do
+  for _, name in ipairs({ "env", "env.member", "env.new", "ready", "nginx.log" }) do
     os.remove(dir .. "/" .. name)
   end
   return dir
@@ -283,6 +289,7 @@ local function run(options, signals)
   local ok
   ok, problem, code = supervise(options, process, signals)
   os.remove(options.dir .. "/env")
+  os.remove(options.dir .. "/env.member")
   process:close()
   return ok, problem, code
 end
@@ -306,7 +313,7 @@ end
 
 --- Runs the simulator until SIGINT, SIGTERM, SIGHUP or the death of the parent process. When all
 -- listeners accept, DIR/env is there: what a client needs, as NAME='value' lines; it goes away
--- when the simulator ends.
+-- when the simulator ends. DIR/env.member is the same for a user who is no administrator.
 -- @tparam table options `dir`: a directory for its files, made when missing; `port`: default a
 -- free one; `clusters`: how many, default 5; `job_seconds`: how long a rotation takes, default
 -- 2; `on_ready`: called with the options, `port` filled in, once it can be used

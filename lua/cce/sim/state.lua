@@ -1,4 +1,5 @@
 --- All that the simulated cloud knows. It lives in the one nginx process, in plain tables.
+local account = require("cce.sim.account")
 local addresses = require("cce.sim.addresses")
 local pki = require("cce.sim.pki")
 local random = require("cce.sim.random")
@@ -31,7 +32,13 @@ end
 
 -- --------------------------------------------------------------------------------- clusters
 
+--- Whether a project is one of the account's two: the region's, and the central one.
+function M.is_project(id)
+  return id == M.config.project_id or id == account.central.project_id
+end
+
 local function pristine(cluster)
+  cluster.project = M.config.project_id
   cluster.version = "v1.29.13-r0"
   cluster.phase = "Available"
   cluster.job_outcome = "Success"

@@ -1,79 +1,19 @@
 --- Revoke the certificates of a user or an agency on many clusters:
 -- `cce.workflow.revoke`.
 -- @module cce.workflow.revoke
-local companion = require "cce.companion"
-local errors = require "cce.error"
-local hints = require "cce.hint"
-local kubeconfigs = require "cce.kubeconfig"
+local items = require "cce.workflow.revoke.item"
+local journals = require "cce.journal"
 local map = require "cce.map"
-local options = require "cce.options"
+local pace = require "cce.workflow.pace"
+local plan = require "cce.workflow.revoke.plan"
 local principals = require "cce.workflow.revoke.principals"
-local probe = require "cce.workflow.revoke.probe"
-local rate = require "cce.rate"
+local probe = require "cce.workflow.probe"
+local protect = require "cce.host.protect"
 local reports = require "cce.report"
-local show = require "cce.show"
+local revoke_options = require "cce.workflow.revoke.options"
+local revoke_report = require "cce.workflow.revoke.report"
 local targets = require "cce.workflow.targets"
-
-local DEFAULT_RATE = "10/min"
-
--- A request that is sent again so long after it was first meant may cut what
--- was obtained rightfully in between; seconds.
-local LONG_AGO = 600
-
--- ---- options -------------------------------------------------------------------
-
-local function is_rate(value)
-  return value == false or (type(value) == "string" and rate.parse(value) ~= nil),
-    'a count and a window such as "10/min", or false'
-end
-
-local schema = {
-  clusters = { type = { "table", "callable" }, required = true },
-  user_id = companion.id_rule,
-  agency_id = companion.id_rule,
-  kubeconfig = { type = { "table", "string" } },
-  certificate = { type = "string", non_empty = true },
-  deleted_since = companion.time_rule,
-  principal = { type = "string", one_of = { "user", "agency" } },
-  partial = { type = "boolean" },
-  tracker_region = { type = "string", check = companion.id_rule.check },
-  tracker_project_id = companion.id_rule,
-  allow_self = { type = "boolean", default = false },
-  verify = { type = { "boolean", "table", "callable" }, default = false },
-  first_intent = companion.time_rule,
-  concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
-  rate_limit = { type = { "string", "boolean" }, check = is_rate, default = DEFAULT_RATE },
-  dry_run = { type = "boolean", default = false },
-  on_progress = { type = "callable" },
-}
-
-local function refuse(message, hint)
-  return errors.fail("INVALID_ARGUMENT", "revoke: " .. message, { operation = "revoke",
-    retryable = false, maybe_applied = false, hint = hint })
-end
-
-local function check_kubeconfig(opts, level)
-  local given = opts.kubeconfig
-  if type(given) == "table" and not kubeconfigs.is(given) then
-    error("bad option 'kubeconfig' (cce.kubeconfig or a path expected, got table)", level + 1)
-  end
-end
-
-local function read_options(given, level)
-  local opts, message, err = options.check(given, schema, level + 1)
-  if not opts then return nil, message, err end
-  check_kubeconfig(opts, level + 1)
-  local source
-  source, message, err = principals.source(opts)
-  if not source then return nil, message, err end
-  if opts.verify == true and source ~= "kubeconfig" then
-    return refuse("verify=true needs kubeconfig=", "Or give verify= the kubeconfigs of the"
-      .. " clusters: a list, or a table by cluster id")
-  end
-  opts.selection, message, err = targets.selection(opts.clusters, level + 1)
-  if not opts.selection then return nil, message, err end
-  return opts
-end
+local times = require "cce.times"
 
 -- The holder's kubeconfig was loaded meanwhile, if it was a path.
 local function set_finder(run)
@@ -83,202 +23,6 @@ local function set_finder(run)
   run.kubeconfig_for, message, err = probe.finder(verify == true and { run.opts.kubeconfig }
     or verify)
   if not run.kubeconfig_for then return nil, message, err end
-  return true
-end
-
--- ---- whether it may be ---------------------------------------------------------
-
-local function cannot(code, hint, format, ...)
-  return errors.new(code, format:format(...), { retryable = false, maybe_applied = false,
-    operation = "revoke_cert", hint = hint })
-end
-
-local function too_old(item, needed)
-  return cannot("UNSUPPORTED", "Upgrade the cluster; until then only a rotation of all its"
-    .. " certificates cuts this one", "version %s is too old: revoking needs %s or later",
-    item.version, needed or "a later line")
-end
-
--- A version of which it cannot be told is for the API to judge.
-local function obstacle(item)
-  if item.status and item.status ~= "Available" then
-    return cannot("CONFLICT", "Run it again once the cluster is Available: until then the"
-      .. " certificates stay valid", "the cluster is %s, not Available", item.status)
-  end
-  local can, needed = hints.can_revoke(item.version)
-  if can == "no" then return too_old(item, needed) end
-end
-
--- ---- one principal on one cluster ------------------------------------------------
-
-local function finish(item, state, message, err)
-  item.state, item.message, item.err = state, message, err
-end
-
-local function who(item)
-  return principals.text(item.principal)
-end
-
--- What no list tells. Who may not look may still revoke.
-local function look(item)
-  if item.status then return true end
-  local cluster, message, err = item.client:show_cluster(item.id)
-  if cluster then
-    item.name, item.version, item.status = cluster.name, cluster.version, cluster.status
-    item.cluster = cluster
-  elseif err.code ~= "PERMISSION_DENIED" then
-    finish(item, "failed", message, err)
-    return false
-  end
-  return true
-end
-
-local function may_begin(item)
-  if not look(item) then return false end
-  local problem = obstacle(item)
-  if problem then finish(item, "skipped", problem.message, problem) end
-  return not problem
-end
-
-local function own_kubeconfig(run, item)
-  local kubeconfig, why = run.kubeconfig_for(item.cluster)
-  if not kubeconfig then return nil, why or "there is no kubeconfig for this cluster" end
-  local facts, message = kubeconfig:certificate()
-  if not facts then return nil, message end
-  if facts.user_id ~= item.principal.id then
-    return nil, "the kubeconfig is that of " .. tostring(facts.user_id)
-  end
-  return kubeconfig, facts.not_after
-end
-
-local function look_before(run, item)
-  if not run.kubeconfig_for then return end
-  local kubeconfig, why = own_kubeconfig(run, item)
-  if not kubeconfig then
-    item.unverified = why
-    return
-  end
-  local seen = probe.look(item.client, kubeconfig)
-  if seen.state == "works" then
-    item.probed, item.not_after = kubeconfig, why
-  else
-    item.unverified = "the kubeconfig did not work before, either: " .. seen.text
-  end
-end
-
-local function seen_after(run, item)
-  if not item.probed then return { state = "unclear", text = item.unverified } end
-  local seen = probe.wait_until_refused(item.client, item.probed)
-  if seen.state == "refused" and item.not_after <= run.clock() then
-    return { state = "unclear", text = "the certificate has expired meanwhile" }
-  end
-  return seen
-end
-
-local function not_revoked(item, seen)
-  local message = ("NOT revoked: the certificate of %s still works (%s)"):format(who(item),
-    seen.text)
-  finish(item, "failed", message, errors.new("NOT_REVOKED", message, {
-    operation = "revoke_cert", retryable = true, maybe_applied = true,
-    hint = "Revoke again; if it goes on, rotate the cluster's certificates",
-  }))
-end
-
-local function unverified(item, seen)
-  local message = ("%s, unverified: %s"):format(
-    item.accepted and "the revocation was accepted" or item.err.message, seen.text)
-  finish(item, "uncertain", message, errors.new("UNVERIFIED", message, {
-    operation = "revoke_cert", retryable = true, maybe_applied = true,
-    request_id = item.err and item.err.request_id,
-    hint = "Give verify= a kubeconfig of this principal that works in the cluster",
-  }))
-end
-
--- What the cluster shows beats what the API said of the request.
-local function verify(run, item)
-  local seen = seen_after(run, item)
-  if seen.state == "refused" then
-    item.verified = "revoked"
-    finish(item, "ok", ("%s: revoked, the certificate is refused (%s)"):format(who(item),
-      seen.text))
-  elseif seen.state == "works" then
-    item.verified = "not revoked"
-    not_revoked(item, seen)
-  else
-    item.verified = "unverified"
-    unverified(item, seen)
-  end
-end
-
--- What the list did not tell, since it names only the line of a version.
-local function says_too_old(err)
-  return err.code == "BAD_REQUEST" and err.message:find("not support this version", 1, true)
-end
-
-local function settle(run, item, ok, message, err)
-  item.accepted, item.err = ok, err
-  if not ok and says_too_old(err) then
-    local problem = cannot("UNSUPPORTED", err.hint, "%s", message)
-    problem.request_id = err.request_id
-    finish(item, "skipped", message, problem)
-  elseif not ok and not err.maybe_applied then
-    finish(item, "failed", ("%s: %s"):format(who(item), message), err)
-  elseif run.kubeconfig_for then
-    verify(run, item)
-  elseif ok then
-    finish(item, "ok", who(item) .. ": revoked")
-  else
-    finish(item, "uncertain", ("%s: %s"):format(who(item), message), err)
-  end
-end
-
-local function wait_for_turn(run, item)
-  local seconds = run.limiter and run.limiter:reserve(run.clock()) or 0
-  if seconds > 0 then item.client.sleep(seconds) end
-end
-
--- Attempts that follow one another are few: after so long, this was sent again.
-local function note_age(run, item)
-  if run.clock() - item.first_intent > LONG_AGO then item.may_have_cut_newer = true end
-end
-
-local function send(run, item)
-  item.began = run.clock()
-  item.first_intent = run.opts.first_intent or item.began
-  item.sent = true
-  local ok, message, err = item.client:revoke_cert(item.id, {
-    [item.principal.kind .. "_id"] = item.principal.id,
-  })
-  note_age(run, item)
-  settle(run, item, ok, message, err)
-  item.duration = run.clock() - item.began
-end
-
-local function process(run, item)
-  if not may_begin(item) then return true end
-  look_before(run, item)
-  wait_for_turn(run, item)
-  send(run, item)
-  return true
-end
-
--- ---- the run -------------------------------------------------------------------
-
-local function new_item(target, principal)
-  return { client = target.client, project_id = target.project_id, id = target.id,
-    name = target.name, version = target.version, status = target.status,
-    cluster = target.cluster, principal = principal }
-end
-
-local function plan(run, list)
-  if #list == 0 then return true end
-  local found, message, err = targets.find(run.clients, run.opts.selection)
-  if not found then return nil, message, err end
-  for _, target in ipairs(found) do
-    for _, principal in ipairs(list) do
-      run.items[#run.items + 1] = new_item(target, principal)
-    end
-  end
   return true
 end
 
@@ -311,106 +55,103 @@ local function take_result(item, result)
   if item.state or result.ok then return end
   local state = item.sent and "uncertain" or result.err.code == "CANCELLED" and "skipped"
     or "failed"
-  finish(item, state, result.message, result.err)
+  items.finish(item, state, result.message, result.err)
+end
+
+local Run = {}
+Run.__index = Run
+
+-- What is not done yet.
+function Run:left()
+  local list = {}
+  for _, item in ipairs(self.items) do
+    if not item.state then list[#list + 1] = item end
+  end
+  return list
 end
 
 local function execute(run)
-  run.limiter = run.opts.rate_limit and rate.new(run.opts.rate_limit) or nil
-  local results = map(run.items, function(item) return process(run, item) end,
-    { concurrency = run.opts.concurrency, on_progress = reporter(run) })
-  for i, result in ipairs(results) do take_result(run.items[i], result) end
+  local left = run:left()
+  for _, item in ipairs(left) do item.paced = run.pace:limited(item.client) end
+  local results = map(left, function(item)
+    items.process(run, item)
+    return true
+  end, { concurrency = run.opts.concurrency, on_progress = reporter(run) })
+  for i, result in ipairs(results) do take_result(left[i], result) end
   finish_progress(run)
-end
-
--- ---- the report ----------------------------------------------------------------
-
-local function report_item(item)
-  return { cluster_id = item.id, name = item.name, project_id = item.project_id,
-    principal_id = item.principal.id, principal_kind = item.principal.kind,
-    can_obtain_again = item.principal.can_obtain_again, verified = item.verified,
-    may_have_cut_newer = item.may_have_cut_newer, cut_again = item.cut_again,
-    duration = item.duration, message = item.message, err = item.state ~= "ok" and item.err or nil }
-end
-
-local function note_cut_again(run, report, item)
-  local revoked, obtained = run.history(item.id, item.principal)
-  if not revoked or item.state ~= "ok" then return end
-  item.cut_again = { revoked = revoked, obtained = obtained }
-  report:note("%s: %s had obtained a certificate at %s, after a revocation of %s: this one cuts"
-    .. " it, too", item.name or item.id, who(item), show.time(obtained), show.time(revoked))
-end
-
-local function note_newer(report, item)
-  if not item.may_have_cut_newer then return end
-  report:note("%s: sent again more than 10 min after it was first meant, so it may have cut newer"
-    .. " certificates of %s", item.name or item.id, who(item))
-end
-
--- CTS is asked last: a revocation does not wait for it.
-local function fill(run, report)
-  run.history = principals.history(#run.items > 0 and run.clients or {}, run.began, report)
-  for _, item in ipairs(run.items) do
-    note_cut_again(run, report, item)
-    note_newer(report, item)
-    report:add(item.state, report_item(item))
-  end
-  report.stopped = run.stopped
-  return report:finish(run.clock())
-end
-
-local function seconds_needed(run, count)
-  if not run.opts.rate_limit then return 0 end
-  local per_window, window = rate.parse(run.opts.rate_limit)
-  return math.floor((math.max(1, count) - 1) / per_window) * window
-end
-
-local function announce(run)
-  run.clients[1]:emit { type = "revocation_planned", requests = #run.items,
-    seconds = seconds_needed(run, #run.items) }
-end
-
-local function plan_line(item)
-  return ("revoke %s in %s%s (%s, %s), project %s"):format(who(item),
-    item.name and item.name .. " " or "", item.id, item.version or "version not known",
-    item.status or "status not known", item.project_id or "not known")
-end
-
-local function plan_verification(run, item, line)
-  if not run.kubeconfig_for then return line end
-  local kubeconfig, why = own_kubeconfig(run, item)
-  return line .. (kubeconfig and ", then verify" or ", without verification: " .. why)
-end
-
-local function dry_report(run, report)
-  report.dry_run, report.plan = true, {}
-  for _, item in ipairs(run.items) do
-    if may_begin(item) then
-      report.plan[#report.plan + 1] = plan_verification(run, item, plan_line(item))
-    else
-      report:add(item.state, report_item(item))
-    end
-  end
-  local seconds = seconds_needed(run, #report.plan)
-  if seconds > 0 then
-    report:note("at %s the last request leaves after about %s", run.opts.rate_limit,
-      reports.duration(seconds))
-  end
-  return report:finish(run.clock())
 end
 
 -- ---- from beginning to end -------------------------------------------------------
 
-local function prepare(run, report)
-  local list, message, err = principals.find(run.clients, run.opts, report)
-  if not list then return nil, message, err end
-  local ok
-  ok, message, err = principals.check_self(run.clients, list, run.opts, report)
+local function plan_anew(run, report)
+  local message, err
+  if not run.list then
+    run.list, message, err = principals.find(run.clients, run.opts, report)
+    if not run.list then return nil, message, err end
+  end
+  return plan.new(run)
+end
+
+local function plan_again(run, report, lines)
+  if run.opts.run and run.opts.run ~= lines.name then
+    report:note("run %s had not ended and was resumed; %s is not begun", lines.name, run.opts.run)
+  end
+  run.name, report.resumed = lines.name, true
+  return plan.again(run, lines)
+end
+
+local function prepare(run, report, lines)
+  local ok, message, err
+  if lines then
+    ok, message, err = plan_again(run, report, lines)
+  else
+    ok, message, err = plan_anew(run, report)
+  end
+  if ok then ok, message, err = principals.check_self(run.clients, run.list, run.opts, report) end
+  if ok then ok, message, err = set_finder(run) end
   if not ok then return nil, message, err end
-  ok, message, err = set_finder(run)
-  if ok then ok, message, err = plan(run, list) end
-  if not ok then return nil, message, err end
-  principals.look_up(run.clients, list, report)
+  principals.look_up(run.clients, run.list, report)
+  run.pace = pace.new(run.clients, run.opts.rate_limit)
   return true
+end
+
+local function carry_out(run, report, hash)
+  local choice, lines, err = run.journal:choose(hash, run.opts.run)
+  if not choice then return nil, lines, err end
+  if choice == "finished" then return revoke_report.of_finished(run, report, lines) end
+  local ok, message
+  ok, message, err = prepare(run, report, lines)
+  if not ok then return nil, message, err end
+  if run.opts.dry_run then return revoke_report.of_dry_run(run, report) end
+  if choice == "resume" then
+    ok, message, err = run.journal:write("resumed", {})
+  else
+    ok, message, err = plan.write(run, hash)
+  end
+  if not ok then return nil, message, err end
+  revoke_report.announce(run)
+  run.began = run.clients[1]:now()
+  execute(run)
+  return revoke_report.of_run(run, report)
+end
+
+local function open_journal(run)
+  local open = run.opts.dry_run and journals.look or journals.open
+  local message, err
+  run.journal, message, err = open(run.opts.journal, run.clock)
+  if not run.journal then return nil, message, err end
+  return true
+end
+
+local function begin(run, report)
+  local ok, hash, message, err
+  ok, message, err = plan.read_principal(run, report)
+  if not ok then return nil, message, err end
+  hash, message, err = plan.hash(run)
+  if not hash then return nil, message, err end
+  ok, message, err = open_journal(run)
+  if not ok then return nil, message, err end
+  return hash
 end
 
 --- Revoke what a user or an agency holds, on many clusters at once.
@@ -432,6 +173,14 @@ end
 -- or a TLS alert), for which up to 30 seconds are given. When it still works (200
 -- or 403) it is `failed` with the code NOT_REVOKED. Anything else, or no
 -- kubeconfig for that cluster, is `uncertain` with the code UNVERIFIED.
+--
+-- **Interrupted.** With a journal, the same call goes on with a run that did not
+-- end: what is done is not sent again, so that nothing that was obtained since is
+-- cut; what is not known, or failed, is; and `may_have_cut_newer` counts from the
+-- first time. Whom `deleted_since` found stays the list of that run. As for
+-- `cce.workflow.rotate`, a run that finished is not repeated, and `run=` names the
+-- next one. A revocation does not wait for a journal that cannot be written any
+-- more: the report says so.
 --
 -- Items of the report have, beside the fields of `cce.report`, `principal_id`,
 -- `principal_kind`, `can_obtain_again`, `verified` ("revoked", "not revoked",
@@ -462,9 +211,11 @@ end
 --   them by cluster id or name, or a function of a cluster that returns one
 -- @tparam[opt] number opts.first_intent unix time: when this was first tried. A
 --   request more than 10 minutes after it is marked `may_have_cut_newer`
+-- @tparam[opt] string opts.journal path of a file
+-- @tparam[opt] string opts.run the name of the run
 -- @tparam[opt=10] int opts.concurrency clusters at a time
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of the requests that
---   revoke, of this run; false: none
+--   revoke, of each account; false: none
 -- @tparam[opt=false] boolean opts.dry_run revoke nothing, and return the plan
 -- @tparam[opt] function opts.on_progress called with done, total and failed, as
 --   `cce.progress` is; returning false stops
@@ -476,18 +227,20 @@ end
 -- print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver })))
 local function revoke(clients, opts)
   clients = targets.clients(clients, "revoke", 2)
-  local checked, message, err = read_options(opts, 2)
+  local checked, message, err = revoke_options.read(opts, 2)
   if not checked then return nil, message, err end
-  local run = { clients = clients, opts = checked, items = {}, clock = clients[1].clock }
-  local report = reports.new("revoke", run.clock())
-  local ok
-  ok, message, err = prepare(run, report)
-  if not ok then return nil, message, err end
-  if checked.dry_run then return dry_report(run, report) end
-  announce(run)
-  run.began = clients[1]:now()
-  execute(run)
-  return fill(run, report)
+  local clock = clients[1].clock
+  local run = setmetatable({ clients = clients, opts = checked, items = {}, clock = clock,
+    name = checked.run or times.format(clock()) }, Run)
+  local report = reports.new("revoke", clock())
+  local hash
+  hash, message, err = begin(run, report)
+  if not hash then return nil, message, err end
+  local ok, result, reason, problem = protect.pcall(carry_out, run, report, hash)
+  run.journal:close()
+  if not ok then error(result, 0) end
+  if result then return result end
+  return nil, reason, problem
 end
 
 return revoke

@@ -1,7 +1,9 @@
 --- Rotate the certificates of many clusters: `cce.workflow.rotate`.
 -- @module cce.workflow.rotate
 local journals = require "cce.journal"
+local pace = require "cce.workflow.pace"
 local plan = require "cce.workflow.rotate.plan"
+local preflight = require "cce.workflow.rotate.preflight"
 local protect = require "cce.host.protect"
 local record = require "cce.record"
 local reports = require "cce.report"
@@ -27,6 +29,7 @@ end
 
 local function begin_new(run, clients, hash, report)
   local ok, message, err = plan.new(run, clients)
+  if ok then ok, message, err = preflight.check(run) end
   if not ok then return nil, message, err end
   rotate_report.note_recent(run, report)
   if run.opts.dry_run then return true end
@@ -35,6 +38,7 @@ end
 
 local function resume(run, clients, lines, report)
   local ok, message, err = plan.again(run, clients, lines)
+  if ok then ok, message, err = preflight.check(run) end
   if not ok then return nil, message, err end
   if run.name and run.name ~= lines.name then
     report:note("run %s had not ended and was resumed; %s is not begun", lines.name, run.name)
@@ -48,6 +52,7 @@ local function carry_out(run, clients, hash, report)
   local choice, lines, err = run.journal:choose(hash, run.opts.run)
   if not choice then return nil, lines, err end
   if choice == "finished" then return rotate_report.of_finished(run, report, lines) end
+  run.pace = pace.new(clients, run.opts.rate_limit)
   local ok, message
   if choice == "resume" then
     ok, message, err = resume(run, clients, lines, report)
@@ -77,7 +82,8 @@ end
 -- new rotation job of the cluster, or a trace of CTS); else they stay
 -- `uncertain`, with a hint that says how to settle them. Without a journal
 -- nothing can be resumed. A line of the journal is on disk before the run goes
--- on: inside an event loop or nginx the process stands still for that long.
+-- on: inside nginx the run yields meanwhile, inside an event loop the process
+-- stands still for that long.
 --
 -- **Run names.** A run that finished is not repeated: the same call returns its
 -- report with `already_finished`, and `report:exit_code()` is 3. `run=` names
@@ -87,6 +93,11 @@ end
 -- which `report.notes` says, and the new name has its turn at the next start.
 -- A path that holds the date would not do that: the rest of the night before
 -- would be forgotten, and what it had done would be rotated again.
+--
+-- **Before.** Clusters that are not Available, or older than v1.19, are skipped.
+-- Credentials that may not look at the clusters of a project, or at their jobs,
+-- are refused with PERMISSION_DENIED before anything is sent. Whether they may
+-- rotate cannot be told without rotating: `canary=1` shows it at one cluster.
 --
 -- **Stopping.** When a canary fails, or `max_failures` is reached, nothing new is
 -- begun, and `report.stopped` says why. The same call resumes; `canary=0`, or
@@ -115,10 +126,14 @@ end
 -- @tparam[opt=false] boolean opts.repair tell nodes that failed to rotate again;
 --   a cluster where the API accepts that counts as ok, with a note that names
 --   the nodes
--- @tparam[opt] table opts.reissue `{dir=, duration=|expire_at=}`: obtain a new
---   kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`
+-- @tparam[opt] table opts.reissue `{dir=, duration=|expire_at=, check=true}`: obtain a
+--   new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask
+--   the cluster with it. Items have `reissued`, the path, and `reissue_check`:
+--   "works", "refused", or "unchecked" when the cluster could not be reached. All
+--   but the first is noted, and `exit_code` is then 1; the rotation stands.
+--   check=false does not ask
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of requests that change
---   something, by this run; false: none
+--   something in each account; false: none
 -- @tparam[opt=false] boolean opts.accept_token_loss allow
 --   `certificate_expiration_time=0`
 -- @tparam[opt=false] boolean opts.dry_run send nothing that changes anything,

@@ -37,6 +37,22 @@ function M.project_of(client)
   return project.id_of(client)
 end
 
+--- The clients by the ids of their projects.
+-- @tparam {cce.client,...} clients
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.by_project(clients)
+  local found = {}
+  for _, client in ipairs(clients) do
+    local id, message, err = M.project_of(client)
+    if not id then return nil, message, err end
+    found[id] = found[id] or client
+  end
+  return found
+end
+
 -- ---- what was asked for ------------------------------------------------------
 
 local filter_schema = {

@@ -274,9 +274,9 @@ function carry_out.revoke(job)
 end
 
 local function perform(job)
-  local ok, done, message, err = protect.pcall(carry_out[job.entry.kind], job)
+  local ok, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
   if not ok then return nil, errors.new("RAISED", tostring(done)) end
-  if done then return true, message end
+  if done then return true, request_id end
   return nil, errors.is(err) and err or errors.new("INTERNAL", tostring(message))
 end
 

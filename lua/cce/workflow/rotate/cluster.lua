@@ -12,6 +12,8 @@
 -- @module cce.workflow.rotate.cluster
 -- @local
 local errors = require "cce.error"
+local pace = require "cce.workflow.pace"
+local reissue = require "cce.workflow.rotate.reissue"
 local times = require "cce.times"
 
 local M = {}
@@ -43,7 +45,9 @@ function M.obstacle(cluster)
   end
 end
 
-local function job_id_of(cluster)
+--- The job that a cluster names.
+-- @treturn ?string
+function M.job_id_of(cluster)
   local status = type(cluster.raw) == "table" and cluster.raw.status
   local id = type(status) == "table" and status.jobID
   return type(id) == "string" and id ~= "" and id or nil
@@ -77,11 +81,6 @@ end
 
 -- ---- evidence ----------------------------------------------------------------
 
-local function is_rotation(job)
-  local kind = (job.type or ""):lower()
-  return kind:find("rotat", 1, true) ~= nil or kind:find("credential", 1, true) ~= nil
-end
-
 -- The request's time by the clock that signed it.
 local function sent_at(item)
   return (item.sent or 0) + (item.client.clock_shift or 0)
@@ -97,10 +96,10 @@ end
 -- request, and another one than before it.
 local function job_evidence(item)
   local cluster = item.client:show_cluster(item.id)
-  local id = cluster and job_id_of(cluster)
+  local id = cluster and M.job_id_of(cluster)
   if not id or id == item.job_before then return nil end
   local job = item.client:show_job(id)
-  if job and is_rotation(job) and is_newer(item, job) then return id, "status.jobID" end
+  if job and job:is_rotation() and is_newer(item, job) then return id, "status.jobID" end
 end
 
 local TRACES = { RotateClusterCredentials = true, RotateCredentials = true }
@@ -193,7 +192,7 @@ local function send(run, item)
   end
   item.state = "open"
   local job
-  job, message, err = item.client:rotate_credentials(item.id, request_options(run))
+  job, message, err = item.paced:rotate_credentials(item.id, request_options(run))
   if not job then return refused(run, item, err or errors.new("INTERNAL", tostring(message))) end
   item.request_id = job.request_id
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
@@ -213,7 +212,7 @@ local function look(run, item)
     finish(run, item, "skipped", obstacle)
     return false
   end
-  item.job_before = job_id_of(cluster)
+  item.job_before = M.job_id_of(cluster)
   return true
 end
 
@@ -223,7 +222,7 @@ function M.begin(run, item)
   -- What the list speaks against takes no turn, unless it has changed.
   local speaks_against = item.status and M.obstacle(item)
   if speaks_against and not look(run, item) then return end
-  run:wait_for_turn(item)
+  pace.take_turn(item.paced)
   if not run.stopped and look(run, item) then send(run, item) end
 end
 
@@ -265,8 +264,8 @@ local function retry_nodes(run, item, nodes)
   for first = 1, #nodes, NODES_A_CALL do
     local part = {}
     for i = first, math.min(#nodes, first + NODES_A_CALL - 1) do part[#part + 1] = nodes[i] end
-    run:wait_for_turn(item)
-    local ok, message, err = item.client:retry_node_rotation(item.id, {
+    pace.take_turn(item.paced)
+    local ok, message, err = item.paced:retry_node_rotation(item.id, {
       node_ids = part, before_send = run.opts.before_send,
     })
     if not ok then return nil, message, err end
@@ -278,7 +277,7 @@ end
 local function job_after_repair(run, item)
   for _ = 1, run.wait.looks do
     local cluster = item.client:show_cluster(item.id)
-    local id = cluster and job_id_of(cluster)
+    local id = cluster and M.job_id_of(cluster)
     if id and id ~= item.job_id then return id end
     item.client.sleep(run.wait.interval)
   end
@@ -347,35 +346,6 @@ function M.follow(run, item)
   end
 end
 
--- ---- new kubeconfigs ----------------------------------------------------------
-
-local function obtain(run, item)
-  local opts = run.opts.reissue
-  local kubeconfig, message, err = item.client:obtain_cert(item.id, {
-    duration = opts.duration, expire_at = opts.expire_at, before_send = run.opts.before_send,
-  })
-  if not kubeconfig then return nil, message, err end
-  local certificate
-  certificate, message, err = kubeconfig:certificate()
-  if not certificate then return nil, message, err end
-  if certificate.key_matches ~= true then
-    return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
-  end
-  local path = ("%s/%s.json"):format(opts.dir, item.id)
-  local saved
-  saved, message, err = kubeconfig:save(path)
-  if not saved then return nil, message, err end
-  return path
-end
-
--- The rotation stands, whatever becomes of this.
-local function reissue(run, item)
-  local path, message = obtain(run, item)
-  item.reissued = path
-  item.problem = not path and "its kubeconfig was not obtained again: " .. message or nil
-  if path then run:write("reissued", facts(item, nil, { reissued = path, job = item.job_id })) end
-end
-
 -- ---- all of it ---------------------------------------------------------------
 
 -- No evidence was found.
@@ -394,7 +364,9 @@ function M.process(run, item)
   if item.state == "planned" then M.begin(run, item) end
   if item.state == "open" and not M.settle(run, item) then return give_up(run, item) end
   if item.state == "accepted" then M.follow(run, item) end
-  if item.state == "ok" and run.opts.reissue and not item.reissued then reissue(run, item) end
+  if item.state == "ok" and run.opts.reissue and not item.reissued then
+    reissue.process(run, item)
+  end
 end
 
 --- Look once more at what stayed uncertain.

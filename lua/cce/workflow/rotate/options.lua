@@ -4,12 +4,10 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local options = require "cce.options"
-local rate = require "cce.rate"
+local pace = require "cce.workflow.pace"
 local targets = require "cce.workflow.targets"
 
 local M = {}
-
-local DEFAULT_RATE = "10/min"
 
 local function is_limit(value)
   local percent = type(value) == "string" and tonumber(value:match "^(%d+%.?%d*)%%$")
@@ -18,11 +16,6 @@ local function is_limit(value)
       'a count such as 5, or a share such as "10%"'
   end
   return value >= 1 and value % 1 == 0, "a whole number from 1 on"
-end
-
-local function is_rate(value)
-  return value == false or (type(value) == "string" and rate.parse(value) ~= nil),
-    'a count and a window such as "10/min", or false'
 end
 
 local schema = {
@@ -39,7 +32,7 @@ local schema = {
   max_failures = { type = { "number", "string" }, check = is_limit },
   repair = { type = "boolean", default = false },
   reissue = { type = "table" },
-  rate_limit = { type = { "string", "boolean" }, check = is_rate, default = DEFAULT_RATE },
+  rate_limit = pace.option,
   accept_token_loss = { type = "boolean", default = false },
   dry_run = { type = "boolean", default = false },
   before_send = { type = "callable" },
@@ -55,6 +48,7 @@ local reissue_schema = {
   dir = { type = "string", required = true, non_empty = true },
   duration = { type = "integer", min = -1, max = 1827, unit = "days" },
   expire_at = { type = "number", unit = "as unix time" },
+  check = { type = "boolean", default = true },
 }
 
 -- How often a cluster is asked for the job of a repair.

@@ -29,6 +29,11 @@ local function content_hash(content)
   return table.concat(parts, " ")
 end
 
+-- 48 and 48.0 are one plan: what was read from JSON may be the latter.
+local function hours_text(hours)
+  return hours and ("%d"):format(hours) or "nil"
+end
+
 --- The hash of what a run is to do: the same for the same plan.
 -- @treturn[1] string
 -- @treturn[2] nil
@@ -38,7 +43,7 @@ function M.hash(clients, opts)
   local projects, message, err = projects_of(clients)
   if not projects then return nil, message, err end
   return core.sha256(table.concat({ opts.selection.text, table.concat(projects, " "),
-    opts.component, tostring(opts.certificate_expiration_time), content_hash(opts.cert_content),
+    opts.component, hours_text(opts.certificate_expiration_time), content_hash(opts.cert_content),
   }, "\n"))
 end
 
@@ -90,20 +95,11 @@ function M.item_of_line(line, client)
     id = line.cluster, name = line.name, project_id = line.project, client = client,
     state = state_of(line), job_id = line.job, job_before = line.job_before, sent = line.sent,
     request_id = line.request, duration = line.seconds, repair_tried = line.repair_tried,
-    reissued = line.reissued, err = error_of(line),
+    reissued = line.reissued, reissue_check = line.checked, err = error_of(line),
+    problem = line.what == "reissued" and line.message or nil,
   }
   item.earlier = item.state == "ok" or item.state == "failed" or nil
   return item
-end
-
-local function client_by_project(clients)
-  local by_project = {}
-  for _, client in ipairs(clients) do
-    local id, message, err = targets.project_of(client)
-    if not id then return nil, message, err end
-    by_project[id] = by_project[id] or client
-  end
-  return by_project
 end
 
 -- A function cannot be part of the hash: it is asked again.
@@ -137,7 +133,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.again(run, clients, lines)
-  local by_project, message, err = client_by_project(clients)
+  local by_project, message, err = targets.by_project(clients)
   if not by_project then return nil, message, err end
   for i, id in ipairs(lines.order) do
     local line = lines.items[id.cluster]

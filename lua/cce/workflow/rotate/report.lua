@@ -2,7 +2,7 @@
 -- @module cce.workflow.rotate.report
 -- @local
 local plan = require "cce.workflow.rotate.plan"
-local rate = require "cce.rate"
+local preflight = require "cce.workflow.rotate.preflight"
 local reports = require "cce.report"
 local rotation = require "cce.workflow.rotate.cluster"
 local times = require "cce.times"
@@ -19,7 +19,8 @@ local function report_item(item)
   return { cluster_id = item.id, name = item.name, project_id = item.project_id,
     job_id = item.job_id, request_id = item.request_id, duration = item.duration,
     earlier = item.earlier, settled_by = item.settled_by, repaired = item.repaired,
-    reissued = item.reissued, message = item.message, err = item.state ~= "ok" and item.err or nil }
+    reissued = item.reissued, reissue_check = item.reissue_check, message = item.message,
+    err = item.state ~= "ok" and item.err or nil }
 end
 
 local function add_item(run, report, item)
@@ -104,9 +105,7 @@ function M.note_recent(run, report)
 end
 
 local function seconds_needed(run)
-  if not run.opts.rate_limit then return 0 end
-  local per_window, window = rate.parse(run.opts.rate_limit)
-  return math.floor((math.max(1, run:count("planned")) - 1) / per_window) * window
+  return run.pace:seconds(run:items_in "planned")
 end
 
 --- Tell `on_event` what is about to happen, and for how long.
@@ -145,6 +144,8 @@ function M.of_dry_run(run, report, resumed)
   local hours = run.opts.certificate_expiration_time
   report:note("old ServiceAccount tokens stay valid for %s", hours == 0 and "no time at all"
     or ("%d h"):format(hours or DEFAULT_RETENTION_HOURS))
+  report:note("whether these credentials may do it cannot be told before: %s",
+    preflight.untried(run.opts))
   if run.opts.rate_limit then
     report:note("at %s the last request leaves after about %s", run.opts.rate_limit,
       reports.duration(seconds_needed(run)))

@@ -2,7 +2,6 @@
 -- @module cce.workflow.rotate.run
 -- @local
 local map = require "cce.map"
-local rate = require "cce.rate"
 local rotate_report = require "cce.workflow.rotate.report"
 local rotation = require "cce.workflow.rotate.cluster"
 local times = require "cce.times"
@@ -23,24 +22,6 @@ end
 function Run:write(what, fields)
   local ok, message = self.journal:write(what, fields)
   if not ok then self:stop("the journal cannot be written: " .. message) end
-end
-
---- Wait until a request that changes something may leave, of all clusters together.
--- @function run:wait_for_turn
-function Run:wait_for_turn(item)
-  local seconds = self.limiter and self.limiter:reserve(self.clock()) or 0
-  if seconds > 0 then item.client.sleep(seconds) end
-end
-
--- Those that an earlier start sent within the window count, too.
-local function new_limiter(run)
-  local limit = run.opts.rate_limit
-  if not limit then return nil end
-  local limiter, sent = rate.new(limit), {}
-  for _, item in ipairs(run.items) do sent[#sent + 1] = item.sent end
-  table.sort(sent)
-  for _, time in ipairs(sent) do limiter:reserve(math.min(time, run.clock())) end
-  return limiter
 end
 
 local ENDED = rotate_report.ENDED
@@ -113,10 +94,16 @@ local function select_items(run, fits)
   return list
 end
 
+--- The items that are in a state.
+-- @function run:items_in
+function Run:items_in(state)
+  return select_items(self, function(item) return item.state == state end)
+end
+
 --- How many items are in a state.
 -- @function run:count
 function Run:count(state)
-  return #select_items(self, function(item) return item.state == state end)
+  return #self:items_in(state)
 end
 
 local function is_planned(item) return item.state == "planned" end
@@ -155,7 +142,9 @@ local function look_again(run)
 end
 
 local function execute(run)
-  run.limiter = new_limiter(run)
+  -- Those that an earlier start sent within the window count, too.
+  run.pace:count_earlier(run.items)
+  for _, item in ipairs(run.items) do item.paced = run.pace:limited(item.client) end
   run.failures = run:count("failed")
   go_on(run)
   canary_wave(run)

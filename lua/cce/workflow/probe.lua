@@ -1,6 +1,6 @@
 --- Whether a kubeconfig still opens its cluster: asked of the cluster itself,
 -- with the kubeconfig's own certificate.
--- @module cce.workflow.revoke.probe
+-- @module cce.workflow.probe
 -- @local
 local host = require "cce.host"
 local kubeconfigs = require "cce.kubeconfig"
@@ -13,25 +13,25 @@ local PATH = "/api"
 
 local TIMEOUT, CONNECT_TIMEOUT, MAX_RESPONSE = 10, 5, 256 * 1024
 
---- Seconds that a revocation may take to have its effect.
+--- Seconds that a change may take to have its effect.
 M.PATIENCE = 30
 
 local FIRST_DELAY, LONGEST_DELAY = 0.2, 1
 
-local function unclear(text)
-  return { state = "unclear", text = text }
+local function unclear(text, code)
+  return { state = "unclear", text = text, code = code }
 end
 
-local function judge(response, message, detail)
+local function judge(response, message, code, detail)
   if response then
     local text = "HTTP " .. response.status
-    if response.status == 401 then return { state = "refused", text = text } end
     local works = response.status == 200 or response.status == 403
-    return { state = works and "works" or "unclear", text = text }
+    local state = works and "works" or response.status == 401 and "refused" or "unclear"
+    return { state = state, text = text, status = response.status }
   elseif detail and detail.refused then
     return { state = "refused", text = "a TLS alert" }
   end
-  return unclear(message)
+  return unclear(message, code)
 end
 
 local function ask(client, identity)
@@ -45,32 +45,34 @@ local function ask(client, identity)
   }
   if not transfer then return unclear(message) end
   host.current().wait(engine, transfer)
-  local response, reason, _, detail = transfer:result()
+  local response, reason, code, detail = transfer:result()
   transfer:close()
-  return judge(response, reason, detail)
+  return judge(response, reason, code, detail)
 end
 
 --- Ask once.
--- @tparam cce.client client whose connections are used
+-- @tparam cce.client client whose connections are used: what has a method `engine`
 -- @tparam cce.kubeconfig kubeconfig
--- @treturn table `{state="works"|"refused"|"unclear", text=}`: accepted (HTTP 200
---   or 403), refused (401 or a TLS alert), or anything else
+-- @treturn table `{state="works"|"refused"|"unclear", text=, status=<of HTTP, when
+--   there was an answer>, code=<of an error, when there was none>}`: accepted (HTTP
+--   200 or 403), refused (401 or a TLS alert), or anything else
 function M.look(client, kubeconfig)
   local identity, message = kubeconfigs.identity(kubeconfig)
   if not identity then return unclear(message) end
   return ask(client, identity)
 end
 
---- Ask until it is refused, for `PATIENCE` seconds at most.
+--- Ask until it is seen as wanted, for `PATIENCE` seconds at most.
 -- @tparam cce.client client
 -- @tparam cce.kubeconfig kubeconfig
+-- @tparam string state "works" or "refused"
 -- @treturn table what was seen last
-function M.wait_until_refused(client, kubeconfig)
+function M.wait_until(client, kubeconfig, state)
   local started, slept, delay = client.monotonic(), 0, FIRST_DELAY
   while true do
     local seen = M.look(client, kubeconfig)
     local waited = math.max(slept, client.monotonic() - started)
-    if seen.state == "refused" or waited >= M.PATIENCE then return seen end
+    if seen.state == state or waited >= M.PATIENCE then return seen end
     client.sleep(delay)
     slept, delay = slept + delay, math.min(delay * 2, LONGEST_DELAY)
   end

@@ -1,0 +1,152 @@
+--- Which clusters a command is about: ids or names, or all that fit.
+-- @module cce.cli.chosen
+-- @local
+local errors = require "cce.error"
+local targets = require "cce.workflow.targets"
+
+local M = {}
+
+--- Add the words and options that choose clusters.
+-- @tparam table parser of argparse
+-- @tparam[opt] table more `all=true`: also --all, since none must not mean all
+function M.describe(parser, more)
+  parser:argument("cluster", "Id or name of a cluster."):args("*"):argname("CLUSTER")
+  if more and more.all then parser:flag("--all", "All clusters of the project.") end
+  parser:option("--name", "Those whose name fits, such as 'prod-*'."):argname("PATTERN")
+  parser:option("--version", "Those of a version, such as v1.27."):argname("VERSION")
+    :target("cluster_version")
+  parser:option("--status", "Those in a phase, such as Available."):argname("PHASE")
+end
+
+--- The filter that the options are, as the workflows take it; nil: they are none.
+-- @tparam table args
+-- @treturn ?table
+function M.filter(args)
+  if not (args.name or args.cluster_version or args.status) then return nil end
+  return { name = args.name, version = args.cluster_version, status = args.status }
+end
+
+local function ambiguous(word, found)
+  local ids = {}
+  for i, each in ipairs(found) do
+    ids[i] = ("%s (%s, %s)"):format(each.id, each.version or "no version",
+      each.status or "no status")
+  end
+  return errors.fail("INVALID_ARGUMENT", ("%d clusters are named '%s': %s"):format(#found, word,
+    table.concat(ids, ", ")), { hint = "Give the id of the one that is meant" })
+end
+
+local function nearest(word, all)
+  local names = {}
+  for _, each in ipairs(all) do names[#names + 1] = each.name end
+  local near = require("cce.options").nearest(word, names)[1]
+  return near and ("Did you mean '%s'?"):format(near) or "See: cce clusters"
+end
+
+-- An id beats a name: it cannot be chosen by somebody else.
+local function resolve(word, all)
+  if all.by_id[word] then return all.by_id[word] end
+  local found = {}
+  for _, each in ipairs(all) do
+    if each.name == word then found[#found + 1] = each end
+  end
+  if #found == 1 then return found[1] end
+  if #found > 1 then return ambiguous(word, found) end
+  return errors.fail("NOT_FOUND", ("there is no cluster '%s'"):format(word),
+    { hint = nearest(word, all) })
+end
+
+local function looks_like_id(word)
+  return word:match "^%x+%-%x+%-%x+%-%x+%-%x+$" ~= nil and #word >= 36
+end
+
+-- Who may not list may still act on one that he names by its id.
+local function all_or_ids(client, words)
+  local all, message, err = targets.all { client }
+  if all or err.code ~= "PERMISSION_DENIED" then return all, message, err end
+  local found = { by_id = {} }
+  for _, word in ipairs(words) do
+    if not looks_like_id(word) then return nil, message, err end
+    found.by_id[word] = { id = word, client = client }
+  end
+  return found
+end
+
+-- Each once, however it was named.
+local function resolve_all(words, all)
+  local list, seen = {}, {}
+  for _, word in ipairs(words) do
+    local each, message, err = resolve(word, all)
+    if not each then return nil, message, err end
+    if not seen[each.id] then
+      seen[each.id] = true
+      list[#list + 1] = each
+    end
+  end
+  return list
+end
+
+local function fitting(client, args)
+  local selection, message, err = targets.selection(M.filter(args) or { name = "*" }, 1)
+  if not selection then return nil, message, err end
+  return targets.find({ client }, selection)
+end
+
+local function check(args)
+  local ways = (#args.cluster > 0 and 1 or 0) + (M.filter(args) and 1 or 0)
+    + (args.all and 1 or 0)
+  if ways <= 1 then return true end
+  return errors.fail("INVALID_ARGUMENT",
+    "clusters are named, or chosen by --name, --version and --status, or --all: not both")
+end
+
+--- The clusters that are meant; all, when nothing chooses.
+-- @tparam cce.client client
+-- @tparam table args
+-- @treturn[1] {table,...} as those of `cce.workflow.targets`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.list(client, args)
+  local ok, message, err = check(args)
+  if not ok then return nil, message, err end
+  if #args.cluster == 0 then return fitting(client, args) end
+  local all
+  all, message, err = all_or_ids(client, args.cluster)
+  if not all then return nil, message, err end
+  return resolve_all(args.cluster, all)
+end
+
+--- The clusters that are meant, where none chosen is a mistake.
+-- @treturn[1] {string,...} ids
+-- @treturn[1] {table,...} as those of `list`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.ids(client, args)
+  if #args.cluster == 0 and not args.all and not M.filter(args) then
+    return errors.fail("INVALID_ARGUMENT", "no cluster is named", {
+      hint = "Name clusters by id or name, choose by --name 'prod-*', --version or --status,"
+        .. " or give --all" })
+  end
+  local list, message, err = M.list(client, args)
+  if not list then return nil, message, err end
+  local ids = {}
+  for i, each in ipairs(list) do ids[i] = each.id end
+  return ids, list
+end
+
+--- The one cluster that a word means.
+-- @tparam cce.client client
+-- @tparam string word id or name
+-- @treturn[1] table `id`, `name`, `version`, `status`, `project_id`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.one(client, word)
+  local all, message, err = all_or_ids(client, { word })
+  if not all then return nil, message, err end
+  return resolve(word, all)
+end
+
+return M

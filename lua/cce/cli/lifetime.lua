@@ -1,0 +1,42 @@
+--- How long a certificate is to live: `--days` and `--until`.
+-- @module cce.cli.lifetime
+-- @local
+local convert = require "cce.cli.convert"
+local errors = require "cce.error"
+
+local M = {}
+
+--- Add the options.
+-- @tparam table parser of argparse
+function M.describe(parser)
+  parser:mutex(
+    parser:option("--days", "How long the certificate lives: 1 to 1827 days, or max.")
+      :argname("DAYS"):convert(convert.days),
+    parser:option("--until", "Its end: such as 2026-01-31T18:00Z, or +2h from now.")
+      :argname("TIME"):convert(convert.time))
+end
+
+--- What was asked for, as `client:obtain_cert` and the workflows take it.
+-- @tparam table args
+-- @treturn[1] table `{duration=, expire_at=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.of(args)
+  if args.days or args["until"] then
+    return { duration = args.days, expire_at = args["until"] }
+  end
+  return errors.fail("INVALID_ARGUMENT", "it is not said how long the certificate is to live",
+    { hint = "Give --days 30, or --until 2026-01-31T18:00Z" })
+end
+
+--- The same for people.
+-- @tparam table lifetime
+-- @treturn string
+function M.text(lifetime)
+  if lifetime.expire_at then return "until " .. require("cce.times").format(lifetime.expire_at) end
+  if lifetime.duration == -1 then return "for five years" end
+  return "for " .. require("cce.show").count(lifetime.duration, "day")
+end
+
+return M

@@ -1,0 +1,78 @@
+--- Where one kubeconfig goes: a file, a part of one, or standard output.
+-- @module cce.cli.place
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local exit = require "cce.cli.exit"
+
+local M = {}
+
+--- Add the options.
+-- @tparam table parser of argparse
+function M.describe(parser)
+  parser:option("--out", "The file to write, mode 0600; - is standard output."):argname("FILE")
+  parser:option("--merge-into", "A kubeconfig to add it to, such as ~/.kube/config.")
+    :argname("FILE")
+  parser:flag("--force", "Replace the file of --out if it is there.")
+  parser:option("--context", "Which of its contexts is to be the current one: internal,"
+    .. " external, externalTLSVerify."):argname("CONTEXT")
+  parser:option("--name", "Its name in the file; by default the cluster's."):argname("NAME")
+  parser:option("--format", "Of a new file: json or yaml."):choices({ "json", "yaml" })
+    :argname("FORMAT")
+end
+
+--- Check it before anything is obtained: a certificate that cannot be kept is a
+-- waste.
+-- @tparam table args
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.check(args)
+  if (args.out == nil) == (args.merge_into == nil) then
+    return errors.fail("INVALID_ARGUMENT", "give one of --out and --merge-into",
+      { hint = "--out FILE writes a file, --out - prints it, --merge-into FILE adds it to one" })
+  elseif args.out and args.out ~= "-" and not args.force and core.file.stat(args.out) then
+    return errors.fail("INVALID_ARGUMENT", ("'%s' is there already"):format(args.out),
+      { hint = "--merge-into adds to it, --force replaces it" })
+  end
+  return true
+end
+
+--- The same for people: "into prod.json".
+-- @tparam table args
+-- @treturn string
+function M.text(args)
+  if args.merge_into then return "merged into " .. args.merge_into end
+  return args.out == "-" and "to standard output" or "into " .. args.out
+end
+
+local function naming(args, cluster)
+  return { context = args.context, name = args.name or cluster.name or cluster.id,
+    format = args.format }
+end
+
+--- Print it: what was asked for by `--out -`.
+-- @treturn int exit code
+function M.print(ui, args, kubeconfig, cluster)
+  local opts = naming(args, cluster)
+  opts.mark = true
+  opts.format = opts.format or ui.output == "yaml" and "yaml" or "json"
+  local text, message, err = kubeconfig:text(opts)
+  if not text then return ui:fail(message, err) end
+  if not args.exec then
+    ui:say("the kubeconfig, with its private key, goes to standard output")
+  end
+  ui:print(text)
+  return exit.DONE
+end
+
+--- Save it.
+-- @return what `kubeconfig:save` returns
+function M.save(args, kubeconfig, cluster)
+  local opts = naming(args, cluster)
+  opts.merge, opts.mark = args.merge_into ~= nil, args.out ~= nil
+  return kubeconfig:save(args.out or args.merge_into, opts)
+end
+
+return M

@@ -1,0 +1,102 @@
+--- Kubeconfigs whose certificate `cce credential` gives: what `cce obtain --exec`
+-- writes instead of a key.
+-- @module cce.cli.plugin
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local project = require "cce.project"
+
+local M = {}
+
+-- It is obtained for the addresses in it, and its key is thrown away: as short
+-- as services allow that know `expire_at`; seconds.
+local SHORTEST = 20 * 60
+
+--- Add the options.
+-- @tparam table parser of argparse
+function M.describe(parser)
+  parser:flag("--exec", "Write no key: kubectl gets its certificate from cce credential, which"
+    .. " obtains it anew before its end. --days is the lifetime of each (default 1).")
+  parser:option("--exec-api", "Version of kubectl's protocol: v1 (kubectl 1.22 or later) or"
+    .. " v1beta1 (1.20, 1.21)."):argname("VERSION"):choices({ "v1", "v1beta1" }):default("v1")
+    :show_default(false)
+end
+
+--- The lifetime of the certificate that is thrown away.
+-- @tparam table args
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.lifetime(args)
+  if args["until"] then
+    return errors.fail("INVALID_ARGUMENT", "--until gives one certificate an end, and --exec renews"
+      .. " it again and again", { hint = "--days says how long each one lives" })
+  end
+  return { duration = 1, expire_at = math.floor(core.sys.time()) + SHORTEST }
+end
+
+-- ---- what kubectl is to start ----------------------------------------------------
+
+local function env(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+-- Whether it is what the name alone finds.
+local function is_in_path(program)
+  for directory in (env "PATH" or ""):gmatch "[^:]+" do
+    local found = core.sys.realpath(directory .. "/cce")
+    if found then return found == program end
+  end
+  return false
+end
+
+-- The name alone goes on working where the command lies elsewhere; but only if
+-- it means this one here.
+local function program_of(script)
+  local program = core.sys.realpath(script)
+  return program and not is_in_path(program) and program or "cce"
+end
+
+local function add(list, option, value)
+  if not value then return end
+  list[#list + 1] = option
+  list[#list + 1] = tostring(value)
+end
+
+local function absolute(path)
+  return path and (core.sys.realpath(path) or path)
+end
+
+-- What the environment says now need not be there when kubectl runs; keys are
+-- never written.
+local function add_place(list, args)
+  local endpoints = args.endpoint and args.endpoint[1] and args.endpoint
+  local region = args.region
+  if not endpoints and not region and not args.profile then
+    endpoints, region = { env "CCE_ENDPOINT" }, env "CCE_REGION"
+  end
+  for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
+  add(list, "--region", region)
+end
+
+--- How kubectl is to start `cce credential`.
+-- @tparam table args of `cce obtain`
+-- @tparam cce.client client
+-- @tparam string cluster_id
+-- @treturn table for `kubeconfig:with_command`
+function M.command(args, client, cluster_id)
+  local list = {}
+  add(list, "--days", args.days == -1 and "max" or args.days or 1)
+  local profile = args.profile or env "CCE_PROFILE"
+  add(list, "--profile", profile)
+  add_place(list, { endpoint = args.endpoint, region = args.region, profile = profile })
+  add(list, "--project", project.known(client))
+  add(list, "--ca-file", absolute(args.ca_file or not profile and env "CCE_CA_FILE" or nil))
+  add(list, "--token-file", absolute(args.token_file))
+  return { cluster_id = cluster_id, command = program_of(arg and arg[0] or ""), args = list,
+    api_version = args.exec_api }
+end
+
+return M

@@ -1,0 +1,328 @@
+--- What the commands share: the client, the screen, the person.
+--
+-- Results go to standard output, everything else to standard error; so that a
+-- pipe gets the result alone. See `cce.cli` for what a command is.
+--
+--     function M.run(args, ui)
+--       local client, message, err = ui:client()
+--       if not client then return ui:fail(message, err) end
+--       local clusters
+--       clusters, message, err = client:list_clusters()
+--       if not clusters then return ui:fail(message, err) end
+--       return ui:table(clusters, { { "name", "NAME" }, { "id", "ID" } })
+--     end
+--
+-- Fields: `args`, `output` ("table", "json", "yaml" or "name"), `quiet`,
+-- `verbose`, `colour` (whether standard output may have colours).
+-- @module cce.cli.ui
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local exit = require "cce.cli.exit"
+local render = require "cce.cli.render"
+local show = require "cce.show"
+local words = require "cce.cli.words"
+
+local sys = core.sys
+
+local M = {}
+
+local Ui = {}
+Ui.__index = Ui
+Ui.__name = "cce.cli.ui"
+
+local function is_set(name)
+  local value = os.getenv(name)
+  return value ~= nil and value ~= ""
+end
+
+--- Make one.
+-- @tparam table args of argparse: those of all commands
+-- @treturn cce.cli.ui
+function M.new(args)
+  local is_terminal = sys.is_terminal(1)
+  return setmetatable({
+    args = args, output = args.output or "table", quiet = args.quiet == true,
+    verbose = args.verbose == true, out_is_terminal = is_terminal,
+    colour = is_terminal and not args.no_color and not is_set "NO_COLOR"
+      and os.getenv "TERM" ~= "dumb",
+    clients = {},
+  }, Ui)
+end
+
+-- ---- the screen ------------------------------------------------------------------
+
+--- End the progress bar, so that what follows stands on a line of its own.
+-- @function ui:settle
+function Ui:settle()
+  if self.display then self.display:finish() end
+  self.display = nil
+end
+
+-- What is said meanwhile does not end it.
+local function make_room(self)
+  if self.display then self.display:clear() end
+end
+
+-- Standard output may be closed early, as by `| head`: then there is nobody to
+-- write for, which is no news either.
+local function put(self, text)
+  if self.out_failed then return end
+  local ok, message, number = io.stdout:write(text)
+  if not ok then self.out_failed, self.out_problem = number or true, message end
+end
+
+--- Write a result, followed by a line end, to standard output.
+-- @tparam string text
+-- @function ui:print
+function Ui:print(text)
+  self:settle()
+  put(self, text .. (text:sub(-1) == "\n" and "" or "\n"))
+end
+
+local EPIPE = 32
+
+--- Whether all of the results could be written; says so when they could not.
+-- @treturn boolean
+-- @function ui:written
+function Ui:written()
+  if not self.out_failed then
+    local ok, message, number = io.stdout:flush()
+    if not ok then self.out_failed, self.out_problem = number or true, message end
+  end
+  if self.out_failed and self.out_failed ~= EPIPE then
+    self:warn("the result could not be written: " .. tostring(self.out_problem))
+  end
+  return not self.out_failed
+end
+
+-- In the order in which it happened, where both go to one place.
+local function tell(self, text)
+  make_room(self)
+  io.stdout:flush()
+  io.stderr:write(text, "\n")
+end
+
+--- A note for people, to standard error; not with --quiet.
+-- @tparam string text
+-- @function ui:say
+function Ui:say(text)
+  if not self.quiet then tell(self, render.clean(text)) end
+end
+
+--- A warning, to standard error, --quiet or not.
+-- @tparam string text
+-- @function ui:warn
+function Ui:warn(text)
+  tell(self, "cce: " .. render.clean(text))
+end
+
+local function details(err)
+  local parts = { "code " .. err.code }
+  for _, name in ipairs { "status", "api_code", "error_code", "request_id" } do
+    if err[name] then parts[#parts + 1] = ("%s %s"):format((name:gsub("_", " ")), err[name]) end
+  end
+  return "  " .. table.concat(parts, ", ")
+end
+
+local function exit_of(err)
+  if err.code == "INVALID_ARGUMENT" then return exit.USAGE end
+  return err.maybe_applied and exit.UNCERTAIN or exit.FAILED
+end
+
+--- Say what went wrong.
+-- @tparam string message
+-- @tparam[opt] table err
+-- @treturn int the exit code: 64 for a value out of its range, 2 when it may
+--   have been done nevertheless, else 1
+-- @function ui:fail
+function Ui:fail(message, err)
+  self:warn(words.typed(message))
+  if not errors.is(err) then return exit.FAILED end
+  if err.hint then tell(self, "  hint: " .. render.clean(words.typed(err.hint))) end
+  if self.verbose then tell(self, render.clean(details(err))) end
+  return exit_of(err)
+end
+
+--- Say what was typed wrongly.
+-- @tparam string message
+-- @treturn int 64
+-- @function ui:usage
+function Ui:usage(message)
+  self:warn(message)
+  tell(self, "  hint: cce help " .. self.args.command)
+  return exit.USAGE
+end
+
+-- ---- results -----------------------------------------------------------------------
+
+--- Print a list as --output says.
+-- @tparam {table,...} rows
+-- @tparam {table,...} columns `{ key, title, text=function(row), machine=true }`:
+--   `key` is the field of a row and its name in JSON and YAML; `text` what people
+--   see of it; without a title it is for machines alone. The first column's
+--   values are what `-o name` prints, unless one has `name=true`
+-- @treturn int 0
+-- @function ui:table
+function Ui:table(rows, columns)
+  local text, message, err = render.list(rows, columns, self.output, self:width())
+  if not text then return self:fail(message, err) end
+  if text ~= "" then self:print(text) end
+  return exit.DONE
+end
+
+--- Print one thing.
+-- @tparam table value what JSON and YAML have of it: strings, numbers, booleans
+--   and tables of them
+-- @tparam string text what people see, and
+-- @tparam[opt] string name what `-o name` prints
+-- @treturn int 0
+-- @function ui:show
+function Ui:show(value, text, name)
+  local printed, message, err = render.value(value, text, name, self.output)
+  if not printed then return self:fail(message, err) end
+  self:print(printed)
+  return exit.DONE
+end
+
+--- Print the report of a workflow.
+-- @tparam cce.report report
+-- @treturn int its exit code
+-- @function ui:report
+function Ui:report(report)
+  local ids = {}
+  for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
+  local code = self:show(report:to_table(), words.typed(tostring(report)), table.concat(ids, "\n"))
+  return code == exit.DONE and report:exit_code() or code
+end
+
+--- The columns of a table: those of the terminal; nil elsewhere, where nothing
+-- is cut off.
+-- @treturn ?int
+-- @function ui:width
+function Ui:width()
+  return self.out_is_terminal and sys.terminal_size(1) or nil
+end
+
+--- A progress bar on standard error, when there is somebody to see it. It is
+-- drawn at once, and again with every attempt of a request.
+-- @tparam string label
+-- @tparam int total how many things there are
+-- @treturn ?cce.progress for `on_progress=`; nil with --quiet, and when
+--   standard error is no terminal
+-- @function ui:progress
+function Ui:progress(label, total)
+  if self.quiet or not sys.is_terminal(2) then return nil end
+  self:settle()
+  local color = nil
+  if self.args.no_color then color = false end
+  self.display = require("cce.progress").new { label = label, total = total, color = color }
+  self.display:update(0)
+  return self.display
+end
+
+-- ---- the person -------------------------------------------------------------------
+
+-- By a shell, since most Luas begin a read anew that Ctrl-C interrupted: there
+-- it ends the shell, and so the read.
+local function read_answer()
+  local pipe = io.popen [[IFS= read -r answer && printf '%s\n' "$answer"]]
+  local answer = pipe:read "*l"
+  pipe:close()
+  return answer
+end
+
+local function ask(self, text, word)
+  tell(self, render.clean(words.typed(text)))
+  io.stderr:write(("Type %s to go on: "):format(word))
+  io.stderr:flush()
+  local answer = read_answer()
+  if answer and answer:match "^%s*(.-)%s*$" == word then return true end
+  if not answer then io.stderr:write "\n" end
+  self:warn "nothing was done"
+  return nil, exit.FAILED
+end
+
+--- Ask before something that cannot be undone.
+-- @tparam table question `word`: what must be typed; `text`: what will happen, or
+--   a function that finds it out and returns it, or nil and an exit code when
+--   there is nothing to ask; `yes`: it was answered on the command line
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] int exit code: 64 when there is nobody to ask, 1 when the answer
+--   is another one
+-- @function ui:confirm
+function Ui:confirm(question)
+  if question.yes then return true end
+  if not (sys.is_terminal(0) and sys.is_terminal(2)) then
+    self:warn(("this must be confirmed by typing %s, and there is no terminal: nothing was done")
+      :format(question.word))
+    tell(self, "  hint: --yes confirms it, --dry-run shows what would be done")
+    return nil, exit.USAGE
+  end
+  local text, code = question.text, nil
+  if type(text) == "function" then text, code = text() end
+  if not text then return nil, code end
+  return ask(self, text, question.word)
+end
+
+-- ---- the client -------------------------------------------------------------------
+
+-- Seconds with a few digits; what an attempt came to. No field of an event holds
+-- a secret.
+local function attempt_text(event)
+  local outcome = event.status and "HTTP " .. event.status or event.code or "?"
+  local where = event.cluster_id or event.job_id
+  return ("%s%s: attempt %d: %s%s"):format(event.operation, where and " " .. where or "",
+    event.attempt, outcome, event.retry_in and (", again in %.1f s"):format(event.retry_in) or "")
+end
+
+-- How long the rate of a workflow makes it take.
+local function planned_text(event)
+  local text = event.clusters and show.count(event.clusters, "cluster")
+    or show.count(event.requests, "request")
+  local seconds = event.seconds or 0
+  if seconds < 1 then return text end
+  return ("%s; the last request leaves after about %s"):format(text,
+    require("cce.report").duration(seconds))
+end
+
+local function on_event(self)
+  return function(event)
+    if event.type == "notice" then return self:say("note: " .. event.notice) end
+    if event.type:find "_planned$" then return self:say(planned_text(event)) end
+    if event.type ~= "attempt" then return end
+    if self.verbose then tell(self, "  " .. render.clean(attempt_text(event))) end
+    -- The time goes on while a job is waited for.
+    if self.display then self.display:update(self.display.done) end
+  end
+end
+
+--- The client that the options, the profile and the environment name.
+-- @tparam[opt] table more further options of `cce.new`
+-- @treturn[1] cce.client it is closed when the command ends
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function ui:client
+function Ui:client(more)
+  local opts, message, err = require("cce.cli.profile").client_options(self.args)
+  if not opts then return nil, message, err end
+  opts.on_event = on_event(self)
+  for name, value in pairs(more or {}) do opts[name] = value end
+  local client
+  client, message, err = require("cce").new(opts)
+  if not client then return nil, message, err end
+  self.clients[#self.clients + 1] = client
+  return client
+end
+
+--- End what was begun.
+-- @function ui:close
+function Ui:close()
+  self:settle()
+  for _, client in ipairs(self.clients) do client:close() end
+  self.clients = {}
+end
+
+return M

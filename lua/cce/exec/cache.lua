@@ -1,0 +1,197 @@
+--- Certificates that `cce credential` keeps between one kubectl and the next.
+--
+-- They lie in `$XDG_CACHE_HOME/cce/credentials/<cluster>/`, or under
+-- `~/.cache`: a kubeconfig for each endpoint, project and principal, which only
+-- its owner may read. Beside them, `revoked-<id>` and `rotated` note when the
+-- cluster's were last dropped, so that what was under way then is not kept.
+-- @module cce.exec.cache
+-- @local
+local callers = require "cce.caller"
+local core = require "cce.core"
+local directories = require "cce.directories"
+local errors = require "cce.error"
+local host = require "cce.host"
+local json = require "cce.json"
+local kubeconfigs = require "cce.kubeconfig"
+local project = require "cce.project"
+
+local M = {}
+
+local NOTE_BYTES = 4096
+
+-- ---- where ---------------------------------------------------------------
+
+--- Where the cache is, whether or not it exists.
+-- @treturn ?string nil when neither XDG_CACHE_HOME nor HOME says
+function M.directory()
+  local directory = directories.base("XDG_CACHE_HOME", "/.cache")
+  return directory and directory .. "/cce/credentials"
+end
+
+local function directory_of(cluster_id)
+  local directory = M.directory()
+  return directory and directory .. "/" .. cluster_id
+end
+
+-- Files in it are their owner's alone anyway; but who can write into the
+-- directory can put others there.
+local function check_private(directory)
+  local info, message, code = core.file.stat(directory)
+  if not info then return errors.from_core(nil, message or "it is gone", code or "FILE_ERROR") end
+  if tonumber(info.mode, 8) % 64 == 0 then return true end
+  return errors.fail("FILE_ERROR", ("'%s' is open to others (mode %s)"):format(directory,
+    info.mode), { hint = "Mend it with: chmod 700 on it" })
+end
+
+local function prepare(cluster_id)
+  local directory = directory_of(cluster_id)
+  if not directory then
+    return errors.fail("FILE_ERROR", "neither XDG_CACHE_HOME nor HOME says where to keep it")
+  end
+  local ok, message, err = directories.make(directory)
+  if ok then ok, message, err = check_private(M.directory()) end
+  if ok then ok, message, err = check_private(directory) end
+  if not ok then return nil, message, err end
+  return directory
+end
+
+-- ---- whose ---------------------------------------------------------------
+
+-- An access key that has no end names its principal. Temporary keys are others
+-- each time, and a token names nobody: for these STS or IAM is asked.
+local function principal_of(client)
+  local auth, message, err = client.session:acquire()
+  if not auth then return nil, message, err end
+  if auth.ak and not auth.expires_at then return "key " .. auth.ak, auth end
+  local caller
+  caller, message, err = callers.of(client)
+  if caller then return ("%s %s"):format(caller.kind, caller.id), auth end
+  if auth.ak then return "key " .. auth.ak, auth end
+  return nil, message, err
+end
+
+-- Another one for each endpoint, project and principal.
+local function name_of(client)
+  local principal, auth, err = principal_of(client)
+  if not principal then return nil, auth, err end
+  local config = client.config
+  local place = project.known(client) or auth.project_id or "region " .. (config.region or "")
+  local parts = { config.endpoints.cce, place, principal }
+  return core.sha256(table.concat(parts, "\n")):sub(1, 32) .. ".json"
+end
+
+--- Where what a client obtains for a cluster is kept: a file of its own for each
+-- endpoint, project and principal. Makes the directories, for their owner alone.
+-- @tparam cce.client client
+-- @tparam string cluster_id checked by the caller
+-- @treturn[1] string
+-- @treturn[2] nil when there is no such place, or when it is not known who the
+--   client is
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.path(client, cluster_id)
+  local directory, message, err = prepare(cluster_id)
+  if not directory then return nil, message, err end
+  local name
+  name, message, err = name_of(client)
+  if not name then return nil, message, err end
+  return directory .. "/" .. name
+end
+
+-- ---- what is there -------------------------------------------------------
+
+local function escaped(path)
+  return (path:gsub("[%*%?%[%]\\]", "\\%0"))
+end
+
+--- What is kept for a cluster.
+-- @tparam string cluster_id
+-- @treturn {table,...} each `{path=, kubeconfig=, facts=}`; the last two are
+--   missing when the file cannot be used
+function M.entries(cluster_id)
+  local directory = directory_of(cluster_id)
+  local paths = directory and core.file.glob(escaped(directory) .. "/*.json") or {}
+  local found = {}
+  table.sort(paths)
+  for i, path in ipairs(paths) do
+    local kubeconfig = kubeconfigs.load(path)
+    found[i] = { path = path, kubeconfig = kubeconfig,
+      facts = kubeconfig and kubeconfig:certificate() }
+  end
+  return found
+end
+
+--- Remove what has expired: keys that are others each day leave a file each.
+-- @tparam string cluster_id
+-- @tparam number now unix time
+function M.prune(cluster_id, now)
+  for _, entry in ipairs(M.entries(cluster_id)) do
+    if entry.facts and entry.facts.not_after <= now then os.remove(entry.path) end
+  end
+end
+
+-- ---- dropping ------------------------------------------------------------
+
+local function note_path(cluster_id, principal)
+  local directory = directory_of(cluster_id)
+  return directory and directory .. "/" .. (principal and "revoked-" .. principal or "rotated")
+end
+
+local function read_note(path)
+  local text = core.file.read(path, { max = NOTE_BYTES })
+  local note = text and json.decode(text)
+  if type(note) ~= "table" or type(note.at) ~= "number" then return nil end
+  return { at = note.at, principal = path:match "/revoked%-([^/]+)$" }
+end
+
+--- When what was kept of a cluster was last dropped on this machine.
+-- @tparam string cluster_id
+-- @tparam[opt] string principal only what concerns this one; by default all
+-- @treturn ?table `{at=<unix time>, principal=<id>}`, of the last time; without
+--   principal the cluster was rotated
+function M.dropped(cluster_id, principal)
+  local directory, latest = directory_of(cluster_id), nil
+  for _, path in ipairs(directory and core.file.glob(escaped(directory) .. "/r*ed*") or {}) do
+    local note = read_note(path)
+    local fits = note and (not principal or not note.principal or note.principal == principal)
+    if fits and not (latest and latest.at > note.at) then latest = note end
+  end
+  return latest
+end
+
+local function is_meant(entry, principal)
+  return not principal or not entry.facts or entry.facts.user_id == principal
+end
+
+local function drop(cluster_id, principal)
+  local directory = directory_of(cluster_id)
+  if not directory or not core.file.stat(directory) then return 0 end
+  -- Noted first: who obtains meanwhile looks at it after saving.
+  core.file.write(note_path(cluster_id, principal), json.encode { at = core.sys.time() })
+  local count = 0
+  for _, entry in ipairs(M.entries(cluster_id)) do
+    if is_meant(entry, principal) and os.remove(entry.path) then count = count + 1 end
+  end
+  return count
+end
+
+local function is_plain(id)
+  return type(id) == "string" and #id <= 128 and id:find "^%w[%w._-]*$" ~= nil
+    and not id:find("..", 1, true)
+end
+
+--- Drop what is kept for a principal in a cluster, or for all of them after a
+-- rotation. Looks for a directory and no more when there is none; never fails.
+-- In nginx nothing is done: no worker may wait for a disk, and its user's cache
+-- is not that of a person.
+-- @tparam string cluster_id
+-- @tparam[opt] string principal the id of a user or an agency
+-- @treturn number how many were dropped
+function M.drop(cluster_id, principal)
+  if host.in_nginx() or not is_plain(cluster_id) then return 0 end
+  if principal ~= nil and not is_plain(principal) then return 0 end
+  local ok, count = pcall(drop, cluster_id, principal)
+  return ok and count or 0
+end
+
+return M

@@ -1,0 +1,56 @@
+--- Kubeconfigs that hold no key: users whose certificate a command gives.
+--
+-- Internal to @{cce.kubeconfig}.
+-- @module cce.kubeconfig.exec
+local json = require "cce.json"
+local names = require "cce.kubeconfig.names"
+local read = require "cce.kubeconfig.read"
+
+local M = {}
+
+local COMMAND, FLAG = "credential", "--cluster"
+
+local INSTALL_HINT = "The command cce of lua-cce gives kubectl its certificate: install it, or put"
+  .. " it in the PATH"
+
+local function arguments(cluster_id, more)
+  local args = json.array { COMMAND, FLAG, cluster_id }
+  for _, each in ipairs(more or {}) do args[#args + 1] = each end
+  return args
+end
+
+local function entry(opts)
+  return {
+    apiVersion = "client.authentication.k8s.io/" .. opts.api_version,
+    command = opts.command, args = arguments(opts.cluster_id, opts.args), env = json.null,
+    interactiveMode = "Never", provideClusterInfo = false, installHint = INSTALL_HINT,
+  }
+end
+
+--- The data with every user's credentials replaced by the command.
+-- @tparam table data
+-- @tparam table opts `{cluster_id=, command=, api_version=, args=<more of them>}`
+-- @treturn table a copy
+function M.apply(data, opts)
+  local result = names.copy(data)
+  for _, user in ipairs(read.entries(result, "users")) do
+    user.entry.user = { exec = entry(opts), extensions = user.body.extensions }
+  end
+  return result
+end
+
+--- The cluster whose certificate a user gets from `cce credential`.
+-- @tparam table body of the user
+-- @treturn ?string nil when it is another command, or none
+function M.cluster_of(body)
+  local exec = type(body.exec) == "table" and body.exec or {}
+  local args = type(exec.args) == "table" and exec.args or {}
+  local is_ours = false
+  for i, each in ipairs(args) do
+    is_ours = is_ours or each == COMMAND
+    if is_ours and each == FLAG and type(args[i + 1]) == "string" then return args[i + 1] end
+  end
+  return nil
+end
+
+return M

@@ -1,0 +1,179 @@
+--- What the prompt hands out: the library, where what destroys asks first.
+--
+-- The library itself never asks. Here `cce` is a table that reads through to the
+-- module, and methods are put before those of the class in the one object that
+-- is handed out. What the library calls within an answered call is not asked
+-- again.
+-- @module cce.repl.guard
+-- @local
+local errors = require "cce.error"
+local protect = require "cce.host.protect"
+
+local M = {}
+
+local Guard = {}
+Guard.__index = Guard
+
+-- ---- what is asked -------------------------------------------------------------
+
+local function cluster_text(id)
+  return type(id) == "string" and " of cluster " .. id or ""
+end
+
+local function whose(opts)
+  opts = type(opts) == "table" and opts or {}
+  if opts.user_id then return "user " .. tostring(opts.user_id) end
+  if opts.agency_id then return "agency " .. tostring(opts.agency_id) end
+  if opts.deleted_since then return "everyone who was deleted since then" end
+  return "the holder"
+end
+
+local function which_clusters(opts)
+  local clusters = type(opts) == "table" and opts.clusters
+  if type(clusters) ~= "table" then return "the clusters that are chosen" end
+  if #clusters > 0 then return ("%d clusters"):format(#clusters) end
+  return ("clusters named %s"):format(tostring(clusters.name or "*"))
+end
+
+local function is_dry(opts)
+  return type(opts) == "table" and opts.dry_run == true
+end
+
+local CLIENT = {
+  revoke_cert = function(_, id, opts)
+    return ("This cuts all certificates of %s%s. It cannot be undone.")
+      :format(whose(opts), id and " in cluster " .. tostring(id) or "")
+  end,
+  rotate_credentials = function(_, id)
+    return ("This rotates the certificates%s: who holds old ones is cut off.")
+      :format(cluster_text(id))
+  end,
+}
+
+local WORKFLOW = {
+  revoke = function(_, opts)
+    if is_dry(opts) then return nil end
+    return ("This cuts all certificates of %s in %s. It cannot be undone.")
+      :format(whose(opts), which_clusters(opts))
+  end,
+  rotate = function(_, opts)
+    if is_dry(opts) then return nil end
+    return ("This rotates the certificates of %s: who holds old ones is cut off.")
+      :format(which_clusters(opts))
+  end,
+}
+
+local SCHEDULE = {
+  revoke_at = function(_, _, what)
+    return ("This will cut all certificates of %s%s.")
+      :format(whose(what), cluster_text(type(what) == "table" and what.cluster_id))
+  end,
+  rotate_every = function(_, _, what)
+    return ("This will rotate the certificates%s again and again.")
+      :format(cluster_text(type(what) == "table" and what.cluster_id))
+  end,
+  run = function()
+    return "This does what is due in the schedule: it revokes and rotates."
+  end,
+}
+
+-- ---- asking ----------------------------------------------------------------------
+
+local function refused(name)
+  return errors.fail("CANCELLED", name .. ": not confirmed, nothing was sent", {
+    operation = name, retryable = true, maybe_applied = false, attempts = 0,
+    hint = "repl.confirm = false, or cce repl --yes, asks no more",
+  })
+end
+
+local function leave(task, ok, ...)
+  task.answered = task.answered - 1
+  if not ok then error((...), 0) end
+  return ...
+end
+
+local function wrapped(self, name, original, question)
+  local function wrapper(...)
+    local task = self.task()
+    local text = not (task.answered and task.answered > 0) and question(...)
+    if text and self.wanted() and not self.ask(text) then return refused(name) end
+    task.answered = (task.answered or 0) + 1
+    return leave(task, protect.pcall(original, ...))
+  end
+  self.originals[wrapper] = original
+  return wrapper
+end
+
+local function wrap_methods(self, object, questions)
+  for name, question in pairs(questions) do
+    local original = object[name]
+    if type(original) == "function" and not self.originals[original] then
+      rawset(object, name, wrapped(self, name, original, question))
+    end
+  end
+  return object
+end
+
+--- Let a client ask.
+-- @tparam cce.client client
+-- @treturn cce.client the same
+function Guard:client(client)
+  return wrap_methods(self, client, CLIENT)
+end
+
+-- What makes objects that must ask, too.
+local function making(self, original, questions)
+  local function wrapper(...)
+    local object, message, err = original(...)
+    if not object then return nil, message, err end
+    return wrap_methods(self, object, questions)
+  end
+  self.originals[wrapper] = original
+  return wrapper
+end
+
+local function through(module, own)
+  local meta = getmetatable(module) or {}
+  return setmetatable(own, { __index = module, __tostring = meta.__tostring })
+end
+
+-- Parts that this library lacks are left out.
+local function workflow_of(self, workflow)
+  local own = {}
+  for name, question in pairs(WORKFLOW) do
+    own[name] = wrapped(self, name, workflow[name], question)
+  end
+  return through(workflow, own)
+end
+
+--- The library to hand out.
+-- @tparam table cce
+-- @tparam function progress what `cce.progress` is here
+-- @treturn table
+function Guard:library(cce, progress)
+  local own = { new = making(self, cce.new, CLIENT), workflow = workflow_of(self, cce.workflow),
+    progress = progress }
+  self.originals[progress] = cce.progress
+  if cce.schedule then
+    own.schedule = through(cce.schedule, { open = making(self, cce.schedule.open, SCHEDULE) })
+  end
+  return through(cce, own)
+end
+
+--- What a function that was handed out wraps; itself when it wraps none.
+-- @tparam function fn
+-- @treturn function
+function Guard:original(fn)
+  return self.originals[fn] or fn
+end
+
+--- Make one.
+-- @tparam table opts `ask(text)` → boolean; `wanted()` → whether to ask at all;
+--   `task()` → a table that lives as long as what runs
+-- @treturn table
+function M.new(opts)
+  return setmetatable({ ask = opts.ask, wanted = opts.wanted, task = opts.task,
+    originals = setmetatable({}, { __mode = "k" }) }, Guard)
+end
+
+return M

@@ -1,0 +1,234 @@
+--- The revocation of one principal's certificates on one cluster: whether it may
+-- be, the request, and what the cluster shows of it.
+-- @module cce.workflow.revoke.item
+-- @local
+local errors = require "cce.error"
+local hints = require "cce.hint"
+local pace = require "cce.workflow.pace"
+local principals = require "cce.workflow.revoke.principals"
+local probe = require "cce.workflow.probe"
+
+local M = {}
+
+-- A request that is sent again so long after it was first meant may cut what
+-- was obtained rightfully in between; seconds.
+local LONG_AGO = 600
+
+-- ---- whether it may be ---------------------------------------------------------
+
+local function cannot(code, hint, format, ...)
+  return errors.new(code, format:format(...), { retryable = false, maybe_applied = false,
+    operation = "revoke_cert", hint = hint })
+end
+
+local function too_old(item, needed)
+  return cannot("UNSUPPORTED", "Upgrade the cluster; until then only a rotation of all its"
+    .. " certificates cuts this one", "version %s is too old: revoking needs %s or later",
+    item.version, needed or "a later line")
+end
+
+-- A version of which it cannot be told is for the API to judge.
+local function obstacle(item)
+  if item.status and item.status ~= "Available" then
+    return cannot("CONFLICT", "Run it again once the cluster is Available: until then the"
+      .. " certificates stay valid", "the cluster is %s, not Available", item.status)
+  end
+  local can, needed = hints.can_revoke(item.version)
+  if can == "no" then return too_old(item, needed) end
+end
+
+-- ---- one principal on one cluster ------------------------------------------------
+
+--- End an item.
+-- @tparam table item
+-- @tparam string state a list of the report
+-- @tparam ?string message
+-- @tparam ?table err
+function M.finish(item, state, message, err)
+  item.state, item.message, item.err = state, message, err
+end
+
+--- Whom an item is about, for people.
+function M.who(item)
+  return principals.text(item.principal)
+end
+
+-- What no list tells. Who may not look may still revoke.
+local function look(item)
+  if item.status then return true end
+  local cluster, message, err = item.client:show_cluster(item.id)
+  if cluster then
+    item.name, item.version, item.status = cluster.name, cluster.version, cluster.status
+    item.cluster = cluster
+  elseif err.code ~= "PERMISSION_DENIED" then
+    M.finish(item, "failed", message, err)
+    return false
+  end
+  return true
+end
+
+--- Whether the cluster lets certificates be revoked; else the item ends.
+-- @tparam table item
+-- @treturn boolean
+function M.may_begin(item)
+  if not look(item) then return false end
+  local problem = obstacle(item)
+  if problem then M.finish(item, "skipped", problem.message, problem) end
+  return not problem
+end
+
+--- The kubeconfig to verify with.
+-- @tparam table run
+-- @tparam table item
+-- @treturn[1] cce.kubeconfig
+-- @treturn[1] number when its certificate ends, as unix time
+-- @treturn[2] nil
+-- @treturn[2] string why there is none
+function M.own_kubeconfig(run, item)
+  local kubeconfig, why = run.kubeconfig_for(item.cluster)
+  if not kubeconfig then return nil, why or "there is no kubeconfig for this cluster" end
+  local facts, message = kubeconfig:certificate()
+  if not facts then return nil, message end
+  if facts.user_id ~= item.principal.id then
+    return nil, "the kubeconfig is that of " .. tostring(facts.user_id)
+  end
+  return kubeconfig, facts.not_after
+end
+
+local function look_before(run, item)
+  if not run.kubeconfig_for then return end
+  local kubeconfig, why = M.own_kubeconfig(run, item)
+  if not kubeconfig then
+    item.unverified = why
+    return
+  end
+  local seen = probe.look(item.client, kubeconfig)
+  if seen.state == "works" then
+    item.probed, item.not_after = kubeconfig, why
+  else
+    item.unverified = "the kubeconfig did not work before, either: " .. seen.text
+  end
+end
+
+local function seen_after(run, item)
+  if not item.probed then return { state = "unclear", text = item.unverified } end
+  local seen = probe.wait_until(item.client, item.probed, "refused")
+  if seen.state == "refused" and item.not_after <= run.clock() then
+    return { state = "unclear", text = "the certificate has expired meanwhile" }
+  end
+  return seen
+end
+
+local function not_revoked(item, seen)
+  local message = ("NOT revoked: the certificate of %s still works (%s)"):format(M.who(item),
+    seen.text)
+  M.finish(item, "failed", message, errors.new("NOT_REVOKED", message, {
+    operation = "revoke_cert", retryable = true, maybe_applied = true,
+    hint = "Revoke again; if it goes on, rotate the cluster's certificates",
+  }))
+end
+
+local function unverified(item, seen)
+  local message = ("%s, unverified: %s"):format(
+    item.accepted and "the revocation was accepted" or item.err.message, seen.text)
+  M.finish(item, "uncertain", message, errors.new("UNVERIFIED", message, {
+    operation = "revoke_cert", retryable = true, maybe_applied = true,
+    request_id = item.err and item.err.request_id,
+    hint = "Give verify= a kubeconfig of this principal that works in the cluster",
+  }))
+end
+
+-- What the cluster shows beats what the API said of the request.
+local function verify(run, item)
+  local seen = seen_after(run, item)
+  if seen.state == "refused" then
+    item.verified = "revoked"
+    M.finish(item, "ok", ("%s: revoked, the certificate is refused (%s)"):format(M.who(item),
+      seen.text))
+  elseif seen.state == "works" then
+    item.verified = "not revoked"
+    not_revoked(item, seen)
+  else
+    item.verified = "unverified"
+    unverified(item, seen)
+  end
+end
+
+-- What the list did not tell, since it names only the line of a version.
+local function says_too_old(err)
+  return err.code == "BAD_REQUEST" and err.message:find("not support this version", 1, true)
+end
+
+local function settle(run, item, ok, message, err)
+  item.accepted, item.err = ok, err
+  if not ok and says_too_old(err) then
+    local problem = cannot("UNSUPPORTED", err.hint, "%s", message)
+    problem.request_id = err.request_id
+    M.finish(item, "skipped", message, problem)
+  elseif not ok and not err.maybe_applied then
+    M.finish(item, "failed", ("%s: %s"):format(M.who(item), message), err)
+  elseif run.kubeconfig_for then
+    verify(run, item)
+  elseif ok then
+    M.finish(item, "ok", M.who(item) .. ": revoked")
+  else
+    M.finish(item, "uncertain", ("%s: %s"):format(M.who(item), message), err)
+  end
+end
+
+-- ---- the journal --------------------------------------------------------------
+
+local function line_of(item)
+  return { cluster = item.id, principal = item.principal.id, kind = item.principal.kind,
+    name = item.name, project = item.project_id, first = item.first_intent }
+end
+
+-- A journal that cannot be written is no reason to leave a certificate valid.
+local function note_intent(run, item)
+  local ok, message = run.journal:intend(line_of(item), run.opts.concurrency)
+  if not ok then run.journal_problem = message end
+end
+
+local function note_end(run, item)
+  local line = line_of(item)
+  line.message, line.verified, line.seconds = item.message, item.verified, item.duration
+  for _, name in ipairs { "code", "hint", "request_id" } do
+    line[name] = item.state ~= "ok" and item.err and item.err[name] or nil
+  end
+  local ok, message = run.journal:write(item.state, line)
+  if not ok then run.journal_problem = message end
+end
+
+-- ---- the request --------------------------------------------------------------
+
+-- Attempts that follow one another are few: after so long, this was sent again.
+local function note_age(run, item)
+  if run.clock() - item.first_intent > LONG_AGO then item.may_have_cut_newer = true end
+end
+
+local function send(run, item)
+  item.began = run.clock()
+  item.first_intent = item.first_intent or run.opts.first_intent or item.began
+  note_intent(run, item)
+  item.sent = true
+  local ok, message, err = item.paced:revoke_cert(item.id, {
+    [item.principal.kind .. "_id"] = item.principal.id,
+  })
+  note_age(run, item)
+  settle(run, item, ok, message, err)
+  item.duration = run.clock() - item.began
+end
+
+--- Take one principal on one cluster as far as it gets.
+-- @tparam table run
+-- @tparam table item
+function M.process(run, item)
+  if M.may_begin(item) then
+    look_before(run, item)
+    pace.take_turn(item.paced)
+    send(run, item)
+  end
+  note_end(run, item)
+end
+
+return M

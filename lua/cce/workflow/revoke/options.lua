@@ -1,0 +1,71 @@
+--- The options of `cce.workflow.revoke`.
+-- @module cce.workflow.revoke.options
+-- @local
+local companion = require "cce.companion"
+local errors = require "cce.error"
+local kubeconfigs = require "cce.kubeconfig"
+local options = require "cce.options"
+local pace = require "cce.workflow.pace"
+local principals = require "cce.workflow.revoke.principals"
+local targets = require "cce.workflow.targets"
+
+local M = {}
+
+local schema = {
+  clusters = { type = { "table", "callable" }, required = true },
+  user_id = companion.id_rule,
+  agency_id = companion.id_rule,
+  kubeconfig = { type = { "table", "string" } },
+  certificate = { type = "string", non_empty = true },
+  deleted_since = companion.time_rule,
+  principal = { type = "string", one_of = { "user", "agency" } },
+  partial = { type = "boolean" },
+  tracker_region = { type = "string", check = companion.id_rule.check },
+  tracker_project_id = companion.id_rule,
+  allow_self = { type = "boolean", default = false },
+  verify = { type = { "boolean", "table", "callable" }, default = false },
+  first_intent = companion.time_rule,
+  journal = { type = "string", non_empty = true },
+  run = { type = "string", non_empty = true },
+  concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
+  rate_limit = pace.option,
+  dry_run = { type = "boolean", default = false },
+  on_progress = { type = "callable" },
+}
+
+local function refuse(message, hint)
+  return errors.fail("INVALID_ARGUMENT", "revoke: " .. message, { operation = "revoke",
+    retryable = false, maybe_applied = false, hint = hint })
+end
+
+local function check_kubeconfig(opts, level)
+  local given = opts.kubeconfig
+  if type(given) == "table" and not kubeconfigs.is(given) then
+    error("bad option 'kubeconfig' (cce.kubeconfig or a path expected, got table)", level + 1)
+  end
+end
+
+--- Check and complete the options.
+-- @tparam table given
+-- @tparam int level whom a raised error points at
+-- @treturn[1] table with `selection` of `cce.workflow.targets`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.read(given, level)
+  local opts, message, err = options.check(given, schema, level + 1)
+  if not opts then return nil, message, err end
+  check_kubeconfig(opts, level + 1)
+  local source
+  source, message, err = principals.source(opts)
+  if not source then return nil, message, err end
+  if opts.verify == true and source ~= "kubeconfig" then
+    return refuse("verify=true needs kubeconfig=", "Or give verify= the kubeconfigs of the"
+      .. " clusters: a list, or a table by cluster id")
+  end
+  opts.selection, message, err = targets.selection(opts.clusters, level + 1)
+  if not opts.selection then return nil, message, err end
+  return opts
+end
+
+return M

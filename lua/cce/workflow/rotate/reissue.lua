@@ -1,0 +1,67 @@
+--- New kubeconfigs for those that a rotation made stale: obtained, saved, and
+-- shown to the cluster.
+-- @module cce.workflow.rotate.reissue
+-- @local
+local errors = require "cce.error"
+local probe = require "cce.workflow.probe"
+
+local M = {}
+
+local function obtain(run, item)
+  local opts = run.opts.reissue
+  local kubeconfig, message, err = item.client:obtain_cert(item.id, {
+    duration = opts.duration, expire_at = opts.expire_at, before_send = run.opts.before_send,
+  })
+  if not kubeconfig then return nil, message, err end
+  local certificate
+  certificate, message, err = kubeconfig:certificate()
+  if not certificate then return nil, message, err end
+  if certificate.key_matches == true then return kubeconfig end
+  return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
+end
+
+local function obtain_and_save(run, item)
+  local kubeconfig, message, err = obtain(run, item)
+  if not kubeconfig then return nil, message, err end
+  local path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id)
+  local saved
+  saved, message, err = kubeconfig:save(path)
+  if not saved then return nil, message, err end
+  item.reissued = path
+  return kubeconfig
+end
+
+local PROBLEMS = {
+  refused = "the cluster refuses its new kubeconfig, %s (%s)",
+  unclear = "its new kubeconfig, %s, is unchecked: %s; check=false where clusters cannot be"
+    .. " reached",
+}
+
+-- An API server may need a moment after the job that rotated it.
+local function check(item, kubeconfig)
+  local seen = probe.wait_until(item.client, kubeconfig, "works")
+  item.reissue_check = seen.state == "unclear" and "unchecked" or seen.state
+  local problem = PROBLEMS[seen.state]
+  return problem and problem:format(item.reissued, seen.text)
+end
+
+--- Obtain a cluster's kubeconfig again. The rotation stands, whatever becomes of
+-- this: what went wrong is in `item.problem`.
+--
+-- `item.reissue_check` says what the cluster did: "works", "refused", or
+-- "unchecked" when it gave no clear answer.
+-- @tparam table run
+-- @tparam table item
+function M.process(run, item)
+  local kubeconfig, message = obtain_and_save(run, item)
+  if not kubeconfig then
+    item.problem = "its kubeconfig was not obtained again: " .. message
+    return
+  end
+  item.problem = run.opts.reissue.check and check(item, kubeconfig) or nil
+  run:write("reissued", { cluster = item.id, name = item.name, project = item.project_id,
+    job = item.job_id, reissued = item.reissued, checked = item.reissue_check,
+    message = item.problem })
+end
+
+return M

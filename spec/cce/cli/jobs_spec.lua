@@ -1,0 +1,45 @@
+local command = require "spec.support.command"
+local json = require "cce.json"
+local simulator = require "spec.support.sim"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
+  describe("cce jobs", function() pending "needs nginx and argparse" end)
+  return
+end
+
+describe("cce jobs", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+  end)
+
+  after_each(function() world:remove() end)
+
+  local function rotation()
+    return sim:rotate(sim.clusters[2]).json.jobid
+  end
+
+  it("looks at a job and waits for it", function()
+    local id = rotation()
+    local job = json.decode(world:cce({ "jobs", "show", id, "-o", "json" }).out)
+    assert.equal(id, job.id)
+    assert.equal(sim.clusters[2].id, job.cluster_id)
+    local result = world:cce { "jobs", "wait", id, "--every", "0.05" }
+    assert.equal(0, result.code)
+    assert.matches("job " .. id .. ": Success", result.out, 1, true)
+    assert.equal("waiting for job " .. id .. "\n", result.err)
+    assert.equal("", world:cce({ "jobs", "wait", id, "--every", "0.05", "-q" }).err)
+  end)
+
+  it("ends with 1 when it failed", function()
+    sim:set { job_outcome = "Failed" }
+    local id = rotation()
+    local result = world:cce { "jobs", "wait", id, "--every", "0.05" }
+    assert.equal(1, result.code)
+    assert.matches("cce: job " .. id .. " failed", result.err, 1, true)
+    assert.equal(1, world:cce({ "jobs", "show", id }).code)
+  end)
+end)

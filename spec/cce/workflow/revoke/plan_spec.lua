@@ -1,0 +1,206 @@
+local cce = require "cce"
+local clients = require "spec.support.clients"
+local core = require "cce.core"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+local member = simulator.member.principal
+
+describe("a revocation with a journal", function()
+  local sim, client, dir, journal, now
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    now = os.time()
+    client = clients.new(sim, { clock = function() return now end,
+      retry = { max_attempts = 1 }, endpoints = {
+        cce = sim.env.CCE_ENDPOINT, iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT,
+        cts = sim.env.CCE_CTS_ENDPOINT, sts = sim.env.HUAWEICLOUD_SDK_STS_ENDPOINT } })
+    client.now = function() return os.time() end
+    dir = tempdir.new()
+    journal = dir .. "/journal"
+  end)
+
+  after_each(function()
+    client:close()
+    tempdir.remove(dir)
+  end)
+
+  local function try(more)
+    local options = { clusters = { name = "*" }, rate_limit = false, journal = journal,
+      concurrency = 1 }
+    for name, value in pairs(more or {}) do options[name] = value end
+    if not options.deleted_since then options.user_id = options.user_id or member.id end
+    return cce.workflow.revoke(client, options)
+  end
+
+  local function revoke(more)
+    local report, message = try(more)
+    return assert(report, message)
+  end
+
+  local function sent()
+    return #sim:log { operation = "revoke_cert" }
+  end
+
+  local function words()
+    local list = {}
+    for line in tempdir.read(journal):gmatch "[^\n]+" do
+      list[#list + 1] = core.json.decode(line).what
+    end
+    return list
+  end
+
+  -- Ends after so many, as Ctrl-C does.
+  local function interrupt(after, more)
+    more = more or {}
+    more.on_progress = function(done)
+      if done == after then error("interrupted", 0) end
+    end
+    local ok, message = pcall(try, more)
+    assert.is_false(ok)
+    assert.equal("interrupted", message)
+  end
+
+  local function noted(report, text)
+    return table.concat(report.notes, "\n"):find(text, 1, true) ~= nil
+  end
+
+  it("writes the intent before the request, and what came of it", function()
+    revoke { clusters = { sim.clusters[1].id } }
+    assert.same({ "run", "planned", "begun", "intent", "ok", "finished" }, words())
+    assert.matches('"principal":"' .. member.id .. '"', tempdir.read(journal), 1, true)
+    assert.equal("0600", core.file.stat(journal).mode)
+  end)
+
+  it("goes on where it was interrupted, and sends to nobody twice", function()
+    interrupt(2)
+    assert.equal(2, sent())
+    local report = revoke()
+    assert.equal(5, sent())
+    assert.equal(5, #report.ok)
+    assert.is_true(report.resumed)
+    assert.equal(0, report:exit_code())
+    assert.is_true(report.ok[1].earlier)
+    assert.is_nil(report.ok[3].earlier)
+    assert.equal("still enabled in IAM", report.ok[1].can_obtain_again)
+    for _, item in ipairs(report.ok) do assert.is_nil(item.may_have_cut_newer) end
+  end)
+
+  it("says that a request may have cut newer ones, from when it was first meant", function()
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, reset = "after",
+      times = 1 }
+    local report = revoke()
+    assert.equal(1, #report.uncertain)
+    assert.equal("ended", words()[#words()])
+    now = now + 601
+    report = revoke()
+    assert.equal(5, #report.ok)
+    assert.equal(6, sent())
+    assert.is_true(report.ok[2].may_have_cut_newer)
+    assert.is_nil(report.ok[1].may_have_cut_newer)
+    assert.is_true(noted(report, "may have cut newer certificates"))
+  end)
+
+  it("can be cut at any line", function()
+    sim:put_principal { kind = "user", id = "left-1", name = "one" }
+    sim:put_principal { kind = "user", id = "left-2", name = "two" }
+    for i = 1, 2 do sim:delete_principal { kind = "user", id = "left-" .. i, ago = 10 } end
+    local since = { deleted_since = now - 60,
+      clusters = { sim.clusters[1].id, sim.clusters[2].id } }
+    revoke(since)
+    local lines = {}
+    for line in tempdir.read(journal):gmatch "[^\n]*\n" do lines[#lines + 1] = line end
+    assert.equal(1 + 4 + 1 + 8 + 1, #lines)
+    for count = 6, #lines - 1 do
+      local kept = table.concat(lines, "", 1, count)
+      tempdir.write(journal, kept)
+      -- Whom CTS names now is nobody: the journal knows.
+      sim:reset()
+      local report = revoke(since)
+      assert.equal(4, #report.ok)
+      assert.equal(4 - select(2, kept:gsub('"what":"ok"', "")), sent(), count)
+    end
+  end)
+
+  it("sends nothing when the run has finished, and begins another by another name", function()
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[1].id, status = 403, times = 1 }
+    revoke { run = "one" }
+    local report = revoke { run = "one" }
+    assert.equal(5, sent())
+    assert.equal(3, report:exit_code())
+    assert.equal("PERMISSION_DENIED", report.failed[1].code)
+    assert.equal(member.id, report.ok[1].principal_id)
+    assert.equal(5, #revoke({ run = "two" }).ok)
+    assert.equal(10, sent())
+  end)
+
+  it("resumes what was interrupted before another name has its turn", function()
+    interrupt(1, { run = "one" })
+    local report = revoke { run = "two" }
+    assert.equal("one", report.run)
+    assert.is_true(noted(report, "run one had not ended and was resumed; two is not begun"))
+    assert.equal(5, sent())
+  end)
+
+  it("refuses another plan, and a journal in use", function()
+    interrupt(1)
+    clients.fails("CONFLICT", try { user_id = "somebody-else" })
+    clients.fails("CONFLICT", try { clusters = { sim.clusters[1].id } })
+    local holder = assert(core.journal(journal))
+    clients.fails("CONFLICT", try())
+    holder:close()
+    assert.equal(1, sent())
+  end)
+
+  it("knows what a dry run of the rest would do, and writes nothing", function()
+    interrupt(2)
+    local text = tempdir.read(journal)
+    local report = revoke { dry_run = true }
+    assert.equal(3, #report.plan)
+    assert.is_true(noted(report, "2 were done at an earlier start"))
+    assert.equal(text, tempdir.read(journal))
+    assert.equal(2, sent())
+  end)
+
+  it("verifies what is left, too", function()
+    local kubeconfigs = {}
+    local theirs = clients.new(sim, { key = simulator.member })
+    for i = 1, 2 do
+      kubeconfigs[sim.clusters[i].id] = assert(theirs:obtain_cert(sim.clusters[i].id,
+        { duration = 1 }))
+    end
+    theirs:close()
+    local more = { verify = kubeconfigs, clusters = { sim.clusters[1].id, sim.clusters[2].id } }
+    interrupt(1, more)
+    more.on_progress = nil
+    local report = revoke(more)
+    assert.equal("revoked", report.ok[1].verified)
+    assert.equal("revoked", report.ok[2].verified)
+    assert.is_true(report.ok[1].earlier)
+  end)
+
+  it("does not let a journal that breaks stop a revocation", function()
+    local open = core.journal
+    finally(function() core.journal = open end)
+    core.journal = function(path)
+      local file, left = assert(open(path)), 9
+      return {
+        append = function(_, ...)
+          left = left - 1
+          if left < 0 then return nil, "no space left on device", "FILE_ERROR" end
+          return file:append(...)
+        end,
+        reserve = function(_, ...) return file:reserve(...) end,
+        close = function() file:close() end,
+      }
+    end
+    local report = revoke()
+    assert.equal(5, #report.ok)
+    assert.equal(5, sent())
+    assert.equal(1, report:exit_code())
+    assert.is_true(noted(report, "the journal could not be written"))
+  end)
+end)

@@ -1,0 +1,72 @@
+local clients = require "spec.support.clients"
+local rotations = require "spec.support.rotations"
+local simulator = require "spec.support.sim"
+
+describe("the pre-flight of a rotation", function()
+  local sim, client
+  local admin = simulator.admin.principal.id
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    sim:set { job_seconds = 0 }
+    client = rotations.client(sim)
+  end)
+
+  after_each(function() client:close() end)
+
+  local function sent()
+    return #sim:log { operation = "rotate_credentials" }
+  end
+
+  local function refused(action, more)
+    sim:deny(admin, action)
+    local err = clients.fails("PERMISSION_DENIED", rotations.rotate(client, more))
+    assert.matches(action, err.hint, 1, true)
+    assert.equal(0, sent())
+    return err
+  end
+
+  it("names the right to list clusters", function()
+    refused("cce:cluster:list")
+  end)
+
+  it("names the right to look at clusters, and the project", function()
+    local err = refused("cce:cluster:get", { canary = 1 })
+    assert.matches("nothing was sent, since the clusters of project " .. sim.project_id,
+      err.message, 1, true)
+    assert.equal(3, #sim:log { operation = "show_cluster" })
+  end)
+
+  it("names the right to look at jobs, unless they are not waited for", function()
+    assert.equal(0, rotations.rotate(client, { clusters = { sim.clusters[1].id } }):exit_code())
+    sim:deny(admin, "cce:job:get")
+    local err = clients.fails("PERMISSION_DENIED", rotations.rotate(client))
+    assert.matches("the jobs of project", err.message, 1, true)
+    assert.equal(1, sent())
+    assert.equal(5, #rotations.rotate(client, { wait = false }).ok)
+  end)
+
+  it("is part of a dry run, which says what cannot be tried", function()
+    local report = assert(rotations.rotate(client, { dry_run = true,
+      reissue = { dir = "/nowhere", duration = 1 } }))
+    assert.matches("cannot be told before: cce:cluster:rotateCredentials,"
+      .. " cce:cluster:generateClientCredential", table.concat(report.notes, "\n"), 1, true)
+    refused("cce:cluster:get", { dry_run = true })
+  end)
+
+  it("takes one cluster that may not be looked at for no more than that", function()
+    sim:fault { operation = "show_cluster", cluster = sim.clusters[1].id, status = 403 }
+    local report = assert(rotations.rotate(client))
+    assert.equal(4, #report.ok)
+    assert.equal("PERMISSION_DENIED", report.failed[1].code)
+  end)
+
+  it("leaves what is no question of rights to the clusters' turns", function()
+    sim:fault { operation = "show_cluster", cluster = sim.clusters[1].id, status = 404 }
+    local report = assert(rotations.rotate(client))
+    assert.equal(4, #report.ok)
+    assert.equal("NOT_FOUND", report.failed[1].code)
+  end)
+end)

@@ -1,0 +1,125 @@
+local cce = require "cce"
+local cjson = require "cjson"
+local clients = require "spec.support.clients"
+local probe = require "cce.workflow.probe"
+local rotations = require "spec.support.rotations"
+local server = require "spec.support.server"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+describe("the new kubeconfigs of a rotation", function()
+  local sim, client, dir, journal, first
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    sim:set { job_seconds = 0 }
+    client = clients.new(sim)
+    dir = tempdir.new()
+    journal = dir .. "/journal"
+    first = sim.clusters[1]
+  end)
+
+  after_each(function()
+    client:close()
+    tempdir.remove(dir)
+    server.stop_all()
+  end)
+
+  local function rotate(reissue, clusters)
+    reissue = reissue or {}
+    reissue.dir, reissue.duration = reissue.dir or dir, 1
+    return assert(rotations.rotate(client, { reissue = reissue, journal = journal,
+      clusters = clusters or { first.id } }))
+  end
+
+  -- What obtaining answers is changed by a function of the kubeconfig's data.
+  local function obtaining(change)
+    local obtain = client.obtain_cert
+    client.obtain_cert = function(self, id, opts)
+      local kubeconfig = assert(obtain(self, id, opts))
+      local data = cjson.decode(kubeconfig.raw)
+      change(data)
+      return assert(cce.kubeconfig.parse(cjson.encode(data)))
+    end
+  end
+
+  it("work in every cluster", function()
+    local report = rotate(nil, { name = "*" })
+    assert.equal(0, report:exit_code())
+    for _, item in ipairs(report.ok) do assert.equal("works", item.reissue_check) end
+    local asked = sim:log { service = "kubernetes", status = 200 }
+    assert.equal(5, #asked)
+    assert.matches('"checked":"works"', tempdir.read(journal), 1, true)
+  end)
+
+  it("are noted when the cluster refuses them, and saved", function()
+    obtaining(function() sim:revoke(first, { userId = simulator.admin.principal.id }) end)
+    local report = rotate()
+    assert.equal("refused", report.ok[1].reissue_check)
+    assert.equal(1, report:exit_code())
+    assert.matches("the cluster refuses its new kubeconfig, " .. dir .. "/" .. first.id
+      .. ".json (HTTP 401)", tostring(report), 1, true)
+    assert.truthy(cce.kubeconfig.load(report.ok[1].reissued))
+  end)
+
+  it("are asked for a while, since a server may be late", function()
+    local look, looks, slept = probe.look, 0, 0
+    finally(function() probe.look = look end)
+    probe.look = function(...)
+      looks = looks + 1
+      if looks == 1 then return { state = "unclear", text = "connection refused" } end
+      if looks == 2 then return { state = "refused", text = "HTTP 401" } end
+      return look(...)
+    end
+    client.sleep = function(seconds) slept = slept + seconds end
+    local report = rotate()
+    assert.equal("works", report.ok[1].reissue_check)
+    assert.equal(3, looks)
+    assert.is_true(slept > 0 and slept < 2)
+  end)
+
+  local function unreachable(data)
+    local socket = require "socket".bind("127.0.0.1", 0)
+    local _, port = socket:getsockname()
+    socket:close()
+    for _, cluster in ipairs(data.clusters) do
+      cluster.cluster.server = "https://127.0.0.1:" .. port
+    end
+  end
+
+  it("are unchecked, never ok, where the cluster cannot be reached", function()
+    obtaining(unreachable)
+    local report = rotate()
+    assert.equal(1, #report.ok)
+    assert.equal("unchecked", report.ok[1].reissue_check)
+    assert.equal(1, report:exit_code())
+    assert.matches("its new kubeconfig, .*, is unchecked: .*check=false", tostring(report))
+  end)
+
+  it("are not asked of with check=false", function()
+    obtaining(unreachable)
+    local report = rotate { check = false }
+    assert.is_nil(report.ok[1].reissue_check)
+    assert.equal(0, report:exit_code())
+    assert.equal(0, #sim:log { service = "kubernetes" })
+  end)
+
+  it("stay noted when the report is that of a run that finished before", function()
+    obtaining(unreachable)
+    rotate()
+    local report = rotate()
+    assert.is_number(report.already_finished)
+    assert.equal("unchecked", report.ok[1].reissue_check)
+    assert.matches("is unchecked", tostring(report), 1, true)
+    assert.equal(1, #sim:log { operation = "obtain_cert" })
+  end)
+
+  it("are noted when they cannot be saved", function()
+    local report = rotate { dir = dir .. "/none" }
+    assert.matches("its kubeconfig was not obtained again", tostring(report), 1, true)
+    assert.equal(1, report:exit_code())
+    assert.is_nil(report.ok[1].reissued)
+  end)
+end)

@@ -1,0 +1,96 @@
+local cce = require "cce"
+local clients = require "spec.support.clients"
+local rotations = require "spec.support.rotations"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+-- Clusters 2 and 4 are in another project than the rest, in another region.
+describe("a fleet of two projects", function()
+  local sim, here, there, dir
+  local central = simulator.account.central
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    sim:set { job_seconds = 0.02 }
+    for _, i in ipairs { 2, 4 } do
+      sim:set { cluster = sim.clusters[i].id, project = central.project_id }
+    end
+    here = clients.new(sim)
+    there = clients.new(sim, { project_id = central.project_id })
+    dir = tempdir.new()
+  end)
+
+  after_each(function()
+    here:close()
+    there:close()
+    tempdir.remove(dir)
+  end)
+
+  local function project_of(index)
+    return index % 2 == 0 and central.project_id or sim.project_id
+  end
+
+  -- Each accepted request went to the project that the cluster is in.
+  local function accepted(operation)
+    local count = 0
+    for _, entry in ipairs(sim:log { operation = operation, accepted = true }) do
+      count = count + 1
+      for i, cluster in ipairs(sim.clusters) do
+        if cluster.id == entry.cluster then
+          assert.matches("/projects/" .. project_of(i) .. "/", entry.target, 1, true)
+        end
+      end
+    end
+    return count
+  end
+
+  local function check(report, operation)
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal(5, #report.ok)
+    assert.equal(5, accepted(operation))
+    assert.equal(0, #sim:log { status = 403 })
+    assert.equal(0, #sim:log { status = 404 })
+    for _, item in ipairs(report.ok) do
+      assert.equal(project_of(tonumber(item.cluster_id:sub(-1), 16)), item.project_id)
+    end
+  end
+
+  it("is rotated in one run", function()
+    check(assert(rotations.rotate({ here, there })), "rotate_credentials")
+  end)
+
+  it("is rotated by ids, which the projects are asked for", function()
+    local ids = {}
+    for i, cluster in ipairs(sim.clusters) do ids[i] = cluster.id end
+    check(assert(rotations.rotate({ here, there }, { clusters = ids })), "rotate_credentials")
+  end)
+
+  it("is resumed with the same clients, in any order, and with no others", function()
+    local opts = { journal = dir .. "/journal", concurrency = 1,
+      on_progress = function(done) return done < 1 end }
+    assert.equal(1, #rotations.rotate({ here, there }, opts).ok)
+    opts.on_progress = nil
+    clients.fails("CONFLICT", rotations.rotate(here, opts))
+    check(assert(rotations.rotate({ there, here }, opts)), "rotate_credentials")
+  end)
+
+  it("has its certificates revoked in one run", function()
+    check(assert(cce.workflow.revoke({ here, there }, { clusters = { name = "*" },
+      user_id = simulator.member.principal.id, rate_limit = false })), "revoke_cert")
+  end)
+
+  it("gets its kubeconfigs in one file", function()
+    local path = dir .. "/config"
+    check(assert(cce.workflow.issue({ here, there }, { merge_into = path, duration = 1 })),
+      "obtain_cert")
+    assert.equal(5, #assert(cce.expiry { path }))
+  end)
+
+  it("does not begin when one project cannot be listed", function()
+    sim:fault { operation = "list_clusters", status = 403, times = 1 }
+    clients.fails("PERMISSION_DENIED", rotations.rotate({ here, there }))
+    assert.equal(0, #sim:log { operation = "rotate_credentials" })
+  end)
+end)

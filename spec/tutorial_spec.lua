@@ -1,0 +1,143 @@
+-- The tutorial, typed into a terminal in its order, gives what it shows.
+local sys = require("cce.core").sys
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+local terminals = require "spec.support.terminal"
+
+local PAGE = "manual/tutorial.md"
+local ROOT, VERSION = os.getenv "CCE_TEST_ROOT", os.getenv "CCE_TEST_VERSION"
+
+-- ---- what the page shows -----------------------------------------------------------
+
+local function new_step(command, number)
+  return { command = command, line = number, shown = {} }
+end
+
+-- A line after "$ " is typed, lines after "> " belong to it; the rest is what comes of it.
+local function steps_of(page)
+  local steps, inside, number = {}, false, 0
+  for line in io.lines(page) do
+    number = number + 1
+    local command, more = line:match "^%$ (.*)$", line:match "^> ?(.*)$"
+    if line:match "^```" then
+      inside = line == "```console"
+    elseif inside and command then
+      steps[#steps + 1] = new_step(command, number)
+    elseif inside and more then
+      steps[#steps].command = steps[#steps].command .. "\n" .. more
+    elseif inside then
+      table.insert(steps[#steps].shown, line)
+    end
+  end
+  return steps
+end
+
+-- "…" stands for anything in a line, and alone for any lines.
+local function pattern_of(line)
+  local pattern = line:gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("…", ".-")
+  return "^" .. pattern .. "$"
+end
+
+-- Whether lines[i…] are what shown[j…] says.
+local function fits(lines, i, shown, j)
+  if j > #shown then return i > #lines end
+  if shown[j] == "…" then
+    for next_line = i, #lines + 1 do
+      if fits(lines, next_line, shown, j + 1) then return true end
+    end
+    return false
+  end
+  return lines[i] ~= nil and lines[i]:match(pattern_of(shown[j])) ~= nil
+    and fits(lines, i + 1, shown, j + 1)
+end
+
+-- ---- typing it ---------------------------------------------------------------------
+
+local PATIENCE_SECONDS = 60
+
+-- Waits until `check` is true of what was shown since a position.
+local function wait(terminal, position, check)
+  local deadline = sys.monotonic() + PATIENCE_SECONDS
+  repeat
+    local shown = terminal:history()
+    if check(shown:sub(position)) then return shown end
+    sys.sleep(0.02)
+  until sys.monotonic() > deadline
+  error("this does not go on:\n" .. terminal:history():sub(position), 0)
+end
+
+local function prompt_is_back(text)
+  return text:match "\n%$\n$" ~= nil
+end
+
+-- The lines that came of a command, without the echo of the command itself.
+local function output_of(screen, position, command)
+  local lines, typed = {}, 1 + select(2, command:gsub("\n", ""))
+  for line in screen:sub(position):gmatch "([^\n]*)\n" do
+    if typed == 0 then lines[#lines + 1] = line:gsub("%s+$", "") end
+    typed = math.max(0, typed - 1)
+  end
+  while lines[#lines] == "" or lines[#lines] == "$" do lines[#lines] = nil end
+  return lines
+end
+
+-- The word that the page shows as typed at a question.
+local function answer_of(step)
+  for _, line in ipairs(step.shown) do
+    local question, word = line:match "^(Type %u+ to go on: )(%u+)$"
+    if question then return question:gsub(" $", ""), word end
+  end
+end
+
+-- Types a step where the prompt is; returns what it showed.
+local function play(terminal, step)
+  local start = #terminal:history()
+  for line in (step.command .. "\n"):gmatch "([^\n]*)\n" do terminal:type(line) end
+  local question, word = answer_of(step)
+  if question then
+    wait(terminal, start, function(text) return text:find(question, 1, true) end)
+    terminal:type(word)
+  end
+  local shown = wait(terminal, start, prompt_is_back)
+  return output_of(shown, start, step.command)
+end
+
+describe("the tutorial #toolchain", function()
+  local terminal, home
+
+  -- As if installed: the command, and a Lua that finds the library.
+  local function install(name, script)
+    local path = home .. "/bin/" .. name
+    local line = ('exec %s/tools/run-lua %s %s "$@"'):format(ROOT, VERSION, script)
+    tempdir.write(path, "#!/bin/sh\n" .. line .. "\n")
+    os.execute("chmod +x " .. path)
+  end
+
+  before_each(function()
+    home = tempdir.new()
+    os.execute("mkdir " .. home .. "/bin")
+    install("cce", ROOT .. "/bin/cce")
+    install("lua", "")
+    terminal = terminals.new({ dir = home, cwd = home, env = {
+      HOME = home, PATH = home .. "/bin:" .. os.getenv "PATH", NO_COLOR = "1" } }, 160)
+  end)
+
+  after_each(function()
+    terminal:key "C-c"
+    terminal:close()
+    tempdir.remove(home)
+  end)
+
+  it("shows what comes of each command", function()
+    -- It takes its time, and what it shows does not depend on the Lua.
+    if VERSION ~= "5.4" then return end
+    for _, program in ipairs { "tmux", "nginx", "kubectl" } do
+      if not simulator.has_program(program) then return pending("needs " .. program) end
+    end
+    for _, step in ipairs(steps_of(PAGE)) do
+      local output = play(terminal, step)
+      assert.is_true(fits(output, 1, step.shown, 1), ("%s:%d: $ %s\nshows\n%s"):format(PAGE,
+        step.line, step.command, table.concat(output, "\n")))
+    end
+  end)
+end)

@@ -1,0 +1,193 @@
+-- Writes man/cce.1 from the parser of the command:
+--   lua tools/man.lua          rewrites it
+--   lua tools/man.lua --check  fails when that would change it
+-- Run by tools/run-lua, which knows where the modules are.
+local cli = require "cce.cli"
+local exit = require "cce.cli.exit"
+
+local PATH = "man/cce.1"
+
+local out = {}
+
+local function put(format, ...)
+  out[#out + 1] = select("#", ...) > 0 and format:format(...) or format
+end
+
+local function escape(text)
+  return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("\n([.'])", "\n\\&%1"):gsub("^([.'])",
+    "\\&%1"))
+end
+
+local function value_of(element)
+  local name = element._argname
+  if type(name) == "table" then name = name[1] end
+  if element._maxargs == 0 then return "" end
+  return name or "VALUE"
+end
+
+local function option_head(option)
+  local names = {}
+  for i, alias in ipairs(option._aliases) do names[i] = "\\fB" .. escape(alias) .. "\\fR" end
+  local value = value_of(option)
+  return table.concat(names, ", ") .. (value ~= "" and " \\fI" .. escape(value) .. "\\fR" or "")
+end
+
+local function put_option(option)
+  local description = option._description or ""
+  if option._default and option._show_default then
+    description = ("%s By default %s."):format(description, tostring(option._default))
+  end
+  put ".TP"
+  put("%s", option_head(option))
+  put("%s", escape(description))
+end
+
+-- That every command has --help is said once.
+local function put_options(parser, with_help)
+  for _, option in ipairs(parser._options) do
+    if with_help or option._name ~= "-h" then put_option(option) end
+  end
+end
+
+local function synopsis(name, parser)
+  local words = { "\\fB" .. escape(name) .. "\\fR" }
+  for _, argument in ipairs(parser._arguments) do
+    local word = "\\fI" .. escape(value_of(argument)) .. "\\fR"
+    if argument._maxargs == math.huge then word = word .. " ..." end
+    words[#words + 1] = argument._minargs == 0 and "[" .. word .. "]" or word
+  end
+  words[#words + 1] = "[\\fIoptions\\fR]"
+  return table.concat(words, " ")
+end
+
+local function sentence(text)
+  return text:find "%.$" and text or text .. "."
+end
+
+local put_command
+
+local function put_body(name, parser)
+  put("%s", escape(sentence(parser._description or "")))
+  for _, argument in ipairs(parser._arguments) do
+    put ".TP"
+    put("\\fI%s\\fR", escape(value_of(argument)))
+    put("%s", escape(argument._description or ""))
+  end
+  put_options(parser)
+  for _, command in ipairs(parser._commands) do
+    put_command(name .. " " .. command._name, command)
+  end
+  if parser._epilog then
+    put ".P"
+    put("%s", escape(parser._epilog))
+  end
+end
+
+function put_command(name, parser)
+  put(".SS %s", synopsis(name, parser))
+  put_body(name, parser)
+end
+
+local function put_commands(parser)
+  put ".SH COMMANDS"
+  for _, command in ipairs(parser._commands) do
+    if not command._hidden then put_command("cce " .. command._name, command) end
+  end
+end
+
+local function put_exit_codes()
+  put ".SH EXIT STATUS"
+  for _, each in ipairs(exit.meanings) do
+    put ".TP"
+    put("%d", each[1])
+    put("%s", escape(each[2]))
+  end
+end
+
+local function put_text(text)
+  for line in text:gmatch "[^\n]+" do put("%s", line) end
+end
+
+local MACHINES = [[
+.SH OUTPUT
+Results go to standard output, everything else to standard error.
+A table is as wide as it must be; on a terminal it is cut to fit.
+\fB\-o json\fR and \fB\-o yaml\fR print every field by its own name, lists as lists; what is not
+known is left out.
+Times in them are unix seconds.
+\fB\-o name\fR prints identifiers, one a line.
+]]
+
+local FILES = [[
+.SH FILES
+.TP
+\fI~/.config/cce/config\fR (\fIXDG_CONFIG_HOME\fR)
+Profiles: under \fB[name]\fR, settings such as \fBregion = cn\-north\-4\fR.
+They are region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file, credentials,
+audit_log and timeout.
+credentials says where keys are, and is one of env, profile\-file, profile\-file:PATH, ecs, pod,
+terraform, agency:NAME@DOMAIN and token\-file:PATH.
+A secret in this file is refused.
+A profile that is named beats the environment, and options beat both.
+\fB[default]\fR is used when neither an option nor CCE_ENDPOINT nor CCE_REGION says where CCE is.
+.TP
+\fI~/.local/state/cce/rotate\-PROJECT.journal\fR (\fIXDG_STATE_HOME\fR)
+What \fBcce rotate\fR did, so that it can be resumed.
+.TP
+\fI~/.cache/cce\fR (\fIXDG_CACHE_HOME\fR)
+The names of clusters, for a minute, so that completing is quick.
+.SH ENVIRONMENT
+.TP
+CCE_PROFILE
+The profile, when \fB\-\-profile\fR names none.
+.TP
+CCE_ENDPOINT, CCE_REGION, CCE_CA_FILE, HTTPS_PROXY, NO_PROXY
+As in the library: where CCE is, and how it is reached.
+.TP
+HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN, HUAWEICLOUD_SDK_PROJECT_ID
+Keys and project, as in the official SDKs.
+A secret is never an option: every user of the machine can see the options of a process.
+.TP
+NO_COLOR
+No colours.
+.TP
+CCE_DEBUG
+1: a mistake of the command itself is shown with a traceback.
+]]
+
+local function page()
+  local parser = cli.parser()
+  put('.TH CCE 1 "" "lua\\-cce %s" "User Commands"', escape(require("cce")._VERSION))
+  put ".SH NAME"
+  put "cce \\- certificates of Huawei Cloud CCE clusters"
+  put ".SH SYNOPSIS"
+  put "\\fBcce\\fR [\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]"
+  put ".SH DESCRIPTION"
+  put("%s", escape(parser._description))
+  put ".SH OPTIONS"
+  put "These may stand before or after the command."
+  put_options(parser, true)
+  put_commands(parser)
+  put_text(MACHINES)
+  put_exit_codes()
+  put_text(FILES)
+  return table.concat(out, "\n") .. "\n"
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "*a"
+  if file then file:close() end
+  return text
+end
+
+local new = page()
+if new == read(PATH) then
+  return
+elseif arg[1] == "--check" then
+  io.stderr:write(PATH, " is not what the command says; run `make man`\n")
+  os.exit(1)
+end
+local file = assert(io.open(PATH, "wb"))
+file:write(new)
+file:close()
