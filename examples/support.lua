@@ -15,6 +15,7 @@ local sys = require("cce.core").sys
 local M = {}
 
 local ROOT = arg[0]:match("^(.*)/examples/[^/]*$") or "."
+local INTERPRETER = arg[-1]
 local START_SECONDS = 30
 
 --- The whole of a file; nil when it is not there.
@@ -43,7 +44,7 @@ end
 
 local function start(dir, clusters)
   local process = assert(sys.spawn {
-    argv = { arg[-1], ROOT .. "/bin/cce", "sim", "--dir", dir .. "/sim",
+    argv = { INTERPRETER, ROOT .. "/bin/cce", "sim", "--dir", dir .. "/sim",
       "--clusters", tostring(clusters) },
     stdin = "/dev/null", stdout = dir .. "/sim.out", stderr = dir .. "/sim.err",
     die_with_parent = true,
@@ -86,7 +87,7 @@ function M.run(name, story, clusters)
       dir = dir, env = env, keys = keys,
       client = function(which) return client_of(env, which or keys[1]) end,
       control = function(what, text) control(env, what, text) end,
-      cce = function(...) return run(arg[-1], ROOT .. "/bin/cce", ...) end,
+      cce = function(...) return run(INTERPRETER, ROOT .. "/bin/cce", ...) end,
     }
   end)
   if process then process:close() end

@@ -53,7 +53,7 @@ end
 local function add(request)
   local opened, _, err = get_schedule()
   if not opened then return nil, err end
-  local at, id = request.at, nil
+  local at, id = request.at
   request.at = nil
   id, _, err = opened:revoke_at(at, request)
   if not id then return nil, err end
