@@ -1,7 +1,80 @@
--- Which version of the protocol a kubeconfig without a key is written for.
+local clients = require "spec.support.clients"
 local plugin = require "cce.cli.plugin"
 local tempdir = dofile "spec/support/tempdir.lua"
 
+describe("cce.cli.plugin", function()
+  local getenv, script, dir = os.getenv, arg[0], nil
+  local client = { config = { project_id = "p1" } }
+
+  before_each(function()
+    dir = tempdir.new()
+  end)
+
+  after_each(function()
+    rawset(os, "getenv", getenv)
+    rawset(arg, 0, script)
+    tempdir.remove(dir)
+  end)
+
+  local function command(args, env)
+    rawset(os, "getenv", function(name) return (env or {})[name] end)
+    local found = plugin.command(args, client, "c1")
+    rawset(os, "getenv", getenv)
+    return found
+  end
+
+  local function words(args, env)
+    return table.concat(command(args, env).args, " ")
+  end
+
+  it("names the place that was typed", function()
+    assert.equal("--days 1 --region r1 --project p1", words { region = "r1" })
+    assert.equal("--days 7 --endpoint https://a --endpoint https://b --region r1 --project p1",
+      words { days = 7, endpoint = { "https://a", "https://b" }, region = "r1" })
+    assert.equal("--days max --region r1 --project p1", words { days = -1, region = "r1" })
+  end)
+
+  it("names the place of the environment, which kubectl may lack", function()
+    local env = { CCE_ENDPOINT = "https://a", CCE_REGION = "r1", CCE_CA_FILE = "/none/ca.pem" }
+    assert.equal("--days 1 --endpoint https://a --region r1 --project p1 --ca-file /none/ca.pem",
+      words({ endpoint = {} }, env))
+    assert.equal("--days 1 --region r2 --project p1 --ca-file /none/ca.pem",
+      words({ region = "r2" }, env))
+  end)
+
+  it("names the profile, which says the rest", function()
+    local env = { CCE_PROFILE = "prod", CCE_REGION = "r1", CCE_CA_FILE = "/none/ca.pem" }
+    assert.equal("--days 1 --profile prod --project p1", words({}, env))
+    assert.equal("--days 1 --profile test --region r2 --project p1",
+      words({ profile = "test", region = "r2" }, env))
+  end)
+
+  it("makes paths hold wherever kubectl starts it, and never copies what is in a file", function()
+    tempdir.write(dir .. "/token", "sim-example" .. "-token")
+    local found = words { token_file = dir .. "/../" .. dir:match "[^/]+$" .. "/token" }
+    assert.equal("--days 1 --project p1 --token-file " .. dir .. "/token", found)
+  end)
+
+  it("names the command alone when the PATH finds this one", function()
+    tempdir.write(dir .. "/cce", "")
+    rawset(arg, 0, dir .. "/cce")
+    assert.equal("cce", command({}, { PATH = "/none:" .. dir .. ":/bin" }).command)
+    assert.equal(dir .. "/cce", command({}, { PATH = "/bin" }).command)
+    tempdir.shell("mkdir " .. dir .. "/other; touch " .. dir .. "/other/cce")
+    assert.equal(dir .. "/cce", command({}, { PATH = dir .. "/other:" .. dir }).command)
+    tempdir.shell("ln -sf " .. dir .. "/cce " .. dir .. "/other/cce")
+    assert.equal("cce", command({}, { PATH = dir .. "/other" }).command)
+  end)
+
+  it("throws away no certificate of a chosen lifetime", function()
+    clients.fails("INVALID_ARGUMENT", plugin.lifetime { ["until"] = 1 })
+    local life = plugin.lifetime {}
+    assert.equal(1, life.duration)
+    assert.is_true(life.expire_at - os.time() > 15 * 60)
+  end)
+end)
+
+-- Which version of the protocol a kubeconfig without a key is written for.
 describe("the version of kubectl's protocol", function()
   local dir, popen
 
