@@ -36,6 +36,7 @@ build = {
         "src/certificate.c",
         "src/core.c",
         "src/digest.c",
+        "src/doorway.c",
         "src/endpoint.c",
         "src/engine.c",
         "src/engine_thread.c",
