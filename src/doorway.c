@@ -104,8 +104,8 @@ static bool is_deserted(const char *name)
 
     if (fd < 0)
         return false;
-    snprintf(path, sizeof path, "%s/%.*s/%s", PLACE,
-             (int)strlen(PREFIX RANDOM), name, SOCKET);
+    snprintf(path, sizeof path, "%s/%.*s/%s", PLACE, (int)strlen(PREFIX RANDOM),
+             name, SOCKET);
     refused = use_path(fd, path, connect) != 0 &&
               (errno == ECONNREFUSED || errno == ENOENT);
     close(fd);

@@ -233,7 +233,8 @@ static void add_asker(struct cce_thread *thread, int fd)
 
 static int accept_one(struct cce_thread *thread)
 {
-    return accept4(thread->doorway.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return accept4(thread->doorway.fd, NULL, NULL,
+                   SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
 static int open_spare(void)

@@ -399,10 +399,10 @@ describe("an engine with a thread", function()
       -- Only that the collector hardly ever rests makes it run just then.
       local pause, factor = collectgarbage("setpause", 0), collectgarbage("setstepmul", 1000)
       local ok, work
-      local submit, lines = journal.submit, { "a line" }
+      local write, lines = journal.submit, { "a line" }
       for _ = 1, 20000 do
         inside = true
-        ok, work = pcall(submit, journal, engine, lines, false)
+        ok, work = pcall(write, journal, engine, lines, false)
         inside = false
         if fired then break end
         work:close()
