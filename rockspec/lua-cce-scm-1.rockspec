@@ -39,6 +39,7 @@ build = {
         "src/core.c",
         "src/date.c",
         "src/digest.c",
+        "src/doorway.c",
         "src/endpoint.c",
         "src/engine.c",
         "src/engine_thread.c",

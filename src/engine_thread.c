@@ -1,4 +1,5 @@
 #include "engine_thread.h"
+#include "doorway.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -11,12 +12,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_A_WAIT = 64, BACKLOG = 1024, BUCKETS = 1024, MAX_ASKERS = 16384 };
+enum { EVENTS_A_WAIT = 64, BUCKETS = 1024, MAX_ASKERS = 16384 };
 
 /* One connection to the socket; it asks for one id at a time. */
 struct asker {
@@ -58,10 +57,9 @@ struct cce_thread {
     bool woken;                /* the thread's own */
     struct cce_engine *engine; /* the thread's own */
     struct cce_worker *worker; /* the host's own; NULL until there is work */
-    int epoll_fd, wake_fd, listen_fd;
+    int epoll_fd, wake_fd;
     int spare_fd; /* given up for a moment when there is no other */
-    char directory[64];
-    char path[96];
+    struct cce_doorway doorway;
     struct cce_job *inbox_first, *inbox_last;
     struct cce_job *known[BUCKETS]; /* all jobs, by number */
     size_t job_count;
@@ -235,7 +233,8 @@ static void add_asker(struct cce_thread *thread, int fd)
 
 static int accept_one(struct cce_thread *thread)
 {
-    return accept4(thread->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return accept4(thread->doorway.fd, NULL, NULL,
+                   SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
 static int open_spare(void)
@@ -431,10 +430,20 @@ static void handle_event(struct cce_thread *thread, void *source)
         return;
     if (source == &thread->wake_fd)
         thread->woken = true;
-    else if (source == &thread->listen_fd)
+    else if (source == &thread->doorway)
         accept_askers(thread);
     else if (!read_asker(thread, source))
         hang_up(thread, source);
+}
+
+/* Once a process, and here: a directory may be slow, and the host must not
+ * wait. */
+static void sweep_once(void)
+{
+    static bool swept;
+
+    if (!__atomic_exchange_n(&swept, true, __ATOMIC_RELAXED))
+        cce_doorway_sweep();
 }
 
 static void *run(void *context)
@@ -442,6 +451,7 @@ static void *run(void *context)
     struct cce_thread *thread = context;
     struct epoll_event events[EVENTS_A_WAIT];
 
+    sweep_once();
     while (!is_stopping(thread)) {
         int count = epoll_wait(thread->epoll_fd, events, EVENTS_A_WAIT, -1);
 
@@ -468,30 +478,6 @@ static int fail_errno(struct cce_error *err, const char *what)
                     strerror(errno));
 }
 
-/* A directory of our own keeps others from the socket even where a socket's
- * mode is not looked at. */
-static int listen_in_directory(struct cce_thread *thread, struct cce_error *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    snprintf(thread->directory, sizeof thread->directory,
-             "/tmp/lua-cce-XXXXXX");
-    if (mkdtemp(thread->directory) == NULL) {
-        thread->directory[0] = '\0';
-        return fail_errno(err, "a directory in /tmp");
-    }
-    snprintf(thread->path, sizeof thread->path, "%s/engine", thread->directory);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", thread->path);
-    thread->listen_fd =
-        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (thread->listen_fd < 0 ||
-        bind(thread->listen_fd, (struct sockaddr *)&address, sizeof address) !=
-            0 ||
-        listen(thread->listen_fd, BACKLOG) != 0)
-        return fail_errno(err, thread->path);
-    return 0;
-}
-
 static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
 {
     thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -499,11 +485,11 @@ static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
     thread->spare_fd = open_spare();
     if (thread->epoll_fd < 0 || thread->wake_fd < 0 || thread->spare_fd < 0)
         return fail_errno(err, "a descriptor");
-    if (listen_in_directory(thread, err) != 0)
+    if (cce_doorway_open(&thread->doorway, err) != 0)
         return -1;
     if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
         watch(thread, thread->wake_fd, &thread->wake_fd) != 0 ||
-        watch(thread, thread->listen_fd, &thread->listen_fd) != 0)
+        watch(thread, thread->doorway.fd, &thread->doorway) != 0)
         return fail_errno(err, "epoll");
     return 0;
 }
@@ -527,7 +513,8 @@ int cce_thread_new(struct cce_thread **result,
     if (thread == NULL)
         return cce_fail_memory(err);
     thread->epoll_fd = thread->wake_fd = -1;
-    thread->listen_fd = thread->spare_fd = -1;
+    thread->spare_fd = -1;
+    cce_doorway_init(&thread->doorway);
     thread->pid = getpid();
     pthread_mutex_init(&thread->lock, NULL);
     if (cce_engine_new(&thread->engine, options, err) != 0 ||
@@ -573,8 +560,8 @@ static void disown_jobs(struct cce_thread *thread)
 
 static void close_descriptors(struct cce_thread *thread)
 {
-    const int descriptors[] = {thread->listen_fd, thread->wake_fd,
-                               thread->epoll_fd, thread->spare_fd};
+    const int descriptors[] = {thread->wake_fd, thread->epoll_fd,
+                               thread->spare_fd};
 
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
         if (descriptors[i] >= 0)
@@ -603,6 +590,7 @@ void cce_thread_free(struct cce_thread *thread)
         return;
     if (cce_thread_is_inherited(thread)) {
         close_descriptors(thread);
+        close(thread->doorway.fd);
         keep_inherited(thread);
         return;
     }
@@ -613,11 +601,8 @@ void cce_thread_free(struct cce_thread *thread)
     cce_engine_free(thread->engine);
     disown_jobs(thread);
     close_descriptors(thread);
+    cce_doorway_close(&thread->doorway);
     pthread_mutex_destroy(&thread->lock);
-    if (thread->directory[0] != '\0') {
-        unlink(thread->path);
-        rmdir(thread->directory);
-    }
     free(thread);
 }
 
@@ -625,7 +610,7 @@ void cce_thread_free(struct cce_thread *thread)
 
 const char *cce_thread_socket(const struct cce_thread *thread)
 {
-    return thread->path;
+    return thread->doorway.path;
 }
 
 size_t cce_thread_jobs(struct cce_thread *thread)

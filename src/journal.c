@@ -45,7 +45,6 @@ static int open_file(struct cce_journal *journal, struct cce_error *err)
     if (!S_ISREG(info.st_mode))
         return cce_fail(err, CCE_FILE_ERROR, "'%s' is not a regular file",
                         journal->path);
-    journal->size = info.st_size;
     return 0;
 }
 
@@ -80,17 +79,33 @@ static off_t end_of_lines(int fd, off_t size)
     return 0;
 }
 
-/* A line without an end was never acknowledged: nothing followed from it. */
+/* A line without an end was never acknowledged: nothing followed from it. Only
+ * who has the lock may ask for the size: until then another holder appends. */
 static int cut_torn_line(struct cce_journal *journal, struct cce_error *err)
 {
-    off_t end = end_of_lines(journal->fd, journal->size);
+    struct stat info;
+    off_t end;
 
+    if (fstat(journal->fd, &info) != 0)
+        return fail_step(err, "look at", journal->path);
+    end = end_of_lines(journal->fd, info.st_size);
     if (end < 0)
         return fail_step(err, "read", journal->path);
-    if (end < journal->size && ftruncate(journal->fd, end) != 0)
+    if (end < info.st_size && ftruncate(journal->fd, end) != 0)
         return fail_step(err, "shorten", journal->path);
     journal->size = end;
     return 0;
+}
+
+/* A signal that has a handler must not look like a disk that failed. */
+static int sync_file(int fd, int (*sync)(int fd))
+{
+    int result;
+
+    do
+        result = sync(fd);
+    while (result != 0 && errno == EINTR);
+    return result;
 }
 
 /* The name of a new file must survive a power cut, too. */
@@ -102,7 +117,7 @@ static int sync_directory(const char *path, struct cce_error *err)
     if (copy == NULL)
         return cce_fail_memory(err);
     fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && (fsync(fd) == 0 || errno == EINVAL))
+    if (fd >= 0 && (sync_file(fd, fsync) == 0 || errno == EINVAL))
         result = 0;
     else
         fail_step(err, "sync the directory of", path);
@@ -174,16 +189,6 @@ static ssize_t write_lines(int fd, const void *lines, size_t length, off_t at)
     return count;
 }
 
-static int sync_file(int fd)
-{
-    int result;
-
-    do
-        result = fdatasync(fd);
-    while (result != 0 && errno == EINTR);
-    return result;
-}
-
 static int append(struct cce_journal *journal, const void *lines, size_t length,
                   bool sync, struct cce_error *err)
 {
@@ -191,7 +196,7 @@ static int append(struct cce_journal *journal, const void *lines, size_t length,
     int problem;
 
     if (written == (ssize_t)length + 1 &&
-        (!sync || sync_file(journal->fd) == 0)) {
+        (!sync || sync_file(journal->fd, fdatasync) == 0)) {
         journal->size += written;
         return 0;
     }
@@ -229,12 +234,21 @@ static bool is_within_limit(off_t size, size_t bytes)
     return true;
 }
 
+static int allocate(int fd, off_t from, size_t bytes)
+{
+    int result;
+
+    do
+        result = fallocate(fd, FALLOC_FL_KEEP_SIZE, from, (off_t)bytes);
+    while (result != 0 && errno == EINTR);
+    return result;
+}
+
 static int reserve(struct cce_journal *journal, size_t bytes,
                    struct cce_error *err)
 {
     if (is_within_limit(journal->size, bytes) &&
-        (fallocate(journal->fd, FALLOC_FL_KEEP_SIZE, journal->size,
-                   (off_t)bytes) == 0 ||
+        (allocate(journal->fd, journal->size, bytes) == 0 ||
          errno == EOPNOTSUPP))
         return 0;
     return fail_step(err, "reserve room in", journal->path);
@@ -284,10 +298,12 @@ void cce_journal_free(struct cce_journal *journal)
     if (journal == NULL ||
         __atomic_sub_fetch(&journal->keepers, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    /* Shortening a file to its own size frees what lies beyond its end. */
+    /* Shortening a file to its own size frees what lies beyond its end. The
+     * lock would stay as long as a child after fork has the descriptor. */
     if (!is_inherited(journal)) {
         if (ftruncate(journal->fd, journal->size) != 0)
             errno = 0;
+        flock(journal->fd, LOCK_UN);
         pthread_mutex_destroy(&journal->lock);
     }
     discard(journal);

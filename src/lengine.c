@@ -169,15 +169,19 @@ static void remember_transfer(lua_State *L, int engine_index)
     lua_pop(L, 2);
 }
 
+/* A new userdata may run finalizers, and these close anything: so it comes
+ * before what the submission refers to is looked at. */
 static int l_engine_submit(lua_State *L)
 {
-    struct lcce_engine_box *engine = check_engine(L, 1);
+    struct lcce_engine_box *engine;
     struct lcce_submission s;
     struct lcce_transfer_box *box;
     struct cce_error err;
 
-    lcce_submission_read(L, 2, &s);
+    lua_settop(L, 2);
     box = lcce_newobject(L, LCCE_TRANSFER, sizeof *box);
+    engine = check_engine(L, 1);
+    lcce_submission_read(L, 2, &s);
     if (lcce_submission_start(engine, &s, box, &err) != 0)
         return lcce_fail(L, &err);
     if (box->transfer != NULL)
@@ -185,15 +189,20 @@ static int l_engine_submit(lua_State *L)
     return 1;
 }
 
+/* -1, which is without end, for what is negative or no number. */
+static int milliseconds_of(lua_Number seconds)
+{
+    if (!(seconds >= 0))
+        return -1;
+    return seconds > 86400 ? 86400000 : (int)(seconds * 1000);
+}
+
 static int l_engine_step(lua_State *L)
 {
     struct cce_engine *engine = check_driven(L, 1);
-    lua_Number seconds = luaL_optnumber(L, 2, 0);
+    int milliseconds = milliseconds_of(luaL_optnumber(L, 2, 0));
     struct cce_error err;
-    int milliseconds = -1;
 
-    if (seconds >= 0)
-        milliseconds = seconds > 86400 ? 86400000 : (int)(seconds * 1000);
     if (cce_engine_step(engine, milliseconds, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
@@ -276,6 +285,7 @@ static int l_engine_call(lua_State *L)
         if (cce_engine_step(check_driven(L, 1), STEP_MS, &err) != 0)
             return lcce_fail(L, &err);
         let_hooks_run(L);
+        transfer = lcce_check_transfer(L, -1); /* a hook may have closed it */
     }
     /* Left among the finished, it would let no later step wait. */
     cce_engine_release(transfer->transfer);
@@ -289,7 +299,7 @@ static int l_engine_call(lua_State *L)
 static int l_step(lua_State *L)
 {
     struct pollfd descriptors[MAX_ENGINES];
-    lua_Number seconds = luaL_checknumber(L, 2);
+    int milliseconds = milliseconds_of(luaL_checknumber(L, 2));
     int count;
     struct cce_error err;
 
@@ -303,7 +313,7 @@ static int l_step(lua_State *L)
         descriptors[i].fd = cce_engine_fd(check_driven(L, -1));
         descriptors[i].events = POLLIN;
     }
-    poll(descriptors, (nfds_t)count, (int)(seconds * 1000));
+    poll(descriptors, (nfds_t)count, milliseconds);
     for (int i = 0; i < count; i++)
         if (cce_engine_step(check_driven(L, 3 + i), 0, &err) != 0)
             return lcce_fail(L, &err);

@@ -112,6 +112,14 @@ static struct journal_work *new_work(size_t length, struct cce_error *err)
     return work;
 }
 
+/* A new userdata may run finalizers, and these anything: it comes first, before
+ * what they could close or change is looked at. */
+static struct work_box *new_box(lua_State *L, int arguments)
+{
+    lua_settop(L, arguments);
+    return lcce_newobject(L, WORK, sizeof(struct work_box));
+}
+
 /* Pushes what can be waited for, or nil, message, code. NULL is no memory. */
 static int launch(lua_State *L, struct cce_thread *thread, struct work_box *box,
                   struct journal_work *context, struct cce_error *err)
@@ -130,8 +138,8 @@ static int launch(lua_State *L, struct cce_thread *thread, struct work_box *box,
 
 static int open_on_thread(lua_State *L, const char *path)
 {
+    struct work_box *box = new_box(L, 2);
     struct cce_thread *thread = lcce_check_thread(L, 2);
-    struct work_box *box = lcce_newobject(L, WORK, sizeof *box);
     struct cce_error err;
     struct journal_work *work = new_work(strlen(path), &err);
 
@@ -231,10 +239,10 @@ static int copy_lines(lua_State *L, int index, char *to, struct cce_error *err)
  * thread `room` bytes are reserved, then all lines are appended, or none. */
 static int l_journal_submit(lua_State *L)
 {
+    struct work_box *box = new_box(L, 5);
     struct cce_journal *journal = check_journal(L, 1);
     struct cce_thread *thread = lcce_check_thread(L, 2);
     size_t length = check_lines(L, 3), room = check_bytes(L, 5, 0);
-    struct work_box *box = lcce_newobject(L, WORK, sizeof *box);
     struct cce_error err;
     struct journal_work *work = new_work(length, &err);
 

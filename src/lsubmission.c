@@ -140,6 +140,8 @@ static void read_max_response(lua_State *L, struct lcce_submission *s)
 static void read_date(lua_State *L, struct lcce_submission *s)
 {
     s->now = lcce_option_number(L, "date");
+    if (!(s->now >= 0 && s->now < 1e15))
+        lcce_option_error(L, "date", "unix seconds expected");
 }
 
 static void read_signer(lua_State *L, struct lcce_submission *s)

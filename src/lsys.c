@@ -1,6 +1,7 @@
 /*
  * lsys: core.sys, the binding of sys.
  */
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -266,12 +267,13 @@ static int l_sys_sleep(lua_State *L)
 
 static int check_descriptor(lua_State *L, int list, size_t index)
 {
-    lua_Integer fd;
+    lua_Number fd;
 
     lua_rawgeti(L, list, (int)index);
-    fd = lua_isnumber(L, -1) ? lua_tointeger(L, -1) : -1;
+    fd = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
     lua_pop(L, 1);
-    luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, list, "descriptors expected");
+    luaL_argcheck(L, fd >= 0 && fd <= INT_MAX && floor((double)fd) == fd, list,
+                  "descriptors expected");
     return (int)fd;
 }
 

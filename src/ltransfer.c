@@ -184,8 +184,9 @@ static int l_transfer_secret(lua_State *L)
     struct cce_bytes bytes;
     struct cce_error err;
 
-    check_result(L, &result);
+    lua_settop(L, 2);
     secret = lcce_newobject(L, LCCE_SECRET, sizeof *secret);
+    check_result(L, &result);
     bytes.data = result.body;
     bytes.length = result.body_length;
     if (name != NULL)

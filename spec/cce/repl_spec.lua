@@ -135,7 +135,9 @@ end)
 
 -- ---- in a terminal ---------------------------------------------------------------
 
-describe("cce repl in a terminal", function()
+-- lua-readline frees neither the lines that readline hands to it nor its list of candidates,
+-- and is unloaded before the leak check could tell whose they were: hence unchecked.
+describe("cce repl in a terminal #unchecked", function()
   local sim, directory, socket
   local servers = 0
 

@@ -293,7 +293,7 @@ describe("core.sys.poll", function()
   end)
 
   it("refuses what is no descriptor", function()
-    for _, wrong in ipairs { { -1 }, { "x" }, { {} }, { 2 ^ 40 } } do
+    for _, wrong in ipairs { { -1 }, { "x" }, { "0" }, { {} }, { 2 ^ 40 }, { 0.5 }, { 0 / 0 } } do
       assert.has_error(function() sys.poll(wrong, 0) end)
     end
     assert.has_error(function() sys.poll(1, 0) end)

@@ -97,7 +97,7 @@ nginx.describe("files inside nginx", function()
   it("lets others be answered at once while the disk is slow", function()
     start()
     assert_all_answered { server:get "/revoke" }
-    set_sync(300)
+    set_sync(700)
     local begin = sys.monotonic()
     local load = server:load(5, 5, { path = "/revoke" })
     load:run(0.1)
@@ -109,8 +109,8 @@ nginx.describe("files inside nginx", function()
       load:step(0)
     end
     assert_all_answered(load:finish())
-    assert.is_true(sys.monotonic() - begin > 0.6)
-    assert.is_true(nginx.is_checked or slowest < 0.25, slowest .. " s")
+    assert.is_true(sys.monotonic() - begin > 1.4)
+    assert.is_true(nginx.is_checked or slowest < 0.65, slowest .. " s")
     assert.same({ 6, 6 }, { count(path .. ".worker-0") })
     assert.equal("", server:complaints())
   end)
@@ -129,14 +129,16 @@ nginx.describe("files inside nginx", function()
     assert_all_answered { server:get "/plain" }
     set_sync(200)
     local load = server:load(1, 1, { path = "/rotate" })
-    local slowest, asked = 0, 0
+    local slow, asked = 0, 0
     while #load.answers == 0 do
       local before = sys.monotonic()
       assert.is_true(server:get("/plain").json.ok)
-      slowest, asked = math.max(slowest, sys.monotonic() - before), asked + 1
+      if sys.monotonic() - before > 0.18 then slow = slow + 1 end
+      asked = asked + 1
       load:step(0.02)
     end
-    assert.is_true(nginx.is_checked or slowest < 0.18, slowest .. " s")
+    -- Were each of its lines in the way, nearly all would be slow; on a busy machine, a few.
+    assert.is_true(nginx.is_checked or slow * 4 < asked, slow .. " of " .. asked)
     assert.is_true(asked > 10)
     local report = assert(load:finish()[1].json)
     assert.equal(1, #report.ok)
@@ -149,18 +151,18 @@ nginx.describe("files inside nginx", function()
   it("does not hold up transfers while the disk is slow", function()
     start { http = "location = /look { content_by_lua_block { app.look() } }" }
     assert_all_answered { server:get "/revoke", server:get "/look" }
-    set_sync(500)
+    set_sync(1000)
+    local before = sys.monotonic()
     local load = server:load(1, 1, { path = "/revoke" })
     load:run(0.1)
-    local before = sys.monotonic()
     assert_all_answered { server:get "/look" }
-    assert.is_true(nginx.is_checked or sys.monotonic() - before < 0.3)
+    assert.is_true(nginx.is_checked or sys.monotonic() - before < 1)
     assert_all_answered(load:finish())
   end)
 
   it("keeps one chain a worker with 100 calls at once, and shares what an fsync costs", function()
     start { workers = 2 }
-    set_sync(20)
+    set_sync(50)
     local begin = sys.monotonic()
     assert_all_answered(server:load(200, 100, { path = "/revoke" }):finish())
     local seconds = sys.monotonic() - begin
@@ -173,8 +175,8 @@ nginx.describe("files inside nginx", function()
       end
     end
     assert.same({ 200, 200 }, { begun, ended })
-    -- One by one, 400 lines would take 4 s in each of two workers.
-    assert.is_true(nginx.is_checked or seconds < 3, seconds .. " s")
+    -- One by one, 400 lines would take 10 s in each of two workers.
+    assert.is_true(nginx.is_checked or seconds < 6, seconds .. " s")
     assert.equal("", server:complaints())
   end)
 

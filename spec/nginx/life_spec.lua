@@ -5,6 +5,8 @@ local sys = require("cce.core").sys
 local tempdir = require "spec.support.tempdir"
 
 local HTTP = "location = /look { content_by_lua_block { app.look() } }"
+-- Seconds. What would hold an end up takes several times longer, also on a busy machine.
+local PROMPT = 5
 
 nginx.describe("an nginx that ends", function()
   local sim, server
@@ -51,7 +53,7 @@ nginx.describe("an nginx that ends", function()
     assert.equal(1, #sockets)
     local code, seconds = server:quit()
     assert.equal(0, code)
-    assert.is_true(nginx.is_checked or seconds < 1, seconds .. " s")
+    assert.is_true(nginx.is_checked or seconds < PROMPT, seconds .. " s")
     assert.equal("", tempdir.shell("ls -d " .. sockets[1]:match "^(.*)/"):match "^/tmp.*" or "")
     assert.equal("", server:complaints())
   end)
@@ -84,7 +86,7 @@ nginx.describe("an nginx that ends", function()
     nginx.wait_for("the calls", function() return #sim:log() >= 20 end)
     local code, seconds = server:stop()
     assert.equal(0, code)
-    assert.is_true(nginx.is_checked or seconds < 1, seconds .. " s")
+    assert.is_true(nginx.is_checked or seconds < PROMPT, seconds .. " s")
     assert.equal("", server:complaints())
     for _, hang_up in ipairs(hang_ups) do hang_up() end
   end)
@@ -161,8 +163,13 @@ nginx.describe("an nginx that ends", function()
     assert.equal("", server:complaints())
   end)
 
+  -- No answer: at a reload or a QUIT the listener refused it, or closed before nginx took it.
+  local function was_refused(answer)
+    return answer.code == "CONNECT_FAILED" or answer.code == "CONNECTION_LOST"
+  end
+
   -- One third each of reloads, quits and stops, under load. What is in flight at a reload or a
-  -- QUIT is answered; what a closed or not yet opened listener refuses was not in flight.
+  -- QUIT is answered: no call that reached the simulator stays without an answer.
   local function chaos(cycles)
     start { workers = 2 }
     local answered, refused = 0, 0
@@ -170,8 +177,12 @@ nginx.describe("an nginx that ends", function()
       sim:reset()
       sim:fault { delay = 0.02 }
       local load = server:load(100000, 20, { path = "/look" })
-      load:run(0.1)
+      nginx.wait_for("some answers", function()
+        load:step()
+        return #load.answers >= 20
+      end)
       local kind = cycle % 3
+      local before = answered
       if kind == 0 then
         server:signal "SIGHUP"
         load:run(0.1)
@@ -183,9 +194,10 @@ nginx.describe("an nginx that ends", function()
           answered = answered + 1
         else
           refused = refused + 1
-          assert.is_true(kind == 2 or answer.code == "CONNECT_FAILED", answer.problem)
+          assert.is_true(kind == 2 or was_refused(answer), answer.problem)
         end
       end
+      assert.is_true(kind == 2 or answered - before >= #sim:log())
       assert.equal("", server:complaints())
       if kind ~= 0 then
         assert.equal(0, (server.process:wait(20)))
@@ -197,7 +209,7 @@ nginx.describe("an nginx that ends", function()
   end
 
   it("survives 6 reloads, quits and stops under load", function()
-    assert.is_true(chaos(6) > 100)
+    assert.is_true(chaos(6) >= 6 * 20)
   end)
 
   it("survives 60 reloads, quits and stops under load #long", function()

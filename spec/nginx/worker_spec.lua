@@ -104,7 +104,7 @@ local HTTP = [[
   }
   location = /sleep {
     content_by_lua_block {
-      require("cce").sleep(0.3)
+      require("cce").sleep(1)
       ngx.print("slept")
     }
   }
@@ -157,6 +157,11 @@ nginx.describe("a worker", function()
       assert.equal(200, answer.status)
       assert.is_true(answer.json.ok, answer.body)
     end
+  end
+
+  -- The thread frees what it is told to in its own time.
+  local function wait_until_idle()
+    nginx.wait_for("the engine's rest", function() return server:status().in_flight == 0 end)
   end
 
   local function connections_used()
@@ -254,7 +259,7 @@ nginx.describe("a worker", function()
     it("requests with one client", function()
       assert_all_ok(server:many(200, { path = "/look" }), 200)
       assert.equal(1, nginx.count_threads(pid, "cce-engine"))
-      assert.equal(0, server:status().in_flight)
+      wait_until_idle()
     end)
 
     it("cold calls at once over no more connections than it may", function()
@@ -268,15 +273,19 @@ nginx.describe("a worker", function()
     end)
 
     it("requests with a client of their own each, without leaking", function()
-      assert_all_ok(server:many(50, { path = "/own_client" }), 50)
-      server:status()
+      assert_all_ok(server:load(100, 50, { path = "/own_client" }):finish(), 100)
+      wait_until_idle()
       local descriptors = nginx.count_descriptors(pid)
       assert_all_ok(server:load(200, 50, { path = "/own_client" }):finish(), 200)
       assert_all_ok(server:load(200, 50, { path = "/closed_client" }):finish(), 200)
-      assert.equal(0, server:status().in_flight)
+      wait_until_idle()
       assert.equal(1, nginx.count_threads(pid, "cce-engine"))
       assert.equal(1, #nginx.engine_sockets(pid))
-      assert.is_true(nginx.count_descriptors(pid) <= descriptors + 10)
+      -- How many connections are kept depends on how busy the machine was; one lost by each
+      -- client of either kind would be 200.
+      nginx.wait_for("the end of connections", function()
+        return nginx.count_descriptors(pid) <= descriptors + 100
+      end)
     end)
 
     -- What lacks one may be the connection, or the reading of the CA file.
@@ -340,22 +349,22 @@ nginx.describe("a worker", function()
   end)
 
   it("sleeps without holding up others", function()
+    local start = sys.monotonic()
     local sleeper = server:load(1, 1, { path = "/sleep" })
     sleeper:run(0.05)
-    local start = sys.monotonic()
     assert.equal("plain", server:get("/plain").body)
-    assert.is_true(sys.monotonic() - start < 0.2)
+    assert.is_true(sys.monotonic() - start < 1)
     assert.equal("slept", sleeper:finish()[1].body)
-    assert.is_true(sys.monotonic() - start > 0.2)
+    assert.is_true(sys.monotonic() - start >= 1)
   end)
 
   it("waits for a slow answer without holding up others", function()
-    sim:fault { delay = 0.5, times = 20 }
+    sim:fault { delay = 1, times = 20 }
+    local start = sys.monotonic()
     local load = server:load(20, 20, { path = "/look" })
     load:run(0.1)
-    local start = sys.monotonic()
     assert.equal("plain", server:get("/plain").body)
-    assert.is_true(sys.monotonic() - start < 0.2)
+    assert.is_true(nginx.is_checked or sys.monotonic() - start < 1)
     assert_all_ok(load:finish(), 20)
   end)
 

@@ -121,6 +121,13 @@ describe("core.step", function()
     assert.is_true(seconds >= 0.038 and seconds < 1, seconds)
   end)
 
+  it("waits for something far away, too", function()
+    local one = engine()
+    local transfer = submit(one, 1)
+    while not transfer:finished() do assert(core.step({ one }, 1e300)) end
+    assert.equal(200, transfer:result().status)
+  end)
+
   it("refuses what it cannot step", function()
     local closed, threaded = engine(), assert(core.engine { threaded = true })
     closed:close()

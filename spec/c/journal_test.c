@@ -1,0 +1,184 @@
+/*
+ * journal: what happens between two steps of its own. The flock, fallocate and
+ * fsync here stand before the C library's, so that another holder can come, or
+ * a signal, just then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "journal.h"
+
+#define CHECK(condition)                                                    \
+    do {                                                                    \
+        if (!(condition)) {                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            exit(1);                                                        \
+        }                                                                   \
+    } while (0)
+
+static char directory[] = "/tmp/cce-journal-test-XXXXXX", path[64];
+static const char *late_lines; /* what another holder adds before we lock */
+static int interruptions;      /* how many calls a signal ends */
+
+static void add_lines(const char *lines)
+{
+    int fd = open(path, O_WRONLY | O_APPEND);
+
+    CHECK(fd >= 0);
+    CHECK(write(fd, lines, strlen(lines)) == (ssize_t)strlen(lines));
+    close(fd);
+}
+
+static int is_interrupted(void)
+{
+    if (interruptions == 0)
+        return 0;
+    interruptions--;
+    errno = EINTR;
+    return 1;
+}
+
+int flock(int fd, int operation)
+{
+    if (late_lines != NULL && operation != LOCK_UN)
+        add_lines(late_lines);
+    late_lines = NULL;
+    return (int)syscall(SYS_flock, fd, operation);
+}
+
+int fallocate(int fd, int mode, off_t from, off_t length)
+{
+    if (is_interrupted())
+        return -1;
+    return (int)syscall(SYS_fallocate, fd, mode, from, length);
+}
+
+int fsync(int fd)
+{
+    return is_interrupted() ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    return is_interrupted() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+static void check_text(const char *expected)
+{
+    char text[256] = "";
+    int fd = open(path, O_RDONLY);
+    ssize_t length = read(fd, text, sizeof text - 1);
+
+    close(fd);
+    CHECK(length == (ssize_t)strlen(expected));
+    CHECK(strcmp(text, expected) == 0);
+}
+
+static struct cce_journal *open_journal(void)
+{
+    struct cce_journal *journal;
+    struct cce_error err;
+
+    CHECK(cce_journal_open(&journal, path, &err) == 0);
+    return journal;
+}
+
+static void append(struct cce_journal *journal, const char *line)
+{
+    struct cce_error err;
+
+    CHECK(cce_journal_append(journal, line, strlen(line), true, &err) == 0);
+}
+
+/* Whoever held the journal until we got the lock has appended. */
+static void check_lines_of_another_holder(void)
+{
+    struct cce_journal *journal = open_journal();
+
+    append(journal, "one");
+    cce_journal_free(journal);
+    late_lines = "two\nthree\nto";
+    journal = open_journal();
+    CHECK(cce_journal_size(journal) == strlen("one\ntwo\nthree\n"));
+    append(journal, "four");
+    cce_journal_free(journal);
+    check_text("one\ntwo\nthree\nfour\n");
+}
+
+static void check_interruptions(void)
+{
+    struct cce_journal *journal;
+    struct cce_error err;
+
+    unlink(path);
+    interruptions = 2;
+    journal = open_journal();
+    CHECK(interruptions == 0);
+    interruptions = 2;
+    CHECK(cce_journal_reserve(journal, 4096, &err) == 0);
+    CHECK(interruptions == 0);
+    interruptions = 2;
+    append(journal, "one");
+    CHECK(interruptions == 0);
+    cce_journal_free(journal);
+    check_text("one\n");
+}
+
+/* A child after fork has the descriptor, and keeps it. */
+static void check_lock_after_fork(void)
+{
+    struct cce_journal *journal = open_journal();
+    int gate[2];
+    char byte;
+    pid_t child;
+
+    CHECK(pipe(gate) == 0);
+    child = fork();
+    if (child == 0) {
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    close(gate[0]);
+    cce_journal_free(journal);
+    cce_journal_free(open_journal());
+    close(gate[1]);
+    CHECK(waitpid(child, NULL, 0) == child);
+}
+
+/* But a child that lets go of it does not unlock it. */
+static void check_lock_of_parent(void)
+{
+    struct cce_journal *journal = open_journal(), *second;
+    struct cce_error err;
+    pid_t child = fork();
+
+    if (child == 0) {
+        cce_journal_free(journal);
+        _exit(0);
+    }
+    CHECK(waitpid(child, NULL, 0) == child);
+    CHECK(cce_journal_open(&second, path, &err) != 0);
+    CHECK(err.code == CCE_CONFLICT);
+    cce_journal_free(journal);
+}
+
+int main(void)
+{
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(path, sizeof path, "%s/lines", directory);
+    check_lines_of_another_holder();
+    check_interruptions();
+    check_lock_after_fork();
+    check_lock_of_parent();
+    unlink(path);
+    rmdir(directory);
+    return 0;
+}
