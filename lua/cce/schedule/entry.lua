@@ -95,6 +95,13 @@ local STATES = { pending = true, claimed = true, sending = true, done = true,
 
 local KINDS = { revoke = true, rotate = true, unknown = true }
 
+--- Whether nothing more becomes of an entry in this state: such alone are pruned.
+-- @tparam string state
+-- @treturn boolean
+function M.is_over(state)
+  return state == "done" or state == "cancelled"
+end
+
 local function is_name(value)
   return type(value) == "string" and companion.id_rule.check(value)
 end
@@ -185,6 +192,8 @@ local function contradiction(e)
     return "it must name a user or an agency, and not both"
   elseif e.kind ~= "revoke" and e.grant then
     return "only a revocation can end a grant"
+  elseif e.ended and not M.is_over(e.state) then
+    return "it ended, and did not"
   elseif (e.kind == "unknown") ~= (e.state == "quarantined") and e.state ~= "cancelled" then
     return "only what cannot be read is quarantined"
   end
@@ -268,7 +277,7 @@ end
 
 -- No two live grants of one principal in one cluster.
 local function unique_of(e)
-  if not e.grant or e.state == "done" or e.state == "cancelled" then return nil end
+  if not e.grant or M.is_over(e.state) then return nil end
   return ("grant/%s/%s/%s"):format(e.cluster_id, e.user_id and "user" or "agency",
     e.user_id or e.agency_id)
 end

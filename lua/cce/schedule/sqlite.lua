@@ -34,7 +34,8 @@ local TABLES = {
   [[CREATE TABLE entries (
       id TEXT NOT NULL PRIMARY KEY CHECK (typeof(id) = 'text'),
       text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
-      due REAL, ended REAL, uniq TEXT, runner TEXT)]],
+      due REAL, ended REAL, uniq TEXT, runner TEXT,
+      CHECK (due IS NOT NULL OR state NOT IN ('pending', 'failed-retrying')))]],
   "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
   "CREATE INDEX entries_state ON entries (state, id)",
   "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
@@ -57,9 +58,12 @@ local function text_of(value)
   return "CAST(x'" .. value:gsub(".", HEX) .. "' AS TEXT)"
 end
 
--- Some locales write a comma.
+-- Some locales write a comma. SQLite keeps whatever others put into a column, texts
+-- too; then it is found again as a text.
 local function number_of(value)
   if value == nil then return "NULL" end
+  if type(value) == "string" then return text_of(value) end
+  if value == math.huge or value == -math.huge then return value > 0 and "9e999" or "-9e999" end
   return (("%.17g"):format(value):gsub(",", "."))
 end
 
@@ -238,7 +242,7 @@ function Store:update(id, revision, text, fields, guard)
       fields.state, fields.due, fields.ended, fields.unique, fields.runner, id, revision)
     if not ok then return nil, message, err end
     if ok == 0 then return conflict "the entry was changed meanwhile" end
-    return revision + 1
+    return (tonumber(revision) or 0) + 1
   end)
 end
 
@@ -249,14 +253,38 @@ function Store:get(id)
   return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
 end
 
+-- What has no number for its time, which is none of ours, sorts behind all numbers.
+-- It comes first, so that somebody looks at it.
+local TIMELESS = "WHERE due >= '' ORDER BY due, id LIMIT #"
+
+local function timeless(self, limit)
+  local rows, message, err = run(self, COLUMNS .. TIMELESS, limit)
+  if not rows then return nil, message, err end
+  for _, row in ipairs(rows) do row.due = -math.huge end
+  return rows
+end
+
 function Store:due(now, limit, after)
-  after = after or { due = -1, id = "" }
-  return run(self, COLUMNS .. "WHERE due <= # AND (due, id) > (#, ?) ORDER BY due, id LIMIT #",
-    now, after.due, after.id, limit)
+  local rows, message, err = {}, nil, nil
+  if not after then
+    rows, message, err = timeless(self, limit)
+    if not rows then return nil, message, err end
+    after = { due = -math.huge, id = "" }
+  end
+  local more
+  more, message, err = run(self, COLUMNS .. "WHERE due <= # AND (due, id) > (#, ?)"
+    .. " ORDER BY due, id LIMIT #", now, after.due, after.id, limit - #rows)
+  if not more then return nil, message, err end
+  for _, row in ipairs(more) do rows[#rows + 1] = row end
+  return rows
 end
 
 function Store:next_due()
-  local row, message, err = first(self, "SELECT due FROM entries WHERE due IS NOT NULL"
+  local rows, message, err = timeless(self, 1)
+  if not rows then return nil, message, err end
+  if rows[1] then return 0 end
+  local row
+  row, message, err = first(self, "SELECT due FROM entries WHERE due IS NOT NULL"
     .. " ORDER BY due, id LIMIT 1")
   if row == nil then return nil, message, err end
   return row and row.due
@@ -287,7 +315,8 @@ end
 
 function Store:prune(before, limit)
   return run(self, "DELETE FROM entries WHERE id IN (SELECT id FROM entries"
-    .. " WHERE ended < # ORDER BY ended LIMIT #)", before, limit)
+    .. " WHERE ended < # AND state IN ('done', 'cancelled') ORDER BY ended LIMIT #)",
+    before, limit)
 end
 
 -- ---- sessions -----------------------------------------------------------------------------
