@@ -6,6 +6,7 @@
 -- sleeps until the next entry is due.
 -- @module cce.schedule.runner
 -- @local
+local ahead = require "cce.schedule.runner.ahead"
 local backoff = require "cce.schedule.runner.backoff"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
@@ -212,6 +213,7 @@ end
 function Run:pass()
   self.look_failed, self.workers = nil, 0
   local claimed = self.claimed
+  ahead.look(self)
   self.feed:rewind(self.once and self.clock() or nil)
   beside_lease(self, function() lead(self) end)
   self.was_busy = self.claimed > claimed

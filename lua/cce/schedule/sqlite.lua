@@ -34,9 +34,11 @@ local TABLES = {
   [[CREATE TABLE entries (
       id TEXT NOT NULL PRIMARY KEY CHECK (typeof(id) = 'text'),
       text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
-      due REAL, ended REAL, uniq TEXT, runner TEXT,
-      CHECK (due IS NOT NULL OR state NOT IN ('pending', 'failed-retrying')))]],
+      due REAL, ended REAL, uniq TEXT, runner TEXT)]],
   "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
+  -- None, unless somebody else wrote them.
+  "CREATE INDEX entries_timeless ON entries (id) WHERE due IS NULL AND state IN ('pending',"
+    .. " 'failed-retrying')",
   "CREATE INDEX entries_state ON entries (state, id)",
   "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
   "CREATE UNIQUE INDEX entries_uniq ON entries (uniq) WHERE uniq IS NOT NULL",
@@ -147,9 +149,23 @@ local function execute(connection, sql)
   return rows
 end
 
+-- What was removed, or replaced by an older one, can still be written to: but nobody
+-- will ever see it again.
+local function check_place(self)
+  if not self.identity then return true end
+  local info = core.file.stat(self.file)
+  if info and info.identity == self.identity then return true end
+  return errors.fail("STORE_UNAVAILABLE", ("the schedule '%s': the file was %s while it was open")
+    :format(self.path, info and "replaced" or "removed"), { retryable = true,
+    maybe_applied = false, hint = "Put it back with its -wal and -shm; or start this process again"
+      .. " to use what is there now" })
+end
+
 -- A statement by itself.
 local function run(self, sql, ...)
   check_open(self)
+  local there, why, problem = check_place(self)
+  if not there then return nil, why, problem end
   local result, message = execute(self.connection, fill(sql, ...))
   if result == nil then return failed(self.path, message) end
   return result
@@ -253,12 +269,14 @@ function Store:get(id)
   return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
 end
 
--- What has no number for its time, which is none of ours, sorts behind all numbers.
--- It comes first, so that somebody looks at it.
-local TIMELESS = "WHERE due >= '' ORDER BY due, id LIMIT #"
+-- What waits and has no number for its time is none of ours. It comes first, so that
+-- somebody looks at it. Texts sort behind all numbers.
+local TIMELESS = ("SELECT * FROM (%sWHERE due IS NULL AND state IN ('pending',"
+  .. " 'failed-retrying') ORDER BY id LIMIT #) UNION ALL SELECT * FROM (%sWHERE due >= ''"
+  .. " ORDER BY due, id LIMIT #) LIMIT #"):format(COLUMNS, COLUMNS)
 
 local function timeless(self, limit)
-  local rows, message, err = run(self, COLUMNS .. TIMELESS, limit)
+  local rows, message, err = run(self, TIMELESS, limit, limit, limit)
   if not rows then return nil, message, err end
   for _, row in ipairs(rows) do row.due = -math.huge end
   return rows
@@ -315,7 +333,7 @@ end
 
 function Store:prune(before, limit)
   return run(self, "DELETE FROM entries WHERE id IN (SELECT id FROM entries"
-    .. " WHERE ended < # AND state IN ('done', 'cancelled') ORDER BY ended LIMIT #)",
+    .. " WHERE ended < # AND +state IN ('done', 'cancelled') ORDER BY ended LIMIT #)",
     before, limit)
 end
 
@@ -477,6 +495,14 @@ local function boot_id()
   return id or "unknown"
 end
 
+-- Which file it is, by the path that SQLite itself has found.
+local function note_place(self)
+  local rows = execute(self.connection, "PRAGMA database_list")
+  self.file = rows and rows[1] and rows[1].file or self.path
+  local info = core.file.stat(self.file)
+  self.identity = info and info.identity
+end
+
 -- SQLite makes its -wal and -shm with the mode of the file itself.
 local function privately(act)
   local before = core.sys.umask(63) -- 077
@@ -508,7 +534,10 @@ function M.open(path, opts)
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
     local ready
     ready, message, err = prepare(self, opts.patience or PATIENCE)
-    if ready then return self end
+    if ready then
+      note_place(self)
+      return self
+    end
     self:close()
     return nil, message, err
   end)

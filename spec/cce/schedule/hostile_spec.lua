@@ -105,7 +105,7 @@ describe("a hostile entry", function()
       local columns = { "due = 'soon'", "due = '2026-01-01T00:00:00Z'", "due = x'00ff'", "due = -5",
         "due = -9e999", "revision = 'abc'", "revision = '5x'", "revision = 2.5",
         "state = 'bogus'", "state = 'done'", "runner = 'nobody'", "text = x'00ff00'",
-        "state = 'claimed'", "state = 'sending', due = NULL", "text = 12" }
+        "state = 'claimed'", "state = 'sending', due = NULL", "text = 12", "due = NULL" }
       for i, column in ipairs(columns) do
         insert(i, column:find "^due = [-]" and "text" or revocation(number(i), { v = 0 }))
         sql("UPDATE entries SET %s WHERE id = '%s'", column, number(i))
@@ -117,11 +117,15 @@ describe("a hostile entry", function()
       check_told(events, #columns)
     end)
 
-    it("cannot be due and have no time", function()
-      insert(1, "t")
-      local ok, problem = schedule.store.connection:execute "UPDATE entries SET due = NULL"
-      assert.is_nil(ok)
-      assert.matches("CHECK", problem)
+    it("whose row has no time of use is done at its own", function()
+      local now = core.sys.time()
+      insert(1, revocation(number(1), { due = now - 5 }))
+      insert(2, revocation(number(2), { due = now + 1000 }))
+      insert(3, revocation(number(3), { due = now - 5 }))
+      sql("UPDATE entries SET due = NULL WHERE id <> '%s'", number(3))
+      sql("UPDATE entries SET due = 'soon' WHERE id = '%s'", number(3))
+      assert.equal(2, run(schedule, events).done)
+      assert.equal(now + 1000, schedule:get(number(2)).next_try)
     end)
 
     it("is not forgotten for having ended while it waits", function()
