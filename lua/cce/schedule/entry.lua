@@ -102,6 +102,14 @@ function M.is_over(state)
   return state == "done" or state == "cancelled"
 end
 
+--- Whether a runner has nothing to do for an entry, although it was led to it: a
+-- change that changes nothing puts its place right.
+-- @tparam table e
+-- @treturn boolean
+function M.is_found_in_vain(e)
+  return M.is_over(e.state) or e.state == "quarantined"
+end
+
 local function is_name(value)
   return type(value) == "string" and companion.id_rule.check(value)
 end

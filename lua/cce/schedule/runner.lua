@@ -124,6 +124,7 @@ end
 local function process(run, row)
   local e, why = entries.read(row)
   if not e then return work.quarantine(run, row, why) end
+  if entries.is_found_in_vain(e) then return run.schedule:change(e, e) end
   work.process(run, e)
 end
 

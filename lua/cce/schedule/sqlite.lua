@@ -30,15 +30,18 @@ local APPLICATION = 0x43434573
 -- Seconds to wait for another process.
 local PATIENCE = 5
 
+-- What a runner would never find.
+local IS_TIMELESS = "due IS NULL AND state NOT IN ('claimed', 'sending', 'done', 'cancelled',"
+  .. " 'quarantined')"
+
 local TABLES = {
   [[CREATE TABLE entries (
       id TEXT NOT NULL PRIMARY KEY CHECK (typeof(id) = 'text'),
       text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
       due REAL, ended REAL, uniq TEXT, runner TEXT)]],
   "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
-  -- None, unless somebody else wrote them.
-  "CREATE INDEX entries_timeless ON entries (id) WHERE due IS NULL AND state IN ('pending',"
-    .. " 'failed-retrying')",
+  -- Holds nothing, unless somebody else has written here.
+  "CREATE INDEX entries_timeless ON entries (id) WHERE " .. IS_TIMELESS,
   "CREATE INDEX entries_state ON entries (state, id)",
   "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
   "CREATE UNIQUE INDEX entries_uniq ON entries (uniq) WHERE uniq IS NOT NULL",
@@ -271,9 +274,8 @@ end
 
 -- What waits and has no number for its time is none of ours. It comes first, so that
 -- somebody looks at it. Texts sort behind all numbers.
-local TIMELESS = ("SELECT * FROM (%sWHERE due IS NULL AND state IN ('pending',"
-  .. " 'failed-retrying') ORDER BY id LIMIT #) UNION ALL SELECT * FROM (%sWHERE due >= ''"
-  .. " ORDER BY due, id LIMIT #) LIMIT #"):format(COLUMNS, COLUMNS)
+local TIMELESS = ("SELECT * FROM (%sWHERE %s ORDER BY id LIMIT #) UNION ALL SELECT * FROM"
+  .. " (%sWHERE due >= '' ORDER BY due, id LIMIT #) LIMIT #"):format(COLUMNS, IS_TIMELESS, COLUMNS)
 
 local function timeless(self, limit)
   local rows, message, err = run(self, TIMELESS, limit, limit, limit)

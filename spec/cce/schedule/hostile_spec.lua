@@ -128,6 +128,22 @@ describe("a hostile entry", function()
       assert.equal(now + 1000, schedule:get(number(2)).next_try)
     end)
 
+    it("that is over and due is let be, and keeps no run from its end", function()
+      local ended = core.sys.time()
+      for i, state in ipairs { "done", "cancelled" } do
+        assert(schedule.store:insert(number(i), revocation(number(i),
+          { state = state, ended = ended }), { state = state, due = 5, ended = ended }))
+      end
+      assert(schedule.store:insert(number(3), '{"v":1,"id":"' .. number(3) .. '","kind":"unknown",'
+        .. '"state":"quarantined","created":1,"at":1,"why":"w","text":"t"}',
+        { state = "quarantined", due = 5 }))
+      assert.equal(0, run(schedule, events).done)
+      check_told(events, 0)
+      assert.is_false(schedule.store:next_due())
+      assert.same({ 1, 1, 1 }, { schedule.store:count "done", schedule.store:count "cancelled",
+        schedule.store:count "quarantined" })
+    end)
+
     it("is not forgotten for having ended while it waits", function()
       insert(1, revocation(number(1), { due = 2e9 }), 2e9)
       sql("UPDATE entries SET ended = 1")
@@ -183,6 +199,16 @@ describe("a hostile entry", function()
       assert.equal("done", schedule:get(good).state)
       assert.equal(#heads + #keys, schedule.store:count "quarantined")
       check_told(events, #heads + #keys)
+    end)
+
+    it("that is over and due is let be, and keeps no run from its end", function()
+      local id, ended = number(1), core.sys.time()
+      assert(schedule.store:insert(id, revocation(id, { state = "done", ended = ended }),
+        { state = "done", ended = ended }))
+      server:poke(prefix .. "/due/0000000000000001/" .. id, "")
+      assert.equal(0, run(schedule, events).done)
+      assert.equal("done", schedule:get(id).state)
+      assert.is_false(schedule.store:next_due())
     end)
 
     it("is not forgotten for having ended while it waits", function()
