@@ -77,7 +77,10 @@ end
 -- @tparam int longest bytes
 -- @treturn string
 function M.clean(text, longest)
-  text = type(text) == "string" and text or tostring(text)
+  if type(text) ~= "string" then
+    local ok, made = pcall(tostring, text)
+    text = ok and made or "what cannot be shown"
+  end
   local is_cut = #text > longest
   text = text:sub(1, longest):gsub("%c", "?"):gsub("\194[\128-\159]", "?")
   if not is_cut then return text end

@@ -71,7 +71,7 @@ function Run:tell(event)
   event.at = self.clock()
   local ok, answer = protect.pcall(self.on_event, event)
   if not ok then
-    io.stderr:write("cce: on_event failed: ", tostring(answer), "\n")
+    io.stderr:write("cce: on_event failed: ", entries.clean(answer, 500), "\n")
   elseif answer == false then
     self:stop "on_event"
   end

@@ -224,7 +224,7 @@ local function find_client(job)
   local item = {}
   for name, value in pairs(job.entry) do item[name] = value end
   local ok, client, message, err = protect.pcall(job.run.client_for, item)
-  if not ok then return nil, fault_of("client_for raised: " .. tostring(client)) end
+  if not ok then return nil, fault_of("client_for raised: " .. entries.clean(client, 500)) end
   if client == nil or client == false then return nil, fault_of(message, err) end
   if not is_client(client) or client.closed then
     return nil, fault_of(("client_for returned %s"):format(
@@ -284,7 +284,7 @@ end
 
 local function perform(job)
   local ok, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
-  if not ok then return nil, errors.new("RAISED", tostring(done)) end
+  if not ok then return nil, errors.new("RAISED", entries.clean(done, 500)) end
   if done then return true, request_id end
   return nil, errors.is(err) and err or errors.new("INTERNAL", tostring(message))
 end
@@ -360,6 +360,10 @@ local function carry(job)
   return send(job)
 end
 
+local function is_held(job)
+  return job.session ~= nil and job.entry.runner == job.session.runner
+end
+
 --- Do one entry.
 -- @tparam table run
 -- @tparam table e of `cce.schedule.entry`
@@ -371,8 +375,11 @@ end
 function M.process(run, e, at_once)
   local job = { run = run, entry = e, at_once = at_once, may_leave = M.may_leave }
   function job.tell(what, more) tell(run, what, job.entry, more) end
-  local done, message, err = carry(job)
-  return done, message, err
+  local ok, done, message, err = protect.pcall(carry, job)
+  if ok then return done, message, err end
+  -- A mistake of ours: what was held must not be held for ever, nor tried all the time.
+  if not is_held(job) then error(done, 0) end
+  return note_failed(job, errors.new("INTERNAL", entries.clean(done, 500)))
 end
 
 return M
