@@ -211,6 +211,7 @@ build = {
     ["cce.schedule.etcd.session"] = "lua/cce/schedule/etcd/session.lua",
     ["cce.schedule.etcd.write"] = "lua/cce/schedule/etcd/write.lua",
     ["cce.schedule.runner"] = "lua/cce/schedule/runner.lua",
+    ["cce.schedule.runner.ahead"] = "lua/cce/schedule/runner/ahead.lua",
     ["cce.schedule.runner.backoff"] = "lua/cce/schedule/runner/backoff.lua",
     ["cce.schedule.runner.feed"] = "lua/cce/schedule/runner/feed.lua",
     ["cce.schedule.runner.lease"] = "lua/cce/schedule/runner/lease.lua",

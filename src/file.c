@@ -46,6 +46,8 @@ int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
         (double)info.st_mtim.tv_sec + (double)info.st_mtim.tv_nsec / 1e9;
     out->owner = info.st_uid;
     out->group = info.st_gid;
+    out->device = info.st_dev;
+    out->inode = info.st_ino;
     out->type = type_of(info.st_mode);
     return 0;
 }

@@ -26,6 +26,8 @@ struct cce_file_stat {
     double mtime; /* unix seconds */
     uid_t owner;
     gid_t group;
+    dev_t device;
+    ino_t inode;      /* with the device: which file it is */
     const char *type; /* "file", "directory" or "other" */
     bool is_symlink;  /* the path is a link; all else is about its target */
 };

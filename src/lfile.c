@@ -138,12 +138,17 @@ static void set_integer(lua_State *L, const char *key, lua_Integer value)
 
 static void push_stat(lua_State *L, const struct cce_file_stat *info)
 {
-    char mode[8];
+    char mode[8], identity[40];
 
     snprintf(mode, sizeof mode, "%04o", (unsigned)info->mode);
-    lua_createtable(L, 0, 7);
+    /* A text: an inode has more digits than a double. */
+    snprintf(identity, sizeof identity, "%jx:%jx", (uintmax_t)info->device,
+             (uintmax_t)info->inode);
+    lua_createtable(L, 0, 8);
     lua_pushstring(L, mode);
     lua_setfield(L, -2, "mode");
+    lua_pushstring(L, identity);
+    lua_setfield(L, -2, "identity");
     lua_pushstring(L, info->type);
     lua_setfield(L, -2, "type");
     lua_pushboolean(L, info->is_symlink);

@@ -32,16 +32,29 @@ Client.__name = "cce.client"
 
 -- ---- what the calls need -------------------------------------------------
 
---- The clock that signs, corrected when the API says that it is off.
+-- How far a clock may drift before a correction of it is forgotten; seconds.
+local DRIFT = 30
+
+-- Changes only when somebody sets the clock.
+local function clock_origin(self)
+  return self.clock() - self.boottime()
+end
+
+--- The clock that signs, corrected when the API says that it is off. A clock that
+-- was set since needs that no more.
 -- @treturn number unix time
 -- @local
 function Client:now()
+  if self.clock_shift ~= 0 and self.corrected_origin
+    and math.abs(clock_origin(self) - self.corrected_origin) > DRIFT then
+    self.clock_shift = 0
+  end
   return self.clock() + self.clock_shift
 end
 
 -- Not added to an earlier correction: calls that run at once learn it each.
 function Client:set_clock(time)
-  self.clock_shift = time - self.clock()
+  self.clock_shift, self.corrected_origin = time - self.clock(), clock_origin(self)
 end
 
 -- A callback that fails must not make a request that succeeded look lost.
@@ -525,6 +538,7 @@ function M.new(opts, level)
     clock_shift = 0,
     limiter = config.rate_limit and rate.new(config.rate_limit),
     monotonic = core.sys.monotonic,
+    boottime = core.sys.boottime,
     retry_budget = retry.budget(config.retry.budget, core.sys.monotonic()),
     good_address = {},
     sleep = host.sleep,

@@ -97,9 +97,15 @@ local CHILD = [[
   local client = assert(cce.new { endpoint = os.getenv "CCE_ENDPOINT", proxy = false,
     ca_file = os.getenv "CCE_CA_FILE", retry = { base = 0.01, cap = 0.1, max_attempts = 2 },
     timeout = 5, connect_timeout = 2 })
-  file:write '{"type":"started"}\n'
+  -- Not before it has taken the signals: a kill that comes sooner is none of its own.
+  local is_told = false
+  local function stop()
+    if not is_told then file:write '{"type":"started"}\n' end
+    is_told = true
+    return false
+  end
   local result, message = schedule:run(function() return client end, { lease = %d,
-    concurrency = %d, runner = %q, %s retry = { base = 0.1, cap = 1, floor = 0.05 },
+    concurrency = %d, runner = %q, %s retry = { base = 0.1, cap = 1, floor = 0.05 }, stop = stop,
     on_event = function(event) file:write(core.json.encode(event), "\n") end })
   print(result and core.json.encode(result) or message)
   os.exit(result and 0 or 1)

@@ -77,7 +77,10 @@ end
 -- @tparam int longest bytes
 -- @treturn string
 function M.clean(text, longest)
-  text = type(text) == "string" and text or tostring(text)
+  if type(text) ~= "string" then
+    local ok, made = pcall(tostring, text)
+    text = ok and made or "what cannot be shown"
+  end
   local is_cut = #text > longest
   text = text:sub(1, longest):gsub("%c", "?"):gsub("\194[\128-\159]", "?")
   if not is_cut then return text end
@@ -94,6 +97,21 @@ local STATES = { pending = true, claimed = true, sending = true, done = true,
   ["failed-retrying"] = true, cancelled = true, quarantined = true }
 
 local KINDS = { revoke = true, rotate = true, unknown = true }
+
+--- Whether nothing more becomes of an entry in this state: such alone are pruned.
+-- @tparam string state
+-- @treturn boolean
+function M.is_over(state)
+  return state == "done" or state == "cancelled"
+end
+
+--- Whether a runner has nothing to do for an entry, although it was led to it: a
+-- change that changes nothing puts its place right.
+-- @tparam table e
+-- @treturn boolean
+function M.is_found_in_vain(e)
+  return M.is_over(e.state) or e.state == "quarantined"
+end
 
 local function is_name(value)
   return type(value) == "string" and companion.id_rule.check(value)
@@ -185,6 +203,8 @@ local function contradiction(e)
     return "it must name a user or an agency, and not both"
   elseif e.kind ~= "revoke" and e.grant then
     return "only a revocation can end a grant"
+  elseif e.ended and not M.is_over(e.state) then
+    return "it ended, and did not"
   elseif (e.kind == "unknown") ~= (e.state == "quarantined") and e.state ~= "cancelled" then
     return "only what cannot be read is quarantined"
   end
@@ -268,7 +288,7 @@ end
 
 -- No two live grants of one principal in one cluster.
 local function unique_of(e)
-  if not e.grant or e.state == "done" or e.state == "cancelled" then return nil end
+  if not e.grant or M.is_over(e.state) then return nil end
   return ("grant/%s/%s/%s"):format(e.cluster_id, e.user_id and "user" or "agency",
     e.user_id or e.agency_id)
 end

@@ -6,6 +6,7 @@
 -- sleeps until the next entry is due.
 -- @module cce.schedule.runner
 -- @local
+local ahead = require "cce.schedule.runner.ahead"
 local backoff = require "cce.schedule.runner.backoff"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
@@ -70,7 +71,7 @@ function Run:tell(event)
   event.at = self.clock()
   local ok, answer = protect.pcall(self.on_event, event)
   if not ok then
-    io.stderr:write("cce: on_event failed: ", tostring(answer), "\n")
+    io.stderr:write("cce: on_event failed: ", entries.clean(answer, 500), "\n")
   elseif answer == false then
     self:stop "on_event"
   end
@@ -123,6 +124,7 @@ end
 local function process(run, row)
   local e, why = entries.read(row)
   if not e then return work.quarantine(run, row, why) end
+  if entries.is_found_in_vain(e) then return run.schedule:change(e, e) end
   work.process(run, e)
 end
 
@@ -212,6 +214,7 @@ end
 function Run:pass()
   self.look_failed, self.workers = nil, 0
   local claimed = self.claimed
+  ahead.look(self)
   self.feed:rewind(self.once and self.clock() or nil)
   beside_lease(self, function() lead(self) end)
   self.was_busy = self.claimed > claimed

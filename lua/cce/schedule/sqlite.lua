@@ -30,12 +30,18 @@ local APPLICATION = 0x43434573
 -- Seconds to wait for another process.
 local PATIENCE = 5
 
+-- What a runner would never find.
+local IS_TIMELESS = "due IS NULL AND state NOT IN ('claimed', 'sending', 'done', 'cancelled',"
+  .. " 'quarantined')"
+
 local TABLES = {
   [[CREATE TABLE entries (
       id TEXT NOT NULL PRIMARY KEY CHECK (typeof(id) = 'text'),
       text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
       due REAL, ended REAL, uniq TEXT, runner TEXT)]],
   "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
+  -- Holds nothing, unless somebody else has written here.
+  "CREATE INDEX entries_timeless ON entries (id) WHERE " .. IS_TIMELESS,
   "CREATE INDEX entries_state ON entries (state, id)",
   "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
   "CREATE UNIQUE INDEX entries_uniq ON entries (uniq) WHERE uniq IS NOT NULL",
@@ -57,9 +63,12 @@ local function text_of(value)
   return "CAST(x'" .. value:gsub(".", HEX) .. "' AS TEXT)"
 end
 
--- Some locales write a comma.
+-- Some locales write a comma. SQLite keeps whatever others put into a column, texts
+-- too; then it is found again as a text.
 local function number_of(value)
   if value == nil then return "NULL" end
+  if type(value) == "string" then return text_of(value) end
+  if value == math.huge or value == -math.huge then return value > 0 and "9e999" or "-9e999" end
   return (("%.17g"):format(value):gsub(",", "."))
 end
 
@@ -143,9 +152,23 @@ local function execute(connection, sql)
   return rows
 end
 
+-- What was removed, or replaced by an older one, can still be written to: but nobody
+-- will ever see it again.
+local function check_place(self)
+  if not self.identity then return true end
+  local info = core.file.stat(self.file)
+  if info and info.identity == self.identity then return true end
+  return errors.fail("STORE_UNAVAILABLE", ("the schedule '%s': the file was %s while it was open")
+    :format(self.path, info and "replaced" or "removed"), { retryable = true,
+    maybe_applied = false, hint = "Put it back with its -wal and -shm; or start this process again"
+      .. " to use what is there now" })
+end
+
 -- A statement by itself.
 local function run(self, sql, ...)
   check_open(self)
+  local there, why, problem = check_place(self)
+  if not there then return nil, why, problem end
   local result, message = execute(self.connection, fill(sql, ...))
   if result == nil then return failed(self.path, message) end
   return result
@@ -238,7 +261,7 @@ function Store:update(id, revision, text, fields, guard)
       fields.state, fields.due, fields.ended, fields.unique, fields.runner, id, revision)
     if not ok then return nil, message, err end
     if ok == 0 then return conflict "the entry was changed meanwhile" end
-    return revision + 1
+    return (tonumber(revision) or 0) + 1
   end)
 end
 
@@ -249,14 +272,39 @@ function Store:get(id)
   return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
 end
 
+-- What waits and has no number for its time is none of ours. It comes first, so that
+-- somebody looks at it. Texts sort behind all numbers.
+local TIMELESS = ("SELECT * FROM (%sWHERE %s ORDER BY id LIMIT #) UNION ALL SELECT * FROM"
+  .. " (%sWHERE due >= '' ORDER BY due, id LIMIT #) LIMIT #"):format(COLUMNS, IS_TIMELESS, COLUMNS)
+
+local function timeless(self, limit)
+  local rows, message, err = run(self, TIMELESS, limit, limit, limit)
+  if not rows then return nil, message, err end
+  for _, row in ipairs(rows) do row.due = -math.huge end
+  return rows
+end
+
 function Store:due(now, limit, after)
-  after = after or { due = -1, id = "" }
-  return run(self, COLUMNS .. "WHERE due <= # AND (due, id) > (#, ?) ORDER BY due, id LIMIT #",
-    now, after.due, after.id, limit)
+  local rows, message, err = {}, nil, nil
+  if not after then
+    rows, message, err = timeless(self, limit)
+    if not rows then return nil, message, err end
+    after = { due = -math.huge, id = "" }
+  end
+  local more
+  more, message, err = run(self, COLUMNS .. "WHERE due <= # AND (due, id) > (#, ?)"
+    .. " ORDER BY due, id LIMIT #", now, after.due, after.id, limit - #rows)
+  if not more then return nil, message, err end
+  for _, row in ipairs(more) do rows[#rows + 1] = row end
+  return rows
 end
 
 function Store:next_due()
-  local row, message, err = first(self, "SELECT due FROM entries WHERE due IS NOT NULL"
+  local rows, message, err = timeless(self, 1)
+  if not rows then return nil, message, err end
+  if rows[1] then return 0 end
+  local row
+  row, message, err = first(self, "SELECT due FROM entries WHERE due IS NOT NULL"
     .. " ORDER BY due, id LIMIT 1")
   if row == nil then return nil, message, err end
   return row and row.due
@@ -287,7 +335,8 @@ end
 
 function Store:prune(before, limit)
   return run(self, "DELETE FROM entries WHERE id IN (SELECT id FROM entries"
-    .. " WHERE ended < # ORDER BY ended LIMIT #)", before, limit)
+    .. " WHERE ended < # AND +state IN ('done', 'cancelled') ORDER BY ended LIMIT #)",
+    before, limit)
 end
 
 -- ---- sessions -----------------------------------------------------------------------------
@@ -448,6 +497,14 @@ local function boot_id()
   return id or "unknown"
 end
 
+-- Which file it is, by the path that SQLite itself has found.
+local function note_place(self)
+  local rows = execute(self.connection, "PRAGMA database_list")
+  self.file = rows and rows[1] and rows[1].file or self.path
+  local info = core.file.stat(self.file)
+  self.identity = info and info.identity
+end
+
 -- SQLite makes its -wal and -shm with the mode of the file itself.
 local function privately(act)
   local before = core.sys.umask(63) -- 077
@@ -479,7 +536,10 @@ function M.open(path, opts)
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
     local ready
     ready, message, err = prepare(self, opts.patience or PATIENCE)
-    if ready then return self end
+    if ready then
+      note_place(self)
+      return self
+    end
     self:close()
     return nil, message, err
   end)

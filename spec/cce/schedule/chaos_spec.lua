@@ -13,6 +13,8 @@ local sys = core.sys
 -- Seconds after which others take over, and that a paused runner is paused beyond.
 local LEASE = 5
 
+local CONCURRENCY = 4
+
 -- The simulator's clock is read once in each turn of its event loop.
 local TOLERANCE = 0.05
 
@@ -37,8 +39,10 @@ end
 
 function Chaos:start(slot)
   self.started = self.started + 1
+  local log = ("%s/events.%d"):format(self.dir, self.started)
   self.children[slot] = runners.child(self.sim, { where = self.where, name = "runner-" .. slot,
-    log = ("%s/events.%d"):format(self.dir, self.started), lease = LEASE, concurrency = 4 })
+    log = log, lease = LEASE, concurrency = CONCURRENCY })
+  self.children[slot].log = log
 end
 
 local function resident(process)
@@ -115,10 +119,13 @@ end
 function Chaos:stop()
   self:measure()
   if self.paused then self:resume() end
-  for _, child in ipairs(self.children) do child.process:signal "SIGTERM" end
   for _, child in ipairs(self.children) do
-    local code, output = child:finish()
-    assert.equal(0, code, output)
+    nginx.wait_for("a runner", function() return #runners.logged(child.log) > 0 end)
+    child.process:signal "SIGTERM"
+  end
+  for _, child in ipairs(self.children) do
+    local code, output, signal = child:finish()
+    assert.equal(0, code, signal or output)
   end
 end
 
@@ -152,6 +159,8 @@ function Chaos:check()
     again = again + #times - 1
   end
   assert.equal(0, #self.schedule.store:held(nil, 10))
+  -- Only what was under way in a runner that was killed or paused.
+  assert.is_true(again <= (self.kills + self.pauses) * CONCURRENCY)
   return again
 end
 

@@ -162,6 +162,9 @@ describe("schedule:run", function()
     ["returns nil and why"] = { function() return nil, "nobody knows it" end, "nobody knows it" },
     ["returns nothing"] = { function() end, "no client" },
     ["returns something else"] = { function() return "client" end, "a string, not a client" },
+    ["raises what cannot be shown"] = { function()
+      error(setmetatable({}, { __tostring = function() error "no" end }))
+    end, "what cannot be shown" },
     ["returns a client of another project"] = { function()
       local client = runners.client()
       client.config.project_id = "p2"
@@ -184,6 +187,21 @@ describe("schedule:run", function()
       assert.is_nil(e.first_intent)
     end)
   end
+
+  it("neither holds nor tries at once again an entry at which it fails itself", function()
+    local id, other = add(-1, "u1"), add(-1, "u2")
+    local client, bad = runners.client(), runners.client()
+    bad.config = setmetatable({}, { __index = function() error "a mistake" end })
+    local result = assert(run(function(item)
+      return item.user_id == "u1" and bad or client
+    end, { until_idle = true, retry = { mend_floor = 30 } }))
+    assert.same({ 1, 1 }, { result.done, result.failed })
+    assert.same({ "failed-retrying", "done" }, { state(id), state(other) })
+    local e = schedule:get(id)
+    assert.equal("INTERNAL", e.last_error.code)
+    assert.matches("a mistake", e.last_error.message)
+    assert.equal(1, e.attempts)
+  end)
 
   it("gives client_for a copy", function()
     local id = add(-1)

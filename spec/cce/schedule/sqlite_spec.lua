@@ -56,6 +56,19 @@ describe("cce.schedule.sqlite", function()
     store:close()
   end)
 
+  it("writes nothing into a file that is not there any more", function()
+    for _, act in ipairs { "rm %s", "cp %s %s.old && mv %s.old %s" } do
+      path = dir .. "/" .. #act .. ".db"
+      local store = assert(open())
+      assert(pending(store, "a"))
+      tempdir.shell((act:gsub("%%s", path)))
+      local text = failure("STORE_UNAVAILABLE", pending(store, "b"))
+      assert.matches(act:find "rm" and "was removed" or "was replaced", text)
+      failure("STORE_UNAVAILABLE", store:due(5, 5))
+      store:close()
+    end
+  end)
+
   it("has each change on disk when it returns", function()
     local store = assert(open())
     assert.equal("wal", sql(store, "PRAGMA journal_mode"))

@@ -3,6 +3,7 @@
 -- @module cce.schedule.etcd.prune
 -- @local
 local core = require "cce.core"
+local entries = require "cce.schedule.entry"
 local layout = require "cce.schedule.etcd.layout"
 local write = require "cce.schedule.etcd.write"
 
@@ -22,12 +23,16 @@ local function read_ended(key)
 end
 
 -- What to delete of a row, provided that it is as it was read. The key alone, when
--- it leads to an entry that has not ended then.
+-- it leads to an entry that has not ended then, or whose state says that it has not.
 local function plan(keyspace, row, found)
   local mod, keys = layout.read_revision(row.revision)
   local key = "entries/" .. row.id
   local step = { compare = write.is_at(keyspace, key, "MOD", mod), deletes = {} }
-  if row.is_stray then keys = { [found] = true } else keys[key] = true end
+  if row.is_stray or not entries.is_over(row.state) then
+    keys = { [found] = true }
+  else
+    keys[key] = true
+  end
   for each in pairs(keys) do step.deletes[#step.deletes + 1] = write.delete(keyspace, each) end
   return step
 end

@@ -16,6 +16,9 @@ M.defaults = {
 local LATE = 60
 local HOUR = 3600
 
+-- What an API, or something on the way to it, may ask to wait for; seconds.
+local LONGEST_WINDOW = HOUR
+
 local function bounds(err, policy)
   -- An answer that says no, or wrong use: the same again brings the same.
   if err.retryable == false then
@@ -35,9 +38,10 @@ function M.delay(attempts, err, policy, random)
   -- 2^64 is farther than any cap, and finite.
   local bound = math.min(cap, base * 2 ^ math.min(attempts - 1, 64))
   local delay = math.max(math.min(floor, cap), random() * bound)
-  -- The API named the end of its window: before that, all are refused.
-  if err.retry_after then return err.retry_after + math.min(delay, policy.cap) end
-  return delay
+  if not err.retry_after then return delay end
+  -- The API named the end of its window: before that, all are refused. Whatever it
+  -- named, a try that is hours away would be giving up.
+  return math.min(err.retry_after, LONGEST_WINDOW) + math.min(delay, policy.cap)
 end
 
 --- Seconds until a store that cannot be reached is asked again.

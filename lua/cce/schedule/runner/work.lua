@@ -20,6 +20,9 @@ local M = {}
 -- issued since; seconds.
 local OLD_INTENT = 600
 
+-- For how long the clock of the API is believed to be that far behind; seconds.
+local LONGEST_EARLY = 3600
+
 -- For how long a client whose keys were refused is not tried; seconds.
 local REFUSED = 60
 
@@ -58,13 +61,17 @@ end
 
 -- ---- the claim -------------------------------------------------------------------------
 
--- Whose time has not come by the clock of the machine, or by that of the API when
--- it said that the two differ: seconds to wait, or nil.
+-- The time by the clock of the machine, or by that of the API when it said that the
+-- two differ and that is behind.
+local function earlier_clock(job)
+  local now, client = job.run.clock(), job.client
+  return client and client.clock_shift ~= 0 and math.min(now, client:now()) or now
+end
+
+-- Whose time has not come by one of the two clocks: seconds to wait, or nil.
 local function early_by(job)
   if job.at_once then return nil end
-  local run, client, due = job.run, job.client, job.entry.due
-  local early = due - run.clock()
-  if client and client.clock_shift ~= 0 then early = math.max(early, due - client:now()) end
+  local early = job.entry.due - earlier_clock(job)
   return early > 0 and early or nil
 end
 
@@ -146,7 +153,8 @@ end
 
 local function note_done(job, request_id)
   local run, before = job.run, job.entry
-  local now = run.clock()
+  -- What recurs must not wait for a next time that a clock that is ahead has thought of.
+  local now = before.every and earlier_clock(job) or run.clock()
   local new = assert(entries.done(before, now, request_id))
   local ok, message, err = write(job, new)
   local more = resent_of(job)
@@ -159,11 +167,12 @@ local function note_done(job, request_id)
   return true
 end
 
--- The time by our clock at which the API's clock will say that it is due.
+-- The time by our clock at which the API's clock will say that it is due; but what
+-- is due by ours is never left alone for long, whatever the API says.
 local function next_try_of(job, err, now)
   local run, e = job.run, job.entry
   local early = early_by(job)
-  if early then return now + early end
+  if early then return math.max(e.due, now + math.min(early, LONGEST_EARLY)) end
   if err.code == "CANCELLED" or err.code == "LEASE_LOST" then return now end
   local attempts = e.state == "claimed" and e.attempts + 1 or e.attempts
   return now + backoff.delay(attempts, err, run.policy, run.random)
@@ -215,7 +224,7 @@ local function find_client(job)
   local item = {}
   for name, value in pairs(job.entry) do item[name] = value end
   local ok, client, message, err = protect.pcall(job.run.client_for, item)
-  if not ok then return nil, fault_of("client_for raised: " .. tostring(client)) end
+  if not ok then return nil, fault_of("client_for raised: " .. entries.clean(client, 500)) end
   if client == nil or client == false then return nil, fault_of(message, err) end
   if not is_client(client) or client.closed then
     return nil, fault_of(("client_for returned %s"):format(
@@ -275,7 +284,7 @@ end
 
 local function perform(job)
   local ok, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
-  if not ok then return nil, errors.new("RAISED", tostring(done)) end
+  if not ok then return nil, errors.new("RAISED", entries.clean(done, 500)) end
   if done then return true, request_id end
   return nil, errors.is(err) and err or errors.new("INTERNAL", tostring(message))
 end
@@ -300,19 +309,21 @@ end
 
 -- ---- all of it -------------------------------------------------------------------------
 
--- What recurs is done inside of its window alone, also when it is late.
+-- What recurs is done inside of its window alone, also when it is late, and also what
+-- a dead runner left: that is let go of once it is ours, and waits then.
 local function is_outside_window(job)
   local run, e = job.run, job.entry
   local opens = entries.opens(e, run.clock())
   if job.at_once or opens <= run.clock() then return false end
   local new = entries.extended(e, opens)
   if new then run.schedule:change(e, new) end
-  return new ~= nil
+  return true, new == nil
 end
 
 local function begin(job)
   local run = job.run
-  if is_outside_window(job) then return nil, "it waits for its window" end
+  local must_wait, is_held = is_outside_window(job)
+  if must_wait and not is_held then return nil, "it waits for its window" end
   local message, err
   job.session, message, err = run.lease:get()
   if not job.session then
@@ -323,7 +334,9 @@ local function begin(job)
   ok, message, err = claim(job)
   if not ok then return nil, message, err end
   run.claimed = run.claimed + 1
-  return true
+  if not is_held then return true end
+  release(job)
+  return nil, "it waits for its window"
 end
 
 local function carry(job)
@@ -347,6 +360,10 @@ local function carry(job)
   return send(job)
 end
 
+local function is_held(job)
+  return job.session ~= nil and job.entry.runner == job.session.runner
+end
+
 --- Do one entry.
 -- @tparam table run
 -- @tparam table e of `cce.schedule.entry`
@@ -358,8 +375,11 @@ end
 function M.process(run, e, at_once)
   local job = { run = run, entry = e, at_once = at_once, may_leave = M.may_leave }
   function job.tell(what, more) tell(run, what, job.entry, more) end
-  local done, message, err = carry(job)
-  return done, message, err
+  local ok, done, message, err = protect.pcall(carry, job)
+  if ok then return done, message, err end
+  -- A mistake of ours: what was held must not be held for ever, nor tried all the time.
+  if not is_held(job) then error(done, 0) end
+  return note_failed(job, errors.new("INTERNAL", entries.clean(done, 500)))
 end
 
 return M

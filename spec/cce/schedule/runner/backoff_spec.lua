@@ -34,6 +34,13 @@ describe("the wait before the next try", function()
     assert.equal(400, backoff.delay(50, throttled, policy, most))
   end)
 
+  it("is an hour and the rest at most, whatever window was named", function()
+    for _, named in ipairs { 3601, 86400 * 365, 1e300, math.huge } do
+      local delay = backoff.delay(1, { retryable = true, retry_after = named }, policy, least)
+      assert.equal(3600.5, delay)
+    end
+  end)
+
   it("for a store is 30 s at most", function()
     assert.equal(0.5, backoff.store_delay(1, most))
     assert.equal(0.25, backoff.store_delay(1, least))
