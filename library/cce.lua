@@ -250,6 +250,7 @@
 ---@field kubeconfig? cce.kubeconfig|string whose holder is meant; or its path
 ---@field certificate? string PEM, or its path; whose holder is meant
 ---@field deleted_since? number unix time: everyone whom CTS shows to have been deleted since then, seven days ago at most
+---@field principals? table[] with `deleted_since`: the `principals` of the report of a dry run; who is found beside them is left out, and a note tells of him, so that what is done is what was looked at
 ---@field partial? boolean `deleted_since` may be earlier; then only what CTS still has is searched, and the report says so
 ---@field tracker_region? string where IAM's traces are, and
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`

@@ -13,12 +13,14 @@
 --     end
 --
 -- Fields: `args`, `output` ("table", "json", "yaml" or "name"), `quiet`,
--- `verbose`, `colour` (whether standard output may have colours).
+-- `verbose`, `colour` (whether standard output may have colours), `ledger` (of
+-- `cce.ledger`: what its clients have sent).
 -- @module cce.cli.ui
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
+local ledgers = require "cce.ledger"
 local render = require "cce.cli.render"
 local show = require "cce.show"
 local words = require "cce.cli.words"
@@ -46,7 +48,7 @@ function M.new(args)
     verbose = args.verbose == true, out_is_terminal = is_terminal,
     colour = is_terminal and not args.no_color and not is_set "NO_COLOR"
       and os.getenv "TERM" ~= "dumb",
-    clients = {},
+    clients = {}, ledger = ledgers.new(),
   }, Ui)
 end
 
@@ -289,6 +291,7 @@ end
 
 local function on_event(self)
   return function(event)
+    self.ledger:note(event)
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end

@@ -86,8 +86,33 @@ describe("cce revoke", function()
     assert.matches("failed cluster-002", result.out, 1, true)
   end)
 
+  it("says that IAM does not know an id", function()
+    local result = world:cce { "revoke", "--all", "--user", "nosuch", "--dry-run" }
+    assert.matches("IAM has no such user: check the id", result.out, 1, true)
+  end)
+
+  it("goes on by its journal, and sends nothing twice", function()
+    local path = world.dir .. "/revoke.journal"
+    local words = { "revoke", "cluster-001", "cluster-002", "--user", MEMBER, "--yes", "--journal",
+      path }
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, status = 500 }
+    assert.are_not.equal(0, world:cce(words).code)
+    sim:reset()
+    local result = world:cce(words)
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.equal(1, revocations())
+    -- What is typed anew is meant anew; what has a name is not.
+    assert.equal(0, world:cce(words).code)
+    assert.equal(3, revocations())
+    words[#words + 1], words[#words + 2] = "--run", "monday"
+    assert.equal(0, world:cce(words).code)
+    assert.equal(3, world:cce(words).code)
+    assert.equal(5, revocations())
+  end)
+
   it("wants one principal and clusters", function()
     for expected, words in pairs {
+      ["--run needs --journal"] = { "revoke", "--all", "--user", "a", "--run", "x" },
       ["nobody is named"] = { "revoke", "--all" },
       ["can not be used together"] = { "revoke", "--all", "--user", "a", "--agency", "b" },
       ["no cluster is named"] = { "revoke", "--user", "a", "--yes" },

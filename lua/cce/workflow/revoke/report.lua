@@ -88,7 +88,7 @@ end
 function M.announce(run)
   local left = run:left()
   run.clients[1]:emit { type = "revocation_planned", requests = #left,
-    seconds = run.pace:seconds(left) }
+    seconds = run.pace:seconds(left), journal = run.opts.journal }
 end
 
 local function plan_line(item)
