@@ -1402,6 +1402,19 @@ function schedule:cancel(id) end
 ---@return cce.error? err
 function schedule:retry(id) end
 
+---Let an entry be done now, before its time: whoever runs the schedule does it
+---next. So somebody other than its holder ends a grant; a shared one ends for all.
+---```lua
+---local id = assert(schedule:revoke_at(os.time() + 3600,
+---  { cluster_id = cluster_id, user_id = leaver }))
+---assert(schedule:hasten(id))
+---```
+---@param id string
+---@return boolean? # true
+---@return string? message
+---@return cce.error? err
+function schedule:hasten(id) end
+
 ---Do what is due, when it is due.
 ---
 ---Any number of runners may work at one schedule, in any number of processes: an

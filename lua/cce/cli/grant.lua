@@ -24,8 +24,8 @@ function M.describe(parser)
   schedules.describe_store(parser)
   parser:flag("--dry-run", "Promise and obtain nothing; say what would be done.")
   parser:epilog("The keys are the grantee's own. The revocation is in the schedule before the"
-    .. " certificate is obtained; cce schedule run, or --hold, carries it out. It cuts all that the"
-    .. " principal holds in the cluster.")
+    .. " certificate is obtained; cce schedule run, or --hold, carries it out; cce schedule hasten"
+    .. " makes it due at once. It cuts all that the principal holds in the cluster.")
 end
 
 -- ---- telling -------------------------------------------------------------------------
@@ -87,7 +87,8 @@ local function grant_to(ui, args, client, cluster, schedule)
   local code = keep(ui, args, grant, cluster)
   if code ~= 0 then return code end
   if args.hold then return hold(ui, args, grant) or code end
-  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out"):format(grant.id))
+  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out; to end it earlier:"
+    .. " cce schedule hasten %s"):format(grant.id, grant.id))
   return code
 end
 

@@ -36,7 +36,8 @@ end
 
 local function describe_changing(parser)
   for _, each in ipairs { { "cancel", "Let entries not be done." },
-    { "retry", "Try entries that failed again at once." } } do
+    { "retry", "Try entries that failed again at once." },
+    { "hasten", "Let entries be done at once, before their time: so a grant is ended." } } do
     local command = parser:command(each[1], each[2])
     command:argument("id", "The entries."):argname("ENTRY"):args("+")
     command:flag("--dry-run", "Change nothing; show them.")
@@ -223,6 +224,12 @@ end
 
 function actions.retry(schedule, args, ui)
   return change_all(schedule, args, ui, schedule.retry)
+end
+
+function actions.hasten(schedule, args, ui)
+  local code = change_all(schedule, args, ui, schedule.hasten)
+  if code == exit.DONE and not args.dry_run then ui:say("cce schedule run does it") end
+  return code
 end
 
 function actions.export(schedule, args, ui)

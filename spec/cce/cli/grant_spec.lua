@@ -46,6 +46,20 @@ describe("cce grant", function()
     assert.matches("give --shared to each of them", result.err, 1, true)
   end)
 
+  it("is ended early by another process", function()
+    local id = json.decode(grant("--out", path, "-o", "json").out).id
+    assert.equal(0, world:cce({ "schedule", "hasten", id, "--dry-run" }).code)
+    assert.equal(0, world:cce({ "schedule", "run", "--once" }).code)
+    assert.equal(1, #pending())
+    local result = world:cce { "schedule", "hasten", id }
+    assert.equal(0, result.code)
+    assert.matches("cce schedule run does it", result.err, 1, true)
+    assert.equal(0, world:cce({ "schedule", "run", "--once" }).code)
+    assert.same({}, pending())
+    assert.equal(1, #sim:log { operation = "revoke_cert" })
+    assert.equal(1, world:cce({ "schedule", "hasten", id }).code)
+  end)
+
   it("promises and obtains nothing in a dry run, or where it could not be kept", function()
     assert.matches("would obtain a certificate of user", grant("--out", path, "--dry-run").out, 1,
       true)
