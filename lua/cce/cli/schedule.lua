@@ -128,7 +128,7 @@ M.columns = {
   { "kind", "WHAT", text = subject }, { "attempts", "ATTEMPTS", text = function(e)
     return e.attempts and ("%d"):format(e.attempts)
   end },
-  { "reason", "NOTE", text = note },
+  { "reason", "NOTE", text = note, prose = true },
   { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" }, { "created" },
   { "next_try" }, { "first_intent" }, { "last_intent" }, { "last_error" }, { "runner" },
   { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" },

@@ -160,9 +160,11 @@ end
 
 --- Print a list as --output says.
 -- @tparam {table,...} rows
--- @tparam {table,...} columns `{ key, title, text=function(row), machine=true }`:
---   `key` is the field of a row and its name in JSON and YAML; `text` what people
---   see of it; without a title it is for machines alone. The first column's
+-- @tparam {table,...} columns `{ key, title, text=function(row), prose=true,
+--   keep=true }`: `key` is the field of a row and its name in JSON and YAML; `text`
+--   what people see of it; where the table is too wide for the terminal, `prose`
+--   stands below its row, and `keep` is cut last; without a title it is for machines
+--   alone. The first column's
 --   values are what `-o name` prints, unless one has `name=true`
 -- @treturn int 0
 -- @function ui:table
