@@ -125,9 +125,10 @@ local function resumed_plan(args, plan)
 end
 
 local function unfinished(path, run)
-  return errors.fail("CONFLICT", ("run %s, begun at %s, was interrupted"):format(run.name,
-    times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume finishes it; a"
-    .. " run beside it needs another --journal than %s"):format(path) })
+  return errors.fail("CONFLICT", ("run %s, begun at %s, has not ended"):format(run.name,
+    times.format(run.opened)), { retryable = false, hint = ("if it was"
+    .. " interrupted, cce rotate --resume finishes it; a run beside it needs another --journal than"
+    .. " %s"):format(path) })
 end
 
 local function new_plan(client, args, plan)
