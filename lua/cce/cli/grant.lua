@@ -9,6 +9,8 @@ local schedules = require "cce.cli.schedule"
 
 local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }
 
+local LEAST = 900
+
 function M.describe(parser)
   parser:argument("cluster", "Id or name of the cluster."):argname("CLUSTER")
   parser:option("--for", "How long: such as 30m or 8h, from 15m on."):argname("TIME")
@@ -105,6 +107,7 @@ local function prepare(ui, args)
 end
 
 function M.run(args, ui)
+  if args["for"] < LEAST then return ui:usage "--for is 15m at least: the API takes no less" end
   local client, cluster, err = prepare(ui, args)
   if not client then return ui:fail(cluster, err) end
   if args.dry_run then return dry_run(ui, args, client, cluster) end

@@ -131,7 +131,7 @@ M.columns = {
   { "reason", "NOTE", text = note, prose = true },
   { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" }, { "created" },
   { "next_try" }, { "first_intent" }, { "last_intent" }, { "last_error" }, { "runner" },
-  { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" },
+  { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" }, { "grant" },
 }
 
 --- All entries in a state, page by page.
@@ -170,17 +170,18 @@ function actions.list(schedule, args, ui)
   return code
 end
 
+local function value_text(name, value)
+  if type(value) == "table" then return json.encode(value) end
+  if type(value) ~= "number" then return tostring(value) end
+  return name == "attempts" and ("%d"):format(value) or render.moment(value)
+end
+
 -- Its fields in the order of the columns, for people.
 local function as_text(e)
   local lines = {}
   for _, column in ipairs(M.columns) do
     local name, value = column[1], e[column[1]]
-    if type(value) == "table" then value = json.encode(value) end
-    local is_time = type(value) == "number" and name ~= "attempts"
-    if value ~= nil then
-      lines[#lines + 1] = ("%-13s %s"):format(name, is_time and render.moment(value)
-        or tostring(value))
-    end
+    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
   end
   return table.concat(lines, "\n")
 end

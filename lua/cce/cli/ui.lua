@@ -185,7 +185,7 @@ end
 function Ui:show(value, text, name)
   local printed, message, err = render.value(value, text, name, self.output)
   if not printed then return self:fail(message, err) end
-  self:print(printed)
+  if printed ~= "" then self:print(printed) end
   return exit.DONE
 end
 

@@ -22,8 +22,9 @@ local function note_cut_again(run, report, item)
   local revoked, obtained = run.history(item.id, item.principal)
   if not revoked or item.state ~= "ok" or item.earlier then return end
   item.cut_again = { revoked = revoked, obtained = obtained }
-  report:note("%s: %s had obtained a certificate at %s, after a revocation of %s: this one cuts"
-    .. " it, too", item.name or item.id, items.who(item), show.time(obtained), show.time(revoked))
+  report:note("%s: %s had obtained a certificate at %s, after a revocation there at %s: this one"
+    .. " cuts it, too", item.name or item.id, items.who(item), show.time(obtained),
+    show.time(revoked))
 end
 
 local function note_newer(report, item)
