@@ -188,6 +188,15 @@ function M.of_answer(code, text, request, skew)
   return M.of_cluster_tls(text) or by_code[code] and by_code[code](text, request, skew)
 end
 
+--- The hint for a cluster that is not there.
+-- @tparam string code
+-- @tparam ?string id what was given for it
+-- @treturn ?string
+function M.of_missing(code, id)
+  if code ~= "NOT_FOUND" or not id or id:find "^%x+%-%x+%-%x+%-%x+%-%x+$" then return nil end
+  return "A cluster's id is wanted, not its name: client:list_clusters() shows both"
+end
+
 -- ---- what never became an answer -------------------------------------------
 
 local transport = {
