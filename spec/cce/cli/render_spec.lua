@@ -39,7 +39,8 @@ describe("a list", function()
   end)
 
   it("keeps what a row is known by, and gives sentences lines of their own", function()
-    local more = { { "name", "NAME", keep = true }, columns[2], { "says", "STATE", prose = true }, columns[3] }
+    local more = { { "name", "NAME", keep = true }, columns[2], { "says", "STATE", prose = true },
+      columns[3] }
     local long = { { name = "cluster-001", id = ("i"):rep(36), says = ("word "):rep(30), left = 3 },
       { name = "cluster-002", id = "c-2" } }
     assert.same({

@@ -1,4 +1,5 @@
 local command = require "spec.support.command"
+local core = require "cce.core"
 local json = require "cce.json"
 local simulator = require "spec.support.sim"
 
@@ -108,6 +109,29 @@ describe("cce revoke", function()
     assert.equal(0, world:cce(words).code)
     assert.equal(3, world:cce(words).code)
     assert.equal(5, revocations())
+  end)
+
+  -- One request leaves, the next has to wait for a minute.
+  local function interrupt(...)
+    local finish, process = world:start_cce { "revoke", "--all", "--user", MEMBER, "--yes",
+      "--rate", "1/1min", ... }
+    local deadline = core.sys.monotonic() + 20
+    repeat core.sys.sleep(0.05) until revocations() == 1 or core.sys.monotonic() > deadline
+    core.sys.sleep(0.3)
+    process:signal "SIGINT"
+    return finish()
+  end
+
+  it("says after Ctrl-C what was done, and how to go on", function()
+    local result = interrupt()
+    assert.equal(130, result.code)
+    assert.matches("revoke_cert: 1 done (" .. sim.clusters[1].id .. ")", result.err, 1, true)
+    assert.matches("with --journal FILE it would go on", result.err, 1, true)
+    sim:reset()
+    result = interrupt("--journal", world.dir .. "/revoke.journal")
+    assert.equal(130, result.code)
+    assert.matches("1 revoked, 0 failed, 0 skipped, 0 not known, 4 not begun; to go on: the same"
+      .. " command", result.err, 1, true)
   end)
 
   it("wants one principal and clusters", function()
