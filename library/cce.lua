@@ -1173,7 +1173,8 @@ local workflow = {}
 ---and with a public address also `prod-internal` and `prod-external`); clusters
 ---of the same name get their region, project or id behind it, and a name once
 ---given stays. The plain name is that of a context that verifies TLS. Files
----are written with mode 0600 and in one step; what is not ours in them stays.
+---are written with mode 0600 and in one step; what is not ours in them stays, and so
+---does a user whose certificate comes from `cce credential`.
 ---The old file is kept beside a merged one, as `<path>.bak`.
 ---```lua
 ---local report = assert(cce.workflow.issue(client, {
