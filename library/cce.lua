@@ -250,6 +250,7 @@
 ---@field kubeconfig? cce.kubeconfig|string whose holder is meant; or its path
 ---@field certificate? string PEM, or its path; whose holder is meant
 ---@field deleted_since? number unix time: everyone whom CTS shows to have been deleted since then, seven days ago at most
+---@field principals? table[] with `deleted_since`: the `principals` of the report of a dry run; who is found beside them is left out, and a note tells of him, so that what is done is what was looked at
 ---@field partial? boolean `deleted_since` may be earlier; then only what CTS still has is searched, and the report says so
 ---@field tracker_region? string where IAM's traces are, and
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`
@@ -1186,7 +1187,8 @@ local workflow = {}
 ---and with a public address also `prod-internal` and `prod-external`); clusters
 ---of the same name get their region, project or id behind it, and a name once
 ---given stays. The plain name is that of a context that verifies TLS. Files
----are written with mode 0600 and in one step; what is not ours in them stays.
+---are written with mode 0600 and in one step; what is not ours in them stays, and so
+---does a user whose certificate comes from `cce credential`.
 ---The old file is kept beside a merged one, as `<path>.bak`.
 ---```lua
 ---local report = assert(cce.workflow.issue(client, {
@@ -1414,6 +1416,19 @@ function schedule:cancel(id) end
 ---@return string? message
 ---@return cce.error? err
 function schedule:retry(id) end
+
+---Let an entry be done now, before its time: whoever runs the schedule does it
+---next. So somebody other than its holder ends a grant; a shared one ends for all.
+---```lua
+---local id = assert(schedule:revoke_at(os.time() + 3600,
+---  { cluster_id = cluster_id, user_id = leaver }))
+---assert(schedule:hasten(id))
+---```
+---@param id string
+---@return boolean? # true
+---@return string? message
+---@return cce.error? err
+function schedule:hasten(id) end
 
 ---Do what is due, when it is due.
 ---

@@ -293,12 +293,35 @@ static const struct {
     {CURLE_URL_MALFORMAT, CCE_INVALID_ARGUMENT, "the address is not valid"},
 };
 
+/* Whether the server's certificate names a CA that is trusted, and is signed by
+ * another key: that of a cluster that was rotated. OpenSSL then finds no chain
+ * at fault, so that curl passes on the words for a wrong signature alone. */
+static bool is_forged(CURLcode result, const char *detail)
+{
+    return result == CURLE_SSL_CONNECT_ERROR &&
+           (strstr(detail, ":asn1 encoding routines:") != NULL ||
+            strstr(detail, ":rsa routines:") != NULL);
+}
+
+/* The reason alone of "OpenSSL/3.0.22: error:0A00010B:SSL routines::reason". */
+static const char *plain_detail(const char *detail)
+{
+    const char *numbers = strstr(detail, "error:");
+    const char *reason = numbers == NULL ? NULL : strstr(numbers, "::");
+
+    return reason == NULL ? detail : reason + 2;
+}
+
 static void explain_outcome(struct cce_transfer *transfer, CURLcode result)
 {
-    const char *detail = transfer->detail;
+    const char *detail = plain_detail(transfer->detail);
     size_t count = sizeof outcomes / sizeof outcomes[0];
     size_t i = 0;
 
+    if (is_forged(result, transfer->detail)) {
+        result = CURLE_PEER_FAILED_VERIFICATION;
+        detail = "it is not signed by the CA that it names";
+    }
     while (i < count && outcomes[i].curl != result)
         i++;
     if (detail[0] == '\0')
@@ -414,7 +437,8 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
     curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
     transfer->seconds = (double)microseconds / 1e6;
     transfer->untrusted = result == CURLE_PEER_FAILED_VERIFICATION ||
-                          result == CURLE_SSL_CACERT_BADFILE;
+                          result == CURLE_SSL_CACERT_BADFILE ||
+                          is_forged(result, transfer->detail);
     transfer->refused = result != CURLE_OK && is_refusal(transfer->detail);
     explain(transfer, result);
     /* curl takes the end of the connection for the end of the headers, too. */

@@ -12,7 +12,7 @@
 --   included; `ui` (see `cce.cli.ui`) is the only way to the client, to the
 --   screen and to the person
 -- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
---   to go on
+--   to go on; without it what was sent is counted
 -- * `hidden=true`, optional: stands in no list
 --
 -- A new command is one line in `M.commands`. Only those that are meant are
@@ -143,7 +143,11 @@ end
 local function interrupted(command, args, ui)
   ui:settle()
   io.stderr:write("\ncce: interrupted\n")
-  if command.interrupted then command.interrupted(args, ui) end
+  if command.interrupted then
+    command.interrupted(args, ui)
+  elseif not ui.ledger:is_empty() then
+    ui:warn(ui.ledger:text())
+  end
   ui:close()
   return exit.INTERRUPTED
 end

@@ -159,6 +159,25 @@ function M.of_cluster_tls(text)
   end
 end
 
+-- Of a certificate that another CA has signed than the one that is known.
+local FOREIGN = { "not signed by the ca that it names", "unable to get local issuer",
+  "unable to get issuer", "self-signed certificate", "self signed certificate" }
+
+--- What is the matter with a cluster that a kubeconfig does not trust; nil when
+-- that is not known.
+-- @tparam string text of libcurl
+-- @treturn ?string
+function M.of_untrusted_cluster(text)
+  local hint = M.of_cluster_tls(text)
+  if hint then return hint end
+  for _, words in ipairs(FOREIGN) do
+    if has(text, words) then
+      return "The cluster no longer shows the CA that is in this kubeconfig, most probably since"
+        .. " its certificates were rotated: obtain the kubeconfig again"
+    end
+  end
+end
+
 --- The hint for an answer that refuses.
 -- @tparam string code of `cce.codes`
 -- @tparam string text what the API said
@@ -167,6 +186,15 @@ end
 -- @treturn ?string
 function M.of_answer(code, text, request, skew)
   return M.of_cluster_tls(text) or by_code[code] and by_code[code](text, request, skew)
+end
+
+--- The hint for a cluster that is not there.
+-- @tparam string code
+-- @tparam ?string id what was given for it
+-- @treturn ?string
+function M.of_missing(code, id)
+  if code ~= "NOT_FOUND" or not id or id:find "^%x+%-%x+%-%x+%-%x+%-%x+$" then return nil end
+  return "A cluster's id is wanted, not its name: client:list_clusters() shows both"
 end
 
 -- ---- what never became an answer -------------------------------------------

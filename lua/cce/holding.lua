@@ -6,6 +6,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local exec = require "cce.kubeconfig.exec"
 local host = require "cce.host"
 local kubeconfig = require "cce.kubeconfig"
 local merge = require "cce.kubeconfig.merge"
@@ -76,7 +77,7 @@ local function add_cluster(holdings, context)
 end
 
 local function empty(path)
-  return { path = path, by_id = {}, names = {} }
+  return { path = path, by_id = {}, names = {}, commands = {} }
 end
 
 --- Reads a file.
@@ -84,6 +85,7 @@ end
 -- @tparam function clock
 -- @treturn[1] table `{path=, config=<nil when there is no file>, by_id={[cluster
 --   id]={set=, context=}}, names={[context or set]=cluster id or false},
+--   commands={[cluster id]=true where kubectl asks `cce credential`},
 --   others=<whether there are contexts that are not ours>}`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -101,6 +103,8 @@ function M.read(path, clock)
       local mark = merge.find_mark(each.body)
       holdings.names[each.name] = mark and mark.cluster_id or false
       if section == "contexts" then add_cluster(holdings, each) end
+      local id = section == "users" and exec.cluster_of(each.body)
+      if id then holdings.commands[id] = true end
     end
   end
   return holdings

@@ -16,7 +16,7 @@ local help = require "cce.repl.help"
 local histories = require "cce.repl.history"
 local host = require "cce.host"
 local inspect = require "cce.repl.inspect"
-local ledgers = require "cce.repl.interrupted"
+local ledgers = require "cce.ledger"
 local loops = require "cce.repl.loop"
 local options = require "cce.options"
 local protect = require "cce.host.protect"
@@ -168,7 +168,11 @@ local function print_results(self, count, ...)
   if value ~= nil then self.env._ = value end
   count = without_trailing_nils(count, ...)
   if count == 1 and value == nil then return end
-  for i = 1, count do print_value(self, (select(i, ...))) end
+  -- What the library adds stands behind the places of an error.
+  local adds = count == 4 and value ~= nil and message == nil and err == nil
+  for i = 1, count do
+    if not adds or i == 1 or i == 4 then print_value(self, (select(i, ...))) end
+  end
 end
 
 local function raised(self, problem)
@@ -366,12 +370,13 @@ end
 -- ---- completion ------------------------------------------------------------------
 
 local function take_names(self, clusters)
-  local names = {}
+  local names, ids = {}, {}
   for _, cluster in ipairs(clusters) do
     names[#names + 1] = cluster.name
     names[#names + 1] = cluster.id
+    if cluster.name then ids[cluster.name] = ids[cluster.name] == nil and cluster.id or false end
   end
-  self.names, self.names_till = names, core.sys.monotonic() + NAMES_AGE
+  self.ids, self.names, self.names_till = ids, names, core.sys.monotonic() + NAMES_AGE
 end
 
 -- The names of the clusters: asked for once in a while. When the answer is late,
@@ -398,6 +403,7 @@ local function candidates(self)
     return complete.candidates(line, from, to, {
       env = self.env,
       clusters = function() return cluster_names(self) end,
+      id_of = function(name) return self.ids[name] or nil end,
       original = function(fn) return self.guard:original(fn) end,
     })
   end
@@ -426,7 +432,7 @@ end
 local function new_repl(opts)
   local self = setmetatable({
     make_client = opts.client, settings = { confirm = not opts.yes }, notices = {},
-    questions = {}, names = {}, prompt = PROMPT, more = MORE, loop = loops.new(),
+    questions = {}, names = {}, ids = {}, prompt = PROMPT, more = MORE, loop = loops.new(),
     ledger = ledgers.new(), screen = screens.new(opts.colour),
     is_terminal = core.sys.is_terminal(0) and core.sys.is_terminal(1),
   }, Repl)

@@ -224,7 +224,8 @@ function M.to_error(what, request, response)
     request_id = request_id,
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
-    hint = hint.of_answer(code, read.text, request, skew_of(read.text)),
+    hint = hint.of_answer(code, read.text, request, skew_of(read.text))
+      or hint.of_missing(code, what:match " cluster (%S+)$"),
     retry_after = retry_after(response, read),
     detail = read.text,
   })

@@ -430,16 +430,18 @@ local function state_text(e)
   return "is " .. e.state
 end
 
--- Change an entry however others change it meanwhile.
+-- Change an entry however others change it meanwhile. A transition that its state
+-- does not allow is nil; one that is refused for another reason false, and why.
 local function alter(self, name, id, transition)
   local message, err
   for _ = 1, TRIES do
     local e
     e, message, err = self:get(id)
     if not e then return nil, message, err end
-    local new = transition(e, self.clock())
+    local new, why = transition(e, self.clock())
     if not new then
-      return errors.fail("CONFLICT", ("%s: entry %s %s"):format(name, id, state_text(e)),
+      return errors.fail("CONFLICT", ("%s: entry %s %s"):format(name, id,
+        new == false and why or state_text(e)),
         { retryable = false, maybe_applied = false, operation = name })
     end
     new, message, err = self:change(e, new)
@@ -475,6 +477,31 @@ function Schedule:retry(id)
   check_open(self, "retry")
   options.argument(id, "string", 1, "retry")
   return alter(self, "retry", id, entries.retried)
+end
+
+-- What recurs keeps to its times, which its window is about.
+local function hastened(e, now)
+  if e.every then return false, "recurs; cce.workflow.rotate rotates now" end
+  if e.state == "failed-retrying" then return entries.retried(e, now) end
+  return entries.extended(e, math.min(e.due or now, now))
+end
+
+--- Let an entry be done now, before its time: whoever runs the schedule does it
+-- next. So somebody other than its holder ends a grant; a shared one ends for all.
+-- @tparam string id
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code CONFLICT: it recurs, is being sent, or is over
+-- @usage
+-- local id = assert(schedule:revoke_at(os.time() + 3600,
+--   { cluster_id = cluster_id, user_id = leaver }))
+-- assert(schedule:hasten(id))
+-- @function schedule:hasten
+function Schedule:hasten(id)
+  check_open(self, "hasten")
+  options.argument(id, "string", 1, "hasten")
+  return alter(self, "hasten", id, hastened)
 end
 
 -- ---- running --------------------------------------------------------------------------

@@ -218,9 +218,8 @@ local function judge(row, seen)
     verdict(row, "works", "works (%s)", seen.text)
   elseif seen.state == "refused" then
     why_refused(row, seen)
-  elseif seen.code == "TLS_FAILED" then
-    verdict(row, "not trusted", "the server is not trusted (%s): the cluster was rotated since,"
-      .. " then obtain this again; or another server is there", seen.text)
+  elseif seen.untrusted then
+    verdict(row, "not trusted", "%s", seen.text)
   elseif seen.status then
     verdict(row, "unclear", "the cluster answers %s, which does not tell", seen.text)
   else

@@ -17,6 +17,20 @@ local operations = {
   end,
 }
 
+describe("the hint of a cluster that is not there", function()
+  it("says that a name is no id", function()
+    sim:reset()
+    local client = clients.new(sim)
+    local err = clients.fails("NOT_FOUND", client:show_cluster "cluster-001")
+    assert.matches("id is wanted, not its name", err.hint, 1, true)
+    err = clients.fails("NOT_FOUND", client:show_cluster((cluster:gsub("1$", "f"))))
+    assert.is_nil(err.hint)
+    err = clients.fails("NOT_FOUND", client:show_job "cluster-001")
+    assert.is_nil(err.hint)
+    client:close()
+  end)
+end)
+
 describe("the hint of a refusal", function()
   local client
 

@@ -43,6 +43,7 @@ describe("cce repl without a terminal", function()
 
   it("prints several values, but not the nils at the end", function()
     assert.equal("1\nnil\n2\n", run "(function() return 1, nil, 2, nil end)()\nnil\n")
+    assert.equal("true\n\"id\"\n", run "(function() return true, nil, nil, 'id' end)()\n")
     local text = run "cce.map({ 1 }, function() return 'x' end)\n"
     assert.equal("ITEM      RESULT\n1     ok  x\n1 ok, 0 failed\n", text)
   end)

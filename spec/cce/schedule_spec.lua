@@ -74,7 +74,7 @@ describe("cce.schedule", function()
 
     it("raises once it is closed, and on a call without a colon", function()
       schedule:close()
-      for _, name in ipairs { "get", "cancel", "retry", "export", "import" } do
+      for _, name in ipairs { "get", "cancel", "retry", "hasten", "export", "import" } do
         assert.error_matches(function() schedule[name](schedule, "x") end, "schedule is closed")
         assert.error_matches(function() schedule[name]("x") end, "call it with a colon")
       end
@@ -302,6 +302,24 @@ describe("cce.schedule", function()
       assert.equal(1, schedule:get(id).attempts)
       move(id, claimed)
       assert.matches("claimed by runner r1", (failure("CONFLICT", schedule:retry(id))))
+    end)
+
+    it("make due at once what is not, but for what recurs", function()
+      local id = add(NOW + 500)
+      assert.is_true(schedule:hasten(id))
+      assert.equal(NOW, schedule.store:next_due())
+      now = NOW + 10
+      assert.is_true(schedule:hasten(id))
+      assert.equal(NOW, schedule:get(id).due)
+      move(id, claimed, sending, failed)
+      assert.is_true(schedule:hasten(id))
+      assert.same({ "failed-retrying", now },
+        { schedule:get(id).state, schedule:get(id).next_try })
+      assert.is_true(schedule:cancel(id))
+      assert.matches("has been cancelled since", (failure("CONFLICT", schedule:hasten(id))))
+      failure("NOT_FOUND", schedule:hasten(entries.new_id(NOW)))
+      id = assert(schedule:rotate_every(3600, { cluster_id = "c1" }))
+      assert.matches("recurs", (failure("CONFLICT", schedule:hasten(id))))
     end)
 
     it("tell the loser of a cancel and a run", function()

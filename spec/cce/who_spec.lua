@@ -195,7 +195,8 @@ describe("cce.who on the simulator", function()
     assert(client:rotate_credentials(cluster.id, { component = "all" }))
     local states, rows = checks()
     assert.equal("not trusted", states[1])
-    assert.matches("then obtain this again", rows[1].says)
+    assert.equal("the cluster no longer shows the CA that is in this kubeconfig, most probably"
+      .. " since its certificates were rotated: obtain the kubeconfig again", rows[1].says)
     local text = tempdir.read(path)
     save { exec = true }
     assert(exec.credential(client, cluster.id, { duration = 1 }))

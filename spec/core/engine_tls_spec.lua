@@ -1,5 +1,6 @@
 -- Whom the engine trusts, and how it gets out through a proxy.
 local core = require "cce.core"
+local pki = require "spec.support.pki"
 local server = require "spec.support.server"
 local simulator = require "spec.support.sim"
 local sys = core.sys
@@ -88,6 +89,28 @@ describe("TLS", function()
     end)
   end
 
+  local kinds = { EC = { type = "EC", curve = "prime256v1" }, RSA = { type = "RSA", bits = 2048 } }
+
+  for kind, key in pairs(kinds) do
+    it("refuses what a CA of the same name has signed with another key: " .. kind, function()
+      local now = os.time()
+      local dates = { not_before = now - 3600, not_after = now + 3600, key = key }
+      local ours, theirs = pki.authority("one name", dates), pki.authority("one name", dates)
+      dates.subject, dates.ca = { { "CN", "a server" } }, nil
+      dates.extensions = { { "subjectAltName", "IP:127.0.0.1" } }
+      local pair = pki.issue(theirs, dates)
+      local s = tls_server { tls = { pem = pair.pem, key_pem = pair.key } }
+      local path = identity.dir .. "/ours.pem"
+      server.write(path, ours.pem)
+      new_engine { ca_file = path }
+      assert.equal("the server's certificate is not accepted (it is not signed by the CA that it"
+        .. " names)", assert_tls_failed(true, call(s.url)))
+      server.write(path, theirs.pem)
+      new_engine { ca_file = path }
+      assert.equal(200, assert(call(s.url)).status)
+    end)
+  end
+
   it("refuses a certificate of another address", function()
     local s = tls_server { tls = identity.pair "IP:127.0.0.2,DNS:localhost" }
     new_engine()
@@ -118,7 +141,8 @@ describe("TLS", function()
       connection:send "HTTP/1.1 400 Bad Request\r\n\r\nnot TLS"
     end)
     new_engine()
-    assert_tls_failed(false, call("https://127.0.0.1:" .. s.port))
+    local message = assert_tls_failed(false, call("https://127.0.0.1:" .. s.port))
+    assert.matches("^TLS failed %([%l%d ]+%)$", message)
   end)
 
   it("fails when the server goes away in the handshake", function()

@@ -10,7 +10,7 @@ function M.describe(parser)
 end
 
 local columns = {
-  { "name", "NAME" }, { "id", "ID", name = true }, { "version", "VERSION" },
+  { "name", "NAME", keep = true }, { "id", "ID", name = true }, { "version", "VERSION" },
   { "status", "STATUS" }, { "project_id" },
 }
 

@@ -117,6 +117,7 @@ end
 
 --- After Ctrl-C: what was obtained is on disk.
 function M.interrupted(_, ui)
+  ui:warn(ui.ledger:text())
   ui:warn "what was obtained is kept; the same command goes on where it was"
 end
 

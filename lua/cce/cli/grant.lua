@@ -9,6 +9,8 @@ local schedules = require "cce.cli.schedule"
 
 local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }
 
+local LEAST = 900
+
 function M.describe(parser)
   parser:argument("cluster", "Id or name of the cluster."):argname("CLUSTER")
   parser:option("--for", "How long: such as 30m or 8h, from 15m on."):argname("TIME")
@@ -24,8 +26,8 @@ function M.describe(parser)
   schedules.describe_store(parser)
   parser:flag("--dry-run", "Promise and obtain nothing; say what would be done.")
   parser:epilog("The keys are the grantee's own. The revocation is in the schedule before the"
-    .. " certificate is obtained; cce schedule run, or --hold, carries it out. It cuts all that the"
-    .. " principal holds in the cluster.")
+    .. " certificate is obtained; cce schedule run, or --hold, carries it out; cce schedule hasten"
+    .. " makes it due at once. It cuts all that the principal holds in the cluster.")
 end
 
 -- ---- telling -------------------------------------------------------------------------
@@ -87,7 +89,8 @@ local function grant_to(ui, args, client, cluster, schedule)
   local code = keep(ui, args, grant, cluster)
   if code ~= 0 then return code end
   if args.hold then return hold(ui, args, grant) or code end
-  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out"):format(grant.id))
+  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out; to end it earlier:"
+    .. " cce schedule hasten %s"):format(grant.id, grant.id))
   return code
 end
 
@@ -104,6 +107,7 @@ local function prepare(ui, args)
 end
 
 function M.run(args, ui)
+  if args["for"] < LEAST then return ui:usage "--for is 15m at least: the API takes no less" end
   local client, cluster, err = prepare(ui, args)
   if not client then return ui:fail(cluster, err) end
   if args.dry_run then return dry_run(ui, args, client, cluster) end

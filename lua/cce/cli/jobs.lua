@@ -37,6 +37,11 @@ local function wait(client, args)
   return client:wait_job(args.job, { timeout = args.within, interval = args.every })
 end
 
+--- After Ctrl-C: nobody has to wait.
+function M.interrupted(args, ui)
+  ui:warn(("the job goes on by itself: cce jobs show %s"):format(args.job))
+end
+
 function M.run(args, ui)
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end

@@ -78,6 +78,12 @@ local function prepare(ui, args)
   return { client = client, cluster = cluster, life = life }
 end
 
+--- After Ctrl-C: what is known.
+function M.interrupted(_, ui)
+  ui:warn("nothing was kept; if the request had left, a certificate may have been issued whose key"
+    .. " nobody has")
+end
+
 function M.run(args, ui)
   local job, message, err = prepare(ui, args)
   if not job then return ui:fail(message, err) end

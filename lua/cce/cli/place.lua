@@ -21,6 +21,12 @@ function M.describe(parser)
     :argname("FORMAT")
 end
 
+local function check_directory(path)
+  local directory = path ~= "-" and path:match "^(.*)/[^/]*$"
+  if not directory or directory == "" or core.file.stat(directory) then return true end
+  return errors.fail("INVALID_ARGUMENT", ("there is no directory '%s'"):format(directory))
+end
+
 --- Check it before anything is obtained: a certificate that cannot be kept is a
 -- waste.
 -- @tparam table args
@@ -36,7 +42,7 @@ function M.check(args)
     return errors.fail("INVALID_ARGUMENT", ("'%s' is there already"):format(args.out),
       { hint = "--merge-into adds to it, --force replaces it" })
   end
-  return true
+  return check_directory(args.merge_into or args.out)
 end
 
 --- The same for people: "into prod.json".

@@ -121,7 +121,7 @@ end
 local function missing(name, path, profiles)
   local names = names_of(profiles)
   return errors.fail("NOT_FOUND", ("there is no profile '%s' in %s"):format(name, path), {
-    hint = #names > 0 and "There are " .. table.concat(names, ", ")
+    hint = #names > 0 and "There are: " .. table.concat(names, ", ")
       or ("Write it: [%s], then settings such as region = cn-north-4"):format(name) })
 end
 

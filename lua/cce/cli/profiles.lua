@@ -1,6 +1,7 @@
 --- `cce profiles`: which there are.
 -- @module cce.cli.profiles
 -- @local
+local exit = require "cce.cli.exit"
 local profile = require "cce.cli.profile"
 
 local M = { name = "profiles", summary = "List the profiles of ~/.config/cce/config." }
@@ -25,7 +26,10 @@ function M.run(_, ui)
     rows[#rows + 1] = settings
   end
   table.sort(rows, function(a, b) return a.name < b.name end)
-  if #rows == 0 then ui:say("there are none in " .. profile.path()) end
+  if #rows == 0 then
+    ui:say("there are none in " .. profile.path())
+    if ui.output == "table" then return exit.DONE end
+  end
   return ui:table(rows, columns)
 end
 

@@ -51,17 +51,24 @@ local function total(widths)
   return sum
 end
 
--- The widest columns give first, so that ids and states stay whole as long as
--- they can.
-local function fit(widths, limit)
+-- The widest gives first, as long as one is wider than `least`; one is kept.
+local function shrink(widths, limit, least, kept)
   while total(widths) > limit do
-    local widest = 1
+    local widest
     for i in ipairs(widths) do
-      if widths[i] > widths[widest] then widest = i end
+      if i ~= kept and (not widest or widths[i] > widths[widest]) then widest = i end
     end
-    if widths[widest] <= 4 then return end
+    if not widest or widths[widest] <= least then return end
     widths[widest] = widths[widest] - 1
   end
+end
+
+-- What a row is known by gives last, unless it is long itself.
+local function fit(widths, limit, shown)
+  for i, column in ipairs(shown) do
+    if column.keep and widths[i] <= limit / 3 then shrink(widths, limit, 6, i) end
+  end
+  shrink(widths, limit, 4)
 end
 
 local function pad(text, columns, is_last)
@@ -75,20 +82,48 @@ local function join(line, widths)
   return table.concat(cells, (" "):rep(GAP))
 end
 
-local function as_table(rows, columns, limit)
-  local shown, lines = {}, { {} }
-  for _, column in ipairs(columns) do
-    if column[2] then
-      shown[#shown + 1] = column
-      lines[1][#shown] = column[2]
-    end
-  end
+local function lines_of(rows, shown)
+  local lines = { {} }
+  for k, column in ipairs(shown) do lines[1][k] = column[2] end
   for i, row in ipairs(rows) do
     lines[i + 1] = {}
     for k, column in ipairs(shown) do lines[i + 1][k] = cell(column, row) end
   end
+  return lines
+end
+
+-- The columns that people see, and the one of sentences among them.
+local function shown_of(columns)
+  local shown, prose = {}, nil
+  for _, column in ipairs(columns) do
+    if column[2] then shown[#shown + 1] = column end
+    if column.prose then prose = #shown end
+  end
+  return shown, prose
+end
+
+-- A sentence that is cut off says nothing: it gets a line of its own.
+local function with_prose_below(rows, shown, prose, limit)
+  local column = table.remove(shown, prose)
+  local lines, texts = lines_of(rows, shown), {}
   local widths = widths_of(lines)
-  if limit then fit(widths, limit) end
+  fit(widths, limit, shown)
+  for i, line in ipairs(lines) do
+    texts[#texts + 1] = join(line, widths)
+    local text = i > 1 and cell(column, rows[i - 1])
+    if text and text ~= "-" then texts[#texts + 1] = "  " .. text end
+  end
+  return table.concat(texts, "\n")
+end
+
+local function as_table(rows, columns, limit)
+  local shown, prose = shown_of(columns)
+  local lines = lines_of(rows, shown)
+  local widths = widths_of(lines)
+  if limit and total(widths) > limit then
+    if prose then return with_prose_below(rows, shown, prose, limit) end
+    fit(widths, limit, shown)
+  end
   for i, line in ipairs(lines) do lines[i] = join(line, widths) end
   return table.concat(lines, "\n")
 end

@@ -6,7 +6,7 @@ local convert = require "cce.cli.convert"
 local core = require "cce.core"
 local directories = require "cce.cli.directories"
 local errors = require "cce.error"
-local journals = require "cce.journal"
+local runs = require "cce.cli.runs"
 local targets = require "cce.workflow.targets"
 local times = require "cce.times"
 
@@ -72,16 +72,6 @@ local function journal_path(client, args)
   return ("%s/rotate-%s.journal"):format(directories.state(), project)
 end
 
-local function last_run(path)
-  local state, message, err = journals.read(path)
-  if not state then return nil, message, err end
-  return state.runs[#state.runs] or false
-end
-
-local function is_open(run)
-  return run and not run.finished and not run.ended
-end
-
 -- ---- what is to be done --------------------------------------------------------------
 
 local function read_content(args)
@@ -124,7 +114,7 @@ end
 -- The plan of the last run, from its journal. Of one that has finished nothing
 -- is left to do, which its report says.
 local function resumed_plan(args, plan)
-  local run, message, err = last_run(plan.journal)
+  local run, message, err = runs.last(plan.journal)
   if run == nil then return nil, message, err end
   if not run then return nothing_to_resume(plan.journal) end
   plan.ids, plan.component, plan.hours, plan.run = {}, run.component, run.hours, run.name
@@ -135,26 +125,21 @@ local function resumed_plan(args, plan)
 end
 
 local function unfinished(path, run)
-  return errors.fail("CONFLICT", ("run %s, begun at %s, was interrupted"):format(run.name,
-    times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume finishes it; a"
-    .. " run beside it needs another --journal than %s"):format(path) })
-end
-
--- Two in one second are two runs.
-local function unique_name()
-  local now = core.sys.time()
-  return (times.format(now):gsub("Z$", (".%03dZ"):format(math.floor(now % 1 * 1000))))
+  return errors.fail("CONFLICT", ("run %s, begun at %s, has not ended"):format(run.name,
+    times.format(run.opened)), { retryable = false, hint = ("if it was"
+    .. " interrupted, cce rotate --resume finishes it; a run beside it needs another --journal than"
+    .. " %s"):format(path) })
 end
 
 local function new_plan(client, args, plan)
-  local run, message, err = last_run(plan.journal)
+  local run, message, err = runs.last(plan.journal)
   if run == nil then return nil, message, err end
-  if is_open(run) and run.name ~= args.run then return unfinished(plan.journal, run) end
+  if runs.is_open(run) and run.name ~= args.run then return unfinished(plan.journal, run) end
   plan.ids, message, err = chosen.ids(client, args)
   if not plan.ids then return nil, message, err end
   plan.component, plan.hours = args.component, args.expiration_hours
   -- What a person types anew is meant anew.
-  plan.run = args.run or unique_name()
+  plan.run = args.run or runs.new_name()
   return plan
 end
 
@@ -233,8 +218,8 @@ end
 
 --- After Ctrl-C: what the journal knows.
 function M.interrupted(args, ui)
-  local run = args.journal_in_use and last_run(args.journal_in_use)
-  if not is_open(run) then return ui:warn("nothing was sent") end
+  local run = args.journal_in_use and runs.last(args.journal_in_use)
+  if not runs.is_open(run) then return ui:warn("nothing was sent") end
   local counts = count_states(run)
   ui:warn(("run %s: %d rotated, %d failed, %d under way (their jobs go on by themselves),"
     .. " %d not begun"):format(run.name, counts.rotated, counts.failed, counts.waiting,

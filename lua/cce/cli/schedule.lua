@@ -36,7 +36,8 @@ end
 
 local function describe_changing(parser)
   for _, each in ipairs { { "cancel", "Let entries not be done." },
-    { "retry", "Try entries that failed again at once." } } do
+    { "retry", "Try entries that failed again at once." },
+    { "hasten", "Let entries be done at once, before their time: so a grant is ended." } } do
     local command = parser:command(each[1], each[2])
     command:argument("id", "The entries."):argname("ENTRY"):args("+")
     command:flag("--dry-run", "Change nothing; show them.")
@@ -127,10 +128,10 @@ M.columns = {
   { "kind", "WHAT", text = subject }, { "attempts", "ATTEMPTS", text = function(e)
     return e.attempts and ("%d"):format(e.attempts)
   end },
-  { "reason", "NOTE", text = note },
+  { "reason", "NOTE", text = note, prose = true },
   { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" }, { "created" },
   { "next_try" }, { "first_intent" }, { "last_intent" }, { "last_error" }, { "runner" },
-  { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" },
+  { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" }, { "grant" },
 }
 
 --- All entries in a state, page by page.
@@ -169,17 +170,18 @@ function actions.list(schedule, args, ui)
   return code
 end
 
+local function value_text(name, value)
+  if type(value) == "table" then return json.encode(value) end
+  if type(value) ~= "number" then return tostring(value) end
+  return name == "attempts" and ("%d"):format(value) or render.moment(value)
+end
+
 -- Its fields in the order of the columns, for people.
 local function as_text(e)
   local lines = {}
   for _, column in ipairs(M.columns) do
     local name, value = column[1], e[column[1]]
-    if type(value) == "table" then value = json.encode(value) end
-    local is_time = type(value) == "number" and name ~= "attempts"
-    if value ~= nil then
-      lines[#lines + 1] = ("%-13s %s"):format(name, is_time and render.moment(value)
-        or tostring(value))
-    end
+    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
   end
   return table.concat(lines, "\n")
 end
@@ -223,6 +225,12 @@ end
 
 function actions.retry(schedule, args, ui)
   return change_all(schedule, args, ui, schedule.retry)
+end
+
+function actions.hasten(schedule, args, ui)
+  local code = change_all(schedule, args, ui, schedule.hasten)
+  if code == exit.DONE and not args.dry_run then ui:say("cce schedule run does it") end
+  return code
 end
 
 function actions.export(schedule, args, ui)

@@ -13,12 +13,14 @@
 --     end
 --
 -- Fields: `args`, `output` ("table", "json", "yaml" or "name"), `quiet`,
--- `verbose`, `colour` (whether standard output may have colours).
+-- `verbose`, `colour` (whether standard output may have colours), `ledger` (of
+-- `cce.ledger`: what its clients have sent).
 -- @module cce.cli.ui
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
+local ledgers = require "cce.ledger"
 local render = require "cce.cli.render"
 local show = require "cce.show"
 local words = require "cce.cli.words"
@@ -46,7 +48,7 @@ function M.new(args)
     verbose = args.verbose == true, out_is_terminal = is_terminal,
     colour = is_terminal and not args.no_color and not is_set "NO_COLOR"
       and os.getenv "TERM" ~= "dumb",
-    clients = {},
+    clients = {}, ledger = ledgers.new(),
   }, Ui)
 end
 
@@ -158,9 +160,11 @@ end
 
 --- Print a list as --output says.
 -- @tparam {table,...} rows
--- @tparam {table,...} columns `{ key, title, text=function(row), machine=true }`:
---   `key` is the field of a row and its name in JSON and YAML; `text` what people
---   see of it; without a title it is for machines alone. The first column's
+-- @tparam {table,...} columns `{ key, title, text=function(row), prose=true,
+--   keep=true }`: `key` is the field of a row and its name in JSON and YAML; `text`
+--   what people see of it; where the table is too wide for the terminal, `prose`
+--   stands below its row, and `keep` is cut last; without a title it is for machines
+--   alone. The first column's
 --   values are what `-o name` prints, unless one has `name=true`
 -- @treturn int 0
 -- @function ui:table
@@ -181,7 +185,7 @@ end
 function Ui:show(value, text, name)
   local printed, message, err = render.value(value, text, name, self.output)
   if not printed then return self:fail(message, err) end
-  self:print(printed)
+  if printed ~= "" then self:print(printed) end
   return exit.DONE
 end
 
@@ -289,6 +293,7 @@ end
 
 local function on_event(self)
   return function(event)
+    self.ledger:note(event)
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end

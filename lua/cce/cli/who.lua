@@ -33,7 +33,7 @@ end
 local keys = { [true] = "matches", [false] = "DOES NOT MATCH" }
 
 local columns = {
-  { "context", "CONTEXT", name = true },
+  { "context", "CONTEXT", keep = true, name = true },
   { "user_id", "USER", text = who_text },
   { "cluster_id", "CLUSTER", text = function(row) return row.cluster_id or row.server end },
   { "not_after", "UNTIL", text = function(row)
@@ -42,7 +42,7 @@ local columns = {
   { "key_matches", "KEY", text = function(row)
     return keys[row.key_matches] or row.not_after and "none" or nil
   end },
-  { "says", "STATE", text = who.text },
+  { "says", "STATE", text = who.text, prose = true },
   { "source" }, { "user_name" }, { "user" }, { "cluster" }, { "server" }, { "organizations" },
   { "serial" }, { "not_before" }, { "remaining" }, { "expired" }, { "holder" }, { "kept" },
   { "check" }, { "message" }, { "current" },

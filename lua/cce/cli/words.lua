@@ -10,6 +10,7 @@ local OPTIONS = { "accept_token_loss", "allow_self", "ca_file", "canary", "delet
 local TEXTS = {
   { 'client:wait_job%("([^"]+)"%)', "cce jobs wait %1" },
   { 'schedule:cancel%("([^"]+)"%)', "cce schedule cancel %1" },
+  { 'schedule:hasten%("([^"]+)"%)', "cce schedule hasten %1" },
   { "schedule:run, or `cce schedule run`", "cce schedule run" },
   { "show_job or wait_job", "cce jobs show or cce jobs wait" },
   { "client:list_clusters%(%)", "cce clusters" },

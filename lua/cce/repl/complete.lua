@@ -181,6 +181,11 @@ local function option_names(text, context)
   return next(names) and names
 end
 
+-- The calls want ids; a filter of clusters wants names.
+local function wants_id(text, from, word)
+  return word == text:sub(from) and not text:sub(1, from - 2):find "name%s*=%s*$"
+end
+
 local function in_quotes(text, from, word, context)
   local partial, list = text:sub(from), {}
   for _, name in ipairs(context.clusters()) do
@@ -188,6 +193,9 @@ local function in_quotes(text, from, word, context)
     if name:sub(1, #partial) == partial then list[#list + 1] = name:sub(#partial - #word + 1) end
   end
   table.sort(list)
+  if #list == 1 and wants_id(text, from, word) then
+    return { context.id_of(list[1]) or list[1] }
+  end
   return list
 end
 
@@ -203,6 +211,7 @@ end
 -- @tparam int from where the word begins
 -- @tparam int to where it ends: the cursor stands behind
 -- @tparam table context `env`: the globals; `clusters()`: names and ids;
+--   `id_of(name)`: the id of a cluster, nil when several have that name;
 --   `original(fn)`: what a function of the prompt wraps
 -- @treturn {string,...} sorted
 function M.candidates(line, from, to, context)

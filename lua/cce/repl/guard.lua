@@ -72,6 +72,9 @@ local SCHEDULE = {
     return ("This will rotate the certificates%s again and again.")
       :format(cluster_text(type(what) == "table" and what.cluster_id))
   end,
+  hasten = function()
+    return "This makes it due now: what it revokes is cut as soon as the schedule runs."
+  end,
   run = function()
     return "This does what is due in the schedule: it revokes and rotates."
   end,

@@ -529,6 +529,18 @@ end
 
 -- ---- for people ----------------------------------------------------------------------
 
+local function rotated(e)
+  local chosen, text = e.options and e.options.clusters or {}, "clusters"
+  if e.cluster_id then
+    text = "cluster " .. e.cluster_id
+  elseif #chosen > 0 then
+    text = show.count(#chosen, "cluster")
+  elseif chosen.name then
+    text = "clusters named " .. M.clean(chosen.name, 128)
+  end
+  return e.every and ("%s every %s"):format(text, show.span(e.every.seconds)) or text
+end
+
 --- What an entry is about, in a few words.
 -- @treturn string
 function M.subject(e)
@@ -536,7 +548,7 @@ function M.subject(e)
     return ("%s %s in cluster %s"):format(e.user_id and "user" or "agency",
       e.user_id or e.agency_id, e.cluster_id)
   elseif e.kind == "rotate" then
-    return e.cluster_id and "cluster " .. e.cluster_id or "clusters"
+    return rotated(e)
   end
   return "an entry that cannot be read"
 end

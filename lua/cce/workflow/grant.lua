@@ -98,7 +98,7 @@ local function is_taken(self, e, why)
   return fail("CONFLICT", ("%s has a live grant in cluster %s: entry %s, %s, due %s; %s"):format(
     name_of(self.principal), self.cluster_id, e.id, e.state, show.time(e.due), why),
     ("Finish or extend that one, or give shared=true to each of them, which ends them together. If"
-    .. " its holder is gone: revoke, then schedule:cancel(\"%s\")"):format(e.id))
+    .. " its holder is gone: schedule:hasten(\"%s\") ends it"):format(e.id))
 end
 
 -- Have a part in the one that lives.

@@ -53,6 +53,10 @@ local function note_old(target, holdings)
   local entry = holdings.by_id[target.id]
   target.context = entry and entry.context
   target.old_facts, target.reason = holding.facts_of(holdings, target.id)
+  -- Who keeps no keys in the file would find one there.
+  if holdings.commands[target.id] then
+    target.skip = "kubectl asks cce credential for its certificate: it is left as it is"
+  end
 end
 
 local function into_directory(opts, clock)
@@ -65,7 +69,8 @@ local function into_directory(opts, clock)
   local function file_of(name)
     if files[name] == nil then
       local holdings, message, err = holding.read(path_of(name), clock)
-      files[name] = holdings or { by_id = {}, others = true, message = message, err = err }
+      files[name] = holdings or { by_id = {}, commands = {}, others = true, message = message,
+        err = err }
     end
     return files[name]
   end
@@ -185,7 +190,7 @@ end
 
 -- Whether anything must be obtained, and why.
 local function sort_out(target, rule)
-  if target.problem then return false end
+  if target.problem or target.skip then return false end
   target.reason = holding.due(target.old_facts, target.reason, rule)
   if target.reason and is_unavailable(target) then
     target.skip = ("the cluster is %s, not Available"):format(target.status)
@@ -331,7 +336,8 @@ end
 -- and with a public address also `prod-internal` and `prod-external`); clusters
 -- of the same name get their region, project or id behind it, and a name once
 -- given stays. The plain name is that of a context that verifies TLS. Files
--- are written with mode 0600 and in one step; what is not ours in them stays.
+-- are written with mode 0600 and in one step; what is not ours in them stays, and so
+-- does a user whose certificate comes from `cce credential`.
 -- The old file is kept beside a merged one, as `<path>.bak`.
 -- @tparam cce.client|{cce.client,...} client one for each region and project
 -- @tparam table opts

@@ -2,6 +2,7 @@
 -- with the kubeconfig's own certificate.
 -- @module cce.workflow.probe
 -- @local
+local hints = require "cce.hint"
 local host = require "cce.host"
 local kubeconfigs = require "cce.kubeconfig"
 
@@ -22,6 +23,14 @@ local function unclear(text, code)
   return { state = "unclear", text = text, code = code }
 end
 
+-- The texts of what was seen stand in the middle of a sentence.
+local function untrusted(message, code)
+  local hint = hints.of_untrusted_cluster(message)
+  local seen = unclear(hint and hint:sub(1, 1):lower() .. hint:sub(2) or message, code)
+  seen.untrusted = true
+  return seen
+end
+
 local function judge(response, message, code, detail)
   if response then
     local text = "HTTP " .. response.status
@@ -30,6 +39,8 @@ local function judge(response, message, code, detail)
     return { state = state, text = text, status = response.status }
   elseif detail and detail.refused then
     return { state = "refused", text = "a TLS alert" }
+  elseif detail and detail.untrusted then
+    return untrusted(message, code)
   end
   return unclear(message, code)
 end
@@ -54,8 +65,9 @@ end
 -- @tparam cce.client client whose connections are used: what has a method `engine`
 -- @tparam cce.kubeconfig kubeconfig
 -- @treturn table `{state="works"|"refused"|"unclear", text=, status=<of HTTP, when
---   there was an answer>, code=<of an error, when there was none>}`: accepted (HTTP
---   200 or 403), refused (401 or a TLS alert), or anything else
+--   there was an answer>, code=<of an error, when there was none>, untrusted=<true
+--   when the kubeconfig does not trust who answered>}`: accepted (HTTP 200 or 403),
+--   refused (401 or a TLS alert), or anything else
 function M.look(client, kubeconfig)
   local identity, message = kubeconfigs.identity(kubeconfig)
   if not identity then return unclear(message) end

@@ -198,6 +198,9 @@ end
 -- @tparam[opt] string opts.certificate PEM, or its path; whose holder is meant
 -- @tparam[opt] number opts.deleted_since unix time: everyone whom CTS shows to
 --   have been deleted since then, seven days ago at most
+-- @tparam[opt] {table,...} opts.principals with `deleted_since`: the `principals` of the
+--   report of a dry run; who is found beside them is left out, and a note tells of
+--   him, so that what is done is what was looked at
 -- @tparam[opt=false] boolean opts.partial `deleted_since` may be earlier; then
 --   only what CTS still has is searched, and the report says so
 -- @tparam[opt] string opts.tracker_region where IAM's traces are, and

@@ -1,4 +1,6 @@
+local clients = require "spec.support.clients"
 local command = require "spec.support.command"
+local core = require "cce.core"
 local json = require "cce.json"
 local simulator = require "spec.support.sim"
 
@@ -41,5 +43,21 @@ describe("cce jobs", function()
     assert.equal(1, result.code)
     assert.matches("cce: job " .. id .. " failed", result.err, 1, true)
     assert.equal(1, world:cce({ "jobs", "show", id }).code)
+  end)
+
+  it("says after Ctrl-C that the job goes on", function()
+    sim:set { cluster = sim.clusters[1].id, job_seconds = 60 }
+    local client = clients.new(sim)
+    local job = assert(client:rotate_credentials(sim.clusters[1].id, { component = "all" }))
+    client:close()
+    local finish, process = world:start_cce { "jobs", "wait", job.id }
+    local deadline = core.sys.monotonic() + 20
+    local function asked() return #sim:log { operation = "show_job" } > 0 end
+    repeat core.sys.sleep(0.05) until asked() or core.sys.monotonic() > deadline
+    core.sys.sleep(0.2)
+    process:signal "SIGINT"
+    local result = finish()
+    assert.equal(130, result.code)
+    assert.matches("the job goes on by itself: cce jobs show " .. job.id, result.err, 1, true)
   end)
 end)

@@ -1,4 +1,5 @@
 local command = require "spec.support.command"
+local core = require "cce.core"
 local json = require "cce.json"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -74,6 +75,22 @@ describe("cce obtain", function()
       assert.matches(expected, result.err, 1, true)
     end
     assert.equal(0, #sim:log { operation = "obtain_cert" })
+  end)
+
+  it("obtains nothing that could not be kept, and says so when it was interrupted", function()
+    local result = world:cce { "obtain", "cluster-001", "--days", "3", "--out",
+      world.dir .. "/nowhere/x" }
+    assert.equal(64, result.code)
+    assert.matches("there is no directory '" .. world.dir .. "/nowhere'", result.err, 1, true)
+    assert.equal(0, #sim:log { operation = "obtain_cert" })
+    sim:fault { operation = "obtain_cert", delay = 20 }
+    local finish, process = world:start_cce { "obtain", "cluster-001", "--days", "3", "--out",
+      world.dir .. "/x" }
+    core.sys.sleep(1)
+    process:signal "SIGINT"
+    result = finish()
+    assert.equal(130, result.code)
+    assert.matches("nothing was kept; if the request had left", result.err, 1, true)
   end)
 
   it("does nothing in a dry run", function()

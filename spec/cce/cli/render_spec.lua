@@ -38,6 +38,21 @@ describe("a list", function()
     end
   end)
 
+  it("keeps what a row is known by, and gives sentences lines of their own", function()
+    local more = { { "name", "NAME", keep = true }, columns[2], { "says", "STATE", prose = true },
+      columns[3] }
+    local long = { { name = "cluster-001", id = ("i"):rep(36), says = ("word "):rep(30), left = 3 },
+      { name = "cluster-002", id = "c-2" } }
+    assert.same({
+      "NAME         ID                             LEFT",
+      "cluster-001  " .. ("i"):rep(28) .. "…  3 d",
+      "  " .. ("word "):rep(30),
+      "cluster-002  c-2                            -",
+    }, lines_of(render.list(long, more, "table", 48)))
+    long[1].says = "word"
+    assert.matches("NAME +ID +STATE +LEFT", render.list(long, more, "table", 80))
+  end)
+
   it("is whole where there is no terminal", function()
     local text = render.list({ { name = ("x"):rep(500), id = "c" } }, columns, "table")
     assert.matches(("x"):rep(500), text, 1, true)

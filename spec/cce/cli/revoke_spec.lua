@@ -1,4 +1,5 @@
 local command = require "spec.support.command"
+local core = require "cce.core"
 local json = require "cce.json"
 local simulator = require "spec.support.sim"
 
@@ -86,8 +87,56 @@ describe("cce revoke", function()
     assert.matches("failed cluster-002", result.out, 1, true)
   end)
 
+  it("says that IAM does not know an id", function()
+    local result = world:cce { "revoke", "--all", "--user", "nosuch", "--dry-run" }
+    assert.matches("IAM has no such user: check the id", result.out, 1, true)
+  end)
+
+  it("goes on by its journal, and sends nothing twice", function()
+    local path = world.dir .. "/revoke.journal"
+    local words = { "revoke", "cluster-001", "cluster-002", "--user", MEMBER, "--yes", "--journal",
+      path }
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, status = 500 }
+    assert.are_not.equal(0, world:cce(words).code)
+    sim:reset()
+    local result = world:cce(words)
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.equal(1, revocations())
+    -- What is typed anew is meant anew; what has a name is not.
+    assert.equal(0, world:cce(words).code)
+    assert.equal(3, revocations())
+    words[#words + 1], words[#words + 2] = "--run", "monday"
+    assert.equal(0, world:cce(words).code)
+    assert.equal(3, world:cce(words).code)
+    assert.equal(5, revocations())
+  end)
+
+  -- One request leaves, the next has to wait for a minute.
+  local function interrupt(...)
+    local finish, process = world:start_cce { "revoke", "--all", "--user", MEMBER, "--yes",
+      "--rate", "1/1min", ... }
+    local deadline = core.sys.monotonic() + 20
+    repeat core.sys.sleep(0.05) until revocations() == 1 or core.sys.monotonic() > deadline
+    core.sys.sleep(0.3)
+    process:signal "SIGINT"
+    return finish()
+  end
+
+  it("says after Ctrl-C what was done, and how to go on", function()
+    local result = interrupt()
+    assert.equal(130, result.code)
+    assert.matches("revoke_cert: 1 done (" .. sim.clusters[1].id .. ")", result.err, 1, true)
+    assert.matches("with --journal FILE it would go on", result.err, 1, true)
+    sim:reset()
+    result = interrupt("--journal", world.dir .. "/revoke.journal")
+    assert.equal(130, result.code)
+    assert.matches("1 revoked, 0 failed, 0 skipped, 0 not known, 4 not begun; to go on: the same"
+      .. " command", result.err, 1, true)
+  end)
+
   it("wants one principal and clusters", function()
     for expected, words in pairs {
+      ["--run needs --journal"] = { "revoke", "--all", "--user", "a", "--run", "x" },
       ["nobody is named"] = { "revoke", "--all" },
       ["can not be used together"] = { "revoke", "--all", "--user", "a", "--agency", "b" },
       ["no cluster is named"] = { "revoke", "--user", "a", "--yes" },

@@ -81,7 +81,8 @@ describe("cce rotate", function()
       1, true)
     result = rotate("--all", "--yes")
     assert.equal(1, result.code)
-    assert.matches("was interrupted\n  hint: cce rotate --resume finishes it", result.err, 1, true)
+    assert.matches("has not ended\n  hint: if it was interrupted, cce rotate --resume finishes it",
+      result.err, 1, true)
     assert.equal(1, rotations())
     -- The component and the hours are those of the journal.
     result = rotate("--resume", "--yes", "--canary", "0")

@@ -8,6 +8,7 @@ local function candidates(line, env, names)
   return complete.candidates(line, from + 1, #line, {
     env = setmetatable(env or {}, { __index = _G }),
     clusters = function() return names or {} end,
+    id_of = function(name) return name == "dev" and "id-of-dev" or nil end,
     original = function(fn) return fn end,
   })
 end
@@ -66,6 +67,10 @@ describe("cce.repl.complete", function()
     assert.same({ "prod-1", "prod-2" }, candidates('client:show_cluster("pr', env, names))
     assert.same({ "dev", "prod-1", "prod-2" }, candidates("f(client, 'a', \"", env, names))
     assert.same({}, candidates('print("x") cl_', env, names))
+    -- What is found is put in as the calls want it.
+    assert.same({ "id-of-dev" }, candidates('client:show_cluster("de', env, names))
+    assert.same({ "dev" }, candidates('f({ name = "de', env, names))
+    assert.same({ "prod-1" }, candidates('f("prod-1', env, names))
   end)
 
   it("survives objects whose fields raise", function()

@@ -131,6 +131,18 @@ describe("cce.workflow.issue", function()
       assert.equal(PRIVATE, mode_of(path))
     end)
 
+    it("puts no key where kubectl asks a command", function()
+      local first = assert(client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+      assert(first:with_command():save(path, { merge = true, name = "cluster-001" }))
+      local before = tempdir.read(path):match '"args".-]'
+      for _, renew in ipairs { false, true } do
+        local report = assert(issue { merge_into = path, renew = renew })
+        assert.same({ 4, 1, 0 }, { #report.ok, #report.skipped, report:exit_code() })
+        assert.matches("cce credential", report.skipped[1].message, 1, true)
+        assert.equal(before, tempdir.read(path):match '"args".-]')
+      end
+    end)
+
     it("obtains once, and keeps what it has named", function()
       assert(issue { merge_into = path, name = function(cluster) return "x-" .. cluster.name end })
       local text = tempdir.read(path)

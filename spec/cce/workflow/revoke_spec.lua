@@ -153,6 +153,20 @@ describe("cce.workflow.revoke", function()
       assert.equal("unknown", revoke({ user_id = member.id }).ok[1].can_obtain_again)
     end)
 
+    it("says that IAM does not know an id, when that is so", function()
+      local doubt = "; IAM has no such user: check the id, or it was deleted"
+      local plan = revoke { user_id = "mistyped", dry_run = true }
+      assert.is_true(noted(plan, "user mistyped can obtain again: no" .. doubt))
+      assert.is_false(plan.principals[1].in_iam)
+      assert.equal(5, #revoke({ user_id = "mistyped" }).ok)
+      local of_other_kind = { user_id = "an-agency", dry_run = true }
+      sim:put_principal { kind = "agency", id = "an-agency", name = "an agency" }
+      assert.is_false(noted(revoke(of_other_kind), doubt))
+      assert.is_true(revoke({ user_id = member.id, dry_run = true }).principals[1].in_iam)
+      sim:deny(simulator.admin.principal.id, "iam:users:listUsers")
+      assert.is_false(noted(revoke { user_id = "mistyped", dry_run = true }, doubt))
+    end)
+
     it("skips what is too old or not Available, and says so", function()
       sim:set { cluster = sim.clusters[1].id, version = "v1.17.9-r0" }
       sim:set { cluster = sim.clusters[2].id, phase = "Hibernation" }
@@ -283,6 +297,21 @@ describe("cce.workflow.revoke", function()
       assert.is_true(noted(report, "searched for deletions from 2"))
       assert.equal("no", report.principals[1].can_obtain_again)
       assert.matches("users and agencies deleted in that time: 2", tostring(report), 1, true)
+    end)
+
+    it("revokes those alone who were looked at, and names who left since", function()
+      leave("left-1", 100)
+      local since = os.time() - DAY
+      local plan = revoke { deleted_since = since, dry_run = true }
+      leave("left-2", 50)
+      local report = revoke { deleted_since = since, principals = plan.principals }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.is_nil(sim:state().clusters[5].revoked_users["left-2"])
+      assert.is_true(noted(report, "was found only now, and is left out: run it again"))
+      assert.equal(1, report:exit_code())
+      local err = clients.fails("INVALID_ARGUMENT", try { user_id = "u", principals = {} })
+      assert.matches("principals is for deleted_since", err.message, 1, true)
+      clients.fails("INVALID_ARGUMENT", try { deleted_since = since, principals = { "left-1" } })
     end)
 
     it("is an error beyond what CTS keeps, unless partial", function()

@@ -2,6 +2,7 @@
 -- @module cce.cli.schedule.run
 -- @local
 local convert = require "cce.cli.convert"
+local core = require "cce.core"
 local directories = require "cce.cli.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
@@ -88,6 +89,8 @@ local function report(ui, result)
   local text = ("%d done, %s to be tried again, %s pending, %s overdue"):format(result.done,
     tostring(result.failed or "?"), tostring(result.pending or "?"),
     tostring(result.overdue or "?"))
+  -- The terminal shows ^C in the line.
+  if result.stopped == "SIGINT" and core.sys.is_terminal(2) then io.stderr:write "\n" end
   local code = ui:show({ done = result.done, failed = result.failed, pending = result.pending,
     overdue = result.overdue, stopped = result.stopped }, text)
   if code ~= exit.DONE then return code end

@@ -11,6 +11,15 @@ local targets = require "cce.workflow.targets"
 
 local M = {}
 
+local function is_principals(list)
+  for _, each in ipairs(list) do
+    if type(each) ~= "table" or type(each.kind) ~= "string" or type(each.id) ~= "string" then
+      return false, "those of a report: {{kind=, id=}, ...}"
+    end
+  end
+  return true
+end
+
 local schema = {
   clusters = { type = { "table", "callable" }, required = true },
   user_id = companion.id_rule,
@@ -19,6 +28,7 @@ local schema = {
   certificate = { type = "string", non_empty = true },
   deleted_since = companion.time_rule,
   principal = { type = "string", one_of = { "user", "agency" } },
+  principals = { type = "list", check = is_principals },
   partial = { type = "boolean" },
   tracker_region = { type = "string", check = companion.id_rule.check },
   tracker_project_id = companion.id_rule,
@@ -59,6 +69,9 @@ function M.read(given, level)
   local source
   source, message, err = principals.source(opts)
   if not source then return nil, message, err end
+  if opts.principals and source ~= "deleted_since" then
+    return refuse("principals is for deleted_since=", "Name one by user_id= or agency_id=")
+  end
   if opts.verify == true and source ~= "kubeconfig" then
     return refuse("verify=true needs kubeconfig=", "Or give verify= the kubeconfigs of the"
       .. " clusters: a list, or a table by cluster id")

@@ -95,6 +95,22 @@ local function deleted_of(client, opts)
     tracker_region = opts.tracker_region, tracker_project_id = opts.tracker_project_id }
 end
 
+-- Those whom somebody has looked at; who is found beside them may not be meant.
+local function only_seen(found, opts, report)
+  local list, is_seen = {}, {}
+  for i, each in ipairs(opts.principals) do
+    is_seen[each.kind .. " " .. each.id] = true
+    list[i] = { kind = each.kind, id = each.id, name = each.name, deleted = each.deleted }
+  end
+  for _, each in ipairs(found) do
+    if not is_seen[each.kind .. " " .. each.id] then
+      report:note("%s was found only now, and is left out: run it again", M.text(each))
+      report.incomplete = true
+    end
+  end
+  return list
+end
+
 -- Clients of one account tell the same.
 local function leavers(clients, opts, report)
   local list, seen = {}, {}
@@ -111,7 +127,7 @@ local function leavers(clients, opts, report)
     end
   end
   report:note("users and agencies deleted in that time: %d", #list)
-  return list
+  return opts.principals and only_seen(list, opts, report) or list
 end
 
 --- Find out who is meant.
@@ -190,6 +206,15 @@ local function settle_kind(principal, directory, report)
   end
 end
 
+-- Of the other kind it is known, too: only then `in_iam` is false.
+local function set_known(principal, directory)
+  local known, of_other = directory[principal.kind], directory[other(principal.kind)]
+  principal.in_iam = known and known[principal.id] ~= nil
+  if principal.in_iam == false and (not of_other or of_other[principal.id]) then
+    principal.in_iam = nil
+  end
+end
+
 local function can_obtain_again(principal, directory)
   local known = directory[principal.kind]
   if not known then return principal.deleted and "no" or "unknown" end
@@ -199,11 +224,21 @@ local function can_obtain_again(principal, directory)
   return entry.enabled ~= false and "still enabled in IAM" or "no"
 end
 
+-- A mistyped id revokes nothing, and nothing else shows it.
+local function note_principal(principal, report)
+  local doubt = ""
+  if principal.in_iam == false and not principal.deleted then
+    doubt = ("; IAM has no such %s: check the id, or it was deleted"):format(principal.kind)
+  end
+  report:note("%s can obtain again: %s%s", M.text(principal), principal.can_obtain_again, doubt)
+end
+
 -- So many are named one by one; the rest is in `report.principals`.
 local MOST_NOTES = 20
 
 --- Say of each whether new certificates can be had: `principal.can_obtain_again`
--- is "still enabled in IAM", "no" or "unknown".
+-- is "still enabled in IAM", "no" or "unknown"; and whether IAM knows it:
+-- `principal.in_iam`, nil when that cannot be told.
 function M.look_up(clients, list, report)
   if #list == 0 then return end
   local directory = directory_of(clients)
@@ -211,11 +246,11 @@ function M.look_up(clients, list, report)
   for i, principal in ipairs(list) do
     settle_kind(principal, directory, report)
     principal.can_obtain_again = can_obtain_again(principal, directory)
+    set_known(principal, directory)
     report.principals[i] = { kind = principal.kind, id = principal.id, name = principal.name,
-      deleted = principal.deleted, can_obtain_again = principal.can_obtain_again }
-    if i <= MOST_NOTES then
-      report:note("%s can obtain again: %s", M.text(principal), principal.can_obtain_again)
-    end
+      deleted = principal.deleted, can_obtain_again = principal.can_obtain_again,
+      in_iam = principal.in_iam }
+    if i <= MOST_NOTES then note_principal(principal, report) end
   end
   if #list > MOST_NOTES then report:note("and %d more principals", #list - MOST_NOTES) end
 end

@@ -22,8 +22,9 @@ local function note_cut_again(run, report, item)
   local revoked, obtained = run.history(item.id, item.principal)
   if not revoked or item.state ~= "ok" or item.earlier then return end
   item.cut_again = { revoked = revoked, obtained = obtained }
-  report:note("%s: %s had obtained a certificate at %s, after a revocation of %s: this one cuts"
-    .. " it, too", item.name or item.id, items.who(item), show.time(obtained), show.time(revoked))
+  report:note("%s: %s had obtained a certificate at %s, after a revocation there at %s: this one"
+    .. " cuts it, too", item.name or item.id, items.who(item), show.time(obtained),
+    show.time(revoked))
 end
 
 local function note_newer(report, item)
@@ -88,7 +89,7 @@ end
 function M.announce(run)
   local left = run:left()
   run.clients[1]:emit { type = "revocation_planned", requests = #left,
-    seconds = run.pace:seconds(left) }
+    seconds = run.pace:seconds(left), journal = run.opts.journal }
 end
 
 local function plan_line(item)

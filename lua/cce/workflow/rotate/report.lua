@@ -112,7 +112,7 @@ end
 function M.announce(run)
   run.items[1].client:emit {
     type = "rotation_planned", clusters = #run.items, to_begin = run:count("planned"),
-    seconds = seconds_needed(run), run = run.name,
+    seconds = seconds_needed(run), run = run.name, journal = run.opts.journal,
   }
 end
 
@@ -146,9 +146,10 @@ function M.of_dry_run(run, report, resumed)
     or ("%d h"):format(hours or DEFAULT_RETENTION_HOURS))
   report:note("whether these credentials may do it cannot be told before: %s",
     preflight.untried(run.opts))
-  if run.opts.rate_limit then
+  local seconds = seconds_needed(run)
+  if seconds > 0 then
     report:note("at %s the last request leaves after about %s", run.opts.rate_limit,
-      reports.duration(seconds_needed(run)))
+      reports.duration(seconds))
   end
   report.resumed = resumed
   return report:finish(run.clock())
