@@ -95,7 +95,7 @@ describe("a rotation that recurs", function()
   local function leave_begun(id, journal)
     local session = assert(schedule.store:open_session("dead", 30))
     local e = assert(schedule:get(id))
-    e = assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
+    assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
     local sending = assert(entries.sending(e, sys.time() - 60))
     sending.begun = { journal = journal, host = "another-machine", occurrence = e.due }
     assert(schedule:change(e, sending))
