@@ -95,7 +95,7 @@ describe("a rotation that recurs", function()
   local function leave_begun(id, journal)
     local session = assert(schedule.store:open_session("dead", 30))
     local e = assert(schedule:get(id))
-    assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
+    e = assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
     local sending = assert(entries.sending(e, sys.time() - 60))
     sending.begun = { journal = journal, host = "another-machine", occurrence = e.due }
     assert(schedule:change(e, sending))
@@ -208,7 +208,7 @@ describe("a rotation that recurs", function()
     local id = add { first = now - 30 * HOUR,
       window = { from = time_of(2 * HOUR), to = time_of(3 * HOUR), zone = "Z" } }
     local e = schedule:get(id)
-    e = assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
+    assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
     assert.equal(0, run { once = false, until_idle = true }.done)
     assert.same({}, sim:log { operation = "rotate_credentials" })
     e = schedule:get(id)
