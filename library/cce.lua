@@ -1435,7 +1435,8 @@ function schedule:hasten(id) end
 ---Any number of runners may work at one schedule, in any number of processes: an
 ---entry is claimed by one of them, under a lease. A request leaves only while its
 ---runner's lease lasts, and not before the entry's time, also by the clock of the
----API; that it is about to leave is in the store before, its outcome after. What a
+---API once that has refused one for a clock that is minutes ahead; that it is about
+---to leave is in the store before, its outcome after. What a
 ---runner that died left is taken over when its lease has ended. What fails is tried
 ---again for ever, after a random time below a bound that grows to five minutes, or
 ---to an hour where a person must mend something. While the store cannot be reached

@@ -78,11 +78,15 @@ function Run:tell(event)
 end
 
 --- Note that the store failed: told at once, then at growing intervals.
-function Run:store_failed(message, err)
+-- @tparam string message
+-- @tparam table err
+-- @tparam[opt] boolean is_write a full disk can still be read
+function Run:store_failed(message, err, is_write)
   local now = self.steady()
   self.trouble = self.trouble or { since = now, tell_at = now }
   local trouble = self.trouble
   trouble.message, trouble.err = message, err
+  trouble.is_write = trouble.is_write or is_write
   if now < trouble.tell_at then return end
   trouble.tell_at = now + math.max(1, math.min(300, now - trouble.since))
   self:tell { type = "store_unavailable", code = err.code, message = message, hint = err.hint,
@@ -90,9 +94,10 @@ function Run:store_failed(message, err)
 end
 
 --- Note that it works.
-function Run:store_worked()
+-- @tparam[opt] boolean is_write
+function Run:store_worked(is_write)
   local trouble = self.trouble
-  if not trouble then return end
+  if not trouble or trouble.is_write and not is_write then return end
   self.trouble = nil
   self:tell { type = "store_available", seconds = self.steady() - trouble.since }
 end

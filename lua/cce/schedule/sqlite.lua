@@ -285,14 +285,13 @@ local function timeless(self, limit)
 end
 
 function Store:due(now, limit, after)
-  local rows, message, err = {}, nil, nil
+  local rows = {}
   if not after then
-    rows, message, err = timeless(self, limit)
-    if not rows then return nil, message, err end
-    after = { due = -math.huge, id = "" }
+    local found, message, err = timeless(self, limit)
+    if not found then return nil, message, err end
+    rows, after = found, { due = -math.huge, id = "" }
   end
-  local more
-  more, message, err = run(self, COLUMNS .. "WHERE due <= # AND (due, id) > (#, ?)"
+  local more, message, err = run(self, COLUMNS .. "WHERE due <= # AND (due, id) > (#, ?)"
     .. " ORDER BY due, id LIMIT #", now, after.due, after.id, limit - #rows)
   if not more then return nil, message, err end
   for _, row in ipairs(more) do rows[#rows + 1] = row end

@@ -552,6 +552,22 @@ describe("schedule:run", function()
     end
   end
 
+  it("says once that it cannot write, although it can read", function()
+    local id, room = add(-1), false
+    runners.break_store(schedule, function(name)
+      return name == "update" and not room and "before" or nil
+    end)
+    local client, till = runners.client(), core.sys.monotonic() + 1.2
+    local result = assert(run(client, { until_idle = true, stop = function()
+      room = core.sys.monotonic() > till
+      return false
+    end }))
+    assert.same({ 1, "done" }, { result.done, state(id) })
+    assert.equal(1, #events.of "store_available")
+    assert.is_true(#events.of "store_unavailable" <= 2)
+    assert.equal(1, #client.sent)
+  end)
+
   it("keeps an outcome longer than its lease lasts", function()
     local time = hurry(200)
     local id, client, away_till = add(-1), runners.client(), nil

@@ -117,12 +117,12 @@ local function write(job, new, guard)
     if not changed and err.code == "CONFLICT" then changed, message, err = settle(job, new) end
     if changed then
       job.entry = changed
-      run:store_worked()
+      run:store_worked(true)
       return true
     end
     if err.code == "LEASE_LOST" then run.lease:lose(job.session) end
     if ENDS[err.code] then return nil, message, err end
-    run:store_failed(message, err)
+    run:store_failed(message, err, true)
     if gives_up(job, guard) then return nil, message, err end
     failures = failures + 1
     run.sleep(math.min(backoff.store_delay(failures, run.random), 5))
@@ -327,7 +327,7 @@ local function begin(job)
   local message, err
   job.session, message, err = run.lease:get()
   if not job.session then
-    run:store_failed(message, err)
+    run:store_failed(message, err, true)
     return nil, message, err
   end
   local ok

@@ -201,4 +201,18 @@ describe("a rotation that recurs", function()
     assert.equal("pending", e.state)
     assert.is_true(e.due > now + HOUR and e.due <= now + 2 * HOUR, e.due - now)
   end)
+
+  it("waits for its window, also when a dead runner left it", function()
+    local now = sys.time()
+    local function time_of(seconds) return os.date("!%H:%M", math.floor(now + seconds)) end
+    local id = add { first = now - 30 * HOUR,
+      window = { from = time_of(2 * HOUR), to = time_of(3 * HOUR), zone = "Z" } }
+    local e = schedule:get(id)
+    assert(schedule:change(e, assert(entries.claimed(e, "dead"))))
+    assert.equal(0, run { once = false, until_idle = true }.done)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    e = schedule:get(id)
+    assert.equal("pending", e.state)
+    assert.is_true(e.due > now + HOUR, e.due - now)
+  end)
 end)
