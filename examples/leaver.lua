@@ -7,17 +7,6 @@
 local cce = require "cce"
 local support = dofile((arg[0]:match "^(.*/)" or "./") .. "support.lua")
 
--- The simulated cloud's own IAM: what an administrator does in the console.
-local function delete_user(cloud, id)
-  local sys = require("cce.core").sys
-  local process = assert(sys.spawn {
-    argv = { "curl", "-sS", "-f", "-o", "/dev/null", "-X", "POST",
-      "-d", ('{"kind":"user","id":"%s"}'):format(id),
-      cloud.env.CCE_SIM_CONTROL .. "/-/delete" },
-  })
-  assert(process:wait() == 0, "the simulator did not delete the user")
-end
-
 local function hand_out(client, clusters)
   local held = {}
   for _, cluster in ipairs(clusters) do
@@ -32,7 +21,7 @@ support.run("leaver", function(cloud)
   print(("On a simulated cloud in %s, %s has a kubeconfig of every cluster, and leaves.\n"):format(
     cloud.dir, cloud.keys[2].principal.name))
   local before = os.time() - 60
-  delete_user(cloud, cloud.keys[2].principal.id)
+  cloud.control("delete", ('{"kind":"user","id":"%s"}'):format(cloud.keys[2].principal.id))
 
   -- What would be done.
   local everyone = { clusters = { name = "*" }, deleted_since = before, dry_run = true }

@@ -4,6 +4,8 @@
 --   support.run("team", function(cloud)
 --     cloud.dir             -- a scratch directory
 --     cloud.client(keys)    -- a client; keys: one of cloud.keys, by default the first
+--     cloud.control("delete", text)  -- what the cloud's own people do; text: JSON
+--     cloud.cce("who", path)         -- the command `cce`
 --   end)
 --
 -- In a script of one's own all of this is `cce.new { region = … }`.
@@ -13,6 +15,7 @@ local sys = require("cce.core").sys
 local M = {}
 
 local ROOT = arg[0]:match("^(.*)/examples/[^/]*$") or "."
+local INTERPRETER = arg[-1]
 local START_SECONDS = 30
 
 --- The whole of a file; nil when it is not there.
@@ -41,7 +44,7 @@ end
 
 local function start(dir, clusters)
   local process = assert(sys.spawn {
-    argv = { arg[-1], ROOT .. "/bin/cce", "sim", "--dir", dir .. "/sim",
+    argv = { INTERPRETER, ROOT .. "/bin/cce", "sim", "--dir", dir .. "/sim",
       "--clusters", tostring(clusters) },
     stdin = "/dev/null", stdout = dir .. "/sim.out", stderr = dir .. "/sim.err",
     die_with_parent = true,
@@ -62,6 +65,16 @@ local function client_of(env, keys)
   })
 end
 
+local function run(...)
+  io.stdout:flush()
+  return assert(sys.spawn { argv = { ... } }):wait()
+end
+
+local function control(env, what, text)
+  assert(run("curl", "-sS", "-f", "-o", "/dev/null", "-X", "POST", "-d", text,
+    env.CCE_SIM_CONTROL .. "/-/" .. what) == 0, "the simulator did not do it: " .. what)
+end
+
 --- Tells a story on a simulated cloud of so many clusters.
 function M.run(name, story, clusters)
   local dir = assert(sys.mkdir_private("/tmp/cce-" .. name .. "-XXXXXX"))
@@ -73,6 +86,8 @@ function M.run(name, story, clusters)
     story {
       dir = dir, env = env, keys = keys,
       client = function(which) return client_of(env, which or keys[1]) end,
+      control = function(what, text) control(env, what, text) end,
+      cce = function(...) return run(INTERPRETER, ROOT .. "/bin/cce", ...) end,
     }
   end)
   if process then process:close() end

@@ -273,6 +273,15 @@
 ---@field shared? boolean allow several at a time for this principal and cluster; they end together, at the latest of their times
 ---@field reason? string for people; up to 500 bytes
 
+---@class (exact) cce.schedules.open.opts
+---@field clock? function returns unix time
+---@field steady? function returns seconds that no step of the clock changes, the same for all processes of the machine
+---@field ca_file? string of etcd: PEM bundle instead of the system's
+---@field cert? string of etcd: file of a client certificate
+---@field key? string of etcd: file of its key
+---@field username? string of etcd
+---@field password? string of etcd
+
 ---@class (exact) cce.schedule.revoke_at.opts
 ---@field region? string by which the runner chooses its client
 ---@field project_id? string the same
@@ -310,6 +319,11 @@
 
 ---@class (exact) cce.schedule.import.opts
 ---@field dry_run? boolean check the file and put in nothing
+
+---@class (exact) cce.openresty.schedule.opts
+---@field store string|function where, as for `cce.schedule.open`; or a function that returns a schedule, or nil, message, err. It is called in a timer, and the schedule is closed when the worker ends.
+---@field options? table for `cce.schedule.open`
+---@field client_for function as for `schedule:run`
 
 ---@class (exact) cce.audit_logs.open.opts
 ---@field key? string|cce.secret of the HMAC
@@ -1454,7 +1468,7 @@ function schedule:hasten(id) end
 ---```
 ---@param client_for function called with a copy of an entry, returns the `cce.client` for it, or nil and why there is none; which may differ by `region`, `project_id` or `grant`. The clients remain the caller's.
 ---@param opts? cce.schedule.run.opts
----@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now; `stopped`: why it ended early; `err`: why the last three are not known
+---@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `stopped`: why it ended early; `err`: why the last three are not known
 ---@return string? message
 ---@return cce.error? err
 function schedule:run(client_for, opts) end
@@ -1481,6 +1495,41 @@ function schedule:export(path) end
 ---@return string? message
 ---@return cce.error? err
 function schedule:import(path, opts) end
+
+---@class cce.schedules
+local schedules = {}
+
+---Open a schedule.
+---```lua
+---local schedule = assert(cce.schedule.open "sqlite:schedule.db")
+---```
+---@param where string "sqlite:<path>" for the processes of one machine (a new file gets mode 0600; its directory must exist; not inside nginx; a child after fork opens it anew), or "etcd:<url>[,<url>...]/<prefix>"
+---@param opts? cce.schedules.open.opts
+---@return cce.schedule? #
+---@return string? message
+---@return cce.error? err
+function schedules.open(where, opts) end
+
+---@class cce.openresty
+local openresty = {}
+
+---Run a schedule in this worker: to be called in `init_worker_by_lua`, so that each
+---worker of each gateway does it. What is due is done once, by one of them.
+---
+---No request waits for it. Between what is due the worker sleeps, at most three
+---seconds at a time. At a quit or a reload nothing new is begun, and what is being
+---sent ends, within the lease; `worker_shutdown_timeout` should be longer. What is
+---overdue, cannot be read, fails or is sent again is logged.
+---```lua
+---assert(cce.openresty.schedule {
+---  store = "etcd:http://127.0.0.1:2379/cce", client_for = function() return client end,
+---})
+---```
+---@param opts cce.openresty.schedule.opts those of `schedule:run` (`lease`, `concurrency`, `keep`, `on_event`, `runner`, `journal_dir`, `retry`), and
+---@return table? # with `stop()`
+---@return string? message
+---@return cce.error? err
+function openresty.schedule(opts) end
 
 ---@class cce.audit_log
 ---@field path string

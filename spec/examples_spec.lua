@@ -47,6 +47,16 @@ describe("the example", function()
     assert.equal(4, select(2, text:gsub("revoked, the certificate is refused", "")))
   end)
 
+  it("contractor grants access until a time", function()
+    local text = told "contractor"
+    if not text then return end
+    local before, early, late = text:match "^(.-)\n20 minutes later:(.-)\n11 minutes later:(.*)$"
+    assert.matches("matches  works (HTTP 200)", before, 1, true)
+    assert.matches("0 done, 0 failed, 1 pending, 0 overdue", early, 1, true)
+    assert.matches("1 done, 0 failed, 0 pending, 0 overdue", late, 1, true)
+    assert.matches("refused (HTTP 401) before its end", late, 1, true)
+  end)
+
   it("expiry_report says what needs attention", function()
     local text = told "expiry_report"
     if not text then return end

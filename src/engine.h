@@ -76,7 +76,11 @@ struct cce_request {
     const struct cce_identity *identity;
     long connect_timeout_ms; /* [that of the engine] */
     long timeout_ms;         /* the whole of it [60,000] */
-    size_t max_response;     /* bytes of the answer's body [4 MiB] */
+    /* Seconds from now, the time of a suspended machine included, after which
+     * it must not leave any more: then it ends as TIMEOUT, unsent. [0: no such
+     * limit] */
+    double depart_within;
+    size_t max_response; /* bytes of the answer's body [4 MiB] */
 };
 
 /* What became of a transfer. The pointers live as long as the transfer. */

@@ -50,7 +50,9 @@ struct cce_transfer {
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private;
     bool has_identity;
+    double departs_until; /* by the time since boot; 0: whenever */
     bool started, finished, untrusted, refused;
+    bool missed; /* it was not let out, since it was too late for that */
     bool head_is_complete; /* the empty line after the headers came */
     unsigned departures;   /* how often the request was let out */
     struct cce_error error;

@@ -123,6 +123,13 @@ static void read_timeout(lua_State *L, struct lcce_submission *s)
         lcce_option_error(L, "timeout", "from 0.001 to 86400 seconds");
 }
 
+static void read_depart_within(lua_State *L, struct lcce_submission *s)
+{
+    s->depart_within = lcce_option_number(L, "depart_within");
+    if (!(s->depart_within > 0 && s->depart_within <= 86400))
+        lcce_option_error(L, "depart_within", "above 0, to 86400 seconds");
+}
+
 static void read_max_response(lua_State *L, struct lcce_submission *s)
 {
     s->max_response = lcce_option_number(L, "max_response");
@@ -227,7 +234,7 @@ static const struct {
     {"timeout", read_timeout},   {"max_response", read_max_response},
     {"operation", read_nothing}, {"private", read_private},
     {"purpose", read_purpose},   {"connect_timeout", read_connect_timeout},
-    {"identity", read_identity},
+    {"identity", read_identity}, {"depart_within", read_depart_within},
 };
 
 static bool visit_submission(lua_State *L, const char *key, void *context)
@@ -428,6 +435,7 @@ static int start(const struct lcce_engine_box *box,
     request.is_private = s->is_private;
     request.connect_timeout_ms = (long)(s->connect_timeout * 1000);
     request.timeout_ms = (long)(s->timeout * 1000);
+    request.depart_within = s->depart_within;
     request.max_response = (size_t)s->max_response;
     return s->has_identity ? launch_as(box, s, &request, to, err)
                            : launch(box, &request, to, err);

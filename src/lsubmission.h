@@ -29,7 +29,7 @@ struct lcce_submission {
     struct cce_bytes ca, certificate, key;
     struct cce_signer *signer;
     char date[CCE_SIGN_DATE_LENGTH + 1];
-    double timeout, connect_timeout, max_response, now;
+    double timeout, connect_timeout, depart_within, max_response, now;
     struct cce_pair query[LCCE_MAX_QUERY];
     size_t query_count;
     struct cce_pair headers[LCCE_MAX_HEADERS + 5];

@@ -1,5 +1,6 @@
 #include "engine_internal.h"
 
+#include "sys.h"
 #include "tls.h"
 
 #include <stdio.h>
@@ -50,6 +51,10 @@ static int on_departure(void *context, char *ip, char *local_ip, int port,
     (void)port;
     (void)local_port;
     if (transfer->mutating && transfer->departures > 0)
+        return CURL_PREREQFUNC_ABORT;
+    transfer->missed = transfer->departs_until > 0 &&
+                       cce_sys_boottime() > transfer->departs_until;
+    if (transfer->missed)
         return CURL_PREREQFUNC_ABORT;
     transfer->departures++;
     return CURL_PREREQFUNC_OK;
@@ -377,7 +382,10 @@ static void explain(struct cce_transfer *transfer, CURLcode result)
     if (result == CURLE_OK)
         return;
     refusal = proxy_refusal(transfer, result);
-    if (refusal != 0)
+    if (transfer->missed)
+        cce_fail(&transfer->error, CCE_TIMEOUT,
+                 "it was too late when it could leave");
+    else if (refusal != 0)
         cce_fail(&transfer->error, CCE_PROXY_FAILED,
                  "the proxy refused with HTTP %ld", refusal);
     else if (result == CURLE_WRITE_ERROR)
@@ -527,6 +535,8 @@ static bool copy_request(struct cce_transfer *transfer,
     transfer->direct = request->direct;
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
+    if (request->depart_within > 0)
+        transfer->departs_until = cce_sys_boottime() + request->depart_within;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
     cce_buf_init(&transfer->body, MAX_REQUEST_BODY);

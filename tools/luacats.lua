@@ -200,6 +200,8 @@ end
 -- ---- all modules -----------------------------------------------------------------
 
 local function place_of(owners, full_name)
+  -- "cce.schedule.open" is the same as "M.open" in that module.
+  full_name = full_name:gsub("^cce%.[%w_.]+%.", "M.")
   local owner, separator, name = full_name:match "^([%w_]*)([.:]?)([%w_]+)$"
   if separator == "" then owner, name = "", full_name end
   local class = owners[owner] or (owner == "" and owners.M)

@@ -18,25 +18,30 @@ local function get_client()
   return client
 end
 
-local function answer(status, body)
+--- Answer with a status and a body of JSON.
+function M.answer(status, body)
   ngx.status = status
   ngx.header["Content-Type"] = "application/json"
   ngx.print(body)
   return ngx.exit(ngx.HTTP_OK)
 end
 
+local answer = M.answer
+
 local STATUS = {
   INVALID_ARGUMENT = 400, BAD_REQUEST = 400, NOT_FOUND = 404, CONFLICT = 409,
   RESOURCE_LOCKED = 409, THROTTLED = 429, TIMEOUT = 504,
 }
 
--- Errors hold no secrets, so the caller may see them as they are.
-local function answer_error(err)
+--- Answer with an error. Errors hold no secrets, so the caller may see them as they are.
+function M.answer_error(err)
   return answer(STATUS[err.code] or 502, cjson.encode {
     code = err.code, message = err.message, hint = err.hint, request_id = err.request_id,
     retryable = err.retryable, maybe_applied = err.maybe_applied,
   })
 end
+
+local answer_error = M.answer_error
 
 -- Compares without telling by its time how much was right.
 local function same(a, b)
@@ -80,27 +85,35 @@ function actions.rotate(api, cluster_id, request)
   return cjson.encode { job_id = job.id }
 end
 
---- Obtain, revoke or rotate, with the options of the request's JSON body.
-function M.act(action, cluster_id)
+--- The JSON object in the body of a POST; otherwise the answer is given.
+function M.read_request()
   if ngx.req.get_method() ~= "POST" then
     return answer(405, '{"code":"INVALID_ARGUMENT","message":"use POST"}')
   end
   ngx.req.read_body()
   local request = cjson.decode(ngx.req.get_body_data() or "{}")
-  if type(request) ~= "table" then
-    return answer(400, '{"code":"INVALID_ARGUMENT","message":"the body must be a JSON object"}')
-  end
-  local api, _, err = get_client()
-  if not api then return answer_error(err) end
+  if type(request) == "table" then return request end
+  return answer(400, '{"code":"INVALID_ARGUMENT","message":"the body must be a JSON object"}')
+end
+
+--- Answer with the body that a function of a request returns, or with its err.
+function M.answer_with(status, act, ...)
   -- A wrong type in the body raises: that is the caller's mistake here.
-  local ok, body
-  ok, body, err = pcall(actions[action], api, cluster_id, request)
+  local ok, body, err = pcall(act, ...)
   if not ok then
     local message = tostring(body):gsub("^%S+:%d+: ", "") -- not where in our source
     return answer(400, cjson.encode { code = "INVALID_ARGUMENT", message = message })
   end
   if not body then return answer_error(err) end
-  return answer(200, body)
+  return answer(status, body)
+end
+
+--- Obtain, revoke or rotate, with the options of the request's JSON body.
+function M.act(action, cluster_id)
+  local request = M.read_request()
+  local api, _, err = get_client()
+  if not api then return answer_error(err) end
+  return M.answer_with(200, actions[action], api, cluster_id, request)
 end
 
 function M.show_job(id)

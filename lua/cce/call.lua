@@ -65,6 +65,8 @@ local function headers_of(request, ids)
   return headers
 end
 
+-- Who was asked whether it may leave said for how long that holds: a process that
+-- is stopped at this moment must not send when it goes on.
 local function wire_request(client, state, auth, longest)
   local config, request = client.config, state.request
   return {
@@ -80,6 +82,7 @@ local function wire_request(client, state, auth, longest)
     token = auth.token,
     date = client:now(),
     timeout = math.min(config.timeout, longest),
+    depart_within = request.before_send and math.min(longest, 86400) or nil,
   }
 end
 

@@ -33,9 +33,9 @@ local PAUSE = 0.03
 -- ---- what nobody should miss ---------------------------------------------------------
 
 local LEVELS = {
-  overdue = ngx.ERR, quarantined = ngx.ERR, store_unavailable = ngx.ERR, failed = ngx.WARN,
-  lease_lost = ngx.WARN, resent = ngx.WARN, superseded = ngx.WARN, store_available = ngx.NOTICE,
-  done = ngx.INFO,
+  overdue = "ERR", quarantined = "ERR", store_unavailable = "ERR", failed = "WARN",
+  lease_lost = "WARN", resent = "WARN", superseded = "WARN", store_available = "NOTICE",
+  done = "INFO",
 }
 
 local DETAILS = { "id", "kind", "cluster_id", "user_id", "agency_id", "code", "message", "hint",
@@ -52,7 +52,7 @@ end
 
 local function listener(on_event)
   return function(event)
-    ngx.log(LEVELS[event.type] or ngx.NOTICE, text_of(event))
+    ngx.log(ngx[LEVELS[event.type] or "NOTICE"], text_of(event))
     if on_event then return on_event(event) end
   end
 end
@@ -208,6 +208,10 @@ end
 --   store = "etcd:http://127.0.0.1:2379/cce", client_for = function() return client end,
 -- })
 function M.schedule(opts)
+  if not ngx then
+    return errors.fail("UNSUPPORTED", "cce.openresty works inside nginx alone", {
+      hint = "Elsewhere use schedule:run" })
+  end
   local own, rest, err = check(opts, 2)
   if not own then return nil, rest, err end
   local on_event = rest.on_event

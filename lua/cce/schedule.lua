@@ -557,7 +557,8 @@ end
 --   mend_cap=3600, mend_floor=30}`; the last three are for what a person must mend
 -- @treturn[1] table `{done=, failed=, pending=, overdue=}`: how many entries this call
 --   has done, how many wait to be tried again, how many are pending, and how many of
---   both should have been done by now; `stopped`: why it ended early; `err`: why the
+--   both should have been done by now (of the pending ones at least, up to 100);
+--   `stopped`: why it ended early; `err`: why the
 --   last three are not known
 -- @treturn[2] nil with `once`, when the store cannot be reached; or when it never could
 -- @treturn[2] string message

@@ -272,6 +272,27 @@ describe("before_send", function()
     end)
   end
 
+  it("holds only for a while: a process that was stopped then sends nothing", function()
+    local client, script = clients.new(sim), require "cce.host.script"
+    local wait = script.wait
+    finally(function() script.wait = wait end)
+    local asked = 0
+    -- As if stopped between the last question and the first byte.
+    function script.wait(...)
+      core.sys.sleep(0.1)
+      return wait(...)
+    end
+    local err = clients.fails("CANCELLED", calls.rotate_credentials(client, function()
+      asked = asked + 1
+      if asked > 1 then return nil, "not any more" end
+      return 0.05
+    end))
+    assert.is_false(err.maybe_applied)
+    assert.equal(2, asked)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    client:close()
+  end)
+
   it("is asked before each attempt, after the wait, with the cluster's id", function()
     sim:fault { operation = "revoke_cert", status = 503, times = 2 }
     local client, asked = clients.new(sim), {}

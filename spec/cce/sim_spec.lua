@@ -593,7 +593,7 @@ describe("cce sim", function()
 
   it("says when nginx dies #unchecked", function()
     local process, dir = start()
-    sys.spawn({ argv = { "/bin/kill", "-KILL", nginx_pid(dir) } }):wait()
+    sys.spawn({ argv = { "/bin/sh", "-c", "kill -KILL " .. nginx_pid(dir) } }):wait()
     assert.equal(1, process:wait(5))
     assert.matches("^cce: nginx ended", simulator.read(dir .. "/stderr"))
     simulator.remove(dir)

@@ -582,3 +582,31 @@ describe("a server that is not there", function()
     assert.matches("cce.invalid", message, nil, true)
   end)
 end)
+
+describe("a request that may leave only for a while", function()
+  it("does not leave later, and says that it was not sent", function()
+    local s = server_that_says(answer "late")
+    for _, mutating in ipairs { true, false } do
+      local transfer = assert(engine:submit(request_to(s, { depart_within = 0.01,
+        mutating = mutating })))
+      sys.sleep(0.05)
+      while not transfer:finished() do assert(engine:step(1)) end
+      local more, message = assert_failed("TIMEOUT", transfer:result())
+      assert.equal("it was too late when it could leave", message)
+      assert.is_false(more.sent)
+      transfer:close()
+    end
+  end)
+
+  it("leaves in time", function()
+    local response = assert(call(server_that_says(answer "here"), { depart_within = 5 }))
+    assert.equal("here", response.body)
+  end)
+
+  it("takes seconds, and no end at all is not one", function()
+    for _, bad in ipairs { 0, -1, 86401, 0 / 0 } do
+      assert_raises("depart_within", engine.submit, engine,
+        request_to({ url = "http://127.0.0.1:1" }, { depart_within = bad }))
+    end
+  end)
+end)

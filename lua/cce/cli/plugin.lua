@@ -18,8 +18,23 @@ function M.describe(parser)
   parser:flag("--exec", "Write no key: kubectl gets its certificate from cce credential, which"
     .. " obtains it anew before its end. --days is the lifetime of each (default 1).")
   parser:option("--exec-api", "Version of kubectl's protocol: v1 (kubectl 1.22 or later) or"
-    .. " v1beta1 (1.20, 1.21)."):argname("VERSION"):choices({ "v1", "v1beta1" }):default("v1")
-    :show_default(false)
+    .. " v1beta1; by default what the kubectl here speaks."):argname("VERSION")
+    :choices({ "v1", "v1beta1" })
+end
+
+-- Before this one kubectl knew no v1; from 1.11 on it knows v1beta1.
+local FIRST_WITH_V1 = 22
+
+--- The version of the protocol that the kubectl of this machine speaks; "v1" when
+-- there is none, since it is the one that stays.
+-- @treturn string "v1" or "v1beta1"
+function M.api_of_kubectl()
+  local pipe = io.popen "kubectl version --client -o json 2>/dev/null"
+  local answer = core.json.decode(pipe:read "*a")
+  pipe:close()
+  local version = type(answer) == "table" and answer.clientVersion
+  local minor = type(version) == "table" and tonumber(tostring(version.minor):match "^%d+")
+  return minor and minor < FIRST_WITH_V1 and "v1beta1" or "v1"
 end
 
 --- The lifetime of the certificate that is thrown away.
@@ -96,7 +111,7 @@ function M.command(args, client, cluster_id)
   add(list, "--ca-file", absolute(args.ca_file or not profile and env "CCE_CA_FILE" or nil))
   add(list, "--token-file", absolute(args.token_file))
   return { cluster_id = cluster_id, command = program_of(arg and arg[0] or ""), args = list,
-    api_version = args.exec_api }
+    api_version = args.exec_api or M.api_of_kubectl() }
 end
 
 return M

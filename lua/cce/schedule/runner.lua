@@ -68,7 +68,7 @@ end
 function Run:tell(event)
   if not self.on_event then return end
   event.at = self.clock()
-  local ok, answer = pcall(self.on_event, event)
+  local ok, answer = protect.pcall(self.on_event, event)
   if not ok then
     io.stderr:write("cce: on_event failed: ", tostring(answer), "\n")
   elseif answer == false then
@@ -142,8 +142,13 @@ local function next_row(run)
   return run.feed:take()
 end
 
+-- No iterator: Lua 5.1 cannot yield inside of one.
 local function serve(run)
-  for row in next_row, run do handle(run, row) end
+  local row = next_row(run)
+  while row do
+    handle(run, row)
+    row = next_row(run)
+  end
   run.workers = run.workers - 1
 end
 
@@ -328,18 +333,15 @@ local function count_all(run, result)
     result[name], message, err = run.store:count(state)
     if not result[name] then return nil, message, err end
   end
-  -- Of the pending ones those whose time has come.
-  local after
+  -- And of the pending ones those whose time has come: few, or somebody waits for the
+  -- end of the run, and "at least so many" tells him enough.
+  local rows
+  rows, message, err = run.store:due(run.clock(), MOST_ROWS)
+  if not rows then return nil, message, err end
   result.overdue = result.failed
-  repeat
-    local rows
-    rows, message, err = run.store:due(run.clock(), MOST_ROWS, after)
-    if not rows then return nil, message, err end
-    for _, row in ipairs(rows) do
-      if row.state == "pending" then result.overdue = result.overdue + 1 end
-    end
-    after = #rows == MOST_ROWS and rows[#rows] or nil
-  until not after
+  for _, row in ipairs(rows) do
+    if row.state == "pending" then result.overdue = result.overdue + 1 end
+  end
   return result
 end
 
@@ -380,7 +382,8 @@ function M.new(schedule, client_for, opts)
     client_for = client_for, on_event = opts.on_event, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
-    machine = host_name(), done = 0, claimed = 0, workers = 0, prune_at = schedule.steady(),
+    machine = host_name(), refused = setmetatable({}, { __mode = "k" }), done = 0, claimed = 0,
+    workers = 0, prune_at = schedule.steady(),
   }, Run)
   run.lease = leases.new(run, opts.runner or default_name(), opts.lease)
   run.feed = feeds.new(run, math.min(opts.concurrency, MOST_ROWS))

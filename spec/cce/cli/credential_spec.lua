@@ -5,6 +5,7 @@ local clients = require "spec.support.clients"
 local command = require "spec.support.command"
 local core = require "cce.core"
 local json = require "cce.json"
+local plugin = require "cce.cli.plugin"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -131,8 +132,13 @@ describe("cce credential", function()
     return
   end
 
+  -- An old kubectl does not know v1.
+  local spoken = plugin.api_of_kubectl()
+
   local function save(options)
     local path = world.dir .. "/exec.json"
+    options = options or {}
+    options.api_version = options.api_version or spoken
     local config = assert(client:obtain_cert(cluster.id, { duration = 1 }))
     assert(assert(config:with_command(options)):save(path))
     sim:clear_faults()

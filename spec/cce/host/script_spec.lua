@@ -36,6 +36,33 @@ describe("the driver of a plain script", function()
     assert.is_false(went_on)
   end)
 
+  it("takes turns inside of a protected call, too", function()
+    local protected = require("cce.host.protect").pcall
+    local order = {}
+    script.each(2, 2, function(i)
+      protected(function()
+        script.sleep(i == 1 and 0.03 or 0.01)
+        order[#order + 1] = i
+      end)
+    end, function() end)
+    assert.same({ 2, 1 }, order)
+  end)
+
+  it("runs a function beside the bodies of each", function()
+    local order, ended = {}, false
+    script.each(1, 1, function()
+      script.spawn(function()
+        script.sleep(0.01)
+        order[#order + 1] = "beside"
+        ended = true
+      end)
+      order[#order + 1] = "body"
+      while not ended do script.sleep(0.005) end
+      order[#order + 1] = "end"
+    end, function() end)
+    assert.same({ "body", "beside", "end" }, order)
+  end)
+
   it("lets the run around it go on when one inside breaks off", function()
     local results = cce.map({ 1, 2 }, function(i)
       if i == 2 then

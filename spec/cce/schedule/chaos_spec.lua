@@ -235,7 +235,8 @@ local function race(sim, where, count)
   tempdir.remove(dir)
   if not ok then error(problem, 0) end
   print(("%d races: %d won by who cancelled, %d by a runner"):format(count, wins.cancel, wins.run))
-  assert.is_true(wins.cancel > 0 and wins.run > 0)
+  -- Of few, one side may win all; race_spec sees to it that they meet.
+  if count >= 1000 then assert.is_true(wins.cancel > 0 and wins.run > 0) end
 end
 
 -- It takes seconds, and the Lua makes no difference to the kernel that kills.

@@ -14,7 +14,7 @@ local RUNNER = [[
   local schedule = assert(require("cce").schedule.open(%q))
   local client = runners.client(function(_, opts)
     print("sent " .. opts.user_id)
-    return true, "req"
+    return true, nil, nil, "req"
   end)
   print "ready"
   local result = assert(schedule:run(function() return client end, { until_idle = true,

@@ -231,6 +231,14 @@ describe("schedule:run", function()
     assert.equal(e.next_try, events.of "failed"[1].next_try)
   end)
 
+  it("does not try wrong keys for every entry: that would lock them", function()
+    for i = 1, 20 do add(-1, "u" .. i) end
+    local client = failing(errors.new("UNAUTHENTICATED", "401", { retryable = false }))
+    local result = assert(run(client, { once = true, concurrency = 2 }))
+    assert.same({ 0, 20 }, { result.done, result.failed })
+    assert.is_true(#client.sent <= 2, #client.sent)
+  end)
+
   it("waits for the end of a throttling window", function()
     local id = add(-1)
     local now = core.sys.time()
@@ -600,6 +608,27 @@ describe("schedule:run", function()
     assert.same({ "503", "SERVER_ERROR" }, { message, err.code })
     run(client, { retry = QUICK, stop = function() return #events.of "done" > 0 end })
     assert.equal("done", state(id))
+  end)
+
+  it("yields to an event loop", function()
+    for i = 1, 5 do add(-1, "u" .. i) end
+    local loop = require("spec.support.select_loop").new()
+    local client, result, turns = runners.client(function()
+      cce.sleep(0.02)
+      return true
+    end), nil, 0
+    cce.use_loop(loop.functions)
+    loop.functions.spawn(function() result = assert(run(client)) end)
+    local function again()
+      turns = turns + 1
+      if not result then loop.functions.after(0.005, again) end
+    end
+    again()
+    local ok, problem = pcall(loop.run)
+    cce.use_loop(nil)
+    assert.is_true(ok, problem)
+    assert.equal(5, result.done)
+    assert.is_true(turns > 2, turns)
   end)
 
   it("works inside cce.map", function()

@@ -67,6 +67,9 @@ local function event_text(event)
   for _, name in ipairs(DETAILS) do
     if event[name] then parts[#parts + 1] = ("%s=%s"):format(name, tostring(event[name])) end
   end
+  for _, name in ipairs { "late", "seconds" } do
+    if event[name] then parts[#parts + 1] = ("%s=%.1f"):format(name, event[name]) end
+  end
   if event.next_try then parts[#parts + 1] = "next_try=" .. times.format(event.next_try) end
   if event.may_have_cut_newer then parts[#parts + 1] = "may_have_cut_newer" end
   return table.concat(parts, " ")

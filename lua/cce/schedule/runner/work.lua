@@ -20,6 +20,9 @@ local M = {}
 -- issued since; seconds.
 local OLD_INTENT = 600
 
+-- For how long a client whose keys were refused is not tried; seconds.
+local REFUSED = 60
+
 -- ---- events --------------------------------------------------------------------------
 
 local TOLD = { "id", "kind", "cluster_id", "user_id", "agency_id", "region", "project_id", "due",
@@ -161,7 +164,7 @@ local function next_try_of(job, err, now)
   local run, e = job.run, job.entry
   local early = early_by(job)
   if early then return now + early end
-  if run.stopped or err.code == "LEASE_LOST" then return now end
+  if err.code == "CANCELLED" or err.code == "LEASE_LOST" then return now end
   local attempts = e.state == "claimed" and e.attempts + 1 or e.attempts
   return now + backoff.delay(attempts, err, run.policy, run.random)
 end
@@ -226,6 +229,17 @@ local function find_client(job)
   return client
 end
 
+-- Wrong keys are wrong for all entries, and more than five tries lock them.
+local function keys_refused(job)
+  local refused = job.run.refused[job.client]
+  if refused and job.run.steady() < refused.till then return refused.err end
+end
+
+local function note_refusal(job, err)
+  if err.code ~= "UNAUTHENTICATED" and err.code ~= "ACCESS_KEY_LOCKED" then return end
+  job.run.refused[job.client] = { err = err, till = job.run.steady() + REFUSED }
+end
+
 -- The request of an entry that was meant to be sent before may have left then. A
 -- rotation is resumed by its journal, and sends nothing again.
 local function tell_resent(job)
@@ -261,7 +275,7 @@ end
 
 local function perform(job)
   local ok, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
-  if not ok then return nil, errors.new("INTERNAL", tostring(done)) end
+  if not ok then return nil, errors.new("RAISED", tostring(done)) end
   if done then return true, request_id end
   return nil, errors.is(err) and err or errors.new("INTERNAL", tostring(message))
 end
@@ -280,6 +294,7 @@ local function send(job)
   local request_id
   ok, request_id = perform(job)
   if ok then return note_done(job, request_id) end
+  note_refusal(job, request_id)
   return note_failed(job, request_id)
 end
 
@@ -323,6 +338,8 @@ local function carry(job)
   local client, problem = find_client(job)
   if not client then return note_failed(job, problem) end
   job.client = client
+  problem = keys_refused(job)
+  if problem then return note_failed(job, problem) end
   local early = early_by(job)
   if early then
     return note_failed(job, errors.new("CLOCK_SKEW", ("it is due only in %.3g s"):format(early)))

@@ -1,0 +1,13 @@
+-- What it does inside nginx is shown by spec/nginx/schedule_spec.lua.
+local cce = require "cce"
+
+describe("cce.openresty", function()
+  it("can be loaded anywhere, and says that it works inside nginx alone", function()
+    local worker, message, err = cce.openresty.schedule { store = "etcd:http://127.0.0.1:2379/cce",
+      client_for = function() end }
+    assert.is_nil(worker)
+    assert.equal("cce.openresty works inside nginx alone", message)
+    assert.equal("UNSUPPORTED", err.code)
+    assert.matches("schedule:run", err.hint, 1, true)
+  end)
+end)
