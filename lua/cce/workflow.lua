@@ -19,4 +19,5 @@ return setmetatable(M, {
     M[name] = require(parts[name])
     return M[name]
   end,
+  __tostring = function() return "cce.workflow: issue, rotate, revoke and grant" end,
 })

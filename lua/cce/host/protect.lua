@@ -14,8 +14,11 @@ function M.running()
 end
 
 -- Runs the function in a coroutine and hands its yields on. What pcall calls,
--- C functions and tables with __call too, is more than a coroutine may run.
+-- C functions and tables with __call too, is more than a coroutine may run. The
+-- main program yields to nobody, and is all that Ctrl-C interrupts in Lua 5.1: a
+-- loop that waits must stay in it.
 local function by_coroutine(fn, ...)
+  if not coroutine.running() then return pcall(fn, ...) end
   local thread = coroutine.create(function(...) return fn(...) end)
   outer[thread] = M.running()
   local function step(ok, ...)
