@@ -559,8 +559,8 @@ end
 -- @treturn[1] table `{done=, failed=, pending=, overdue=}`: how many entries this call
 --   has done, how many wait to be tried again, how many are pending, and how many of
 --   both should have been done by now (of the pending ones at least, up to 100);
---   `stopped`: why it ended early; `err`: why the
---   last three are not known
+--   `quarantined`: how many cannot be read and so are not done, nil when there are
+--   none; `stopped`: why it ended early; `err`: why the counts are not known
 -- @treturn[2] nil with `once`, when the store cannot be reached; or when it never could
 -- @treturn[2] string message
 -- @treturn[2] table err

@@ -12,7 +12,7 @@ M.meanings = {
   { M.FAILED, "failed, or not begun" },
   { M.UNCERTAIN, "uncertain: it may have been done" },
   { M.FINISHED_BEFORE, "nothing was done, since it had finished before" },
-  { M.OVERDUE, "something is overdue" },
+  { M.OVERDUE, "something is overdue, or in quarantine" },
   { M.USAGE, "wrong use" },
   { M.INTERRUPTED, "interrupted" },
 }

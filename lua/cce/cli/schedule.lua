@@ -62,7 +62,7 @@ function M.describe(parser)
   describe_moving(parser)
   parser:epilog("An entry is on disk once its id is printed. cce schedule run does what is due;"
     .. " let a service keep it running. For etcd, CCE_ETCD_USERNAME and CCE_ETCD_PASSWORD are"
-    .. " used. Ends with 4 when something is overdue.")
+    .. " used. Ends with 4 when something is overdue or in quarantine.")
 end
 
 -- ---- the store ---------------------------------------------------------------------------

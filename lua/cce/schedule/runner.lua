@@ -330,17 +330,21 @@ end
 local Result = { __name = "cce.schedule.result" }
 
 function Result:__tostring()
-  return ("schedule: %d done, %d failed, %d pending, %d overdue%s"):format(self.done,
+  return ("schedule: %d done, %d failed, %d pending, %d overdue%s%s"):format(self.done,
     self.failed or 0, self.pending or 0, self.overdue or 0,
+    self.quarantined and (", %d in quarantine"):format(self.quarantined) or "",
     self.stopped and ", stopped: " .. tostring(self.stopped) or "")
 end
 
+local COUNTED = { failed = "failed-retrying", pending = "pending", quarantined = "quarantined" }
+
 local function count_all(run, result)
   local message, err
-  for name, state in pairs { failed = "failed-retrying", pending = "pending" } do
+  for name, state in pairs(COUNTED) do
     result[name], message, err = run.store:count(state)
     if not result[name] then return nil, message, err end
   end
+  if result.quarantined == 0 then result.quarantined = nil end
   -- And of the pending ones those whose time has come: few, or somebody waits for the
   -- end of the run, and "at least so many" tells him enough.
   local rows
@@ -358,7 +362,8 @@ local function result_of(run)
   local counted, message, err = count_all(run, result)
   if counted then return counted end
   if run.once then return nil, message, err end
-  result.failed, result.pending, result.overdue, result.err = nil, nil, nil, err
+  result.failed, result.pending, result.overdue, result.quarantined = nil, nil, nil, nil
+  result.err = err
   return result
 end
 

@@ -12,7 +12,11 @@ local function read(path)
 end
 
 --- For init_by_lua: loads everything, so that a fault in the code stops the start.
+--
+-- Nothing is compiled: with the compiler on, this process was seen to die inside LuaJIT, rarely
+-- and with a table that was none (Debian's build of January 2023). It need not be fast.
 function M.init()
+  require("jit").off()
   local config = assert(json.decode(read(ngx.config.prefix() .. "config.json")))
   for _, key in ipairs(config.keys) do
     config.tokens[key.token] = key.principal

@@ -102,6 +102,16 @@ describe("cce schedule", function()
     assert.equal(0, schedule("run", "--once").code)
   end)
 
+  it("ends with 4 while something is in quarantine", function()
+    local path = world.dir .. "/schedule.db"
+    local schedules = assert(require("cce").schedule.open("sqlite:" .. path))
+    assert(schedules.store:insert("0000000000000001", "{", { state = "pending", due = 1 }))
+    schedules:close()
+    local result = schedule("run", "--once", "--store", "sqlite:" .. path)
+    assert.equal(4, result.code, result.out .. result.err)
+    assert.matches("0 overdue, 1 in quarantine: see cce schedule list", result.out, 1, true)
+  end)
+
   it("moves to another store #long", function()
     local id = add("--at", "+2h")
     local path, other = world.dir .. "/entries.jsonl", "sqlite:" .. world.dir .. "/other.db"

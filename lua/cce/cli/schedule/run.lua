@@ -89,13 +89,17 @@ local function report(ui, result)
   local text = ("%d done, %s to be tried again, %s pending, %s overdue"):format(result.done,
     tostring(result.failed or "?"), tostring(result.pending or "?"),
     tostring(result.overdue or "?"))
+  if result.quarantined then
+    text = ("%s, %d in quarantine: see cce schedule list --status quarantined"):format(text,
+      result.quarantined)
+  end
   -- The terminal shows ^C in the line.
   if result.stopped == "SIGINT" and core.sys.is_terminal(2) then io.stderr:write "\n" end
   local code = ui:show({ done = result.done, failed = result.failed, pending = result.pending,
-    overdue = result.overdue, stopped = result.stopped }, text)
+    overdue = result.overdue, quarantined = result.quarantined, stopped = result.stopped }, text)
   if code ~= exit.DONE then return code end
   if result.stopped == "SIGINT" then return exit.INTERRUPTED end
-  if (result.overdue or 0) > 0 then return exit.OVERDUE end
+  if (result.overdue or 0) > 0 or result.quarantined then return exit.OVERDUE end
   return (result.failed or 0) > 0 and exit.FAILED or exit.DONE
 end
 
