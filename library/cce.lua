@@ -1469,7 +1469,7 @@ function schedule:hasten(id) end
 ---```
 ---@param client_for function called with a copy of an entry, returns the `cce.client` for it, or nil and why there is none; which may differ by `region`, `project_id` or `grant`. The clients remain the caller's.
 ---@param opts? cce.schedule.run.opts
----@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `stopped`: why it ended early; `err`: why the last three are not known
+---@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `quarantined`: how many cannot be read and so are not done, nil when there are none; `stopped`: why it ended early; `err`: why the counts are not known
 ---@return string? message
 ---@return cce.error? err
 function schedule:run(client_for, opts) end
