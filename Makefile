@@ -68,15 +68,14 @@ COMPILE = $(CC) $(STANDARD) $(WARNINGS) -Isrc $(LUA_CFLAGS) $(DEPS_CFLAGS) \
 # stay mapped, hence nodelete.
 LINK    = $(CC) -shared -Wl,-z,nodelete $(CFLAGS) $(FLAVOUR_FLAGS) $(LDFLAGS)
 
-SOURCES     := $(sort $(wildcard src/*.c))
-LUA_SOURCES := $(filter src/core.c src/l%.c,$(SOURCES))
-C_SOURCES   := $(filter-out $(LUA_SOURCES),$(SOURCES))
+SOURCES     := $(shell find src -name '*.c' | LC_ALL=C sort)
+C_SOURCES   := $(filter-out src/lua/%,$(SOURCES))
 OBJECTS     := $(SOURCES:src/%.c=$(BUILD)/%.o)
 CORE        := $(BUILD)/cce/core.so
 BENCHES     := $(patsubst bench/%.c,$(BUILD)/%.so,$(sort $(wildcard bench/*.c)))
 C_TESTS     := $(patsubst spec/c/%.c,build/c/%,$(sort $(wildcard spec/c/*_test.c)))
 FUZZERS     := $(patsubst spec/c/%.c,build/fuzz/%,$(sort $(wildcard spec/c/fuzz_*.c)))
-MODULES     := $(shell find lua -type f 2>/dev/null | sort)
+MODULES     := $(shell find lua -name '*.lua' 2>/dev/null | sort)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -139,6 +138,7 @@ $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 	@mkdir -p $(@D)
 	$(COMPILE) -shared -o $@ $< -ldl -lpthread
 
+-include $(OBJECTS:.o=.d) $(C_SOURCES:src/%.c=build/c/%.d) $(C_SOURCES:src/%.c=build/fuzz/%.d)
 -include $(wildcard $(BUILD)/*.d build/c/*.d build/fuzz/*.d)
 
 harness: build/tools/reap build/tools/unpreload.so build/tools/slow_sync.so
@@ -206,7 +206,8 @@ rock: ## build and install the rock in a clean copy, on every Lua
 
 clean: ## remove everything that was built
 	rm -rf build doc coverage
-	rm -f src/*.o cce/core.so *.rock
+	find src -name '*.o' -exec rm -f {} +
+	rm -f cce/core.so *.rock
 	@rmdir cce 2>/dev/null || true
 
 help: ## this list

@@ -30,6 +30,7 @@ local function core_lines()
     lines[#lines + 1] = ('        "%s",\n'):format(path)
   end
   lines[#lines + 1] = '      },\n      defines = { "_GNU_SOURCE" },\n'
+  lines[#lines + 1] = '      incdirs = { "src" },\n'
   lines[#lines + 1] = '      libraries = { "curl", "ssl", "crypto", "pthread", "m" },\n'
   lines[#lines + 1] = '      libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },\n    },\n'
   return lines

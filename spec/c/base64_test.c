@@ -2,14 +2,14 @@
  * base64: the vectors of RFC 4648, every length around a group, and what must
  * not decode.
  *
- *   cc -g -D_GNU_SOURCE -Isrc spec/c/base64_test.c src/base64.c src/buf.c \
- *       src/status.c -o base64_test
+ *   cc -g -D_GNU_SOURCE -Isrc spec/c/base64_test.c src/core/base64.c
+ * src/core/buf.c \ src/core/status.c -o base64_test
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
+#include "core/base64.h"
 
 #define CHECK(condition)                                                    \
     do {                                                                    \

@@ -4,8 +4,9 @@
  * (NO_MEMORY, where OpenSSL says so) or the right one, and nothing leaks.
  *
  * Run from the project's root:
- *   cc -g -D_GNU_SOURCE -Isrc spec/c/certificate_test.c src/certificate.c \
- *       src/base64.c src/buf.c src/status.c -lcrypto -o certificate_test
+ *   cc -g -D_GNU_SOURCE -Isrc spec/c/certificate_test.c
+ * src/core/x509/certificate.c \ src/core/base64.c src/core/buf.c
+ * src/core/status.c -lcrypto -o certificate_test
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
-#include "certificate_facts.h"
+#include "core/x509/certificate_facts.h"
 
 #define CHECK(condition)                                                    \
     do {                                                                    \

@@ -3,14 +3,14 @@
  * come back as it was.
  *
  *   clang -g -O1 -D_GNU_SOURCE -Isrc -fsanitize=fuzzer,address,undefined \
- *       spec/c/fuzz_certificate.c src/certificate.c src/base64.c src/buf.c \
- *       src/status.c -lcrypto -o fuzz_certificate
+ *       spec/c/fuzz_certificate.c src/core/x509/certificate.c src/core/base64.c
+ * src/core/buf.c \ src/core/status.c -lcrypto -o fuzz_certificate
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
-#include "certificate_facts.h"
+#include "core/base64.h"
+#include "core/x509/certificate_facts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "journal.h"
+#include "os/append_file.h"
 
 #define CHECK(condition)                                                    \
     do {                                                                    \

@@ -1,0 +1,93 @@
+#include "core/date.h"
+
+/* --- reading --- */
+
+static unsigned two_digits(const char *text)
+{
+    unsigned tens = (unsigned char)text[0] - '0';
+    unsigned ones = (unsigned char)text[1] - '0';
+
+    return tens > 9 || ones > 9 ? 100 : tens * 10 + ones;
+}
+
+static unsigned days_of_month(unsigned year, unsigned month)
+{
+    static const unsigned char days[] = {31, 28, 31, 30, 31, 30,
+                                         31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
+static bool is_day(const char *text)
+{
+    unsigned century = two_digits(text), year = two_digits(text + 2);
+    unsigned month = two_digits(text + 4), day = two_digits(text + 6);
+
+    if (century > 99 || year > 99 || month < 1 || month > 12)
+        return false;
+    return day >= 1 && day <= days_of_month(century * 100 + year, month);
+}
+
+static bool is_date(struct cce_bytes date)
+{
+    return date.length == CCE_DATE_LENGTH && date.data[8] == 'T' &&
+           date.data[15] == 'Z' && is_day(date.data) &&
+           two_digits(date.data + 9) < 24 && two_digits(date.data + 11) < 60 &&
+           two_digits(date.data + 13) < 60;
+}
+
+int cce_date_check(struct cce_bytes date, struct cce_error *err)
+{
+    if (is_date(date))
+        return 0;
+    return cce_fail(err, CCE_INVALID_ARGUMENT,
+                    "a date must be a real one, written YYYYMMDDTHHMMSSZ");
+}
+
+/* --- writing --- */
+
+static void write_two(char *to, unsigned number)
+{
+    to[0] = (char)('0' + number / 10 % 10);
+    to[1] = (char)('0' + number % 10);
+}
+
+/* Years run from March, so that a leap day is the last of its year, and are
+ * counted in eras of 400 years, which all have as many days. */
+static void write_day(char *to, unsigned days)
+{
+    unsigned shifted = days + 719468; /* days from 0000-03-01 to 1970 */
+    unsigned era = shifted / 146097, of_era = shifted % 146097;
+    unsigned year =
+        (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
+    unsigned march_month = (5 * of_year + 2) / 153;
+    unsigned month = march_month < 10 ? march_month + 3 : march_month - 9;
+
+    year += era * 400 + (month <= 2);
+    write_two(to, year / 100);
+    write_two(to + 2, year % 100);
+    write_two(to + 4, month);
+    write_two(to + 6, of_year - (153 * march_month + 2) / 5 + 1);
+}
+
+int cce_date_format(int64_t seconds, char date[CCE_DATE_LENGTH + 1],
+                    struct cce_error *err)
+{
+    const int64_t end = INT64_C(253402300800); /* 10000-01-01 */
+    unsigned of_day;
+
+    if (seconds < 0 || seconds >= end)
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "a date must lie in the years 1970 to 9999");
+    of_day = (unsigned)(seconds % 86400);
+    write_day(date, (unsigned)(seconds / 86400));
+    date[8] = 'T';
+    write_two(date + 9, of_day / 3600);
+    write_two(date + 11, of_day / 60 % 60);
+    write_two(date + 13, of_day % 60);
+    date[15] = 'Z';
+    date[16] = '\0';
+    return 0;
+}

@@ -1,0 +1,250 @@
+#include "core/digest.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum { HKDF_INFO_MAX = 512 };
+
+static const char *const names[CCE_DIGEST_KINDS] = {"SHA256", "SM3"};
+
+/* Written once, by whoever fetched first; a fetch that failed is tried again
+ * by the next caller, which pthread_once would not do. */
+static EVP_MD *fetched[CCE_DIGEST_KINDS];
+
+/* Empties OpenSSL's queue; the last error in it, or a lack of memory, which
+ * other errors follow, but which is the cause. */
+static unsigned long take_error(void)
+{
+    unsigned long code, taken = 0;
+
+    while ((code = ERR_get_error()) != 0)
+        if (ERR_GET_REASON(taken) != ERR_R_MALLOC_FAILURE)
+            taken = code;
+    return taken;
+}
+
+/* A digest that was fetched lacks nothing but memory when it cannot start or
+ * be copied, though OpenSSL may name the consequence or nothing. */
+static bool lacks_memory(unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+
+    return code == 0 || reason == ERR_R_MALLOC_FAILURE ||
+           reason == EVP_R_INITIALIZATION_ERROR ||
+           reason == EVP_R_NOT_ABLE_TO_COPY_CTX;
+}
+
+static int fail_openssl(struct cce_error *err, const char *what)
+{
+    unsigned long code = take_error();
+
+    if (lacks_memory(code))
+        return cce_fail_memory(err);
+    return cce_fail(err, CCE_INTERNAL, "OpenSSL failed to %s (error %lx)", what,
+                    code);
+}
+
+static int fail_fetch(struct cce_error *err, const char *name)
+{
+    unsigned long code = take_error();
+
+    if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+        return cce_fail_memory(err);
+    return cce_fail(err, CCE_UNSUPPORTED,
+                    "the OpenSSL of this machine does not offer %s "
+                    "(error %lx)",
+                    name, code);
+}
+
+static const EVP_MD *fetch(enum cce_digest_kind kind, struct cce_error *err)
+{
+    EVP_MD *known = __atomic_load_n(&fetched[kind], __ATOMIC_ACQUIRE);
+    EVP_MD *ours;
+
+    if (known != NULL)
+        return known;
+    /* Without this, OpenSSL 3.0 crashes in the fetch when memory runs out in
+     * its own one-time initialisation. */
+    if (!OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) ||
+        OSSL_LIB_CTX_get0_global_default() == NULL) {
+        fail_fetch(err, names[kind]);
+        return NULL;
+    }
+    ours = EVP_MD_fetch(NULL, names[kind], NULL);
+    if (ours == NULL) {
+        fail_fetch(err, names[kind]);
+        return NULL;
+    }
+    if (__atomic_compare_exchange_n(&fetched[kind], &known, ours, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return ours;
+    EVP_MD_free(ours);
+    return known;
+}
+
+int cce_digest_init(struct cce_digest *digest, enum cce_digest_kind kind,
+                    struct cce_error *err)
+{
+    memset(digest, 0, sizeof *digest);
+    digest->algorithm = fetch(kind, err);
+    if (digest->algorithm == NULL)
+        return -1;
+    digest->scratch = EVP_MD_CTX_new();
+    return digest->scratch != NULL ? 0 : fail_openssl(err, "make a context");
+}
+
+void cce_digest_cleanup(struct cce_digest *digest)
+{
+    EVP_MD_CTX_free(digest->scratch);
+    memset(digest, 0, sizeof *digest);
+}
+
+int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
+                    unsigned char hash[CCE_DIGEST_SIZE], struct cce_error *err)
+{
+    EVP_MD_CTX *scratch = digest->scratch;
+
+    if (EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
+        EVP_DigestUpdate(scratch, data.data, data.length) &&
+        EVP_DigestFinal_ex(scratch, hash, NULL))
+        return 0;
+    return fail_openssl(err, "hash");
+}
+
+/* The key, hashed when it is longer than a block, and zeros. */
+static int pad_secret(struct cce_digest *digest, struct cce_bytes secret,
+                      unsigned char block[CCE_DIGEST_BLOCK],
+                      struct cce_error *err)
+{
+    memset(block, 0, CCE_DIGEST_BLOCK);
+    if (secret.length > CCE_DIGEST_BLOCK)
+        return cce_digest_hash(digest, secret, block, err);
+    if (secret.length > 0)
+        memcpy(block, secret.data, secret.length);
+    return 0;
+}
+
+static int start_pad(EVP_MD_CTX **context, const struct cce_digest *digest,
+                     const unsigned char padded[CCE_DIGEST_BLOCK],
+                     unsigned char mask, struct cce_error *err)
+{
+    unsigned char block[CCE_DIGEST_BLOCK];
+    int started;
+
+    if (*context == NULL)
+        *context = EVP_MD_CTX_new();
+    for (size_t i = 0; i < sizeof block; i++)
+        block[i] = padded[i] ^ mask;
+    started = *context != NULL &&
+              EVP_DigestInit_ex2(*context, digest->algorithm, NULL) &&
+              EVP_DigestUpdate(*context, block, sizeof block);
+    cce_wipe(block, sizeof block);
+    return started ? 0 : fail_openssl(err, "prepare a key");
+}
+
+int cce_digest_key_set(struct cce_digest_key *key, struct cce_digest *digest,
+                       struct cce_bytes secret, struct cce_error *err)
+{
+    unsigned char padded[CCE_DIGEST_BLOCK];
+    int result = pad_secret(digest, secret, padded, err);
+
+    if (result == 0)
+        result = start_pad(&key->inner, digest, padded, 0x36, err);
+    if (result == 0)
+        result = start_pad(&key->outer, digest, padded, 0x5c, err);
+    cce_wipe(padded, sizeof padded);
+    return result;
+}
+
+/* OpenSSL wipes the states that it frees. */
+void cce_digest_key_cleanup(struct cce_digest_key *key)
+{
+    EVP_MD_CTX_free(key->inner);
+    EVP_MD_CTX_free(key->outer);
+    memset(key, 0, sizeof *key);
+}
+
+static int finish_pad(EVP_MD_CTX *scratch, const EVP_MD_CTX *pad,
+                      const void *data, size_t length,
+                      unsigned char hash[CCE_DIGEST_SIZE])
+{
+    return EVP_MD_CTX_copy_ex(scratch, pad) &&
+           EVP_DigestUpdate(scratch, data, length) &&
+           EVP_DigestFinal_ex(scratch, hash, NULL);
+}
+
+int cce_digest_hmac(struct cce_digest *digest, const struct cce_digest_key *key,
+                    struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
+                    struct cce_error *err)
+{
+    unsigned char inner[CCE_DIGEST_SIZE];
+    int done =
+        finish_pad(digest->scratch, key->inner, data.data, data.length,
+                   inner) &&
+        finish_pad(digest->scratch, key->outer, inner, sizeof inner, mac);
+
+    cce_wipe(inner, sizeof inner);
+    return done ? 0 : fail_openssl(err, "compute an HMAC");
+}
+
+int cce_digest_hmac_once(struct cce_digest *digest, struct cce_bytes secret,
+                         struct cce_bytes data,
+                         unsigned char mac[CCE_DIGEST_SIZE],
+                         struct cce_error *err)
+{
+    struct cce_digest_key key = {NULL, NULL};
+    int result = cce_digest_key_set(&key, digest, secret, err);
+
+    if (result == 0)
+        result = cce_digest_hmac(digest, &key, data, mac, err);
+    cce_digest_key_cleanup(&key);
+    return result;
+}
+
+int cce_digest_hkdf(struct cce_digest *digest, struct cce_bytes secret,
+                    struct cce_bytes salt, struct cce_bytes info,
+                    unsigned char derived[CCE_DIGEST_SIZE],
+                    struct cce_error *err)
+{
+    unsigned char extracted[CCE_DIGEST_SIZE];
+    char block[HKDF_INFO_MAX + 1];
+    struct cce_bytes extracted_key = {(char *)extracted, sizeof extracted};
+    struct cce_bytes expand = {block, info.length + 1};
+    int result;
+
+    if (info.length > HKDF_INFO_MAX)
+        return cce_fail(err, CCE_INVALID_ARGUMENT, "the scope is too long");
+    if (info.length > 0)
+        memcpy(block, info.data, info.length);
+    block[info.length] = 1; /* the number of the first and only block */
+    result = cce_digest_hmac_once(digest, salt, secret, extracted, err);
+    if (result == 0)
+        result =
+            cce_digest_hmac_once(digest, extracted_key, expand, derived, err);
+    cce_wipe(extracted, sizeof extracted);
+    return result;
+}
+
+/* The byte's two digits. By table and in pairs: a signature writes 192. */
+#define ROW(high)                                                       \
+    high "0" high "1" high "2" high "3" high "4" high "5" high "6" high \
+         "7" high "8" high "9" high "a" high "b" high "c" high "d" high \
+         "e" high "f"
+
+static const char digit_pairs[2 * 256 + 1] =
+    ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6") ROW("7")
+        ROW("8") ROW("9") ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
+
+void cce_digest_hex(const unsigned char hash[CCE_DIGEST_SIZE],
+                    char hex[CCE_DIGEST_HEX])
+{
+    for (size_t i = 0; i < CCE_DIGEST_SIZE; i += 4, hex += 8) {
+        memcpy(hex, digit_pairs + 2 * hash[i], 2);
+        memcpy(hex + 2, digit_pairs + 2 * hash[i + 1], 2);
+        memcpy(hex + 4, digit_pairs + 2 * hash[i + 2], 2);
+        memcpy(hex + 6, digit_pairs + 2 * hash[i + 3], 2);
+    }
+}

@@ -1,0 +1,74 @@
+/*
+ * digest: hashes, HMAC and HKDF on OpenSSL; with certificate, the only file
+ * that includes it.
+ *
+ * An algorithm is fetched from OpenSSL's providers once a process and then
+ * shared by all threads; a fetch costs more than hashing a request. It is
+ * never freed: a host may hash until its very end. A struct cce_digest is for
+ * one thread at a time and hashes without allocating; an HMAC costs the two
+ * copies of a state that OpenSSL makes.
+ *
+ * Errors: UNSUPPORTED when OpenSSL does not offer the algorithm (SM3 under
+ * FIPS), NO_MEMORY, INTERNAL. OpenSSL's error queue is left empty then.
+ */
+#ifndef CCE_CORE_DIGEST_H
+#define CCE_CORE_DIGEST_H
+
+#include <stddef.h>
+
+#include "core/status.h"
+#include "core/uri.h"
+
+enum cce_digest_kind { CCE_DIGEST_SHA256, CCE_DIGEST_SM3, CCE_DIGEST_KINDS };
+
+enum {
+    CCE_DIGEST_SIZE = 32,    /* bytes; both algorithms */
+    CCE_DIGEST_HEX = 2 * 32, /* characters, without a NUL */
+    CCE_DIGEST_BLOCK = 64    /* bytes; what an HMAC key is padded to */
+};
+
+struct cce_digest {
+    const struct evp_md_st *algorithm; /* shared, not ours to free */
+    struct evp_md_ctx_st *scratch;
+};
+
+/* The two states of an HMAC after its pads: as secret as the key. */
+struct cce_digest_key {
+    struct evp_md_ctx_st *inner, *outer;
+};
+
+/* A zeroed struct may be cleaned up; so may one whose init failed. */
+int cce_digest_init(struct cce_digest *digest, enum cce_digest_kind kind,
+                    struct cce_error *err);
+void cce_digest_cleanup(struct cce_digest *digest);
+
+int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
+                    unsigned char hash[CCE_DIGEST_SIZE], struct cce_error *err);
+
+/* Prepares a zeroed key, or prepares one anew: the old states are wiped. */
+int cce_digest_key_set(struct cce_digest_key *key, struct cce_digest *digest,
+                       struct cce_bytes secret, struct cce_error *err);
+void cce_digest_key_cleanup(struct cce_digest_key *key);
+
+int cce_digest_hmac(struct cce_digest *digest, const struct cce_digest_key *key,
+                    struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
+                    struct cce_error *err);
+
+/* HMAC with a key that is used once. */
+int cce_digest_hmac_once(struct cce_digest *digest, struct cce_bytes secret,
+                         struct cce_bytes data,
+                         unsigned char mac[CCE_DIGEST_SIZE],
+                         struct cce_error *err);
+
+/* HKDF (RFC 5869) for one block of output. `info` has at most 512 bytes, else
+ * INVALID_ARGUMENT. */
+int cce_digest_hkdf(struct cce_digest *digest, struct cce_bytes secret,
+                    struct cce_bytes salt, struct cce_bytes info,
+                    unsigned char derived[CCE_DIGEST_SIZE],
+                    struct cce_error *err);
+
+/* Lower-case hex; writes CCE_DIGEST_HEX characters, no NUL. */
+void cce_digest_hex(const unsigned char hash[CCE_DIGEST_SIZE],
+                    char hex[CCE_DIGEST_HEX]);
+
+#endif

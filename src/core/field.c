@@ -1,0 +1,309 @@
+#include "core/field.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_DEPTH = 64 };
+
+struct scanner {
+    const char *at, *end;
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* ---- JSON ---- */
+
+/* The next byte that is no blank; 0 at the end. */
+static char peek(struct scanner *s)
+{
+    while (s->at < s->end && is_blank(*s->at))
+        s->at++;
+    return s->at < s->end ? *s->at : '\0';
+}
+
+static bool accept(struct scanner *s, char c)
+{
+    if (peek(s) != c)
+        return false;
+    s->at++;
+    return true;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool read_unit(struct scanner *s, uint32_t *unit)
+{
+    *unit = 0;
+    if (s->end - s->at < 4)
+        return false;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(*s->at++);
+
+        if (digit < 0)
+            return false;
+        *unit = *unit << 4 | (uint32_t)digit;
+    }
+    return true;
+}
+
+static void append_utf8(struct cce_buf *out, uint32_t code)
+{
+    if (code < 0x80) {
+        cce_buf_append_char(out, (char)code);
+        return;
+    }
+    if (code < 0x800) {
+        cce_buf_append_char(out, (char)(0xC0 | code >> 6));
+    } else {
+        if (code < 0x10000) {
+            cce_buf_append_char(out, (char)(0xE0 | code >> 12));
+        } else {
+            cce_buf_append_char(out, (char)(0xF0 | code >> 18));
+            cce_buf_append_char(out, (char)(0x80 | (code >> 12 & 0x3F)));
+        }
+        cce_buf_append_char(out, (char)(0x80 | (code >> 6 & 0x3F)));
+    }
+    cce_buf_append_char(out, (char)(0x80 | (code & 0x3F)));
+}
+
+/* What follows "\u"; a pair of surrogates is one character. */
+static bool read_unicode(struct scanner *s, struct cce_buf *out)
+{
+    uint32_t code, low;
+
+    if (!read_unit(s, &code))
+        return false;
+    if (code >= 0xD800 && code < 0xDC00) {
+        if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
+            return false;
+        s->at += 2;
+        if (!read_unit(s, &low) || low < 0xDC00 || low > 0xDFFF)
+            return false;
+        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+    } else if (code >= 0xDC00 && code <= 0xDFFF) {
+        return false;
+    }
+    if (out != NULL)
+        append_utf8(out, code);
+    return true;
+}
+
+static bool read_escape(struct scanner *s, struct cce_buf *out)
+{
+    static const char names[] = "\"\\/bfnrt";
+    static const char values[] = "\"\\/\b\f\n\r\t";
+    const char *found;
+    char c = s->at < s->end ? *s->at++ : '\0';
+
+    if (c == 'u')
+        return read_unicode(s, out);
+    found = c != '\0' ? strchr(names, c) : NULL;
+    if (found == NULL)
+        return false;
+    if (out != NULL)
+        cce_buf_append_char(out, values[found - names]);
+    return true;
+}
+
+/* From the quote to the quote; `out` may be NULL. */
+static bool read_string(struct scanner *s, struct cce_buf *out)
+{
+    if (!accept(s, '"'))
+        return false;
+    while (s->at < s->end && *s->at != '"') {
+        char c = *s->at++;
+
+        if (c == '\\') {
+            if (!read_escape(s, out))
+                return false;
+        } else if ((unsigned char)c < 0x20) {
+            return false;
+        } else if (out != NULL) {
+            cce_buf_append_char(out, c);
+        }
+    }
+    return accept(s, '"');
+}
+
+static bool skip_value(struct scanner *s, int depth);
+
+static bool skip_list(struct scanner *s, char last, bool named, int depth)
+{
+    s->at++;
+    if (accept(s, last))
+        return true;
+    do {
+        if (named && !(read_string(s, NULL) && accept(s, ':')))
+            return false;
+        if (!skip_value(s, depth + 1))
+            return false;
+    } while (accept(s, ','));
+    return accept(s, last);
+}
+
+/* A number or a word. */
+static bool skip_word(struct scanner *s)
+{
+    const char *start = s->at;
+
+    while (s->at < s->end && !is_blank(*s->at) && strchr(",]}", *s->at) == NULL)
+        s->at++;
+    return s->at > start;
+}
+
+static bool skip_value(struct scanner *s, int depth)
+{
+    char c = peek(s);
+
+    if (depth > MAX_DEPTH)
+        return false;
+    if (c == '{')
+        return skip_list(s, '}', true, depth);
+    if (c == '[')
+        return skip_list(s, ']', false, depth);
+    return c == '"' ? read_string(s, NULL) : skip_word(s);
+}
+
+static bool is_name(const char *start, const char *end, const char *name)
+{
+    size_t length = strlen(name);
+
+    return (size_t)(end - start) == length + 2 &&
+           memcmp(start + 1, name, length) == 0;
+}
+
+/* Moves to the value of a member of the object that begins here. */
+static bool enter(struct scanner *s, const char *name)
+{
+    if (!accept(s, '{'))
+        return false;
+    do {
+        const char *start = (peek(s), s->at);
+        bool wanted;
+
+        if (!read_string(s, NULL))
+            return false;
+        wanted = is_name(start, s->at, name);
+        if (!accept(s, ':'))
+            return false;
+        if (wanted)
+            return true;
+        if (!skip_value(s, 0))
+            return false;
+    } while (accept(s, ','));
+    return false;
+}
+
+bool cce_field_json(struct cce_bytes text, const char *const *path,
+                    size_t depth, struct cce_buf *out)
+{
+    struct scanner s = {text.data, text.data + text.length};
+
+    if (text.length == 0)
+        return false;
+    for (size_t i = 0; i < depth; i++)
+        if (!enter(&s, path[i]))
+            return false;
+    if (read_string(&s, out))
+        return true;
+    cce_buf_reset(out);
+    return false;
+}
+
+void cce_field_append_json(struct cce_buf *out, struct cce_bytes bytes)
+{
+    char escape[8];
+
+    cce_buf_append_char(out, '"');
+    for (size_t i = 0; i < bytes.length; i++) {
+        unsigned char c = (unsigned char)bytes.data[i];
+
+        if (c < 0x20) {
+            snprintf(escape, sizeof escape, "\\u%04x", c);
+            cce_buf_append_string(out, escape);
+            continue;
+        }
+        if (c == '"' || c == '\\')
+            cce_buf_append_char(out, '\\');
+        cce_buf_append_char(out, (char)c);
+    }
+    cce_buf_append_char(out, '"');
+}
+
+/* ---- INI ---- */
+
+static struct cce_bytes trim(const char *start, const char *end)
+{
+    struct cce_bytes bytes;
+
+    while (start < end && is_blank(*start))
+        start++;
+    while (end > start && is_blank(end[-1]))
+        end--;
+    bytes.data = start;
+    bytes.length = (size_t)(end - start);
+    return bytes;
+}
+
+static bool equals(struct cce_bytes bytes, const char *string)
+{
+    return bytes.length == strlen(string) &&
+           memcmp(bytes.data, string, bytes.length) == 0;
+}
+
+static bool is_section(struct cce_bytes line)
+{
+    return line.length >= 2 && line.data[0] == '[' &&
+           line.data[line.length - 1] == ']';
+}
+
+/* The value when the line is one of this key; else no bytes. */
+static struct cce_bytes value_of(struct cce_bytes line, const char *key)
+{
+    struct cce_bytes none = {NULL, 0};
+    const char *between;
+
+    if (line.length == 0 || line.data[0] == '#' || line.data[0] == ';')
+        return none;
+    between = memchr(line.data, '=', line.length);
+    if (between == NULL || !equals(trim(line.data, between), key))
+        return none;
+    return trim(between + 1, line.data + line.length);
+}
+
+bool cce_field_ini(struct cce_bytes text, const char *section, const char *key,
+                   struct cce_buf *out)
+{
+    const char *at = text.data, *end = text.data + text.length;
+    bool inside = false;
+
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = line_end != NULL ? line_end : end;
+        struct cce_bytes line = trim(at, stop), value;
+
+        at = line_end != NULL ? line_end + 1 : end;
+        if (is_section(line)) {
+            inside = equals(trim(line.data + 1, line.data + line.length - 1),
+                            section);
+            continue;
+        }
+        value = inside ? value_of(line, key) : (struct cce_bytes){NULL, 0};
+        if (value.length > 0) {
+            cce_buf_append(out, value.data, value.length);
+            return true;
+        }
+    }
+    return false;
+}

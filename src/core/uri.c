@@ -1,0 +1,122 @@
+#include "core/uri.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What stays as it is in a name, value or segment, and in a whole path. */
+enum { IN_PART = 1, IN_PATH = 2, PLAIN = IN_PART | IN_PATH };
+
+static const unsigned char classes[256] = {
+    ['A' ... 'Z'] = PLAIN, ['a' ... 'z'] = PLAIN, ['0' ... '9'] = PLAIN,
+    ['-'] = PLAIN,         ['_'] = PLAIN,         ['.'] = PLAIN,
+    ['~'] = PLAIN,         ['/'] = IN_PATH,
+};
+
+static size_t count_escapes(struct cce_bytes raw, unsigned kept)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < raw.length; i++)
+        count += (classes[(unsigned char)raw.data[i]] & kept) == 0;
+    return count;
+}
+
+static char *write_escape(char *to, unsigned char byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    *to++ = '%';
+    *to++ = digits[byte >> 4];
+    *to++ = digits[byte & 15];
+    return to;
+}
+
+static void append_escaped(struct cce_buf *out, struct cce_bytes raw,
+                           unsigned kept, size_t escapes)
+{
+    char *room = NULL, *to;
+
+    /* One comparison against the maximum also rules out an overflow. */
+    if (raw.length <= out->maximum && escapes <= out->maximum)
+        room = cce_buf_reserve(out, raw.length + 2 * escapes);
+    else
+        out->failed = out->too_long = true;
+    if (room == NULL)
+        return;
+    to = room;
+    for (size_t i = 0; i < raw.length; i++) {
+        unsigned char byte = (unsigned char)raw.data[i];
+
+        if (classes[byte] & kept)
+            *to++ = (char)byte;
+        else
+            to = write_escape(to, byte);
+    }
+    cce_buf_commit(out, raw.length + 2 * escapes);
+}
+
+static void append_kept(struct cce_buf *out, struct cce_bytes raw,
+                        unsigned kept)
+{
+    if (cce_uri_classes(classes, raw) & kept)
+        cce_buf_append(out, raw.data, raw.length);
+    else
+        append_escaped(out, raw, kept, count_escapes(raw, kept));
+}
+
+/* One name or value of a query. */
+static void append_encoded(struct cce_buf *out, struct cce_bytes raw)
+{
+    append_kept(out, raw, IN_PART);
+}
+
+void cce_uri_append_path(struct cce_buf *out, struct cce_bytes raw)
+{
+    if (raw.length == 0)
+        cce_buf_append_char(out, '/');
+    else
+        append_kept(out, raw, IN_PATH);
+}
+
+void cce_uri_append_canonical_path(struct cce_buf *out, struct cce_bytes raw)
+{
+    cce_uri_append_path(out, raw);
+    if (raw.length > 0 && raw.data[raw.length - 1] != '/')
+        cce_buf_append_char(out, '/');
+}
+
+void cce_uri_append_query(struct cce_buf *out, const struct cce_pair *query,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            cce_buf_append_char(out, '&');
+        append_encoded(out, query[i].name);
+        cce_buf_append_char(out, '=');
+        append_encoded(out, query[i].value);
+    }
+}
+
+static int compare_bytes(struct cce_bytes a, struct cce_bytes b)
+{
+    size_t shorter = a.length < b.length ? a.length : b.length;
+    int order = shorter == 0 ? 0 : memcmp(a.data, b.data, shorter);
+
+    if (order != 0)
+        return order;
+    return (a.length > b.length) - (a.length < b.length);
+}
+
+static int compare_pairs(const void *left, const void *right)
+{
+    const struct cce_pair *a = left, *b = right;
+    int order = compare_bytes(a->name, b->name);
+
+    return order != 0 ? order : compare_bytes(a->value, b->value);
+}
+
+void cce_uri_sort_query(struct cce_pair *query, size_t count)
+{
+    if (count > 1)
+        qsort(query, count, sizeof *query, compare_pairs);
+}

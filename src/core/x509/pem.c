@@ -1,0 +1,157 @@
+#include "core/x509/pem.h"
+
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include "core/base64.h"
+
+static const struct {
+    const char *noun;
+    enum cce_status code;
+} kinds[] = {
+    [CCE_PEM_CERTIFICATES] = {"certificate", CCE_INVALID_CERTIFICATE},
+    [CCE_PEM_KEY] = {"private key", CCE_INVALID_KEY},
+};
+
+/* --- texts --- */
+
+bool cce_pem_is(const char *text, size_t length)
+{
+    static const char begin[] = "-----BEGIN ";
+
+    return length > 0 && memmem(text, length, begin, sizeof begin - 1) != NULL;
+}
+
+/* A SEQUENCE whose length has the long form, or is that of the text. */
+static bool is_der(const char *text, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+
+    return length > 2 && bytes[0] == 0x30 &&
+           (bytes[1] >= 0x80 || bytes[1] == length - 2);
+}
+
+static bool is_readable(const char *text, size_t length)
+{
+    return cce_pem_is(text, length) || is_der(text, length);
+}
+
+static bool is_base64_of_readable(const struct cce_buf *bytes)
+{
+    struct cce_buf inner;
+    struct cce_error ignored;
+    bool result;
+
+    cce_buf_init(&inner, CCE_PEM_TEXT_MAX);
+    result =
+        cce_base64_decode(bytes->data, bytes->length, &inner, &ignored) == 0 &&
+        is_readable(inner.data, inner.length);
+    cce_buf_cleanup(&inner);
+    return result;
+}
+
+static int unwrap(const char *text, size_t length, enum cce_pem_kind kind,
+                  struct cce_buf *bytes, struct cce_error *err)
+{
+    const char *noun = kinds[kind].noun;
+    struct cce_error cause;
+
+    if (cce_base64_decode(text, length, bytes, &cause) != 0) {
+        if (cause.code == CCE_NO_MEMORY)
+            return cce_fail_memory(err);
+        return cce_fail(err, kinds[kind].code,
+                        "the %s is neither PEM nor Base64 (%s)", noun,
+                        cause.message);
+    }
+    if (is_readable(bytes->data, bytes->length))
+        return 0;
+    if (is_base64_of_readable(bytes))
+        return cce_fail(err, kinds[kind].code,
+                        "the %s is in Base64 twice: decode it once", noun);
+    return cce_fail(err, kinds[kind].code,
+                    "the %s is Base64, but of neither PEM nor DER", noun);
+}
+
+int cce_pem_open(const char *text, size_t length, enum cce_pem_kind kind,
+                 struct cce_buf *bytes, struct cce_error *err)
+{
+    if (length == 0)
+        return cce_fail(err, kinds[kind].code, "the %s is empty",
+                        kinds[kind].noun);
+    if (length > CCE_PEM_TEXT_MAX)
+        return cce_fail(err, kinds[kind].code,
+                        "the %s is %zu bytes long; at most %d are read",
+                        kinds[kind].noun, length, CCE_PEM_TEXT_MAX);
+    if (!is_readable(text, length))
+        return unwrap(text, length, kind, bytes, err);
+    cce_buf_append(bytes, text, length);
+    return bytes->failed ? cce_fail_memory(err) : 0;
+}
+
+int cce_pem_only(const char *text, size_t length, enum cce_pem_kind kind,
+                 struct cce_buf *pem, struct cce_error *err)
+{
+    if (cce_pem_open(text, length, kind, pem, err) != 0)
+        return -1;
+    if (cce_pem_is(pem->data, pem->length))
+        return 0;
+    return cce_fail(err, kinds[kind].code,
+                    "the %s is DER: convert it to PEM first", kinds[kind].noun);
+}
+
+/* --- PEM --- */
+
+/* Reads the next PEM block: 1, 0 at the end, -1 when it is damaged. */
+static int next_block(BIO *bio, struct cce_pem_block *block)
+{
+    memset(block, 0, sizeof *block);
+    /* "Secure" memory is what makes OpenSSL wipe its own copies. */
+    if (PEM_read_bio_ex(bio, &block->name, &block->header, &block->data,
+                        &block->length,
+                        PEM_FLAG_SECURE | PEM_FLAG_EAY_COMPATIBLE))
+        return 1;
+    return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? 0
+                                                                        : -1;
+}
+
+static void free_block(struct cce_pem_block *block)
+{
+    OPENSSL_secure_free(block->name);
+    OPENSSL_secure_free(block->header);
+    OPENSSL_secure_clear_free(block->data, (size_t)block->length);
+}
+
+static int walk_blocks(BIO *bio, enum cce_pem_kind kind, cce_pem_visitor *visit,
+                       void *context, struct cce_error *err)
+{
+    struct cce_pem_block block;
+    int result;
+
+    while ((result = next_block(bio, &block)) == 1) {
+        result = visit(&block, context, err);
+        free_block(&block);
+        if (result != 0)
+            return result < 0 ? -1 : 0;
+    }
+    if (result == 0)
+        return 0;
+    return cce_fail(err, kinds[kind].code,
+                    "a PEM block of the %s is damaged or cut off",
+                    kinds[kind].noun);
+}
+
+int cce_pem_walk(const struct cce_buf *pem, enum cce_pem_kind kind,
+                 cce_pem_visitor *visit, void *context, struct cce_error *err)
+{
+    BIO *bio = BIO_new_mem_buf(pem->data, (int)pem->length);
+    int result;
+
+    if (bio == NULL)
+        return cce_fail_memory(err);
+    result = walk_blocks(bio, kind, visit, context, err);
+    BIO_free(bio);
+    return result;
+}

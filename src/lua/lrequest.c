@@ -1,0 +1,356 @@
+#include "lua/lrequest.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lua/lutil.h"
+
+/* Pops a value and keeps it alive until the method returns. */
+static void anchor(lua_State *L)
+{
+    if (lua_isnil(L, LCCE_REQUEST_ANCHOR)) {
+        lua_newtable(L);
+        lua_replace(L, LCCE_REQUEST_ANCHOR);
+    }
+    lua_rawseti(L, LCCE_REQUEST_ANCHOR,
+                (int)lua_rawlen(L, LCCE_REQUEST_ANCHOR) + 1);
+}
+
+static void grow_pairs(lua_State *L, struct lcce_pairs *pairs)
+{
+    size_t capacity = pairs->capacity * 4;
+    struct cce_pair *list = lua_newuserdata(L, capacity * sizeof *list);
+
+    memcpy(list, pairs->list, pairs->count * sizeof *list);
+    anchor(L);
+    pairs->list = list;
+    pairs->capacity = capacity;
+}
+
+static void add_pair(lua_State *L, struct lcce_pairs *pairs,
+                     struct cce_bytes name, struct cce_bytes value)
+{
+    if (pairs->count == pairs->capacity)
+        grow_pairs(L, pairs);
+    pairs->list[pairs->count++] = (struct cce_pair){name, value};
+}
+
+struct cce_bytes lcce_to_bytes(lua_State *L, int index)
+{
+    struct cce_bytes bytes;
+
+    bytes.data = lua_tolstring(L, index, &bytes.length);
+    return bytes;
+}
+
+static struct cce_bytes string_field(lua_State *L, const char *key)
+{
+    if (lua_type(L, -1) != LUA_TSTRING)
+        lcce_option_error(L, key, "string expected, got %s",
+                          luaL_typename(L, -1));
+    return lcce_to_bytes(L, -1);
+}
+
+#if LUA_VERSION_NUM >= 502
+#define lcce_copy(L, from, to) lua_copy(L, from, to)
+#else
+#define lcce_copy(L, from, to) (lua_pushvalue(L, from), lua_replace(L, to))
+#endif
+
+static int read_method(lua_State *L, struct lcce_request *request)
+{
+    request->sign.method = string_field(L, "method");
+    return 0;
+}
+
+static int read_host(lua_State *L, struct lcce_request *request)
+{
+    request->sign.host = string_field(L, "host");
+    if (request->wants_headers)
+        lcce_copy(L, -1, LCCE_REQUEST_HOST);
+    if (request->sign.host.length == 0)
+        return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                        "host must not be empty");
+    return 0;
+}
+
+static int read_path(lua_State *L, struct lcce_request *request)
+{
+    request->sign.path = string_field(L, "path");
+    return 0;
+}
+
+static int read_body(lua_State *L, struct lcce_request *request)
+{
+    request->sign.body = string_field(L, "body");
+    return 0;
+}
+
+int lcce_request_date(lua_Number seconds, char text[CCE_DATE_LENGTH + 1],
+                      struct cce_error *err)
+{
+    /* Also false for NaN; the cast needs the range. */
+    if (!(seconds >= 0 && seconds < 1e15) || floor(seconds) != seconds)
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "a date must be a whole number of seconds in the "
+                        "years 1970 to 9999");
+    return cce_date_format((int64_t)seconds, text, err);
+}
+
+static int read_date(lua_State *L, struct lcce_request *request)
+{
+    if (lua_type(L, -1) == LUA_TNUMBER) {
+        request->sign.date = (struct cce_bytes){request->date, CCE_DATE_LENGTH};
+        return lcce_request_date(lua_tonumber(L, -1), request->date,
+                                 request->err);
+    }
+    if (lua_type(L, -1) != LUA_TSTRING)
+        lcce_option_error(L, "date", "string or number expected, got %s",
+                          luaL_typename(L, -1));
+    request->sign.date = lcce_to_bytes(L, -1);
+    if (request->sign.date.length == 0)
+        return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                        "date must not be empty");
+    return 0;
+}
+
+static void check_table(lua_State *L, const char *key)
+{
+    if (!lua_istable(L, -1))
+        lcce_option_error(L, key, "table expected, got %s",
+                          luaL_typename(L, -1));
+}
+
+/* What is given is also sent, so it goes to the result on the way. */
+static void read_header(lua_State *L, struct lcce_request *request)
+{
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+        lcce_option_error(L, "headers",
+                          "name = \"value\" expected, got %s = %s",
+                          luaL_typename(L, -2), luaL_typename(L, -1));
+    add_pair(L, &request->headers, lcce_to_bytes(L, -2), lcce_to_bytes(L, -1));
+    if (request->wants_headers) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, LCCE_REQUEST_RESULT);
+    } else {
+        lua_pop(L, 1);
+    }
+}
+
+static int read_headers(lua_State *L, struct lcce_request *request)
+{
+    int index = lua_gettop(L);
+
+    check_table(L, "headers");
+    lua_pushnil(L);
+    while (lua_next(L, index))
+        read_header(L, request);
+    return 0;
+}
+
+static int read_signed_headers(lua_State *L, struct lcce_request *request)
+{
+    struct cce_bytes *names = request->signed_held;
+    int count;
+
+    check_table(L, "signed_headers");
+    count = (int)lua_rawlen(L, -1);
+    if (count > CCE_SIGN_HEADERS_MAX)
+        return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                        "signed_headers has at most %d names",
+                        CCE_SIGN_HEADERS_MAX);
+    if (count > LCCE_REQUEST_HELD) {
+        names = lua_newuserdata(L, (size_t)count * sizeof *names);
+        anchor(L);
+    }
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, i + 1);
+        names[i] = string_field(L, "signed_headers");
+        lua_pop(L, 1);
+    }
+    request->sign.signed_headers = names;
+    request->sign.signed_count = (size_t)count;
+    return 0;
+}
+
+/* --- the query --- */
+
+/* Pushes the text of a whole number. A fraction has more than one text, so
+ * the caller has to choose. */
+static int push_number(lua_State *L, lua_Number number,
+                       struct lcce_request *request)
+{
+    char text[32];
+
+    if (!(fabs(number) <= 9007199254740992.0) || floor(number) != number)
+        return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                        "a number in a query must be a whole one below 2^53: "
+                        "write others as strings");
+    snprintf(text, sizeof text, "%.0f", (double)number);
+    lua_pushstring(L, text);
+    return 0;
+}
+
+/* The text of the value at the top of the stack. */
+static int query_text(lua_State *L, struct lcce_request *request,
+                      struct cce_bytes *text)
+{
+    switch (lua_type(L, -1)) {
+    case LUA_TSTRING:
+        *text = lcce_to_bytes(L, -1);
+        return 0;
+    case LUA_TBOOLEAN:
+        *text = lua_toboolean(L, -1) ? (struct cce_bytes){"true", 4}
+                                     : (struct cce_bytes){"false", 5};
+        return 0;
+    case LUA_TNUMBER:
+        if (push_number(L, lua_tonumber(L, -1), request) != 0)
+            return -1;
+        *text = lcce_to_bytes(L, -1);
+        anchor(L);
+        return 0;
+    default:
+        return lcce_option_error(
+            L, "query", "string, number or boolean expected as a value, got %s",
+            luaL_typename(L, -1));
+    }
+}
+
+static int add_parameter(lua_State *L, struct lcce_request *request,
+                         struct cce_bytes name)
+{
+    struct cce_bytes value = {NULL, 0};
+
+    if (query_text(L, request, &value) != 0)
+        return -1;
+    add_pair(L, &request->query, name, value);
+    return 0;
+}
+
+/* {name, value} at the top of the stack. */
+static int read_query_pair(lua_State *L, struct lcce_request *request)
+{
+    struct cce_bytes name;
+    int result;
+
+    if (!lua_istable(L, -1) || lua_rawlen(L, -1) != 2)
+        lcce_option_error(L, "query", "its items must be {name, value}");
+    lua_rawgeti(L, -1, 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+        lcce_option_error(L, "query", "string expected as a name, got %s",
+                          luaL_typename(L, -1));
+    name = lcce_to_bytes(L, -1);
+    lua_rawgeti(L, -2, 2);
+    result = add_parameter(L, request, name);
+    lua_pop(L, 2);
+    return result;
+}
+
+/* name = value, or name = {value, value}. */
+static int read_query_field(lua_State *L, struct lcce_request *request)
+{
+    struct cce_bytes name = lcce_to_bytes(L, -2);
+    int count;
+
+    if (!lua_istable(L, -1))
+        return add_parameter(L, request, name);
+    count = (int)lua_rawlen(L, -1);
+    for (int i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        if (add_parameter(L, request, name) != 0)
+            return -1;
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+static int read_query_item(lua_State *L, struct lcce_request *request)
+{
+    switch (lua_type(L, -2)) {
+    case LUA_TNUMBER:
+        return read_query_pair(L, request);
+    case LUA_TSTRING:
+        return read_query_field(L, request);
+    default:
+        return lcce_option_error(L, "query", "a %s cannot be a name",
+                                 luaL_typename(L, -2));
+    }
+}
+
+static int read_query(lua_State *L, struct lcce_request *request)
+{
+    int index = lua_gettop(L);
+
+    check_table(L, "query");
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (read_query_item(L, request) != 0)
+            return -1;
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* --- the spec --- */
+
+static const struct {
+    const char *name;
+    size_t length;
+    int (*read)(lua_State *L, struct lcce_request *request); /* value on top */
+} fields[] = {
+#define FIELD(name)                          \
+    {                                        \
+#name, sizeof #name - 1, read_##name \
+    }
+    FIELD(method),  FIELD(path),  FIELD(body), FIELD(host),
+    FIELD(headers), FIELD(query), FIELD(date), FIELD(signed_headers),
+#undef FIELD
+};
+
+/* A number as key becomes a string here, which would break the walk; but then
+ * it is unknown, and ends it. */
+static int read_field(lua_State *L, struct lcce_request *request)
+{
+    struct cce_bytes key = lcce_to_bytes(L, -2);
+
+    if (key.data == NULL)
+        return luaL_error(L, "an option's name must be a string, not a %s",
+                          luaL_typename(L, -2));
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (key.length == fields[i].length && *key.data == *fields[i].name &&
+            memcmp(key.data, fields[i].name, key.length) == 0)
+            return fields[i].read(L, request);
+    return luaL_error(L, "unknown option '%s'", key.data);
+}
+
+int lcce_request_read(lua_State *L, struct lcce_request *request)
+{
+    lua_pushnil(L);
+    while (lua_next(L, LCCE_REQUEST_SPEC)) {
+        if (read_field(L, request) != 0)
+            return -1;
+        lua_pop(L, 1);
+    }
+    if (request->sign.method.data == NULL)
+        lcce_option_error(L, "method", "it is missing");
+    request->sign.query = request->query.list;
+    request->sign.query_count = request->query.count;
+    request->sign.headers = request->headers.list;
+    request->sign.header_count = request->headers.count;
+    return 0;
+}
+
+void lcce_request_init(struct lcce_request *request, bool wants_headers,
+                       struct cce_error *err)
+{
+    memset(&request->sign, 0, sizeof request->sign);
+    request->query.list = request->query.held;
+    request->headers.list = request->headers.held;
+    request->query.count = request->headers.count = 0;
+    request->query.capacity = request->headers.capacity = LCCE_REQUEST_HELD;
+    request->date[0] = '\0';
+    request->wants_headers = wants_headers;
+    request->err = err;
+}

@@ -1,0 +1,410 @@
+/*
+ * lsign: core.signer and its methods.
+ *
+ * The way of signer:sign is kept free of allocations (see lrequest.h); the
+ * clock, which is Lua code, is asked before the request is read.
+ */
+#include "lua/lsign.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "lua/core.h"
+#include "lua/lrequest.h"
+#include "lua/lsecret.h"
+#include "lua/lutil.h"
+
+enum { CLOCK_SLOT = 1 }; /* in the table that belongs to the userdata */
+
+/* In the userdata. */
+struct lsigner {
+    struct cce_signer signer;
+    bool has_clock;
+    time_t now; /* as now_text says; 0 at first, which is in the past */
+    char now_text[CCE_DATE_LENGTH + 1];
+};
+
+/* The upvalues of every method: what would else be looked up by name for
+ * each signature. */
+enum { METATABLE = 1, NAME_HOST, NAME_DATE, NAME_AUTHORIZATION, UPVALUES = 4 };
+
+static struct lsigner *check_open(lua_State *L, int index,
+                                  struct lsigner *object)
+{
+    if (object->signer.algorithm == NULL)
+        luaL_argerror(L, index, "closed signer");
+    return object;
+}
+
+/* The open signer that a method was called on. */
+static struct lsigner *to_open(lua_State *L)
+{
+    struct lsigner *object = lua_touserdata(L, 1);
+    bool ours = object != NULL && lua_getmetatable(L, 1) &&
+                lua_rawequal(L, -1, lua_upvalueindex(METATABLE));
+
+    if (!ours)
+        luaL_checkudata(L, 1, LCCE_SIGNER); /* which raises */
+    lua_pop(L, 1);
+    return check_open(L, 1, object);
+}
+
+struct cce_signer *lcce_check_signer(lua_State *L, int index)
+{
+    struct lsigner *object = luaL_checkudata(L, index, LCCE_SIGNER);
+
+    return &check_open(L, index, object)->signer;
+}
+
+/* --- core.signer --- */
+
+struct signer_options {
+    struct cce_sign_options sign;
+    bool has_clock;
+};
+
+static struct cce_bytes option_bytes(lua_State *L, const char *key)
+{
+    const char *string = lcce_option_string(L, key);
+
+    return (struct cce_bytes){string, strlen(string)};
+}
+
+static void read_not_empty(lua_State *L, const char *key,
+                           struct cce_bytes *bytes)
+{
+    *bytes = option_bytes(L, key);
+    if (bytes->length == 0)
+        lcce_option_error(L, key, "it is empty");
+}
+
+static void read_clock(lua_State *L, struct signer_options *options)
+{
+    if (lua_type(L, -1) != LUA_TFUNCTION)
+        lcce_option_error(L, "clock", "function expected, got %s",
+                          luaL_typename(L, -1));
+    options->has_clock = true;
+}
+
+static bool read_signer_option(lua_State *L, const char *key, void *context)
+{
+    struct signer_options *options = context;
+    struct cce_sign_options *sign = &options->sign;
+
+    if (strcmp(key, "ak") == 0)
+        sign->ak = option_bytes(L, key);
+    else if (strcmp(key, "sk") == 0)
+        sign->sk = lcce_option_secret(L, key);
+    else if (strcmp(key, "security_token") == 0)
+        sign->security_token = lcce_option_secret(L, key);
+    else if (strcmp(key, "algorithm") == 0)
+        read_not_empty(L, key, &sign->algorithm);
+    else if (strcmp(key, "scheme") == 0)
+        read_not_empty(L, key, &sign->scheme);
+    else if (strcmp(key, "region") == 0)
+        sign->region = option_bytes(L, key);
+    else if (strcmp(key, "service") == 0)
+        sign->service = option_bytes(L, key);
+    else if (strcmp(key, "clock") == 0)
+        read_clock(L, options);
+    else
+        return false;
+    return true;
+}
+
+static void require_option(lua_State *L, struct cce_bytes value,
+                           const char *key)
+{
+    if (value.data == NULL)
+        lcce_option_error(L, key, "it is missing");
+}
+
+static int l_signer_new(lua_State *L)
+{
+    struct signer_options options;
+    struct lsigner *object;
+    struct cce_error err;
+
+    memset(&options, 0, sizeof options);
+    lcce_options(L, 1, read_signer_option, &options);
+    require_option(L, options.sign.ak, "ak");
+    require_option(L, options.sign.sk, "sk");
+    object = lcce_newobject(L, LCCE_SIGNER, sizeof *object);
+    if (options.has_clock) {
+        lua_createtable(L, CLOCK_SLOT, 0);
+        lua_getfield(L, 1, "clock");
+        lua_rawseti(L, -2, CLOCK_SLOT);
+        lcce_setuservalue(L, -2);
+        object->has_clock = true;
+    }
+    if (cce_sign_init(&object->signer, &options.sign, &err) != 0) {
+        cce_sign_cleanup(&object->signer);
+        return lcce_fail(L, &err);
+    }
+    return 1;
+}
+
+/* --- the request --- */
+
+enum { RESULT_HINT = 8 /* headers, most often */ };
+
+/* Asks the clock for the time of a request without a date. That runs Lua
+ * code, which may change the spec or close the signer. */
+static int ask_clock(lua_State *L, struct lcce_request *request)
+{
+    lua_Number now;
+
+    lua_pushliteral(L, "date");
+    lua_rawget(L, LCCE_REQUEST_SPEC);
+    if (!lua_isnil(L, -1))
+        return 0;
+    lcce_getuservalue(L, 1);
+    lua_rawgeti(L, -1, CLOCK_SLOT);
+    lua_call(L, 0, 1);
+    if (lua_type(L, -1) != LUA_TNUMBER)
+        luaL_error(L, "the clock of a signer must return a number, not a %s",
+                   luaL_typename(L, -1));
+    now = floor(lua_tonumber(L, -1));
+    lcce_check_signer(L, 1);
+    return lcce_request_date(now, request->date, request->err);
+}
+
+/* The time of the system, written anew once a second only. */
+static int system_date(struct lsigner *object, struct lcce_request *request)
+{
+    time_t now = time(NULL);
+
+    if (now != object->now &&
+        cce_date_format(now, object->now_text, request->err) != 0)
+        return -1;
+    object->now = now;
+    memcpy(request->date, object->now_text, sizeof request->date);
+    return 0;
+}
+
+/* The spec at 2, read into request->sign. */
+static int check_request(lua_State *L, struct lsigner *object,
+                         struct lcce_request *request)
+{
+    luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
+    if (object->has_clock && ask_clock(L, request) != 0)
+        return -1;
+    lua_settop(L, LCCE_REQUEST_SPEC);
+    if (request->wants_headers)
+        lua_createtable(L, 0, RESULT_HINT);
+    lua_settop(L, LCCE_REQUEST_ANCHOR);
+    if (lcce_request_read(L, request) != 0)
+        return -1;
+    if (request->sign.date.data == NULL) {
+        if (request->date[0] == '\0' && system_date(object, request) != 0)
+            return -1;
+        request->sign.default_date =
+            (struct cce_bytes){request->date, CCE_DATE_LENGTH};
+    }
+    return 0;
+}
+
+/* --- the methods --- */
+
+static void push_bytes(lua_State *L, struct cce_bytes bytes)
+{
+    lua_pushlstring(L, bytes.data, bytes.length);
+}
+
+/* Completes the table of headers to send, which those given are in. */
+static void push_headers(lua_State *L, const struct cce_signer *signer,
+                         const struct cce_sign_result *result)
+{
+    if (!result->host_given) {
+        lua_pushvalue(L, lua_upvalueindex(NAME_HOST));
+        lua_pushvalue(L, LCCE_REQUEST_HOST);
+        lua_rawset(L, LCCE_REQUEST_RESULT);
+    }
+    if (!result->date_given) {
+        lua_pushvalue(L, lua_upvalueindex(NAME_DATE));
+        lua_pushlstring(L, result->date, CCE_DATE_LENGTH);
+        lua_rawset(L, LCCE_REQUEST_RESULT);
+    }
+    if (!result->token_given && signer->security_token.data != NULL) {
+        push_bytes(L, cce_secret_bytes(&signer->security_token));
+        lua_setfield(L, LCCE_REQUEST_RESULT, "X-Security-Token");
+    }
+    lua_pushvalue(L, lua_upvalueindex(NAME_AUTHORIZATION));
+    push_bytes(L, result->authorization);
+    lua_rawset(L, LCCE_REQUEST_RESULT);
+    lua_pushvalue(L, LCCE_REQUEST_RESULT);
+}
+
+/* One method of a spec: how far it goes, and what it pushes (one value). */
+struct method {
+    bool copies_headers;
+    int (*compute)(struct cce_signer *signer,
+                   const struct cce_sign_request *request,
+                   struct cce_sign_result *result, struct cce_error *err);
+    void (*push)(lua_State *L, const struct cce_signer *signer,
+                 const struct cce_sign_result *result);
+};
+
+/* Should a push run out of memory, the signer still owns what it keeps. */
+static int apply(lua_State *L, const struct method *method)
+{
+    struct lsigner *object = to_open(L);
+    struct cce_sign_result result;
+    struct cce_error err;
+    struct lcce_request request;
+    int pushed = 1;
+
+    lcce_request_init(&request, method->copies_headers, &err);
+    if (check_request(L, object, &request) != 0)
+        return lcce_fail(L, &err);
+    if (method->compute(&object->signer, &request.sign, &result, &err) != 0)
+        pushed = lcce_fail(L, &err);
+    else
+        method->push(L, &object->signer, &result);
+    cce_sign_forget(&object->signer);
+    return pushed;
+}
+
+static int l_signer_sign(lua_State *L)
+{
+    static const struct method method = {true, cce_sign_request, push_headers};
+
+    return apply(L, &method);
+}
+
+static void push_stages(lua_State *L, const struct cce_signer *signer,
+                        const struct cce_sign_result *result)
+{
+    (void)signer;
+    lua_createtable(L, 0, 4);
+    push_bytes(L, result->canonical_request);
+    lua_setfield(L, -2, "canonical_request");
+    push_bytes(L, result->string_to_sign);
+    lua_setfield(L, -2, "string_to_sign");
+    lua_pushlstring(L, result->signature, CCE_DIGEST_HEX);
+    lua_setfield(L, -2, "signature");
+    push_bytes(L, result->authorization);
+    lua_setfield(L, -2, "authorization");
+}
+
+static int l_signer_explain(lua_State *L)
+{
+    static const struct method method = {false, cce_sign_request, push_stages};
+
+    return apply(L, &method);
+}
+
+static void push_canonical(lua_State *L, const struct cce_signer *signer,
+                           const struct cce_sign_result *result)
+{
+    (void)signer;
+    push_bytes(L, result->canonical_request);
+}
+
+static int l_signer_canonical_request(lua_State *L)
+{
+    static const struct method method = {false, cce_sign_canonical,
+                                         push_canonical};
+
+    return apply(L, &method);
+}
+
+/* The arguments of the stages that take no spec: date, string. */
+static int check_stage(lua_State *L, char text[CCE_DATE_LENGTH + 1],
+                       struct cce_bytes *date, struct cce_bytes *string,
+                       struct cce_error *err)
+{
+    luaL_checktype(L, 3, LUA_TSTRING);
+    *string = lcce_to_bytes(L, 3);
+    if (lua_type(L, 2) == LUA_TNUMBER) {
+        *date = (struct cce_bytes){text, CCE_DATE_LENGTH};
+        return lcce_request_date(lua_tonumber(L, 2), text, err);
+    }
+    luaL_checktype(L, 2, LUA_TSTRING);
+    *date = lcce_to_bytes(L, 2);
+    return 0;
+}
+
+static int l_signer_string_to_sign(lua_State *L)
+{
+    struct cce_signer *signer = &to_open(L)->signer;
+    char text[CCE_DATE_LENGTH + 1];
+    struct cce_bytes date, canonical;
+    struct cce_sign_result result;
+    struct cce_error err;
+
+    if (check_stage(L, text, &date, &canonical, &err) != 0 ||
+        cce_sign_string(signer, date, canonical, &result, &err) != 0)
+        return lcce_fail(L, &err);
+    push_bytes(L, result.string_to_sign);
+    cce_sign_forget(signer);
+    return 1;
+}
+
+static int l_signer_signature(lua_State *L)
+{
+    struct cce_signer *signer = &to_open(L)->signer;
+    char text[CCE_DATE_LENGTH + 1];
+    struct cce_bytes date, to_sign;
+    struct cce_sign_result result;
+    struct cce_error err;
+
+    if (check_stage(L, text, &date, &to_sign, &err) != 0 ||
+        cce_sign_signature(signer, date, to_sign, &result, &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushlstring(L, result.signature, CCE_DIGEST_HEX);
+    return 1;
+}
+
+static int l_signer_close(lua_State *L)
+{
+    struct lsigner *object = luaL_checkudata(L, 1, LCCE_SIGNER);
+
+    cce_sign_cleanup(&object->signer);
+    return 0;
+}
+
+/* An access key's id is no secret, but a log needs no more than its start. */
+static int l_signer_tostring(lua_State *L)
+{
+    const struct lsigner *object = luaL_checkudata(L, 1, LCCE_SIGNER);
+    const struct cce_signer *signer = &object->signer;
+
+    if (signer->algorithm == NULL) {
+        lua_pushliteral(L, LCCE_SIGNER ": closed");
+        return 1;
+    }
+    lua_pushfstring(L, LCCE_SIGNER ": %s AK ", cce_sign_algorithm_name(signer));
+    lua_pushlstring(L, signer->ak, strlen(signer->ak) > 8 ? 4 : 1);
+    lua_pushliteral(L, "\xe2\x80\xa6");
+    lua_concat(L, 3);
+    return 1;
+}
+
+int lcce_open_sign(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"sign", l_signer_sign},
+        {"explain", l_signer_explain},
+        {"canonical_request", l_signer_canonical_request},
+        {"string_to_sign", l_signer_string_to_sign},
+        {"signature", l_signer_signature},
+        {NULL, NULL},
+    };
+
+    static const luaL_Reg none[] = {{NULL, NULL}};
+
+    lcce_newclass(L, LCCE_SIGNER, none, l_signer_close, l_signer_tostring);
+    luaL_getmetatable(L, LCCE_SIGNER);
+    lua_getfield(L, -1, "__index");
+    lua_insert(L, -2);
+    lua_pushliteral(L, "Host");
+    lua_pushliteral(L, "X-Sdk-Date");
+    lua_pushliteral(L, "Authorization");
+    luaL_setfuncs(L, methods, UPVALUES);
+    lua_pop(L, 1);
+    lua_pushcfunction(L, l_signer_new);
+    lua_setfield(L, -2, "signer");
+    return 0;
+}

@@ -1,0 +1,239 @@
+/*
+ * ltransfer: the methods of core.transfer, which engine:submit returns.
+ */
+#include "core/buf.h"
+#include "lua/lengine.h"
+#include "lua/lsecret.h"
+#include "lua/lutil.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+struct lcce_transfer_box *lcce_check_transfer(lua_State *L, int index)
+{
+    struct lcce_transfer_box *box = luaL_checkudata(L, index, LCCE_TRANSFER);
+
+    luaL_argcheck(L, box->transfer != NULL || box->job != NULL, index,
+                  "the transfer is closed");
+    return box;
+}
+
+bool lcce_transfer_is_finished(const struct lcce_transfer_box *box)
+{
+    return box->job != NULL ? cce_job_is_finished(box->job)
+                            : cce_transfer_is_finished(box->transfer);
+}
+
+static int l_transfer_close(lua_State *L)
+{
+    struct lcce_transfer_box *box = luaL_checkudata(L, 1, LCCE_TRANSFER);
+    struct lcce_transfer_box closing = *box;
+
+    memset(box, 0, sizeof *box);
+    cce_transfer_free(closing.transfer);
+    cce_job_free(closing.job);
+    return 0;
+}
+
+/* ---- transfer methods ---- */
+
+static int l_transfer_finished(lua_State *L)
+{
+    lua_pushboolean(L, lcce_transfer_is_finished(lcce_check_transfer(L, 1)));
+    return 1;
+}
+
+/* What to send to the socket of the engine's thread, and to get back. */
+static int l_transfer_id(lua_State *L)
+{
+    struct lcce_transfer_box *box = lcce_check_transfer(L, 1);
+
+    luaL_argcheck(L, box->job != NULL, 1, "the engine has no thread");
+    lua_pushlstring(L, (const char *)cce_job_id(box->job), CCE_JOB_ID_LENGTH);
+    return 1;
+}
+
+static void push_lower(lua_State *L, const char *name, size_t length)
+{
+    luaL_Buffer buffer;
+
+    luaL_buffinit(L, &buffer);
+    for (size_t i = 0; i < length; i++)
+        luaL_addchar(&buffer, (char)tolower((unsigned char)name[i]));
+    luaL_pushresult(&buffer);
+}
+
+/* Sets headers[name] at the top of the stack; a repeated one is joined. */
+static void set_header(lua_State *L, const char *line, size_t name_length,
+                       const char *value, size_t value_length)
+{
+    push_lower(L, line, name_length);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushlstring(L, value, value_length);
+    } else {
+        lua_pushliteral(L, ", ");
+        lua_pushlstring(L, value, value_length);
+        lua_concat(L, 3);
+    }
+    lua_rawset(L, -3);
+}
+
+static bool is_token(const char *line, const char *colon)
+{
+    return colon - line == 15 && strncasecmp(line, "X-Subject-Token", 15) == 0;
+}
+
+static void push_headers(lua_State *L, const char *text, size_t length,
+                         bool is_private)
+{
+    const char *end = text + length;
+
+    lua_newtable(L);
+    while (text < end) {
+        const char *line_end = memchr(text, '\n', (size_t)(end - text));
+        const char *next = line_end != NULL ? line_end + 1 : end;
+        const char *colon = memchr(text, ':', (size_t)(next - text));
+
+        if (colon != NULL && !(is_private && is_token(text, colon))) {
+            const char *value = colon + 1;
+            const char *stop = next;
+
+            while (value < stop && isspace((unsigned char)*value))
+                value++;
+            while (stop > value && isspace((unsigned char)stop[-1]))
+                stop--;
+            set_header(L, text, (size_t)(colon - text), value,
+                       (size_t)(stop - value));
+        }
+        text = next;
+    }
+}
+
+static int fail_transfer(lua_State *L, const struct cce_result *result)
+{
+    lcce_fail(L, &result->error);
+    lua_createtable(L, 0, 4);
+    lua_pushboolean(L, result->sent);
+    lua_setfield(L, -2, "sent");
+    lua_pushboolean(L, result->untrusted);
+    lua_setfield(L, -2, "untrusted");
+    lua_pushboolean(L, result->refused);
+    lua_setfield(L, -2, "refused");
+    lua_pushnumber(L, result->seconds);
+    lua_setfield(L, -2, "seconds");
+    return 4;
+}
+
+static void check_result(lua_State *L, struct cce_result *result)
+{
+    struct lcce_transfer_box *box = lcce_check_transfer(L, 1);
+
+    luaL_argcheck(L, lcce_transfer_is_finished(box), 1,
+                  "the transfer has not ended yet");
+    if (box->job != NULL)
+        cce_job_result(box->job, result);
+    else
+        cce_transfer_result(box->transfer, result);
+}
+
+static struct cce_bytes trim(const char *start, const char *end)
+{
+    struct cce_bytes bytes;
+
+    while (start < end && isspace((unsigned char)*start))
+        start++;
+    while (end > start && isspace((unsigned char)end[-1]))
+        end--;
+    bytes.data = start;
+    bytes.length = (size_t)(end - start);
+    return bytes;
+}
+
+/* No bytes when there is no such header. */
+static struct cce_bytes find_header(const struct cce_result *result,
+                                    const char *name)
+{
+    const char *at = result->headers, *end = at + result->headers_length;
+    struct cce_bytes none = {NULL, 0};
+
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        const char *colon = memchr(at, ':', (size_t)(end - at));
+
+        stop = stop != NULL ? stop : end;
+        if (colon != NULL && colon < stop &&
+            (size_t)(colon - at) == strlen(name) &&
+            strncasecmp(at, name, strlen(name)) == 0)
+            return trim(colon + 1, stop);
+        at = stop < end ? stop + 1 : end;
+    }
+    return none;
+}
+
+/* transfer:secret() is the body, transfer:secret(name) a header: a
+ * cce.secret, or nil, message, code. */
+static int l_transfer_secret(lua_State *L)
+{
+    const char *name = luaL_optstring(L, 2, NULL);
+    struct cce_secret *secret;
+    struct cce_result result;
+    struct cce_bytes bytes;
+    struct cce_error err;
+
+    lua_settop(L, 2);
+    secret = lcce_newobject(L, LCCE_SECRET, sizeof *secret);
+    check_result(L, &result);
+    bytes.data = result.body;
+    bytes.length = result.body_length;
+    if (name != NULL)
+        bytes = find_header(&result, name);
+    if (result.error.code == CCE_OK && bytes.length == 0)
+        cce_fail(&result.error, CCE_RESPONSE_INVALID, "the answer has no %s",
+                 name != NULL ? name : "body");
+    if (result.error.code != CCE_OK)
+        return lcce_fail(L, &result.error);
+    if (cce_secret_init(secret, bytes, &err) != 0)
+        return lcce_fail(L, &err);
+    return 1;
+}
+
+/* With a true argument the body of a success and a token stay out. */
+int lcce_transfer_result(lua_State *L)
+{
+    bool is_private = lua_toboolean(L, 2);
+    struct cce_result result;
+
+    check_result(L, &result);
+    if (result.error.code != CCE_OK)
+        return fail_transfer(L, &result);
+    if (is_private && result.status >= 200 && result.status <= 299)
+        result.body_length = 0;
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, result.status);
+    lua_setfield(L, -2, "status");
+    push_headers(L, result.headers, result.headers_length, is_private);
+    lua_setfield(L, -2, "headers");
+    lua_pushlstring(L, result.body_length > 0 ? result.body : "",
+                    result.body_length);
+    lua_setfield(L, -2, "body");
+    lua_pushnumber(L, result.seconds);
+    lua_setfield(L, -2, "seconds");
+    return 1;
+}
+
+void lcce_open_transfer(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"finished", l_transfer_finished},
+        {"result", lcce_transfer_result},
+        {"secret", l_transfer_secret},
+        {"id", l_transfer_id},
+        {NULL, NULL},
+    };
+
+    lcce_newclass(L, LCCE_TRANSFER, methods, l_transfer_close, NULL);
+}

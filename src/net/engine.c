@@ -1,0 +1,734 @@
+#include "net/engine_internal.h"
+
+#include "os/sigpipe.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A connection costs a handshake. So many to a host are opened at once; beyond
+ * that a transfer first waits whether one becomes free, which with a server
+ * that answers fast is sooner, and far cheaper. */
+enum { EVENTS_A_STEP = 64, LANE_WIDTH = 10, PATIENCE_MS = 30 };
+
+#if LIBCURL_VERSION_NUM < 0x075000
+#error "libcurl 7.80 or later is needed, for CURLOPT_PREREQFUNCTION"
+#endif
+
+/* ---- libcurl, once a process ---- */
+
+static CURLcode global_result;
+static bool global_needs_sigpipe_guard;
+
+/* curl frees keys and tokens as it frees everything. */
+static void wiping_free(void *memory)
+{
+    if (memory != NULL)
+        cce_wipe(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+static void *wiping_realloc(void *memory, size_t size)
+{
+    size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
+    void *larger = malloc(size);
+
+    if (larger == NULL)
+        return NULL;
+    if (memory != NULL)
+        memcpy(larger, memory, known < size ? known : size);
+    wiping_free(memory);
+    return larger;
+}
+
+/* When another part of the process has started libcurl before, it goes on to
+ * free as it did. */
+static void init_curl(void)
+{
+    global_result =
+        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
+                             wiping_realloc, strdup, calloc);
+    /* Since 7.87 TLS, too, is sent with MSG_NOSIGNAL. */
+    global_needs_sigpipe_guard =
+        curl_version_info(CURLVERSION_NOW)->version_num < 0x075700;
+}
+
+static int init_curl_once(struct cce_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, init_curl);
+    if (global_result != CURLE_OK)
+        return cce_fail(err, CCE_INTERNAL, "libcurl cannot start: %s",
+                        curl_easy_strerror(global_result));
+    return 0;
+}
+
+/* ---- what curl waits for, as one descriptor ---- */
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context,
+                     void *known)
+{
+    struct cce_engine *engine = context;
+    struct epoll_event event = {.events = 0, .data.fd = fd};
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        return 0;
+    }
+    if (what != CURL_POLL_OUT)
+        event.events |= EPOLLIN;
+    if (what != CURL_POLL_IN)
+        event.events |= EPOLLOUT;
+    if (known != NULL &&
+        epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+        return 0;
+    curl_multi_assign(engine->multi, fd, engine);
+    if (epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+        return 0;
+    return -1;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Lets the timer ring at that time, or before. */
+static int ring_at(struct cce_engine *engine, int64_t at_ms)
+{
+    struct itimerspec when = {{0, 0}, {0, 0}};
+
+    if (at_ms >= engine->rings_ms)
+        return 0;
+    engine->rings_ms = at_ms;
+    when.it_value.tv_sec = (time_t)(at_ms / 1000);
+    when.it_value.tv_nsec = at_ms % 1000 * 1000000;
+    return timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* curl moves its next time at every start and end of a transfer, mostly to a
+ * later one. Then the timer stays as it is, and rings once too early. So it
+ * costs a system call only when something is due sooner. */
+static int on_timer(CURLM *multi, long timeout_ms, void *context)
+{
+    struct cce_engine *engine = context;
+
+    (void)multi;
+    if (timeout_ms < 0)
+        return 0;
+    return ring_at(engine, now_ms() + timeout_ms);
+}
+
+static int events_of_epoll(uint32_t events)
+{
+    int mask = 0;
+
+    if (events & EPOLLIN)
+        mask |= CURL_CSELECT_IN;
+    if (events & EPOLLOUT)
+        mask |= CURL_CSELECT_OUT;
+    if (events & (EPOLLERR | EPOLLHUP))
+        mask |= CURL_CSELECT_ERR;
+    return mask;
+}
+
+/* ---- queues ---- */
+
+static void queue_append(struct cce_queue *queue, struct cce_transfer *transfer)
+{
+    transfer->next_in_queue = NULL;
+    if (queue->last != NULL)
+        queue->last->next_in_queue = transfer;
+    else
+        queue->first = transfer;
+    queue->last = transfer;
+}
+
+/* Nothing when the transfer is not in it. */
+static void queue_remove(struct cce_queue *queue, struct cce_transfer *transfer)
+{
+    struct cce_transfer **link = &queue->first, *before = NULL;
+
+    while (*link != NULL && *link != transfer) {
+        before = *link;
+        link = &before->next_in_queue;
+    }
+    if (*link == NULL)
+        return;
+    *link = transfer->next_in_queue;
+    if (queue->last == transfer)
+        queue->last = before;
+}
+
+static struct cce_transfer *queue_shift(struct cce_queue *queue)
+{
+    struct cce_transfer *transfer = queue->first;
+
+    if (transfer != NULL)
+        queue_remove(queue, transfer);
+    return transfer;
+}
+
+/* ---- lanes ---- */
+
+static size_t origin_length(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    host = host != NULL ? host + 3 : url;
+    return (size_t)(host - url) + strcspn(host, "/?");
+}
+
+static struct cce_lane *find_lane(struct cce_engine *engine, const char *url)
+{
+    size_t length = origin_length(url);
+    struct cce_lane *lane;
+
+    for (lane = engine->lanes; lane != NULL; lane = lane->next)
+        if (strncmp(lane->origin, url, length) == 0 &&
+            lane->origin[length] == '\0')
+            return lane;
+    lane = calloc(1, sizeof *lane + length + 1);
+    if (lane == NULL)
+        return NULL;
+    memcpy(lane->origin, url, length);
+    lane->width = LANE_WIDTH;
+    lane->next = engine->lanes;
+    engine->lanes = lane;
+    return lane;
+}
+
+static void drop_lane(struct cce_engine *engine, struct cce_lane *lane)
+{
+    struct cce_lane **link = &engine->lanes;
+
+    while (*link != lane)
+        link = &(*link)->next;
+    *link = lane->next;
+    free(lane);
+}
+
+/* Takes the transfer out of curl and its lane; its outcome is known. */
+static void end_transfer(struct cce_transfer *transfer)
+{
+    struct cce_engine *engine = transfer->engine;
+
+    if (transfer->easy != NULL)
+        curl_multi_remove_handle(engine->multi, transfer->easy);
+    if (transfer->started)
+        transfer->lane->active--;
+    else
+        queue_remove(&transfer->lane->waiting, transfer);
+    cce_transfer_give_back(transfer);
+    transfer->lane = NULL;
+    transfer->finished = true;
+    engine->in_flight--;
+}
+
+/* Hands a transfer to curl. What fails here is that transfer's outcome. */
+static void depart(struct cce_transfer *transfer)
+{
+    struct cce_engine *engine = transfer->engine;
+
+    transfer->started = true;
+    transfer->lane->active++;
+    cce_transfer_prepare(transfer);
+    if (transfer->easy != NULL &&
+        curl_multi_add_handle(engine->multi, transfer->easy) == CURLM_OK)
+        return;
+    if (transfer->easy != NULL)
+        cce_transfer_take_outcome(transfer, CURLE_OUT_OF_MEMORY);
+    end_transfer(transfer);
+    queue_append(&engine->finished, transfer);
+}
+
+static bool may_depart(const struct cce_engine *engine,
+                       const struct cce_lane *lane)
+{
+    return lane->waiting.first != NULL && lane->active < lane->width &&
+           lane->active < (size_t)engine->options.max_connections;
+}
+
+/* Starts who may start; the lane is gone when nobody is left in it, unless it
+ * was found too narrow once: the next burst need not wait. */
+static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
+{
+    while (may_depart(engine, lane))
+        depart(queue_shift(&lane->waiting));
+    if (lane->active == 0 && lane->waiting.first == NULL &&
+        lane->width == LANE_WIDTH)
+        drop_lane(engine, lane);
+}
+
+/* Makes room for those who have waited long enough, as far as the limit lets
+ * them. Returns when the next one will have. */
+static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
+                          int64_t now)
+{
+    size_t limit = (size_t)engine->options.max_connections;
+    struct cce_transfer *first;
+
+    while ((first = lane->waiting.first) != NULL && lane->active < limit &&
+           first->impatient_ms <= now) {
+        lane->width = lane->active + 1;
+        depart(queue_shift(&lane->waiting));
+    }
+    if (first == NULL || lane->active >= limit)
+        return CCE_ENGINE_NEVER;
+    return first->impatient_ms;
+}
+
+static int64_t widen_lanes(struct cce_engine *engine)
+{
+    int64_t now = now_ms(), next = CCE_ENGINE_NEVER;
+
+    for (struct cce_lane *lane = engine->lanes; lane != NULL;
+         lane = lane->next) {
+        int64_t at = widen_lane(engine, lane, now);
+
+        if (at < next)
+            next = at;
+    }
+    return next;
+}
+
+/* curl ran out of memory in the middle of something, and may never come back to
+ * it: whatever it was, it has failed. */
+static void fail_started(struct cce_engine *engine)
+{
+    struct cce_transfer *next;
+
+    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
+         transfer = next) {
+        struct cce_lane *lane = transfer->lane;
+
+        next = transfer->next;
+        if (transfer->easy == NULL)
+            continue;
+        cce_transfer_take_outcome(transfer, CURLE_OUT_OF_MEMORY);
+        end_transfer(transfer);
+        queue_append(&engine->finished, transfer);
+        serve_lane(engine, lane);
+    }
+}
+
+static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
+{
+    int running;
+
+    if (curl_multi_socket_action(engine->multi, fd, events, &running) !=
+        CURLM_OK)
+        fail_started(engine);
+}
+
+/* However early that is, curl then says anew when it wants to be called. */
+static void on_alarm(struct cce_engine *engine)
+{
+    uint64_t expirations;
+
+    if (read(engine->timer_fd, &expirations, sizeof expirations) <= 0)
+        return;
+    engine->rings_ms = CCE_ENGINE_NEVER;
+    drive_curl(engine, CURL_SOCKET_TIMEOUT, 0);
+    ring_at(engine, widen_lanes(engine));
+}
+
+static void collect_finished(struct cce_engine *engine)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(engine->multi, &left)) != NULL) {
+        struct cce_transfer *transfer = NULL;
+        struct cce_lane *lane;
+        CURLcode result = message->data.result;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        lane = transfer->lane;
+        cce_transfer_take_outcome(transfer, result);
+        end_transfer(transfer);
+        queue_append(&engine->finished, transfer);
+        serve_lane(engine, lane);
+    }
+}
+
+/* ---- the engine ---- */
+
+static int check_process(const struct cce_engine *engine, struct cce_error *err)
+{
+    if (cce_engine_is_inherited(engine))
+        return cce_fail(err, CCE_UNSUPPORTED,
+                        "this engine belongs to process %ld; a child after "
+                        "fork needs its own",
+                        (long)engine->pid);
+    return 0;
+}
+
+/* A proxy's URL may hold a password: no message repeats it. */
+int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
+{
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    CURLU *url = curl_url();
+    char *scheme = NULL;
+    bool known = false;
+
+    if (url == NULL)
+        return cce_fail_memory(err);
+    if (curl_url_set(url, CURLUPART_URL, proxy,
+                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) ==
+            CURLUE_OK &&
+        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+        for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+            known = known || strcmp(scheme, schemes[i]) == 0;
+    curl_free(scheme);
+    curl_url_cleanup(url);
+    if (known)
+        return 0;
+    return cce_fail(err, CCE_INVALID_ARGUMENT,
+                    "the proxy is not an address such as http://host:port");
+}
+
+static bool has_control_character(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return true;
+    return false;
+}
+
+static int check_options(const struct cce_engine_options *options,
+                         struct cce_error *err)
+{
+    if (options->user_agent != NULL &&
+        has_control_character(options->user_agent))
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "user_agent has a control character");
+    if (options->proxy != NULL && options->proxy[0] != '\0')
+        return cce_engine_check_proxy(options->proxy, err);
+    return 0;
+}
+
+static bool copy_string(const char **copy, const char *string)
+{
+    *copy = string != NULL && string[0] != '\0' ? strdup(string) : NULL;
+    return *copy != NULL || string == NULL || string[0] == '\0';
+}
+
+static bool copy_options(struct cce_engine_options *to,
+                         const struct cce_engine_options *from)
+{
+    to->max_connections =
+        from->max_connections > 0 ? from->max_connections : 100;
+    to->max_idle_seconds =
+        from->max_idle_seconds > 0 ? from->max_idle_seconds : 15;
+    to->connect_timeout_ms =
+        from->connect_timeout_ms > 0 ? from->connect_timeout_ms : 10000;
+    return copy_string(&to->ca_file, from->ca_file) &&
+           copy_string(&to->proxy, from->proxy) &&
+           copy_string(&to->no_proxy, from->no_proxy) &&
+           copy_string(&to->user_agent, from->user_agent);
+}
+
+static void free_options(struct cce_engine_options *options)
+{
+    if (options->proxy != NULL)
+        cce_wipe((char *)options->proxy, strlen(options->proxy));
+    free((char *)options->ca_file);
+    free((char *)options->proxy);
+    free((char *)options->no_proxy);
+    free((char *)options->user_agent);
+}
+
+static bool set_multi_options(struct cce_engine *engine)
+{
+    CURLM *multi = engine->multi;
+
+    return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket) == 0 &&
+           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, engine) == 0 &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer) == 0 &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, engine) == 0 &&
+           curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS,
+                             engine->options.max_connections) == 0 &&
+           curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == 0;
+}
+
+static int open_descriptors(struct cce_engine *engine, struct cce_error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    engine->timer_fd =
+        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    event.data.fd = engine->timer_fd;
+    if (engine->epoll_fd < 0 || engine->timer_fd < 0 ||
+        epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, engine->timer_fd, &event))
+        return cce_fail(err, CCE_UNSUPPORTED,
+                        "cannot open a descriptor for the engine: %s",
+                        strerror(errno));
+    return 0;
+}
+
+int cce_engine_new(struct cce_engine **result,
+                   const struct cce_engine_options *options,
+                   struct cce_error *err)
+{
+    struct cce_engine *engine = NULL;
+
+    *result = NULL;
+    if (init_curl_once(err) != 0 || check_options(options, err) != 0)
+        return -1;
+    engine = calloc(1, sizeof *engine);
+    if (engine == NULL)
+        return cce_fail_memory(err);
+    engine->epoll_fd = engine->timer_fd = -1;
+    engine->rings_ms = CCE_ENGINE_NEVER;
+    engine->pid = getpid();
+    engine->guard_sigpipe = global_needs_sigpipe_guard;
+    if (open_descriptors(engine, err) != 0)
+        goto failed;
+    engine->multi = curl_multi_init();
+    if (engine->multi == NULL || !copy_options(&engine->options, options) ||
+        !set_multi_options(engine)) {
+        cce_fail_memory(err);
+        goto failed;
+    }
+    *result = engine;
+    return 0;
+
+failed:
+    cce_engine_free(engine);
+    return -1;
+}
+
+bool cce_engine_is_inherited(const struct cce_engine *engine)
+{
+    return engine->pid != getpid();
+}
+
+int cce_engine_fd(const struct cce_engine *engine)
+{
+    return engine->epoll_fd;
+}
+
+size_t cce_engine_in_flight(const struct cce_engine *engine)
+{
+    return engine->in_flight;
+}
+
+/* The engine ends: what is still under way is CLOSED. In a child after fork
+ * curl's handles are the parent's connections: they are left alone, and their
+ * memory with them. */
+static void detach(struct cce_transfer *transfer, bool inherited)
+{
+    if (inherited) {
+        transfer->easy = NULL;
+        transfer->lane = NULL;
+        transfer->finished = true;
+    } else if (!transfer->finished) {
+        end_transfer(transfer);
+    }
+    if (transfer->error.code == CCE_OK && transfer->status == 0)
+        cce_fail(&transfer->error, CCE_CLOSED,
+                 "the client was closed during the call");
+    transfer->engine = NULL;
+}
+
+static void free_lanes(struct cce_engine *engine)
+{
+    while (engine->lanes != NULL) {
+        struct cce_lane *lane = engine->lanes;
+
+        engine->lanes = lane->next;
+        free(lane);
+    }
+}
+
+static void free_curl(struct cce_engine *engine)
+{
+    while (engine->idle_count > 0)
+        curl_easy_cleanup(engine->idle[--engine->idle_count]);
+    if (engine->multi != NULL)
+        curl_multi_cleanup(engine->multi);
+}
+
+/* Engines of the parent that this process, its child, has let go of: curl's
+ * handles in them are the parent's connections, so they are left as they are,
+ * but not lost. */
+static struct cce_engine *inherited_engines;
+
+static void keep_inherited(struct cce_engine *engine)
+{
+    engine->next_inherited =
+        __atomic_load_n(&inherited_engines, __ATOMIC_ACQUIRE);
+    while (!__atomic_compare_exchange_n(&inherited_engines,
+                                        &engine->next_inherited, engine, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        continue;
+}
+
+static void detach_all(struct cce_engine *engine, bool inherited)
+{
+    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
+         transfer = transfer->next)
+        detach(transfer, inherited);
+}
+
+static void close_descriptors(const struct cce_engine *engine)
+{
+    if (engine->timer_fd >= 0)
+        close(engine->timer_fd);
+    if (engine->epoll_fd >= 0)
+        close(engine->epoll_fd);
+}
+
+void cce_engine_free(struct cce_engine *engine)
+{
+    struct cce_sigpipe guard;
+
+    if (engine == NULL)
+        return;
+    if (cce_engine_is_inherited(engine)) {
+        detach_all(engine, true);
+        close_descriptors(engine);
+        keep_inherited(engine);
+        return;
+    }
+    cce_sigpipe_block(&guard, engine->guard_sigpipe);
+    detach_all(engine, false);
+    free_lanes(engine);
+    free_curl(engine);
+    cce_sigpipe_restore(&guard);
+    close_descriptors(engine);
+    free_options(&engine->options);
+    free(engine);
+}
+
+static void handle_event(struct cce_engine *engine,
+                         const struct epoll_event *event)
+{
+    if (event->data.fd == engine->timer_fd)
+        on_alarm(engine);
+    else
+        drive_curl(engine, event->data.fd, events_of_epoll(event->events));
+}
+
+int cce_engine_step(struct cce_engine *engine, int timeout_ms,
+                    struct cce_error *err)
+{
+    struct epoll_event events[EVENTS_A_STEP];
+    struct cce_sigpipe guard;
+    int count;
+
+    if (check_process(engine, err) != 0)
+        return -1;
+    if (engine->finished.first != NULL)
+        timeout_ms = 0;
+    count = epoll_wait(engine->epoll_fd, events, EVENTS_A_STEP, timeout_ms);
+    if (count < 0 && errno != EINTR)
+        return cce_fail(err, CCE_INTERNAL, "epoll_wait: %s", strerror(errno));
+    cce_sigpipe_block(&guard, engine->guard_sigpipe);
+    for (int i = 0; i < count; i++)
+        handle_event(engine, &events[i]);
+    collect_finished(engine);
+    cce_sigpipe_restore(&guard);
+    return 0;
+}
+
+struct cce_transfer *cce_engine_next_finished(struct cce_engine *engine)
+{
+    return queue_shift(&engine->finished);
+}
+
+/* ---- transfers ---- */
+
+static void link_transfer(struct cce_transfer *transfer)
+{
+    struct cce_engine *engine = transfer->engine;
+
+    transfer->next = engine->transfers;
+    if (transfer->next != NULL)
+        transfer->next->previous = transfer;
+    engine->transfers = transfer;
+    engine->in_flight++;
+}
+
+static void unlink_transfer(struct cce_transfer *transfer)
+{
+    if (transfer->previous != NULL)
+        transfer->previous->next = transfer->next;
+    else
+        transfer->engine->transfers = transfer->next;
+    if (transfer->next != NULL)
+        transfer->next->previous = transfer->previous;
+}
+
+static void be_patient(struct cce_transfer *transfer)
+{
+    transfer->impatient_ms = now_ms() + PATIENCE_MS;
+    ring_at(transfer->engine, transfer->impatient_ms);
+}
+
+int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
+                     struct cce_error *err)
+{
+    struct cce_lane *lane;
+
+    if (check_process(engine, err) != 0)
+        return -1;
+    lane = find_lane(engine, transfer->url);
+    if (lane == NULL)
+        return cce_fail_memory(err);
+    transfer->engine = engine;
+    transfer->lane = lane;
+    link_transfer(transfer);
+    queue_append(&lane->waiting, transfer);
+    serve_lane(engine, lane);
+    if (!transfer->started)
+        be_patient(transfer);
+    return 0;
+}
+
+static void leave_engine(struct cce_transfer *transfer)
+{
+    struct cce_engine *engine = transfer->engine;
+    struct cce_lane *lane = transfer->lane;
+    struct cce_sigpipe guard;
+
+    cce_sigpipe_block(&guard, engine->guard_sigpipe);
+    if (transfer->finished) {
+        queue_remove(&engine->finished, transfer);
+    } else {
+        end_transfer(transfer);
+        cce_fail(&transfer->error, CCE_CANCELLED, "the call was cancelled");
+    }
+    if (lane != NULL)
+        serve_lane(engine, lane);
+    cce_sigpipe_restore(&guard);
+}
+
+void cce_engine_release(struct cce_transfer *transfer)
+{
+    if (transfer->engine == NULL)
+        return;
+    unlink_transfer(transfer);
+    if (cce_engine_is_inherited(transfer->engine))
+        detach(transfer, true);
+    else
+        leave_engine(transfer);
+    transfer->engine = NULL;
+}

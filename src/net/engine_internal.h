@@ -1,0 +1,90 @@
+/*
+ * engine_internal: what engine.c (descriptors, lanes, who is next) and
+ * transfer.c (one request: its curl handle, its outcome) share. Nobody else
+ * includes it, and nobody else includes curl.
+ */
+#ifndef CCE_NET_ENGINE_INTERNAL_H
+#define CCE_NET_ENGINE_INTERNAL_H
+
+#include <curl/curl.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "net/engine.h"
+
+enum { CCE_ENGINE_IDLE_HANDLES = 128 };
+
+#define CCE_ENGINE_NEVER INT64_MAX
+
+/* Transfers in the order of their arrival. */
+struct cce_queue {
+    struct cce_transfer *first, *last;
+};
+
+/* One host: how many transfers to it are under way, and those that wait for
+ * their turn. curl could queue them, but would count that against their time
+ * limits, and look through all of them at every end of a transfer. */
+struct cce_lane {
+    struct cce_lane *next;
+    size_t active;
+    size_t width; /* who comes when so many are under way waits a moment */
+    struct cce_queue waiting;
+    char origin[]; /* scheme://host:port */
+};
+
+struct cce_transfer {
+    struct cce_engine *engine; /* NULL once the engine is gone */
+    struct cce_transfer *previous, *next;
+    struct cce_transfer *next_in_queue; /* of its lane, or of the finished */
+    struct cce_lane *lane;              /* NULL once it has ended */
+    int64_t impatient_ms; /* when it stops waiting for somebody's connection */
+    void *owner;
+    CURL *easy;
+    struct curl_slist *headers;
+    char *url;
+    struct cce_buf body;
+    struct cce_buf ca, certificate, key; /* of the identity, if there is one */
+    struct cce_buf response_headers, response_body;
+    char detail[CURL_ERROR_SIZE];
+    char method[16];
+    long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
+    bool mutating, direct, is_private;
+    bool has_identity;
+    double departs_until; /* by the time since boot; 0: whenever */
+    bool started, finished, untrusted, refused;
+    bool missed; /* it was not let out, since it was too late for that */
+    bool head_is_complete; /* the empty line after the headers came */
+    unsigned departures;   /* how often the request was let out */
+    struct cce_error error;
+    long status;
+    double seconds;
+};
+
+struct cce_engine {
+    CURLM *multi;
+    int epoll_fd, timer_fd;
+    int64_t rings_ms; /* when the timer does, by the monotonic clock */
+    pid_t pid;
+    struct cce_engine *next_inherited; /* see cce_engine_free */
+    struct cce_engine_options options; /* its strings are ours */
+    struct cce_transfer *transfers;
+    struct cce_queue finished;
+    struct cce_lane *lanes;
+    size_t in_flight;
+    CURL *idle[CCE_ENGINE_IDLE_HANDLES];
+    size_t idle_count;
+    bool guard_sigpipe;
+};
+
+/* Gives the transfer a curl handle that is ready to be added to the multi
+ * handle. Otherwise `easy` stays NULL and the outcome is known. */
+void cce_transfer_prepare(struct cce_transfer *transfer);
+
+/* Records how it ended, while the handle still knows. */
+void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result);
+
+/* Takes the handle back, which is in no multi handle any more, and wipes what
+ * was sent. The outcome stays. */
+void cce_transfer_give_back(struct cce_transfer *transfer);
+
+#endif

@@ -1,0 +1,764 @@
+#include "net/engine_thread.h"
+#include "net/listener.h"
+#include "net/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS_A_WAIT = 64, BUCKETS = 1024, MAX_ASKERS = 16384 };
+
+/* One connection to the socket; it asks for one id at a time. */
+struct asker {
+    int fd;
+    struct asker *previous, *next;
+    struct cce_job *job; /* what it waits for, or NULL */
+    struct asker *next_of_job;
+    unsigned char id[CCE_JOB_ID_LENGTH];
+    size_t received;
+};
+
+/* Who may touch a job: the host until it is submitted and once it is finished;
+ * the thread in between, and the worker what its work is. The flags are under
+ * the thread's lock. */
+struct cce_job {
+    struct cce_thread *thread;     /* NULL once the thread has ended */
+    struct cce_transfer *transfer; /* NULL: it is work */
+    struct cce_work work;
+    struct cce_task task;
+    struct cce_job *next_in_inbox;
+    struct cce_job *previous_known; /* of its bucket */
+    struct cce_job *next_known;
+    struct asker *askers; /* the thread's own */
+    uint64_t number;
+    unsigned char id[CCE_JOB_ID_LENGTH];
+    bool in_inbox;
+    bool worked; /* the work has been done */
+    bool finished;
+    bool abandoned; /* the host has freed it: the thread will */
+};
+
+struct cce_thread {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pid_t pid;
+    struct cce_thread *next_inherited; /* see cce_thread_free */
+    bool running;                      /* the thread was started */
+    bool stopping;
+    bool woken;                /* the thread's own */
+    struct cce_engine *engine; /* the thread's own */
+    struct cce_worker *worker; /* the host's own; NULL until there is work */
+    int epoll_fd, wake_fd;
+    int spare_fd; /* given up for a moment when there is no other */
+    struct cce_doorway doorway;
+    struct cce_job *inbox_first, *inbox_last;
+    struct cce_job *known[BUCKETS]; /* all jobs, by number */
+    size_t job_count;
+    struct asker *askers; /* the thread's own */
+    size_t asker_count;
+    uint64_t last_number;
+};
+
+/* ---- the table of jobs; the lock is held ---- */
+
+static struct cce_job **bucket_of(struct cce_thread *thread, uint64_t number)
+{
+    return &thread->known[number % BUCKETS];
+}
+
+static struct cce_job *find_job(struct cce_thread *thread,
+                                const unsigned char id[CCE_JOB_ID_LENGTH])
+{
+    uint64_t number;
+    struct cce_job *job;
+
+    memcpy(&number, id, sizeof number);
+    job = *bucket_of(thread, number);
+    while (job != NULL && job->number != number)
+        job = job->next_known;
+    return job;
+}
+
+static void add_job(struct cce_thread *thread, struct cce_job *job)
+{
+    struct cce_job **bucket;
+
+    job->number = ++thread->last_number;
+    memcpy(job->id, &job->number, sizeof job->number);
+    bucket = bucket_of(thread, job->number);
+    job->next_known = *bucket;
+    if (*bucket != NULL)
+        (*bucket)->previous_known = job;
+    *bucket = job;
+    thread->job_count++;
+}
+
+static void remove_job(struct cce_thread *thread, struct cce_job *job)
+{
+    if (job->previous_known != NULL)
+        job->previous_known->next_known = job->next_known;
+    else
+        *bucket_of(thread, job->number) = job->next_known;
+    if (job->next_known != NULL)
+        job->next_known->previous_known = job->previous_known;
+    thread->job_count--;
+}
+
+static void free_job(struct cce_job *job)
+{
+    if (job->work.release != NULL)
+        job->work.release(job->work.context);
+    cce_transfer_free(job->transfer);
+    free(job);
+}
+
+/* ---- askers; the thread's own ---- */
+
+static void detach(struct asker *asker)
+{
+    struct asker **place = &asker->job->askers;
+
+    while (*place != asker)
+        place = &(*place)->next_of_job;
+    *place = asker->next_of_job;
+    asker->job = NULL;
+}
+
+static void close_asker(struct cce_thread *thread, struct asker *asker)
+{
+    if (asker->job != NULL)
+        detach(asker);
+    if (asker->previous != NULL)
+        asker->previous->next = asker->next;
+    else
+        thread->askers = asker->next;
+    if (asker->next != NULL)
+        asker->next->previous = asker->previous;
+    /* A child that the host is just starting has the descriptor, too: then
+     * closing ours alone would let events come for what was freed. */
+    epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, asker->fd, NULL);
+    close(asker->fd);
+    free(asker);
+    thread->asker_count--;
+}
+
+/* 8 bytes always fit into the buffer of a peer that waits for them. */
+static bool answer(struct asker *asker)
+{
+    ssize_t sent = send(asker->fd, asker->id, sizeof asker->id,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    asker->received = 0;
+    return sent == (ssize_t)sizeof asker->id;
+}
+
+static void attach(struct asker *asker, struct cce_job *job)
+{
+    asker->job = job;
+    asker->next_of_job = job->askers;
+    job->askers = asker;
+}
+
+/* The whole id has come. */
+static bool serve_asker(struct cce_thread *thread, struct asker *asker)
+{
+    struct cce_job *job;
+    bool waits;
+
+    pthread_mutex_lock(&thread->lock);
+    job = find_job(thread, asker->id);
+    waits = job != NULL && !job->finished;
+    if (waits)
+        attach(asker, job);
+    pthread_mutex_unlock(&thread->lock);
+    return waits || answer(asker);
+}
+
+/* False when the connection is to be closed: its peer has gone, or speaks out
+ * of turn. */
+static bool read_asker(struct cce_thread *thread, struct asker *asker)
+{
+    unsigned char *to = asker->id + asker->received;
+    size_t room = sizeof asker->id - asker->received;
+    ssize_t count;
+
+    if (asker->job != NULL || room == 0)
+        return false;
+    count = recv(asker->fd, to, room, MSG_DONTWAIT);
+    if (count < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (count == 0)
+        return false;
+    asker->received += (size_t)count;
+    return asker->received < sizeof asker->id || serve_asker(thread, asker);
+}
+
+static bool is_our_own(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           peer.pid == getpid();
+}
+
+static void add_asker(struct cce_thread *thread, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
+    struct asker *asker = calloc(1, sizeof *asker);
+
+    event.data.ptr = asker;
+    if (asker == NULL || thread->asker_count >= MAX_ASKERS || !is_our_own(fd) ||
+        epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        free(asker);
+        close(fd);
+        return;
+    }
+    asker->fd = fd;
+    asker->next = thread->askers;
+    if (asker->next != NULL)
+        asker->next->previous = asker;
+    thread->askers = asker;
+    thread->asker_count++;
+}
+
+static int accept_one(struct cce_thread *thread)
+{
+    return accept4(thread->doorway.fd, NULL, NULL,
+                   SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* The process has no descriptor left. Who has connected would wait for ever,
+ * and the listener stay readable: so each is let in and hung up on. */
+static void refuse_askers(struct cce_thread *thread)
+{
+    static const struct timespec moment = {0, 1000000};
+    int fd;
+
+    do {
+        if (thread->spare_fd >= 0)
+            close(thread->spare_fd);
+        fd = accept_one(thread);
+        if (fd >= 0)
+            close(fd);
+        thread->spare_fd = open_spare();
+    } while (fd >= 0);
+    /* The host was faster and took it. */
+    if (thread->spare_fd < 0)
+        nanosleep(&moment, NULL);
+}
+
+static void accept_askers(struct cce_thread *thread)
+{
+    int fd;
+
+    while ((fd = accept_one(thread)) >= 0)
+        add_asker(thread, fd);
+    if (errno == EMFILE || errno == ENFILE)
+        refuse_askers(thread);
+}
+
+/* ---- the inbox; the lock is held ---- */
+
+/* A transfer lies here when it is new, work when it has been done; and either
+ * once more when the host frees it before it has ended. */
+static void put_into_inbox(struct cce_thread *thread, struct cce_job *job)
+{
+    if (job->in_inbox)
+        return;
+    job->in_inbox = true;
+    job->next_in_inbox = NULL;
+    if (thread->inbox_last != NULL)
+        thread->inbox_last->next_in_inbox = job;
+    else
+        thread->inbox_first = job;
+    thread->inbox_last = job;
+}
+
+static struct cce_job *take_from_inbox(struct cce_thread *thread)
+{
+    struct cce_job *job = thread->inbox_first;
+
+    if (job == NULL)
+        return NULL;
+    job->in_inbox = false;
+    thread->inbox_first = job->next_in_inbox;
+    if (thread->inbox_first == NULL)
+        thread->inbox_last = NULL;
+    return job;
+}
+
+static void wake(struct cce_thread *thread)
+{
+    static const uint64_t one = 1;
+
+    /* It fails only when it would overflow, and then it is readable anyway. */
+    if (write(thread->wake_fd, &one, sizeof one) < 0)
+        return;
+}
+
+/* ---- the thread's side of jobs ---- */
+
+static void answer_all(struct cce_thread *thread, struct asker *asker)
+{
+    while (asker != NULL) {
+        struct asker *next = asker->next_of_job;
+
+        asker->job = NULL;
+        if (!answer(asker))
+            close_asker(thread, asker);
+        asker = next;
+    }
+}
+
+/* Tells who asked; or frees, when nobody will. A transfer that has not ended
+ * by itself is cancelled. */
+static void finish_job(struct cce_thread *thread, struct cce_job *job)
+{
+    struct asker *askers = job->askers;
+    bool is_last;
+
+    if (job->transfer != NULL)
+        cce_engine_release(job->transfer);
+    job->askers = NULL;
+    pthread_mutex_lock(&thread->lock);
+    job->finished = true;
+    is_last = job->abandoned && !job->in_inbox;
+    if (is_last)
+        remove_job(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    if (is_last)
+        free_job(job);
+    answer_all(thread, askers);
+}
+
+/* Who hangs up while it waits has given up the job. A transfer that nobody
+ * waits for any more ends now, not when the host comes to free it, for others
+ * may queue behind it. */
+static void hang_up(struct cce_thread *thread, struct asker *asker)
+{
+    struct cce_job *job = asker->job;
+
+    close_asker(thread, asker);
+    if (job != NULL && job->transfer != NULL && job->askers == NULL)
+        finish_job(thread, job);
+}
+
+static void start_job(struct cce_thread *thread, struct cce_job *job)
+{
+    struct cce_error err;
+
+    if (cce_engine_start(thread->engine, job->transfer, &err) != 0)
+        finish_job(thread, job);
+}
+
+/* One at a time: the host may put the next one back meanwhile. What was given
+ * up before it began is the host's already. */
+static bool handle_next_job(struct cce_thread *thread)
+{
+    struct cce_job *job;
+    bool is_work, ends, begins;
+
+    pthread_mutex_lock(&thread->lock);
+    job = take_from_inbox(thread);
+    is_work = job != NULL && job->transfer == NULL;
+    ends = job != NULL && (is_work ? job->worked : job->abandoned);
+    begins = job != NULL && !is_work && !job->finished;
+    pthread_mutex_unlock(&thread->lock);
+    if (job == NULL)
+        return false;
+    if (ends)
+        finish_job(thread, job);
+    else if (begins)
+        start_job(thread, job);
+    return true;
+}
+
+static void handle_wake(struct cce_thread *thread)
+{
+    uint64_t count;
+
+    if (!thread->woken || read(thread->wake_fd, &count, sizeof count) < 0)
+        return;
+    thread->woken = false;
+    while (handle_next_job(thread))
+        continue;
+}
+
+static void run_engine(struct cce_thread *thread)
+{
+    struct cce_error err;
+    struct cce_transfer *transfer;
+
+    cce_engine_step(thread->engine, 0, &err);
+    while ((transfer = cce_engine_next_finished(thread->engine)) != NULL)
+        finish_job(thread, cce_transfer_owner(transfer));
+}
+
+/* ---- the thread ---- */
+
+static bool is_stopping(struct cce_thread *thread)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&thread->lock);
+    stopping = thread->stopping;
+    pthread_mutex_unlock(&thread->lock);
+    return stopping;
+}
+
+/* Askers are known by their address, the other descriptors by their place. The
+ * engine is stepped after each batch anyway: before that no answer is sent, so
+ * that no asker is closed while an event of its own waits in the batch. */
+static void handle_event(struct cce_thread *thread, void *source)
+{
+    if (source == &thread->engine)
+        return;
+    if (source == &thread->wake_fd)
+        thread->woken = true;
+    else if (source == &thread->doorway)
+        accept_askers(thread);
+    else if (!read_asker(thread, source))
+        hang_up(thread, source);
+}
+
+/* Once a process, and here: a directory may be slow, and the host must not
+ * wait. */
+static void sweep_once(void)
+{
+    static bool swept;
+
+    if (!__atomic_exchange_n(&swept, true, __ATOMIC_RELAXED))
+        cce_doorway_sweep();
+}
+
+static void *run(void *context)
+{
+    struct cce_thread *thread = context;
+    struct epoll_event events[EVENTS_A_WAIT];
+
+    sweep_once();
+    while (!is_stopping(thread)) {
+        int count = epoll_wait(thread->epoll_fd, events, EVENTS_A_WAIT, -1);
+
+        for (int i = 0; i < count; i++)
+            handle_event(thread, events[i].data.ptr);
+        handle_wake(thread);
+        run_engine(thread);
+    }
+    return NULL;
+}
+
+static int watch(struct cce_thread *thread, int fd, void *source)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    event.data.ptr = source;
+    return epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int fail_errno(struct cce_error *err, const char *what)
+{
+    return cce_fail(err, CCE_UNSUPPORTED,
+                    "cannot start the engine's thread: %s: %s", what,
+                    strerror(errno));
+}
+
+static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
+{
+    thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    thread->spare_fd = open_spare();
+    if (thread->epoll_fd < 0 || thread->wake_fd < 0 || thread->spare_fd < 0)
+        return fail_errno(err, "a descriptor");
+    if (cce_doorway_open(&thread->doorway, err) != 0)
+        return -1;
+    if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
+        watch(thread, thread->wake_fd, &thread->wake_fd) != 0 ||
+        watch(thread, thread->doorway.fd, &thread->doorway) != 0)
+        return fail_errno(err, "epoll");
+    return 0;
+}
+
+static int start_thread(struct cce_thread *thread, struct cce_error *err)
+{
+    if (cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
+                                err) != 0)
+        return -1;
+    thread->running = true;
+    return 0;
+}
+
+int cce_thread_new(struct cce_thread **result,
+                   const struct cce_engine_options *options,
+                   struct cce_error *err)
+{
+    struct cce_thread *thread = calloc(1, sizeof *thread);
+
+    *result = NULL;
+    if (thread == NULL)
+        return cce_fail_memory(err);
+    thread->epoll_fd = thread->wake_fd = -1;
+    thread->spare_fd = -1;
+    cce_doorway_init(&thread->doorway);
+    thread->pid = getpid();
+    pthread_mutex_init(&thread->lock, NULL);
+    if (cce_engine_new(&thread->engine, options, err) != 0 ||
+        open_descriptors(thread, err) != 0 || start_thread(thread, err) != 0) {
+        cce_thread_free(thread);
+        return -1;
+    }
+    *result = thread;
+    return 0;
+}
+
+bool cce_thread_is_inherited(const struct cce_thread *thread)
+{
+    return thread->pid != getpid();
+}
+
+static void stop_thread(struct cce_thread *thread)
+{
+    if (!thread->running)
+        return;
+    pthread_mutex_lock(&thread->lock);
+    thread->stopping = true;
+    pthread_mutex_unlock(&thread->lock);
+    wake(thread);
+    pthread_join(thread->thread, NULL);
+}
+
+/* The thread has ended: all is ours now. */
+static void disown_jobs(struct cce_thread *thread)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (thread->known[i] != NULL) {
+            struct cce_job *job = thread->known[i];
+
+            remove_job(thread, job);
+            job->thread = NULL;
+            job->finished = true;
+            if (job->abandoned)
+                free_job(job);
+        }
+    }
+}
+
+static void close_descriptors(struct cce_thread *thread)
+{
+    const int descriptors[] = {thread->wake_fd, thread->epoll_fd,
+                               thread->spare_fd};
+
+    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+}
+
+/* Those of the parent that this process, its child, has let go of. They are
+ * left as they are, but not lost. */
+static struct cce_thread *inherited_threads;
+
+static void keep_inherited(struct cce_thread *thread)
+{
+    thread->next_inherited =
+        __atomic_load_n(&inherited_threads, __ATOMIC_ACQUIRE);
+    while (!__atomic_compare_exchange_n(&inherited_threads,
+                                        &thread->next_inherited, thread, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        continue;
+}
+
+/* In a child after fork nothing may be touched but the descriptors: the fork
+ * may have caught the thread in the middle of anything. */
+void cce_thread_free(struct cce_thread *thread)
+{
+    if (thread == NULL)
+        return;
+    if (cce_thread_is_inherited(thread)) {
+        close_descriptors(thread);
+        close(thread->doorway.fd);
+        keep_inherited(thread);
+        return;
+    }
+    cce_worker_free(thread->worker);
+    stop_thread(thread);
+    while (thread->askers != NULL)
+        close_asker(thread, thread->askers);
+    cce_engine_free(thread->engine);
+    disown_jobs(thread);
+    close_descriptors(thread);
+    cce_doorway_close(&thread->doorway);
+    pthread_mutex_destroy(&thread->lock);
+    free(thread);
+}
+
+/* ---- the host's side ---- */
+
+const char *cce_thread_socket(const struct cce_thread *thread)
+{
+    return thread->doorway.path;
+}
+
+size_t cce_thread_jobs(struct cce_thread *thread)
+{
+    size_t count;
+
+    if (cce_thread_is_inherited(thread))
+        return 0;
+    pthread_mutex_lock(&thread->lock);
+    count = thread->job_count;
+    pthread_mutex_unlock(&thread->lock);
+    return count;
+}
+
+static int check_ours(const struct cce_thread *thread, struct cce_error *err)
+{
+    if (!cce_thread_is_inherited(thread))
+        return 0;
+    return cce_fail(err, CCE_UNSUPPORTED,
+                    "this engine belongs to process %ld; a child after "
+                    "fork needs its own",
+                    (long)thread->pid);
+}
+
+static struct cce_job *new_job(struct cce_thread *thread, struct cce_error *err)
+{
+    struct cce_job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        cce_fail_memory(err);
+    else
+        job->thread = thread;
+    return job;
+}
+
+int cce_thread_submit(struct cce_thread *thread,
+                      const struct cce_request *request,
+                      struct cce_job **result, struct cce_error *err)
+{
+    struct cce_job *job;
+
+    *result = NULL;
+    if (check_ours(thread, err) != 0 || (job = new_job(thread, err)) == NULL)
+        return -1;
+    if (cce_transfer_new(&job->transfer, request, err) != 0) {
+        free(job);
+        return -1;
+    }
+    cce_transfer_set_owner(job->transfer, job);
+    pthread_mutex_lock(&thread->lock);
+    add_job(thread, job);
+    put_into_inbox(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    wake(thread);
+    *result = job;
+    return 0;
+}
+
+/* On the worker's thread. Once the lock is given up the job may be gone. */
+static void run_work(void *context)
+{
+    struct cce_job *job = context;
+    struct cce_thread *thread = job->thread;
+
+    job->work.run(job->work.context);
+    pthread_mutex_lock(&thread->lock);
+    job->worked = true;
+    put_into_inbox(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    wake(thread);
+}
+
+int cce_thread_run(struct cce_thread *thread, const struct cce_work *work,
+                   struct cce_job **result, struct cce_error *err)
+{
+    struct cce_job *job;
+
+    *result = NULL;
+    if (check_ours(thread, err) != 0 ||
+        (thread->worker == NULL && cce_worker_new(&thread->worker, err) != 0) ||
+        (job = new_job(thread, err)) == NULL)
+        return -1;
+    job->work = *work;
+    job->task.run = run_work;
+    job->task.context = job;
+    pthread_mutex_lock(&thread->lock);
+    add_job(thread, job);
+    pthread_mutex_unlock(&thread->lock);
+    cce_worker_submit(thread->worker, &job->task);
+    *result = job;
+    return 0;
+}
+
+const unsigned char *cce_job_id(const struct cce_job *job)
+{
+    return job->id;
+}
+
+bool cce_job_is_finished(struct cce_job *job)
+{
+    struct cce_thread *thread = job->thread;
+    bool finished;
+
+    if (thread == NULL || cce_thread_is_inherited(thread))
+        return true;
+    pthread_mutex_lock(&thread->lock);
+    finished = job->finished;
+    pthread_mutex_unlock(&thread->lock);
+    return finished;
+}
+
+void cce_job_result(const struct cce_job *job, struct cce_result *result)
+{
+    cce_transfer_result(job->transfer, result);
+}
+
+void *cce_job_context(const struct cce_job *job)
+{
+    if (job->thread != NULL && cce_thread_is_inherited(job->thread))
+        return NULL;
+    return job->work.context;
+}
+
+void cce_job_free(struct cce_job *job)
+{
+    struct cce_thread *thread;
+    bool is_ours;
+
+    if (job == NULL)
+        return;
+    thread = job->thread;
+    if (thread == NULL) {
+        free_job(job);
+        return;
+    }
+    if (cce_thread_is_inherited(thread))
+        return;
+    pthread_mutex_lock(&thread->lock);
+    is_ours = job->finished && !job->in_inbox;
+    if (is_ours) {
+        remove_job(thread, job);
+    } else {
+        job->abandoned = true;
+        put_into_inbox(thread, job);
+    }
+    pthread_mutex_unlock(&thread->lock);
+    if (is_ours)
+        free_job(job);
+    else
+        wake(thread);
+}

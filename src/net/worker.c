@@ -1,0 +1,120 @@
+#include "net/worker.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cce_worker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct cce_task *first, *last;
+    bool stopping;
+};
+
+/* ---- starting a thread ---- */
+
+/* Lua unloads a module when its state closes; the code of a thread must stay.
+ * The Makefile links with -z nodelete, but a rock is built without. */
+static void pin_module(void)
+{
+    Dl_info module;
+
+    if (dladdr((void *)(uintptr_t)pin_module, &module) != 0)
+        dlopen(module.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+int cce_worker_start_thread(pthread_t *thread, void *(*run)(void *context),
+                            void *context, const char *name,
+                            struct cce_error *err)
+{
+    sigset_t all, before;
+    int problem;
+
+    pin_module();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    problem = pthread_create(thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (problem != 0)
+        return cce_fail(err, CCE_UNSUPPORTED, "cannot start a thread: %s",
+                        strerror(problem));
+    pthread_setname_np(*thread, name);
+    return 0;
+}
+
+/* ---- the thread ---- */
+
+/* NULL: nothing is left, and nothing will come. */
+static struct cce_task *next_task(struct cce_worker *worker)
+{
+    struct cce_task *task;
+
+    pthread_mutex_lock(&worker->lock);
+    while (worker->first == NULL && !worker->stopping)
+        pthread_cond_wait(&worker->changed, &worker->lock);
+    task = worker->first;
+    if (task != NULL)
+        worker->first = task->next;
+    if (worker->first == NULL)
+        worker->last = NULL;
+    pthread_mutex_unlock(&worker->lock);
+    return task;
+}
+
+static void *run(void *context)
+{
+    struct cce_task *task;
+
+    while ((task = next_task(context)) != NULL)
+        task->run(task->context);
+    return NULL;
+}
+
+int cce_worker_new(struct cce_worker **result, struct cce_error *err)
+{
+    struct cce_worker *worker = calloc(1, sizeof *worker);
+
+    *result = NULL;
+    if (worker == NULL)
+        return cce_fail_memory(err);
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_cond_init(&worker->changed, NULL);
+    if (cce_worker_start_thread(&worker->thread, run, worker, "cce-files",
+                                err) != 0) {
+        free(worker);
+        return -1;
+    }
+    *result = worker;
+    return 0;
+}
+
+void cce_worker_free(struct cce_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    pthread_mutex_lock(&worker->lock);
+    worker->stopping = true;
+    pthread_cond_signal(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+    pthread_join(worker->thread, NULL);
+    pthread_cond_destroy(&worker->changed);
+    pthread_mutex_destroy(&worker->lock);
+    free(worker);
+}
+
+void cce_worker_submit(struct cce_worker *worker, struct cce_task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&worker->lock);
+    if (worker->last != NULL)
+        worker->last->next = task;
+    else
+        worker->first = task;
+    worker->last = task;
+    pthread_cond_signal(&worker->changed);
+    pthread_mutex_unlock(&worker->lock);
+}

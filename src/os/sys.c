@@ -1,0 +1,477 @@
+#include "os/sys.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define CCE_TERM_GRACE_SECONDS 2.0
+/* Where pidfd_open is missing the end of a child is looked for this often. */
+#define CCE_WAIT_STEP_SECONDS 0.01
+
+static const struct {
+    int number;
+    const char *name;
+} signals[] = {
+    {SIGHUP, "SIGHUP"},   {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"},
+    {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},
+    {SIGILL, "SIGILL"},   {SIGKILL, "SIGKILL"}, {SIGSEGV, "SIGSEGV"},
+    {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"}, {SIGTERM, "SIGTERM"},
+    {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGCHLD, "SIGCHLD"},
+    {SIGCONT, "SIGCONT"}, {SIGSTOP, "SIGSTOP"}, {SIGWINCH, "SIGWINCH"},
+};
+
+int cce_sys_signal_number(const char *name)
+{
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (strcmp(signals[i].name, name) == 0)
+            return signals[i].number;
+    }
+    return 0;
+}
+
+const char *cce_sys_signal_name(int signal)
+{
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (signals[i].number == signal)
+            return signals[i].name;
+    }
+    return NULL;
+}
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double cce_sys_monotonic(void)
+{
+    return seconds_of(CLOCK_MONOTONIC);
+}
+
+double cce_sys_boottime(void)
+{
+    return seconds_of(CLOCK_BOOTTIME);
+}
+
+double cce_sys_time(void)
+{
+    return seconds_of(CLOCK_REALTIME);
+}
+
+/* A day at most: callers loop, and nothing overflows. */
+static struct timespec timespec_of(double seconds)
+{
+    struct timespec result = {0, 0};
+
+    if (!(seconds > 0))
+        return result;
+    seconds = fmin(seconds, 86400);
+    result.tv_sec = (time_t)seconds;
+    result.tv_nsec = (long)((seconds - (double)result.tv_sec) * 1e9);
+    return result;
+}
+
+bool cce_sys_sleep(double seconds)
+{
+    double deadline = cce_sys_monotonic() + seconds;
+
+    for (double left = seconds; left > 0;
+         left = deadline - cce_sys_monotonic()) {
+        struct timespec step = timespec_of(left);
+
+        if (nanosleep(&step, NULL) != 0)
+            return false;
+    }
+    return true;
+}
+
+static struct pollfd *pollfds_of(const int *fds, size_t count)
+{
+    struct pollfd *list = calloc(count + 1, sizeof *list);
+
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        list[i].fd = fds[i];
+        list[i].events = POLLIN;
+    }
+    return list;
+}
+
+int cce_sys_poll(const int *fds, bool *ready, size_t count, double seconds,
+                 struct cce_error *err)
+{
+    struct pollfd *list = pollfds_of(fds, count);
+    struct timespec step = timespec_of(seconds < 0 ? 0 : seconds);
+    int found;
+
+    if (list == NULL)
+        return cce_fail_memory(err);
+    found = ppoll(list, count, seconds < 0 ? NULL : &step, NULL);
+    if (found < 0 && errno != EINTR)
+        cce_fail(err, CCE_UNSUPPORTED, "cannot poll: %s", strerror(errno));
+    else
+        for (size_t i = 0; i < count; i++)
+            ready[i] = found > 0 && list[i].revents != 0;
+    free(list);
+    return found < 0 && errno != EINTR ? -1 : 0;
+}
+
+int cce_sys_take_signal(const sigset_t *set, double seconds)
+{
+    double deadline = cce_sys_monotonic() + seconds;
+    double left = seconds;
+
+    for (;;) {
+        struct timespec step = timespec_of(seconds < 0 ? 86400 : left);
+        int signal = sigtimedwait(set, NULL, &step);
+
+        if (signal > 0)
+            return signal;
+        left = deadline - cce_sys_monotonic();
+        if (seconds >= 0 && left <= 0)
+            return 0;
+    }
+}
+
+int cce_sys_die_with_parent(int signal, struct cce_error *err)
+{
+    pid_t parent = getppid();
+
+    if (prctl(PR_SET_PDEATHSIG, signal) != 0)
+        return cce_fail(err, CCE_UNSUPPORTED,
+                        "cannot follow the parent process: %s",
+                        strerror(errno));
+    if (getppid() != parent)
+        raise(signal);
+    return 0;
+}
+
+/* ------------------------------------------------------------- spawning */
+
+/* The program's path, found in the parent: the child may only do what is
+ * safe after fork in a program with threads. */
+static int find_program(const char *name, char path[PATH_MAX],
+                        struct cce_error *err)
+{
+    const char *dir = getenv("PATH");
+
+    if (strchr(name, '/') != NULL) {
+        snprintf(path, PATH_MAX, "%s", name);
+        return 0;
+    }
+    if (dir == NULL)
+        dir = "/usr/local/bin:/usr/bin:/bin";
+    for (;;) {
+        int length = (int)strcspn(dir, ":");
+
+        snprintf(path, PATH_MAX, "%.*s/%s", length, dir, name);
+        if (length > 0 && access(path, X_OK) == 0)
+            return 0;
+        if (dir[length] == '\0')
+            break;
+        dir += length + 1;
+    }
+    return cce_fail(err, CCE_MISSING_DEPENDENCY, "%s is not in PATH", name);
+}
+
+static void close_others_on_exec(void)
+{
+    struct rlimit limit;
+
+#ifdef SYS_close_range
+    enum { CLOEXEC = 4 }; /* CLOSE_RANGE_CLOEXEC, newer than the call */
+
+    if (syscall(SYS_close_range, 3U, ~0U, CLOEXEC) == 0)
+        return;
+#endif
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 65536)
+        limit.rlim_cur = 65536;
+    for (int fd = 3; fd < (int)limit.rlim_cur; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action;
+
+        if (sigaction(signal, NULL, &action) != 0 ||
+            action.sa_handler == SIG_DFL)
+            continue;
+        memset(&action, 0, sizeof action);
+        action.sa_handler = SIG_DFL;
+        sigaction(signal, &action, NULL);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool open_files(const struct cce_spawn *spawn)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        int flags = fd == 0 ? O_RDONLY : O_WRONLY | O_CREAT | O_APPEND;
+        int file;
+
+        if (spawn->file[fd] == NULL)
+            continue;
+        file = open(spawn->file[fd], flags, 0600);
+        if (file < 0 || (file != fd && dup2(file, fd) < 0))
+            return false;
+        if (file > 2)
+            close(file);
+    }
+    return true;
+}
+
+/* Runs in the child and only makes calls that are safe there. */
+static void run_child(const struct cce_spawn *spawn, const char *path,
+                      pid_t parent, int report)
+{
+    reset_signals();
+    if (spawn->die_with_parent) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(127);
+    }
+    if (open_files(spawn)) {
+        close_others_on_exec();
+        execve(path, spawn->argv, spawn->env != NULL ? spawn->env : environ);
+    }
+    if (write(report, &errno, sizeof errno) < 0)
+        _exit(126);
+    _exit(127);
+}
+
+/* 0 when the child has executed its program, else its errno. */
+static int read_report(int fd)
+{
+    int failure = 0;
+    ssize_t got;
+
+    do
+        got = read(fd, &failure, sizeof failure);
+    while (got < 0 && errno == EINTR);
+    return got == sizeof failure ? failure : 0;
+}
+
+/* Above 2, so that open_files cannot overwrite it. */
+static int report_pipe(int ends[2], struct cce_error *err)
+{
+    int high;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return cce_fail(err, CCE_UNSUPPORTED, "no pipe: %s", strerror(errno));
+    high = fcntl(ends[1], F_DUPFD_CLOEXEC, 3);
+    close(ends[1]);
+    ends[1] = high;
+    return 0;
+}
+
+static int open_pidfd(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    (void)pid;
+    return -1;
+#endif
+}
+
+int cce_sys_spawn(struct cce_process *process, const struct cce_spawn *spawn,
+                  struct cce_error *err)
+{
+    char path[PATH_MAX];
+    int ends[2], failure;
+    pid_t parent = getpid();
+
+    if (find_program(spawn->argv[0], path, err) != 0 ||
+        report_pipe(ends, err) != 0)
+        return -1;
+    process->pid = fork();
+    if (process->pid == 0)
+        run_child(spawn, path, parent, ends[1]);
+    close(ends[1]);
+    failure = process->pid < 0 ? errno : read_report(ends[0]);
+    close(ends[0]);
+    if (failure != 0) {
+        if (process->pid > 0)
+            waitpid(process->pid, NULL, 0);
+        process->pid = 0;
+        return cce_fail(err, CCE_UNSUPPORTED, "cannot start %s: %s", path,
+                        strerror(failure));
+    }
+    process->owner = parent;
+    process->pidfd = open_pidfd(process->pid);
+    return 0;
+}
+
+/* -------------------------------------------------------------- watching */
+
+static bool reap(struct cce_process *process)
+{
+    pid_t got;
+
+    if (process->ended)
+        return true;
+    got = waitpid(process->pid, &process->status, WNOHANG);
+    if (got == 0 || (got < 0 && errno == EINTR))
+        return false;
+    /* Somebody else may have reaped it: then how it ended is not known. */
+    if (got < 0)
+        process->status = 0;
+    process->ended = true;
+    return true;
+}
+
+/* False when a signal came. */
+static bool pause_for(struct cce_process *process, double seconds)
+{
+    struct pollfd fd = {process->pidfd, POLLIN, 0};
+    struct timespec step = timespec_of(seconds);
+
+    if (process->pidfd < 0)
+        return cce_sys_sleep(fmin(seconds, CCE_WAIT_STEP_SECONDS));
+    return ppoll(&fd, 1, &step, NULL) >= 0 || errno != EINTR;
+}
+
+enum cce_wait cce_sys_wait(struct cce_process *process, double seconds)
+{
+    double deadline = cce_sys_monotonic() + seconds;
+
+    while (!reap(process)) {
+        double left = seconds < 0 ? 86400 : deadline - cce_sys_monotonic();
+
+        if (left <= 0)
+            return CCE_WAIT_TIMEOUT;
+        if (!pause_for(process, left))
+            return CCE_WAIT_INTERRUPTED;
+    }
+    return CCE_WAIT_ENDED;
+}
+
+int cce_sys_kill(struct cce_process *process, int signal, struct cce_error *err)
+{
+    if (reap(process))
+        return cce_fail(err, CCE_CLOSED, "the process has ended");
+    if (kill(process->pid, signal) != 0)
+        return cce_fail(err, CCE_UNSUPPORTED, "cannot signal process %d: %s",
+                        (int)process->pid, strerror(errno));
+    return 0;
+}
+
+static void wait_uninterrupted(struct cce_process *process, double seconds)
+{
+    double deadline = cce_sys_monotonic() + seconds;
+
+    while (cce_sys_wait(process, seconds) == CCE_WAIT_INTERRUPTED) {
+        if (seconds >= 0)
+            seconds = fmax(0, deadline - cce_sys_monotonic());
+    }
+}
+
+void cce_sys_end(struct cce_process *process)
+{
+    struct cce_error ignored;
+
+    if (process->pid == 0)
+        return;
+    if (process->owner == getpid()) {
+        if (cce_sys_kill(process, SIGTERM, &ignored) == 0)
+            wait_uninterrupted(process, CCE_TERM_GRACE_SECONDS);
+        if (cce_sys_kill(process, SIGKILL, &ignored) == 0)
+            wait_uninterrupted(process, -1);
+    }
+    if (process->pidfd >= 0)
+        close(process->pidfd);
+    process->pid = 0;
+}
+
+/* ---------------------------------------------------------------- others */
+
+bool cce_sys_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+int cce_sys_terminal_size(int fd, int *columns, int *rows,
+                          struct cce_error *err)
+{
+    struct winsize size;
+
+    if (ioctl(fd, TIOCGWINSZ, &size) != 0)
+        return cce_fail(err, CCE_UNSUPPORTED, "descriptor %d: %s", fd,
+                        strerror(errno));
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return 0;
+}
+
+int cce_sys_mkdir_private(char *path, struct cce_error *err)
+{
+    char wanted[256];
+
+    snprintf(wanted, sizeof wanted, "%s", path);
+    if (mkdtemp(path) == NULL)
+        return cce_fail(err, CCE_FILE_ERROR, "cannot make directory %s: %s",
+                        wanted, strerror(errno));
+    return 0;
+}
+
+int cce_sys_mkdir(const char *path, struct cce_error *err)
+{
+    struct stat info;
+
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return 0;
+    return cce_fail(err, CCE_FILE_ERROR, "cannot make directory %s: %s", path,
+                    strerror(errno));
+}
+
+int cce_sys_realpath(const char *path, char result[PATH_MAX],
+                     struct cce_error *err)
+{
+    if (realpath(path, result) == NULL)
+        return cce_fail(err, CCE_FILE_ERROR, "%s: %s", path, strerror(errno));
+    return 0;
+}
+
+int cce_sys_free_port(int *port, struct cce_error *err)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int result = 0;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        result = cce_fail(err, CCE_CONNECT_FAILED, "no free port: %s",
+                          strerror(errno));
+    *port = ntohs(address.sin_port);
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
