@@ -2,7 +2,7 @@
 local command = require "spec.support.command"
 local core = require "cce.core"
 local etcd = require "spec.support.etcd"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local nginx = require "spec.support.nginx"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"

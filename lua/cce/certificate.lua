@@ -5,7 +5,7 @@
 -- `not_before`, `not_after` (unix seconds), `sha256`, and `key_matches` where a
 -- key was looked at.
 -- @module cce.certificate
-local show = require "cce.show"
+local show = require "cce.text.show"
 
 local M = {}
 

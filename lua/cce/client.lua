@@ -6,17 +6,17 @@
 -- The calls on nodes, on IAM and on CTS are described in `cce.nodes`, `cce.iam`
 -- and `cce.cts`.
 -- @classmod cce.client
-local call = require "cce.call"
-local clusters = require "cce.cluster"
-local configuration = require "cce.configuration"
+local call = require "cce.api.call"
+local clusters = require "cce.api.cluster"
+local configuration = require "cce.api.configuration"
 local core = require "cce.core"
 local errors = require "cce.error"
 local host = require "cce.host"
-local jobs = require "cce.job"
-local options = require "cce.options"
-local project = require "cce.project"
-local rate = require "cce.rate"
-local retry = require "cce.retry"
+local jobs = require "cce.api.job"
+local options = require "cce.base.options"
+local project = require "cce.api.project"
+local rate = require "cce.api.rate_limit"
+local retry = require "cce.api.retry"
 local sessions = require "cce.credentials.session"
 
 local M = {}
@@ -466,9 +466,10 @@ end
 -- ---- the services beside CCE's own ----------------------------------------
 
 local PARTS = {
-  retry_node_rotation = "cce.nodes",
-  list_users = "cce.iam", list_agencies = "cce.iam", list_projects = "cce.iam",
-  list_traces = "cce.cts", deleted_principals = "cce.cts", certificate_downloads = "cce.cts",
+  retry_node_rotation = "cce.api.nodes",
+  list_users = "cce.api.iam", list_agencies = "cce.api.iam", list_projects = "cce.api.iam",
+  list_traces = "cce.api.cts", deleted_principals = "cce.api.cts",
+  certificate_downloads = "cce.api.cts",
 }
 
 -- A script that makes one call has no need of them: each is loaded with its first use.
@@ -492,7 +493,7 @@ end })
 -- os.exit(report:exit_code())
 function Client:doctor()
   check_open(self, "doctor", 2)
-  local report = require("cce.doctor").examine(self)
+  local report = require("cce.api.doctor").examine(self)
   return report
 end
 

@@ -2,8 +2,8 @@
 -- @module cce.ensure
 -- @local
 local errors = require "cce.error"
-local holding = require "cce.holding"
-local options = require "cce.options"
+local holding = require "cce.kubeconfig.stored"
+local options = require "cce.base.options"
 local read = require "cce.kubeconfig.read"
 
 local M = {}

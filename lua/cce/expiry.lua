@@ -3,8 +3,8 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local kubeconfig = require "cce.kubeconfig"
-local options = require "cce.options"
-local show = require "cce.show"
+local options = require "cce.base.options"
+local show = require "cce.text.show"
 
 local DAY, HOUR, MINUTE = 86400, 3600, 60
 

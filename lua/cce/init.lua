@@ -24,7 +24,7 @@ M.codes = setmetatable(core.codes, {
     local rows = {}
     for code, meaning in pairs(codes) do rows[#rows + 1] = { code, meaning } end
     table.sort(rows, function(a, b) return a[1] < b[1] end)
-    return require("cce.show").columns({ "CODE", "MEANING" }, rows)
+    return require("cce.text.show").columns({ "CODE", "MEANING" }, rows)
   end,
 })
 
@@ -152,7 +152,7 @@ end
 -- @usage
 -- cce.sleep(0.1)
 function M.sleep(seconds)
-  require("cce.options").argument(seconds, "number", 1, "sleep")
+  require("cce.base.options").argument(seconds, "number", 1, "sleep")
   require("cce.host").sleep(seconds)
 end
 
@@ -210,7 +210,7 @@ end
 
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
-  region = "cce.region", workflow = "cce.workflow", audit_log = "cce.audit_log",
+  region = "cce.region", workflow = "cce.workflow", audit_log = "cce.log.audit_log",
   schedule = "cce.schedule", openresty = "cce.openresty",
 }
 

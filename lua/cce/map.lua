@@ -2,8 +2,8 @@
 -- @module cce.map
 local errors = require "cce.error"
 local host = require "cce.host"
-local options = require "cce.options"
-local show = require "cce.show"
+local options = require "cce.base.options"
+local show = require "cce.text.show"
 
 -- What there is to say about an item: its name, or what it prints as, on a line.
 local function label_of(item)

@@ -13,7 +13,7 @@
 -- @module cce.openresty
 local backoff = require "cce.schedule.runner.backoff"
 local errors = require "cce.error"
-local options = require "cce.options"
+local options = require "cce.base.options"
 local runner = require "cce.schedule.runner"
 
 local ngx = ngx

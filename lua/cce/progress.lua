@@ -7,8 +7,8 @@
 --
 -- @module cce.progress
 local core = require "cce.core"
-local options = require "cce.options"
-local widths = require "cce.width"
+local options = require "cce.base.options"
+local widths = require "cce.text.width"
 
 local M = {}
 

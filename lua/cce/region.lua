@@ -1,8 +1,8 @@
 --- Regions and the addresses of their services.
 -- @module cce.region
-local data = require "cce.region_data"
+local data = require "cce.api.region_data"
 local error_of = require "cce.error"
-local options = require "cce.options"
+local options = require "cce.base.options"
 
 local M = {}
 

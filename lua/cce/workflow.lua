@@ -10,7 +10,7 @@ local parts = {
   issue = "cce.workflow.issue",
   rotate = "cce.workflow.rotate",
   revoke = "cce.workflow.revoke",
-  grant = "cce.workflow.grant",
+  grant = "cce.schedule.grant",
 }
 
 return setmetatable(M, {

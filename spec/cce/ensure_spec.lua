@@ -81,10 +81,10 @@ describe("cce.ensure_cert", function()
 
   it("renews when asked to, and keeps what the user added", function()
     ensure()
-    local data = require("cce.json").decode(tempdir.read(path))
+    local data = require("cce.base.json").decode(tempdir.read(path))
     data.contexts[1].context.namespace = "shop"
     data["x-mine"] = { 1 }
-    tempdir.write(path, require("cce.json").encode(data))
+    tempdir.write(path, require("cce.base.json").encode(data))
     local config, renewed = ensure { renew = true }
     assert.is_true(renewed)
     assert.equal("shop", config.data.contexts[1].context.namespace)
@@ -95,7 +95,7 @@ describe("cce.ensure_cert", function()
   it("renews when key and certificate do not match", function()
     ensure()
     local other = assert(client:obtain_cert(cluster.id, { duration = 30 }))
-    local json = require "cce.json"
+    local json = require "cce.base.json"
     local data = json.decode(tempdir.read(path))
     data.users[1].user["client-key-data"] = other.data.users[1].user["client-key-data"]
     tempdir.write(path, json.encode(data))

@@ -1,5 +1,5 @@
 local cce = require "cce"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local tempdir = dofile "spec/support/tempdir.lua"
 

@@ -2,7 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local printed = require "spec.support.printed"
-local signature = require "cce.sim.signature"
+local signature = require "cce.sim.server.signature"
 
 local KEY = { ak = "EXAMPLEAK", sk = "example-secret-key" }
 local DATE = "20260102T030405Z"

@@ -1,7 +1,7 @@
 -- The audit log inside nginx: a slow disk is in nobody's way, and each worker's chain is whole.
-local audit_log = require "cce.audit_log"
+local audit_log = require "cce.log.audit_log"
 local core = require "cce.core"
-local journals = require "cce.journal"
+local journals = require "cce.log.journal"
 local nginx = require "spec.support.nginx"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"

@@ -6,7 +6,7 @@
 --   world.dir, world.cache, world.env
 --   world:remove()
 local core = require "cce.core"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 

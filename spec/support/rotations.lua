@@ -94,7 +94,7 @@ end
 
 --- Clusters whose last line in a journal is an intent: requests under way.
 function M.in_flight(path)
-  local run, ids = require("cce.journal").read(path).runs[1], {}
+  local run, ids = require("cce.log.journal").read(path).runs[1], {}
   for _, item in ipairs(run and run.order or {}) do
     if item.what == "intent" then ids[#ids + 1] = item.cluster end
   end
@@ -131,7 +131,7 @@ function M.finish_run(opts)
     local text = output:match "REPORT ([^\n]*)"
     assert(text, output)
     local report = require("cce.core").json.decode(text)
-    local last = require("cce.journal").read(opts.journal).runs[1]
+    local last = require("cce.log.journal").read(opts.journal).runs[1]
     if last.finished then return report end
   end
   error "the run never finished"

@@ -18,10 +18,10 @@ local busted = require("busted")
 local cjson = require("cjson")
 local http = require("socket.http")
 local ltn12 = require("ltn12")
-local signature = require("cce.sim.signature")
+local signature = require("cce.sim.server.signature")
 local sys = require("cce.core").sys
 local tempdir = require("spec.support.tempdir")
-local times = require("cce.sim.times")
+local times = require("cce.sim.server.times")
 
 local M = {}
 

@@ -39,7 +39,7 @@ end
 local function nearest(word, all)
   local names = {}
   for _, each in ipairs(all) do names[#names + 1] = each.name end
-  local near = require("cce.options").nearest(word, names)[1]
+  local near = require("cce.base.options").nearest(word, names)[1]
   return near and ("Did you mean '%s'?"):format(near) or "See: cce clusters"
 end
 

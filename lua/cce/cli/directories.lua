@@ -1,7 +1,7 @@
 --- Where the command keeps its own files, as the XDG base directories say.
 -- @module cce.cli.directories
 -- @local
-local directories = require "cce.directories"
+local directories = require "cce.base.directories"
 
 local M = {}
 

@@ -34,9 +34,11 @@ end
 -- @tparam table lifetime
 -- @treturn string
 function M.text(lifetime)
-  if lifetime.expire_at then return "until " .. require("cce.times").format(lifetime.expire_at) end
+  if lifetime.expire_at then
+    return "until " .. require("cce.base.times").format(lifetime.expire_at)
+  end
   if lifetime.duration == -1 then return "for five years" end
-  return "for " .. require("cce.show").count(lifetime.duration, "day")
+  return "for " .. require("cce.text.show").count(lifetime.duration, "day")
 end
 
 return M

@@ -4,7 +4,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local project = require "cce.project"
+local project = require "cce.api.project"
 
 local M = {}
 

@@ -16,7 +16,7 @@
 local core = require "cce.core"
 local directories = require "cce.cli.directories"
 local errors = require "cce.error"
-local options = require "cce.options"
+local options = require "cce.base.options"
 
 local M = {}
 

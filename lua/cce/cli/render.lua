@@ -2,10 +2,10 @@
 -- @module cce.cli.render
 -- @local
 local errors = require "cce.error"
-local json = require "cce.json"
-local show = require "cce.show"
-local text_width = require "cce.width"
-local times = require "cce.times"
+local json = require "cce.base.json"
+local show = require "cce.text.show"
+local text_width = require "cce.text.width"
+local times = require "cce.base.times"
 
 local M = {}
 

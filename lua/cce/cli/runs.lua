@@ -2,8 +2,8 @@
 -- @module cce.cli.runs
 -- @local
 local core = require "cce.core"
-local journals = require "cce.journal"
-local times = require "cce.times"
+local journals = require "cce.log.journal"
+local times = require "cce.base.times"
 
 local M = {}
 

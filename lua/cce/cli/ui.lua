@@ -14,15 +14,15 @@
 --
 -- Fields: `args`, `output` ("table", "json", "yaml" or "name"), `quiet`,
 -- `verbose`, `colour` (whether standard output may have colours), `ledger` (of
--- `cce.ledger`: what its clients have sent).
+-- `cce.log.outstanding`: what its clients have sent).
 -- @module cce.cli.ui
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
-local ledgers = require "cce.ledger"
+local ledgers = require "cce.log.outstanding"
 local render = require "cce.cli.render"
-local show = require "cce.show"
+local show = require "cce.text.show"
 local words = require "cce.cli.words"
 
 local sys = core.sys
@@ -288,7 +288,7 @@ local function planned_text(event)
   local seconds = event.seconds or 0
   if seconds < 1 then return text end
   return ("%s; the last request leaves after about %s"):format(text,
-    require("cce.report").duration(seconds))
+    require("cce.text.report").duration(seconds))
 end
 
 local function on_event(self)

@@ -1,95 +1,295 @@
---- `cce who`: whose a kubeconfig or a certificate is, and whether it still works.
+--- Whose certificates these are, for which cluster, until when, and whether they
+-- still work: `cce who`.
 -- @module cce.cli.who
 -- @local
-local exit = require "cce.cli.exit"
-local show = require "cce.show"
-local who = require "cce.who"
+local cache = require "cce.exec.cache"
+local configuration = require "cce.api.configuration"
+local core = require "cce.core"
+local errors = require "cce.error"
+local exec = require "cce.kubeconfig.exec"
+local holding = require "cce.kubeconfig.stored"
+local host = require "cce.host"
+local json = require "cce.base.json"
+local kubeconfigs = require "cce.kubeconfig"
+local names = require "cce.kubeconfig.names"
+local probe = require "cce.kubeconfig.probe"
+local read = require "cce.kubeconfig.read"
+local show = require "cce.text.show"
 
-local M = { name = "who",
-  summary = "Say whose a kubeconfig or PEM is, for which cluster, and until when." }
+local M = {}
 
-function M.describe(parser)
-  parser:argument("source", "Kubeconfigs and PEM files; - is standard input. None: those of"
-    .. " KUBECONFIG, else ~/.kube/config."):args("*"):argname("FILE")
-  parser:flag("--check", "Ask each cluster whether the certificate still works.")
-  parser:flag("--resolve", "Look up names in IAM, when the credentials may.")
-  parser:epilog("With --check it ends with 0 when all are accepted (HTTP 200, or 403: known, but"
-    .. " without rights), 1 when one is refused, expired or cannot be read, 2 when one cannot be"
-    .. " asked. Contexts without a certificate (a token, another command) do not count.")
+local MAX_BYTES = 16 * 1024 * 1024
+local CONNECT_TIMEOUT = 5
+
+-- ---- what is in a source -------------------------------------------------
+
+local fact_names = { "user_id", "organizations", "serial", "not_before", "not_after",
+  "key_matches" }
+
+local function set_facts(row, facts, now)
+  for _, name in ipairs(fact_names) do row[name] = facts[name] end
+  row.remaining = facts.not_after - now
+  row.expired = row.remaining <= 0
+  return row
 end
 
-local function default_sources()
+local function set_problem(row, message, err)
+  row.message, row.err = message, err
+  return row
+end
+
+-- The first certificate of a PEM text; its key, when that stands beside it.
+local function row_of_pem(run, source, text)
+  local row = { source = source, holder = "certificate" }
+  local key = text:match "%-%-%-%-%-BEGIN [%u ]*PRIVATE KEY%-%-%-%-%-.*"
+  local facts, message, code = core.certificate(text, key)
+  if not facts then return set_problem(row, message, errors.new(code, message)) end
+  return set_facts(row, facts, run.clock())
+end
+
+local function holders_of(config)
   local found = {}
-  for path in (os.getenv "KUBECONFIG" or ""):gmatch "[^:]+" do found[#found + 1] = path end
-  if #found == 0 and os.getenv "HOME" then found[1] = os.getenv "HOME" .. "/.kube/config" end
+  for _, holder in ipairs(config:certificates()) do found[holder.user] = holder end
   return found
 end
 
-local function who_text(row)
-  if not row.user_id then return nil end
-  return row.user_name and ("%s (%s)"):format(row.user_id, row.user_name) or row.user_id
+local function new_row(source, context, holder)
+  return { source = source, holder = "certificate", context = context.name,
+    cluster = context.cluster, server = context.server, user = context.user,
+    cluster_id = holder and holder.cluster_id, current = context.current or nil }
 end
 
-local keys = { [true] = "matches", [false] = "DOES NOT MATCH" }
-
-local columns = {
-  { "context", "CONTEXT", keep = true, name = true },
-  { "user_id", "USER", text = who_text },
-  { "cluster_id", "CLUSTER", text = function(row) return row.cluster_id or row.server end },
-  { "not_after", "UNTIL", text = function(row)
-    return row.not_after and show.time(row.not_after)
-  end },
-  { "key_matches", "KEY", text = function(row)
-    return keys[row.key_matches] or row.not_after and "none" or nil
-  end },
-  { "says", "STATE", text = who.text, prose = true },
-  { "source" }, { "user_name" }, { "user" }, { "cluster" }, { "server" }, { "organizations" },
-  { "serial" }, { "not_before" }, { "remaining" }, { "expired" }, { "holder" }, { "kept" },
-  { "check" }, { "message" }, { "current" },
-}
-
-local FINE = { works = true, ["no rights"] = true }
-local OPEN = { unreachable = true, unclear = true, ["not asked"] = true, ["not kept"] = true }
-
-local function code_of(row)
-  -- A token, or another command, is nothing that this could judge.
-  if row.err and row.err.code == "UNSUPPORTED" then return exit.DONE end
-  local is_bad = row.message or row.expired or row.key_matches == false
-  if is_bad or row.check and not FINE[row.check] and not OPEN[row.check] then return exit.FAILED end
-  return OPEN[row.check] and exit.UNCERTAIN or exit.DONE
-end
-
--- What failed for sure beats what is not known.
-local function exit_of(rows)
-  local worst = exit.DONE
-  for _, row in ipairs(rows) do
-    local code = code_of(row)
-    if code == exit.FAILED then return code end
-    worst = math.max(worst, code)
+-- The kubeconfig to ask a context's server with: by another context when this
+-- one does not verify the server and that one does.
+local function to_ask(config, context)
+  for _, each in ipairs(config:contexts()) do
+    if each.verifies_tls and each.server == context.server and each.user == context.user then
+      return config:use(each.name)
+    end
   end
-  return worst
+  return nil
 end
 
--- Names are a service: without them all else still holds.
-local function resolver(args, ui)
-  if not args.resolve then return nil end
-  local client, message = ui:client()
-  if not client then ui:say("names were not looked up: " .. message) end
-  return client
+local function row_of_context(run, source, config, context, holder)
+  local row = new_row(source, context, holder)
+  if not holder then return set_problem(row, "the context names no user that there is") end
+  if not holder.facts then return set_problem(row, holder.message, holder.err) end
+  row.ask = to_ask(config, context)
+  return set_facts(row, holder.facts, run.clock())
 end
 
-local function read_stdin()
-  return io.read "*a" or ""
+-- The kubeconfig as kubectl sees it: its own servers and their CA, with the
+-- certificate that is kept.
+local function with_kept(config, user, kept)
+  local data = names.copy(config.data)
+  local holder = read.entries(kept.data, "users")[1]
+  read.find(data, "users", user).entry.user = holder and holder.body
+  local text = json.encode(data)
+  return text and kubeconfigs.load(config.path, { text = text })
 end
 
-function M.run(args, ui)
-  local sources = #args.source > 0 and args.source or default_sources()
-  if #sources == 0 then return ui:usage "no file is named, and HOME is not set" end
-  local rows = who.look(sources, {
-    client = resolver(args, ui), check = args.check, stdin = read_stdin,
-  })
-  local code = ui:table(rows, columns)
-  return code == exit.DONE and exit_of(rows) or code
+-- What `cce credential` keeps is what kubectl would use there.
+local function rows_of_command(run, source, config, context, cluster_id)
+  local rows = {}
+  for _, entry in ipairs(cache.entries(cluster_id)) do
+    local row = new_row(source, context)
+    row.cluster_id, row.holder, row.kept = cluster_id, "cce credential", entry.path
+    local filled = entry.facts and with_kept(config, context.user, entry.kubeconfig)
+    row.ask = filled and to_ask(filled, context)
+    rows[#rows + 1] = entry.facts and set_facts(row, entry.facts, run.clock())
+      or set_problem(row, "what is kept for it cannot be used; the next kubectl obtains another")
+  end
+  if #rows > 0 then return rows end
+  local row = new_row(source, context)
+  row.cluster_id, row.holder = cluster_id, "cce credential"
+  return { row }
+end
+
+local function command_of(config, user)
+  local found = user and read.find(config.data, "users", user)
+  return found and exec.cluster_of(found.body)
+end
+
+local function add_kubeconfig(run, source, config)
+  local holders = holders_of(config)
+  for _, context in ipairs(config:contexts()) do
+    local cluster_id = command_of(config, context.user)
+    local rows = cluster_id and rows_of_command(run, source, config, context, cluster_id)
+      or { row_of_context(run, source, config, context, holders[context.user]) }
+    for _, row in ipairs(rows) do run.rows[#run.rows + 1] = row end
+  end
+end
+
+local function looks_like_pem(text)
+  return text:find("-----BEGIN ", 1, true) ~= nil
+end
+
+local function add_text(run, source, path, text)
+  if looks_like_pem(text) then
+    run.rows[#run.rows + 1] = row_of_pem(run, source, text)
+    return
+  end
+  local before = #run.rows
+  local config, message, err = kubeconfigs.load(path, { clock = run.clock, text = text })
+  if config then add_kubeconfig(run, source, config) end
+  if #run.rows > before then return end
+  message = message or ("there is no context in '%s'"):format(source)
+  run.rows[#run.rows + 1] = set_problem({ source = source }, message, err)
+end
+
+local function add_source(run, source, opts)
+  if source == "-" then return add_text(run, source, "standard input", opts.stdin()) end
+  local text, message, code = core.file.read(source, { max = MAX_BYTES })
+  if text then return add_text(run, source, source, text) end
+  run.rows[#run.rows + 1] = set_problem({ source = source }, message, errors.new(code, message))
+end
+
+-- ---- names ---------------------------------------------------------------
+
+-- Whoever may not ask learns no names.
+local function names_of(client)
+  local by_id = {}
+  for _, list in ipairs { client:list_users() or {}, client:list_agencies() or {} } do
+    for _, each in ipairs(list) do by_id[each.id] = each.name end
+  end
+  return by_id
+end
+
+local function add_names(run, client)
+  local by_id = names_of(client)
+  for _, row in ipairs(run.rows) do
+    row.user_name = row.user_id and by_id[row.user_id]
+  end
+end
+
+-- ---- whether it still works ----------------------------------------------
+
+-- What a probe needs of a client: connections, and no credentials.
+local function asker()
+  local self = {}
+  function self.engine()
+    if self.transport then return self.transport end
+    local config = {}
+    local ok, message = configuration.set_proxy(config)
+    if not ok then return nil, message end
+    local driver = host.current()
+    self.transport, message = driver.engine {
+      proxy = config.proxy, no_proxy = config.no_proxy, connect_timeout = CONNECT_TIMEOUT,
+      user_agent = "lua-cce/" .. core._VERSION,
+    }
+    self.is_shared = driver.shares_engines
+    return self.transport, message
+  end
+  function self.close()
+    if self.transport and not self.is_shared then host.close(self.transport) end
+  end
+  return self
+end
+
+local function verdict(row, state, format, ...)
+  row.check, row.says = state, format:format(...)
+end
+
+local function why_dropped(note)
+  return note.principal and ("the certificates of %s were revoked on this machine at %s"):format(
+    note.principal, show.time(note.at))
+    or ("the cluster's certificates were rotated from this machine at %s"):format(
+      show.time(note.at))
+end
+
+-- A certificate does not tell why it is refused; this machine may know.
+local function why_refused(row, seen)
+  if row.expired then
+    return verdict(row, "refused", "refused (%s): it expired at %s", seen.text,
+      show.time(row.not_after))
+  end
+  local note = row.cluster_id and cache.dropped(row.cluster_id, row.user_id)
+  if note and note.at >= row.not_before then
+    return verdict(row, "refused", "refused (%s): %s", seen.text, why_dropped(note))
+  end
+  verdict(row, "refused", "refused (%s) before its end: it was revoked, or the cluster's"
+    .. " certificates were rotated", seen.text)
+end
+
+local function judge(row, seen)
+  if seen.status == 403 then
+    verdict(row, "no rights", "accepted, but without rights there (%s)", seen.text)
+  elseif seen.state == "works" then
+    verdict(row, "works", "works (%s)", seen.text)
+  elseif seen.state == "refused" then
+    why_refused(row, seen)
+  elseif seen.untrusted then
+    verdict(row, "not trusted", "%s", seen.text)
+  elseif seen.status then
+    verdict(row, "unclear", "the cluster answers %s, which does not tell", seen.text)
+  else
+    verdict(row, "unreachable", "the cluster cannot be asked: %s", seen.text)
+  end
+end
+
+-- Nothing is kept: what kubectl would do, and why it has to.
+local function judge_command(row)
+  local note = cache.dropped(row.cluster_id)
+  verdict(row, "not kept", "no certificate is kept%s; the next kubectl obtains one",
+    note and ": " .. why_dropped(note) or "")
+end
+
+local function why_not_asked(row)
+  if row.message then return row.message end
+  return row.context and "no context of it verifies the server"
+    or "there is no server in it to ask"
+end
+
+local function check(run)
+  local prober, seen = asker(), {}
+  for _, row in ipairs(run.rows) do
+    local key = row.ask and ("%s\n%s\n%s"):format(row.server, row.user, row.serial)
+    if key then
+      seen[key] = seen[key] or probe.look(prober, row.ask)
+      judge(row, seen[key])
+    elseif row.holder == "cce credential" and not row.kept then
+      judge_command(row)
+    else
+      verdict(row, "not asked", "not asked: %s", why_not_asked(row))
+    end
+  end
+  prober.close()
+end
+
+-- ---- all of it -----------------------------------------------------------
+
+--- What a row says in a sentence, beside its columns.
+-- @tparam table row
+-- @treturn ?string
+function M.text(row)
+  if row.says then return row.says end
+  if row.message then return row.message end
+  if row.holder == "cce credential" and not row.kept then return "obtained by the next kubectl" end
+  if row.expired then return "expired" end
+  return row.not_after and holding.until_text(row.not_after) or nil
+end
+
+--- Who holds what.
+-- @tparam {string,...} sources paths of kubeconfigs and PEM files; "-" is
+--   standard input
+-- @tparam table opts
+-- @tparam[opt] cce.client opts.client who looks up names in IAM; when it may not,
+--   there are none
+-- @tparam[opt=false] boolean opts.check ask the clusters
+-- @tparam[opt] function opts.stdin returns what "-" stands for
+-- @tparam[opt=os.time] function opts.clock
+-- @treturn {table,...} one for each context, or PEM: `{source=, context=, cluster=,
+--   cluster_id=, server=, user=, user_id=, user_name=, not_before=, not_after=,
+--   remaining=, expired=, key_matches=, holder="certificate"|"cce credential",
+--   kept=<path>, message=<what is wrong>, check=, says=}`; `check` is "works", "no
+--   rights" (403), "refused" (401 or a TLS alert), "not trusted", "unreachable",
+--   "unclear", "not kept" or "not asked"
+function M.look(sources, opts)
+  local run = { rows = {}, clock = opts.clock or os.time }
+  for _, source in ipairs(sources) do add_source(run, source, opts) end
+  if opts.client then add_names(run, opts.client) end
+  if opts.check then check(run) end
+  return run.rows
 end
 
 return M

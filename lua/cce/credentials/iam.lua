@@ -2,11 +2,11 @@
 -- @module cce.credentials.iam
 -- @local
 local core = require "cce.core"
-local endpoints = require "cce.endpoints"
+local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
 local providers = require "cce.credentials.provider"
 local requests = require "cce.credentials.request"
-local times = require "cce.times"
+local times = require "cce.base.times"
 
 local M = {}
 

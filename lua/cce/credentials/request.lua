@@ -1,11 +1,11 @@
 --- One request for credentials. It is not retried here: a call that needs the
--- credentials is, by the rules of `cce.retry`.
+-- credentials is, by the rules of `cce.api.retry`.
 -- @module cce.credentials.request
 -- @local
 local errors = require "cce.error"
 local host = require "cce.host"
-local responses = require "cce.response"
-local times = require "cce.times"
+local responses = require "cce.api.response"
+local times = require "cce.base.times"
 
 local M = {}
 

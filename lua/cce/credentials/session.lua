@@ -8,7 +8,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local flight = require "cce.flight"
+local flight = require "cce.host.singleflight"
 local providers = require "cce.credentials.provider"
 
 local M = {}

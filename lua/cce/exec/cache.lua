@@ -6,14 +6,14 @@
 -- cluster's were last dropped, so that what was under way then is not kept.
 -- @module cce.exec.cache
 -- @local
-local callers = require "cce.caller"
+local callers = require "cce.api.identity"
 local core = require "cce.core"
-local directories = require "cce.directories"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local host = require "cce.host"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
-local project = require "cce.project"
+local project = require "cce.api.project"
 
 local M = {}
 

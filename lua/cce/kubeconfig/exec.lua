@@ -2,7 +2,7 @@
 --
 -- Internal to @{cce.kubeconfig}.
 -- @module cce.kubeconfig.exec
-local json = require "cce.json"
+local json = require "cce.base.json"
 local names = require "cce.kubeconfig.names"
 local read = require "cce.kubeconfig.read"
 

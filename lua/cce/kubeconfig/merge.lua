@@ -7,7 +7,7 @@
 --
 -- @module cce.kubeconfig.merge
 -- @local
-local json = require "cce.json"
+local json = require "cce.base.json"
 local names = require "cce.kubeconfig.names"
 local read = require "cce.kubeconfig.read"
 

@@ -5,7 +5,7 @@
 --
 -- @module cce.kubeconfig.read
 -- @local
-local json = require "cce.json"
+local json = require "cce.base.json"
 local yaml_text = require "cce.kubeconfig.yaml"
 
 local M = {}

@@ -5,7 +5,7 @@
 --
 -- @module cce.kubeconfig.redact
 -- @local
-local json = require "cce.json"
+local json = require "cce.base.json"
 
 local M = {}
 

@@ -6,7 +6,7 @@
 -- @local
 local core = require "cce.core"
 local error_of = require "cce.error"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local merge = require "cce.kubeconfig.merge"
 local patch = require "cce.kubeconfig.patch"
 local read = require "cce.kubeconfig.read"

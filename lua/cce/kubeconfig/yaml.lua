@@ -4,7 +4,7 @@
 --
 -- @module cce.kubeconfig.yaml
 -- @local
-local json = require "cce.json"
+local json = require "cce.base.json"
 
 local M = {}
 

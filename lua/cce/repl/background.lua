@@ -4,8 +4,8 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local loops = require "cce.repl.loop"
-local report = require "cce.report"
-local show = require "cce.show"
+local report = require "cce.text.report"
+local show = require "cce.text.show"
 
 local M = {}
 

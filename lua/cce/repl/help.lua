@@ -4,7 +4,7 @@
 local complete = require "cce.repl.complete"
 local core = require "cce.core"
 local manual = require "cce.repl.manual"
-local show = require "cce.show"
+local show = require "cce.text.show"
 
 local M = {}
 

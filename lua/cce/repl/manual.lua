@@ -14,10 +14,19 @@ M.modules = {
   "cce.region", "cce.certificate", "cce.error",
 }
 
+-- Where the sources of those are that are not named like their file: what a
+-- client's methods and results are is described under the name that users know.
+M.sources = {
+  ["cce.nodes"] = "cce.api.nodes", ["cce.iam"] = "cce.api.iam", ["cce.cts"] = "cce.api.cts",
+  ["cce.job"] = "cce.api.job", ["cce.cluster"] = "cce.api.cluster",
+  ["cce.report"] = "cce.text.report", ["cce.audit_log"] = "cce.log.audit_log",
+  ["cce.workflow.grant"] = "cce.schedule.grant",
+}
+
 -- ---- reading ---------------------------------------------------------------
 
 local function searchpath(name)
-  local path = name:gsub("%.", "/")
+  local path = (M.sources[name] or name):gsub("%.", "/")
   for template in package.path:gmatch "[^;]+" do
     local candidate = template:gsub("?", (path:gsub("%%", "%%%%")))
     local file = io.open(candidate)

@@ -15,10 +15,10 @@
 -- sent, and what is over, can be cancelled. What cannot be read is quarantined.
 -- @module cce.schedule.entry
 -- @local
-local companion = require "cce.companion"
-local json = require "cce.json"
-local record = require "cce.record"
-local show = require "cce.show"
+local companion = require "cce.api.service_call"
+local json = require "cce.base.json"
+local record = require "cce.base.json_line"
+local show = require "cce.text.show"
 local when = require "cce.schedule.when"
 
 local M = {}

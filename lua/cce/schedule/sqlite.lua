@@ -10,7 +10,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local record = require "cce.record"
+local record = require "cce.base.json_line"
 
 local M = {}
 

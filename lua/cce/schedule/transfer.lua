@@ -8,9 +8,9 @@
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
-local json = require "cce.json"
-local record = require "cce.record"
-local times = require "cce.times"
+local json = require "cce.base.json"
+local record = require "cce.base.json_line"
+local times = require "cce.base.times"
 
 local M = {}
 

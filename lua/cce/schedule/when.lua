@@ -1,7 +1,7 @@
 --- Moments, intervals and weekly windows of a schedule. Pure: no clock is asked.
 -- @module cce.schedule.when
 -- @local
-local times = require "cce.times"
+local times = require "cce.base.times"
 
 local M = {}
 

@@ -31,8 +31,8 @@ http {
   ssl_session_tickets off;
   lua_package_path "%s;;";
   lua_socket_log_errors off;
-  init_by_lua_block { require("cce.sim.worker").init() }
-  init_worker_by_lua_block { require("cce.sim.worker").ready() }
+  init_by_lua_block { require("cce.sim.server.worker").init() }
+  init_worker_by_lua_block { require("cce.sim.server.worker").ready() }
 ]]
 
 local SERVICE = [[
@@ -40,14 +40,14 @@ local SERVICE = [[
     listen %s:%d ssl;
     ssl_certificate tls/%s.pem;
     ssl_certificate_key tls/%s.key;
-    location / { content_by_lua_block { require("cce.sim.worker").gateway.handle("%s") } }
+    location / { content_by_lua_block { require("cce.sim.server.worker").gateway.handle("%s") } }
   }
 ]]
 
 local PLAIN = [[
   server {
     listen %s:%d;
-    location / { content_by_lua_block { require("cce.sim.worker").gateway.handle("%s") } }
+    location / { content_by_lua_block { require("cce.sim.server.worker").gateway.handle("%s") } }
   }
 ]]
 
@@ -55,18 +55,20 @@ local KUBERNETES = [[
   server {
 %s    ssl_certificate tls/services.pem;
     ssl_certificate_key tls/services.key;
-    ssl_certificate_by_lua_block { require("cce.sim.worker").tls.choose() }
+    ssl_certificate_by_lua_block { require("cce.sim.server.worker").tls.choose() }
     ssl_verify_client optional_no_ca;
     error_page 495 496 = @refused;
-    location / { content_by_lua_block { require("cce.sim.worker").kubernetes.handle() } }
-    location @refused { content_by_lua_block { require("cce.sim.worker").kubernetes.refuse() } }
+    location / { content_by_lua_block { require("cce.sim.server.worker").kubernetes.handle() } }
+    location @refused {
+      content_by_lua_block { require("cce.sim.server.worker").kubernetes.refuse() }
+    }
   }
 ]]
 
 local CONTROL = [[
   server {
     listen %s:%d;
-    location / { content_by_lua_block { require("cce.sim.worker").control.handle() } }
+    location / { content_by_lua_block { require("cce.sim.server.worker").control.handle() } }
   }
 ]]
 

@@ -2,13 +2,13 @@
 -- @module cce.workflow.issue
 local core = require "cce.core"
 local errors = require "cce.error"
-local holding = require "cce.holding"
+local holding = require "cce.kubeconfig.stored"
 local kubeconfig = require "cce.kubeconfig"
 local map = require "cce.map"
 local naming = require "cce.workflow.naming"
-local options = require "cce.options"
+local options = require "cce.base.options"
 local protected = require("cce.host.protect").pcall
-local reports = require "cce.report"
+local reports = require "cce.text.report"
 local targets = require "cce.workflow.targets"
 
 -- A file is merged into when this many are waiting, so that a kill loses few

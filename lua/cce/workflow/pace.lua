@@ -6,8 +6,8 @@
 -- counts, those too that a client makes again by itself.
 -- @module cce.workflow.pace
 -- @local
-local callers = require "cce.caller"
-local rate = require "cce.rate"
+local callers = require "cce.api.identity"
+local rate = require "cce.api.rate_limit"
 
 local M = {}
 

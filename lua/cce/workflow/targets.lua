@@ -3,8 +3,8 @@
 -- @module cce.workflow.targets
 -- @local
 local errors = require "cce.error"
-local options = require "cce.options"
-local project = require "cce.project"
+local options = require "cce.base.options"
+local project = require "cce.api.project"
 
 local M = {}
 

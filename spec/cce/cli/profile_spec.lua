@@ -1,5 +1,5 @@
 local child = require "spec.support.child"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local profile = require "cce.cli.profile"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -16,7 +16,7 @@ local function options_with(environment, args)
   environment.XDG_CONFIG_HOME = dir
   tempdir.write(dir .. "/args.json", json.encode(args or {}))
   local printed = child.run(environment, ([[
-    local json = require "cce.json"
+    local json = require "cce.base.json"
     local file = assert(io.open(%q))
     local args = json.decode(file:read "*a")
     local opts, message, err = require("cce.cli.profile").client_options(args)

@@ -1,6 +1,6 @@
-local json = require "cce.json"
+local json = require "cce.base.json"
 local render = require "cce.cli.render"
-local width = require "cce.width"
+local width = require "cce.text.width"
 
 local columns = {
   { "name", "NAME" }, { "id", "ID", name = true },

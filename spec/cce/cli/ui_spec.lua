@@ -1,7 +1,7 @@
 local command = require "spec.support.command"
 local simulator = require "spec.support.sim"
 local terminals = require "spec.support.terminal"
-local width = require "cce.width"
+local width = require "cce.text.width"
 
 local has_all = simulator.has_program "nginx" and simulator.has_program "tmux"
   and pcall(require, "argparse")

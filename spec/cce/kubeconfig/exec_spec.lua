@@ -1,6 +1,6 @@
 local clients = require "spec.support.clients"
 local exec = require "cce.kubeconfig.exec"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
 local tempdir = dofile "spec/support/tempdir.lua"
 

@@ -1,4 +1,4 @@
-local json = require "cce.json"
+local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local patch = require "cce.kubeconfig.patch"
 local read = require "cce.kubeconfig.read"

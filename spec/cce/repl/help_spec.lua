@@ -11,7 +11,7 @@ local OWN = {
 
 -- nil for a part that this tree lacks.
 local function source_of(name)
-  local path = "lua/" .. name:gsub("%.", "/")
+  local path = "lua/" .. (manual.sources[name] or name):gsub("%.", "/")
   local file = io.open(path .. ".lua") or io.open(path .. "/init.lua")
   local text = file and file:read "*a"
   if file then file:close() end
@@ -29,7 +29,8 @@ end
 
 -- All functions of a module that a user can reach.
 local function check_module(name, source, missing)
-  local module, own, internal = require(name), OWN[name] or {}, internal_names(source)
+  local module = require(manual.sources[name] or name)
+  local own, internal = OWN[name] or {}, internal_names(source)
   for key, value in pairs(type(module) == "table" and module or { [name] = module }) do
     local is_public = type(value) == "function" and key:sub(1, 1) ~= "_"
       and not own[key] and not internal[key]
@@ -77,8 +78,8 @@ describe("help()", function()
     check_object(client, missing)
     check_object(cce.signer { ak = "AKEXAMPLE", sk = "not-a-real-key" }, missing)
     check_object(cce.progress(), missing)
-    check_object(require("cce.job").started "j", missing)
-    check_object(require("cce.report").new("rotate", 0), missing)
+    check_object(require("cce.api.job").started "j", missing)
+    check_object(require("cce.text.report").new("rotate", 0), missing)
     check_schedule(missing)
     client:close()
     assert.same({}, missing)
@@ -96,8 +97,8 @@ describe("help()", function()
     local listed = {}
     for _, name in ipairs(manual.modules) do listed[name] = true end
     local pipe = assert(io.popen "find lua/cce -name '*.lua' | grep -v /sim/ | sort")
-    local internal = { ["cce.json"] = true, ["cce.options"] = true, ["cce.openresty"] = true,
-      ["cce.region_data"] = true }
+    local internal = { ["cce.base.json"] = true, ["cce.base.options"] = true,
+      ["cce.openresty"] = true, ["cce.api.region_data"] = true }
     for path in pipe:lines() do
       local file = assert(io.open(path))
       local about = manual.parse(file:read "*a")[1]

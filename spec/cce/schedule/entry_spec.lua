@@ -1,6 +1,6 @@
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
-local json = require "cce.json"
+local json = require "cce.base.json"
 
 local NOW = 1767323045
 

@@ -1,4 +1,4 @@
-local times = require "cce.times"
+local times = require "cce.base.times"
 local when = require "cce.schedule.when"
 
 local function at(text) return assert(times.parse(text), text) end

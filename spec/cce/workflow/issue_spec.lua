@@ -1,6 +1,6 @@
 local cce = require "cce"
 local clients = require "spec.support.clients"
-local json = require "cce.json"
+local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local read = require "cce.kubeconfig.read"
 local simulator = require "spec.support.sim"

@@ -7,7 +7,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local responses = require "cce.response"
+local responses = require "cce.api.response"
 
 local M = {}
 

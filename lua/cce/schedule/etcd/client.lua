@@ -4,7 +4,7 @@
 local answers = require "cce.schedule.etcd.answer"
 local core = require "cce.core"
 local errors = require "cce.error"
-local flight = require "cce.flight"
+local flight = require "cce.host.singleflight"
 local host = require "cce.host"
 
 local M = {}

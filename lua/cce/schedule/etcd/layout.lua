@@ -15,7 +15,7 @@
 -- @module cce.schedule.etcd.layout
 -- @local
 local core = require "cce.core"
-local json = require "cce.json"
+local json = require "cce.base.json"
 
 local M = {}
 

@@ -5,7 +5,7 @@
 -- after gets another one, under another name.
 -- @module cce.schedule.runner.lease
 -- @local
-local record = require "cce.record"
+local record = require "cce.base.json_line"
 
 local M = {}
 

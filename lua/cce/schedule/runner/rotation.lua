@@ -8,7 +8,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local journals = require "cce.journal"
+local journals = require "cce.log.journal"
 
 local M = {}
 

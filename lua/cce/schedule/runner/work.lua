@@ -10,7 +10,7 @@ local backoff = require "cce.schedule.runner.backoff"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local leases = require "cce.schedule.runner.lease"
-local project = require "cce.project"
+local project = require "cce.api.project"
 local protect = require "cce.host.protect"
 local rotation = require "cce.schedule.runner.rotation"
 

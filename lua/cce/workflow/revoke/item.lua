@@ -3,10 +3,10 @@
 -- @module cce.workflow.revoke.item
 -- @local
 local errors = require "cce.error"
-local hints = require "cce.hint"
+local hints = require "cce.api.hint"
 local pace = require "cce.workflow.pace"
 local principals = require "cce.workflow.revoke.principals"
-local probe = require "cce.workflow.probe"
+local probe = require "cce.kubeconfig.probe"
 
 local M = {}
 

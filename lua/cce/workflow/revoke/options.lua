@@ -1,10 +1,10 @@
 --- The options of `cce.workflow.revoke`.
 -- @module cce.workflow.revoke.options
 -- @local
-local companion = require "cce.companion"
+local companion = require "cce.api.service_call"
 local errors = require "cce.error"
 local kubeconfigs = require "cce.kubeconfig"
-local options = require "cce.options"
+local options = require "cce.base.options"
 local pace = require "cce.workflow.pace"
 local principals = require "cce.workflow.revoke.principals"
 local targets = require "cce.workflow.targets"

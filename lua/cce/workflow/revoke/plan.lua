@@ -5,7 +5,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local principals = require "cce.workflow.revoke.principals"
-local record = require "cce.record"
+local record = require "cce.base.json_line"
 local targets = require "cce.workflow.targets"
 
 local M = {}

@@ -2,11 +2,11 @@
 -- whether they can obtain new ones.
 -- @module cce.workflow.revoke.principals
 -- @local
-local callers = require "cce.caller"
+local callers = require "cce.api.identity"
 local core = require "cce.core"
 local errors = require "cce.error"
 local kubeconfigs = require "cce.kubeconfig"
-local show = require "cce.show"
+local show = require "cce.text.show"
 
 local M = {}
 

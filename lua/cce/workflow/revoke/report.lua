@@ -4,8 +4,8 @@
 local items = require "cce.workflow.revoke.item"
 local plan = require "cce.workflow.revoke.plan"
 local principals = require "cce.workflow.revoke.principals"
-local reports = require "cce.report"
-local show = require "cce.show"
+local reports = require "cce.text.report"
+local show = require "cce.text.show"
 
 local M = {}
 

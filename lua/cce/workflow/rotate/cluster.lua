@@ -14,7 +14,7 @@
 local errors = require "cce.error"
 local pace = require "cce.workflow.pace"
 local reissue = require "cce.workflow.rotate.reissue"
-local times = require "cce.times"
+local times = require "cce.base.times"
 
 local M = {}
 

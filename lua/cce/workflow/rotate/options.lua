@@ -3,7 +3,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local options = require "cce.options"
+local options = require "cce.base.options"
 local pace = require "cce.workflow.pace"
 local targets = require "cce.workflow.targets"
 

@@ -3,7 +3,7 @@
 -- @module cce.workflow.rotate.reissue
 -- @local
 local errors = require "cce.error"
-local probe = require "cce.workflow.probe"
+local probe = require "cce.kubeconfig.probe"
 
 local M = {}
 

@@ -3,9 +3,9 @@
 -- @local
 local plan = require "cce.workflow.rotate.plan"
 local preflight = require "cce.workflow.rotate.preflight"
-local reports = require "cce.report"
+local reports = require "cce.text.report"
 local rotation = require "cce.workflow.rotate.cluster"
-local times = require "cce.times"
+local times = require "cce.base.times"
 
 local M = {}
 

@@ -4,7 +4,7 @@
 local map = require "cce.map"
 local rotate_report = require "cce.workflow.rotate.report"
 local rotation = require "cce.workflow.rotate.cluster"
-local times = require "cce.times"
+local times = require "cce.base.times"
 
 local M = {}
 

@@ -1,7 +1,7 @@
 local cce = require "cce"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
-local probe = require "cce.workflow.probe"
+local probe = require "cce.kubeconfig.probe"
 local rotations = require "spec.support.rotations"
 local server = require "spec.support.server"
 local simulator = require "spec.support.sim"

@@ -1,0 +1,351 @@
+--- One call of the API from beginning to end: attempts, waiting, retries, and
+-- the error that comes of it. The endpoints themselves are in `cce.client`.
+-- @module cce.api.call
+-- @local
+local core = require "cce.core"
+local endpoints = require "cce.api.endpoints"
+local errors = require "cce.error"
+local hints = require "cce.api.hint"
+local host = require "cce.host"
+local responses = require "cce.api.response"
+local retry = require "cce.api.retry"
+
+local M = {}
+
+local function target_of(ids)
+  if ids.job_id then return " job " .. responses.excerpt(ids.job_id) end
+  return ids.cluster_id and " cluster " .. responses.excerpt(ids.cluster_id) or ""
+end
+
+-- The call and its target, for messages. A `state` is what a call remembers from
+-- attempt to attempt, see `begin`.
+local function name_of(state)
+  return state.request.operation .. target_of(state.ids)
+end
+
+-- The error of a transfer that brought no answer.
+local function transport_error(state, message, code, detail)
+  detail = detail or {}
+  local request = state.request
+  local maybe_applied = (request.mutating and detail.sent) or false
+  local err = errors.new(code, ("%s: %s"):format(name_of(state), message), {
+    operation = request.operation,
+    sent = detail.sent or false,
+    untrusted = detail.untrusted,
+    maybe_applied = maybe_applied,
+    hint = maybe_applied and hints.maybe or hints.of_transport(code),
+  })
+  err.retryable = retry.allowed(request, err)
+  return err
+end
+
+-- ---- time -------------------------------------------------------------------
+
+--- When a call that begins now must have ended.
+-- @tparam cce.client client
+-- @treturn ?number of the client's monotonic clock; nil when there is no limit
+function M.deadline(client)
+  return client.config.deadline and client.monotonic() + client.config.deadline
+end
+
+local function left_of(client, state)
+  return state.deadline and state.deadline - client.monotonic()
+end
+
+local function too_late(client, state)
+  return transport_error(state, ("not within the deadline of %g s"):format(
+    client.config.deadline), "TIMEOUT")
+end
+
+-- ---- one attempt --------------------------------------------------------------
+
+local function headers_of(request, ids)
+  local headers = { ["X-Project-Id"] = ids.project_id }
+  if request.body then headers["Content-Type"] = "application/json" end
+  return headers
+end
+
+-- Who was asked whether it may leave said for how long that holds: a process that
+-- is stopped at this moment must not send when it goes on.
+local function wire_request(client, state, auth, longest)
+  local config, request = client.config, state.request
+  return {
+    operation = request.operation,
+    endpoint = state.addresses[state.index],
+    method = request.method,
+    path = request.path,
+    query = request.query,
+    body = request.body,
+    mutating = request.mutating,
+    headers = headers_of(request, state.ids),
+    signer = auth.signer,
+    token = auth.token,
+    date = client:now(),
+    timeout = math.min(config.timeout, longest),
+    depart_within = request.before_send and math.min(longest, 86400) or nil,
+  }
+end
+
+-- The error of an answer that refuses. What may have worked, and must not be
+-- sent again blindly, is not for a caller's own loop to repeat either.
+local function refused(state, wire, response, auth)
+  local request = state.request
+  local err = responses.to_error(name_of(state), request, response)
+  if err.code == "UNAUTHENTICATED" and auth.signer then
+    err.hint = require("cce.api.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
+  elseif err.maybe_applied and not retry.allowed(request, err) then
+    err.retryable, err.hint = false, err.hint or hints.maybe
+  end
+  return err
+end
+
+-- Not one byte of the request has left when there are no credentials for it.
+-- The error itself is shared by all who wait for them.
+local function cannot_begin(state, err)
+  local fields = {}
+  for name, value in pairs(err) do fields[name] = value end
+  fields.code, fields.message, fields.sent, fields.maybe_applied = nil, nil, false, false
+  fields.operation = state.request.operation
+  local mine = errors.new(err.code, ("%s: %s"):format(name_of(state), err.message), fields)
+  mine.hint = mine.hint or hints.of_transport(err.code)
+  mine.retryable = retry.allowed(state.request, mine)
+  return mine
+end
+
+-- Ask who knows whether the request may leave now, after all that took time: the
+-- seconds that it may take, or nil and the error that ends the call.
+local function ask_before_send(client, state)
+  local left = left_of(client, state) or math.huge
+  if left <= 0 then return nil, too_late(client, state) end
+  if not state.request.before_send then return left end
+  local seconds, why, cause = state.request.before_send(state.ids.cluster_id)
+  if seconds and seconds > 0 then return math.min(left, seconds) end
+  cause = errors.is(cause) and cause or errors.new("CANCELLED",
+    why or "before_send left no time for it", { retryable = true })
+  local err = cannot_begin(state, cause)
+  err.retryable, state.held_back = cause.retryable, true
+  return nil, err
+end
+
+-- One request with the credentials that are held for it.
+local function send_once(client, state, auth, longest)
+  local wire = wire_request(client, state, auth, longest)
+  local engine, message, code = client:engine()
+  local transfer
+  if engine then transfer, message, code = engine:submit(wire) end
+  if not transfer then
+    return nil, transport_error(state, message, code)
+  end
+  host.current().wait(engine, transfer)
+  local response, detail
+  response, message, code, detail = transfer:result()
+  transfer:close()
+  if not response then
+    return nil, transport_error(state, message, code, detail)
+  elseif response.status < 200 or response.status > 299 then
+    return nil, refused(state, wire, response, auth)
+  end
+  return response
+end
+
+-- An answer of 2xx, or nil and the error; and the credentials that were used.
+local function attempt(client, state)
+  local in_time = client:wait_for_turn(left_of(client, state), state.request.mutating)
+  if not in_time then return nil, too_late(client, state) end
+  if client.closed then
+    return nil, transport_error(state, "the client was closed before it was sent", "CLOSED")
+  end
+  local session = client.session
+  local auth, _, problem = session:acquire()
+  if not auth then return nil, cannot_begin(state, problem) end
+  local longest, err = ask_before_send(client, state)
+  if not longest then return nil, err end
+  session:hold(auth)
+  local response
+  response, err = send_once(client, state, auth, longest)
+  session:release(auth)
+  return response, err, auth
+end
+
+-- A 401 for an expired token: others are fetched, once.
+local function renew_credentials(client, err, state, auth)
+  if not auth or state.renewed or not responses.is_expired_token(err) then return false end
+  state.renewed = client.session:expire(auth)
+  return state.renewed
+end
+
+-- A 401 for a skewed clock names the server's time: take it over, once.
+local function correct_clock(client, err, state)
+  if err.code ~= "CLOCK_SKEW" or state.clock_corrected then return false end
+  local signed, server = responses.clocks(err.detail)
+  if not signed then return false end
+  state.clock_corrected = true
+  client:set_clock(server)
+  client:emit { type = "clock_corrected", seconds = server - signed, operation = err.operation }
+  return true
+end
+
+-- ---- attempts -----------------------------------------------------------------
+
+-- Another address of the service, if this one got nothing and not all were
+-- tried in this round.
+local function try_next_address(err, state)
+  if state.tried >= #state.addresses or not retry.never_left(err) then return false end
+  state.tried, state.index = state.tried + 1, state.index % #state.addresses + 1
+  return true
+end
+
+-- Seconds, or nil and perhaps why the rules did not have their way.
+local function delay_before_next(client, err, state, auth)
+  if state.held_back then return nil end
+  if renew_credentials(client, err, state, auth) then return 0 end
+  if correct_clock(client, err, state) or try_next_address(err, state) then return 0 end
+  local delay, why = retry.next({
+    policy = client.config.retry, random = client.random, budget = client.retry_budget,
+    now = client.monotonic(), left = left_of(client, state),
+  }, state.request, err, state.round)
+  state.round, state.tried = state.round + 1, 1
+  return delay, why
+end
+
+local function note_attempt(client, state, address, response, err, delay)
+  if not client.on_event then return end
+  client:emit {
+    type = "attempt",
+    operation = state.request.operation,
+    endpoint = address,
+    cluster_id = state.ids.cluster_id,
+    job_id = state.ids.job_id,
+    attempt = state.attempts,
+    status = response and response.status or err.status,
+    code = err and err.code,
+    request_id = response and response.headers["x-request-id"] or err and err.request_id,
+    retry_in = delay,
+  }
+end
+
+local function finish_error(err, state, why)
+  err.attempts = state.held_back and state.attempts - 1 or state.attempts
+  -- An earlier attempt may have worked although the last one surely did not.
+  if state.maybe_applied and not err.maybe_applied then
+    err.maybe_applied, err.hint = true, err.hint or hints.maybe
+  end
+  if why then err.hint = err.hint and err.hint .. ". " .. why or why end
+  err.sent, err.untrusted, err.detail = nil, nil, nil
+  return nil, err.message, err
+end
+
+-- What a call remembers from attempt to attempt.
+local function begin(client, request, ids, deadline)
+  local state = { request = request, ids = ids }
+  local can_wait, reason = host.current().check()
+  if not can_wait then
+    return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason, {
+      operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    })
+  end
+  local service = request.service or "cce"
+  local first, addresses, err = request.endpoint, { request.endpoint }, nil
+  if not first then first, addresses, err = endpoints.of(client.config.endpoints, service) end
+  if not first then return nil, addresses, err end
+  state.service, state.addresses = request.endpoint or service, addresses
+  state.index, state.tried = client.good_address[service] or 1, 1
+  state.attempts, state.round = 0, 1
+  state.deadline = deadline or M.deadline(client)
+  return state
+end
+
+-- Attempts until one succeeds or the last may not be followed by another.
+local function attempt_all(client, state)
+  while true do
+    state.attempts = state.attempts + 1
+    local response, err, auth = attempt(client, state)
+    local address = state.addresses[state.index]
+    if response or err.status then client.good_address[state.service] = state.index end
+    local delay, why
+    if err then delay, why = delay_before_next(client, err, state, auth) end
+    note_attempt(client, state, address, response, err, delay)
+    if response then return response end
+    if not delay then return finish_error(err, state, why) end
+    state.maybe_applied = state.maybe_applied or err.maybe_applied
+    client.sleep(delay)
+  end
+end
+
+local function send(client, request, ids, deadline)
+  local state, message, err = begin(client, request, ids, deadline)
+  if not state then return nil, message, err end
+  local response
+  response, message, err = attempt_all(client, state)
+  if not response then return nil, message, err end
+  response.attempts = state.attempts
+  return response
+end
+
+--- Make a request and, where `cce.api.retry` allows it, make it again.
+-- @tparam cce.client client
+-- @tparam table request of `core.operation`; `service` names another than CCE,
+--   `endpoint` another address than the client's; `before_send(cluster_id)`, called
+--   right before each attempt leaves, returns the seconds that it may take, or nil, why
+--   the call ends here, and perhaps an error that says so
+-- @tparam table ids `project_id`, if it is to be sent; for messages `cluster_id`
+--   or `job_id`
+-- @tparam[opt] number deadline of `M.deadline`, by default that of now
+-- @treturn[1] table response `{status=, headers=, body=, attempts=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.send(client, request, ids, deadline)
+  if request.mutating and client.config.audit_log then
+    return require("cce.log.audit_log").around(client, request, ids, function()
+      return send(client, request, ids, deadline)
+    end)
+  end
+  return send(client, request, ids, deadline)
+end
+
+--- The error of a call that cannot begin without what the credentials know.
+-- @tparam string operation
+-- @tparam table problem
+-- @treturn nil
+-- @treturn string message
+-- @treturn table err
+function M.cannot_begin(operation, problem)
+  local state = { request = { operation = operation }, ids = {}, attempts = 0 }
+  return finish_error(cannot_begin(state, problem), state)
+end
+
+--- Decode a JSON body that must be an object.
+-- @tparam table request
+-- @tparam table ids
+-- @tparam table response
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err with code RESPONSE_INVALID
+function M.decode(request, ids, response)
+  local body = core.json.decode(response.body)
+  if type(body) == "table" then return body end
+  -- Not one byte of it is shown: it may be half of a private key.
+  return M.invalid(request, ids, response,
+    ("the answer (%d bytes) is not a JSON object, or is cut off"):format(#response.body))
+end
+
+--- The error of an answer that lacks what the API documents.
+-- @treturn nil
+-- @treturn string message
+-- @treturn table err
+function M.invalid(request, ids, response, reason)
+  return errors.fail("RESPONSE_INVALID", ("%s%s: HTTP %d, but %s"):format(
+    request.operation, target_of(ids), response.status, reason), {
+    operation = request.operation,
+    status = response.status,
+    request_id = response.headers["x-request-id"],
+    retryable = false,
+    maybe_applied = request.mutating,
+    attempts = response.attempts,
+    hint = request.mutating and hints.maybe or nil,
+  })
+end
+
+return M

@@ -1,0 +1,233 @@
+--- What is wrong with a client's set-up: `client:doctor`.
+--
+-- Two requests that only read, the look-up of the project and the list of its
+-- clusters, tell nearly all: how far they came shows what is right, and their
+-- error what is not.
+-- @module cce.api.doctor
+-- @local
+local call = require "cce.api.call"
+local core = require "cce.core"
+local project = require "cce.api.project"
+local show = require "cce.text.show"
+local times = require "cce.base.times"
+
+local M = {}
+
+-- In this order they are reported.
+local NAMES = { "credentials", "clock", "region", "project", "reachability", "tls", "permissions" }
+
+-- Seconds that a clock may be off without a word.
+local TOLERANCE = 60
+
+-- ---- the report ----------------------------------------------------------------
+
+local Report = {}
+Report.__index = Report
+Report.__name = "cce.report"
+
+--- The exit status of a program that shows this: 0 when nothing is wrong.
+function Report:exit_code()
+  return self.ok and 0 or 1
+end
+
+local function word_of(item)
+  if item.ok == nil then return "-" end
+  return item.ok and "ok" or "FAILED"
+end
+
+function Report:__tostring()
+  local rows = {}
+  for i, item in ipairs(self) do rows[i] = { word_of(item), item.name, item.message } end
+  local lines = { show.columns({ "", "CHECK", "RESULT" }, rows) }
+  for _, item in ipairs(self) do
+    if item.hint then lines[#lines + 1] = ("%s: %s"):format(item.name, item.hint) end
+  end
+  return table.concat(lines, "\n")
+end
+
+local function new_report()
+  local report = { ok = true, items = {} }
+  for i, name in ipairs(NAMES) do
+    report[i] = { name = name, message = "not checked" }
+    report.items[name] = report[i]
+  end
+  return setmetatable(report, Report)
+end
+
+local function good(report, name, message, hint)
+  local item = report.items[name]
+  if item.ok == nil then item.ok, item.message, item.hint = true, message, hint end
+end
+
+local function bad(report, name, message, hint)
+  local item = report.items[name]
+  item.ok, item.message, item.hint = false, message, hint
+  report.ok = false
+end
+
+-- ---- what an error says --------------------------------------------------------
+
+-- The step at which a request ended. What stands before it in STEPS was right;
+-- of what stands after it nothing is known.
+local STEPS = { "reachability", "tls", "region", "clock", "credentials", "project", "permissions" }
+
+local STEP_OF = {
+  TLS_FAILED = "tls",
+  API_NOT_FOUND = "region", NO_ENDPOINT = "region", NOT_FOUND = "region",
+  CLOCK_SKEW = "clock",
+  UNAUTHENTICATED = "credentials", ACCESS_KEY_LOCKED = "credentials",
+  NO_CREDENTIALS = "credentials",
+  NO_PROJECT = "project",
+  PERMISSION_DENIED = "permissions",
+}
+
+local GOOD = {
+  reachability = "%s answers",
+  tls = "the certificate of %s is trusted",
+  region = "%s knows the call",
+  clock = "accepted by %s",
+  credentials = "accepted by %s",
+  project = "accepted by %s",
+}
+
+local function is_plain(address)
+  return address:lower():sub(1, 7) == "http://"
+end
+
+-- All steps before this one were passed at an address.
+local function passed(report, view, address, until_step)
+  local subject = { credentials = view.session:describe(), project = project.known(view) }
+  for _, name in ipairs(STEPS) do
+    if name == until_step then return end
+    local text = GOOD[name]
+    if subject[name] then text = subject[name] .. ", " .. text end
+    if name == "tls" and is_plain(address) then text = "not used: %s is on this machine" end
+    if text then good(report, name, text:format(address)) end
+  end
+end
+
+local function says_wrong_project(err)
+  return err.message:lower():find("action forbidden", 1, true) ~= nil
+end
+
+-- Whether the project is one that these credentials do not see. nil: unknown.
+local function is_foreign_project(view)
+  if not view.config.endpoints.iam then return nil end
+  local projects = project.list(view)
+  if not projects then return nil end
+  for _, entry in ipairs(projects) do
+    if entry.id == view.config.project_id then return false end
+  end
+  return true
+end
+
+local function step_of(view, err)
+  if err.code == "PERMISSION_DENIED" and err.operation ~= "list_projects"
+    and (says_wrong_project(err) or is_foreign_project(view)) then
+    return "project"
+  end
+  return STEP_OF[err.code] or "reachability"
+end
+
+local function explain(report, view, address, err)
+  local step = step_of(view, err)
+  passed(report, view, address, step)
+  bad(report, step, err.message, err.hint)
+end
+
+-- ---- the checks ------------------------------------------------------------------
+
+-- The client, but without second attempts and with the machine's own clock.
+local function view_of(client)
+  client:engine()
+  local retry = { max_attempts = 1, base = 0, cap = 0, budget = 0 }
+  local config = setmetatable({ retry = retry }, { __index = client.config })
+  return setmetatable({ config = config, clock_shift = 0 }, { __index = client })
+end
+
+local function describe_region(report, view)
+  local endpoints = view.config.endpoints
+  local where = { "CCE at " .. endpoints.cce }
+  for _, service in ipairs { "iam", "cts", "sts" } do
+    local address = endpoints[service]
+    where[#where + 1] = address and ("%s at %s"):format(service:upper(), address)
+      or ("no %s known"):format(service:upper())
+  end
+  good(report, "region", table.concat(where, ", "))
+end
+
+-- Seconds that our clock is ahead; the second of an answer's date is no more
+-- exact than that.
+local function note_clock(report, view, date)
+  local server = times.parse_http(date)
+  local ahead = server and view.clock() - server or 0
+  if view.clock_shift ~= 0 then ahead = -view.clock_shift end
+  local text = ("%.0f s %s"):format(math.abs(ahead), ahead < 0 and "behind" or "ahead")
+  if view.clock_shift ~= 0 then
+    bad(report, "clock", ("this machine's clock is %s: too much for the API"):format(text),
+      "Set it; calls go on meanwhile with the API's own time")
+  elseif server and math.abs(ahead) > TOLERANCE then
+    good(report, "clock", ("this machine's clock is %s"):format(text),
+      "Set this machine's clock: the API allows 15 minutes")
+  elseif server then
+    good(report, "clock", "right to within a minute")
+  end
+end
+
+local function check_credentials(report, view)
+  local auth, message, err = view.session:acquire()
+  if auth then return true end
+  bad(report, "credentials", message, err.hint)
+  return false
+end
+
+local function check_project(report, view)
+  local id, _, err = project.id_of(view)
+  note_clock(report, view)
+  if not id then
+    explain(report, view, view.config.endpoints.iam or view.config.endpoints.cce, err)
+    return nil
+  end
+  return id
+end
+
+local CHANGING = { "obtain_cert", "revoke_cert", "rotate_credentials" }
+
+local function note_permissions(report, clusters)
+  local actions = {}
+  for i, name in ipairs(CHANGING) do actions[i] = core.operations[name].action end
+  good(report, "permissions", ("clusters can be listed: %d; not tried, since they change"
+    .. " something: %s"):format(clusters, table.concat(actions, ", ")))
+end
+
+local function check_clusters(report, view, project_id)
+  local address = view.config.endpoints.cce
+  local ids = { project_id = project_id }
+  local request, message = core.operation("list_clusters", ids, {}, view:now())
+  if not request then return bad(report, "project", message) end
+  local response, _, err = call.send(view, request, ids)
+  note_clock(report, view, response and response.headers.date)
+  if not response then return explain(report, view, address, err) end
+  local body
+  body, _, err = call.decode(request, ids, response)
+  if not body or type(body.items) ~= "table" then
+    return bad(report, "reachability", err and err.message
+      or ("what answers at %s is not CCE: it lists no clusters"):format(address))
+  end
+  passed(report, view, address, "permissions")
+  note_permissions(report, #body.items)
+end
+
+--- Examine a client.
+-- @tparam cce.client client
+-- @treturn table the report, see `client:doctor`
+function M.examine(client)
+  local report, view = new_report(), view_of(client)
+  describe_region(report, view)
+  if not check_credentials(report, view) then return report end
+  local project_id = check_project(report, view)
+  if project_id then check_clusters(report, view, project_id) end
+  return report
+end
+
+return M

@@ -1,0 +1,212 @@
+--- Users, agencies and projects of the account, as methods of a client.
+--
+-- They are asked of IAM (`endpoints.iam`). Each list is an array that prints as
+-- a table; each entry has `id`, `name` and `raw`, all that IAM said.
+-- @module cce.iam
+local companion = require "cce.api.service_call"
+local show = require "cce.text.show"
+
+local M = {}
+
+local methods = {}
+
+--- The methods that a client gets from here.
+M.methods = methods
+
+local text = companion.text
+
+local function request(operation, action, path, query)
+  return {
+    operation = operation, service = "iam", method = "GET", mutating = false,
+    action = action, path = path, query = #query > 0 and query or nil,
+  }
+end
+
+-- { {name, value}, … } of the options that were given, in a fixed order.
+local function query_of(checked, names)
+  local query = {}
+  for _, name in ipairs(names) do
+    if checked[name] ~= nil then query[#query + 1] = { name, tostring(checked[name]) } end
+  end
+  return query
+end
+
+-- ---- the account -------------------------------------------------------------
+
+local function ask_account(client)
+  local asked = request("list_domains", nil, "/v3/auth/domains", {})
+  local domains, _, err = companion.fetch_list(client, asked, "domains")
+  if not domains then return companion.about("the account's id cannot be looked up", err) end
+  local first = companion.object(domains[1])
+  if #domains == 1 and text(first.id) then return first.id end
+  return companion.fail(#domains == 0 and "NOT_FOUND" or "INVALID_ARGUMENT",
+    ("IAM names %d accounts for these credentials, not one"):format(#domains), {
+    operation = "list_domains", retryable = false, maybe_applied = false,
+    hint = "Give domain_id= with the id of the account that is meant",
+  })
+end
+
+--- The id of a client's account. It never changes: it is asked for once.
+-- @tparam cce.client client
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.account_of(client)
+  local message, err
+  if not client.account_id then
+    client.account_id, message, err = ask_account(client)
+  end
+  return client.account_id, message, err
+end
+
+local function with_account(client, checked)
+  if not checked.domain_id then
+    local message, err
+    checked.domain_id, message, err = M.account_of(client)
+    if not checked.domain_id then return nil, message, err end
+  end
+  return checked
+end
+
+-- ---- lists -------------------------------------------------------------------
+
+-- What IAM answered, each entry by `read`; an entry without an id is left out.
+local function entries(items, read, list, metatable)
+  for _, raw in ipairs(items) do
+    raw = companion.object(raw)
+    local entry = read(raw)
+    entry.id, entry.name, entry.raw = text(raw.id), text(raw.name), raw
+    if entry.id then list[#list + 1] = setmetatable(entry, metatable.Entry) end
+  end
+  return setmetatable(list, metatable)
+end
+
+local function state_of(entry)
+  return entry.enabled == false and "disabled" or "enabled"
+end
+
+local Users = show.list("cce.users", { "NAME", "ID", "STATE" }, function(user)
+  return { user.name, user.id, state_of(user) }
+end)
+
+local Agencies = show.list("cce.agencies", { "NAME", "ID", "TRUSTS" }, function(agency)
+  return { agency.name, agency.id, agency.trusts }
+end)
+
+local Projects = show.list("cce.projects", { "NAME", "ID", "STATE" }, function(project)
+  return { project.name, project.id, state_of(project) }
+end)
+
+local users_schema = {
+  name = companion.name_rule, enabled = { type = "boolean" }, domain_id = companion.id_rule,
+}
+
+--- List the users of the account.
+-- @function client:list_users
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.name the whole name
+-- @tparam[opt] boolean opts.enabled
+-- @tparam[opt] string opts.domain_id the account; looked up when it is not given
+-- @treturn[1] {table,...} each `{id=, name=, enabled=, domain_id=, raw=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- print(assert(client:list_users { enabled = false }))
+function methods:list_users(opts)
+  local checked, message, err = companion.check(self, "list_users", opts, users_schema)
+  if checked then checked, message, err = with_account(self, checked) end
+  if not checked then return nil, message, err end
+  local items
+  items, message, err = companion.fetch_list(self, request("list_users", "iam:users:listUsers",
+    "/v3/users", query_of(checked, { "domain_id", "name", "enabled" })), "users")
+  if not items then return nil, message, err end
+  return entries(items, function(raw)
+    return { enabled = raw.enabled ~= false, domain_id = text(raw.domain_id) }
+  end, {}, Users)
+end
+
+local agencies_schema = { name = companion.name_rule, domain_id = companion.id_rule }
+
+--- List the agencies of the account.
+-- @function client:list_agencies
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.name the whole name
+-- @tparam[opt] string opts.domain_id the account; looked up when it is not given
+-- @treturn[1] {table,...} each `{id=, name=, domain_id=, trusts=, raw=}`; `trusts`
+--   is the account or service that may act as it
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- for _, agency in ipairs(assert(client:list_agencies())) do print(agency.id, agency.name) end
+function methods:list_agencies(opts)
+  local checked, message, err = companion.check(self, "list_agencies", opts, agencies_schema)
+  if checked then checked, message, err = with_account(self, checked) end
+  if not checked then return nil, message, err end
+  local items
+  items, message, err = companion.fetch_list(self, request("list_agencies",
+    "iam:agencies:listAgencies", "/v3.0/OS-AGENCY/agencies",
+    query_of(checked, { "domain_id", "name" })), "agencies")
+  if not items then return nil, message, err end
+  return entries(items, function(raw)
+    return { domain_id = text(raw.domain_id),
+      trusts = text(raw.trust_domain_name) or text(raw.trust_domain_id) }
+  end, {}, Agencies)
+end
+
+local projects_schema = {
+  name = companion.name_rule, enabled = { type = "boolean" }, domain_id = companion.id_rule,
+  parent_id = companion.id_rule,
+}
+
+-- The most that IAM returns at once.
+local PER_PAGE = 5000
+
+local function project_of(raw)
+  return { enabled = raw.enabled ~= false, domain_id = text(raw.domain_id),
+    parent_id = text(raw.parent_id) }
+end
+
+local function page_query(checked, page)
+  local query = query_of(checked, { "domain_id", "parent_id", "name", "enabled" })
+  query[#query + 1] = { "page", tostring(page) }
+  query[#query + 1] = { "per_page", tostring(PER_PAGE) }
+  return query
+end
+
+--- List the projects that these credentials can see: one a region, which has the
+-- region's name, and those made in it.
+-- @function client:list_projects
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.name such as "cn-north-4"
+-- @tparam[opt] boolean opts.enabled
+-- @tparam[opt] string opts.domain_id the account
+-- @tparam[opt] string opts.parent_id the project that they were made in
+-- @treturn[1] {table,...} each `{id=, name=, enabled=, domain_id=, parent_id=, raw=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- for _, project in ipairs(assert(client:list_projects())) do print(project.id, project.name) end
+function methods:list_projects(opts)
+  local checked, message, err = companion.check(self, "list_projects", opts, projects_schema)
+  if not checked then return nil, message, err end
+  local list, page = setmetatable({}, Projects), 1
+  while true do
+    local asked = request("list_projects", "iam:projects:listProjects", "/v3/projects",
+      page_query(checked, page))
+    local items, body
+    items, body, err = companion.fetch_list(self, asked, "projects")
+    if not items then return nil, body, err end
+    -- A service that knows no pages would send the same for ever.
+    local known = list[1] and companion.object(items[1]).id == list[1].id
+    if not known then entries(items, project_of, list, Projects) end
+    if known or #items < PER_PAGE then return list end
+    page = page + 1
+  end
+end
+
+
+return M

@@ -1,0 +1,118 @@
+--- What the calls beside the certificate endpoints have in common: requests to
+-- CCE's nodes, to IAM and to CTS that are no row of `core.operations`.
+-- @module cce.api.service_call
+-- @local
+local call = require "cce.api.call"
+local errors = require "cce.error"
+local options = require "cce.base.options"
+local project = require "cce.api.project"
+
+local M = {}
+
+--- A rule of `cce.base.options` for an id that stands in a path or a query.
+M.id_rule = { type = "string", check = function(id)
+  local fits = #id <= 128 and id:match("^%w[%w._-]*$") and not id:find("..", 1, true)
+  return fits ~= nil and fits ~= false, "an id: 1 to 128 letters, digits, \".\", \"_\" or \"-\","
+    .. " a letter or digit first, no \"..\""
+end }
+
+--- A rule for a name, as IAM and CTS know them.
+M.name_rule = { type = "string", non_empty = true }
+
+--- A rule for a moment.
+M.time_rule = { type = "number", min = 0, max = 253402300799, unit = "as unix time" }
+
+--- Raise unless a client is open; check the options of one of its methods.
+-- @tparam cce.client client
+-- @tparam string name of the method
+-- @tparam ?table given
+-- @tparam table schema of `cce.base.options`
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.check(client, name, given, schema)
+  if type(client) ~= "table" or not client.config then
+    error(("bad argument #1 to '%s' (cce.client expected, got %s); call it with a colon"):format(
+      name, type(client)), 3)
+  elseif client.closed then
+    error("the client is closed", 3)
+  end
+  local checked, message, err = options.check(given, schema, 3)
+  if checked then return checked end
+  err.message, err.operation = name .. ": " .. message, name
+  return nil, err.message, err
+end
+
+--- The id of the client's own project.
+-- @tparam cce.client client
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.project_id(client)
+  return project.id_of(client)
+end
+
+--- Make a request and decode the object that it brings.
+-- @tparam cce.client client
+-- @tparam table request `{operation=, service=, method=, path=, query=, body=,
+--   mutating=, action=}`
+-- @tparam[opt] table ids see `call.send`
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.fetch(client, request, ids)
+  ids = ids or {}
+  local response, message, err = call.send(client, request, ids)
+  if not response then return nil, message, err end
+  local body
+  body, message, err = call.decode(request, ids, response)
+  if not body then return nil, message, err end
+  return body, response
+end
+
+--- Make a request and take a list out of the object that it brings.
+-- @tparam cce.client client
+-- @tparam table request
+-- @tparam string field where the list is
+-- @tparam[opt] table ids
+-- @treturn[1] table
+-- @treturn[1] table the whole object
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.fetch_list(client, request, field, ids)
+  local body, response, err = M.fetch(client, request, ids)
+  if not body then return nil, response, err end
+  if type(body[field]) ~= "table" then
+    return call.invalid(request, ids or {}, response, "it has no " .. field)
+  end
+  return body[field], body
+end
+
+--- A text that may come from JSON as something else, or not at all.
+function M.text(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
+--- The same for an object.
+function M.object(value)
+  return type(value) == "table" and value or {}
+end
+
+--- Say what an error was about.
+-- @tparam string what
+-- @tparam table err
+-- @treturn nil
+-- @treturn string message
+-- @treturn table err
+function M.about(what, err)
+  err.message = what .. ": " .. err.message
+  return nil, err.message, err
+end
+
+M.fail = errors.fail
+
+return M

@@ -1,0 +1,43 @@
+--- Where files of a person are kept, as the XDG base directories say.
+-- @module cce.base.directories
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+
+local M = {}
+
+local function env(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+--- A base directory, whether or not it exists.
+-- @tparam string variable such as "XDG_CACHE_HOME"; a relative path there is to
+--   be ignored
+-- @tparam string below_home such as "/.cache"
+-- @treturn ?string nil when neither the variable nor HOME says
+function M.base(variable, below_home)
+  local value = env(variable)
+  if value and value:sub(1, 1) == "/" then return value end
+  local home = env "HOME"
+  return home and home .. below_home
+end
+
+--- Make a directory and those above it, each for its owner alone.
+-- @tparam string path
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.make(path)
+  for slash in path:gmatch "()/" do
+    local above = path:sub(1, slash - 1)
+    if above ~= "" and not core.file.stat(above) then
+      local ok, message, code = core.sys.mkdir(above)
+      if not ok then return errors.from_core(nil, message, code) end
+    end
+  end
+  return errors.from_core(core.sys.mkdir(path))
+end
+
+return M

@@ -1,0 +1,230 @@
+--- The one place where option tables are checked.
+--
+-- Wrong use (a wrong type, an option that does not exist, a missing one)
+-- raises, and the error points at the line that made the call. A value out of
+-- its range returns `nil, message, err` with the code `INVALID_ARGUMENT`.
+--
+-- A schema is a table of rules by option name:
+--
+--     local schema = {
+--       duration = { type = "integer", min = -1, max = 1827, unit = "days" },
+--       component = { type = "string", one_of = { "all", "custom" } },
+--       interval = { type = "number", min = 0, default = 5 },
+--       credentials = { type = { "table", "function" } },
+--       cluster_id = { type = "string", required = true, non_empty = true },
+--     }
+--
+-- Types are those of Lua, and `integer` (a number without a fraction, also
+-- `3.0`), `list` (a table whose keys are 1..n), `callable` (a function or an
+-- object that can be called) and `any`. The rule's key `check` may hold a
+-- function of the value that returns true, or false and what was expected.
+--
+-- @module cce.base.options
+-- @local
+local error_of = require "cce.error"
+
+local M = {}
+
+local function is_list(value)
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  return count == #value
+end
+
+local function is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
+end
+
+local special_types = {
+  any = function() return true end,
+  integer = function(value) return type(value) == "number" and value % 1 == 0 end,
+  list = function(value) return type(value) == "table" and is_list(value) end,
+  callable = is_callable,
+}
+
+--- Whether a value can be called.
+-- @treturn boolean
+M.is_callable = is_callable
+
+local function has_type(value, name)
+  local special = special_types[name]
+  if special then return special(value) end
+  return type(value) == name
+end
+
+local function has_one_of_types(value, types)
+  if type(types) == "string" then return has_type(value, types) end
+  for _, name in ipairs(types) do
+    if has_type(value, name) then return true end
+  end
+  return false
+end
+
+local function describe_types(types)
+  return type(types) == "string" and types or table.concat(types, " or ")
+end
+
+-- A fraction is a value of the right kind but out of range, so that it does
+-- not raise: it may come from a computation on what the world said.
+local function is_fraction(value, rule)
+  return rule.type == "integer" and type(value) == "number"
+end
+
+local function contains(list, value)
+  for _, each in ipairs(list) do
+    if each == value then return true end
+  end
+  return false
+end
+
+local function show(value)
+  if type(value) == "table" then
+    return next(value) == nil and "an empty table" or ("a list of %d"):format(#value)
+  end
+  return type(value) == "string" and ("'%s'"):format(value) or tostring(value)
+end
+
+local function describe_range(rule)
+  local unit = rule.unit and " " .. rule.unit or ""
+  if rule.min and rule.max then return ("%s to %s%s"):format(rule.min, rule.max, unit) end
+  if rule.min then return ("at least %s%s"):format(rule.min, unit) end
+  return ("at most %s%s"):format(rule.max, unit)
+end
+
+-- NaN is inside of no range.
+local function is_inside(value, min, max)
+  return (min == nil or value >= min) and (max == nil or value <= max)
+end
+
+-- What was expected of a value of the right type, or nil when it is fine.
+local function range_problem(value, rule)
+  if is_fraction(value, rule) and value % 1 ~= 0 then return "a whole number" end
+  if not is_inside(value, rule.min, rule.max) then return describe_range(rule) end
+  if rule.one_of and not contains(rule.one_of, value) then
+    return "one of " .. table.concat(rule.one_of, ", ")
+  end
+  if rule.non_empty and value == "" then return "a string that is not empty" end
+  if rule.check then
+    local ok, expected = rule.check(value)
+    if not ok then return expected or "another value" end
+  end
+  return nil
+end
+
+--- The edit distance of two short words.
+-- @tparam string a
+-- @tparam string b
+-- @treturn number how many single characters must be changed, added or removed
+function M.distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+      diagonal, row[j] = row[j], best
+    end
+  end
+  return row[#b]
+end
+
+--- The names that a misspelt one probably meant.
+-- @tparam string name what was given
+-- @tparam table names a list of the right ones
+-- @tparam[opt] number limit how many differences may be between them; by
+--   default a third of the length
+-- @treturn {string,...} the nearest first; those equally near in the order of
+--   the alphabet; empty when none is near
+function M.nearest(name, names, limit)
+  limit = limit or math.max(2, math.floor(#name / 3))
+  local found, distances = {}, {}
+  for _, candidate in ipairs(names) do
+    local distance = M.distance(name:lower(), candidate:lower())
+    if distance <= limit then
+      found[#found + 1] = candidate
+      distances[candidate] = distance
+    end
+  end
+  table.sort(found, function(a, b)
+    if distances[a] ~= distances[b] then return distances[a] < distances[b] end
+    return a < b
+  end)
+  return found
+end
+
+local function keys_of(schema)
+  local names = {}
+  for name in pairs(schema) do names[#names + 1] = name end
+  return names
+end
+
+local function raise_unknown(key, schema, level)
+  if type(key) ~= "string" then
+    error(("an option's name must be a string, not a %s"):format(type(key)), level)
+  end
+  local near = M.nearest(key, keys_of(schema))[1]
+  local question = near and (" (did you mean '%s'?)"):format(near) or ""
+  error(("unknown option '%s'%s"):format(key, question), level)
+end
+
+local function check_type(key, value, rule, level)
+  if value == nil then
+    if rule.required then error(("option '%s' is missing"):format(key), level) end
+  elseif not has_one_of_types(value, rule.type or "any") and not is_fraction(value, rule) then
+    error(("bad option '%s' (%s expected, got %s)"):format(
+      key, describe_types(rule.type), type(value)), level)
+  end
+end
+
+--- Checks the options of a call.
+-- @tparam ?table given what the caller passed; nil stands for no options
+-- @tparam table schema rules by option name, as above
+-- @tparam[opt=2] number level whom a raised error points at, as for `error`:
+--   2 is the caller of the function that calls `check`
+-- @treturn table a copy of the options, with the defaults filled in
+-- @return nil, message, err when a value is out of its range
+-- @usage
+-- local options = require "cce.base.options"
+-- local schema = { duration = { type = "integer", min = 1, max = 1827 } }
+-- assert(options.check({ duration = 30 }, schema).duration == 30)
+-- local ok, message, err = options.check({ duration = 0 }, schema)
+-- assert(err.code == "INVALID_ARGUMENT")
+function M.check(given, schema, level)
+  level = (level or 2) + 2 -- as seen from the local functions that raise
+  if given ~= nil and type(given) ~= "table" then
+    error(("a table of options expected, got %s"):format(type(given)), level - 1)
+  end
+  local result = {}
+  for key, value in pairs(given or {}) do
+    if schema[key] == nil then raise_unknown(key, schema, level) end
+    result[key] = value
+  end
+  for key, rule in pairs(schema) do check_type(key, result[key], rule, level) end
+  for key, rule in pairs(schema) do
+    local value = result[key]
+    local expected = value ~= nil and range_problem(value, rule)
+    if expected then
+      return error_of.fail("INVALID_ARGUMENT",
+        ("%s is %s, but must be %s"):format(key, show(value), expected))
+    end
+    if value == nil then result[key] = rule.default end
+  end
+  return result
+end
+
+--- Raises "bad argument #index to 'name'" unless a value has a type.
+-- @param value
+-- @tparam string|table types as in a schema
+-- @tparam number index which argument it is
+-- @tparam string name of the function that was called
+-- @tparam[opt=2] number level as for @{check}
+function M.argument(value, types, index, name, level)
+  if has_one_of_types(value, types) then return end
+  error(("bad argument #%d to '%s' (%s expected, got %s)"):format(index, name,
+    describe_types(types), value == nil and "no value" or type(value)), (level or 2) + 1)
+end
+
+return M

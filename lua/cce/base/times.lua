@@ -1,0 +1,55 @@
+--- Moments as text: what the API, its gateways and our own files write.
+-- @module cce.base.times
+-- @local
+local M = {}
+
+-- Unix time of a date in UTC; the parts may be strings of digits.
+local function unix_time(year, month, day, hour, minute, second)
+  year, month = tonumber(year), tonumber(month)
+  -- Days are counted in the Gregorian calendar, with March as the first month.
+  if month <= 2 then year, month = year - 1, month + 12 end
+  local days = 365 * year + math.floor(year / 4) - math.floor(year / 100)
+    + math.floor(year / 400) + math.floor((153 * (month - 3) + 2) / 5) + tonumber(day) - 719469
+  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
+end
+
+-- All in UTC; a fraction of a second is dropped.
+local PATTERNS = {
+  "^(%d%d%d%d)%-(%d%d)%-(%d%d)[T ](%d%d):(%d%d):(%d%d)[%.%d]*Z?$",
+  "^(%d%d%d%d)%-(%d%d)%-(%d%d)[T ](%d%d):(%d%d):(%d%d)[%.%d]* %+0000 UTC$",
+  "^(%d%d%d%d)(%d%d)(%d%d)T(%d%d)(%d%d)(%d%d)Z$",
+}
+
+--- Read a moment in UTC.
+-- @param text such as "2026-01-02T03:04:05.678Z", "2026-01-02 03:04:05 +0000 UTC"
+--   or "20260102T030405Z"
+-- @treturn ?number unix time; nil when it is none of these
+function M.parse(text)
+  if type(text) ~= "string" then return nil end
+  for _, pattern in ipairs(PATTERNS) do
+    local year, month, day, hour, minute, second = text:match(pattern)
+    if year then return unix_time(year, month, day, hour, minute, second) end
+  end
+end
+
+local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9,
+  Oct = 10, Nov = 11, Dec = 12 }
+
+--- Read the Date header of an answer (RFC 9110, IMF-fixdate).
+-- @tparam ?string text such as "Fri, 02 Jan 2026 03:04:05 GMT"
+-- @treturn ?number unix time; nil when it cannot be read
+function M.parse_http(text)
+  local day, month, year, hour, minute, second =
+    (text or ""):match("^%a+, (%d+) (%a+) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
+  if not MONTHS[month] then return nil end
+  return unix_time(year, MONTHS[month], day, hour, minute, second)
+end
+
+--- Write a moment as ISO 8601 in UTC.
+-- @tparam number seconds unix time
+-- @treturn string such as "2026-01-02T03:04:05Z"
+function M.format(seconds)
+  return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(seconds))
+end
+
+return M

@@ -1,0 +1,130 @@
+--- `cce grant`: access for a while.
+-- @module cce.cli.command.grant
+-- @local
+local chosen = require "cce.cli.chosen"
+local convert = require "cce.cli.convert"
+local place = require "cce.cli.place"
+local render = require "cce.cli.render"
+local schedules = require "cce.cli.command.schedule"
+
+local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }
+
+local LEAST = 900
+
+function M.describe(parser)
+  parser:argument("cluster", "Id or name of the cluster."):argname("CLUSTER")
+  parser:option("--for", "How long: such as 30m or 8h, from 15m on."):argname("TIME")
+    :convert(convert.duration):count(1)
+  place.describe(parser)
+  parser:mutex(
+    parser:option("--user", "The IAM user whose keys these are, where they may not look it up.")
+      :argname("ID"),
+    parser:option("--agency", "The same for an agency."):argname("ID"))
+  parser:flag("--shared", "Share a live grant of the same principal: both end at the later time.")
+  parser:option("--reason", "For people."):argname("TEXT")
+  parser:flag("--hold", "Stay until the end, or Ctrl-C, and end it then.")
+  schedules.describe_store(parser)
+  parser:flag("--dry-run", "Promise and obtain nothing; say what would be done.")
+  parser:epilog("The keys are the grantee's own. The revocation is in the schedule before the"
+    .. " certificate is obtained; cce schedule run, or --hold, carries it out; cce schedule hasten"
+    .. " makes it due at once. It cuts all that the principal holds in the cluster.")
+end
+
+-- ---- telling -------------------------------------------------------------------------
+
+local function report(ui, grant, cluster, saved)
+  local value = { id = grant.id, cluster_id = cluster.id, name = cluster.name, path = saved.path,
+    context = saved.context, expires_at = grant.expires_at, principal_kind = grant.principal.kind,
+    principal_id = grant.principal.id }
+  return ui:show(value, ("%s: %s %s, until %s\n%s"):format(cluster.name or cluster.id,
+    grant.principal.kind, grant.principal.id, render.moment(grant.expires_at), tostring(saved)),
+    grant.id)
+end
+
+local function dry_run(ui, args, client, cluster)
+  local caller, message, err = require("cce.api.identity").of(client)
+  local given = args.user or args.agency
+  if not caller and not given then return ui:fail(message, err) end
+  local who = caller and ("%s %s"):format(caller.kind, caller.id) or given
+  local ends = os.time() + args["for"]
+  return ui:show({ dry_run = true, cluster_id = cluster.id, name = cluster.name,
+    expires_at = ends }, ("dry run: would obtain a certificate of %s for %s, %s, and revoke it at"
+    .. " %s"):format(who, cluster.name or cluster.id, place.text(args), render.moment(ends)))
+end
+
+-- ---- ending --------------------------------------------------------------------------
+
+local function finish(ui, grant)
+  local done, revoked, err = grant:finish()
+  if not done then return ui:fail(revoked, err) end
+  ui:say(revoked and "the grant is over: its certificates are revoked"
+    or "the grant is left: others share it")
+end
+
+local function hold(ui, args, grant)
+  args.held = grant
+  ui:say("holding it; Ctrl-C ends it now")
+  require("cce").sleep(math.max(0, grant.expires_at - os.time()))
+  args.held = nil
+  return finish(ui, grant)
+end
+
+-- ---- from beginning to end -----------------------------------------------------------
+
+-- What cannot be kept is ended at once.
+local function keep(ui, args, grant, cluster)
+  if args.out == "-" then return place.print(ui, args, grant.kubeconfig, cluster) end
+  local saved, message, err = place.save(args, grant.kubeconfig, cluster)
+  if saved then return report(ui, grant, cluster, saved) end
+  local code = ui:fail(message, err)
+  finish(ui, grant)
+  return code
+end
+
+local function grant_to(ui, args, client, cluster, schedule)
+  local grant, message, err = require("cce").workflow.grant(client, schedule, {
+    cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
+    shared = args.shared, reason = args.reason })
+  if not grant then return ui:fail(message, err) end
+  local code = keep(ui, args, grant, cluster)
+  if code ~= 0 then return code end
+  if args.hold then return hold(ui, args, grant) or code end
+  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out; to end it earlier:"
+    .. " cce schedule hasten %s"):format(grant.id, grant.id))
+  return code
+end
+
+local function prepare(ui, args)
+  local ok, message, err = place.check(args)
+  if not ok then return nil, message, err end
+  local client
+  client, message, err = ui:client()
+  if not client then return nil, message, err end
+  local cluster
+  cluster, message, err = chosen.one(client, args.cluster)
+  if not cluster then return nil, message, err end
+  return client, cluster
+end
+
+function M.run(args, ui)
+  if args["for"] < LEAST then return ui:usage "--for is 15m at least: the API takes no less" end
+  local client, cluster, err = prepare(ui, args)
+  if not client then return ui:fail(cluster, err) end
+  if args.dry_run then return dry_run(ui, args, client, cluster) end
+  local schedule, message
+  schedule, message, err = schedules.open(args)
+  if not schedule then return ui:fail(message, err) end
+  args.schedule = schedule
+  return grant_to(ui, args, client, cluster, schedule)
+end
+
+--- After Ctrl-C: what is held ends now.
+function M.interrupted(args, ui)
+  if args.held then
+    finish(ui, args.held)
+  elseif args.schedule then
+    ui:warn("what was promised is in the schedule: cce schedule list --status pending")
+  end
+end
+
+return M

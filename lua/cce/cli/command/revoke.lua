@@ -1,0 +1,152 @@
+--- `cce revoke`: cut a principal's certificates.
+-- @module cce.cli.command.revoke
+-- @local
+local chosen = require "cce.cli.chosen"
+local convert = require "cce.cli.convert"
+local runs = require "cce.cli.runs"
+
+local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency." }
+
+function M.describe(parser)
+  chosen.describe(parser, { all = true })
+  parser:mutex(
+    parser:option("--user", "Id of an IAM user."):argname("ID"),
+    parser:option("--agency", "Id of an agency."):argname("ID"),
+    parser:option("--kubeconfig", "A kubeconfig whose holder is meant."):argname("FILE"),
+    parser:option("--certificate", "A certificate (PEM) whose holder is meant."):argname("FILE"),
+    parser:option("--deleted-since", "Everyone who was deleted since then: such as 2d ago, or"
+      .. " 2026-01-31T18:00Z; 7 days at most."):argname("TIME"):convert(convert.past))
+  parser:option("--principal", "What the holder of a certificate is: user or agency.")
+    :choices({ "user", "agency" }):argname("KIND")
+  parser:flag("--partial", "With --deleted-since: search what CTS still has, though it is less.")
+  parser:flag("--allow-self", "Allow to revoke your own.")
+  parser:flag("--verify", "Ask the clusters with --kubeconfig, before and after.")
+  parser:option("--verify-with", "A kubeconfig of the principal to ask a cluster with.")
+    :argname("FILE"):count("*")
+  parser:option("--journal", "Write down here what was done: the same command goes on with what"
+    .. " was interrupted or failed, and cuts nothing twice."):argname("FILE")
+  parser:option("--run", "With --journal, the name of the run: one that has finished is not"
+    .. " repeated."):argname("NAME")
+  parser:option("--concurrency", "So many clusters at a time."):argname("N")
+    :convert(convert.integer)
+  parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
+  parser:flag("--yes", "Do not ask.")
+  parser:flag("--dry-run", "Revoke nothing; say what would be cut off.")
+  parser:epilog("Cuts every certificate that the principal holds in these clusters, and cannot be"
+    .. " undone. Revoking is not removing: who still has rights in IAM can obtain a new one.")
+end
+
+local function verification(args)
+  if #args.verify_with > 0 then return args.verify_with end
+  return args.verify or false
+end
+
+local function options_of(args, ids)
+  return {
+    clusters = ids, user_id = args.user, agency_id = args.agency, kubeconfig = args.kubeconfig,
+    certificate = args.certificate, deleted_since = args.deleted_since,
+    principal = args.principal, partial = args.partial, allow_self = args.allow_self,
+    verify = verification(args), concurrency = args.concurrency,
+    rate_limit = convert.rate(args.rate), journal = args.journal, run = args.run_name,
+  }
+end
+
+local function call(client, args, ids, more)
+  local opts = options_of(args, ids)
+  for name, value in pairs(more) do opts[name] = value end
+  return require("cce").workflow.revoke(client, opts)
+end
+
+-- What would be cut off; the notes of the report say who can obtain again.
+local function question(plan)
+  return ("%s\nThis cannot be undone."):format(
+    tostring(plan):gsub("^[^\n]*", "This will revoke:", 1))
+end
+
+-- Nothing to ask when nothing would be done; the report says why. What was agreed to
+-- is what is done: somebody may be deleted while the question stands.
+local function confirmed(ui, client, args, ids)
+  return ui:confirm { word = "REVOKE", yes = args.yes, text = function()
+    local plan, message, err = call(client, args, ids, { dry_run = true })
+    if not plan then return nil, ui:fail(message, err) end
+    if #plan.plan == 0 then return nil, ui:report(plan) end
+    args.principals = args.deleted_since and plan.principals
+    return question(plan)
+  end }
+end
+
+local function revoke(ui, client, args, ids)
+  args.began = true
+  local report, message, err = call(client, args, ids,
+    { on_progress = ui:progress("revoke", #ids), principals = args.principals })
+  if not report then return ui:fail(message, err) end
+  return ui:report(report)
+end
+
+local function preview(ui, client, args, ids)
+  local plan, message, err = call(client, args, ids, { dry_run = true })
+  if not plan then return ui:fail(message, err) end
+  return ui:report(plan)
+end
+
+-- What a person types anew is meant anew, unless something of it is left to do.
+local function name_run(args)
+  args.run_name = args.run
+  if args.run or not args.journal then return true end
+  local run, message, err = runs.last(args.journal)
+  if run == nil then return nil, message, err end
+  if run and run.finished then args.run_name = runs.new_name() end
+  return true
+end
+
+local function wrong_use(args)
+  if not (args.user or args.agency or args.kubeconfig or args.certificate
+    or args.deleted_since) then
+    return "nobody is named: give --user, --agency, --kubeconfig, --certificate or --deleted-since"
+  end
+  return args.run and not args.journal and "--run needs --journal" or nil
+end
+
+function M.run(args, ui)
+  local wrong = wrong_use(args)
+  if wrong then return ui:usage(wrong) end
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local named
+  named, message, err = name_run(args)
+  if not named then return ui:fail(message, err) end
+  local ids
+  ids, message, err = chosen.ids(client, args)
+  if not ids then return ui:fail(message, err) end
+  if args.dry_run then return preview(ui, client, args, ids) end
+  local sure, code = confirmed(ui, client, args, ids)
+  if not sure then return code end
+  return revoke(ui, client, args, ids)
+end
+
+local ENDED = { ok = "revoked", failed = "failed", skipped = "skipped", planned = "not begun" }
+local ORDER = { "revoked", "failed", "skipped", "not known", "not begun" }
+
+local function counts_of(run)
+  local counts, parts = {}, {}
+  for _, item in ipairs(run.order) do
+    local word = ENDED[item.what] or "not known"
+    counts[word] = (counts[word] or 0) + 1
+  end
+  for i, word in ipairs(ORDER) do parts[i] = ("%d %s"):format(counts[word] or 0, word) end
+  return table.concat(parts, ", ")
+end
+
+--- After Ctrl-C: what is known.
+function M.interrupted(args, ui)
+  if not args.began then return ui:warn("nothing was sent") end
+  local run = args.journal and runs.last(args.journal)
+  if runs.is_open(run) then
+    return ui:warn(("run %s: %s; to go on: the same command"):format(run.name, counts_of(run)))
+  end
+  ui:warn(ui.ledger:text())
+  ui:warn("the same command again does all of it, and cuts what the principal obtained meanwhile;"
+    .. " with --journal FILE it would go on")
+end
+
+return M

@@ -1,0 +1,268 @@
+--- `cce rotate`: rotate clusters, so that it may be interrupted at any moment.
+-- @module cce.cli.command.rotate
+-- @local
+local chosen = require "cce.cli.chosen"
+local convert = require "cce.cli.convert"
+local core = require "cce.core"
+local directories = require "cce.cli.directories"
+local errors = require "cce.error"
+local runs = require "cce.cli.runs"
+local targets = require "cce.workflow.targets"
+local times = require "cce.base.times"
+
+local M = { name = "rotate", summary = "Rotate the certificates of clusters." }
+
+local function describe_plan(parser)
+  parser:option("--component", "all, service-account-controller or custom."):argname("NAME")
+    :choices({ "all", "service-account-controller", "custom" })
+  parser:option("--expiration-hours", "How long old ServiceAccount tokens stay valid, 0 to 8784;"
+    .. " by default 24."):argname("HOURS"):convert(convert.integer)
+  parser:flag("--accept-token-loss", "Allow --expiration-hours 0.")
+  parser:option("--ca", "Your CA certificate, for --component custom."):argname("FILE")
+  parser:option("--cert", "Your certificate, for --component custom."):argname("FILE")
+  parser:option("--key", "Its private key, for --component custom."):argname("FILE")
+end
+
+local function describe_run(parser)
+  parser:option("--journal", "Where it is written down what was done; by default"
+    .. " rotate-PROJECT.journal in ~/.local/state/cce."):argname("FILE")
+  parser:option("--run", "The name of the run: one that has finished is not repeated.")
+    :argname("NAME")
+  parser:flag("--resume", "Finish the run of the journal that was interrupted.")
+  parser:option("--canary", "So many clusters first, one at a time."):argname("N")
+    :convert(convert.integer)
+  parser:option("--concurrency", "So many clusters at a time."):argname("N")
+    :convert(convert.integer)
+  parser:option("--max-failures", "Stop at so many, or at a share such as 10%."):argname("N")
+    :convert(convert.limit)
+  parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
+  parser:mutex(
+    parser:flag("--wait", "Wait for the jobs (the default)."),
+    parser:flag("--no-wait", "What was accepted counts as done."))
+  parser:option("--wait-timeout", "How long for a job at most, such as 30m."):argname("TIME")
+    :convert(convert.duration)
+  parser:option("--every", "How often to look at a job; by default 5s."):argname("TIME")
+    :convert(convert.duration)
+  parser:flag("--repair", "Tell nodes that failed to rotate again.")
+  parser:option("--reissue", "A directory for new kubeconfigs of the rotated clusters.")
+    :argname("DIR")
+  require("cce.cli.lifetime").describe(parser)
+end
+
+function M.describe(parser)
+  chosen.describe(parser, { all = true })
+  describe_plan(parser)
+  describe_run(parser)
+  parser:flag("--yes", "Do not ask.")
+  parser:flag("--dry-run", "Rotate nothing; show the plan.")
+  parser:epilog("Ctrl-C ends at once: nothing is lost, and cce rotate --resume finishes it. No"
+    .. " cluster is rotated twice by one run. What is not known counts as uncertain: exit code 2.")
+end
+
+-- ---- the journal -------------------------------------------------------------------
+
+-- A journal for each project: an unfinished run of one must not hold up another.
+local function journal_path(client, args)
+  if args.journal then return args.journal end
+  local project, message, err = targets.project_of(client)
+  if not project then return nil, message, err end
+  local made
+  made, message, err = directories.make(directories.state())
+  if not made then return nil, message, err end
+  return ("%s/rotate-%s.journal"):format(directories.state(), project)
+end
+
+-- ---- what is to be done --------------------------------------------------------------
+
+local function read_content(args)
+  if not (args.ca or args.cert or args.key) then return nil end
+  local content = {}
+  for option, field in pairs { ca = "ca", cert = "cert", key = "private_key" } do
+    if args[option] then
+      local text, message, code = core.file.read(args[option])
+      if not text then return errors.from_core(nil, message, code) end
+      content[field] = text
+    end
+  end
+  return content
+end
+
+local function reissue_of(args)
+  if not args.reissue then return nil end
+  return { dir = args.reissue, duration = args.days, expire_at = args["until"] }
+end
+
+local function wait_of(args)
+  if args.no_wait then return false end
+  return { timeout = args.wait_timeout, interval = args.every }
+end
+
+local function options_of(args, plan)
+  return {
+    clusters = plan.ids, component = plan.component, certificate_expiration_time = plan.hours,
+    cert_content = plan.content, journal = plan.journal, run = plan.run, canary = args.canary,
+    concurrency = args.concurrency, max_failures = args.max_failures, wait = wait_of(args),
+    repair = args.repair, reissue = reissue_of(args), accept_token_loss = args.accept_token_loss,
+    rate_limit = convert.rate(args.rate),
+  }
+end
+
+local function nothing_to_resume(path)
+  return errors.fail("NOT_FOUND", ("there is nothing to resume: %s holds no run"):format(path))
+end
+
+-- The plan of the last run, from its journal. Of one that has finished nothing
+-- is left to do, which its report says.
+local function resumed_plan(args, plan)
+  local run, message, err = runs.last(plan.journal)
+  if run == nil then return nil, message, err end
+  if not run then return nothing_to_resume(plan.journal) end
+  plan.ids, plan.component, plan.hours, plan.run = {}, run.component, run.hours, run.name
+  for i, item in ipairs(run.order) do plan.ids[i] = item.cluster end
+  plan.is_finished = run.finished ~= nil
+  args.accept_token_loss = args.accept_token_loss or run.hours == 0
+  return plan
+end
+
+local function unfinished(path, run)
+  return errors.fail("CONFLICT", ("run %s, begun at %s, has not ended"):format(run.name,
+    times.format(run.opened)), { retryable = false, hint = ("if it was"
+    .. " interrupted, cce rotate --resume finishes it; a run beside it needs another --journal than"
+    .. " %s"):format(path) })
+end
+
+local function new_plan(client, args, plan)
+  local run, message, err = runs.last(plan.journal)
+  if run == nil then return nil, message, err end
+  if runs.is_open(run) and run.name ~= args.run then return unfinished(plan.journal, run) end
+  plan.ids, message, err = chosen.ids(client, args)
+  if not plan.ids then return nil, message, err end
+  plan.component, plan.hours = args.component, args.expiration_hours
+  -- What a person types anew is meant anew.
+  plan.run = args.run or runs.new_name()
+  return plan
+end
+
+local function make_plan(client, args)
+  local path, message, err = journal_path(client, args)
+  if not path then return nil, message, err end
+  local plan = { journal = path }
+  plan.content, message, err = read_content(args)
+  if message then return nil, message, err end
+  if args.resume then return resumed_plan(args, plan) end
+  return new_plan(client, args, plan)
+end
+
+local function call(client, args, plan, more)
+  local opts = options_of(args, plan)
+  for name, value in pairs(more) do opts[name] = value end
+  return require("cce").workflow.rotate(client, opts)
+end
+
+-- ---- asking ------------------------------------------------------------------------
+
+local function question(report)
+  return (tostring(report):gsub("^[^\n]*", "This will rotate:", 1))
+end
+
+local function confirmed(ui, client, args, plan)
+  return ui:confirm { word = "ROTATE", yes = args.yes, text = function()
+    local report, message, err = call(client, args, plan, { dry_run = true })
+    if not report then return nil, ui:fail(message, err) end
+    return question(report)
+  end }
+end
+
+-- ---- how to go on ------------------------------------------------------------------
+
+local REPEATED = { "profile", "region", "project", "ca_file", "token_file", "journal", "rate",
+  "canary", "concurrency", "max_failures", "wait_timeout", "every", "ca", "cert", "key", "reissue" }
+local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss" }
+
+local function quoted(value)
+  value = tostring(value)
+  if value:find "^[%w%%/._:@+-]+$" then return value end
+  return "'" .. value:gsub("'", "'\\''") .. "'"
+end
+
+local function option_of(name)
+  return "--" .. name:gsub("_", "-")
+end
+
+-- The same words again, with --resume for those that chose the clusters.
+local function resume_command(args)
+  local words = { "cce rotate --resume" }
+  for _, name in ipairs(REPEATED) do
+    if args[name] then words[#words + 1] = option_of(name) .. " " .. quoted(args[name]) end
+  end
+  for _, url in ipairs(args.endpoint) do words[#words + 1] = "--endpoint " .. quoted(url) end
+  for _, name in ipairs(REPEATED_FLAGS) do
+    if args[name] then words[#words + 1] = option_of(name) end
+  end
+  if args.days then words[#words + 1] = "--days " .. (args.days == -1 and "max" or args.days) end
+  if args["until"] then words[#words + 1] = "--until " .. times.format(args["until"]) end
+  return table.concat(words, " ")
+end
+
+local ENDED = { ok = "rotated", reissued = "rotated", failed = "failed" }
+local UNTOUCHED = { planned = true, skipped = true, refused = true }
+
+local function count_states(run)
+  local counts = { rotated = 0, failed = 0, waiting = 0, untouched = 0 }
+  for _, item in ipairs(run.order) do
+    local state = ENDED[item.what] or UNTOUCHED[item.what] and "untouched" or "waiting"
+    counts[state] = counts[state] + 1
+  end
+  return counts
+end
+
+--- After Ctrl-C: what the journal knows.
+function M.interrupted(args, ui)
+  local run = args.journal_in_use and runs.last(args.journal_in_use)
+  if not runs.is_open(run) then return ui:warn("nothing was sent") end
+  local counts = count_states(run)
+  ui:warn(("run %s: %d rotated, %d failed, %d under way (their jobs go on by themselves),"
+    .. " %d not begun"):format(run.name, counts.rotated, counts.failed, counts.waiting,
+    counts.untouched))
+  ui:warn("to go on: " .. resume_command(args))
+end
+
+-- ---- from beginning to end -----------------------------------------------------------
+
+-- Before the clusters are rotated: later it would be too late to say no.
+local function make_directory(args)
+  if not args.reissue then return true end
+  return directories.make(args.reissue)
+end
+
+local function rotate(ui, client, args, plan)
+  args.journal_in_use = plan.journal
+  local report, message, err = call(client, args, plan,
+    { on_progress = ui:progress("rotate", #plan.ids) })
+  if not report then return ui:fail(message, err) end
+  local code = ui:report(report)
+  if report.stopped then ui:say("to go on: " .. resume_command(args)) end
+  return code
+end
+
+function M.run(args, ui)
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local plan
+  plan, message, err = make_plan(client, args)
+  if not plan then return ui:fail(message, err) end
+  if args.dry_run then
+    local report
+    report, message, err = call(client, args, plan, { dry_run = true })
+    return report and ui:report(report) or ui:fail(message, err)
+  end
+  if plan.is_finished then return rotate(ui, client, args, plan) end
+  local made
+  made, message, err = make_directory(args)
+  if not made then return ui:fail(message, err) end
+  local sure, code = confirmed(ui, client, args, plan)
+  if not sure then return code end
+  return rotate(ui, client, args, plan)
+end
+
+return M

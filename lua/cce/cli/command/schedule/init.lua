@@ -1,0 +1,270 @@
+--- `cce schedule`: what is to be done later.
+-- @module cce.cli.command.schedule
+-- @local
+local convert = require "cce.cli.convert"
+local directories = require "cce.cli.directories"
+local exit = require "cce.cli.exit"
+local json = require "cce.base.json"
+local profile = require "cce.cli.profile"
+local render = require "cce.cli.render"
+
+local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure." }
+
+local STATES = { "pending", "claimed", "sending", "done", "failed-retrying", "cancelled",
+  "quarantined", "live", "overdue" }
+
+-- ---- what can be typed -----------------------------------------------------------------
+
+--- Add the options that say where the schedule is.
+-- @tparam table parser of argparse
+function M.describe_store(parser)
+  parser:option("--store", "sqlite:FILE, or etcd:URL[,URL...]/PREFIX. By default CCE_SCHEDULE,"
+    .. " what the profile says, or sqlite:~/.local/state/cce/schedule.db."):argname("WHERE")
+  parser:option("--etcd-ca-file", "Certificates to trust for etcd (PEM)."):argname("FILE")
+  parser:option("--etcd-cert", "A client certificate for etcd."):argname("FILE")
+  parser:option("--etcd-key", "Its private key."):argname("FILE")
+end
+
+local function describe_looking(parser)
+  local list = parser:command("list", "List entries, the oldest first.")
+  list:option("--status", "Those in a state; live: what runners have; overdue: what should have"
+    .. " been done."):choices(STATES):argname("STATE")
+  list:option("--limit", "So many at most; by default all."):argname("N"):convert(convert.integer)
+  local show = parser:command("show", "Show all of an entry.")
+  show:argument("id", "The entry."):argname("ENTRY")
+end
+
+local function describe_changing(parser)
+  for _, each in ipairs { { "cancel", "Let entries not be done." },
+    { "retry", "Try entries that failed again at once." },
+    { "hasten", "Let entries be done at once, before their time: so a grant is ended." } } do
+    local command = parser:command(each[1], each[2])
+    command:argument("id", "The entries."):argname("ENTRY"):args("+")
+    command:flag("--dry-run", "Change nothing; show them.")
+  end
+end
+
+local function describe_moving(parser)
+  local export = parser:command("export", "Write all entries to a file.")
+  export:argument("file", "The file, as JSON lines."):argname("FILE")
+  local import = parser:command("import", "Put in what was exported; what is there stays.")
+  import:argument("file", "The file."):argname("FILE")
+  import:flag("--dry-run", "Check the file and put in nothing.")
+end
+
+function M.describe(parser)
+  parser:command_target("action"):require_command(true)
+  M.describe_store(parser)
+  require("cce.cli.command.schedule.add").describe(parser)
+  describe_looking(parser)
+  describe_changing(parser)
+  require("cce.cli.command.schedule.run").describe(parser)
+  describe_moving(parser)
+  parser:epilog("An entry is on disk once its id is printed. cce schedule run does what is due;"
+    .. " let a service keep it running. For etcd, CCE_ETCD_USERNAME and CCE_ETCD_PASSWORD are"
+    .. " used. Ends with 4 when something is overdue or in quarantine.")
+end
+
+-- ---- the store ---------------------------------------------------------------------------
+
+local function env(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+local function default_store()
+  local made, message, err = directories.make(directories.state())
+  if not made then return nil, message, err end
+  return "sqlite:" .. directories.state() .. "/schedule.db"
+end
+
+--- Where the schedule is.
+-- @tparam table args
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.where(args)
+  local said = args.store or env "CCE_SCHEDULE"
+  if said then return said end
+  local message, err
+  said, message, err = profile.schedule(args)
+  if said == nil then return nil, message, err end
+  if said then return (said:gsub("^sqlite:~/", "sqlite:" .. (env "HOME" or "~") .. "/")) end
+  return default_store()
+end
+
+--- Open the schedule.
+-- @tparam table args
+-- @treturn[1] cce.schedule
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.open(args)
+  local where, message, err = M.where(args)
+  if not where then return nil, message, err end
+  local opts = {}
+  if where:find "^etcd:" then
+    opts = { ca_file = args.etcd_ca_file, cert = args.etcd_cert, key = args.etcd_key,
+      username = env "CCE_ETCD_USERNAME", password = env "CCE_ETCD_PASSWORD" }
+  end
+  return require("cce.schedule").open(where, opts)
+end
+
+-- ---- looking -----------------------------------------------------------------------------
+
+local function subject(e)
+  return e.kind .. " " .. require("cce.schedule.entry").subject(e)
+end
+
+local function note(e)
+  return e.why or e.last_error and e.last_error.message or e.reason
+end
+
+--- How entries are shown.
+M.columns = {
+  { "id", "ID" }, { "state", "STATE" },
+  { "due", "DUE", text = function(e) return e.due and render.moment(e.due) end },
+  { "kind", "WHAT", text = subject }, { "attempts", "ATTEMPTS", text = function(e)
+    return e.attempts and ("%d"):format(e.attempts)
+  end },
+  { "reason", "NOTE", text = note, prose = true },
+  { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" }, { "created" },
+  { "next_try" }, { "first_intent" }, { "last_intent" }, { "last_error" }, { "runner" },
+  { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" }, { "grant" },
+}
+
+--- All entries in a state, page by page.
+-- @tparam cce.schedule schedule
+-- @tparam ?string status
+-- @tparam ?int limit
+-- @treturn[1] {table,...}
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.all(schedule, status, limit)
+  local found, after = {}, nil
+  repeat
+    local page, message, err = schedule:list { status = status, after = after,
+      limit = math.min(1000, limit and limit - #found or 1000) }
+    if not page then return nil, message, err end
+    for _, e in ipairs(page) do found[#found + 1] = e end
+    after = page.next
+  until not after or limit and #found >= limit
+  return found
+end
+
+local actions = {}
+
+function actions.list(schedule, args, ui)
+  if args.limit == 0 then return ui:usage "--limit is at least 1" end
+  local found, message, err = M.all(schedule, args.status, args.limit)
+  if not found then return ui:fail(message, err) end
+  local code = exit.DONE
+  if #found > 0 or ui.output ~= "table" then
+    code = ui:table(found, M.columns)
+  else
+    ui:say "there are none"
+  end
+  if code == exit.DONE and args.status == "overdue" and #found > 0 then return exit.OVERDUE end
+  return code
+end
+
+local function value_text(name, value)
+  if type(value) == "table" then return json.encode(value) end
+  if type(value) ~= "number" then return tostring(value) end
+  return name == "attempts" and ("%d"):format(value) or render.moment(value)
+end
+
+-- Its fields in the order of the columns, for people.
+local function as_text(e)
+  local lines = {}
+  for _, column in ipairs(M.columns) do
+    local name, value = column[1], e[column[1]]
+    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
+  end
+  return table.concat(lines, "\n")
+end
+
+local function as_value(e)
+  local value = {}
+  for _, column in ipairs(M.columns) do value[column[1]] = e[column[1]] end
+  return value
+end
+
+function actions.show(schedule, args, ui)
+  local e, message, err = schedule:get(args.id)
+  if not e then return ui:fail(message, err) end
+  return ui:show(as_value(e), as_text(e), e.id)
+end
+
+-- ---- changing ----------------------------------------------------------------------------
+
+-- All are tried, and all failures told.
+local function change_all(schedule, args, ui, act)
+  local done, worst = {}, exit.DONE
+  for _, id in ipairs(args.id) do
+    local ok, message, err = true, nil, nil
+    if not args.dry_run then ok, message, err = act(schedule, id) end
+    local e
+    if ok then e, message, err = schedule:get(id) end
+    if e then
+      done[#done + 1] = e
+    else
+      worst = math.max(worst, ui:fail(message, err))
+    end
+  end
+  if args.dry_run then ui:say("dry run: nothing is changed") end
+  local code = #done > 0 and ui:table(done, M.columns) or exit.DONE
+  return math.max(worst, code)
+end
+
+function actions.cancel(schedule, args, ui)
+  return change_all(schedule, args, ui, schedule.cancel)
+end
+
+function actions.retry(schedule, args, ui)
+  return change_all(schedule, args, ui, schedule.retry)
+end
+
+function actions.hasten(schedule, args, ui)
+  local code = change_all(schedule, args, ui, schedule.hasten)
+  if code == exit.DONE and not args.dry_run then ui:say("cce schedule run does it") end
+  return code
+end
+
+function actions.export(schedule, args, ui)
+  local count, message, err = schedule:export(args.file)
+  if not count then return ui:fail(message, err) end
+  return ui:show({ count = count, path = args.file }, ("%d entries written to %s"):format(count,
+    args.file), args.file)
+end
+
+function actions.import(schedule, args, ui)
+  local counts, message, err = schedule:import(args.file, { dry_run = args.dry_run })
+  if not counts then return ui:fail(message, err) end
+  counts.dry_run = args.dry_run
+  return ui:show(counts, ("%s%d put in, %d were there already"):format(
+    args.dry_run and "dry run: " or "", counts.added, counts.existing))
+end
+
+function actions.add(schedule, args, ui)
+  return require("cce.cli.command.schedule.add").run(schedule, args, ui)
+end
+
+function actions.run(schedule, args, ui)
+  return require("cce.cli.command.schedule.run").run(schedule, args, ui)
+end
+
+-- ---- from beginning to end -----------------------------------------------------------------
+
+function M.run(args, ui)
+  local schedule, message, err = M.open(args)
+  if not schedule then return ui:fail(message, err) end
+  local ok, code = pcall(actions[args.action], schedule, args, ui)
+  schedule:close()
+  if not ok then error(code, 0) end
+  return code
+end
+
+return M

@@ -1,0 +1,190 @@
+--- The `cce` command: what is typed, which command that is, and how it ends.
+--
+-- Each command is a module `cce.cli.command.<name>` that returns a table:
+--
+-- * `name`: the word that is typed; `summary`: one line for the list of commands
+-- * `describe(parser)`: adds the command's own arguments and options to its
+--   argparse parser; it has no side effect, since help, completion and the
+--   manual page call it too. Options of all commands (`--profile`, `--output`,
+--   …) are there already
+-- * `run(args, ui)`: does it and returns an exit code (see `cce.cli.exit`).
+--   `args` is what argparse made of the words, those options of all commands
+--   included; `ui` (see `cce.cli.ui`) is the only way to the client, to the
+--   screen and to the person
+-- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
+--   to go on; without it what was sent is counted
+-- * `hidden=true`, optional: stands in no list
+--
+-- A new command is one line in `M.commands`. Only those that are meant are
+-- loaded.
+-- @module cce.cli
+local exit = require "cce.cli.exit"
+local is_interrupt = require("cce.host.protect").is_interrupt
+
+local M = {}
+
+--- The commands, in the order in which the help shows them.
+M.commands = {
+  "obtain", "ensure", "revoke", "rotate",
+  "clusters", "jobs", "expiry", "profiles",
+  "who", "credential",
+  "schedule", "grant",
+  "doctor", "log", "repl", "sim", "completion", "help", "__complete",
+}
+
+local function complain(message)
+  io.stderr:write("cce: ", message, "\n")
+end
+
+--- The module of a command.
+-- @tparam string name
+-- @treturn table
+function M.load(name)
+  return require("cce.cli.command." .. name:gsub("^_+", ""))
+end
+
+-- ---- the parser ----------------------------------------------------------------
+
+local function seconds(text)
+  local number = tonumber(text)
+  return number and number > 0 and number or nil, "seconds are expected, not '" .. text .. "'"
+end
+
+local function describe_all(parser)
+  parser:group("Options of all commands",
+    parser:option("--profile", "What stands under [PROFILE] in ~/.config/cce/config."
+      .. " By default CCE_PROFILE."):argname("PROFILE"),
+    parser:option("--region", "Such as cn-north-4."):argname("REGION"),
+    parser:option("--project", "The id of the project."):argname("ID"),
+    parser:option("--endpoint", "Address of CCE instead of a region's.")
+      :argname("URL"):count("*"),
+    parser:option("--ca-file", "Certificates to trust instead of the system's (PEM).")
+      :argname("FILE"),
+    parser:option("--token-file", "A file, mode 0600, that holds an IAM token.")
+      :argname("FILE"),
+    parser:option("--timeout", "Seconds for one request."):argname("SECONDS"):convert(seconds),
+    parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
+      :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")
+      :show_default(false),
+    parser:flag("-q --quiet", "No notes and no progress; results and errors stay."),
+    parser:flag("-v --verbose", "Tell of every attempt, and of codes and request ids."),
+    parser:flag("--no-color", "No colours. So does NO_COLOR."))
+end
+
+local function print_version()
+  print("cce " .. require("cce")._VERSION)
+  os.exit(exit.DONE, true)
+end
+
+-- Only a command that is named in the arguments can be meant; without one,
+-- the help of all may be.
+local function chosen(arguments)
+  local found = {}
+  for _, name in ipairs(M.commands) do
+    for _, argument in ipairs(arguments) do
+      if argument == name then found[name], found.any = true, true end
+    end
+  end
+  return found
+end
+
+local function add_command(parser, name, is_chosen)
+  if not is_chosen then return parser:command(name) end
+  local command = M.load(name)
+  local inner = parser:command(name, command.summary)
+  if command.hidden then inner:hidden(true) end
+  inner:add_help(true)
+  command.describe(inner)
+  return inner
+end
+
+--- The parser of the command line.
+-- @tparam[opt] {string,...} arguments when given, commands that they cannot mean
+--   are not loaded and have nothing but their name
+-- @treturn table of argparse
+-- @local
+function M.parser(arguments)
+  local parser = require "argparse"("cce", "Certificates of Huawei Cloud CCE clusters:"
+    .. " kubeconfigs for people and machines, revocation, rotation.")
+  parser:command_target("command"):require_command(true):help_max_width(79)
+  describe_all(parser)
+  parser:flag("--version", "Say which version this is."):target("show_version")
+    :action(print_version)
+  local found = arguments and chosen(arguments) or {}
+  local all = not found.any or found.help
+  for _, name in ipairs(M.commands) do add_command(parser, name, all or found[name]) end
+  parser:epilog("Exit codes: " .. exit.summary() .. ".\nMore: cce help COMMAND, man cce.")
+  return parser
+end
+
+-- ---- from beginning to end -------------------------------------------------------
+
+local function first_command(arguments)
+  local found = chosen(arguments)
+  for _, argument in ipairs(arguments) do
+    if found[argument] then return argument end
+  end
+end
+
+local function wrong_use(message, arguments)
+  complain(message)
+  local name = first_command(arguments)
+  io.stderr:write(("  hint: cce help%s\n"):format(name and " " .. name or ""))
+  return exit.USAGE
+end
+
+local function note_trace(problem)
+  local text = type(problem) == "string" and not is_interrupt(problem)
+    and debug.traceback(problem, 2)
+  return { problem = problem, trace = text or nil }
+end
+
+-- The client still lives: ending something may need it.
+local function interrupted(command, args, ui)
+  ui:settle()
+  io.stderr:write("\ncce: interrupted\n")
+  if command.interrupted then
+    command.interrupted(args, ui)
+  elseif not ui.ledger:is_empty() then
+    ui:warn(ui.ledger:text())
+  end
+  ui:close()
+  return exit.INTERRUPTED
+end
+
+-- A mistake of ours: nobody but us can read a traceback.
+local function broken(ui, caught)
+  ui:settle()
+  if os.getenv("CCE_DEBUG") == "1" and caught.trace then
+    io.stderr:write(caught.trace, "\n")
+    return exit.FAILED
+  end
+  complain("this should not happen: " .. tostring(caught.problem))
+  io.stderr:write("  hint: CCE_DEBUG=1 shows where, for a report of the mistake\n")
+  return exit.FAILED
+end
+
+local function run(command, args)
+  local ui = require("cce.cli.ui").new(args)
+  local ok, result = xpcall(function() return command.run(args, ui) end, note_trace)
+  if not ok and is_interrupt(result.problem) then return interrupted(command, args, ui) end
+  ui:close()
+  if not ok then return broken(ui, result) end
+  return ui:written() and result or exit.FAILED
+end
+
+--- Runs the command with these arguments.
+-- @tparam {string,...} arguments
+-- @treturn int the exit code: see `cce.cli.exit`
+function M.main(arguments)
+  if not pcall(require, "argparse") then
+    complain("the command needs the Lua library argparse; on Debian and Ubuntu install the"
+      .. " package lua-argparse")
+    return exit.FAILED
+  end
+  local parsed, args = M.parser(arguments):pparse(arguments)
+  if not parsed then return wrong_use(args, arguments) end
+  return run(M.load(args.command), args)
+end
+
+return M

@@ -1,0 +1,263 @@
+--- Credentials for kubectl: what `cce credential` answers.
+--
+-- kubectl and every other client-go program start a command that a kubeconfig
+-- names, and take a certificate and its key from what that prints: the protocol
+-- client.authentication.k8s.io, versions v1 and v1beta1.
+-- @module cce.exec
+-- @local
+local cache = require "cce.exec.cache"
+local companion = require "cce.api.service_call"
+local core = require "cce.core"
+local ensure = require "cce.ensure"
+local errors = require "cce.error"
+local holding = require "cce.kubeconfig.stored"
+local json = require "cce.base.json"
+local kubeconfigs = require "cce.kubeconfig"
+local options = require "cce.base.options"
+local times = require "cce.base.times"
+
+local M = {}
+
+local GROUP = "client.authentication.k8s.io/"
+local KIND = "ExecCredential"
+
+--- The versions of the protocol that are spoken.
+M.versions = { "v1", "v1beta1" }
+
+-- ---- what kubectl asks ---------------------------------------------------
+
+local HINT = "It is meant to be started by kubectl, from a kubeconfig that `cce obtain --exec`"
+  .. " wrote"
+
+local function refuse(message, hint)
+  return errors.fail("INVALID_ARGUMENT", "KUBERNETES_EXEC_INFO " .. message, {
+    retryable = false, hint = hint or HINT,
+  })
+end
+
+local function is_spoken(version)
+  for _, each in ipairs(M.versions) do
+    if version == GROUP .. each then return true end
+  end
+  return false
+end
+
+local function shown(text)
+  return (text:sub(1, 60):gsub("[%c\127-\255]", "?"))
+end
+
+--- Read the variable in which kubectl says what it wants.
+-- @tparam ?string text of KUBERNETES_EXEC_INFO
+-- @treturn[1] string the apiVersion to answer in
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.request(text)
+  if not text or text == "" then return refuse "is not set" end
+  local asked, message = json.decode(text)
+  if type(asked) ~= "table" then return refuse("is no JSON object: " .. (message or "a value")) end
+  if asked.kind ~= KIND then return refuse("is of another kind than " .. KIND) end
+  local version = asked.apiVersion
+  if type(version) ~= "string" then return refuse "has no apiVersion" end
+  if is_spoken(version) then return version end
+  return refuse(("asks for %s, but only %s are spoken"):format(shown(version), GROUP
+    .. table.concat(M.versions, " and ")), "Set apiVersion in users[].user.exec of the kubeconfig:"
+    .. " v1 from kubectl 1.22 on, v1beta1 for 1.20 and 1.21")
+end
+
+-- ---- obtaining, or taking what is kept -----------------------------------
+
+local schema = {
+  duration = holding.schema.duration,
+  expire_at = holding.schema.expire_at,
+  min_remaining = holding.schema.min_remaining,
+  timeout = holding.schema.timeout,
+  on_warning = { type = "callable" },
+}
+
+-- What is kept is used up to here when no other can be had; seconds.
+local LAST_USE = 60
+
+-- A revocation while one obtains is rare; two in a row are not to be expected.
+local MOST_ATTEMPTS = 3
+
+local function warn(job, format, ...)
+  if job.opts.on_warning then job.opts.on_warning(format:format(...)) end
+end
+
+-- The kubeconfig in the file; false when there is none; nil when the file is
+-- not what we write.
+local function kept(job, path)
+  local holdings = holding.read(path, job.client.clock)
+  if not holdings then return nil end
+  if not holdings.config then return false end
+  return holding.of(holdings, job.cluster_id)
+end
+
+-- Looked at again under the lock: another process may have mended it.
+local function remove_broken(job, path)
+  if kept(job, path) ~= nil then return true end
+  local ok, message, err = holding.locked(path, job.opts.timeout, function()
+    if kept(job, path) ~= nil then return true end
+    warn(job, "what was kept in '%s' cannot be used, and is obtained again", path)
+    local removed, reason = os.remove(path)
+    if removed then return true end
+    return errors.fail("FILE_ERROR", "cannot remove what cannot be used: " .. tostring(reason))
+  end)
+  return ok, message, err
+end
+
+-- Somebody revoked it, or rotated the cluster, since the request was made.
+local function was_dropped(job, config, since)
+  local facts = config:certificate()
+  local note = facts and cache.dropped(job.cluster_id, facts.user_id)
+  return note ~= nil and note.at >= since
+end
+
+local function ensure_kept(job, path)
+  for _ = 1, MOST_ATTEMPTS do
+    local since = core.sys.time()
+    local config, renewed, err = ensure.ensure(job.client, job.cluster_id, {
+      path = path, name = "cce", duration = job.opts.duration, expire_at = job.opts.expire_at,
+      min_remaining = job.opts.min_remaining, timeout = job.opts.timeout,
+    }, 1)
+    if not config then return nil, renewed, err end
+    if not renewed then return config, false end
+    cache.prune(job.cluster_id, job.client:now())
+    if not was_dropped(job, config, since) then return config, true end
+    os.remove(path)
+  end
+  return errors.fail("CONFLICT", ("the certificates of cluster %s are being revoked again and"
+    .. " again"):format(job.cluster_id))
+end
+
+local function obtain(job)
+  local config, message, err = holding.obtain(job.client, job.cluster_id, job.rule)
+  if not config then return nil, message, err end
+  return config, true
+end
+
+local function without_cache(job, message)
+  warn(job, "the certificate cannot be kept: %s", message)
+  return obtain(job)
+end
+
+-- Better than none: it still works.
+local function old_one(job, path, message)
+  local config = kept(job, path)
+  local facts = config and config:certificate()
+  if not facts or not facts.key_matches then return nil end
+  if facts.not_after - job.client:now() < LAST_USE then return nil end
+  warn(job, "it could not be renewed, and is %s: %s", holding.until_text(facts.not_after), message)
+  return config
+end
+
+local function take_or_renew(job, path)
+  local ok, message, err = remove_broken(job, path)
+  if not ok then return nil, message, err end
+  return ensure_kept(job, path)
+end
+
+local function from_cache(job)
+  local auth, message, err = job.client.session:acquire()
+  if not auth then return nil, message, err end
+  local path
+  path, message = cache.path(job.client, job.cluster_id)
+  if not path then return without_cache(job, message) end
+  local config, renewed
+  config, renewed, err = take_or_renew(job, path)
+  if config then return config, renewed end
+  if err.code == "FILE_ERROR" then return without_cache(job, renewed) end
+  config = old_one(job, path, renewed)
+  if config then return config, false end
+  return nil, renewed, err
+end
+
+-- ---- the answer ----------------------------------------------------------
+
+-- A kubeconfig holds the Base64 of the PEM text, kubectl wants the text.
+local function pem(text)
+  if text:find("-----BEGIN", 1, true) then return text end
+  return errors.from_core(core.from_base64(text))
+end
+
+-- When to ask again: once it would be renewed. One that could not be renewed
+-- is asked for soon.
+local function ask_again(job, facts)
+  local now = job.client:now()
+  local at = facts.not_after - job.rule.min_remaining
+  return at > now and at or math.min(facts.not_after, now + LAST_USE)
+end
+
+local function credential_of(job, config, renewed)
+  local identity, message, err = kubeconfigs.identity(config)
+  if not identity then return nil, message, err end
+  local facts
+  facts, message, err = config:certificate()
+  if not facts then return nil, message, err end
+  local certificate, key
+  certificate, message, err = pem(identity.certificate)
+  if not certificate then return nil, message, err end
+  key, message, err = pem(identity.key)
+  if not key then return nil, message, err end
+  return {
+    certificate = certificate, key = key, user_id = facts.user_id,
+    not_after = facts.not_after, expires_at = ask_again(job, facts), renewed = renewed,
+  }
+end
+
+local function check_cluster(cluster_id)
+  local ok, expected = companion.id_rule.check(cluster_id)
+  if ok then return true end
+  return errors.fail("INVALID_ARGUMENT", "the cluster's id must be " .. expected)
+end
+
+--- A certificate and its key for a cluster: what is kept while it is good, else
+-- a new one. Of several processes that ask at once, one obtains.
+-- @tparam cce.client client
+-- @tparam string cluster_id
+-- @tparam table opts
+-- @tparam[opt] int opts.duration days; this or `expire_at`
+-- @tparam[opt] number opts.expire_at unix time
+-- @tparam[opt] number opts.min_remaining seconds; by default a week, or a third of
+--   the lifetime if that is less
+-- @tparam[opt=120] number opts.timeout seconds to wait for another process
+-- @tparam[opt] function opts.on_warning called with a sentence when it cannot be
+--   kept, or not be renewed yet
+-- @treturn[1] table `{certificate=<PEM>, key=<PEM>, user_id=, not_after=,
+--   expires_at=<unix time to ask again>, renewed=<boolean>}`; the key is the
+--   caller's to keep safe
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.credential(client, cluster_id, opts)
+  options.argument(cluster_id, "string", 2, "credential")
+  local checked, message, err = options.check(opts, schema)
+  if not checked then return nil, message, err end
+  local job = { client = client, cluster_id = cluster_id, opts = checked }
+  local ok
+  ok, message, err = check_cluster(cluster_id)
+  if not ok then return nil, message, err end
+  job.rule, message, err = holding.rule(checked, client:now())
+  if not job.rule then return nil, message, err end
+  local config, renewed
+  config, renewed, err = from_cache(job)
+  if not config then return nil, renewed, err end
+  return credential_of(job, config, renewed)
+end
+
+--- The answer for kubectl. It holds the key.
+-- @tparam string version the apiVersion that was asked for
+-- @tparam table credential of @{credential}
+-- @treturn string JSON on one line
+function M.answer(version, credential)
+  return assert(json.encode {
+    apiVersion = version, kind = KIND,
+    status = {
+      clientCertificateData = credential.certificate, clientKeyData = credential.key,
+      expirationTimestamp = times.format(credential.expires_at),
+    },
+  })
+end
+
+return M

@@ -1,0 +1,167 @@
+--- Whether a kubeconfig still opens its cluster: asked of the cluster itself,
+-- with the kubeconfig's own certificate.
+-- @module cce.kubeconfig.probe
+-- @local
+local hints = require "cce.api.hint"
+local host = require "cce.host"
+local kubeconfigs = require "cce.kubeconfig"
+
+local M = {}
+
+-- Who is known to the cluster may read this, whatever else he may not; who is
+-- not gets 401, or 403 as nobody.
+local PATH = "/api"
+
+local TIMEOUT, CONNECT_TIMEOUT, MAX_RESPONSE = 10, 5, 256 * 1024
+
+--- Seconds that a change may take to have its effect.
+M.PATIENCE = 30
+
+local FIRST_DELAY, LONGEST_DELAY = 0.2, 1
+
+local function unclear(text, code)
+  return { state = "unclear", text = text, code = code }
+end
+
+-- The texts of what was seen stand in the middle of a sentence.
+local function untrusted(message, code)
+  local hint = hints.of_untrusted_cluster(message)
+  local seen = unclear(hint and hint:sub(1, 1):lower() .. hint:sub(2) or message, code)
+  seen.untrusted = true
+  return seen
+end
+
+local function judge(response, message, code, detail)
+  if response then
+    local text = "HTTP " .. response.status
+    local works = response.status == 200 or response.status == 403
+    local state = works and "works" or response.status == 401 and "refused" or "unclear"
+    return { state = state, text = text, status = response.status }
+  elseif detail and detail.refused then
+    return { state = "refused", text = "a TLS alert" }
+  elseif detail and detail.untrusted then
+    return untrusted(message, code)
+  end
+  return unclear(message, code)
+end
+
+local function ask(client, identity)
+  local engine, message = client:engine()
+  if not engine then return unclear(message) end
+  local transfer
+  transfer, message = engine:submit {
+    endpoint = identity.server, method = "GET", path = PATH, private = true,
+    timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
+    identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key },
+  }
+  if not transfer then return unclear(message) end
+  host.current().wait(engine, transfer)
+  local response, reason, code, detail = transfer:result()
+  transfer:close()
+  return judge(response, reason, code, detail)
+end
+
+--- Ask once.
+-- @tparam cce.client client whose connections are used: what has a method `engine`
+-- @tparam cce.kubeconfig kubeconfig
+-- @treturn table `{state="works"|"refused"|"unclear", text=, status=<of HTTP, when
+--   there was an answer>, code=<of an error, when there was none>, untrusted=<true
+--   when the kubeconfig does not trust who answered>}`: accepted (HTTP 200 or 403),
+--   refused (401 or a TLS alert), or anything else
+function M.look(client, kubeconfig)
+  local identity, message = kubeconfigs.identity(kubeconfig)
+  if not identity then return unclear(message) end
+  return ask(client, identity)
+end
+
+--- Ask until it is seen as wanted, for `PATIENCE` seconds at most.
+-- @tparam cce.client client
+-- @tparam cce.kubeconfig kubeconfig
+-- @tparam string state "works" or "refused"
+-- @treturn table what was seen last
+function M.wait_until(client, kubeconfig, state)
+  local started, slept, delay = client.monotonic(), 0, FIRST_DELAY
+  while true do
+    local seen = M.look(client, kubeconfig)
+    local waited = math.max(slept, client.monotonic() - started)
+    if seen.state == state or waited >= M.PATIENCE then return seen end
+    client.sleep(delay)
+    slept, delay = slept + delay, math.min(delay * 2, LONGEST_DELAY)
+  end
+end
+
+-- ---- which kubeconfig ----------------------------------------------------------
+
+local function address_of(url)
+  return type(url) == "string" and url:lower():match "^https://([^/]+)" or nil
+end
+
+local function addresses_of(cluster)
+  local raw, found = cluster.raw, {}
+  local status = type(raw) == "table" and raw.status
+  local list = type(status) == "table" and status.endpoints
+  for _, each in ipairs(type(list) == "table" and list or {}) do
+    local address = type(each) == "table" and address_of(each.url)
+    if address then found[address] = true end
+  end
+  return found
+end
+
+-- A file for many clusters has a context for each.
+local function context_for(kubeconfig, addresses)
+  local best
+  for _, context in ipairs(kubeconfig:contexts()) do
+    if addresses[address_of(context.server) or ""] and (not best or context.verifies_tls) then
+      best = context
+    end
+  end
+  return best and kubeconfig:use(best.name)
+end
+
+local function one_that_fits(list, cluster)
+  local addresses = addresses_of(cluster)
+  for _, kubeconfig in ipairs(list) do
+    if kubeconfig.cluster_id == cluster.id then return kubeconfig end
+    local fits = context_for(kubeconfig, addresses)
+    if fits then return fits end
+  end
+end
+
+local function loaded(value)
+  if type(value) == "string" then return kubeconfigs.load(value) end
+  if value == nil or kubeconfigs.is(value) then return value end
+  return nil, "what was given for it is no kubeconfig"
+end
+
+local function loaded_list(given)
+  local list = {}
+  for i, value in ipairs(given) do
+    local kubeconfig, message, err = loaded(value)
+    if not kubeconfig then return nil, message, err end
+    list[i] = kubeconfig
+  end
+  return list
+end
+
+--- How to find a cluster's kubeconfig.
+-- @tparam table|function given a list of kubeconfigs (or paths), which are told
+--   apart by their servers; a table of them by cluster id or name; or a function
+--   that is called with the cluster and returns one
+-- @treturn[1] function of a cluster: a kubeconfig, or nil and perhaps why
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.finder(given)
+  if type(given) == "table" and given[1] ~= nil then
+    local list, message, err = loaded_list(given)
+    if not list then return nil, message, err end
+    return function(cluster) return one_that_fits(list, cluster) end
+  end
+  local choose = given
+  if type(given) == "table" and not (getmetatable(given) or {}).__call then
+    choose = function(cluster) return given[cluster.id] or given[cluster.name or ""] end
+  end
+  return function(cluster) return loaded(choose(cluster)) end
+end
+
+return M

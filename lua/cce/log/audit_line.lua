@@ -1,0 +1,60 @@
+--- One line of an audit log: a record, the hash of the line before, its own hash.
+-- @module cce.log.audit_line
+-- @local
+local core = require "cce.core"
+local record = require "cce.base.json_line"
+
+local M = {}
+
+--- What the first line names as the hash of the one before.
+M.FIRST = ("0"):rep(64)
+
+local ORDER = { "n", "at", "operation", "target", "project", "access_key", "outcome", "status",
+  "code", "request_id", "attempts", "call", "previous" }
+
+--- Bytes of a line at most: ids are limited, and what the API says is cut.
+M.ROOM = 1024
+
+local LONGEST_TEXT = 128
+
+local function shorten(entry)
+  for name, value in pairs(entry) do
+    if type(value) == "string" and #value > LONGEST_TEXT then
+      entry[name] = value:sub(1, LONGEST_TEXT):gsub("[\128-\255]+$", "")
+    end
+  end
+  return entry
+end
+
+--- The text of a line with its hash, and the hash.
+-- @tparam table entry its long texts are cut
+-- @tparam ?string|cce.secret key
+-- @treturn string without a line end
+-- @treturn string
+function M.seal(entry, key)
+  local text = record.encode(shorten(entry), ORDER):sub(1, -2)
+  local hash = core.sha256(text, key)
+  return ('%s,"hash":"%s"}'):format(text, hash), hash
+end
+
+--- What a line says, when it says it itself and to its key.
+-- @tparam string line
+-- @tparam ?string|cce.secret key
+-- @treturn[1] table
+-- @treturn[1] string its hash
+-- @treturn[2] nil
+-- @treturn[2] string what is wrong with it
+function M.open(line, key)
+  local text, hash = line:match '^(.*),"hash":"(%x+)"}$'
+  if not text then return nil, "is not a line of an audit log" end
+  local entry = core.json.decode(line)
+  if type(entry) ~= "table" or type(entry.n) ~= "number" or type(entry.previous) ~= "string" then
+    return nil, "is not a line of an audit log"
+  end
+  if core.sha256(text, key) ~= hash then
+    return nil, "was changed, or was written with another key"
+  end
+  return entry, hash
+end
+
+return M

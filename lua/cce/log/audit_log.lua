@@ -1,0 +1,373 @@
+--- A log of every call that changes something, which shows when it was changed.
+--
+-- Each line is a JSON object: `n` counts the lines, `at` is when, `operation` and
+-- `target` what and on what, `access_key` the id of the key that signed (never its
+-- secret), `outcome` and `request_id` what came of it. A call has two lines: one
+-- with the outcome `pending` before the request leaves, and one after, whose
+-- `call` is the number of the first. A call without the second was cut short: its
+-- process ended, or the disk failed.
+--
+-- `hash` is the SHA-256 of the line up to there, `previous` the hash of the line
+-- before. With a key it is an HMAC, and who does not have the key cannot make
+-- such a line.
+--
+-- **What the chain cannot show.** Who may write the file and (without a key, or
+-- with it) can compute hashes may replace all of it by another chain, or cut
+-- lines off at its end. Only a head that was kept elsewhere shows that: every
+-- line is told to `on_event` as `{type="audit_log", path=, count=, head=}`; store
+-- these on another machine, and give the last one to `verify`. Nor does a log
+-- show calls of programs that do not use it.
+--
+-- One process at a time writes a log; clients of one process may share it.
+-- **Inside nginx each worker has a chain of its own**: `/var/log/cce.log` stands
+-- for `/var/log/cce.log.worker-0`, `….worker-1` and so on, and `….agent` for the
+-- privileged agent. A reload goes on with these files. While a worker of before
+-- still answers its last requests it keeps its file, and the new one of the same
+-- number writes `….worker-0-2` (or `-3`, …) until it ends itself, too. Give
+-- `verify` each of these files; `log.path` and the events name them.
+--
+-- A line is on disk before the call goes on. Inside nginx the call yields
+-- meanwhile, and lines of several calls share an fsync; inside an event loop the
+-- process stands still for that long.
+-- @module cce.audit_log
+local check = require "cce.log.audit_check"
+local core = require "cce.core"
+local errors = require "cce.error"
+local host = require "cce.host"
+local lines = require "cce.log.audit_line"
+local options = require "cce.base.options"
+local times = require "cce.base.times"
+local writers = require "cce.log.writer"
+
+local M = {}
+
+local Log = {}
+Log.__index = Log
+Log.__name = "cce.audit_log"
+
+-- How far back the last line is looked for.
+local TAIL = 65536
+
+-- Logs of this process by the path that was given: a second lock on a file would
+-- fail. One is here while it is being opened, too.
+local open_logs = setmetatable({}, { __mode = "v" })
+
+-- ---- opening -------------------------------------------------------------------
+
+local function last_line(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local size = file:seek "end"
+  file:seek("set", math.max(0, size - TAIL))
+  local text = file:read "*a" or ""
+  file:close()
+  return text:match "([^\n]*)\n$"
+end
+
+local function continue_chain(log)
+  local line = last_line(log.path)
+  if not line then return true end
+  local entry, hash = lines.open(line, log.key)
+  if not entry then
+    return nil, ("the last line of the audit log '%s' %s"):format(log.path, hash), "TAMPERED"
+  end
+  log.count, log.head = entry.n, hash
+  return true
+end
+
+local schema = {
+  key = { type = { "string", "userdata" }, non_empty = true },
+  on_failure = { type = "string", one_of = { "refuse", "warn" }, default = "refuse" },
+  on_event = { type = "callable" },
+  clock = { type = "callable", default = core.sys.time },
+}
+
+local OPEN_HINTS = {
+  CONFLICT = "Each process needs an audit log of its own",
+  TAMPERED = "Keep that file for an inspection, and log to another path",
+}
+
+local function owned(path, number)
+  local own_path = host.current().own_path
+  if own_path then return own_path(path, number) end
+  return number == 1 and path or nil
+end
+
+local compose, note_written -- below
+
+local function new_writer(log, given)
+  return writers.new {
+    path = function(number) return owned(given, number) end,
+    opened = function(path)
+      log.path = path
+      return continue_chain(log)
+    end,
+    compose = function(items) return compose(log, items) end,
+    written = function(items) note_written(log, items) end,
+  }
+end
+
+-- A path that is being opened is opened once.
+local function open_log(path, log)
+  if not log.writer then
+    log.writer = new_writer(log, path)
+    open_logs[path] = log
+  end
+  local ok, message, code = log.writer:open()
+  if ok then return log end
+  if open_logs[path] == log then open_logs[path] = nil end
+  return errors.fail(code, message, { retryable = code == "CONFLICT", hint = OPEN_HINTS[code] })
+end
+
+local function new_log(path, checked)
+  local key = checked.key
+  if type(key) == "string" then key = core.secret(key) end
+  return setmetatable({ given = path, path = path, key = key, on_failure = checked.on_failure,
+    on_event = checked.on_event, clock = checked.clock, count = 0, head = lines.FIRST,
+    -- What is under way, as long as somebody waits for it.
+    pending = setmetatable({}, { __mode = "k" }) }, Log)
+end
+
+--- Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
+-- `cce.new { audit_log = path }` with no options.
+--
+-- Inside nginx it is for workers: the master's, in init_by_lua, would be nobody's.
+-- Two logs of one path in a worker are two files.
+-- @tparam string path made with mode 0600; inside nginx the worker's number is
+--   appended, as said above
+-- @tparam[opt] table opts
+-- @tparam[opt] string|cce.secret opts.key of the HMAC
+-- @tparam[opt="refuse"] string opts.on_failure what happens to a call that cannot
+--   be logged: "refuse" does not send it; "warn" sends it and tells `on_event`
+--   (or standard error), so that a full disk cannot block an urgent revocation
+-- @tparam[opt] function opts.on_event told of every head, besides the client's
+-- @tparam[opt] function opts.clock returns unix time
+-- @treturn[1] cce.audit_log
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err FILE_ERROR, CONFLICT (another process has it open),
+--   TAMPERED (its last line) or UNSUPPORTED (a phase of nginx that cannot wait)
+-- @usage
+-- local log = assert(cce.audit_log.open("/var/log/cce.log", { on_failure = "warn" }))
+-- local client = assert(cce.new { region = "cn-north-4", audit_log = log })
+function M.open(path, opts)
+  options.argument(path, "string", 1, "open")
+  local checked, message, err = options.check(opts, schema)
+  if not checked then return nil, message, err end
+  return open_log(path, new_log(path, checked))
+end
+
+--- Whether a value is a log.
+-- @treturn boolean
+-- @usage
+-- assert(not cce.audit_log.is("/var/log/cce.log"))
+function M.is(value)
+  return getmetatable(value) == Log
+end
+
+--- Let others have the file. Later calls that would be logged fail.
+-- @usage
+-- local log = assert(cce.audit_log.open("/var/log/cce.log"))
+-- log:close()
+-- @function log:close
+function Log:close()
+  self.writer:close()
+  if open_logs[self.given] == self then open_logs[self.given] = nil end
+end
+
+function Log:__tostring()
+  return ("cce.audit_log: %s, %d lines, head %s"):format(self.path, self.count, self.head)
+end
+
+-- ---- writing -------------------------------------------------------------------
+
+-- Where a line stands in the chain is known when it is its turn.
+local function link(log, entry, count, head)
+  entry.n, entry.previous = count + 1, head
+  return lines.seal(entry, log.key)
+end
+
+local function count_pending(log)
+  local count = 0
+  for _ in pairs(log.pending) do count = count + 1 end
+  return count
+end
+
+-- Every call under way has room for its second line.
+function compose(log, items)
+  local texts, begun = {}, false
+  local count, head = log.count, log.head
+  for i, item in ipairs(items) do
+    texts[i], head = link(log, item.entry, count, head)
+    count, item.head = count + 1, head
+    begun = begun or item.begins
+  end
+  return texts, begun and (count_pending(log) + #items) * lines.ROOM or nil
+end
+
+function note_written(log, items)
+  local last = items[#items]
+  log.count, log.head = last.entry.n, last.head
+end
+
+local function append(log, item)
+  if not log.writer:is_open() then
+    return nil, ("the audit log '%s' is closed"):format(log.path), "CLOSED"
+  end
+  item.entry.at = times.format(log.clock())
+  local ok, message, code = log.writer:append(item)
+  if not ok then return nil, message, code end
+  return item.entry.n
+end
+
+local function tell(log, client, item)
+  local event = { type = "audit_log", path = log.path, count = item.entry.n, head = item.head }
+  client:emit(event)
+  if log.on_event then pcall(log.on_event, event) end
+end
+
+local function warn(log, client, message)
+  client:emit { type = "audit_log_failed", path = log.path, message = message }
+  if not client.on_event then io.stderr:write("cce: ", message, "\n") end
+end
+
+-- The first line.
+local function begin(log, client, entry)
+  local item = { entry = entry, begins = true }
+  local number, message, code = append(log, item)
+  if number then tell(log, client, item) end
+  return number, message, code
+end
+
+-- ---- around a call ---------------------------------------------------------------
+
+local function target_of(ids)
+  if ids.job_id then return "job " .. ids.job_id end
+  return ids.cluster_id and "cluster " .. ids.cluster_id or nil
+end
+
+local function entry_of(client, request, ids)
+  return { operation = request.operation, target = target_of(ids),
+    project = ids.project_id, access_key = M.access_key(client), outcome = "pending" }
+end
+
+--- The id of the key that a client signs with.
+-- @local
+function M.access_key(client)
+  local session = client.session
+  return session.auth and session.auth.ak or session.provider.ak or session.provider.name
+end
+
+local function outcome_of(response, err)
+  if response then
+    return { outcome = "ok", status = response.status, attempts = response.attempts,
+      request_id = response.headers["x-request-id"] }
+  end
+  return { outcome = err.maybe_applied and "unknown" or "failed", status = err.status,
+    code = err.code, attempts = err.attempts, request_id = err.request_id }
+end
+
+local function finish(log, client, first, entry, response, err)
+  local last = outcome_of(response, err)
+  for _, name in ipairs { "operation", "target", "project" } do last[name] = entry[name] end
+  -- Keys that are fetched are known only now.
+  last.access_key, last.call = M.access_key(client), first
+  local item = { entry = last }
+  local number, message = append(log, item)
+  if number then return tell(log, client, item) end
+  -- What was sent cannot be taken back: the call's own result stands.
+  warn(log, client, ("the outcome of %s is not in the audit log: %s"):format(entry.operation,
+    message))
+end
+
+local function refused(request, message, code)
+  return errors.fail(code, ("%s: not sent, since it cannot be logged: %s"):format(
+    request.operation, message), {
+    operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
+    hint = "Make room for the audit log, or open it with on_failure=\"warn\"",
+  })
+end
+
+local function log_of(client)
+  local given = client.config.audit_log
+  if M.is(given) then return given end
+  local opened = open_logs[given]
+  local log, message, err
+  if opened then
+    log, message, err = open_log(given, opened)
+  else
+    log, message, err = M.open(given)
+  end
+  -- Kept by the client: the list of open logs does not keep it.
+  client.audit_log = log
+  return log, message, err
+end
+
+local function logged(log, client, request, ids, send)
+  local entry = entry_of(client, request, ids)
+  log.pending[entry] = true
+  local first, problem, code = begin(log, client, entry)
+  if not first and log.on_failure == "refuse" then
+    log.pending[entry] = nil
+    return refused(request, problem, code)
+  elseif not first then
+    warn(log, client, ("%s is not in the audit log: %s"):format(request.operation, problem))
+  end
+  local response, message, err = send()
+  finish(log, client, first, entry, response, err)
+  log.pending[entry] = nil
+  return response, message, err
+end
+
+--- Make a call, and log it when it changes something.
+-- @tparam cce.client client
+-- @tparam table request
+-- @tparam table ids
+-- @tparam function send makes the call
+-- @return what `send` returns, or `nil, message, err` when it was not made
+-- @local
+function M.around(client, request, ids, send)
+  local log, message, err = log_of(client)
+  if not log then return refused(request, message, err.code) end
+  return logged(log, client, request, ids, send)
+end
+
+-- ---- checking --------------------------------------------------------------------
+
+local verify_schema = {
+  head = { type = "string", check = function(text)
+    return text:match "^%x+$" ~= nil and #text == 64, "64 hex digits"
+  end },
+  count = { type = "integer", min = 0 },
+  key = { type = { "string", "userdata" }, non_empty = true },
+}
+
+--- Check a log from its first line to its last.
+--
+-- Without `head` and `count` it cannot be seen whether lines are missing at the
+-- end. A last line without an end, as a power cut leaves it, counts as changed
+-- until the log is opened again, which cuts it off.
+-- @tparam string path
+-- @tparam[opt] table opts
+-- @tparam[opt] string opts.head a head that was kept elsewhere; later lines are fine
+-- @tparam[opt] int opts.count how many lines there were then
+-- @tparam[opt] string|cce.secret opts.key with which it was written
+-- @treturn[1] table `{count=, head=}` as they are now
+-- @treturn[2] nil
+-- @treturn[2] string message which line, and what is wrong with it
+-- @treturn[2] table err TAMPERED, or FILE_ERROR
+-- @usage
+-- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
+function M.verify(path, opts)
+  options.argument(path, "string", 1, "verify")
+  local checked, message, err = options.check(opts, verify_schema)
+  if not checked then return nil, message, err end
+  local file, reason = io.open(path, "rb")
+  if not file then return errors.fail("FILE_ERROR", "cannot open " .. tostring(reason)) end
+  local state
+  state, message, err = check.file(path, file, checked)
+  file:close()
+  return state, message, err
+end
+
+return M

@@ -1,0 +1,309 @@
+--- The journal of a run: what was meant, and what became of it, on disk before
+-- anything follows from it.
+--
+-- A file holds one run after another. Each line is a JSON object that a person
+-- can read; `what` says what happened:
+--
+-- * `run` opens a run: its name, its id, and the hash of its plan
+-- * `planned` names a cluster of the plan; `begun` ends the list. A run without
+--   it had sent nothing yet.
+-- * further words are about one cluster, or about one `principal` on it:
+--   `intent` (a request is about to leave), then what came of it
+-- * `stopped`: a start of the run ended early; `ended`: all clusters had their
+--   turn, but some can be tried again; `finished`: nothing remains
+--
+-- Only lines are appended. A last line that was torn is cut off; any other line
+-- that cannot be read is an error, since something may have been lost.
+-- @module cce.log.journal
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local record = require "cce.base.json_line"
+local times = require "cce.base.times"
+local writers = require "cce.log.writer"
+
+local M = {}
+
+local Journal = {}
+Journal.__index = Journal
+Journal.__name = "cce.run_journal"
+
+local ORDER = { "at", "what", "run", "id", "cluster", "principal", "name", "project", "job", "code",
+  "message" }
+
+-- Room for what follows an intent. Longer texts are cut to fit.
+local LINE, LINES_AFTER = 2048, 2
+local LONGEST_TEXT = 600
+
+-- ---- reading ---------------------------------------------------------------
+
+-- What one line must not inherit from the one before.
+local TRANSIENT = { "code", "message", "hint", "request_id", "retryable", "by" }
+
+local function note_item(run, line)
+  local key = line.principal and line.cluster .. " " .. line.principal or line.cluster
+  local item = run.items[key]
+  if not item then
+    item = { cluster = line.cluster }
+    run.items[key] = item
+    run.order[#run.order + 1] = item
+  end
+  for _, name in ipairs(TRANSIENT) do item[name] = nil end
+  for name, value in pairs(line) do item[name] = value end
+end
+
+local function open_run(state, line)
+  local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
+    component = line.component, hours = line.hours, items = {}, order = {} }
+  local last = state.runs[#state.runs]
+  -- One that had not begun leaves no trace: nothing was sent.
+  if last and not last.begun then state.runs[#state.runs] = nil end
+  state.runs[#state.runs + 1] = run
+end
+
+local marks = {
+  begun = function(run) run.begun = true end,
+  stopped = function(run, line) run.stopped = line.message end,
+  ended = function(run, line) run.ended = line.time end,
+  finished = function(run, line) run.finished = line.time end,
+  resumed = function(run) run.stopped, run.ended = nil, nil end,
+}
+
+-- When a cluster was last rotated, whichever run did it.
+local function note_rotation(state, line)
+  if line.what == "accepted" or line.what == "settled" then
+    state.rotated[line.cluster] = line.time
+  end
+end
+
+local function note_line(state, line)
+  local run = state.runs[#state.runs]
+  if line.what == "run" then
+    open_run(state, line)
+  elseif not run then
+    return false
+  elseif line.cluster then
+    note_item(run, line)
+    note_rotation(state, line)
+  elseif marks[line.what] then
+    marks[line.what](run, line)
+  end
+  return true
+end
+
+local function decode(text)
+  local line = core.json.decode(text)
+  local fits = type(line) == "table" and type(line.what) == "string"
+  return fits and type(line.time) == "number" and line or nil
+end
+
+local function unreadable(path, number, why)
+  return errors.fail("FILE_ERROR", ("line %d of the journal '%s' %s"):format(number, path, why), {
+    hint = "Look at the file; if it is not the journal of a run, give another path",
+  })
+end
+
+local function read_lines(path, file, state)
+  local number = 0
+  for text in file:lines() do
+    number = number + 1
+    local line = decode(text)
+    if not line then return unreadable(path, number, "cannot be read") end
+    if not note_line(state, line) then return unreadable(path, number, "belongs to no run") end
+  end
+  return true
+end
+
+local function last_byte(file)
+  local size = file:seek("end")
+  if size == 0 then return "\n" end
+  file:seek("end", -1)
+  return file:read(1)
+end
+
+-- All but a last line that was torn.
+local function whole_text(file)
+  local whole = last_byte(file) == "\n"
+  file:seek "set"
+  if whole then return file end
+  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
+  return { lines = function() return lines:gmatch "([^\n]*)\n" end }
+end
+
+--- Read a journal without locking it.
+-- @tparam string path
+-- @treturn[1] table `{runs=, rotated=}`; empty when there is no such file
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.read(path)
+  local state = { runs = {}, rotated = {} }
+  local file = io.open(path, "rb")
+  if not file then return state end
+  local ok, message, err = read_lines(path, whole_text(file), state)
+  file:close()
+  if not ok then return nil, message, err end
+  local last = state.runs[#state.runs]
+  if last and not last.begun then state.runs[#state.runs] = nil end
+  return state
+end
+
+-- ---- writing ---------------------------------------------------------------
+
+local function cut(value)
+  if type(value) ~= "string" or #value <= LONGEST_TEXT then return value end
+  return value:sub(1, LONGEST_TEXT):gsub("[\128-\191]*$", ""):gsub("[\192-\255]$", "") .. "…"
+end
+
+local function encode(what, fields, now)
+  local line = { at = times.format(now), time = now, what = what }
+  for name, value in pairs(fields or {}) do line[name] = cut(value) end
+  return record.encode(line, ORDER)
+end
+
+local function failed(message, code)
+  return errors.fail(code, message, {
+    retryable = code == "CONFLICT", maybe_applied = false,
+    hint = code == "CONFLICT" and "Another run holds this journal: wait for its end" or nil,
+  })
+end
+
+local function append(journal, what, fields, sync, room)
+  if not journal.writer then return true end
+  local ok, message, code = journal.writer:append {
+    line = encode(what, fields, journal.clock()), sync = sync, room = room,
+  }
+  if ok then return true end
+  journal.broken = message
+  return failed(message, code)
+end
+
+--- Append a line.
+-- @tparam string what
+-- @tparam[opt] table fields strings, numbers and booleans
+-- @tparam[opt=true] boolean sync have it on disk before this returns
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function journal:write
+function Journal:write(what, fields, sync)
+  return append(self, what, fields, sync)
+end
+
+--- Say that a request is about to leave. There is room for what follows from it
+-- before the line is written: a full disk stops the request, not the outcome.
+-- @tparam table fields
+-- @tparam int in_flight how many requests may be under way at once
+-- @function journal:intend
+function Journal:intend(fields, in_flight)
+  return append(self, "intent", fields, true, (in_flight + 1) * LINES_AFTER * LINE)
+end
+
+--- Let others have the file.
+-- @function journal:close
+function Journal:close()
+  if self.writer then self.writer:close() end
+  self.writer = nil
+end
+
+local function wrap(writer, state, clock)
+  return setmetatable({ writer = writer, clock = clock, runs = state.runs,
+    rotated = state.rotated }, Journal)
+end
+
+-- Several intents at once: each has asked for the room of all.
+local function compose(items)
+  local lines, room = {}, nil
+  for i, item in ipairs(items) do
+    lines[i] = item.line
+    if item.room then room = math.max(room or 0, item.room) end
+  end
+  return lines, room
+end
+
+local function new_writer(path)
+  return writers.new {
+    path = function(number) return number == 1 and path or nil end,
+    compose = compose,
+  }
+end
+
+--- Open a journal, which locks it, and read it.
+-- @tparam ?string path nil: none is kept
+-- @tparam function clock
+-- @treturn[1] table with `runs` and `rotated`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.open(path, clock)
+  if not path then return wrap(nil, { runs = {}, rotated = {} }, clock) end
+  local writer = new_writer(path)
+  local ok, reason, code = writer:open()
+  if not ok then return failed(reason, code) end
+  local state, message, err = M.read(path)
+  if state then return wrap(writer, state, clock) end
+  writer:close()
+  return nil, message, err
+end
+
+--- Look at a journal and write nothing.
+-- @treturn[1] table as that of `open`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.look(path, clock)
+  local state, message, err = M.read(path or "")
+  if not state then return nil, message, err end
+  return wrap(nil, state, clock)
+end
+
+-- ---- which run -------------------------------------------------------------
+
+local function finished_run(runs, name)
+  for i = #runs, 1, -1 do
+    if runs[i].name == name then return runs[i] end
+  end
+end
+
+local function another_plan(run)
+  return errors.fail("CONFLICT", ("the journal holds run %s of another plan, opened at %s"):format(
+    run.name, times.format(run.opened)), {
+    retryable = false, maybe_applied = false,
+    hint = run.finished and "Give another journal or run="
+      or "Finish that run with the options that it was begun with, or give another journal",
+  })
+end
+
+-- Whether another name may begin a run, although this one could be gone on with.
+local function is_over(run)
+  return run.finished or run.ended
+end
+
+--- Choose what this start is to do.
+--
+-- A run that was interrupted is resumed first, whatever name is asked for: its
+-- clusters must not be begun anew. A run that is over is followed by a new one
+-- when another name is asked for; else its report stands.
+-- @tparam string plan the hash of the plan
+-- @tparam ?string name
+-- @treturn[1] string "new", "resume" or "finished"
+-- @treturn[1] ?table the run of the journal
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function journal:choose
+function Journal:choose(plan, name)
+  local last = self.runs[#self.runs]
+  if not last then return "new" end
+  if not is_over(last) then
+    if last.plan ~= plan then return another_plan(last) end
+    return "resume", last
+  end
+  local run = name and finished_run(self.runs, name) or not name and last
+  if not run then return "new" end
+  if run.plan ~= plan then return another_plan(run) end
+  return (run.finished or run ~= last) and "finished" or "resume", run
+end
+
+return M

@@ -1,0 +1,244 @@
+--- What a workflow did, cluster by cluster: the result of every function of
+-- `cce.workflow`.
+--
+-- A report has four lists, `ok`, `failed`, `skipped` and `uncertain`. Each item
+-- is a table: `cluster_id`, `name`, `project_id`, and, where they are known,
+-- `job_id`, `request_id`, `duration` (seconds), `code`, `message`, `hint`, `err`,
+-- and `earlier=true` for what an earlier start of the same run had done.
+--
+-- Further fields: `workflow`, `run`, `started` and `ended` (unix time),
+-- `duration` (seconds), `resumed`, `stopped` (why it ended before its end),
+-- `incomplete` (something beside the clusters themselves went wrong; see `notes`),
+-- `already_finished` (unix time: this call did nothing, the report is that of
+-- the run before), `notes` (a list of sentences) and, for a dry run,
+-- `dry_run=true` and `plan`, a list of sentences.
+-- @module cce.report
+local json = require "cce.base.json"
+local show = require "cce.text.show"
+
+local M = {}
+
+local Report = {}
+Report.__index = Report
+Report.__name = "cce.report"
+
+local BUCKETS = { "ok", "failed", "skipped", "uncertain" }
+
+--- Start a report.
+-- @tparam string workflow
+-- @tparam number now unix time
+-- @treturn cce.report
+-- @local
+function M.new(workflow, now)
+  return setmetatable({ workflow = workflow, started = now, ok = {}, failed = {}, skipped = {},
+    uncertain = {}, notes = {} }, Report)
+end
+
+--- Put an item into one of the four lists. What its `err` says is copied to
+-- `code`, `message`, `hint` and `request_id`, unless the item has them.
+-- @tparam string bucket "ok", "failed", "skipped" or "uncertain"
+-- @tparam table item
+-- @function report:add
+-- @local
+function Report:add(bucket, item)
+  local list = assert(self[bucket], bucket)
+  for _, name in ipairs { "code", "message", "hint", "request_id" } do
+    if item[name] == nil and item.err then item[name] = item.err[name] end
+  end
+  list[#list + 1] = item
+end
+
+--- Say something about the whole run.
+-- @function report:note
+-- @local
+function Report:note(format, ...)
+  self.notes[#self.notes + 1] = select("#", ...) > 0 and format:format(...) or format
+end
+
+--- End a report.
+-- @function report:finish
+-- @local
+function Report:finish(now)
+  self.ended, self.duration = now, math.max(0, now - self.started)
+  return self
+end
+
+--- How many of each.
+-- @treturn table `{ok=, failed=, skipped=, uncertain=, total=}`
+-- @usage
+-- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
+-- print(report:counts().failed)
+-- @function report:counts
+function Report:counts()
+  local counts = { total = 0 }
+  for _, bucket in ipairs(BUCKETS) do
+    counts[bucket] = #self[bucket]
+    counts.total = counts.total + #self[bucket]
+  end
+  return counts
+end
+
+local function any_problem(items)
+  for _, item in ipairs(items) do
+    if item.code then return true end
+  end
+  return false
+end
+
+--- What a script should end with: 0 all is done; 1 something failed, was
+-- skipped for a reason that is a problem, or was not begun; 2 nothing of that,
+-- but something is uncertain; 3 nothing was done, since the run had finished
+-- before.
+-- @treturn int
+-- @usage
+-- local report = assert(cce.workflow.rotate(client, { clusters = ids, canary = 1 }))
+-- print(report)
+-- os.exit(report:exit_code())
+-- @function report:exit_code
+function Report:exit_code()
+  if self.already_finished then return 3 end
+  local unfinished = self.stopped or self.incomplete
+  if #self.failed > 0 or unfinished or any_problem(self.skipped) then return 1 end
+  return #self.uncertain > 0 and 2 or 0
+end
+
+local function plain(value)
+  local kind = type(value)
+  if kind == "string" or kind == "number" or kind == "boolean" then return value end
+  if kind ~= "table" then return nil end
+  local copy = {}
+  for name, inner in pairs(value) do copy[name] = plain(inner) end
+  return copy
+end
+
+local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "duration",
+  "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
+  "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
+  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again" }
+
+local function plain_item(item)
+  local copy = {}
+  for _, name in ipairs(ITEM_FIELDS) do copy[name] = plain(item[name]) end
+  return copy
+end
+
+--- The report as tables, strings, numbers and booleans alone, as JSON can hold.
+-- @treturn table the four lists, `counts`, `exit_code`, and the other fields
+-- @usage
+-- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
+-- print(core.json.encode(report:to_table()))
+-- @function report:to_table
+function Report:to_table()
+  local copy = { counts = self:counts(), exit_code = self:exit_code() }
+  for name, value in pairs(self) do
+    if not M.is_bucket(name) then copy[name] = plain(value) end
+  end
+  for _, name in ipairs { "notes", "plan", "principals" } do
+    if copy[name] then json.array(copy[name]) end
+  end
+  for _, bucket in ipairs(BUCKETS) do
+    copy[bucket] = json.array()
+    for i, item in ipairs(self[bucket]) do copy[bucket][i] = plain_item(item) end
+  end
+  return copy
+end
+
+--- Whether a name is that of one of the four lists.
+-- @local
+function M.is_bucket(name)
+  for _, bucket in ipairs(BUCKETS) do
+    if bucket == name then return true end
+  end
+  return false
+end
+
+--- Whether a value is a report.
+-- @treturn boolean
+-- @usage
+-- assert(not require("cce.text.report").is({}))
+function M.is(value)
+  return getmetatable(value) == Report
+end
+
+-- ---- for people ------------------------------------------------------------
+
+--- Seconds as people say them.
+-- @tparam number seconds
+-- @treturn string
+-- @local
+function M.duration(seconds)
+  if seconds < 60 then return ("%.1f s"):format(seconds) end
+  local minutes = math.floor(seconds / 60 + 0.5)
+  if minutes < 120 then return ("%d min"):format(minutes) end
+  return ("%d h %d min"):format(math.floor(minutes / 60), minutes % 60)
+end
+
+local function header(self)
+  local counts, parts = self:counts(), {}
+  for _, bucket in ipairs(BUCKETS) do
+    if counts[bucket] > 0 or bucket == "ok" or bucket == "failed" then
+      parts[#parts + 1] = ("%d %s"):format(counts[bucket], bucket)
+    end
+  end
+  local line = ("%s%s: %s"):format(self.workflow, self.run and " " .. self.run or "",
+    table.concat(parts, ", "))
+  if self.duration and not self.already_finished then
+    line = line .. " in " .. M.duration(self.duration)
+  end
+  return line
+end
+
+-- A message of the library names the request id already.
+local function facts_of(item)
+  local facts = {}
+  local message = item.message or ""
+  local function fact(format, value)
+    if value and not message:find(tostring(value), 1, true) then
+      facts[#facts + 1] = format:format(value)
+    end
+  end
+  fact("job %s", item.job_id)
+  fact("request id %s", item.request_id)
+  if item.duration then facts[#facts + 1] = M.duration(item.duration) end
+  if item.earlier then facts[#facts + 1] = "at an earlier start" end
+  return #facts > 0 and " (" .. table.concat(facts, ", ") .. ")" or ""
+end
+
+local function item_line(bucket, item)
+  local line = ("  %s %s%s: %s%s"):format(bucket, item.name and item.name .. " " or "",
+    item.cluster_id or "?", item.message or "no reason given", facts_of(item))
+  return item.hint and line .. ". " .. item.hint or line
+end
+
+-- Those that were not begun are one line, however many.
+local function add_items(self, bucket, lines)
+  local not_begun, reason = 0, nil
+  for _, item in ipairs(self[bucket]) do
+    if item.code == "CANCELLED" then
+      not_begun, reason = not_begun + 1, item.message
+    else
+      lines[#lines + 1] = item_line(bucket, item)
+    end
+  end
+  if not_begun > 0 then lines[#lines + 1] = ("  %s %d: %s"):format(bucket, not_begun, reason) end
+end
+
+local function state_lines(self, lines)
+  if self.already_finished then
+    lines[#lines + 1] = ("  NOTHING WAS DONE: this run finished at %s; a new one needs another"
+      .. " journal or run="):format(show.time(self.already_finished))
+  end
+  if self.stopped then lines[#lines + 1] = "  STOPPED: " .. self.stopped end
+  for _, note in ipairs(self.notes) do lines[#lines + 1] = "  note: " .. note end
+  for _, step in ipairs(self.plan or {}) do lines[#lines + 1] = "  " .. step end
+end
+
+function Report:__tostring()
+  local lines = { header(self) }
+  if self.dry_run then lines[1] = ("%s: dry run, nothing was sent"):format(self.workflow) end
+  state_lines(self, lines)
+  for _, bucket in ipairs { "failed", "uncertain", "skipped" } do add_items(self, bucket, lines) end
+  return table.concat(lines, "\n")
+end
+
+return M

@@ -1,0 +1,192 @@
+local clients = require "spec.support.clients"
+local printed = require "spec.support.printed"
+local project = require "cce.api.project"
+local simulator = require "spec.support.sim"
+local socket = require "socket"
+
+local sim = simulator.get()
+local account = simulator.account
+
+local ORDER = { "credentials", "clock", "region", "project", "reachability", "tls", "permissions" }
+
+-- A client of the simulator that looks up its project; `changes` replace options, false removes.
+local function client_of(changes)
+  local options = {
+    region = account.region,
+    endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT },
+  }
+  for name, value in pairs(changes or {}) do options[name] = value end
+  return clients.new(sim, options)
+end
+
+local function closed_port()
+  local listener = assert(socket.bind("127.0.0.1", 0))
+  local _, port = listener:getsockname()
+  listener:close()
+  return port
+end
+
+local WRONG_SK = "sim-example-wrong-secret-key-0009"
+
+-- What is broken, how, the item that must say so, what its message or hint tells, and the items
+-- that must be known to be right.
+local set_ups = {
+  { "a wrong secret key", options = { key = { ak = simulator.admin.ak, sk = WRONG_SK } },
+    fault = "credentials", tells = "secret key is wrong", right = "reachability tls clock" },
+  { "an access key that does not exist",
+    options = { key = { ak = "SIMEXAMPLE0NOBODYAK", sk = WRONG_SK } },
+    fault = "credentials", tells = "no such access key", right = "reachability tls" },
+  { "a token that is none", options = { token = "example-token-of-nobody" },
+    fault = "credentials", tells = "expired", right = "reachability tls" },
+  { "a locked access key", prepare = function()
+      local client = client_of { key = { ak = simulator.admin.ak, sk = WRONG_SK } }
+      for _ = 1, 6 do assert.is_nil((client:list_clusters())) end
+      client:close()
+    end,
+    fault = "credentials", tells = "5 minutes", right = "reachability tls" },
+  { "a clock that is behind", prepare = function() sim:clock(1800) end,
+    fault = "clock", tells = "1[78]%d%d s behind",
+    right = "credentials project reachability tls permissions" },
+  { "a clock that is ahead, with the project to be looked up",
+    options = { project_id = false }, prepare = function() sim:clock(-7200) end,
+    fault = "clock", tells = "7[12]%d%d s ahead",
+    right = "credentials project reachability tls permissions" },
+  { "a project of somebody else", options = { project_id = ("f"):rep(32) },
+    fault = "project", tells = "project_id", right = "credentials reachability tls clock" },
+  { "a region without a project", options = { project_id = false, region = "cn-north-4" },
+    fault = "project",
+    tells = account.region:gsub("%-", "%%-") .. " %(" .. account.project_id .. "%)",
+    right = "credentials reachability tls" },
+  { "a region with two projects", options = { project_id = false },
+    prepare = function()
+      sim:policy { projects = {
+        { id = "p1", name = account.region }, { id = "p2", name = account.region } } }
+    end,
+    fault = "project", tells = "p1%), .*p2%)", right = "credentials reachability tls" },
+  { "a host without a name", options = { endpoint = "https://cce.invalid" },
+    fault = "reachability", tells = "DNS" },
+  { "a port where nothing listens",
+    options = { endpoint = "https://127.0.0.1:" .. closed_port() },
+    fault = "reachability", tells = "firewall" },
+  { "a service that fails", prepare = function() sim:fault { service = "cce", status = 503 } end,
+    fault = "reachability", tells = "HTTP 503" },
+  { "an address where something else lives", options = { endpoint = sim.env.CCE_CTS_ENDPOINT },
+    fault = "region", tells = "may not offer", right = "reachability tls" },
+  { "an expired server certificate", options = { endpoint = sim:bad_tls "expired" },
+    fault = "tls", tells = "ca_file", right = "reachability" },
+  { "a certificate for another name", options = { endpoint = sim:bad_tls "wrong_name" },
+    fault = "tls", tells = "name", right = "reachability" },
+  { "a missing IAM action", prepare = function() sim:policy { deny = { "cce:cluster:list" } } end,
+    fault = "permissions", tells = "IAM action cce:cluster:list",
+    right = "credentials project reachability tls clock" },
+  { "no right to look up the project", options = { project_id = false },
+    prepare = function() sim:policy { deny = { "iam:projects:listProjects" } } end,
+    fault = "permissions", tells = "iam:projects:listProjects",
+    right = "credentials reachability tls" },
+}
+
+local function item_of(report, name)
+  for _, item in ipairs(report) do
+    if item.name == name then return item end
+  end
+end
+
+local function options_of(set_up)
+  local options = {}
+  for name, value in pairs(set_up.options or {}) do options[name] = value end
+  return options
+end
+
+describe("client:doctor", function()
+  before_each(function()
+    sim:reset()
+    project.forget()
+  end)
+
+  it("finds nothing wrong where nothing is", function()
+    for _, project_id in ipairs { sim.project_id, false } do
+      local client = client_of { project_id = project_id }
+      local report = printed.add(client:doctor())
+      assert.is_true(report.ok, tostring(report))
+      assert.equal(0, report:exit_code())
+      for i, item in ipairs(report) do
+        assert.equal(ORDER[i], item.name)
+        assert.is_true(item.ok, item.name)
+        assert.is_nil(item.hint)
+        assert.is_truthy(tostring(report):find(item.message, 1, true))
+      end
+      assert.equal(#ORDER, #report)
+      assert.matches("cce:cluster:rotateCredentials", report[7].message)
+      client:close()
+    end
+  end)
+
+  for _, set_up in ipairs(set_ups) do
+    it("names the fault of " .. set_up[1], function()
+      if set_up.prepare then set_up.prepare() end
+      local client = client_of(options_of(set_up))
+      local before = #sim:log()
+      local report = printed.add(client:doctor())
+      local text = printed.add(tostring(report))
+      assert.is_false(report.ok, text)
+      assert.equal(1, report:exit_code())
+      for _, item in ipairs(report) do
+        assert.equal(item.name == set_up.fault, item.ok == false, text)
+      end
+      local item = item_of(report, set_up.fault)
+      assert.matches(set_up.tells, item.message .. " " .. (item.hint or ""))
+      for name in (set_up.right or ""):gmatch("%S+") do
+        assert.is_true(item_of(report, name).ok, name .. " in\n" .. text)
+      end
+      assert.is_truthy(text:find(item.message, 1, true))
+      -- A wrong key that is tried often is a locked key.
+      assert.is_true(#sim:log() - before <= 3)
+      for _, seconds in ipairs(client.slept) do assert.equal(0, seconds) end
+      client:close()
+    end)
+  end
+
+  it("says how far off a clock is that is still good enough", function()
+    sim:clock(300)
+    local client = client_of()
+    local report = client:doctor()
+    assert.is_true(report.ok)
+    assert.matches("%d+ s behind", item_of(report, "clock").message)
+    assert.matches("15 minutes", item_of(report, "clock").hint)
+    client:close()
+  end)
+
+  it("changes nothing of the client", function()
+    sim:clock(1800)
+    local client = client_of()
+    client:doctor()
+    assert.equal(0, client.clock_shift)
+    assert.equal(4, client.config.retry.max_attempts)
+    assert(client:list_clusters())
+    client:close()
+  end)
+
+  it("prints nothing", function()
+    local client = client_of()
+    local written, write = 0, io.write
+    io.write = function(...) -- luacheck: ignore 122
+      written = written + 1
+      return write(...)
+    end
+    client:doctor()
+    io.write = write -- luacheck: ignore 122
+    assert.equal(0, written)
+    client:close()
+  end)
+
+  it("raises when the client is closed", function()
+    local client = client_of()
+    client:close()
+    clients.raises("closed", function() client:doctor() end)
+  end)
+
+  it("shows no secret", function()
+    assert.is_true(printed.count() > 50)
+    assert.is_nil(printed.find { WRONG_SK, simulator.admin.sk, "example-token-of-nobody" })
+  end)
+end)

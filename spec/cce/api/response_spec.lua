@@ -1,0 +1,241 @@
+local cjson = require "cjson"
+local response = require "cce.api.response"
+
+local function read_fixture()
+  local file = assert(io.open "spec/fixtures/error_bodies.json")
+  local list = cjson.decode(file:read "*a")
+  file:close()
+  return list
+end
+
+-- What each real body must become: our code, the API's two codes, and a part of the message.
+local expected = {
+  cce_status_400 = { "BAD_REQUEST", "CCE.01400001", "CCE_CM.0004",
+    "CCE.01400001 CCE_CM.0004: Request is invalid, not support this version v1.9.2-r2" },
+  cce_documented = { "UNAUTHENTICATED", "CCE.01401001", "CCE.01401001",
+    "HTTP 401 CCE.01401001: Authorization failed" },
+  cce_legacy_ecfe = { "BAD_REQUEST", "E.CFE.4000201", "CCE_CM.0201",
+    "E.CFE.4000201 CCE_CM.0201: Request body invalid" },
+  apigw_throttle = { "THROTTLED", "APIGW.0308", "APIGW.0308",
+    "ratelimit,limit:200,time:5 minute", retryable = true, retry_after = 300 },
+  apigw_throttle_user = { "THROTTLED", "APIG.0308", "APIG.0308",
+    "ratelimit,limit:10,time:1 minute", retryable = true, retry_after = 60 },
+  apigw_signature_expired = { "CLOCK_SKEW", "APIGW.0301", "APIGW.0301",
+    "signature time:20211217T064303Z,server time:20211217T065804Z", retryable = true,
+    hint = "clock is 901 s behind" },
+  apigw_signature_mismatch_with_server_canonical_request = { "UNAUTHENTICATED", "APIGW.0301",
+    "APIGW.0301", "verify aksk signature fail", hint = "not tried again" },
+  apigw_ak_locked = { "ACCESS_KEY_LOCKED", "APIGW.0301", "APIGW.0301",
+    "AK access failed to reach the limit", hint = "5 minutes" },
+  apigw_ak_unknown = { "UNAUTHENTICATED", "APIGW.0301", "APIGW.0301", "ak not exist" },
+  apigw_token_bad = { "UNAUTHENTICATED", "APIGW.0301", "APIGW.0301", "decrypt token fail" },
+  apigw_token_missing = { "UNAUTHENTICATED", "APIGW.0301", "APIGW.0301", "x-auth-token not found" },
+  apigw_no_api = { "API_NOT_FOUND", "APIGW.0101", "APIGW.0101", "has not been published",
+    hint = "endpoint" },
+  nested_error = { "BAD_REQUEST", "XXX.0001", "XXX.0001", "XXX.0001: Some errors occurred" },
+  details = { "BAD_REQUEST", "C.XXXX", "C.XXXX", "C.XXXX: C failed" },
+  error_code_wins_over_nested = { "BAD_REQUEST", "XXX.0001", "XXX.0001",
+    "XXX.0001: Some errors occurred" },
+  not_json = { "BAD_REQUEST", nil, nil, 'not JSON: "invalid json data"' },
+}
+
+local rotate = { operation = "rotate_credentials", mutating = true }
+local list = { operation = "list_clusters", mutating = false }
+
+local function error_of(status, body, headers, request)
+  if type(body) == "table" then body = cjson.encode(body) end
+  return response.to_error("what it was", request or rotate,
+    { status = status, headers = headers or {}, body = body })
+end
+
+describe("cce.response.to_error", function()
+  local seen = 0
+  for _, row in ipairs(read_fixture()) do
+    seen = seen + 1
+    it("reads the body " .. row.id, function()
+      local wanted = assert(expected[row.id])
+      local err = error_of(row.http, row.raw or row.body, row.headers)
+      assert.equal(wanted[1], err.code)
+      assert.equal(wanted[2], err.api_code)
+      assert.equal(wanted[3], err.error_code)
+      assert.is_truthy(err.message:find(wanted[4], 1, true), err.message)
+      assert.equal(("what it was: HTTP %d"):format(row.http), err.message:match("^.-HTTP %d+"))
+      assert.equal(row.http, err.status)
+      assert.equal("rotate_credentials", err.operation)
+      assert.equal(wanted.retryable or false, err.retryable)
+      assert.equal(wanted.retry_after, err.retry_after)
+      assert.is_false(err.maybe_applied)
+      assert.equal(type(row.body) == "table" and row.body.request_id or nil, err.request_id)
+      if wanted.hint then assert.is_truthy(err.hint:find(wanted.hint, 1, true), err.hint) end
+    end)
+  end
+
+  it("has read all bodies that are known", function()
+    assert.equal(16, seen)
+  end)
+
+  local statuses = {
+    { 300, "RESPONSE_INVALID" }, { 304, "RESPONSE_INVALID" }, { 400, "BAD_REQUEST" },
+    { 401, "UNAUTHENTICATED" }, { 402, "REQUEST_REJECTED" }, { 403, "PERMISSION_DENIED" },
+    { 404, "NOT_FOUND" }, { 405, "REQUEST_REJECTED" }, { 409, "CONFLICT" },
+    { 413, "REQUEST_REJECTED" }, { 429, "THROTTLED" }, { 499, "REQUEST_REJECTED" },
+    { 500, "SERVER_ERROR" }, { 502, "SERVER_ERROR" }, { 503, "SERVER_ERROR" },
+    { 504, "SERVER_ERROR" }, { 599, "SERVER_ERROR" },
+  }
+  for _, row in ipairs(statuses) do
+    it(("an empty body with %d is %s"):format(row[1], row[2]), function()
+      local err = error_of(row[1], "")
+      assert.equal(row[2], err.code)
+      assert.equal(("what it was: HTTP %d: an empty body"):format(row[1]), err.message)
+      assert.equal(row[1] >= 500, err.maybe_applied)
+      assert.is_false(error_of(row[1], "", nil, list).maybe_applied)
+    end)
+  end
+
+  it("tells throttling, a locked resource and an empty account apart", function()
+    local function code_of(code, text)
+      return error_of(429, { errorCode = code, errorMessage = text }).code
+    end
+    assert.equal("RESOURCE_LOCKED", code_of("CCE.01429002", "Resource locked by other requests."))
+    assert.equal("RESOURCE_LOCKED", code_of("CCE.03429002", "Resource locked by other requests."))
+    assert.equal("THROTTLED", code_of("CCE.02429001", "Too many requests."))
+    assert.equal("REQUEST_REJECTED", code_of("CCE.01429004", "Insufficient balance."))
+    assert.equal("THROTTLED", error_of(429, "slow down").code)
+    assert.is_true(error_of(429, { errorCode = "CCE.01429002" }).retryable)
+    assert.is_false(error_of(429, { errorCode = "CCE.01429004" }).retryable)
+  end)
+
+  it("prefers the request id of the header", function()
+    local body = { error_code = "APIGW.0308", error_msg = "x", request_id = "of-the-body" }
+    assert.equal("of-the-body", error_of(400, body).request_id)
+    local err = error_of(400, body, { ["x-request-id"] = "of-the-header" })
+    assert.equal("of-the-header", err.request_id)
+    assert.matches("%(request id of%-the%-header%)$", err.message)
+  end)
+
+  it("believes Retry-After only when it is a number of seconds", function()
+    local function after(value)
+      return error_of(503, "", { ["retry-after"] = value }).retry_after
+    end
+    assert.equal(7, after "7")
+    assert.equal(0, after "0")
+    for _, value in ipairs { "-5", "nan", "inf", "1e9", "0x10", "Fri, 31 Dec 1999 23:59:59 GMT" } do
+      assert.is_nil(after(value), value)
+    end
+  end)
+
+  local odd_bodies = {
+    "null", "true", "1", '"text"', "[]", "[1,2]", "{}", '{"error":{}}', '{"error":null}',
+    '{"errorCode":5,"errorMessage":{}}', '{"error_code":"","error_msg":""}', "{", "\0\1\2",
+    "<html>\r\n<b>502</b>", ("x"):rep(100000), ("["):rep(5000), "\239\187\191{}", "\255\254",
+  }
+  for i, body in ipairs(odd_bodies) do
+    it("makes one printable line of odd body " .. i, function()
+      local err = error_of(502, body)
+      assert.equal("SERVER_ERROR", err.code)
+      assert.is_nil(err.message:find("[%z\1-\31\127]"))
+      assert.is_true(#err.message < 300)
+    end)
+  end
+
+  it("keeps what a terminal would obey out of every text", function()
+    local nasty = "a\27[31mb\r\nc\0d"
+    local err = error_of(400, {
+      errorCode = nasty, error_code = "X" .. nasty, errorMessage = nasty, message = "m" .. nasty,
+    }, { ["x-request-id"] = nasty })
+    assert.is_nil(err.message:find("[%z\1-\31\127]"))
+    assert.is_nil(tostring(err):find("[%z\1-\31\127]"))
+  end)
+end)
+
+describe("tokens that a gateway repeats", function()
+  local token = "TOKEN/with+all==its.parts"
+  local places = {
+    'verify aksk signature fail, canonicalRequest:GET|/||x-security-token:%s|x-sdk-date:1||a|b',
+    "canonicalRequest:GET\n/\n\nx-auth-token:%s\nx-sdk-date:1\n\na\nb",
+    "the last one is X-Auth-Token:%s",
+    "X-Subject-Token: %s",
+    "headers x-security-token=%s, host=x",
+  }
+  for i, place in ipairs(places) do
+    it("are hidden at place " .. i, function()
+      local text = place:format(token)
+      local err = error_of(401, { error_msg = text, error_code = "APIGW.0301", request_id = "r" })
+      for _, part in ipairs { "TOKEN", "with", "parts" } do
+        assert.is_nil(tostring(err):find(part, 1, true), tostring(err))
+        assert.is_nil(err.detail:find(part, 1, true))
+      end
+      assert.is_truthy(err.detail:find("***", 1, true))
+      assert.equal("APIGW.0301", err.api_code)
+    end)
+
+    it("are hidden at place " .. i .. " of a body that is no JSON", function()
+      local err = error_of(401, place:format(token))
+      assert.is_nil(tostring(err):find("with", 1, true), tostring(err))
+    end)
+  end
+
+  it("leave the rest of the gateway's canonical request readable", function()
+    local err = error_of(401, { error_msg = places[1]:format(token) })
+    assert.is_truthy(err.detail:find("x-security-token:***|x-sdk-date:1||a|b", 1, true))
+  end)
+end)
+
+describe("cce.response.excerpt", function()
+  it("cuts at 200 bytes and says so", function()
+    assert.equal(("x"):rep(200), response.excerpt(("x"):rep(200)))
+    assert.equal(("x"):rep(200) .. "…", response.excerpt(("x"):rep(201)))
+  end)
+
+  it("is one printable line", function()
+    assert.equal("a b ?[0m?c", response.excerpt("a\r\n\tb \27[0m\0c"))
+  end)
+end)
+
+describe("cce.response.clocks", function()
+  it("reads both as unix time", function()
+    local signed, server = response.clocks(
+      "signature expired, signature time:20211217T064303Z,server time:20211217T065804Z")
+    assert.equal(1639723383, signed)
+    assert.equal(1639724284, server)
+  end)
+
+  local times = {
+    ["19700101T000000Z"] = 0, ["20000229T235959Z"] = 951868799, ["20240229T000000Z"] = 1709164800,
+    ["20240301T000000Z"] = 1709251200, ["21000228T235959Z"] = 4107542399,
+    ["21000301T000000Z"] = 4107542400, ["20381231T235959Z"] = 2177452799,
+  }
+  for text, seconds in pairs(times) do
+    it("knows the calendar: " .. text, function()
+      assert.equal(seconds, (response.clocks(
+        ("signature time:%s,server time:%s"):format(text, text))))
+    end)
+  end
+
+  it("finds nothing in other texts", function()
+    for _, text in ipairs { "", "signature time:20211217T064303Z", "server time:20211217T065804Z",
+      "signature time:2021T06Z,server time:2021T06Z" } do
+      assert.is_nil((response.clocks(text)))
+    end
+  end)
+end)
+
+describe("cce.response.throttling_window", function()
+  local windows = {
+    ["limit:200,time:5 minute"] = 300, ["limit:10,time:1 minute"] = 60,
+    ["limit:10,time:minute"] = 60, ["limit:1,time:30 second"] = 30, ["limit:1,time:2 hour"] = 7200,
+    ["limit:1,time:1 day"] = 86400, ["limit:1,time:5 minutes"] = 300,
+  }
+  for text, seconds in pairs(windows) do
+    it("of " .. text, function()
+      assert.equal(seconds, response.throttling_window("policy user over ratelimit," .. text))
+    end)
+  end
+
+  it("is nil when none is named", function()
+    for _, text in ipairs { "", "ratelimit", "ratelimit,limit:1,time:5 fortnight",
+      "ratelimit,limit:,time:5 minute" } do
+      assert.is_nil(response.throttling_window(text))
+    end
+  end)
+end)

@@ -1,0 +1,81 @@
+local command = require "spec.support.command"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
+  describe("cce clusters", function() pending "needs nginx and argparse" end)
+  return
+end
+
+describe("cce clusters", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+  end)
+
+  after_each(function() world:remove() end)
+
+  it("lists them as a table, as data and as ids", function()
+    local result = world:cce { "clusters" }
+    assert.equal(0, result.code)
+    assert.equal("", result.err)
+    assert.equal(#sim.clusters + 1, select(2, result.out:gsub("\n", "")))
+    assert.matches("^NAME +ID +VERSION +STATUS\ncluster%-001 +%x+%-", result.out)
+    local rows = json.decode(world:cce({ "-o", "json", "clusters" }).out)
+    assert.equal(#sim.clusters, #rows)
+    assert.equal(sim.project_id, rows[1].project_id)
+    assert.equal("Available", rows[1].status)
+    assert.equal(sim.clusters[2].id .. "\n",
+      world:cce({ "clusters", "cluster-002", "-o", "name" }).out)
+  end)
+
+  it("takes options before and after the word", function()
+    for _, words in ipairs { { "-o", "name", "clusters", "--name", "*-003" },
+      { "clusters", "--name", "*-003", "-o", "name" } } do
+      assert.equal(sim.clusters[3].id .. "\n", world:cce(words).out)
+    end
+  end)
+
+  it("fails when none fits, or with what the API says", function()
+    local result = world:cce { "clusters", "--name", "nope*" }
+    assert.equal(1, result.code)
+    assert.equal("", result.out)
+    sim:fault { operation = "list_clusters", status = 403, times = 1 }
+    result = world:cce { "clusters", "--verbose" }
+    assert.equal(1, result.code)
+    assert.matches("^  list_clusters: attempt 1: HTTP 403\ncce: list_clusters", result.err)
+    assert.matches("\n  hint: ", result.err)
+    assert.matches("\n  code PERMISSION_DENIED, status 403", result.err)
+    assert.matches("request id %x+", result.err)
+  end)
+
+  it("prints no secret, however verbose", function()
+    local result = world:cce { "clusters", "-v" }
+    for _, key in ipairs { "HUAWEICLOUD_SDK_SK" } do
+      assert.is_nil((result.out .. result.err):find(sim.env[key], 1, true))
+    end
+  end)
+
+  it("ends quietly when nobody reads on", function()
+    local program = ("'%s/bin/cce' clusters -o json | head -n 1; echo ${PIPESTATUS[0]}")
+      :format(world.dir)
+    local result = world:start({ "/bin/bash", "-c", program })()
+    assert.matches("^%[\n%d+\n$", result.out)
+    assert.equal("", result.err)
+    -- The same where SIGPIPE is ignored, as under some init systems.
+    result = world:start({ "/bin/bash", "-c", ("trap '' PIPE; (sleep 0.3; exec '%s/bin/cce'"
+      .. " clusters) | true; echo ${PIPESTATUS[0]}"):format(world.dir) })()
+    assert.equal("", result.err)
+    assert.equal("1\n", result.out)
+  end)
+
+  it("says so when the result cannot be written", function()
+    local result = world:start({ "/bin/sh", "-c",
+      ("exec '%s/bin/cce' clusters >/dev/full"):format(world.dir) })()
+    assert.equal(1, result.code)
+    assert.matches("could not be written: .*No space left", result.err)
+  end)
+end)

@@ -1,0 +1,45 @@
+local command = require "spec.support.command"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
+  describe("cce log", function() pending "needs nginx and argparse" end)
+  return
+end
+
+describe("cce log", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+  end)
+
+  after_each(function() world:remove() end)
+
+  local path
+
+  before_each(function()
+    path = world.dir .. "/audit.log"
+    tempdir.shell("mkdir -p " .. world.dir .. "/.config/cce")
+    tempdir.write(world.dir .. "/.config/cce/config", ("[logged]\nendpoint = %s\naudit_log = %s\n")
+      :format(sim.env.CCE_ENDPOINT, path))
+    assert.equal(0, world:cce({ "obtain", "cluster-001", "--days", "1", "--out", "-", "--profile",
+      "logged" }).code)
+  end)
+
+  it("finds a log whole, or says where it is not", function()
+    local result = world:cce { "log", "verify", path }
+    assert.equal(0, result.code)
+    assert.matches("2 lines, unbroken", result.out, 1, true)
+    local state = json.decode(world:cce({ "log", "verify", path, "-o", "json" }).out)
+    assert.equal(0, world:cce({ "log", "verify", path, "--head", state.head, "--count", "2" }).code)
+    tempdir.write(path, (tempdir.read(path):gsub("\n[^\n]*\n$", "\n")))
+    assert.equal(0, world:cce({ "log", "verify", path }).code)
+    result = world:cce { "log", "verify", path, "--head", state.head }
+    assert.equal(1, result.code)
+    assert.matches("does not have the head that was kept", result.err, 1, true)
+  end)
+end)

@@ -1,0 +1,151 @@
+local command = require "spec.support.command"
+local core = require "cce.core"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
+  describe("cce revoke", function() pending "needs nginx and argparse" end)
+  return
+end
+
+describe("cce revoke", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+  end)
+
+  after_each(function() world:remove() end)
+
+  local MEMBER = simulator.member.principal.id
+
+  local function revocations()
+    return #sim:log { operation = "revoke_cert" }
+  end
+
+  it("asks, and does nothing where there is nobody to ask", function()
+    local result = world:cce { "revoke", "--all", "--user", MEMBER }
+    assert.equal(64, result.code)
+    assert.equal("", result.out)
+    assert.matches("typing REVOKE, and there is no terminal: nothing was done", result.err, 1, true)
+    assert.matches("hint: --yes confirms it", result.err, 1, true)
+    assert.equal(0, revocations())
+  end)
+
+  it("cuts on the clusters that are chosen, and says who can obtain again", function()
+    local result = world:cce { "revoke", "cluster-001", "cluster-002", "--user", MEMBER, "--yes" }
+    assert.equal(0, result.code)
+    assert.matches("revoke: 2 ok, 0 failed", result.out, 1, true)
+    assert.matches("can obtain again: still enabled in IAM", result.out, 1, true)
+    assert.equal(2, revocations())
+  end)
+
+  it("says in a dry run what would be cut off", function()
+    local result = world:cce { "revoke", "--all", "--user", MEMBER, "--dry-run" }
+    assert.equal(0, result.code)
+    for _, cluster in ipairs(sim.clusters) do
+      assert.matches(cluster.id, result.out, 1, true)
+    end
+    assert.matches("(member) can obtain again", result.out, 1, true)
+    local report = json.decode(world:cce({ "revoke", "--all", "--user", MEMBER, "--dry-run", "-o",
+      "json" }).out)
+    assert.is_true(report.dry_run)
+    assert.equal(#sim.clusters, #report.plan)
+    assert.equal(0, revocations())
+  end)
+
+  it("refuses one's own, unless that is meant", function()
+    local own = simulator.admin.principal.id
+    local result = world:cce { "revoke", "cluster-001", "--user", own, "--yes" }
+    assert.equal(64, result.code)
+    assert.matches("hint: Give --allow-self", result.err, 1, true)
+    assert.equal(0, revocations())
+    assert.equal(0, world:cce({ "revoke", "cluster-001", "--user", own, "--yes", "--allow-self" })
+      .code)
+  end)
+
+  it("knows the holder of a kubeconfig, and whether it was cut", function()
+    local path = world.dir .. "/member.json"
+    local member = { env = { HUAWEICLOUD_SDK_AK = simulator.member.ak,
+      HUAWEICLOUD_SDK_SK = simulator.member.sk } }
+    assert.equal(0, world:cce({ "obtain", "cluster-002", "--days", "1", "--context", "internal",
+      "--out", path }, member).code)
+    local result = world:cce { "revoke", "cluster-002", "--kubeconfig", path, "--verify", "--yes",
+      "-o", "json" }
+    assert.equal(0, result.code, result.out .. result.err)
+    local item = json.decode(result.out).ok[1]
+    assert.equal(MEMBER, item.principal_id)
+    assert.equal("revoked", item.verified)
+  end)
+
+  it("ends with 1 when one fails", function()
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, status = 403 }
+    local result = world:cce { "revoke", "--all", "--user", MEMBER, "--yes", "--rate", "none" }
+    assert.equal(1, result.code)
+    assert.matches("failed cluster-002", result.out, 1, true)
+  end)
+
+  it("says that IAM does not know an id", function()
+    local result = world:cce { "revoke", "--all", "--user", "nosuch", "--dry-run" }
+    assert.matches("IAM has no such user: check the id", result.out, 1, true)
+  end)
+
+  it("goes on by its journal, and sends nothing twice", function()
+    local path = world.dir .. "/revoke.journal"
+    local words = { "revoke", "cluster-001", "cluster-002", "--user", MEMBER, "--yes", "--journal",
+      path }
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, status = 500 }
+    assert.are_not.equal(0, world:cce(words).code)
+    sim:reset()
+    local result = world:cce(words)
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.equal(1, revocations())
+    -- What is typed anew is meant anew; what has a name is not.
+    assert.equal(0, world:cce(words).code)
+    assert.equal(3, revocations())
+    words[#words + 1], words[#words + 2] = "--run", "monday"
+    assert.equal(0, world:cce(words).code)
+    assert.equal(3, world:cce(words).code)
+    assert.equal(5, revocations())
+  end)
+
+  -- One request leaves, the next has to wait for a minute.
+  local function interrupt(...)
+    local finish, process = world:start_cce { "revoke", "--all", "--user", MEMBER, "--yes",
+      "--rate", "1/1min", ... }
+    local deadline = core.sys.monotonic() + 20
+    repeat core.sys.sleep(0.05) until revocations() == 1 or core.sys.monotonic() > deadline
+    core.sys.sleep(0.3)
+    process:signal "SIGINT"
+    return finish()
+  end
+
+  it("says after Ctrl-C what was done, and how to go on", function()
+    local result = interrupt()
+    assert.equal(130, result.code)
+    assert.matches("revoke_cert: 1 done (" .. sim.clusters[1].id .. ")", result.err, 1, true)
+    assert.matches("with --journal FILE it would go on", result.err, 1, true)
+    sim:reset()
+    result = interrupt("--journal", world.dir .. "/revoke.journal")
+    assert.equal(130, result.code)
+    assert.matches("1 revoked, 0 failed, 0 skipped, 0 not known, 4 not begun; to go on: the same"
+      .. " command", result.err, 1, true)
+  end)
+
+  it("wants one principal and clusters", function()
+    for expected, words in pairs {
+      ["--run needs --journal"] = { "revoke", "--all", "--user", "a", "--run", "x" },
+      ["nobody is named"] = { "revoke", "--all" },
+      ["can not be used together"] = { "revoke", "--all", "--user", "a", "--agency", "b" },
+      ["no cluster is named"] = { "revoke", "--user", "a", "--yes" },
+      ["how long ago"] = { "revoke", "--all", "--deleted-since", "yesterday" },
+    } do
+      local result = world:cce(words)
+      assert.equal(64, result.code, expected)
+      assert.matches(expected, result.err, 1, true)
+    end
+    assert.equal(0, revocations())
+  end)
+end)

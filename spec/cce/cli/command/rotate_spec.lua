@@ -1,0 +1,137 @@
+local command = require "spec.support.command"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+local sys = require("cce.core").sys
+local tempdir = dofile "spec/support/tempdir.lua"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
+  describe("cce rotate", function() pending "needs nginx and argparse" end)
+  return
+end
+
+describe("cce rotate", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+  end)
+
+  after_each(function() world:remove() end)
+
+  local function journal()
+    return ("%s/.local/state/cce/rotate-%s.journal"):format(world.dir, sim.project_id)
+  end
+
+  local function rotate(...)
+    return world:cce { "rotate", "--every", "0.02", "--rate", "none", ... }
+  end
+
+  local function rotations()
+    return #sim:log { operation = "rotate_credentials" }
+  end
+
+  it("asks, and does nothing where there is nobody to ask", function()
+    local result = rotate "--all"
+    assert.equal(64, result.code)
+    assert.matches("typing ROTATE, and there is no terminal", result.err, 1, true)
+    assert.equal(0, rotations())
+  end)
+
+  it("rotates, and writes down what it did", function()
+    local result = rotate("cluster-001", "cluster-002", "--yes")
+    assert.equal(0, result.code, result.err)
+    assert.matches("2 ok, 0 failed", result.out, 1, true)
+    assert.equal("600\n", tempdir.shell("stat -c %a " .. journal()))
+    assert.equal(2, rotations())
+    result = rotate "--resume"
+    assert.equal(3, result.code)
+    assert.matches("NOTHING WAS DONE", result.out, 1, true)
+    -- What is typed anew is meant anew; but it is said what that costs.
+    result = rotate("cluster-001", "--yes")
+    assert.equal(0, result.code)
+    assert.matches("rotated less than 24 h ago", result.out, 1, true)
+    assert.equal(3, rotations())
+  end)
+
+  it("does not repeat a run that has a name", function()
+    assert.equal(0, rotate("cluster-001", "--yes", "--run", "tonight").code)
+    assert.equal(3, rotate("cluster-001", "--yes", "--run", "tonight").code)
+    assert.equal(1, rotations())
+  end)
+
+  it("shows the plan in a dry run, and writes nothing", function()
+    local result = rotate("--all", "--dry-run", "--canary", "1")
+    assert.equal(0, result.code)
+    assert.matches("canary cluster-001 " .. sim.clusters[1].id, result.out, 1, true)
+    assert.matches("rotate cluster-005 " .. sim.clusters[5].id, result.out, 1, true)
+    assert.is_nil(tempdir.read(journal()))
+    assert.equal(0, rotations())
+  end)
+
+  it("stops at a failure when told, says how to go on, and goes on so", function()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 403,
+      times = 1 }
+    local result = rotate("--all", "--yes", "--canary", "1", "--component",
+      "service-account-controller", "--expiration-hours", "48")
+    assert.equal(1, result.code)
+    assert.matches("STOPPED: the canary cluster-001 failed", result.out, 1, true)
+    assert.matches("to go on: cce rotate --resume --rate none --canary 1 --every 0.02", result.err,
+      1, true)
+    result = rotate("--all", "--yes")
+    assert.equal(1, result.code)
+    assert.matches("has not ended\n  hint: if it was interrupted, cce rotate --resume finishes it",
+      result.err, 1, true)
+    assert.equal(1, rotations())
+    -- The component and the hours are those of the journal.
+    result = rotate("--resume", "--yes", "--canary", "0")
+    assert.matches("5 ok, 0 failed", result.out .. result.err, 1, true)
+    assert.equal(6, rotations())
+  end)
+
+  it("does not wait when told, and hands out the files of the new certificates", function()
+    local result = rotate("cluster-001", "--yes", "--no-wait", "-o", "json")
+    assert.equal(0, result.code)
+    assert.is_string(json.decode(result.out).ok[1].job_id)
+    local dir = world.dir .. "/new"
+    result = rotate("cluster-002", "--yes", "--reissue", dir, "--days", "3")
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.is_string(tempdir.read(dir .. "/" .. sim.clusters[2].id .. ".json"))
+  end)
+
+  it("asks for what destroys more than it seems in words of its own", function()
+    local result = rotate("cluster-001", "--yes", "--expiration-hours", "0")
+    assert.equal(64, result.code)
+    assert.matches("hint: Give --accept-token-loss", result.err, 1, true)
+    assert.equal(0, rotations())
+    assert.equal(0, rotate("cluster-001", "--yes", "--expiration-hours", "0",
+      "--accept-token-loss").code)
+  end)
+
+  it("ends at once by Ctrl-C, says what was done, and is finished by --resume #long", function()
+    sim:set { job_seconds = 2 }
+    local finish, process = world:start_cce { "rotate", "--all", "--yes", "--concurrency", "1",
+      "--rate", "none", "--every", "0.05" }
+    local deadline = os.time() + 20
+    repeat sys.sleep(0.02) until rotations() == 2 or os.time() > deadline
+    process:signal "SIGINT"
+    local began = sys.monotonic()
+    local result = finish()
+    assert.is_true(sys.monotonic() - began < 1)
+    assert.equal(130, result.code)
+    assert.matches("cce: interrupted\n", result.err, 1, true)
+    assert.matches("1 rotated, 0 failed, 1 under way (their jobs go on by themselves),"
+      .. " 3 not begun", result.err, 1, true)
+    assert.is_nil(result.err:find("traceback", 1, true))
+    local words = { "--yes" }
+    for word in result.err:match("to go on: cce ([^\n]+)"):gmatch "%S+" do
+      table.insert(words, #words, word)
+    end
+    sim:set { job_seconds = 0.1 }
+    result = world:cce(words)
+    assert.equal(0, result.code, result.err)
+    assert.matches("5 ok, 0 failed", result.out, 1, true)
+    assert.equal(5, rotations())
+  end)
+end)

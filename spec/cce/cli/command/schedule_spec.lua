@@ -1,0 +1,151 @@
+local command = require "spec.support.command"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")
+  and pcall(require, "luasql.sqlite3")) then
+  describe("cce schedule", function() pending "needs nginx, argparse and luasql.sqlite3" end)
+  return
+end
+
+local MEMBER = simulator.member.principal.id
+
+describe("cce schedule", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+  end)
+
+  after_each(function() world:remove() end)
+
+  local function schedule(...)
+    return world:cce { "schedule", ... }
+  end
+
+  local function add(...)
+    local result = schedule("add", "revoke", "cluster-001", "--user", MEMBER, "-o", "name", ...)
+    assert.equal(0, result.code, result.err)
+    return result.out:match "^%w+"
+  end
+
+  it("keeps a revocation and does it when it is due", function()
+    local id = add("--at", "+0s", "--reason", "the contract ends")
+    assert.is_nil(tempdir.read(world.dir .. "/nothing"))
+    local e = json.decode(schedule("show", id, "-o", "json").out)
+    assert.equal("pending", e.state)
+    assert.equal(sim.clusters[1].id, e.cluster_id)
+    assert.equal(sim.project_id, e.project_id)
+    assert.matches("reason        the contract ends", schedule("show", id).out, 1, true)
+    local result = schedule("run", "--dry-run")
+    assert.matches(id, result.out, 1, true)
+    assert.equal(0, #sim:log { operation = "revoke_cert" })
+    result = schedule("run", "--once")
+    assert.equal(0, result.code, result.err)
+    assert.equal("1 done, 0 to be tried again, 0 pending, 0 overdue\n", result.out)
+    assert.matches("Z done " .. id .. " revoke", result.err, 1, true)
+    assert.equal(1, #sim:log { operation = "revoke_cert" })
+    assert.equal(id .. "\n", schedule("list", "--status", "done", "-o", "name").out)
+  end)
+
+  it("puts in nothing in a dry run", function()
+    local result = schedule("add", "revoke", "--all", "--user", MEMBER, "--at", "+2h", "--dry-run")
+    assert.equal(0, result.code)
+    assert.equal(5, select(2, result.out:gsub("would revoke user " .. MEMBER, "")))
+    result = schedule("add", "rotate", "--all", "--every", "4w", "--dry-run", "--window",
+      "Sat 01:00-05:00 +08:00")
+    assert.matches("would rotate every 4w, first at %d", result.out)
+    assert.equal("[]\n", schedule("list", "-o", "json").out)
+  end)
+
+  it("keeps a rotation that recurs, by pattern", function()
+    local result = schedule("add", "rotate", "--name", "prod-*", "--every", "4w", "--window",
+      "Sat,Sun 01:00-05:00 +08:00", "--canary", "1", "-o", "json")
+    assert.equal(0, result.code, result.err)
+    local e = json.decode(result.out)[1]
+    assert.same({ name = "prod-*" }, e.options.clusters)
+    assert.same({ "Sat", "Sun" }, e.every.window.weekdays)
+    for expected, words in pairs {
+      ["no interval"] = { "--every", "often" }, ["a window such as"] = { "--every", "4w",
+        "--window", "at night" }, ["no list of Sun"] = { "--every", "4w", "--window",
+        "Someday 01:00-05:00 Z" } } do
+      result = schedule("add", "rotate", "--all", (table.unpack or unpack)(words))
+      assert.equal(64, result.code, expected)
+      assert.matches(expected, result.err, 1, true)
+    end
+  end)
+
+  it("cancels, and tells of each what failed", function()
+    local id = add("--at", "+2h")
+    assert.matches("pending", schedule("cancel", id, "--dry-run").out, 1, true)
+    local result = schedule("cancel", id)
+    assert.equal(0, result.code)
+    assert.matches(id .. " +cancelled", result.out)
+    result = schedule("cancel", id, "0000000000000000")
+    assert.equal(1, result.code)
+    assert.equal(2, select(2, result.err:gsub("cce: ", "")))
+  end)
+
+  it("tries what failed again, and ends with 4 while it is overdue", function()
+    sim:fault { operation = "revoke_cert", status = 403, times = 1 }
+    local id = add("--at", "+0s")
+    local result = schedule("run", "--once")
+    assert.equal(4, result.code, result.out .. result.err)
+    assert.matches("Z failed " .. id, result.err, 1, true)
+    result = schedule("list", "--status", "overdue")
+    assert.equal(4, result.code)
+    assert.matches("failed-retrying", result.out, 1, true)
+    assert.equal(0, schedule("retry", id).code)
+    assert.equal(0, schedule("run", "--once").code)
+  end)
+
+  it("ends with 4 while something is in quarantine", function()
+    local path = world.dir .. "/schedule.db"
+    local schedules = assert(require("cce").schedule.open("sqlite:" .. path))
+    assert(schedules.store:insert("0000000000000001", "{", { state = "pending", due = 1 }))
+    schedules:close()
+    local result = schedule("run", "--once", "--store", "sqlite:" .. path)
+    assert.equal(4, result.code, result.out .. result.err)
+    assert.matches("0 overdue, 1 in quarantine: see cce schedule list", result.out, 1, true)
+  end)
+
+  it("moves to another store #long", function()
+    local id = add("--at", "+2h")
+    local path, other = world.dir .. "/entries.jsonl", "sqlite:" .. world.dir .. "/other.db"
+    assert.equal("1 entries written to " .. path .. "\n", schedule("export", path).out)
+    assert.equal("dry run: 1 put in, 0 were there already\n",
+      schedule("import", path, "--store", other, "--dry-run").out)
+    assert.equal("1 put in, 0 were there already\n", schedule("import", path, "--store", other).out)
+    assert.equal("0 put in, 1 were there already\n", schedule("import", path, "--store", other).out)
+    assert.equal(id .. "\n", schedule("--store", other, "list", "-o", "name").out)
+  end)
+
+  it("is where an option, the environment or the profile says", function()
+    local words = { "schedule", "list" }
+    local result = world:cce(words, { env = { CCE_SCHEDULE = "redis:x" } })
+    assert.equal(64, result.code)
+    assert.matches("sqlite:<path>", result.err, 1, true)
+    tempdir.shell("mkdir -p " .. world.dir .. "/.config/cce")
+    tempdir.write(world.dir .. "/.config/cce/config",
+      "[a]\nregion = x\nschedule = sqlite:~/mine.db\n")
+    assert.equal(0, world:cce({ "schedule", "list", "--profile", "a" }).code)
+    assert.is_string(tempdir.read(world.dir .. "/mine.db"))
+  end)
+
+  it("runs until it is told to end #long", function()
+    local finish, process = world:start_cce { "schedule", "run" }
+    local id = add("--at", "+0s")
+    local deadline = os.time() + 20
+    repeat
+      require("cce.core").sys.sleep(0.05)
+    until #sim:log { operation = "revoke_cert" } == 1 or os.time() > deadline
+    process:signal "SIGTERM"
+    local result = finish()
+    assert.equal(0, result.code, result.err)
+    assert.matches(id, result.err, 1, true)
+    assert.matches("1 done", result.out, 1, true)
+  end)
+end)

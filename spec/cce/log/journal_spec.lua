@@ -1,0 +1,126 @@
+local journals = require "cce.log.journal"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+describe("cce.journal", function()
+  local dir, path, now
+
+  before_each(function()
+    dir, now = tempdir.new(), 1767323045
+    path = dir .. "/run.journal"
+  end)
+
+  after_each(function() tempdir.remove(dir) end)
+
+  local function open()
+    return assert(journals.open(path, function() return now end))
+  end
+
+  -- A run of one cluster; `last`: how it ended, if it did.
+  local function run(name, plan, last)
+    local journal = open()
+    assert(journal:write("run", { run = name, id = "id", plan = plan }))
+    assert(journal:write("planned", { cluster = "c1" }))
+    assert(journal:write("begun"))
+    if last then assert(journal:write(last, { message = "why" })) end
+    journal:close()
+  end
+
+  local function choose(plan, name)
+    local journal = open()
+    local choice, lines, err = journal:choose(plan, name)
+    journal:close()
+    return choice or err.code, lines
+  end
+
+  it("begins a run in a file that has none", function()
+    assert.equal("new", choose "plan")
+  end)
+
+  it("resumes a run that did not end, whatever name is asked for", function()
+    for _, last in ipairs { false, "stopped" } do
+      os.remove(path)
+      run("one", "plan", last)
+      assert.equal("resume", choose "plan")
+      assert.equal("resume", choose("plan", "one"))
+      assert.equal("resume", choose("plan", "two"))
+      assert.equal("CONFLICT", choose "other")
+      assert.equal("CONFLICT", choose("other", "two"))
+    end
+  end)
+
+  it("does not repeat a run that finished, and begins one of another name", function()
+    run("one", "plan", "finished")
+    assert.equal("finished", choose "plan")
+    assert.equal("finished", choose("plan", "one"))
+    assert.equal("CONFLICT", choose("other", "one"))
+    assert.equal("new", choose("plan", "two"))
+    assert.equal("new", choose("other", "two"))
+    run("two", "plan", "finished")
+    local choice, lines = choose("plan", "one")
+    assert.equal("finished", choice)
+    assert.equal("one", lines.name)
+  end)
+
+  it("tries again what ended with passing failures, until another name has its turn", function()
+    run("one", "plan", "ended")
+    assert.equal("resume", choose "plan")
+    assert.equal("resume", choose("plan", "one"))
+    assert.equal("new", choose("plan", "two"))
+  end)
+
+  it("knows when each cluster was last rotated, in whichever run", function()
+    run("one", "plan", "finished")
+    local journal = open()
+    journal:write("run", { run = "two", id = "id", plan = "plan" })
+    journal:write("begun")
+    journal:intend({ cluster = "c1", sent = now }, 4)
+    now = now + 10
+    journal:write("accepted", { cluster = "c1", job = "j" })
+    journal:close()
+    journal = open()
+    assert.equal(now, journal.rotated.c1)
+    local item = journal.runs[2].items.c1
+    assert.same({ "accepted", "j", now - 10 }, { item.what, item.job, item.sent })
+    journal:close()
+  end)
+
+  it("does not pass the code of a line on to the next", function()
+    run("one", "plan")
+    local journal = open()
+    journal:write("refused", { cluster = "c1", code = "TIMEOUT", message = "late" })
+    journal:write("ok", { cluster = "c1" })
+    journal:close()
+    local item = open().runs[1].items.c1
+    assert.is_nil(item.code)
+    assert.is_nil(item.message)
+  end)
+
+  it("cuts texts that are too long, between characters", function()
+    run("one", "plan")
+    local journal = open()
+    journal:write("refused", { cluster = "c1", message = ("x"):rep(599) .. ("ä"):rep(500) })
+    journal:close()
+    assert.equal(("x"):rep(599) .. "…", open().runs[1].items.c1.message)
+  end)
+
+  it("reads no more than is whole, without a lock", function()
+    run("one", "plan")
+    local holder = open()
+    tempdir.write(path, tempdir.read(path) .. '{"at":"20')
+    assert.equal(1, #assert(journals.read(path)).runs)
+    holder:close()
+    assert.same({}, journals.read(dir .. "/none").runs)
+  end)
+
+  it("refuses a file that is no journal, by the number of the line", function()
+    for text, pattern in pairs { ["hello\n"] = "line 1 .*cannot be read",
+      ['{"what":"intent","time":1,"cluster":"c"}\n'] = "line 1 .*belongs to no run",
+      ['{"what":"run","time":1}\n\n'] = "line 2 .*cannot be read" } do
+      tempdir.write(path, text)
+      local journal, message, err = journals.open(path, os.time)
+      assert.is_nil(journal)
+      assert.matches(pattern, message)
+      assert.equal("FILE_ERROR", err.code)
+    end
+  end)
+end)

@@ -1,0 +1,44 @@
+local show = require "cce.text.show"
+
+describe("cce.show.columns", function()
+  it("makes columns as wide as they must be", function()
+    assert.equal("A   LONG\nbb  c\nb   cccccc",
+      show.columns({ "A", "LONG" }, { { "bb", "c" }, { "b", "cccccc" } }))
+  end)
+
+  it("counts columns, not bytes", function()
+    assert.equal("NAME  X\nb\195\164r   1\n\228\184\173    2",
+      show.columns({ "NAME", "X" }, { { "b\195\164r", "1" }, { "\228\184\173", "2" } }))
+  end)
+
+  it("has a title when there are no rows", function()
+    assert.equal("A  B", show.columns({ "A", "B" }, {}))
+  end)
+end)
+
+describe("cce.show.time", function()
+  it("is what people read, in UTC", function()
+    assert.equal("1970-01-01 00:00:00 UTC", show.time(0))
+    assert.equal("2030-01-01 00:00:00 UTC", show.time(1893456000.9))
+  end)
+end)
+
+describe("show.list", function()
+  local function row(each) return { each.name, each.count } end
+
+  it("lets a list print as a table, whatever its entries lack", function()
+    local Things = show.list("cce.things", { "NAME", "COUNT" }, row)
+    local list = setmetatable({ { name = "one", count = 12 }, { count = 3 }, {} }, Things)
+    assert.equal("NAME  COUNT\none   12\n      3\n      ", tostring(list))
+    assert.equal("NAME  COUNT", tostring(setmetatable({}, Things)))
+    assert.equal("cce.things", Things.__name)
+  end)
+
+  it("may have a line about the whole", function()
+    local Things = show.list("cce.things", { "NAME" }, row, function(list)
+      return #list > 0 and #list .. " things" or nil
+    end)
+    assert.equal("NAME\na\n1 things", tostring(setmetatable({ { name = "a" } }, Things)))
+    assert.equal("NAME", tostring(setmetatable({}, Things)))
+  end)
+end)

@@ -1,0 +1,740 @@
+local cce = require "cce"
+local clients = require "spec.support.clients"
+local core = require "cce.core"
+local journals = require "cce.log.journal"
+local rotations = require "spec.support.rotations"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+local function seed()
+  return tonumber(os.getenv "CCE_TEST_SEED") or math.floor(core.sys.time() * 1000) % 1000000
+end
+
+describe("cce.workflow.rotate", function()
+  local sim, client, dir, journal
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    sim:set { job_seconds = 0.02 }
+    client = rotations.client(sim)
+    dir = tempdir.new()
+    journal = dir .. "/run.journal"
+  end)
+
+  after_each(function()
+    client:close()
+    tempdir.remove(dir)
+  end)
+
+  local function rotate(more)
+    local report, message = rotations.rotate(client, more)
+    return assert(report, message)
+  end
+
+  local function counts(report)
+    local list = report:counts()
+    return ("%d ok, %d failed, %d skipped, %d uncertain"):format(list.ok, list.failed,
+      list.skipped, list.uncertain)
+  end
+
+  local function sent()
+    return #sim:log { operation = "rotate_credentials" }
+  end
+
+  describe("chooses clusters", function()
+    local function chosen(clusters)
+      local report = rotate { clusters = clusters, dry_run = true }
+      return #report.plan
+    end
+
+    it("by ids, each once", function()
+      local id = sim.clusters[2].id
+      assert.equal(1, chosen { id, id })
+      assert.equal(2, chosen { id, sim.clusters[1].id, id })
+      assert.equal(5, chosen(assert(client:list_clusters())))
+    end)
+
+    it("by a name with wildcards, a version and a phase", function()
+      assert.equal(5, chosen { name = "*" })
+      assert.equal(1, chosen { name = "cluster-00?", version = "v1.29", status = "Available",
+        } - 4)
+      assert.equal(1, chosen { name = "cluster-003" })
+      sim:set { cluster = sim.clusters[1].id, version = "v1.27.1-r10" }
+      assert.equal(1, chosen { version = "v1.27" })
+      assert.equal(4, chosen { version = "1.29" })
+    end)
+
+    it("by a function", function()
+      assert.equal(2, chosen(function(cluster) return cluster.name:match "[12]$" ~= nil end))
+    end)
+
+    it("and says when there is none", function()
+      clients.fails("NOT_FOUND", rotations.rotate(client, { clusters = { name = "other-*" } }))
+      clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { clusters = {} }))
+      clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { clusters = { 1 } }))
+    end)
+
+    it("of several clients, each cluster once", function()
+      local other = rotations.client(sim)
+      local report = assert(rotations.rotate({ client, other }, {}))
+      other:close()
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal(5, sent())
+    end)
+  end)
+
+  it("rotates all, waits for the jobs, and reports each", function()
+    local calls = {}
+    local report = rotate { journal = journal, on_progress = function(done, total, failed)
+      calls[#calls + 1] = ("%d/%d %d"):format(done, total, failed)
+    end }
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal(0, report:exit_code())
+    assert.equal("5/5 0", calls[#calls])
+    for _, item in ipairs(report.ok) do
+      assert.matches("^%x+%-", item.job_id)
+      assert.matches("^%x+$", item.request_id)
+      assert.is_true(item.duration >= 0.02 and item.duration < 10)
+      assert.is_nil(item.earlier)
+    end
+    assert.matches("^rotate .-: 5 ok, 0 failed in ", tostring(report))
+    for _, job in ipairs(sim:state().jobs) do assert.equal("Success", job.phase) end
+  end)
+
+  it("does not wait with wait=false", function()
+    sim:set { job_seconds = 3600 }
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(rotate { wait = false }))
+  end)
+
+  it("skips what is too old or not Available, and says so by its exit code", function()
+    sim:set { cluster = sim.clusters[1].id, version = "v1.17.9-r0" }
+    sim:set { cluster = sim.clusters[2].id, phase = "Hibernating" }
+    local report = rotate()
+    assert.equal("3 ok, 0 failed, 2 skipped, 0 uncertain", counts(report))
+    assert.equal(1, report:exit_code())
+    assert.equal(3, sent())
+    assert.matches("version v1%.17 is too old", tostring(report))
+    assert.matches("the cluster is Hibernating, not Available", tostring(report))
+  end)
+
+  it("reports jobs whose sub-jobs failed, and goes on", function()
+    sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
+    local report = rotate()
+    assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal("JOB_FAILED", report.failed[1].code)
+    assert.matches("node is not reachable", report.failed[1].message)
+    assert.equal(1, report:exit_code())
+  end)
+
+  it("reports a cluster that is not there", function()
+    local report = rotate { clusters = { "c1050000-none", sim.clusters[1].id } }
+    assert.equal("1 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal("NOT_FOUND", report.failed[1].code)
+  end)
+
+  describe("with a canary", function()
+    it("stops before the second cluster when it fails", function()
+      sim:set { cluster = sim.clusters[1].id, job_outcome = "Failed" }
+      local report = rotate { canary = 1, journal = journal }
+      assert.equal("0 ok, 1 failed, 4 skipped, 0 uncertain", counts(report))
+      assert.matches("the canary cluster%-001 failed", report.stopped)
+      assert.equal(1, report:exit_code())
+      assert.equal(1, sent())
+      -- Nor does the same call go on, until a person says so.
+      assert.equal("0 ok, 1 failed, 4 skipped, 0 uncertain", counts(rotate {
+        canary = 1, journal = journal }))
+      assert.equal(1, sent())
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain", counts(rotate {
+        journal = journal }))
+      assert.equal(5, sent())
+    end)
+
+    it("stops when it is uncertain", function()
+      sim:fault { operation = "rotate_credentials", reset = "before", times = 1 }
+      local report = rotate { canary = 2 }
+      assert.equal("0 ok, 0 failed, 4 skipped, 1 uncertain", counts(report))
+      assert.equal(1, sent())
+    end)
+
+    it("takes the next one for a canary that is skipped", function()
+      sim:set { cluster = sim.clusters[1].id, phase = "Hibernating" }
+      sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
+      rotate { canary = 1 }
+      assert.equal(1, sent())
+    end)
+  end)
+
+  it("stops at max_failures", function()
+    sim:fault { operation = "rotate_credentials", status = 403 }
+    for limit, expected in pairs { [2] = 2, ["40%"] = 2, ["1%"] = 1 } do
+      sim:reset()
+      sim:fault { operation = "rotate_credentials", status = 403 }
+      local report = rotate { max_failures = limit, concurrency = 1 }
+      assert.equal(expected, #report.failed)
+      assert.equal(5 - expected, #report.skipped)
+      assert.matches("max_failures", report.stopped)
+    end
+    for _, limit in ipairs { 0, 1.5, "ten", "0%", "101%" } do
+      clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { max_failures = limit }))
+    end
+  end)
+
+  it("stops when on_progress returns false", function()
+    local report = rotate { concurrency = 1, on_progress = function(done) return done < 2 end }
+    assert.equal("2 ok, 0 failed, 3 skipped, 0 uncertain", counts(report))
+    assert.equal(1, report:exit_code())
+  end)
+
+  it("passes on what on_progress raises, and can be resumed after it", function()
+    local ok, message = pcall(rotations.rotate, client, { journal = journal, concurrency = 1,
+      on_progress = function() error("no more", 0) end })
+    assert.is_false(ok)
+    assert.equal("no more", message)
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(rotate { journal = journal }))
+    assert.equal(5, sent())
+  end)
+
+  it("draws its progress, and ends the bar before the report", function()
+    local text = {}
+    local stream = { write = function(_, part) text[#text + 1] = part end }
+    rotate { on_progress = cce.progress { stream = stream, is_terminal = true, width = 60,
+      label = "rotate" } }
+    assert.matches("rotate", text[1], 1, true)
+    assert.matches("5/5", text[#text], 1, true)
+    assert.equal("\n", text[#text]:sub(-1))
+  end)
+
+  it("is logged by the client's audit log, and sends nothing that is not", function()
+    client:close()
+    client = rotations.client(sim, { audit_log = dir .. "/audit.log" })
+    assert.equal(0, rotate():exit_code())
+    assert.equal(10, assert(cce.audit_log.verify(dir .. "/audit.log")).count)
+    client:close()
+    client = rotations.client(sim, { audit_log = dir .. "/none/audit.log" })
+    assert.equal("0 ok, 5 failed, 0 skipped, 0 uncertain", counts(rotate()))
+    assert.equal(5, sent())
+  end)
+
+  it("runs in turns with other work of a map", function()
+    local results = cce.map({ 1, 2 }, function(i)
+      return rotate { clusters = { sim.clusters[i].id } }
+    end)
+    for _, result in ipairs(results) do assert.equal(1, #result.value.ok, result.message) end
+  end)
+
+  describe("when the answer is lost", function()
+    it("settles it by the job that the cluster names", function()
+      sim:fault { operation = "rotate_credentials", reset = "after" }
+      local report = rotate { journal = journal }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("status.jobID", report.ok[1].settled_by)
+      assert.equal(5, sent())
+    end)
+
+    it("leaves it uncertain when nothing shows it, and says what would", function()
+      sim:fault { operation = "rotate_credentials", cluster = sim.clusters[2].id, status = 502 }
+      local report = rotate { journal = journal }
+      assert.equal("4 ok, 0 failed, 0 skipped, 1 uncertain", counts(report))
+      assert.equal(2, report:exit_code())
+      assert.equal(5, sent())
+      local item = report.uncertain[1]
+      assert.matches("show_cluster(\"" .. sim.clusters[2].id .. "\").raw.status.jobID", item.hint,
+        1, true)
+      assert.equal("SERVER_ERROR", item.code)
+      assert.matches("^%x+$", item.request_id)
+    end)
+
+    it("takes a job of before for no evidence", function()
+      assert(client:rotate_credentials(sim.clusters[1].id, { component = "all" }))
+      core.sys.sleep(0.05)
+      sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id,
+        reset = "before", times = 1 }
+      local report = rotate { clusters = { sim.clusters[1].id } }
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain", counts(report))
+    end)
+
+    it("follows the job through failing looks", function()
+      sim:fault { operation = "show_job", reset = "before", times = 30 }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(rotate()))
+    end)
+
+    it("is uncertain of a job that nobody knows any more", function()
+      sim:fault { operation = "show_job", status = 404 }
+      local report = rotate { clusters = { sim.clusters[1].id } }
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain", counts(report))
+      assert.matches("client:wait_job", report.uncertain[1].hint, 1, true)
+    end)
+  end)
+
+  describe("repairs", function()
+    local asked
+
+    -- Stands for the retry of nodes; `after` is what the simulator then does.
+    local function repairing(after)
+      asked = {}
+      client.retry_node_rotation = function(_, id, opts)
+        asked[#asked + 1] = id .. " " .. table.concat(opts.node_ids, " ")
+        return after(id)
+      end
+    end
+
+    local function new_job(id)
+      sim:set { cluster = id, job_outcome = "Success" }
+      return client:rotate_credentials(id, { component = "all" }) ~= nil
+    end
+
+    before_each(function()
+      sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
+    end)
+
+    it("the nodes that failed, by the API of the simulator", function()
+      local report = rotate { repair = true }
+      assert.equal(1, #sim:log { operation = "retry_node_rotation", accepted = true })
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    end)
+
+    it("the nodes that failed, and follows the job of that", function()
+      repairing(new_job)
+      local report = rotate { repair = true, journal = journal }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal(1, #asked)
+      assert.matches("^" .. sim.clusters[2].id:gsub("%p", "%%%0") .. " [%w-]+$", asked[1])
+      assert.matches('"what":"repair"', tempdir.read(journal))
+    end)
+
+    it("and notes it when no job shows what came of it", function()
+      repairing(function() return true end)
+      local report = rotate { repair = true }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.matches("1 failed nodes were told to rotate again", report.notes[1])
+      assert.matches(asked[1]:match " (.*)", report.notes[1], 1, true)
+    end)
+
+    it("and says when their job fails as well", function()
+      repairing(function(id)
+        return client:rotate_credentials(id, { component = "all" }) ~= nil
+      end)
+      local report = rotate { repair = true }
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+    end)
+
+    it("and says why when that is refused", function()
+      repairing(function()
+        return nil, "no", require("cce.error").new("PERMISSION_DENIED", "not allowed")
+      end)
+      local report = rotate { repair = true }
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("The repair was not accepted: not allowed", report.failed[1].hint)
+    end)
+
+    it("only when told to", function()
+      repairing(function() return true end)
+      local report = rotate()
+      assert.equal(0, #asked)
+      assert.matches("repair=true", report.failed[1].hint)
+    end)
+
+    it("once, whatever start of the run", function()
+      repairing(function() return true end)
+      rotate { repair = true, journal = journal }
+      local text = tempdir.read(journal)
+      -- As if killed after the repair was sent.
+      tempdir.write(journal, text:match('^.*"what":"repair"[^\n]*\n'))
+      rotate { repair = true, journal = journal }
+      assert.equal(1, #asked)
+    end)
+  end)
+
+  it("settles by a trace of the simulator's CTS", function()
+    client:close()
+    client = rotations.client(sim, { endpoints = { cce = sim.env.CCE_ENDPOINT,
+      cts = sim.env.CCE_CTS_ENDPOINT } })
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, reset = "after" }
+    local show = client.show_cluster
+    client.show_cluster = function(self, id)
+      local cluster, message, err = show(self, id)
+      if cluster and id == sim.clusters[1].id then cluster.raw.status.jobID = nil end
+      return cluster, message, err
+    end
+    local report = rotate()
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    local settled = {}
+    for _, item in ipairs(report.ok) do settled[#settled + 1] = item.settled_by end
+    assert.matches("^CTS trace ", settled[1])
+    assert.equal(1, #settled)
+  end)
+
+  it("takes only a trace that is new, and of this cluster", function()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
+    local asked
+    client.list_traces = function(_, query)
+      asked = query
+      return { { id = "t0", name = "RotateClusterCredentials", ok = true, time = 1,
+        resource_id = query.resource_id }, { id = "t1", name = "RotateClusterCredentials",
+        ok = true, time = os.time() + 1, resource_id = query.resource_id } }
+    end
+    local report = rotate()
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal("CCE", asked.service)
+    local settled = {}
+    for _, item in ipairs(report.ok) do settled[#settled + 1] = item.settled_by end
+    assert.same({ "CTS trace t1" }, settled)
+  end)
+
+  describe("with a journal", function()
+    it("writes lines that a person can read, the intent before the request", function()
+      rotate { journal = journal, clusters = { sim.clusters[1].id }, run = "one" }
+      local words = {}
+      for line in tempdir.read(journal):gmatch "[^\n]+" do
+        local entry = core.json.decode(line)
+        words[#words + 1] = entry.what
+        assert.matches("^{\"at\":\"%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ\",\"what\":\"", line)
+      end
+      assert.same({ "run", "planned", "begun", "intent", "accepted", "ok", "finished" }, words)
+      assert.equal("0600", core.file.stat(journal).mode)
+    end)
+
+    it("sends nothing when the run has finished, and says so", function()
+      sim:fault { cluster = sim.clusters[1].id, operation = "rotate_credentials", status = 403 }
+      local first = rotate { journal = journal }
+      local second = rotate { journal = journal }
+      assert.equal(5, sent())
+      assert.is_number(second.already_finished)
+      assert.equal(3, second:exit_code())
+      assert.equal(counts(first), counts(second))
+      assert.equal(first.failed[1].message, second.failed[1].message)
+      assert.equal(first.failed[1].code, second.failed[1].code)
+      assert.is_true(second.ok[1].earlier)
+      assert.matches("NOTHING WAS DONE", tostring(second), 1, true)
+    end)
+
+    it("begins another run for another name: the second night of cron", function()
+      assert.equal(0, rotate({ journal = journal, run = "2026-11-20" }):exit_code())
+      local second = rotate { journal = journal, run = "2026-11-21" }
+      assert.equal(0, second:exit_code())
+      assert.is_nil(second.already_finished)
+      assert.equal("2026-11-21", second.run)
+      assert.equal(10, sent())
+      assert.matches("5 of the clusters were rotated less than 24 h ago", second.notes[1], 1, true)
+      assert.equal(3, rotate({ journal = journal, run = "2026-11-21" }):exit_code())
+      assert.equal(3, rotate({ journal = journal, run = "2026-11-20" }):exit_code())
+      assert.equal(10, sent())
+    end)
+
+    it("resumes the night before first, and the next start is the new night's", function()
+      local stop = function(done) return done < 2 end
+      rotate { journal = journal, run = "2026-11-20", concurrency = 1, on_progress = stop }
+      local second = rotate { journal = journal, run = "2026-11-21" }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(second))
+      assert.is_true(second.resumed)
+      assert.equal("2026-11-20", second.run)
+      assert.equal(5, sent())
+      assert.matches("run 2026-11-20 had not ended and was resumed", tostring(second), 1, true)
+      rotate { journal = journal, run = "2026-11-21" }
+      assert.equal(10, sent())
+    end)
+
+    it("refuses another plan, unless it has another name", function()
+      local stop = function() return false end
+      rotate { journal = journal, concurrency = 1, on_progress = stop }
+      local id = sim.clusters[1].id
+      for _, other in ipairs { { clusters = { id } }, { component = "service-account-controller" },
+        { certificate_expiration_time = 48 }, { clusters = { id }, run = "another" } } do
+        other.journal = journal
+        local err = clients.fails("CONFLICT", rotations.rotate(client, other))
+        assert.matches("another plan", err.message)
+      end
+      assert.equal(1, sent())
+      rotate { journal = journal }
+      clients.fails("CONFLICT", rotations.rotate(client, { journal = journal,
+        clusters = { id } }))
+      rotate { journal = journal, clusters = { id }, run = "another" }
+      assert.equal(6, sent())
+    end)
+
+    it("tries again what failed for a passing reason, and only that", function()
+      sim:fault { operation = "show_cluster", cluster = sim.clusters[1].id, status = 500 }
+      sim:fault { operation = "rotate_credentials", cluster = sim.clusters[2].id, status = 403 }
+      assert.equal("3 ok, 2 failed, 0 skipped, 0 uncertain", counts(rotate { journal = journal }))
+      local seen = sent()
+      sim:reset()
+      local report = rotate { journal = journal }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal(4, seen)
+      assert.equal(2, sent())
+      assert.equal(3, rotate({ journal = journal }):exit_code())
+    end)
+
+    it("is held by one run at a time", function()
+      local holder = assert(core.journal(journal))
+      clients.fails("CONFLICT", rotations.rotate(client, { journal = journal }))
+      holder:close()
+      assert.equal(0, sent())
+    end)
+
+    it("is cut off where a line was torn, and refused where one is damaged", function()
+      rotate { journal = journal }
+      local text = tempdir.read(journal)
+      tempdir.write(journal, text .. '{"at":"2026-')
+      assert.equal(3, rotate({ journal = journal }):exit_code())
+      assert.equal(text, tempdir.read(journal))
+      tempdir.write(journal, text:gsub('"what"', '"wh', 3))
+      local err = clients.fails("FILE_ERROR", rotations.rotate(client, { journal = journal }))
+      assert.matches("line 1 of the journal", err.message)
+      assert.equal(5, sent())
+    end)
+
+    it("can be cut at any line: no cluster is sent to twice", function()
+      rotate { journal = journal, concurrency = 2 }
+      local lines = {}
+      for line in tempdir.read(journal):gmatch "[^\n]*\n" do lines[#lines + 1] = line end
+      for count = 7, #lines do
+        local kept = table.concat(lines, "", 1, count)
+        tempdir.write(journal, kept)
+        local intended = select(2, kept:gsub('"what":"intent"', ""))
+        sim:reset()
+        sim:set { job_seconds = 0 }
+        local report = rotate { journal = journal }
+        assert.equal(5 - intended, sent(), count)
+        assert.equal(5, report:counts().total)
+      end
+    end)
+
+    it("leaves the clusters that a function does not choose any more", function()
+      local wanted = { ["cluster-001"] = true, ["cluster-002"] = true, ["cluster-003"] = true }
+      local function choose(cluster) return wanted[cluster.name] end
+      rotate { clusters = choose, journal = journal, concurrency = 1,
+        on_progress = function() return false end }
+      wanted["cluster-003"] = nil
+      local report = rotate { clusters = choose, journal = journal }
+      assert.equal("2 ok, 0 failed, 1 skipped, 0 uncertain", counts(report))
+      assert.equal(2, sent())
+    end)
+
+    it("in no directory is an error before anything is sent", function()
+      clients.fails("FILE_ERROR", rotations.rotate(client, { journal = dir .. "/none/x" }))
+      assert.equal(0, sent())
+    end)
+  end)
+
+  describe("asks for what destroys", function()
+    it("certificate_expiration_time=0 needs accept_token_loss", function()
+      local err = clients.fails("INVALID_ARGUMENT", rotations.rotate(client, {
+        certificate_expiration_time = 0 }))
+      assert.matches("accept_token_loss", err.hint)
+      local report = rotate { certificate_expiration_time = 0, accept_token_loss = true,
+        clusters = { sim.clusters[1].id } }
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.matches('"certificateExpirationTime":0',
+        sim:log({ operation = "rotate_credentials" })[1].body)
+    end)
+
+    it("the clusters, and contents for custom", function()
+      clients.raises("option 'clusters' is missing", function()
+        local report = cce.workflow.rotate(client, {})
+        return report
+      end)
+      clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { component = "custom" }))
+      clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { cert_content = {} }))
+      assert.equal(0, sent())
+    end)
+  end)
+
+  it("with dry_run prints the plan and sends nothing", function()
+    sim:set { cluster = sim.clusters[4].id, version = "v1.15.6-r1" }
+    local report = rotate { dry_run = true, canary = 1, rate_limit = "2/min", journal = journal }
+    local text = tostring(report)
+    assert.equal(0, sent())
+    assert.is_nil(tempdir.read(journal))
+    assert.equal(4, #report.plan)
+    assert.matches("canary cluster-001 " .. sim.clusters[1].id, text, 1, true)
+    assert.matches("rotate cluster-005", text, 1, true)
+    assert.matches("old ServiceAccount tokens stay valid for 24 h", text, 1, true)
+    assert.matches("at 2/min the last request leaves after about 1 min", text, 1, true)
+    assert.matches("version v1.15 is too old", text, 1, true)
+    assert.equal(0, rotate({ dry_run = true, certificate_expiration_time = 0,
+      accept_token_loss = true, clusters = { sim.clusters[1].id } }):exit_code())
+  end)
+
+  it("sends ten a minute unless told otherwise, over restarts too", function()
+    local real, offset = os.time(), 0
+    client:close()
+    client = rotations.client(sim, { clock = function() return real + offset end })
+    client.sleep = function(seconds) offset = offset + seconds end
+    rotate { rate_limit = "2/min", journal = journal, wait = false, concurrency = 1,
+      on_progress = function(done) return done < 3 end }
+    assert.equal(60, offset)
+    rotate { rate_limit = "2/min", journal = journal, wait = false, concurrency = 1 }
+    assert.equal(120, offset)
+    assert.equal(5, sent())
+  end)
+
+  it("obtains the kubeconfigs again that became stale, and checks them", function()
+    local report = rotate { reissue = { dir = dir, duration = 1 }, journal = journal }
+    assert.equal(0, report:exit_code())
+    for _, item in ipairs(report.ok) do
+      assert.equal(dir .. "/" .. item.cluster_id .. ".json", item.reissued)
+      local kubeconfig = assert(cce.kubeconfig.load(item.reissued))
+      assert.is_true(kubeconfig:certificate().key_matches)
+    end
+    sim:fault { operation = "obtain_cert", cluster = sim.clusters[1].id, status = 403 }
+    report = rotate { reissue = { dir = dir, duration = 1 } }
+    assert.equal(5, #report.ok)
+    assert.equal(1, report:exit_code())
+    assert.matches("its kubeconfig was not obtained again", tostring(report))
+    clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { reissue = { dir = dir } }))
+  end)
+
+  it("raises on wrong use, at the line of the caller", function()
+    clients.raises("unknown option 'cluster' %(did you mean 'clusters'", function()
+      local report = cce.workflow.rotate(client, { cluster = "x" })
+      return report
+    end)
+    clients.raises("a client or a list of clients expected", function()
+      local report = cce.workflow.rotate({}, { clusters = { name = "*" } })
+      return report
+    end)
+    clients.raises("unknown option 'nam'", function()
+      local report = cce.workflow.rotate(client, { clusters = { nam = "*" } })
+      return report
+    end)
+  end)
+
+  it("gives its report to programs as plain tables", function()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 403 }
+    local plain = core.json.decode(core.json.encode(rotate():to_table()))
+    assert.equal(1, plain.exit_code)
+    assert.same({ ok = 4, failed = 1, skipped = 0, uncertain = 0, total = 5 }, plain.counts)
+    assert.equal("PERMISSION_DENIED", plain.failed[1].code)
+    assert.is_string(plain.failed[1].hint)
+    assert.is_string(plain.failed[1].request_id)
+  end)
+
+  it("says in the journal's words what an interrupted list of clusters was", function()
+    tempdir.write(journal, '{"at":"x","what":"run","run":"a","id":"b","plan":"c","time":1}\n'
+      .. '{"at":"x","what":"planned","cluster":"d","time":1}\n')
+    assert.same({}, journals.read(journal).runs)
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(rotate { journal = journal }))
+  end)
+end)
+
+describe("a rotation of a fleet that is killed and resumed #timing", function()
+  local sim, dir
+
+  local function prepare(clusters, job_seconds)
+    sim = simulator.start { clusters = clusters, job_seconds = job_seconds }
+    -- So that requests are under way at most moments.
+    sim:fault { operation = "rotate_credentials", delay = 0.03 }
+    dir = tempdir.new()
+  end
+
+  after_each(function()
+    sim:stop()
+    tempdir.remove(dir)
+  end)
+
+  it("sends to no cluster twice and loses nothing", function()
+    prepare(30, 0.05)
+    local under_way, report, killed = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
+      kills = 6, concurrency = 3, longest = 0.2, seed = seed() }
+    assert.is_true(killed >= 3)
+    rotations.check(sim, report, under_way)
+    assert.equal(30, report.counts.ok + report.counts.uncertain)
+  end)
+
+  it("keeps its promise when the disk is full for a while", function()
+    prepare(12, 0.02)
+    local journal = dir .. "/run.journal"
+    -- A limit on the size of files stands for a full disk: more room each time.
+    for kilobytes = 2, 60, 6 do
+      local child = rotations.child(sim, journal, 3, kilobytes)
+      child:finish()
+    end
+    local report = rotations.finish_run { sim = sim, journal = journal, concurrency = 3 }
+    rotations.check(sim, report, 0)
+    assert.equal(12, report.counts.ok)
+  end)
+
+  it("keeps its promise when the network is cut at random", function()
+    prepare(30, 0.02)
+    local number = seed()
+    local journal, lost = dir .. "/run.journal", 0
+    math.randomseed(number)
+    io.write(("[seed %d] "):format(number))
+    for _ = 1, 3 do
+      lost = lost + rotations.cut_network(sim, 12)
+      rotations.child(sim, journal, 4):finish()
+    end
+    sim:clear_faults()
+    local report = rotations.finish_run { sim = sim, journal = journal, concurrency = 4 }
+    rotations.check(sim, report, lost)
+  end)
+
+  it("holds for 200 clusters and 50 kills #long", function()
+    prepare(200, 0.15)
+    local under_way, report, killed = rotations.chaos { sim = sim,
+      journal = dir .. "/run.journal", kills = 50, concurrency = 3, longest = 0.3, seed = seed() }
+    assert.equal(50, killed)
+    rotations.check(sim, report, under_way)
+    assert.equal(200, report.counts.ok + report.counts.uncertain)
+  end)
+
+  it("holds for 200 clusters, kills and cuts of the network #long", function()
+    prepare(200, 0.1)
+    local lost = 0
+    local under_way, report = rotations.chaos { sim = sim, journal = dir .. "/run.journal",
+      kills = 30, concurrency = 8, longest = 0.5, seed = seed(), before = function(kill)
+        sim:clear_faults()
+        if kill then lost = lost + rotations.cut_network(sim, 10) end
+      end }
+    rotations.check(sim, report, under_way + lost)
+  end)
+
+  it("holds on a small file system that runs full #long", function()
+    prepare(200, 0.05)
+    local mount = dir .. "/disk"
+    local made = tempdir.shell(("mkdir %s && mount -t tmpfs -o size=64k none %s 2>&1 && echo yes")
+      :format(mount, mount))
+    if not made:find("yes", 1, true) then return pending "needs the right to mount" end
+    finally(function() tempdir.shell("umount -l " .. mount) end)
+    local journal = mount .. "/run.journal"
+    for kilobytes = 64, 512, 64 do
+      tempdir.shell(("mount -o remount,size=%dk %s"):format(kilobytes, mount))
+      rotations.child(sim, journal, 4):finish()
+    end
+    local report = rotations.finish_run { sim = sim, journal = journal, concurrency = 8 }
+    rotations.check(sim, report, 0)
+    assert.equal(200, report.counts.ok)
+  end)
+
+  it("reports 1,000 clusters exactly, 5 % failing and 2 % throttled #long", function()
+    prepare(1000, 0.05)
+    sim:clear_faults()
+    local failing = {}
+    for i = 10, 1000, 20 do
+      failing[sim.clusters[i].id] = true
+      if i % 40 == 10 then
+        sim:set { cluster = sim.clusters[i].id, job_outcome = "Failed" }
+      else
+        sim:fault { operation = "rotate_credentials", cluster = sim.clusters[i].id, status = 403 }
+      end
+    end
+    for i = 25, 1000, 50 do
+      sim:fault { operation = "rotate_credentials", cluster = sim.clusters[i].id, status = 429,
+        times = 1 }
+    end
+    local client = clients.new(sim, { retry = { base = 0.01, cap = 0.02 } })
+    client.sleep = function() cce.sleep(0.01) end
+    local report = assert(rotations.rotate(client, { concurrency = 50, canary = 1,
+      journal = dir .. "/run.journal" }))
+    client:close()
+    assert.same({ ok = 950, failed = 50, skipped = 0, uncertain = 0, total = 1000 },
+      report:counts())
+    assert.same(failing, rotations.ids_of(report.failed))
+    local accepted = rotations.accepted(sim)
+    for id, count in pairs(accepted) do assert.equal(1, count, id) end
+    for _, item in ipairs(report.ok) do assert.equal(1, accepted[item.cluster_id]) end
+  end)
+end)
