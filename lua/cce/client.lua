@@ -15,7 +15,7 @@ local host = require "cce.host"
 local jobs = require "cce.api.job"
 local options = require "cce.base.options"
 local project = require "cce.api.project"
-local rate = require "cce.api.rate_limit"
+local rate_limit = require "cce.api.rate_limit"
 local retry = require "cce.api.retry"
 local sessions = require "cce.credentials.session"
 
@@ -537,7 +537,7 @@ function M.new(opts, level)
     config = config,
     clock = config.clock or core.sys.time,
     clock_shift = 0,
-    limiter = config.rate_limit and rate.new(config.rate_limit),
+    limiter = config.rate_limit and rate_limit.new(config.rate_limit),
     monotonic = core.sys.monotonic,
     boottime = core.sys.boottime,
     retry_budget = retry.budget(config.retry.budget, core.sys.monotonic()),

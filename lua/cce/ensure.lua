@@ -2,7 +2,7 @@
 -- @module cce.ensure
 -- @local
 local errors = require "cce.error"
-local holding = require "cce.kubeconfig.stored"
+local stored = require "cce.kubeconfig.stored"
 local options = require "cce.base.options"
 local read = require "cce.kubeconfig.read"
 
@@ -11,11 +11,11 @@ local M = {}
 local schema = {
   path = { type = "string", required = true, non_empty = true },
   name = { type = "string", non_empty = true },
-  duration = holding.schema.duration,
-  expire_at = holding.schema.expire_at,
-  min_remaining = holding.schema.min_remaining,
-  renew = holding.schema.renew,
-  timeout = holding.schema.timeout,
+  duration = stored.schema.duration,
+  expire_at = stored.schema.expire_at,
+  min_remaining = stored.schema.min_remaining,
+  renew = stored.schema.renew,
+  timeout = stored.schema.timeout,
 }
 
 -- ---- whose file it is ----------------------------------------------------
@@ -67,7 +67,7 @@ end
 -- no file.
 local function current(client, cluster_id, holdings)
   if not holdings.config then return false end
-  local mine = holding.of(holdings, cluster_id)
+  local mine = stored.of(holdings, cluster_id)
   if mine then return mine end
   local other = marked_for_another(holdings, cluster_id)
   if other then return foreign(holdings.path, cluster_id, "it holds cluster " .. other) end
@@ -97,26 +97,26 @@ local function save(job, config, holdings)
 end
 
 local function renew(job, holdings)
-  local config, message, err = holding.obtain(job.client, job.cluster_id, job.rule)
+  local config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
   if not config then return nil, message, err end
   local saved
   saved, message, err = save(job, config, holdings)
   if not saved then return nil, message, err end
-  holdings, message, err = holding.read(job.opts.path, job.client.clock)
+  holdings, message, err = stored.read(job.opts.path, job.client.clock)
   if not holdings then return nil, message, err end
-  return holding.of(holdings, job.cluster_id), true
+  return stored.of(holdings, job.cluster_id), true
 end
 
 -- The good kubeconfig; or false and the holdings, when it is due.
 local function look(job)
-  local holdings, message, err = holding.read(job.opts.path, job.client.clock)
+  local holdings, message, err = stored.read(job.opts.path, job.client.clock)
   if not holdings then return nil, message, err end
   local config
   config, message, err = current(job.client, job.cluster_id, holdings)
   if config == nil then return nil, message, err end
   if config then
     local facts, reason = config:certificate()
-    if not holding.due(facts, reason, job.rule) then return config end
+    if not stored.due(facts, reason, job.rule) then return config end
   end
   return false, holdings
 end
@@ -145,14 +145,14 @@ function M.ensure(client, cluster_id, opts, level)
   local checked, message, err = options.check(opts, schema, level + 1)
   if not checked then return nil, message, err end
   local rule
-  rule, message, err = holding.rule(checked, client:now())
+  rule, message, err = stored.rule(checked, client:now())
   if not rule then return nil, message, err end
   local job = { client = client, cluster_id = cluster_id, opts = checked, rule = rule }
   local config, holdings, problem = look(job)
   if config == nil then return nil, holdings, problem end
   if config then return config, false end
   -- Looked at again under the lock: another process may have been faster.
-  return holding.locked(checked.path, checked.timeout, function() return look_and_renew(job) end)
+  return stored.locked(checked.path, checked.timeout, function() return look_and_renew(job) end)
 end
 
 return M

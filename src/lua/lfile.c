@@ -229,7 +229,7 @@ static int l_file_lock(lua_State *L)
 
 static int l_paths_gc(lua_State *L)
 {
-    cce_paths_cleanup(luaL_checkudata(L, 1, CLASS_PATHS));
+    cce_glob_cleanup(luaL_checkudata(L, 1, CLASS_PATHS));
     return 0;
 }
 
@@ -238,13 +238,13 @@ static int l_file_glob(lua_State *L)
 {
     const char *pattern = check_path(L);
     struct cce_error err;
-    struct cce_paths *paths;
+    struct cce_glob *paths;
     size_t i;
 
     /* Owned by Lua, since pushing the paths may raise. */
     paths = lcce_newobject(L, CLASS_PATHS, sizeof *paths);
-    if (cce_paths_find(paths, pattern, &err) < 0) {
-        cce_paths_cleanup(paths);
+    if (cce_glob_find(paths, pattern, &err) < 0) {
+        cce_glob_cleanup(paths);
         return lcce_fail(L, &err);
     }
     lua_newtable(L);
@@ -252,7 +252,7 @@ static int l_file_glob(lua_State *L)
         lua_pushstring(L, paths->found.gl_pathv[i]);
         lua_rawseti(L, -2, (int)(i + 1));
     }
-    cce_paths_cleanup(paths);
+    cce_glob_cleanup(paths);
     return 1;
 }
 

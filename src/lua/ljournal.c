@@ -17,13 +17,13 @@
 enum { MAX_TEXT = 16 * 1024 * 1024 };
 
 struct journal_box {
-    struct cce_journal *journal; /* NULL: closed */
+    struct cce_append_file *journal; /* NULL: closed */
 };
 
 /* What a thread is to do: open `text`, or append it. */
 struct journal_work {
-    struct cce_journal *journal; /* to append to; or what was opened */
-    struct cce_error error;      /* code CCE_OK: it was done */
+    struct cce_append_file *journal; /* to append to; or what was opened */
+    struct cce_error error;          /* code CCE_OK: it was done */
     bool opens, sync;
     size_t room; /* to reserve first; 0: none */
     size_t length;
@@ -34,7 +34,7 @@ struct work_box {
     struct cce_job *job;
 };
 
-static struct cce_journal *check_journal(lua_State *L, int index)
+static struct cce_append_file *check_journal(lua_State *L, int index)
 {
     struct journal_box *box = luaL_checkudata(L, index, JOURNAL);
 
@@ -81,15 +81,15 @@ static void run_work(void *context)
     struct journal_work *work = context;
 
     if (work->opens) {
-        cce_journal_open(&work->journal, work->text, &work->error);
+        cce_append_file_open(&work->journal, work->text, &work->error);
         return;
     }
     if (work->room == 0 ||
-        cce_journal_reserve(work->journal, work->room, &work->error) == 0)
-        cce_journal_append(work->journal, work->text, work->length, work->sync,
-                           &work->error);
+        cce_append_file_reserve(work->journal, work->room, &work->error) == 0)
+        cce_append_file_append(work->journal, work->text, work->length,
+                               work->sync, &work->error);
     /* Here rather than where others would wait for it. */
-    cce_journal_free(work->journal);
+    cce_append_file_free(work->journal);
     work->journal = NULL;
 }
 
@@ -97,7 +97,7 @@ static void release_work(void *context)
 {
     struct journal_work *work = context;
 
-    cce_journal_free(work->journal);
+    cce_append_file_free(work->journal);
     free(work);
 }
 
@@ -161,7 +161,7 @@ static int l_journal_open(lua_State *L)
     if (!lua_isnoneornil(L, 2))
         return open_on_thread(L, path);
     box = lcce_newobject(L, JOURNAL, sizeof *box);
-    if (cce_journal_open(&box->journal, path, &err) != 0)
+    if (cce_append_file_open(&box->journal, path, &err) != 0)
         return lcce_fail(L, &err);
     return 1;
 }
@@ -171,14 +171,14 @@ static int l_journal_open(lua_State *L)
 /* journal:append(line [, sync = true]) */
 static int l_journal_append(lua_State *L)
 {
-    struct cce_journal *journal = check_journal(L, 1);
+    struct cce_append_file *journal = check_journal(L, 1);
     size_t length;
     const char *line = luaL_checklstring(L, 2, &length);
     bool sync = check_sync(L, 3);
     struct cce_error err;
 
     if (check_line(line, length, &err) != 0 ||
-        cce_journal_append(journal, line, length, sync, &err) != 0)
+        cce_append_file_append(journal, line, length, sync, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -186,11 +186,11 @@ static int l_journal_append(lua_State *L)
 
 static int l_journal_reserve(lua_State *L)
 {
-    struct cce_journal *journal = check_journal(L, 1);
+    struct cce_append_file *journal = check_journal(L, 1);
     size_t bytes = check_bytes(L, 2, 1);
     struct cce_error err;
 
-    if (cce_journal_reserve(journal, bytes, &err) != 0)
+    if (cce_append_file_reserve(journal, bytes, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -240,7 +240,7 @@ static int copy_lines(lua_State *L, int index, char *to, struct cce_error *err)
 static int l_journal_submit(lua_State *L)
 {
     struct work_box *box = new_box(L, 5);
-    struct cce_journal *journal = check_journal(L, 1);
+    struct cce_append_file *journal = check_journal(L, 1);
     struct cce_thread *thread = lcce_check_thread(L, 2);
     size_t length = check_lines(L, 3), room = check_bytes(L, 5, 0);
     struct cce_error err;
@@ -251,7 +251,7 @@ static int l_journal_submit(lua_State *L)
         work = NULL;
     }
     if (work != NULL) {
-        work->journal = cce_journal_keep(journal);
+        work->journal = cce_append_file_keep(journal);
         work->sync = check_sync(L, 4);
         work->room = room;
     }
@@ -260,17 +260,17 @@ static int l_journal_submit(lua_State *L)
 
 static int l_journal_size(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)cce_journal_size(check_journal(L, 1)));
+    lua_pushnumber(L, (lua_Number)cce_append_file_size(check_journal(L, 1)));
     return 1;
 }
 
 static int l_journal_close(lua_State *L)
 {
     struct journal_box *box = luaL_checkudata(L, 1, JOURNAL);
-    struct cce_journal *journal = box->journal;
+    struct cce_append_file *journal = box->journal;
 
     box->journal = NULL;
-    cce_journal_free(journal);
+    cce_append_file_free(journal);
     return 0;
 }
 

@@ -15,14 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_A_WAIT = 64, BUCKETS = 1024, MAX_ASKERS = 16384 };
+enum { EVENTS_A_WAIT = 64, BUCKETS = 1024, MAX_CONNECTIONS = 16384 };
 
 /* One connection to the socket; it asks for one id at a time. */
-struct asker {
+struct connection {
     int fd;
-    struct asker *previous, *next;
+    struct connection *previous, *next;
     struct cce_job *job; /* what it waits for, or NULL */
-    struct asker *next_of_job;
+    struct connection *next_of_job;
     unsigned char id[CCE_JOB_ID_LENGTH];
     size_t received;
 };
@@ -38,7 +38,7 @@ struct cce_job {
     struct cce_job *next_in_inbox;
     struct cce_job *previous_known; /* of its bucket */
     struct cce_job *next_known;
-    struct asker *askers; /* the thread's own */
+    struct connection *connections; /* the thread's own */
     uint64_t number;
     unsigned char id[CCE_JOB_ID_LENGTH];
     bool in_inbox;
@@ -59,12 +59,12 @@ struct cce_thread {
     struct cce_worker *worker; /* the host's own; NULL until there is work */
     int epoll_fd, wake_fd;
     int spare_fd; /* given up for a moment when there is no other */
-    struct cce_doorway doorway;
+    struct cce_listener listener;
     struct cce_job *inbox_first, *inbox_last;
     struct cce_job *known[BUCKETS]; /* all jobs, by number */
     size_t job_count;
-    struct asker *askers; /* the thread's own */
-    size_t asker_count;
+    struct connection *connections; /* the thread's own */
+    size_t connection_count;
     uint64_t last_number;
 };
 
@@ -121,85 +121,89 @@ static void free_job(struct cce_job *job)
     free(job);
 }
 
-/* ---- askers; the thread's own ---- */
+/* ---- connections; the thread's own ---- */
 
-static void detach(struct asker *asker)
+static void detach(struct connection *connection)
 {
-    struct asker **place = &asker->job->askers;
+    struct connection **place = &connection->job->connections;
 
-    while (*place != asker)
+    while (*place != connection)
         place = &(*place)->next_of_job;
-    *place = asker->next_of_job;
-    asker->job = NULL;
+    *place = connection->next_of_job;
+    connection->job = NULL;
 }
 
-static void close_asker(struct cce_thread *thread, struct asker *asker)
+static void close_connection(struct cce_thread *thread,
+                             struct connection *connection)
 {
-    if (asker->job != NULL)
-        detach(asker);
-    if (asker->previous != NULL)
-        asker->previous->next = asker->next;
+    if (connection->job != NULL)
+        detach(connection);
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
     else
-        thread->askers = asker->next;
-    if (asker->next != NULL)
-        asker->next->previous = asker->previous;
+        thread->connections = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
     /* A child that the host is just starting has the descriptor, too: then
      * closing ours alone would let events come for what was freed. */
-    epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, asker->fd, NULL);
-    close(asker->fd);
-    free(asker);
-    thread->asker_count--;
+    epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+    close(connection->fd);
+    free(connection);
+    thread->connection_count--;
 }
 
 /* 8 bytes always fit into the buffer of a peer that waits for them. */
-static bool answer(struct asker *asker)
+static bool answer(struct connection *connection)
 {
-    ssize_t sent = send(asker->fd, asker->id, sizeof asker->id,
+    ssize_t sent = send(connection->fd, connection->id, sizeof connection->id,
                         MSG_NOSIGNAL | MSG_DONTWAIT);
 
-    asker->received = 0;
-    return sent == (ssize_t)sizeof asker->id;
+    connection->received = 0;
+    return sent == (ssize_t)sizeof connection->id;
 }
 
-static void attach(struct asker *asker, struct cce_job *job)
+static void attach(struct connection *connection, struct cce_job *job)
 {
-    asker->job = job;
-    asker->next_of_job = job->askers;
-    job->askers = asker;
+    connection->job = job;
+    connection->next_of_job = job->connections;
+    job->connections = connection;
 }
 
 /* The whole id has come. */
-static bool serve_asker(struct cce_thread *thread, struct asker *asker)
+static bool serve_connection(struct cce_thread *thread,
+                             struct connection *connection)
 {
     struct cce_job *job;
     bool waits;
 
     pthread_mutex_lock(&thread->lock);
-    job = find_job(thread, asker->id);
+    job = find_job(thread, connection->id);
     waits = job != NULL && !job->finished;
     if (waits)
-        attach(asker, job);
+        attach(connection, job);
     pthread_mutex_unlock(&thread->lock);
-    return waits || answer(asker);
+    return waits || answer(connection);
 }
 
 /* False when the connection is to be closed: its peer has gone, or speaks out
  * of turn. */
-static bool read_asker(struct cce_thread *thread, struct asker *asker)
+static bool read_connection(struct cce_thread *thread,
+                            struct connection *connection)
 {
-    unsigned char *to = asker->id + asker->received;
-    size_t room = sizeof asker->id - asker->received;
+    unsigned char *to = connection->id + connection->received;
+    size_t room = sizeof connection->id - connection->received;
     ssize_t count;
 
-    if (asker->job != NULL || room == 0)
+    if (connection->job != NULL || room == 0)
         return false;
-    count = recv(asker->fd, to, room, MSG_DONTWAIT);
+    count = recv(connection->fd, to, room, MSG_DONTWAIT);
     if (count < 0)
         return errno == EAGAIN || errno == EINTR;
     if (count == 0)
         return false;
-    asker->received += (size_t)count;
-    return asker->received < sizeof asker->id || serve_asker(thread, asker);
+    connection->received += (size_t)count;
+    return connection->received < sizeof connection->id ||
+           serve_connection(thread, connection);
 }
 
 static bool is_our_own(int fd)
@@ -211,29 +215,30 @@ static bool is_our_own(int fd)
            peer.pid == getpid();
 }
 
-static void add_asker(struct cce_thread *thread, int fd)
+static void add_connection(struct cce_thread *thread, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
-    struct asker *asker = calloc(1, sizeof *asker);
+    struct connection *connection = calloc(1, sizeof *connection);
 
-    event.data.ptr = asker;
-    if (asker == NULL || thread->asker_count >= MAX_ASKERS || !is_our_own(fd) ||
+    event.data.ptr = connection;
+    if (connection == NULL || thread->connection_count >= MAX_CONNECTIONS ||
+        !is_our_own(fd) ||
         epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        free(asker);
+        free(connection);
         close(fd);
         return;
     }
-    asker->fd = fd;
-    asker->next = thread->askers;
-    if (asker->next != NULL)
-        asker->next->previous = asker;
-    thread->askers = asker;
-    thread->asker_count++;
+    connection->fd = fd;
+    connection->next = thread->connections;
+    if (connection->next != NULL)
+        connection->next->previous = connection;
+    thread->connections = connection;
+    thread->connection_count++;
 }
 
 static int accept_one(struct cce_thread *thread)
 {
-    return accept4(thread->doorway.fd, NULL, NULL,
+    return accept4(thread->listener.fd, NULL, NULL,
                    SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
@@ -244,7 +249,7 @@ static int open_spare(void)
 
 /* The process has no descriptor left. Who has connected would wait for ever,
  * and the listener stay readable: so each is let in and hung up on. */
-static void refuse_askers(struct cce_thread *thread)
+static void refuse_connections(struct cce_thread *thread)
 {
     static const struct timespec moment = {0, 1000000};
     int fd;
@@ -262,14 +267,14 @@ static void refuse_askers(struct cce_thread *thread)
         nanosleep(&moment, NULL);
 }
 
-static void accept_askers(struct cce_thread *thread)
+static void accept_connections(struct cce_thread *thread)
 {
     int fd;
 
     while ((fd = accept_one(thread)) >= 0)
-        add_asker(thread, fd);
+        add_connection(thread, fd);
     if (errno == EMFILE || errno == ENFILE)
-        refuse_askers(thread);
+        refuse_connections(thread);
 }
 
 /* ---- the inbox; the lock is held ---- */
@@ -313,15 +318,15 @@ static void wake(struct cce_thread *thread)
 
 /* ---- the thread's side of jobs ---- */
 
-static void answer_all(struct cce_thread *thread, struct asker *asker)
+static void answer_all(struct cce_thread *thread, struct connection *connection)
 {
-    while (asker != NULL) {
-        struct asker *next = asker->next_of_job;
+    while (connection != NULL) {
+        struct connection *next = connection->next_of_job;
 
-        asker->job = NULL;
-        if (!answer(asker))
-            close_asker(thread, asker);
-        asker = next;
+        connection->job = NULL;
+        if (!answer(connection))
+            close_connection(thread, connection);
+        connection = next;
     }
 }
 
@@ -329,12 +334,12 @@ static void answer_all(struct cce_thread *thread, struct asker *asker)
  * by itself is cancelled. */
 static void finish_job(struct cce_thread *thread, struct cce_job *job)
 {
-    struct asker *askers = job->askers;
+    struct connection *connections = job->connections;
     bool is_last;
 
     if (job->transfer != NULL)
         cce_engine_release(job->transfer);
-    job->askers = NULL;
+    job->connections = NULL;
     pthread_mutex_lock(&thread->lock);
     job->finished = true;
     is_last = job->abandoned && !job->in_inbox;
@@ -343,18 +348,18 @@ static void finish_job(struct cce_thread *thread, struct cce_job *job)
     pthread_mutex_unlock(&thread->lock);
     if (is_last)
         free_job(job);
-    answer_all(thread, askers);
+    answer_all(thread, connections);
 }
 
 /* Who hangs up while it waits has given up the job. A transfer that nobody
  * waits for any more ends now, not when the host comes to free it, for others
  * may queue behind it. */
-static void hang_up(struct cce_thread *thread, struct asker *asker)
+static void hang_up(struct cce_thread *thread, struct connection *connection)
 {
-    struct cce_job *job = asker->job;
+    struct cce_job *job = connection->job;
 
-    close_asker(thread, asker);
-    if (job != NULL && job->transfer != NULL && job->askers == NULL)
+    close_connection(thread, connection);
+    if (job != NULL && job->transfer != NULL && job->connections == NULL)
         finish_job(thread, job);
 }
 
@@ -423,16 +428,16 @@ static bool is_stopping(struct cce_thread *thread)
 
 /* Askers are known by their address, the other descriptors by their place. The
  * engine is stepped after each batch anyway: before that no answer is sent, so
- * that no asker is closed while an event of its own waits in the batch. */
+ * that no connection is closed while an event of its own waits in the batch. */
 static void handle_event(struct cce_thread *thread, void *source)
 {
     if (source == &thread->engine)
         return;
     if (source == &thread->wake_fd)
         thread->woken = true;
-    else if (source == &thread->doorway)
-        accept_askers(thread);
-    else if (!read_asker(thread, source))
+    else if (source == &thread->listener)
+        accept_connections(thread);
+    else if (!read_connection(thread, source))
         hang_up(thread, source);
 }
 
@@ -443,7 +448,7 @@ static void sweep_once(void)
     static bool swept;
 
     if (!__atomic_exchange_n(&swept, true, __ATOMIC_RELAXED))
-        cce_doorway_sweep();
+        cce_listener_sweep();
 }
 
 static void *run(void *context)
@@ -485,11 +490,11 @@ static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
     thread->spare_fd = open_spare();
     if (thread->epoll_fd < 0 || thread->wake_fd < 0 || thread->spare_fd < 0)
         return fail_errno(err, "a descriptor");
-    if (cce_doorway_open(&thread->doorway, err) != 0)
+    if (cce_listener_open(&thread->listener, err) != 0)
         return -1;
     if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
         watch(thread, thread->wake_fd, &thread->wake_fd) != 0 ||
-        watch(thread, thread->doorway.fd, &thread->doorway) != 0)
+        watch(thread, thread->listener.fd, &thread->listener) != 0)
         return fail_errno(err, "epoll");
     return 0;
 }
@@ -514,7 +519,7 @@ int cce_thread_new(struct cce_thread **result,
         return cce_fail_memory(err);
     thread->epoll_fd = thread->wake_fd = -1;
     thread->spare_fd = -1;
-    cce_doorway_init(&thread->doorway);
+    cce_listener_init(&thread->listener);
     thread->pid = getpid();
     pthread_mutex_init(&thread->lock, NULL);
     if (cce_engine_new(&thread->engine, options, err) != 0 ||
@@ -590,18 +595,18 @@ void cce_thread_free(struct cce_thread *thread)
         return;
     if (cce_thread_is_inherited(thread)) {
         close_descriptors(thread);
-        close(thread->doorway.fd);
+        close(thread->listener.fd);
         keep_inherited(thread);
         return;
     }
     cce_worker_free(thread->worker);
     stop_thread(thread);
-    while (thread->askers != NULL)
-        close_asker(thread, thread->askers);
+    while (thread->connections != NULL)
+        close_connection(thread, thread->connections);
     cce_engine_free(thread->engine);
     disown_jobs(thread);
     close_descriptors(thread);
-    cce_doorway_close(&thread->doorway);
+    cce_listener_close(&thread->listener);
     pthread_mutex_destroy(&thread->lock);
     free(thread);
 }
@@ -610,7 +615,7 @@ void cce_thread_free(struct cce_thread *thread)
 
 const char *cce_thread_socket(const struct cce_thread *thread)
 {
-    return thread->doorway.path;
+    return thread->listener.path;
 }
 
 size_t cce_thread_jobs(struct cce_thread *thread)

@@ -43,38 +43,38 @@ static int use_path(int fd, const char *path,
     return use(fd, (struct sockaddr *)&address, sizeof address);
 }
 
-void cce_doorway_init(struct cce_doorway *doorway)
+void cce_listener_init(struct cce_listener *listener)
 {
-    memset(doorway, 0, sizeof *doorway);
-    doorway->fd = -1;
+    memset(listener, 0, sizeof *listener);
+    listener->fd = -1;
 }
 
-int cce_doorway_open(struct cce_doorway *doorway, struct cce_error *err)
+int cce_listener_open(struct cce_listener *listener, struct cce_error *err)
 {
-    snprintf(doorway->directory, sizeof doorway->directory, "%s",
+    snprintf(listener->directory, sizeof listener->directory, "%s",
              PLACE "/" PREFIX RANDOM);
-    if (mkdtemp(doorway->directory) == NULL) {
-        doorway->directory[0] = '\0';
+    if (mkdtemp(listener->directory) == NULL) {
+        listener->directory[0] = '\0';
         return fail_errno(err, "a directory in " PLACE);
     }
-    snprintf(doorway->path, sizeof doorway->path, "%s/%s", doorway->directory,
-             SOCKET);
-    doorway->fd = new_socket();
-    if (doorway->fd < 0 || use_path(doorway->fd, doorway->path, bind) != 0 ||
-        listen(doorway->fd, BACKLOG) != 0)
-        return fail_errno(err, doorway->path);
+    snprintf(listener->path, sizeof listener->path, "%s/%s",
+             listener->directory, SOCKET);
+    listener->fd = new_socket();
+    if (listener->fd < 0 || use_path(listener->fd, listener->path, bind) != 0 ||
+        listen(listener->fd, BACKLOG) != 0)
+        return fail_errno(err, listener->path);
     return 0;
 }
 
-void cce_doorway_close(struct cce_doorway *doorway)
+void cce_listener_close(struct cce_listener *listener)
 {
-    if (doorway->fd >= 0)
-        close(doorway->fd);
-    if (doorway->directory[0] != '\0') {
-        unlink(doorway->path);
-        rmdir(doorway->directory);
+    if (listener->fd >= 0)
+        close(listener->fd);
+    if (listener->directory[0] != '\0') {
+        unlink(listener->path);
+        rmdir(listener->directory);
     }
-    cce_doorway_init(doorway);
+    cce_listener_init(listener);
 }
 
 /* ---- what killed processes left ---- */
@@ -131,7 +131,7 @@ static void remove_if_stale(int place, const char *name)
     close(fd);
 }
 
-void cce_doorway_sweep(void)
+void cce_listener_sweep(void)
 {
     DIR *place = opendir(PLACE);
     const struct dirent *entry;

@@ -15,7 +15,7 @@
 
 enum { TAIL = 4096 };
 
-struct cce_journal {
+struct cce_append_file {
     pthread_mutex_t lock; /* of what follows, but for the fixed and the count */
     off_t size;           /* where the next line begins */
     int fd;               /* fixed, as is what follows */
@@ -32,7 +32,7 @@ static int fail_step(struct cce_error *err, const char *step, const char *path)
 
 /* ---- opening ---- */
 
-static int open_file(struct cce_journal *journal, struct cce_error *err)
+static int open_file(struct cce_append_file *journal, struct cce_error *err)
 {
     struct stat info;
     int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -48,7 +48,7 @@ static int open_file(struct cce_journal *journal, struct cce_error *err)
     return 0;
 }
 
-static int lock_file(struct cce_journal *journal, struct cce_error *err)
+static int lock_file(struct cce_append_file *journal, struct cce_error *err)
 {
     if (flock(journal->fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
@@ -81,7 +81,7 @@ static off_t end_of_lines(int fd, off_t size)
 
 /* A line without an end was never acknowledged: nothing followed from it. Only
  * who has the lock may ask for the size: until then another holder appends. */
-static int cut_torn_line(struct cce_journal *journal, struct cce_error *err)
+static int cut_torn_line(struct cce_append_file *journal, struct cce_error *err)
 {
     struct stat info;
     off_t end;
@@ -127,10 +127,10 @@ static int sync_directory(const char *path, struct cce_error *err)
     return result;
 }
 
-static struct cce_journal *new_journal(const char *path)
+static struct cce_append_file *new_journal(const char *path)
 {
     size_t length = strlen(path) + 1;
-    struct cce_journal *journal = calloc(1, sizeof *journal + length);
+    struct cce_append_file *journal = calloc(1, sizeof *journal + length);
 
     if (journal == NULL)
         return NULL;
@@ -142,17 +142,17 @@ static struct cce_journal *new_journal(const char *path)
     return journal;
 }
 
-static void discard(struct cce_journal *journal)
+static void discard(struct cce_append_file *journal)
 {
     if (journal->fd >= 0)
         close(journal->fd);
     free(journal);
 }
 
-int cce_journal_open(struct cce_journal **result, const char *path,
-                     struct cce_error *err)
+int cce_append_file_open(struct cce_append_file **result, const char *path,
+                         struct cce_error *err)
 {
-    struct cce_journal *journal = new_journal(path);
+    struct cce_append_file *journal = new_journal(path);
 
     *result = NULL;
     if (journal == NULL)
@@ -168,7 +168,8 @@ int cce_journal_open(struct cce_journal **result, const char *path,
 
 /* ---- appending ---- */
 
-static int check_owner(const struct cce_journal *journal, struct cce_error *err)
+static int check_owner(const struct cce_append_file *journal,
+                       struct cce_error *err)
 {
     if (journal->owner == getpid())
         return 0;
@@ -189,8 +190,8 @@ static ssize_t write_lines(int fd, const void *lines, size_t length, off_t at)
     return count;
 }
 
-static int append(struct cce_journal *journal, const void *lines, size_t length,
-                  bool sync, struct cce_error *err)
+static int append(struct cce_append_file *journal, const void *lines,
+                  size_t length, bool sync, struct cce_error *err)
 {
     ssize_t written = write_lines(journal->fd, lines, length, journal->size);
     int problem;
@@ -207,8 +208,8 @@ static int append(struct cce_journal *journal, const void *lines, size_t length,
     return fail_step(err, "append to", journal->path);
 }
 
-int cce_journal_append(struct cce_journal *journal, const void *lines,
-                       size_t length, bool sync, struct cce_error *err)
+int cce_append_file_append(struct cce_append_file *journal, const void *lines,
+                           size_t length, bool sync, struct cce_error *err)
 {
     int result;
 
@@ -244,7 +245,7 @@ static int allocate(int fd, off_t from, size_t bytes)
     return result;
 }
 
-static int reserve(struct cce_journal *journal, size_t bytes,
+static int reserve(struct cce_append_file *journal, size_t bytes,
                    struct cce_error *err)
 {
     if (is_within_limit(journal->size, bytes) &&
@@ -254,8 +255,8 @@ static int reserve(struct cce_journal *journal, size_t bytes,
     return fail_step(err, "reserve room in", journal->path);
 }
 
-int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
-                        struct cce_error *err)
+int cce_append_file_reserve(struct cce_append_file *journal, size_t bytes,
+                            struct cce_error *err)
 {
     int result;
 
@@ -269,12 +270,12 @@ int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
 
 /* ---- its life ---- */
 
-static bool is_inherited(const struct cce_journal *journal)
+static bool is_inherited(const struct cce_append_file *journal)
 {
     return journal->owner != getpid();
 }
 
-size_t cce_journal_size(struct cce_journal *journal)
+size_t cce_append_file_size(struct cce_append_file *journal)
 {
     size_t size;
 
@@ -287,13 +288,13 @@ size_t cce_journal_size(struct cce_journal *journal)
     return size;
 }
 
-struct cce_journal *cce_journal_keep(struct cce_journal *journal)
+struct cce_append_file *cce_append_file_keep(struct cce_append_file *journal)
 {
     __atomic_add_fetch(&journal->keepers, 1, __ATOMIC_RELAXED);
     return journal;
 }
 
-void cce_journal_free(struct cce_journal *journal)
+void cce_append_file_free(struct cce_append_file *journal)
 {
     if (journal == NULL ||
         __atomic_sub_fetch(&journal->keepers, 1, __ATOMIC_ACQ_REL) > 0)

@@ -9,7 +9,7 @@
  * reserved, so that it cannot fail for lack of space later.
  *
  * Any thread may append, one after the other. Whoever works with a journal on
- * another thread keeps it (cce_journal_keep), so that it stays until then.
+ * another thread keeps it (cce_append_file_keep), so that it stays until then.
  *
  * Errors are FILE_ERROR, and name the path and the step that failed; CONFLICT
  * when another process holds the lock.
@@ -22,30 +22,30 @@
 
 #include "core/status.h"
 
-struct cce_journal;
+struct cce_append_file;
 
 /* Opens, or makes with mode 0600, and locks. */
-int cce_journal_open(struct cce_journal **journal, const char *path,
-                     struct cce_error *err);
+int cce_append_file_open(struct cce_append_file **journal, const char *path,
+                         struct cce_error *err);
 
 /* Appends a line, or several with a line end between them: a last one is
  * added. All of it is there afterwards, or nothing. With `sync` it is on disk
  * when this returns. */
-int cce_journal_append(struct cce_journal *journal, const void *lines,
-                       size_t length, bool sync, struct cce_error *err);
+int cce_append_file_append(struct cce_append_file *journal, const void *lines,
+                           size_t length, bool sync, struct cce_error *err);
 
 /* Sees to it that so many bytes more can be appended, as far as the file
  * system can promise that. */
-int cce_journal_reserve(struct cce_journal *journal, size_t bytes,
-                        struct cce_error *err);
+int cce_append_file_reserve(struct cce_append_file *journal, size_t bytes,
+                            struct cce_error *err);
 
 /* How long the file is without what is reserved. */
-size_t cce_journal_size(struct cce_journal *journal);
+size_t cce_append_file_size(struct cce_append_file *journal);
 
 /* One more has it, who is to free it, too. */
-struct cce_journal *cce_journal_keep(struct cce_journal *journal);
+struct cce_append_file *cce_append_file_keep(struct cce_append_file *journal);
 
 /* The last one gives back what was reserved, and unlocks. NULL is fine. */
-void cce_journal_free(struct cce_journal *journal);
+void cce_append_file_free(struct cce_append_file *journal);
 
 #endif

@@ -37,7 +37,7 @@ int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
     if (stat(path, &info) < 0) {
         if (errno == ENOENT)
             return 0;
-        return cce_target_fail_step(err, "look at", path, "", errno);
+        return cce_path_fail_step(err, "look at", path, "", errno);
     }
     *exists = true;
     out->mode = info.st_mode & 07777;
@@ -65,13 +65,13 @@ static int read_chunk(int fd, const char *path, struct cce_buf *out,
         count = read(fd, chunk, sizeof chunk);
     while (count < 0 && errno == EINTR);
     if (count < 0)
-        return cce_target_fail_step(err, "read", path, "reading", errno);
+        return cce_path_fail_step(err, "read", path, "reading", errno);
     cce_buf_append(out, chunk, (size_t)count);
     cce_wipe(chunk, (size_t)count);
     if (out->too_long)
         return cce_fail(err, CCE_FILE_ERROR,
                         "cannot read '%s': it is larger than %zu bytes",
-                        cce_target_shown(path), out->maximum);
+                        cce_path_shown(path), out->maximum);
     if (out->failed)
         return cce_fail_memory(err);
     return count > 0;
@@ -83,19 +83,19 @@ int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err)
     int more = -1;
     /* O_NONBLOCK: opening a FIFO that nobody writes to would wait. */
     int fd =
-        cce_target_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+        cce_path_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
     if (fd < 0)
-        return cce_target_fail_step(err, "read", path, "", errno);
+        return cce_path_fail_step(err, "read", path, "", errno);
     if (fstat(fd, &info) < 0)
-        cce_target_fail_step(err, "read", path, "", errno);
+        cce_path_fail_step(err, "read", path, "", errno);
     else if (!S_ISREG(info.st_mode))
-        cce_target_fail(err, "read", path, "it is not a regular file");
+        cce_path_fail(err, "read", path, "it is not a regular file");
     else
         do
             more = read_chunk(fd, path, out, err);
         while (more > 0);
-    cce_target_close(&fd);
+    cce_path_close(&fd);
     return more;
 }
 
@@ -133,8 +133,8 @@ static int create_temporary(int dir, char name[40])
 
         if (random_name(name) < 0)
             return -1;
-        fd = cce_target_openat(dir, name,
-                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        fd = cce_path_openat(dir, name,
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
         if (fd >= 0 || errno != EEXIST)
             return fd;
     }
@@ -152,16 +152,16 @@ static void keep_owner(int fd, const struct stat *old)
 }
 
 /* The file that is there now: 1 and *old, or 0 when there is none. */
-static int find_old(const struct cce_target *target, const char *path,
+static int find_old(const struct cce_path *target, const char *path,
                     struct stat *old, struct cce_error *err)
 {
     if (fstatat(target->dir, target->name, old, AT_SYMLINK_NOFOLLOW) < 0) {
         if (errno == ENOENT)
             return 0;
-        return cce_target_fail_step(err, "write", path, "looking at it", errno);
+        return cce_path_fail_step(err, "write", path, "looking at it", errno);
     }
     if (!S_ISREG(old->st_mode))
-        return cce_target_fail(err, "write", path, "it is not a regular file");
+        return cce_path_fail(err, "write", path, "it is not a regular file");
     return 1;
 }
 
@@ -176,7 +176,7 @@ struct content {
 static const char *fill_temporary(int fd, const struct content *content,
                                   const struct stat *old)
 {
-    if (cce_target_write_all(fd, content->bytes, content->length) < 0)
+    if (cce_path_write_all(fd, content->bytes, content->length) < 0)
         return "writing";
     if (old != NULL)
         keep_owner(fd, old);
@@ -188,7 +188,7 @@ static const char *fill_temporary(int fd, const struct content *content,
     return NULL;
 }
 
-static const char *replace(const struct cce_target *target,
+static const char *replace(const struct cce_path *target,
                            const struct content *content,
                            const struct stat *old)
 {
@@ -221,31 +221,31 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
                    mode_t mode, struct cce_error *err)
 {
     const struct content content = {bytes, length, mode};
-    struct cce_target target;
+    struct cce_path target;
     struct stat old;
     const char *step;
     int found;
     int result = -1;
 
-    if (cce_target_resolve(&target, "write", path, err) < 0)
+    if (cce_path_resolve(&target, "write", path, err) < 0)
         return -1;
     found = find_old(&target, path, &old, err);
     if (found < 0)
         goto done;
     step = replace(&target, &content, found ? &old : NULL);
     if (step != NULL) {
-        cce_target_fail_step(err, "write", path, step, errno);
+        cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
     /* Some file systems cannot sync a directory, and say EINVAL. */
     if (sync_retry(target.dir) < 0 && errno != EINVAL) {
-        cce_target_fail_step(err, "write", path,
-                             "it is replaced, but syncing its directory failed",
-                             errno);
+        cce_path_fail_step(err, "write", path,
+                           "it is replaced, but syncing its directory failed",
+                           errno);
         goto done;
     }
     result = 0;
 done:
-    cce_target_close(&target.dir);
+    cce_path_close(&target.dir);
     return result;
 }

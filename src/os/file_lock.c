@@ -55,8 +55,8 @@ static int try_flock(struct cce_file_lock *lock)
 {
     int result;
 
-    lock->fd = cce_target_openat(AT_FDCWD, lock->path,
-                                 O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    lock->fd = cce_path_openat(AT_FDCWD, lock->path,
+                               O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (lock->fd < 0)
         return -1;
     do
@@ -67,7 +67,7 @@ static int try_flock(struct cce_file_lock *lock)
     if (result == 0)
         errno = EWOULDBLOCK;
     result = errno;
-    cce_target_close(&lock->fd);
+    cce_path_close(&lock->fd);
     errno = result;
     return result == EWOULDBLOCK ? 0 : -1;
 }
@@ -77,11 +77,11 @@ static int try_flock(struct cce_file_lock *lock)
 static bool is_our_sentinel(const char *path)
 {
     char text[sizeof sentinel_mark] = "";
-    int fd = cce_target_openat(AT_FDCWD, path,
-                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    int fd =
+        cce_path_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     ssize_t count = fd < 0 ? -1 : read(fd, text, sizeof text);
 
-    cce_target_close(&fd);
+    cce_path_close(&fd);
     return count == sizeof sentinel_mark - 1 &&
            memcmp(text, sentinel_mark, (size_t)count) == 0;
 }
@@ -89,22 +89,22 @@ static bool is_our_sentinel(const char *path)
 /* 1: made, 0: it exists, -1: errno says. */
 static int try_sentinel(const char *path)
 {
-    int fd = cce_target_openat(AT_FDCWD, path,
-                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    int fd = cce_path_openat(AT_FDCWD, path,
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 
     if (fd < 0 && errno == EEXIST)
         return is_our_sentinel(path);
     if (fd < 0)
         return -1;
     /* Without the mark it counts as kubectl's, which is only stricter. */
-    if (cce_target_write_all(fd, sentinel_mark, sizeof sentinel_mark - 1) < 0)
+    if (cce_path_write_all(fd, sentinel_mark, sizeof sentinel_mark - 1) < 0)
         errno = 0;
-    cce_target_close(&fd);
+    cce_path_close(&fd);
     return 1;
 }
 
-static int name_locks(struct cce_file_lock *lock,
-                      const struct cce_target *target, bool kubectl)
+static int name_locks(struct cce_file_lock *lock, const struct cce_path *target,
+                      bool kubectl)
 {
     int directory = (int)(target->name - target->path);
 
@@ -167,7 +167,7 @@ static int fail_locked(struct cce_error *err, const char *path,
 {
     return cce_fail(err, CCE_TIMEOUT,
                     "cannot lock '%s': another process held '%s' for %ld ms%s",
-                    cce_target_shown(path), cce_target_shown(in_the_way),
+                    cce_path_shown(path), cce_path_shown(in_the_way),
                     options->timeout_ms,
                     is_sentinel ? "; remove it if no kubectl is running" : "");
 }
@@ -178,12 +178,12 @@ int cce_file_lock(struct cce_file_lock *lock, const char *path,
 {
     int64_t deadline_ms = now_ms() + options->timeout_ms;
     const char *in_the_way = NULL;
-    struct cce_target target;
+    struct cce_path target;
     int result, error;
 
-    if (cce_target_resolve(&target, "lock", path, err) < 0)
+    if (cce_path_resolve(&target, "lock", path, err) < 0)
         return -1;
-    cce_target_close(&target.dir);
+    cce_path_close(&target.dir);
     if (name_locks(lock, &target, options->kubectl) < 0) {
         forget(lock);
         return cce_fail_memory(err);
@@ -193,8 +193,8 @@ int cce_file_lock(struct cce_file_lock *lock, const char *path,
         return 0;
     error = errno;
     if (result < 0)
-        cce_target_fail_step(err, "lock", path,
-                             "creating a lock file beside it", error);
+        cce_path_fail_step(err, "lock", path, "creating a lock file beside it",
+                           error);
     else
         fail_locked(err, path, in_the_way, options, lock->held);
     /* What stands there is not ours to remove. */
@@ -214,7 +214,7 @@ void cce_file_unlock(struct cce_file_lock *lock)
         /* Removed while it is still locked: see still_named. */
         if (ours)
             unlink(lock->path);
-        cce_target_close(&lock->fd);
+        cce_path_close(&lock->fd);
     }
     forget(lock);
 }

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-int cce_paths_find(struct cce_paths *out, const char *pattern,
-                   struct cce_error *err)
+int cce_glob_find(struct cce_glob *out, const char *pattern,
+                  struct cce_error *err)
 {
     int result;
 
@@ -24,7 +24,7 @@ int cce_paths_find(struct cce_paths *out, const char *pattern,
                     errno != 0 ? strerror(errno) : "a read failed");
 }
 
-void cce_paths_cleanup(struct cce_paths *out)
+void cce_glob_cleanup(struct cce_glob *out)
 {
     if (out->filled)
         globfree(&out->found);

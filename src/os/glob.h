@@ -11,8 +11,8 @@
 
 #include "core/status.h"
 
-/* What was found, to be freed by cce_paths_cleanup; zeroed before use. */
-struct cce_paths {
+/* What was found, to be freed by cce_glob_cleanup; zeroed before use. */
+struct cce_glob {
     glob_t found;
     bool filled;
 };
@@ -23,10 +23,10 @@ struct cce_paths {
  * has their dot. None is no error: out->found.gl_pathc is 0. A
  * directory that cannot be read is a FILE_ERROR.
  */
-int cce_paths_find(struct cce_paths *out, const char *pattern,
-                   struct cce_error *err);
+int cce_glob_find(struct cce_glob *out, const char *pattern,
+                  struct cce_error *err);
 
 /* Idempotent; also right for a zeroed one. */
-void cce_paths_cleanup(struct cce_paths *out);
+void cce_glob_cleanup(struct cce_glob *out);
 
 #endif

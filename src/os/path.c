@@ -15,33 +15,33 @@ enum {
 
 /* ---- messages ---- */
 
-const char *cce_target_shown(const char *path)
+const char *cce_path_shown(const char *path)
 {
     size_t length = strlen(path);
 
     return length > SHOWN_PATH ? path + length - SHOWN_PATH : path;
 }
 
-int cce_target_fail_step(struct cce_error *err, const char *verb,
-                         const char *path, const char *step, int error)
+int cce_path_fail_step(struct cce_error *err, const char *verb,
+                       const char *path, const char *step, int error)
 {
     return cce_fail(err, CCE_FILE_ERROR, "cannot %s '%s%s': %s%s%s", verb,
-                    cce_target_shown(path) == path ? "" : "...",
-                    cce_target_shown(path), step, *step != '\0' ? ": " : "",
+                    cce_path_shown(path) == path ? "" : "...",
+                    cce_path_shown(path), step, *step != '\0' ? ": " : "",
                     strerror(error));
 }
 
-int cce_target_fail(struct cce_error *err, const char *verb, const char *path,
-                    const char *what)
+int cce_path_fail(struct cce_error *err, const char *verb, const char *path,
+                  const char *what)
 {
     return cce_fail(err, CCE_FILE_ERROR, "cannot %s '%s%s': %s", verb,
-                    cce_target_shown(path) == path ? "" : "...",
-                    cce_target_shown(path), what);
+                    cce_path_shown(path) == path ? "" : "...",
+                    cce_path_shown(path), what);
 }
 
 /* ---- calls that go on after EINTR ---- */
 
-void cce_target_close(int *fd)
+void cce_path_close(int *fd)
 {
     /* Not again after EINTR: Linux has closed it by then. */
     if (*fd >= 0)
@@ -49,7 +49,7 @@ void cce_target_close(int *fd)
     *fd = -1;
 }
 
-int cce_target_openat(int dir, const char *name, int flags, mode_t mode)
+int cce_path_openat(int dir, const char *name, int flags, mode_t mode)
 {
     int fd;
 
@@ -59,7 +59,7 @@ int cce_target_openat(int dir, const char *name, int flags, mode_t mode)
     return fd;
 }
 
-int cce_target_write_all(int fd, const char *bytes, size_t length)
+int cce_path_write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(fd, bytes, length);
@@ -133,7 +133,7 @@ static int follow_links(char path[PATH_MAX])
     return -1;
 }
 
-static int open_directory(struct cce_target *target)
+static int open_directory(struct cce_path *target)
 {
     char *slash = strrchr(target->path, '/');
     char directory[PATH_MAX] = ".";
@@ -147,7 +147,7 @@ static int open_directory(struct cce_target *target)
         directory[length] = '\0';
     }
     target->dir =
-        cce_target_openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY, 0);
+        cce_path_openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY, 0);
     return target->dir < 0 ? -1 : 0;
 }
 
@@ -156,22 +156,22 @@ static bool is_directory_name(const char *name)
     return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-int cce_target_resolve(struct cce_target *target, const char *verb,
-                       const char *path, struct cce_error *err)
+int cce_path_resolve(struct cce_path *target, const char *verb,
+                     const char *path, struct cce_error *err)
 {
     target->dir = -1;
     if (strlen(path) >= sizeof target->path)
-        return cce_target_fail_step(err, verb, path, "", ENAMETOOLONG);
+        return cce_path_fail_step(err, verb, path, "", ENAMETOOLONG);
     memcpy(target->path, path, strlen(path) + 1);
     if (follow_links(target->path) < 0)
-        return cce_target_fail_step(err, verb, path, "following its links",
-                                    errno);
+        return cce_path_fail_step(err, verb, path, "following its links",
+                                  errno);
     if (open_directory(target) < 0)
-        return cce_target_fail_step(err, verb, path, "opening its directory",
-                                    errno);
+        return cce_path_fail_step(err, verb, path, "opening its directory",
+                                  errno);
     if (is_directory_name(target->name)) {
-        cce_target_close(&target->dir);
-        return cce_target_fail(err, verb, path, "it is not the name of a file");
+        cce_path_close(&target->dir);
+        return cce_path_fail(err, verb, path, "it is not the name of a file");
     }
     return 0;
 }

@@ -7,7 +7,7 @@ local credentials = require "cce.credentials"
 local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
 local options = require "cce.base.options"
-local rate = require "cce.api.rate_limit"
+local rate_limit = require "cce.api.rate_limit"
 
 local M = {}
 
@@ -28,7 +28,7 @@ local schema = {
   max_connections = { type = "integer", min = 1, max = 10000, default = 100 },
   retry = { type = "table", default = {} },
   rate_limit = { type = "string", check = function(text)
-    return rate.parse(text) ~= nil, 'a count and a window such as "200/5min" or "10/min"'
+    return rate_limit.parse(text) ~= nil, 'a count and a window such as "200/5min" or "10/min"'
   end },
   user_agent = { type = "string", non_empty = true, check = function(text)
     return not text:find("%c"), "one line"

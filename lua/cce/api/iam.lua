@@ -3,7 +3,7 @@
 -- They are asked of IAM (`endpoints.iam`). Each list is an array that prints as
 -- a table; each entry has `id`, `name` and `raw`, all that IAM said.
 -- @module cce.iam
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local show = require "cce.text.show"
 
 local M = {}
@@ -13,7 +13,7 @@ local methods = {}
 --- The methods that a client gets from here.
 M.methods = methods
 
-local text = companion.text
+local text = service_call.text
 
 local function request(operation, action, path, query)
   return {
@@ -35,11 +35,11 @@ end
 
 local function ask_account(client)
   local asked = request("list_domains", nil, "/v3/auth/domains", {})
-  local domains, _, err = companion.fetch_list(client, asked, "domains")
-  if not domains then return companion.about("the account's id cannot be looked up", err) end
-  local first = companion.object(domains[1])
+  local domains, _, err = service_call.fetch_list(client, asked, "domains")
+  if not domains then return service_call.about("the account's id cannot be looked up", err) end
+  local first = service_call.object(domains[1])
   if #domains == 1 and text(first.id) then return first.id end
-  return companion.fail(#domains == 0 and "NOT_FOUND" or "INVALID_ARGUMENT",
+  return service_call.fail(#domains == 0 and "NOT_FOUND" or "INVALID_ARGUMENT",
     ("IAM names %d accounts for these credentials, not one"):format(#domains), {
     operation = "list_domains", retryable = false, maybe_applied = false,
     hint = "Give domain_id= with the id of the account that is meant",
@@ -74,7 +74,7 @@ end
 -- What IAM answered, each entry by `read`; an entry without an id is left out.
 local function entries(items, read, list, metatable)
   for _, raw in ipairs(items) do
-    raw = companion.object(raw)
+    raw = service_call.object(raw)
     local entry = read(raw)
     entry.id, entry.name, entry.raw = text(raw.id), text(raw.name), raw
     if entry.id then list[#list + 1] = setmetatable(entry, metatable.Entry) end
@@ -99,7 +99,7 @@ local Projects = show.list("cce.projects", { "NAME", "ID", "STATE" }, function(p
 end)
 
 local users_schema = {
-  name = companion.name_rule, enabled = { type = "boolean" }, domain_id = companion.id_rule,
+  name = service_call.name_rule, enabled = { type = "boolean" }, domain_id = service_call.id_rule,
 }
 
 --- List the users of the account.
@@ -115,11 +115,11 @@ local users_schema = {
 -- @usage
 -- print(assert(client:list_users { enabled = false }))
 function methods:list_users(opts)
-  local checked, message, err = companion.check(self, "list_users", opts, users_schema)
+  local checked, message, err = service_call.check(self, "list_users", opts, users_schema)
   if checked then checked, message, err = with_account(self, checked) end
   if not checked then return nil, message, err end
   local items
-  items, message, err = companion.fetch_list(self, request("list_users", "iam:users:listUsers",
+  items, message, err = service_call.fetch_list(self, request("list_users", "iam:users:listUsers",
     "/v3/users", query_of(checked, { "domain_id", "name", "enabled" })), "users")
   if not items then return nil, message, err end
   return entries(items, function(raw)
@@ -127,7 +127,7 @@ function methods:list_users(opts)
   end, {}, Users)
 end
 
-local agencies_schema = { name = companion.name_rule, domain_id = companion.id_rule }
+local agencies_schema = { name = service_call.name_rule, domain_id = service_call.id_rule }
 
 --- List the agencies of the account.
 -- @function client:list_agencies
@@ -142,11 +142,11 @@ local agencies_schema = { name = companion.name_rule, domain_id = companion.id_r
 -- @usage
 -- for _, agency in ipairs(assert(client:list_agencies())) do print(agency.id, agency.name) end
 function methods:list_agencies(opts)
-  local checked, message, err = companion.check(self, "list_agencies", opts, agencies_schema)
+  local checked, message, err = service_call.check(self, "list_agencies", opts, agencies_schema)
   if checked then checked, message, err = with_account(self, checked) end
   if not checked then return nil, message, err end
   local items
-  items, message, err = companion.fetch_list(self, request("list_agencies",
+  items, message, err = service_call.fetch_list(self, request("list_agencies",
     "iam:agencies:listAgencies", "/v3.0/OS-AGENCY/agencies",
     query_of(checked, { "domain_id", "name" })), "agencies")
   if not items then return nil, message, err end
@@ -157,8 +157,8 @@ function methods:list_agencies(opts)
 end
 
 local projects_schema = {
-  name = companion.name_rule, enabled = { type = "boolean" }, domain_id = companion.id_rule,
-  parent_id = companion.id_rule,
+  name = service_call.name_rule, enabled = { type = "boolean" }, domain_id = service_call.id_rule,
+  parent_id = service_call.id_rule,
 }
 
 -- The most that IAM returns at once.
@@ -191,17 +191,17 @@ end
 -- @usage
 -- for _, project in ipairs(assert(client:list_projects())) do print(project.id, project.name) end
 function methods:list_projects(opts)
-  local checked, message, err = companion.check(self, "list_projects", opts, projects_schema)
+  local checked, message, err = service_call.check(self, "list_projects", opts, projects_schema)
   if not checked then return nil, message, err end
   local list, page = setmetatable({}, Projects), 1
   while true do
     local asked = request("list_projects", "iam:projects:listProjects", "/v3/projects",
       page_query(checked, page))
     local items, body
-    items, body, err = companion.fetch_list(self, asked, "projects")
+    items, body, err = service_call.fetch_list(self, asked, "projects")
     if not items then return nil, body, err end
     -- A service that knows no pages would send the same for ever.
-    local known = list[1] and companion.object(items[1]).id == list[1].id
+    local known = list[1] and service_call.object(items[1]).id == list[1].id
     if not known then entries(items, project_of, list, Projects) end
     if known or #items < PER_PAGE then return list end
     page = page + 1

@@ -1,7 +1,7 @@
 --- Nodes of a cluster, as methods of a client.
 -- @module cce.nodes
 local call = require "cce.api.call"
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local core = require "cce.core"
 
 local M = {}
@@ -20,7 +20,7 @@ local schema = {
     if #list < 1 or #list > MOST then return false, expected end
     for _, id in ipairs(list) do
       local ok, reason = type(id) == "string", expected
-      if ok then ok, reason = companion.id_rule.check(id) end
+      if ok then ok, reason = service_call.id_rule.check(id) end
       if not ok then return false, "a list of ids, each " .. reason end
     end
     return true
@@ -29,7 +29,7 @@ local schema = {
 }
 
 local cluster_schema = { cluster_id = {
-  type = "string", required = true, check = companion.id_rule.check,
+  type = "string", required = true, check = service_call.id_rule.check,
 } }
 
 local function body_for(node_ids)
@@ -57,12 +57,12 @@ end
 -- assert(client:retry_node_rotation(cluster_id, { node_ids = { node_id } }))
 function methods:retry_node_rotation(cluster_id, opts)
   local name = "retry_node_rotation"
-  local checked, message, err = companion.check(self, name, opts, schema)
+  local checked, message, err = service_call.check(self, name, opts, schema)
   if not checked then return nil, message, err end
   local ids
-  ids, message, err = companion.check(self, name, { cluster_id = cluster_id }, cluster_schema)
+  ids, message, err = service_call.check(self, name, { cluster_id = cluster_id }, cluster_schema)
   if not ids then return nil, message, err end
-  ids.project_id, message, err = companion.project_id(self)
+  ids.project_id, message, err = service_call.project_id(self)
   if not ids.project_id then return nil, message, err end
   local response
   response, message, err = call.send(self, {

@@ -7,7 +7,7 @@
 -- @local
 local call = require "cce.api.call"
 local errors = require "cce.error"
-local flight = require "cce.host.singleflight"
+local singleflight = require "cce.host.singleflight"
 
 local M = {}
 
@@ -148,7 +148,7 @@ end
 function M.id_of(client, deadline)
   local known = M.known(client)
   if known then return known end
-  local id, message, err = flight.share(client, "project", ask, client, deadline)
+  local id, message, err = singleflight.share(client, "project", ask, client, deadline)
   if not id then return nil, message, err end
   local found, key = cache_of(client)
   found[key] = id

@@ -145,8 +145,8 @@ local function interrupted(command, args, ui)
   io.stderr:write("\ncce: interrupted\n")
   if command.interrupted then
     command.interrupted(args, ui)
-  elseif not ui.ledger:is_empty() then
-    ui:warn(ui.ledger:text())
+  elseif not ui.outstanding:is_empty() then
+    ui:warn(ui.outstanding:text())
   end
   ui:close()
   return exit.INTERRUPTED

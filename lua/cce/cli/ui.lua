@@ -13,14 +13,14 @@
 --     end
 --
 -- Fields: `args`, `output` ("table", "json", "yaml" or "name"), `quiet`,
--- `verbose`, `colour` (whether standard output may have colours), `ledger` (of
+-- `verbose`, `colour` (whether standard output may have colours), `outstanding` (of
 -- `cce.log.outstanding`: what its clients have sent).
 -- @module cce.cli.ui
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
-local ledgers = require "cce.log.outstanding"
+local outstanding = require "cce.log.outstanding"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
 local words = require "cce.cli.words"
@@ -48,7 +48,7 @@ function M.new(args)
     verbose = args.verbose == true, out_is_terminal = is_terminal,
     colour = is_terminal and not args.no_color and not is_set "NO_COLOR"
       and os.getenv "TERM" ~= "dumb",
-    clients = {}, ledger = ledgers.new(),
+    clients = {}, outstanding = outstanding.new(),
   }, Ui)
 end
 
@@ -293,7 +293,7 @@ end
 
 local function on_event(self)
   return function(event)
-    self.ledger:note(event)
+    self.outstanding:note(event)
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end

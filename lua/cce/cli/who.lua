@@ -7,7 +7,7 @@ local configuration = require "cce.api.configuration"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
-local holding = require "cce.kubeconfig.stored"
+local stored = require "cce.kubeconfig.stored"
 local host = require "cce.host"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
@@ -266,7 +266,7 @@ function M.text(row)
   if row.message then return row.message end
   if row.holder == "cce credential" and not row.kept then return "obtained by the next kubectl" end
   if row.expired then return "expired" end
-  return row.not_after and holding.until_text(row.not_after) or nil
+  return row.not_after and stored.until_text(row.not_after) or nil
 end
 
 --- Who holds what.

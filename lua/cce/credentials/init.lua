@@ -11,7 +11,7 @@
 -- @module cce.credentials
 local core = require "cce.core"
 local errors = require "cce.error"
-local here = require "cce.credentials.here"
+local sources = require "cce.credentials.environment"
 local options = require "cce.base.options"
 local protect = require "cce.host.protect"
 local providers = require "cce.credentials.provider"
@@ -49,7 +49,7 @@ local password_schema = { username = NAME, password = SECRET, domain = NAME }
 function M.static(opts)
   local given, message, err = options.check(opts, static_schema)
   if not given then return nil, message, err end
-  return here.static(given)
+  return sources.static(given)
 end
 
 --- A token of IAM that you have. It cannot be renewed.
@@ -64,7 +64,7 @@ end
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.token(token)
   options.argument(token, SECRET_TYPE, 1, "token")
-  return here.static { token = token }
+  return sources.static { token = token }
 end
 
 --- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
@@ -74,7 +74,7 @@ end
 -- local provider = cce.credentials.environment()
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.environment()
-  return here.environment()
+  return sources.environment()
 end
 
 local profile_schema = {
@@ -99,7 +99,7 @@ local profile_schema = {
 function M.profile(opts)
   local given, message, err = options.check(opts, profile_schema)
   if not given then return nil, message, err end
-  return here.profile(given)
+  return sources.profile(given)
 end
 
 local metadata_schema = {
@@ -348,7 +348,7 @@ end
 -- local provider = cce.credentials.terraform()
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.terraform()
-  return here.terraform()
+  return sources.terraform()
 end
 
 --- Several providers: the first that finds something is used. One that finds
@@ -378,8 +378,8 @@ end
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.default()
   return chains().new {
-    here.environment(), here.profile {}, machine().metadata(), machine().pod_identity(),
-    here.terraform(),
+    sources.environment(), sources.profile {}, machine().metadata(), machine().pod_identity(),
+    sources.terraform(),
   }
 end
 
@@ -395,10 +395,10 @@ end
 -- The provider for the options of `cce.new`, and whether it ends with the client.
 -- @local
 function M.of(config, level)
-  if config.token then return here.static { token = config.token } end
+  if config.token then return sources.static { token = config.token } end
   local given = config.credentials
   if given == nil then
-    local environment = here.environment()
+    local environment = sources.environment()
     return environment.needs_nothing and environment or M.default()
   end
   if providers.is(given) then return given end
@@ -407,7 +407,7 @@ function M.of(config, level)
   local checked, message, err = options.check(given,
     is_password and password_schema or static_schema, level + 1)
   if not checked then return nil, message, err end
-  return is_password and iam().password(checked) or here.static(checked)
+  return is_password and iam().password(checked) or sources.static(checked)
 end
 
 return M

@@ -8,7 +8,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local flight = require "cce.host.singleflight"
+local singleflight = require "cce.host.singleflight"
 local providers = require "cce.credentials.provider"
 
 local M = {}
@@ -138,7 +138,7 @@ end
 
 -- Good ones whose renewal is due, but not now.
 local function may_stay(self)
-  return flight.is_under_way(self, "fetch") or core.sys.monotonic() < (self.pause_till or 0)
+  return singleflight.is_under_way(self, "fetch") or core.sys.monotonic() < (self.pause_till or 0)
 end
 
 --- The credentials to use now; fetches or waits when that is needed.
@@ -156,7 +156,7 @@ function Session:acquire()
   if failure and core.sys.monotonic() < failure.till and not is_good(auth, now) then
     return nil, failure.message, failure.err
   end
-  local fresh, message, err = flight.share(self, "fetch", fetch, self)
+  local fresh, message, err = singleflight.share(self, "fetch", fetch, self)
   if not fresh and is_good(auth, self.client:now()) and not self.closed then return auth end
   return fresh, message, err
 end

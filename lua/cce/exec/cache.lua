@@ -6,7 +6,7 @@
 -- cluster's were last dropped, so that what was under way then is not kept.
 -- @module cce.exec.cache
 -- @local
-local callers = require "cce.api.identity"
+local identity = require "cce.api.identity"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
@@ -64,7 +64,7 @@ local function principal_of(client)
   if not auth then return nil, message, err end
   if auth.ak and not auth.expires_at then return "key " .. auth.ak, auth end
   local caller
-  caller, message, err = callers.of(client)
+  caller, message, err = identity.of(client)
   if caller then return ("%s %s"):format(caller.kind, caller.id), auth end
   if auth.ak then return "key " .. auth.ak, auth end
   return nil, message, err

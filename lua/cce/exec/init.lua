@@ -6,11 +6,11 @@
 -- @module cce.exec
 -- @local
 local cache = require "cce.exec.cache"
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local core = require "cce.core"
 local ensure = require "cce.ensure"
 local errors = require "cce.error"
-local holding = require "cce.kubeconfig.stored"
+local stored = require "cce.kubeconfig.stored"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
 local options = require "cce.base.options"
@@ -68,10 +68,10 @@ end
 -- ---- obtaining, or taking what is kept -----------------------------------
 
 local schema = {
-  duration = holding.schema.duration,
-  expire_at = holding.schema.expire_at,
-  min_remaining = holding.schema.min_remaining,
-  timeout = holding.schema.timeout,
+  duration = stored.schema.duration,
+  expire_at = stored.schema.expire_at,
+  min_remaining = stored.schema.min_remaining,
+  timeout = stored.schema.timeout,
   on_warning = { type = "callable" },
 }
 
@@ -88,16 +88,16 @@ end
 -- The kubeconfig in the file; false when there is none; nil when the file is
 -- not what we write.
 local function kept(job, path)
-  local holdings = holding.read(path, job.client.clock)
+  local holdings = stored.read(path, job.client.clock)
   if not holdings then return nil end
   if not holdings.config then return false end
-  return holding.of(holdings, job.cluster_id)
+  return stored.of(holdings, job.cluster_id)
 end
 
 -- Looked at again under the lock: another process may have mended it.
 local function remove_broken(job, path)
   if kept(job, path) ~= nil then return true end
-  local ok, message, err = holding.locked(path, job.opts.timeout, function()
+  local ok, message, err = stored.locked(path, job.opts.timeout, function()
     if kept(job, path) ~= nil then return true end
     warn(job, "what was kept in '%s' cannot be used, and is obtained again", path)
     local removed, reason = os.remove(path)
@@ -132,7 +132,7 @@ local function ensure_kept(job, path)
 end
 
 local function obtain(job)
-  local config, message, err = holding.obtain(job.client, job.cluster_id, job.rule)
+  local config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
   if not config then return nil, message, err end
   return config, true
 end
@@ -148,7 +148,7 @@ local function old_one(job, path, message)
   local facts = config and config:certificate()
   if not facts or not facts.key_matches then return nil end
   if facts.not_after - job.client:now() < LAST_USE then return nil end
-  warn(job, "it could not be renewed, and is %s: %s", holding.until_text(facts.not_after), message)
+  warn(job, "it could not be renewed, and is %s: %s", stored.until_text(facts.not_after), message)
   return config
 end
 
@@ -207,7 +207,7 @@ local function credential_of(job, config, renewed)
 end
 
 local function check_cluster(cluster_id)
-  local ok, expected = companion.id_rule.check(cluster_id)
+  local ok, expected = service_call.id_rule.check(cluster_id)
   if ok then return true end
   return errors.fail("INVALID_ARGUMENT", "the cluster's id must be " .. expected)
 end
@@ -238,7 +238,7 @@ function M.credential(client, cluster_id, opts)
   local ok
   ok, message, err = check_cluster(cluster_id)
   if not ok then return nil, message, err end
-  job.rule, message, err = holding.rule(checked, client:now())
+  job.rule, message, err = stored.rule(checked, client:now())
   if not job.rule then return nil, message, err end
   local config, renewed
   config, renewed, err = from_cache(job)

@@ -2,7 +2,7 @@
 -- @module cce.log.audit_line
 -- @local
 local core = require "cce.core"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 
 local M = {}
 
@@ -32,7 +32,7 @@ end
 -- @treturn string without a line end
 -- @treturn string
 function M.seal(entry, key)
-  local text = record.encode(shorten(entry), ORDER):sub(1, -2)
+  local text = json_line.encode(shorten(entry), ORDER):sub(1, -2)
   local hash = core.sha256(text, key)
   return ('%s,"hash":"%s"}'):format(text, hash), hash
 end

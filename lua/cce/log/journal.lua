@@ -18,7 +18,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 local times = require "cce.base.times"
 local writers = require "cce.log.writer"
 
@@ -158,7 +158,7 @@ end
 local function encode(what, fields, now)
   local line = { at = times.format(now), time = now, what = what }
   for name, value in pairs(fields or {}) do line[name] = cut(value) end
-  return record.encode(line, ORDER)
+  return json_line.encode(line, ORDER)
 end
 
 local function failed(message, code)

@@ -5,8 +5,8 @@ local core = require "cce.core"
 
 local M = {}
 
-local Ledger = {}
-Ledger.__index = Ledger
+local Outstanding = {}
+Outstanding.__index = Outstanding
 
 -- So many clusters are named; the rest is a number.
 local MOST_NAMES = 10
@@ -23,7 +23,7 @@ end
 
 --- Note an event of a client.
 -- @tparam table event
-function Ledger:note(event)
+function Outstanding:note(event)
   self.journal = event.type:find "_planned$" and event.journal or self.journal
   local operation = event.type == "attempt" and core.operations[event.operation]
   if not operation or not operation.mutating then return end
@@ -34,13 +34,13 @@ function Ledger:note(event)
 end
 
 --- Begin anew.
-function Ledger:clear()
+function Outstanding:clear()
   self.counts, self.order, self.journal = {}, {}, nil
 end
 
 --- Whether anything was sent.
 -- @treturn boolean
-function Ledger:is_empty()
+function Outstanding:is_empty()
   return #self.order == 0
 end
 
@@ -66,7 +66,7 @@ end
 
 --- What was done, in a sentence, and where it is written down.
 -- @treturn string
-function Ledger:text()
+function Outstanding:text()
   local text = sent_text(self) .. "; what was under way may still be done"
   if not self.journal then return text end
   return ("%s; the same call goes on by its journal, %s"):format(text, self.journal)
@@ -75,9 +75,9 @@ end
 --- Make one.
 -- @treturn table
 function M.new()
-  local ledger = setmetatable({}, Ledger)
-  ledger:clear()
-  return ledger
+  local outstanding = setmetatable({}, Outstanding)
+  outstanding:clear()
+  return outstanding
 end
 
 return M

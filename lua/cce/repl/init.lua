@@ -16,7 +16,7 @@ local help = require "cce.repl.help"
 local histories = require "cce.repl.history"
 local host = require "cce.host"
 local inspect = require "cce.repl.inspect"
-local ledgers = require "cce.log.outstanding"
+local outstanding = require "cce.log.outstanding"
 local loops = require "cce.repl.loop"
 local options = require "cce.base.options"
 local protect = require "cce.host.protect"
@@ -177,7 +177,7 @@ end
 
 local function raised(self, problem)
   if protect.is_interrupt(problem) then
-    return self.screen:problem("interrupted: " .. self.ledger:text())
+    return self.screen:problem("interrupted: " .. self.outstanding:text())
   end
   if errors.is(problem) then return note_problem(self, problem.message, problem) end
   local text = type(problem) == "string" and problem or inspect.show(problem)
@@ -208,7 +208,7 @@ end
 
 local function run(self, fn)
   local outcome
-  self.ledger:clear()
+  self.outstanding:clear()
   local task = self.loop:start(function()
     self.foreground = self.loop:task()
     watch_instructions(self, self.foreground.main or { coroutine = coroutine.running() })
@@ -317,7 +317,7 @@ end
 
 local function note_event(self, event)
   local task = self.loop:task()
-  if task and task == self.foreground then self.ledger:note(event) end
+  if task and task == self.foreground then self.outstanding:note(event) end
   if event.type == "notice" then
     notice(self, function() self.screen:print("note: " .. event.notice) end)
   end
@@ -433,7 +433,7 @@ local function new_repl(opts)
   local self = setmetatable({
     make_client = opts.client, settings = { confirm = not opts.yes }, notices = {},
     questions = {}, names = {}, ids = {}, prompt = PROMPT, more = MORE, loop = loops.new(),
-    ledger = ledgers.new(), screen = screens.new(opts.colour),
+    outstanding = outstanding.new(), screen = screens.new(opts.colour),
     is_terminal = core.sys.is_terminal(0) and core.sys.is_terminal(1),
   }, Repl)
   self.works = backgrounds.new(self.loop, function(work) announce(self, work) end)

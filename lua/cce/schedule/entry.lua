@@ -15,9 +15,9 @@
 -- sent, and what is over, can be cancelled. What cannot be read is quarantined.
 -- @module cce.schedule.entry
 -- @local
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local json = require "cce.base.json"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 local show = require "cce.text.show"
 local when = require "cce.schedule.when"
 
@@ -59,7 +59,7 @@ end
 -- @tparam number now unix time
 -- @treturn string 16 characters
 function M.new_id(now)
-  local chance = tonumber(record.new_id():sub(1, 9), 16) % 2 ^ 35
+  local chance = tonumber(json_line.new_id():sub(1, 9), 16) % 2 ^ 35
   return base32(math.floor(now * 1000 + 0.5), 9) .. base32(chance, 7)
 end
 
@@ -114,7 +114,7 @@ function M.is_found_in_vain(e)
 end
 
 local function is_name(value)
-  return type(value) == "string" and companion.id_rule.check(value)
+  return type(value) == "string" and service_call.id_rule.check(value)
 end
 
 local function plain(longest)

@@ -4,8 +4,8 @@
 -- leaves a certificate that nobody will end: it is a promise of the schedule, and
 -- whoever runs that keeps it.
 -- @module cce.workflow.grant
-local callers = require "cce.api.identity"
-local companion = require "cce.api.service_call"
+local identity = require "cce.api.identity"
+local service_call = require "cce.api.service_call"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local options = require "cce.base.options"
@@ -28,7 +28,7 @@ local LEAST, ON_THE_WAY = 900, 60
 -- A change that others get ahead of all the time is given up.
 local TRIES = 10
 
-local id_rule = companion.id_rule
+local id_rule = service_call.id_rule
 
 local SECONDS = { type = "number", min = LEAST, max = LONGEST, unit = "seconds", required = true }
 
@@ -62,10 +62,10 @@ local function principal_of(client, opts)
   if opts.user_id and opts.agency_id then
     return fail("INVALID_ARGUMENT", "user_id and agency_id are given: one is whose client it is")
   end
-  local given, known, message, err = given_principal(opts), callers.of(client)
+  local given, known, message, err = given_principal(opts), identity.of(client)
   if not known then
     if given then return given end
-    return companion.about("grant: who the client is must be known before anything is obtained",
+    return service_call.about("grant: who the client is must be known before anything is obtained",
       err or message)
   end
   if given and (given.id ~= known.id or given.kind ~= known.kind) then
@@ -191,7 +191,7 @@ end
 -- What is somebody else's is cut, whoever it is: nobody meant to get it, and no
 -- other entry ends it.
 local function cut_stranger(self, id)
-  local known = callers.of(self.client)
+  local known = identity.of(self.client)
   local kind = known and known.id == id and known.kind or self.principal.kind
   local e, message, err = self.schedule:add { kind = "revoke", due = self.schedule.clock(),
     region = self.client.config.region, project_id = self.project_id,

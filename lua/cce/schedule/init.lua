@@ -18,7 +18,7 @@
 -- `next_try`, `last_error` (`{code=, message=, request_id=, at=}`), `runner` (who
 -- holds it), `ended`, `request_id`, and `why` it is quarantined.
 -- @classmod cce.schedule
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
@@ -139,7 +139,7 @@ function Schedule:add(fields)
   return nil, message, err
 end
 
-local id_rule = companion.id_rule
+local id_rule = service_call.id_rule
 
 -- What `when` reads.
 local TIME = { "number", "string" }

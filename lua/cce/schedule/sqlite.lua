@@ -10,7 +10,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 
 local M = {}
 
@@ -349,7 +349,7 @@ end
 function Store:open_session(runner, seconds)
   check_open(self)
   local session = setmetatable({ runner = runner, seconds = seconds, store = self,
-    token = record.new_id(), ends = self.steady() + seconds }, Session)
+    token = json_line.new_id(), ends = self.steady() + seconds }, Session)
   return transaction(self, function()
     local found, message, err = lives(self, runner)
     if found == nil then return nil, message, err end

@@ -9,7 +9,7 @@ local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local json = require "cce.base.json"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 local times = require "cce.base.times"
 
 local M = {}
@@ -71,7 +71,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.export(schedule, path)
-  local part = ("%s.%s.part"):format(path, record.new_id())
+  local part = ("%s.%s.part"):format(path, json_line.new_id())
   local file, message, code = core.journal(part)
   if not file then return errors.from_core(nil, message, code) end
   local ok, count, reason, err = pcall(write_all, schedule, file)

@@ -2,7 +2,7 @@
 -- @module cce.workflow.issue
 local core = require "cce.core"
 local errors = require "cce.error"
-local holding = require "cce.kubeconfig.stored"
+local stored = require "cce.kubeconfig.stored"
 local kubeconfig = require "cce.kubeconfig"
 local map = require "cce.map"
 local naming = require "cce.workflow.naming"
@@ -26,11 +26,11 @@ local schema = {
   concurrency = { type = "integer", min = 1, max = 1000, default = 20 },
   on_progress = { type = "callable" },
   dry_run = { type = "boolean", default = false },
-  duration = holding.schema.duration,
-  expire_at = holding.schema.expire_at,
-  min_remaining = holding.schema.min_remaining,
-  renew = holding.schema.renew,
-  timeout = holding.schema.timeout,
+  duration = stored.schema.duration,
+  expire_at = stored.schema.expire_at,
+  min_remaining = stored.schema.min_remaining,
+  renew = stored.schema.renew,
+  timeout = stored.schema.timeout,
 }
 
 -- ---- where to ------------------------------------------------------------
@@ -52,7 +52,7 @@ end
 local function note_old(target, holdings)
   local entry = holdings.by_id[target.id]
   target.context = entry and entry.context
-  target.old_facts, target.reason = holding.facts_of(holdings, target.id)
+  target.old_facts, target.reason = stored.facts_of(holdings, target.id)
   -- Who keeps no keys in the file would find one there.
   if holdings.commands[target.id] then
     target.skip = "kubectl asks cce credential for its certificate: it is left as it is"
@@ -68,7 +68,7 @@ local function into_directory(opts, clock)
 
   local function file_of(name)
     if files[name] == nil then
-      local holdings, message, err = holding.read(path_of(name), clock)
+      local holdings, message, err = stored.read(path_of(name), clock)
       files[name] = holdings or { by_id = {}, commands = {}, others = true, message = message,
         err = err }
     end
@@ -128,7 +128,7 @@ local function into_file(opts, clock)
 
   function place.prepare(list)
     local message, err
-    holdings, message, err = holding.read(opts.merge_into, clock)
+    holdings, message, err = stored.read(opts.merge_into, clock)
     if not holdings then return nil, message, err end
     naming.assign(list, holder_of, earlier, opts.name)
     for _, target in ipairs(list) do
@@ -191,7 +191,7 @@ end
 -- Whether anything must be obtained, and why.
 local function sort_out(target, rule)
   if target.problem or target.skip then return false end
-  target.reason = holding.due(target.old_facts, target.reason, rule)
+  target.reason = stored.due(target.old_facts, target.reason, rule)
   if target.reason and is_unavailable(target) then
     target.skip = ("the cluster is %s, not Available"):format(target.status)
     return false
@@ -201,7 +201,7 @@ end
 
 local function obtain(target, rule, place)
   local started = core.sys.monotonic()
-  local config, facts, err = holding.obtain(target.client, target.id, rule)
+  local config, facts, err = stored.obtain(target.client, target.id, rule)
   target.seconds = core.sys.monotonic() - started
   if not config then
     target.problem = err
@@ -247,7 +247,7 @@ local function plan_line(target)
   if target.skip then return ("skip %s: %s"):format(who, target.skip) end
   if not target.reason then
     return ("keep %s in %s: %s"):format(who, target.path,
-      holding.until_text(target.old_facts.not_after))
+      stored.until_text(target.old_facts.not_after))
   end
   return ("obtain %s into %s: %s"):format(who, target.path, target.reason)
 end
@@ -318,7 +318,7 @@ local function locked(place, opts, act)
   if opts.dry_run then return act() end
   local begun, message, err = place.begin()
   if not begun then return nil, message, err end
-  return holding.locked(place.lock, opts.timeout, act)
+  return stored.locked(place.lock, opts.timeout, act)
 end
 
 local function choose(clients, opts)
@@ -377,7 +377,7 @@ local function issue(client, opts)
   if not checked then return nil, message, err end
   local clock = clients[1].clock
   local rule, place, list
-  rule, message, err = holding.rule(checked, clients[1]:now())
+  rule, message, err = stored.rule(checked, clients[1]:now())
   if not rule then return nil, message, err end
   place, message, err = make_place(checked, clock)
   if not place then return nil, message, err end

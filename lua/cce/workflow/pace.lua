@@ -6,13 +6,13 @@
 -- counts, those too that a client makes again by itself.
 -- @module cce.workflow.pace
 -- @local
-local callers = require "cce.api.identity"
-local rate = require "cce.api.rate_limit"
+local identity = require "cce.api.identity"
+local rate_limit = require "cce.api.rate_limit"
 
 local M = {}
 
 local function is_rate(value)
-  return value == false or (type(value) == "string" and rate.parse(value) ~= nil),
+  return value == false or (type(value) == "string" and rate_limit.parse(value) ~= nil),
     'a count and a window such as "10/min", or false'
 end
 
@@ -31,8 +31,8 @@ end
 local function limiter_of(clock, account, limit)
   local of_clock = limiters[clock] or {}
   limiters[clock] = of_clock
-  local key = ("%s %d/%g"):format(account, rate.parse(limit))
-  of_clock[key] = of_clock[key] or rate.new(limit)
+  local key = ("%s %d/%g"):format(account, rate_limit.parse(limit))
+  of_clock[key] = of_clock[key] or rate_limit.new(limit)
   return of_clock[key]
 end
 
@@ -71,8 +71,8 @@ Pace.__index = Pace
 local function accounts_of(clients)
   local accounts, by_key = {}, {}
   for _, client in ipairs(clients) do
-    local key = callers.access_key(client) or client
-    by_key[key] = by_key[key] or callers.account(client)
+    local key = identity.access_key(client) or client
+    by_key[key] = by_key[key] or identity.account(client)
     if not by_key[key] then return false end
     accounts[client] = by_key[key]
   end

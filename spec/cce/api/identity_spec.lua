@@ -1,4 +1,4 @@
-local callers = require "cce.api.identity"
+local identity = require "cce.api.identity"
 local clients = require "spec.support.clients"
 local simulator = require "spec.support.sim"
 
@@ -18,35 +18,35 @@ describe("cce.caller", function()
 
   it("asks STS, once a client", function()
     local client = client_of { key = simulator.member }
-    local caller = assert(callers.of(client))
+    local caller = assert(identity.of(client))
     assert.same({ kind = "user", id = simulator.member.principal.id, name = "member",
       account = simulator.account.domain_id }, caller)
-    assert.equal(caller, callers.of(client))
+    assert.equal(caller, identity.of(client))
     assert.equal(1, #sim:log { operation = "caller_identity" })
     client:close()
   end)
 
   it("knows the account from STS, else from IAM, each asked once and not again", function()
     local client = client_of { key = simulator.member }
-    assert.equal(simulator.account.domain_id, callers.account(client))
-    assert.equal("member", callers.of(client).name)
+    assert.equal(simulator.account.domain_id, identity.account(client))
+    assert.equal("member", identity.of(client).name)
     assert.equal(1, #sim:log { operation = "caller_identity" })
     client:close()
     sim:fault { operation = "caller_identity", status = 503 }
     client = client_of { key = simulator.member }
-    assert.equal(simulator.account.domain_id, callers.account(client))
-    assert.equal(simulator.account.domain_id, callers.account(client))
+    assert.equal(simulator.account.domain_id, identity.account(client))
+    assert.equal(simulator.account.domain_id, identity.account(client))
     assert.equal(2, #sim:log { operation = "caller_identity" })
     assert.equal(1, #sim:log { operation = "list_domains" })
     client:close()
     client = client_of { key = simulator.member, endpoints = { cce = sim.env.CCE_ENDPOINT } }
-    assert.is_nil(callers.account(client))
+    assert.is_nil(identity.account(client))
     client:close()
   end)
 
   it("knows an agency without its session", function()
     local client = client_of { key = simulator.agency }
-    local caller = assert(callers.of(client))
+    local caller = assert(identity.of(client))
     assert.equal("agency", caller.kind)
     assert.equal(simulator.agency.principal.id, caller.id)
     client:close()
@@ -58,7 +58,7 @@ describe("cce.caller", function()
       fault.operation = "caller_identity"
       sim:fault(fault)
       local client = client_of { key = simulator.member }
-      assert.equal(simulator.member.principal.id, assert(callers.of(client)).id)
+      assert.equal(simulator.member.principal.id, assert(identity.of(client)).id)
       sim:clear_faults()
       client:close()
     end
@@ -66,11 +66,11 @@ describe("cce.caller", function()
 
   it("says when nobody tells", function()
     local client = client_of { key = simulator.member, endpoints = { cce = sim.env.CCE_ENDPOINT } }
-    clients.fails("NO_ENDPOINT", callers.of(client))
+    clients.fails("NO_ENDPOINT", identity.of(client))
     client:close()
     client = client_of { token = simulator.member.token,
       endpoints = { cce = sim.env.CCE_ENDPOINT } }
-    clients.fails("UNSUPPORTED", callers.of(client))
+    clients.fails("UNSUPPORTED", identity.of(client))
     client:close()
   end)
 end)

@@ -1,6 +1,6 @@
 local cce = require("cce")
 local hosts = require("spec.support.hosts")
-local rate = require("cce.api.rate_limit")
+local rate_limit = require("cce.api.rate_limit")
 local simulator = require("spec.support.sim")
 
 describe("rate.parse", function()
@@ -13,7 +13,7 @@ describe("rate.parse", function()
   }
   for text, expected in pairs(good) do
     it(("reads '%s'"):format(text), function()
-      local count, seconds = rate.parse(text)
+      local count, seconds = rate_limit.parse(text)
       assert.same(expected, { count, seconds })
     end)
   end
@@ -22,8 +22,8 @@ describe("rate.parse", function()
     "10/fortnight", "10/min/min", "100001/s", "ten/min", "10/5", "10/-5min", "10/minx",
     "x10/min" } do
     it(("refuses '%s'"):format(text), function()
-      assert.is_nil(rate.parse(text))
-      assert.is_nil(rate.new(text))
+      assert.is_nil(rate_limit.parse(text))
+      assert.is_nil(rate_limit.new(text))
     end)
   end
 end)
@@ -38,7 +38,7 @@ end
 
 describe("a limiter", function()
   it("lets the first ones pass at once", function()
-    local limiter = rate.new("3/min")
+    local limiter = rate_limit.new("3/min")
     assert.equal(0, limiter:reserve(100))
     assert.equal(0, limiter:reserve(101))
     assert.equal(0, limiter:reserve(110))
@@ -49,7 +49,7 @@ describe("a limiter", function()
   end)
 
   it("forgets what is older than the window", function()
-    local limiter = rate.new("2/10s")
+    local limiter = rate_limit.new("2/10s")
     limiter:reserve(0)
     limiter:reserve(0)
     assert.equal(0, limiter:reserve(10))
@@ -61,7 +61,7 @@ describe("a limiter", function()
     math.randomseed(4711)
     for _ = 1, 200 do
       local count, window = math.random(1, 20), math.random(1, 30)
-      local limiter = rate.new(("%d/%ds"):format(count, window))
+      local limiter = rate_limit.new(("%d/%ds"):format(count, window))
       local now, starts, pause = 1e9, {}, math.random() * 2 * window / count
       for i = 1, 150 do
         if math.random() < 0.7 then now = now + math.random() * pause end
@@ -74,7 +74,7 @@ describe("a limiter", function()
   end)
 
   it("lets as many start as it may", function()
-    local limiter = rate.new("5/10s")
+    local limiter = rate_limit.new("5/10s")
     local last
     for _ = 1, 50 do last = limiter:reserve(0) end
     assert.equal(90, last)

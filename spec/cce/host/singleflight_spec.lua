@@ -1,5 +1,5 @@
 local cce = require "cce"
-local flight = require "cce.host.singleflight"
+local singleflight = require "cce.host.singleflight"
 
 describe("cce.flight.share", function()
   it("does it once for those who need it at once, and again later", function()
@@ -10,19 +10,19 @@ describe("cce.flight.share", function()
       return nil, "message", count
     end
     local results = cce.map({ 1, 2, 3, 4, 5 }, function()
-      local value, message, number = flight.share(owner, "a", fetch, 0.02)
+      local value, message, number = singleflight.share(owner, "a", fetch, 0.02)
       assert.is_nil(value)
       assert.equal("message", message)
       return number
     end, { concurrency = 5 })
     for _, result in ipairs(results) do assert.equal(1, result.value) end
-    assert.equal(2, select(3, flight.share(owner, "a", fetch, 0)))
+    assert.equal(2, select(3, singleflight.share(owner, "a", fetch, 0)))
   end)
 
   it("does different things at the same time", function()
     local owner, names = {}, {}
     cce.map({ "a", "b" }, function(name)
-      flight.share(owner, name, function()
+      singleflight.share(owner, name, function()
         names[#names + 1] = name
         cce.sleep(0.01)
         return true
@@ -33,7 +33,9 @@ describe("cce.flight.share", function()
 
   it("keeps nothing of one who raised", function()
     local owner = {}
-    assert.has_error(function() flight.share(owner, "a", function() error("no", 0) end) end, "no")
-    assert.equal(7, flight.share(owner, "a", function() return 7 end))
+    assert.has_error(function()
+      singleflight.share(owner, "a", function() error("no", 0) end)
+    end, "no")
+    assert.equal(7, singleflight.share(owner, "a", function() return 7 end))
   end)
 end)

@@ -23,7 +23,7 @@
 -- (`https://cts.<region>.myhuaweicloud.com`) with the other region's name in it;
 -- any other address is taken as it is.
 -- @module cce.cts
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local places = require "cce.api.cts.places"
 local search = require "cce.api.cts.search"
 local show = require "cce.text.show"
@@ -35,7 +35,7 @@ local methods = {}
 --- The methods that a client gets from here.
 M.methods = methods
 
-local text = companion.text
+local text = service_call.text
 
 -- The line under each list: nobody may take it for more than it is.
 local function note(list)
@@ -67,15 +67,15 @@ local Traces = show.list("cce.traces", { "TIME", "TRACE", "RESOURCE", "BY" }, fu
 end, note)
 
 local function schema_with(rules)
-  rules.from, rules.to = companion.time_rule, companion.time_rule
+  rules.from, rules.to = service_call.time_rule, service_call.time_rule
   rules.partial = { type = "boolean" }
   return rules
 end
 
 local traces_schema = schema_with {
-  service = companion.name_rule, name = companion.name_rule, user = companion.name_rule,
-  resource_type = companion.name_rule, resource_id = companion.name_rule,
-  resource_name = companion.name_rule,
+  service = service_call.name_rule, name = service_call.name_rule, user = service_call.name_rule,
+  resource_type = service_call.name_rule, resource_id = service_call.name_rule,
+  resource_name = service_call.name_rule,
 }
 
 --- List the traces of the client's project, oldest first.
@@ -99,7 +99,7 @@ local traces_schema = schema_with {
 -- @usage
 -- local rotations = assert(client:list_traces { service = "CCE", from = os.time() - 3600 })
 function methods:list_traces(opts)
-  local checked, message, err = companion.check(self, "list_traces", opts, traces_schema)
+  local checked, message, err = service_call.check(self, "list_traces", opts, traces_schema)
   if not checked then return nil, message, err end
   local window, place, found
   window, message, err = search.window("list_traces", checked, self:now())
@@ -155,8 +155,8 @@ local function deleted_of(found)
 end
 
 local deleted_schema = schema_with {
-  tracker_region = { type = "string", check = companion.id_rule.check },
-  tracker_project_id = companion.id_rule,
+  tracker_region = { type = "string", check = service_call.id_rule.check },
+  tracker_project_id = service_call.id_rule,
 }
 
 --- List the users and agencies that were deleted, whose certificates may still
@@ -180,7 +180,7 @@ local deleted_schema = schema_with {
 --   print(leaver.kind, leaver.id, leaver.name)
 -- end
 function methods:deleted_principals(opts)
-  local checked, message, err = companion.check(self, "deleted_principals", opts, deleted_schema)
+  local checked, message, err = service_call.check(self, "deleted_principals", opts, deleted_schema)
   if not checked then return nil, message, err end
   local window, searched, found
   window, message, err = search.window("deleted_principals", checked, self:now())
@@ -220,7 +220,7 @@ local function downloads_of(found, cluster_id)
   return result(found, list, Downloads)
 end
 
-local downloads_schema = schema_with { cluster_id = companion.id_rule }
+local downloads_schema = schema_with { cluster_id = service_call.id_rule }
 
 --- List who obtained certificates, of one cluster or of all of the project.
 -- @function client:certificate_downloads
@@ -238,7 +238,7 @@ local downloads_schema = schema_with { cluster_id = companion.id_rule }
 -- print(assert(client:certificate_downloads { cluster_id = cluster_id }))
 function methods:certificate_downloads(opts)
   local name = "certificate_downloads"
-  local checked, message, err = companion.check(self, name, opts, downloads_schema)
+  local checked, message, err = service_call.check(self, name, opts, downloads_schema)
   if not checked then return nil, message, err end
   local window, place, found
   window, message, err = search.window(name, checked, self:now())

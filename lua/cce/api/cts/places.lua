@@ -1,7 +1,7 @@
 --- Where traces are kept: of a project, and of IAM, which is one for all regions.
 -- @module cce.api.cts.places
 -- @local
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local endpoints = require "cce.api.endpoints"
 
 local M = {}
@@ -18,7 +18,7 @@ function M.own(client)
   local address, message, err = endpoints.of(client.config.endpoints, "cts")
   if not address then return nil, message, err end
   local project_id
-  project_id, message, err = companion.project_id(client)
+  project_id, message, err = service_call.project_id(client)
   if not project_id then return nil, message, err end
   return { endpoint = address, project_id = project_id, region = client.config.region }
 end
@@ -37,7 +37,7 @@ local function project_in(client, region)
   if not projects then
     err.hint = (err.hint and err.hint .. "; or g" or "G")
       .. "ive tracker_region= and tracker_project_id="
-    return companion.about("it cannot be found out where IAM's traces are", err)
+    return service_call.about("it cannot be found out where IAM's traces are", err)
   end
   return projects[1] and projects[1].id or false
 end
@@ -69,7 +69,7 @@ local function named_place(client, address, checked)
   local places, message, err = places_in(client, address, { checked.tracker_region })
   if not places then return nil, message, err end
   if places[1] then return places end
-  return companion.fail("NO_PROJECT", ("these credentials see no project called %s"):format(
+  return service_call.fail("NO_PROJECT", ("these credentials see no project called %s"):format(
     checked.tracker_region), { hint = "Check tracker_region=, or give tracker_project_id=" })
 end
 

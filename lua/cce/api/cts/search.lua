@@ -1,13 +1,13 @@
 --- Searching CTS: which window of time it still has, and all pages of all places.
 -- @module cce.api.cts.search
 -- @local
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local show = require "cce.text.show"
 local traces = require "cce.api.cts.trace"
 
 local M = {}
 
-local text, object = companion.text, companion.object
+local text, object = service_call.text, service_call.object
 
 -- Seconds that CTS keeps a trace.
 local RETENTION = 7 * 86400
@@ -20,7 +20,7 @@ local SLACK = 60
 local PAGE = 200
 
 local function bad_window(name, message, hint)
-  return companion.fail("INVALID_ARGUMENT", name .. ": " .. message, {
+  return service_call.fail("INVALID_ARGUMENT", name .. ": " .. message, {
     operation = name, retryable = false, maybe_applied = false, attempts = 0, hint = hint,
   })
 end
@@ -94,14 +94,14 @@ end
 local function search(client, place, filter, window, found)
   local now, seen, marker = client:now(), {}, nil
   while true do
-    local items, body, err = companion.fetch_list(client, {
+    local items, body, err = service_call.fetch_list(client, {
       operation = "list_traces", service = "cts", method = "GET", mutating = false,
       action = "cts:trace:list", endpoint = place.endpoint,
       path = "/v3/" .. place.project_id .. "/traces",
       query = query_for(filter, window, now, marker),
     }, "traces", { project_id = place.project_id })
     if not items then
-      return companion.about("the traces at " .. place.endpoint
+      return service_call.about("the traces at " .. place.endpoint
         .. (place.region and " of region " .. place.region or ""), err)
     end
     marker = text(object(body.meta_data).marker)

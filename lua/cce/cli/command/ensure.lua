@@ -38,14 +38,14 @@ end
 
 -- What `cce.ensure_cert` would do; it looks at no more than the file.
 local function would_do(client, cluster, args, opts)
-  local holding = require "cce.kubeconfig.stored"
-  local rule, message, err = holding.rule(opts, client:now())
+  local stored = require "cce.kubeconfig.stored"
+  local rule, message, err = stored.rule(opts, client:now())
   if not rule then return nil, message, err end
   local holdings
-  holdings, message, err = holding.read(args.out, client.clock)
+  holdings, message, err = stored.read(args.out, client.clock)
   if not holdings then return nil, message, err end
-  local facts, reason = holding.facts_of(holdings, cluster.id)
-  return holding.due(facts, reason, rule) or false
+  local facts, reason = stored.facts_of(holdings, cluster.id)
+  return stored.due(facts, reason, rule) or false
 end
 
 local function dry_run(ui, client, cluster, args, opts)
@@ -117,7 +117,7 @@ end
 
 --- After Ctrl-C: what was obtained is on disk.
 function M.interrupted(_, ui)
-  ui:warn(ui.ledger:text())
+  ui:warn(ui.outstanding:text())
   ui:warn "what was obtained is kept; the same command goes on where it was"
 end
 

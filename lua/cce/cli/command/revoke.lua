@@ -144,7 +144,7 @@ function M.interrupted(args, ui)
   if runs.is_open(run) then
     return ui:warn(("run %s: %s; to go on: the same command"):format(run.name, counts_of(run)))
   end
-  ui:warn(ui.ledger:text())
+  ui:warn(ui.outstanding:text())
   ui:warn("the same command again does all of it, and cuts what the principal obtained meanwhile;"
     .. " with --journal FILE it would go on")
 end

@@ -4,7 +4,7 @@
 local answers = require "cce.schedule.etcd.answer"
 local core = require "cce.core"
 local errors = require "cce.error"
-local flight = require "cce.host.singleflight"
+local singleflight = require "cce.host.singleflight"
 local host = require "cce.host"
 
 local M = {}
@@ -129,7 +129,7 @@ end
 -- Many calls may find at once that they need one.
 local function renew_token(self, endpoint, old)
   if self.token ~= old then return true end
-  return flight.share(self, "token", log_in, self, endpoint)
+  return singleflight.share(self, "token", log_in, self, endpoint)
 end
 
 -- With a token, which is renewed once when it is missing or refused.

@@ -12,7 +12,7 @@ local errors = require "cce.error"
 local keyspaces = require "cce.schedule.etcd.keyspace"
 local layout = require "cce.schedule.etcd.layout"
 local prune = require "cce.schedule.etcd.prune"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 local sessions = require "cce.schedule.etcd.session"
 local write = require "cce.schedule.etcd.write"
 
@@ -155,7 +155,7 @@ function M.open(place, opts)
   local client
   client, message, err = clients.new(where.endpoints, opts)
   if not client then return nil, message, err end
-  local self = setmetatable({ client = client, id = record.new_id(), writes = 0,
+  local self = setmetatable({ client = client, id = json_line.new_id(), writes = 0,
     keyspace = keyspaces.new(client, where.prefix),
     steady = opts.steady or core.sys.boottime }, Store)
   local ready

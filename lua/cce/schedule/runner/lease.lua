@@ -5,7 +5,7 @@
 -- after gets another one, under another name.
 -- @module cce.schedule.runner.lease
 -- @local
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 
 local M = {}
 
@@ -39,7 +39,7 @@ function Lease:get()
   if session then self:lose(session) end
   -- A name of its own: what was claimed under an earlier one is a dead runner's.
   local opened, message, err = self.run.store:open_session(
-    self.name .. "." .. record.new_id(), self.seconds)
+    self.name .. "." .. json_line.new_id(), self.seconds)
   if not opened then return nil, message, err end
   -- Another task may have been faster.
   if self.session then

@@ -1,7 +1,7 @@
 --- The options of `cce.workflow.revoke`.
 -- @module cce.workflow.revoke.options
 -- @local
-local companion = require "cce.api.service_call"
+local service_call = require "cce.api.service_call"
 local errors = require "cce.error"
 local kubeconfigs = require "cce.kubeconfig"
 local options = require "cce.base.options"
@@ -22,19 +22,19 @@ end
 
 local schema = {
   clusters = { type = { "table", "callable" }, required = true },
-  user_id = companion.id_rule,
-  agency_id = companion.id_rule,
+  user_id = service_call.id_rule,
+  agency_id = service_call.id_rule,
   kubeconfig = { type = { "table", "string" } },
   certificate = { type = "string", non_empty = true },
-  deleted_since = companion.time_rule,
+  deleted_since = service_call.time_rule,
   principal = { type = "string", one_of = { "user", "agency" } },
   principals = { type = "list", check = is_principals },
   partial = { type = "boolean" },
-  tracker_region = { type = "string", check = companion.id_rule.check },
-  tracker_project_id = companion.id_rule,
+  tracker_region = { type = "string", check = service_call.id_rule.check },
+  tracker_project_id = service_call.id_rule,
   allow_self = { type = "boolean", default = false },
   verify = { type = { "boolean", "table", "callable" }, default = false },
-  first_intent = companion.time_rule,
+  first_intent = service_call.time_rule,
   journal = { type = "string", non_empty = true },
   run = { type = "string", non_empty = true },
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },

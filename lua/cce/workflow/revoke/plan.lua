@@ -5,7 +5,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local principals = require "cce.workflow.revoke.principals"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 local targets = require "cce.workflow.targets"
 
 local M = {}
@@ -61,7 +61,7 @@ end
 -- @treturn[2] table err
 function M.write(run, hash)
   local journal = run.journal
-  local ok, message, err = journal:write("run", { run = run.name, id = record.new_id(),
+  local ok, message, err = journal:write("run", { run = run.name, id = json_line.new_id(),
     plan = hash, workflow = "revoke", version = 1, requests = #run.items }, false)
   for _, item in ipairs(run.items) do
     if not ok then break end

@@ -2,7 +2,7 @@
 -- whether they can obtain new ones.
 -- @module cce.workflow.revoke.principals
 -- @local
-local callers = require "cce.api.identity"
+local identity = require "cce.api.identity"
 local core = require "cce.core"
 local errors = require "cce.error"
 local kubeconfigs = require "cce.kubeconfig"
@@ -162,7 +162,7 @@ function M.check_self(clients, list, opts, report)
   if opts.allow_self or #list == 0 then return true end
   local unknown
   for _, client in ipairs(clients) do
-    local caller, message = callers.of(client)
+    local caller, message = identity.of(client)
     unknown = unknown or not caller and message
     for _, principal in ipairs(caller and list or {}) do
       if principal.id == caller.id then return refuse_self(principal) end

@@ -5,7 +5,7 @@ local pace = require "cce.workflow.pace"
 local plan = require "cce.workflow.rotate.plan"
 local preflight = require "cce.workflow.rotate.preflight"
 local protect = require "cce.host.protect"
-local record = require "cce.base.json_line"
+local json_line = require "cce.base.json_line"
 local reports = require "cce.text.report"
 local rotate_options = require "cce.workflow.rotate.options"
 local rotate_report = require "cce.workflow.rotate.report"
@@ -14,7 +14,7 @@ local targets = require "cce.workflow.targets"
 
 local function write_plan(run, hash)
   local journal = run.journal
-  local ok, message, err = journal:write("run", { run = run.name, id = record.new_id(),
+  local ok, message, err = journal:write("run", { run = run.name, id = json_line.new_id(),
     plan = hash, component = run.opts.component, version = 1, clusters = #run.items,
     hours = run.opts.certificate_expiration_time }, false)
   for _, item in ipairs(run.items) do

@@ -1,5 +1,5 @@
 --- Credentials that lie on this machine: given, in the environment, in a file.
--- @module cce.credentials.here
+-- @module cce.credentials.environment
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"

@@ -82,40 +82,40 @@ static void check_text(const char *expected)
     CHECK(strcmp(text, expected) == 0);
 }
 
-static struct cce_journal *open_journal(void)
+static struct cce_append_file *open_journal(void)
 {
-    struct cce_journal *journal;
+    struct cce_append_file *journal;
     struct cce_error err;
 
-    CHECK(cce_journal_open(&journal, path, &err) == 0);
+    CHECK(cce_append_file_open(&journal, path, &err) == 0);
     return journal;
 }
 
-static void append(struct cce_journal *journal, const char *line)
+static void append(struct cce_append_file *journal, const char *line)
 {
     struct cce_error err;
 
-    CHECK(cce_journal_append(journal, line, strlen(line), true, &err) == 0);
+    CHECK(cce_append_file_append(journal, line, strlen(line), true, &err) == 0);
 }
 
 /* Whoever held the journal until we got the lock has appended. */
 static void check_lines_of_another_holder(void)
 {
-    struct cce_journal *journal = open_journal();
+    struct cce_append_file *journal = open_journal();
 
     append(journal, "one");
-    cce_journal_free(journal);
+    cce_append_file_free(journal);
     late_lines = "two\nthree\nto";
     journal = open_journal();
-    CHECK(cce_journal_size(journal) == strlen("one\ntwo\nthree\n"));
+    CHECK(cce_append_file_size(journal) == strlen("one\ntwo\nthree\n"));
     append(journal, "four");
-    cce_journal_free(journal);
+    cce_append_file_free(journal);
     check_text("one\ntwo\nthree\nfour\n");
 }
 
 static void check_interruptions(void)
 {
-    struct cce_journal *journal;
+    struct cce_append_file *journal;
     struct cce_error err;
 
     unlink(path);
@@ -123,19 +123,19 @@ static void check_interruptions(void)
     journal = open_journal();
     CHECK(interruptions == 0);
     interruptions = 2;
-    CHECK(cce_journal_reserve(journal, 4096, &err) == 0);
+    CHECK(cce_append_file_reserve(journal, 4096, &err) == 0);
     CHECK(interruptions == 0);
     interruptions = 2;
     append(journal, "one");
     CHECK(interruptions == 0);
-    cce_journal_free(journal);
+    cce_append_file_free(journal);
     check_text("one\n");
 }
 
 /* A child after fork has the descriptor, and keeps it. */
 static void check_lock_after_fork(void)
 {
-    struct cce_journal *journal = open_journal();
+    struct cce_append_file *journal = open_journal();
     int gate[2];
     char byte;
     pid_t child;
@@ -147,8 +147,8 @@ static void check_lock_after_fork(void)
         _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
     }
     close(gate[0]);
-    cce_journal_free(journal);
-    cce_journal_free(open_journal());
+    cce_append_file_free(journal);
+    cce_append_file_free(open_journal());
     close(gate[1]);
     CHECK(waitpid(child, NULL, 0) == child);
 }
@@ -156,18 +156,18 @@ static void check_lock_after_fork(void)
 /* But a child that lets go of it does not unlock it. */
 static void check_lock_of_parent(void)
 {
-    struct cce_journal *journal = open_journal(), *second;
+    struct cce_append_file *journal = open_journal(), *second;
     struct cce_error err;
     pid_t child = fork();
 
     if (child == 0) {
-        cce_journal_free(journal);
+        cce_append_file_free(journal);
         _exit(0);
     }
     CHECK(waitpid(child, NULL, 0) == child);
-    CHECK(cce_journal_open(&second, path, &err) != 0);
+    CHECK(cce_append_file_open(&second, path, &err) != 0);
     CHECK(err.code == CCE_CONFLICT);
-    cce_journal_free(journal);
+    cce_append_file_free(journal);
 }
 
 int main(void)
