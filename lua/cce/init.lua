@@ -15,7 +15,7 @@ local core = require "cce.core"
 local M = {}
 
 --- The version, as in the rock.
-M._VERSION = "0.1.0"
+M._VERSION = "0.2.0"
 
 --- All error codes, each with what it means; prints as a table.
 M.codes = setmetatable(core.codes, {
