@@ -134,7 +134,6 @@ build = {
     ["cce.cli.command.sim"] = "lua/cce/cli/command/sim.lua",
     ["cce.cli.command.who"] = "lua/cce/cli/command/who.lua",
     ["cce.cli.convert"] = "lua/cce/cli/convert.lua",
-    ["cce.cli.directories"] = "lua/cce/cli/directories.lua",
     ["cce.cli.exit"] = "lua/cce/cli/exit.lua",
     ["cce.cli"] = "lua/cce/cli/init.lua",
     ["cce.cli.lifetime"] = "lua/cce/cli/lifetime.lua",
