@@ -15,7 +15,7 @@ local core = require "cce.core"
 local M = {}
 
 --- The version, as in the rock.
-M._VERSION = "0.1.0"
+M._VERSION = "0.2.0"
 
 --- All error codes, each with what it means; prints as a table.
 M.codes = setmetatable(core.codes, {
@@ -24,7 +24,7 @@ M.codes = setmetatable(core.codes, {
     local rows = {}
     for code, meaning in pairs(codes) do rows[#rows + 1] = { code, meaning } end
     table.sort(rows, function(a, b) return a[1] < b[1] end)
-    return require("cce.text.show").columns({ "CODE", "MEANING" }, rows)
+    return require("cce.text.table").text({ "CODE", "MEANING" }, rows)
   end,
 })
 

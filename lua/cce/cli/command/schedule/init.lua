@@ -123,8 +123,8 @@ end
 
 --- How entries are shown.
 M.columns = {
-  { "id", "ID" }, { "state", "STATE" },
-  { "due", "DUE", text = function(e) return e.due and render.moment(e.due) end },
+  { "id", "ID" }, { "state", "STATE", keep = true },
+  { "due", "DUE", keep = true, text = function(e) return e.due and render.moment(e.due) end },
   { "kind", "WHAT", text = subject }, { "attempts", "ATTEMPTS", text = function(e)
     return e.attempts and ("%d"):format(e.attempts)
   end },
