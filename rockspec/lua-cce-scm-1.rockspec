@@ -40,6 +40,7 @@ build = {
         "src/core/field.c",
         "src/core/http.c",
         "src/core/operation.c",
+        "src/core/request.c",
         "src/core/secret.c",
         "src/core/sign.c",
         "src/core/sign_algorithm.c",
