@@ -17,7 +17,8 @@ describe("core.journal", function()
     ["run journal"] = { '{"file":"lua-cce run journal","at":""}',
       '{"at":"2026-01-02T03:04:05Z","what":"run","run":"one"}' },
     ["audit log"] = { FIRST, '{"n":1,"at":"2026-01-02T03:04:05Z","operation":"revoke_cert"}' },
-    ["schedule export"] = { '{"schedule":1}' },
+    ["schedule export"] = { '{"schedule":1}',
+      '{"exported":"2026-01-02T03:04:05Z","schedule":1}' },
   }
 
   local function open()

@@ -49,7 +49,8 @@ static const struct cce_append_kind kinds[] = {
      "\",\"what\":\"run\",", true},
     {"audit log", "{\"file\":\"lua-cce audit log\",", "{\"n\":1,\"at\":\"",
      "\",\"operation\":\"", false},
-    {"schedule export", "{\"schedule\":", NULL, NULL, false},
+    {"schedule export", "{\"schedule\":", "{\"exported\":\"",
+     "\",\"schedule\":", false},
 };
 
 const struct cce_append_kind *cce_append_kind_find(const char *name)
@@ -87,8 +88,8 @@ static bool is_of_kind(const struct cce_append_kind *kind, const char *line)
 
     if (strncmp(line, kind->begins, strlen(kind->begins)) == 0)
         return true;
-    return kind->before_moment != NULL && skip(&old, kind->before_moment) &&
-           skip_moment(&old) && skip(&old, kind->after_moment);
+    return skip(&old, kind->before_moment) && skip_moment(&old) &&
+           skip(&old, kind->after_moment);
 }
 
 /* ---- what a file is ---- */

@@ -27,7 +27,7 @@ end
 -- ---- out ---------------------------------------------------------------------------
 
 local function header(now)
-  return assert(json.encode { schedule = FORMAT, exported = times.format(now) })
+  return json_line.encode({ schedule = FORMAT, exported = times.format(now) }, { "schedule" })
 end
 
 -- What cannot be read goes as what the runner would put in its place: the text of
