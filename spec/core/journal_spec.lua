@@ -70,7 +70,7 @@ describe("core.journal", function()
         assert(core.journal(path, kind)):close()
         assert.equal(first .. "\n", tempdir.read(path))
         for other in pairs(FIRST_LINES) do
-          if other ~= kind then fails("FILE_ERROR", "first line does not say so", path, other) end
+          if other ~= kind then fails("FILE_ERROR", "does not say so", path, other) end
         end
       end
     end
@@ -79,7 +79,8 @@ describe("core.journal", function()
   it("leaves what is not of its kind as it is, with nothing beside it", function()
     local strangers = { "kubeconfig", '{"apiVersion":"v1","kind":"Config"}',
       "apiVersion: v1\nkind: Config", "a\n", "\n", "\0", '{"n":1,"at":"x"',
-      '{"at":"2026-01-02T03:04:05Z","what":"else"}\n', ("x"):rep(100000), FIRST .. ("x"):rep(70000) .. "\n",
+      '{"at":"2026-01-02T03:04:05Z","what":"else"}\n', ("x"):rep(100000),
+      FIRST .. ("x"):rep(70000) .. "\n",
       -- Without an end nobody knows what it is, or was to be.
       FIRST, '{"file":"lua-cce run journal","at":""}' }
     for _, text in ipairs(strangers) do
