@@ -294,11 +294,12 @@ describe("an engine with a thread", function()
   end)
 
   describe("that writes files", function()
+    local KIND, FIRST = "schedule export", '{"schedule":1}'
     local dir, journal
 
     before_each(function()
       dir = tempdir.new()
-      journal = assert(core.journal(dir .. "/lines"))
+      journal = assert(core.journal(dir .. "/lines", KIND))
     end)
 
     after_each(function()
@@ -334,19 +335,19 @@ describe("an engine with a thread", function()
 
     it("does what nobody waits for, even after the journal was closed", function()
       for i = 1, 20 do
-        local work = assert(journal:submit(engine, { "line " .. i }))
+        local work = assert(journal:submit(engine, { FIRST .. i }))
         ask(work:id()):close()
         work:close()
       end
       journal:close()
       nginx.wait_for("the jobs' end", function() return engine:in_flight() == 0 end)
       assert.equal(20, select(2, text():gsub("\n", "")))
-      assert(core.journal(dir .. "/lines")):close()
+      assert(core.journal(dir .. "/lines", KIND)):close()
     end)
 
     it("ends all work before the engine is gone", function()
       local works = {}
-      for i = 1, 20 do works[i] = assert(journal:submit(engine, { "line " .. i })) end
+      for i = 1, 20 do works[i] = assert(journal:submit(engine, { FIRST .. i })) end
       works[1]:close()
       engine:close()
       for i = 2, 20 do assert.is_true(works[i]:result()) end
@@ -355,19 +356,20 @@ describe("an engine with a thread", function()
     end)
 
     it("opens a journal, which is handed out once", function()
-      local work = assert(core.journal(dir .. "/another", engine))
+      local work = assert(core.journal(dir .. "/another", KIND, engine))
       local another = wait(work)
-      assert.is_true(another:append "one")
+      assert.is_true(another:append(FIRST))
       assert.has_error(function() work:result() end)
-      local conflict = assert(core.journal(dir .. "/another", engine))
+      local conflict = assert(core.journal(dir .. "/another", KIND, engine))
       assert.equal("CONFLICT", (select(3, wait(conflict))))
       another:close()
       -- What nobody took is closed with its work.
-      local forgotten = assert(core.journal(dir .. "/another", engine))
+      local forgotten = assert(core.journal(dir .. "/another", KIND, engine))
       eventually_finished(forgotten)
       forgotten:close()
-      assert(core.journal(dir .. "/another")):close()
-      assert.equal("FILE_ERROR", (select(3, wait(assert(core.journal(dir .. "/no/x", engine))))))
+      assert(core.journal(dir .. "/another", KIND)):close()
+      local none = assert(core.journal(dir .. "/no/x", KIND, engine))
+      assert.equal("FILE_ERROR", (select(3, wait(none))))
     end)
 
     it("refuses what is no list of lines, and an engine without a thread", function()
