@@ -196,8 +196,9 @@ local function broken(ui, caught)
   return exit.FAILED
 end
 
-local function run(command, args)
+local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
+  ui.asked = "cce " .. table.concat(arguments, " ")
   local ok, result = xpcall(function() return command.run(args, ui) end, note_trace)
   if not ok and is_interrupt(result.problem) then return interrupted(command, args, ui) end
   ui:close()
@@ -220,7 +221,7 @@ function M.main(arguments)
   end
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then return wrong_use(args, arguments) end
-  return run(M.load(args.command), args)
+  return run(M.load(args.command), args, arguments)
 end
 
 return M

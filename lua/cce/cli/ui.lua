@@ -198,6 +198,13 @@ function Ui:report(report)
   local ids = {}
   for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
   local code = self:show(report:to_table(), words.typed(tostring(report)), table.concat(ids, "\n"))
+  if self.args.report_file then
+    local client = self.clients[1]
+    local ok, message, err = require("cce.cli.report_file").write(self.args.report_file, report, {
+      asked = self.asked, by = client and tostring(client), version = require("cce")._VERSION,
+      audit_log = self.audit_head })
+    if not ok then return self:fail(message, err) end
+  end
   return code == exit.DONE and report:exit_code() or code
 end
 
@@ -295,6 +302,9 @@ end
 local function on_event(self)
   return function(event)
     self.outstanding:note(event)
+    if event.type == "audit_log" then
+      self.audit_head = ("%s, %d lines, head %s"):format(event.path, event.count, event.head)
+    end
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end

@@ -836,6 +836,7 @@ describe("a rotation of a fleet that is killed and resumed #timing", function()
     sim:clear_faults()
     local report = rotations.finish_run { sim = sim, journal = journal, concurrency = 4 }
     rotations.check(sim, report, lost)
+    assert.equal(30, report.counts.ok + report.counts.uncertain)
   end)
 
   it("holds for 200 clusters and 50 kills #long", function()
