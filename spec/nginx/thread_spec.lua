@@ -178,6 +178,62 @@ describe("an engine with a thread", function()
     assert.equal("700 " .. tempdir.shell "id -u", tempdir.shell("stat -c '%a %u' " .. dir))
   end)
 
+  describe("whose directory", function()
+    local dir
+
+    before_each(function() dir = tempdir.new() end)
+    after_each(function() tempdir.remove(dir) end)
+
+    -- Where a process of such an environment listens, or why it does not.
+    local function socket_with(environment)
+      return tempdir.shell(("env -u TMPDIR -u XDG_RUNTIME_DIR %s %s"):format(environment,
+        tempdir.lua [[
+          local engine, message, code = require "cce.core".engine { threaded = true }
+          print(engine and engine:socket() or code .. " " .. message)
+          if engine then engine:close() end]]))
+    end
+
+    it("lies where TMPDIR says", function()
+      assert.matches("^/tmp/lua%-cce%-%w+/engine\n$", socket_with "")
+      assert.matches("^/tmp/lua%-cce%-%w+/engine\n$", socket_with "TMPDIR=")
+      local path = socket_with("TMPDIR=" .. dir)
+      assert.equal(dir .. "/lua-cce-", path:sub(1, #dir + 9))
+      assert.same({}, tempdir.list(dir))
+    end)
+
+    it("lies in XDG_RUNTIME_DIR when the other cannot be written to", function()
+      for _, place in ipairs { "/proc", "/nowhere", "relative", "/" .. ("x"):rep(200) } do
+        local path = socket_with(("TMPDIR=%s XDG_RUNTIME_DIR=%s"):format(place, dir))
+        assert.equal(dir .. "/lua-cce-", path:sub(1, #dir + 9))
+      end
+    end)
+
+    it("may have a name of up to 85 bytes", function()
+      for length = 84, 86 do
+        local place = dir .. "/" .. ("x"):rep(length - #dir - 1)
+        tempdir.check("mkdir " .. place)
+        assert.equal(length <= 85, not not socket_with("TMPDIR=" .. place):find("/engine\n$"))
+      end
+    end)
+
+    it("is not where others may rename it", function()
+      tempdir.check("chmod 0777 " .. dir)
+      assert.matches("others may rename what is in it", socket_with("TMPDIR=" .. dir), 1, true)
+      tempdir.check("chmod 1777 " .. dir)
+      assert.matches("/engine\n$", socket_with("TMPDIR=" .. dir))
+    end)
+
+    it("has no place: the message names each, and the way out", function()
+      local message = socket_with "TMPDIR=/proc XDG_RUNTIME_DIR=/nowhere"
+      assert.matches("^UNSUPPORTED cannot start the engine's thread: there is no place", message)
+      assert.matches("/proc: ", message, 1, true)
+      assert.matches("/nowhere: No such file or directory", message, 1, true)
+      assert.matches("set TMPDIR to a directory that this process may write to, of at most 85",
+        message, 1, true)
+      assert.matches("nginx: env TMPDIR=...;", message, 1, true)
+    end)
+  end)
+
   describe("after a process was killed", function()
     local dirs
 
@@ -413,7 +469,7 @@ describe("an engine with a thread", function()
       collectgarbage("setstepmul", factor)
       if not fired then return pending "no finalizer ran just then" end
       if ok then return assert.is_true(wait(work)) end
-      assert.matches("the journal is closed", work, 1, true)
+      assert.matches("the file is closed", work, 1, true)
     end)
 
     it("says what the file system says", function()
