@@ -304,6 +304,14 @@ static void collect_finished(struct cce_engine *engine)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         lane = transfer->lane;
+        if (transfer->stale) {
+            curl_multi_remove_handle(engine->multi, transfer->easy);
+            if (cce_transfer_renew(transfer) &&
+                curl_multi_add_handle(engine->multi, transfer->easy) ==
+                    CURLM_OK)
+                continue;
+            result = CURLE_OUT_OF_MEMORY;
+        }
         cce_transfer_take_outcome(transfer, result);
         end_transfer(transfer);
         queue_append(&engine->finished, transfer);
@@ -536,6 +544,7 @@ static void free_curl(struct cce_engine *engine)
         curl_easy_cleanup(engine->idle[--engine->idle_count]);
     if (engine->multi != NULL)
         curl_multi_cleanup(engine->multi);
+    cce_sockets_cleanup(&engine->sockets);
 }
 
 /* Engines of the parent that this process, its child, has let go of: curl's
