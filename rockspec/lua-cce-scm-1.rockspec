@@ -123,6 +123,7 @@ build = {
     ["cce.cli.command.clusters"] = "lua/cce/cli/command/clusters.lua",
     ["cce.cli.command.complete"] = "lua/cce/cli/command/complete.lua",
     ["cce.cli.command.completion"] = "lua/cce/cli/command/completion.lua",
+    ["cce.cli.command.configure"] = "lua/cce/cli/command/configure.lua",
     ["cce.cli.command.credential"] = "lua/cce/cli/command/credential.lua",
     ["cce.cli.command.deleted"] = "lua/cce/cli/command/deleted.lua",
     ["cce.cli.command.doctor"] = "lua/cce/cli/command/doctor.lua",
