@@ -269,6 +269,28 @@ static void fail_started(struct cce_engine *engine)
     }
 }
 
+/* Where nothing asks us when a request leaves, those whose time has passed are
+ * ended before libcurl gets to do anything. */
+static void end_late(struct cce_engine *engine)
+{
+    struct cce_transfer *next;
+
+    if (CCE_HAS_PREREQ)
+        return;
+    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
+         transfer = next) {
+        struct cce_lane *lane = transfer->lane;
+
+        next = transfer->next;
+        if (transfer->easy == NULL || !cce_transfer_is_too_late(transfer))
+            continue;
+        cce_transfer_take_outcome(transfer, CURLE_ABORTED_BY_CALLBACK);
+        end_transfer(transfer);
+        queue_append(&engine->finished, transfer);
+        serve_lane(engine, lane);
+    }
+}
+
 static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
 {
     int running;
@@ -623,6 +645,7 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
     if (count < 0 && errno != EINTR)
         return cce_fail(err, CCE_INTERNAL, "epoll_wait: %s", strerror(errno));
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
+    end_late(engine);
     for (int i = 0; i < count; i++)
         handle_event(engine, &events[i]);
     collect_finished(engine);

@@ -88,6 +88,10 @@ struct cce_engine {
  * handle. Otherwise `easy` stays NULL and the outcome is known. */
 void cce_transfer_prepare(struct cce_transfer *transfer);
 
+/* Whether its time to leave has passed, and it has not left. For a libcurl that
+ * does not ask us. */
+bool cce_transfer_is_too_late(struct cce_transfer *transfer);
+
 /* Whether it ended without having left, for want of a quiet connection; then
  * the handle, which is in no multi handle any more, is made ready to be added
  * again, for a new connection. Not more than once for a transfer. */
