@@ -170,7 +170,8 @@ end
 -- @treturn int 0
 -- @function ui:table
 function Ui:table(rows, columns)
-  local text, message, err = render.list(rows, columns, self.output, self:width())
+  local text, message, err = render.list(rows, columns, self.output, self:width(),
+    self.args.no_headers)
   if not text then return self:fail(message, err) end
   if text ~= "" then self:print(text) end
   return exit.DONE
@@ -198,7 +199,34 @@ function Ui:report(report)
   local ids = {}
   for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
   local code = self:show(report:to_table(), words.typed(tostring(report)), table.concat(ids, "\n"))
+  if self.args.report_file then
+    local client = self.clients[1]
+    local ok, message, err = require("cce.cli.report_file").write(self.args.report_file, report, {
+      asked = self.asked, by = client and tostring(client), version = require("cce")._VERSION,
+      audit_log = self.audit_head })
+    if not ok then return self:fail(message, err) end
+  end
   return code == exit.DONE and report:exit_code() or code
+end
+
+local WATCH_SECONDS = 2
+
+local CLEAR = "\27[H\27[2J\27[3J"
+
+--- Run a command that only reads, again and again. On a terminal each time takes
+-- the place of the one before; elsewhere they follow each other.
+-- @tparam table command
+-- @tparam table args
+-- @treturn int its exit code, when it fails; Ctrl-C ends it otherwise
+-- @function ui:watch
+function Ui:watch(command, args)
+  local seconds = args.watch[1] or WATCH_SECONDS
+  while true do
+    if self.out_is_terminal then put(self, CLEAR) end
+    local code = command.run(args, self)
+    if code ~= exit.DONE or not self:written() then return code end
+    require("cce.host").sleep(seconds)
+  end
 end
 
 --- The columns of a table: those of the terminal; nil elsewhere, where nothing
@@ -295,6 +323,9 @@ end
 local function on_event(self)
   return function(event)
     self.outstanding:note(event)
+    if event.type == "audit_log" then
+      self.audit_head = ("%s, %d lines, head %s"):format(event.path, event.count, event.head)
+    end
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end
@@ -312,6 +343,7 @@ end
 -- @treturn[2] table err
 -- @function ui:client
 function Ui:client(more)
+  if not more and self.own_client then return self.own_client end
   local opts, message, err = require("cce.cli.profile").client_options(self.args)
   if not opts then return nil, message, err end
   for name, value in pairs(more or {}) do opts[name] = value end
@@ -324,6 +356,7 @@ function Ui:client(more)
   client, message, err = require("cce").new(opts)
   if not client then return nil, message, err end
   self.clients[#self.clients + 1] = client
+  if not more then self.own_client = client end
   return client
 end
 
