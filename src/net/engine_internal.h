@@ -13,10 +13,9 @@
 #include "net/engine.h"
 #include "net/sockets.h"
 #include "net/verdict.h"
+#include "os/poller.h"
 
 enum { CCE_ENGINE_IDLE_HANDLES = 128 };
-
-#define CCE_ENGINE_NEVER INT64_MAX
 
 /* Transfers in the order of their arrival. */
 struct cce_queue {
@@ -69,8 +68,7 @@ struct cce_transfer {
 
 struct cce_engine {
     CURLM *multi;
-    int epoll_fd, timer_fd;
-    int64_t rings_ms; /* when the timer does, by the monotonic clock */
+    struct cce_poller poller; /* the tag of a socket is its number */
     pid_t pid;
     struct cce_engine *next_inherited; /* see cce_engine_free */
     struct cce_engine_options options; /* its strings are ours */
