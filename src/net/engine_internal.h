@@ -13,10 +13,9 @@
 #include "net/engine.h"
 #include "net/sockets.h"
 #include "net/verdict.h"
+#include "os/poller.h"
 
 enum { CCE_ENGINE_IDLE_HANDLES = 128 };
-
-#define CCE_ENGINE_NEVER INT64_MAX
 
 /* Transfers in the order of their arrival. */
 struct cce_queue {
@@ -69,8 +68,7 @@ struct cce_transfer {
 
 struct cce_engine {
     CURLM *multi;
-    int epoll_fd, timer_fd;
-    int64_t rings_ms; /* when the timer does, by the monotonic clock */
+    struct cce_poller poller; /* the tag of a socket is its number */
     pid_t pid;
     struct cce_engine *next_inherited; /* see cce_engine_free */
     struct cce_engine_options options; /* its strings are ours */
@@ -87,6 +85,10 @@ struct cce_engine {
 /* Gives the transfer a curl handle that is ready to be added to the multi
  * handle. Otherwise `easy` stays NULL and the outcome is known. */
 void cce_transfer_prepare(struct cce_transfer *transfer);
+
+/* Whether its time to leave has passed, and it has not left. For a libcurl that
+ * does not ask us. */
+bool cce_transfer_is_too_late(struct cce_transfer *transfer);
 
 /* Whether it ended without having left, for want of a quiet connection; then
  * the handle, which is in no multi handle any more, is made ready to be added

@@ -424,6 +424,15 @@ static void count_departures(struct cce_transfer *transfer)
 #endif
 }
 
+bool cce_transfer_is_too_late(struct cce_transfer *transfer)
+{
+    if (!is_late(transfer))
+        return false;
+    count_departures(transfer);
+    transfer->late = transfer->departures == 0;
+    return transfer->late;
+}
+
 void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
 {
     curl_off_t microseconds = 0;
