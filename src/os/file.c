@@ -169,6 +169,7 @@ struct content {
     const void *bytes;
     size_t length;
     mode_t mode;
+    bool is_trial; /* the temporary file is removed, and not renamed */
 };
 
 /* Everything that happens to the temporary file before its rename; returns
@@ -206,21 +207,20 @@ static const char *replace(const struct cce_path *target,
         step = "closing";
         error = errno;
     }
-    if (step == NULL &&
+    if (step == NULL && !content->is_trial &&
         renameat(target->dir, name, target->dir, target->name) < 0) {
         step = "renaming";
         error = errno;
     }
-    if (step != NULL)
+    if (step != NULL || content->is_trial)
         unlinkat(target->dir, name, 0);
     errno = error;
     return step;
 }
 
-int cce_file_write(const char *path, const void *bytes, size_t length,
-                   mode_t mode, struct cce_error *err)
+static int write_file(const char *path, const struct content *content,
+                      struct cce_error *err)
 {
-    const struct content content = {bytes, length, mode};
     struct cce_path target;
     struct stat old;
     const char *step;
@@ -232,13 +232,13 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
     found = find_old(&target, path, &old, err);
     if (found < 0)
         goto done;
-    step = replace(&target, &content, found ? &old : NULL);
+    step = replace(&target, content, found ? &old : NULL);
     if (step != NULL) {
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
     /* Some file systems cannot sync a directory, and say EINVAL. */
-    if (sync_retry(target.dir) < 0 && errno != EINVAL) {
+    if (!content->is_trial && sync_retry(target.dir) < 0 && errno != EINVAL) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",
                            errno);
@@ -248,4 +248,20 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
 done:
     cce_path_close(&target.dir);
     return result;
+}
+
+int cce_file_write(const char *path, const void *bytes, size_t length,
+                   mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, false};
+
+    return write_file(path, &content, err);
+}
+
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, true};
+
+    return write_file(path, &content, err);
 }
