@@ -1,6 +1,7 @@
 --- Kubeconfigs for many clusters: `cce.workflow.issue`.
 -- @module cce.workflow.issue
 local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
 local kubeconfig = require "cce.kubeconfig"
@@ -31,6 +32,7 @@ local schema = {
   min_remaining = stored.schema.min_remaining,
   renew = stored.schema.renew,
   timeout = stored.schema.timeout,
+  check = stored.schema.check,
 }
 
 -- ---- where to ------------------------------------------------------------
@@ -40,6 +42,8 @@ local schema = {
 -- * `prepare(targets)` → true; each target gets `set`, `path`, and `context` and
 --   `old_facts` of what is there of it already, else `reason`; or a `problem`,
 --   an error, that keeps it out
+-- * `prove(due)` before anything is obtained: whether those that are due can be saved;
+--   true, or nil, message, err when none can; one that cannot gets a `problem`
 -- * `add(target, config)` saves one that was obtained, or keeps it for later
 -- * `flush(force)` saves what is kept
 --
@@ -103,13 +107,33 @@ local function into_directory(opts, clock)
     return true
   end
 
+  local function destination_of(target)
+    local destination = { path = target.path, name = target.set }
+    if target.context then
+      destination.merge, destination.backup = true, false
+    else
+      destination.mark, destination.format = true, opts.format
+    end
+    return destination
+  end
+
+  function place.prove(due)
+    -- In a dry run it need not be there yet.
+    if not core.file.stat(opts.dir) then return destinations.prove_directory(opts.dir) end
+    for _, target in ipairs(due) do
+      local ok, message, err = destinations.prove(destination_of(target), target, target.client)
+      if not ok then set_problem(target, nil, message, err) end
+    end
+    return true
+  end
+
   function place.add(target, config)
-    local saved, message, err = config:save(target.path, target.context
-      and { merge = true, name = target.set, backup = false }
-      or { mark = true, name = target.set, format = opts.format })
+    local saved, message, err = destinations.save(destination_of(target), config)
     if not saved then return set_problem(target, nil, message, err) end
     target.saved = saved
   end
+
+  function place.kubeconfig(target) return stored.of(file_of(target.set), target.id) end
 
   place.lock, place.text = opts.dir .. "/issue", opts.dir
   function place.flush() end
@@ -120,7 +144,8 @@ local function into_file(opts, clock)
   local place, pending, holdings, backed_up = {}, {}, nil, false
   local next_flush = 0
 
-  local function holder_of(name) return holdings.names[name] end
+  -- Whether what nobody marked is in the way, the proof says.
+  local function holder_of(name) return holdings.names[name] or nil end
 
   local function earlier(id)
     return holdings.by_id[id] and holdings.by_id[id].set
@@ -140,6 +165,17 @@ local function into_file(opts, clock)
 
   function place.begin() return true end
 
+  local function file_options() return { backup = not backed_up, format = opts.format } end
+
+  function place.prove(due)
+    local results, message, err = destinations.prove_many(opts.merge_into, due, file_options())
+    for i, target in ipairs(due) do
+      local result = results and results[i] or { message = message, err = err }
+      if not result.ok then set_problem(target, nil, result.message, result.err) end
+    end
+    return true
+  end
+
   function place.add(target, config)
     pending[#pending + 1] = { target = target, kubeconfig = config, name = target.set }
     place.flush(false)
@@ -149,7 +185,9 @@ local function into_file(opts, clock)
     for i, item in ipairs(batch) do
       local result = results and results[i] or { message = message, err = err }
       item.target.saved = result.saved
-      if not result.saved then set_problem(item.target, nil, result.message, result.err) end
+      if not result.saved then
+        set_problem(item.target, destinations.recover(item.kubeconfig, result.err, item.name))
+      end
       backed_up = backed_up or result.saved ~= nil
     end
   end
@@ -161,11 +199,12 @@ local function into_file(opts, clock)
     if #pending == 0 or not (force or is_time) then return end
     local batch = pending
     pending = {}
-    note(batch, kubeconfig.merge(opts.merge_into, batch,
-      { backup = not backed_up, format = opts.format }))
+    note(batch, kubeconfig.merge(opts.merge_into, batch, file_options()))
     local ended = core.sys.monotonic()
     next_flush = ended + PAUSE * (ended - started)
   end
+
+  function place.kubeconfig(target) return stored.of(holdings, target.id) end
 
   place.lock, place.text = opts.merge_into, opts.merge_into
   return place
@@ -180,6 +219,7 @@ local function item_of(target)
     path = target.path, context = saved and saved.context or target.context,
     backup = saved and saved.backup,
     renewed = target.facts ~= nil, duration = target.seconds,
+    asked = target.answer and target.answer.state,
     expires_at = (target.facts or target.old_facts or {}).not_after,
   }
 end
@@ -188,18 +228,7 @@ local function is_unavailable(target)
   return target.status ~= nil and target.status ~= "Available"
 end
 
--- Whether anything must be obtained, and why.
-local function sort_out(target, rule)
-  if target.problem or target.skip then return false end
-  target.reason = stored.due(target.old_facts, target.reason, rule)
-  if target.reason and is_unavailable(target) then
-    target.skip = ("the cluster is %s, not Available"):format(target.status)
-    return false
-  end
-  return target.reason ~= nil
-end
-
-local function obtain(target, rule, place)
+local function obtain(target, rule, place, opts)
   local started = core.sys.monotonic()
   local config, facts, err = stored.obtain(target.client, target.id, rule)
   target.seconds = core.sys.monotonic() - started
@@ -210,7 +239,54 @@ local function obtain(target, rule, place)
   target.obtained = facts
   place.add(target, config)
   if target.problem then return nil, target.problem.message, target.problem end
-  return true
+  if not opts.check then return true end
+  target.answer, facts, err = stored.ask_new(target.client, config)
+  if target.answer then return true end
+  return nil, facts, err
+end
+
+-- What the date alone would keep.
+local function ask_clusters(list, place, opts)
+  local kept = {}
+  for _, target in ipairs(list) do
+    if not target.problem and not target.skip and not target.reason then
+      kept[#kept + 1] = target
+    end
+  end
+  map(kept, function(target)
+    local config = place.kubeconfig(target)
+    target.answer = config and stored.ask(target.client, config)
+    target.reason = stored.refusal(target.answer)
+  end, { concurrency = opts.concurrency })
+end
+
+-- Those for which a new one must be obtained, and why.
+local function sort_out(list, rule, place, opts)
+  for _, target in ipairs(list) do
+    target.reason = stored.due(target.old_facts, target.reason, rule)
+  end
+  if opts.check then ask_clusters(list, place, opts) end
+  local due = {}
+  for _, target in ipairs(list) do
+    if target.reason and is_unavailable(target) and not target.problem and not target.skip then
+      target.skip = ("the cluster is %s, not Available"):format(target.status)
+    end
+    local is_due = target.reason and not target.problem and not target.skip
+    if is_due then due[#due + 1] = target end
+  end
+  return due
+end
+
+-- Those of them that can be kept.
+local function proved(due, place)
+  if #due == 0 then return due end
+  local ok, message, err = place.prove(due)
+  if not ok then return nil, message, err end
+  local kept = {}
+  for _, target in ipairs(due) do
+    if not target.problem then kept[#kept + 1] = target end
+  end
+  return kept
 end
 
 -- ---- the report ----------------------------------------------------------
@@ -236,8 +312,15 @@ end
 
 local function finish(report, list, clock, place)
   local counts = { obtained = 0, kept = 0 }
-  for _, target in ipairs(list) do put(report, target, counts) end
+  local unasked = 0
+  for _, target in ipairs(list) do
+    put(report, target, counts)
+    if target.answer and target.answer.state == "not asked" then unasked = unasked + 1 end
+  end
   report:note("%d obtained, %d still good, in %s", counts.obtained, counts.kept, place.text)
+  if unasked > 0 then
+    report:note("not asked: %d clusters gave no answer; theirs is kept by its date", unasked)
+  end
   return report:finish(clock())
 end
 
@@ -254,7 +337,12 @@ end
 
 local function dry_report(report, list, clock)
   report.dry_run, report.plan = true, {}
-  for i, target in ipairs(list) do report.plan[i] = plan_line(target) end
+  for i, target in ipairs(list) do
+    report.plan[i] = plan_line(target)
+    if target.problem then
+      report:add("failed", { cluster_id = target.id, name = target.name, err = target.problem })
+    end
+  end
   return report:finish(clock())
 end
 
@@ -266,8 +354,9 @@ local function run_map(due, rule, place, opts, report)
     if not go_on then report.stopped = "on_progress ended it" end
     return go_on
   end
-  local results, message, err = map(due, function(target) return obtain(target, rule, place) end,
-    { concurrency = opts.concurrency, on_progress = on_progress })
+  local results, message, err = map(due, function(target)
+    return obtain(target, rule, place, opts)
+  end, { concurrency = opts.concurrency, on_progress = on_progress })
   if not results then return nil, message, err end
   for _, result in ipairs(results) do
     if not result.ok and result.err.code == "CANCELLED" and not result.item.problem then
@@ -293,10 +382,9 @@ local function run(list, rule, place, opts, clock)
   local report = reports.new("issue", clock())
   local prepared, message, err = place.prepare(list)
   if not prepared then return nil, message, err end
-  local due = {}
-  for _, target in ipairs(list) do
-    if sort_out(target, rule) then due[#due + 1] = target end
-  end
+  local due
+  due, message, err = proved(sort_out(list, rule, place, opts), place)
+  if not due then return nil, message, err end
   if opts.dry_run then return dry_report(report, list, clock) end
   if #due > 0 then
     local done
@@ -330,14 +418,17 @@ end
 
 --- Kubeconfigs for many clusters, in a directory or merged into one file.
 --
--- One that is there and has `min_remaining` seconds left is kept; so the same
--- call, every night, obtains just what nears its end, and after an interrupt
--- goes on where it was. Each cluster's contexts are named after it (`prod`,
--- and with a public address also `prod-internal` and `prod-external`); clusters
--- of the same name get their region, project or id behind it, and a name once
--- given stays. The plain name is that of a context that verifies TLS. Files
--- are written with mode 0600 and in one step; what is not ours in them stays, and so
--- does a user whose certificate comes from `cce credential`.
+-- One that is there, has `min_remaining` seconds left and is not refused by its
+-- cluster is kept; so the same call, every night, obtains just what nears its end or
+-- was revoked, and after an interrupt goes on where it was. Before anything is
+-- obtained, it is proved that it can be saved; what cannot be saved after all is kept
+-- in `$XDG_STATE_HOME/cce/recovered`, and `err.recovered` of the item names it. Each
+-- cluster's contexts are named after it (`prod`, and with a public address also
+-- `prod-internal` and `prod-external`); clusters of the same name get their region,
+-- project or id behind it, and a name once given stays. The plain name is that of a
+-- context that verifies TLS. Files are written with mode 0600 and in one step; what is
+-- not ours in them stays, and so does a user whose certificate comes from `cce
+-- credential`. In a merged file a name that something else has is a CONFLICT.
 -- The old file is kept beside a merged one, as `<path>.bak`.
 -- @tparam cce.client|{cce.client,...} client one for each region and project
 -- @tparam table opts
@@ -360,8 +451,10 @@ end
 -- @tparam[opt=false] boolean opts.dry_run send and write nothing: the report's
 --   `plan` says what would be done
 -- @tparam[opt=120] number opts.timeout seconds to wait for another such run
+-- @tparam[opt=true] boolean opts.check ask each cluster once whether it takes its
+--   certificate, and renew what it refuses; false: go by the dates alone
 -- @treturn[1] cce.report its items also have `path`, `context`, `renewed`,
---   `expires_at` (unix time)
+--   `expires_at` (unix time), `asked`: "works" or "not asked"
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err

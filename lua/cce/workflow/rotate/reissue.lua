@@ -2,6 +2,8 @@
 -- shown to the cluster.
 -- @module cce.workflow.rotate.reissue
 -- @local
+local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local probe = require "cce.kubeconfig.probe"
 
@@ -20,14 +22,37 @@ local function obtain(run, item)
   return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
 end
 
+local function destination_of(run, item)
+  return { path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id) }
+end
+
+--- Whether the kubeconfigs can be saved, before anything is rotated.
+-- @tparam table run
+-- @tparam {table,...} items
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.prove(run, items)
+  local directory = run.opts.reissue.dir
+  -- The command makes it, but not in a dry run.
+  if run.opts.dry_run and not core.file.stat(directory) then
+    return destinations.prove_directory(directory)
+  end
+  for _, item in ipairs(items) do
+    local ok, message, err = destinations.prove(destination_of(run, item), item, item.client)
+    if not ok then return nil, message, err end
+  end
+  return true
+end
+
 local function obtain_and_save(run, item)
   local kubeconfig, message, err = obtain(run, item)
   if not kubeconfig then return nil, message, err end
-  local path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id)
   local saved
-  saved, message, err = kubeconfig:save(path)
+  saved, message, err = destinations.save(destination_of(run, item), kubeconfig)
   if not saved then return nil, message, err end
-  item.reissued = path
+  item.reissued = saved.path
   return kubeconfig
 end
 
@@ -53,9 +78,10 @@ end
 -- @tparam table run
 -- @tparam table item
 function M.process(run, item)
-  local kubeconfig, message = obtain_and_save(run, item)
+  local kubeconfig, message, err = obtain_and_save(run, item)
   if not kubeconfig then
-    item.problem = "its kubeconfig was not obtained again: " .. message
+    item.problem = (err.recovered and "its new kubeconfig is not where it was to go: "
+      or "its kubeconfig was not obtained again: ") .. message
     return
   end
   item.problem = run.opts.reissue.check and check(item, kubeconfig) or nil
