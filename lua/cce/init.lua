@@ -58,8 +58,10 @@ M.codes = setmetatable(core.codes, {
 -- @tparam[opt] string opts.rate_limit such as "200/5min" or "10/min": of all requests of the
 --   client together; by default there is none
 -- @tparam[opt] string opts.user_agent
--- @tparam[opt] function opts.on_event called with a table for every attempt,
---   never with a secret
+-- @tparam[opt] function opts.on_event called with a table for every attempt, and for
+--   what else there is to know: its `type` is "attempt", "credentials", "notice",
+--   "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with
+--   a secret
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
 --   `cce.audit_log.open` returned: every call that changes something is logged;
 --   inside nginx into a file for each worker, `<path>.worker-0` and so on

@@ -314,8 +314,12 @@ end
 function Ui:client(more)
   local opts, message, err = require("cce.cli.profile").client_options(self.args)
   if not opts then return nil, message, err end
-  opts.on_event = on_event(self)
   for name, value in pairs(more or {}) do opts[name] = value end
+  local told = opts.on_event or on_event(self)
+  opts.on_event = function(event)
+    if event.type == "certificates_ended" then require("cce.exec.cache").observe(event) end
+    return told(event)
+  end
   local client
   client, message, err = require("cce").new(opts)
   if not client then return nil, message, err end

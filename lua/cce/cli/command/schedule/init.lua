@@ -2,7 +2,7 @@
 -- @module cce.cli.command.schedule
 -- @local
 local convert = require "cce.cli.convert"
-local directories = require "cce.cli.directories"
+local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
 local profile = require "cce.cli.profile"
