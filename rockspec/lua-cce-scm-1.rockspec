@@ -186,6 +186,7 @@ build = {
     ["cce.host.waiting"] = "lua/cce/host/waiting.lua",
     ["cce"] = "lua/cce/init.lua",
     ["cce.kubeconfig.contexts"] = "lua/cce/kubeconfig/contexts.lua",
+    ["cce.kubeconfig.destination"] = "lua/cce/kubeconfig/destination.lua",
     ["cce.kubeconfig.exec"] = "lua/cce/kubeconfig/exec.lua",
     ["cce.kubeconfig"] = "lua/cce/kubeconfig/init.lua",
     ["cce.kubeconfig.merge"] = "lua/cce/kubeconfig/merge.lua",
