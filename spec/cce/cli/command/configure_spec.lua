@@ -63,7 +63,7 @@ describe("cce configure", function()
     local keys = world.dir .. "/.huaweicloud/credentials"
     assert.equal(("[basic]\nak = %s\nsk = %s\n"):format(sim.env.HUAWEICLOUD_SDK_AK,
       sim.env.HUAWEICLOUD_SDK_SK), tempdir.read(keys))
-    assert.equal("600", tostring(core.file.stat(keys).mode))
+    assert.equal("0600", tostring(core.file.stat(keys).mode))
     assert.equal("[default]\nregion = cn-north-4\ncredentials = profile-file\n",
       tempdir.read(world.dir .. "/.config/cce/config"))
     assert.equal(0, world:cce({ "clusters" }).code)
