@@ -62,8 +62,38 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     return length;
 }
 
-/* The last moment before a request leaves, whichever attempt of curl's own it
- * is: a mutating one passes here once. */
+static bool is_late(const struct cce_transfer *transfer)
+{
+    return transfer->departs_until > 0 &&
+           cce_sys_boottime() > transfer->departs_until;
+}
+
+#if CCE_HAS_PREREQ
+
+/* Bytes that libcurl's TLS has received already are no longer in the socket. */
+static bool has_unread_tls(CURL *easy)
+{
+    struct curl_tlssessioninfo *tls = NULL;
+
+    return curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK &&
+           tls != NULL && tls->backend == CURLSSLBACKEND_OPENSSL &&
+           tls->internals != NULL && cce_tls_has_unread(tls->internals);
+}
+
+/* A new connection of TLS 1.3 can be read, too: the server sends tickets for
+ * later sessions. It is left alone. */
+static bool is_stale(struct cce_transfer *transfer, int local_port)
+{
+    long connections = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
+    return connections == 0 &&
+           (!cce_sockets_is_quiet(&transfer->engine->sockets, local_port) ||
+            has_unread_tls(transfer->easy));
+}
+
+/* The last moment before a request leaves, whichever attempt of libcurl's own
+ * it is: a mutating one passes here once. */
 static int on_departure(void *context, char *ip, char *local_ip, int port,
                         int local_port)
 {
@@ -72,15 +102,18 @@ static int on_departure(void *context, char *ip, char *local_ip, int port,
     (void)ip;
     (void)local_ip;
     (void)port;
-    (void)local_port;
     transfer->second_time = transfer->mutating && transfer->departures > 0;
-    transfer->late = transfer->departs_until > 0 &&
-                     cce_sys_boottime() > transfer->departs_until;
+    transfer->late = is_late(transfer);
     if (transfer->second_time || transfer->late)
+        return CURL_PREREQFUNC_ABORT;
+    transfer->stale = transfer->mutating && is_stale(transfer, local_port);
+    if (transfer->stale)
         return CURL_PREREQFUNC_ABORT;
     transfer->departures++;
     return CURL_PREREQFUNC_OK;
 }
+
+#endif
 
 /* ---- handles: made once, used for many transfers ---- */
 
@@ -150,7 +183,7 @@ static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
     return CURLE_OK;
 }
 
-static CURLcode set_engine_options(const struct cce_engine *engine, CURL *easy)
+static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
 {
     const struct cce_engine_options *options = &engine->options;
     CURLcode result = set_protocols(easy);
@@ -159,7 +192,13 @@ static CURLcode set_engine_options(const struct cce_engine *engine, CURL *easy)
         SET(result, easy, fixed_options[i].option, fixed_options[i].value);
     SET(result, easy, CURLOPT_WRITEFUNCTION, on_body);
     SET(result, easy, CURLOPT_HEADERFUNCTION, on_header);
+#if CCE_HAS_PREREQ
     SET(result, easy, CURLOPT_PREREQFUNCTION, on_departure);
+#endif
+    SET(result, easy, CURLOPT_OPENSOCKETFUNCTION, cce_sockets_open);
+    SET(result, easy, CURLOPT_OPENSOCKETDATA, &engine->sockets);
+    SET(result, easy, CURLOPT_CLOSESOCKETFUNCTION, cce_sockets_close);
+    SET(result, easy, CURLOPT_CLOSESOCKETDATA, &engine->sockets);
     SET(result, easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
     SET(result, easy, CURLOPT_MAXAGE_CONN, options->max_idle_seconds);
     SET(result, easy, CURLOPT_USERAGENT, options->user_agent);
@@ -224,6 +263,22 @@ static long connect_timeout_of(const struct cce_transfer *transfer)
                : transfer->engine->options.connect_timeout_ms;
 }
 
+#if !CCE_HAS_PREREQ
+/* A request leaves as soon as it is connected: so that it does not leave too
+ * late, it must not be connected too late. */
+static long connect_time_left(const struct cce_transfer *transfer)
+{
+    double left = (transfer->departs_until - cce_sys_boottime()) * 1000;
+    long timeout = connect_timeout_of(transfer);
+
+    if (transfer->departs_until == 0 || left > (double)timeout)
+        return timeout;
+    return left > 1 ? (long)left : 1;
+}
+#else
+#define connect_time_left connect_timeout_of
+#endif
+
 /* curl reads the text where it is: it stays until the handle is gone. */
 static CURLcode set_pem(CURL *easy, CURLoption option, struct cce_buf *pem)
 {
@@ -247,7 +302,6 @@ static CURLcode set_identity(struct cce_transfer *transfer)
 
     if (!transfer->has_identity)
         return CURLE_OK;
-    SET(result, easy, CURLOPT_FRESH_CONNECT, 1L);
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     if (transfer->ca.length > 0) {
         SET(result, easy, CURLOPT_CAINFO, NULL);
@@ -273,14 +327,19 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     SET(result, easy, CURLOPT_URL, transfer->url);
     SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
-    SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_of(transfer));
+    SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_time_left(transfer));
     SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
     SET(result, easy, CURLOPT_PROXY, transfer->proxied ? options->proxy : "");
     SET(result, easy, CURLOPT_MAXFILESIZE_LARGE,
         (curl_off_t)transfer->response_body.maximum);
     SET(result, easy, CURLOPT_WRITEDATA, transfer);
     SET(result, easy, CURLOPT_HEADERDATA, transfer);
+#if CCE_HAS_PREREQ
     SET(result, easy, CURLOPT_PREREQDATA, transfer);
+#endif
+    SET(result, easy, CURLOPT_FRESH_CONNECT,
+        (long)(transfer->has_identity ||
+               (transfer->mutating && !CCE_HAS_PREREQ)));
     SET(result, easy, CURLOPT_SSL_CTX_DATA, transfer);
     SET(result, easy, CURLOPT_PRIVATE, transfer);
     SET(result, easy, CURLOPT_ERRORBUFFER, transfer->detail);
@@ -338,6 +397,42 @@ static void wipe_request(struct cce_transfer *transfer)
     transfer->url = transfer->host = NULL;
 }
 
+bool cce_transfer_renew(struct cce_transfer *transfer)
+{
+    transfer->stale = false;
+    transfer->detail[0] = '\0';
+    return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) ==
+           CURLE_OK;
+}
+
+/* Without the callback nothing has counted. libcurl sends a request once it is
+ * connected; of a connection that is reused it says that it was at once. So
+ * what is connected may have been sent. */
+static void count_departures(struct cce_transfer *transfer)
+{
+#if CCE_HAS_PREREQ
+    (void)transfer;
+#else
+    bool is_tls = strncmp(transfer->url, "https:", 6) == 0;
+    curl_off_t microseconds = 0;
+
+    curl_easy_getinfo(transfer->easy,
+                      is_tls ? CURLINFO_APPCONNECT_TIME_T
+                             : CURLINFO_CONNECT_TIME_T,
+                      &microseconds);
+    transfer->departures = microseconds > 0 ? 1 : 0;
+#endif
+}
+
+bool cce_transfer_is_too_late(struct cce_transfer *transfer)
+{
+    if (!is_late(transfer))
+        return false;
+    count_departures(transfer);
+    transfer->late = transfer->departures == 0;
+    return transfer->late;
+}
+
 void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
 {
     curl_off_t microseconds = 0;
@@ -346,6 +441,7 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
                       &transfer->status);
     curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
     transfer->seconds = (double)microseconds / 1e6;
+    count_departures(transfer);
     judge(transfer, result);
 }
 
@@ -384,6 +480,11 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
 
     if (check_identity(transfer, &transfer->verdict.error) != 0)
         return;
+    transfer->late = is_late(transfer);
+    if (transfer->late) {
+        judge(transfer, CURLE_ABORTED_BY_CALLBACK);
+        return;
+    }
     transfer->easy = take_handle(transfer->engine);
     if (transfer->easy != NULL)
         result = set_transfer_options(transfer);

@@ -92,7 +92,7 @@ end
 -- @function report:exit_code
 function Report:exit_code()
   if #self.failed > 0 or self.incomplete then return 1 end
-  if #self.uncertain > 0 or #self.pending > 0 then return 2 end
+  if #self.uncertain > 0 or #self.pending > 0 or self.stopped then return 2 end
   return self.already_finished and 3 or 0
 end
 

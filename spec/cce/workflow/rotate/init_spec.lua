@@ -111,7 +111,10 @@ describe("cce.workflow.rotate", function()
 
   it("does not wait with wait=false", function()
     sim:set { job_seconds = 3600 }
-    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate { wait = false }))
+    local report = rotate { wait = false }
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+    assert.equal(0, report:exit_code())
+    assert.matches("5 accepted, and not waited for", tostring(report), 1, true)
   end)
 
   it("excludes what is too old; what is not Available is pending", function()
@@ -214,7 +217,8 @@ describe("cce.workflow.rotate", function()
       on_progress = function() error("no more", 0) end })
     assert.is_false(ok)
     assert.equal("no more", message)
-    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate { journal = journal }))
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+      counts(rotate { journal = journal }))
     assert.equal(5, sent())
   end)
 
@@ -782,7 +786,8 @@ describe("cce.workflow.rotate", function()
     tempdir.write(journal, ('{"at":"%s","what":"run","run":"a","id":"b","plan":"c","time":1}\n')
       :format(at) .. '{"at":"x","what":"planned","cluster":"d","time":1}\n')
     assert.same({}, journals.read(journal).runs)
-    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate { journal = journal }))
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+      counts(rotate { journal = journal }))
   end)
 end)
 
