@@ -1,5 +1,5 @@
 /*
- * lfile: core.file: read, write, stat, lock and glob.
+ * lfile: core.file: read, write, stat, check, lock and glob.
  *
  * Permission bits are strings of octal digits ("0600"), since Lua has no
  * octal numbers and 600 would be a different mode.
@@ -191,6 +191,17 @@ static int l_file_stat(lua_State *L)
     return 1;
 }
 
+/* true when the path may be opened by others than this module. */
+static int l_file_check(lua_State *L)
+{
+    struct cce_error err;
+
+    if (cce_file_check(check_path(L), &err) < 0)
+        return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* ---- lock ---- */
 
 static int l_lock_close(lua_State *L)
@@ -272,7 +283,8 @@ static int l_file_glob(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"read", l_file_read}, {"write", l_file_write}, {"stat", l_file_stat},
-    {"lock", l_file_lock}, {"glob", l_file_glob},   {NULL, NULL},
+    {"lock", l_file_lock}, {"glob", l_file_glob},   {"check", l_file_check},
+    {NULL, NULL},
 };
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
