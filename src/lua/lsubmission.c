@@ -318,7 +318,7 @@ static int sign_submission(struct lcce_submission *s, struct cce_bytes path,
     request.query_count = s->query_count;
     request.headers = s->headers;
     request.header_count = s->header_count;
-    if (cce_sign_request(s->signer, &request, &result, err) != 0)
+    if (cce_sign_request(s->signer, &request, &s->signing, &result, err) != 0)
         return -1;
     add_header(s, "X-Sdk-Date", bytes_of_literal(s->date));
     if (s->signer->security_token.length > 0)
@@ -475,6 +475,7 @@ int lcce_submission_start(const struct lcce_engine_box *box,
     cce_buf_init_fixed(&path, path_memory, sizeof path_memory, MAX_URL);
     cce_buf_init_fixed(&url, url_memory, sizeof url_memory, MAX_URL);
     cce_buf_init(&body, MAX_BODY);
+    cce_sign_work_init(&s->signing);
     if (cce_endpoint_parse(s->purpose, &s->endpoint, s->endpoint_text, err) !=
             0 ||
         write_path(&path, s, err) != 0 || write_body(&body, s, err) != 0)
@@ -485,8 +486,7 @@ int lcce_submission_start(const struct lcce_engine_box *box,
         write_url(&url, s, whole_path, err) == 0)
         result = start(box, s, url.data, to, err);
 done:
-    if (s->signer != NULL)
-        cce_sign_forget(s->signer);
+    cce_sign_work_cleanup(&s->signing);
     cce_buf_cleanup(&path);
     cce_buf_cleanup(&url);
     cce_buf_cleanup(&body);

@@ -28,6 +28,7 @@ struct lcce_submission {
     bool has_body, mutating, is_private, has_identity;
     struct cce_bytes ca, certificate, key;
     struct cce_signer *signer;
+    struct cce_sign_work signing; /* the signature lies there when it is sent */
     char date[CCE_DATE_LENGTH + 1];
     double timeout, connect_timeout, depart_within, max_response, now;
     struct cce_pair query[LCCE_MAX_QUERY];
