@@ -18,7 +18,7 @@
 ---@field max_connections? integer to one host; further calls queue
 ---@field rate_limit? string such as "200/5min" or "10/min": of all requests of the client together; by default there is none
 ---@field user_agent? string
----@field on_event? function called with a table for every attempt, never with a secret
+---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
 ---@field clock? function returns unix time
 
@@ -496,8 +496,7 @@ function client:obtain_cert(cluster_id, opts) end
 
 ---Revoke a principal's certificates of a cluster: all that were issued
 ---before this moment. It cannot be undone; but who still has IAM rights can
----obtain a new one at once. What `cce credential` keeps of them for this user of
----this machine is dropped, except in nginx.
+---obtain a new one at once.
 ---```lua
 ---assert(client:revoke_cert(cluster_id, { kubeconfig = kubeconfig }))
 ---```

@@ -6,6 +6,7 @@
 -- key was looked at.
 -- @module cce.certificate
 local show = require "cce.text.show"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -13,7 +14,7 @@ local Facts = { __name = "cce.certificate" }
 
 -- Whoever made the certificate chose the names in it.
 local function clean(text)
-  return (tostring(text or "none"):gsub("[%c\127]", "?"))
+  return width.clean_line(text, "none")
 end
 
 function Facts:__tostring()

@@ -10,6 +10,7 @@ local call = require "cce.api.call"
 local clusters = require "cce.api.cluster"
 local configuration = require "cce.api.configuration"
 local core = require "cce.core"
+local credentials = require "cce.credentials"
 local errors = require "cce.error"
 local host = require "cce.host"
 local jobs = require "cce.api.job"
@@ -240,15 +241,14 @@ local function principal_fields(opts)
   return { [opts.principal .. "_id"] = holder.user_id }
 end
 
--- What `cce credential` keeps on this machine and now is worth nothing.
-local function drop_kept(cluster_id, principal)
-  require("cce.exec.cache").drop(cluster_id, principal)
+-- Certificates of a cluster ended, or may have: those of one principal, or all.
+local function tell_end(self, cluster_id, principal_id)
+  self:emit { type = "certificates_ended", cluster_id = cluster_id, principal_id = principal_id }
 end
 
 --- Revoke a principal's certificates of a cluster: all that were issued
 -- before this moment. It cannot be undone; but who still has IAM rights can
--- obtain a new one at once. What `cce credential` keeps of them for this user of
--- this machine is dropped, except in nginx.
+-- obtain a new one at once.
 -- @tparam string cluster_id
 -- @tparam table opts exactly one of the first four
 -- @tparam[opt] string opts.user_id
@@ -284,7 +284,7 @@ function Client:revoke_cert(cluster_id, opts)
   local response
   response, message, err = perform(self, "revoke_cert", { cluster_id = cluster_id }, fields)
   if response or err.maybe_applied then
-    drop_kept(cluster_id, fields.user_id or fields.agency_id)
+    tell_end(self, cluster_id, fields.user_id or fields.agency_id)
   end
   if not response then return nil, message, err end
   return true, nil, nil, response.headers["x-request-id"]
@@ -328,7 +328,7 @@ function Client:rotate_credentials(cluster_id, opts)
   if type(body.jobid) ~= "string" or body.jobid == "" then
     return incomplete(request, ids, response, "jobid")
   end
-  if opts.component ~= "service-account-controller" then drop_kept(cluster_id) end
+  if opts.component ~= "service-account-controller" then tell_end(self, cluster_id) end
   return jobs.started(body.jobid, response.headers["x-request-id"])
 end
 
@@ -413,7 +413,7 @@ function Client:wait_job(id, opts)
       return job_unfinished(job, "CANCELLED", "the waiting was cancelled")
     elseif job.phase == "Success" then
       -- What was obtained while a rotation ran may be of the old kind.
-      if job.cluster_id and job:is_rotation() then drop_kept(job.cluster_id) end
+      if job.cluster_id and job:is_rotation() then tell_end(self, job.cluster_id) end
       return job
     elseif job.phase == "Failed" then
       return job_failed(job)
@@ -532,6 +532,10 @@ end
 function M.new(opts, level)
   local config, message, err = configuration.read(opts, (level or 1) + 1)
   if not config then return nil, message, err end
+  local provider, owned
+  provider, owned, err = credentials.of(config, (level or 1) + 1)
+  if not provider then return nil, owned, err end
+  config.token, config.credentials = nil, nil
   config.user_agent = config.user_agent or "lua-cce/" .. core._VERSION
   local client = setmetatable({
     config = config,
@@ -546,8 +550,8 @@ function M.new(opts, level)
     random = math.random,
     on_event = config.on_event,
   }, Client)
-  client.session = sessions.new(client, config.provider, config.owns_provider)
-  if config.provider.needs_nothing then
+  client.session = sessions.new(client, provider, owned)
+  if provider.needs_nothing then
     local auth
     auth, message, err = client.session:acquire()
     if not auth then return nil, message, err end

@@ -5,6 +5,8 @@ local errors = require "cce.error"
 local kubeconfig = require "cce.kubeconfig"
 local options = require "cce.base.options"
 local show = require "cce.text.show"
+local tables = require "cce.text.table"
+local width = require "cce.text.width"
 
 local DAY, HOUR, MINUTE = 86400, 3600, 60
 
@@ -133,7 +135,7 @@ local key_words = { [true] = "matches", [false] = "DOES NOT MATCH" }
 -- Files are written by others: no control character of theirs may reach a
 -- terminal.
 local function clean(text)
-  return (tostring(text or "-"):gsub("[%c\127]", "?"))
+  return width.clean_line(text, "-")
 end
 
 local function row_of(entry)
@@ -174,7 +176,7 @@ local list_meta = {
         rows[#rows + 1] = row_of(entry)
       end
     end
-    if #rows > 0 then table.insert(problems, 1, show.columns(titles, rows)) end
+    if #rows > 0 then table.insert(problems, 1, tables.text(titles, rows)) end
     return #problems > 0 and table.concat(problems, "\n") or "no certificates"
   end,
 }

@@ -15,7 +15,7 @@ local core = require "cce.core"
 local M = {}
 
 --- The version, as in the rock.
-M._VERSION = "0.1.0"
+M._VERSION = "0.2.0"
 
 --- All error codes, each with what it means; prints as a table.
 M.codes = setmetatable(core.codes, {
@@ -24,7 +24,7 @@ M.codes = setmetatable(core.codes, {
     local rows = {}
     for code, meaning in pairs(codes) do rows[#rows + 1] = { code, meaning } end
     table.sort(rows, function(a, b) return a[1] < b[1] end)
-    return require("cce.text.show").columns({ "CODE", "MEANING" }, rows)
+    return require("cce.text.table").text({ "CODE", "MEANING" }, rows)
   end,
 })
 
@@ -58,8 +58,10 @@ M.codes = setmetatable(core.codes, {
 -- @tparam[opt] string opts.rate_limit such as "200/5min" or "10/min": of all requests of the
 --   client together; by default there is none
 -- @tparam[opt] string opts.user_agent
--- @tparam[opt] function opts.on_event called with a table for every attempt,
---   never with a secret
+-- @tparam[opt] function opts.on_event called with a table for every attempt, and for
+--   what else there is to know: its `type` is "attempt", "credentials", "notice",
+--   "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with
+--   a secret
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
 --   `cce.audit_log.open` returned: every call that changes something is logged;
 --   inside nginx into a file for each worker, `<path>.worker-0` and so on

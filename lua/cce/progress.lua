@@ -53,11 +53,6 @@ end
 
 ---- Text ----
 
--- A label may come from a name that somebody else chose.
-local function clean(label)
-  return (label:gsub("%c", "?"))
-end
-
 local function duration_text(seconds)
   seconds = math.floor(seconds + 0.5)
   if seconds >= 3600 then
@@ -229,7 +224,7 @@ function M.new(opts)
   if self.is_terminal == nil then self.is_terminal = find_terminal(self.stream) end
   self.interval = self.interval or (self.is_terminal and TERMINAL_INTERVAL or LINE_INTERVAL)
   self.clock = self.clock or sys.monotonic or os.time
-  self.label = self.label and clean(self.label)
+  self.label = self.label and widths.clean_line(self.label)
   self.dumb = os.getenv("TERM") == "dumb"
   self.color = self.color ~= false and self.is_terminal and not self.dumb
     and not is_set("NO_COLOR")

@@ -58,7 +58,7 @@ static void append_escaped(struct cce_buf *out, struct cce_bytes raw,
 static void append_kept(struct cce_buf *out, struct cce_bytes raw,
                         unsigned kept)
 {
-    if (cce_uri_classes(classes, raw) & kept)
+    if (cce_bytes_classes(classes, raw) & kept)
         cce_buf_append(out, raw.data, raw.length);
     else
         append_escaped(out, raw, kept, count_escapes(raw, kept));

@@ -8,7 +8,7 @@
 
 #include "lua/lutil.h"
 
-#define CCE_VERSION "0.1.0"
+#define CCE_VERSION "0.2.0"
 
 static const lua_CFunction openers[] = {
     lcce_open_secret,    lcce_open_sign,   lcce_open_certificate,

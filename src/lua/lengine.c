@@ -353,6 +353,13 @@ static int l_check_proxy(lua_State *L)
     return 1;
 }
 
+/* core.libraries(): the versions of libcurl and of what it is built on. */
+static int l_libraries(lua_State *L)
+{
+    lua_pushstring(L, cce_engine_libraries());
+    return 1;
+}
+
 int lcce_open_engine(lua_State *L)
 {
     static const luaL_Reg engine_methods[] = {
@@ -375,6 +382,8 @@ int lcce_open_engine(lua_State *L)
     lua_setfield(L, -2, "engine");
     lua_pushcfunction(L, l_step);
     lua_setfield(L, -2, "step");
+    lua_pushcfunction(L, l_libraries);
+    lua_setfield(L, -2, "libraries");
     lua_pushcfunction(L, l_check_proxy);
     lua_setfield(L, -2, "check_proxy");
     lua_pushcfunction(L, l_endpoint);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/http.h"
 #include "lua/lutil.h"
 
 /* Pops a value and keeps it alive until the method returns. */
@@ -34,14 +35,6 @@ static void add_pair(lua_State *L, struct lcce_pairs *pairs,
     if (pairs->count == pairs->capacity)
         grow_pairs(L, pairs);
     pairs->list[pairs->count++] = (struct cce_pair){name, value};
-}
-
-struct cce_bytes lcce_to_bytes(lua_State *L, int index)
-{
-    struct cce_bytes bytes;
-
-    bytes.data = lua_tolstring(L, index, &bytes.length);
-    return bytes;
 }
 
 static struct cce_bytes string_field(lua_State *L, const char *key)
@@ -157,10 +150,10 @@ static int read_signed_headers(lua_State *L, struct lcce_request *request)
 
     check_table(L, "signed_headers");
     count = (int)lua_rawlen(L, -1);
-    if (count > CCE_SIGN_HEADERS_MAX)
+    if (count > CCE_HTTP_HEADERS_MAX)
         return cce_fail(request->err, CCE_INVALID_ARGUMENT,
                         "signed_headers has at most %d names",
-                        CCE_SIGN_HEADERS_MAX);
+                        CCE_HTTP_HEADERS_MAX);
     if (count > LCCE_REQUEST_HELD) {
         names = lua_newuserdata(L, (size_t)count * sizeof *names);
         anchor(L);

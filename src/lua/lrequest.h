@@ -52,7 +52,4 @@ int lcce_request_read(lua_State *L, struct lcce_request *request);
 int lcce_request_date(lua_Number seconds, char text[CCE_DATE_LENGTH + 1],
                       struct cce_error *err);
 
-/* The string or number at `index`, which becomes a string. */
-struct cce_bytes lcce_to_bytes(lua_State *L, int index);
-
 #endif

@@ -732,3 +732,8 @@ void cce_engine_release(struct cce_transfer *transfer)
         leave_engine(transfer);
     transfer->engine = NULL;
 }
+
+const char *cce_engine_libraries(void)
+{
+    return curl_version();
+}

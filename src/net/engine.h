@@ -98,6 +98,10 @@ struct cce_result {
     double seconds;
 };
 
+/* The versions of libcurl and of the libraries under it, as libcurl writes them:
+ * "libcurl/7.88.1 OpenSSL/3.0.17 …". Lives as long as the program. */
+const char *cce_engine_libraries(void);
+
 /* INVALID_ARGUMENT for what is no address of a proxy. */
 int cce_engine_check_proxy(const char *proxy, struct cce_error *err);
 

@@ -3,7 +3,7 @@
 -- Fields: `id`, `name`, `version`, `status` (the phase, such as "Available")
 -- and `raw`, all that the API said.
 -- @module cce.cluster
-local show = require "cce.text.show"
+local tables = require "cce.text.table"
 
 local M = {}
 
@@ -24,7 +24,7 @@ function List:__tostring()
   for i, cluster in ipairs(self) do
     rows[i] = { cluster.name or "", cluster.id, cluster.version or "", cluster.status or "" }
   end
-  return show.columns({ "NAME", "ID", "VERSION", "STATUS" }, rows)
+  return tables.text({ "NAME", "ID", "VERSION", "STATUS" }, rows)
 end
 
 local function object(value)

@@ -3,7 +3,6 @@
 -- @module cce.api.configuration
 -- @local
 local core = require "cce.core"
-local credentials = require "cce.credentials"
 local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
 local options = require "cce.base.options"
@@ -70,22 +69,11 @@ function M.set_proxy(config)
   return errors.from_core(core.check_proxy(config.proxy))
 end
 
-local function authentication_of(config, level)
-  if config.token and config.credentials then
-    return errors.fail("INVALID_ARGUMENT", "give token or credentials, not both")
-  end
-  config.owns_provider = not credentials.is(config.credentials)
-  local message, err
-  config.provider, message, err = credentials.of(config, level + 1)
-  config.token, config.credentials = nil, nil
-  return config.provider, message, err
-end
-
 --- Read the options of `cce.new`.
 -- @tparam ?table given
 -- @tparam int level whom a raised error points at
 -- @treturn[1] table the configuration: `endpoints`, `project_id` if it is
---   known, `provider`, `retry`, and the options with their defaults
+--   known, `retry`, and the options with their defaults
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -103,9 +91,6 @@ function M.read(given, level)
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")
   -- Where an address is given, the region still names the project.
   config.region = config.region or env("CCE_REGION")
-  local provider
-  provider, message, err = authentication_of(config, level + 1)
-  if not provider then return nil, message, err end
   return config
 end
 

@@ -8,7 +8,7 @@
 local call = require "cce.api.call"
 local core = require "cce.core"
 local project = require "cce.api.project"
-local show = require "cce.text.show"
+local tables = require "cce.text.table"
 local times = require "cce.base.times"
 
 local M = {}
@@ -38,7 +38,7 @@ end
 function Report:__tostring()
   local rows = {}
   for i, item in ipairs(self) do rows[i] = { word_of(item), item.name, item.message } end
-  local lines = { show.columns({ "", "CHECK", "RESULT" }, rows) }
+  local lines = { tables.text({ "", "CHECK", "RESULT" }, rows) }
   for _, item in ipairs(self) do
     if item.hint then lines[#lines + 1] = ("%s: %s"):format(item.name, item.hint) end
   end

@@ -8,6 +8,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local times = require "cce.base.times"
+local width = require "cce.text.width"
 local hint = require "cce.api.hint"
 
 local M = {}
@@ -39,7 +40,7 @@ end
 -- A text of the API on one line: all of it, but for what a terminal could obey.
 local function one_line(text)
   text = redact(text):sub(1, MAX_TEXT):gsub("%s+", " ")
-  return (text:gsub("\194[\128-\159]", "?"):gsub("[%c\127]", "?"):gsub("%.?%s*$", ""))
+  return (width.clean_line(text):gsub("%.?%s*$", ""))
 end
 
 local function is_text(value)

@@ -1,4 +1,5 @@
---- Where files of a person are kept, as the XDG base directories say.
+--- Where files of a person, and the command's own, are kept, as the XDG base
+-- directories say.
 -- @module cce.base.directories
 -- @local
 local core = require "cce.core"
@@ -21,6 +22,29 @@ function M.base(variable, below_home)
   if value and value:sub(1, 1) == "/" then return value end
   local home = env "HOME"
   return home and home .. below_home
+end
+
+-- Without a home the command works in the current directory.
+local function own(variable, below_home)
+  return (M.base(variable, below_home) or "." .. below_home) .. "/cce"
+end
+
+--- What the command must keep: journals.
+-- @treturn string
+function M.state()
+  return own("XDG_STATE_HOME", "/.local/state")
+end
+
+--- What it may lose: answers that were just had.
+-- @treturn string
+function M.cache()
+  return own("XDG_CACHE_HOME", "/.cache")
+end
+
+--- Profiles.
+-- @treturn string
+function M.config()
+  return own("XDG_CONFIG_HOME", "/.config")
 end
 
 --- Make a directory and those above it, each for its owner alone.

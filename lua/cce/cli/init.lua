@@ -20,16 +20,17 @@
 -- @module cce.cli
 local exit = require "cce.cli.exit"
 local is_interrupt = require("cce.host.protect").is_interrupt
+local topics = require "cce.cli.topics"
 
 local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
-  "clusters", "jobs", "expiry", "profiles",
-  "who", "credential",
+  "clusters", "jobs", "users", "agencies", "deleted", "downloads",
+  "who", "expiry", "credential",
   "schedule", "grant",
-  "doctor", "log", "repl", "sim", "completion", "help", "__complete",
+  "doctor", "profiles", "log", "repl", "sim", "completion", "version", "help", "__complete",
 }
 
 local function complain(message)
@@ -76,6 +77,35 @@ local function print_version()
   os.exit(exit.DONE, true)
 end
 
+-- What stands in each command's help below its own options, as argparse writes it
+-- for the command itself.
+local function help_of_all()
+  local parser = require "argparse"("cce"):add_help(false):help_max_width(79)
+  describe_all(parser)
+  return parser:get_help():match "\n\n(Options of all commands:.*)$"
+end
+
+local function examples_of(name)
+  local examples = topics.examples[name]
+  if not examples then return "" end
+  local lines = { "\n\nExamples:" }
+  for _, example in ipairs(examples) do
+    lines[#lines + 1] = ("   # %s\n   %s"):format(example[1], example[2])
+  end
+  return table.concat(lines, "\n")
+end
+
+local function complete_help(parser, name)
+  local own = parser.get_help
+  function parser:get_help()
+    return own(self) .. examples_of(name) .. "\n\n" .. help_of_all()
+  end
+  for _, inner in ipairs(parser._commands) do
+    complete_help(inner)
+    if inner._commands[1] == nil and not inner._options[1] then inner:add_help(true) end
+  end
+end
+
 -- Only a command that is named in the arguments can be meant; without one,
 -- the help of all may be.
 local function chosen(arguments)
@@ -95,6 +125,7 @@ local function add_command(parser, name, is_chosen)
   if command.hidden then inner:hidden(true) end
   inner:add_help(true)
   command.describe(inner)
+  complete_help(inner, name)
   return inner
 end
 
@@ -113,7 +144,8 @@ function M.parser(arguments)
   local found = arguments and chosen(arguments) or {}
   local all = not found.any or found.help
   for _, name in ipairs(M.commands) do add_command(parser, name, all or found[name]) end
-  parser:epilog("Exit codes: " .. exit.summary() .. ".\nMore: cce help COMMAND, man cce.")
+  parser:epilog("Exit codes: " .. exit.summary()
+    .. ".\nMore: cce help COMMAND, cce help environment, cce help files, man cce.")
   return parser
 end
 
@@ -181,6 +213,10 @@ function M.main(arguments)
     complain("the command needs the Lua library argparse; on Debian and Ubuntu install the"
       .. " package lua-argparse")
     return exit.FAILED
+  end
+  if #arguments == 0 then
+    print(M.parser():get_help())
+    return exit.DONE
   end
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then return wrong_use(args, arguments) end

@@ -14,7 +14,7 @@
 -- @module cce.cli.profile
 -- @local
 local core = require "cce.core"
-local directories = require "cce.cli.directories"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local options = require "cce.base.options"
 

@@ -23,6 +23,7 @@ local exit = require "cce.cli.exit"
 local outstanding = require "cce.log.outstanding"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
+local width = require "cce.text.width"
 local words = require "cce.cli.words"
 
 local sys = core.sys
@@ -109,14 +110,14 @@ end
 -- @tparam string text
 -- @function ui:say
 function Ui:say(text)
-  if not self.quiet then tell(self, render.clean(text)) end
+  if not self.quiet then tell(self, width.clean(text)) end
 end
 
 --- A warning, to standard error, --quiet or not.
 -- @tparam string text
 -- @function ui:warn
 function Ui:warn(text)
-  tell(self, "cce: " .. render.clean(text))
+  tell(self, "cce: " .. width.clean(text))
 end
 
 local function details(err)
@@ -141,8 +142,8 @@ end
 function Ui:fail(message, err)
   self:warn(words.typed(message))
   if not errors.is(err) then return exit.FAILED end
-  if err.hint then tell(self, "  hint: " .. render.clean(words.typed(err.hint))) end
-  if self.verbose then tell(self, render.clean(details(err))) end
+  if err.hint then tell(self, "  hint: " .. width.clean(words.typed(err.hint))) end
+  if self.verbose then tell(self, width.clean(details(err))) end
   return exit_of(err)
 end
 
@@ -237,7 +238,7 @@ local function read_answer()
 end
 
 local function ask(self, text, word)
-  tell(self, render.clean(words.typed(text)))
+  tell(self, width.clean(words.typed(text)))
   io.stderr:write(("Type %s to go on: "):format(word))
   io.stderr:flush()
   local answer = read_answer()
@@ -297,7 +298,7 @@ local function on_event(self)
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end
-    if self.verbose then tell(self, "  " .. render.clean(attempt_text(event))) end
+    if self.verbose then tell(self, "  " .. width.clean(attempt_text(event))) end
     -- The time goes on while a job is waited for.
     if self.display then self.display:update(self.display.done) end
   end
@@ -313,8 +314,12 @@ end
 function Ui:client(more)
   local opts, message, err = require("cce.cli.profile").client_options(self.args)
   if not opts then return nil, message, err end
-  opts.on_event = on_event(self)
   for name, value in pairs(more or {}) do opts[name] = value end
+  local told = opts.on_event or on_event(self)
+  opts.on_event = function(event)
+    if event.type == "certificates_ended" then require("cce.exec.cache").observe(event) end
+    return told(event)
+  end
   local client
   client, message, err = require("cce").new(opts)
   if not client then return nil, message, err end

@@ -121,13 +121,38 @@ function M.entries(cluster_id)
   return found
 end
 
+-- Its time is when the entry was last handed out.
+local function served_path(path)
+  return path .. ".served"
+end
+
+--- Remove an entry.
+-- @tparam string path
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string reason
+function M.remove(path)
+  os.remove(served_path(path))
+  return os.remove(path)
+end
+
 --- Remove what has expired: keys that are others each day leave a file each.
 -- @tparam string cluster_id
 -- @tparam number now unix time
 function M.prune(cluster_id, now)
   for _, entry in ipairs(M.entries(cluster_id)) do
-    if entry.facts and entry.facts.not_after <= now then os.remove(entry.path) end
+    if entry.facts and entry.facts.not_after <= now then M.remove(entry.path) end
   end
+end
+
+--- Note that an entry is handed out.
+-- @tparam string path
+-- @treturn number seconds since it was the last time; math.huge when it never was
+function M.serve(path)
+  local info = core.file.stat(served_path(path))
+  local file = io.open(served_path(path), "w")
+  if file then file:close() end
+  return info and math.abs(core.sys.time() - info.mtime) or math.huge
 end
 
 -- ---- dropping ------------------------------------------------------------
@@ -170,7 +195,7 @@ local function drop(cluster_id, principal)
   core.file.write(note_path(cluster_id, principal), json.encode { at = core.sys.time() })
   local count = 0
   for _, entry in ipairs(M.entries(cluster_id)) do
-    if is_meant(entry, principal) and os.remove(entry.path) then count = count + 1 end
+    if is_meant(entry, principal) and M.remove(entry.path) then count = count + 1 end
   end
   return count
 end
@@ -192,6 +217,12 @@ function M.drop(cluster_id, principal)
   if principal ~= nil and not is_plain(principal) then return 0 end
   local ok, count = pcall(drop, cluster_id, principal)
   return ok and count or 0
+end
+
+--- Drop what a client tells of: for its `on_event`.
+-- @tparam table event
+function M.observe(event)
+  if event.type == "certificates_ended" then M.drop(event.cluster_id, event.principal_id) end
 end
 
 return M

@@ -14,6 +14,7 @@ local stored = require "cce.kubeconfig.stored"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
 local options = require "cce.base.options"
+local probe = require "cce.kubeconfig.probe"
 local times = require "cce.base.times"
 
 local M = {}
@@ -81,6 +82,9 @@ local LAST_USE = 60
 -- A revocation while one obtains is rare; two in a row are not to be expected.
 local MOST_ATTEMPTS = 3
 
+-- Asked for again so soon, it may be because kubectl got 401; seconds.
+local SOON = 60
+
 local function warn(job, format, ...)
   if job.opts.on_warning then job.opts.on_warning(format:format(...)) end
 end
@@ -100,7 +104,7 @@ local function remove_broken(job, path)
   local ok, message, err = stored.locked(path, job.opts.timeout, function()
     if kept(job, path) ~= nil then return true end
     warn(job, "what was kept in '%s' cannot be used, and is obtained again", path)
-    local removed, reason = os.remove(path)
+    local removed, reason = cache.remove(path)
     if removed then return true end
     return errors.fail("FILE_ERROR", "cannot remove what cannot be used: " .. tostring(reason))
   end)
@@ -114,6 +118,25 @@ local function was_dropped(job, config, since)
   return note ~= nil and note.at >= since
 end
 
+-- Another process, or another machine, may have ended it: then the cluster refuses
+-- it, or shows a CA that it does not know. What is that new is not replaced for the
+-- latter: the other one would be no better.
+local function is_dead(job, path, config)
+  if cache.serve(path) >= SOON then return false end
+  local seen = probe.look(job.client, config)
+  local info = seen.untrusted and core.file.stat(path)
+  return seen.state == "refused" or info and core.sys.time() - info.mtime >= SOON
+end
+
+-- Under the lock, unless another process has replaced it meanwhile.
+local function remove_dead(job, path, config)
+  return stored.locked(path, job.opts.timeout, function()
+    local now = kept(job, path)
+    if now and now:certificate().sha256 == config:certificate().sha256 then cache.remove(path) end
+    return true
+  end)
+end
+
 local function ensure_kept(job, path)
   for _ = 1, MOST_ATTEMPTS do
     local since = core.sys.time()
@@ -122,10 +145,19 @@ local function ensure_kept(job, path)
       min_remaining = job.opts.min_remaining, timeout = job.opts.timeout,
     }, 1)
     if not config then return nil, renewed, err end
-    if not renewed then return config, false end
-    cache.prune(job.cluster_id, job.client:now())
-    if not was_dropped(job, config, since) then return config, true end
-    os.remove(path)
+    if renewed then
+      cache.prune(job.cluster_id, job.client:now())
+      if not was_dropped(job, config, since) then
+        cache.serve(path)
+        return config, true
+      end
+      cache.remove(path)
+    elseif not is_dead(job, path, config) then
+      return config, false
+    else
+      local ok, message, problem = remove_dead(job, path, config)
+      if not ok then return nil, message, problem end
+    end
   end
   return errors.fail("CONFLICT", ("the certificates of cluster %s are being revoked again and"
     .. " again"):format(job.cluster_id))
@@ -213,7 +245,9 @@ local function check_cluster(cluster_id)
 end
 
 --- A certificate and its key for a cluster: what is kept while it is good, else
--- a new one. Of several processes that ask at once, one obtains.
+-- a new one. Of several processes that ask at once, one obtains. Asked again within
+-- a minute, which kubectl does after a 401, it asks the cluster whether what is kept
+-- still works.
 -- @tparam cce.client client
 -- @tparam string cluster_id
 -- @tparam table opts

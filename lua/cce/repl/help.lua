@@ -4,7 +4,7 @@
 local complete = require "cce.repl.complete"
 local core = require "cce.core"
 local manual = require "cce.repl.manual"
-local show = require "cce.text.show"
+local tables = require "cce.text.table"
 
 local M = {}
 
@@ -13,7 +13,7 @@ local M = {}
 local function table_of(blocks)
   local rows = {}
   for i, block in ipairs(blocks) do rows[i] = { block.title, manual.summary(block) } end
-  return show.columns({ "NAME", "" }, rows)
+  return tables.text({ "NAME", "" }, rows)
 end
 
 local function module_text(module)

@@ -2,7 +2,7 @@
 -- @module cce.repl.history
 -- @local
 local core = require "cce.core"
-local directories = require "cce.cli.directories"
+local directories = require "cce.base.directories"
 local redact = require "cce.kubeconfig.redact"
 
 local M = {}

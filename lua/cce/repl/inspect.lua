@@ -3,6 +3,8 @@
 -- @local
 local redact = require "cce.kubeconfig.redact"
 
+local clean = require("cce.text.width").clean
+
 local M = {}
 
 local HIDDEN = "***"
@@ -12,11 +14,6 @@ local DEPTH, ITEMS, WIDTH = 3, 40, 80
 
 local function is_secret(key)
   return redact.is_secret_name(key) or key == "sk"
-end
-
--- What a terminal would obey.
-local function clean(text)
-  return (text:gsub("[%z\1-\8\11-\31\127]", "?"):gsub("\194[\128-\159]", "?"))
 end
 
 local function quoted(text)

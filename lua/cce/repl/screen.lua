@@ -7,6 +7,7 @@
 -- @module cce.repl.screen
 -- @local
 local core = require "cce.core"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -22,19 +23,6 @@ local LEAST_ROWS = 4
 local function write(text)
   io.stdout:write(text)
   io.stdout:flush()
-end
-
--- The beginning of a text with escape sequences, in at most so many columns.
-local function cut(text, width)
-  local kept, column, i = {}, 0, 1
-  while i <= #text do
-    local escape = text:match("^\27%[[%d;]*%a", i)
-    local piece = escape or text:match("^[%z\1-\127\194-\244][\128-\191]*", i) or "?"
-    if not escape then column = column + (piece:byte() >= 0xE3 and 2 or 1) end
-    if escape or column <= width then kept[#kept + 1] = piece end
-    i = i + #piece
-  end
-  return table.concat(kept)
 end
 
 --- Print a line.
@@ -90,7 +78,7 @@ function Screen:status(text)
   if text == self.shown and not is_new and core.sys.monotonic() < self.redraw_at then return end
   -- Ctrl-L clears it with the rest.
   self.shown, self.redraw_at = text, core.sys.monotonic() + 1
-  write(("%s\27[%d;1H%s%s%s%s"):format(SAVE, rows, CLEAR_LINE, cut(text, columns - 1), PLAIN,
+  write(("%s\27[%d;1H%s%s%s%s"):format(SAVE, rows, CLEAR_LINE, width.cut(text, columns - 1), PLAIN,
     RESTORE))
 end
 

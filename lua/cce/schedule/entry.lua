@@ -19,6 +19,7 @@ local service_call = require "cce.api.service_call"
 local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
 local show = require "cce.text.show"
+local width = require "cce.text.width"
 local when = require "cce.schedule.when"
 
 local M = {}
@@ -82,7 +83,7 @@ function M.clean(text, longest)
     text = ok and made or "what cannot be shown"
   end
   local is_cut = #text > longest
-  text = text:sub(1, longest):gsub("%c", "?"):gsub("\194[\128-\159]", "?")
+  text = width.clean_line(text:sub(1, longest))
   if not is_cut then return text end
   return (text:gsub("[\192-\255]?[\128-\191]*$", "")) .. "…"
 end

@@ -1,36 +1,10 @@
---- What objects look like at a prompt: tables of text, times, short ids.
+--- What objects look like at a prompt: lists as tables, times, counts.
 -- @module cce.text.show
 -- @local
-local width_of = require("cce.text.width").of
+local tables = require "cce.text.table"
+local times = require "cce.base.times"
 
 local M = {}
-
-local function pad(text, width)
-  return text .. (" "):rep(width - width_of(text))
-end
-
---- Lines of columns, as wide as they must be.
--- @tparam {string,...} titles
--- @tparam {{string,...},...} rows
--- @treturn string without a final line end
-function M.columns(titles, rows)
-  local widths = {}
-  for i, text in ipairs(titles) do widths[i] = width_of(text) end
-  for _, row in ipairs(rows) do
-    for i, text in ipairs(row) do widths[i] = math.max(widths[i], width_of(text)) end
-  end
-  local lines = {}
-  local function add(row)
-    local cells = {}
-    for i, text in ipairs(row) do
-      cells[i] = i < #row and pad(text, widths[i]) or text
-    end
-    lines[#lines + 1] = table.concat(cells, "  ")
-  end
-  add(titles)
-  for _, row in ipairs(rows) do add(row) end
-  return table.concat(lines, "\n")
-end
 
 local function cells_of(object, titles, row)
   local cells = row(object)
@@ -65,7 +39,7 @@ function M.list(name, titles, row, note)
     local rows = {}
     for i, object in ipairs(list) do rows[i] = cells_of(object, titles, row) end
     local line = note and note(list)
-    return M.columns(titles, rows) .. (line and "\n" .. line or "")
+    return tables.text(titles, rows) .. (line and "\n" .. line or "")
   end
   return List
 end
@@ -90,9 +64,10 @@ function M.span(seconds)
   return M.count(math.floor(seconds), "second")
 end
 
---- Unix time as people read it, in UTC.
-function M.time(seconds)
-  return os.date("!%Y-%m-%d %H:%M:%S UTC", math.floor(seconds))
-end
+--- A moment: RFC 3339 in UTC, the one form that all that we print has.
+-- @function time
+-- @tparam number seconds unix time
+-- @treturn string such as "2026-01-02T03:04:05Z"
+M.time = times.format
 
 return M

@@ -46,7 +46,8 @@ describe("a list", function()
     assert.same({
       "NAME         ID                             LEFT",
       "cluster-001  " .. ("i"):rep(28) .. "…  3 d",
-      "  " .. ("word "):rep(30),
+      "  word" .. (" word"):rep(8), "  word" .. (" word"):rep(8), "  word" .. (" word"):rep(8),
+      "  word word word",
       "cluster-002  c-2                            -",
     }, lines_of(render.list(long, more, "table", 48)))
     long[1].says = "word"

@@ -95,7 +95,8 @@ describe("cce.who on the simulator", function()
     sim:reset()
     dir = tempdir.new()
     caches.use(dir)
-    client = clients.new(sim, { endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT } })
+    client = clients.new(sim, { on_event = require("cce.exec.cache").observe,
+      endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT } })
     cluster = sim.clusters[2]
     path = dir .. "/prod.json"
   end)

@@ -54,6 +54,7 @@ describe("cce.exec", function()
 
   local function new_client(options)
     options = options or {}
+    options.on_event = cache.observe
     options.clock = function() return core.sys.time() + ahead end
     return clients.new(sim, options)
   end
@@ -115,7 +116,9 @@ describe("cce.exec", function()
     for _, path in ipairs { "/cce", "/cce/credentials", "/cce/credentials/" .. cluster.id } do
       assert.equal("0700", core.file.stat(dir .. path).mode)
     end
-    assert.equal(1, #tempdir.list(dir .. "/cce/credentials/" .. cluster.id))
+    -- Beside it a file of no content says when it was handed out.
+    assert.same({ kept_path():match "[^/]+$", kept_path():match "[^/]+$" .. ".served" },
+      tempdir.list(dir .. "/cce/credentials/" .. cluster.id))
   end)
 
   it("lets kubectl ask again when it would be renewed", function()
@@ -250,6 +253,38 @@ describe("cce.exec", function()
     assert.equal(1, #cache.entries(sim.clusters[1].id))
     assert.is_true(assert(credential()).renewed)
     other:close()
+  end)
+
+  local function asked()
+    return #sim:log { operation = "kubernetes" }
+  end
+
+  it("asks the cluster before it gives the same again within a minute", function()
+    local first = assert(credential())
+    assert.equal(0, asked())
+    assert.is_false(assert(credential()).renewed)
+    assert.equal(1, asked())
+    -- As another process would, which tells this one nothing.
+    assert.equal(200, sim:revoke(cluster, { userId = first.user_id }).status)
+    local second = assert(credential())
+    assert.is_true(second.renewed)
+    assert.is_true(second.certificate ~= first.certificate)
+    assert.is_false(assert(credential()).renewed)
+    assert.equal(2, issued())
+  end)
+
+  it("asks nobody when the last time is longer ago", function()
+    assert(credential())
+    tempdir.check("touch -d '2 minutes ago' " .. tempdir.quote(kept_path() .. ".served"))
+    assert.is_false(assert(credential()).renewed)
+    assert.equal(0, asked())
+  end)
+
+  it("gives what it keeps when the cluster cannot be asked", function()
+    assert(credential())
+    client.engine = function() return nil, "out of reach", "CONNECT_FAILED" end
+    assert.is_false(assert(credential()).renewed)
+    assert.equal(1, issued())
   end)
 
   it("keeps it when the revocation surely did nothing", function()

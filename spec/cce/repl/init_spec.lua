@@ -102,7 +102,7 @@ describe("cce repl without a terminal", function()
       .. " cluster_id = 'c1', user_id = 'leaver' })\n"):format(sim.project_id)
     local text = run(where .. call .. "s:list()\nrepl.confirm = false\n" .. call .. "s:list()\n")
     assert.truthy(text:find("revoke_at: not confirmed", 1, true))
-    assert.truthy(text:find "pending%s+%d+%-%d+%-%d+ .-revoke user leaver in cluster c1")
+    assert.truthy(text:find "pending%s+%d+%-%d+%-%d+T.-revoke user leaver in cluster c1")
   end)
 
   it("runs work in the background meanwhile", function()

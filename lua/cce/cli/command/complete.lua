@@ -8,7 +8,7 @@
 -- @module cce.cli.command.complete
 -- @local
 local core = require "cce.core"
-local directories = require "cce.cli.directories"
+local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
 
 local M = { name = "__complete", summary = "Complete a word.", hidden = true }

@@ -16,7 +16,8 @@ function M.describe(parser)
     .. " the lifetime, a week at most."):argname("TIME"):convert(convert.duration)
   parser:epilog("kubectl starts it, from a kubeconfig that `cce obtain --exec` wrote. What it"
     .. " prints holds a private key.\nCertificates are kept in $XDG_CACHE_HOME/cce/credentials,"
-    .. " else ~/.cache, mode 0600; cce revoke and cce rotate on this machine drop them.")
+    .. " else ~/.cache, mode 0600; cce revoke and cce rotate on this machine drop them;"
+    .. " asked again within a minute, it asks the cluster whether they still work.")
 end
 
 function M.run(args, ui)

@@ -29,9 +29,11 @@ local function left(entry)
 end
 
 local columns = {
-  { "not_after", "UNTIL", text = function(entry) return times.format(entry.not_after) end },
-  { "remaining", "LEFT", text = left },
-  { "user_id", "USER" }, { "context", "CONTEXT" }, { "cluster", "CLUSTER" },
+  { "not_after", "UNTIL", keep = true, text = function(entry)
+    return times.format(entry.not_after)
+  end },
+  { "remaining", "LEFT", keep = true, text = left },
+  { "user_id", "USER" }, { "context", "CONTEXT", keep = true }, { "cluster", "CLUSTER" },
   { "key_matches", "KEY", text = function(entry)
     return entry.key_matches and "matches" or entry.key_matches == false and "DOES NOT MATCH"
       or "no key"

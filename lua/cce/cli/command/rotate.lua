@@ -4,7 +4,7 @@
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
-local directories = require "cce.cli.directories"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local runs = require "cce.cli.runs"
 local targets = require "cce.workflow.targets"

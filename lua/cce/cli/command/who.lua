@@ -36,7 +36,7 @@ local columns = {
   { "context", "CONTEXT", keep = true, name = true },
   { "user_id", "USER", text = who_text },
   { "cluster_id", "CLUSTER", text = function(row) return row.cluster_id or row.server end },
-  { "not_after", "UNTIL", text = function(row)
+  { "not_after", "UNTIL", keep = true, text = function(row)
     return row.not_after and show.time(row.not_after)
   end },
   { "key_matches", "KEY", text = function(row)

@@ -95,7 +95,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.carry_out(job)
-  local report, message, err = require("cce.workflow").rotate(job.client, options_of(job))
+  local report, message, err = require("cce.workflow.rotate")(job.client, options_of(job))
   if not report then return nil, message, err end
   local counts = report:counts()
   job.tell("rotated", { ok = counts.ok, failed = counts.failed, skipped = counts.skipped,

@@ -185,14 +185,21 @@ describe("cce credential", function()
     assert.equal(before + 1, issued())
   end)
 
+  it("is asked for anew after a 401, whoever revoked it", function()
+    local path, before = save()
+    assert.is_true(nodes(path))
+    assert(client:revoke_cert(cluster.id, { user_id = simulator.admin.principal.id }))
+    assert.is_true(nodes(path), "the second within a minute")
+    assert.equal(before + 2, issued())
+    assert.is_true(nodes(path))
+    assert.equal(before + 2, issued())
+  end)
+
   it("is gone after a revocation on this machine, and cce who says what happened", function()
     local path, before = save()
     assert.is_true(nodes(path))
-    local code = world:start({ "/usr/bin/env", simulator.interpreter(), "-e", ([[
-      local cce = require "cce"
-      assert(cce.new():revoke_cert("%s", { user_id = "%s" }))]]):format(cluster.id,
-      simulator.admin.principal.id) })().code
-    assert.equal(0, code)
+    assert.equal(0, world:cce({ "revoke", cluster.id, "--user", simulator.admin.principal.id,
+      "--allow-self", "--yes" }).code)
     assert.equal("", tempdir.shell("find " .. world.cache .. " -name '*.json'"))
     local said = world:cce { "who", path, "--check", "-o", "json" }
     assert.equal(2, said.code)

@@ -42,7 +42,7 @@ describe("cce who", function()
     assert.equal("", result.err)
     assert.matches("^CONTEXT +USER +CLUSTER +UNTIL +KEY +STATE\n", result.out)
     assert.matches("\nprod +" .. ID .. " +" .. cluster.id:gsub("%-", "%%-")
-      .. " +20[%d: -]+ UTC +matches +valid until", result.out)
+      .. " +20[%dT:-]+Z +matches +valid until", result.out)
   end)
 
   it("needs no cloud to read, and none to ask a cluster", function()

@@ -2,7 +2,7 @@
 -- @module cce.cli.command.schedule
 -- @local
 local convert = require "cce.cli.convert"
-local directories = require "cce.cli.directories"
+local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
 local profile = require "cce.cli.profile"
@@ -123,8 +123,8 @@ end
 
 --- How entries are shown.
 M.columns = {
-  { "id", "ID" }, { "state", "STATE" },
-  { "due", "DUE", text = function(e) return e.due and render.moment(e.due) end },
+  { "id", "ID" }, { "state", "STATE", keep = true },
+  { "due", "DUE", keep = true, text = function(e) return e.due and render.moment(e.due) end },
   { "kind", "WHAT", text = subject }, { "attempts", "ATTEMPTS", text = function(e)
     return e.attempts and ("%d"):format(e.attempts)
   end },

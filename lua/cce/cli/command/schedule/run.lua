@@ -3,7 +3,7 @@
 -- @local
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
-local directories = require "cce.cli.directories"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 local times = require "cce.base.times"

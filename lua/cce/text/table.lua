@@ -1,0 +1,129 @@
+--- Tables of text, as wide as they must be or as narrow as the terminal is.
+--
+-- What a row is known by is never cut: names, times, counts. Where there is not
+-- room for all, identifiers give first, then what is left, and sentences are
+-- wrapped at blanks, below their row when beside it there is no room.
+-- @module cce.text.table
+-- @local
+local width = require "cce.text.width"
+
+local M = {}
+
+local GAP = 2
+
+-- Columns that are left of an identifier and of any other text that is cut, and
+-- that a sentence must have to be read beside its row.
+local LEAST_ID, LEAST_TEXT, LEAST_PROSE = 9, 8, 24
+
+local function widths_of(titles, rows)
+  local widths = {}
+  for i, title in ipairs(titles) do
+    widths[i] = width.of(title)
+    for _, row in ipairs(rows) do widths[i] = math.max(widths[i], width.of(row[i])) end
+  end
+  return widths
+end
+
+local function total(widths)
+  local sum = GAP * (#widths - 1)
+  for _, each in ipairs(widths) do sum = sum + each end
+  return sum
+end
+
+-- The widest of the columns of a kind gives, one column of text at a time.
+local function shrink(widths, titles, kinds, kind, least, limit)
+  while total(widths) > limit do
+    local widest
+    for i in ipairs(widths) do
+      local may_give = kinds[i] == kind and widths[i] > math.max(least, width.of(titles[i]))
+      if may_give and (not widest or widths[i] > widths[widest]) then widest = i end
+    end
+    if not widest then return end
+    widths[widest] = widths[widest] - 1
+  end
+end
+
+local function fit(text, columns, is_last)
+  if width.of(text) > columns then text = width.cut(text, columns - 1) .. "…" end
+  return is_last and text or text .. (" "):rep(columns - width.of(text))
+end
+
+local function join(cells, widths)
+  local padded = {}
+  for i, text in ipairs(cells) do padded[i] = fit(text, widths[i], i == #cells) end
+  return table.concat(padded, (" "):rep(GAP))
+end
+
+local function without(list, index)
+  local rest = {}
+  for i, each in ipairs(list) do
+    if i ~= index then rest[#rest + 1] = each end
+  end
+  return rest
+end
+
+local function find_prose(kinds)
+  for i, kind in pairs(kinds) do
+    if kind == "prose" then return i end
+  end
+end
+
+-- Lines of a table whose sentences stand wrapped in its last column, or below
+-- their rows when that column would be too narrow.
+local function with_prose(titles, rows, kinds, prose, limit)
+  local short_titles, short_rows, short_kinds = without(titles, prose), {}, {}
+  for i, row in ipairs(rows) do short_rows[i] = without(row, prose) end
+  for i in ipairs(titles) do
+    if i ~= prose then short_kinds[i < prose and i or i - 1] = kinds[i] end
+  end
+  local widths = widths_of(short_titles, short_rows)
+  local function narrow(to)
+    shrink(widths, short_titles, short_kinds, "id", LEAST_ID, to)
+    shrink(widths, short_titles, short_kinds, nil, LEAST_TEXT, to)
+  end
+  narrow(limit - GAP - LEAST_PROSE)
+  local room = limit - GAP - total(widths)
+  local is_beside = room >= LEAST_PROSE
+  if not is_beside then
+    widths = widths_of(short_titles, short_rows)
+    narrow(limit)
+  end
+  local lines, left = {}, (" "):rep(is_beside and total(widths) + GAP or GAP)
+  local function add(cells, text)
+    local line = join(cells, widths)
+    if is_beside and text then
+      line = line .. (" "):rep(#left - width.of(line))
+    end
+    local wrapped = text and text ~= "-" and width.wrap(text, is_beside and room or limit - GAP)
+      or { is_beside and text or nil }
+    if is_beside then line = line .. (table.remove(wrapped, 1) or "") end
+    lines[#lines + 1] = line
+    for _, each in ipairs(wrapped) do lines[#lines + 1] = left .. each end
+  end
+  add(short_titles, is_beside and titles[prose] or nil)
+  for i, row in ipairs(short_rows) do add(row, rows[i][prose]) end
+  return lines
+end
+
+--- A table.
+-- @tparam {string,...} titles
+-- @tparam {{string,...},...} rows
+-- @tparam[opt] int limit columns of the terminal; without it nothing is cut
+-- @tparam[opt] table kinds by column: "keep" is never cut, "id" is cut first,
+--   "prose" (one column at most) is wrapped
+-- @treturn string without a final line end
+function M.text(titles, rows, limit, kinds)
+  kinds = kinds or {}
+  local widths = widths_of(titles, rows)
+  if limit and total(widths) > limit then
+    local prose = find_prose(kinds)
+    if prose then return table.concat(with_prose(titles, rows, kinds, prose, limit), "\n") end
+    shrink(widths, titles, kinds, "id", LEAST_ID, limit)
+    shrink(widths, titles, kinds, nil, LEAST_TEXT, limit)
+  end
+  local lines = { join(titles, widths) }
+  for _, row in ipairs(rows) do lines[#lines + 1] = join(row, widths) end
+  return table.concat(lines, "\n")
+end
+
+return M
