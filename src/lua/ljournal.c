@@ -171,10 +171,10 @@ static int l_journal_open(lua_State *L)
 /* journal:append(line [, sync = true]) */
 static int l_journal_append(lua_State *L)
 {
-    struct cce_append_file *journal = check_journal(L, 1);
     size_t length;
     const char *line = luaL_checklstring(L, 2, &length);
     bool sync = check_sync(L, 3);
+    struct cce_append_file *journal = check_journal(L, 1);
     struct cce_error err;
 
     if (check_line(line, length, &err) != 0 ||
@@ -285,30 +285,26 @@ static int l_work_finished(lua_State *L)
 /* What to send to the socket of the engine's thread, and to get back. */
 static int l_work_id(lua_State *L)
 {
-    const unsigned char *id = cce_job_id(check_work(L, 1));
+    char id[CCE_JOB_ID_LENGTH];
 
-    lua_pushlstring(L, (const char *)id, CCE_JOB_ID_LENGTH);
+    /* The push itself may run a finalizer that closes the work. */
+    memcpy(id, cce_job_id(check_work(L, 1)), sizeof id);
+    lua_pushlstring(L, id, sizeof id);
     return 1;
 }
 
-static int push_journal(lua_State *L, struct journal_work *work)
-{
-    struct journal_box *box;
-
-    luaL_argcheck(L, work->journal != NULL, 1, "the journal was taken before");
-    box = lcce_newobject(L, JOURNAL, sizeof *box);
-    box->journal = work->journal;
-    work->journal = NULL;
-    return 1;
-}
-
-/* true, or the journal that was opened (once); or nil, message, code */
+/* true, or the journal that was opened (once); or nil, message, code. The box
+ * for that journal comes first: making it may close the work. */
 static int l_work_result(lua_State *L)
 {
-    struct cce_job *job = check_work(L, 1);
+    struct journal_box *box;
     struct journal_work *work;
+    struct cce_job *job;
     struct cce_error err;
 
+    lua_settop(L, 1);
+    box = lcce_newobject(L, JOURNAL, sizeof *box);
+    job = check_work(L, 1);
     luaL_argcheck(L, cce_job_is_finished(job), 1, "the work is not done yet");
     work = cce_job_context(job);
     if (work == NULL) {
@@ -316,10 +312,16 @@ static int l_work_result(lua_State *L)
                  "what was under way at a fork is the parent's");
         return lcce_fail(L, &err);
     }
-    if (work->error.code != CCE_OK)
-        return lcce_fail(L, &work->error);
-    if (work->opens)
-        return push_journal(L, work);
+    err = work->error;
+    if (err.code != CCE_OK)
+        return lcce_fail(L, &err);
+    if (work->opens) {
+        luaL_argcheck(L, work->journal != NULL, 1,
+                      "the journal was taken before");
+        box->journal = work->journal;
+        work->journal = NULL;
+        return 1;
+    }
     lua_pushboolean(L, 1);
     return 1;
 }

@@ -7,34 +7,16 @@
 #include "core/http.h"
 #include "lua/lutil.h"
 
-/* Pops a value and keeps it alive until the method returns. */
-static void anchor(lua_State *L)
+/* The next free one of `count` entries; false, and the request is read anew,
+ * when there is none. */
+static bool take_room(struct lcce_request *request, size_t *count)
 {
-    if (lua_isnil(L, LCCE_REQUEST_ANCHOR)) {
-        lua_newtable(L);
-        lua_replace(L, LCCE_REQUEST_ANCHOR);
+    if (*count == request->room) {
+        request->lacks_room = true;
+        return false;
     }
-    lua_rawseti(L, LCCE_REQUEST_ANCHOR,
-                (int)lua_rawlen(L, LCCE_REQUEST_ANCHOR) + 1);
-}
-
-static void grow_pairs(lua_State *L, struct lcce_pairs *pairs)
-{
-    size_t capacity = pairs->capacity * 4;
-    struct cce_pair *list = lua_newuserdata(L, capacity * sizeof *list);
-
-    memcpy(list, pairs->list, pairs->count * sizeof *list);
-    anchor(L);
-    pairs->list = list;
-    pairs->capacity = capacity;
-}
-
-static void add_pair(lua_State *L, struct lcce_pairs *pairs,
-                     struct cce_bytes name, struct cce_bytes value)
-{
-    if (pairs->count == pairs->capacity)
-        grow_pairs(L, pairs);
-    pairs->list[pairs->count++] = (struct cce_pair){name, value};
+    (*count)++;
+    return true;
 }
 
 static struct cce_bytes string_field(lua_State *L, const char *key)
@@ -116,13 +98,16 @@ static void check_table(lua_State *L, const char *key)
 }
 
 /* What is given is also sent, so it goes to the result on the way. */
-static void read_header(lua_State *L, struct lcce_request *request)
+static int read_header(lua_State *L, struct lcce_request *request)
 {
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
         lcce_option_error(L, "headers",
                           "name = \"value\" expected, got %s = %s",
                           luaL_typename(L, -2), luaL_typename(L, -1));
-    add_pair(L, &request->headers, lcce_to_bytes(L, -2), lcce_to_bytes(L, -1));
+    if (!take_room(request, &request->header_count))
+        return -1;
+    request->arrays.headers[request->header_count - 1] =
+        (struct cce_pair){lcce_to_bytes(L, -2), lcce_to_bytes(L, -1)};
     if (request->wants_headers) {
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
@@ -130,6 +115,7 @@ static void read_header(lua_State *L, struct lcce_request *request)
     } else {
         lua_pop(L, 1);
     }
+    return 0;
 }
 
 static int read_headers(lua_State *L, struct lcce_request *request)
@@ -139,86 +125,83 @@ static int read_headers(lua_State *L, struct lcce_request *request)
     check_table(L, "headers");
     lua_pushnil(L);
     while (lua_next(L, index))
-        read_header(L, request);
+        if (read_header(L, request) != 0)
+            return -1;
     return 0;
 }
 
 static int read_signed_headers(lua_State *L, struct lcce_request *request)
 {
-    struct cce_bytes *names = request->signed_held;
-    int count;
+    struct cce_bytes *names = request->arrays.names;
+    size_t count;
 
     check_table(L, "signed_headers");
-    count = (int)lua_rawlen(L, -1);
+    count = lua_rawlen(L, -1);
     if (count > CCE_HTTP_HEADERS_MAX)
         return cce_fail(request->err, CCE_INVALID_ARGUMENT,
                         "signed_headers has at most %d names",
                         CCE_HTTP_HEADERS_MAX);
-    if (count > LCCE_REQUEST_HELD) {
-        names = lua_newuserdata(L, (size_t)count * sizeof *names);
-        anchor(L);
+    if (count > request->room) {
+        request->lacks_room = true;
+        return -1;
     }
-    for (int i = 0; i < count; i++) {
-        lua_rawgeti(L, -1, i + 1);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
         names[i] = string_field(L, "signed_headers");
         lua_pop(L, 1);
     }
     request->sign.signed_headers = names;
-    request->sign.signed_count = (size_t)count;
+    request->sign.signed_count = count;
     return 0;
 }
 
 /* --- the query --- */
 
-/* Pushes the text of a whole number. A fraction has more than one text, so
- * the caller has to choose. */
-static int push_number(lua_State *L, lua_Number number,
-                       struct lcce_request *request)
+/* Only a whole one: a fraction has more than one text, so the caller has to
+ * choose. */
+static int number_text(struct lcce_request *request, lua_Number number,
+                       struct cce_bytes *text)
 {
-    char text[32];
+    char *memory;
 
     if (!(fabs(number) <= 9007199254740992.0) || floor(number) != number)
         return cce_fail(request->err, CCE_INVALID_ARGUMENT,
                         "a number in a query must be a whole one below 2^53: "
                         "write others as strings");
-    snprintf(text, sizeof text, "%.0f", (double)number);
-    lua_pushstring(L, text);
+    if (!take_room(request, &request->number_count))
+        return -1;
+    memory = request->arrays.numbers[request->number_count - 1].text;
+    snprintf(memory, sizeof(struct lcce_number), "%.0f", (double)number);
+    *text = cce_bytes_of(memory);
     return 0;
 }
 
-/* The text of the value at the top of the stack. */
-static int query_text(lua_State *L, struct lcce_request *request,
-                      struct cce_bytes *text)
-{
-    switch (lua_type(L, -1)) {
-    case LUA_TSTRING:
-        *text = lcce_to_bytes(L, -1);
-        return 0;
-    case LUA_TBOOLEAN:
-        *text = lua_toboolean(L, -1) ? (struct cce_bytes){"true", 4}
-                                     : (struct cce_bytes){"false", 5};
-        return 0;
-    case LUA_TNUMBER:
-        if (push_number(L, lua_tonumber(L, -1), request) != 0)
-            return -1;
-        *text = lcce_to_bytes(L, -1);
-        anchor(L);
-        return 0;
-    default:
-        return lcce_option_error(
-            L, "query", "string, number or boolean expected as a value, got %s",
-            luaL_typename(L, -1));
-    }
-}
-
+/* A parameter with the value at the top of the stack. */
 static int add_parameter(lua_State *L, struct lcce_request *request,
                          struct cce_bytes name)
 {
     struct cce_bytes value = {NULL, 0};
 
-    if (query_text(L, request, &value) != 0)
+    switch (lua_type(L, -1)) {
+    case LUA_TSTRING:
+        value = lcce_to_bytes(L, -1);
+        break;
+    case LUA_TBOOLEAN:
+        value = cce_bytes_of(lua_toboolean(L, -1) ? "true" : "false");
+        break;
+    case LUA_TNUMBER:
+        if (number_text(request, lua_tonumber(L, -1), &value) != 0)
+            return -1;
+        break;
+    default:
+        return lcce_option_error(
+            L, "query", "string, number or boolean expected as a value, got %s",
+            luaL_typename(L, -1));
+    }
+    if (!take_room(request, &request->query_count))
         return -1;
-    add_pair(L, &request->query, name, value);
+    request->arrays.query[request->query_count - 1] =
+        (struct cce_pair){name, value};
     return 0;
 }
 
@@ -318,7 +301,7 @@ static int read_field(lua_State *L, struct lcce_request *request)
     return luaL_error(L, "unknown option '%s'", key.data);
 }
 
-int lcce_request_read(lua_State *L, struct lcce_request *request)
+static int read_fields(lua_State *L, struct lcce_request *request)
 {
     lua_pushnil(L);
     while (lua_next(L, LCCE_REQUEST_SPEC)) {
@@ -326,12 +309,48 @@ int lcce_request_read(lua_State *L, struct lcce_request *request)
             return -1;
         lua_pop(L, 1);
     }
+    return 0;
+}
+
+/* Four times the room, in one userdata, and an empty result: whatever was read
+ * may be gone by then. */
+static void make_room(lua_State *L, struct lcce_request *request)
+{
+    struct lcce_request_arrays *arrays = &request->arrays;
+    size_t room = request->room * 4;
+
+    lua_settop(L, LCCE_REQUEST_OWN);
+    if (request->wants_headers) {
+        lua_newtable(L);
+        lua_replace(L, LCCE_REQUEST_RESULT);
+    }
+    arrays->query = lua_newuserdata(L, room * (2 * sizeof *arrays->query +
+                                               sizeof *arrays->names +
+                                               sizeof *arrays->numbers));
+    lua_replace(L, LCCE_REQUEST_ANCHOR);
+    arrays->headers = arrays->query + room;
+    arrays->names = (struct cce_bytes *)(arrays->headers + room);
+    arrays->numbers = (struct lcce_number *)(arrays->names + room);
+    request->room = room;
+}
+
+int lcce_request_read(lua_State *L, struct lcce_request *request)
+{
+    while (read_fields(L, request) != 0) {
+        if (!request->lacks_room)
+            return -1;
+        make_room(L, request);
+        memset(&request->sign, 0, sizeof request->sign);
+        request->query_count = request->header_count = 0;
+        request->number_count = 0;
+        request->lacks_room = false;
+    }
     if (request->sign.method.data == NULL)
         lcce_option_error(L, "method", "it is missing");
-    request->sign.query = request->query.list;
-    request->sign.query_count = request->query.count;
-    request->sign.headers = request->headers.list;
-    request->sign.header_count = request->headers.count;
+    request->sign.query = request->arrays.query;
+    request->sign.query_count = request->query_count;
+    request->sign.headers = request->arrays.headers;
+    request->sign.header_count = request->header_count;
     return 0;
 }
 
@@ -339,10 +358,13 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
                        struct cce_error *err)
 {
     memset(&request->sign, 0, sizeof request->sign);
-    request->query.list = request->query.held;
-    request->headers.list = request->headers.held;
-    request->query.count = request->headers.count = 0;
-    request->query.capacity = request->headers.capacity = LCCE_REQUEST_HELD;
+    request->arrays.query = request->held_query;
+    request->arrays.headers = request->held_headers;
+    request->arrays.names = request->held_names;
+    request->arrays.numbers = request->held_numbers;
+    request->room = LCCE_REQUEST_HELD;
+    request->query_count = request->header_count = request->number_count = 0;
+    request->lacks_room = false;
     request->date[0] = '\0';
     request->wants_headers = wants_headers;
     request->err = err;

@@ -209,10 +209,12 @@ static int check_request(lua_State *L, struct lsigner *object,
     lua_settop(L, LCCE_REQUEST_SPEC);
     if (request->wants_headers)
         lua_createtable(L, 0, RESULT_HINT);
-    lua_settop(L, LCCE_REQUEST_ANCHOR);
+    lua_settop(L, LCCE_REQUEST_OWN);
     *work = &object->work;
-    if (object->work_is_taken)
+    if (object->work_is_taken) {
         *work = lcce_newobject(L, WORK, sizeof **work);
+        lua_replace(L, LCCE_REQUEST_OWN);
+    }
     if (lcce_request_read(L, request) != 0)
         return -1;
     check_open(L, 1, object);
