@@ -341,6 +341,21 @@ describe("a proxy", function()
     assert.is_true(core.check_proxy "proxy.example:3128")
   end)
 
+  -- libcurl would go to the server itself, past the proxy.
+  it("has a user name and a password that libcurl can send, or is refused", function()
+    for _, who in ipairs { "user:a%00" .. PASSWORD, "user:" .. PASSWORD .. "%0A",
+      "u%1F:" .. PASSWORD, ":%0d" .. PASSWORD } do
+      for _, scheme in ipairs { "http://", "https://", "socks5h://", "" } do
+        local none, message, code = core.engine { proxy = scheme .. who .. "@127.0.0.1:3128" }
+        assert.is_nil(none, who)
+        assert.equal("INVALID_ARGUMENT", code)
+        assert.matches("user name or the password", message, nil, true)
+        assert.is_nil(message:find(PASSWORD, 1, true), message)
+      end
+    end
+    assert.is_true(core.check_proxy "http://user:a%20%7F%25@127.0.0.1:3128")
+  end)
+
   it("is not used for what no_proxy names", function()
     local s = proxy_server()
     for _, list in ipairs { FAR:sub(9), ".example.invalid", "a, example.invalid ,b", "*" } do

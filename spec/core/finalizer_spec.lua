@@ -55,7 +55,7 @@ describe("a finalizer at every allocation of the core", function()
       local output = output_of(mischief)
       local points = output:match "^done: %d+ cases, (%d+) points\n$"
       assert(points, output)
-      assert.is_true(tonumber(points) > 300)
+      assert.is_true(tonumber(points) > 200)
     end)
   end
 end)

@@ -219,7 +219,7 @@ local engine, threaded = made(core.engine {}), made(core.engine { threaded = tru
 local function new_request()
   return {
     endpoint = url, method = "POST", path = "/" .. ("x"):rep(50), timeout = 10,
-    query = { { "a", "b" } }, headers = { ["X-One"] = "1", ["X-Two"] = core.secret "two" },
+    query = large(7).query, headers = { ["X-One"] = "1", ["X-Two"] = core.secret "two" },
     body = { '{"a":', core.secret "body", "}" }, signer = new_signer { security_token = TOKEN },
     date = 1767323045,
   }

@@ -262,7 +262,8 @@ static int compute_signature(struct cce_signer *signer, struct cce_bytes date,
     return 0;
 }
 
-/* And behind it, in the same memory, the token that must be sent. */
+/* And behind it, in the same memory, the token that must be sent. A NUL follows
+ * either. */
 static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
                                const struct cce_sign_headers *headers,
                                struct cce_sign_work *work,
@@ -284,12 +285,13 @@ static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
     PUT_LITERAL(out, ", Signature=");
     put(out, (struct cce_bytes){result->signature, CCE_DIGEST_HEX});
     length = out->length;
+    put_char(out, '\0');
     if (!token->given)
         put(out, token->found);
     if (finish(out, answer, err) != 0)
         return -1;
-    result->security_token =
-        (struct cce_bytes){answer->data + length, answer->length - length};
+    result->security_token = (struct cce_bytes){answer->data + length + 1,
+                                                answer->length - length - 1};
     answer->length = length;
     return 0;
 }

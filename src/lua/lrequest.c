@@ -4,20 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/http.h"
+#include "lua/lsecret.h"
 #include "lua/lutil.h"
-
-/* The next free one of `count` entries; false, and the request is read anew,
- * when there is none. */
-static bool take_room(struct lcce_request *request, size_t *count)
-{
-    if (*count == request->room) {
-        request->lacks_room = true;
-        return false;
-    }
-    (*count)++;
-    return true;
-}
 
 static struct cce_bytes string_field(lua_State *L, const char *key)
 {
@@ -56,8 +44,29 @@ static int read_path(lua_State *L, struct lcce_request *request)
     return 0;
 }
 
+/* Strings and secrets, in the order in which they are sent. */
+static int read_parts(lua_State *L, struct lcce_request *request)
+{
+    size_t count = lua_rawlen(L, -1);
+
+    if (count == 0 || count > CCE_REQUEST_PARTS_MAX)
+        lcce_option_error(L, "body",
+                          "a string expected, or a list of 1 to %d parts",
+                          CCE_REQUEST_PARTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        request->parts[i].is_secret = lua_isuserdata(L, -1);
+        request->parts[i].bytes = lcce_option_secret(L, "body");
+        lua_pop(L, 1);
+    }
+    request->part_count = count;
+    return 0;
+}
+
 static int read_body(lua_State *L, struct lcce_request *request)
 {
+    if (request->visit != NULL && lua_istable(L, -1))
+        return read_parts(L, request);
     request->sign.body = string_field(L, "body");
     return 0;
 }
@@ -75,10 +84,14 @@ int lcce_request_date(lua_Number seconds, char text[CCE_DATE_LENGTH + 1],
 
 static int read_date(lua_State *L, struct lcce_request *request)
 {
+    lua_Number seconds;
+
     if (lua_type(L, -1) == LUA_TNUMBER) {
+        seconds = lua_tonumber(L, -1);
+        if (request->visit != NULL) /* what a clock says, fraction and all */
+            seconds = floor(seconds);
         request->sign.date = (struct cce_bytes){request->date, CCE_DATE_LENGTH};
-        return lcce_request_date(lua_tonumber(L, -1), request->date,
-                                 request->err);
+        return lcce_request_date(seconds, request->date, request->err);
     }
     if (lua_type(L, -1) != LUA_TSTRING)
         lcce_option_error(L, "date", "string or number expected, got %s",
@@ -97,42 +110,45 @@ static void check_table(lua_State *L, const char *key)
                           luaL_typename(L, -1));
 }
 
-/* What is given is also sent, so it goes to the result on the way. */
-static int read_header(lua_State *L, struct lcce_request *request)
-{
-    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-        lcce_option_error(L, "headers",
-                          "name = \"value\" expected, got %s = %s",
-                          luaL_typename(L, -2), luaL_typename(L, -1));
-    if (!take_room(request, &request->header_count))
-        return -1;
-    request->arrays.headers[request->header_count - 1] =
-        (struct cce_pair){lcce_to_bytes(L, -2), lcce_to_bytes(L, -1)};
-    if (request->wants_headers) {
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, LCCE_REQUEST_RESULT);
-    } else {
-        lua_pop(L, 1);
-    }
-    return 0;
-}
-
+/* What is given to a signer is also sent, so it goes to the result on the way.
+ * What the engine sends may be a secret. */
 static int read_headers(lua_State *L, struct lcce_request *request)
 {
+    struct cce_sign_request *sign = &request->sign;
     int index = lua_gettop(L);
+    bool may_be_secret = request->visit != NULL;
 
     check_table(L, "headers");
     lua_pushnil(L);
-    while (lua_next(L, index))
-        if (read_header(L, request) != 0)
-            return -1;
+    while (lua_next(L, index)) {
+        struct cce_pair *header = &request->headers[sign->header_count];
+
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            (lua_type(L, -1) != LUA_TSTRING &&
+             !(may_be_secret && lua_isuserdata(L, -1))))
+            lcce_option_error(L, "headers",
+                              "name = \"value\" expected, got %s = %s",
+                              luaL_typename(L, -2), luaL_typename(L, -1));
+        if (sign->header_count++ == CCE_HTTP_HEADERS_MAX)
+            return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                            "a request has at most %d headers",
+                            CCE_HTTP_HEADERS_MAX);
+        header->name = lcce_to_bytes(L, -2);
+        header->value = may_be_secret ? lcce_option_secret(L, "headers")
+                                      : lcce_to_bytes(L, -1);
+        if (request->wants_headers) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, LCCE_REQUEST_RESULT);
+        } else {
+            lua_pop(L, 1);
+        }
+    }
     return 0;
 }
 
 static int read_signed_headers(lua_State *L, struct lcce_request *request)
 {
-    struct cce_bytes *names = request->arrays.names;
     size_t count;
 
     check_table(L, "signed_headers");
@@ -141,47 +157,46 @@ static int read_signed_headers(lua_State *L, struct lcce_request *request)
         return cce_fail(request->err, CCE_INVALID_ARGUMENT,
                         "signed_headers has at most %d names",
                         CCE_HTTP_HEADERS_MAX);
-    if (count > request->room) {
-        request->lacks_room = true;
-        return -1;
-    }
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, -1, (int)i + 1);
-        names[i] = string_field(L, "signed_headers");
+        request->signed_headers[i] = string_field(L, "signed_headers");
         lua_pop(L, 1);
     }
-    request->sign.signed_headers = names;
+    request->sign.signed_headers = request->signed_headers;
     request->sign.signed_count = count;
     return 0;
 }
 
 /* --- the query --- */
 
-/* Only a whole one: a fraction has more than one text, so the caller has to
- * choose. */
+/* Only a whole number: a fraction has more than one text, so the caller has to
+ * choose. There are as many as parameters, at most. */
 static int number_text(struct lcce_request *request, lua_Number number,
-                       struct cce_bytes *text)
+                       struct cce_bytes *value)
 {
-    char *memory;
+    struct lcce_number *memory = &request->numbers[request->number_count];
 
     if (!(fabs(number) <= 9007199254740992.0) || floor(number) != number)
         return cce_fail(request->err, CCE_INVALID_ARGUMENT,
                         "a number in a query must be a whole one below 2^53: "
                         "write others as strings");
-    if (!take_room(request, &request->number_count))
-        return -1;
-    memory = request->arrays.numbers[request->number_count - 1].text;
-    snprintf(memory, sizeof(struct lcce_number), "%.0f", (double)number);
-    *text = cce_bytes_of(memory);
+    request->number_count++;
+    snprintf(memory->text, sizeof memory->text, "%.0f", (double)number);
+    *value = cce_bytes_of(memory->text);
     return 0;
 }
 
-/* A parameter with the value at the top of the stack. */
-static int add_parameter(lua_State *L, struct lcce_request *request,
-                         struct cce_bytes name)
+/* Adds a parameter whose value is at the top of the stack. */
+static int read_parameter(lua_State *L, struct lcce_request *request,
+                          struct cce_bytes name)
 {
+    struct cce_sign_request *sign = &request->sign;
     struct cce_bytes value = {NULL, 0};
 
+    if (sign->query_count == request->query_capacity) {
+        request->lacks_room = true;
+        return -1;
+    }
     switch (lua_type(L, -1)) {
     case LUA_TSTRING:
         value = lcce_to_bytes(L, -1);
@@ -194,14 +209,11 @@ static int add_parameter(lua_State *L, struct lcce_request *request,
             return -1;
         break;
     default:
-        return lcce_option_error(
+        lcce_option_error(
             L, "query", "string, number or boolean expected as a value, got %s",
             luaL_typename(L, -1));
     }
-    if (!take_room(request, &request->query_count))
-        return -1;
-    request->arrays.query[request->query_count - 1] =
-        (struct cce_pair){name, value};
+    sign->query[sign->query_count++] = (struct cce_pair){name, value};
     return 0;
 }
 
@@ -219,7 +231,7 @@ static int read_query_pair(lua_State *L, struct lcce_request *request)
                           luaL_typename(L, -1));
     name = lcce_to_bytes(L, -1);
     lua_rawgeti(L, -2, 2);
-    result = add_parameter(L, request, name);
+    result = read_parameter(L, request, name);
     lua_pop(L, 2);
     return result;
 }
@@ -231,11 +243,11 @@ static int read_query_field(lua_State *L, struct lcce_request *request)
     int count;
 
     if (!lua_istable(L, -1))
-        return add_parameter(L, request, name);
+        return read_parameter(L, request, name);
     count = (int)lua_rawlen(L, -1);
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, i);
-        if (add_parameter(L, request, name) != 0)
+        if (read_parameter(L, request, name) != 0)
             return -1;
         lua_pop(L, 1);
     }
@@ -269,36 +281,46 @@ static int read_query(lua_State *L, struct lcce_request *request)
     return 0;
 }
 
-/* --- the spec --- */
+/* --- the table --- */
+
+enum { SIGNED = 1, SENT = 2, ALL = SIGNED | SENT };
 
 static const struct {
     const char *name;
     size_t length;
+    int where;                                               /* it may stand */
     int (*read)(lua_State *L, struct lcce_request *request); /* value on top */
 } fields[] = {
-#define FIELD(name)                          \
-    {                                        \
-#name, sizeof #name - 1, read_##name \
+#define FIELD(name, where)                          \
+    {                                               \
+#name, sizeof #name - 1, where, read_##name \
     }
-    FIELD(method),  FIELD(path),  FIELD(body), FIELD(host),
-    FIELD(headers), FIELD(query), FIELD(date), FIELD(signed_headers),
+    FIELD(method, ALL),  FIELD(path, ALL),
+    FIELD(body, ALL),    FIELD(host, SIGNED),
+    FIELD(headers, ALL), FIELD(query, ALL),
+    FIELD(date, ALL),    FIELD(signed_headers, SIGNED),
 #undef FIELD
 };
 
-/* A number as key becomes a string here, which would break the walk; but then
- * it is unknown, and ends it. */
+/* Reads the value at the top. A number as key becomes a string here, which
+ * would break the walk; but then it is unknown, and ends it. */
 static int read_field(lua_State *L, struct lcce_request *request)
 {
     struct cce_bytes key = lcce_to_bytes(L, -2);
+    int where = request->visit != NULL ? SENT : SIGNED;
 
     if (key.data == NULL)
         return luaL_error(L, "an option's name must be a string, not a %s",
                           luaL_typename(L, -2));
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (key.length == fields[i].length && *key.data == *fields[i].name &&
-            memcmp(key.data, fields[i].name, key.length) == 0)
+            memcmp(key.data, fields[i].name, key.length) == 0 &&
+            (fields[i].where & where) != 0)
             return fields[i].read(L, request);
-    return luaL_error(L, "unknown option '%s'", key.data);
+    if (request->visit == NULL || strlen(key.data) != key.length ||
+        !request->visit(L, key.data, request->context))
+        return luaL_error(L, "unknown option '%s'", key.data);
+    return 0;
 }
 
 static int read_fields(lua_State *L, struct lcce_request *request)
@@ -312,26 +334,29 @@ static int read_fields(lua_State *L, struct lcce_request *request)
     return 0;
 }
 
-/* Four times the room, in one userdata, and an empty result: whatever was read
- * may be gone by then. */
-static void make_room(lua_State *L, struct lcce_request *request)
+/* Room for four times the parameters, and the request as it was before it was
+ * read: what it points to may be gone now. */
+static void start_anew(lua_State *L, struct lcce_request *request)
 {
-    struct lcce_request_arrays *arrays = &request->arrays;
-    size_t room = request->room * 4;
+    struct cce_sign_request *sign = &request->sign;
+    size_t capacity = request->query_capacity * 4;
 
     lua_settop(L, LCCE_REQUEST_OWN);
     if (request->wants_headers) {
         lua_newtable(L);
         lua_replace(L, LCCE_REQUEST_RESULT);
     }
-    arrays->query = lua_newuserdata(L, room * (2 * sizeof *arrays->query +
-                                               sizeof *arrays->names +
-                                               sizeof *arrays->numbers));
+    memset(sign, 0, sizeof *sign);
+    sign->query = lua_newuserdata(
+        L, capacity * (sizeof *sign->query + sizeof *request->numbers));
     lua_replace(L, LCCE_REQUEST_ANCHOR);
-    arrays->headers = arrays->query + room;
-    arrays->names = (struct cce_bytes *)(arrays->headers + room);
-    arrays->numbers = (struct lcce_number *)(arrays->names + room);
-    request->room = room;
+    sign->headers = request->headers;
+    request->numbers = (struct lcce_number *)(sign->query + capacity);
+    request->query_capacity = capacity;
+    request->number_count = request->part_count = 0;
+    request->lacks_room = false;
+    if (request->visit != NULL)
+        request->visit(L, NULL, request->context);
 }
 
 int lcce_request_read(lua_State *L, struct lcce_request *request)
@@ -339,18 +364,10 @@ int lcce_request_read(lua_State *L, struct lcce_request *request)
     while (read_fields(L, request) != 0) {
         if (!request->lacks_room)
             return -1;
-        make_room(L, request);
-        memset(&request->sign, 0, sizeof request->sign);
-        request->query_count = request->header_count = 0;
-        request->number_count = 0;
-        request->lacks_room = false;
+        start_anew(L, request);
     }
     if (request->sign.method.data == NULL)
         lcce_option_error(L, "method", "it is missing");
-    request->sign.query = request->arrays.query;
-    request->sign.query_count = request->query_count;
-    request->sign.headers = request->arrays.headers;
-    request->sign.header_count = request->header_count;
     return 0;
 }
 
@@ -358,14 +375,15 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
                        struct cce_error *err)
 {
     memset(&request->sign, 0, sizeof request->sign);
-    request->arrays.query = request->held_query;
-    request->arrays.headers = request->held_headers;
-    request->arrays.names = request->held_names;
-    request->arrays.numbers = request->held_numbers;
-    request->room = LCCE_REQUEST_HELD;
-    request->query_count = request->header_count = request->number_count = 0;
+    request->sign.query = request->query_held;
+    request->sign.headers = request->headers;
+    request->numbers = request->numbers_held;
+    request->query_capacity = LCCE_REQUEST_HELD;
+    request->number_count = request->part_count = 0;
     request->lacks_room = false;
     request->date[0] = '\0';
     request->wants_headers = wants_headers;
+    request->visit = NULL;
+    request->context = NULL;
     request->err = err;
 }

@@ -1,17 +1,18 @@
 /*
- * lrequest: a request to sign, read from its table in Lua in one walk.
+ * lrequest: a request, read from its table in Lua: one to be signed
+ * (signer:sign), or one to be sent (engine:submit, see lsubmission).
  *
- * It is read into arrays on the C stack, and points into strings that the table
- * keeps alive. Nothing is allocated on the way: Lua may run a finalizer where
- * it allocates, and that may change the table. A request that is larger than
- * the arrays is read anew, into larger ones. So no Lua code may run between the
- * reading and the signing.
+ * It is read into arrays on the C stack, and points into strings and secrets
+ * that the table keeps alive. Nothing is allocated on the way: an allocation
+ * may run finalizers, and these may close any object and change any table. A
+ * request that is larger than the arrays is read anew, into larger ones. So no
+ * Lua code may run between the reading and the use of what was read.
  */
 #ifndef CCE_LUA_LREQUEST_H
 #define CCE_LUA_LREQUEST_H
 
-#include "core/sign.h"
-#include "lua/lcompat.h"
+#include "core/request.h"
+#include "lua/lutil.h"
 
 /* Where things stand on the stack of a method that reads a request. */
 enum {
@@ -22,7 +23,7 @@ enum {
     LCCE_REQUEST_OWN = 6     /* what the method itself keeps there, or nil */
 };
 
-/* Parameters, headers and names that need no userdata. */
+/* Parameters that need no userdata. */
 enum { LCCE_REQUEST_HELD = 16 };
 
 /* A whole number in a query, as text. */
@@ -30,24 +31,25 @@ struct lcce_number {
     char text[24];
 };
 
-/* What a request is read into; each array has room for `room` entries. */
-struct lcce_request_arrays {
-    struct cce_pair *query, *headers;
-    struct cce_bytes *names;
-    struct lcce_number *numbers;
-};
-
 struct lcce_request {
     struct cce_sign_request sign;
-    struct lcce_request_arrays arrays;
-    size_t room, query_count, header_count, number_count;
+    struct cce_pair headers[CCE_HTTP_HEADERS_MAX];
+    struct cce_bytes signed_headers[CCE_HTTP_HEADERS_MAX];
+    struct cce_pair query_held[LCCE_REQUEST_HELD];
+    struct lcce_number numbers_held[LCCE_REQUEST_HELD];
+    struct lcce_number *numbers; /* as many as parameters, at most */
+    size_t number_count, query_capacity;
     bool lacks_room;
-    struct cce_pair held_query[LCCE_REQUEST_HELD];
-    struct cce_pair held_headers[LCCE_REQUEST_HELD];
-    struct cce_bytes held_names[LCCE_REQUEST_HELD];
-    struct lcce_number held_numbers[LCCE_REQUEST_HELD];
     char date[CCE_DATE_LENGTH + 1];
     bool wants_headers; /* in the table at LCCE_REQUEST_RESULT */
+    /* Of a request that is sent: its body in parts, and what else its table
+     * holds. The visitor reads the value at the top of the stack for `key`;
+     * false for a name that it does not know. A key of NULL: forget what was
+     * read, it is read anew. NULL for signing. */
+    struct cce_request_part parts[CCE_REQUEST_PARTS_MAX];
+    size_t part_count;
+    lcce_option_visitor *visit;
+    void *context;
     struct cce_error *err;
 };
 

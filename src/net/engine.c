@@ -378,13 +378,29 @@ static int check_process(const struct cce_engine *engine, struct cce_error *err)
     return 0;
 }
 
-/* A proxy's URL may hold a password: no message repeats it. */
+/* Whether libcurl can decode a part of an address; one that is not there is
+ * fine. */
+static CURLUcode try_decode(CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+    CURLUcode result = curl_url_get(url, part, &text, CURLU_URLDECODE);
+
+    if (text != NULL)
+        cce_wipe(text, strlen(text));
+    curl_free(text);
+    return result == CURLUE_NO_USER || result == CURLUE_NO_PASSWORD ? CURLUE_OK
+                                                                    : result;
+}
+
+/* A proxy's URL may hold a password: no message repeats it. Where libcurl
+ * cannot decode a user name or a password, it goes without the proxy. */
 int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
 {
     static const char *const schemes[] = {"http",    "https",  "socks4",
                                           "socks4a", "socks5", "socks5h"};
     CURLU *url = curl_url();
     char *scheme = NULL;
+    CURLUcode decoded;
     bool known = false;
 
     if (url == NULL)
@@ -395,12 +411,23 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
         curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
         for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
             known = known || strcmp(scheme, schemes[i]) == 0;
+    decoded = try_decode(url, CURLUPART_USER);
+    if (decoded == CURLUE_OK)
+        decoded = try_decode(url, CURLUPART_PASSWORD);
     curl_free(scheme);
     curl_url_cleanup(url);
-    if (known)
-        return 0;
-    return cce_fail(err, CCE_INVALID_ARGUMENT,
-                    "the proxy is not an address such as http://host:port");
+    if (!known)
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "the proxy is not an address such as "
+                        "http://host:port");
+    if (decoded == CURLUE_OUT_OF_MEMORY)
+        return cce_fail_memory(err);
+    if (decoded != CURLUE_OK)
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "the user name or the password of the proxy holds a "
+                        "control character (%%00 to %%1F), which libcurl does "
+                        "not send");
+    return 0;
 }
 
 static bool has_control_character(const char *text)

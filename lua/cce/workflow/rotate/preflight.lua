@@ -8,7 +8,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local rotation = require "cce.workflow.rotate.cluster"
+local evidence = require "cce.workflow.rotate.evidence"
 
 local M = {}
 
@@ -37,7 +37,7 @@ local function is_refusal(err)
 end
 
 local function may_see_jobs(run, item, cluster)
-  local id = run.wait and rotation.job_id_of(cluster)
+  local id = run.opts.waiting and evidence.job_id_of(cluster)
   if not id then return true end
   local job, _, err = item.client:show_job(id)
   if job or not is_refusal(err) then return true end
@@ -76,7 +76,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err code PERMISSION_DENIED
 function M.check(run)
-  for _, items in ipairs(by_client(run:items_in "planned")) do
+  for _, items in ipairs(by_client(run:items_in "pending")) do
     local ok, message, err = may_see(run, items)
     if not ok then return nil, message, err end
   end
