@@ -219,6 +219,8 @@
 ---@field renew? boolean obtain all anew, such as after a rotation
 ---@field name? function called with a cluster and its client: the name for its contexts and file
 ---@field format? string "json" or "yaml", of files that are not there yet
+---@field journal? string path of a file: as for `cce.workflow.rotate`, the same call goes on with what is open, and does nothing once nothing is
+---@field run? string the name of the run; another name begins another one
 ---@field concurrency? integer how many at a time
 ---@field on_progress? function as for `cce.map`
 ---@field dry_run? boolean send and write nothing: the report's `plan` says what would be done
@@ -1593,18 +1595,22 @@ function audit_logs.is() end
 
 ---Check a log from its first line to its last.
 ---
+---A log that was rotated is a series of files, each of which goes on with the chain
+---of the one before: give them all, in any order. Of one of them alone, `first` and
+---`continues` say that others come before it.
+---
 ---Without `head` and `count` it cannot be seen whether lines are missing at the
 ---end. A last line without an end, as a power cut leaves it, counts as changed
 ---until the log is opened again, which cuts it off.
 ---```lua
 ---local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
 ---```
----@param path string
+---@param paths string|string[]
 ---@param opts? cce.audit_logs.verify.opts
----@return table? # `{count=, head=}` as they are now
+---@return table? # `{count=, head=}` as they are now; `first`, the number of its first line; `continues`, the path of the file before, if that was not given
 ---@return string? message
 ---@return cce.error? err
-function audit_logs.verify(path, opts) end
+function audit_logs.verify(paths, opts) end
 
 ---@class cce.regions
 local regions = {}

@@ -327,9 +327,11 @@ end)
 on("cce.file.lock tostring",
   function() return core.file.lock(dir .. "/locked", { timeout = 1 }) end, tostring)
 
+local KIND = "schedule export"
+
 local function new_journal()
   os.remove(dir .. "/journal")
-  return core.journal(dir .. "/journal")
+  return core.journal(dir .. "/journal", KIND)
 end
 
 local function done_work(work)
@@ -356,7 +358,7 @@ case("core.journal on a thread", function()
   return {
     closes = { own },
     run = function()
-      local work, message, code = core.journal(dir .. "/journal", own)
+      local work, message, code = core.journal(dir .. "/journal", KIND, own)
       if work == nil then return nil, message, code end
       done_work(work):close()
       return true
@@ -366,6 +368,7 @@ end)
 on("cce.journal:append", new_journal, function(j) return j:append(1234567) end)
 on("cce.journal:reserve", new_journal, function(j) return j:reserve(10) end)
 on("cce.journal:size", new_journal, function(j) return type(j:size()) end)
+on("cce.journal:lost", new_journal, function(j) return j:lost() end)
 case("cce.journal:submit", function()
   local journal, lines = made(new_journal()), { "one", "two" }
   return {
@@ -381,7 +384,7 @@ case("cce.journal:submit", function()
 end)
 local function opened_work()
   os.remove(dir .. "/journal")
-  return done_work(made(core.journal(dir .. "/journal", threaded)))
+  return done_work(made(core.journal(dir .. "/journal", KIND, threaded)))
 end
 on("cce.journal_work:result", opened_work, function(work)
   local journal, message, code = work:result()
@@ -391,7 +394,7 @@ on("cce.journal_work:result", opened_work, function(work)
   return appended
 end)
 on("cce.journal_work:result failed", function()
-  return done_work(made(core.journal("/nonexistent/journal", threaded)))
+  return done_work(made(core.journal("/nonexistent/journal", KIND, threaded)))
 end, function(work) return work:result() end)
 on("cce.journal_work:id", opened_work, function(work) return #work:id() end)
 on("cce.journal_work:finished", opened_work, function(work) return work:finished() end)

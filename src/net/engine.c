@@ -3,8 +3,6 @@
 #include "os/sigpipe.h"
 
 #include <errno.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,59 +15,6 @@
  * that a transfer first waits whether one becomes free, which with a server
  * that answers fast is sooner, and far cheaper. */
 enum { EVENTS_A_STEP = 64, LANE_WIDTH = 10, PATIENCE_MS = 30 };
-
-#if LIBCURL_VERSION_NUM < 0x075000
-#error "libcurl 7.80 or later is needed, for CURLOPT_PREREQFUNCTION"
-#endif
-
-/* ---- libcurl, once a process ---- */
-
-static CURLcode global_result;
-static bool global_needs_sigpipe_guard;
-
-/* curl frees keys and tokens as it frees everything. */
-static void wiping_free(void *memory)
-{
-    if (memory != NULL)
-        cce_wipe(memory, malloc_usable_size(memory));
-    free(memory);
-}
-
-static void *wiping_realloc(void *memory, size_t size)
-{
-    size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
-    void *larger = malloc(size);
-
-    if (larger == NULL)
-        return NULL;
-    if (memory != NULL)
-        memcpy(larger, memory, known < size ? known : size);
-    wiping_free(memory);
-    return larger;
-}
-
-/* When another part of the process has started libcurl before, it goes on to
- * free as it did. */
-static void init_curl(void)
-{
-    global_result =
-        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
-                             wiping_realloc, strdup, calloc);
-    /* Since 7.87 TLS, too, is sent with MSG_NOSIGNAL. */
-    global_needs_sigpipe_guard =
-        curl_version_info(CURLVERSION_NOW)->version_num < 0x075700;
-}
-
-static int init_curl_once(struct cce_error *err)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, init_curl);
-    if (global_result != CURLE_OK)
-        return cce_fail(err, CCE_INTERNAL, "libcurl cannot start: %s",
-                        curl_easy_strerror(global_result));
-    return 0;
-}
 
 /* ---- what curl waits for, as one descriptor ---- */
 
@@ -359,6 +304,14 @@ static void collect_finished(struct cce_engine *engine)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         lane = transfer->lane;
+        if (transfer->stale) {
+            curl_multi_remove_handle(engine->multi, transfer->easy);
+            if (cce_transfer_renew(transfer) &&
+                curl_multi_add_handle(engine->multi, transfer->easy) ==
+                    CURLM_OK)
+                continue;
+            result = CURLE_OUT_OF_MEMORY;
+        }
         cce_transfer_take_outcome(transfer, result);
         end_transfer(transfer);
         queue_append(&engine->finished, transfer);
@@ -517,7 +470,7 @@ int cce_engine_new(struct cce_engine **result,
     struct cce_engine *engine = NULL;
 
     *result = NULL;
-    if (init_curl_once(err) != 0 || check_options(options, err) != 0)
+    if (cce_curl_init(err) != 0 || check_options(options, err) != 0)
         return -1;
     engine = calloc(1, sizeof *engine);
     if (engine == NULL)
@@ -525,7 +478,7 @@ int cce_engine_new(struct cce_engine **result,
     engine->epoll_fd = engine->timer_fd = -1;
     engine->rings_ms = CCE_ENGINE_NEVER;
     engine->pid = getpid();
-    engine->guard_sigpipe = global_needs_sigpipe_guard;
+    engine->guard_sigpipe = cce_curl_raises_sigpipe();
     if (open_descriptors(engine, err) != 0)
         goto failed;
     engine->multi = curl_multi_init();
@@ -569,8 +522,8 @@ static void detach(struct cce_transfer *transfer, bool inherited)
     } else if (!transfer->finished) {
         end_transfer(transfer);
     }
-    if (transfer->error.code == CCE_OK && transfer->status == 0)
-        cce_fail(&transfer->error, CCE_CLOSED,
+    if (transfer->verdict.error.code == CCE_OK && transfer->status == 0)
+        cce_fail(&transfer->verdict.error, CCE_CLOSED,
                  "the client was closed during the call");
     transfer->engine = NULL;
 }
@@ -591,6 +544,7 @@ static void free_curl(struct cce_engine *engine)
         curl_easy_cleanup(engine->idle[--engine->idle_count]);
     if (engine->multi != NULL)
         curl_multi_cleanup(engine->multi);
+    cce_sockets_cleanup(&engine->sockets);
 }
 
 /* Engines of the parent that this process, its child, has let go of: curl's
@@ -741,7 +695,8 @@ static void leave_engine(struct cce_transfer *transfer)
         queue_remove(&engine->finished, transfer);
     } else {
         end_transfer(transfer);
-        cce_fail(&transfer->error, CCE_CANCELLED, "the call was cancelled");
+        cce_fail(&transfer->verdict.error, CCE_CANCELLED,
+                 "the call was cancelled");
     }
     if (lane != NULL)
         serve_lane(engine, lane);

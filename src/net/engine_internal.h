@@ -6,11 +6,13 @@
 #ifndef CCE_NET_ENGINE_INTERNAL_H
 #define CCE_NET_ENGINE_INTERNAL_H
 
-#include <curl/curl.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "net/curl_global.h"
 #include "net/engine.h"
+#include "net/sockets.h"
+#include "net/verdict.h"
 
 enum { CCE_ENGINE_IDLE_HANDLES = 128 };
 
@@ -41,21 +43,26 @@ struct cce_transfer {
     void *owner;
     CURL *easy;
     struct curl_slist *headers;
-    char *url;
+    char *url, *host; /* the latter without brackets and port */
     struct cce_buf body;
     struct cce_buf ca, certificate, key; /* of the identity, if there is one */
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
-    bool mutating, direct, is_private;
+    bool mutating, direct, is_private, proxied;
     bool has_identity;
     double departs_until; /* by the time since boot; 0: whenever */
-    bool started, finished, untrusted, refused;
-    bool missed; /* it was not let out, since it was too late for that */
-    bool head_is_complete; /* the empty line after the headers came */
-    unsigned departures;   /* how often the request was let out */
-    struct cce_error error;
+    bool started, finished;
+    bool late;           /* it was not let out, its time had passed */
+    bool second_time;    /* it was not let out once more */
+    bool stale;          /* it was not let out on a connection that was not
+                            quiet, and is to get a new one */
+    bool head_complete;  /* the empty line after the final headers came */
+    unsigned departures; /* how often the request was let out */
+    struct cce_tls_handshake server_tls, proxy_tls;
+    void *server_watch, *proxy_watch; /* see cce_tls_watch */
+    struct cce_verdict verdict;
     long status;
     double seconds;
 };
@@ -67,6 +74,7 @@ struct cce_engine {
     pid_t pid;
     struct cce_engine *next_inherited; /* see cce_engine_free */
     struct cce_engine_options options; /* its strings are ours */
+    struct cce_sockets sockets;
     struct cce_transfer *transfers;
     struct cce_queue finished;
     struct cce_lane *lanes;
@@ -79,6 +87,11 @@ struct cce_engine {
 /* Gives the transfer a curl handle that is ready to be added to the multi
  * handle. Otherwise `easy` stays NULL and the outcome is known. */
 void cce_transfer_prepare(struct cce_transfer *transfer);
+
+/* Whether it ended without having left, for want of a quiet connection; then
+ * the handle, which is in no multi handle any more, is made ready to be added
+ * again, for a new connection. Not more than once for a transfer. */
+bool cce_transfer_renew(struct cce_transfer *transfer);
 
 /* Records how it ended, while the handle still knows. */
 void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result);

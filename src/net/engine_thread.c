@@ -443,12 +443,12 @@ static void handle_event(struct cce_thread *thread, void *source)
 
 /* Once a process, and here: a directory may be slow, and the host must not
  * wait. */
-static void sweep_once(void)
+static void sweep_once(const struct cce_thread *thread)
 {
     static bool swept;
 
     if (!__atomic_exchange_n(&swept, true, __ATOMIC_RELAXED))
-        cce_listener_sweep();
+        cce_listener_sweep(&thread->listener);
 }
 
 static void *run(void *context)
@@ -456,7 +456,7 @@ static void *run(void *context)
     struct cce_thread *thread = context;
     struct epoll_event events[EVENTS_A_WAIT];
 
-    sweep_once();
+    sweep_once(thread);
     while (!is_stopping(thread)) {
         int count = epoll_wait(thread->epoll_fd, events, EVENTS_A_WAIT, -1);
 

@@ -4,11 +4,11 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
 local kubeconfig = require "cce.kubeconfig"
-local map = require "cce.map"
 local naming = require "cce.workflow.naming"
 local options = require "cce.base.options"
+local outcome = require "cce.workflow.outcome"
 local protected = require("cce.host.protect").pcall
-local reports = require "cce.text.report"
+local runs = require "cce.workflow.run"
 local targets = require "cce.workflow.targets"
 
 -- A file is merged into when this many are waiting, so that a kill loses few
@@ -23,6 +23,8 @@ local schema = {
   merge_into = { type = "string", non_empty = true },
   name = { type = "callable" },
   format = { type = "string", one_of = { "json", "yaml" }, default = "json" },
+  journal = { type = "string", non_empty = true },
+  run = { type = "string", non_empty = true },
   concurrency = { type = "integer", min = 1, max = 1000, default = 20 },
   on_progress = { type = "callable" },
   dry_run = { type = "boolean", default = false },
@@ -173,77 +175,75 @@ end
 
 -- ---- one cluster ---------------------------------------------------------
 
-local function item_of(target)
-  local saved = target.saved
-  return {
-    cluster_id = target.id, name = target.name, project_id = target.project_id,
-    path = target.path, context = saved and saved.context or target.context,
-    backup = saved and saved.backup,
-    renewed = target.facts ~= nil, duration = target.seconds,
-    expires_at = (target.facts or target.old_facts or {}).not_after,
-  }
+local function refuse(run, target, err)
+  target.state, target.err = outcome.of_refusal(err.code), err
+  run:write("refused", { cluster = target.id, name = target.name, project = target.project_id,
+    code = err.code, message = err.message, hint = err.hint, retryable = err.retryable,
+    request_id = err.request_id })
 end
 
-local function is_unavailable(target)
-  return target.status ~= nil and target.status ~= "Available"
+-- A file is what counts: it is there, or what was obtained is lost with its key.
+local function note_saved(run)
+  for _, target in ipairs(run.items) do
+    if target.state == "accepted" and target.saved then
+      target.facts, target.state, target.err = target.obtained, "ok", nil
+      run:write("ok", { cluster = target.id, name = target.name, project = target.project_id,
+        seconds = target.duration, path = target.path, context = target.saved.context,
+        expires = target.facts.not_after })
+    elseif target.state == "accepted" and target.problem then
+      refuse(run, target, target.problem)
+    end
+  end
+end
+
+local function obtain(run, target)
+  local started = core.sys.monotonic()
+  local config, facts, err = stored.obtain(target.client, target.id, run.rule)
+  target.duration = core.sys.monotonic() - started
+  if not config then return refuse(run, target, err) end
+  target.obtained, target.state = facts, "accepted"
+  run.place.add(target, config)
+  note_saved(run)
+end
+
+local function unavailable(target)
+  return errors.new("CONFLICT", ("the cluster is %s, not Available"):format(target.status), {
+    operation = "obtain_cert", retryable = true, maybe_applied = false })
 end
 
 -- Whether anything must be obtained, and why.
-local function sort_out(target, rule)
-  if target.problem or target.skip then return false end
-  target.reason = stored.due(target.old_facts, target.reason, rule)
-  if target.reason and is_unavailable(target) then
-    target.skip = ("the cluster is %s, not Available"):format(target.status)
-    return false
+local function sort_out(run, target)
+  if target.state ~= "pending" then return end
+  target.err = nil
+  if target.problem then
+    target.state, target.err = outcome.of_refusal(target.problem.code), target.problem
+  elseif target.skip then
+    target.state, target.message = "skipped", target.skip
+  else
+    target.reason = stored.due(target.old_facts, target.reason, run.rule)
+    if not target.reason then
+      target.state, target.kept = "ok", true
+    elseif target.status and target.status ~= "Available" then
+      target.err = unavailable(target)
+    end
   end
-  return target.reason ~= nil
-end
-
-local function obtain(target, rule, place)
-  local started = core.sys.monotonic()
-  local config, facts, err = stored.obtain(target.client, target.id, rule)
-  target.seconds = core.sys.monotonic() - started
-  if not config then
-    target.problem = err
-    return nil, facts, err
-  end
-  target.obtained = facts
-  place.add(target, config)
-  if target.problem then return nil, target.problem.message, target.problem end
-  return true
 end
 
 -- ---- the report ----------------------------------------------------------
 
-local function put(report, target, counts)
-  if target.saved then target.facts = target.obtained end
-  local item = item_of(target)
-  if target.skip then
-    item.message = target.skip
-    report:add("skipped", item)
-  elseif target.cancelled then
-    item.err = target.cancelled
-    report:add("skipped", item)
-  elseif target.problem then
-    item.err = target.problem
-    report:add("failed", item)
-  else
-    local word = item.renewed and "obtained" or "kept"
-    counts[word] = counts[word] + 1
-    report:add("ok", item)
-  end
-end
-
-local function finish(report, list, clock, place)
-  local counts = { obtained = 0, kept = 0 }
-  for _, target in ipairs(list) do put(report, target, counts) end
-  report:note("%d obtained, %d still good, in %s", counts.obtained, counts.kept, place.text)
-  return report:finish(clock())
+local function entry(_, target)
+  local saved = target.saved
+  return {
+    cluster_id = target.id, name = target.name, project_id = target.project_id,
+    path = target.path, context = saved and saved.context or target.context,
+    backup = saved and saved.backup, renewed = target.facts ~= nil, duration = target.duration,
+    expires_at = target.expires or (target.facts or target.old_facts or {}).not_after,
+  }
 end
 
 local function plan_line(target)
   local who = ("%s %s"):format(target.set, target.id)
-  if target.problem then return ("cannot issue %s: %s"):format(who, target.problem.message) end
+  if target.err then return ("cannot issue %s: %s"):format(who, target.err.message) end
   if target.skip then return ("skip %s: %s"):format(who, target.skip) end
   if not target.reason then
     return ("keep %s in %s: %s"):format(who, target.path,
@@ -252,58 +252,90 @@ local function plan_line(target)
   return ("obtain %s into %s: %s"):format(who, target.path, target.reason)
 end
 
-local function dry_report(report, list, clock)
-  report.dry_run, report.plan = true, {}
-  for i, target in ipairs(list) do report.plan[i] = plan_line(target) end
-  return report:finish(clock())
-end
-
 -- ---- the run -------------------------------------------------------------
 
-local function run_map(due, rule, place, opts, report)
-  local function on_progress(...)
-    local go_on = not opts.on_progress or opts.on_progress(...) ~= false
-    if not go_on then report.stopped = "on_progress ended it" end
-    return go_on
+local workflow = { name = "issue", operation = "obtain_cert", entry = entry }
+
+function workflow.hash(run)
+  local by_project, message, err = targets.by_project(run.clients)
+  if not by_project then return nil, message, err end
+  local projects = {}
+  for id in pairs(by_project) do projects[#projects + 1] = id end
+  table.sort(projects)
+  return core.sha256(table.concat({ "issue", run.selection.text, table.concat(projects, " "),
+    run.place.text }, "\n"))
+end
+
+function workflow.plan(run)
+  local found, message, err = targets.find(run.clients, run.selection)
+  if not found then return nil, message, err end
+  for i, target in ipairs(found) do
+    run.items[i], target.state = target, "pending"
   end
-  local results, message, err = map(due, function(target) return obtain(target, rule, place) end,
-    { concurrency = opts.concurrency, on_progress = on_progress })
-  if not results then return nil, message, err end
-  for _, result in ipairs(results) do
-    if not result.ok and result.err.code == "CANCELLED" and not result.item.problem then
-      result.item.cancelled = result.err
-    elseif not result.ok then
-      result.item.problem = result.err
-    end
-  end
+  if #found == 0 then run.report:note("no cluster is chosen: %s", run.selection.text) end
   return true
 end
 
--- What was obtained is saved even when the rest is interrupted.
-local function obtain_all(due, rule, place, opts, report)
-  local begun, message, err = place.begin()
-  if not begun then return nil, message, err end
-  local ok, done, reason, problem = protected(run_map, due, rule, place, opts, report)
-  place.flush(true)
-  if not ok then error(done, 0) end
-  return done, reason, problem
+function workflow.recall(_, line)
+  return { path = line.path, context = line.context, expires = line.expires }
 end
 
-local function run(list, rule, place, opts, clock)
-  local report = reports.new("issue", clock())
-  local prepared, message, err = place.prepare(list)
+function workflow.opening() return {} end
+
+function workflow.planned(target)
+  return { cluster = target.id, name = target.name, project = target.project_id }
+end
+
+-- What a journal does not tell.
+local function refresh(run)
+  local found = run.report.resumed and targets.all(run.clients)
+  for _, target in ipairs(found and run.items or {}) do
+    local now = found.by_id[target.id] or {}
+    target.cluster, target.status, target.version = now.cluster, now.status, now.version
+  end
+end
+
+function workflow.check(run)
+  refresh(run)
+  local prepared, message, err = run.place.prepare(run.items)
   if not prepared then return nil, message, err end
-  local due = {}
-  for _, target in ipairs(list) do
-    if sort_out(target, rule) then due[#due + 1] = target end
+  for _, target in ipairs(run.items) do sort_out(run, target) end
+  return true
+end
+
+function workflow.preview(run)
+  run.report.dry_run, run.report.plan = true, {}
+  for i, target in ipairs(run.items) do run.report.plan[i] = plan_line(target) end
+end
+
+function workflow.execute(run)
+  for _, target in ipairs(run.items) do
+    if target.kept then
+      run:write("ok", { cluster = target.id, path = target.path, context = target.context,
+        expires = target.old_facts.not_after })
+    elseif target.err then
+      refuse(run, target, target.err)
+    elseif target.skip then
+      run:write("skipped", { cluster = target.id, message = target.skip })
+    end
   end
-  if opts.dry_run then return dry_report(report, list, clock) end
-  if #due > 0 then
-    local done
-    done, message, err = obtain_all(due, rule, place, opts, report)
-    if not done then return nil, message, err end
+  local due = run:select(function(target) return target.state == "pending" and not target.err end)
+  if #due == 0 then return end
+  -- What was obtained is saved even when the rest is interrupted.
+  local ok, problem = protected(run.process, run, due, obtain)
+  run.place.flush(true)
+  note_saved(run)
+  if not ok then error(problem, 0) end
+end
+
+function workflow.close(run)
+  local obtained, kept = 0, 0
+  for _, target in ipairs(run.items) do
+    if target.state == "ok" then
+      if target.facts then obtained = obtained + 1 else kept = kept + 1 end
+    end
   end
-  return finish(report, list, clock, place)
+  run.report:note("%d obtained, %d still good, in %s", obtained, kept, run.place.text)
 end
 
 local function make_place(opts, clock)
@@ -319,13 +351,6 @@ local function locked(place, opts, act)
   local begun, message, err = place.begin()
   if not begun then return nil, message, err end
   return stored.locked(place.lock, opts.timeout, act)
-end
-
-local function choose(clients, opts)
-  local selection, message, err = targets.selection(
-    opts.clusters or function() return true end, 4)
-  if not selection then return nil, message, err end
-  return targets.find(clients, selection)
 end
 
 --- Kubeconfigs for many clusters, in a directory or merged into one file.
@@ -355,6 +380,9 @@ end
 --   for its contexts and file
 -- @tparam[opt="json"] string opts.format "json" or "yaml", of files that are not
 --   there yet
+-- @tparam[opt] string opts.journal path of a file: as for `cce.workflow.rotate`, the same
+--   call goes on with what is open, and does nothing once nothing is
+-- @tparam[opt] string opts.run the name of the run; another name begins another one
 -- @tparam[opt=20] int opts.concurrency how many at a time
 -- @tparam[opt] function opts.on_progress as for `cce.map`
 -- @tparam[opt=false] boolean opts.dry_run send and write nothing: the report's
@@ -376,14 +404,17 @@ local function issue(client, opts)
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
   local clock = clients[1].clock
-  local rule, place, list
+  local rule, place, selection
   rule, message, err = stored.rule(checked, clients[1]:now())
   if not rule then return nil, message, err end
   place, message, err = make_place(checked, clock)
   if not place then return nil, message, err end
-  list, message, err = choose(clients, checked)
-  if not list then return nil, message, err end
-  return locked(place, checked, function() return run(list, rule, place, checked, clock) end)
+  selection, message, err = targets.selection(checked.clusters or { name = "*" }, 2)
+  if not selection then return nil, message, err end
+  return locked(place, checked, function()
+    return runs.call(workflow, clients, checked, { rule = rule, place = place,
+      selection = selection })
+  end)
 end
 
 return issue

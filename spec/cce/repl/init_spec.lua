@@ -258,7 +258,7 @@ describe("cce repl in a terminal #unchecked", function()
       key "Enter"
       see "no\n+cce> "
       key "C-d"
-      see "Type yes to end: %s*\n"
+      assert.is_string(see "Type yes to end: %s*\n")
       typed "yes"
       key "Enter"
       see "stopped: %[1%] nap"

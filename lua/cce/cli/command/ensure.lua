@@ -23,6 +23,7 @@ function M.describe(parser)
     :argname("FORMAT")
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
+  require("cce.cli.report_file").describe(parser)
   parser:flag("--dry-run", "Obtain and write nothing; say what would be done.")
   parser:epilog("The same line every night renews what is due. Contexts are named after the"
     .. " clusters.")
