@@ -55,6 +55,7 @@
 ---@field renew? boolean obtain in any case
 ---@field name? string of the context in a new file; by default the file's name without its ending
 ---@field timeout? number seconds to wait for another process that is renewing the file
+---@field check? boolean ask the cluster; false: go by the dates alone
 
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
@@ -160,6 +161,7 @@
 ---@field timeout? number seconds to wait for the lock
 ---@field backup? boolean when merging; false: keep no old file
 ---@field format? string "json" or "yaml", of a file that is not merged into; by default that of the kubeconfig, and JSON for a merge
+---@field trial? boolean find out whether it would succeed, by all of it but the last step: the file stays as it is
 
 ---@class (exact) cce.credentials.static.opts
 ---@field ak string access key
@@ -225,6 +227,7 @@
 ---@field on_progress? function as for `cce.map`
 ---@field dry_run? boolean send and write nothing: the report's `plan` says what would be done
 ---@field timeout? number seconds to wait for another such run
+---@field check? boolean ask each cluster once whether it takes its certificate, and renew what it refuses; false: go by the dates alone
 
 ---@class (exact) cce.workflow.rotate.opts
 ---@field clusters table|function a list of ids; a function that is called with each cluster of the projects and returns whether it is meant; or `{name=, version=, status=}`: a name with `*` and `?`, the beginning of a version such as "v1.27", a phase such as "Available". All clusters are `{name="*"}`.
@@ -452,14 +455,17 @@ function cce.progress(opts) end
 ---A kubeconfig file that is obtained once and used until it nears its end.
 ---
 ---When the file holds a kubeconfig of this cluster whose key and certificate
----match and which has `min_remaining` seconds left, that is returned and
----nothing is sent. Else one is obtained and saved: mode 0600, in one step, with
----a context that verifies TLS. Of several processes that ask at once, one
----obtains and the others take what it saved. A file of another cluster is not
----touched.
+---match, which has `min_remaining` seconds left, and which the cluster does not
+---refuse, that is returned. Else one is obtained and saved: mode 0600, in one step,
+---with a context that verifies TLS; before it is asked for, it is proved that it can
+---be saved. Of several processes that ask at once, one obtains and the others take
+---what it saved. A file of another cluster is not touched.
 ---
----What the file cannot tell is not noticed: a revocation, a rotation, or that
----the client's principal is not the one who obtained it. After these, `renew`.
+---The cluster is asked once, the way that kubectl would, since no date tells of a
+---revocation or a rotation. One that gives no answer changes nothing. A new
+---certificate that is refused as well is an error, and no second one is obtained.
+---Not noticed is that the client's principal is not the one who obtained it: then
+---`renew`.
 ---```lua
 ---local kubeconfig, renewed = cce.ensure_cert(client, cluster_id,
 ---  { path = "prod.json", duration = 30 })
@@ -469,7 +475,7 @@ function cce.progress(opts) end
 ---@param opts cce.ensure_cert.opts
 ---@return cce.kubeconfig? #
 ---@return boolean|string? # message
----@return cce.error? err
+---@return table?|cce.error? # err
 function cce.ensure_cert(client, cluster_id, opts) end
 
 ---Whose certificates are in these kubeconfigs, for which cluster, until when.
@@ -882,7 +888,7 @@ function kubeconfigs.is(value) end
 ---```
 ---@param path string
 ---@param items table[] each { kubeconfig=, name= }
----@param opts? table timeout, backup and format as for `save`
+---@param opts? table timeout, backup, format and trial as for `save`
 ---@return table[]? # in the order of the items { ok=, saved=<as of save>, message=, err= }
 ---@return string? message
 ---@return cce.error? err
@@ -1185,14 +1191,17 @@ local workflow = {}
 
 ---Kubeconfigs for many clusters, in a directory or merged into one file.
 ---
----One that is there and has `min_remaining` seconds left is kept; so the same
----call, every night, obtains just what nears its end, and after an interrupt
----goes on where it was. Each cluster's contexts are named after it (`prod`,
----and with a public address also `prod-internal` and `prod-external`); clusters
----of the same name get their region, project or id behind it, and a name once
----given stays. The plain name is that of a context that verifies TLS. Files
----are written with mode 0600 and in one step; what is not ours in them stays, and so
----does a user whose certificate comes from `cce credential`.
+---One that is there, has `min_remaining` seconds left and is not refused by its
+---cluster is kept; so the same call, every night, obtains just what nears its end or
+---was revoked, and after an interrupt goes on where it was. Before anything is
+---obtained, it is proved that it can be saved; what cannot be saved after all is kept
+---in `$XDG_STATE_HOME/cce/recovered`, and `err.recovered` of the item names it. Each
+---cluster's contexts are named after it (`prod`, and with a public address also
+---`prod-internal` and `prod-external`); clusters of the same name get their region,
+---project or id behind it, and a name once given stays. The plain name is that of a
+---context that verifies TLS. Files are written with mode 0600 and in one step; what is
+---not ours in them stays, and so does a user whose certificate comes from `cce
+---credential`. In a merged file a name that something else has is a CONFLICT.
 ---The old file is kept beside a merged one, as `<path>.bak`.
 ---```lua
 ---local report = assert(cce.workflow.issue(client, {
@@ -1203,7 +1212,7 @@ local workflow = {}
 ---```
 ---@param client cce.client|cce.client[] one for each region and project
 ---@param opts cce.workflow.issue.opts
----@return cce.report? # its items also have `path`, `context`, `renewed`, `expires_at` (unix time)
+---@return cce.report? # its items also have `path`, `context`, `renewed`, `expires_at` (unix time), `asked`: "works" or "not asked"
 ---@return string? message
 ---@return cce.error? err
 function workflow.issue(client, opts) end

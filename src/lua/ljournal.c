@@ -315,30 +315,26 @@ static int l_work_finished(lua_State *L)
 /* What to send to the socket of the engine's thread, and to get back. */
 static int l_work_id(lua_State *L)
 {
-    const unsigned char *id = cce_job_id(check_work(L, 1));
+    char id[CCE_JOB_ID_LENGTH];
 
-    lua_pushlstring(L, (const char *)id, CCE_JOB_ID_LENGTH);
+    /* The push itself may run a finalizer that closes the work. */
+    memcpy(id, cce_job_id(check_work(L, 1)), sizeof id);
+    lua_pushlstring(L, id, sizeof id);
     return 1;
 }
 
-static int push_file(lua_State *L, struct file_work *work)
-{
-    struct file_box *box;
-
-    luaL_argcheck(L, work->file != NULL, 1, "the file was taken before");
-    box = lcce_newobject(L, FILE_CLASS, sizeof *box);
-    box->file = work->file;
-    work->file = NULL;
-    return 1;
-}
-
-/* true, or the file that was opened (once); or nil, message, code */
+/* true, or the file that was opened (once); or nil, message, code. The box
+ * for that file comes first: making it may close the work. */
 static int l_work_result(lua_State *L)
 {
-    struct cce_job *job = check_work(L, 1);
+    struct file_box *box;
     struct file_work *work;
+    struct cce_job *job;
     struct cce_error err;
 
+    lua_settop(L, 1);
+    box = lcce_newobject(L, FILE_CLASS, sizeof *box);
+    job = check_work(L, 1);
     luaL_argcheck(L, cce_job_is_finished(job), 1, "the work is not done yet");
     work = cce_job_context(job);
     if (work == NULL) {
@@ -346,10 +342,15 @@ static int l_work_result(lua_State *L)
                  "what was under way at a fork is the parent's");
         return lcce_fail(L, &err);
     }
-    if (work->error.code != CCE_OK)
-        return lcce_fail(L, &work->error);
-    if (work->opens != NULL)
-        return push_file(L, work);
+    err = work->error;
+    if (err.code != CCE_OK)
+        return lcce_fail(L, &err);
+    if (work->opens != NULL) {
+        luaL_argcheck(L, work->file != NULL, 1, "the file was taken before");
+        box->file = work->file;
+        work->file = NULL;
+        return 1;
+    }
     lua_pushboolean(L, 1);
     return 1;
 }

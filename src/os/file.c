@@ -210,6 +210,7 @@ struct content {
     const void *bytes;
     size_t length;
     mode_t mode;
+    bool is_trial; /* the temporary file is removed, and not renamed */
 };
 
 /* Everything that happens to the temporary file before its rename; returns
@@ -247,21 +248,20 @@ static const char *replace(const struct cce_path *target,
         step = "closing";
         error = errno;
     }
-    if (step == NULL &&
+    if (step == NULL && !content->is_trial &&
         renameat(target->dir, name, target->dir, target->name) < 0) {
         step = "renaming";
         error = errno;
     }
-    if (step != NULL)
+    if (step != NULL || content->is_trial)
         unlinkat(target->dir, name, 0);
     errno = error;
     return step;
 }
 
-int cce_file_write(const char *path, const void *bytes, size_t length,
-                   mode_t mode, struct cce_error *err)
+static int write_file(const char *path, const struct content *content,
+                      struct cce_error *err)
 {
-    const struct content content = {bytes, length, mode};
     struct cce_path target;
     struct stat old;
     const char *step;
@@ -274,13 +274,14 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
     if (found < 0)
         goto done;
     sweep(target.dir);
-    step = replace(&target, &content, found ? &old : NULL);
+    step = replace(&target, content, found ? &old : NULL);
     if (step != NULL) {
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
     /* Some file systems cannot sync a directory, and say EINVAL. */
-    if (cce_path_sync(target.dir, fsync) < 0 && errno != EINVAL) {
+    if (!content->is_trial && cce_path_sync(target.dir, fsync) < 0 &&
+        errno != EINVAL) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",
                            errno);
@@ -290,4 +291,20 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
 done:
     cce_path_close(&target.dir);
     return result;
+}
+
+int cce_file_write(const char *path, const void *bytes, size_t length,
+                   mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, false};
+
+    return write_file(path, &content, err);
+}
+
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, true};
+
+    return write_file(path, &content, err);
 }

@@ -54,6 +54,11 @@ int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err);
 int cce_file_write(const char *path, const void *bytes, size_t length,
                    mode_t mode, struct cce_error *err);
 
+/* Whether such a write can succeed: all of it but the rename. The file at
+ * `path` stays as it is, or absent. */
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err);
+
 /*
  * A lock that ends with its process. It is a flock on "<dir>/.<name>.lock"
  * beside the file that `path` leads to, removed again with the last holder.

@@ -31,7 +31,8 @@ M.commands = {
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
   "who", "expiry", "credential",
   "schedule", "grant",
-  "doctor", "profiles", "log", "repl", "sim", "completion", "version", "help", "__complete",
+  "configure", "doctor", "profiles", "log", "repl", "sim",
+  "completion", "version", "help", "__complete",
 }
 
 local function complain(message)

@@ -257,9 +257,12 @@ end
 -- ---- the person -------------------------------------------------------------------
 
 -- By a shell, since most Luas begin a read anew that Ctrl-C interrupted: there
--- it ends the shell, and so the read.
-local function read_answer()
-  local pipe = io.popen [[IFS= read -r answer && printf '%s\n' "$answer"]]
+-- it ends the shell, and so the read. Where the answer is hidden, the terminal shows
+-- nothing from before the question on.
+local function read_answer(question, hidden)
+  local quoted = "'" .. question:gsub("'", "'\\''") .. "'"
+  local pipe = io.popen((hidden and "trap 'stty echo' EXIT INT TERM; stty -echo; " or "")
+    .. "printf %s " .. quoted .. [[ >&2; IFS= read -r answer && printf '%s\n' "$answer"]])
   local answer = pipe:read "*l"
   pipe:close()
   return answer
@@ -267,13 +270,32 @@ end
 
 local function ask(self, text, word)
   tell(self, width.clean(words.typed(text)))
-  io.stderr:write(("Type %s to go on: "):format(word))
   io.stderr:flush()
-  local answer = read_answer()
+  local answer = read_answer(("Type %s to go on: "):format(word))
   if answer and answer:match "^%s*(.-)%s*$" == word then return true end
   if not answer then io.stderr:write "\n" end
   self:warn "nothing was done"
   return nil, exit.FAILED
+end
+
+--- Whether there is a person to ask.
+-- @treturn boolean
+-- @function ui:is_interactive
+function Ui:is_interactive()
+  return sys.is_terminal(0) and sys.is_terminal(2)
+end
+
+--- Ask for a line.
+-- @tparam string question
+-- @tparam[opt] boolean hidden do not show what is typed
+-- @treturn ?string without blanks around it; nil at the end of the input
+-- @function ui:read
+function Ui:read(question, hidden)
+  self:settle()
+  io.stderr:flush()
+  local answer = read_answer(question, hidden)
+  if hidden or not answer then io.stderr:write "\n" end
+  return answer and answer:match "^%s*(.-)%s*$"
 end
 
 --- Ask before something that cannot be undone.
@@ -287,7 +309,7 @@ end
 -- @function ui:confirm
 function Ui:confirm(question)
   if question.yes then return true end
-  if not (sys.is_terminal(0) and sys.is_terminal(2)) then
+  if not self:is_interactive() then
     self:warn(("this must be confirmed by typing %s, and there is no terminal: nothing was done")
       :format(question.word))
     tell(self, "  hint: --yes confirms it, --dry-run shows what would be done")

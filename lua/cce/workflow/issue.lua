@@ -1,9 +1,11 @@
 --- Kubeconfigs for many clusters: `cce.workflow.issue`.
 -- @module cce.workflow.issue
 local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
 local kubeconfig = require "cce.kubeconfig"
+local map = require "cce.map"
 local naming = require "cce.workflow.naming"
 local options = require "cce.base.options"
 local outcome = require "cce.workflow.outcome"
@@ -33,6 +35,7 @@ local schema = {
   min_remaining = stored.schema.min_remaining,
   renew = stored.schema.renew,
   timeout = stored.schema.timeout,
+  check = stored.schema.check,
 }
 
 -- ---- where to ------------------------------------------------------------
@@ -42,6 +45,8 @@ local schema = {
 -- * `prepare(targets)` → true; each target gets `set`, `path`, and `context` and
 --   `old_facts` of what is there of it already, else `reason`; or a `problem`,
 --   an error, that keeps it out
+-- * `prove(due)` before anything is obtained: whether those that are due can be saved;
+--   true, or nil, message, err when none can; one that cannot gets a `problem`
 -- * `add(target, config)` saves one that was obtained, or keeps it for later
 -- * `flush(force)` saves what is kept
 --
@@ -105,13 +110,33 @@ local function into_directory(opts, clock)
     return true
   end
 
+  local function destination_of(target)
+    local destination = { path = target.path, name = target.set }
+    if target.context then
+      destination.merge, destination.backup = true, false
+    else
+      destination.mark, destination.format = true, opts.format
+    end
+    return destination
+  end
+
+  function place.prove(due)
+    -- In a dry run it need not be there yet.
+    if not core.file.stat(opts.dir) then return destinations.prove_directory(opts.dir) end
+    for _, target in ipairs(due) do
+      local ok, message, err = destinations.prove(destination_of(target), target, target.client)
+      if not ok then set_problem(target, nil, message, err) end
+    end
+    return true
+  end
+
   function place.add(target, config)
-    local saved, message, err = config:save(target.path, target.context
-      and { merge = true, name = target.set, backup = false }
-      or { mark = true, name = target.set, format = opts.format })
+    local saved, message, err = destinations.save(destination_of(target), config)
     if not saved then return set_problem(target, nil, message, err) end
     target.saved = saved
   end
+
+  function place.kubeconfig(target) return stored.of(file_of(target.set), target.id) end
 
   place.lock, place.text = opts.dir .. "/issue", opts.dir
   function place.flush() end
@@ -122,7 +147,8 @@ local function into_file(opts, clock)
   local place, pending, holdings, backed_up = {}, {}, nil, false
   local next_flush = 0
 
-  local function holder_of(name) return holdings.names[name] end
+  -- Whether what nobody marked is in the way, the proof says.
+  local function holder_of(name) return holdings.names[name] or nil end
 
   local function earlier(id)
     return holdings.by_id[id] and holdings.by_id[id].set
@@ -142,6 +168,17 @@ local function into_file(opts, clock)
 
   function place.begin() return true end
 
+  local function file_options() return { backup = not backed_up, format = opts.format } end
+
+  function place.prove(due)
+    local results, message, err = destinations.prove_many(opts.merge_into, due, file_options())
+    for i, target in ipairs(due) do
+      local result = results and results[i] or { message = message, err = err }
+      if not result.ok then set_problem(target, nil, result.message, result.err) end
+    end
+    return true
+  end
+
   function place.add(target, config)
     pending[#pending + 1] = { target = target, kubeconfig = config, name = target.set }
     place.flush(false)
@@ -151,7 +188,9 @@ local function into_file(opts, clock)
     for i, item in ipairs(batch) do
       local result = results and results[i] or { message = message, err = err }
       item.target.saved = result.saved
-      if not result.saved then set_problem(item.target, nil, result.message, result.err) end
+      if not result.saved then
+        set_problem(item.target, destinations.recover(item.kubeconfig, result.err, item.name))
+      end
       backed_up = backed_up or result.saved ~= nil
     end
   end
@@ -163,11 +202,12 @@ local function into_file(opts, clock)
     if #pending == 0 or not (force or is_time) then return end
     local batch = pending
     pending = {}
-    note(batch, kubeconfig.merge(opts.merge_into, batch,
-      { backup = not backed_up, format = opts.format }))
+    note(batch, kubeconfig.merge(opts.merge_into, batch, file_options()))
     local ended = core.sys.monotonic()
     next_flush = ended + PAUSE * (ended - started)
   end
+
+  function place.kubeconfig(target) return stored.of(holdings, target.id) end
 
   place.lock, place.text = opts.merge_into, opts.merge_into
   return place
@@ -185,7 +225,7 @@ end
 -- A file is what counts: it is there, or what was obtained is lost with its key.
 local function note_saved(run)
   for _, target in ipairs(run.items) do
-    if target.state == "accepted" and target.saved then
+    if target.state == "accepted" and target.saved and not target.problem then
       target.facts, target.state, target.err = target.obtained, "ok", nil
       run:write("ok", { cluster = target.id, name = target.name, project = target.project_id,
         seconds = target.duration, path = target.path, context = target.saved.context,
@@ -201,8 +241,14 @@ local function obtain(run, target)
   local config, facts, err = stored.obtain(target.client, target.id, run.rule)
   target.duration = core.sys.monotonic() - started
   if not config then return refuse(run, target, err) end
-  target.obtained, target.state = facts, "accepted"
+  target.obtained = facts
   run.place.add(target, config)
+  if run.opts.check and not target.problem then
+    -- What is refused is not obtained again.
+    local answer, _, problem = stored.ask_new(target.client, config)
+    target.answer, target.problem = answer, problem
+  end
+  target.state = "accepted"
   note_saved(run)
 end
 
@@ -211,22 +257,45 @@ local function unavailable(target)
     operation = "obtain_cert", retryable = true, maybe_applied = false })
 end
 
--- Whether anything must be obtained, and why.
-local function sort_out(run, target)
-  if target.state ~= "pending" then return end
-  target.err = nil
+-- What the date alone would keep.
+local function ask_clusters(run)
+  local kept = run:select(function(target)
+    return target.state == "pending" and not (target.problem or target.skip or target.reason)
+  end)
+  map(kept, function(target)
+    local config = run.place.kubeconfig(target)
+    target.answer = config and stored.ask(target.client, config)
+    target.reason = stored.refusal(target.answer)
+    return true
+  end, { concurrency = run.opts.concurrency })
+end
+
+local function settle_without(target)
   if target.problem then
     target.state, target.err = outcome.of_refusal(target.problem.code), target.problem
   elseif target.skip then
     target.state, target.message = "skipped", target.skip
-  else
-    target.reason = stored.due(target.old_facts, target.reason, run.rule)
-    if not target.reason then
-      target.state, target.kept = "ok", true
-    elseif target.status and target.status ~= "Available" then
-      target.err = unavailable(target)
-    end
+  elseif not target.reason then
+    target.state, target.kept = "ok", true
+  elseif target.status and target.status ~= "Available" then
+    target.err = unavailable(target)
   end
+end
+
+-- Which must be obtained, and why; and whether those can be saved.
+local function sort_out(run)
+  local pending = run:items_in "pending"
+  for _, target in ipairs(pending) do
+    target.err, target.reason = nil, stored.due(target.old_facts, target.reason, run.rule)
+  end
+  if run.opts.check then ask_clusters(run) end
+  for _, target in ipairs(pending) do settle_without(target) end
+  local due = run:select(function(target) return target.state == "pending" and not target.err end)
+  if #due == 0 then return true end
+  local ok, message, err = run.place.prove(due)
+  if not ok then return nil, message, err end
+  for _, target in ipairs(due) do settle_without(target) end
+  return true
 end
 
 -- ---- the report ----------------------------------------------------------
@@ -236,7 +305,8 @@ local function entry(_, target)
   return {
     cluster_id = target.id, name = target.name, project_id = target.project_id,
     path = target.path, context = saved and saved.context or target.context,
-    backup = saved and saved.backup, renewed = target.facts ~= nil, duration = target.duration,
+    backup = saved and saved.backup, asked = target.answer and target.answer.state,
+    renewed = target.facts ~= nil, duration = target.duration,
     expires_at = target.expires or (target.facts or target.old_facts or {}).not_after,
   }
 end
@@ -299,13 +369,15 @@ function workflow.check(run)
   refresh(run)
   local prepared, message, err = run.place.prepare(run.items)
   if not prepared then return nil, message, err end
-  for _, target in ipairs(run.items) do sort_out(run, target) end
-  return true
+  return sort_out(run)
 end
 
 function workflow.preview(run)
   run.report.dry_run, run.report.plan = true, {}
-  for i, target in ipairs(run.items) do run.report.plan[i] = plan_line(target) end
+  for i, target in ipairs(run.items) do
+    run.report.plan[i] = plan_line(target)
+    if target.err then run:report_item(target) end
+  end
 end
 
 function workflow.execute(run)
@@ -329,13 +401,17 @@ function workflow.execute(run)
 end
 
 function workflow.close(run)
-  local obtained, kept = 0, 0
+  local obtained, kept, unasked = 0, 0, 0
   for _, target in ipairs(run.items) do
+    if target.answer and target.answer.state == "not asked" then unasked = unasked + 1 end
     if target.state == "ok" then
       if target.facts then obtained = obtained + 1 else kept = kept + 1 end
     end
   end
   run.report:note("%d obtained, %d still good, in %s", obtained, kept, run.place.text)
+  if unasked > 0 then
+    run.report:note("not asked: %d clusters gave no answer; theirs is kept by its date", unasked)
+  end
 end
 
 local function make_place(opts, clock)
@@ -355,14 +431,17 @@ end
 
 --- Kubeconfigs for many clusters, in a directory or merged into one file.
 --
--- One that is there and has `min_remaining` seconds left is kept; so the same
--- call, every night, obtains just what nears its end, and after an interrupt
--- goes on where it was. Each cluster's contexts are named after it (`prod`,
--- and with a public address also `prod-internal` and `prod-external`); clusters
--- of the same name get their region, project or id behind it, and a name once
--- given stays. The plain name is that of a context that verifies TLS. Files
--- are written with mode 0600 and in one step; what is not ours in them stays, and so
--- does a user whose certificate comes from `cce credential`.
+-- One that is there, has `min_remaining` seconds left and is not refused by its
+-- cluster is kept; so the same call, every night, obtains just what nears its end or
+-- was revoked, and after an interrupt goes on where it was. Before anything is
+-- obtained, it is proved that it can be saved; what cannot be saved after all is kept
+-- in `$XDG_STATE_HOME/cce/recovered`, and `err.recovered` of the item names it. Each
+-- cluster's contexts are named after it (`prod`, and with a public address also
+-- `prod-internal` and `prod-external`); clusters of the same name get their region,
+-- project or id behind it, and a name once given stays. The plain name is that of a
+-- context that verifies TLS. Files are written with mode 0600 and in one step; what is
+-- not ours in them stays, and so does a user whose certificate comes from `cce
+-- credential`. In a merged file a name that something else has is a CONFLICT.
 -- The old file is kept beside a merged one, as `<path>.bak`.
 -- @tparam cce.client|{cce.client,...} client one for each region and project
 -- @tparam table opts
@@ -388,8 +467,10 @@ end
 -- @tparam[opt=false] boolean opts.dry_run send and write nothing: the report's
 --   `plan` says what would be done
 -- @tparam[opt=120] number opts.timeout seconds to wait for another such run
+-- @tparam[opt=true] boolean opts.check ask each cluster once whether it takes its
+--   certificate, and renew what it refuses; false: go by the dates alone
 -- @treturn[1] cce.report its items also have `path`, `context`, `renewed`,
---   `expires_at` (unix time)
+--   `expires_at` (unix time), `asked`: "works" or "not asked"
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err

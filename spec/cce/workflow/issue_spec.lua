@@ -338,6 +338,53 @@ describe("cce.workflow.issue", function()
     end)
   end)
 
+  describe("asks each cluster, and", function()
+    local function revoke(cluster)
+      assert(client:revoke_cert(cluster.id, { user_id = simulator.admin.principal.id }))
+    end
+
+    for _, place in ipairs { "dir", "merge_into" } do
+      it("renews what it refuses in " .. place, function()
+        local where = { [place] = place == "dir" and dir or path }
+        assert(issue(where))
+        revoke(sim.clusters[3])
+        local plan = assert(issue { [place] = where[place], dry_run = true }).plan
+        assert.matches("the cluster refuses it", plan[3], 1, true)
+        local report = assert(issue(where))
+        assert.equal(6, issued())
+        assert.equal(5, #report.ok)
+        for _, item in ipairs(report.ok) do assert.equal("works", item.asked) end
+        revoke(sim.clusters[3])
+        assert(issue { [place] = where[place], check = false })
+        assert.equal(6, issued())
+      end)
+    end
+
+    it("keeps what it cannot ask about, and says so", function()
+      assert(issue { merge_into = path })
+      local data = json.decode(tempdir.read(path))
+      for _, each in ipairs(data.clusters) do each.cluster.server = "https://127.0.0.1:1" end
+      tempdir.write(path, json.encode(data))
+      local report = assert(issue { merge_into = path })
+      assert.equal(0, report:exit_code())
+      assert.matches("not asked: 5 clusters", tostring(report), 1, true)
+      assert.equal(5, issued())
+    end)
+
+    it("fails, and obtains no second one, when a new one is refused as well", function()
+      local obtain = client.obtain_cert
+      client.obtain_cert = function(self, id, ...)
+        local config = assert(obtain(self, id, ...))
+        if id == sim.clusters[1].id then revoke(sim.clusters[1]) end
+        return config
+      end
+      local report = assert(issue { merge_into = path })
+      assert.equal(1, report:exit_code())
+      assert.matches("no second one", report.failed[1].message, 1, true)
+      assert.equal(5, issued())
+    end)
+  end)
+
   describe("refuses", function()
     it("a run without a place or a lifetime", function()
       clients.fails("INVALID_ARGUMENT", issue {})

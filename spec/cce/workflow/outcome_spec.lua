@@ -10,7 +10,8 @@ describe("the outcome of an item of a run", function()
         -- As 0.1.0 wrote them.
         { what = "failed", code = "PERMISSION_DENIED" }, { what = "skipped", code = "CONFLICT" } },
       failed = { { what = "refused", code = "BAD_REQUEST" },
-        { what = "refused", code = "NOT_FOUND" }, { what = "failed", code = "JOB_FAILED" }, { what = "failed", job = "j" },
+        { what = "refused", code = "NOT_FOUND" }, { what = "failed", code = "JOB_FAILED" },
+        { what = "failed", job = "j" },
         { what = "failed", code = "NOT_REVOKED" }, { what = "given_up" } },
       skipped = { { what = "skipped" }, { what = "skipped", code = "UNSUPPORTED" } },
       uncertain = { { what = "intent" }, { what = "unknown" }, { what = "uncertain" },

@@ -134,9 +134,24 @@ describe("the new kubeconfigs of a rotation", function()
     assert.equal(1, #sim:log { operation = "obtain_cert" })
   end)
 
-  it("are noted when they cannot be saved", function()
-    local report = rotate { dir = dir .. "/none" }
-    assert.matches("its kubeconfig was not obtained again", tostring(report), 1, true)
+  it("have a place before anything is rotated", function()
+    for _, dry_run in ipairs { false, true } do
+      local report, _, err = rotations.rotate(client, { dry_run = dry_run, clusters = { first.id },
+        journal = journal, reissue = { dir = "/proc/none", duration = 1 } })
+      assert.is_nil(report)
+      assert.equal("FILE_ERROR", err.code)
+    end
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+  end)
+
+  it("are kept elsewhere when they cannot be saved after all", function()
+    local gone = dir .. "/gone"
+    assert(os.execute("mkdir " .. gone))
+    obtaining(function() os.execute("rmdir " .. gone) end)
+    local report = rotate { dir = gone }
+    local path = tostring(report):match "obtained is kept in '([^']+)'"
+    assert.is_true(cce.kubeconfig.load(path):certificate().key_matches)
+    assert(os.remove(path))
     assert.equal(2, report:exit_code())
     assert.is_nil(report.pending[1].reissued)
   end)
