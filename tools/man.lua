@@ -4,6 +4,7 @@
 -- Run by tools/run-lua, which knows where the modules are.
 local cli = require "cce.cli"
 local exit = require "cce.cli.exit"
+local topics = require "cce.cli.topics"
 
 local PATH = "man/cce.1"
 
@@ -88,10 +89,21 @@ function put_command(name, parser)
   put_body(name, parser)
 end
 
+local function put_examples(name)
+  for _, example in ipairs(topics.examples[name] or {}) do
+    put ".TP"
+    put("%s:", escape(example[1]))
+    put("\\fB%s\\fR", escape(example[2]))
+  end
+end
+
 local function put_commands(parser)
   put ".SH COMMANDS"
   for _, command in ipairs(parser._commands) do
-    if not command._hidden then put_command("cce " .. command._name, command) end
+    if not command._hidden then
+      put_command("cce " .. command._name, command)
+      put_examples(command._name)
+    end
   end
 end
 
@@ -118,42 +130,14 @@ Times in them are unix seconds.
 \fB\-o name\fR prints identifiers, one a line.
 ]]
 
-local FILES = [[
-.SH FILES
-.TP
-\fI~/.config/cce/config\fR (\fIXDG_CONFIG_HOME\fR)
-Profiles: under \fB[name]\fR, settings such as \fBregion = cn\-north\-4\fR.
-They are region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file, credentials,
-audit_log and timeout.
-credentials says where keys are, and is one of env, profile\-file, profile\-file:PATH, ecs, pod,
-terraform, agency:NAME@DOMAIN and token\-file:PATH.
-A secret in this file is refused.
-A profile that is named beats the environment, and options beat both.
-\fB[default]\fR is used when neither an option nor CCE_ENDPOINT nor CCE_REGION says where CCE is.
-.TP
-\fI~/.local/state/cce/rotate\-PROJECT.journal\fR (\fIXDG_STATE_HOME\fR)
-What \fBcce rotate\fR did, so that it can be resumed.
-.TP
-\fI~/.cache/cce\fR (\fIXDG_CACHE_HOME\fR)
-The names of clusters, for a minute, so that completing is quick.
-.SH ENVIRONMENT
-.TP
-CCE_PROFILE
-The profile, when \fB\-\-profile\fR names none.
-.TP
-CCE_ENDPOINT, CCE_REGION, CCE_CA_FILE, HTTPS_PROXY, NO_PROXY
-As in the library: where CCE is, and how it is reached.
-.TP
-HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN, HUAWEICLOUD_SDK_PROJECT_ID
-Keys and project, as in the official SDKs.
-A secret is never an option: every user of the machine can see the options of a process.
-.TP
-NO_COLOR
-No colours.
-.TP
-CCE_DEBUG
-1: a mistake of the command itself is shown with a traceback.
-]]
+local function put_entries(title, entries)
+  put(".SH %s", title)
+  for _, entry in ipairs(entries) do
+    put ".TP"
+    put("\\fI%s\\fR", escape(entry[1]))
+    put("%s", escape(entry[2]))
+  end
+end
 
 local function page()
   local parser = cli.parser()
@@ -170,7 +154,8 @@ local function page()
   put_commands(parser)
   put_text(MACHINES)
   put_exit_codes()
-  put_text(FILES)
+  put_entries("FILES", topics.files)
+  put_entries("ENVIRONMENT", topics.environment)
   return table.concat(out, "\n") .. "\n"
 end
 

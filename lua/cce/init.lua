@@ -187,14 +187,17 @@ end
 --- A kubeconfig file that is obtained once and used until it nears its end.
 --
 -- When the file holds a kubeconfig of this cluster whose key and certificate
--- match and which has `min_remaining` seconds left, that is returned and
--- nothing is sent. Else one is obtained and saved: mode 0600, in one step, with
--- a context that verifies TLS. Of several processes that ask at once, one
--- obtains and the others take what it saved. A file of another cluster is not
--- touched.
+-- match, which has `min_remaining` seconds left, and which the cluster does not
+-- refuse, that is returned. Else one is obtained and saved: mode 0600, in one step,
+-- with a context that verifies TLS; before it is asked for, it is proved that it can
+-- be saved. Of several processes that ask at once, one obtains and the others take
+-- what it saved. A file of another cluster is not touched.
 --
--- What the file cannot tell is not noticed: a revocation, a rotation, or that
--- the client's principal is not the one who obtained it. After these, `renew`.
+-- The cluster is asked once, the way that kubectl would, since no date tells of a
+-- revocation or a rotation. One that gives no answer changes nothing. A new
+-- certificate that is refused as well is an error, and no second one is obtained.
+-- Not noticed is that the client's principal is not the one who obtained it: then
+-- `renew`.
 -- @tparam cce.client client
 -- @tparam string cluster_id
 -- @tparam table opts
@@ -208,11 +211,16 @@ end
 --   file's name without its ending
 -- @tparam[opt=120] number opts.timeout seconds to wait for another process that
 --   is renewing the file
+-- @tparam[opt=true] boolean opts.check ask the cluster; false: go by the dates alone
 -- @treturn[1] cce.kubeconfig
 -- @treturn[1] boolean whether it was obtained now
+-- @treturn[1] ?table what the cluster said, unless it was not to be asked: `{state=,
+--   text=}`, where the state is "works" or "not asked"
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err code CONFLICT: the file is another cluster's
+-- @treturn[2] table err code CONFLICT: the file is another cluster's;
+--   INVALID_CERTIFICATE: the cluster refuses the new one; FILE_ERROR, with
+--   `err.recovered` when it was obtained and kept elsewhere
 -- @usage
 -- local kubeconfig, renewed = cce.ensure_cert(client, cluster_id,
 --   { path = "prod.json", duration = 30 })

@@ -112,13 +112,95 @@ describe("core.file", function()
       tempdir.shell(("cd %s && echo old > target && ln -s target config && chown -h 65534 config")
         :format(dir))
       assert.is_true(file.write(path, "fine"))
-      tempdir.shell("chmod 1777 " .. dir)
-      local ok, message = file.write(path, "new")
-      assert.is_nil(ok)
-      assert.truthy(message:find("following its links: Permission denied", 1, true))
-      assert.equal("fine", tempdir.read(dir .. "/target"))
+      for _, mode in ipairs { "1777", "0777", "1755" } do
+        tempdir.shell(("chmod %s %s"):format(mode, dir))
+        local ok, message = file.write(path, "new")
+        assert.is_nil(ok)
+        assert.truthy(message:find("following its links: Permission denied", 1, true))
+        assert.equal("fine", tempdir.read(dir .. "/target"))
+      end
       tempdir.shell("chown -h 0 " .. path)
       assert.is_true(file.write(path, "new"))
+    end)
+
+    it("does not go through a stranger's link on its way, either", function()
+      if not tempdir.is_root() then return pending "needs root to give a link away" end
+      tempdir.shell(("cd %s && mkdir real && ln -s real way && chown -h 65534 way"):format(dir))
+      assert.is_true(file.write(dir .. "/way/config", "fine"))
+      tempdir.shell("chmod 1777 " .. dir)
+      assert.is_nil((file.write(dir .. "/way/config", "new")))
+      assert.is_nil((file.read(dir .. "/way/config")))
+      assert.is_nil((file.lock(dir .. "/way/config")))
+      assert.equal("fine", file.read(dir .. "/real/config"))
+    end)
+
+    it("does not use a file that another user prepared where everybody may put one", function()
+      if not tempdir.is_root() then return pending "needs root to give a file away" end
+      for _, mode in ipairs { "1777", "0777", "1755" } do
+        tempdir.shell(("cd %s; rm -f config; touch config; chown 65534 config; chmod %s ."):format(
+          dir, mode))
+        for _, use in ipairs { "write", "read", "lock" } do
+          if use == "lock" then
+            tempdir.shell(("cd %s; rm config; touch .config.lock; chown 65534 .*.lock"):format(dir))
+          end
+          local ok, message, code = file[use](path, use == "write" and "key" or nil)
+          assert.is_nil(ok, use)
+          assert.equal("FILE_ERROR", code)
+          assert.matches("it belongs to user 65534, in a directory where others may put files",
+            message, 1, true)
+        end
+        tempdir.shell(("rm -f %s/.config.lock"):format(dir))
+      end
+      assert.same({}, tempdir.list(dir))
+    end)
+
+    it("does not use a second name of a file where everybody may give one", function()
+      tempdir.shell(("cd %s && mkdir real && echo old > real/file && ln real/file config")
+        :format(dir))
+      assert.is_true(file.read(path) == "old\n")
+      tempdir.shell("chmod 1777 " .. dir)
+      local text, message = file.read(path)
+      assert.is_nil(text)
+      assert.matches("it has a second name", message, 1, true)
+    end)
+
+    it("removes what a killed process left of a write, but nothing else", function()
+      local left = dir .. "/.cce-0123456789abcdef.tmp"
+      for _, name in ipairs { left, dir .. "/.cce-0123456789abcdef.tmp2", dir .. "/.cce-x.tmp",
+        dir .. "/.cce-0123456789ABCDEF.tmp" } do
+        tempdir.write(name, "a key")
+      end
+      assert(file.write(path, "new"))
+      assert.same({ ".cce-0123456789ABCDEF.tmp", ".cce-0123456789abcdef.tmp2", ".cce-x.tmp",
+        "config" }, tempdir.list(dir))
+    end)
+
+    it("leaves alone what a living process, or another user, writes", function()
+      local left = dir .. "/.cce-0123456789abcdef.tmp"
+      tempdir.write(left, "a key")
+      local code = ('assert(require "cce.core".file.write(%q, "new"))'):format(path)
+      tempdir.check(("flock %s env %s"):format(left, tempdir.lua(code)))
+      assert.same({ ".cce-0123456789abcdef.tmp", "config" }, tempdir.list(dir))
+      if not tempdir.is_root() then return end
+      tempdir.shell("chown 65534 " .. left)
+      assert(file.write(path, "new"))
+      assert.same({ ".cce-0123456789abcdef.tmp", "config" }, tempdir.list(dir))
+    end)
+
+    it("leaves nothing for ever when it is killed", function()
+      -- Stops before the rename; fsync takes long enough to be met.
+      local code = ('require "cce.core".file.write(%q, ("k"):rep(2^24))'):format(path)
+      for _ = 1, 20 do
+        tempdir.shell(("%s & sleep 0.02; kill -9 $!; wait"):format("env " .. tempdir.lua(code)))
+      end
+      assert(file.write(path, "new"))
+      assert.same({ "config" }, tempdir.list(dir))
+    end)
+
+    it("does not remove a file that has the name of its lock", function()
+      tempdir.write(dir .. "/.config.lock", "mine")
+      assert(file.lock(path)):close()
+      assert.equal("mine", tempdir.read(dir .. "/.config.lock"))
     end)
 
     it("ends in a circle of links with an error", function()
@@ -156,7 +238,7 @@ describe("core.file", function()
       assert.truthy(select(2, file.write(dir, "x")):find("not a regular file", 1, true))
       for _, name in ipairs { dir .. "/", ".", "..", "" } do
         local _, message = file.write(name, "x")
-        assert.truthy(message:find("it is not the name of a file", 1, true))
+        assert.truthy(message:find("it is a directory, not a file", 1, true))
       end
     end)
 

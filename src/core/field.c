@@ -10,17 +10,12 @@ struct scanner {
     const char *at, *end;
 };
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* ---- JSON ---- */
 
 /* The next byte that is no blank; 0 at the end. */
 static char peek(struct scanner *s)
 {
-    while (s->at < s->end && is_blank(*s->at))
+    while (s->at < s->end && cce_is_blank(*s->at))
         s->at++;
     return s->at < s->end ? *s->at : '\0';
 }
@@ -157,7 +152,8 @@ static bool skip_word(struct scanner *s)
 {
     const char *start = s->at;
 
-    while (s->at < s->end && !is_blank(*s->at) && strchr(",]}", *s->at) == NULL)
+    while (s->at < s->end && !cce_is_blank(*s->at) &&
+           strchr(",]}", *s->at) == NULL)
         s->at++;
     return s->at > start;
 }
@@ -243,23 +239,9 @@ void cce_field_append_json(struct cce_buf *out, struct cce_bytes bytes)
 
 /* ---- INI ---- */
 
-static struct cce_bytes trim(const char *start, const char *end)
-{
-    struct cce_bytes bytes;
-
-    while (start < end && is_blank(*start))
-        start++;
-    while (end > start && is_blank(end[-1]))
-        end--;
-    bytes.data = start;
-    bytes.length = (size_t)(end - start);
-    return bytes;
-}
-
 static bool equals(struct cce_bytes bytes, const char *string)
 {
-    return bytes.length == strlen(string) &&
-           memcmp(bytes.data, string, bytes.length) == 0;
+    return cce_bytes_same(bytes, cce_bytes_of(string));
 }
 
 static bool is_section(struct cce_bytes line)
@@ -271,32 +253,33 @@ static bool is_section(struct cce_bytes line)
 /* The value when the line is one of this key; else no bytes. */
 static struct cce_bytes value_of(struct cce_bytes line, const char *key)
 {
-    struct cce_bytes none = {NULL, 0};
+    struct cce_bytes none = {NULL, 0}, name, value;
     const char *between;
 
     if (line.length == 0 || line.data[0] == '#' || line.data[0] == ';')
         return none;
     between = memchr(line.data, '=', line.length);
-    if (between == NULL || !equals(trim(line.data, between), key))
+    if (between == NULL)
         return none;
-    return trim(between + 1, line.data + line.length);
+    name.data = line.data;
+    name.length = (size_t)(between - line.data);
+    value.data = between + 1;
+    value.length = line.length - name.length - 1;
+    return equals(cce_bytes_trim(name), key) ? cce_bytes_trim(value) : none;
 }
 
 bool cce_field_ini(struct cce_bytes text, const char *section, const char *key,
                    struct cce_buf *out)
 {
-    const char *at = text.data, *end = text.data + text.length;
+    struct cce_bytes line, value;
     bool inside = false;
 
-    while (at < end) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = line_end != NULL ? line_end : end;
-        struct cce_bytes line = trim(at, stop), value;
-
-        at = line_end != NULL ? line_end + 1 : end;
+    while (cce_bytes_next_line(&text, &line)) {
+        line = cce_bytes_trim(line);
         if (is_section(line)) {
-            inside = equals(trim(line.data + 1, line.data + line.length - 1),
-                            section);
+            line.data++;
+            line.length -= 2;
+            inside = equals(cce_bytes_trim(line), section);
             continue;
         }
         value = inside ? value_of(line, key) : (struct cce_bytes){NULL, 0};

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "core/buf.h"
-#include "core/uri.h"
+#include "core/bytes.h"
 
 /* Appends the string at path[0], path[1], … of a JSON object, its escapes
  * resolved. False, with nothing appended, when there is none: no such member,

@@ -27,10 +27,8 @@
 #include "core/uri.h"
 
 enum {
-    CCE_SIGN_AK_MAX = 128,     /* bytes */
-    CCE_SIGN_SCOPE_MAX = 64,   /* bytes of a region or a service */
-    CCE_SIGN_HEADERS_MAX = 64, /* given ones */
-    CCE_SIGN_QUERY_MAX = 4096  /* pairs */
+    CCE_SIGN_AK_MAX = 128,  /* bytes */
+    CCE_SIGN_SCOPE_MAX = 64 /* bytes of a region or a service */
 };
 
 /* What a signer is made of. Copied; lengths of 0 mean "not given". */

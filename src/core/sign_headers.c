@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/date.h"
+#include "core/http.h"
 #include "core/sign_algorithm.h"
 
 static const struct cce_bytes implied_names[CCE_SIGN_IMPLIED] = {
@@ -11,127 +12,31 @@ static const struct cce_bytes implied_names[CCE_SIGN_IMPLIED] = {
     CCE_BYTES("x-security-token"),
 };
 
-/* Characters of HTTP's tokens (RFC 9110: methods, names of headers), of its
- * headers' values, and of a host with its port. */
-enum {
-    IN_TOKEN = 1,
-    IN_VALUE = 2,
-    IN_HOST = 4,
-    IS_UPPER = 0x20 /* the bit that a lower-case letter has and this lacks */
-};
-
-static const unsigned char classes[256] = {
-    ['\t'] = IN_VALUE,
-    [' '] = IN_VALUE,
-    ['!'] = IN_TOKEN | IN_VALUE,
-    ['"'] = IN_VALUE,
-    ['#' ... '\''] = IN_TOKEN | IN_VALUE,
-    ['(' ... ')'] = IN_VALUE,
-    ['*' ... '+'] = IN_TOKEN | IN_VALUE,
-    [','] = IN_VALUE,
-    ['-' ... '.'] = IN_TOKEN | IN_VALUE | IN_HOST,
-    ['/'] = IN_VALUE,
-    ['0' ... '9'] = IN_TOKEN | IN_VALUE | IN_HOST,
-    [':'] = IN_VALUE | IN_HOST,
-    [';' ... '@'] = IN_VALUE,
-    ['A' ... 'Z'] = IN_TOKEN | IN_VALUE | IN_HOST | IS_UPPER,
-    ['['] = IN_VALUE | IN_HOST,
-    ['\\'] = IN_VALUE,
-    [']'] = IN_VALUE | IN_HOST,
-    ['^'] = IN_TOKEN | IN_VALUE,
-    ['_'] = IN_TOKEN | IN_VALUE | IN_HOST,
-    ['`'] = IN_TOKEN | IN_VALUE,
-    ['a' ... 'z'] = IN_TOKEN | IN_VALUE | IN_HOST,
-    ['{'] = IN_VALUE,
-    ['|'] = IN_TOKEN | IN_VALUE,
-    ['}'] = IN_VALUE,
-    ['~'] = IN_TOKEN | IN_VALUE,
-    [0x80 ... 0xff] = IN_VALUE,
-};
-
-/* ASCII only, in any locale. */
-static inline unsigned char lower(char character)
-{
-    unsigned char byte = (unsigned char)character;
-
-    return byte | (classes[byte] & IS_UPPER);
-}
+static const struct cce_bytes authorization = CCE_BYTES("authorization");
+static const struct cce_bytes user_agent = CCE_BYTES("user-agent");
 
 static int compare_names(struct cce_bytes a, struct cce_bytes b)
 {
     size_t shorter = a.length < b.length ? a.length : b.length;
 
     for (size_t i = 0; i < shorter; i++)
-        if (lower(a.data[i]) != lower(b.data[i]))
-            return lower(a.data[i]) - lower(b.data[i]);
+        if (cce_lower(a.data[i]) != cce_lower(b.data[i]))
+            return cce_lower(a.data[i]) - cce_lower(b.data[i]);
     return (a.length > b.length) - (a.length < b.length);
 }
 
-static inline bool same_name(struct cce_bytes a, struct cce_bytes b)
-{
-    return a.length == b.length && compare_names(a, b) == 0;
-}
-
-/* --- what may stand where --- */
-
-static bool all_in(struct cce_bytes bytes, unsigned class)
-{
-    return bytes.length > 0 && (cce_uri_classes(classes, bytes) & class) != 0;
-}
-
-/* No control character but the tab: a CR or LF would begin another header. */
-static bool is_value(struct cce_bytes bytes)
-{
-    return (cce_uri_classes(classes, bytes) & IN_VALUE) != 0;
-}
-
 /* --- which there are --- */
-
-static struct cce_bytes trim(struct cce_bytes value)
-{
-    while (value.length > 0 && (*value.data == ' ' || *value.data == '\t')) {
-        value.data++;
-        value.length--;
-    }
-    while (value.length > 0 && (value.data[value.length - 1] == ' ' ||
-                                value.data[value.length - 1] == '\t'))
-        value.length--;
-    return value;
-}
-
-static int fail_header(struct cce_error *err, const char *what,
-                       struct cce_bytes name)
-{
-    int shown = name.length > 64 ? 64 : (int)name.length;
-
-    return cce_fail(err, CCE_INVALID_ARGUMENT, "header %.*s %s", shown,
-                    name.data, what);
-}
-
-static int check_header(struct cce_bytes name, struct cce_bytes value,
-                        struct cce_error *err)
-{
-    if (!all_in(name, IN_TOKEN))
-        return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "a header's name is empty or holds a character that "
-                        "HTTP does not allow there");
-    if (!is_value(value))
-        return fail_header(err, "has a control character in its value", name);
-    if (same_name(name, (struct cce_bytes)CCE_BYTES("authorization")))
-        return fail_header(err, "is what signing makes: do not give it", name);
-    return 0;
-}
 
 static void note_header(struct cce_sign_headers *headers, struct cce_bytes name,
                         struct cce_bytes value, struct cce_bytes content_header)
 {
     for (size_t i = 0; i < CCE_SIGN_IMPLIED; i++) {
-        if (!same_name(name, implied_names[i]))
+        if (!cce_bytes_same_letters(name, implied_names[i]))
             continue;
         headers->implied[i].given = true;
         headers->implied[i].found = value;
     }
-    if (same_name(name, content_header))
+    if (cce_bytes_same_letters(name, content_header))
         headers->content_hash = value;
 }
 
@@ -146,19 +51,16 @@ static int add_given(struct cce_sign_headers *headers,
                      const struct cce_sign_request *request,
                      struct cce_bytes content_header, struct cce_error *err)
 {
-    if (request->header_count > CCE_SIGN_HEADERS_MAX)
-        return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "a request has at most %d headers, this one has %zu",
-                        CCE_SIGN_HEADERS_MAX, request->header_count);
     for (size_t i = 0; i < request->header_count; i++) {
         struct cce_bytes name = request->headers[i].name;
-        struct cce_bytes value = trim(request->headers[i].value);
+        struct cce_bytes value = cce_bytes_trim(request->headers[i].value);
 
-        if (check_header(name, value, err) != 0)
-            return -1;
+        if (cce_bytes_same_letters(name, authorization))
+            return cce_http_fail_header(
+                err, "is what signing makes: do not give it", name);
         note_header(headers, name, value, content_header);
         add_entry(headers, name, value,
-                  !same_name(name, (struct cce_bytes)CCE_BYTES("user-agent")));
+                  !cce_bytes_same_letters(name, user_agent));
     }
     return 0;
 }
@@ -181,8 +83,8 @@ static int add_implied(struct cce_sign_headers *headers,
                 add_entry(headers, implied_names[i], implied->found, true);
         } else if (implied->wanted.length > 0 &&
                    !cce_bytes_same(implied->wanted, implied->found)) {
-            return fail_header(err, "is given twice, with different values",
-                               implied_names[i]);
+            return cce_http_fail_header(
+                err, "is given twice, with different values", implied_names[i]);
         }
     }
     return 0;
@@ -191,32 +93,27 @@ static int add_implied(struct cce_sign_headers *headers,
 /* --- in order, and which are signed --- */
 
 /* By insertion: there are a handful. */
-static int sort_entries(struct cce_sign_headers *headers, struct cce_error *err)
+static void sort_entries(struct cce_sign_headers *headers)
 {
     struct cce_sign_header **sorted = headers->sorted;
 
     for (size_t i = 0; i < headers->count; i++) {
         struct cce_sign_header *entry = &headers->list[i];
         size_t at = i;
-        int order = 1;
 
-        while (at > 0 &&
-               (order = compare_names(entry->name, sorted[at - 1]->name)) < 0) {
+        while (at > 0 && compare_names(entry->name, sorted[at - 1]->name) < 0) {
             sorted[at] = sorted[at - 1];
             at--;
         }
-        if (order == 0)
-            return fail_header(err, "is given twice", entry->name);
         sorted[at] = entry;
     }
-    return 0;
 }
 
 static struct cce_sign_header *find_entry(struct cce_sign_headers *headers,
                                           struct cce_bytes name)
 {
     for (size_t i = 0; i < headers->count; i++)
-        if (same_name(headers->list[i].name, name))
+        if (cce_bytes_same_letters(headers->list[i].name, name))
             return &headers->list[i];
     return NULL;
 }
@@ -226,14 +123,16 @@ static int mark_signed(struct cce_sign_headers *headers, struct cce_bytes name,
 {
     struct cce_sign_header *entry;
 
-    if (!all_in(name, IN_TOKEN))
+    if (!cce_http_is_name(name))
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "signed_headers has a name that is no header's");
     entry = find_entry(headers, name);
     if (entry == NULL)
-        return fail_header(err, "is in signed_headers but is not sent", name);
+        return cce_http_fail_header(err, "is in signed_headers but is not sent",
+                                    name);
     if (entry->is_signed)
-        return fail_header(err, "stands twice in signed_headers", name);
+        return cce_http_fail_header(err, "stands twice in signed_headers",
+                                    name);
     entry->is_signed = true;
     return 0;
 }
@@ -256,26 +155,18 @@ static int choose_signed(struct cce_sign_headers *headers,
     return 0;
 }
 
-static int check_request(const struct cce_sign_request *request,
-                         const struct cce_sign_headers *headers,
+/* What a signed request needs besides the rules of every one (http.h). */
+static int check_request(const struct cce_sign_headers *headers,
                          struct cce_error *err)
 {
-    if (!all_in(request->method, IN_TOKEN))
-        return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "method must be a word like GET");
-    if (headers->implied[CCE_SIGN_HOST].found.length == 0)
+    struct cce_bytes host = headers->implied[CCE_SIGN_HOST].found;
+
+    if (host.length == 0)
         return cce_fail(err, CCE_INVALID_ARGUMENT, "the request has no host");
-    if (!all_in(headers->implied[CCE_SIGN_HOST].found, IN_HOST))
+    if (!cce_http_is_host(host))
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "host must be a name or an address, with a port or "
                         "without, and nothing else");
-    if (request->path.length > 0 && request->path.data[0] != '/')
-        return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "path must begin with a slash");
-    if (request->query_count > CCE_SIGN_QUERY_MAX)
-        return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "a query has at most %d parameters, this one has %zu",
-                        CCE_SIGN_QUERY_MAX, request->query_count);
     return cce_date_check(headers->implied[CCE_SIGN_DATE].found, err);
 }
 
@@ -284,6 +175,17 @@ int cce_sign_headers_resolve(const struct cce_signer *signer,
                              struct cce_sign_headers *headers,
                              struct cce_error *err)
 {
+    const struct cce_http_request http = {
+        .method = request->method,
+        .path = request->path,
+        .query = request->query,
+        .query_count = request->query_count,
+        .headers = request->headers,
+        .header_count = request->header_count,
+    };
+
+    if (cce_http_check(&http, err) != 0)
+        return -1;
     headers->count = 0;
     headers->content_hash = (struct cce_bytes){NULL, 0};
     headers->implied[CCE_SIGN_HOST] =
@@ -294,9 +196,9 @@ int cce_sign_headers_resolve(const struct cce_signer *signer,
         .wanted = cce_secret_bytes(&signer->security_token)};
     if (add_given(headers, request, signer->algorithm->content_header, err) ||
         add_implied(headers, request->default_date, err) != 0 ||
-        check_request(request, headers, err) != 0 ||
-        sort_entries(headers, err) != 0)
+        check_request(headers, err) != 0)
         return -1;
+    sort_entries(headers);
     return choose_signed(headers, request, err);
 }
 
@@ -309,7 +211,7 @@ static char *write_header(char *to, struct cce_sign_header *entry)
 
     entry->lowered = to;
     for (size_t i = 0; i < entry->name.length; i++)
-        *to++ = (char)lower(name[i]);
+        *to++ = (char)cce_lower(name[i]);
     *to++ = ':';
     if (entry->value.length > 0)
         memcpy(to, entry->value.data, entry->value.length);

@@ -6,13 +6,14 @@
 #ifndef CCE_CORE_SIGN_HEADERS_H
 #define CCE_CORE_SIGN_HEADERS_H
 
+#include "core/http.h"
 #include "core/sign.h"
 
 /* The headers that the signer adds unless the caller gave them. */
 enum { CCE_SIGN_HOST, CCE_SIGN_DATE, CCE_SIGN_TOKEN, CCE_SIGN_IMPLIED };
 
 /* What a request has at most, with these. */
-enum { CCE_SIGN_ENTRIES_MAX = CCE_SIGN_HEADERS_MAX + CCE_SIGN_IMPLIED };
+enum { CCE_SIGN_ENTRIES_MAX = CCE_HTTP_HEADERS_MAX + CCE_SIGN_IMPLIED };
 
 /* One header of the request that is being signed. */
 struct cce_sign_header {

@@ -102,11 +102,22 @@ static bool parse_mode(const char *text, unsigned *mode)
     return *mode <= 0777;
 }
 
+struct write_options {
+    unsigned mode;
+    bool is_trial;
+};
+
 static bool visit_write(lua_State *L, const char *key, void *context)
 {
+    struct write_options *options = context;
+
+    if (strcmp(key, "trial") == 0) {
+        options->is_trial = lcce_option_boolean(L, key);
+        return true;
+    }
     if (strcmp(key, "mode") != 0)
         return false;
-    if (!parse_mode(lcce_option_string(L, key), context))
+    if (!parse_mode(lcce_option_string(L, key), &options->mode))
         lcce_option_error(L, key, "octal digits such as \"0600\" expected");
     return true;
 }
@@ -114,15 +125,18 @@ static bool visit_write(lua_State *L, const char *key, void *context)
 static int l_file_write(lua_State *L)
 {
     const char *path = check_path(L);
-    unsigned mode = DEFAULT_MODE;
+    struct write_options options = {DEFAULT_MODE, false};
     struct cce_error err;
     size_t length;
     const char *text;
+    int result;
 
     luaL_checktype(L, 2, LUA_TSTRING);
     text = lua_tolstring(L, 2, &length);
-    read_options(L, 3, visit_write, &mode);
-    if (cce_file_write(path, text, length, mode, &err) < 0)
+    read_options(L, 3, visit_write, &options);
+    result = (options.is_trial ? cce_file_try_write : cce_file_write)(
+        path, text, length, options.mode, &err);
+    if (result < 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;

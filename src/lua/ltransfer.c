@@ -1,14 +1,12 @@
 /*
  * ltransfer: the methods of core.transfer, which engine:submit returns.
  */
-#include "core/buf.h"
+#include "core/http.h"
 #include "lua/lengine.h"
 #include "lua/lsecret.h"
 #include "lua/lutil.h"
 
-#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 struct lcce_transfer_box *lcce_check_transfer(lua_State *L, int index)
 {
@@ -54,75 +52,67 @@ static int l_transfer_id(lua_State *L)
     return 1;
 }
 
-static void push_lower(lua_State *L, const char *name, size_t length)
+static const struct cce_bytes token_name = CCE_BYTES("x-subject-token");
+
+/* The header lines of an answer. */
+static struct cce_bytes lines_of(const struct cce_result *result)
+{
+    return (struct cce_bytes){result->headers, result->headers_length};
+}
+
+static void push_lower(lua_State *L, struct cce_bytes name)
 {
     luaL_Buffer buffer;
 
     luaL_buffinit(L, &buffer);
-    for (size_t i = 0; i < length; i++)
-        luaL_addchar(&buffer, (char)tolower((unsigned char)name[i]));
+    for (size_t i = 0; i < name.length; i++)
+        luaL_addchar(&buffer, (char)cce_lower(name.data[i]));
     luaL_pushresult(&buffer);
 }
 
-/* Sets headers[name] at the top of the stack; a repeated one is joined. */
-static void set_header(lua_State *L, const char *line, size_t name_length,
-                       const char *value, size_t value_length)
-{
-    push_lower(L, line, name_length);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, -3);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushlstring(L, value, value_length);
-    } else {
-        lua_pushliteral(L, ", ");
-        lua_pushlstring(L, value, value_length);
-        lua_concat(L, 3);
-    }
-    lua_rawset(L, -3);
-}
-
-static bool is_token(const char *line, const char *colon)
-{
-    return colon - line == 15 && strncasecmp(line, "X-Subject-Token", 15) == 0;
-}
-
-static void push_headers(lua_State *L, const char *text, size_t length,
+/* A table of the headers by lower-case name; a repeated one is joined. A token
+ * stays out of a private answer's. */
+static void push_headers(lua_State *L, const struct cce_result *result,
                          bool is_private)
 {
-    const char *end = text + length;
+    struct cce_bytes lines = lines_of(result);
+    struct cce_pair header;
 
     lua_newtable(L);
-    while (text < end) {
-        const char *line_end = memchr(text, '\n', (size_t)(end - text));
-        const char *next = line_end != NULL ? line_end + 1 : end;
-        const char *colon = memchr(text, ':', (size_t)(next - text));
-
-        if (colon != NULL && !(is_private && is_token(text, colon))) {
-            const char *value = colon + 1;
-            const char *stop = next;
-
-            while (value < stop && isspace((unsigned char)*value))
-                value++;
-            while (stop > value && isspace((unsigned char)stop[-1]))
-                stop--;
-            set_header(L, text, (size_t)(colon - text), value,
-                       (size_t)(stop - value));
+    while (cce_http_next_header(&lines, &header)) {
+        if (is_private && cce_bytes_same_letters(header.name, token_name))
+            continue;
+        push_lower(L, header.name);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, -3);
+        if (lua_isnil(L, -1)) {
+            lua_pop(L, 1);
+            lua_pushlstring(L, header.value.data, header.value.length);
+        } else {
+            lua_pushliteral(L, ", ");
+            lua_pushlstring(L, header.value.data, header.value.length);
+            lua_concat(L, 3);
         }
-        text = next;
+        lua_rawset(L, -3);
     }
 }
 
 static int fail_transfer(lua_State *L, const struct cce_result *result)
 {
     lcce_fail(L, &result->error);
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 7);
     lua_pushboolean(L, result->sent);
     lua_setfield(L, -2, "sent");
     lua_pushboolean(L, result->untrusted);
     lua_setfield(L, -2, "untrusted");
     lua_pushboolean(L, result->refused);
     lua_setfield(L, -2, "refused");
+    lua_pushinteger(L, result->alert);
+    lua_setfield(L, -2, "alert");
+    lua_pushboolean(L, result->verified);
+    lua_setfield(L, -2, "verified");
+    lua_pushinteger(L, result->verify_error);
+    lua_setfield(L, -2, "verify_error");
     lua_pushnumber(L, result->seconds);
     lua_setfield(L, -2, "seconds");
     return 4;
@@ -140,37 +130,16 @@ static void check_result(lua_State *L, struct cce_result *result)
         cce_transfer_result(box->transfer, result);
 }
 
-static struct cce_bytes trim(const char *start, const char *end)
-{
-    struct cce_bytes bytes;
-
-    while (start < end && isspace((unsigned char)*start))
-        start++;
-    while (end > start && isspace((unsigned char)end[-1]))
-        end--;
-    bytes.data = start;
-    bytes.length = (size_t)(end - start);
-    return bytes;
-}
-
 /* No bytes when there is no such header. */
 static struct cce_bytes find_header(const struct cce_result *result,
                                     const char *name)
 {
-    const char *at = result->headers, *end = at + result->headers_length;
-    struct cce_bytes none = {NULL, 0};
+    struct cce_bytes lines = lines_of(result), none = {NULL, 0};
+    struct cce_pair header;
 
-    while (at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        const char *colon = memchr(at, ':', (size_t)(end - at));
-
-        stop = stop != NULL ? stop : end;
-        if (colon != NULL && colon < stop &&
-            (size_t)(colon - at) == strlen(name) &&
-            strncasecmp(at, name, strlen(name)) == 0)
-            return trim(colon + 1, stop);
-        at = stop < end ? stop + 1 : end;
-    }
+    while (cce_http_next_header(&lines, &header))
+        if (cce_bytes_same_letters(header.name, cce_bytes_of(name)))
+            return header.value;
     return none;
 }
 
@@ -215,7 +184,7 @@ int lcce_transfer_result(lua_State *L)
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, result.status);
     lua_setfield(L, -2, "status");
-    push_headers(L, result.headers, result.headers_length, is_private);
+    push_headers(L, &result, is_private);
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, result.body_length > 0 ? result.body : "",
                     result.body_length);

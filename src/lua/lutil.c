@@ -79,6 +79,14 @@ void lcce_options(lua_State *L, int index, lcce_option_visitor *visit,
     }
 }
 
+struct cce_bytes lcce_to_bytes(lua_State *L, int index)
+{
+    struct cce_bytes bytes;
+
+    bytes.data = lua_tolstring(L, index, &bytes.length);
+    return bytes;
+}
+
 const char *lcce_option_string(lua_State *L, const char *key)
 {
     size_t length;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "core/bytes.h"
 #include "core/status.h"
 #include "lua/lcompat.h"
 
@@ -37,6 +38,10 @@ int lcce_option_error(lua_State *L, const char *field, const char *format, ...);
 typedef bool lcce_option_visitor(lua_State *L, const char *key, void *context);
 void lcce_options(lua_State *L, int index, lcce_option_visitor *visit,
                   void *context);
+
+/* The bytes of the string at `index`, which stays where it is. A number becomes
+ * a string there. */
+struct cce_bytes lcce_to_bytes(lua_State *L, int index);
 
 /* Typed reads of the value at the top of the stack for option `key`; each
  * raises when the type is wrong. A string has no NUL inside. The pointer is

@@ -1,17 +1,23 @@
 #include "os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/path.h"
 
+#define TEMPORARY_BEGINS ".cce-"
+#define TEMPORARY_ENDS   ".tmp"
+
 enum {
+    TEMPORARY_NAME = sizeof TEMPORARY_BEGINS TEMPORARY_ENDS + 16,
     MAX_ATTEMPTS = 16, /* for a temporary name that is free */
     READ_CHUNK = 64 * 1024
 };
@@ -79,19 +85,15 @@ static int read_chunk(int fd, const char *path, struct cce_buf *out,
 
 int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err)
 {
+    struct cce_path target;
     struct stat info;
-    int more = -1;
-    /* O_NONBLOCK: opening a FIFO that nobody writes to would wait. */
-    int fd =
-        cce_path_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    int fd, more = -1;
 
-    if (fd < 0)
-        return cce_path_fail_step(err, "read", path, "", errno);
-    if (fstat(fd, &info) < 0)
-        cce_path_fail_step(err, "read", path, "", errno);
-    else if (!S_ISREG(info.st_mode))
-        cce_path_fail(err, "read", path, "it is not a regular file");
-    else
+    if (cce_path_resolve(&target, "read", path, err) < 0)
+        return -1;
+    fd = cce_path_open(&target, "read", path, O_RDONLY, &info, err);
+    cce_path_close(&target.dir);
+    if (fd >= 0)
         do
             more = read_chunk(fd, path, out, err);
         while (more > 0);
@@ -101,17 +103,7 @@ int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err)
 
 /* ---- write ---- */
 
-static int sync_retry(int fd)
-{
-    int result;
-
-    do
-        result = fsync(fd);
-    while (result < 0 && errno == EINTR);
-    return result;
-}
-
-static int random_name(char name[40])
+static int random_name(char name[TEMPORARY_NAME])
 {
     uint64_t number;
     ssize_t count;
@@ -121,13 +113,18 @@ static int random_name(char name[40])
     while (count < 0 && errno == EINTR);
     if (count != sizeof number)
         return -1;
-    snprintf(name, 40, ".cce-%016llx.tmp", (unsigned long long)number);
+    snprintf(name, TEMPORARY_NAME, TEMPORARY_BEGINS "%016llx" TEMPORARY_ENDS,
+             (unsigned long long)number);
     return 0;
 }
 
-/* A new file that only its owner may read, in `dir`; its name in `name`. */
-static int create_temporary(int dir, char name[40])
+/* A new file that only its owner may read, in `dir`; its name in `name`. It
+ * is locked, which tells it from one that a killed process left: whoever
+ * sweeps may have been faster, and removed it. */
+static int create_temporary(int dir, char name[TEMPORARY_NAME])
 {
+    struct stat info;
+
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
         int fd;
 
@@ -135,10 +132,54 @@ static int create_temporary(int dir, char name[40])
             return -1;
         fd = cce_path_openat(dir, name,
                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        if (fd >= 0 || errno != EEXIST)
+        if (fd < 0 && errno != EEXIST)
+            return -1;
+        if (fd < 0)
+            continue;
+        if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) &&
+            fstat(fd, &info) == 0 && info.st_nlink > 0)
             return fd;
+        cce_path_close(&fd);
     }
     return -1;
+}
+
+static bool is_temporary_name(const char *name)
+{
+    size_t length = strlen(TEMPORARY_BEGINS), digits;
+
+    if (strncmp(name, TEMPORARY_BEGINS, length) != 0)
+        return false;
+    digits = strspn(name + length, "0123456789abcdef");
+    return digits == 16 && strcmp(name + length + digits, TEMPORARY_ENDS) == 0;
+}
+
+static void remove_if_stale(int dir, const char *name)
+{
+    int fd = cce_path_openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    struct stat info;
+
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+        info.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(dir, name, 0);
+    cce_path_close(&fd);
+}
+
+/* A process that was killed while it wrote left a file with a key in it. */
+static void sweep(int dir)
+{
+    int copy = cce_path_openat(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+    DIR *list = copy < 0 ? NULL : fdopendir(copy);
+    const struct dirent *entry;
+
+    if (list == NULL) {
+        cce_path_close(&copy);
+        return;
+    }
+    while ((entry = readdir(list)) != NULL)
+        if (is_temporary_name(entry->d_name))
+            remove_if_stale(dir, entry->d_name);
+    closedir(list);
 }
 
 /* Gives the new file the owner and group of the old one, as far as the
@@ -162,13 +203,14 @@ static int find_old(const struct cce_path *target, const char *path,
     }
     if (!S_ISREG(old->st_mode))
         return cce_path_fail(err, "write", path, "it is not a regular file");
-    return 1;
+    return cce_path_check(target, "write", path, old, err) < 0 ? -1 : 1;
 }
 
 struct content {
     const void *bytes;
     size_t length;
     mode_t mode;
+    bool is_trial; /* the temporary file is removed, and not renamed */
 };
 
 /* Everything that happens to the temporary file before its rename; returns
@@ -183,7 +225,7 @@ static const char *fill_temporary(int fd, const struct content *content,
     /* After the change of owner, which may clear bits. */
     if (fchmod(fd, content->mode) < 0)
         return "setting its permissions";
-    if (sync_retry(fd) < 0)
+    if (cce_path_sync(fd, fsync) < 0)
         return "syncing";
     return NULL;
 }
@@ -192,7 +234,7 @@ static const char *replace(const struct cce_path *target,
                            const struct content *content,
                            const struct stat *old)
 {
-    char name[40];
+    char name[TEMPORARY_NAME];
     int fd = create_temporary(target->dir, name);
     const char *step;
     int error;
@@ -206,21 +248,20 @@ static const char *replace(const struct cce_path *target,
         step = "closing";
         error = errno;
     }
-    if (step == NULL &&
+    if (step == NULL && !content->is_trial &&
         renameat(target->dir, name, target->dir, target->name) < 0) {
         step = "renaming";
         error = errno;
     }
-    if (step != NULL)
+    if (step != NULL || content->is_trial)
         unlinkat(target->dir, name, 0);
     errno = error;
     return step;
 }
 
-int cce_file_write(const char *path, const void *bytes, size_t length,
-                   mode_t mode, struct cce_error *err)
+static int write_file(const char *path, const struct content *content,
+                      struct cce_error *err)
 {
-    const struct content content = {bytes, length, mode};
     struct cce_path target;
     struct stat old;
     const char *step;
@@ -232,13 +273,15 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
     found = find_old(&target, path, &old, err);
     if (found < 0)
         goto done;
-    step = replace(&target, &content, found ? &old : NULL);
+    sweep(target.dir);
+    step = replace(&target, content, found ? &old : NULL);
     if (step != NULL) {
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
     /* Some file systems cannot sync a directory, and say EINVAL. */
-    if (sync_retry(target.dir) < 0 && errno != EINVAL) {
+    if (!content->is_trial && cce_path_sync(target.dir, fsync) < 0 &&
+        errno != EINVAL) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",
                            errno);
@@ -248,4 +291,20 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
 done:
     cce_path_close(&target.dir);
     return result;
+}
+
+int cce_file_write(const char *path, const void *bytes, size_t length,
+                   mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, false};
+
+    return write_file(path, &content, err);
+}
+
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, true};
+
+    return write_file(path, &content, err);
 }

@@ -4,7 +4,8 @@
  * A reader of a path written here sees the old bytes or the new ones, never a
  * mixture, also after a power cut. New bytes are never readable by others, not
  * even for a moment. A symlink at the path stays one: what it points to is
- * replaced (but not through a stranger's link in a directory such as /tmp).
+ * replaced. In a directory such as /tmp, links and files of other users are
+ * refused, see path.h.
  * Every call goes on after EINTR; every descriptor is O_CLOEXEC. All
  * errors are FILE_ERROR (or NO_MEMORY, TIMEOUT) and name the path, the step
  * that failed and the system's reason. Nothing here touches Lua, and any
@@ -45,6 +46,7 @@ int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err);
  * Replaces the file at `path` by one with these bytes and these permission
  * bits, or makes it. A temporary file ".cce-<16 hex digits>.tmp" in the same
  * directory is written, synced and renamed; then the directory is synced.
+ * Those that killed processes of this user left there are removed first.
  * Owner and group of a replaced file are kept as far as the system allows.
  * When it fails the old file is untouched and the temporary one is gone
  * (except that the last step, syncing the directory, comes after the rename).
@@ -52,12 +54,18 @@ int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err);
 int cce_file_write(const char *path, const void *bytes, size_t length,
                    mode_t mode, struct cce_error *err);
 
+/* Whether such a write can succeed: all of it but the rename. The file at
+ * `path` stays as it is, or absent. */
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err);
+
 /*
  * A lock that ends with its process. It is a flock on "<dir>/.<name>.lock"
  * beside the file that `path` leads to, removed again with the last holder.
  */
 struct cce_file_lock {
     bool held;
+    bool keep; /* the lock file is not to be removed */
     int fd;
     pid_t owner;    /* after a fork, the child lets go without removing */
     char *path;     /* of the lock file */

@@ -40,30 +40,28 @@ static bool pause_until(int64_t deadline_ms, long *pause_ms)
     return true;
 }
 
-/* The lock file may have been removed by its last holder between our open
- * and our flock; a lock on a file without a name protects nothing. */
-static bool still_named(int fd, const char *path)
-{
-    struct stat opened, named;
-
-    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 &&
-           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
-}
-
 /* 1: locked, 0: someone else holds it, -1: errno says. */
 static int try_flock(struct cce_file_lock *lock)
 {
+    struct stat info;
     int result;
 
-    lock->fd = cce_path_openat(AT_FDCWD, lock->path,
-                               O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    lock->fd = cce_path_openat(
+        AT_FDCWD, lock->path,
+        O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
     if (lock->fd < 0)
         return -1;
     do
         result = flock(lock->fd, LOCK_EX | LOCK_NB);
     while (result < 0 && errno == EINTR);
-    if (result == 0 && still_named(lock->fd, lock->path))
+    /* The lock file may have been removed by its last holder between our open
+     * and our flock; a lock on a file without a name protects nothing. */
+    if (result == 0 && fstat(lock->fd, &info) == 0 &&
+        cce_path_is_named(AT_FDCWD, lock->path, &info)) {
+        /* One with anything in it is somebody's file. */
+        lock->keep = info.st_size > 0;
         return 1;
+    }
     if (result == 0)
         errno = EWOULDBLOCK;
     result = errno;
@@ -114,6 +112,22 @@ static int name_locks(struct cce_file_lock *lock, const struct cce_path *target,
     if (kubectl && asprintf(&lock->sentinel, "%s.lock", target->path) < 0)
         lock->sentinel = NULL;
     return lock->path == NULL || (kubectl && lock->sentinel == NULL) ? -1 : 0;
+}
+
+/* The lock files lie where others may have put them, too. */
+static int check_locks(const struct cce_file_lock *lock,
+                       const struct cce_path *target, struct cce_error *err)
+{
+    const char *paths[] = {lock->path, lock->sentinel};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct stat info;
+
+        if (paths[i] != NULL && lstat(paths[i], &info) == 0 &&
+            cce_path_check(target, "lock with", paths[i], &info, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static void forget(struct cce_file_lock *lock)
@@ -188,6 +202,10 @@ int cce_file_lock(struct cce_file_lock *lock, const char *path,
         forget(lock);
         return cce_fail_memory(err);
     }
+    if (check_locks(lock, &target, err) < 0) {
+        forget(lock);
+        return -1;
+    }
     result = acquire(lock, deadline_ms, &in_the_way);
     if (result == 1)
         return 0;
@@ -212,7 +230,7 @@ void cce_file_unlock(struct cce_file_lock *lock)
         if (ours && lock->sentinel != NULL)
             unlink(lock->sentinel);
         /* Removed while it is still locked: see still_named. */
-        if (ours)
+        if (ours && !lock->keep)
             unlink(lock->path);
         cce_path_close(&lock->fd);
     }

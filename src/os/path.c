@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum {
@@ -59,6 +60,16 @@ int cce_path_openat(int dir, const char *name, int flags, mode_t mode)
     return fd;
 }
 
+int cce_path_sync(int fd, int (*sync)(int fd))
+{
+    int result;
+
+    do
+        result = sync(fd);
+    while (result < 0 && errno == EINTR);
+    return result;
+}
+
 int cce_path_write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -74,81 +85,168 @@ int cce_path_write_all(int fd, const char *bytes, size_t length)
     return 0;
 }
 
-/* ---- where a path leads ---- */
+/* ---- who prepared it ---- */
 
-/* Whether the symlink `path` may be a trap: somebody else's, in a directory
- * where everybody may put one. The kernel's rule (protected_symlinks) does
- * not see links that are read and not followed. */
-static bool is_trap(const char *path, size_t prefix)
+static bool is_trusted(uid_t owner)
 {
-    char directory[PATH_MAX] = ".";
-    struct stat link, parent;
-
-    if (prefix > 0) {
-        memcpy(directory, path, prefix);
-        directory[prefix] = '\0';
-    }
-    if (lstat(path, &link) < 0 || stat(directory, &parent) < 0)
-        return true;
-    if (!(parent.st_mode & S_ISVTX) || !(parent.st_mode & S_IWOTH))
-        return false;
-    return link.st_uid != geteuid() && link.st_uid != parent.st_uid;
+    return owner == geteuid() || owner == 0;
 }
 
-/* The target of the symlink `path`, in place; a relative one is relative to
- * the link's directory. 1: it was a link, 0: it is none, -1: errno says. */
-static int follow_link(char path[PATH_MAX])
+static bool is_shared(const struct stat *directory)
 {
-    char link[PATH_MAX];
-    char *slash = strrchr(path, '/');
-    size_t prefix = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-    ssize_t length = readlink(path, link, sizeof link);
-
-    if (length < 0)
-        return errno == EINVAL || errno == ENOENT ? 0 : -1;
-    if (is_trap(path, prefix)) {
-        errno = EACCES;
-        return -1;
-    }
-    if (link[0] == '/')
-        prefix = 0;
-    if ((size_t)length + prefix >= PATH_MAX) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(path + prefix, link, (size_t)length);
-    path[prefix + (size_t)length] = '\0';
-    return 1;
+    return (directory->st_mode & (S_ISVTX | S_IWOTH)) != 0;
 }
 
-static int follow_links(char path[PATH_MAX])
+int cce_path_check(const struct cce_path *target, const char *verb,
+                   const char *path, const struct stat *info,
+                   struct cce_error *err)
 {
-    for (int i = 0; i < MAX_LINKS; i++) {
-        int followed = follow_link(path);
+    char what[160];
 
-        if (followed <= 0)
-            return followed;
+    if (!target->is_shared)
+        return 0;
+    if (!is_trusted(info->st_uid)) {
+        snprintf(what, sizeof what,
+                 "it belongs to user %ld, in a directory where others may put "
+                 "files; use a directory of your own",
+                 (long)info->st_uid);
+        return cce_path_fail(err, verb, path, what);
     }
-    errno = ELOOP;
+    if (info->st_nlink > 1 && S_ISREG(info->st_mode))
+        return cce_path_fail(err, verb, path,
+                             "it has a second name, in a directory where "
+                             "others may put files; use a directory of your "
+                             "own");
+    return 0;
+}
+
+int cce_path_open(const struct cce_path *target, const char *verb,
+                  const char *path, int flags, struct stat *info,
+                  struct cce_error *err)
+{
+    /* O_NONBLOCK: opening a FIFO that nobody writes to would wait. */
+    int fd = cce_path_openat(target->dir, target->name,
+                             flags | O_NONBLOCK | O_NOCTTY |
+                                 (target->is_descriptor ? 0 : O_NOFOLLOW),
+                             0600);
+
+    if (fd < 0)
+        return cce_path_fail_step(err, verb, path, "", errno);
+    if (fstat(fd, info) < 0)
+        cce_path_fail_step(err, verb, path, "looking at it", errno);
+    else if (!S_ISREG(info->st_mode))
+        cce_path_fail(err, verb, path, "it is not a regular file");
+    else if (cce_path_check(target, verb, path, info, err) == 0)
+        return fd;
+    cce_path_close(&fd);
     return -1;
 }
 
-static int open_directory(struct cce_path *target)
+bool cce_path_is_named(int dir, const char *name, const struct stat *info)
 {
-    char *slash = strrchr(target->path, '/');
-    char directory[PATH_MAX] = ".";
+    struct stat named;
 
-    target->name = slash == NULL ? target->path : slash + 1;
-    if (slash != NULL) {
-        size_t length =
-            slash == target->path ? 1 : (size_t)(slash - target->path);
+    return fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           named.st_dev == info->st_dev && named.st_ino == info->st_ino;
+}
 
-        memcpy(directory, target->path, length);
-        directory[length] = '\0';
+/* ---- where a path leads ---- */
+
+/* A walk along a path, one name after the other, as the kernel does it; but
+ * each link is looked at before it is followed. */
+struct walk {
+    int dir; /* that `done` names */
+    bool is_shared, is_proc, is_descriptor;
+    int links;
+    const char *step;    /* under way, for messages */
+    char done[PATH_MAX]; /* without links; "" is the current directory */
+    char rest[PATH_MAX];
+    char name[NAME_MAX + 1]; /* the next one, taken off `rest` */
+};
+
+static int enter(struct walk *walk, const char *name)
+{
+    int dir =
+        cce_path_openat(walk->dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+    struct stat info;
+    struct statfs system;
+
+    if (walk->dir != AT_FDCWD)
+        cce_path_close(&walk->dir);
+    walk->dir = dir;
+    if (dir < 0 || fstat(dir, &info) < 0)
+        return -1;
+    walk->is_shared = is_shared(&info);
+    walk->is_proc =
+        fstatfs(dir, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
+    return 0;
+}
+
+/* Begins at the root, or where the walk stands, and leaves what follows. */
+static int start(struct walk *walk)
+{
+    if (walk->rest[0] != '/')
+        return walk->dir == AT_FDCWD ? enter(walk, ".") : 0;
+    walk->done[0] = '\0';
+    if (enter(walk, "/") < 0)
+        return -1;
+    memcpy(walk->done, "/", 2);
+    return 0;
+}
+
+/* 1: walk->name is the next name; 0: there is none; -1: errno says. */
+static int take_name(struct walk *walk)
+{
+    const char *from = walk->rest + strspn(walk->rest, "/");
+    size_t length = strcspn(from, "/");
+
+    if (length > NAME_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
     }
-    target->dir =
-        cce_path_openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY, 0);
-    return target->dir < 0 ? -1 : 0;
+    memcpy(walk->name, from, length);
+    walk->name[length] = '\0';
+    memmove(walk->rest, from + length, strlen(from + length) + 1);
+    return length > 0;
+}
+
+/* Joins a name to what was walked. */
+static int join(char path[PATH_MAX], const char *name)
+{
+    size_t length = strlen(path), more = strlen(name);
+    bool needs_slash = length > 0 && path[length - 1] != '/';
+
+    if (length + needs_slash + more >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    if (needs_slash)
+        path[length++] = '/';
+    memcpy(path + length, name, more + 1);
+    return 0;
+}
+
+/* Puts where the link walk->name leads before the rest. */
+static int follow(struct walk *walk, const struct stat *link)
+{
+    char where[PATH_MAX];
+    ssize_t length = readlinkat(walk->dir, walk->name, where, sizeof where);
+
+    walk->step = "following its links";
+    if (length < 0)
+        return -1;
+    if (walk->is_shared && !is_trusted(link->st_uid))
+        errno = EACCES;
+    else if (++walk->links > MAX_LINKS)
+        errno = ELOOP;
+    else if ((size_t)length + strlen(walk->rest) + 1 > sizeof walk->rest)
+        errno = ENAMETOOLONG;
+    else {
+        memmove(walk->rest + length, walk->rest, strlen(walk->rest) + 1);
+        memcpy(walk->rest, where, (size_t)length);
+        return start(walk);
+    }
+    return -1;
 }
 
 static bool is_directory_name(const char *name)
@@ -156,22 +254,64 @@ static bool is_directory_name(const char *name)
     return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* 1: the last name was reached; 0: go on; -1: errno says. */
+static int step(struct walk *walk)
+{
+    bool is_last;
+    struct stat info;
+    int taken = take_name(walk);
+
+    walk->step = "opening its directory";
+    if (taken < 0)
+        return -1;
+    is_last = walk->rest[0] == '\0';
+    if (is_last && is_directory_name(walk->name)) {
+        errno = EISDIR;
+        return -1;
+    }
+    if (strcmp(walk->name, ".") == 0)
+        return 0;
+    if (fstatat(walk->dir, walk->name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+        return is_last && errno == ENOENT ? 1 : -1;
+    /* What leads to an open descriptor is no path. */
+    walk->is_descriptor = S_ISLNK(info.st_mode) && is_last && walk->is_proc;
+    if (S_ISLNK(info.st_mode) && !walk->is_descriptor)
+        return follow(walk, &info);
+    if (is_last)
+        return 1;
+    if (enter(walk, walk->name) < 0)
+        return -1;
+    return join(walk->done, walk->name);
+}
+
 int cce_path_resolve(struct cce_path *target, const char *verb,
                      const char *path, struct cce_error *err)
 {
+    struct walk walk = {.dir = AT_FDCWD, .step = "opening its directory"};
+    int result = 0;
+
+    memset(target, 0, sizeof *target);
     target->dir = -1;
-    if (strlen(path) >= sizeof target->path)
+    if (strlen(path) >= sizeof walk.rest)
         return cce_path_fail_step(err, verb, path, "", ENAMETOOLONG);
-    memcpy(target->path, path, strlen(path) + 1);
-    if (follow_links(target->path) < 0)
-        return cce_path_fail_step(err, verb, path, "following its links",
-                                  errno);
-    if (open_directory(target) < 0)
-        return cce_path_fail_step(err, verb, path, "opening its directory",
-                                  errno);
-    if (is_directory_name(target->name)) {
-        cce_path_close(&target->dir);
-        return cce_path_fail(err, verb, path, "it is not the name of a file");
-    }
+    memcpy(walk.rest, path, strlen(path) + 1);
+    if (start(&walk) < 0)
+        result = -1;
+    while (result == 0)
+        result = step(&walk);
+    if (result > 0 && join(walk.done, walk.name) == 0)
+        target->dir = cce_path_openat(walk.dir, ".", O_RDONLY | O_DIRECTORY, 0);
+    if (target->dir < 0 && errno == EISDIR)
+        cce_path_fail(err, verb, path, "it is a directory, not a file");
+    else if (target->dir < 0)
+        cce_path_fail_step(err, verb, path, walk.step, errno);
+    if (walk.dir != AT_FDCWD)
+        cce_path_close(&walk.dir);
+    if (target->dir < 0)
+        return -1;
+    memcpy(target->path, walk.done, sizeof walk.done);
+    target->name = target->path + strlen(walk.done) - strlen(walk.name);
+    target->is_shared = walk.is_shared;
+    target->is_descriptor = walk.is_descriptor;
     return 0;
 }

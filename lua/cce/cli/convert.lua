@@ -55,10 +55,10 @@ function M.time(text)
     .. " 2026-01-31T18:00+08:00, or +2h from now, is expected, not '" .. text .. "'"
 end
 
---- A moment that has been: as `time`, or "2d" ago.
+--- A moment that has been: as `time`, or "2d", which is two days ago.
 -- @treturn ?number unix time
 function M.past(text)
-  local seconds = M.duration(text)
+  local seconds = M.duration((text:gsub("%s+ago$", "")))
   if seconds then return os.time() - seconds end
   return when.parse(text) or nil, "how long ago, such as 2d, or a time with its zone, such as"
     .. " 2026-01-31T18:00Z, is expected, not '" .. text .. "'"

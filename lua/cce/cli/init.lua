@@ -14,22 +14,25 @@
 -- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
 --   to go on; without it what was sent is counted
 -- * `hidden=true`, optional: stands in no list
+-- * `watchable=true`, optional: it only reads, and --watch shows it again and again
 --
 -- A new command is one line in `M.commands`. Only those that are meant are
 -- loaded.
 -- @module cce.cli
 local exit = require "cce.cli.exit"
 local is_interrupt = require("cce.host.protect").is_interrupt
+local topics = require "cce.cli.topics"
 
 local M = {}
 
 --- The commands, in the order in which the help shows them.
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
-  "clusters", "jobs", "expiry", "profiles",
-  "who", "credential",
+  "clusters", "jobs", "users", "agencies", "deleted", "downloads",
+  "who", "expiry", "credential",
   "schedule", "grant",
-  "doctor", "log", "repl", "sim", "completion", "help", "__complete",
+  "configure", "doctor", "profiles", "log", "repl", "sim",
+  "completion", "version", "help", "__complete",
 }
 
 local function complain(message)
@@ -66,6 +69,7 @@ local function describe_all(parser)
     parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
       :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")
       :show_default(false),
+    parser:flag("--no-headers", "No line of titles above a table."),
     parser:flag("-q --quiet", "No notes and no progress; results and errors stay."),
     parser:flag("-v --verbose", "Tell of every attempt, and of codes and request ids."),
     parser:flag("--no-color", "No colours. So does NO_COLOR."))
@@ -74,6 +78,35 @@ end
 local function print_version()
   print("cce " .. require("cce")._VERSION)
   os.exit(exit.DONE, true)
+end
+
+-- What stands in each command's help below its own options, as argparse writes it
+-- for the command itself.
+local function help_of_all()
+  local parser = require "argparse"("cce"):add_help(false):help_max_width(79)
+  describe_all(parser)
+  return parser:get_help():match "\n\n(Options of all commands:.*)$"
+end
+
+local function examples_of(name)
+  local examples = topics.examples[name]
+  if not examples then return "" end
+  local lines = { "\n\nExamples:" }
+  for _, example in ipairs(examples) do
+    lines[#lines + 1] = ("   # %s\n   %s"):format(example[1], example[2])
+  end
+  return table.concat(lines, "\n")
+end
+
+local function complete_help(parser, name)
+  local own = parser.get_help
+  function parser:get_help()
+    return own(self) .. examples_of(name) .. "\n\n" .. help_of_all()
+  end
+  for _, inner in ipairs(parser._commands) do
+    complete_help(inner)
+    if inner._commands[1] == nil and not inner._options[1] then inner:add_help(true) end
+  end
 end
 
 -- Only a command that is named in the arguments can be meant; without one,
@@ -95,6 +128,11 @@ local function add_command(parser, name, is_chosen)
   if command.hidden then inner:hidden(true) end
   inner:add_help(true)
   command.describe(inner)
+  if command.watchable then
+    inner:option("--watch", "Show it again every so many seconds, until Ctrl-C."):argname("SECONDS")
+      :args("?"):convert(seconds)
+  end
+  complete_help(inner, name)
   return inner
 end
 
@@ -113,7 +151,8 @@ function M.parser(arguments)
   local found = arguments and chosen(arguments) or {}
   local all = not found.any or found.help
   for _, name in ipairs(M.commands) do add_command(parser, name, all or found[name]) end
-  parser:epilog("Exit codes: " .. exit.summary() .. ".\nMore: cce help COMMAND, man cce.")
+  parser:epilog("Exit codes: " .. exit.summary()
+    .. ".\nMore: cce help COMMAND, cce help environment, cce help files, man cce.")
   return parser
 end
 
@@ -164,9 +203,13 @@ local function broken(ui, caught)
   return exit.FAILED
 end
 
-local function run(command, args)
+local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
-  local ok, result = xpcall(function() return command.run(args, ui) end, note_trace)
+  ui.asked = "cce " .. table.concat(arguments, " ")
+  local ok, result = xpcall(function()
+    if args.watch then return ui:watch(command, args) end
+    return command.run(args, ui)
+  end, note_trace)
   if not ok and is_interrupt(result.problem) then return interrupted(command, args, ui) end
   ui:close()
   if not ok then return broken(ui, result) end
@@ -182,9 +225,13 @@ function M.main(arguments)
       .. " package lua-argparse")
     return exit.FAILED
   end
+  if #arguments == 0 then
+    print(M.parser():get_help())
+    return exit.DONE
+  end
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then return wrong_use(args, arguments) end
-  return run(M.load(args.command), args)
+  return run(M.load(args.command), args, arguments)
 end
 
 return M

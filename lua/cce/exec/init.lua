@@ -142,7 +142,7 @@ local function ensure_kept(job, path)
     local since = core.sys.time()
     local config, renewed, err = ensure.ensure(job.client, job.cluster_id, {
       path = path, name = "cce", duration = job.opts.duration, expire_at = job.opts.expire_at,
-      min_remaining = job.opts.min_remaining, timeout = job.opts.timeout,
+      min_remaining = job.opts.min_remaining, timeout = job.opts.timeout, check = false,
     }, 1)
     if not config then return nil, renewed, err end
     if renewed then

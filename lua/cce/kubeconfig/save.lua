@@ -55,7 +55,7 @@ local function commit_all(path, items, opts)
   local results, added = add_all(target, items)
   if added == 0 then return results end
   local committed
-  committed, message, err = store.commit(target, opts.backup)
+  committed, message, err = store.commit(target, opts)
   if not committed then return nil, message, err end
   for i, result in ipairs(results) do
     result.saved = result.ok and saved_into(target, items[i].state, committed.backup) or nil
@@ -98,7 +98,7 @@ local function alone(path, state, opts)
   local text, ok, message, err
   text, message, err = M.text(state, opts)
   if not text then return nil, message, err end
-  ok, message, err = store.write(path, text)
+  ok, message, err = store.write(path, text, opts.trial)
   if not ok then return nil, message, err end
   return setmetatable({
     path = path, merged = false, context = read.text(state.data["current-context"]), current = true,

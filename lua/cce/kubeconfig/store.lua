@@ -17,10 +17,11 @@ local M = {}
 --- Writes a file that only its owner may read.
 -- @tparam string path
 -- @tparam string text
+-- @tparam[opt] boolean is_trial try all of it and leave the file as it is
 -- @treturn boolean true
 -- @return nil, message, err
-function M.write(path, text)
-  local ok, message, code = core.file.write(path, text)
+function M.write(path, text, is_trial)
+  local ok, message, code = core.file.write(path, text, { trial = is_trial })
   if not ok then return error_of.from_core(nil, message, code) end
   return true
 end
@@ -110,27 +111,29 @@ local function new_text(target)
   return text
 end
 
-local function back_up(target)
+-- A trial needs room for both files at once.
+local function back_up(target, is_trial)
   local backup = target.path .. ".bak"
-  local ok, message, err = M.write(backup, target.text)
+  local ok, message, err = M.write(backup, target.text, is_trial)
   if not ok then return nil, message, err end
   return backup
 end
 
 --- Writes the target's data to its file, the old one beside it as `<path>.bak`.
 -- @tparam table target
--- @tparam boolean wants_backup
+-- @tparam table opts `backup`: whether to keep the old one; `trial`: see @{write}
 -- @treturn table { backup=<path or nil> }
 -- @return nil, message, err
-function M.commit(target, wants_backup)
+function M.commit(target, opts)
   local text, backup, ok, message, err
   text, message, err = new_text(target)
   if not text then return nil, message, err end
-  if wants_backup and target.text and target.text ~= text then
-    backup, message, err = back_up(target)
+  if opts.backup and target.text and target.text ~= text then
+    backup, message, err = back_up(target, opts.trial)
     if not backup then return nil, message, err end
+    if opts.trial then text = text .. target.text end
   end
-  ok, message, err = M.write(target.path, text)
+  ok, message, err = M.write(target.path, text, opts.trial)
   if not ok then return nil, message, err end
   return { backup = backup }
 end

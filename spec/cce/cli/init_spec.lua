@@ -2,6 +2,7 @@ local cli = require "cce.cli"
 local command = require "spec.support.command"
 local exit = require "cce.cli.exit"
 local simulator = require "spec.support.sim"
+local topics = require "cce.cli.topics"
 local tempdir = dofile "spec/support/tempdir.lua"
 
 if not pcall(require, "argparse") then
@@ -35,6 +36,77 @@ describe("the command", function()
     assert.equal(world:cce({ "help", "rotate" }).out, world:cce({ "rotate", "--help" }).out)
   end)
 
+  it("shows its help when nothing is asked of it, as kubectl does", function()
+    assert.same(world:cce { "help" }, world:cce {})
+  end)
+
+  it("has the help of commands inside commands, and says which there is none of", function()
+    local help = world:cce({ "help", "schedule", "add" }).out
+    assert.matches("^Usage: cce schedule add ", help)
+    assert.equal(help, world:cce({ "schedule", "add", "--help" }).out)
+    local result = world:cce { "help", "schedule", "ad" }
+    assert.equal(64, result.code)
+    assert.matches("there is no command 'schedule ad'", result.err, 1, true)
+  end)
+
+  it("shows the options of all commands in the help of each", function()
+    local group = world:cce({ "help" }).out:match "(Options of all commands:.-)\n\n"
+    for _, words in ipairs { { "clusters" }, { "schedule", "add", "rotate" },
+      { "jobs", "wait" } } do
+      words[#words + 1] = "--help"
+      assert.truthy(world:cce(words).out:find(group, 1, true), words[1])
+    end
+  end)
+
+  it("has an example of every command in its help, each of which can be typed", function()
+    for _, name in ipairs(cli.commands) do
+      local needs_none = { __complete = true, help = true, version = true, repl = true }
+      local examples = topics.examples[name]
+      assert.is_true(needs_none[name] or examples ~= nil, name)
+      for _, example in ipairs(examples or {}) do
+        local typed = example[2]:match "%$%((.*)%)" or example[2]
+        local words = {}
+        local pipe = io.popen("printf '%s\\n' " .. typed)
+        for word in pipe:lines() do words[#words + 1] = word end
+        pipe:close()
+        assert.equal("cce", table.remove(words, 1))
+        local ok, problem = cli.parser(words):pparse(words)
+        assert.is_true(ok, typed .. ": " .. tostring(problem))
+        assert.equal(name, problem.command)
+        local help = world:cce({ "help", name }).out
+        assert.truthy(help:find(example[2], 1, true), typed)
+      end
+    end
+  end)
+
+  it("explains the environment and the files", function()
+    local environment = world:cce({ "help", "environment" }).out
+    for _, name in ipairs { "CCE_PROFILE", "HUAWEICLOUD_SDK_SK", "NO_PROXY", "CCE_SCHEDULE" } do
+      assert.truthy(environment:find(name, 1, true), name)
+    end
+    assert.matches("~/.config/cce/config\n", world:cce({ "help", "files" }).out, 1, true)
+  end)
+
+  -- What the sources ask of the environment stands in the help, or is the system's own.
+  it("names every variable that the sources read", function()
+    local own = { HOME = true, PATH = true, TERM = true, KUBERNETES_EXEC_INFO = true }
+    local known = {}
+    for _, entry in ipairs(topics.environment) do
+      for name in entry[1]:gmatch "[%u_]+" do known[name] = true end
+    end
+    local pipe = io.popen([[grep -rhoE 'getenv[ (]*"[A-Z_]+"' lua/cce]]
+      .. " | grep -oE '[A-Z_]{3,}' | sort -u")
+    for name in pipe:lines() do assert.is_true(own[name] or known[name] or false, name) end
+    pipe:close()
+  end)
+
+  it("tells which versions it is made of", function()
+    local result = world:cce { "version" }
+    assert.equal(0, result.code)
+    assert.matches("^cce %d+%.%d+%.%d+\n.-\nlibcurl/%d", result.out)
+    assert.equal(require("cce")._VERSION .. "\n", world:cce({ "version", "-o", "name" }).out)
+  end)
+
   it("has a help with a sentence for every command", function()
     for _, inner in ipairs(cli.parser()._commands) do
       assert.matches("^%u.*%.$", inner._description, inner._name)
@@ -48,7 +120,6 @@ describe("the command", function()
         { "clustres" },
       ["cce: unknown option '--nmae'\nDid you mean '--name'?\n  hint: cce help clusters\n"] =
         { "clusters", "--nmae", "x" },
-      ["cce: a command is required\n  hint: cce help\n"] = {},
       ["cce: a command is required\n  hint: cce help jobs\n"] = { "jobs" },
     } do
       local result = world:cce(words)

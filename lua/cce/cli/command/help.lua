@@ -1,27 +1,50 @@
---- `cce help`: the same as `--help`, which is harder to remember.
+--- `cce help`: the same as `--help`, which is harder to remember, and two topics.
 -- @module cce.cli.command.help
 -- @local
 local exit = require "cce.cli.exit"
+local topics = require "cce.cli.topics"
+local width = require "cce.text.width"
 
-local M = { name = "help", summary = "Show the help of a command." }
+local M = { name = "help", summary = "Show the help of a command, or a topic." }
+
+local COLUMNS = 79
 
 function M.describe(parser)
-  parser:argument("topic", "The command; none: all."):args("?"):argname("COMMAND")
+  parser:argument("topic", "A command, such as schedule add; environment; or files. None: all.")
+    :args("*"):argname("COMMAND")
+end
+
+local function explained(entries)
+  local lines = {}
+  for _, entry in ipairs(entries) do
+    lines[#lines + 1] = entry[1]
+    for _, line in ipairs(width.wrap(entry[2], COLUMNS - 7)) do
+      lines[#lines + 1] = "       " .. line
+    end
+  end
+  return table.concat(lines, "\n")
 end
 
 function M.run(args, ui)
-  local parser = require("cce.cli").parser()
-  if not args.topic then
-    ui:print(parser:get_help())
+  local parser, path = require("cce.cli").parser(), {}
+  local topic = #args.topic == 1 and args.topic[1]
+  if topic == "environment" or topic == "files" then
+    ui:print(explained(topics[topic]))
     return exit.DONE
   end
-  for _, command in ipairs(parser._commands) do
-    if command._name == args.topic then
-      ui:print(command:get_help())
-      return exit.DONE
+  for _, word in ipairs(args.topic) do
+    local found
+    for _, command in ipairs(parser._commands) do
+      if command._name == word then found = command end
     end
+    path[#path + 1] = word
+    if not found then
+      return ui:usage(("there is no command '%s'"):format(table.concat(path, " ")))
+    end
+    parser = found
   end
-  return ui:usage(("there is no command '%s'"):format(args.topic))
+  ui:print(parser:get_help())
+  return exit.DONE
 end
 
 return M

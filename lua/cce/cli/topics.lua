@@ -1,0 +1,125 @@
+--- What help and the manual page say beside the options: examples of each
+-- command, the environment, the files. One place for both.
+-- @module cce.cli.topics
+-- @local
+local M = {}
+
+--- Examples by command: what it is for, and what is typed. A spec parses them all.
+M.examples = {
+  obtain = {
+    { "A kubeconfig for a month, as a file of its own",
+      "cce obtain prod --days 30 --out prod.kubeconfig" },
+    { "The same in the file that kubectl reads",
+      "cce obtain prod --days 30 --merge-into ~/.kube/config" },
+    { "No key in the file: kubectl asks cce for it",
+      "cce obtain prod --exec --merge-into ~/.kube/config" },
+  },
+  ensure = {
+    { "From cron: renew what nears its end", "cce ensure --all --days 30 --dir kubeconfigs" },
+    { "One file that is always good", "cce ensure prod --days 30 --out prod.kubeconfig" },
+  },
+  revoke = {
+    { "See first what would be cut",
+      "cce revoke --all --user 0123456789abcdef0123456789abcdef --dry-run" },
+    { "Everyone who was deleted in the last two days",
+      "cce revoke --all --deleted-since 2d --yes" },
+    { "The holder of a leaked file, and see that it is refused",
+      "cce revoke prod --kubeconfig leaked.yaml --verify" },
+  },
+  rotate = {
+    { "One first, then the others; go on after an interruption",
+      "cce rotate --all --component all --canary 1 --run friday" },
+    { "Finish what was interrupted", "cce rotate --resume" },
+  },
+  clusters = {
+    { "What is there", "cce clusters" },
+    { "The ids of some, for a script", "cce clusters --name 'prod-*' -o name" },
+  },
+  users = {
+    { "Find the id of somebody", "cce users --name jane" },
+    { "Who is disabled", "cce users --disabled" },
+  },
+  agencies = { { "All agencies of the account", "cce agencies" } },
+  deleted = { { "Who was deleted since yesterday", "cce deleted --since 1d" } },
+  downloads = {
+    { "Who obtained certificates of a cluster this week", "cce downloads prod" },
+    { "Of all clusters, for a script", "cce downloads --since 2d -o json" },
+  },
+  jobs = {
+    { "Wait for a rotation", "cce jobs wait 01234567-89ab-cdef-0123-456789abcdef" },
+  },
+  expiry = {
+    { "What ends within two weeks, in all files of a directory",
+      "cce expiry kubeconfigs --within 14d" },
+  },
+  profiles = { { "Which profiles there are", "cce profiles" } },
+  who = {
+    { "Whose is this, and does it still work?", "cce who leaked.yaml --check" },
+  },
+  credential = {
+    { "What kubectl calls", "cce credential --cluster 01234567-89ab-cdef-0123-456789abcdef" },
+  },
+  schedule = {
+    { "The last day of a colleague", "cce schedule add revoke prod"
+      .. " --user 0123456789abcdef0123456789abcdef --at 2026-12-31T18:00Z" },
+    { "Every month, at night",
+      "cce schedule add rotate --name 'prod-*' --every 4w --window 'Sat,Sun 01:00-05:00 +08:00'" },
+    { "From cron or a service", "cce schedule run --once" },
+  },
+  grant = {
+    { "Access for two hours", "cce grant prod --for 2h --out visitor.kubeconfig" },
+  },
+  configure = {
+    { "A first set-up", "cce configure" },
+    { "A second account", "cce --profile staging configure" },
+  },
+  doctor = { { "Is everything set up?", "cce doctor" } },
+  log = { { "Was the audit log changed?", "cce log verify audit.log" } },
+  sim = { { "A cloud to try things in", "cce sim --dir sim --clusters 20" } },
+  completion = { { "In bash", 'eval "$(cce completion bash)"' } },
+}
+
+--- The variables of the environment: names, and what they are for.
+M.environment = {
+  { "CCE_PROFILE", "The profile, when --profile names none." },
+  { "CCE_REGION, CCE_ENDPOINT", "Where CCE is, when neither an option nor a profile says it." },
+  { "CCE_CA_FILE", "Certificates to trust instead of the system's (PEM)." },
+  { "CCE_SCHEDULE", "The schedule, when --store names none." },
+  { "CCE_ETCD_USERNAME, CCE_ETCD_PASSWORD", "Who etcd is asked as." },
+  { "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN",
+    "Keys, as in the official SDKs. A secret is never an option: every user of the machine can"
+    .. " see the options of a process." },
+  { "HUAWEICLOUD_SDK_PROJECT_ID, HUAWEICLOUD_SDK_DOMAIN_ID",
+    "The project and the account." },
+  { "HUAWEICLOUD_SDK_CREDENTIALS_FILE, HUAWEICLOUD_SDK_REGIONS_FILE",
+    "Instead of ~/.huaweicloud/credentials and ~/.huaweicloud/regions.yaml." },
+  { "HUAWEICLOUD_SDK_IDP_ID, HUAWEICLOUD_SDK_ID_TOKEN_FILE",
+    "For credentials by an OIDC identity token." },
+  { "HUAWEICLOUD_SDK_IAM_ENDPOINT, HUAWEICLOUD_SDK_STS_ENDPOINT, CCE_CTS_ENDPOINT",
+    "The other services, with an endpoint of one's own." },
+  { "HW_REGION_NAME, HW_PROJECT_ID", "With credentials as Terraform's provider has them." },
+  { "HTTPS_PROXY, NO_PROXY", "How the cloud is reached." },
+  { "KUBECONFIG", "The files that expiry and who read when none is named." },
+  { "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
+    "Instead of ~/.config, ~/.local/state and ~/.cache." },
+  { "NO_COLOR", "No colours." },
+  { "CCE_DEBUG", "1: a mistake of the command itself is shown with a traceback." },
+}
+
+--- The files.
+M.files = {
+  { "~/.config/cce/config", "Profiles: under [name], settings such as region = cn-north-4. They"
+    .. " are region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file,"
+    .. " credentials, audit_log and timeout. credentials says where keys are: env, profile-file,"
+    .. " profile-file:PATH, ecs, pod, terraform, agency:NAME@DOMAIN or token-file:PATH. A secret in"
+    .. " this file is refused. A profile that is named beats the environment, and options beat"
+    .. " both. [default] is used when nothing else says where CCE is." },
+  { "~/.huaweicloud/credentials", "Keys, as the official SDKs keep them: under [basic], ak = and"
+    .. " sk =, and project_id = if it is to be said. Its mode must be 0600." },
+  { "~/.local/state/cce/rotate-PROJECT.journal", "What cce rotate did, so that it can be"
+    .. " resumed." },
+  { "~/.cache/cce", "The names of clusters, for a minute, so that completing is quick; and the"
+    .. " certificates that cce credential keeps." },
+}
+
+return M
