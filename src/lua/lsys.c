@@ -230,6 +230,12 @@ static const luaL_Reg signals_methods[] = {
     {NULL, NULL},
 };
 
+static int l_sys_signal_is_default(lua_State *L)
+{
+    lua_pushboolean(L, cce_sys_signal_is_default(check_signal(L, 1)));
+    return 1;
+}
+
 /* signals("SIGINT", …) -> an object that holds these signals back */
 static int l_sys_signals(lua_State *L)
 {
@@ -397,6 +403,7 @@ static int l_sys_free_port(lua_State *L)
 static const luaL_Reg functions[] = {
     {"spawn", l_sys_spawn},
     {"signals", l_sys_signals},
+    {"signal_is_default", l_sys_signal_is_default},
     {"die_with_parent", l_sys_die_with_parent},
     {"sleep", l_sys_sleep},
     {"poll", l_sys_poll},
