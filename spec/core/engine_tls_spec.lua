@@ -103,8 +103,9 @@ describe("TLS", function()
       local path = identity.dir .. "/ours.pem"
       server.write(path, ours.pem)
       new_engine { ca_file = path }
-      assert.equal("the server's certificate is not accepted (it is not signed by the CA that it"
-        .. " names)", assert_tls_failed(true, call(s.url)))
+      assert_tls_failed(true, call(s.url))
+      local number = select(4, call(s.url)).verify_error
+      assert.is_true(number == 7 or number == 20, number) -- by the version of OpenSSL
       server.write(path, theirs.pem)
       new_engine { ca_file = path }
       assert.equal(200, assert(call(s.url)).status)
@@ -142,7 +143,7 @@ describe("TLS", function()
     end)
     new_engine()
     local message = assert_tls_failed(false, call("https://127.0.0.1:" .. s.port))
-    assert.matches("^TLS failed %([%l%d ]+%)$", message)
+    assert.matches("^TLS failed %(.+%)$", message)
   end)
 
   it("fails when the server goes away in the handshake", function()
@@ -339,6 +340,21 @@ describe("a proxy", function()
       assert.equal(code, (select(3, core.check_proxy(proxy:format(PASSWORD)))))
     end
     assert.is_true(core.check_proxy "proxy.example:3128")
+  end)
+
+  -- libcurl would go to the server itself, past the proxy.
+  it("has a user name and a password that libcurl can send, or is refused", function()
+    for _, who in ipairs { "user:a%00" .. PASSWORD, "user:" .. PASSWORD .. "%0A",
+      "u%1F:" .. PASSWORD, ":%0d" .. PASSWORD } do
+      for _, scheme in ipairs { "http://", "https://", "socks5h://", "" } do
+        local none, message, code = core.engine { proxy = scheme .. who .. "@127.0.0.1:3128" }
+        assert.is_nil(none, who)
+        assert.equal("INVALID_ARGUMENT", code)
+        assert.matches("user name or the password", message, nil, true)
+        assert.is_nil(message:find(PASSWORD, 1, true), message)
+      end
+    end
+    assert.is_true(core.check_proxy "http://user:a%20%7F%25@127.0.0.1:3128")
   end)
 
   it("is not used for what no_proxy names", function()

@@ -86,6 +86,15 @@ static inline bool cce_bytes_same_letters(struct cce_bytes a,
     return true;
 }
 
+/* Whether `bytes` begins with `start`, in whatever case. */
+static inline bool cce_bytes_begins(struct cce_bytes bytes,
+                                    struct cce_bytes start)
+{
+    if (bytes.length > start.length)
+        bytes.length = start.length;
+    return cce_bytes_same_letters(bytes, start);
+}
+
 /* Without the blanks and line ends around. */
 struct cce_bytes cce_bytes_trim(struct cce_bytes bytes);
 

@@ -1,10 +1,10 @@
 #include "core/endpoint.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
+
+#include "core/uri.h"
 
 #define HOST_CHARACTERS \
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
@@ -17,17 +17,11 @@ struct parts {
     bool tls, bracketed, unclosed;
 };
 
-/* What was given is shown on one line, shortened, and without anything that a
- * terminal would obey. */
 static int refuse(struct cce_error *err, const char *text, const char *why)
 {
-    char shown[101];
-    size_t length = 0;
+    char shown[CCE_URI_SHOWN];
 
-    for (; length < sizeof shown - 1 && text[length] != '\0'; length++)
-        shown[length] =
-            isprint((unsigned char)text[length]) ? text[length] : '?';
-    shown[length] = '\0';
+    cce_uri_show(text, shown);
     return cce_fail(err, CCE_INVALID_ARGUMENT,
                     "endpoint \"%s\": %s; expected https://host[:port]", shown,
                     why);
@@ -35,11 +29,14 @@ static int refuse(struct cce_error *err, const char *text, const char *why)
 
 static const char *split_scheme(struct parts *parts, const char *text)
 {
-    if (strncasecmp(text, "https://", 8) == 0) {
-        parts->tls = true;
-        return text + 8;
-    }
-    return strncasecmp(text, "http://", 7) == 0 ? text + 7 : NULL;
+    static const struct cce_bytes plain = CCE_BYTES("http://");
+    static const struct cce_bytes tls = CCE_BYTES("https://");
+    struct cce_bytes start = cce_bytes_of(text);
+
+    parts->tls = cce_bytes_begins(start, tls);
+    if (parts->tls)
+        return text + tls.length;
+    return cce_bytes_begins(start, plain) ? text + plain.length : NULL;
 }
 
 static void split_host(struct parts *parts, const char *rest)
@@ -77,7 +74,7 @@ static bool port_is_valid(const char *port, size_t length)
     if (length == 0 || length > 5)
         return false;
     for (size_t i = 0; i < length; i++) {
-        if (!isdigit((unsigned char)port[i]))
+        if (!cce_is_digit(port[i]))
             return false;
         number = number * 10 + (unsigned long)(port[i] - '0');
     }
@@ -114,13 +111,19 @@ static const char *check_parts(const struct parts *parts, const char *host)
     return NULL;
 }
 
+static bool is_localhost(const char *host)
+{
+    return cce_bytes_same_letters(cce_bytes_of(host),
+                                  cce_bytes_of("localhost"));
+}
+
 static bool is_loopback(const char *host, bool bracketed)
 {
     struct in_addr address;
 
     if (bracketed)
         return strcmp(host, "::1") == 0;
-    if (strcasecmp(host, "localhost") == 0)
+    if (is_localhost(host))
         return true;
     return inet_pton(AF_INET, host, &address) == 1 &&
            (ntohl(address.s_addr) >> 24) == 127;
@@ -184,7 +187,7 @@ int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
     memset(endpoint, 0, sizeof *endpoint);
     if (rest == NULL)
         return refuse(err, text, "it does not begin with https://");
-    if (memchr(rest, '@', strcspn(rest, "/")) != NULL)
+    if (strchr(rest, '@') != NULL)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "an endpoint must not hold a user name or password");
     split_host(&parts, rest);
@@ -198,9 +201,8 @@ int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
     endpoint->tls = parts.tls;
     endpoint->loopback = is_loopback(host, parts.bracketed);
     write_authority(endpoint->host, sizeof endpoint->host, &parts, host);
-    write_authority(
-        authority, sizeof authority, &parts,
-        parts.tls || strcasecmp(host, "localhost") != 0 ? host : "127.0.0.1");
+    write_authority(authority, sizeof authority, &parts,
+                    parts.tls || !is_localhost(host) ? host : "127.0.0.1");
     snprintf(endpoint->origin, sizeof endpoint->origin, "%s://%s",
              parts.tls ? "https" : "http", authority);
     snprintf(endpoint->path, sizeof endpoint->path, "%.*s",

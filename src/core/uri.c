@@ -120,3 +120,56 @@ void cce_uri_sort_query(struct cce_pair *query, size_t count)
     if (count > 1)
         qsort(query, count, sizeof *query, compare_pairs);
 }
+
+/* Appends what fits, with "?" for what a terminal would obey. */
+static void show(struct cce_buf *out, const char *from, size_t length)
+{
+    for (size_t i = 0; i < length && out->length < out->maximum; i++)
+        cce_buf_append_char(out,
+                            from[i] >= ' ' && from[i] <= '~' ? from[i] : '?');
+}
+
+/* Where a port stands that is no number: what may be a password whose "@" is
+ * lost, as in a list that was split at its comma. Else the end. */
+static size_t find_bad_port(const char *text)
+{
+    size_t end = strcspn(text, "/?#"), host, port;
+
+    host = text[0] == '[' ? strcspn(text, "]/") : 0;
+    port = host + strcspn(text + host, ":");
+    if (port >= end || port + 1 + strspn(text + port + 1, "0123456789") == end)
+        return strlen(text);
+    return port + 1;
+}
+
+void cce_uri_show(const char *text, char shown[CCE_URI_SHOWN])
+{
+    const char *at = strrchr(text, '@'), *scheme = strstr(text, "://");
+    const char *rest = at != NULL ? at + 1 : text;
+    size_t plain;
+    struct cce_buf out;
+
+    cce_buf_init_fixed(&out, shown, CCE_URI_SHOWN, CCE_URI_SHOWN - 1);
+    shown[0] = '\0';
+    if (scheme != NULL && (at == NULL || scheme < at)) {
+        size_t length = (size_t)(scheme - text), letters = 0;
+
+        while (cce_lower(text[letters]) >= 'a' &&
+               cce_lower(text[letters]) <= 'z')
+            letters++;
+        if (letters == length && length <= 8) { /* else "user:s3cret://" */
+            show(&out, text, length + 3);
+            rest = at != NULL ? rest : scheme + 3;
+        }
+    }
+    if (at != NULL)
+        show(&out, "***@", 4);
+    plain = strcspn(rest, "?#");
+    if (find_bad_port(rest) < plain)
+        plain = find_bad_port(rest);
+    show(&out, rest, plain);
+    if (rest[plain] == '?' || rest[plain] == '#')
+        show(&out, &rest[plain], 1);
+    if (rest[plain] != '\0')
+        show(&out, "***", 3);
+}

@@ -28,4 +28,12 @@ void cce_uri_append_query(struct cce_buf *out, const struct cce_pair *query,
  * signature wants, and an order as good as any on the wire. */
 void cce_uri_sort_query(struct cce_pair *query, size_t count);
 
+enum { CCE_URI_SHOWN = 121 }; /* bytes, the NUL included */
+
+/* What a message may show of a text that was meant as an address: one line,
+ * shortened, and without what may be a password or a token. That is all before
+ * the last "@", whatever stands there, a port that is no number, and a query or
+ * a fragment. */
+void cce_uri_show(const char *text, char shown[CCE_URI_SHOWN]);
+
 #endif

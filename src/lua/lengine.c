@@ -170,7 +170,7 @@ static void remember_transfer(lua_State *L, int engine_index)
 }
 
 /* A new userdata may run finalizers, and these close anything: so it comes
- * before what the submission refers to is looked at. */
+ * first, then the reading, and then the engine is looked at. */
 static int l_engine_submit(lua_State *L)
 {
     struct lcce_engine_box *engine;
@@ -178,12 +178,16 @@ static int l_engine_submit(lua_State *L)
     struct lcce_transfer_box *box;
     struct cce_error err;
 
-    lua_settop(L, 2);
+    check_engine(L, 1);
+    lua_settop(L, LCCE_REQUEST_SPEC);
     box = lcce_newobject(L, LCCE_TRANSFER, sizeof *box);
+    lua_settop(L, LCCE_REQUEST_ANCHOR);
+    if (lcce_submission_read(L, &s, &err) != 0)
+        return lcce_fail(L, &err);
     engine = check_engine(L, 1);
-    lcce_submission_read(L, 2, &s);
     if (lcce_submission_start(engine, &s, box, &err) != 0)
         return lcce_fail(L, &err);
+    lua_settop(L, LCCE_REQUEST_SPEC + 1);
     if (box->transfer != NULL)
         remember_transfer(L, 1);
     return 1;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/http.h"
+#include "lua/lsecret.h"
 #include "lua/lutil.h"
 
 /* Pops a value and keeps it alive until the method returns. */
@@ -18,23 +18,21 @@ static void anchor(lua_State *L)
                 (int)lua_rawlen(L, LCCE_REQUEST_ANCHOR) + 1);
 }
 
-static void grow_pairs(lua_State *L, struct lcce_pairs *pairs)
+static void add_parameter(lua_State *L, struct lcce_request *request,
+                          struct cce_bytes name, struct cce_bytes value)
 {
-    size_t capacity = pairs->capacity * 4;
-    struct cce_pair *list = lua_newuserdata(L, capacity * sizeof *list);
+    struct cce_sign_request *sign = &request->sign;
 
-    memcpy(list, pairs->list, pairs->count * sizeof *list);
-    anchor(L);
-    pairs->list = list;
-    pairs->capacity = capacity;
-}
+    if (sign->query_count == request->query_capacity) {
+        size_t capacity = request->query_capacity * 4;
+        struct cce_pair *list = lua_newuserdata(L, capacity * sizeof *list);
 
-static void add_pair(lua_State *L, struct lcce_pairs *pairs,
-                     struct cce_bytes name, struct cce_bytes value)
-{
-    if (pairs->count == pairs->capacity)
-        grow_pairs(L, pairs);
-    pairs->list[pairs->count++] = (struct cce_pair){name, value};
+        memcpy(list, sign->query, sign->query_count * sizeof *list);
+        anchor(L);
+        sign->query = list;
+        request->query_capacity = capacity;
+    }
+    sign->query[sign->query_count++] = (struct cce_pair){name, value};
 }
 
 static struct cce_bytes string_field(lua_State *L, const char *key)
@@ -74,8 +72,29 @@ static int read_path(lua_State *L, struct lcce_request *request)
     return 0;
 }
 
+/* Strings and secrets, in the order in which they are sent. */
+static int read_parts(lua_State *L, struct lcce_request *request)
+{
+    size_t count = lua_rawlen(L, -1);
+
+    if (count == 0 || count > CCE_REQUEST_PARTS_MAX)
+        lcce_option_error(L, "body",
+                          "a string expected, or a list of 1 to %d parts",
+                          CCE_REQUEST_PARTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        request->parts[i].is_secret = lua_isuserdata(L, -1);
+        request->parts[i].bytes = lcce_option_secret(L, "body");
+        lua_pop(L, 1);
+    }
+    request->part_count = count;
+    return 0;
+}
+
 static int read_body(lua_State *L, struct lcce_request *request)
 {
+    if (request->visit != NULL && lua_istable(L, -1))
+        return read_parts(L, request);
     request->sign.body = string_field(L, "body");
     return 0;
 }
@@ -93,10 +112,14 @@ int lcce_request_date(lua_Number seconds, char text[CCE_DATE_LENGTH + 1],
 
 static int read_date(lua_State *L, struct lcce_request *request)
 {
+    lua_Number seconds;
+
     if (lua_type(L, -1) == LUA_TNUMBER) {
+        seconds = lua_tonumber(L, -1);
+        if (request->visit != NULL) /* what a clock says, fraction and all */
+            seconds = floor(seconds);
         request->sign.date = (struct cce_bytes){request->date, CCE_DATE_LENGTH};
-        return lcce_request_date(lua_tonumber(L, -1), request->date,
-                                 request->err);
+        return lcce_request_date(seconds, request->date, request->err);
     }
     if (lua_type(L, -1) != LUA_TSTRING)
         lcce_option_error(L, "date", "string or number expected, got %s",
@@ -115,110 +138,98 @@ static void check_table(lua_State *L, const char *key)
                           luaL_typename(L, -1));
 }
 
-/* What is given is also sent, so it goes to the result on the way. */
-static void read_header(lua_State *L, struct lcce_request *request)
-{
-    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-        lcce_option_error(L, "headers",
-                          "name = \"value\" expected, got %s = %s",
-                          luaL_typename(L, -2), luaL_typename(L, -1));
-    add_pair(L, &request->headers, lcce_to_bytes(L, -2), lcce_to_bytes(L, -1));
-    if (request->wants_headers) {
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, LCCE_REQUEST_RESULT);
-    } else {
-        lua_pop(L, 1);
-    }
-}
-
+/* What is given to a signer is also sent, so it goes to the result on the way.
+ * What the engine sends may be a secret. */
 static int read_headers(lua_State *L, struct lcce_request *request)
 {
+    struct cce_sign_request *sign = &request->sign;
     int index = lua_gettop(L);
+    bool may_be_secret = request->visit != NULL;
 
     check_table(L, "headers");
     lua_pushnil(L);
-    while (lua_next(L, index))
-        read_header(L, request);
+    while (lua_next(L, index)) {
+        struct cce_pair *header = &request->headers[sign->header_count];
+
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            (lua_type(L, -1) != LUA_TSTRING &&
+             !(may_be_secret && lua_isuserdata(L, -1))))
+            lcce_option_error(L, "headers",
+                              "name = \"value\" expected, got %s = %s",
+                              luaL_typename(L, -2), luaL_typename(L, -1));
+        if (sign->header_count++ == CCE_HTTP_HEADERS_MAX)
+            return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                            "a request has at most %d headers",
+                            CCE_HTTP_HEADERS_MAX);
+        header->name = lcce_to_bytes(L, -2);
+        header->value = may_be_secret ? lcce_option_secret(L, "headers")
+                                      : lcce_to_bytes(L, -1);
+        if (request->wants_headers) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, LCCE_REQUEST_RESULT);
+        } else {
+            lua_pop(L, 1);
+        }
+    }
     return 0;
 }
 
 static int read_signed_headers(lua_State *L, struct lcce_request *request)
 {
-    struct cce_bytes *names = request->signed_held;
-    int count;
+    size_t count;
 
     check_table(L, "signed_headers");
-    count = (int)lua_rawlen(L, -1);
+    count = lua_rawlen(L, -1);
     if (count > CCE_HTTP_HEADERS_MAX)
         return cce_fail(request->err, CCE_INVALID_ARGUMENT,
                         "signed_headers has at most %d names",
                         CCE_HTTP_HEADERS_MAX);
-    if (count > LCCE_REQUEST_HELD) {
-        names = lua_newuserdata(L, (size_t)count * sizeof *names);
-        anchor(L);
-    }
-    for (int i = 0; i < count; i++) {
-        lua_rawgeti(L, -1, i + 1);
-        names[i] = string_field(L, "signed_headers");
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        request->signed_headers[i] = string_field(L, "signed_headers");
         lua_pop(L, 1);
     }
-    request->sign.signed_headers = names;
-    request->sign.signed_count = (size_t)count;
+    request->sign.signed_headers = request->signed_headers;
+    request->sign.signed_count = count;
     return 0;
 }
 
 /* --- the query --- */
 
-/* Pushes the text of a whole number. A fraction has more than one text, so
- * the caller has to choose. */
-static int push_number(lua_State *L, lua_Number number,
-                       struct lcce_request *request)
+/* Adds a parameter whose value is at the top of the stack. A fraction has more
+ * than one text, so the caller has to choose. */
+static int read_parameter(lua_State *L, struct lcce_request *request,
+                          struct cce_bytes name)
 {
+    struct cce_bytes value = {NULL, 0};
+    lua_Number number;
     char text[32];
 
-    if (!(fabs(number) <= 9007199254740992.0) || floor(number) != number)
-        return cce_fail(request->err, CCE_INVALID_ARGUMENT,
-                        "a number in a query must be a whole one below 2^53: "
-                        "write others as strings");
-    snprintf(text, sizeof text, "%.0f", (double)number);
-    lua_pushstring(L, text);
-    return 0;
-}
-
-/* The text of the value at the top of the stack. */
-static int query_text(lua_State *L, struct lcce_request *request,
-                      struct cce_bytes *text)
-{
     switch (lua_type(L, -1)) {
     case LUA_TSTRING:
-        *text = lcce_to_bytes(L, -1);
-        return 0;
+        value = lcce_to_bytes(L, -1);
+        break;
     case LUA_TBOOLEAN:
-        *text = lua_toboolean(L, -1) ? (struct cce_bytes){"true", 4}
-                                     : (struct cce_bytes){"false", 5};
-        return 0;
+        value = cce_bytes_of(lua_toboolean(L, -1) ? "true" : "false");
+        break;
     case LUA_TNUMBER:
-        if (push_number(L, lua_tonumber(L, -1), request) != 0)
-            return -1;
-        *text = lcce_to_bytes(L, -1);
+        number = lua_tonumber(L, -1);
+        if (!(fabs(number) <= 9007199254740992.0) || floor(number) != number)
+            return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                            "a number in a query must be a whole one below "
+                            "2^53: write others as strings");
+        snprintf(text, sizeof text, "%.0f", (double)number);
+        lua_pushstring(L, text);
+        value = lcce_to_bytes(L, -1);
         anchor(L);
-        return 0;
+        break;
     default:
-        return lcce_option_error(
+        lcce_option_error(
             L, "query", "string, number or boolean expected as a value, got %s",
             luaL_typename(L, -1));
     }
-}
-
-static int add_parameter(lua_State *L, struct lcce_request *request,
-                         struct cce_bytes name)
-{
-    struct cce_bytes value = {NULL, 0};
-
-    if (query_text(L, request, &value) != 0)
-        return -1;
-    add_pair(L, &request->query, name, value);
+    add_parameter(L, request, name, value);
     return 0;
 }
 
@@ -236,7 +247,7 @@ static int read_query_pair(lua_State *L, struct lcce_request *request)
                           luaL_typename(L, -1));
     name = lcce_to_bytes(L, -1);
     lua_rawgeti(L, -2, 2);
-    result = add_parameter(L, request, name);
+    result = read_parameter(L, request, name);
     lua_pop(L, 2);
     return result;
 }
@@ -248,11 +259,11 @@ static int read_query_field(lua_State *L, struct lcce_request *request)
     int count;
 
     if (!lua_istable(L, -1))
-        return add_parameter(L, request, name);
+        return read_parameter(L, request, name);
     count = (int)lua_rawlen(L, -1);
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, i);
-        if (add_parameter(L, request, name) != 0)
+        if (read_parameter(L, request, name) != 0)
             return -1;
         lua_pop(L, 1);
     }
@@ -286,52 +297,81 @@ static int read_query(lua_State *L, struct lcce_request *request)
     return 0;
 }
 
-/* --- the spec --- */
+/* --- the table --- */
+
+enum { SIGNED = 1, SENT = 2, ALL = SIGNED | SENT };
 
 static const struct {
     const char *name;
     size_t length;
+    int where; /* it may stand */
+    enum lcce_request_pass pass;
     int (*read)(lua_State *L, struct lcce_request *request); /* value on top */
 } fields[] = {
-#define FIELD(name)                          \
-    {                                        \
-#name, sizeof #name - 1, read_##name \
+#define FIELD(name, where, pass)                          \
+    {                                                     \
+#name, sizeof #name - 1, where, pass, read_##name \
     }
-    FIELD(method),  FIELD(path),  FIELD(body), FIELD(host),
-    FIELD(headers), FIELD(query), FIELD(date), FIELD(signed_headers),
+    FIELD(method, ALL, LCCE_REQUEST_FIRST),
+    FIELD(path, ALL, LCCE_REQUEST_FIRST),
+    FIELD(body, ALL, LCCE_REQUEST_LAST),
+    FIELD(host, SIGNED, LCCE_REQUEST_FIRST),
+    FIELD(headers, ALL, LCCE_REQUEST_LAST),
+    FIELD(query, ALL, LCCE_REQUEST_FIRST),
+    FIELD(date, ALL, LCCE_REQUEST_FIRST),
+    FIELD(signed_headers, SIGNED, LCCE_REQUEST_FIRST),
 #undef FIELD
 };
 
-/* A number as key becomes a string here, which would break the walk; but then
- * it is unknown, and ends it. */
-static int read_field(lua_State *L, struct lcce_request *request)
+/* Reads the value at the top if its turn is in these passes. A number as key
+ * becomes a string here, which would break the walk; but then it is unknown,
+ * and ends it. */
+static int read_field(lua_State *L, struct lcce_request *request, int passes)
 {
     struct cce_bytes key = lcce_to_bytes(L, -2);
+    int where = request->visit != NULL ? SENT : SIGNED;
 
     if (key.data == NULL)
         return luaL_error(L, "an option's name must be a string, not a %s",
                           luaL_typename(L, -2));
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (key.length == fields[i].length && *key.data == *fields[i].name &&
-            memcmp(key.data, fields[i].name, key.length) == 0)
-            return fields[i].read(L, request);
-    return luaL_error(L, "unknown option '%s'", key.data);
+            memcmp(key.data, fields[i].name, key.length) == 0 &&
+            (fields[i].where & where) != 0)
+            return (fields[i].pass & passes) != 0 ? fields[i].read(L, request)
+                                                  : 0;
+    if (request->visit == NULL || strlen(key.data) != key.length ||
+        !request->visit(L, key.data, (enum lcce_request_pass)passes,
+                        request->context))
+        return luaL_error(L, "unknown option '%s'", key.data);
+    return 0;
 }
 
-int lcce_request_read(lua_State *L, struct lcce_request *request)
+static int read_fields(lua_State *L, struct lcce_request *request, int passes)
 {
     lua_pushnil(L);
     while (lua_next(L, LCCE_REQUEST_SPEC)) {
-        if (read_field(L, request) != 0)
+        if (read_field(L, request, passes) != 0)
             return -1;
         lua_pop(L, 1);
     }
+    return 0;
+}
+
+/* No secret stands in what is only signed, so there one walk does. */
+int lcce_request_read(lua_State *L, struct lcce_request *request)
+{
+    int both = LCCE_REQUEST_FIRST | LCCE_REQUEST_LAST;
+
+    if (request->visit == NULL) {
+        if (read_fields(L, request, both) != 0)
+            return -1;
+    } else if (read_fields(L, request, LCCE_REQUEST_FIRST) != 0 ||
+               read_fields(L, request, LCCE_REQUEST_LAST) != 0) {
+        return -1;
+    }
     if (request->sign.method.data == NULL)
         lcce_option_error(L, "method", "it is missing");
-    request->sign.query = request->query.list;
-    request->sign.query_count = request->query.count;
-    request->sign.headers = request->headers.list;
-    request->sign.header_count = request->headers.count;
     return 0;
 }
 
@@ -339,11 +379,13 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
                        struct cce_error *err)
 {
     memset(&request->sign, 0, sizeof request->sign);
-    request->query.list = request->query.held;
-    request->headers.list = request->headers.held;
-    request->query.count = request->headers.count = 0;
-    request->query.capacity = request->headers.capacity = LCCE_REQUEST_HELD;
+    request->sign.query = request->query_held;
+    request->sign.headers = request->headers;
+    request->query_capacity = LCCE_REQUEST_HELD;
     request->date[0] = '\0';
     request->wants_headers = wants_headers;
+    request->part_count = 0;
+    request->visit = NULL;
+    request->context = NULL;
     request->err = err;
 }

@@ -1,15 +1,16 @@
 /*
- * lrequest: a request to sign, read from its table in Lua in one walk.
+ * lrequest: a request, read from its table in Lua: one to be signed
+ * (signer:sign), or one to be sent (engine:submit, see lsubmission).
  *
- * It is read into arrays on the C stack (larger ones become userdata), and
- * points into strings that the table keeps alive. So nothing is allocated for
- * requests of a usual size, and no Lua code may run between the reading and
- * the signing.
+ * It is read into arrays on the C stack and points into strings that the table
+ * keeps alive, so nothing is allocated for one of a usual size. What may be a
+ * secret is read last, after everything that allocates: an allocation may run
+ * finalizers, and these may close any object.
  */
 #ifndef CCE_LUA_LREQUEST_H
 #define CCE_LUA_LREQUEST_H
 
-#include "core/sign.h"
+#include "core/request.h"
 #include "lua/lcompat.h"
 
 /* Where things stand on the stack of a method that reads a request. */
@@ -21,20 +22,28 @@ enum {
                                 or nil */
 };
 
-/* Parameters, headers and names that need no userdata. */
+/* Parameters that need no userdata. */
 enum { LCCE_REQUEST_HELD = 16 };
 
-struct lcce_pairs {
-    struct cce_pair held[LCCE_REQUEST_HELD], *list;
-    size_t count, capacity;
-};
+/* When a field is read: before or after everything that allocates. */
+enum lcce_request_pass { LCCE_REQUEST_FIRST = 1, LCCE_REQUEST_LAST = 2 };
 
 struct lcce_request {
     struct cce_sign_request sign;
-    struct lcce_pairs query, headers;
-    struct cce_bytes signed_held[LCCE_REQUEST_HELD];
+    struct cce_pair headers[CCE_HTTP_HEADERS_MAX];
+    struct cce_bytes signed_headers[CCE_HTTP_HEADERS_MAX];
+    struct cce_pair query_held[LCCE_REQUEST_HELD];
+    size_t query_capacity;
     char date[CCE_DATE_LENGTH + 1];
     bool wants_headers; /* in the table at LCCE_REQUEST_RESULT */
+    /* Of a request that is sent: its body in parts, and what else its table
+     * holds. The visitor reads the value at the top of the stack for `key` in
+     * its pass; false for a name that it does not know. NULL for signing. */
+    struct cce_request_part parts[CCE_REQUEST_PARTS_MAX];
+    size_t part_count;
+    bool (*visit)(lua_State *L, const char *key, enum lcce_request_pass pass,
+                  void *context);
+    void *context;
     struct cce_error *err;
 };
 

@@ -13,6 +13,7 @@
 #include "core/field.h"
 #include "lua/core.h"
 #include "lua/lutil.h"
+#include "os/secret_file.h"
 
 static struct cce_secret *to_secret(lua_State *L, int index)
 {

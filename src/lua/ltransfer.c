@@ -100,13 +100,19 @@ static void push_headers(lua_State *L, const struct cce_result *result,
 static int fail_transfer(lua_State *L, const struct cce_result *result)
 {
     lcce_fail(L, &result->error);
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 7);
     lua_pushboolean(L, result->sent);
     lua_setfield(L, -2, "sent");
     lua_pushboolean(L, result->untrusted);
     lua_setfield(L, -2, "untrusted");
     lua_pushboolean(L, result->refused);
     lua_setfield(L, -2, "refused");
+    lua_pushinteger(L, result->alert);
+    lua_setfield(L, -2, "alert");
+    lua_pushboolean(L, result->verified);
+    lua_setfield(L, -2, "verified");
+    lua_pushinteger(L, result->verify_error);
+    lua_setfield(L, -2, "verify_error");
     lua_pushnumber(L, result->seconds);
     lua_setfield(L, -2, "seconds");
     return 4;

@@ -61,7 +61,7 @@ end
 function M.string(text)
   if M.holds_secret(text) then return HIDDEN end
   if #text > MAX_SHOWN then return ("<%d bytes>"):format(#text) end
-  return (text:gsub("(%a[%w+.-]*://)[^/@%s]*@", "%1" .. HIDDEN .. "@"))
+  return (text:gsub("(%a[%w+.-]*://)%S*@", "%1" .. HIDDEN .. "@"))
 end
 
 local show

@@ -49,7 +49,8 @@ describe("cce repl without a terminal", function()
   end)
 
   it("keeps the last result, or error, in _", function()
-    assert.equal('5\n6\ncannot read \'/no/such\': No such file or directory\n"FILE_ERROR"\n',
+    assert.equal('5\n6\ncannot read \'/no/such\': opening its directory: '
+      .. 'No such file or directory\n"FILE_ERROR"\n',
       run '2 + 3\n_ + 1\ncce.kubeconfig.load "/no/such"\n_.code\n')
   end)
 
@@ -257,7 +258,7 @@ describe("cce repl in a terminal #unchecked", function()
       key "Enter"
       see "no\n+cce> "
       key "C-d"
-      see "Type yes to end: %s*\n"
+      assert.is_string(see "Type yes to end: %s*\n")
       typed "yes"
       key "Enter"
       see "stopped: %[1%] nap"

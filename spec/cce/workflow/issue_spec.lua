@@ -249,12 +249,12 @@ describe("cce.workflow.issue", function()
       sim:set { cluster = sim.clusters[3].id, phase = "Hibernation" }
       local report = assert(issue { merge_into = path, clusters = {
         sim.clusters[1].id, sim.clusters[2].id, sim.clusters[3].id, "no-such-cluster" } })
-      assert.same({ 1, 2, 1 }, { #report.ok, #report.failed, #report.skipped })
+      assert.same({ 1, 1, 2 }, { #report.ok, #report.failed, #report.pending })
       assert.equal(1, report:exit_code())
-      assert.equal("PERMISSION_DENIED", report.failed[1].code)
-      assert.is_string(report.failed[1].request_id)
-      assert.equal("NOT_FOUND", report.failed[2].code)
-      assert.matches("Hibernation, not Available", report.skipped[1].message, 1, true)
+      assert.equal("PERMISSION_DENIED", report.pending[1].code)
+      assert.is_string(report.pending[1].request_id)
+      assert.equal("NOT_FOUND", report.failed[1].code)
+      assert.matches("Hibernation, not Available", report.pending[2].message, 1, true)
       assert.is_nil(tostring(report):find("PRIVATE", 1, true))
     end)
 
@@ -275,9 +275,9 @@ describe("cce.workflow.issue", function()
       local report = assert(issue { merge_into = path, concurrency = 1,
         on_progress = function(done) return done < 2 end })
       assert.equal(2, #report.ok)
-      assert.equal(3, #report.skipped)
-      assert.equal("CANCELLED", report.skipped[1].code)
-      assert.equal(1, report:exit_code())
+      assert.equal(3, #report.pending)
+      assert.equal("CANCELLED", report.pending[1].code)
+      assert.equal(2, report:exit_code())
     end)
 
     it("as a plain table", function()
@@ -285,6 +285,56 @@ describe("cce.workflow.issue", function()
       assert.equal(5, plain.counts.ok)
       assert.equal(path, plain.ok[1].path)
       assert.is_string(json.encode(plain))
+    end)
+  end)
+
+  it("is done when no cluster is chosen", function()
+    local report = assert(issue { dir = dir, clusters = { name = "nothing*" } })
+    assert.equal(0, report:exit_code())
+    assert.matches("no cluster is chosen", tostring(report), 1, true)
+  end)
+
+  describe("with a journal", function()
+    local journal
+
+    before_each(function() journal = dir .. "/issue.journal" end)
+
+    it("goes on with what is open, and with nothing else", function()
+      local opts = { merge_into = path, journal = journal, renew = true }
+      sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, status = 403 }
+      sim:set { cluster = sim.clusters[3].id, phase = "Hibernation" }
+      local report = assert(issue(opts))
+      assert.same({ 3, 2, 2 }, { #report.ok, #report.pending, report:exit_code() })
+      sim:clear_faults()
+      sim:set { cluster = sim.clusters[3].id, phase = "Available" }
+      local before = issued()
+      report = assert(issue(opts))
+      assert.same({ 5, 0 }, { #report.ok, report:exit_code() })
+      assert.equal(before + 2, issued())
+      report = assert(issue(opts))
+      assert.same({ 5, 3 }, { #report.ok, report:exit_code() })
+      assert.equal(path, report.ok[1].path)
+      assert.equal(before + 2, issued())
+      opts.run = "tomorrow"
+      assert.equal(0, assert(issue(opts)):exit_code())
+      assert.equal(before + 7, issued())
+    end)
+
+    it("refuses another plan under the same name", function()
+      assert(issue { merge_into = path, journal = journal })
+      clients.fails("CONFLICT", issue { dir = dir, journal = journal })
+    end)
+
+    it("keeps what was obtained before an interrupt", function()
+      local opts = { dir = dir, journal = journal, concurrency = 1, on_progress = function(done)
+        if done == 2 then error("interrupted", 0) end
+      end }
+      assert.is_false(pcall(issue, opts))
+      opts.on_progress = nil
+      local before = issued()
+      local report = assert(issue(opts))
+      assert.equal(5, #report.ok)
+      assert.equal(before + 3, issued())
     end)
   end)
 
@@ -336,11 +386,10 @@ describe("cce.workflow.issue", function()
   end)
 
   describe("refuses", function()
-    it("a run without a place, a lifetime or a cluster", function()
+    it("a run without a place or a lifetime", function()
       clients.fails("INVALID_ARGUMENT", issue {})
       clients.fails("INVALID_ARGUMENT", issue { dir = dir, merge_into = path })
       clients.fails("INVALID_ARGUMENT", cce.workflow.issue(client, { dir = dir }))
-      clients.fails("NOT_FOUND", issue { dir = dir, clusters = { name = "nothing*" } })
       clients.fails("FILE_ERROR", issue { dir = "/proc/none/such" })
     end)
 

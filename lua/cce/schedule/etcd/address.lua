@@ -31,6 +31,10 @@ end
 local function read_endpoints(text)
   local endpoints, prefix = {}, nil
   if text:find "%c" then return bad_prefix() end
+  -- A comma in a password would end an address, and show what stands before it.
+  if text:find("@", 1, true) then
+    return refuse "an address of etcd must not hold a user name or password: they are options"
+  end
   for url in (text .. ","):gmatch "([^,]*)," do
     local endpoint, path = read_url(url)
     if not endpoint then return refuse("the place of a schedule is " .. FORM .. ": " .. path) end

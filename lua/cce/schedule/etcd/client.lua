@@ -16,6 +16,10 @@ Client.__name = "cce.schedule.etcd.client"
 -- Seconds. etcd itself gives up after five and two elections.
 local TIMEOUT, CONNECT_TIMEOUT = 8, 2
 
+-- The files of the identity may have been replaced, or one of them so far.
+local REREAD = { TLS_FAILED = true, KEY_MISMATCH = true, INVALID_KEY = true,
+  INVALID_CERTIFICATE = true }
+
 -- A page of the largest entries is asked for again in halves.
 local MAX_RESPONSE = 4 * 1024 * 1024
 
@@ -81,7 +85,7 @@ local function exchange(self, endpoint, spec)
   transfer:close()
   if response then return nil, answers.refused(endpoint, response) end
   local err, word = answers.lost(endpoint, message, code, detail)
-  if err.code == "TLS_FAILED" then self.identity = wipe(self.identity) end
+  if REREAD[err.code] then self.identity = wipe(self.identity) end
   return nil, err, word
 end
 

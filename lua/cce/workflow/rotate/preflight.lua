@@ -8,8 +8,8 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local evidence = require "cce.workflow.rotate.evidence"
 local reissue = require "cce.workflow.rotate.reissue"
-local rotation = require "cce.workflow.rotate.cluster"
 
 local M = {}
 
@@ -38,7 +38,7 @@ local function is_refusal(err)
 end
 
 local function may_see_jobs(run, item, cluster)
-  local id = run.wait and rotation.job_id_of(cluster)
+  local id = run.opts.waiting and evidence.job_id_of(cluster)
   if not id then return true end
   local job, _, err = item.client:show_job(id)
   if job or not is_refusal(err) then return true end
@@ -82,7 +82,7 @@ function M.check(run)
     local ok, message, err = reissue.prove(run, run.items)
     if not ok then return nil, message, err end
   end
-  for _, items in ipairs(by_client(run:items_in "planned")) do
+  for _, items in ipairs(by_client(run:items_in "pending")) do
     local ok, message, err = may_see(run, items)
     if not ok then return nil, message, err end
   end

@@ -1,0 +1,272 @@
+/*
+ * request: what is asked for against what goes on the wire, and what must not
+ * get there: signed, with a token, and with neither, by the same rules.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/request.h"
+
+#define CHECK(condition)                                                    \
+    do {                                                                    \
+        if (!(condition)) {                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            exit(1);                                                        \
+        }                                                                   \
+    } while (0)
+
+#define LITERAL(string) ((struct cce_bytes)CCE_BYTES(string))
+
+static struct cce_signer signer;
+
+static void make_signer(void)
+{
+    const struct cce_sign_options options = {
+        .ak = CCE_BYTES("FAKEAK"),
+        .sk = CCE_BYTES("not-a-real-key"),
+        .security_token = CCE_BYTES("fake-security-token"),
+    };
+    struct cce_error err;
+
+    CHECK(cce_sign_init(&signer, &options, &err) == 0);
+}
+
+static struct cce_request_spec new_spec(const char *endpoint, const char *path)
+{
+    struct cce_request_spec spec = {.endpoint = endpoint};
+
+    spec.sign.method = LITERAL("GET");
+    spec.sign.path = cce_bytes_of(path);
+    spec.sign.default_date = LITERAL("20260102T030405Z");
+    return spec;
+}
+
+/* The value of the only header of that name, or NULL. */
+static const char *header(const struct cce_request_wire *wire, const char *name)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < wire->header_count; i++) {
+        if (!cce_bytes_same_letters(wire->headers[i].name, cce_bytes_of(name)))
+            continue;
+        CHECK(found == NULL);
+        found = wire->headers[i].value.data;
+    }
+    return found;
+}
+
+/* Signed, with a token, and with neither. */
+enum { WAYS = 3 };
+
+static void authorize(struct cce_request_spec *spec, int way)
+{
+    spec->signer = way == 0 ? &signer : NULL;
+    spec->token = way == 1 ? LITERAL("fake-token") : (struct cce_bytes){0};
+}
+
+static void check_wire(void)
+{
+    static const struct {
+        const char *endpoint, *path, *url, *host;
+    } cases[] = {
+        {"https://cce.example.com", "", "https://cce.example.com/",
+         "cce.example.com"},
+        {"https://cce.example.com/", "/a b", "https://cce.example.com/a%20b",
+         "cce.example.com"},
+        {"https://cce.example.com:8443/v1/", "/x/../y",
+         "https://cce.example.com:8443/v1/x/../y", "cce.example.com:8443"},
+        {"https://cce.example.com/v1", "", "https://cce.example.com/v1",
+         "cce.example.com"},
+        {"http://localhost:4503", "/?#", "http://127.0.0.1:4503/%3F%23",
+         "localhost:4503"},
+        {"https://[2001:db8::1]", "/", "https://[2001:db8::1]/",
+         "[2001:db8::1]"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int way = 0; way < WAYS; way++) {
+            struct cce_request_spec spec =
+                new_spec(cases[i].endpoint, cases[i].path);
+            struct cce_request_wire wire;
+            struct cce_error err;
+
+            authorize(&spec, way);
+            CHECK(cce_request_build(&spec, &wire, &err) == 0);
+            CHECK(strcmp(wire.url, cases[i].url) == 0);
+            CHECK(strcmp(header(&wire, "Host"), cases[i].host) == 0);
+            CHECK((header(&wire, "Authorization") != NULL) == (way == 0));
+            CHECK((header(&wire, "X-Sdk-Date") != NULL) == (way == 0));
+            CHECK((header(&wire, "X-Security-Token") != NULL) == (way == 0));
+            CHECK((header(&wire, "X-Auth-Token") != NULL) == (way == 1));
+            cce_request_cleanup(&spec, &wire);
+        }
+}
+
+static void refuse(const struct cce_request_spec *spec, const char *why)
+{
+    struct cce_request_wire wire;
+    struct cce_error err;
+
+    CHECK(cce_request_build(spec, &wire, &err) != 0);
+    CHECK(err.code == CCE_INVALID_ARGUMENT);
+    if (strstr(err.message, why) == NULL)
+        fprintf(stderr, "\"%s\" does not say \"%s\"\n", err.message, why);
+    CHECK(strstr(err.message, why) != NULL);
+    CHECK(strstr(err.message, "s3cret") == NULL);
+    cce_request_cleanup(spec, &wire);
+}
+
+/* What follows the endpoint's authority may not go on with its port or its
+ * name, whatever the path is. */
+static void check_paths(void)
+{
+    static const char *const paths[] = {
+        "5/x", ".evil.example/x", "@evil.example/", "a", "?a", ":1/", "\\x",
+        " /x",
+    };
+
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        for (int way = 0; way < WAYS; way++) {
+            struct cce_request_spec spec =
+                new_spec("http://127.0.0.1:4503", paths[i]);
+
+            authorize(&spec, way);
+            refuse(&spec, "path must begin with a slash");
+        }
+}
+
+static void check_headers(void)
+{
+    static const struct {
+        struct cce_bytes name, value;
+        const char *why;
+    } cases[] = {
+        {CCE_BYTES("X-A"), CCE_BYTES("s3cret\r\nX-Evil: 1"), "control"},
+        {CCE_BYTES("X-A"), CCE_BYTES("s3cret\0"), "control"},
+        {CCE_BYTES("X-A "), CCE_BYTES("s3cret"), "name"},
+        {CCE_BYTES("X-A:"), CCE_BYTES("s3cret"), "name"},
+        {CCE_BYTES(""), CCE_BYTES("s3cret"), "name"},
+        {CCE_BYTES("hOst"), CCE_BYTES("evil.example"), "endpoint"},
+        {CCE_BYTES("CONTENT-length"), CCE_BYTES("1"), "caller"},
+        {CCE_BYTES("Transfer-Encoding"), CCE_BYTES("chunked"), "caller"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int way = 0; way < WAYS; way++) {
+            struct cce_request_spec spec =
+                new_spec("https://cce.example.com", "/");
+            struct cce_pair given = {cases[i].name, cases[i].value};
+
+            authorize(&spec, way);
+            spec.sign.headers = &given;
+            spec.sign.header_count = 1;
+            refuse(&spec, cases[i].why);
+        }
+}
+
+/* At the limits, one below and one above. */
+static void check_limits(void)
+{
+    static struct cce_pair headers[CCE_HTTP_HEADERS_MAX + 1];
+    static char names[CCE_HTTP_HEADERS_MAX + 1][8];
+    static char path[CCE_REQUEST_URL_MAX + 2];
+
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        snprintf(names[i], sizeof names[i], "X-%zu", i);
+        headers[i].name = cce_bytes_of(names[i]);
+        headers[i].value = LITERAL("v");
+    }
+    for (int way = 0; way < WAYS; way++) {
+        struct cce_request_spec spec = new_spec("https://cce.example.com", "/");
+        struct cce_request_wire wire;
+        struct cce_error err;
+
+        authorize(&spec, way);
+        spec.sign.headers = headers;
+        spec.sign.header_count = CCE_HTTP_HEADERS_MAX;
+        CHECK(cce_request_build(&spec, &wire, &err) == 0);
+        cce_request_cleanup(&spec, &wire);
+        spec.sign.header_count = CCE_HTTP_HEADERS_MAX + 1;
+        refuse(&spec, "at most 64 headers");
+    }
+    memset(path, '/', sizeof path - 1);
+    for (size_t length = CCE_REQUEST_URL_MAX - 30; length < sizeof path;
+         length++) {
+        struct cce_request_spec spec = new_spec("https://cce.example.com", "");
+        struct cce_request_wire wire;
+        struct cce_error err;
+        bool fits =
+            length + strlen("https://cce.example.com") <= CCE_REQUEST_URL_MAX;
+
+        spec.sign.path = (struct cce_bytes){path, length};
+        CHECK((cce_request_build(&spec, &wire, &err) == 0) == fits);
+        CHECK(fits || strstr(err.message, "too long") != NULL);
+        cce_request_cleanup(&spec, &wire);
+    }
+}
+
+static void check_parts(void)
+{
+    const struct cce_request_part parts[] = {
+        {CCE_BYTES("{\"password\":"), false},
+        {CCE_BYTES("a\"b\\c\n"), true},
+        {CCE_BYTES("}"), false},
+    };
+    static const char expected[] = "{\"password\":\"a\\\"b\\\\c\\u000a\"}";
+    struct cce_request_spec spec = new_spec("https://iam.example.com", "/");
+    struct cce_request_wire wire;
+    struct cce_error err;
+
+    spec.parts = parts;
+    spec.part_count = 3;
+    CHECK(cce_request_build(&spec, &wire, &err) == 0);
+    CHECK(cce_bytes_same(wire.body, LITERAL(expected)));
+    cce_request_cleanup(&spec, &wire);
+}
+
+static void check_authorization(void)
+{
+    struct cce_request_spec spec = new_spec("https://cce.example.com", "/");
+    struct cce_pair given = {CCE_BYTES("authorization"), CCE_BYTES("s3cret")};
+    struct cce_request_wire wire;
+    struct cce_error err;
+
+    spec.signer = &signer;
+    spec.token = LITERAL("fake-token");
+    refuse(&spec, "not both");
+    spec.signer = NULL;
+    spec.token = LITERAL("s3cret\0fake");
+    refuse(&spec, "token");
+    spec.token = LITERAL("");
+    refuse(&spec, "token");
+    spec.token = (struct cce_bytes){0};
+    spec.sign.headers = &given;
+    spec.sign.header_count = 1;
+    CHECK(cce_request_build(&spec, &wire, &err) == 0);
+    CHECK(strcmp(header(&wire, "Authorization"), "s3cret") == 0);
+    cce_request_cleanup(&spec, &wire);
+    spec.signer = &signer;
+    refuse(&spec, "authorization");
+    given.name = LITERAL("x-auth-token");
+    spec.signer = NULL;
+    spec.token = LITERAL("fake-token");
+    refuse(&spec, "twice");
+    spec.token = (struct cce_bytes){0};
+    spec.sign.header_count = 0;
+    spec.sign.date = LITERAL("20261345T999999Z");
+    refuse(&spec, "date");
+}
+
+int main(void)
+{
+    make_signer();
+    check_wire();
+    check_paths();
+    check_headers();
+    check_limits();
+    check_parts();
+    check_authorization();
+    cce_sign_cleanup(&signer);
+    return 0;
+}
