@@ -193,6 +193,7 @@ build = {
     ["cce.kubeconfig.destination"] = "lua/cce/kubeconfig/destination.lua",
     ["cce.kubeconfig.exec"] = "lua/cce/kubeconfig/exec.lua",
     ["cce.kubeconfig"] = "lua/cce/kubeconfig/init.lua",
+    ["cce.kubeconfig.json_tree"] = "lua/cce/kubeconfig/json_tree.lua",
     ["cce.kubeconfig.merge"] = "lua/cce/kubeconfig/merge.lua",
     ["cce.kubeconfig.names"] = "lua/cce/kubeconfig/names.lua",
     ["cce.kubeconfig.patch"] = "lua/cce/kubeconfig/patch.lua",
