@@ -221,6 +221,8 @@
 ---@field renew? boolean obtain all anew, such as after a rotation
 ---@field name? function called with a cluster and its client: the name for its contexts and file
 ---@field format? string "json" or "yaml", of files that are not there yet
+---@field journal? string path of a file: as for `cce.workflow.rotate`, the same call goes on with what is open, and does nothing once nothing is
+---@field run? string the name of the run; another name begins another one
 ---@field concurrency? integer how many at a time
 ---@field on_progress? function as for `cce.map`
 ---@field dry_run? boolean send and write nothing: the report's `plan` says what would be done

@@ -29,7 +29,7 @@ M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
   "who", "expiry", "credential",
-  "schedule", "grant",
+  "runs", "schedule", "grant",
   "doctor", "profiles", "log", "repl", "sim", "completion", "version", "help", "__complete",
 }
 
