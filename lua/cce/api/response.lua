@@ -8,7 +8,6 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local times = require "cce.base.times"
-local width = require "cce.text.width"
 local hint = require "cce.api.hint"
 
 local M = {}
@@ -40,7 +39,8 @@ end
 -- A text of the API on one line: all of it, but for what a terminal could obey.
 local function one_line(text)
   text = redact(text):sub(1, MAX_TEXT):gsub("%s+", " ")
-  return (width.clean_line(text):gsub("%.?%s*$", ""))
+  -- Only where something failed is there text to clean.
+  return (require("cce.text.width").clean_line(text):gsub("%.?%s*$", ""))
 end
 
 local function is_text(value)
