@@ -20,7 +20,8 @@
 ---@field user_agent? string
 ---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
----@field clock? function returns unix time
+---@field clock? function returns unix time: what signs, and is written down
+---@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
 
 ---@class (exact) cce.signer.opts
 ---@field ak string
@@ -55,6 +56,7 @@
 ---@field renew? boolean obtain in any case
 ---@field name? string of the context in a new file; by default the file's name without its ending
 ---@field timeout? number seconds to wait for another process that is renewing the file
+---@field check? boolean ask the cluster; false: go by the dates alone
 
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
@@ -160,6 +162,7 @@
 ---@field timeout? number seconds to wait for the lock
 ---@field backup? boolean when merging; false: keep no old file
 ---@field format? string "json" or "yaml", of a file that is not merged into; by default that of the kubeconfig, and JSON for a merge
+---@field trial? boolean find out whether it would succeed, by all of it but the last step: the file stays as it is
 
 ---@class (exact) cce.credentials.static.opts
 ---@field ak string access key
@@ -219,10 +222,13 @@
 ---@field renew? boolean obtain all anew, such as after a rotation
 ---@field name? function called with a cluster and its client: the name for its contexts and file
 ---@field format? string "json" or "yaml", of files that are not there yet
+---@field journal? string path of a file: as for `cce.workflow.rotate`, the same call goes on with what is open, and does nothing once nothing is
+---@field run? string the name of the run; another name begins another one
 ---@field concurrency? integer how many at a time
 ---@field on_progress? function as for `cce.map`
 ---@field dry_run? boolean send and write nothing: the report's `plan` says what would be done
 ---@field timeout? number seconds to wait for another such run
+---@field check? boolean ask each cluster once whether it takes its certificate, and renew what it refuses; false: go by the dates alone
 
 ---@class (exact) cce.workflow.rotate.opts
 ---@field clusters table|function a list of ids; a function that is called with each cluster of the projects and returns whether it is meant; or `{name=, version=, status=}`: a name with `*` and `?`, the beginning of a version such as "v1.27", a phase such as "Available". All clusters are `{name="*"}`.
@@ -234,9 +240,11 @@
 ---@field run? string the name of the run
 ---@field canary? integer so many clusters go first, one at a time, and must all succeed
 ---@field concurrency? integer clusters at a time
----@field max_failures? integer|string stop at so many, or at a share such as "10%"; uncertain ones count
+---@field max_failures? integer|string stop at so many, or at a share such as "10%". Failed jobs count, what the API refused (401, 403, 5xx), and what is uncertain; not what hibernates, is locked or throttled
+---@field retry_failed? boolean send again what failed in a run, after a look at the cluster
+---@field unless_rotated_within? number|string seconds, or such as "24h": leave out what anybody rotated since then; the report says who and when
 ---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
----@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused", or "unchecked" when the cluster could not be reached. All but the first is noted, and `exit_code` is then 1; the rotation stands. check=false does not ask
+---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
 ---@field rate_limit? string|boolean of requests that change something in each account; false: none
 ---@field accept_token_loss? boolean allow `certificate_expiration_time=0`
 ---@field dry_run? boolean send nothing that changes anything, and return the plan
@@ -256,6 +264,8 @@
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`
 ---@field principal? string "user" or "agency": what the holder of a certificate is; by default what IAM says, else a user
 ---@field allow_self? boolean revoke the caller's own
+---@field unknown_ok? boolean take an id that nobody knows as it is
+---@field retry_failed? boolean send again what failed in a run
 ---@field verify? boolean|table|function true: with `kubeconfig`, on the clusters that it has; or a list of kubeconfigs (or paths), a table of them by cluster id or name, or a function of a cluster that returns one
 ---@field first_intent? number unix time: when this was first tried. A request more than 10 minutes after it is marked `may_have_cut_newer`
 ---@field journal? string path of a file
@@ -430,6 +440,21 @@ function cce.use_loop(loop) end
 ---@param seconds number
 function cce.sleep(seconds) end
 
+---Lua's `pcall`, but calls of a client may wait inside of it. On PUC Lua 5.1 they
+---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
+---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
+---```lua
+---local results = cce.map(cluster_ids, function(id)
+---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
+---    { component = "all" })
+---  if not ok then return nil, "raised: " .. tostring(job) end
+---  return job, message
+---end)
+---```
+---@param fn function
+---@return boolean # whether it raised nothing
+function cce.pcall(fn) end
+
 ---Makes a progress display. It draws nothing before the first `update`.
 ---```lua
 ---local progress = require "cce.progress"
@@ -446,14 +471,17 @@ function cce.progress(opts) end
 ---A kubeconfig file that is obtained once and used until it nears its end.
 ---
 ---When the file holds a kubeconfig of this cluster whose key and certificate
----match and which has `min_remaining` seconds left, that is returned and
----nothing is sent. Else one is obtained and saved: mode 0600, in one step, with
----a context that verifies TLS. Of several processes that ask at once, one
----obtains and the others take what it saved. A file of another cluster is not
----touched.
+---match, which has `min_remaining` seconds left, and which the cluster does not
+---refuse, that is returned. Else one is obtained and saved: mode 0600, in one step,
+---with a context that verifies TLS; before it is asked for, it is proved that it can
+---be saved. Of several processes that ask at once, one obtains and the others take
+---what it saved. A file of another cluster is not touched.
 ---
----What the file cannot tell is not noticed: a revocation, a rotation, or that
----the client's principal is not the one who obtained it. After these, `renew`.
+---The cluster is asked once, the way that kubectl would, since no date tells of a
+---revocation or a rotation. One that gives no answer changes nothing. A new
+---certificate that is refused as well is an error, and no second one is obtained.
+---Not noticed is that the client's principal is not the one who obtained it: then
+---`renew`.
 ---```lua
 ---local kubeconfig, renewed = cce.ensure_cert(client, cluster_id,
 ---  { path = "prod.json", duration = 30 })
@@ -463,7 +491,7 @@ function cce.progress(opts) end
 ---@param opts cce.ensure_cert.opts
 ---@return cce.kubeconfig? #
 ---@return boolean|string? # message
----@return cce.error? err
+---@return table?|cce.error? # err
 function cce.ensure_cert(client, cluster_id, opts) end
 
 ---Whose certificates are in these kubeconfigs, for which cluster, until when.
@@ -876,7 +904,7 @@ function kubeconfigs.is(value) end
 ---```
 ---@param path string
 ---@param items table[] each { kubeconfig=, name= }
----@param opts? table timeout, backup and format as for `save`
+---@param opts? table timeout, backup, format and trial as for `save`
 ---@return table[]? # in the order of the items { ok=, saved=<as of save>, message=, err= }
 ---@return string? message
 ---@return cce.error? err
@@ -1152,13 +1180,12 @@ local report = {}
 ---local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 ---print(report:counts().failed)
 ---```
----@return table # `{ok=, failed=, skipped=, uncertain=, total=}`
+---@return table # `{ok=, failed=, skipped=, uncertain=, pending=, total=}`
 function report:counts() end
 
----What a script should end with: 0 all is done; 1 something failed, was
----skipped for a reason that is a problem, or was not begun; 2 nothing of that,
----but something is uncertain; 3 nothing was done, since the run had finished
----before.
+---What a script should end with, the first that applies: 1 something failed for good;
+---2 something is open: uncertain or pending; 3 nothing was done, since the run had
+---closed before, with all ok; 0. What is excluded by a rule is no failure.
 ---```lua
 ---local report = assert(cce.workflow.rotate(client, { clusters = ids, canary = 1 }))
 ---print(report)
@@ -1172,7 +1199,7 @@ function report:exit_code() end
 ---local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 ---print(core.json.encode(report:to_table()))
 ---```
----@return table # the four lists, `counts`, `exit_code`, and the other fields
+---@return table # the lists, `counts`, `exit_code`, and the other fields
 function report:to_table() end
 
 ---@class cce.workflow
@@ -1180,14 +1207,17 @@ local workflow = {}
 
 ---Kubeconfigs for many clusters, in a directory or merged into one file.
 ---
----One that is there and has `min_remaining` seconds left is kept; so the same
----call, every night, obtains just what nears its end, and after an interrupt
----goes on where it was. Each cluster's contexts are named after it (`prod`,
----and with a public address also `prod-internal` and `prod-external`); clusters
----of the same name get their region, project or id behind it, and a name once
----given stays. The plain name is that of a context that verifies TLS. Files
----are written with mode 0600 and in one step; what is not ours in them stays, and so
----does a user whose certificate comes from `cce credential`.
+---One that is there, has `min_remaining` seconds left and is not refused by its
+---cluster is kept; so the same call, every night, obtains just what nears its end or
+---was revoked, and after an interrupt goes on where it was. Before anything is
+---obtained, it is proved that it can be saved; what cannot be saved after all is kept
+---in `$XDG_STATE_HOME/cce/recovered`, and `err.recovered` of the item names it. Each
+---cluster's contexts are named after it (`prod`, and with a public address also
+---`prod-internal` and `prod-external`); clusters of the same name get their region,
+---project or id behind it, and a name once given stays. The plain name is that of a
+---context that verifies TLS. Files are written with mode 0600 and in one step; what is
+---not ours in them stays, and so does a user whose certificate comes from `cce
+---credential`. In a merged file a name that something else has is a CONFLICT.
 ---The old file is kept beside a merged one, as `<path>.bak`.
 ---```lua
 ---local report = assert(cce.workflow.issue(client, {
@@ -1198,7 +1228,7 @@ local workflow = {}
 ---```
 ---@param client cce.client|cce.client[] one for each region and project
 ---@param opts cce.workflow.issue.opts
----@return cce.report? # its items also have `path`, `context`, `renewed`, `expires_at` (unix time)
+---@return cce.report? # its items also have `path`, `context`, `renewed`, `expires_at` (unix time), `asked`: "works" or "not asked"
 ---@return string? message
 ---@return cce.error? err
 function workflow.issue(client, opts) end
@@ -1216,24 +1246,36 @@ function workflow.issue(client, opts) end
 ---on: inside nginx the run yields meanwhile, inside an event loop the process
 ---stands still for that long.
 ---
----**Run names.** A run that finished is not repeated: the same call returns its
----report with `already_finished`, and `report:exit_code()` is 3. `run=` names
----a run, and another name begins another one in the same journal. So a nightly
----line of cron has one journal and a name that changes: `run = os.date
----"%Y-%m-%d"`. When the night before was interrupted, that run is resumed first,
----which `report.notes` says, and the new name has its turn at the next start.
----A path that holds the date would not do that: the rest of the night before
----would be forgotten, and what it had done would be rotated again.
+---**Open and closed.** A run is open until each cluster is settled. Final are those
+---that are ok, that were refused for good (an invalid request, no such cluster), whose
+---job failed, that are excluded by a rule, or that a person gave up. Open are those
+---that are `uncertain`, and those that are `pending` with their reason: not begun, a
+---key or a permission that was refused, not Available, locked, throttled, no network;
+---and a kubeconfig of `reissue` that is still owed. The same call again settles what
+---is uncertain by evidence, waits for jobs that run, does what is pending, and writes
+---what is owed. When nothing is open it sends nothing, and `already_finished` says
+---since when. A job that failed is sent again only by `retry_failed`.
 ---
----**Before.** Clusters that are not Available, or older than v1.19, are skipped.
----Credentials that may not look at the clusters of a project, or at their jobs,
----are refused with PERMISSION_DENIED before anything is sent. Whether they may
----rotate cannot be told without rotating: `canary=1` shows it at one cluster.
+---**Run names.** `run=` names a run, and another name begins another one in the same
+---journal. So a nightly line of cron has one journal and a name that changes: `run =
+---os.date "%Y-%m-%d"`. What is pending in the night before is handed over to the new
+---run; a cluster that is uncertain there is left alone until it is settled, by evidence
+---or by a person (`cce runs settle`). The same name, or none, with another plan is an
+---error: `cce runs discard` ends a run. A path that holds the date would not do
+---that: what the night before had done would be rotated again.
 ---
----**Stopping.** When a canary fails, or `max_failures` is reached, nothing new is
----begun, and `report.stopped` says why. The same call resumes; `canary=0`, or
----another `max_failures`, goes on in spite of it. These, `wait`, `repair`,
----`reissue`, `concurrency` and `rate_limit` are not part of the plan.
+---**Before.** Clusters older than v1.19 are excluded, and so is, with
+---`unless_rotated_within`, what CTS or the cluster's last job shows to have been
+---rotated since then. Credentials that may not look at the clusters of a project, or
+---at their jobs, are refused with PERMISSION_DENIED before anything is sent. Whether
+---they may rotate cannot be told without rotating: `canary=1` shows it at one cluster.
+---
+---**Stopping.** Until `canary` clusters are ok, nothing else is begun: a canary that
+---failed or is uncertain stops the run, and so does `max_failures`; `report.stopped`
+---says why, and what would settle it. Once a key is refused, nothing more is sent with
+---it. The same call goes on; `canary=0`, or another `max_failures`, in spite of it.
+---These, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
+---the plan.
 ---```lua
 ---local report = assert(cce.workflow.rotate(client, {
 ---  clusters = { name = "prod-*", status = "Available" },
@@ -1259,29 +1301,35 @@ function workflow.rotate(clients, opts) end
 ---the principal holds in the cluster, newer ones too; what CTS shows to have been
 ---obtained since an earlier revocation is named in `report.notes`.
 ---
----**What is not done.** Clusters that are not Available, or whose version is too
----old, are in `skipped` with the reason: there the certificates stay valid. Where
----only the line of a version is known ("v1.27"), the API is asked. The caller's
----own principal is refused without `allow_self`.
+---**What is not done.** Clusters that are not Available are `pending`: there the
+---certificates stay valid until the same call is made again. Those whose version is too
+---old are `failed`. Where only the line of a version is known ("v1.27"), the API is
+---asked. The caller's own principal is refused without `allow_self`.
 ---
----**verify** asks each cluster with a kubeconfig of the principal, before and
----after. It is revoked, and `ok`, when it worked before and is now refused (401
----or a TLS alert), for which up to 30 seconds are given. When it still works (200
----or 403) it is `failed` with the code NOT_REVOKED. Anything else, or no
----kubeconfig for that cluster, is `uncertain` with the code UNVERIFIED.
+---**Whose.** An id is known by IAM, by CTS's deletions and downloads, or by a
+---certificate (`kubeconfig=`, `certificate=`). A request about an id that nobody knows is
+---sent, and then `uncertain`: "nobody is known by this id", unless `unknown_ok`. When
+---IAM cannot be asked, an emergency is not held up: it is sent, and `ok`, "not checked".
 ---
----**Interrupted.** With a journal, the same call goes on with a run that did not
----end: what is done is not sent again, so that nothing that was obtained since is
----cut; what is not known, or failed, is; and `may_have_cut_newer` counts from the
----first time. Whom `deleted_since` found stays the list of that run. As for
----`cce.workflow.rotate`, a run that finished is not repeated, and `run=` names the
----next one. A revocation does not wait for a journal that cannot be written any
----more: the report says so.
+---**verify** asks each cluster with a kubeconfig of the principal, before and after;
+---what came of it is `verified`. "yes": it worked before and is now refused (401 or a TLS
+---alert), for which up to 30 seconds are given. "no": it still works (200 or 403), and is
+---`failed` with the code NOT_REVOKED. "no answer": it was asked and gave none, and is
+---`uncertain` with the code UNVERIFIED. "no kubeconfig": there is none for this cluster
+---that worked before; what was accepted is `ok` all the same.
+---
+---**Runs.** With a journal, the same call goes on with what is open, as for
+---`cce.workflow.rotate`: what is done is not sent again, so that nothing that was
+---obtained since is cut; what was accepted is only verified again; what is not known, or
+---pending, is sent, and `may_have_cut_newer` counts from the first time. Whom
+---`deleted_since` found stays the list of that run. A run of which nothing is open is not
+---repeated, and `run=` names the next one. A revocation does not wait for a journal that
+---cannot be written any more: the report says so.
 ---
 ---Items of the report have, beside the fields of `cce.report`, `principal_id`,
----`principal_kind`, `can_obtain_again`, `verified` ("revoked", "not revoked",
----"unverified", or nil when it was not asked for), `may_have_cut_newer` and
----`cut_again`; the report has `principals` and, with `deleted_since`, `window`.
+---`principal_kind`, `can_obtain_again`, `verified` (nil when it was not asked for),
+---`may_have_cut_newer` and `cut_again`; the report has `principals` and, with
+---`deleted_since`, `window`.
 ---```lua
 ---print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver })))
 ---```
@@ -1572,18 +1620,22 @@ function audit_logs.is() end
 
 ---Check a log from its first line to its last.
 ---
+---A log that was rotated is a series of files, each of which goes on with the chain
+---of the one before: give them all, in any order. Of one of them alone, `first` and
+---`continues` say that others come before it.
+---
 ---Without `head` and `count` it cannot be seen whether lines are missing at the
 ---end. A last line without an end, as a power cut leaves it, counts as changed
 ---until the log is opened again, which cuts it off.
 ---```lua
 ---local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
 ---```
----@param path string
+---@param paths string|string[]
 ---@param opts? cce.audit_logs.verify.opts
----@return table? # `{count=, head=}` as they are now
+---@return table? # `{count=, head=}` as they are now; `first`, the number of its first line; `continues`, the path of the file before, if that was not given
 ---@return string? message
 ---@return cce.error? err
-function audit_logs.verify(path, opts) end
+function audit_logs.verify(paths, opts) end
 
 ---@class cce.regions
 local regions = {}

@@ -64,4 +64,16 @@ function M.format(seconds)
   return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(seconds))
 end
 
+local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
+
+--- Read a length of time.
+-- @param value seconds, or a count of s, m, h, d or w such as "24h"
+-- @treturn ?number seconds; nil when it is neither
+function M.interval(value)
+  if type(value) == "number" then return value end
+  if type(value) ~= "string" then return nil end
+  local count, unit = value:match "^(%d+)([smhdw])$"
+  return count and tonumber(count) * UNITS[unit]
+end
+
 return M

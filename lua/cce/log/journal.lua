@@ -2,18 +2,27 @@
 -- anything follows from it.
 --
 -- A file holds one run after another. Each line is a JSON object that a person
--- can read; `what` says what happened:
+-- can read; the first one has `file`, which says that this is such a journal (files
+-- of version 0.1.0 have it not). `what` says what happened:
 --
 -- * `run` opens a run: its name, its id, and the hash of its plan
 -- * `planned` names a cluster of the plan; `begun` ends the list. A run without
 --   it had sent nothing yet.
 -- * further words are about one cluster, or about one `principal` on it:
 --   `intent` (a request is about to leave), then what came of it
--- * `stopped`: a start of the run ended early; `ended`: all clusters had their
---   turn, but some can be tried again; `finished`: nothing remains
+-- * `resumed` begins another start of a run; `stopped`: a start ended early;
+--   `ended`: all clusters had their turn, but something is open; `finished`:
+--   nothing is
+--
+-- A line belongs to the last run, or to the one whose id is its `of`. A cluster that
+-- is planned `from` an earlier run was handed over: it is pending there no more.
+-- What the words mean for an item is said in `cce.workflow.outcome`.
 --
 -- Only lines are appended. A last line that was torn is cut off; any other line
--- that cannot be read is an error, since something may have been lost.
+-- that cannot be read is an error, since something may have been lost. When the
+-- file is removed or replaced while a run is under way, the next line fails, and
+-- the run stops. `<path>.lock` stays locked until then, so that nobody begins anew
+-- what is still being done; that file is made once, and never removed.
 -- @module cce.log.journal
 -- @local
 local core = require "cce.core"
@@ -40,8 +49,16 @@ local LONGEST_TEXT = 600
 -- What one line must not inherit from the one before.
 local TRANSIENT = { "code", "message", "hint", "request_id", "retryable", "by" }
 
+--- How an item is found: by its cluster, and its principal if it has one.
+-- @tparam string cluster id
+-- @tparam ?string principal id
+-- @treturn string
+function M.key(cluster, principal)
+  return principal and cluster .. " " .. principal or cluster
+end
+
 local function note_item(run, line)
-  local key = line.principal and line.cluster .. " " .. line.principal or line.cluster
+  local key = M.key(line.cluster, line.principal)
   local item = run.items[key]
   if not item then
     item = { cluster = line.cluster }
@@ -50,24 +67,56 @@ local function note_item(run, line)
   end
   for _, name in ipairs(TRANSIENT) do item[name] = nil end
   for name, value in pairs(line) do item[name] = value end
+  run.last = line.time
 end
 
 local function open_run(state, line)
   local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
-    component = line.component, hours = line.hours, items = {}, order = {} }
+    component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
+    items = {}, order = {} }
   local last = state.runs[#state.runs]
   -- One that had not begun leaves no trace: nothing was sent.
   if last and not last.begun then state.runs[#state.runs] = nil end
   state.runs[#state.runs + 1] = run
 end
 
+--- The last run of a name, or of all names.
+-- @tparam {table,...} runs
+-- @tparam ?string name
+-- @tparam[opt] table before only those that were opened before this one
+-- @treturn ?table
+function M.find(runs, name, before)
+  local is_early = not before
+  for i = #runs, 1, -1 do
+    if is_early and (not name or runs[i].name == name) then return runs[i] end
+    is_early = is_early or runs[i] == before
+  end
+end
+
+-- What was planned from an earlier run is that one's no more, once this one has begun.
+local function begin(run, _, state)
+  run.begun = true
+  for key, item in pairs(run.items) do
+    local earlier = item.from and M.find(state.runs, item.from, run)
+    if earlier and earlier.items[key] then earlier.items[key].moved_to = run.name end
+  end
+end
+
 local marks = {
-  begun = function(run) run.begun = true end,
+  begun = begin,
   stopped = function(run, line) run.stopped = line.message end,
   ended = function(run, line) run.ended = line.time end,
   finished = function(run, line) run.finished = line.time end,
-  resumed = function(run) run.stopped, run.ended = nil, nil end,
+  resumed = function(run) run.stopped, run.ended, run.finished = nil, nil, nil end,
 }
+
+-- The run that a line is about.
+local function run_of(state, line)
+  if not line.of then return state.runs[#state.runs] end
+  for i = #state.runs, 1, -1 do
+    if state.runs[i].id == line.of then return state.runs[i] end
+  end
+end
 
 -- When a cluster was last rotated, whichever run did it.
 local function note_rotation(state, line)
@@ -77,7 +126,7 @@ local function note_rotation(state, line)
 end
 
 local function note_line(state, line)
-  local run = state.runs[#state.runs]
+  local run = run_of(state, line)
   if line.what == "run" then
     open_run(state, line)
   elseif not run then
@@ -86,7 +135,7 @@ local function note_line(state, line)
     note_item(run, line)
     note_rotation(state, line)
   elseif marks[line.what] then
-    marks[line.what](run, line)
+    marks[line.what](run, line, state)
   end
   return true
 end
@@ -161,21 +210,25 @@ local function encode(what, fields, now)
   return json_line.encode(line, ORDER)
 end
 
-local function failed(message, code)
+local function failed(message, code, hint)
   return errors.fail(code, message, {
     retryable = code == "CONFLICT", maybe_applied = false,
-    hint = code == "CONFLICT" and "Another run holds this journal: wait for its end" or nil,
+    hint = code == "CONFLICT" and "Another run holds this journal: wait for its end" or hint,
   })
 end
 
+local LOST = "Put the journal back as it was, then make the same call again: without its lines"
+  .. " nobody knows what was done"
+
 local function append(journal, what, fields, sync, room)
-  if not journal.writer then return true end
-  local ok, message, code = journal.writer:append {
+  local writer = journal.writer
+  if not writer then return true end
+  local ok, message, code = writer:append {
     line = encode(what, fields, journal.clock()), sync = sync, room = room,
   }
   if ok then return true end
   journal.broken = message
-  return failed(message, code)
+  return failed(message, code, writer.file and writer.file:lost() and LOST or nil)
 end
 
 --- Append a line.
@@ -212,21 +265,27 @@ local function wrap(writer, state, clock)
     rotated = state.rotated }, Journal)
 end
 
+local KIND = "run journal"
+
 -- Several intents at once: each has asked for the room of all.
-local function compose(items)
+local function compose(items, is_first)
   local lines, room = {}, nil
   for i, item in ipairs(items) do
     lines[i] = item.line
     if item.room then room = math.max(room or 0, item.room) end
   end
+  if is_first then lines[1] = ('{"file":"lua-cce %s",'):format(KIND) .. lines[1]:sub(2) end
   return lines, room
 end
 
 local function new_writer(path)
-  return writers.new {
+  local writer
+  writer = writers.new {
+    kind = KIND,
     path = function(number) return number == 1 and path or nil end,
-    compose = compose,
+    compose = function(items) return compose(items, writer:is_empty()) end,
   }
+  return writer
 end
 
 --- Open a journal, which locks it, and read it.
@@ -256,54 +315,6 @@ function M.look(path, clock)
   local state, message, err = M.read(path or "")
   if not state then return nil, message, err end
   return wrap(nil, state, clock)
-end
-
--- ---- which run -------------------------------------------------------------
-
-local function finished_run(runs, name)
-  for i = #runs, 1, -1 do
-    if runs[i].name == name then return runs[i] end
-  end
-end
-
-local function another_plan(run)
-  return errors.fail("CONFLICT", ("the journal holds run %s of another plan, opened at %s"):format(
-    run.name, times.format(run.opened)), {
-    retryable = false, maybe_applied = false,
-    hint = run.finished and "Give another journal or run="
-      or "Finish that run with the options that it was begun with, or give another journal",
-  })
-end
-
--- Whether another name may begin a run, although this one could be gone on with.
-local function is_over(run)
-  return run.finished or run.ended
-end
-
---- Choose what this start is to do.
---
--- A run that was interrupted is resumed first, whatever name is asked for: its
--- clusters must not be begun anew. A run that is over is followed by a new one
--- when another name is asked for; else its report stands.
--- @tparam string plan the hash of the plan
--- @tparam ?string name
--- @treturn[1] string "new", "resume" or "finished"
--- @treturn[1] ?table the run of the journal
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
--- @function journal:choose
-function Journal:choose(plan, name)
-  local last = self.runs[#self.runs]
-  if not last then return "new" end
-  if not is_over(last) then
-    if last.plan ~= plan then return another_plan(last) end
-    return "resume", last
-  end
-  local run = name and finished_run(self.runs, name) or not name and last
-  if not run then return "new" end
-  if run.plan ~= plan then return another_plan(run) end
-  return (run.finished or run ~= last) and "finished" or "resume", run
 end
 
 return M

@@ -8,7 +8,6 @@ local M = {}
 -- The end of the year 9999: what is beyond is milliseconds, or a mistake.
 local LATEST = 253402300799
 
-local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
 local SHORTEST, LONGEST = 60, 10 * 366 * 86400
 
 local DAYS = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
@@ -80,8 +79,8 @@ end
 -- ---- intervals ---------------------------------------------------------------
 
 local function interval_of(text)
-  local count, unit = text:match "^(%d+)([smhdw])$"
-  if count then return tonumber(count) * UNITS[unit] end
+  local seconds = times.interval(text)
+  if seconds then return seconds end
   local fields = select(2, text:gsub("%S+", ""))
   if fields >= 5 or text:sub(1, 1) == "@" then return nil, CRON end
   return nil, "it is no interval such as \"12h\" or \"7d\""

@@ -1,16 +1,19 @@
 --- What a workflow did, cluster by cluster: the result of every function of
 -- `cce.workflow`.
 --
--- A report has four lists, `ok`, `failed`, `skipped` and `uncertain`. Each item
--- is a table: `cluster_id`, `name`, `project_id`, and, where they are known,
+-- A report has five lists. Final are `ok`; `failed`: refused for good, a job that
+-- failed, or given up by a person; and `skipped`: excluded by a rule. Open are
+-- `uncertain`: a request may have been accepted; and `pending`: not done, for the reason
+-- that its `message` gives. Each item is a table: `cluster_id`, `name`, `project_id`, and,
+-- where they are known,
 -- `job_id`, `request_id`, `duration` (seconds), `code`, `message`, `hint`, `err`,
 -- and `earlier=true` for what an earlier start of the same run had done.
 --
 -- Further fields: `workflow`, `run`, `started` and `ended` (unix time),
 -- `duration` (seconds), `resumed`, `stopped` (why it ended before its end),
 -- `incomplete` (something beside the clusters themselves went wrong; see `notes`),
--- `already_finished` (unix time: this call did nothing, the report is that of
--- the run before), `notes` (a list of sentences) and, for a dry run,
+-- `already_finished` (unix time: nothing of the run was open, so this call did nothing,
+-- and the report is that of before), `notes` (a list of sentences) and, for a dry run,
 -- `dry_run=true` and `plan`, a list of sentences.
 -- @module cce.report
 local json = require "cce.base.json"
@@ -22,7 +25,7 @@ local Report = {}
 Report.__index = Report
 Report.__name = "cce.report"
 
-local BUCKETS = { "ok", "failed", "skipped", "uncertain" }
+local BUCKETS = { "ok", "failed", "skipped", "uncertain", "pending" }
 
 --- Start a report.
 -- @tparam string workflow
@@ -31,12 +34,12 @@ local BUCKETS = { "ok", "failed", "skipped", "uncertain" }
 -- @local
 function M.new(workflow, now)
   return setmetatable({ workflow = workflow, started = now, ok = {}, failed = {}, skipped = {},
-    uncertain = {}, notes = {} }, Report)
+    uncertain = {}, pending = {}, notes = {} }, Report)
 end
 
---- Put an item into one of the four lists. What its `err` says is copied to
+--- Put an item into one of the lists. What its `err` says is copied to
 -- `code`, `message`, `hint` and `request_id`, unless the item has them.
--- @tparam string bucket "ok", "failed", "skipped" or "uncertain"
+-- @tparam string bucket "ok", "failed", "skipped", "uncertain" or "pending"
 -- @tparam table item
 -- @function report:add
 -- @local
@@ -64,7 +67,7 @@ function Report:finish(now)
 end
 
 --- How many of each.
--- @treturn table `{ok=, failed=, skipped=, uncertain=, total=}`
+-- @treturn table `{ok=, failed=, skipped=, uncertain=, pending=, total=}`
 -- @usage
 -- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 -- print(report:counts().failed)
@@ -78,17 +81,9 @@ function Report:counts()
   return counts
 end
 
-local function any_problem(items)
-  for _, item in ipairs(items) do
-    if item.code then return true end
-  end
-  return false
-end
-
---- What a script should end with: 0 all is done; 1 something failed, was
--- skipped for a reason that is a problem, or was not begun; 2 nothing of that,
--- but something is uncertain; 3 nothing was done, since the run had finished
--- before.
+--- What a script should end with, the first that applies: 1 something failed for good;
+-- 2 something is open: uncertain or pending; 3 nothing was done, since the run had
+-- closed before, with all ok; 0. What is excluded by a rule is no failure.
 -- @treturn int
 -- @usage
 -- local report = assert(cce.workflow.rotate(client, { clusters = ids, canary = 1 }))
@@ -96,10 +91,9 @@ end
 -- os.exit(report:exit_code())
 -- @function report:exit_code
 function Report:exit_code()
-  if self.already_finished then return 3 end
-  local unfinished = self.stopped or self.incomplete
-  if #self.failed > 0 or unfinished or any_problem(self.skipped) then return 1 end
-  return #self.uncertain > 0 and 2 or 0
+  if #self.failed > 0 or self.incomplete then return 1 end
+  if #self.uncertain > 0 or #self.pending > 0 or self.stopped then return 2 end
+  return self.already_finished and 3 or 0
 end
 
 local function plain(value)
@@ -111,10 +105,10 @@ local function plain(value)
   return copy
 end
 
-local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "duration",
-  "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
+local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "began",
+  "duration", "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
-  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again" }
+  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
 
 local function plain_item(item)
   local copy = {}
@@ -123,7 +117,7 @@ local function plain_item(item)
 end
 
 --- The report as tables, strings, numbers and booleans alone, as JSON can hold.
--- @treturn table the four lists, `counts`, `exit_code`, and the other fields
+-- @treturn table the lists, `counts`, `exit_code`, and the other fields
 -- @usage
 -- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 -- print(core.json.encode(report:to_table()))
@@ -143,7 +137,7 @@ function Report:to_table()
   return copy
 end
 
---- Whether a name is that of one of the four lists.
+--- Whether a name is that of one of the lists.
 -- @local
 function M.is_bucket(name)
   for _, bucket in ipairs(BUCKETS) do
@@ -225,8 +219,8 @@ end
 
 local function state_lines(self, lines)
   if self.already_finished then
-    lines[#lines + 1] = ("  NOTHING WAS DONE: this run finished at %s; a new one needs another"
-      .. " journal or run="):format(show.time(self.already_finished))
+    lines[#lines + 1] = ("  NOTHING WAS DONE: nothing of this run is open since %s; a new one needs"
+      .. " another journal or run="):format(show.time(self.already_finished))
   end
   if self.stopped then lines[#lines + 1] = "  STOPPED: " .. self.stopped end
   for _, note in ipairs(self.notes) do lines[#lines + 1] = "  note: " .. note end
@@ -237,7 +231,9 @@ function Report:__tostring()
   local lines = { header(self) }
   if self.dry_run then lines[1] = ("%s: dry run, nothing was sent"):format(self.workflow) end
   state_lines(self, lines)
-  for _, bucket in ipairs { "failed", "uncertain", "skipped" } do add_items(self, bucket, lines) end
+  for _, bucket in ipairs { "failed", "uncertain", "pending", "skipped" } do
+    add_items(self, bucket, lines)
+  end
   return table.concat(lines, "\n")
 end
 

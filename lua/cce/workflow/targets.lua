@@ -184,7 +184,8 @@ end
 --- Find the clusters.
 -- @tparam {cce.client,...} clients
 -- @tparam table selection
--- @treturn[1] {table,...} `{id=, name=, version=, status=, client=, project_id=}`
+-- @treturn[1] {table,...} `{id=, name=, version=, status=, client=, project_id=}`; empty
+--   when the filter fits none
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -196,12 +197,8 @@ function M.find(clients, selection)
     if not may_go_on then return nil, message, err end
     found = { by_id = {} }
   end
-  local list = selection.ids and by_ids(clients, selection.ids, found)
+  return selection.ids and by_ids(clients, selection.ids, found)
     or by_filter(selection.filter, found)
-  if #list > 0 then return list end
-  return errors.fail("NOT_FOUND", "no cluster is chosen: " .. selection.text, {
-    hint = "Look at client:list_clusters()", retryable = false, maybe_applied = false,
-  })
 end
 
 return M

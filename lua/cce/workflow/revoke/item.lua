@@ -1,9 +1,11 @@
 --- The revocation of one principal's certificates on one cluster: whether it may
--- be, the request, and what the cluster shows of it.
+-- be, the request, and what the cluster shows of it. The states are those of
+-- `cce.workflow.outcome`.
 -- @module cce.workflow.revoke.item
 -- @local
 local errors = require "cce.error"
 local hints = require "cce.api.hint"
+local outcome = require "cce.workflow.outcome"
 local pace = require "cce.workflow.pace"
 local principals = require "cce.workflow.revoke.principals"
 local probe = require "cce.kubeconfig.probe"
@@ -39,12 +41,7 @@ end
 
 -- ---- one principal on one cluster ------------------------------------------------
 
---- End an item.
--- @tparam table item
--- @tparam string state a list of the report
--- @tparam ?string message
--- @tparam ?table err
-function M.finish(item, state, message, err)
+local function finish(item, state, message, err)
   item.state, item.message, item.err = state, message, err
 end
 
@@ -61,7 +58,7 @@ local function look(item)
     item.name, item.version, item.status = cluster.name, cluster.version, cluster.status
     item.cluster = cluster
   elseif err.code ~= "PERMISSION_DENIED" then
-    M.finish(item, "failed", message, err)
+    finish(item, outcome.of_refusal(err.code), message, err)
     return false
   end
   return true
@@ -73,7 +70,7 @@ end
 function M.may_begin(item)
   if not look(item) then return false end
   local problem = obstacle(item)
-  if problem then M.finish(item, "skipped", problem.message, problem) end
+  if problem then finish(item, outcome.of_refusal(problem.code), problem.message, problem) end
   return not problem
 end
 
@@ -95,63 +92,84 @@ function M.own_kubeconfig(run, item)
   return kubeconfig, facts.not_after
 end
 
+-- Only what worked before can be seen to be cut.
 local function look_before(run, item)
   if not run.kubeconfig_for then return end
   local kubeconfig, why = M.own_kubeconfig(run, item)
   if not kubeconfig then
-    item.unverified = why
+    item.no_kubeconfig = why
     return
   end
   local seen = probe.look(item.client, kubeconfig)
   if seen.state == "works" then
-    item.probed, item.not_after = kubeconfig, why
+    item.probed, item.worked_until = kubeconfig, why
+  elseif seen.state == "refused" then
+    item.no_kubeconfig = "the kubeconfig did not work before, either: " .. seen.text
   else
-    item.unverified = "the kubeconfig did not work before, either: " .. seen.text
+    item.probed = kubeconfig
+    item.unanswered = "before the request there was no answer: " .. seen.text
   end
-end
-
-local function seen_after(run, item)
-  if not item.probed then return { state = "unclear", text = item.unverified } end
-  local seen = probe.wait_until(item.client, item.probed, "refused")
-  if seen.state == "refused" and item.not_after <= run.clock() then
-    return { state = "unclear", text = "the certificate has expired meanwhile" }
-  end
-  return seen
 end
 
 local function not_revoked(item, seen)
   local message = ("NOT revoked: the certificate of %s still works (%s)"):format(M.who(item),
     seen.text)
-  M.finish(item, "failed", message, errors.new("NOT_REVOKED", message, {
+  item.verified = "no"
+  finish(item, "failed", message, errors.new("NOT_REVOKED", message, {
     operation = "revoke_cert", retryable = true, maybe_applied = true,
-    hint = "Revoke again; if it goes on, rotate the cluster's certificates",
+    hint = "Revoke again, which retry_failed=true does; if it goes on, rotate the cluster's"
+      .. " certificates",
   }))
 end
 
-local function unverified(item, seen)
+local function unverified(item, why, hint)
   local message = ("%s, unverified: %s"):format(
-    item.accepted and "the revocation was accepted" or item.err.message, seen.text)
-  M.finish(item, "uncertain", message, errors.new("UNVERIFIED", message, {
+    item.accepted and "the revocation was accepted" or item.err.message, why)
+  finish(item, "uncertain", message, errors.new("UNVERIFIED", message, {
     operation = "revoke_cert", retryable = true, maybe_applied = true,
-    request_id = item.err and item.err.request_id,
-    hint = "Give verify= a kubeconfig of this principal that works in the cluster",
-  }))
+    request_id = item.err and item.err.request_id, hint = hint }))
 end
 
 -- What the cluster shows beats what the API said of the request.
 local function verify(run, item)
-  local seen = seen_after(run, item)
-  if seen.state == "refused" then
-    item.verified = "revoked"
-    M.finish(item, "ok", ("%s: revoked, the certificate is refused (%s)"):format(M.who(item),
-      seen.text))
-  elseif seen.state == "works" then
-    item.verified = "not revoked"
-    not_revoked(item, seen)
-  else
-    item.verified = "unverified"
-    unverified(item, seen)
+  local seen = item.unanswered and probe.look(item.client, item.probed)
+    or probe.wait_until(item.client, item.probed, "refused")
+  if seen.state == "works" then return not_revoked(item, seen) end
+  local why = item.unanswered or seen.state ~= "refused" and seen.text
+    or item.worked_until <= run.clock() and "the certificate has expired meanwhile"
+  if why then
+    item.verified = "no answer"
+    return unverified(item, why, "The same call asks the cluster again")
   end
+  item.verified = "yes"
+  finish(item, "ok", ("%s: revoked, the certificate is refused (%s)"):format(M.who(item),
+    seen.text))
+end
+
+-- A request of which nobody knows whom it was about has cut nobody that is known.
+local function note_unknown(run, item)
+  local known = item.principal.known
+  if known == nil then
+    item.message = item.message .. "; whether anybody is known by this id was not checked"
+  elseif known == false and not run.opts.unknown_ok then
+    unverified(item, "nobody is known by this id",
+      "Check the id; unknown_ok=true takes it as it is")
+    item.is_unknown = true
+  end
+end
+
+-- What is to be said of a request that was accepted, or may have been.
+local function conclude(run, item)
+  if item.probed then
+    verify(run, item)
+  elseif item.accepted then
+    item.verified = run.kubeconfig_for and "no kubeconfig" or nil
+    finish(item, "ok", M.who(item) .. ": revoked" .. (item.no_kubeconfig
+      and ", not verified: " .. item.no_kubeconfig or ""))
+  else
+    finish(item, "uncertain", ("%s: %s"):format(M.who(item), item.err.message), item.err)
+  end
+  if item.state == "ok" and item.verified ~= "yes" then note_unknown(run, item) end
 end
 
 -- What the list did not tell, since it names only the line of a version.
@@ -164,15 +182,11 @@ local function settle(run, item, ok, message, err)
   if not ok and says_too_old(err) then
     local problem = cannot("UNSUPPORTED", err.hint, "%s", message)
     problem.request_id = err.request_id
-    M.finish(item, "skipped", message, problem)
+    finish(item, "failed", message, problem)
   elseif not ok and not err.maybe_applied then
-    M.finish(item, "failed", ("%s: %s"):format(M.who(item), message), err)
-  elseif run.kubeconfig_for then
-    verify(run, item)
-  elseif ok then
-    M.finish(item, "ok", M.who(item) .. ": revoked")
+    finish(item, outcome.of_refusal(err.code), ("%s: %s"):format(M.who(item), message), err)
   else
-    M.finish(item, "uncertain", ("%s: %s"):format(M.who(item), message), err)
+    conclude(run, item)
   end
 end
 
@@ -183,20 +197,15 @@ local function line_of(item)
     name = item.name, project = item.project_id, first = item.first_intent }
 end
 
--- A journal that cannot be written is no reason to leave a certificate valid.
-local function note_intent(run, item)
-  local ok, message = run.journal:intend(line_of(item), run.opts.concurrency)
-  if not ok then run.journal_problem = message end
-end
-
-local function note_end(run, item)
+--- Write what became of an item.
+function M.note_end(run, item)
   local line = line_of(item)
   line.message, line.verified, line.seconds = item.message, item.verified, item.duration
-  for _, name in ipairs { "code", "hint", "request_id" } do
+  line.accepted, line.worked_until = item.accepted, item.worked_until
+  for _, name in ipairs { "code", "hint", "request_id", "retryable" } do
     line[name] = item.state ~= "ok" and item.err and item.err[name] or nil
   end
-  local ok, message = run.journal:write(item.state, line)
-  if not ok then run.journal_problem = message end
+  run:write(item.state, line)
 end
 
 -- ---- the request --------------------------------------------------------------
@@ -206,11 +215,12 @@ local function note_age(run, item)
   if run.clock() - item.first_intent > LONG_AGO then item.may_have_cut_newer = true end
 end
 
+-- A journal that cannot be written is no reason to leave a certificate valid.
 local function send(run, item)
   item.began = run.clock()
   item.first_intent = item.first_intent or run.opts.first_intent or item.began
-  note_intent(run, item)
-  item.sent = true
+  run:intend(line_of(item))
+  item.state = "uncertain"
   local ok, message, err = item.paced:revoke_cert(item.id, {
     [item.principal.kind .. "_id"] = item.principal.id,
   })
@@ -219,16 +229,35 @@ local function send(run, item)
   item.duration = run.clock() - item.began
 end
 
+-- What was accepted at an earlier start is not sent again: it is only to be shown.
+local function look_again(run, item)
+  if run.kubeconfig_for then
+    local kubeconfig, why = M.own_kubeconfig(run, item)
+    item.probed = item.worked_until and kubeconfig
+    item.no_kubeconfig = not kubeconfig and why or nil
+  end
+  conclude(run, item)
+end
+
 --- Take one principal on one cluster as far as it gets.
 -- @tparam table run
 -- @tparam table item
 function M.process(run, item)
-  if M.may_begin(item) then
+  if item.accepted then
+    look_again(run, item)
+  elseif M.may_begin(item) then
     look_before(run, item)
     pace.take_turn(item.paced)
+    if not run:may_begin(item) then return end
     send(run, item)
   end
-  note_end(run, item)
+  M.note_end(run, item)
+end
+
+--- That a principal is known after all.
+function M.is_known_now(run, item)
+  finish(item, "ok", M.who(item) .. ": revoked")
+  M.note_end(run, item)
 end
 
 return M

@@ -33,6 +33,8 @@ local schema = {
   tracker_region = { type = "string", check = service_call.id_rule.check },
   tracker_project_id = service_call.id_rule,
   allow_self = { type = "boolean", default = false },
+  unknown_ok = { type = "boolean", default = false },
+  retry_failed = { type = "boolean", default = false },
   verify = { type = { "boolean", "table", "callable" }, default = false },
   first_intent = service_call.time_rule,
   journal = { type = "string", non_empty = true },

@@ -10,6 +10,9 @@ local show = require "cce.text.show"
 
 local M = {}
 
+-- For so long CTS keeps its traces; seconds.
+local RETENTION = 7 * 86400
+
 local SOURCES = { "user_id", "agency_id", "kubeconfig", "certificate", "deleted_since" }
 
 local function refuse(message, hint)
@@ -159,13 +162,17 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.check_self(clients, list, opts, report)
-  if opts.allow_self or #list == 0 then return true end
+  if opts.allow_self and not opts.dry_run or #list == 0 then return true end
   local unknown
   for _, client in ipairs(clients) do
     local caller, message = identity.of(client)
     unknown = unknown or not caller and message
     for _, principal in ipairs(caller and list or {}) do
-      if principal.id == caller.id then return refuse_self(principal) end
+      if principal.id == caller.id then
+        if not opts.allow_self then return refuse_self(principal) end
+        report.is_self = true
+        report:note("%s: this is you; your own access is cut", M.text(principal))
+      end
     end
   end
   if unknown then
@@ -206,12 +213,17 @@ local function settle_kind(principal, directory, report)
   end
 end
 
--- Of the other kind it is known, too: only then `in_iam` is false.
-local function set_known(principal, directory)
+-- By IAM of either kind, by CTS, or by a certificate; nil when IAM cannot be asked.
+local function set_known(principal, directory, opts)
   local known, of_other = directory[principal.kind], directory[other(principal.kind)]
   principal.in_iam = known and known[principal.id] ~= nil
   if principal.in_iam == false and (not of_other or of_other[principal.id]) then
     principal.in_iam = nil
+  end
+  principal.known = principal.in_iam
+  if opts.deleted_since or opts.kubeconfig or opts.certificate or of_other
+    and of_other[principal.id] then
+    principal.known = true
   end
 end
 
@@ -229,6 +241,8 @@ local function note_principal(principal, report)
   local doubt = ""
   if principal.in_iam == false and not principal.deleted then
     doubt = ("; IAM has no such %s: check the id, or it was deleted"):format(principal.kind)
+  elseif principal.known == nil then
+    doubt = "; whether anybody is known by this id was not checked: IAM could not be asked"
   end
   report:note("%s can obtain again: %s%s", M.text(principal), principal.can_obtain_again, doubt)
 end
@@ -239,14 +253,14 @@ local MOST_NOTES = 20
 --- Say of each whether new certificates can be had: `principal.can_obtain_again`
 -- is "still enabled in IAM", "no" or "unknown"; and whether IAM knows it:
 -- `principal.in_iam`, nil when that cannot be told.
-function M.look_up(clients, list, report)
+function M.look_up(clients, list, opts, report)
   if #list == 0 then return end
   local directory = directory_of(clients)
   report.principals = {}
   for i, principal in ipairs(list) do
     settle_kind(principal, directory, report)
     principal.can_obtain_again = can_obtain_again(principal, directory)
-    set_known(principal, directory)
+    set_known(principal, directory, opts)
     report.principals[i] = { kind = principal.kind, id = principal.id, name = principal.name,
       deleted = principal.deleted, can_obtain_again = principal.can_obtain_again,
       in_iam = principal.in_iam }
@@ -275,28 +289,33 @@ end
 local function of_client(client, found)
   local downloads, message = client:certificate_downloads()
   if not downloads then return nil, message end
-  local revocations
+  local revocations, deleted
   revocations, message = client:list_traces { service = "CCE", name = "revokeClusterCert" }
   if not revocations then return nil, message end
   for _, each in ipairs(downloads) do
     local key = each.cluster_id and each.id and each.cluster_id .. " " .. each.id
     add(found.obtained, key, each.time)
+    if each.id then found.known[each.id] = true end
   end
   for _, trace in ipairs(revocations) do
     add(found.revoked, trace.ok and trace.resource_id, trace.time)
   end
+  deleted = client:deleted_principals { from = client:now() - RETENTION, partial = true }
+  for _, each in ipairs(deleted or {}) do found.known[each.id] = true end
   return true
 end
 
---- What CTS knows of certificates that were obtained after an earlier revocation.
+--- What CTS knows of certificates that were obtained after an earlier revocation, and of
+-- whom.
 -- @tparam {cce.client,...} clients
 -- @tparam number limit unix time when this run began: what was obtained later it
 --   may not have cut
 -- @tparam cce.report report
--- @treturn function of a cluster's id and a principal: nil, or the times of the
---   revocation and of the certificate
+-- @treturn table `obtained_again(cluster_id, principal)`: nil, or the times of the
+--   revocation and of the certificate; `knows(id)`: whether somebody of this id obtained
+--   certificates or was deleted
 function M.history(clients, limit, report)
-  local found = { obtained = {}, revoked = {} }
+  local found = { obtained = {}, revoked = {}, known = {} }
   for _, client in ipairs(clients) do
     local ok, message = of_client(client, found)
     if not ok then
@@ -304,11 +323,13 @@ function M.history(clients, limit, report)
       break
     end
   end
-  return function(cluster_id, principal)
+  local function obtained_again(cluster_id, principal)
     local obtained = last_before(found.obtained[cluster_id .. " " .. principal.id], limit)
     local revoked = obtained and last_before(found.revoked[cluster_id], obtained)
     if revoked then return revoked, obtained end
   end
+  local function knows(id) return found.known[id] == true end
+  return { obtained_again = obtained_again, knows = knows }
 end
 
 return M

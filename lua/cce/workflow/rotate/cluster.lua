@@ -1,27 +1,21 @@
 --- The rotation of one cluster: whether it may be, the request, what is known
 -- of it when the answer was lost, its job, and what to do after.
 --
--- An item of a run has these states:
---
--- * `planned`: nothing was sent, or what was sent surely was not accepted
--- * `open`: a request left, or may have, and its outcome is not known
--- * `accepted`: there is a job
--- * `ok`, `failed`, `skipped`, `uncertain`: how it ended
---
--- From `open` there is no way back to `planned`: only evidence leads on.
+-- The states are those of `cce.workflow.outcome`. From `uncertain` there is no way
+-- back to `pending`: only evidence leads on, or a person.
 -- @module cce.workflow.rotate.cluster
 -- @local
 local errors = require "cce.error"
+local evidence = require "cce.workflow.rotate.evidence"
+local outcome = require "cce.workflow.outcome"
 local pace = require "cce.workflow.pace"
 local reissue = require "cce.workflow.rotate.reissue"
+local show = require "cce.text.show"
 local times = require "cce.base.times"
 
 local M = {}
 
 local MINOR_SINCE = 19
-
--- How far the cloud's clocks may be from ours, once that was corrected; seconds.
-local TRACE_TOLERANCE, JOB_TOLERANCE = 2, 120
 
 -- ---- whether it may be -------------------------------------------------------
 
@@ -45,14 +39,6 @@ function M.obstacle(cluster)
   end
 end
 
---- The job that a cluster names.
--- @treturn ?string
-function M.job_id_of(cluster)
-  local status = type(cluster.raw) == "table" and cluster.raw.status
-  local id = type(status) == "table" and status.jobID
-  return type(id) == "string" and id ~= "" and id or nil
-end
-
 -- ---- the journal -------------------------------------------------------------
 
 local function facts(item, err, more)
@@ -64,59 +50,20 @@ local function facts(item, err, more)
   return fields
 end
 
-local function finish(run, item, state, err, line)
+local function finish(run, item, state, err, word)
   item.state, item.err = state, err
   item.duration = item.began and run.clock() - item.began
-  -- Once it ended for good, nothing is left to try again.
-  item.again = state == "failed" and line == "refused" and M.is_worth_another(err)
-  run:write(line or state, facts(item, err, { job = item.job_id, seconds = item.duration,
-    again = item.again or nil }))
+  item.owed = state == "ok" and run.opts.reissue ~= nil and not item.reissued or nil
+  run:write(word or state, facts(item, err, { job = item.job_id, seconds = item.duration,
+    owed = item.owed, job_before = item.job_before }))
 end
 
---- Whether what surely was not accepted may be tried again by a later start of
--- the run. A lock may be that of another rotation: a person decides.
-function M.is_worth_another(err)
-  return (err.retryable and err.code ~= "RESOURCE_LOCKED" and err.code ~= "CONFLICT") or false
+-- It surely was not accepted.
+local function refuse(run, item, err)
+  finish(run, item, outcome.of_refusal(err.code), err, "refused")
 end
 
 -- ---- evidence ----------------------------------------------------------------
-
--- The request's time by the clock that signed it.
-local function sent_at(item)
-  return (item.sent or 0) + (item.client.clock_shift or 0)
-end
-
-local function is_newer(item, job)
-  local metadata = type(job.raw) == "table" and job.raw.metadata
-  local created = times.parse(type(metadata) == "table" and metadata.creationTimestamp)
-  return created == nil or created >= sent_at(item) - JOB_TOLERANCE
-end
-
--- The job that the cluster names now, when it is a rotation, newer than the
--- request, and another one than before it.
-local function job_evidence(item)
-  local cluster = item.client:show_cluster(item.id)
-  local id = cluster and M.job_id_of(cluster)
-  if not id or id == item.job_before then return nil end
-  local job = item.client:show_job(id)
-  if job and job:is_rotation() and is_newer(item, job) then return id, "status.jobID" end
-end
-
-local TRACES = { RotateClusterCredentials = true, RotateCredentials = true }
-
-local function trace_evidence(item)
-  if not item.client.list_traces or not item.sent then return nil end
-  local since = sent_at(item) - TRACE_TOLERANCE
-  local traces = item.client:list_traces {
-    service = "CCE", resource_id = item.id, from = since, partial = true,
-  }
-  for _, trace in ipairs(traces or {}) do
-    local fits = TRACES[trace.name] and trace.ok and trace.resource_id == item.id
-    if fits and (trace.time or 0) >= since then
-      return true, "CTS trace " .. tostring(trace.id)
-    end
-  end
-end
 
 local function accept(run, item, what, job_id, more)
   item.state, item.job_id, item.err = "accepted", job_id, nil
@@ -127,12 +74,8 @@ end
 -- That there is none proves nothing.
 -- @treturn boolean whether it was settled
 function M.settle(run, item)
-  local job_id, by = job_evidence(item)
-  if not job_id then
-    local found
-    found, by = trace_evidence(item)
-    if not found then return false end
-  end
+  local by, job_id = evidence.of_request(item)
+  if not by then return false end
   item.settled_by = by
   accept(run, item, "settled", job_id, { job = job_id, by = by })
   return true
@@ -163,39 +106,54 @@ local function request_options(run)
     before_send = opts.before_send }
 end
 
-local function fail(run, item, err)
-  finish(run, item, "failed", err, "refused")
-end
-
 -- What surely was not accepted is no reason to ask whether it was; but a locked
 -- resource may be our own rotation.
 local function refused(run, item, err)
   local locked = err.code == "CONFLICT" or err.code == "RESOURCE_LOCKED"
   if not err.maybe_applied and not (locked and M.settle(run, item)) then
-    return fail(run, item, err)
+    return refuse(run, item, err)
   end
   if item.state == "accepted" then return end
-  item.state, item.err = "open", err
+  item.state, item.err = "uncertain", err
   run:write("unknown", facts(item, err))
 end
 
 -- Nothing is between the line on disk and the request but this process.
 local function send(run, item)
   item.sent = run.clock()
-  local ok, message, err = run.journal:intend(facts(item, nil, {
-    sent = item.sent, job_before = item.job_before,
-  }), run.opts.concurrency)
+  local fields = facts(item, nil, { sent = item.sent, job_before = item.job_before })
+  -- What the journal knows of the request that failed must not be taken for this one's.
+  if item.failed_job then fields.job, fields.repair_tried = false, false end
+  local ok, _, problem = run:intend(fields)
   if not ok then
-    run:stop("the journal cannot be written: " .. message)
-    item.state, item.err, item.not_begun = "failed", err, true
+    item.err = problem
     return
   end
-  item.state = "open"
-  local job
-  job, message, err = item.paced:rotate_credentials(item.id, request_options(run))
+  item.state = "uncertain"
+  local job, message, err = item.paced:rotate_credentials(item.id, request_options(run))
   if not job then return refused(run, item, err or errors.new("INTERNAL", tostring(message))) end
   item.request_id = job.request_id
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
+end
+
+-- What another one did meanwhile is not done again: not for a window of time that
+-- was asked for, and not in the place of a job that failed.
+local function was_rotated(run, item, cluster)
+  local window = run.opts.unless_rotated_within
+  if item.failed_job then
+    local job = evidence.newer_job(item, cluster, item.failed_job)
+    if job then
+      item.settled_by = "status.jobID"
+      accept(run, item, "settled", job, { job = job, by = item.settled_by })
+      return true
+    end
+  end
+  local text = window and evidence.recent(item, cluster, run.clock() - window)
+  if not text then return false end
+  item.message = ("%s, and unless_rotated_within is %s"):format(text, show.span(window))
+  item.state, item.err = "skipped", nil
+  run:write("skipped", facts(item, nil, { message = item.message }))
+  return true
 end
 
 -- The last look before the request; the job that it names is the one that
@@ -203,33 +161,33 @@ end
 local function look(run, item)
   local cluster, _, err = item.client:show_cluster(item.id)
   if not cluster then
-    fail(run, item, err)
+    refuse(run, item, err)
     return false
   end
   item.name, item.version, item.status = cluster.name, cluster.version, cluster.status
   local obstacle = M.obstacle(cluster)
   if obstacle then
-    finish(run, item, "skipped", obstacle)
+    finish(run, item, obstacle.code == "UNSUPPORTED" and "skipped" or "pending", obstacle)
     return false
   end
-  item.job_before = M.job_id_of(cluster)
-  return true
+  item.job_before = evidence.job_id_of(cluster)
+  return not was_rotated(run, item, cluster)
 end
 
 --- Send the request, once the rate limit allows it.
 function M.begin(run, item)
-  item.began = run.clock()
+  item.began, item.err = run.clock(), nil
   -- What the list speaks against takes no turn, unless it has changed.
   local speaks_against = item.status and M.obstacle(item)
   if speaks_against and not look(run, item) then return end
   pace.take_turn(item.paced)
-  if not run.stopped and look(run, item) then send(run, item) end
+  if run:may_begin(item) and look(run, item) then send(run, item) end
 end
 
 -- ---- the job -----------------------------------------------------------------
 
 local function wait_options(run, deadline)
-  local wait = run.wait
+  local wait = run.opts.waiting
   return { timeout = math.max(0, deadline - run.clock()), interval = wait.interval }
 end
 
@@ -238,13 +196,13 @@ local GIVE_UP = { NOT_FOUND = true, PERMISSION_DENIED = true, UNAUTHENTICATED = 
 
 -- The job goes on while the network does not: looks that fail are repeated.
 local function wait_for_job(run, item)
-  local deadline = run.clock() + run.wait.timeout
+  local deadline = run.clock() + run.opts.waiting.timeout
   while true do
     local job, _, err = item.client:wait_job(item.job_id, wait_options(run, deadline))
     if job then return job end
-    local over = run.clock() + run.wait.interval > deadline
+    local over = run.clock() + run.opts.waiting.interval > deadline
     if err.job or GIVE_UP[err.code] or over then return nil, err end
-    item.client.sleep(run.wait.interval)
+    item.client.sleep(run.opts.waiting.interval)
   end
 end
 
@@ -275,12 +233,19 @@ end
 
 -- The API answers a retry with nothing: only a new job of the cluster tells.
 local function job_after_repair(run, item)
-  for _ = 1, run.wait.looks do
+  for _ = 1, run.opts.waiting.looks do
     local cluster = item.client:show_cluster(item.id)
-    local id = cluster and M.job_id_of(cluster)
+    local id = cluster and evidence.job_id_of(cluster)
     if id and id ~= item.job_id then return id end
-    item.client.sleep(run.wait.interval)
+    item.client.sleep(run.opts.waiting.interval)
   end
+end
+
+local function job_lost(run, item, err)
+  uncertain(run, item, "it was accepted, but how its job ended is not known: " .. err.message, {
+    code = err.code, request_id = item.request_id,
+    hint = ("The job goes on by itself: client:wait_job(\"%s\")"):format(item.job_id),
+  })
 end
 
 local function follow_repair(run, item, nodes)
@@ -294,7 +259,8 @@ local function follow_repair(run, item, nodes)
   item.job_id = id
   local job, err = wait_for_job(run, item)
   if job then return finish(run, item, "ok") end
-  finish(run, item, "failed", err)
+  if err.code == "JOB_FAILED" then return finish(run, item, "failed", err) end
+  job_lost(run, item, err)
 end
 
 local function can_repair(run, item, nodes)
@@ -326,16 +292,12 @@ local function job_ended_badly(run, item, err)
   finish(run, item, "failed", err)
 end
 
-local function job_lost(run, item, err)
-  uncertain(run, item, "it was accepted, but how its job ended is not known: " .. err.message, {
-    code = err.code, request_id = item.request_id,
-    hint = ("The job goes on by itself: client:wait_job(\"%s\")"):format(item.job_id),
-  })
-end
-
 --- Wait for the job of a rotation that was accepted.
 function M.follow(run, item)
-  if not item.job_id or not run.wait then return finish(run, item, "ok") end
+  if not item.job_id or not run.opts.waiting then
+    item.message = item.job_id and "accepted, not waited for" or nil
+    return finish(run, item, "ok")
+  end
   local job, err = wait_for_job(run, item)
   if job then
     finish(run, item, "ok")
@@ -349,7 +311,7 @@ end
 -- ---- all of it ---------------------------------------------------------------
 
 -- No evidence was found.
-local function give_up(run, item)
+local function leave_uncertain(run, item)
   local err = item.err
   uncertain(run, item, err and err.message
     or "a start of this run ended before it knew whether its request was accepted", {
@@ -361,12 +323,12 @@ end
 -- @tparam table run
 -- @tparam table item
 function M.process(run, item)
-  if item.state == "planned" then M.begin(run, item) end
-  if item.state == "open" and not M.settle(run, item) then return give_up(run, item) end
-  if item.state == "accepted" then M.follow(run, item) end
-  if item.state == "ok" and run.opts.reissue and not item.reissued then
-    reissue.process(run, item)
+  if item.state == "pending" then M.begin(run, item) end
+  if item.state == "uncertain" and not M.settle(run, item) then
+    return leave_uncertain(run, item)
   end
+  if item.state == "accepted" then M.follow(run, item) end
+  if item.state == "ok" and item.owed and run.opts.reissue then reissue.process(run, item) end
 end
 
 --- Look once more at what stayed uncertain.

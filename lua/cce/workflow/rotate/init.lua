@@ -1,75 +1,56 @@
 --- Rotate the certificates of many clusters: `cce.workflow.rotate`.
 -- @module cce.workflow.rotate
-local journals = require "cce.log.journal"
 local pace = require "cce.workflow.pace"
 local plan = require "cce.workflow.rotate.plan"
 local preflight = require "cce.workflow.rotate.preflight"
-local protect = require "cce.host.protect"
-local json_line = require "cce.base.json_line"
-local reports = require "cce.text.report"
 local rotate_options = require "cce.workflow.rotate.options"
 local rotate_report = require "cce.workflow.rotate.report"
-local runs = require "cce.workflow.rotate.run"
+local rotation = require "cce.workflow.rotate.cluster"
+local runs = require "cce.workflow.run"
 local targets = require "cce.workflow.targets"
+local waves = require "cce.workflow.rotate.waves"
 
-local function write_plan(run, hash)
-  local journal = run.journal
-  local ok, message, err = journal:write("run", { run = run.name, id = json_line.new_id(),
-    plan = hash, component = run.opts.component, version = 1, clusters = #run.items,
-    hours = run.opts.certificate_expiration_time }, false)
-  for _, item in ipairs(run.items) do
-    if not ok then break end
-    ok, message, err = journal:write("planned", { cluster = item.id, name = item.name,
-      project = item.project_id }, false)
-  end
-  if ok then ok, message, err = journal:write("begun", { clusters = #run.items }) end
+local workflow = { name = "rotate", operation = "rotate_credentials", hash = plan.hash,
+  plan = plan.new, preview = rotate_report.preview, entry = rotate_report.entry,
+  settle = rotation.process }
+
+function workflow.recall(_, line)
+  return plan.recall(line)
+end
+
+function workflow.opening(run)
+  return { component = run.opts.component, hours = run.opts.certificate_expiration_time }
+end
+
+function workflow.planned(item)
+  return { cluster = item.id, name = item.name, project = item.project_id }
+end
+
+-- What another run was to do to a cluster is done by this one.
+function workflow.is_same(run, known)
+  return known.component == run.opts.component
+end
+
+function workflow.check(run)
+  run.pace = pace.new(run.clients, run.opts.rate_limit)
+  local ok, message, err = plan.ask_filter_again(run)
+  if ok then ok, message, err = preflight.check(run) end
   if not ok then return nil, message, err end
+  if not run.report.resumed then rotate_report.note_recent(run) end
   return true
 end
 
-local function begin_new(run, clients, hash, report)
-  local ok, message, err = plan.new(run, clients)
-  if ok then ok, message, err = preflight.check(run) end
-  if not ok then return nil, message, err end
-  rotate_report.note_recent(run, report)
-  if run.opts.dry_run then return true end
-  return write_plan(run, hash)
-end
-
-local function resume(run, clients, lines, report)
-  local ok, message, err = plan.again(run, clients, lines)
-  if ok then ok, message, err = preflight.check(run) end
-  if not ok then return nil, message, err end
-  if run.name and run.name ~= lines.name then
-    report:note("run %s had not ended and was resumed; %s is not begun", lines.name, run.name)
+function workflow.execute(run)
+  for _, item in ipairs(run.items) do
+    if item.left_out then run:write("skipped", { cluster = item.id, message = item.message }) end
   end
-  run.name, report.resumed = lines.name, true
-  if run.opts.dry_run then return true end
-  return run.journal:write("resumed", {})
-end
-
-local function carry_out(run, clients, hash, report)
-  local choice, lines, err = run.journal:choose(hash, run.opts.run)
-  if not choice then return nil, lines, err end
-  if choice == "finished" then return rotate_report.of_finished(run, report, lines) end
-  run.pace = pace.new(clients, run.opts.rate_limit)
-  local ok, message
-  if choice == "resume" then
-    ok, message, err = resume(run, clients, lines, report)
-  else
-    ok, message, err = begin_new(run, clients, hash, report)
-  end
-  if not ok then return nil, message, err end
-  if run.opts.dry_run then return rotate_report.of_dry_run(run, report, choice == "resume") end
   rotate_report.announce(run)
-  run:execute()
-  rotate_report.close(run, report)
-  return report
+  waves.execute(run)
 end
 
-local function open_journal(clients, opts)
-  if opts.dry_run then return journals.look(opts.journal, clients[1].clock) end
-  return journals.open(opts.journal, clients[1].clock)
+function workflow.close(run)
+  local count = #run:select(function(item) return item.message == "accepted, not waited for" end)
+  if count > 0 then run.report:note("%d accepted, and not waited for: wait=false", count) end
 end
 
 --- Rotate the certificates of many clusters, so that it may be interrupted at
@@ -85,24 +66,36 @@ end
 -- on: inside nginx the run yields meanwhile, inside an event loop the process
 -- stands still for that long.
 --
--- **Run names.** A run that finished is not repeated: the same call returns its
--- report with `already_finished`, and `report:exit_code()` is 3. `run=` names
--- a run, and another name begins another one in the same journal. So a nightly
--- line of cron has one journal and a name that changes: `run = os.date
--- "%Y-%m-%d"`. When the night before was interrupted, that run is resumed first,
--- which `report.notes` says, and the new name has its turn at the next start.
--- A path that holds the date would not do that: the rest of the night before
--- would be forgotten, and what it had done would be rotated again.
+-- **Open and closed.** A run is open until each cluster is settled. Final are those
+-- that are ok, that were refused for good (an invalid request, no such cluster), whose
+-- job failed, that are excluded by a rule, or that a person gave up. Open are those
+-- that are `uncertain`, and those that are `pending` with their reason: not begun, a
+-- key or a permission that was refused, not Available, locked, throttled, no network;
+-- and a kubeconfig of `reissue` that is still owed. The same call again settles what
+-- is uncertain by evidence, waits for jobs that run, does what is pending, and writes
+-- what is owed. When nothing is open it sends nothing, and `already_finished` says
+-- since when. A job that failed is sent again only by `retry_failed`.
 --
--- **Before.** Clusters that are not Available, or older than v1.19, are skipped.
--- Credentials that may not look at the clusters of a project, or at their jobs,
--- are refused with PERMISSION_DENIED before anything is sent. Whether they may
--- rotate cannot be told without rotating: `canary=1` shows it at one cluster.
+-- **Run names.** `run=` names a run, and another name begins another one in the same
+-- journal. So a nightly line of cron has one journal and a name that changes: `run =
+-- os.date "%Y-%m-%d"`. What is pending in the night before is handed over to the new
+-- run; a cluster that is uncertain there is left alone until it is settled, by evidence
+-- or by a person (`cce runs settle`). The same name, or none, with another plan is an
+-- error: `cce runs discard` ends a run. A path that holds the date would not do
+-- that: what the night before had done would be rotated again.
 --
--- **Stopping.** When a canary fails, or `max_failures` is reached, nothing new is
--- begun, and `report.stopped` says why. The same call resumes; `canary=0`, or
--- another `max_failures`, goes on in spite of it. These, `wait`, `repair`,
--- `reissue`, `concurrency` and `rate_limit` are not part of the plan.
+-- **Before.** Clusters older than v1.19 are excluded, and so is, with
+-- `unless_rotated_within`, what CTS or the cluster's last job shows to have been
+-- rotated since then. Credentials that may not look at the clusters of a project, or
+-- at their jobs, are refused with PERMISSION_DENIED before anything is sent. Whether
+-- they may rotate cannot be told without rotating: `canary=1` shows it at one cluster.
+--
+-- **Stopping.** Until `canary` clusters are ok, nothing else is begun: a canary that
+-- failed or is uncertain stops the run, and so does `max_failures`; `report.stopped`
+-- says why, and what would settle it. Once a key is refused, nothing more is sent with
+-- it. The same call goes on; `canary=0`, or another `max_failures`, in spite of it.
+-- These, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
+-- the plan.
 -- @tparam cce.client|{cce.client,...} clients one, or one for each project
 -- @tparam table opts
 -- @tparam table|function opts.clusters a list of ids; a function that is called
@@ -122,16 +115,21 @@ end
 --   must all succeed
 -- @tparam[opt=10] int opts.concurrency clusters at a time
 -- @tparam[opt] int|string opts.max_failures stop at so many, or at a share such
---   as "10%"; uncertain ones count
+--   as "10%". Failed jobs count, what the API refused (401, 403, 5xx), and what is
+--   uncertain; not what hibernates, is locked or throttled
+-- @tparam[opt=false] boolean opts.retry_failed send again what failed in a run, after a
+--   look at the cluster
+-- @tparam[opt] number|string opts.unless_rotated_within seconds, or such as "24h": leave
+--   out what anybody rotated since then; the report says who and when
 -- @tparam[opt=false] boolean opts.repair tell nodes that failed to rotate again;
 --   a cluster where the API accepts that counts as ok, with a note that names
 --   the nodes
 -- @tparam[opt] table opts.reissue `{dir=, duration=|expire_at=, check=true}`: obtain a
 --   new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask
 --   the cluster with it. Items have `reissued`, the path, and `reissue_check`:
---   "works", "refused", or "unchecked" when the cluster could not be reached. All
---   but the first is noted, and `exit_code` is then 1; the rotation stands.
---   check=false does not ask
+--   "works", "refused" or "unchecked". What could not be obtained, saved or checked is
+--   still owed, so that the cluster is `pending`; what is refused is noted, and
+--   `exit_code` is 1. The rotation stands. check=false does not ask
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of requests that change
 --   something in each account; false: none
 -- @tparam[opt=false] boolean opts.accept_token_loss allow
@@ -156,21 +154,11 @@ end
 -- os.exit(report:exit_code())
 local function rotate(clients, opts)
   clients = targets.clients(clients, "rotate", 2)
-  local checked, hash, message, err
-  checked, message, err = rotate_options.read(opts, 2)
+  local checked, message, err = rotate_options.read(opts, 2)
   if not checked then return nil, message, err end
-  hash, message, err = plan.hash(clients, checked)
-  if not hash then return nil, message, err end
-  local journal
-  journal, message, err = open_journal(clients, checked)
-  if not journal then return nil, message, err end
-  local run = runs.new(checked, journal, clients[1].clock)
-  local report = reports.new("rotate", run.clock())
-  local ok, result, reason, problem = protect.pcall(carry_out, run, clients, hash, report)
-  journal:close()
-  if not ok then error(result, 0) end
-  if result then return result end
-  return nil, reason, problem
+  local report
+  report, message, err = runs.call(workflow, clients, checked)
+  return report, message, err
 end
 
 return rotate

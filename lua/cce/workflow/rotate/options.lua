@@ -6,6 +6,7 @@ local errors = require "cce.error"
 local options = require "cce.base.options"
 local pace = require "cce.workflow.pace"
 local targets = require "cce.workflow.targets"
+local times = require "cce.base.times"
 
 local M = {}
 
@@ -16,6 +17,11 @@ local function is_limit(value)
       'a count such as 5, or a share such as "10%"'
   end
   return value >= 1 and value % 1 == 0, "a whole number from 1 on"
+end
+
+local function is_span(value)
+  local seconds = times.interval(value)
+  return seconds ~= nil and seconds > 0, 'seconds, or a count of s, m, h, d or w such as "24h"'
 end
 
 local schema = {
@@ -30,6 +36,8 @@ local schema = {
   canary = { type = "integer", min = 0, default = 0 },
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
   max_failures = { type = { "number", "string" }, check = is_limit },
+  retry_failed = { type = "boolean", default = false },
+  unless_rotated_within = { type = { "number", "string" }, check = is_span },
   repair = { type = "boolean", default = false },
   reissue = { type = "table" },
   rate_limit = pace.option,
@@ -122,6 +130,7 @@ function M.read(given, level)
     ok, message, err = check(opts, level + 1)
     if not ok then return nil, message, err end
   end
+  opts.unless_rotated_within = times.interval(opts.unless_rotated_within)
   opts.selection, message, err = targets.selection(opts.clusters, level + 1)
   if not opts.selection then return nil, message, err end
   return opts

@@ -2,8 +2,6 @@
 -- @module cce.workflow.rotate.plan
 -- @local
 local core = require "cce.core"
-local errors = require "cce.error"
-local rotate_options = require "cce.workflow.rotate.options"
 local targets = require "cce.workflow.targets"
 
 local M = {}
@@ -39,8 +37,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.hash(clients, opts)
-  local projects, message, err = projects_of(clients)
+function M.hash(run)
+  local opts = run.opts
+  local projects, message, err = projects_of(run.clients)
   if not projects then return nil, message, err end
   return core.sha256(table.concat({ opts.selection.text, table.concat(projects, " "),
     opts.component, hours_text(opts.certificate_expiration_time), content_hash(opts.cert_content),
@@ -49,7 +48,7 @@ end
 
 local function item_of(target)
   return { id = target.id, name = target.name, project_id = target.project_id,
-    client = target.client, version = target.version, status = target.status, state = "planned" }
+    client = target.client, version = target.version, status = target.status, state = "pending" }
 end
 
 --- Fill `run.items` with the clusters that are there.
@@ -57,94 +56,43 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.new(run, clients)
-  local found, message, err = targets.find(clients, run.opts.selection)
+function M.new(run)
+  local found, message, err = targets.find(run.clients, run.opts.selection)
   if not found then return nil, message, err end
+  if #found == 0 then run.report:note("no cluster is chosen: %s", run.opts.selection.text) end
   for i, target in ipairs(found) do run.items[i] = item_of(target) end
   return true
 end
 
 -- ---- a run that goes on ------------------------------------------------------
 
-local STATES = {
-  planned = "planned", skipped = "planned", refused = "planned",
-  intent = "open", unknown = "open",
-  accepted = "accepted", settled = "accepted", ["repair"] = "accepted",
-  ok = "ok", reissued = "ok", failed = "failed",
-}
-
--- An uncertain one with a job was accepted; what the job did is looked at again.
-local function state_of(line)
-  if line.what == "uncertain" then return line.job and "accepted" or "open" end
-  return STATES[line.what] or "open"
-end
-
-local function error_of(line)
-  if not line.message then return nil end
-  return errors.new(core.codes[line.code] and line.code or "INTERNAL", line.message, {
-    hint = line.hint, request_id = line.request_id, operation = "rotate_credentials",
-  })
-end
-
 --- An item as the journal knows it.
 -- @tparam table line all that the journal says of a cluster
--- @tparam ?cce.client client
 -- @treturn table
-function M.item_of_line(line, client)
-  local item = {
-    id = line.cluster, name = line.name, project_id = line.project, client = client,
-    state = state_of(line), job_id = line.job, job_before = line.job_before, sent = line.sent,
-    request_id = line.request, duration = line.seconds, repair_tried = line.repair_tried,
-    reissued = line.reissued, reissue_check = line.checked, err = error_of(line),
-    problem = line.what == "reissued" and line.message or nil,
-  }
-  item.earlier = item.state == "ok" or item.state == "failed" or nil
-  return item
+function M.recall(line)
+  return { job_id = line.job or nil, job_before = line.job_before, sent = line.sent,
+    request_id = line.request, repair_tried = line.repair_tried or nil, reissued = line.reissued,
+    reissue_check = line.checked, settled_by = line.by,
+    problem = line.what == "reissued" and line.message or nil }
 end
 
--- A function cannot be part of the hash: it is asked again.
-local function ask_filter_again(run, clients)
-  local found, message, err = targets.all(clients)
-  if not found then return nil, message, err end
-  for _, item in ipairs(run.items) do
-    local target = found.by_id[item.id]
-    if item.state == "planned" and target and not run.opts.selection.filter(target.cluster) then
-      item.state, item.message = "skipped", "the function that chooses clusters leaves it out now"
-      run:write("skipped", { cluster = item.id, message = item.message })
-    end
-  end
-  return true
-end
-
-local function check_clients(run)
-  for _, item in ipairs(run.items) do
-    if not item.client then
-      local message = ("no client is of project %s, where the run has cluster %s"):format(
-        tostring(item.project_id), item.id)
-      return rotate_options.refuse(message, "Give the clients that the run was begun with")
-    end
-  end
-  return true
-end
-
---- Fill `run.items` with those of a run of the journal.
+--- A function cannot be part of the hash: it is asked again about what is pending.
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.again(run, clients, lines)
-  local by_project, message, err = targets.by_project(clients)
-  if not by_project then return nil, message, err end
-  for i, id in ipairs(lines.order) do
-    local line = lines.items[id.cluster]
-    run.items[i] = M.item_of_line(line, by_project[line.project])
+function M.ask_filter_again(run)
+  if not run.opts.selection.by_function then return true end
+  local found, message, err = targets.all(run.clients)
+  if not found then return nil, message, err end
+  for _, item in ipairs(run:items_in "pending") do
+    local target = found.by_id[item.id]
+    if target and not run.opts.selection.filter(target.cluster) then
+      item.state, item.message = "skipped", "the function that chooses clusters leaves it out now"
+      item.left_out = true
+    end
   end
-  if run.opts.selection.by_function then
-    local ok
-    ok, message, err = ask_filter_again(run, clients)
-    if not ok then return nil, message, err end
-  end
-  return check_clients(run)
+  return true
 end
 
 return M

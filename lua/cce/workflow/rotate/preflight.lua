@@ -8,7 +8,8 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
-local rotation = require "cce.workflow.rotate.cluster"
+local evidence = require "cce.workflow.rotate.evidence"
+local reissue = require "cce.workflow.rotate.reissue"
 
 local M = {}
 
@@ -37,7 +38,7 @@ local function is_refusal(err)
 end
 
 local function may_see_jobs(run, item, cluster)
-  local id = run.wait and rotation.job_id_of(cluster)
+  local id = run.opts.waiting and evidence.job_id_of(cluster)
   if not id then return true end
   local job, _, err = item.client:show_job(id)
   if job or not is_refusal(err) then return true end
@@ -69,14 +70,19 @@ local function by_client(items)
   return lists
 end
 
---- Try what can be tried, with each client that has something to begin.
+--- Try what can be tried, with each client that has something to begin. The places
+-- of the kubeconfigs to reissue come first.
 -- @tparam table run
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err code PERMISSION_DENIED
+-- @treturn[2] table err code PERMISSION_DENIED, or why a new kubeconfig cannot be saved
 function M.check(run)
-  for _, items in ipairs(by_client(run:items_in "planned")) do
+  if run.opts.reissue then
+    local ok, message, err = reissue.prove(run, run.items)
+    if not ok then return nil, message, err end
+  end
+  for _, items in ipairs(by_client(run:items_in "pending")) do
     local ok, message, err = may_see(run, items)
     if not ok then return nil, message, err end
   end

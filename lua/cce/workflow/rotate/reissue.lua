@@ -2,7 +2,10 @@
 -- shown to the cluster.
 -- @module cce.workflow.rotate.reissue
 -- @local
+local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
+local kubeconfigs = require "cce.kubeconfig"
 local probe = require "cce.kubeconfig.probe"
 
 local M = {}
@@ -20,47 +23,79 @@ local function obtain(run, item)
   return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
 end
 
+local function destination_of(run, item)
+  return { path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id) }
+end
+
+--- Whether the kubeconfigs can be saved, before anything is rotated.
+-- @tparam table run
+-- @tparam {table,...} items
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.prove(run, items)
+  local directory = run.opts.reissue.dir
+  -- The command makes it, but not in a dry run.
+  if run.opts.dry_run and not core.file.stat(directory) then
+    return destinations.prove_directory(directory)
+  end
+  for _, item in ipairs(items) do
+    local ok, message, err = destinations.prove(destination_of(run, item), item, item.client)
+    if not ok then return nil, message, err end
+  end
+  return true
+end
+
 local function obtain_and_save(run, item)
   local kubeconfig, message, err = obtain(run, item)
   if not kubeconfig then return nil, message, err end
-  local path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id)
   local saved
-  saved, message, err = kubeconfig:save(path)
+  saved, message, err = destinations.save(destination_of(run, item), kubeconfig)
   if not saved then return nil, message, err end
-  item.reissued = path
+  item.reissued = saved.path
   return kubeconfig
 end
 
-local PROBLEMS = {
-  refused = "the cluster refuses its new kubeconfig, %s (%s)",
-  unclear = "its new kubeconfig, %s, is unchecked: %s; check=false where clusters cannot be"
-    .. " reached",
-}
-
 -- An API server may need a moment after the job that rotated it.
-local function check(item, kubeconfig)
+local function check(run, item, kubeconfig)
+  if not run.opts.reissue.check then
+    item.owed = false
+    return nil
+  end
   local seen = probe.wait_until(item.client, kubeconfig, "works")
   item.reissue_check = seen.state == "unclear" and "unchecked" or seen.state
-  local problem = PROBLEMS[seen.state]
-  return problem and problem:format(item.reissued, seen.text)
+  item.owed = seen.state == "unclear"
+  if seen.state == "refused" then
+    return ("the cluster refuses its new kubeconfig, %s (%s)"):format(item.reissued, seen.text)
+  elseif seen.state == "unclear" then
+    item.problem_code = "UNVERIFIED"
+    return ("its new kubeconfig, %s, is unchecked: %s; check=false where clusters cannot be"
+      .. " reached"):format(item.reissued, seen.text)
+  end
 end
 
---- Obtain a cluster's kubeconfig again. The rotation stands, whatever becomes of
--- this: what went wrong is in `item.problem`.
+--- Obtain a cluster's kubeconfig again, unless there is one that is only unchecked. The
+-- rotation stands, whatever becomes of this: what went wrong is in `item.problem`, and
+-- while it can be mended the kubeconfig is `item.owed`.
 --
 -- `item.reissue_check` says what the cluster did: "works", "refused", or
 -- "unchecked" when it gave no clear answer.
 -- @tparam table run
 -- @tparam table item
 function M.process(run, item)
-  local kubeconfig, message = obtain_and_save(run, item)
+  local kubeconfig, message, err
+  if item.reissue_check == "unchecked" then kubeconfig = kubeconfigs.load(item.reissued) end
+  if not kubeconfig then kubeconfig, message, err = obtain_and_save(run, item) end
   if not kubeconfig then
-    item.problem = "its kubeconfig was not obtained again: " .. message
+    item.owed, item.problem_code = true, err.code
+    item.problem = (err.recovered and "rotated, but its new kubeconfig is not where it was to go: "
+      or "rotated, but its kubeconfig was not obtained again: ") .. message
     return
   end
-  item.problem = run.opts.reissue.check and check(item, kubeconfig) or nil
+  item.problem = check(run, item, kubeconfig)
   run:write("reissued", { cluster = item.id, name = item.name, project = item.project_id,
-    job = item.job_id, reissued = item.reissued, checked = item.reissue_check,
+    job = item.job_id, reissued = item.reissued, checked = item.reissue_check, owed = item.owed,
     message = item.problem })
 end
 

@@ -54,8 +54,8 @@ describe("cce.workflow.revoke", function()
 
   local function counts(report)
     local list = report:counts()
-    return ("%d ok, %d failed, %d skipped, %d uncertain"):format(list.ok, list.failed,
-      list.skipped, list.uncertain)
+    return ("%d ok, %d failed, %d skipped, %d uncertain, %d pending"):format(list.ok, list.failed,
+      list.skipped, list.uncertain, list.pending)
   end
 
   local function sent()
@@ -107,7 +107,7 @@ describe("cce.workflow.revoke", function()
   describe("on each cluster", function()
     it("revokes a user and says whether he can obtain again", function()
       local report = revoke { user_id = member.id }
-      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.equal(0, report:exit_code())
       assert.equal("still enabled in IAM", report.principals[1].can_obtain_again)
       assert.is_true(noted(report, "member%) can obtain again: still enabled in IAM"))
@@ -120,7 +120,7 @@ describe("cce.workflow.revoke", function()
 
     it("revokes an agency", function()
       local report = revoke { agency_id = agency.id, clusters = { sim.clusters[1].id } }
-      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.is_truthy(sim:state().clusters[1].revoked_agencies[agency.id])
       assert.equal("still enabled in IAM", report.principals[1].can_obtain_again)
     end)
@@ -148,7 +148,7 @@ describe("cce.workflow.revoke", function()
     it("says no and unknown of obtaining again", function()
       sim:put_principal { kind = "user", id = member.id, enabled = false }
       assert.equal("no", revoke({ user_id = member.id }).ok[1].can_obtain_again)
-      assert.equal("no", revoke({ user_id = "nobody-knows" }).ok[1].can_obtain_again)
+      assert.equal("no", revoke({ user_id = "nobody-knows" }).uncertain[1].can_obtain_again)
       sim:deny(simulator.admin.principal.id, "iam:users:listUsers")
       assert.equal("unknown", revoke({ user_id = member.id }).ok[1].can_obtain_again)
     end)
@@ -158,21 +158,45 @@ describe("cce.workflow.revoke", function()
       local plan = revoke { user_id = "mistyped", dry_run = true }
       assert.is_true(noted(plan, "user mistyped can obtain again: no" .. doubt))
       assert.is_false(plan.principals[1].in_iam)
-      assert.equal(5, #revoke({ user_id = "mistyped" }).ok)
+      local sent_anyway = revoke { user_id = "mistyped" }
+      assert.equal("0 ok, 0 failed, 0 skipped, 5 uncertain, 0 pending", counts(sent_anyway))
+      assert.equal(2, sent_anyway:exit_code())
+      assert.matches("accepted, unverified: nobody is known by this id",
+        sent_anyway.uncertain[1].message, 1, true)
+      assert.equal(5, sent())
+      assert.equal(0, revoke({ user_id = "mistyped", unknown_ok = true }):exit_code())
       local of_other_kind = { user_id = "an-agency", dry_run = true }
       sim:put_principal { kind = "agency", id = "an-agency", name = "an agency" }
       assert.is_false(noted(revoke(of_other_kind), doubt))
       assert.is_true(revoke({ user_id = member.id, dry_run = true }).principals[1].in_iam)
       sim:deny(simulator.admin.principal.id, "iam:users:listUsers")
       assert.is_false(noted(revoke { user_id = "mistyped", dry_run = true }, doubt))
+      -- An emergency is not held up; but nobody says that it was checked.
+      local unchecked = revoke { user_id = "mistyped" }
+      assert.equal(0, unchecked:exit_code())
+      assert.matches("known by this id was not checked", unchecked.ok[1].message, 1, true)
     end)
 
-    it("skips what is too old or not Available, and says so", function()
+    it("knows of CTS who is in no list of IAM", function()
+      sim:put_principal { kind = "user", id = "left-1", name = "one" }
+      sim:delete_principal { kind = "user", id = "left-1", ago = 100 }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+        counts(revoke { user_id = "left-1" }))
+    end)
+
+    it("knows whom a certificate names", function()
+      local kubeconfig = obtain(1)
+      sim:delete_principal { kind = "user", id = member.id, ago = 8 * DAY }
+      local report = revoke { kubeconfig = kubeconfig, clusters = { sim.clusters[2].id } }
+      assert.equal(0, report:exit_code())
+    end)
+
+    it("fails where it is too old, and waits for what is not Available", function()
       sim:set { cluster = sim.clusters[1].id, version = "v1.17.9-r0" }
       sim:set { cluster = sim.clusters[2].id, phase = "Hibernation" }
       sim:set { cluster = sim.clusters[3].id, version = "v1.27.1-r10" }
       local report = revoke { user_id = member.id }
-      assert.equal("3 ok, 0 failed, 2 skipped, 0 uncertain", counts(report))
+      assert.equal("3 ok, 1 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
       assert.equal(1, report:exit_code())
       local text = tostring(report)
       assert.matches("version v1.17 is too old: revoking needs v1.19.16-r50 or later", text,
@@ -185,18 +209,20 @@ describe("cce.workflow.revoke", function()
       sim:set { cluster = sim.clusters[1].id, version = "v1.27.1-r9" }
       local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
       assert.equal(1, sent())
-      assert.equal("0 ok, 0 failed, 1 skipped, 0 uncertain", counts(report))
-      assert.equal("UNSUPPORTED", report.skipped[1].code)
-      assert.matches("Revoking needs", report.skipped[1].hint)
+      assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      assert.equal("UNSUPPORTED", report.failed[1].code)
+      assert.matches("Revoking needs", report.failed[1].hint)
       assert.equal(1, report:exit_code())
     end)
 
-    it("tells failed from uncertain", function()
+    it("tells failed, pending and uncertain apart", function()
       sim:fault { cluster = sim.clusters[1].id, operation = "revoke_cert", status = 403 }
+      sim:fault { cluster = sim.clusters[3].id, operation = "revoke_cert", status = 400 }
       sim:fault { cluster = sim.clusters[2].id, operation = "revoke_cert", reset = "after" }
       local report = revoke { user_id = member.id }
-      assert.equal("3 ok, 1 failed, 0 skipped, 1 uncertain", counts(report))
-      assert.equal("PERMISSION_DENIED", report.failed[1].code)
+      assert.equal("2 ok, 1 failed, 0 skipped, 1 uncertain, 1 pending", counts(report))
+      assert.equal("BAD_REQUEST", report.failed[1].code)
+      assert.equal("PERMISSION_DENIED", report.pending[1].code)
       assert.equal(sim.clusters[2].id, report.uncertain[1].cluster_id)
       assert.matches("user " .. member.id, report.uncertain[1].message, 1, true)
       assert.equal(1, report:exit_code())
@@ -211,7 +237,7 @@ describe("cce.workflow.revoke", function()
     it("goes on where clusters may not be listed or shown", function()
       sim:deny(simulator.admin.principal.id, "cce:cluster:list", "cce:cluster:get")
       local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
-      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
     end)
 
     it("sends ten a minute unless told otherwise", function()
@@ -233,9 +259,9 @@ describe("cce.workflow.revoke", function()
           return done < 2
         end }
       assert.same({ "1/5 0", "2/5 0" }, seen)
-      assert.equal("2 ok, 0 failed, 3 skipped, 0 uncertain", counts(report))
+      assert.equal("2 ok, 0 failed, 0 skipped, 0 uncertain, 3 pending", counts(report))
       assert.equal("on_progress cancelled it", report.stopped)
-      assert.equal(1, report:exit_code())
+      assert.equal(2, report:exit_code())
     end)
 
     it("marks what was sent again long after it was first meant", function()
@@ -261,7 +287,7 @@ describe("cce.workflow.revoke", function()
     it("goes on where CTS may not be asked, and says so", function()
       sim:deny(simulator.admin.principal.id, "cts:trace:list")
       local report = revoke { user_id = member.id }
-      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.is_true(noted(report, "CTS was not asked who obtained certificates again"))
     end)
 
@@ -288,7 +314,7 @@ describe("cce.workflow.revoke", function()
       leave("left-2", 50, "agency")
       leave("left-before", 2 * DAY)
       local report = revoke { deleted_since = os.time() - DAY }
-      assert.equal("10 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("10 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       local cluster = sim:state().clusters[5]
       assert.is_truthy(cluster.revoked_users["left-1"])
       assert.is_truthy(cluster.revoked_agencies["left-2"])
@@ -305,7 +331,7 @@ describe("cce.workflow.revoke", function()
       local plan = revoke { deleted_since = since, dry_run = true }
       leave("left-2", 50)
       local report = revoke { deleted_since = since, principals = plan.principals }
-      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.is_nil(sim:state().clusters[5].revoked_users["left-2"])
       assert.is_true(noted(report, "was found only now, and is left out: run it again"))
       assert.equal(1, report:exit_code())
@@ -320,7 +346,7 @@ describe("cce.workflow.revoke", function()
       local err = clients.fails("INVALID_ARGUMENT", try { deleted_since = since })
       assert.matches("partial=true", err.hint, 1, true)
       local report = revoke { deleted_since = since, partial = true }
-      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.is_false(report.window.complete)
       assert.equal(since, report.window.asked_from)
       assert.is_true(noted(report, "NOT from"))
@@ -341,7 +367,7 @@ describe("cce.workflow.revoke", function()
       assert.matches("allow_self=true", err.hint, 1, true)
       assert.equal(0, sent())
       local report = revoke({ user_id = member.id, allow_self = true }, mine)
-      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
     end)
 
     it("is known of an agency, too", function()
@@ -365,8 +391,8 @@ describe("cce.workflow.revoke", function()
     it("is all that a member may revoke", function()
       local report = revoke({ user_id = "somebody-else", clusters = { sim.clusters[1].id } },
         client_of(simulator.member))
-      assert.equal("PERMISSION_DENIED", report.failed[1].code)
-      assert.matches("only his own", report.failed[1].hint, 1, true)
+      assert.equal("PERMISSION_DENIED", report.pending[1].code)
+      assert.matches("only his own", report.pending[1].hint, 1, true)
     end)
   end)
 
@@ -374,8 +400,8 @@ describe("cce.workflow.revoke", function()
     it("is content when it worked before and is refused after", function()
       local report = revoke { kubeconfig = obtain(2), clusters = { sim.clusters[2].id },
         verify = true }
-      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
-      assert.equal("revoked", report.ok[1].verified)
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      assert.equal("yes", report.ok[1].verified)
       local seen = sim:log { service = "kubernetes", cluster = sim.clusters[2].id }
       assert.equal(200, seen[1].status)
       assert.equal(401, seen[#seen].status)
@@ -385,30 +411,30 @@ describe("cce.workflow.revoke", function()
       sim:fault { operation = "revoke_cert", status = 200, body = "" }
       local report = revoke { kubeconfig = obtain(1), clusters = { sim.clusters[1].id },
         verify = true }
-      assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.equal("NOT_REVOKED", report.failed[1].code)
-      assert.equal("not revoked", report.failed[1].verified)
+      assert.equal("no", report.failed[1].verified)
       local slept = 0
       for _, seconds in ipairs(client.slept) do slept = slept + seconds end
       assert.is_true(slept >= 30 and slept < 32)
     end)
 
-    it("is never ok without a kubeconfig that worked before", function()
+    it("is a column of its own: what was accepted is ok, and only one was proved", function()
       local stale, other = obtain(1), obtain(2)
       sim:revoke(sim.clusters[1], { userId = member.id })
       local report = revoke { user_id = member.id, verify = { [sim.clusters[1].id] = stale,
         ["cluster-002"] = other, [sim.clusters[3].id] = obtain(3, simulator.admin) } }
-      assert.equal("1 ok, 0 failed, 0 skipped, 4 uncertain", counts(report))
-      assert.equal(sim.clusters[2].id, report.ok[1].cluster_id)
-      local reasons = {}
-      for _, item in ipairs(report.uncertain) do
-        assert.equal("UNVERIFIED", item.code)
-        reasons[item.cluster_id] = item.message
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      assert.equal(0, report:exit_code())
+      local verified, reasons = {}, {}
+      for i, item in ipairs(report.ok) do
+        verified[i], reasons[i] = item.verified, item.message
       end
-      assert.matches("did not work before, either: HTTP 401", reasons[sim.clusters[1].id], 1, true)
-      assert.matches("the kubeconfig is that of", reasons[sim.clusters[3].id], 1, true)
-      assert.matches("there is no kubeconfig", reasons[sim.clusters[4].id], 1, true)
-      assert.equal(2, report:exit_code())
+      assert.same({ "no kubeconfig", "yes", "no kubeconfig", "no kubeconfig", "no kubeconfig" },
+        verified)
+      assert.matches("did not work before, either: HTTP 401", reasons[1], 1, true)
+      assert.matches("the kubeconfig is that of", reasons[3], 1, true)
+      assert.matches("there is no kubeconfig", reasons[4], 1, true)
     end)
 
     it("finds the kubeconfigs of a list by their servers", function()
@@ -417,7 +443,11 @@ describe("cce.workflow.revoke", function()
         assert(obtain(i):save(dir .. "/fleet", { merge = i > 1, name = "cluster" .. i }))
       end
       local report = revoke { user_id = member.id, verify = { dir .. "/fleet" } }
-      assert.equal("2 ok, 0 failed, 0 skipped, 3 uncertain", counts(report))
+      local proved = 0
+      for _, item in ipairs(report.ok) do
+        proved = proved + (item.verified == "yes" and 1 or 0)
+      end
+      assert.equal(2, proved)
       tempdir.remove(dir)
     end)
 
@@ -450,7 +480,7 @@ describe("cce.workflow.revoke", function()
 
     it("takes 403 for a certificate that is known", function()
       local report = verify_against("403 Forbidden", "401 Unauthorized")
-      assert.equal("revoked", report.ok[1].verified)
+      assert.equal("yes", report.ok[1].verified)
       report = verify_against("200 OK", "403 Forbidden")
       assert.equal("NOT_REVOKED", report.failed[1].code)
     end)
@@ -458,19 +488,24 @@ describe("cce.workflow.revoke", function()
     it("takes nothing else for an answer", function()
       for _, later in ipairs { "500 Internal Server Error", "404 Not Found", "nothing" } do
         local report = verify_against("200 OK", later)
-        assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain", counts(report))
-        assert.equal("unverified", report.uncertain[1].verified)
+        assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
+        assert.equal("no answer", report.uncertain[1].verified)
+        assert.equal(2, report:exit_code())
         assert.equal("UNVERIFIED", report.uncertain[1].code)
       end
-      assert.equal("unverified", verify_against("500 Oops", "401 Unauthorized")
+      assert.equal("no answer", verify_against("500 Oops", "401 Unauthorized")
         .uncertain[1].verified)
+    end)
+
+    it("fails when it works after, whatever it was before", function()
+      assert.equal("NOT_REVOKED", verify_against("500 Oops", "200 OK").failed[1].code)
     end)
 
     it("settles a request whose answer was lost", function()
       sim:fault { operation = "revoke_cert", reset = "after" }
       local report = revoke { kubeconfig = obtain(1), clusters = { sim.clusters[1].id },
         verify = true }
-      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
     end)
   end)
 
@@ -479,7 +514,7 @@ describe("cce.workflow.revoke", function()
       sim:set { cluster = sim.clusters[1].id, phase = "Upgrading" }
       local report = revoke { user_id = member.id, dry_run = true }
       assert.equal(4, #report.plan)
-      assert.equal(1, #report.skipped)
+      assert.equal(1, #report.pending)
       assert.equal(("revoke user %s (member) in cluster-002 %s (v1.29, Available), project %s")
         :format(member.id, sim.clusters[2].id, sim.project_id), report.plan[1])
       assert.matches("dry run, nothing was sent", tostring(report), 1, true)
@@ -504,13 +539,13 @@ describe("cce.workflow.revoke", function()
     for i = 1, 3 do sim:delete_principal { kind = "user", id = "left-" .. i } end
     local report = assert(cce.workflow.revoke(client, { clusters = { name = "*" },
       deleted_since = os.time() - 60, concurrency = 1 }))
-    assert.equal("15 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal("15 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
     assert.equal(5, #client.slept)
     assert.is_true(client.slept[1] > 50)
   end)
 
   it("takes clients of several projects, each cluster once", function()
     local report = revoke({ user_id = member.id }, { client, client_of(simulator.admin) })
-    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain", counts(report))
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
   end)
 end)

@@ -126,22 +126,54 @@ describe("a revocation with a journal", function()
   end)
 
   it("sends nothing when the run has finished, and begins another by another name", function()
-    sim:fault { operation = "revoke_cert", cluster = sim.clusters[1].id, status = 403, times = 1 }
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[1].id, status = 400, times = 1 }
     revoke { run = "one" }
     local report = revoke { run = "one" }
     assert.equal(5, sent())
-    assert.equal(3, report:exit_code())
-    assert.equal("PERMISSION_DENIED", report.failed[1].code)
+    assert.equal(1, report:exit_code())
+    assert.equal("BAD_REQUEST", report.failed[1].code)
+    assert.equal(5, #revoke({ run = "one", retry_failed = true }).ok)
+    assert.equal(3, revoke({ run = "one" }):exit_code())
     assert.equal(member.id, report.ok[1].principal_id)
     assert.equal(5, #revoke({ run = "two" }).ok)
-    assert.equal(10, sent())
+    assert.equal(11, sent())
   end)
 
-  it("resumes what was interrupted before another name has its turn", function()
+  it("hands over what is pending to a run of another name", function()
     interrupt(1, { run = "one" })
     local report = revoke { run = "two" }
-    assert.equal("one", report.run)
-    assert.is_true(noted(report, "run one had not ended and was resumed; two is not begun"))
+    assert.equal("two", report.run)
+    assert.equal(5, #report.ok)
+    assert.equal(6, sent())
+    assert.equal(3, revoke({ run = "one" }):exit_code())
+    assert.equal(6, sent())
+  end)
+
+  it("does not send again what was accepted and not proved, but asks the cluster", function()
+    local theirs = clients.new(sim, { key = simulator.member })
+    local id = sim.clusters[1].id
+    local kubeconfig = assert(theirs:obtain_cert(id, { duration = 1 }))
+    theirs:close()
+    local probe = require "cce.kubeconfig.probe"
+    local wait_until = probe.wait_until
+    finally(function() probe.wait_until = wait_until end)
+    probe.wait_until = function() return { state = "unclear", text = "no answer came" } end
+    local opts = { clusters = { id }, verify = { [id] = kubeconfig } }
+    local report = revoke(opts)
+    assert.equal("no answer", report.uncertain[1].verified)
+    assert.equal(2, report:exit_code())
+    probe.wait_until = wait_until
+    report = revoke(opts)
+    assert.equal("yes", report.ok[1].verified)
+    assert.equal(0, report:exit_code())
+    assert.equal(1, sent())
+  end)
+
+  it("does not send again to whom nobody knows", function()
+    local report = revoke { user_id = "mistyped" }
+    assert.equal(5, #report.uncertain)
+    assert.equal(2, revoke({ user_id = "mistyped" }):exit_code())
+    assert.equal(0, revoke({ user_id = "mistyped", unknown_ok = true }):exit_code())
     assert.equal(5, sent())
   end)
 
@@ -149,7 +181,7 @@ describe("a revocation with a journal", function()
     interrupt(1)
     clients.fails("CONFLICT", try { user_id = "somebody-else" })
     clients.fails("CONFLICT", try { clusters = { sim.clusters[1].id } })
-    local holder = assert(core.journal(journal))
+    local holder = assert(core.journal(journal, "run journal"))
     clients.fails("CONFLICT", try())
     holder:close()
     assert.equal(1, sent())
@@ -177,16 +209,16 @@ describe("a revocation with a journal", function()
     interrupt(1, more)
     more.on_progress = nil
     local report = revoke(more)
-    assert.equal("revoked", report.ok[1].verified)
-    assert.equal("revoked", report.ok[2].verified)
+    assert.equal("yes", report.ok[1].verified)
+    assert.equal("yes", report.ok[2].verified)
     assert.is_true(report.ok[1].earlier)
   end)
 
   it("does not let a journal that breaks stop a revocation", function()
     local open = core.journal
     finally(function() core.journal = open end)
-    core.journal = function(path)
-      local file, left = assert(open(path)), 9
+    core.journal = function(path, kind)
+      local file, left = assert(open(path, kind)), 9
       return {
         append = function(_, ...)
           left = left - 1
@@ -194,6 +226,8 @@ describe("a revocation with a journal", function()
           return file:append(...)
         end,
         reserve = function(_, ...) return file:reserve(...) end,
+        size = function() return file:size() end,
+        lost = function() return file:lost() end,
         close = function() file:close() end,
       }
     end
