@@ -1,9 +1,9 @@
 #include "net/engine_internal.h"
 
+#include "core/http.h"
 #include "core/x509/certificate.h"
 #include "os/sys.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +24,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return transfer->response_body.failed ? 0 : size * count;
 }
 
-/* 0 for what is no status line. */
-static long status_of_line(const char *line, size_t length)
-{
-    const char *space = memchr(line, ' ', length);
-    long status = 0;
-
-    if (length < 5 || memcmp(line, "HTTP/", 5) != 0 || space == NULL)
-        return 0;
-    for (space++; space < line + length && isdigit((unsigned char)*space);
-         space++)
-        status = status < 1000 ? status * 10 + (*space - '0') : status;
-    return status;
-}
-
 /* Called for each line. Answers like 100 precede the real one: each begins
  * anew. What comes after the empty line of the real one are the trailers of a
  * chunked body, of which we want none, whatever they look like. */
@@ -49,13 +35,15 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 
     if (transfer->head_complete)
         return length;
-    if (headers->length > 0 && status_of_line(line, length) != 0)
+    if (headers->length > 0 &&
+        cce_http_status((struct cce_bytes){line, length}) != 0)
         cce_buf_reset(headers);
     cce_buf_append(headers, line, length);
     if (headers->failed)
         return 0;
     if (line[0] == '\r' || line[0] == '\n') {
-        long status = status_of_line(headers->data, headers->length);
+        int status =
+            cce_http_status((struct cce_bytes){headers->data, headers->length});
 
         transfer->head_complete = status >= 200 || status == 101;
     }
