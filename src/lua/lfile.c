@@ -213,8 +213,11 @@ static int l_lock_close(lua_State *L)
 static int l_lock_tostring(lua_State *L)
 {
     const struct cce_file_lock *lock = luaL_checkudata(L, 1, CLASS_LOCK);
+    char path[PATH_MAX];
 
-    lua_pushfstring(L, CLASS_LOCK ": %s", lock->held ? lock->path : "closed");
+    /* The push itself may run a finalizer that closes the lock. */
+    snprintf(path, sizeof path, "%s", lock->held ? lock->path : "closed");
+    lua_pushfstring(L, CLASS_LOCK ": %s", path);
     return 1;
 }
 

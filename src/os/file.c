@@ -18,8 +18,8 @@
 
 enum {
     TEMPORARY_NAME = sizeof TEMPORARY_BEGINS TEMPORARY_ENDS + 16,
-    MAX_ATTEMPTS = 16, /* for a temporary name that is free */
-    READ_CHUNK = 64 * 1024
+    MAX_ATTEMPTS = 16,    /* for a temporary name that is free */
+    READ_CHUNK = 8 * 1024 /* on the stack, which in a thread may be small */
 };
 
 /* ---- stat ---- */
