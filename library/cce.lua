@@ -159,6 +159,7 @@
 ---@field merge? boolean add to the file instead of replacing it
 ---@field name? string the name of everything in it, as in `rename`
 ---@field mark? boolean when not merging: note in the file whose it is, as merging does; needs `name`
+---@field force? boolean when not merging: replace the file whatever it is; without it only a kubeconfig or an empty file is replaced
 ---@field timeout? number seconds to wait for the lock
 ---@field backup? boolean when merging; false: keep no old file
 ---@field format? string "json" or "yaml", of a file that is not merged into; by default that of the kubeconfig, and JSON for a merge
