@@ -11,6 +11,7 @@
 ---@field token? string instead of credentials: an IAM token
 ---@field ca_file? string PEM bundle instead of the system's
 ---@field proxy? string|boolean a URL; false: none
+---@field proxy_ca_file? string PEM bundle that an https proxy's certificate is checked by; by default `ca_file`, and the system's directory of certificates
 ---@field timeout? number seconds for one request
 ---@field connect_timeout? number seconds
 ---@field deadline? number seconds for a whole call with its retries, its waits and the look-up of the project; by default there is no such limit

@@ -193,6 +193,13 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     if (options->ca_file != NULL) {
         SET(result, easy, CURLOPT_CAINFO, options->ca_file);
         SET(result, easy, CURLOPT_CAPATH, NULL);
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->ca_file);
+    }
+    /* Who has a CA of its own for the cloud may have a proxy with a public
+     * certificate: the system's directory stays, unless the proxy has one. */
+    if (options->proxy_ca_file != NULL) {
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
+        SET(result, easy, CURLOPT_PROXY_CAPATH, NULL);
     }
     SET(result, easy, CURLOPT_NOPROXY,
         options->no_proxy != NULL ? options->no_proxy : "");
