@@ -1,9 +1,26 @@
--- tools/deps on systems that are made up: stubs stand for dpkg, apt and sudo.
+-- tools/deps on systems that are made up, of which the real apt and dpkg judge: an
+-- archive and a list of what is installed in a directory of the spec's. apt-get
+-- install only simulates. Stubs stand for id and sudo.
 local tempdir = require "spec.support.tempdir"
 
 local check, run = tempdir.check, tempdir.run
 local ROOT = assert(os.getenv "CCE_TEST_ROOT")
-local COMMANDS = "cat chmod cp dirname flock grep mkdir mktemp rm sed sh sort tr"
+local COMMANDS = "apt-cache cat chmod cp dirname dpkg dpkg-query flock grep mkdir mktemp rm sed sh "
+  .. "sort tr"
+local APT = [[
+Dir "%s/";
+Dir::Etc::sourcelist "%s/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "/dev/null";
+Dir::State::status "%s/dpkg/status";
+Dir::Bin::methods "/usr/lib/apt/methods/";
+APT::Sandbox::User "root";
+APT::Architecture "all";
+APT::Get::Simulate "%s";
+]]
+local FIELDS = "Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: nobody "
+  .. "<nobody@example.org>\nDescription: one\n"
 
 describe("tools/deps #toolchain", function()
   local home
@@ -29,26 +46,58 @@ describe("tools/deps #toolchain", function()
     write("bin/" .. name, "#!/bin/sh\n" .. body .. "\n")
   end
 
+  -- What is installed: all that tools/deps wants, but for these.
+  local function absent(names)
+    local text, seen = {}, {}
+    for name in (names .. " "):gmatch "(%S+) " do seen[name] = true end
+    local wanted = check("cd " .. home .. " && PATH=bare /bin/sh tree/tools/deps test")
+    for name in wanted:match "them:\n(.*)":gmatch "%S+" do
+      if not seen[name] then
+        seen[name] = true
+        text[#text + 1] = FIELDS:format(name) .. "Status: install ok installed\n"
+      end
+    end
+    write("dpkg/status", table.concat(text, "\n"))
+  end
+
+  -- What the archive has: these, and a package that provides the others.
+  local function archive(names, provided)
+    local text = {}
+    for name in names:gmatch "%S+" do
+      text[#text + 1] = FIELDS:format(name) .. "Filename: ./" .. name .. ".deb\nSize: 1\n"
+        .. "SHA256: " .. ("0"):rep(64) .. "\n"
+    end
+    if provided then
+      text[#text + 1] = FIELDS:format "other" .. "Filename: ./other.deb\nSize: 1\nProvides: "
+        .. provided .. "\nSHA256: " .. ("0"):rep(64) .. "\n"
+    end
+    write("archive/Packages", table.concat(text, "\n"))
+  end
+
   local function deps(set, environment)
     return run(("cd %s && env -i HOME=%s PATH=%s/bin DEPS_POLICY=%s/policy-rc.d DEPS_LOCK=%s/lock "
-      .. "%s tree/tools/deps %s"):format(home, home, home, home, home, environment or "", set))
+      .. "APT_CONFIG=%s/apt.conf DPKG_ADMINDIR=%s/dpkg %s tree/tools/deps %s"):format(home, home,
+      home, home, home, home, home, environment or "", set))
   end
 
   before_each(function()
     home = check("mktemp -d"):match "%S+"
-    check(("mkdir -p %s/bin %s/tree/tools && cp %s/tools/deps %s/tree/tools/"):format(
-      home, home, ROOT, home))
+    check(("cd %s && mkdir -p bin bare tree/tools archive dpkg/info dpkg/updates "
+      .. "etc/apt/preferences.d var/lib/apt/lists/partial var/cache/apt/archives/partial && cp %s/tools/deps "
+      .. "tree/tools/"):format(home, ROOT))
     for name in COMMANDS:gmatch "%S+" do
       check(("ln -s \"$(command -v %s)\" %s/bin/%s"):format(name, home, name))
     end
-    write("absent", "")
-    write("unknown", "")
-    stub("dpkg-query", 'for p; do :; done; grep -qx -- "$p" "$HOME/absent" || echo installed')
-    stub("apt-cache", 'for p; do :; done; ! grep -qx -- "$p" "$HOME/unknown"')
-    stub("apt-get", 'echo "$*" >>"$HOME/log"; '
-      .. 'if [ -e "$HOME/policy-rc.d" ]; then echo policy >>"$HOME/log"; fi')
+    check(("ln -s $(command -v dirname) $(command -v sed) %s/bare/"):format(home))
+    write("sources.list", ("deb [trusted=yes] file:%s/archive ./\n"):format(home))
+    write("apt.conf", APT:format(home, home, home, "true"))
+    stub("apt-get", 'echo "$*" >>"$HOME/log"\n'
+      .. 'if [ -e "$HOME/policy-rc.d" ]; then echo policy >>"$HOME/log"; fi\n'
+      .. "exec " .. check("command -v apt-get"):match "%S+" .. ' "$@"')
     stub("id", "echo 0")
     stub("kubectl", "")
+    absent ""
+    archive "nginx liblua5.4-dev cppcheck lua-busted lua5.1 lua5.4 kubernetes-client luajit"
   end)
 
   after_each(function()
@@ -62,7 +111,7 @@ describe("tools/deps #toolchain", function()
   end)
 
   it("installs what is missing, and nothing else, in one call", function()
-    write("absent", "nginx\nliblua5.4-dev\n")
+    absent "nginx liblua5.4-dev"
     local output, status = deps "demo"
     assert.same({ "deps: installing liblua5.4-dev nginx\n", 0 }, { output, status })
     local updates, installs = select(2, read("log"):gsub(" update\n", "")),
@@ -72,21 +121,21 @@ describe("tools/deps #toolchain", function()
   end)
 
   it("starts no service by installing one, and leaves no trace of that", function()
-    write("absent", "nginx\n")
+    absent "nginx"
     deps "demo"
     assert.is_truthy(read("log"):find("nginx\npolicy\n", 1, true))
     assert.equal("", read "policy-rc.d")
   end)
 
   it("leaves a policy that is there alone", function()
-    write("absent", "nginx\n")
+    absent "nginx"
     write("policy-rc.d", "mine")
     deps "demo"
     assert.equal("mine", read "policy-rc.d")
   end)
 
   it("needs the linters for the tests only", function()
-    write("absent", "cppcheck\nlua-busted\n")
+    absent "cppcheck lua-busted"
     local output = deps "demo"
     assert.equal("", output)
     output = deps "test"
@@ -94,12 +143,12 @@ describe("tools/deps #toolchain", function()
   end)
 
   it("takes the Lua of the demo from LUA_VERSION", function()
-    write("absent", "lua5.1\nlua5.4\n")
+    absent "lua5.1 lua5.4"
     assert.equal("deps: installing lua5.1\n", (deps("demo", "LUA_VERSION=5.1")))
   end)
 
   it("does not replace a kubectl that Debian did not bring", function()
-    write("absent", "kubectl\nkubernetes-client\n")
+    absent "kubectl"
     assert.equal("", (deps "demo"))
     check("rm " .. home .. "/bin/kubectl")
     assert.equal("deps: installing kubernetes-client\n", (deps "demo"))
@@ -107,18 +156,27 @@ describe("tools/deps #toolchain", function()
 
   it("takes another name, or does without and asks only once", function()
     check("rm " .. home .. "/bin/kubectl")
-    write("absent", "kubernetes-client\nluajit2\n")
-    write("unknown", "kubernetes-client\nluajit2\n")
+    absent "kubectl luajit2"
+    archive "luajit"
     local output, status = deps "test"
     assert.equal(0, status)
     assert.is_truthy(output:find("no package kubernetes-client", 1, true))
     assert.is_truthy(read("log"):find("--no-install-recommends luajit\n", 1, true))
-    write("absent", "kubernetes-client\n")
+    absent "kubectl"
     assert.equal("", (deps "test"))
   end)
 
+  -- Debian 13 has no package luajit2: its luajit provides that name, and so may others.
+  it("does not take a name that others provide for a package", function()
+    absent "luajit2 libluajit2-5.1-dev"
+    archive("luajit libluajit-5.1-dev", "luajit2, libluajit2-5.1-dev")
+    local output, status = deps "test"
+    assert.same({ "deps: installing libluajit2-5.1-dev luajit2\n", 0 }, { output, status })
+    assert.is_truthy(read("log"):find("recommends libluajit-5.1-dev luajit\n", 1, true))
+  end)
+
   it("shows what apt said when it failed", function()
-    write("absent", "nginx\n")
+    absent "nginx"
     stub("apt-get", "echo no route to the mirror; exit 100")
     local output, status = deps "demo"
     assert.is_truthy(output:find("no route to the mirror", 1, true))
@@ -126,7 +184,7 @@ describe("tools/deps #toolchain", function()
   end)
 
   it("says what to run when it is neither root nor has sudo", function()
-    write("absent", "nginx\n")
+    absent "nginx"
     stub("id", "echo 1000")
     local output, status = deps "demo"
     assert.is_truthy(output:find("apt-get install --no-install-recommends nginx", 1, true))
@@ -135,7 +193,7 @@ describe("tools/deps #toolchain", function()
   end)
 
   it("uses sudo when it is not root", function()
-    write("absent", "nginx\n")
+    absent "nginx"
     stub("id", "echo 1000")
     stub("sudo", 'echo sudo >>"$HOME/log"; exec "$@"')
     local _, status = deps "demo"

@@ -44,7 +44,9 @@ describe("the examples of", function()
     if #blocks > 0 then
       it(path, function()
         if not run then return pending "needs nginx with Lua" end
-        for _, block in ipairs(blocks) do examples.run(run, block) end
+        assert.has_no_error(function()
+          for _, block in ipairs(blocks) do examples.run(run, block) end
+        end)
       end)
     end
   end
@@ -54,7 +56,7 @@ describe("the examples of", function()
     for _, block in ipairs(is_left_out and {} or examples.usages(path)) do
       it(("%s:%d"):format(path, block.line), function()
         if not run then return pending "needs nginx with Lua" end
-        examples.run(run, block)
+        assert.has_no_error(function() examples.run(run, block) end)
       end)
     end
   end

@@ -1,10 +1,14 @@
 -- How busted reports here: a line for each spec that did not pass, a table of
 -- what was skipped and why, and one closing line. Each result also goes to the
 -- file named by CCE_TEST_RESULTS as soon as it is known, so that a crash does
--- not lose what came before it, and cannot pass for a success.
+-- not lose what came before it, and cannot pass for a success; a line "begin"
+-- before it tells which spec did not come to its end, a line "file" which files
+-- were read. A spec that passes without one assertion has failed.
 
 local base = require "busted.outputHandlers.base"
 local busted = require "busted"
+local luassert = require "luassert"
+local namespace = require "luassert.namespaces"
 
 local results_path = assert(os.getenv "CCE_TEST_RESULTS", "CCE_TEST_RESULTS is not set")
 local results = assert(io.open(results_path, "a"))
@@ -47,23 +51,72 @@ local function show_failure(failure)
   io.flush()
 end
 
+-- Without the place in the code that `pending` puts before it.
+local function reason_of(pending)
+  local message = pending and pending.message
+  return message and (one_line(describe(message)):gsub("^%S+:%d+: ", "")) or "no reason given"
+end
+
 local function show_skipped(handler)
   for _, pending in ipairs(handler.pendings) do
-    local reason = pending.message and ": " .. one_line(pending.message) or ""
-    io.write("skipped ", pending.name, reason, "\n")
+    io.write("skipped ", pending.name, ": ", reason_of(pending), "\n")
   end
 end
 
+-- ---- assertions are counted ----------------------------------------------
+
+local assertions = 0
+
+local function counted(call)
+  return function(...)
+    assertions = assertions + 1
+    return call(...)
+  end
+end
+
+local function count_assertions()
+  for _, assertion in pairs(namespace.assertion) do
+    assertion.callback = counted(assertion.callback)
+  end
+  -- `assert(value, message)`.
+  local meta = getmetatable(luassert)
+  meta.__call = counted(meta.__call)
+end
+
+-- Called after before_each: what is asserted there does not count.
+local function watch(element)
+  local run = element.run
+  function element.run(...)
+    assertions = 0
+    run(...)
+    if assertions == 0 then error("this spec made no assertion", 0) end
+  end
+end
+
+-- ---- what busted tells ---------------------------------------------------
+
 return function()
   local handler = base()
+  count_assertions()
+
+  local function on_test_start(element)
+    record("begin", handler.getFullName(element))
+    -- `pending "name"` runs nothing.
+    if element.descriptor == "it" then watch(element) end
+    return nil, true
+  end
+
+  local function on_file_end(element)
+    record("file", element.name)
+    return nil, true
+  end
 
   local function on_test_end(element, _, status)
     local name = handler.getFullName(element)
     if status == "success" then
       record("ok", name)
     elseif status == "pending" then
-      local pending = handler.pendings[#handler.pendings]
-      record("skip", name .. " # " .. describe(pending and pending.message or "no reason given"))
+      record("skip", name .. " # " .. reason_of(handler.pendings[#handler.pendings]))
     else
       record("not ok", name)
       local list = status == "failure" and handler.failures or handler.errors
@@ -93,7 +146,9 @@ return function()
     return nil, true
   end
 
+  busted.subscribe({ "test", "start" }, on_test_start)
   busted.subscribe({ "test", "end" }, on_test_end)
+  busted.subscribe({ "file", "end" }, on_file_end)
   busted.subscribe({ "error" }, on_error)
   busted.subscribe({ "failure" }, on_error)
   busted.subscribe({ "suite", "end" }, on_suite_end)

@@ -70,7 +70,12 @@ describe("a part of an INI text", function()
   end)
 
   it("reads a text of any length", function()
-    for length = 1, #TEXT do core.secret(TEXT:sub(1, length)):text("ini", "global", "ak") end
+    local found = 0
+    for length = 1, #TEXT do
+      local secret = core.secret(TEXT:sub(1, length))
+      if secret:text("ini", "global", "ak") then found = found + 1 end
+    end
+    assert.is_true(found > 0 and found < #TEXT)
   end)
 end)
 

@@ -76,6 +76,10 @@ M.examples = {
   grant = {
     { "Access for two hours", "cce grant prod --for 2h --out visitor.kubeconfig" },
   },
+  configure = {
+    { "A first set-up", "cce configure" },
+    { "A second account", "cce --profile staging configure" },
+  },
   doctor = { { "Is everything set up?", "cce doctor" } },
   log = { { "Was the audit log changed?", "cce log verify audit.log" } },
   sim = { { "A cloud to try things in", "cce sim --dir sim --clusters 20" } },

@@ -105,8 +105,8 @@ local function plain(value)
   return copy
 end
 
-local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "duration",
-  "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
+local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "began",
+  "duration", "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
   "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
 

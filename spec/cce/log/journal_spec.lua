@@ -108,15 +108,56 @@ describe("cce.journal", function()
     assert.same({}, journals.read(dir .. "/none").runs)
   end)
 
-  it("refuses a file that is no journal, by the number of the line", function()
-    for text, pattern in pairs { ["hello\n"] = "line 1 .*cannot be read",
-      ['{"what":"intent","time":1,"cluster":"c"}\n'] = "line 1 .*belongs to no run",
-      ['{"what":"run","time":1}\n\n'] = "line 2 .*cannot be read" } do
+  it("refuses a file that is no journal, and leaves it as it is", function()
+    for text, pattern in pairs { ["hello\n"] = "its first line does not say so",
+      ["hello"] = "its first line does not say so",
+      ['{"what":"intent","time":1,"cluster":"c"}\n'] = "its first line does not say so",
+      ['{"file":"lua-cce run journal","what":"intent","time":1,"cluster":"c"}\n']
+        = "line 1 .*belongs to no run",
+      ['{"file":"lua-cce run journal","what":"run","time":1}\n\n'] = "line 2 .*cannot be read" } do
       tempdir.write(path, text)
       local journal, message, err = journals.open(path, os.time)
       assert.is_nil(journal)
       assert.matches(pattern, message)
       assert.equal("FILE_ERROR", err.code)
+      assert.equal(text, tempdir.read(path))
+    end
+  end)
+
+  it("says in its first line what it is, and nowhere else", function()
+    run("one", "plan", "finished")
+    run("two", "plan")
+    local marks = 0
+    for line in io.lines(path) do
+      marks = marks + (line:find('^{"file":"lua%-cce run journal","at":"') and 1 or 0)
+    end
+    assert.equal(1, marks)
+    assert.matches('^{"file":"lua%-cce run journal"', tempdir.read(path))
+  end)
+
+  it("takes an empty file, as an earlier start may have left it", function()
+    tempdir.write(path, "")
+    run("one", "plan")
+    assert.equal("one", open().runs[1].name)
+  end)
+
+  it("writes nothing more when others removed or replaced it, and keeps the lock", function()
+    for _, change in ipairs { "rm %s", "sed -i s/x/y/ %s", "mv %s %s.old", "truncate -s 0 %s" } do
+      tempdir.shell(("rm -f %s*"):format(path))
+      run("one", "plan")
+      local journal = open()
+      tempdir.shell((change:gsub("%%s", path)))
+      local text = tempdir.read(path)
+      local ok, message, err = journal:intend({ cluster = "c1" }, 1)
+      assert.is_nil(ok)
+      assert.equal("FILE_ERROR", err.code)
+      assert.matches("while it was open", message, 1, true)
+      assert.matches("Put the journal back", err.hint, 1, true)
+      assert.equal(message, journal.broken)
+      assert.is_nil((journal:write("accepted", { cluster = "c1" })))
+      assert.equal("CONFLICT", select(3, journals.open(path, os.time)).code)
+      journal:close()
+      assert.equal(text, tempdir.read(path))
     end
   end)
 end)

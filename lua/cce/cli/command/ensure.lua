@@ -23,6 +23,7 @@ function M.describe(parser)
     :argname("FORMAT")
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
+  require("cce.cli.report_file").describe(parser)
   parser:flag("--no-check", "Go by the dates alone. Without it each cluster is asked once whether"
     .. " it takes the certificate, and what it refuses is renewed.")
   parser:flag("--dry-run", "Obtain and write nothing; say what would be done.")

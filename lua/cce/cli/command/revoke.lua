@@ -34,6 +34,7 @@ function M.describe(parser)
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
   parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
+  require("cce.cli.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
   parser:flag("--dry-run", "Revoke nothing; say what would be cut off.")
   parser:epilog("Cuts every certificate that the principal holds in these clusters, and cannot be"

@@ -63,6 +63,7 @@ function M.describe(parser)
   chosen.describe(parser, { all = true })
   describe_plan(parser)
   describe_run(parser)
+  require("cce.cli.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
   parser:flag("--dry-run", "Rotate nothing; show the plan.")
   parser:epilog("Ctrl-C ends at once: nothing is lost, and cce rotate --resume goes on. No cluster"
