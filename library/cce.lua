@@ -317,6 +317,9 @@
 ---@field after? string `next` of the page before
 ---@field limit? integer up to 1000
 
+---@class (exact) cce.schedule.retry.opts
+---@field retry_failed? boolean of a rotation: also send again to clusters whose job failed, once, after a look at each
+
 ---@class (exact) cce.schedule.run.opts
 ---@field once? boolean do what is due now and return
 ---@field until_idle? boolean return once nothing is due and no runner has anything in hand; what is due later, and what waits to be tried again, does not count
@@ -1419,6 +1422,12 @@ function schedule:revoke_at(time, opts) end
 ---Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
 ---with a journal of its own.
 ---
+---A time is done when its run is closed with every cluster ok. Else what is open is
+---tried again, and it is overdue, until it is done, or a person cancels or accepts it.
+---When the next time comes it is closed as *missed*: `schedule:run` tells of it with the
+---names of its clusters, and the new run takes over what is pending; a cluster that is
+---uncertain is left alone until it is settled.
+---
 ---Times are `first` and whole intervals after it, each moved to the next moment
 ---that the window allows. What was missed while nobody ran is done once, inside
 ---of the window. Cron expressions are not understood.
@@ -1461,10 +1470,19 @@ function schedule:cancel(id) end
 ---Let an entry that failed be tried again at once. What is pending is not
 ---touched: nothing happens before its time.
 ---@param id string
+---@param opts? cce.schedule.retry.opts
 ---@return boolean? # true
 ---@return string? message
 ---@return cce.error? err
-function schedule:retry(id) end
+function schedule:retry(id, opts) end
+
+---Leave what recurs at what was done of it: it is not overdue any more, and waits for
+---its next time. What was pending or uncertain of it is forgotten.
+---@param id string
+---@return boolean? # true
+---@return string? message
+---@return cce.error? err
+function schedule:accept(id) end
 
 ---Let an entry be done now, before its time: whoever runs the schedule does it
 ---next. So somebody other than its holder ends a grant; a shared one ends for all.
@@ -1501,12 +1519,15 @@ function schedule:hasten(id) end
 ---
 ---* `done`: `late` seconds, `request_id`
 ---* `failed`: `code`, `message`, `maybe_applied`; it is tried again at `next_try`
----* `overdue`: it should have been done `seconds` ago; told at growing intervals
+---* `overdue`: it should have been done `seconds` ago; told at growing intervals, and
+---  at once where only a person can mend it
+---* `missed`: the next time of what recurs has come, and this one is not done:
+---  `clusters`, those that are not ok, and `next_due`
 ---* `resent`: the request may have left before, at `first_intent`; with
 ---  `may_have_cut_newer` that is more than ten minutes ago, so that certificates
 ---  which were issued since are cut, too
----* `rotated`: a run of a rotation ended: `ok`, `failed`, `skipped` and `uncertain`
----  clusters, `report`, `journal`; `resumed`: one that was begun before goes on
+---* `rotated`: a call of a rotation ended: `ok`, `failed`, `skipped`, `uncertain` and
+---  `pending` clusters, `report`, `journal`; `resumed`: one that was begun before goes on
 ---* `superseded`: somebody else, say who cancelled it, was faster; `state`
 ---* `quarantined`: what cannot be read; `message`
 ---* `lease_lost`, `store_unavailable`, `store_available`
@@ -1514,11 +1535,11 @@ function schedule:hasten(id) end
 ---local result = assert(schedule:run(function(entry)
 ---  return cce.new { region = entry.region }
 ---end, { once = true, on_event = function(event) print(event.type, event.id) end }))
----os.exit(result.overdue > 0 and 4 or 0)
+---os.exit((result.overdue > 0 or result.missed) and 4 or 0)
 ---```
 ---@param client_for function called with a copy of an entry, returns the `cce.client` for it, or nil and why there is none; which may differ by `region`, `project_id` or `grant`. The clients remain the caller's.
 ---@param opts? cce.schedule.run.opts
----@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `quarantined`: how many cannot be read and so are not done, nil when there are none; `stopped`: why it ended early; `err`: why the counts are not known
+---@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `missed`: how many times of what recurs were closed without being done, nil when there are none; `quarantined`: how many cannot be read and so are not done, nil when there are none; `stopped`: why it ended early; `err`: why the counts are not known
 ---@return string? message
 ---@return cce.error? err
 function schedule:run(client_for, opts) end
