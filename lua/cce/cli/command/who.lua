@@ -79,7 +79,7 @@ end
 function M.run(args, ui)
   local sources, looked_for = args.source, nil
   if #sources == 0 then sources, looked_for = paths.default() end
-  if #sources == 0 then return ui:usage("there is no kubeconfig: " .. looked_for) end
+  if #sources == 0 then return ui:fail("there is no kubeconfig: " .. looked_for) end
   local rows = who.look(sources, {
     client = resolver(args, ui), check = args.check, stdin = read_stdin,
   })
