@@ -20,7 +20,8 @@
 ---@field user_agent? string
 ---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
----@field clock? function returns unix time
+---@field clock? function returns unix time: what signs, and is written down
+---@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
 
 ---@class (exact) cce.signer.opts
 ---@field ak string
@@ -55,6 +56,7 @@
 ---@field renew? boolean obtain in any case
 ---@field name? string of the context in a new file; by default the file's name without its ending
 ---@field timeout? number seconds to wait for another process that is renewing the file
+---@field check? boolean ask the cluster; false: go by the dates alone
 
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
@@ -160,6 +162,7 @@
 ---@field timeout? number seconds to wait for the lock
 ---@field backup? boolean when merging; false: keep no old file
 ---@field format? string "json" or "yaml", of a file that is not merged into; by default that of the kubeconfig, and JSON for a merge
+---@field trial? boolean find out whether it would succeed, by all of it but the last step: the file stays as it is
 
 ---@class (exact) cce.credentials.static.opts
 ---@field ak string access key
@@ -219,10 +222,13 @@
 ---@field renew? boolean obtain all anew, such as after a rotation
 ---@field name? function called with a cluster and its client: the name for its contexts and file
 ---@field format? string "json" or "yaml", of files that are not there yet
+---@field journal? string path of a file: as for `cce.workflow.rotate`, the same call goes on with what is open, and does nothing once nothing is
+---@field run? string the name of the run; another name begins another one
 ---@field concurrency? integer how many at a time
 ---@field on_progress? function as for `cce.map`
 ---@field dry_run? boolean send and write nothing: the report's `plan` says what would be done
 ---@field timeout? number seconds to wait for another such run
+---@field check? boolean ask each cluster once whether it takes its certificate, and renew what it refuses; false: go by the dates alone
 
 ---@class (exact) cce.workflow.rotate.opts
 ---@field clusters table|function a list of ids; a function that is called with each cluster of the projects and returns whether it is meant; or `{name=, version=, status=}`: a name with `*` and `?`, the beginning of a version such as "v1.27", a phase such as "Available". All clusters are `{name="*"}`.
@@ -434,6 +440,21 @@ function cce.use_loop(loop) end
 ---@param seconds number
 function cce.sleep(seconds) end
 
+---Lua's `pcall`, but calls of a client may wait inside of it. On PUC Lua 5.1 they
+---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
+---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
+---```lua
+---local results = cce.map(cluster_ids, function(id)
+---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
+---    { component = "all" })
+---  if not ok then return nil, "raised: " .. tostring(job) end
+---  return job, message
+---end)
+---```
+---@param fn function
+---@return boolean # whether it raised nothing
+function cce.pcall(fn) end
+
 ---Makes a progress display. It draws nothing before the first `update`.
 ---```lua
 ---local progress = require "cce.progress"
@@ -450,14 +471,17 @@ function cce.progress(opts) end
 ---A kubeconfig file that is obtained once and used until it nears its end.
 ---
 ---When the file holds a kubeconfig of this cluster whose key and certificate
----match and which has `min_remaining` seconds left, that is returned and
----nothing is sent. Else one is obtained and saved: mode 0600, in one step, with
----a context that verifies TLS. Of several processes that ask at once, one
----obtains and the others take what it saved. A file of another cluster is not
----touched.
+---match, which has `min_remaining` seconds left, and which the cluster does not
+---refuse, that is returned. Else one is obtained and saved: mode 0600, in one step,
+---with a context that verifies TLS; before it is asked for, it is proved that it can
+---be saved. Of several processes that ask at once, one obtains and the others take
+---what it saved. A file of another cluster is not touched.
 ---
----What the file cannot tell is not noticed: a revocation, a rotation, or that
----the client's principal is not the one who obtained it. After these, `renew`.
+---The cluster is asked once, the way that kubectl would, since no date tells of a
+---revocation or a rotation. One that gives no answer changes nothing. A new
+---certificate that is refused as well is an error, and no second one is obtained.
+---Not noticed is that the client's principal is not the one who obtained it: then
+---`renew`.
 ---```lua
 ---local kubeconfig, renewed = cce.ensure_cert(client, cluster_id,
 ---  { path = "prod.json", duration = 30 })
@@ -467,7 +491,7 @@ function cce.progress(opts) end
 ---@param opts cce.ensure_cert.opts
 ---@return cce.kubeconfig? #
 ---@return boolean|string? # message
----@return cce.error? err
+---@return table?|cce.error? # err
 function cce.ensure_cert(client, cluster_id, opts) end
 
 ---Whose certificates are in these kubeconfigs, for which cluster, until when.
@@ -880,7 +904,7 @@ function kubeconfigs.is(value) end
 ---```
 ---@param path string
 ---@param items table[] each { kubeconfig=, name= }
----@param opts? table timeout, backup and format as for `save`
+---@param opts? table timeout, backup, format and trial as for `save`
 ---@return table[]? # in the order of the items { ok=, saved=<as of save>, message=, err= }
 ---@return string? message
 ---@return cce.error? err
@@ -1183,14 +1207,17 @@ local workflow = {}
 
 ---Kubeconfigs for many clusters, in a directory or merged into one file.
 ---
----One that is there and has `min_remaining` seconds left is kept; so the same
----call, every night, obtains just what nears its end, and after an interrupt
----goes on where it was. Each cluster's contexts are named after it (`prod`,
----and with a public address also `prod-internal` and `prod-external`); clusters
----of the same name get their region, project or id behind it, and a name once
----given stays. The plain name is that of a context that verifies TLS. Files
----are written with mode 0600 and in one step; what is not ours in them stays, and so
----does a user whose certificate comes from `cce credential`.
+---One that is there, has `min_remaining` seconds left and is not refused by its
+---cluster is kept; so the same call, every night, obtains just what nears its end or
+---was revoked, and after an interrupt goes on where it was. Before anything is
+---obtained, it is proved that it can be saved; what cannot be saved after all is kept
+---in `$XDG_STATE_HOME/cce/recovered`, and `err.recovered` of the item names it. Each
+---cluster's contexts are named after it (`prod`, and with a public address also
+---`prod-internal` and `prod-external`); clusters of the same name get their region,
+---project or id behind it, and a name once given stays. The plain name is that of a
+---context that verifies TLS. Files are written with mode 0600 and in one step; what is
+---not ours in them stays, and so does a user whose certificate comes from `cce
+---credential`. In a merged file a name that something else has is a CONFLICT.
 ---The old file is kept beside a merged one, as `<path>.bak`.
 ---```lua
 ---local report = assert(cce.workflow.issue(client, {
@@ -1201,7 +1228,7 @@ local workflow = {}
 ---```
 ---@param client cce.client|cce.client[] one for each region and project
 ---@param opts cce.workflow.issue.opts
----@return cce.report? # its items also have `path`, `context`, `renewed`, `expires_at` (unix time)
+---@return cce.report? # its items also have `path`, `context`, `renewed`, `expires_at` (unix time), `asked`: "works" or "not asked"
 ---@return string? message
 ---@return cce.error? err
 function workflow.issue(client, opts) end
@@ -1593,18 +1620,22 @@ function audit_logs.is() end
 
 ---Check a log from its first line to its last.
 ---
+---A log that was rotated is a series of files, each of which goes on with the chain
+---of the one before: give them all, in any order. Of one of them alone, `first` and
+---`continues` say that others come before it.
+---
 ---Without `head` and `count` it cannot be seen whether lines are missing at the
 ---end. A last line without an end, as a power cut leaves it, counts as changed
 ---until the log is opened again, which cuts it off.
 ---```lua
 ---local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
 ---```
----@param path string
+---@param paths string|string[]
 ---@param opts? cce.audit_logs.verify.opts
----@return table? # `{count=, head=}` as they are now
+---@return table? # `{count=, head=}` as they are now; `first`, the number of its first line; `continues`, the path of the file before, if that was not given
 ---@return string? message
 ---@return cce.error? err
-function audit_logs.verify(path, opts) end
+function audit_logs.verify(paths, opts) end
 
 ---@class cce.regions
 local regions = {}

@@ -1,6 +1,7 @@
 --- A kubeconfig file that is always good: `cce.ensure_cert`.
 -- @module cce.ensure
 -- @local
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
 local options = require "cce.base.options"
@@ -16,6 +17,7 @@ local schema = {
   min_remaining = stored.schema.min_remaining,
   renew = stored.schema.renew,
   timeout = stored.schema.timeout,
+  check = stored.schema.check,
 }
 
 -- ---- whose file it is ----------------------------------------------------
@@ -86,52 +88,79 @@ end
 
 -- A file with more in it is merged into; one that is this cluster's alone, but
 -- without a mark, is replaced.
-local function save(job, config, holdings)
+local function destination_of(job, holdings)
   local is_shared = holdings.others or marked_for_another(holdings, job.cluster_id) ~= nil
   local is_marked = holdings.by_id[job.cluster_id] ~= nil
-  local name = set_name(job, holdings)
+  local destination = { path = job.opts.path, name = set_name(job, holdings) }
   if is_marked then
-    return config:save(job.opts.path, { merge = true, name = name, backup = is_shared })
+    destination.merge, destination.backup = true, is_shared
+  else
+    destination.mark = true
   end
-  return config:save(job.opts.path, { mark = true, name = name })
+  return destination
 end
 
 local function renew(job, holdings)
-  local config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
+  local destination = destination_of(job, holdings)
+  local ok, message, err = destinations.prove(destination, { id = job.cluster_id }, job.client)
+  if not ok then return nil, message, err end
+  local config
+  config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
   if not config then return nil, message, err end
   local saved
-  saved, message, err = save(job, config, holdings)
+  saved, message, err = destinations.save(destination, config)
   if not saved then return nil, message, err end
   holdings, message, err = stored.read(job.opts.path, job.client.clock)
   if not holdings then return nil, message, err end
-  return stored.of(holdings, job.cluster_id), true
+  config = stored.of(holdings, job.cluster_id)
+  if not job.opts.check then return config, true end
+  local answer
+  answer, message, err = stored.ask_new(job.client, config)
+  if not answer then return nil, message, err end
+  return config, true, answer
 end
 
--- The good kubeconfig; or false and the holdings, when it is due.
+local function due_reason(job, config)
+  local facts, message = config:certificate()
+  return stored.due(facts, message, job.rule)
+end
+
+-- The good kubeconfig, and what its cluster said; or false, the holdings and the
+-- reason, when it is due.
 local function look(job)
   local holdings, message, err = stored.read(job.opts.path, job.client.clock)
   if not holdings then return nil, message, err end
   local config
   config, message, err = current(job.client, job.cluster_id, holdings)
   if config == nil then return nil, message, err end
-  if config then
-    local facts, reason = config:certificate()
-    if not stored.due(facts, reason, job.rule) then return config end
-  end
-  return false, holdings
+  if not config then return false, holdings, "there is none yet" end
+  local reason = due_reason(job, config)
+  if reason then return false, holdings, reason end
+  local answer = job.opts.check and stored.ask(job.client, config) or nil
+  reason = stored.refusal(answer)
+  if reason then return false, holdings, reason end
+  return config, false, answer
 end
 
 local function look_and_renew(job)
   local config, holdings, err = look(job)
   if config == nil then return nil, holdings, err end
-  if config then return config, false end
+  if config then return config, false, err end
   return renew(job, holdings)
 end
 
-local function check_client(client, level)
-  if type(client) == "table" and type(client.obtain_cert) == "function" then return end
-  error(("bad argument #1 to 'ensure_cert' (cce.client expected, got %s)"):format(type(client)),
-    level + 1)
+local function new_job(client, cluster_id, opts, level)
+  if type(client) ~= "table" or type(client.obtain_cert) ~= "function" then
+    error(("bad argument #1 to 'ensure_cert' (cce.client expected, got %s)"):format(
+      type(client)), level + 1)
+  end
+  options.argument(cluster_id, "string", 2, "ensure_cert", level + 1)
+  local checked, message, err = options.check(opts, schema, level + 1)
+  if not checked then return nil, message, err end
+  local rule
+  rule, message, err = stored.rule(checked, client:now())
+  if not rule then return nil, message, err end
+  return { client = client, cluster_id = cluster_id, opts = checked, rule = rule }
 end
 
 --- See `cce.ensure_cert`.
@@ -140,19 +169,34 @@ end
 -- @tparam table opts
 -- @tparam int level whom a raised error points at
 function M.ensure(client, cluster_id, opts, level)
-  check_client(client, level + 1)
-  options.argument(cluster_id, "string", 2, "ensure_cert", level + 1)
-  local checked, message, err = options.check(opts, schema, level + 1)
-  if not checked then return nil, message, err end
-  local rule
-  rule, message, err = stored.rule(checked, client:now())
-  if not rule then return nil, message, err end
-  local job = { client = client, cluster_id = cluster_id, opts = checked, rule = rule }
-  local config, holdings, problem = look(job)
-  if config == nil then return nil, holdings, problem end
-  if config then return config, false end
+  local job, message, err = new_job(client, cluster_id, opts, level + 1)
+  if not job then return nil, message, err end
+  local config, holdings, third = look(job)
+  if config == nil then return nil, holdings, third end
+  if config then return config, false, third end
   -- Looked at again under the lock: another process may have been faster.
-  return stored.locked(checked.path, checked.timeout, function() return look_and_renew(job) end)
+  return stored.locked(job.opts.path, job.opts.timeout, function() return look_and_renew(job) end)
+end
+
+--- What it would do; nothing is obtained or written, and the place is proved.
+-- @tparam cce.client client
+-- @tparam string cluster_id
+-- @tparam table opts
+-- @treturn[1] string|boolean why one would be obtained; false: it would be kept
+-- @treturn[1] ?table what the cluster said of the one that is there
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.plan(client, cluster_id, opts)
+  local job, message, err = new_job(client, cluster_id, opts, 2)
+  if not job then return nil, message, err end
+  local config, holdings, third = look(job)
+  if config == nil then return nil, holdings, third end
+  if config then return false, third end
+  local ok
+  ok, message, err = destinations.prove(destination_of(job, holdings), { id = cluster_id }, client)
+  if not ok then return nil, message, err end
+  return third
 end
 
 return M

@@ -65,7 +65,9 @@ M.codes = setmetatable(core.codes, {
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
 --   `cce.audit_log.open` returned: every call that changes something is logged;
 --   inside nginx into a file for each worker, `<path>.worker-0` and so on
--- @tparam[opt] function opts.clock returns unix time
+-- @tparam[opt] function opts.clock returns unix time: what signs, and is written down
+-- @tparam[opt] function opts.monotonic returns seconds of a clock that nobody sets: what
+--   times waits, retries, limits and deadlines
 -- @treturn[1] cce.client
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -158,6 +160,24 @@ function M.sleep(seconds)
   require("cce.host").sleep(seconds)
 end
 
+--- Lua's `pcall`, but calls of a client may wait inside of it. On PUC Lua 5.1 they
+-- cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
+-- UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
+-- @tparam function fn
+-- @param ... its arguments
+-- @treturn boolean whether it raised nothing
+-- @return what it returned, or what it raised
+-- @usage
+-- local results = cce.map(cluster_ids, function(id)
+--   local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
+--     { component = "all" })
+--   if not ok then return nil, "raised: " .. tostring(job) end
+--   return job, message
+-- end)
+function M.pcall(fn, ...)
+  return require("cce.host.protect").pcall(fn, ...)
+end
+
 --- Draw a progress bar: see `cce.progress`.
 -- @function progress
 function M.progress(opts)
@@ -167,14 +187,17 @@ end
 --- A kubeconfig file that is obtained once and used until it nears its end.
 --
 -- When the file holds a kubeconfig of this cluster whose key and certificate
--- match and which has `min_remaining` seconds left, that is returned and
--- nothing is sent. Else one is obtained and saved: mode 0600, in one step, with
--- a context that verifies TLS. Of several processes that ask at once, one
--- obtains and the others take what it saved. A file of another cluster is not
--- touched.
+-- match, which has `min_remaining` seconds left, and which the cluster does not
+-- refuse, that is returned. Else one is obtained and saved: mode 0600, in one step,
+-- with a context that verifies TLS; before it is asked for, it is proved that it can
+-- be saved. Of several processes that ask at once, one obtains and the others take
+-- what it saved. A file of another cluster is not touched.
 --
--- What the file cannot tell is not noticed: a revocation, a rotation, or that
--- the client's principal is not the one who obtained it. After these, `renew`.
+-- The cluster is asked once, the way that kubectl would, since no date tells of a
+-- revocation or a rotation. One that gives no answer changes nothing. A new
+-- certificate that is refused as well is an error, and no second one is obtained.
+-- Not noticed is that the client's principal is not the one who obtained it: then
+-- `renew`.
 -- @tparam cce.client client
 -- @tparam string cluster_id
 -- @tparam table opts
@@ -188,11 +211,16 @@ end
 --   file's name without its ending
 -- @tparam[opt=120] number opts.timeout seconds to wait for another process that
 --   is renewing the file
+-- @tparam[opt=true] boolean opts.check ask the cluster; false: go by the dates alone
 -- @treturn[1] cce.kubeconfig
 -- @treturn[1] boolean whether it was obtained now
+-- @treturn[1] ?table what the cluster said, unless it was not to be asked: `{state=,
+--   text=}`, where the state is "works" or "not asked"
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err code CONFLICT: the file is another cluster's
+-- @treturn[2] table err code CONFLICT: the file is another cluster's;
+--   INVALID_CERTIFICATE: the cluster refuses the new one; FILE_ERROR, with
+--   `err.recovered` when it was obtained and kept elsewhere
 -- @usage
 -- local kubeconfig, renewed = cce.ensure_cert(client, cluster_id,
 --   { path = "prod.json", duration = 30 })

@@ -43,10 +43,10 @@ end
 sweep {
   name = "open a journal, reserve room and append",
   action = function()
-    local journal, message = core.journal(path)
+    local journal, message = core.journal(path, "schedule export")
     if not journal then return nil, message end
     local ok, reason = journal:reserve(4096)
-    ok, reason = ok and journal:append("a line"), reason
+    ok, reason = ok and journal:append('{"schedule":1}'), reason
     journal:close()
     return ok, reason
   end,
@@ -60,7 +60,7 @@ end
 
 local function with_journal()
   local state = engine_and_socket()
-  state.journal = assert(core.journal(path))
+  state.journal = assert(core.journal(path, "schedule export"))
   return state
 end
 
@@ -68,7 +68,7 @@ local function close_all(state)
   state.socket:close()
   state.engine:close()
   collectgarbage()
-  read_back(state.journal or assert(core.journal(path)))
+  read_back(state.journal or assert(core.journal(path, "schedule export")))
 end
 
 -- Asks as a host does; the thread may have no memory to listen to us, and hangs up.
@@ -111,7 +111,7 @@ sweep {
   setup = engine_and_socket,
   teardown = close_all,
   action = function(state)
-    local work, message = core.journal(path, state.engine)
+    local work, message = core.journal(path, "schedule export", state.engine)
     if not work then return nil, message end
     local journal, reason = wait(state, work)
     work:close()

@@ -1,7 +1,7 @@
 /*
- * journal: what happens between two steps of its own. The flock, fallocate and
- * fsync here stand before the C library's, so that another holder can come, or
- * a signal, just then.
+ * append_file: what happens between two steps of its own. The flock, fallocate
+ * and fsync here stand before the C library's, so that another holder can come,
+ * or a signal, just then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,8 @@
             exit(1);                                                        \
         }                                                                   \
     } while (0)
+
+#define FIRST "{\"schedule\":1}"
 
 static char directory[] = "/tmp/cce-journal-test-XXXXXX", path[64];
 static const char *late_lines; /* what another holder adds before we lock */
@@ -82,12 +84,17 @@ static void check_text(const char *expected)
     CHECK(strcmp(text, expected) == 0);
 }
 
+static const struct cce_append_kind *kind(void)
+{
+    return cce_append_kind_find("schedule export");
+}
+
 static struct cce_append_file *open_journal(void)
 {
     struct cce_append_file *journal;
     struct cce_error err;
 
-    CHECK(cce_append_file_open(&journal, path, &err) == 0);
+    CHECK(cce_append_file_open(&journal, path, kind(), &err) == 0);
     return journal;
 }
 
@@ -103,14 +110,14 @@ static void check_lines_of_another_holder(void)
 {
     struct cce_append_file *journal = open_journal();
 
-    append(journal, "one");
+    append(journal, FIRST);
     cce_append_file_free(journal);
     late_lines = "two\nthree\nto";
     journal = open_journal();
-    CHECK(cce_append_file_size(journal) == strlen("one\ntwo\nthree\n"));
+    CHECK(cce_append_file_size(journal) == strlen(FIRST "\ntwo\nthree\n"));
     append(journal, "four");
     cce_append_file_free(journal);
-    check_text("one\ntwo\nthree\nfour\n");
+    check_text(FIRST "\ntwo\nthree\nfour\n");
 }
 
 static void check_interruptions(void)
@@ -126,10 +133,10 @@ static void check_interruptions(void)
     CHECK(cce_append_file_reserve(journal, 4096, &err) == 0);
     CHECK(interruptions == 0);
     interruptions = 2;
-    append(journal, "one");
+    append(journal, FIRST);
     CHECK(interruptions == 0);
     cce_append_file_free(journal);
-    check_text("one\n");
+    check_text(FIRST "\n");
 }
 
 /* A child after fork has the descriptor, and keeps it. */
@@ -165,7 +172,7 @@ static void check_lock_of_parent(void)
         _exit(0);
     }
     CHECK(waitpid(child, NULL, 0) == child);
-    CHECK(cce_append_file_open(&second, path, &err) != 0);
+    CHECK(cce_append_file_open(&second, path, kind(), &err) != 0);
     CHECK(err.code == CCE_CONFLICT);
     cce_append_file_free(journal);
 }

@@ -1,5 +1,6 @@
 local cce = require "cce"
 local clients = require "spec.support.clients"
+local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local simulator = require "spec.support.sim"
 local sys = require("cce.core").sys
@@ -95,7 +96,6 @@ describe("cce.ensure_cert", function()
   it("renews when key and certificate do not match", function()
     ensure()
     local other = assert(client:obtain_cert(cluster.id, { duration = 30 }))
-    local json = require "cce.base.json"
     local data = json.decode(tempdir.read(path))
     data.users[1].user["client-key-data"] = other.data.users[1].user["client-key-data"]
     tempdir.write(path, json.encode(data))
@@ -137,6 +137,64 @@ describe("cce.ensure_cert", function()
     assert.equal("c2", config.data["current-context"])
     assert.equal(old, tempdir.read(path .. ".bak"))
     assert.equal("c1", kubeconfig.load(path).data["current-context"])
+  end)
+
+  describe("asks the cluster, and", function()
+    local function revoke()
+      assert(client:revoke_cert(cluster.id, { user_id = simulator.admin.principal.id }))
+    end
+
+    it("renews what it refuses", function()
+      ensure()
+      local _, renewed, answer = ensure()
+      assert.is_false(renewed)
+      assert.equal("works", answer.state)
+      revoke()
+      _, renewed, answer = ensure()
+      assert.is_true(renewed)
+      assert.equal("works", answer.state)
+      assert.equal(2, issued())
+    end)
+
+    it("renews what no longer trusts it", function()
+      ensure()
+      local job = assert(client:rotate_credentials(cluster.id, { component = "all" }))
+      assert(client:wait_job(job.id, { timeout = 20, interval = 0.05 }))
+      local _, renewed, answer = ensure()
+      assert.is_true(renewed)
+      assert.equal("works", answer.state)
+    end)
+
+    it("keeps what it cannot ask about, and says so", function()
+      local config = ensure()
+      local data = json.decode(config.raw)
+      for _, each in ipairs(data.clusters) do each.cluster.server = "https://127.0.0.1:1" end
+      tempdir.write(path, json.encode(data))
+      local _, renewed, answer = ensure()
+      assert.is_false(renewed)
+      assert.equal("not asked", answer.state)
+    end)
+
+    it("obtains no second one when the new one is refused as well", function()
+      local obtain = client.obtain_cert
+      client.obtain_cert = function(...)
+        local config = assert(obtain(...))
+        revoke()
+        return config
+      end
+      local err = clients.fails("INVALID_CERTIFICATE", ensure())
+      assert.matches("no second one", err.message, 1, true)
+      assert.equal(1, issued())
+      assert.is_string(tempdir.read(path))
+    end)
+
+    it("does not when it is not to", function()
+      ensure()
+      revoke()
+      local _, renewed, answer = ensure { check = false }
+      assert.is_false(renewed)
+      assert.is_nil(answer)
+    end)
   end)
 
   it("saves nothing when obtaining fails", function()

@@ -196,7 +196,7 @@ describe("after fork", function()
     run [[
       local path = os.tmpname()
       local engine = assert(core.engine { threaded = true })
-      local journal = assert(core.journal(path))
+      local journal = assert(core.journal(path, "schedule export"))
       local works = {}
       for i = 1, 50 do works[i] = assert(journal:submit(engine, { "line " .. i })) end
       assert(in_child(function()

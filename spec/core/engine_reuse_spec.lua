@@ -162,6 +162,90 @@ describe("a request on a connection that the server closes", function()
   end)
 end)
 
+describe("a connection that was not quiet since its last answer", function()
+  local identity = server.identity()
+
+  teardown(function() identity.remove() end)
+
+  -- Answers once and then, when told to, does what `data.after` says. Any further connection
+  -- answers properly.
+  local function uneasy(after, tls)
+    return server.start(function(connection)
+      local request = connection:request()
+      connection:answer("200 OK", request and request.body)
+      if connection.number == 1 then
+        connection:wait()
+        if connection.data.after == "late answer" then
+          connection:answer("200 OK", "evil")
+        elseif connection.data.after == "a byte" then
+          connection:send "x"
+        elseif connection.data.after == "half-closed" then
+          connection.socket:shutdown "w"
+        else
+          connection:close()
+        end
+        connection:note "done"
+      end
+      connection:serve()
+    end, { data = { after = after }, tls = tls and identity.pair() })
+  end
+
+  for _, after in ipairs { "late answer", "a byte", "half-closed", "closed" } do
+    for _, tls in ipairs { false, true } do
+      it("carries nothing that changes something: " .. after .. (tls and ", TLS" or ""), function()
+        local s = uneasy(after, tls)
+        new_engine { ca_file = identity.ca_file }
+        assert.equal("first", assert(call(s, { body = "first", mutating = true })).body)
+        s:release()
+        s:await "done"
+        sys.sleep(0.02) -- until it has come through loopback
+        local response, message = call(s, { path = "/second", body = "second", mutating = true })
+        assert.equal("second", response and response.body, message)
+        local seen = {}
+        for _, request in ipairs(s:requests()) do
+          seen[#seen + 1] = ("%d %s"):format(request.connection, request.target)
+        end
+        assert.same({ "1 /", "2 /second" }, seen)
+        -- The new connection is as good as any.
+        assert.equal("third", assert(call(s, { body = "third", mutating = true })).body)
+        assert.equal(2, s:count "accept")
+      end)
+    end
+  end
+
+  it("is found when many lie idle", function()
+    local s = server.start(function(connection)
+      while true do
+        local request = connection:request()
+        if not request then return end
+        connection:answer("200 OK", request.body)
+        if request.target == "/poison" then
+          connection:sleep(0.03)
+          connection:answer("200 OK", "evil")
+          connection:note "done"
+        end
+      end
+    end)
+    local count = 10
+    for i = 1, count do
+      submit(s, { body = tostring(i), path = i % 2 == 0 and "/poison" or "/", mutating = true })
+    end
+    drive(count)
+    sys.sleep(0.1)
+    for i = 1, count do
+      submit(s, { body = "again " .. i, mutating = true, path = "/again" })
+    end
+    for _, transfer in ipairs(drive(count)) do
+      assert.matches("^again ", assert(transfer:result()).body)
+    end
+    local again = 0
+    for _, request in ipairs(s:requests()) do
+      again = again + (request.target == "/again" and 1 or 0)
+    end
+    assert.equal(count, again)
+  end)
+end)
+
 describe("a connection", function()
   it("carries one request after the other", function()
     local s = echo()

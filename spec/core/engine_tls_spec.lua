@@ -103,8 +103,9 @@ describe("TLS", function()
       local path = identity.dir .. "/ours.pem"
       server.write(path, ours.pem)
       new_engine { ca_file = path }
-      assert.equal("the server's certificate is not accepted (it is not signed by the CA that it"
-        .. " names)", assert_tls_failed(true, call(s.url)))
+      assert_tls_failed(true, call(s.url))
+      local number = select(4, call(s.url)).verify_error
+      assert.is_true(number == 7 or number == 20, number) -- by the version of OpenSSL
       server.write(path, theirs.pem)
       new_engine { ca_file = path }
       assert.equal(200, assert(call(s.url)).status)
@@ -142,7 +143,7 @@ describe("TLS", function()
     end)
     new_engine()
     local message = assert_tls_failed(false, call("https://127.0.0.1:" .. s.port))
-    assert.matches("^TLS failed %([%l%d ]+%)$", message)
+    assert.matches("^TLS failed %(.+%)$", message)
   end)
 
   it("fails when the server goes away in the handshake", function()

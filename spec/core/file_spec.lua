@@ -238,7 +238,7 @@ describe("core.file", function()
       assert.truthy(select(2, file.write(dir, "x")):find("not a regular file", 1, true))
       for _, name in ipairs { dir .. "/", ".", "..", "" } do
         local _, message = file.write(name, "x")
-        assert.truthy(message:find("it is not the name of a file", 1, true))
+        assert.truthy(message:find("it is a directory, not a file", 1, true))
       end
     end)
 

@@ -12,8 +12,24 @@ describe("core.journal", function()
 
   after_each(function() tempdir.remove(dir) end)
 
+  local FIRST = '{"file":"lua-cce audit log","n":1}'
+  local FIRST_LINES = {
+    ["run journal"] = { '{"file":"lua-cce run journal","at":""}',
+      '{"at":"2026-01-02T03:04:05Z","what":"run","run":"one"}' },
+    ["audit log"] = { FIRST, '{"n":1,"at":"2026-01-02T03:04:05Z","operation":"revoke_cert"}' },
+    ["schedule export"] = { '{"schedule":1}',
+      '{"exported":"2026-01-02T03:04:05Z","schedule":1}' },
+  }
+
   local function open()
-    return assert(core.journal(path))
+    return assert(core.journal(path, "audit log"))
+  end
+
+  local function fails(code, pattern, ...)
+    local file, message, got = core.journal(...)
+    assert.is_nil(file)
+    assert.equal(code, got)
+    assert.matches(pattern, message, 1, true)
   end
 
   it("appends lines to a file that only its owner can read", function()
@@ -28,35 +44,150 @@ describe("core.journal", function()
 
   it("goes on where it ended", function()
     local journal = open()
-    journal:append "one"
+    journal:append(FIRST)
     journal:close()
     journal = open()
     journal:append "two"
     journal:close()
-    assert.equal("one\ntwo\n", tempdir.read(path))
+    assert.equal(FIRST .. "\ntwo\n", tempdir.read(path))
   end)
 
   it("cuts off a line that was torn, of any length", function()
     for _, length in ipairs { 1, 4095, 4096, 4097, 10000 } do
-      tempdir.write(path, "one\n" .. ("x"):rep(length))
+      tempdir.write(path, FIRST .. "\n" .. ("x"):rep(length))
       local journal = open()
-      assert.equal(4, journal:size())
+      assert.equal(#FIRST + 1, journal:size())
       journal:append "two"
       journal:close()
-      assert.equal("one\ntwo\n", tempdir.read(path))
-      tempdir.write(path, ("x"):rep(length))
-      open():close()
-      assert.equal("", tempdir.read(path))
+      assert.equal(FIRST .. "\ntwo\n", tempdir.read(path))
     end
+  end)
+
+  it("knows each kind by its first line, also by that of version 0.1.0", function()
+    for kind, first_lines in pairs(FIRST_LINES) do
+      for _, first in ipairs(first_lines) do
+        tempdir.write(path, first .. "\ntorn")
+        assert(core.journal(path, kind)):close()
+        assert.equal(first .. "\n", tempdir.read(path))
+        for other in pairs(FIRST_LINES) do
+          if other ~= kind then fails("FILE_ERROR", "does not say so", path, other) end
+        end
+      end
+    end
+  end)
+
+  it("leaves what is not of its kind as it is, with nothing beside it", function()
+    local strangers = { "kubeconfig", '{"apiVersion":"v1","kind":"Config"}',
+      "apiVersion: v1\nkind: Config", "a\n", "\n", "\0", '{"n":1,"at":"x"',
+      '{"at":"2026-01-02T03:04:05Z","what":"else"}\n', ("x"):rep(100000),
+      FIRST .. ("x"):rep(70000) .. "\n",
+      -- Without an end nobody knows what it is, or was to be.
+      FIRST, '{"file":"lua-cce run journal","at":""}' }
+    for _, text in ipairs(strangers) do
+      for kind in pairs(FIRST_LINES) do
+        tempdir.write(path, text)
+        fails("FILE_ERROR", "it is left as it is", path, kind)
+        assert.equal(text, tempdir.read(path))
+        assert.same({ "run.journal" }, tempdir.list(dir))
+      end
+    end
+  end)
+
+  it("leaves a last line alone that is longer than any of ours", function()
+    local text = FIRST .. "\n" .. ("x"):rep(2 ^ 24 + 4096)
+    tempdir.write(path, text)
+    fails("FILE_ERROR", "its last line has no end", path, "audit log")
+    assert.is_true(text == tempdir.read(path))
   end)
 
   it("has one holder at a time", function()
     local journal = open()
-    local second, message, code = core.journal(path)
-    assert.is_nil(second)
-    assert.equal("CONFLICT", code)
-    assert.matches("is in use by another process", message, 1, true)
+    fails("CONFLICT", "is in use by another process", path, "audit log")
     journal:close()
+    open():close()
+  end)
+
+  it("locks a run journal by a file that stays, so that a replaced one is locked, too", function()
+    local journal = assert(core.journal(path, "run journal"))
+    assert.same({ "run.journal", "run.journal.lock" }, tempdir.list(dir))
+    local lock = core.file.stat(path .. ".lock")
+    assert.equal("0600", lock.mode)
+    for _, change in ipairs { "rm %s", "sed -i s/x/y/ %s", "touch %s" } do
+      tempdir.shell(change:format(path))
+      fails("CONFLICT", "is in use by another process", path, "run journal")
+    end
+    journal:close()
+    assert(core.journal(path, "run journal")):close()
+    assert.equal(lock.identity, core.file.stat(path .. ".lock").identity)
+  end)
+
+  it("notices what happens to the file, and appends nothing any more", function()
+    local changes = {
+      { "rm %s", "removed" }, { "mv %s %s.1", "renamed", ".1" },
+      { "mv %s %s.1; touch %s", "replaced", ".1" }, { "sed -i s/x/y/ %s", "replaced" },
+      { "truncate -s 0 %s", "shortened", "" }, { "truncate -s 9 %s", "shortened", "" },
+      { "echo x >> %s", "written to by others", "" },
+      { "mv %s %s.1; ln -s nowhere %s", "renamed", ".1" },
+    }
+    for _, change in ipairs(changes) do
+      tempdir.shell(("rm -f %s*"):format(path))
+      local journal = open()
+      assert(journal:append(FIRST))
+      assert.is_nil((journal:lost()))
+      tempdir.shell((change[1]:gsub("%%s", path)))
+      local text, size = tempdir.read(path), journal:size()
+      for _ = 1, 2 do
+        for _, result in ipairs { { journal:append "two" }, { journal:reserve(4096) } } do
+          assert.is_nil(result[1])
+          assert.equal("FILE_ERROR", result[3])
+          assert.matches(("was %s while it was open"):format(change[2]), result[2], 1, true)
+        end
+      end
+      local why, now = journal:lost()
+      assert.equal(change[2], why)
+      if change[3] then assert.equal(path .. change[3], now) end
+      assert.equal(size, journal:size())
+      journal:close()
+      assert.equal(text, tempdir.read(path))
+    end
+  end)
+
+  it("follows a link of its own user's, and not that of another where all may put one", function()
+    tempdir.write(dir .. "/target", FIRST .. "\n")
+    tempdir.shell(("ln -s target %s"):format(path))
+    local journal = open()
+    assert.is_true(journal:append "two")
+    journal:close()
+    assert.equal(FIRST .. "\ntwo\n", tempdir.read(dir .. "/target"))
+    if not tempdir.is_root() then return pending "needs root to give a link away" end
+    tempdir.shell(("cd %s; chown -h 65534 run.journal; chmod 1777 ."):format(dir))
+    for kind in pairs(FIRST_LINES) do
+      fails("FILE_ERROR", "following its links: Permission denied", path, kind)
+    end
+    assert.same({ "run.journal", "target" }, tempdir.list(dir))
+  end)
+
+  it("is not made in a file that another user prepared, nor locked by one", function()
+    if not tempdir.is_root() then return pending "needs root to give a file away" end
+    tempdir.shell(("cd %s; touch run.journal; chown 65534 run.journal; chmod 1777 ."):format(dir))
+    for kind in pairs(FIRST_LINES) do
+      fails("FILE_ERROR", "it belongs to user 65534", path, kind)
+    end
+    tempdir.shell(("cd %s; mv run.journal run.journal.lock"):format(dir))
+    fails("FILE_ERROR", "it belongs to user 65534", path, "run journal")
+    assert.same({ "run.journal.lock" }, tempdir.list(dir))
+  end)
+
+  it("is refused when everybody may write to it, and it is another user's", function()
+    if not tempdir.is_root() then return pending "needs root to give a file away" end
+    tempdir.write(path, FIRST .. "\ntorn")
+    tempdir.shell(("chmod 0666 %s; chown 65534 %s"):format(path, path))
+    fails("FILE_ERROR", "it belongs to user 65534, and everybody may write to it (mode 0666)", path,
+      "audit log")
+    assert.equal(FIRST .. "\ntorn", tempdir.read(path))
+    tempdir.shell(("chmod 0664 %s"):format(path))
+    open():close()
+    tempdir.shell(("chmod 0666 %s; chown 0 %s"):format(path, path))
     open():close()
   end)
 
@@ -73,7 +204,7 @@ describe("core.journal", function()
     -- A limit on the size of files stands for a full disk.
     local script = dir .. "/full.lua"
     tempdir.write(script, ([[
-      local journal = assert(require("cce.core").journal(%q))
+      local journal = assert(require("cce.core").journal(%q, "audit log"))
       print(journal:append(("a"):rep(400)))
       print(journal:append(("b"):rep(2000)))
       print(journal:append("c"))
@@ -90,11 +221,15 @@ describe("core.journal", function()
     journal:close()
     journal:close()
     assert.has_error(function() journal:append "x" end)
-    assert.equal("FILE_ERROR", (select(3, core.journal(dir))))
-    assert.equal("FILE_ERROR", (select(3, core.journal(dir .. "/none/x"))))
-    assert.equal("FILE_ERROR", (select(3, core.journal("/dev/null"))))
+    tempdir.shell("mkfifo " .. dir .. "/fifo")
+    for _, other in ipairs { dir, dir .. "/none/x", dir .. "/fifo", "/dev/null", "/dev/stdout", dir
+      .. "/", "" } do
+      assert.equal("FILE_ERROR", (select(3, core.journal(other, "audit log"))))
+    end
     assert.has_error(function() core.journal() end)
-    assert.has_error(function() core.journal("a\0b") end)
+    assert.has_error(function() core.journal(path) end)
+    assert.has_error(function() core.journal(path, "diary") end)
+    assert.has_error(function() core.journal("a\0b", "audit log") end)
   end)
 end)
 

@@ -1,6 +1,7 @@
 -- cce.secret: bytes that go in and never come out.
 
 local core = require "cce.core"
+local tempdir = dofile "spec/support/tempdir.lua"
 
 local SECRET = "not-a-real-secret-value"
 local SHELL_VARIABLE = "LUA_CCE_SPEC_ABSENT_VARIABLE"
@@ -100,6 +101,48 @@ describe("core.secret_from_env", function()
       assert.error(function() core.secret_from_env(bad) end)
     end
     assert.error(function() core.secret_from_env() end)
+  end)
+end)
+
+describe("secrets from files that others may have prepared", function()
+  local dir
+
+  before_each(function()
+    dir = tempdir.new()
+    tempdir.write(dir .. "/key", SECRET)
+    tempdir.check("chmod 600 " .. dir .. "/key")
+  end)
+
+  after_each(function() tempdir.remove(dir) end)
+
+  it("are refused where everybody may put one", function()
+    if not tempdir.is_root() then return pending "needs root to give a file away" end
+    tempdir.check(("cd %s; ln -s key link; chown -h 65534 link"):format(dir))
+    for _, read in ipairs { core.secret_from_file, core.secret_from_private_file } do
+      tempdir.check(("cd %s; chmod 700 .; chown 0 key"):format(dir))
+      assert(read(dir .. "/link"))
+      tempdir.check(("cd %s; chmod 1777 ."):format(dir))
+      assert(read(dir .. "/key"))
+      local secret, message, code = read(dir .. "/link")
+      assert.is_nil(secret)
+      assert.equal("FILE_ERROR", code)
+      assert.matches("following its links: Permission denied", message, 1, true)
+      tempdir.check(("cd %s; chown 65534 key"):format(dir))
+      secret, message, code = read(dir .. "/key")
+      assert.is_nil(secret)
+      assert.equal("FILE_ERROR", code)
+      assert.matches("it belongs to user 65534", message, 1, true)
+    end
+  end)
+
+  it("are read from a pipe, and from a descriptor", function()
+    local code = 'print(require "cce.core".secret_from_file "%s")'
+    for _, path in ipairs { "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0" } do
+      for _, command in ipairs { "cat %s/key | env %s", "env < %s/key %s" } do
+        assert.matches("^cce.secret", tempdir.shell(command:format(dir, tempdir.lua(
+          code:format(path)))))
+      end
+    end
   end)
 end)
 

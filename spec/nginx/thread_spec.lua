@@ -178,6 +178,62 @@ describe("an engine with a thread", function()
     assert.equal("700 " .. tempdir.shell "id -u", tempdir.shell("stat -c '%a %u' " .. dir))
   end)
 
+  describe("whose directory", function()
+    local dir
+
+    before_each(function() dir = tempdir.new() end)
+    after_each(function() tempdir.remove(dir) end)
+
+    -- Where a process of such an environment listens, or why it does not.
+    local function socket_with(environment)
+      return tempdir.shell(("env -u TMPDIR -u XDG_RUNTIME_DIR %s %s"):format(environment,
+        tempdir.lua [[
+          local engine, message, code = require "cce.core".engine { threaded = true }
+          print(engine and engine:socket() or code .. " " .. message)
+          if engine then engine:close() end]]))
+    end
+
+    it("lies where TMPDIR says", function()
+      assert.matches("^/tmp/lua%-cce%-%w+/engine\n$", socket_with "")
+      assert.matches("^/tmp/lua%-cce%-%w+/engine\n$", socket_with "TMPDIR=")
+      local path = socket_with("TMPDIR=" .. dir)
+      assert.equal(dir .. "/lua-cce-", path:sub(1, #dir + 9))
+      assert.same({}, tempdir.list(dir))
+    end)
+
+    it("lies in XDG_RUNTIME_DIR when the other cannot be written to", function()
+      for _, place in ipairs { "/proc", "/nowhere", "relative", "/" .. ("x"):rep(200) } do
+        local path = socket_with(("TMPDIR=%s XDG_RUNTIME_DIR=%s"):format(place, dir))
+        assert.equal(dir .. "/lua-cce-", path:sub(1, #dir + 9))
+      end
+    end)
+
+    it("may have a name of up to 85 bytes", function()
+      for length = 84, 86 do
+        local place = dir .. "/" .. ("x"):rep(length - #dir - 1)
+        tempdir.check("mkdir " .. place)
+        assert.equal(length <= 85, not not socket_with("TMPDIR=" .. place):find("/engine\n$"))
+      end
+    end)
+
+    it("is not where others may rename it", function()
+      tempdir.check("chmod 0777 " .. dir)
+      assert.matches("others may rename what is in it", socket_with("TMPDIR=" .. dir), 1, true)
+      tempdir.check("chmod 1777 " .. dir)
+      assert.matches("/engine\n$", socket_with("TMPDIR=" .. dir))
+    end)
+
+    it("has no place: the message names each, and the way out", function()
+      local message = socket_with "TMPDIR=/proc XDG_RUNTIME_DIR=/nowhere"
+      assert.matches("^UNSUPPORTED cannot start the engine's thread: there is no place", message)
+      assert.matches("/proc: ", message, 1, true)
+      assert.matches("/nowhere: No such file or directory", message, 1, true)
+      assert.matches("set TMPDIR to a directory that this process may write to, of at most 85",
+        message, 1, true)
+      assert.matches("nginx: env TMPDIR=...;", message, 1, true)
+    end)
+  end)
+
   describe("after a process was killed", function()
     local dirs
 
@@ -294,11 +350,12 @@ describe("an engine with a thread", function()
   end)
 
   describe("that writes files", function()
+    local KIND, FIRST = "schedule export", '{"schedule":1}'
     local dir, journal
 
     before_each(function()
       dir = tempdir.new()
-      journal = assert(core.journal(dir .. "/lines"))
+      journal = assert(core.journal(dir .. "/lines", KIND))
     end)
 
     after_each(function()
@@ -334,19 +391,19 @@ describe("an engine with a thread", function()
 
     it("does what nobody waits for, even after the journal was closed", function()
       for i = 1, 20 do
-        local work = assert(journal:submit(engine, { "line " .. i }))
+        local work = assert(journal:submit(engine, { FIRST .. i }))
         ask(work:id()):close()
         work:close()
       end
       journal:close()
       nginx.wait_for("the jobs' end", function() return engine:in_flight() == 0 end)
       assert.equal(20, select(2, text():gsub("\n", "")))
-      assert(core.journal(dir .. "/lines")):close()
+      assert(core.journal(dir .. "/lines", KIND)):close()
     end)
 
     it("ends all work before the engine is gone", function()
       local works = {}
-      for i = 1, 20 do works[i] = assert(journal:submit(engine, { "line " .. i })) end
+      for i = 1, 20 do works[i] = assert(journal:submit(engine, { FIRST .. i })) end
       works[1]:close()
       engine:close()
       for i = 2, 20 do assert.is_true(works[i]:result()) end
@@ -355,19 +412,20 @@ describe("an engine with a thread", function()
     end)
 
     it("opens a journal, which is handed out once", function()
-      local work = assert(core.journal(dir .. "/another", engine))
+      local work = assert(core.journal(dir .. "/another", KIND, engine))
       local another = wait(work)
-      assert.is_true(another:append "one")
+      assert.is_true(another:append(FIRST))
       assert.has_error(function() work:result() end)
-      local conflict = assert(core.journal(dir .. "/another", engine))
+      local conflict = assert(core.journal(dir .. "/another", KIND, engine))
       assert.equal("CONFLICT", (select(3, wait(conflict))))
       another:close()
       -- What nobody took is closed with its work.
-      local forgotten = assert(core.journal(dir .. "/another", engine))
+      local forgotten = assert(core.journal(dir .. "/another", KIND, engine))
       eventually_finished(forgotten)
       forgotten:close()
-      assert(core.journal(dir .. "/another")):close()
-      assert.equal("FILE_ERROR", (select(3, wait(assert(core.journal(dir .. "/no/x", engine))))))
+      assert(core.journal(dir .. "/another", KIND)):close()
+      local none = assert(core.journal(dir .. "/no/x", KIND, engine))
+      assert.equal("FILE_ERROR", (select(3, wait(none))))
     end)
 
     it("refuses what is no list of lines, and an engine without a thread", function()
@@ -411,7 +469,7 @@ describe("an engine with a thread", function()
       collectgarbage("setstepmul", factor)
       if not fired then return pending "no finalizer ran just then" end
       if ok then return assert.is_true(wait(work)) end
-      assert.matches("the journal is closed", work, 1, true)
+      assert.matches("the file is closed", work, 1, true)
     end)
 
     it("says what the file system says", function()

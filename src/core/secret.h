@@ -30,15 +30,9 @@ int cce_secret_init(struct cce_secret *secret, struct cce_bytes bytes,
 int cce_secret_from_env(struct cce_secret *secret, const char *name,
                         struct cce_error *err);
 
-/* The whole file (or pipe) without one final newline ("\n" or "\r\n").
- * FILE_ERROR when it cannot be read, is empty or beyond CCE_SECRET_MAX. */
-int cce_secret_from_file(struct cce_secret *secret, const char *path,
-                         struct cce_error *err);
-
-/* The same of a regular file that its owner alone can read and write, and
- * whose owner is this process's user or root; else FILE_ERROR. */
-int cce_secret_from_private_file(struct cce_secret *secret, const char *path,
-                                 struct cce_error *err);
+/* Pages for so many bytes, zeroed, for who fills them itself. */
+int cce_secret_allocate(struct cce_secret *secret, size_t length,
+                        struct cce_error *err);
 
 void cce_secret_cleanup(struct cce_secret *secret);
 

@@ -1,6 +1,6 @@
 /*
- * ljournal: core.journal(path), the methods of what it returns, and the same
- * work on the thread of an engine, for a host that must not wait.
+ * ljournal: core.journal(path, kind), the methods of what it returns, and
+ * the same work on the thread of an engine, for a host that must not wait.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,20 +11,21 @@
 #include "lua/lutil.h"
 #include "os/append_file.h"
 
-#define JOURNAL "cce.journal"
-#define WORK    "cce.journal_work"
+#define FILE_CLASS "cce.journal"
+#define WORK_CLASS "cce.journal_work"
 
 enum { MAX_TEXT = 16 * 1024 * 1024 };
 
-struct journal_box {
-    struct cce_append_file *journal; /* NULL: closed */
+struct file_box {
+    struct cce_append_file *file; /* NULL: closed */
 };
 
 /* What a thread is to do: open `text`, or append it. */
-struct journal_work {
-    struct cce_append_file *journal; /* to append to; or what was opened */
-    struct cce_error error;          /* code CCE_OK: it was done */
-    bool opens, sync;
+struct file_work {
+    struct cce_append_file *file;        /* to append to; or what was opened */
+    struct cce_error error;              /* code CCE_OK: it was done */
+    const struct cce_append_kind *opens; /* of this kind; NULL: it appends */
+    bool sync;
     size_t room; /* to reserve first; 0: none */
     size_t length;
     char text[]; /* ends with a zero byte that does not count */
@@ -34,17 +35,17 @@ struct work_box {
     struct cce_job *job;
 };
 
-static struct cce_append_file *check_journal(lua_State *L, int index)
+static struct cce_append_file *check_file(lua_State *L, int index)
 {
-    struct journal_box *box = luaL_checkudata(L, index, JOURNAL);
+    struct file_box *box = luaL_checkudata(L, index, FILE_CLASS);
 
-    luaL_argcheck(L, box->journal != NULL, index, "the journal is closed");
-    return box->journal;
+    luaL_argcheck(L, box->file != NULL, index, "the file is closed");
+    return box->file;
 }
 
 static struct cce_job *check_work(lua_State *L, int index)
 {
-    struct work_box *box = luaL_checkudata(L, index, WORK);
+    struct work_box *box = luaL_checkudata(L, index, WORK_CLASS);
 
     luaL_argcheck(L, box->job != NULL, index, "the work is closed");
     return box->job;
@@ -71,39 +72,40 @@ static int check_line(const char *line, size_t length, struct cce_error *err)
     if (memchr(line, '\n', length) == NULL)
         return 0;
     return cce_fail(err, CCE_INVALID_ARGUMENT,
-                    "a line of a journal has a line end inside");
+                    "a line must not have a line end inside");
 }
 
 /* ---- on a thread ---- */
 
 static void run_work(void *context)
 {
-    struct journal_work *work = context;
+    struct file_work *work = context;
 
-    if (work->opens) {
-        cce_append_file_open(&work->journal, work->text, &work->error);
+    if (work->opens != NULL) {
+        cce_append_file_open(&work->file, work->text, work->opens,
+                             &work->error);
         return;
     }
     if (work->room == 0 ||
-        cce_append_file_reserve(work->journal, work->room, &work->error) == 0)
-        cce_append_file_append(work->journal, work->text, work->length,
-                               work->sync, &work->error);
+        cce_append_file_reserve(work->file, work->room, &work->error) == 0)
+        cce_append_file_append(work->file, work->text, work->length, work->sync,
+                               &work->error);
     /* Here rather than where others would wait for it. */
-    cce_append_file_free(work->journal);
-    work->journal = NULL;
+    cce_append_file_free(work->file);
+    work->file = NULL;
 }
 
 static void release_work(void *context)
 {
-    struct journal_work *work = context;
+    struct file_work *work = context;
 
-    cce_append_file_free(work->journal);
+    cce_append_file_free(work->file);
     free(work);
 }
 
-static struct journal_work *new_work(size_t length, struct cce_error *err)
+static struct file_work *new_work(size_t length, struct cce_error *err)
 {
-    struct journal_work *work = calloc(1, sizeof *work + length + 1);
+    struct file_work *work = calloc(1, sizeof *work + length + 1);
 
     if (work == NULL)
         cce_fail_memory(err);
@@ -114,15 +116,15 @@ static struct journal_work *new_work(size_t length, struct cce_error *err)
 
 /* A new userdata may run finalizers, and these anything: it comes first, before
  * what they could close or change is looked at. */
-static struct work_box *new_box(lua_State *L, int arguments)
+static struct work_box *new_work_box(lua_State *L, int arguments)
 {
     lua_settop(L, arguments);
-    return lcce_newobject(L, WORK, sizeof(struct work_box));
+    return lcce_newobject(L, WORK_CLASS, sizeof(struct work_box));
 }
 
 /* Pushes what can be waited for, or nil, message, code. NULL is no memory. */
 static int launch(lua_State *L, struct cce_thread *thread, struct work_box *box,
-                  struct journal_work *context, struct cce_error *err)
+                  struct file_work *context, struct cce_error *err)
 {
     struct cce_work work = {run_work, release_work, context};
 
@@ -134,63 +136,76 @@ static int launch(lua_State *L, struct cce_thread *thread, struct work_box *box,
     return lcce_fail(L, err);
 }
 
-/* ---- core.journal(path [, engine]) ---- */
+/* ---- core.journal(path, kind [, engine]) ---- */
 
-static int open_on_thread(lua_State *L, const char *path)
+static const struct cce_append_kind *check_kind(lua_State *L, int index)
 {
-    struct work_box *box = new_box(L, 2);
-    struct cce_thread *thread = lcce_check_thread(L, 2);
+    const struct cce_append_kind *kind =
+        cce_append_kind_find(luaL_checkstring(L, index));
+
+    luaL_argcheck(L, kind != NULL, index,
+                  "a kind of file expected, such as \"run journal\"");
+    return kind;
+}
+
+static int open_on_thread(lua_State *L, const char *path,
+                          const struct cce_append_kind *kind)
+{
+    struct work_box *box = new_work_box(L, 3);
+    struct cce_thread *thread = lcce_check_thread(L, 3);
     struct cce_error err;
-    struct journal_work *work = new_work(strlen(path), &err);
+    struct file_work *work = new_work(strlen(path), &err);
 
     if (work != NULL) {
         memcpy(work->text, path, work->length);
-        work->opens = true;
+        work->opens = kind;
     }
     return launch(L, thread, box, work, &err);
 }
 
-static int l_journal_open(lua_State *L)
+static int l_file_open(lua_State *L)
 {
     size_t length;
     const char *path = luaL_checklstring(L, 1, &length);
-    struct journal_box *box;
+    const struct cce_append_kind *kind = check_kind(L, 2);
+    struct file_box *box;
     struct cce_error err;
 
     luaL_argcheck(L, strlen(path) == length, 1, "it has a zero byte inside");
-    if (!lua_isnoneornil(L, 2))
-        return open_on_thread(L, path);
-    box = lcce_newobject(L, JOURNAL, sizeof *box);
-    if (cce_append_file_open(&box->journal, path, &err) != 0)
+    if (!lua_isnoneornil(L, 3))
+        return open_on_thread(L, path, kind);
+    box = lcce_newobject(L, FILE_CLASS, sizeof *box);
+    if (cce_append_file_open(&box->file, path, kind, &err) != 0)
         return lcce_fail(L, &err);
     return 1;
 }
 
-/* ---- methods of a journal ---- */
+/* ---- methods of a file ---- */
 
-/* journal:append(line [, sync = true]) */
-static int l_journal_append(lua_State *L)
+/* file:append(line [, sync = true]) */
+static int l_file_append(lua_State *L)
 {
-    struct cce_append_file *journal = check_journal(L, 1);
     size_t length;
     const char *line = luaL_checklstring(L, 2, &length);
     bool sync = check_sync(L, 3);
+    /* Last: to make a text of a number may run a finalizer that closes it. */
+    struct cce_append_file *file = check_file(L, 1);
     struct cce_error err;
 
     if (check_line(line, length, &err) != 0 ||
-        cce_append_file_append(journal, line, length, sync, &err) != 0)
+        cce_append_file_append(file, line, length, sync, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
 }
 
-static int l_journal_reserve(lua_State *L)
+static int l_file_reserve(lua_State *L)
 {
-    struct cce_append_file *journal = check_journal(L, 1);
+    struct cce_append_file *file = check_file(L, 1);
     size_t bytes = check_bytes(L, 2, 1);
     struct cce_error err;
 
-    if (cce_append_file_reserve(journal, bytes, &err) != 0)
+    if (cce_append_file_reserve(file, bytes, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -235,42 +250,57 @@ static int copy_lines(lua_State *L, int index, char *to, struct cce_error *err)
     return 0;
 }
 
-/* journal:submit(engine, lines [, sync = true [, room]]): on the engine's
+/* file:submit(engine, lines [, sync = true [, room]]): on the engine's
  * thread `room` bytes are reserved, then all lines are appended, or none. */
-static int l_journal_submit(lua_State *L)
+static int l_file_submit(lua_State *L)
 {
-    struct work_box *box = new_box(L, 5);
-    struct cce_append_file *journal = check_journal(L, 1);
+    struct work_box *box = new_work_box(L, 5);
+    struct cce_append_file *file = check_file(L, 1);
     struct cce_thread *thread = lcce_check_thread(L, 2);
     size_t length = check_lines(L, 3), room = check_bytes(L, 5, 0);
     struct cce_error err;
-    struct journal_work *work = new_work(length, &err);
+    struct file_work *work = new_work(length, &err);
 
     if (work != NULL && copy_lines(L, 3, work->text, &err) != 0) {
         release_work(work);
         work = NULL;
     }
     if (work != NULL) {
-        work->journal = cce_append_file_keep(journal);
+        work->file = cce_append_file_keep(file);
         work->sync = check_sync(L, 4);
         work->room = room;
     }
     return launch(L, thread, box, work, &err);
 }
 
-static int l_journal_size(lua_State *L)
+static int l_file_size(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)cce_append_file_size(check_journal(L, 1)));
+    lua_pushnumber(L, (lua_Number)cce_append_file_size(check_file(L, 1)));
     return 1;
 }
 
-static int l_journal_close(lua_State *L)
+/* What happened to the file, and where it is now, if anywhere; or nothing. */
+static int l_file_lost(lua_State *L)
 {
-    struct journal_box *box = luaL_checkudata(L, 1, JOURNAL);
-    struct cce_append_file *journal = box->journal;
+    char now[PATH_MAX];
+    const char *lost = cce_append_file_lost(check_file(L, 1), now);
 
-    box->journal = NULL;
-    cce_append_file_free(journal);
+    if (lost == NULL)
+        return 0;
+    lua_pushstring(L, lost);
+    if (now[0] == '\0')
+        return 1;
+    lua_pushstring(L, now);
+    return 2;
+}
+
+static int l_file_close(lua_State *L)
+{
+    struct file_box *box = luaL_checkudata(L, 1, FILE_CLASS);
+    struct cce_append_file *file = box->file;
+
+    box->file = NULL;
+    cce_append_file_free(file);
     return 0;
 }
 
@@ -285,30 +315,26 @@ static int l_work_finished(lua_State *L)
 /* What to send to the socket of the engine's thread, and to get back. */
 static int l_work_id(lua_State *L)
 {
-    const unsigned char *id = cce_job_id(check_work(L, 1));
+    char id[CCE_JOB_ID_LENGTH];
 
-    lua_pushlstring(L, (const char *)id, CCE_JOB_ID_LENGTH);
+    /* The push itself may run a finalizer that closes the work. */
+    memcpy(id, cce_job_id(check_work(L, 1)), sizeof id);
+    lua_pushlstring(L, id, sizeof id);
     return 1;
 }
 
-static int push_journal(lua_State *L, struct journal_work *work)
-{
-    struct journal_box *box;
-
-    luaL_argcheck(L, work->journal != NULL, 1, "the journal was taken before");
-    box = lcce_newobject(L, JOURNAL, sizeof *box);
-    box->journal = work->journal;
-    work->journal = NULL;
-    return 1;
-}
-
-/* true, or the journal that was opened (once); or nil, message, code */
+/* true, or the file that was opened (once); or nil, message, code. The box
+ * for that file comes first: making it may close the work. */
 static int l_work_result(lua_State *L)
 {
-    struct cce_job *job = check_work(L, 1);
-    struct journal_work *work;
+    struct file_box *box;
+    struct file_work *work;
+    struct cce_job *job;
     struct cce_error err;
 
+    lua_settop(L, 1);
+    box = lcce_newobject(L, FILE_CLASS, sizeof *box);
+    job = check_work(L, 1);
     luaL_argcheck(L, cce_job_is_finished(job), 1, "the work is not done yet");
     work = cce_job_context(job);
     if (work == NULL) {
@@ -316,17 +342,22 @@ static int l_work_result(lua_State *L)
                  "what was under way at a fork is the parent's");
         return lcce_fail(L, &err);
     }
-    if (work->error.code != CCE_OK)
-        return lcce_fail(L, &work->error);
-    if (work->opens)
-        return push_journal(L, work);
+    err = work->error;
+    if (err.code != CCE_OK)
+        return lcce_fail(L, &err);
+    if (work->opens != NULL) {
+        luaL_argcheck(L, work->file != NULL, 1, "the file was taken before");
+        box->file = work->file;
+        work->file = NULL;
+        return 1;
+    }
     lua_pushboolean(L, 1);
     return 1;
 }
 
 static int l_work_close(lua_State *L)
 {
-    struct work_box *box = luaL_checkudata(L, 1, WORK);
+    struct work_box *box = luaL_checkudata(L, 1, WORK_CLASS);
     struct cce_job *job = box->job;
 
     box->job = NULL;
@@ -336,12 +367,10 @@ static int l_work_close(lua_State *L)
 
 int lcce_open_journal(lua_State *L)
 {
-    static const luaL_Reg journal_methods[] = {
-        {"append", l_journal_append},
-        {"reserve", l_journal_reserve},
-        {"submit", l_journal_submit},
-        {"size", l_journal_size},
-        {NULL, NULL},
+    static const luaL_Reg file_methods[] = {
+        {"append", l_file_append}, {"reserve", l_file_reserve},
+        {"submit", l_file_submit}, {"size", l_file_size},
+        {"lost", l_file_lost},     {NULL, NULL},
     };
     static const luaL_Reg work_methods[] = {
         {"finished", l_work_finished},
@@ -350,9 +379,9 @@ int lcce_open_journal(lua_State *L)
         {NULL, NULL},
     };
 
-    lcce_newclass(L, JOURNAL, journal_methods, l_journal_close, NULL);
-    lcce_newclass(L, WORK, work_methods, l_work_close, NULL);
-    lua_pushcfunction(L, l_journal_open);
+    lcce_newclass(L, FILE_CLASS, file_methods, l_file_close, NULL);
+    lcce_newclass(L, WORK_CLASS, work_methods, l_work_close, NULL);
+    lua_pushcfunction(L, l_file_open);
     lua_setfield(L, -2, "journal");
     return 0;
 }

@@ -3,14 +3,9 @@
 #include "os/sigpipe.h"
 
 #include <errno.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A connection costs a handshake. So many to a host are opened at once; beyond
@@ -18,130 +13,46 @@
  * that answers fast is sooner, and far cheaper. */
 enum { EVENTS_A_STEP = 64, LANE_WIDTH = 10, PATIENCE_MS = 30 };
 
-#if LIBCURL_VERSION_NUM < 0x075000
-#error "libcurl 7.80 or later is needed, for CURLOPT_PREREQFUNCTION"
-#endif
-
-/* ---- libcurl, once a process ---- */
-
-static CURLcode global_result;
-static bool global_needs_sigpipe_guard;
-
-/* curl frees keys and tokens as it frees everything. */
-static void wiping_free(void *memory)
-{
-    if (memory != NULL)
-        cce_wipe(memory, malloc_usable_size(memory));
-    free(memory);
-}
-
-static void *wiping_realloc(void *memory, size_t size)
-{
-    size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
-    void *larger = malloc(size);
-
-    if (larger == NULL)
-        return NULL;
-    if (memory != NULL)
-        memcpy(larger, memory, known < size ? known : size);
-    wiping_free(memory);
-    return larger;
-}
-
-/* When another part of the process has started libcurl before, it goes on to
- * free as it did. */
-static void init_curl(void)
-{
-    global_result =
-        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
-                             wiping_realloc, strdup, calloc);
-    /* Since 7.87 TLS, too, is sent with MSG_NOSIGNAL. */
-    global_needs_sigpipe_guard =
-        curl_version_info(CURLVERSION_NOW)->version_num < 0x075700;
-}
-
-static int init_curl_once(struct cce_error *err)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, init_curl);
-    if (global_result != CURLE_OK)
-        return cce_fail(err, CCE_INTERNAL, "libcurl cannot start: %s",
-                        curl_easy_strerror(global_result));
-    return 0;
-}
-
 /* ---- what curl waits for, as one descriptor ---- */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context,
                      void *known)
 {
     struct cce_engine *engine = context;
-    struct epoll_event event = {.events = 0, .data.fd = fd};
+    struct cce_poller *poller = &engine->poller;
+    unsigned wanted = (what != CURL_POLL_OUT ? CCE_POLLER_READ : 0u) |
+                      (what != CURL_POLL_IN ? CCE_POLLER_WRITE : 0u);
+    uintptr_t tag = (uintptr_t)fd;
 
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
-        epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        cce_poller_remove(poller, fd);
         return 0;
     }
-    if (what != CURL_POLL_OUT)
-        event.events |= EPOLLIN;
-    if (what != CURL_POLL_IN)
-        event.events |= EPOLLOUT;
-    if (known != NULL &&
-        epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+    if (known != NULL && cce_poller_change(poller, fd, wanted, tag) == 0)
         return 0;
     curl_multi_assign(engine->multi, fd, engine);
-    if (epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
-        return 0;
-    return -1;
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Lets the timer ring at that time, or before. */
-static int ring_at(struct cce_engine *engine, int64_t at_ms)
-{
-    struct itimerspec when = {{0, 0}, {0, 0}};
-
-    if (at_ms >= engine->rings_ms)
-        return 0;
-    engine->rings_ms = at_ms;
-    when.it_value.tv_sec = (time_t)(at_ms / 1000);
-    when.it_value.tv_nsec = at_ms % 1000 * 1000000;
-    return timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    return cce_poller_add(poller, fd, wanted, tag);
 }
 
 /* curl moves its next time at every start and end of a transfer, mostly to a
- * later one. Then the timer stays as it is, and rings once too early. So it
- * costs a system call only when something is due sooner. */
+ * later one. Then the poller's timer stays as it is, and rings once too early.
+ */
 static int on_timer(CURLM *multi, long timeout_ms, void *context)
 {
     struct cce_engine *engine = context;
 
     (void)multi;
-    if (timeout_ms < 0)
-        return 0;
-    return ring_at(engine, now_ms() + timeout_ms);
+    if (timeout_ms >= 0)
+        cce_poller_ring_at(&engine->poller, cce_poller_now_ms() + timeout_ms);
+    return 0;
 }
 
-static int events_of_epoll(uint32_t events)
+static int curl_events(unsigned ready)
 {
-    int mask = 0;
-
-    if (events & EPOLLIN)
-        mask |= CURL_CSELECT_IN;
-    if (events & EPOLLOUT)
-        mask |= CURL_CSELECT_OUT;
-    if (events & (EPOLLERR | EPOLLHUP))
-        mask |= CURL_CSELECT_ERR;
-    return mask;
+    return (ready & CCE_POLLER_READ ? CURL_CSELECT_IN : 0) |
+           (ready & CCE_POLLER_WRITE ? CURL_CSELECT_OUT : 0) |
+           (ready & CCE_POLLER_FAILED ? CURL_CSELECT_ERR : 0);
 }
 
 /* ---- queues ---- */
@@ -286,13 +197,13 @@ static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
         depart(queue_shift(&lane->waiting));
     }
     if (first == NULL || lane->active >= limit)
-        return CCE_ENGINE_NEVER;
+        return CCE_POLLER_NEVER;
     return first->impatient_ms;
 }
 
 static int64_t widen_lanes(struct cce_engine *engine)
 {
-    int64_t now = now_ms(), next = CCE_ENGINE_NEVER;
+    int64_t now = cce_poller_now_ms(), next = CCE_POLLER_NEVER;
 
     for (struct cce_lane *lane = engine->lanes; lane != NULL;
          lane = lane->next) {
@@ -324,6 +235,28 @@ static void fail_started(struct cce_engine *engine)
     }
 }
 
+/* Where nothing asks us when a request leaves, those whose time has passed are
+ * ended before libcurl gets to do anything. */
+static void end_late(struct cce_engine *engine)
+{
+    struct cce_transfer *next;
+
+    if (CCE_HAS_PREREQ)
+        return;
+    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
+         transfer = next) {
+        struct cce_lane *lane = transfer->lane;
+
+        next = transfer->next;
+        if (transfer->easy == NULL || !cce_transfer_is_too_late(transfer))
+            continue;
+        cce_transfer_take_outcome(transfer, CURLE_ABORTED_BY_CALLBACK);
+        end_transfer(transfer);
+        queue_append(&engine->finished, transfer);
+        serve_lane(engine, lane);
+    }
+}
+
 static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
 {
     int running;
@@ -336,13 +269,8 @@ static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
 /* However early that is, curl then says anew when it wants to be called. */
 static void on_alarm(struct cce_engine *engine)
 {
-    uint64_t expirations;
-
-    if (read(engine->timer_fd, &expirations, sizeof expirations) <= 0)
-        return;
-    engine->rings_ms = CCE_ENGINE_NEVER;
     drive_curl(engine, CURL_SOCKET_TIMEOUT, 0);
-    ring_at(engine, widen_lanes(engine));
+    cce_poller_ring_at(&engine->poller, widen_lanes(engine));
 }
 
 static void collect_finished(struct cce_engine *engine)
@@ -359,6 +287,14 @@ static void collect_finished(struct cce_engine *engine)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         lane = transfer->lane;
+        if (transfer->stale) {
+            curl_multi_remove_handle(engine->multi, transfer->easy);
+            if (cce_transfer_renew(transfer) &&
+                curl_multi_add_handle(engine->multi, transfer->easy) ==
+                    CURLM_OK)
+                continue;
+            result = CURLE_OUT_OF_MEMORY;
+        }
         cce_transfer_take_outcome(transfer, result);
         end_transfer(transfer);
         queue_append(&engine->finished, transfer);
@@ -494,22 +430,6 @@ static bool set_multi_options(struct cce_engine *engine)
            curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) == 0;
 }
 
-static int open_descriptors(struct cce_engine *engine, struct cce_error *err)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-
-    engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    engine->timer_fd =
-        timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    event.data.fd = engine->timer_fd;
-    if (engine->epoll_fd < 0 || engine->timer_fd < 0 ||
-        epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, engine->timer_fd, &event))
-        return cce_fail(err, CCE_UNSUPPORTED,
-                        "cannot open a descriptor for the engine: %s",
-                        strerror(errno));
-    return 0;
-}
-
 int cce_engine_new(struct cce_engine **result,
                    const struct cce_engine_options *options,
                    struct cce_error *err)
@@ -517,16 +437,14 @@ int cce_engine_new(struct cce_engine **result,
     struct cce_engine *engine = NULL;
 
     *result = NULL;
-    if (init_curl_once(err) != 0 || check_options(options, err) != 0)
+    if (cce_curl_init(err) != 0 || check_options(options, err) != 0)
         return -1;
     engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         return cce_fail_memory(err);
-    engine->epoll_fd = engine->timer_fd = -1;
-    engine->rings_ms = CCE_ENGINE_NEVER;
     engine->pid = getpid();
-    engine->guard_sigpipe = global_needs_sigpipe_guard;
-    if (open_descriptors(engine, err) != 0)
+    engine->guard_sigpipe = cce_curl_raises_sigpipe();
+    if (cce_poller_open(&engine->poller, CCE_POLLER_RINGS, err) != 0)
         goto failed;
     engine->multi = curl_multi_init();
     if (engine->multi == NULL || !copy_options(&engine->options, options) ||
@@ -549,7 +467,7 @@ bool cce_engine_is_inherited(const struct cce_engine *engine)
 
 int cce_engine_fd(const struct cce_engine *engine)
 {
-    return engine->epoll_fd;
+    return engine->poller.fd;
 }
 
 size_t cce_engine_in_flight(const struct cce_engine *engine)
@@ -569,8 +487,8 @@ static void detach(struct cce_transfer *transfer, bool inherited)
     } else if (!transfer->finished) {
         end_transfer(transfer);
     }
-    if (transfer->error.code == CCE_OK && transfer->status == 0)
-        cce_fail(&transfer->error, CCE_CLOSED,
+    if (transfer->verdict.error.code == CCE_OK && transfer->status == 0)
+        cce_fail(&transfer->verdict.error, CCE_CLOSED,
                  "the client was closed during the call");
     transfer->engine = NULL;
 }
@@ -591,6 +509,7 @@ static void free_curl(struct cce_engine *engine)
         curl_easy_cleanup(engine->idle[--engine->idle_count]);
     if (engine->multi != NULL)
         curl_multi_cleanup(engine->multi);
+    cce_sockets_cleanup(&engine->sockets);
 }
 
 /* Engines of the parent that this process, its child, has let go of: curl's
@@ -615,14 +534,6 @@ static void detach_all(struct cce_engine *engine, bool inherited)
         detach(transfer, inherited);
 }
 
-static void close_descriptors(const struct cce_engine *engine)
-{
-    if (engine->timer_fd >= 0)
-        close(engine->timer_fd);
-    if (engine->epoll_fd >= 0)
-        close(engine->epoll_fd);
-}
-
 void cce_engine_free(struct cce_engine *engine)
 {
     struct cce_sigpipe guard;
@@ -631,7 +542,7 @@ void cce_engine_free(struct cce_engine *engine)
         return;
     if (cce_engine_is_inherited(engine)) {
         detach_all(engine, true);
-        close_descriptors(engine);
+        cce_poller_close(&engine->poller);
         keep_inherited(engine);
         return;
     }
@@ -640,24 +551,15 @@ void cce_engine_free(struct cce_engine *engine)
     free_lanes(engine);
     free_curl(engine);
     cce_sigpipe_restore(&guard);
-    close_descriptors(engine);
+    cce_poller_close(&engine->poller);
     free_options(&engine->options);
     free(engine);
-}
-
-static void handle_event(struct cce_engine *engine,
-                         const struct epoll_event *event)
-{
-    if (event->data.fd == engine->timer_fd)
-        on_alarm(engine);
-    else
-        drive_curl(engine, event->data.fd, events_of_epoll(event->events));
 }
 
 int cce_engine_step(struct cce_engine *engine, int timeout_ms,
                     struct cce_error *err)
 {
-    struct epoll_event events[EVENTS_A_STEP];
+    struct cce_poller_event events[EVENTS_A_STEP];
     struct cce_sigpipe guard;
     int count;
 
@@ -665,12 +567,17 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
         return -1;
     if (engine->finished.first != NULL)
         timeout_ms = 0;
-    count = epoll_wait(engine->epoll_fd, events, EVENTS_A_STEP, timeout_ms);
+    count = cce_poller_wait(&engine->poller, events, EVENTS_A_STEP, timeout_ms);
     if (count < 0 && errno != EINTR)
-        return cce_fail(err, CCE_INTERNAL, "epoll_wait: %s", strerror(errno));
+        return cce_fail(err, CCE_INTERNAL, "the engine cannot wait: %s",
+                        strerror(errno));
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
+    end_late(engine);
     for (int i = 0; i < count; i++)
-        handle_event(engine, &events[i]);
+        drive_curl(engine, (curl_socket_t)events[i].tag,
+                   curl_events(events[i].ready));
+    if (engine->poller.rang)
+        on_alarm(engine);
     collect_finished(engine);
     cce_sigpipe_restore(&guard);
     return 0;
@@ -706,8 +613,8 @@ static void unlink_transfer(struct cce_transfer *transfer)
 
 static void be_patient(struct cce_transfer *transfer)
 {
-    transfer->impatient_ms = now_ms() + PATIENCE_MS;
-    ring_at(transfer->engine, transfer->impatient_ms);
+    transfer->impatient_ms = cce_poller_now_ms() + PATIENCE_MS;
+    cce_poller_ring_at(&transfer->engine->poller, transfer->impatient_ms);
 }
 
 int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
@@ -741,7 +648,8 @@ static void leave_engine(struct cce_transfer *transfer)
         queue_remove(&engine->finished, transfer);
     } else {
         end_transfer(transfer);
-        cce_fail(&transfer->error, CCE_CANCELLED, "the call was cancelled");
+        cce_fail(&transfer->verdict.error, CCE_CANCELLED,
+                 "the call was cancelled");
     }
     if (lane != NULL)
         serve_lane(engine, lane);

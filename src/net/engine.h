@@ -1,7 +1,7 @@
 /*
  * engine: HTTP transfers that never block, behind one file descriptor.
  *
- * The only file that includes curl. An engine is one libcurl multi handle, an
+ * An engine is one libcurl multi handle, an
  * epoll set with the sockets that curl waits for, and a timerfd in that set.
  * The epoll descriptor is readable whenever there is something to do: a host
  * with an event loop polls it and calls cce_engine_step(engine, 0); a plain
@@ -88,8 +88,13 @@ struct cce_result {
     struct cce_error error; /* code CCE_OK: an answer came, of any status */
     /* False: not one byte of the request left. True: it may have arrived. */
     bool sent;
-    bool untrusted; /* the server's certificate was not accepted */
-    bool refused;   /* a TLS alert: the server does not accept ours */
+    bool untrusted;   /* the server's certificate was not accepted */
+    int verify_error; /* why, as OpenSSL's X509_V_ERR_…; 0: not known */
+    /* The server, which had proved to be the one that its accepted certificate
+     * names, does not accept ours: it sent alert 42, 44, 46, 48 or 49. */
+    bool refused;
+    int alert;     /* the fatal TLS alert of the server, by number; 0: none */
+    bool verified; /* the server's certificate was accepted, name and all */
     long status;
     const char *headers; /* the header lines as received, CRLF between */
     size_t headers_length;
@@ -98,8 +103,8 @@ struct cce_result {
     double seconds;
 };
 
-/* The versions of libcurl and of the libraries under it, as libcurl writes them:
- * "libcurl/7.88.1 OpenSSL/3.0.17 …". Lives as long as the program. */
+/* The versions of libcurl and of the libraries under it, as libcurl writes
+ * them: "libcurl/7.88.1 OpenSSL/3.0.17 …". Lives as long as the program. */
 const char *cce_engine_libraries(void);
 
 /* INVALID_ARGUMENT for what is no address of a proxy. */

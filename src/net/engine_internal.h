@@ -6,15 +6,16 @@
 #ifndef CCE_NET_ENGINE_INTERNAL_H
 #define CCE_NET_ENGINE_INTERNAL_H
 
-#include <curl/curl.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "net/curl_global.h"
 #include "net/engine.h"
+#include "net/sockets.h"
+#include "net/verdict.h"
+#include "os/poller.h"
 
 enum { CCE_ENGINE_IDLE_HANDLES = 128 };
-
-#define CCE_ENGINE_NEVER INT64_MAX
 
 /* Transfers in the order of their arrival. */
 struct cce_queue {
@@ -41,32 +42,37 @@ struct cce_transfer {
     void *owner;
     CURL *easy;
     struct curl_slist *headers;
-    char *url;
+    char *url, *host; /* the latter without brackets and port */
     struct cce_buf body;
     struct cce_buf ca, certificate, key; /* of the identity, if there is one */
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
-    bool mutating, direct, is_private;
+    bool mutating, direct, is_private, proxied;
     bool has_identity;
     double departs_until; /* by the time since boot; 0: whenever */
-    bool started, finished, untrusted, refused;
-    bool missed; /* it was not let out, since it was too late for that */
-    bool head_is_complete; /* the empty line after the headers came */
-    unsigned departures;   /* how often the request was let out */
-    struct cce_error error;
+    bool started, finished;
+    bool late;           /* it was not let out, its time had passed */
+    bool second_time;    /* it was not let out once more */
+    bool stale;          /* it was not let out on a connection that was not
+                            quiet, and is to get a new one */
+    bool head_complete;  /* the empty line after the final headers came */
+    unsigned departures; /* how often the request was let out */
+    struct cce_tls_handshake server_tls, proxy_tls;
+    void *server_watch, *proxy_watch; /* see cce_tls_watch */
+    struct cce_verdict verdict;
     long status;
     double seconds;
 };
 
 struct cce_engine {
     CURLM *multi;
-    int epoll_fd, timer_fd;
-    int64_t rings_ms; /* when the timer does, by the monotonic clock */
+    struct cce_poller poller; /* the tag of a socket is its number */
     pid_t pid;
     struct cce_engine *next_inherited; /* see cce_engine_free */
     struct cce_engine_options options; /* its strings are ours */
+    struct cce_sockets sockets;
     struct cce_transfer *transfers;
     struct cce_queue finished;
     struct cce_lane *lanes;
@@ -79,6 +85,15 @@ struct cce_engine {
 /* Gives the transfer a curl handle that is ready to be added to the multi
  * handle. Otherwise `easy` stays NULL and the outcome is known. */
 void cce_transfer_prepare(struct cce_transfer *transfer);
+
+/* Whether its time to leave has passed, and it has not left. For a libcurl that
+ * does not ask us. */
+bool cce_transfer_is_too_late(struct cce_transfer *transfer);
+
+/* Whether it ended without having left, for want of a quiet connection; then
+ * the handle, which is in no multi handle any more, is made ready to be added
+ * again, for a new connection. Not more than once for a transfer. */
+bool cce_transfer_renew(struct cce_transfer *transfer);
 
 /* Records how it ended, while the handle still knows. */
 void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result);

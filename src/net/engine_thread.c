@@ -1,6 +1,7 @@
 #include "net/engine_thread.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "os/poller.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,10 +53,9 @@ struct cce_thread {
     struct cce_thread *next_inherited; /* see cce_thread_free */
     bool running;                      /* the thread was started */
     bool stopping;
-    bool woken;                /* the thread's own */
     struct cce_engine *engine; /* the thread's own */
     struct cce_worker *worker; /* the host's own; NULL until there is work */
-    int epoll_fd, wake_fd;
+    struct cce_poller poller;  /* the tag is where its source lies */
     int spare_fd; /* given up for a moment when there is no other */
     struct cce_listener listener;
     struct cce_job *inbox_first, *inbox_last;
@@ -123,6 +121,12 @@ static void free_job(struct cce_job *job)
 
 /* ---- connections; the thread's own ---- */
 
+static int watch(struct cce_thread *thread, int fd, void *source)
+{
+    return cce_poller_add(&thread->poller, fd, CCE_POLLER_READ,
+                          (uintptr_t)source);
+}
+
 static void detach(struct connection *connection)
 {
     struct connection **place = &connection->job->connections;
@@ -144,9 +148,7 @@ static void close_connection(struct cce_thread *thread,
         thread->connections = connection->next;
     if (connection->next != NULL)
         connection->next->previous = connection->previous;
-    /* A child that the host is just starting has the descriptor, too: then
-     * closing ours alone would let events come for what was freed. */
-    epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+    cce_poller_remove(&thread->poller, connection->fd);
     close(connection->fd);
     free(connection);
     thread->connection_count--;
@@ -217,13 +219,10 @@ static bool is_our_own(int fd)
 
 static void add_connection(struct cce_thread *thread, int fd)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
     struct connection *connection = calloc(1, sizeof *connection);
 
-    event.data.ptr = connection;
     if (connection == NULL || thread->connection_count >= MAX_CONNECTIONS ||
-        !is_our_own(fd) ||
-        epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        !is_our_own(fd) || watch(thread, fd, connection) != 0) {
         free(connection);
         close(fd);
         return;
@@ -307,15 +306,6 @@ static struct cce_job *take_from_inbox(struct cce_thread *thread)
     return job;
 }
 
-static void wake(struct cce_thread *thread)
-{
-    static const uint64_t one = 1;
-
-    /* It fails only when it would overflow, and then it is readable anyway. */
-    if (write(thread->wake_fd, &one, sizeof one) < 0)
-        return;
-}
-
 /* ---- the thread's side of jobs ---- */
 
 static void answer_all(struct cce_thread *thread, struct connection *connection)
@@ -393,17 +383,6 @@ static bool handle_next_job(struct cce_thread *thread)
     return true;
 }
 
-static void handle_wake(struct cce_thread *thread)
-{
-    uint64_t count;
-
-    if (!thread->woken || read(thread->wake_fd, &count, sizeof count) < 0)
-        return;
-    thread->woken = false;
-    while (handle_next_job(thread))
-        continue;
-}
-
 static void run_engine(struct cce_thread *thread)
 {
     struct cce_error err;
@@ -433,9 +412,7 @@ static void handle_event(struct cce_thread *thread, void *source)
 {
     if (source == &thread->engine)
         return;
-    if (source == &thread->wake_fd)
-        thread->woken = true;
-    else if (source == &thread->listener)
+    if (source == &thread->listener)
         accept_connections(thread);
     else if (!read_connection(thread, source))
         hang_up(thread, source);
@@ -443,37 +420,30 @@ static void handle_event(struct cce_thread *thread, void *source)
 
 /* Once a process, and here: a directory may be slow, and the host must not
  * wait. */
-static void sweep_once(void)
+static void sweep_once(const struct cce_thread *thread)
 {
     static bool swept;
 
     if (!__atomic_exchange_n(&swept, true, __ATOMIC_RELAXED))
-        cce_listener_sweep();
+        cce_listener_sweep(&thread->listener);
 }
 
 static void *run(void *context)
 {
     struct cce_thread *thread = context;
-    struct epoll_event events[EVENTS_A_WAIT];
+    struct cce_poller_event events[EVENTS_A_WAIT];
 
-    sweep_once();
+    sweep_once(thread);
     while (!is_stopping(thread)) {
-        int count = epoll_wait(thread->epoll_fd, events, EVENTS_A_WAIT, -1);
+        int count = cce_poller_wait(&thread->poller, events, EVENTS_A_WAIT, -1);
 
         for (int i = 0; i < count; i++)
-            handle_event(thread, events[i].data.ptr);
-        handle_wake(thread);
+            handle_event(thread, (void *)events[i].tag);
+        while (thread->poller.woken && handle_next_job(thread))
+            continue;
         run_engine(thread);
     }
     return NULL;
-}
-
-static int watch(struct cce_thread *thread, int fd, void *source)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-
-    event.data.ptr = source;
-    return epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 static int fail_errno(struct cce_error *err, const char *what)
@@ -485,17 +455,15 @@ static int fail_errno(struct cce_error *err, const char *what)
 
 static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
 {
-    thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     thread->spare_fd = open_spare();
-    if (thread->epoll_fd < 0 || thread->wake_fd < 0 || thread->spare_fd < 0)
+    if (thread->spare_fd < 0)
         return fail_errno(err, "a descriptor");
-    if (cce_listener_open(&thread->listener, err) != 0)
+    if (cce_poller_open(&thread->poller, CCE_POLLER_WAKES, err) != 0 ||
+        cce_listener_open(&thread->listener, err) != 0)
         return -1;
     if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
-        watch(thread, thread->wake_fd, &thread->wake_fd) != 0 ||
         watch(thread, thread->listener.fd, &thread->listener) != 0)
-        return fail_errno(err, "epoll");
+        return fail_errno(err, "watching a descriptor");
     return 0;
 }
 
@@ -517,7 +485,7 @@ int cce_thread_new(struct cce_thread **result,
     *result = NULL;
     if (thread == NULL)
         return cce_fail_memory(err);
-    thread->epoll_fd = thread->wake_fd = -1;
+    cce_poller_init(&thread->poller);
     thread->spare_fd = -1;
     cce_listener_init(&thread->listener);
     thread->pid = getpid();
@@ -543,7 +511,7 @@ static void stop_thread(struct cce_thread *thread)
     pthread_mutex_lock(&thread->lock);
     thread->stopping = true;
     pthread_mutex_unlock(&thread->lock);
-    wake(thread);
+    cce_poller_wake(&thread->poller);
     pthread_join(thread->thread, NULL);
 }
 
@@ -565,12 +533,9 @@ static void disown_jobs(struct cce_thread *thread)
 
 static void close_descriptors(struct cce_thread *thread)
 {
-    const int descriptors[] = {thread->wake_fd, thread->epoll_fd,
-                               thread->spare_fd};
-
-    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
-        if (descriptors[i] >= 0)
-            close(descriptors[i]);
+    cce_poller_close(&thread->poller);
+    if (thread->spare_fd >= 0)
+        close(thread->spare_fd);
 }
 
 /* Those of the parent that this process, its child, has let go of. They are
@@ -669,7 +634,7 @@ int cce_thread_submit(struct cce_thread *thread,
     add_job(thread, job);
     put_into_inbox(thread, job);
     pthread_mutex_unlock(&thread->lock);
-    wake(thread);
+    cce_poller_wake(&thread->poller);
     *result = job;
     return 0;
 }
@@ -685,7 +650,7 @@ static void run_work(void *context)
     job->worked = true;
     put_into_inbox(thread, job);
     pthread_mutex_unlock(&thread->lock);
-    wake(thread);
+    cce_poller_wake(&thread->poller);
 }
 
 int cce_thread_run(struct cce_thread *thread, const struct cce_work *work,
@@ -765,5 +730,5 @@ void cce_job_free(struct cce_job *job)
     if (is_ours)
         free_job(job);
     else
-        wake(thread);
+        cce_poller_wake(&thread->poller);
 }

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PLACE  "/tmp"
 #define PREFIX "lua-cce-"
 #define RANDOM "XXXXXX"
 #define SOCKET "engine"
@@ -49,14 +48,70 @@ void cce_listener_init(struct cce_listener *listener)
     listener->fd = -1;
 }
 
+/* ---- where it is ---- */
+
+/* Why a directory will not do, or NULL. */
+static const char *place_problem(const char *place)
+{
+    struct stat info;
+
+    if (place[0] != '/')
+        return "it is no absolute path";
+    if (strlen(place) > CCE_LISTENER_PLACE_MAX)
+        return "it is too long for the path of a socket";
+    if (stat(place, &info) != 0)
+        return strerror(errno);
+    if ((info.st_mode & S_IWOTH) != 0 && (info.st_mode & S_ISVTX) == 0)
+        return "others may rename what is in it";
+    return NULL;
+}
+
+static bool make_directory(struct cce_listener *listener, const char *place,
+                           struct cce_error *problems)
+{
+    const char *problem = place_problem(place);
+    char before[sizeof problems->message];
+
+    if (problem == NULL) {
+        snprintf(listener->directory, sizeof listener->directory, "%s/%s",
+                 place, PREFIX RANDOM);
+        if (mkdtemp(listener->directory) != NULL) {
+            snprintf(listener->place, sizeof listener->place, "%s", place);
+            return true;
+        }
+        problem = strerror(errno);
+        listener->directory[0] = '\0';
+    }
+    memcpy(before, problems->message, sizeof before);
+    snprintf(problems->message, sizeof problems->message, "%.200s%s%.100s: %s",
+             before, before[0] == '\0' ? "" : "; ", place, problem);
+    return false;
+}
+
+static int find_place(struct cce_listener *listener, struct cce_error *err)
+{
+    const char *temporary = getenv("TMPDIR");
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    struct cce_error problems = {0};
+
+    if (temporary == NULL || temporary[0] == '\0')
+        temporary = "/tmp";
+    if (make_directory(listener, temporary, &problems) ||
+        (runtime != NULL && runtime[0] != '\0' &&
+         make_directory(listener, runtime, &problems)))
+        return 0;
+    return cce_fail(err, CCE_UNSUPPORTED,
+                    "cannot start the engine's thread: there is no place for "
+                    "its socket (%.300s); set TMPDIR to a directory that this "
+                    "process may write to, of at most %d bytes (nginx: env "
+                    "TMPDIR=...;)",
+                    problems.message, CCE_LISTENER_PLACE_MAX);
+}
+
 int cce_listener_open(struct cce_listener *listener, struct cce_error *err)
 {
-    snprintf(listener->directory, sizeof listener->directory, "%s",
-             PLACE "/" PREFIX RANDOM);
-    if (mkdtemp(listener->directory) == NULL) {
-        listener->directory[0] = '\0';
-        return fail_errno(err, "a directory in " PLACE);
-    }
+    if (find_place(listener, err) != 0)
+        return -1;
     snprintf(listener->path, sizeof listener->path, "%s/%s",
              listener->directory, SOCKET);
     listener->fd = new_socket();
@@ -96,15 +151,15 @@ static bool is_old_and_ours(int fd)
 
 /* Only a socket that nobody listens at refuses; the queue of one that is alive
  * may be full, which is another error. */
-static bool is_deserted(const char *name)
+static bool is_deserted(const char *place, const char *name)
 {
-    char path[sizeof PLACE PREFIX RANDOM SOCKET + 2];
+    char path[CCE_LISTENER_PATH_MAX + 1];
     int fd = new_socket();
     bool refused;
 
     if (fd < 0)
         return false;
-    snprintf(path, sizeof path, "%s/%.*s/%s", PLACE, (int)strlen(PREFIX RANDOM),
+    snprintf(path, sizeof path, "%s/%.*s/%s", place, (int)strlen(PREFIX RANDOM),
              name, SOCKET);
     refused = use_path(fd, path, connect) != 0 &&
               (errno == ECONNREFUSED || errno == ENOENT);
@@ -113,8 +168,8 @@ static bool is_deserted(const char *name)
 }
 
 /* Nobody but this user and root can put anything else into the name's place:
- * the directory is the user's own, and /tmp lets no other rename it. */
-static void remove_if_stale(int place, const char *name)
+ * the directory is the user's own, and its place lets no other rename it. */
+static void remove_if_stale(const char *path, int place, const char *name)
 {
     int fd =
         openat(place, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -122,7 +177,7 @@ static void remove_if_stale(int place, const char *name)
 
     if (fd < 0)
         return;
-    if (is_old_and_ours(fd) && is_deserted(name)) {
+    if (is_old_and_ours(fd) && is_deserted(path, name)) {
         if (fstatat(fd, SOCKET, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISSOCK(info.st_mode))
             unlinkat(fd, SOCKET, 0);
@@ -131,15 +186,15 @@ static void remove_if_stale(int place, const char *name)
     close(fd);
 }
 
-void cce_listener_sweep(void)
+void cce_listener_sweep(const struct cce_listener *listener)
 {
-    DIR *place = opendir(PLACE);
+    DIR *place = opendir(listener->place);
     const struct dirent *entry;
 
     if (place == NULL)
         return;
     while ((entry = readdir(place)) != NULL)
         if (has_our_name(entry->d_name))
-            remove_if_stale(dirfd(place), entry->d_name);
+            remove_if_stale(listener->place, dirfd(place), entry->d_name);
     closedir(place);
 }

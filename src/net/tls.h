@@ -1,12 +1,47 @@
 /*
- * tls: what libcurl does not ask of OpenSSL by itself. Does nothing when
- * libcurl has another TLS library.
+ * tls: what libcurl does not ask of OpenSSL, and does not tell of a handshake.
+ *
+ * libcurl passes on words, which change with every version of OpenSSL. The
+ * numbers are seen here, by OpenSSL's own callbacks: the alerts of the peer
+ * (RFC 8446, section 6) and why a certificate was not accepted (X509_V_ERR_…).
  */
 #ifndef CCE_NET_TLS_H
 #define CCE_NET_TLS_H
 
-/* What OpenSSL decrypted is overwritten in its own buffer once it was handed
- * on. `context` is the SSL_CTX of a handle of libcurl. */
-void cce_tls_wipe_plaintext(void *context);
+#include <stdbool.h>
+
+/* What was seen of one handshake. */
+struct cce_tls_handshake {
+    const char *host; /* whom the certificate has to name; NULL: libcurl asks */
+    int alert;        /* the first fatal alert that the peer sent; 0: none */
+    int verify_error; /* why its chain was not accepted; 0: it was, or no
+                         certificate has come */
+    bool verified;    /* its chain was accepted, and names the host */
+    bool alert_after; /* when the alert came, the peer had shown that the
+                         certificate is its own. Still, with TLS 1.2 an alert
+                         is not encrypted: who relays the connection can have
+                         put it there. */
+};
+
+/* Sets up the SSL_CTX of a connection that begins, and writes down what
+ * happens on it until cce_tls_unwatch is called with what this returns. The
+ * handshake belongs to the caller. */
+void *cce_tls_watch(void *context, struct cce_tls_handshake *handshake);
+
+/* NULL is fine. */
+void cce_tls_unwatch(void *watched);
+
+/* Whether there are bytes of the peer in the SSL that it has received and
+ * nobody has read yet. */
+bool cce_tls_has_unread(void *ssl);
+
+/* For people: "certificate revoked"; "unable to get local issuer
+ * certificate". */
+const char *cce_tls_alert_text(int alert);
+const char *cce_tls_verify_text(int verify_error);
+
+/* Whether a version that libcurl shows of its TLS library ("OpenSSL/3.0.19")
+ * is the library that this file was linked with. */
+bool cce_tls_is_ours(const char *version);
 
 #endif

@@ -1,8 +1,9 @@
 #include "net/engine_internal.h"
 
-#include "net/tls.h"
+#include "core/x509/certificate.h"
 #include "os/sys.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,24 +24,76 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return transfer->response_body.failed ? 0 : size * count;
 }
 
-static size_t on_header(char *bytes, size_t size, size_t count, void *context)
+/* 0 for what is no status line. */
+static long status_of_line(const char *line, size_t length)
+{
+    const char *space = memchr(line, ' ', length);
+    long status = 0;
+
+    if (length < 5 || memcmp(line, "HTTP/", 5) != 0 || space == NULL)
+        return 0;
+    for (space++; space < line + length && isdigit((unsigned char)*space);
+         space++)
+        status = status < 1000 ? status * 10 + (*space - '0') : status;
+    return status;
+}
+
+/* Called for each line. Answers like 100 precede the real one: each begins
+ * anew. What comes after the empty line of the real one are the trailers of a
+ * chunked body, of which we want none, whatever they look like. */
+static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
     struct cce_transfer *transfer = context;
     struct cce_buf *headers = &transfer->response_headers;
+    size_t length = size * count;
 
-    /* An answer like 100 may precede the real one. */
-    if (size * count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+    if (transfer->head_complete)
+        return length;
+    if (headers->length > 0 && status_of_line(line, length) != 0)
         cce_buf_reset(headers);
-        transfer->head_is_complete = false;
-    } else if (bytes[0] == '\r' || bytes[0] == '\n') {
-        transfer->head_is_complete = true; /* trailers may still come */
+    cce_buf_append(headers, line, length);
+    if (headers->failed)
+        return 0;
+    if (line[0] == '\r' || line[0] == '\n') {
+        long status = status_of_line(headers->data, headers->length);
+
+        transfer->head_complete = status >= 200 || status == 101;
     }
-    cce_buf_append(headers, bytes, size * count);
-    return headers->failed ? 0 : size * count;
+    return length;
 }
 
-/* The last moment before a request leaves, whichever attempt of curl's own it
- * is: a mutating one passes here once. */
+static bool is_late(const struct cce_transfer *transfer)
+{
+    return transfer->departs_until > 0 &&
+           cce_sys_boottime() > transfer->departs_until;
+}
+
+#if CCE_HAS_PREREQ
+
+/* Bytes that libcurl's TLS has received already are no longer in the socket. */
+static bool has_unread_tls(CURL *easy)
+{
+    struct curl_tlssessioninfo *tls = NULL;
+
+    return curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK &&
+           tls != NULL && tls->backend == CURLSSLBACKEND_OPENSSL &&
+           tls->internals != NULL && cce_tls_has_unread(tls->internals);
+}
+
+/* A new connection of TLS 1.3 can be read, too: the server sends tickets for
+ * later sessions. It is left alone. */
+static bool is_stale(struct cce_transfer *transfer, int local_port)
+{
+    long connections = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
+    return connections == 0 &&
+           (!cce_sockets_is_quiet(&transfer->engine->sockets, local_port) ||
+            has_unread_tls(transfer->easy));
+}
+
+/* The last moment before a request leaves, whichever attempt of libcurl's own
+ * it is: a mutating one passes here once. */
 static int on_departure(void *context, char *ip, char *local_ip, int port,
                         int local_port)
 {
@@ -49,16 +102,18 @@ static int on_departure(void *context, char *ip, char *local_ip, int port,
     (void)ip;
     (void)local_ip;
     (void)port;
-    (void)local_port;
-    if (transfer->mutating && transfer->departures > 0)
+    transfer->second_time = transfer->mutating && transfer->departures > 0;
+    transfer->late = is_late(transfer);
+    if (transfer->second_time || transfer->late)
         return CURL_PREREQFUNC_ABORT;
-    transfer->missed = transfer->departs_until > 0 &&
-                       cce_sys_boottime() > transfer->departs_until;
-    if (transfer->missed)
+    transfer->stale = transfer->mutating && is_stale(transfer, local_port);
+    if (transfer->stale)
         return CURL_PREREQFUNC_ABORT;
     transfer->departures++;
     return CURL_PREREQFUNC_OK;
 }
+
+#endif
 
 /* ---- handles: made once, used for many transfers ---- */
 
@@ -103,23 +158,32 @@ static CURLcode set_protocols(CURL *easy)
 #endif
 }
 
+/* A connection begins TLS: with an https proxy, and then with the server
+ * through its tunnel. */
 static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
 {
-    (void)easy;
-    (void)context;
-    cce_tls_wipe_plaintext(tls);
+    struct cce_transfer *transfer = context;
+    const char *proxy = transfer->engine->options.proxy;
+    bool to_proxy = transfer->proxied && strncmp(proxy, "https:", 6) == 0;
+    long tunnel = 0;
+
+    if (to_proxy) {
+        curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+        to_proxy = tunnel < 200 || tunnel > 299;
+    }
+    if (to_proxy) {
+        cce_tls_unwatch(transfer->proxy_watch);
+        transfer->proxy_watch = cce_tls_watch(tls, &transfer->proxy_tls);
+        return CURLE_OK;
+    }
+    cce_tls_unwatch(transfer->server_watch);
+    memset(&transfer->server_tls, 0, sizeof transfer->server_tls);
+    transfer->server_tls.host = transfer->host;
+    transfer->server_watch = cce_tls_watch(tls, &transfer->server_tls);
     return CURLE_OK;
 }
 
-/* Other TLS libraries have a context of another kind. */
-static bool has_openssl(void)
-{
-    const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
-
-    return name != NULL && strncmp(name, "OpenSSL/3", 9) == 0;
-}
-
-static CURLcode set_engine_options(const struct cce_engine *engine, CURL *easy)
+static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
 {
     const struct cce_engine_options *options = &engine->options;
     CURLcode result = set_protocols(easy);
@@ -128,9 +192,14 @@ static CURLcode set_engine_options(const struct cce_engine *engine, CURL *easy)
         SET(result, easy, fixed_options[i].option, fixed_options[i].value);
     SET(result, easy, CURLOPT_WRITEFUNCTION, on_body);
     SET(result, easy, CURLOPT_HEADERFUNCTION, on_header);
+#if CCE_HAS_PREREQ
     SET(result, easy, CURLOPT_PREREQFUNCTION, on_departure);
-    if (has_openssl())
-        SET(result, easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
+#endif
+    SET(result, easy, CURLOPT_OPENSOCKETFUNCTION, cce_sockets_open);
+    SET(result, easy, CURLOPT_OPENSOCKETDATA, &engine->sockets);
+    SET(result, easy, CURLOPT_CLOSESOCKETFUNCTION, cce_sockets_close);
+    SET(result, easy, CURLOPT_CLOSESOCKETDATA, &engine->sockets);
+    SET(result, easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
     SET(result, easy, CURLOPT_MAXAGE_CONN, options->max_idle_seconds);
     SET(result, easy, CURLOPT_USERAGENT, options->user_agent);
     if (options->ca_file != NULL) {
@@ -194,6 +263,22 @@ static long connect_timeout_of(const struct cce_transfer *transfer)
                : transfer->engine->options.connect_timeout_ms;
 }
 
+#if !CCE_HAS_PREREQ
+/* A request leaves as soon as it is connected: so that it does not leave too
+ * late, it must not be connected too late. */
+static long connect_time_left(const struct cce_transfer *transfer)
+{
+    double left = (transfer->departs_until - cce_sys_boottime()) * 1000;
+    long timeout = connect_timeout_of(transfer);
+
+    if (transfer->departs_until == 0 || left > (double)timeout)
+        return timeout;
+    return left > 1 ? (long)left : 1;
+}
+#else
+#define connect_time_left connect_timeout_of
+#endif
+
 /* curl reads the text where it is: it stays until the handle is gone. */
 static CURLcode set_pem(CURL *easy, CURLoption option, struct cce_buf *pem)
 {
@@ -217,7 +302,6 @@ static CURLcode set_identity(struct cce_transfer *transfer)
 
     if (!transfer->has_identity)
         return CURLE_OK;
-    SET(result, easy, CURLOPT_FRESH_CONNECT, 1L);
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     if (transfer->ca.length > 0) {
         SET(result, easy, CURLOPT_CAINFO, NULL);
@@ -236,20 +320,27 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
 {
     const struct cce_engine_options *options = &transfer->engine->options;
     CURL *easy = transfer->easy;
-    bool proxied = options->proxy != NULL && !transfer->direct;
     CURLcode result = set_method(transfer);
+
+    transfer->proxied = options->proxy != NULL && !transfer->direct;
 
     SET(result, easy, CURLOPT_URL, transfer->url);
     SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
-    SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_of(transfer));
+    SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_time_left(transfer));
     SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
-    SET(result, easy, CURLOPT_PROXY, proxied ? options->proxy : "");
+    SET(result, easy, CURLOPT_PROXY, transfer->proxied ? options->proxy : "");
     SET(result, easy, CURLOPT_MAXFILESIZE_LARGE,
         (curl_off_t)transfer->response_body.maximum);
     SET(result, easy, CURLOPT_WRITEDATA, transfer);
     SET(result, easy, CURLOPT_HEADERDATA, transfer);
+#if CCE_HAS_PREREQ
     SET(result, easy, CURLOPT_PREREQDATA, transfer);
+#endif
+    SET(result, easy, CURLOPT_FRESH_CONNECT,
+        (long)(transfer->has_identity ||
+               (transfer->mutating && !CCE_HAS_PREREQ)));
+    SET(result, easy, CURLOPT_SSL_CTX_DATA, transfer);
     SET(result, easy, CURLOPT_PRIVATE, transfer);
     SET(result, easy, CURLOPT_ERRORBUFFER, transfer->detail);
     return result == CURLE_OK ? set_identity(transfer) : result;
@@ -257,159 +348,36 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
 
 /* ---- how a transfer ends ---- */
 
-static const struct {
-    CURLcode curl;
-    enum cce_status status;
-    const char *text;
-} outcomes[] = {
-    {CURLE_OUT_OF_MEMORY, CCE_NO_MEMORY,
-     "out of memory, or a header line of the answer is too long"},
-    {CURLE_COULDNT_RESOLVE_HOST, CCE_DNS_FAILED, "the host name is not known"},
-    {CURLE_COULDNT_RESOLVE_PROXY, CCE_PROXY_FAILED,
-     "the proxy's host name is not known"},
-    {CURLE_PROXY, CCE_PROXY_FAILED, "the proxy refused"},
-    {CURLE_COULDNT_CONNECT, CCE_CONNECT_FAILED, "no connection"},
-    {CURLE_INTERFACE_FAILED, CCE_CONNECT_FAILED, "no connection"},
-    {CURLE_SSL_CONNECT_ERROR, CCE_TLS_FAILED, "TLS failed"},
-    {CURLE_PEER_FAILED_VERIFICATION, CCE_TLS_FAILED,
-     "the server's certificate is not accepted"},
-    {CURLE_SSL_CACERT_BADFILE, CCE_TLS_FAILED, "the CA file cannot be read"},
-    {CURLE_SSL_ISSUER_ERROR, CCE_TLS_FAILED, "TLS failed"},
-    {CURLE_SSL_CIPHER, CCE_TLS_FAILED, "TLS failed"},
-    {CURLE_SSL_CERTPROBLEM, CCE_TLS_FAILED, "TLS failed"},
-    {CURLE_SSL_CLIENTCERT, CCE_TLS_FAILED,
-     "the server wants another client certificate"},
-    {CURLE_SSL_ENGINE_INITFAILED, CCE_TLS_FAILED, "TLS failed"},
-    {CURLE_GOT_NOTHING, CCE_CONNECTION_LOST,
-     "the connection broke before an answer came"},
-    {CURLE_RECV_ERROR, CCE_CONNECTION_LOST, "the connection broke"},
-    {CURLE_SEND_ERROR, CCE_CONNECTION_LOST, "the connection broke"},
-    {CURLE_PARTIAL_FILE, CCE_CONNECTION_LOST, "the answer is cut off"},
-    {CURLE_ABORTED_BY_CALLBACK, CCE_CONNECTION_LOST,
-     "the connection broke after the request had left; it was not sent again"},
-    {CURLE_FILESIZE_EXCEEDED, CCE_RESPONSE_TOO_LARGE, "the answer is too long"},
-    {CURLE_WEIRD_SERVER_REPLY, CCE_RESPONSE_INVALID, "the answer is no HTTP"},
-    {CURLE_UNSUPPORTED_PROTOCOL, CCE_RESPONSE_INVALID, "the answer is no HTTP"},
-    {CURLE_URL_MALFORMAT, CCE_INVALID_ARGUMENT, "the address is not valid"},
-};
-
-/* Whether the server's certificate names a CA that is trusted, and is signed by
- * another key: that of a cluster that was rotated. OpenSSL then finds no chain
- * at fault, so that curl passes on the words for a wrong signature alone. */
-static bool is_forged(CURLcode result, const char *detail)
+static void judge(struct cce_transfer *transfer, CURLcode result)
 {
-    return result == CURLE_SSL_CONNECT_ERROR &&
-           (strstr(detail, ":asn1 encoding routines:") != NULL ||
-            strstr(detail, ":rsa routines:") != NULL);
-}
-
-/* The reason alone of "OpenSSL/3.0.22: error:0A00010B:SSL routines::reason". */
-static const char *plain_detail(const char *detail)
-{
-    const char *numbers = strstr(detail, "error:");
-    const char *reason = numbers == NULL ? NULL : strstr(numbers, "::");
-
-    return reason == NULL ? detail : reason + 2;
-}
-
-static void explain_outcome(struct cce_transfer *transfer, CURLcode result)
-{
-    const char *detail = plain_detail(transfer->detail);
-    size_t count = sizeof outcomes / sizeof outcomes[0];
-    size_t i = 0;
-
-    if (is_forged(result, transfer->detail)) {
-        result = CURLE_PEER_FAILED_VERIFICATION;
-        detail = "it is not signed by the CA that it names";
-    }
-    while (i < count && outcomes[i].curl != result)
-        i++;
-    if (detail[0] == '\0')
-        detail = curl_easy_strerror(result);
-    if (i == count)
-        cce_fail(&transfer->error, CCE_INTERNAL, "libcurl failed: %s", detail);
-    else if (result == CURLE_ABORTED_BY_CALLBACK)
-        cce_fail(&transfer->error, outcomes[i].status, "%s", outcomes[i].text);
-    else
-        cce_fail(&transfer->error, outcomes[i].status, "%s (%s)",
-                 outcomes[i].text, detail);
-}
-
-/* curl has one code for a body that we refused to take. */
-static void explain_refused_write(struct cce_transfer *transfer)
-{
-    if (transfer->response_body.too_long)
-        cce_fail(&transfer->error, CCE_RESPONSE_TOO_LARGE,
-                 "the answer is longer than %zu bytes",
-                 transfer->response_body.maximum);
-    else if (transfer->response_headers.too_long)
-        cce_fail(&transfer->error, CCE_RESPONSE_TOO_LARGE,
-                 "the answer's headers are longer than %d bytes",
-                 (int)MAX_RESPONSE_HEADERS);
-    else
-        cce_fail_memory(&transfer->error);
-}
-
-static void explain_timeout(struct cce_transfer *transfer)
-{
-    long limit = transfer->timeout_ms;
-    const char *what = "answer";
-
-    if (transfer->departures == 0) {
-        what = "connection";
-        if (connect_timeout_of(transfer) < limit)
-            limit = connect_timeout_of(transfer);
-    }
-    cce_fail(&transfer->error, CCE_TIMEOUT, "no %s within %g s", what,
-             (double)limit / 1000);
-}
-
-/* The HTTP status with which a proxy refused to connect, else 0. curl calls
- * that a failure to receive. */
-static long proxy_refusal(const struct cce_transfer *transfer, CURLcode result)
-{
-    long status = 0;
-
-    if (result == CURLE_RECV_ERROR && transfer->departures == 0)
-        curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
-    return status >= 300 ? status : 0;
-}
-
-static void explain(struct cce_transfer *transfer, CURLcode result)
-{
-    long refusal;
-
-    if (result == CURLE_OK)
-        return;
-    refusal = proxy_refusal(transfer, result);
-    if (transfer->missed)
-        cce_fail(&transfer->error, CCE_TIMEOUT,
-                 "it was too late when it could leave");
-    else if (refusal != 0)
-        cce_fail(&transfer->error, CCE_PROXY_FAILED,
-                 "the proxy refused with HTTP %ld", refusal);
-    else if (result == CURLE_WRITE_ERROR)
-        explain_refused_write(transfer);
-    else if (result == CURLE_OPERATION_TIMEDOUT)
-        explain_timeout(transfer);
-    else
-        explain_outcome(transfer, result);
-}
-
-/* Whether the server said by a TLS alert that it does not accept our
- * certificate. curl tells only in words, which are those of OpenSSL. */
-static bool is_refusal(const char *detail)
-{
-    static const char *const alerts[] = {
-        "alert bad certificate",     "alert certificate revoked",
-        "alert certificate unknown", "alert unknown ca",
-        "alert access denied",       "alert certificate required",
+    const struct cce_buf *body = &transfer->response_body;
+    const struct cce_buf *headers = &transfer->response_headers;
+    struct cce_evidence evidence = {
+        .result = result,
+        .words = transfer->detail,
+        .proxied = transfer->proxied,
+        .tls_began = transfer->server_watch != NULL,
+        .sent = transfer->departures > 0,
+        .answered = headers->length > 0,
+        .head_complete = transfer->head_complete,
+        .late = transfer->late,
+        .second_time = transfer->second_time,
+        .body_long = body->too_long,
+        .headers_long = headers->too_long,
+        .no_memory = (body->failed && !body->too_long) ||
+                     (headers->failed && !headers->too_long),
+        .body_limit = body->maximum,
+        .headers_limit = headers->maximum,
+        .timeout_ms = transfer->timeout_ms,
+        .connect_timeout_ms = connect_timeout_of(transfer),
+        .server = transfer->server_tls,
+        .proxy = transfer->proxy_tls,
     };
 
-    for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++)
-        if (strstr(detail, alerts[i]) != NULL)
-            return true;
-    return false;
+    if (transfer->easy != NULL)
+        curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
+                          &evidence.connect_status);
+    cce_verdict(&evidence, &transfer->verdict);
 }
 
 /* What is sent is not needed any more, and may hold secrets. */
@@ -425,7 +393,44 @@ static void wipe_request(struct cce_transfer *transfer)
     cce_buf_cleanup(&transfer->certificate);
     cce_buf_cleanup(&transfer->key);
     free(transfer->url);
-    transfer->url = NULL;
+    free(transfer->host);
+    transfer->url = transfer->host = NULL;
+}
+
+bool cce_transfer_renew(struct cce_transfer *transfer)
+{
+    transfer->stale = false;
+    transfer->detail[0] = '\0';
+    return curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L) ==
+           CURLE_OK;
+}
+
+/* Without the callback nothing has counted. libcurl sends a request once it is
+ * connected; of a connection that is reused it says that it was at once. So
+ * what is connected may have been sent. */
+static void count_departures(struct cce_transfer *transfer)
+{
+#if CCE_HAS_PREREQ
+    (void)transfer;
+#else
+    bool is_tls = strncmp(transfer->url, "https:", 6) == 0;
+    curl_off_t microseconds = 0;
+
+    curl_easy_getinfo(transfer->easy,
+                      is_tls ? CURLINFO_APPCONNECT_TIME_T
+                             : CURLINFO_CONNECT_TIME_T,
+                      &microseconds);
+    transfer->departures = microseconds > 0 ? 1 : 0;
+#endif
+}
+
+bool cce_transfer_is_too_late(struct cce_transfer *transfer)
+{
+    if (!is_late(transfer))
+        return false;
+    count_departures(transfer);
+    transfer->late = transfer->departures == 0;
+    return transfer->late;
 }
 
 void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
@@ -436,27 +441,56 @@ void cce_transfer_take_outcome(struct cce_transfer *transfer, CURLcode result)
                       &transfer->status);
     curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
     transfer->seconds = (double)microseconds / 1e6;
-    transfer->untrusted = result == CURLE_PEER_FAILED_VERIFICATION ||
-                          result == CURLE_SSL_CACERT_BADFILE ||
-                          is_forged(result, transfer->detail);
-    transfer->refused = result != CURLE_OK && is_refusal(transfer->detail);
-    explain(transfer, result);
-    /* curl takes the end of the connection for the end of the headers, too. */
-    if (result == CURLE_OK && !transfer->head_is_complete)
-        cce_fail(&transfer->error, CCE_CONNECTION_LOST,
-                 "the answer is cut off in its headers");
+    count_departures(transfer);
+    judge(transfer, result);
+}
+
+/* libcurl has one code for all that can be wrong with them, and other words
+ * with each version of OpenSSL. */
+static int check_identity(const struct cce_transfer *transfer,
+                          struct cce_error *err)
+{
+    struct cce_certificate certificate = {NULL, false};
+    struct cce_certificate_key key = {NULL};
+    bool matches = false;
+    int result = -1;
+
+    if (!transfer->has_identity)
+        return 0;
+    if (cce_certificate_parse(transfer->certificate.data,
+                              transfer->certificate.length, &certificate,
+                              err) != 0 ||
+        cce_certificate_parse_key(transfer->key.data, transfer->key.length,
+                                  &key, err) != 0 ||
+        cce_certificate_key_matches(&certificate, &key, &matches, err) != 0)
+        goto done;
+    result = matches ? 0
+                     : cce_fail(err, CCE_KEY_MISMATCH,
+                                "the client key does not belong to the client "
+                                "certificate");
+done:
+    cce_certificate_cleanup(&certificate);
+    cce_certificate_key_cleanup(&key);
+    return result;
 }
 
 void cce_transfer_prepare(struct cce_transfer *transfer)
 {
     CURLcode result = CURLE_OUT_OF_MEMORY;
 
+    if (check_identity(transfer, &transfer->verdict.error) != 0)
+        return;
+    transfer->late = is_late(transfer);
+    if (transfer->late) {
+        judge(transfer, CURLE_ABORTED_BY_CALLBACK);
+        return;
+    }
     transfer->easy = take_handle(transfer->engine);
     if (transfer->easy != NULL)
         result = set_transfer_options(transfer);
     if (result == CURLE_OK)
         return;
-    explain(transfer, result);
+    judge(transfer, result);
     if (transfer->easy != NULL)
         curl_easy_cleanup(transfer->easy);
     transfer->easy = NULL;
@@ -467,6 +501,9 @@ void cce_transfer_give_back(struct cce_transfer *transfer)
     if (transfer->easy != NULL)
         give_handle(transfer->engine, transfer->easy, transfer->is_private);
     transfer->easy = NULL;
+    cce_tls_unwatch(transfer->server_watch);
+    cce_tls_unwatch(transfer->proxy_watch);
+    transfer->server_watch = transfer->proxy_watch = NULL;
     wipe_request(transfer);
 }
 
@@ -525,6 +562,17 @@ static bool copy_identity(struct cce_transfer *transfer,
     return ca && certificate && key;
 }
 
+/* Without brackets and port. */
+static char *copy_host(const char *url)
+{
+    const char *start = strstr(url, "://");
+
+    start = start != NULL ? start + 3 : url;
+    if (start[0] == '[')
+        return strndup(start + 1, strcspn(start + 1, "]"));
+    return strndup(start, strcspn(start, ":/?"));
+}
+
 static bool copy_request(struct cce_transfer *transfer,
                          const struct cce_request *request)
 {
@@ -544,11 +592,12 @@ static bool copy_request(struct cce_transfer *transfer,
     cce_buf_init(&transfer->response_body, max_response);
     snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
     transfer->url = strdup(request->url);
+    transfer->host = copy_host(request->url);
     if (request->body != NULL)
         cce_buf_append(&transfer->body, request->body, request->body_length);
     return copy_identity(transfer, request->identity) &&
-           transfer->url != NULL && !transfer->body.failed &&
-           copy_headers(transfer, request);
+           transfer->url != NULL && transfer->host != NULL &&
+           !transfer->body.failed && copy_headers(transfer, request);
 }
 
 int cce_transfer_new(struct cce_transfer **result,
@@ -585,13 +634,18 @@ bool cce_transfer_is_finished(const struct cce_transfer *transfer)
 void cce_transfer_result(const struct cce_transfer *transfer,
                          struct cce_result *result)
 {
-    result->error = transfer->error;
+    const struct cce_verdict *verdict = &transfer->verdict;
+
+    result->error = verdict->error;
     if (!transfer->finished)
         cce_fail(&result->error, CCE_CLOSED,
                  "the client was closed during the call");
     result->sent = transfer->departures > 0;
-    result->untrusted = transfer->untrusted;
-    result->refused = transfer->refused;
+    result->untrusted = verdict->untrusted;
+    result->verify_error = verdict->verify_error;
+    result->refused = verdict->refused;
+    result->alert = verdict->alert;
+    result->verified = verdict->verified;
     result->status = transfer->status;
     result->headers = transfer->response_headers.data;
     result->headers_length = transfer->response_headers.length;

@@ -1,9 +1,9 @@
 #include "net/worker.h"
 
-#include <dlfcn.h>
+#include "os/module.h"
+
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,16 +17,6 @@ struct cce_worker {
 
 /* ---- starting a thread ---- */
 
-/* Lua unloads a module when its state closes; the code of a thread must stay.
- * The Makefile links with -z nodelete, but a rock is built without. */
-static void pin_module(void)
-{
-    Dl_info module;
-
-    if (dladdr((void *)(uintptr_t)pin_module, &module) != 0)
-        dlopen(module.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
 int cce_worker_start_thread(pthread_t *thread, void *(*run)(void *context),
                             void *context, const char *name,
                             struct cce_error *err)
@@ -34,7 +24,7 @@ int cce_worker_start_thread(pthread_t *thread, void *(*run)(void *context),
     sigset_t all, before;
     int problem;
 
-    pin_module();
+    cce_module_pin();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     problem = pthread_create(thread, NULL, run, context);

@@ -18,8 +18,8 @@
 
 enum {
     TEMPORARY_NAME = sizeof TEMPORARY_BEGINS TEMPORARY_ENDS + 16,
-    MAX_ATTEMPTS = 16, /* for a temporary name that is free */
-    READ_CHUNK = 64 * 1024
+    MAX_ATTEMPTS = 16,    /* for a temporary name that is free */
+    READ_CHUNK = 8 * 1024 /* on the stack, which in a thread may be small */
 };
 
 /* ---- stat ---- */
@@ -56,6 +56,26 @@ int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
     out->inode = info.st_ino;
     out->type = type_of(info.st_mode);
     return 0;
+}
+
+int cce_file_check(const char *path, struct cce_error *err)
+{
+    struct cce_path target;
+    struct stat info;
+    int result = 0;
+
+    if (cce_path_resolve(&target, "open", path, err) < 0)
+        return -1;
+    if (fstatat(target.dir, target.name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (S_ISREG(info.st_mode))
+            result = cce_path_check(&target, "open", path, &info, err);
+        else
+            result =
+                cce_path_fail(err, "open", path, "it is not a regular file");
+    } else if (errno != ENOENT)
+        result = cce_path_fail_step(err, "open", path, "", errno);
+    cce_path_close(&target.dir);
+    return result;
 }
 
 /* ---- read ---- */
@@ -210,6 +230,7 @@ struct content {
     const void *bytes;
     size_t length;
     mode_t mode;
+    bool is_trial; /* the temporary file is removed, and not renamed */
 };
 
 /* Everything that happens to the temporary file before its rename; returns
@@ -247,21 +268,20 @@ static const char *replace(const struct cce_path *target,
         step = "closing";
         error = errno;
     }
-    if (step == NULL &&
+    if (step == NULL && !content->is_trial &&
         renameat(target->dir, name, target->dir, target->name) < 0) {
         step = "renaming";
         error = errno;
     }
-    if (step != NULL)
+    if (step != NULL || content->is_trial)
         unlinkat(target->dir, name, 0);
     errno = error;
     return step;
 }
 
-int cce_file_write(const char *path, const void *bytes, size_t length,
-                   mode_t mode, struct cce_error *err)
+static int write_file(const char *path, const struct content *content,
+                      struct cce_error *err)
 {
-    const struct content content = {bytes, length, mode};
     struct cce_path target;
     struct stat old;
     const char *step;
@@ -274,13 +294,14 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
     if (found < 0)
         goto done;
     sweep(target.dir);
-    step = replace(&target, &content, found ? &old : NULL);
+    step = replace(&target, content, found ? &old : NULL);
     if (step != NULL) {
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
     /* Some file systems cannot sync a directory, and say EINVAL. */
-    if (cce_path_sync(target.dir, fsync) < 0 && errno != EINVAL) {
+    if (!content->is_trial && cce_path_sync(target.dir, fsync) < 0 &&
+        errno != EINVAL) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",
                            errno);
@@ -290,4 +311,20 @@ int cce_file_write(const char *path, const void *bytes, size_t length,
 done:
     cce_path_close(&target.dir);
     return result;
+}
+
+int cce_file_write(const char *path, const void *bytes, size_t length,
+                   mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, false};
+
+    return write_file(path, &content, err);
+}
+
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, true};
+
+    return write_file(path, &content, err);
 }

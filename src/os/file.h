@@ -38,6 +38,10 @@ struct cce_file_stat {
 int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
                   struct cce_error *err);
 
+/* Fails unless a path may be used by who opens files without this module: a
+ * regular file that nobody else prepared (see path.h), or nothing yet. */
+int cce_file_check(const char *path, struct cce_error *err);
+
 /* Appends a whole regular file to `out`; more than out->maximum bytes are an
  * error. Never blocks on a FIFO or a device. */
 int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err);
@@ -53,6 +57,11 @@ int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err);
  */
 int cce_file_write(const char *path, const void *bytes, size_t length,
                    mode_t mode, struct cce_error *err);
+
+/* Whether such a write can succeed: all of it but the rename. The file at
+ * `path` stays as it is, or absent. */
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err);
 
 /*
  * A lock that ends with its process. It is a flock on "<dir>/.<name>.lock"

@@ -302,7 +302,7 @@ int cce_path_resolve(struct cce_path *target, const char *verb,
     if (result > 0 && join(walk.done, walk.name) == 0)
         target->dir = cce_path_openat(walk.dir, ".", O_RDONLY | O_DIRECTORY, 0);
     if (target->dir < 0 && errno == EISDIR)
-        cce_path_fail(err, verb, path, "it is not the name of a file");
+        cce_path_fail(err, verb, path, "it is a directory, not a file");
     else if (target->dir < 0)
         cce_path_fail_step(err, verb, path, walk.step, errno);
     if (walk.dir != AT_FDCWD)

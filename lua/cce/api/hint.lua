@@ -148,34 +148,34 @@ local by_code = {
   RESOURCE_LOCKED = busy_hint,
 }
 
+local WRONG_NAME = "A cluster's certificate follows a change of its EIP or its names only after 5"
+  .. " to 10 minutes: wait, then obtain the kubeconfig again"
+
 --- The hint for a cluster whose certificate does not have its address yet; nil
--- for any other trouble. The texts are those of libcurl and of kubectl.
+-- for any other trouble. The text is one of Kubernetes, which the API passes on.
 -- @tparam string text
 -- @treturn ?string
 function M.of_cluster_tls(text)
-  if has(text, "certificate is valid for") or has(text, "subject name matches") then
-    return "A cluster's certificate follows a change of its EIP or its names only after 5 to 10"
-      .. " minutes: wait, then obtain the kubeconfig again"
-  end
+  return has(text, "certificate is valid for") and WRONG_NAME or nil
 end
 
--- Of a certificate that another CA has signed than the one that is known.
-local FOREIGN = { "not signed by the ca that it names", "unable to get local issuer",
-  "unable to get issuer", "self-signed certificate", "self signed certificate" }
+-- Numbers of OpenSSL (X509_V_ERR_…). Which of the second kind a CA that changed
+-- its key gives differs from version to version.
+local NAMES = { [62] = true, [63] = true, [64] = true } -- host, e-mail, address
+local FOREIGN = {
+  [2] = true, [20] = true, [21] = true, -- no issuer is found
+  [7] = true, -- a wrong signature
+  [18] = true, [19] = true, -- self-signed
+}
 
 --- What is the matter with a cluster that a kubeconfig does not trust; nil when
 -- that is not known.
--- @tparam string text of libcurl
+-- @tparam number verify_error of OpenSSL
 -- @treturn ?string
-function M.of_untrusted_cluster(text)
-  local hint = M.of_cluster_tls(text)
-  if hint then return hint end
-  for _, words in ipairs(FOREIGN) do
-    if has(text, words) then
-      return "The cluster no longer shows the CA that is in this kubeconfig, most probably since"
-        .. " its certificates were rotated: obtain the kubeconfig again"
-    end
-  end
+function M.of_untrusted_cluster(verify_error)
+  if NAMES[verify_error] then return WRONG_NAME end
+  return FOREIGN[verify_error] and "The cluster no longer shows the CA that is in this kubeconfig,"
+    .. " most probably since its certificates were rotated: obtain the kubeconfig again" or nil
 end
 
 --- The hint for an answer that refuses.

@@ -1,10 +1,13 @@
 --- Which clusters a command is about: ids or names, or all that fit.
 -- @module cce.cli.chosen
 -- @local
+local core = require "cce.core"
 local errors = require "cce.error"
 local targets = require "cce.workflow.targets"
 
 local M = {}
+
+local LONGEST_FILE = 1048576
 
 --- Add the words and options that choose clusters.
 -- @tparam table parser of argparse
@@ -12,6 +15,8 @@ local M = {}
 function M.describe(parser, more)
   parser:argument("cluster", "Id or name of a cluster."):args("*"):argname("CLUSTER")
   if more and more.all then parser:flag("--all", "All clusters of the project.") end
+  parser:option("-f --file", "Clusters by id or name, one a line; - is standard input.")
+    :argname("FILE"):target("cluster_file")
   parser:option("--name", "Those whose name fits, such as 'prod-*'."):argname("PATTERN")
   parser:option("--version", "Those of a version, such as v1.27."):argname("VERSION")
     :target("cluster_version")
@@ -92,6 +97,41 @@ local function fitting(client, args)
   return targets.find({ client }, selection)
 end
 
+--- The words of a file: one a line, what follows a "#" is for people.
+-- @tparam string path "-" is standard input
+-- @treturn[1] {string,...}
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.words_of(path)
+  local text, message, code
+  if path == "-" then
+    text = io.stdin:read "*a"
+  else
+    text, message, code = core.file.read(path, { max = LONGEST_FILE })
+    if not text then return errors.fail(code, message) end
+  end
+  local words = {}
+  for line in (text .. "\n"):gmatch "(.-)\r?\n" do
+    local word = line:gsub("#.*$", ""):match "^%s*(.-)%s*$"
+    if word ~= "" then words[#words + 1] = word end
+  end
+  return words
+end
+
+-- Those of --file join those that were typed.
+local function add_file(args)
+  if not args.cluster_file then return true end
+  local words, message, err = M.words_of(args.cluster_file)
+  if not words then return nil, message, err end
+  args.cluster_file = nil
+  for _, word in ipairs(words) do args.cluster[#args.cluster + 1] = word end
+  if #words == 0 then
+    return errors.fail("INVALID_ARGUMENT", "the list of clusters is empty")
+  end
+  return true
+end
+
 local function check(args)
   local ways = (#args.cluster > 0 and 1 or 0) + (M.filter(args) and 1 or 0)
     + (args.all and 1 or 0)
@@ -108,7 +148,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.list(client, args)
-  local ok, message, err = check(args)
+  local ok, message, err = add_file(args)
+  if ok then ok, message, err = check(args) end
   if not ok then return nil, message, err end
   if #args.cluster == 0 then return fitting(client, args) end
   local all
@@ -124,7 +165,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.ids(client, args)
-  if #args.cluster == 0 and not args.all and not M.filter(args) then
+  if #args.cluster == 0 and not args.all and not args.cluster_file and not M.filter(args) then
     return errors.fail("INVALID_ARGUMENT", "no cluster is named", {
       hint = "Name clusters by id or name, choose by --name 'prod-*', --version or --status,"
         .. " or give --all" })

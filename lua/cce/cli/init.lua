@@ -14,6 +14,7 @@
 -- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
 --   to go on; without it what was sent is counted
 -- * `hidden=true`, optional: stands in no list
+-- * `watchable=true`, optional: it only reads, and --watch shows it again and again
 --
 -- A new command is one line in `M.commands`. Only those that are meant are
 -- loaded.
@@ -29,8 +30,9 @@ M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
   "who", "expiry", "credential",
-  "schedule", "grant",
-  "doctor", "profiles", "log", "repl", "sim", "completion", "version", "help", "__complete",
+  "runs", "schedule", "grant",
+  "configure", "doctor", "profiles", "log", "repl", "sim",
+  "completion", "version", "help", "__complete",
 }
 
 local function complain(message)
@@ -67,6 +69,7 @@ local function describe_all(parser)
     parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
       :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")
       :show_default(false),
+    parser:flag("--no-headers", "No line of titles above a table."),
     parser:flag("-q --quiet", "No notes and no progress; results and errors stay."),
     parser:flag("-v --verbose", "Tell of every attempt, and of codes and request ids."),
     parser:flag("--no-color", "No colours. So does NO_COLOR."))
@@ -125,6 +128,10 @@ local function add_command(parser, name, is_chosen)
   if command.hidden then inner:hidden(true) end
   inner:add_help(true)
   command.describe(inner)
+  if command.watchable then
+    inner:option("--watch", "Show it again every so many seconds, until Ctrl-C."):argname("SECONDS")
+      :args("?"):convert(seconds)
+  end
   complete_help(inner, name)
   return inner
 end
@@ -196,9 +203,13 @@ local function broken(ui, caught)
   return exit.FAILED
 end
 
-local function run(command, args)
+local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
-  local ok, result = xpcall(function() return command.run(args, ui) end, note_trace)
+  ui.asked = "cce " .. table.concat(arguments, " ")
+  local ok, result = xpcall(function()
+    if args.watch then return ui:watch(command, args) end
+    return command.run(args, ui)
+  end, note_trace)
   if not ok and is_interrupt(result.problem) then return interrupted(command, args, ui) end
   ui:close()
   if not ok then return broken(ui, result) end
@@ -220,7 +231,7 @@ function M.main(arguments)
   end
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then return wrong_use(args, arguments) end
-  return run(M.load(args.command), args)
+  return run(M.load(args.command), args, arguments)
 end
 
 return M

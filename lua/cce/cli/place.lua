@@ -2,6 +2,7 @@
 -- @module cce.cli.place
 -- @local
 local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 
@@ -27,8 +28,7 @@ local function check_directory(path)
   return errors.fail("INVALID_ARGUMENT", ("there is no directory '%s'"):format(directory))
 end
 
---- Check it before anything is obtained: a certificate that cannot be kept is a
--- waste.
+--- Whether the options go together, which no network is needed for.
 -- @tparam table args
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -73,12 +73,40 @@ function M.print(ui, args, kubeconfig, cluster)
   return exit.DONE
 end
 
+local function destination(args, cluster, command)
+  local place = naming(args, cluster)
+  place.path, place.command = args.out or args.merge_into, command
+  place.merge, place.mark = args.merge_into ~= nil, args.out ~= nil
+  return place
+end
+
+--- Prove it before anything is obtained. Standard output needs no proof.
+-- @tparam table ui
+-- @tparam table args
+-- @tparam cce.client client
+-- @tparam table cluster of `cce.cli.chosen`
+-- @tparam[opt] table command the options of `kubeconfig:with_command`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.prove(ui, args, client, cluster, command)
+  if args.out == "-" then return true end
+  local ok, message, err = destinations.prove(destination(args, cluster, command), cluster, client)
+  if not ok then return nil, message, err end
+  if message then ui:warn(message) end
+  return true
+end
+
 --- Save it.
--- @return what `kubeconfig:save` returns
-function M.save(args, kubeconfig, cluster)
-  local opts = naming(args, cluster)
-  opts.merge, opts.mark = args.merge_into ~= nil, args.out ~= nil
-  return kubeconfig:save(args.out or args.merge_into, opts)
+-- @tparam table args
+-- @tparam cce.kubeconfig kubeconfig
+-- @tparam table cluster
+-- @tparam[opt] table command as for `prove`
+-- @return what `kubeconfig:save` returns; where it fails, the message says where the
+--   certificate was kept instead
+function M.save(args, kubeconfig, cluster, command)
+  return destinations.save(destination(args, cluster, command), kubeconfig)
 end
 
 return M

@@ -35,7 +35,7 @@ local function kind_of(column)
   return (column[1] == "id" or column[1]:find "_id$") and "id" or nil
 end
 
-local function as_table(rows, columns, limit)
+local function as_table(rows, columns, limit, without_titles)
   local titles, kinds, shown = {}, {}, {}
   for _, column in ipairs(columns) do
     if column[2] then
@@ -48,7 +48,8 @@ local function as_table(rows, columns, limit)
     lines[i] = {}
     for k, column in ipairs(shown) do lines[i][k] = cell(column, row) end
   end
-  return tables.text(titles, lines, limit, kinds)
+  local text = tables.text(titles, lines, limit, kinds)
+  return without_titles and (text:match "\n(.*)$" or "") or text
 end
 
 -- ---- for machines ----------------------------------------------------------------
@@ -96,12 +97,13 @@ end
 -- @tparam {table,...} columns
 -- @tparam string output "table", "json", "yaml" or "name"
 -- @tparam ?int limit columns of the terminal
+-- @tparam[opt] boolean without_titles
 -- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.list(rows, columns, output, limit)
-  if output == "table" then return as_table(rows, columns, limit) end
+function M.list(rows, columns, output, limit, without_titles)
+  if output == "table" then return as_table(rows, columns, limit, without_titles) end
   if output == "name" then return names_of(rows, columns) end
   return machines[output](plain_rows(rows, columns))
 end

@@ -170,7 +170,8 @@ end
 -- @treturn int 0
 -- @function ui:table
 function Ui:table(rows, columns)
-  local text, message, err = render.list(rows, columns, self.output, self:width())
+  local text, message, err = render.list(rows, columns, self.output, self:width(),
+    self.args.no_headers)
   if not text then return self:fail(message, err) end
   if text ~= "" then self:print(text) end
   return exit.DONE
@@ -198,7 +199,34 @@ function Ui:report(report)
   local ids = {}
   for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
   local code = self:show(report:to_table(), words.typed(tostring(report)), table.concat(ids, "\n"))
+  if self.args.report_file then
+    local client = self.clients[1]
+    local ok, message, err = require("cce.cli.report_file").write(self.args.report_file, report, {
+      asked = self.asked, by = client and tostring(client), version = require("cce")._VERSION,
+      audit_log = self.audit_head })
+    if not ok then return self:fail(message, err) end
+  end
   return code == exit.DONE and report:exit_code() or code
+end
+
+local WATCH_SECONDS = 2
+
+local CLEAR = "\27[H\27[2J\27[3J"
+
+--- Run a command that only reads, again and again. On a terminal each time takes
+-- the place of the one before; elsewhere they follow each other.
+-- @tparam table command
+-- @tparam table args
+-- @treturn int its exit code, when it fails; Ctrl-C ends it otherwise
+-- @function ui:watch
+function Ui:watch(command, args)
+  local seconds = args.watch[1] or WATCH_SECONDS
+  while true do
+    if self.out_is_terminal then put(self, CLEAR) end
+    local code = command.run(args, self)
+    if code ~= exit.DONE or not self:written() then return code end
+    require("cce.host").sleep(seconds)
+  end
 end
 
 --- The columns of a table: those of the terminal; nil elsewhere, where nothing
@@ -229,9 +257,12 @@ end
 -- ---- the person -------------------------------------------------------------------
 
 -- By a shell, since most Luas begin a read anew that Ctrl-C interrupted: there
--- it ends the shell, and so the read.
-local function read_answer()
-  local pipe = io.popen [[IFS= read -r answer && printf '%s\n' "$answer"]]
+-- it ends the shell, and so the read. Where the answer is hidden, the terminal shows
+-- nothing from before the question on.
+local function read_answer(question, hidden)
+  local quoted = "'" .. question:gsub("'", "'\\''") .. "'"
+  local pipe = io.popen((hidden and "trap 'stty echo' EXIT INT TERM; stty -echo; " or "")
+    .. "printf %s " .. quoted .. [[ >&2; IFS= read -r answer && printf '%s\n' "$answer"]])
   local answer = pipe:read "*l"
   pipe:close()
   return answer
@@ -239,19 +270,39 @@ end
 
 local function ask(self, text, word)
   tell(self, width.clean(words.typed(text)))
-  io.stderr:write(("Type %s to go on: "):format(word))
   io.stderr:flush()
-  local answer = read_answer()
+  local answer = read_answer(("Type %s to go on: "):format(word))
   if answer and answer:match "^%s*(.-)%s*$" == word then return true end
   if not answer then io.stderr:write "\n" end
   self:warn "nothing was done"
   return nil, exit.FAILED
 end
 
+--- Whether there is a person to ask.
+-- @treturn boolean
+-- @function ui:is_interactive
+function Ui:is_interactive()
+  return sys.is_terminal(0) and sys.is_terminal(2)
+end
+
+--- Ask for a line.
+-- @tparam string question
+-- @tparam[opt] boolean hidden do not show what is typed
+-- @treturn ?string without blanks around it; nil at the end of the input
+-- @function ui:read
+function Ui:read(question, hidden)
+  self:settle()
+  io.stderr:flush()
+  local answer = read_answer(question, hidden)
+  if hidden or not answer then io.stderr:write "\n" end
+  return answer and answer:match "^%s*(.-)%s*$"
+end
+
 --- Ask before something that cannot be undone.
 -- @tparam table question `word`: what must be typed; `text`: what will happen, or
 --   a function that finds it out and returns it, or nil and an exit code when
---   there is nothing to ask; `yes`: it was answered on the command line
+--   there is nothing to ask, and perhaps another word; `yes`: it was answered on the
+--   command line; `hint`: how to
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] int exit code: 64 when there is nobody to ask, 1 when the answer
@@ -259,16 +310,17 @@ end
 -- @function ui:confirm
 function Ui:confirm(question)
   if question.yes then return true end
-  if not (sys.is_terminal(0) and sys.is_terminal(2)) then
+  if not self:is_interactive() then
     self:warn(("this must be confirmed by typing %s, and there is no terminal: nothing was done")
       :format(question.word))
-    tell(self, "  hint: --yes confirms it, --dry-run shows what would be done")
+    tell(self, "  hint: " .. (question.hint
+      or "--yes confirms it, --dry-run shows what would be done"))
     return nil, exit.USAGE
   end
-  local text, code = question.text, nil
-  if type(text) == "function" then text, code = text() end
+  local text, code, word = question.text, nil, nil
+  if type(text) == "function" then text, code, word = text() end
   if not text then return nil, code end
-  return ask(self, text, question.word)
+  return ask(self, text, word or question.word)
 end
 
 -- ---- the client -------------------------------------------------------------------
@@ -295,6 +347,9 @@ end
 local function on_event(self)
   return function(event)
     self.outstanding:note(event)
+    if event.type == "audit_log" then
+      self.audit_head = ("%s, %d lines, head %s"):format(event.path, event.count, event.head)
+    end
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end
@@ -312,6 +367,7 @@ end
 -- @treturn[2] table err
 -- @function ui:client
 function Ui:client(more)
+  if not more and self.own_client then return self.own_client end
   local opts, message, err = require("cce.cli.profile").client_options(self.args)
   if not opts then return nil, message, err end
   for name, value in pairs(more or {}) do opts[name] = value end
@@ -324,6 +380,7 @@ function Ui:client(more)
   client, message, err = require("cce").new(opts)
   if not client then return nil, message, err end
   self.clients[#self.clients + 1] = client
+  if not more then self.own_client = client end
   return client
 end
 

@@ -222,6 +222,8 @@ local function judge(row, seen)
     verdict(row, "not trusted", "%s", seen.text)
   elseif seen.status then
     verdict(row, "unclear", "the cluster answers %s, which does not tell", seen.text)
+  elseif seen.alert then
+    verdict(row, "unclear", "%s, which does not tell", seen.text)
   else
     verdict(row, "unreachable", "the cluster cannot be asked: %s", seen.text)
   end
@@ -269,6 +271,13 @@ function M.text(row)
   return row.not_after and stored.until_text(row.not_after) or nil
 end
 
+-- What is known without asking the cluster.
+local function state_of(row)
+  if row.message then return "unreadable" end
+  if row.holder == "cce credential" and not row.kept then return "not kept" end
+  return row.expired and "expired" or "valid"
+end
+
 --- Who holds what.
 -- @tparam {string,...} sources paths of kubeconfigs and PEM files; "-" is
 --   standard input
@@ -281,14 +290,18 @@ end
 -- @treturn {table,...} one for each context, or PEM: `{source=, context=, cluster=,
 --   cluster_id=, server=, user=, user_id=, user_name=, not_before=, not_after=,
 --   remaining=, expired=, key_matches=, holder="certificate"|"cce credential",
---   kept=<path>, message=<what is wrong>, check=, says=}`; `check` is "works", "no
---   rights" (403), "refused" (401 or a TLS alert), "not trusted", "unreachable",
---   "unclear", "not kept" or "not asked"
+--   kept=<path>, message=<what is wrong>, check=, says=, state=}`; `check` is "works",
+--   "no rights" (403), "refused" (401, or a TLS alert of the cluster itself), "not
+--   trusted", "unreachable", "unclear", "not kept" or "not asked"; `state` is the same
+--   or, when it was not asked, "valid", "expired", "unreadable" or "not kept"
 function M.look(sources, opts)
   local run = { rows = {}, clock = opts.clock or os.time }
   for _, source in ipairs(sources) do add_source(run, source, opts) end
   if opts.client then add_names(run, opts.client) end
   if opts.check then check(run) end
+  for _, row in ipairs(run.rows) do
+    row.state = row.check ~= "not asked" and row.check or state_of(row)
+  end
   return run.rows
 end
 

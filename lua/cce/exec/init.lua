@@ -142,7 +142,7 @@ local function ensure_kept(job, path)
     local since = core.sys.time()
     local config, renewed, err = ensure.ensure(job.client, job.cluster_id, {
       path = path, name = "cce", duration = job.opts.duration, expire_at = job.opts.expire_at,
-      min_remaining = job.opts.min_remaining, timeout = job.opts.timeout,
+      min_remaining = job.opts.min_remaining, timeout = job.opts.timeout, check = false,
     }, 1)
     if not config then return nil, renewed, err end
     if renewed then
@@ -191,7 +191,7 @@ local function take_or_renew(job, path)
 end
 
 local function from_cache(job)
-  local auth, message, err = job.client.session:acquire()
+  local auth, message, err = job.client.session:identify()
   if not auth then return nil, message, err end
   local path
   path, message = cache.path(job.client, job.cluster_id)

@@ -122,15 +122,10 @@ local load_schema = {
 }
 
 local function decode_file(text)
-  local data, message, code
-  if read.looks_like_json(text) then
-    data, message = read.json(text)
-  else
-    data, message, code = read.yaml(text)
-  end
-  message = message or read.problem(data)
+  local file, message, code = read.file(text)
+  message = message or read.problem(file.data)
   if message then return nil, message, code or "FILE_ERROR" end
-  return data
+  return file.data
 end
 
 --- Reads a kubeconfig file, in JSON or YAML (for YAML, lyaml must be installed:
@@ -390,6 +385,7 @@ local save_schema = {
   backup = { type = "boolean", default = true },
   format = { type = "string", one_of = { "json", "yaml" } },
   mark = { type = "boolean", default = false },
+  trial = { type = "boolean", default = false },
 }
 
 -- The object to be written: the context chosen, the names given.
@@ -468,6 +464,8 @@ end
 -- @tparam[opt=true] boolean opts.backup when merging; false: keep no old file
 -- @tparam[opt] string opts.format "json" or "yaml", of a file that is not
 --   merged into; by default that of the kubeconfig, and JSON for a merge
+-- @tparam[opt=false] boolean opts.trial find out whether it would succeed, by all of
+--   it but the last step: the file stays as it is
 -- @treturn table { path=, context=, current=<is it the file's current one>,
 --   merged=<boolean>, backup=<path or nil> }, which prints as a sentence
 -- @return nil, message, err with the code `FILE_ERROR`, `TIMEOUT` (the lock),
@@ -491,6 +489,7 @@ end
 
 local merge_schema = {
   timeout = save_schema.timeout, backup = save_schema.backup, format = save_schema.format,
+  trial = save_schema.trial,
 }
 
 local function prepared_items(items)
@@ -509,7 +508,7 @@ end
 -- cannot be merged stays out and stops no other.
 -- @tparam string path
 -- @tparam {table,...} items each { kubeconfig=, name= }
--- @tparam[opt] table opts timeout, backup and format as for `save`
+-- @tparam[opt] table opts timeout, backup, format and trial as for `save`
 -- @treturn {table,...} in the order of the items { ok=, saved=<as of save>,
 --   message=, err= }
 -- @return nil, message, err when nothing could be written

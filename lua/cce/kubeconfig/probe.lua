@@ -24,38 +24,41 @@ local function unclear(text, code)
 end
 
 -- The texts of what was seen stand in the middle of a sentence.
-local function untrusted(message, code)
-  local hint = hints.of_untrusted_cluster(message)
+local function untrusted(message, code, detail)
+  local hint = hints.of_untrusted_cluster(detail.verify_error)
   local seen = unclear(hint and hint:sub(1, 1):lower() .. hint:sub(2) or message, code)
   seen.untrusted = true
   return seen
 end
 
+-- Whether this is the cluster at all is asked first. Only what a server with the
+-- cluster's own certificate said counts for a refusal.
 local function judge(response, message, code, detail)
   if response then
     local text = "HTTP " .. response.status
     local works = response.status == 200 or response.status == 403
     local state = works and "works" or response.status == 401 and "refused" or "unclear"
     return { state = state, text = text, status = response.status }
-  elseif detail and detail.refused then
-    return { state = "refused", text = "a TLS alert" }
   elseif detail and detail.untrusted then
-    return untrusted(message, code)
+    return untrusted(message, code, detail)
+  elseif detail and detail.refused then
+    return { state = "refused", text = "TLS alert " .. detail.alert, alert = detail.alert }
   end
-  return unclear(message, code)
+  local seen = unclear(message, code)
+  seen.alert = detail and detail.alert ~= 0 and detail.alert or nil
+  return seen
 end
 
 local function ask(client, identity)
   local engine, message = client:engine()
   if not engine then return unclear(message) end
   local transfer
-  transfer, message = engine:submit {
+  transfer, message = host.exchange(engine, {
     endpoint = identity.server, method = "GET", path = PATH, private = true,
     timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
     identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key },
-  }
+  })
   if not transfer then return unclear(message) end
-  host.current().wait(engine, transfer)
   local response, reason, code, detail = transfer:result()
   transfer:close()
   return judge(response, reason, code, detail)
@@ -66,8 +69,9 @@ end
 -- @tparam cce.kubeconfig kubeconfig
 -- @treturn table `{state="works"|"refused"|"unclear", text=, status=<of HTTP, when
 --   there was an answer>, code=<of an error, when there was none>, untrusted=<true
---   when the kubeconfig does not trust who answered>}`: accepted (HTTP 200 or 403),
---   refused (401 or a TLS alert), or anything else
+--   when the kubeconfig does not trust who answered>, alert=<number of the TLS alert
+--   that came>}`: accepted (HTTP 200 or 403); refused (401, or alert 42, 44, 46, 48 or 49
+--   of a server whose certificate was accepted); or anything else, which proves nothing
 function M.look(client, kubeconfig)
   local identity, message = kubeconfigs.identity(kubeconfig)
   if not identity then return unclear(message) end

@@ -55,7 +55,7 @@ local function commit_all(path, items, opts)
   local results, added = add_all(target, items)
   if added == 0 then return results end
   local committed
-  committed, message, err = store.commit(target, opts.backup)
+  committed, message, err = store.commit(target, opts)
   if not committed then return nil, message, err end
   for i, result in ipairs(results) do
     result.saved = result.ok and saved_into(target, items[i].state, committed.backup) or nil
@@ -79,8 +79,9 @@ local function merged(path, state, opts)
 end
 
 local function text_of(state, format)
-  local has = read.looks_like_json(state.raw) and "json" or "yaml"
-  if not format or format == has then return state.raw end
+  if not format then return state.raw end
+  local file = read.file(state.raw)
+  if file and file.format == format then return state.raw end
   return store.encode(state.data, format)
 end
 
@@ -98,7 +99,7 @@ local function alone(path, state, opts)
   local text, ok, message, err
   text, message, err = M.text(state, opts)
   if not text then return nil, message, err end
-  ok, message, err = store.write(path, text)
+  ok, message, err = store.write(path, text, opts.trial)
   if not ok then return nil, message, err end
   return setmetatable({
     path = path, merged = false, context = read.text(state.data["current-context"]), current = true,

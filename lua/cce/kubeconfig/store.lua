@@ -17,17 +17,18 @@ local M = {}
 --- Writes a file that only its owner may read.
 -- @tparam string path
 -- @tparam string text
+-- @tparam[opt] boolean is_trial try all of it and leave the file as it is
 -- @treturn boolean true
 -- @return nil, message, err
-function M.write(path, text)
-  local ok, message, code = core.file.write(path, text)
+function M.write(path, text, is_trial)
+  local ok, message, code = core.file.write(path, text, { trial = is_trial })
   if not ok then return error_of.from_core(nil, message, code) end
   return true
 end
 
 local function refused(target, reason, code)
   return error_of.fail(code or "UNSUPPORTED",
-    ("cannot merge into the YAML of '%s' without touching what is not ours: %s"):format(
+    ("cannot merge into '%s' without touching what is not ours: %s"):format(
       target.path, reason), {
       retryable = false,
       hint = ("Save to a file of its own, and set KUBECONFIG=%s:<that file>, so that kubectl"
@@ -35,24 +36,19 @@ local function refused(target, reason, code)
     })
 end
 
-local function decode(target)
-  local data, message, code
-  if target.format == "json" then
-    data, message = read.json(target.text)
-  else
-    data, message, code = read.yaml(target.text)
-  end
+local function decode(target, text)
+  local file, message, code = read.file(text)
   if code then return refused(target, message, code) end
-  message = message or read.problem(data)
-  if not message then return data end
+  message = message or read.problem(file.data)
+  if not message then return file end
   return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(target.path, message))
 end
 
 --- Reads the file to merge into.
 -- @tparam string path
 -- @tparam[opt="json"] string format of a file that is not there yet
--- @treturn table { path=, text=, data=, format= }; without text and data when
---   there is no file, or an empty one
+-- @treturn table { path=, text=<in UTF-8>, found=<as it is>, data=, format= }; path and
+--   format alone when there is no file, or an empty one
 -- @return nil, message, err
 function M.open(path, format)
   local target = { path = path, format = format or "json" }
@@ -63,11 +59,11 @@ function M.open(path, format)
   text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
   if not text then return error_of.from_core(nil, message, code) end
   if text:find("^%s*$") then return target end
-  target.text, target.format = text, read.looks_like_json(text) and "json" or "yaml"
-  local data, err
-  data, message, err = decode(target)
-  if not data then return nil, message, err end
-  target.data, target.original = data, data
+  local file, err
+  file, message, err = decode(target, text)
+  if not file then return nil, message, err end
+  target.text, target.format, target.found = file.text, file.format, text
+  target.data, target.original = file.data, file.data
   return target
 end
 
@@ -104,33 +100,35 @@ function M.encode(data, format)
 end
 
 local function new_text(target)
-  if not target.text or target.format == "json" then return M.encode(target.data, target.format) end
-  local text, reason = patch.patch(target.text, target.original, target.data)
+  if not target.text then return M.encode(target.data, target.format) end
+  local text, reason = patch.patch(target.text, target.original, target.data, target.format)
   if not text then return refused(target, reason) end
   return text
 end
 
-local function back_up(target)
+-- A trial needs room for both files at once.
+local function back_up(target, is_trial)
   local backup = target.path .. ".bak"
-  local ok, message, err = M.write(backup, target.text)
+  local ok, message, err = M.write(backup, target.found, is_trial)
   if not ok then return nil, message, err end
   return backup
 end
 
 --- Writes the target's data to its file, the old one beside it as `<path>.bak`.
 -- @tparam table target
--- @tparam boolean wants_backup
+-- @tparam table opts `backup`: whether to keep the old one; `trial`: see @{write}
 -- @treturn table { backup=<path or nil> }
 -- @return nil, message, err
-function M.commit(target, wants_backup)
+function M.commit(target, opts)
   local text, backup, ok, message, err
   text, message, err = new_text(target)
   if not text then return nil, message, err end
-  if wants_backup and target.text and target.text ~= text then
-    backup, message, err = back_up(target)
+  if opts.backup and target.found and target.found ~= text then
+    backup, message, err = back_up(target, opts.trial)
     if not backup then return nil, message, err end
+    if opts.trial then text = text .. target.found end
   end
-  ok, message, err = M.write(target.path, text)
+  ok, message, err = M.write(target.path, text, opts.trial)
   if not ok then return nil, message, err end
   return { backup = backup }
 end

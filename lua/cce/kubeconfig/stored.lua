@@ -10,6 +10,7 @@ local exec = require "cce.kubeconfig.exec"
 local host = require "cce.host"
 local kubeconfig = require "cce.kubeconfig"
 local merge = require "cce.kubeconfig.merge"
+local probe = require "cce.kubeconfig.probe"
 local protected = require("cce.host.protect").pcall
 local read = require "cce.kubeconfig.read"
 local show = require "cce.text.show"
@@ -30,6 +31,7 @@ M.schema = {
   min_remaining = { type = "number", min = 0, unit = "seconds" },
   renew = { type = "boolean", default = false },
   timeout = { type = "number", min = 0, max = 3600, default = 120, unit = "seconds" },
+  check = { type = "boolean", default = true },
 }
 
 local function lifetime_of(opts, now)
@@ -168,6 +170,52 @@ function M.facts_of(holdings, cluster_id)
   local holder = holdings.holders[entry.context]
   if not holder then return nil, "its context names no user that there is" end
   return holder.facts, holder.message
+end
+
+-- ---- asking the cluster ---------------------------------------------------
+
+-- A short look: who is out of reach must not hold up a run.
+local function answer_of(seen)
+  if seen.state == "works" then return { state = "works", text = seen.text } end
+  if seen.state == "refused" then
+    return { state = "refused", text = "the cluster refuses it (" .. seen.text .. ")" }
+  elseif seen.untrusted then
+    return { state = "untrusted", text = "it does not trust the cluster: " .. seen.text }
+  end
+  return { state = "not asked", text = seen.text }
+end
+
+--- Ask the cluster once whether it takes a kubeconfig.
+-- @tparam cce.client client
+-- @tparam cce.kubeconfig config
+-- @treturn table `{state=, text=}`; state is "works", "refused", "untrusted" (by the
+--   kubeconfig, of the cluster) or "not asked": it gave no answer
+function M.ask(client, config)
+  return answer_of(probe.look(client, config))
+end
+
+--- Why the cluster's answer makes it due; nil when it does not.
+-- @tparam ?table answer of @{ask}
+-- @treturn ?string
+function M.refusal(answer)
+  local is_refusal = answer and (answer.state == "refused" or answer.state == "untrusted")
+  return is_refusal and answer.text or nil
+end
+
+--- Ask the cluster about a new one, until it works or has had its time to learn of it.
+-- A cluster that gives no answer is asked once.
+-- @tparam cce.client client
+-- @tparam cce.kubeconfig config
+-- @treturn[1] table as of @{ask}
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err the cluster refuses it, or it does not trust the cluster
+function M.ask_new(client, config)
+  local answer = M.ask(client, config)
+  if M.refusal(answer) then answer = answer_of(probe.wait_until(client, config, "works")) end
+  if not M.refusal(answer) then return answer end
+  return errors.fail("INVALID_CERTIFICATE", ("a new certificate was obtained and saved, but %s; no"
+    .. " second one is obtained"):format(answer.text), { retryable = false })
 end
 
 -- ---- obtaining -----------------------------------------------------------

@@ -1,4 +1,5 @@
---- Whether the lines of an audit log are a chain, from the first to the last.
+--- Whether the lines of an audit log are a chain, from the first to the last, also
+-- where the log is a series of files.
 -- @module cce.log.audit_check
 -- @local
 local errors = require "cce.error"
@@ -12,18 +13,8 @@ local function tampered(path, number, why)
   })
 end
 
-local function check_line(state, path, line, key)
-  local number = state.count + 1
-  local entry, hash = lines.open(line, key)
-  if not entry then return tampered(path, number, hash) end
-  if entry.n ~= number then
-    return tampered(path, number, ("says that it is line %d: lines are missing or out of order")
-      :format(entry.n))
-  elseif entry.previous ~= state.head then
-    return tampered(path, number, "does not follow from the line before it")
-  end
-  state.count, state.head = number, hash
-  return true
+local function fail(message, hint)
+  return errors.fail("TAMPERED", message, { retryable = false, hint = hint })
 end
 
 -- What was kept elsewhere must be in the chain; later lines are fine.
@@ -33,34 +24,134 @@ local function note_known(state, opts)
   end
 end
 
-local function check_kept(state, path, opts)
-  if opts.count and state.count < opts.count then
-    return errors.fail("TAMPERED", ("the audit log '%s' has %d lines, but had %d: its end is"
-      .. " missing"):format(path, state.count, opts.count), { retryable = false })
-  elseif opts.head and not state.found then
-    return errors.fail("TAMPERED", ("the audit log '%s' does not have the head that was kept: lines"
-      .. " are missing, or it was replaced"):format(path), { retryable = false })
+-- The first line of a file may go on with the chain of another one.
+local function begin(state, path, entry, opts)
+  state.first, state.before, state.continues = entry.n, entry.previous, entry.continues
+  if entry.n == 1 and entry.previous == lines.FIRST then return true end
+  if not entry.continues then
+    return tampered(path, 1, ("says that it is line %d: lines are missing or out of order")
+      :format(entry.n))
   end
-  return { count = state.count, head = state.head }
+  state.count, state.head = entry.n - 1, entry.previous
+  note_known(state, opts)
+  return true
 end
 
---- Check every line of a file, and what was kept of it elsewhere.
--- @tparam string path for messages
--- @param file opened to be read
--- @tparam table opts head, count and key, as of `audit_log.verify`
--- @treturn[1] table `{count=, head=}`
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err TAMPERED
-function M.file(path, file, opts)
-  local state = { count = 0, head = lines.FIRST }
+local function check_line(state, path, line, opts)
+  local entry, hash = lines.open(line, opts.key)
+  state.line = state.line + 1
+  if not entry then return tampered(path, state.line, hash) end
+  if state.line == 1 then
+    local ok, message, err = begin(state, path, entry, opts)
+    if not ok then return nil, message, err end
+  end
+  if entry.n ~= state.count + 1 then
+    return tampered(path, state.line, ("says that it is line %d: lines are missing or out of order")
+      :format(entry.n))
+  elseif entry.previous ~= state.head then
+    return tampered(path, state.line, "does not follow from the line before it")
+  end
+  state.count, state.head = entry.n, hash
+  note_known(state, opts)
+  return true
+end
+
+local function check_file(path, opts)
+  local file, reason = io.open(path, "rb")
+  if not file then return errors.fail("FILE_ERROR", "cannot open " .. tostring(reason)) end
+  local state = { path = path, line = 0, count = 0, head = lines.FIRST, before = lines.FIRST }
   note_known(state, opts)
   for line in file:lines() do
-    local ok, message, err = check_line(state, path, line, opts.key)
-    if not ok then return nil, message, err end
-    note_known(state, opts)
+    local ok, message, err = check_line(state, path, line, opts)
+    if not ok then
+      file:close()
+      return nil, message, err
+    end
   end
-  return check_kept(state, path, opts)
+  file:close()
+  return state
+end
+
+-- ---- a series --------------------------------------------------------------------
+
+-- A file without lines, as logrotate leaves it, follows from any.
+local function without_empty(states)
+  local list = {}
+  for _, state in ipairs(states) do
+    if state.line > 0 then list[#list + 1] = state end
+  end
+  return #list > 0 and list or { states[1] }
+end
+
+-- By its head, the one that each follows from.
+local function first_of(states)
+  local heads = {}
+  for _, state in ipairs(states) do heads[state.head] = true end
+  local first
+  for _, state in ipairs(states) do
+    if not heads[state.before] or state.before == lines.FIRST then
+      if first then
+        return fail(("the audit logs '%s' and '%s' follow from none of the others: lines are"
+          .. " missing between them, or they are two logs"):format(first.path, state.path),
+          "Give all files of one log")
+      end
+      first = state
+    end
+  end
+  if first then return first end
+  return fail "the audit logs follow from each other in a circle"
+end
+
+local function in_order(states)
+  local state, message, err = first_of(states)
+  if not state then return nil, message, err end
+  local after, ordered = {}, {}
+  for _, each in ipairs(states) do
+    if each ~= state then after[each.before] = each end
+  end
+  while state do
+    ordered[#ordered + 1] = state
+    state = after[state.head]
+  end
+  if #ordered == #states then return ordered end
+  return fail "two of the audit logs follow from the same line: one of them was copied or changed"
+end
+
+local function check_kept(state, name, opts)
+  if opts.count and state.count < opts.count then
+    return fail(("%s has %d lines, but had %d: its end is missing"):format(name, state.count,
+      opts.count))
+  elseif opts.head and not state.found then
+    return fail(("%s does not have the head that was kept: lines are missing, or it was replaced")
+      :format(name), state.continues and ("The lines before are in '%s'; give that file, too")
+      :format(state.continues))
+  end
+  return { count = state.count, head = state.head, first = state.continues and state.first,
+    continues = state.continues }
+end
+
+--- Check every line of some files, and what was kept of them elsewhere.
+-- @tparam {string,...} paths of one log, in any order
+-- @tparam table opts head, count and key, as of `audit_log.verify`
+-- @treturn[1] table as of `audit_log.verify`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err TAMPERED or FILE_ERROR
+function M.files(paths, opts)
+  local states = {}
+  for i, path in ipairs(paths) do
+    local state, message, err = check_file(path, opts)
+    if not state then return nil, message, err end
+    states[i] = state
+  end
+  local ordered, message, err = in_order(without_empty(states))
+  if not ordered then return nil, message, err end
+  local first, last = ordered[1], ordered[#ordered]
+  local found = false
+  for _, state in ipairs(ordered) do found = found or state.found end
+  return check_kept({ count = last.count, head = last.head, found = found,
+    first = first.first, continues = first.continues },
+    #paths == 1 and ("the audit log '%s'"):format(paths[1]) or "the series of audit logs", opts)
 end
 
 return M

@@ -9,22 +9,53 @@ local M = {}
 --- What the first line names as the hash of the one before.
 M.FIRST = ("0"):rep(64)
 
-local ORDER = { "n", "at", "operation", "target", "project", "access_key", "outcome", "status",
-  "code", "request_id", "attempts", "call", "previous" }
+local ORDER = { "file", "n", "at", "operation", "target", "user_id", "agency_id", "component",
+  "certificate_expiration_time", "duration", "expire_at", "nodes", "project", "access_key",
+  "outcome", "status", "code", "request_id", "attempts", "call", "continues", "after", "previous" }
 
 --- Bytes of a line at most: ids are limited, and what the API says is cut.
-M.ROOM = 1024
+M.ROOM = 1536
 
 local LONGEST_TEXT = 128
 
 local function shorten(entry)
   for name, value in pairs(entry) do
-    if type(value) == "string" and #value > LONGEST_TEXT then
+    if type(value) == "string" and #value > LONGEST_TEXT and name ~= "continues" then
       entry[name] = value:sub(1, LONGEST_TEXT):gsub("[\128-\255]+$", "")
     end
   end
   return entry
 end
+
+-- ---- what was asked for ------------------------------------------------------
+
+-- What the API calls it, and what we do. A name that is not here is not logged: it
+-- may be a secret, as the key of a rotation to a CA of one's own.
+local ARGUMENTS = { userId = "user_id", agencyId = "agency_id", component = "component",
+  certificateExpirationTime = "certificate_expiration_time", duration = "duration",
+  expire_at = "expire_at" }
+
+local function node_ids(list)
+  local ids = {}
+  for i, node in ipairs(list) do ids[i] = tostring(node.nodeID) end
+  return table.concat(ids, " ")
+end
+
+--- The arguments of a call that changes something, as they are sent.
+-- @tparam ?string body of the request
+-- @treturn table
+function M.arguments(body)
+  local sent, found = body and core.json.decode(body), {}
+  if type(sent) ~= "table" then return found end
+  for wire, name in pairs(ARGUMENTS) do
+    local value = sent[wire]
+    if type(value) == "string" or type(value) == "number" then found[name] = value end
+  end
+  if type(sent.nodeList) == "table" then found.nodes = node_ids(sent.nodeList) end
+  return found
+end
+
+-- ---- lines -------------------------------------------------------------------
 
 --- The text of a line with its hash, and the hash.
 -- @tparam table entry its long texts are cut

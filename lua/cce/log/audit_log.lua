@@ -2,14 +2,25 @@
 --
 -- Each line is a JSON object: `n` counts the lines, `at` is when, `operation` and
 -- `target` what and on what, `access_key` the id of the key that signed (never its
--- secret), `outcome` and `request_id` what came of it. A call has two lines: one
+-- secret), `outcome` and `request_id` what came of it. What was asked for has the
+-- names of the options: `user_id` or `agency_id` whose certificates are revoked,
+-- `component` and `certificate_expiration_time` (hours) of a rotation, `duration`
+-- (days) or `expire_at` of a certificate, the ids of `nodes`. A call has two lines: one
 -- with the outcome `pending` before the request leaves, and one after, whose
 -- `call` is the number of the first. A call without the second was cut short: its
 -- process ended, or the disk failed.
 --
 -- `hash` is the SHA-256 of the line up to there, `previous` the hash of the line
 -- before. With a key it is an HMAC, and who does not have the key cannot make
--- such a line.
+-- such a line. The first line of a file has `file`, which says that this is an audit
+-- log (files of version 0.1.0 have it not).
+--
+-- **Rotation of the file.** Before each line the path is compared with the open
+-- file. When that was renamed, removed, replaced or shortened, as logrotate does it,
+-- the path is opened again, and the chain goes on in the file that is there now: its
+-- first line has `continues`, where the lines before are (or were), and the hash of
+-- the last of them as `previous`. `verify` takes such a series of files. Only when
+-- the path cannot be opened, or holds something else, `on_failure` decides.
 --
 -- **What the chain cannot show.** Who may write the file and (without a key, or
 -- with it) can compute hashes may replace all of it by another chain, or cut
@@ -64,8 +75,14 @@ local function last_line(path)
   return text:match "([^\n]*)\n$"
 end
 
+-- What a file that was lost leaves to the next one: its head, and where it is.
+local function lost(log, _, now)
+  log.continues = log.continues or { path = now or log.path, head = log.head }
+end
+
 local function continue_chain(log)
   local line = last_line(log.path)
+  log.is_new = not line
   if not line then return true end
   local entry, hash = lines.open(line, log.key)
   if not entry then
@@ -93,10 +110,13 @@ local function owned(path, number)
   return number == 1 and path or nil
 end
 
+local KIND = "audit log"
+
 local compose, note_written -- below
 
 local function new_writer(log, given)
   return writers.new {
+    kind = KIND,
     path = function(number) return owned(given, number) end,
     opened = function(path)
       log.path = path
@@ -104,6 +124,7 @@ local function new_writer(log, given)
     end,
     compose = function(items) return compose(log, items) end,
     written = function(items) note_written(log, items) end,
+    lost = function(why, now) lost(log, why, now) end,
   }
 end
 
@@ -115,7 +136,7 @@ local function open_log(path, log)
   end
   local ok, message, code = log.writer:open()
   if ok then return log end
-  if open_logs[path] == log then open_logs[path] = nil end
+  if open_logs[path] == log and not log.writer:is_open() then open_logs[path] = nil end
   return errors.fail(code, message, { retryable = code == "CONFLICT", hint = OPEN_HINTS[code] })
 end
 
@@ -181,9 +202,15 @@ end
 
 -- ---- writing -------------------------------------------------------------------
 
--- Where a line stands in the chain is known when it is its turn.
-local function link(log, entry, count, head)
+-- Where a line stands in the chain is known when it is its turn. It may have been
+-- meant for a file that was lost.
+local function link(log, entry, count, head, is_first)
+  local before = is_first and log.continues or nil
   entry.n, entry.previous = count + 1, head
+  entry.file = is_first and log.is_new and "lua-cce " .. KIND or nil
+  entry.continues = before and before.path
+  -- Another file that has lines: then they are not the ones before.
+  entry.after = before and before.head ~= head and before.head or nil
   return lines.seal(entry, log.key)
 end
 
@@ -198,7 +225,7 @@ function compose(log, items)
   local texts, begun = {}, false
   local count, head = log.count, log.head
   for i, item in ipairs(items) do
-    texts[i], head = link(log, item.entry, count, head)
+    texts[i], head = link(log, item.entry, count, head, i == 1)
     count, item.head = count + 1, head
     begun = begun or item.begins
   end
@@ -207,7 +234,7 @@ end
 
 function note_written(log, items)
   local last = items[#items]
-  log.count, log.head = last.entry.n, last.head
+  log.count, log.head, log.is_new, log.continues = last.entry.n, last.head, false, nil
 end
 
 local function append(log, item)
@@ -246,9 +273,18 @@ local function target_of(ids)
   return ids.cluster_id and "cluster " .. ids.cluster_id or nil
 end
 
-local function entry_of(client, request, ids)
-  return { operation = request.operation, target = target_of(ids),
-    project = ids.project_id, access_key = M.access_key(client), outcome = "pending" }
+-- What both lines of a call say.
+local function subject_of(request, ids)
+  local subject = lines.arguments(request.body)
+  subject.operation, subject.target = request.operation, target_of(ids)
+  subject.project = ids.project_id
+  return subject
+end
+
+local function entry_of(client, subject)
+  local entry = { access_key = M.access_key(client), outcome = "pending" }
+  for name, value in pairs(subject) do entry[name] = value end
+  return entry
 end
 
 --- The id of the key that a client signs with.
@@ -267,16 +303,16 @@ local function outcome_of(response, err)
     code = err.code, attempts = err.attempts, request_id = err.request_id }
 end
 
-local function finish(log, client, first, entry, response, err)
+local function finish(log, client, first, subject, response, err)
   local last = outcome_of(response, err)
-  for _, name in ipairs { "operation", "target", "project" } do last[name] = entry[name] end
+  for name, value in pairs(subject) do last[name] = value end
   -- Keys that are fetched are known only now.
   last.access_key, last.call = M.access_key(client), first
   local item = { entry = last }
   local number, message = append(log, item)
   if number then return tell(log, client, item) end
   -- What was sent cannot be taken back: the call's own result stands.
-  warn(log, client, ("the outcome of %s is not in the audit log: %s"):format(entry.operation,
+  warn(log, client, ("the outcome of %s is not in the audit log: %s"):format(subject.operation,
     message))
 end
 
@@ -304,7 +340,8 @@ local function log_of(client)
 end
 
 local function logged(log, client, request, ids, send)
-  local entry = entry_of(client, request, ids)
+  local subject = subject_of(request, ids)
+  local entry = entry_of(client, subject)
   log.pending[entry] = true
   local first, problem, code = begin(log, client, entry)
   if not first and log.on_failure == "refuse" then
@@ -314,7 +351,7 @@ local function logged(log, client, request, ids, send)
     warn(log, client, ("%s is not in the audit log: %s"):format(request.operation, problem))
   end
   local response, message, err = send()
-  finish(log, client, first, entry, response, err)
+  finish(log, client, first, subject, response, err)
   log.pending[entry] = nil
   return response, message, err
 end
@@ -344,30 +381,32 @@ local verify_schema = {
 
 --- Check a log from its first line to its last.
 --
+-- A log that was rotated is a series of files, each of which goes on with the chain
+-- of the one before: give them all, in any order. Of one of them alone, `first` and
+-- `continues` say that others come before it.
+--
 -- Without `head` and `count` it cannot be seen whether lines are missing at the
 -- end. A last line without an end, as a power cut leaves it, counts as changed
 -- until the log is opened again, which cuts it off.
--- @tparam string path
+-- @tparam string|{string,...} paths
 -- @tparam[opt] table opts
 -- @tparam[opt] string opts.head a head that was kept elsewhere; later lines are fine
 -- @tparam[opt] int opts.count how many lines there were then
 -- @tparam[opt] string|cce.secret opts.key with which it was written
--- @treturn[1] table `{count=, head=}` as they are now
+-- @treturn[1] table `{count=, head=}` as they are now; `first`, the number of its first
+--   line; `continues`, the path of the file before, if that was not given
 -- @treturn[2] nil
 -- @treturn[2] string message which line, and what is wrong with it
 -- @treturn[2] table err TAMPERED, or FILE_ERROR
 -- @usage
 -- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
-function M.verify(path, opts)
-  options.argument(path, "string", 1, "verify")
+function M.verify(paths, opts)
+  options.argument(paths, { "string", "table" }, 1, "verify")
+  if type(paths) == "string" then paths = { paths } end
+  if #paths == 0 then error("bad argument #1 to 'verify' (it names no file)", 2) end
   local checked, message, err = options.check(opts, verify_schema)
   if not checked then return nil, message, err end
-  local file, reason = io.open(path, "rb")
-  if not file then return errors.fail("FILE_ERROR", "cannot open " .. tostring(reason)) end
-  local state
-  state, message, err = check.file(path, file, checked)
-  file:close()
-  return state, message, err
+  return check.files(paths, checked)
 end
 
 return M

@@ -2,7 +2,8 @@
 -- anything follows from it.
 --
 -- A file holds one run after another. Each line is a JSON object that a person
--- can read; `what` says what happened:
+-- can read; the first one has `file`, which says that this is such a journal (files
+-- of version 0.1.0 have it not). `what` says what happened:
 --
 -- * `run` opens a run: its name, its id, and the hash of its plan
 -- * `planned` names a cluster of the plan; `begun` ends the list. A run without
@@ -18,7 +19,10 @@
 -- What the words mean for an item is said in `cce.workflow.outcome`.
 --
 -- Only lines are appended. A last line that was torn is cut off; any other line
--- that cannot be read is an error, since something may have been lost.
+-- that cannot be read is an error, since something may have been lost. When the
+-- file is removed or replaced while a run is under way, the next line fails, and
+-- the run stops. `<path>.lock` stays locked until then, so that nobody begins anew
+-- what is still being done; that file is made once, and never removed.
 -- @module cce.log.journal
 -- @local
 local core = require "cce.core"
@@ -206,21 +210,25 @@ local function encode(what, fields, now)
   return json_line.encode(line, ORDER)
 end
 
-local function failed(message, code)
+local function failed(message, code, hint)
   return errors.fail(code, message, {
     retryable = code == "CONFLICT", maybe_applied = false,
-    hint = code == "CONFLICT" and "Another run holds this journal: wait for its end" or nil,
+    hint = code == "CONFLICT" and "Another run holds this journal: wait for its end" or hint,
   })
 end
 
+local LOST = "Put the journal back as it was, then make the same call again: without its lines"
+  .. " nobody knows what was done"
+
 local function append(journal, what, fields, sync, room)
-  if not journal.writer then return true end
-  local ok, message, code = journal.writer:append {
+  local writer = journal.writer
+  if not writer then return true end
+  local ok, message, code = writer:append {
     line = encode(what, fields, journal.clock()), sync = sync, room = room,
   }
   if ok then return true end
   journal.broken = message
-  return failed(message, code)
+  return failed(message, code, writer.file and writer.file:lost() and LOST or nil)
 end
 
 --- Append a line.
@@ -257,21 +265,27 @@ local function wrap(writer, state, clock)
     rotated = state.rotated }, Journal)
 end
 
+local KIND = "run journal"
+
 -- Several intents at once: each has asked for the room of all.
-local function compose(items)
+local function compose(items, is_first)
   local lines, room = {}, nil
   for i, item in ipairs(items) do
     lines[i] = item.line
     if item.room then room = math.max(room or 0, item.room) end
   end
+  if is_first then lines[1] = ('{"file":"lua-cce %s",'):format(KIND) .. lines[1]:sub(2) end
   return lines, room
 end
 
 local function new_writer(path)
-  return writers.new {
+  local writer
+  writer = writers.new {
+    kind = KIND,
     path = function(number) return number == 1 and path or nil end,
-    compose = compose,
+    compose = function(items) return compose(items, writer:is_empty()) end,
   }
+  return writer
 end
 
 --- Open a journal, which locks it, and read it.

@@ -7,6 +7,10 @@
 -- the work itself, and whichever goes on first notes what came of it and begins
 -- the next: so a caller that nginx drops leaves nobody waiting. What it handed
 -- over is still written, whole or not at all: with the next line at the latest.
+--
+-- A file may be renamed, replaced or shortened by others while it is open, as
+-- logrotate does it. An owner that has `lost` goes on in a file of the same path:
+-- the lines that found nobody are composed anew, for that file.
 -- @module cce.log.writer
 -- @local
 local core = require "cce.core"
@@ -23,10 +27,13 @@ local LONGEST_BATCH = 256
 
 --- A writer of a file that is not open yet.
 -- @tparam table owner
+-- @tparam string owner.kind of the file, as `core.journal` takes it
 -- @tparam function owner.path(number) the path to try first, second, …; nil
 --   after the last. The next one is tried when another process has the file.
--- @tparam[opt] function owner.opened(path) called once; nil, message, code when
---   that file will not do
+-- @tparam[opt] function owner.opened(path) called once for each file; nil, message,
+--   code when that file will not do
+-- @tparam[opt] function owner.lost(why, now) called when a file was lost: what
+--   happened to it, and its path now, if any. Without it such a file is an error
 -- @tparam function owner.compose(items) the lines of some items, a list, and
 --   how many bytes are to be reserved first, if any
 -- @tparam[opt] function owner.written(items) the lines are in the file
@@ -74,18 +81,28 @@ end
 
 -- ---- opening -------------------------------------------------------------
 
-local function fail(writer, message, code)
+local CLOSED = "the file is closed"
+
+local function let_go(writer)
   if writer.file then writer.file:close() end
-  writer.file, writer.problem, writer.code = nil, message, code
+  writer.file = nil
+end
+
+local function fail(writer, message, code)
+  let_go(writer)
+  writer.problem, writer.code = message, code
 end
 
 -- Held by another process: the next path may be free.
 local function note_opened(writer, path, file, message, code)
-  if file then
+  if file and writer.closed then
+    file:close()
+    fail(writer, CLOSED, "CLOSED")
+  elseif file then
     writer.file = file
     local ok = true
     if writer.owner.opened then ok, message, code = writer.owner.opened(path) end
-    if not ok then fail(writer, message, code) end
+    if ok then writer.was_open = true else fail(writer, message, code) end
   elseif code == "CONFLICT" and writer.owner.path(writer.attempt + 1) then
     writer.attempt = writer.attempt + 1
   else
@@ -96,16 +113,25 @@ end
 local function open_directly(writer)
   while not writer.file and not writer.problem do
     local path = writer.owner.path(writer.attempt)
-    note_opened(writer, path, core.journal(path))
+    note_opened(writer, path, core.journal(path, writer.owner.kind))
   end
+end
+
+local function begin_opening(writer, engine)
+  local path = writer.owner.path(writer.attempt)
+  begin_work(writer, { engine = engine, settle = note_opened, subject = path },
+    core.journal(path, writer.owner.kind, engine))
 end
 
 local function open_on_thread(writer, driver, engine)
   go_on(writer, driver, function() return writer.file or writer.problem end, function()
-    local path = writer.owner.path(writer.attempt)
-    begin_work(writer, { engine = engine, settle = note_opened, subject = path },
-      core.journal(path, engine))
+    begin_opening(writer, engine)
   end)
+end
+
+-- A file that was lost and could not be opened again is tried each time.
+local function forget_problem(writer)
+  if writer.was_open and writer.owner.lost then writer.problem, writer.code = nil, nil end
 end
 
 --- Open the file and lock it. Several may ask at once.
@@ -115,6 +141,7 @@ end
 -- @treturn[2] string code
 -- @function writer:open
 function Writer:open()
+  forget_problem(self)
   local engine, message, code, driver = thread_of()
   if engine == nil then return nil, message, code end
   if engine then
@@ -135,14 +162,28 @@ local function note_written(writer, batch, ok, message, code)
   end
 end
 
+-- Whether lines could not be written because their file was lost, and another one
+-- may have them.
+local function lose(writer)
+  if not writer.file or not writer.owner.lost then return false end
+  local why, now = writer.file:lost()
+  if not why then return false end
+  writer.owner.lost(why, now)
+  let_go(writer)
+  return true
+end
+
 -- What did not fit of one must not cost the others: they are tried one by one.
 local function put_back(writer, batch)
   for i = #batch, 1, -1 do table.insert(writer.queue, 1, batch[i]) end
-  writer.singly = #batch
 end
 
 local function settle_batch(writer, batch, ok, message, code)
-  if not ok and #batch > 1 then return put_back(writer, batch) end
+  if not ok and lose(writer) then return put_back(writer, batch) end
+  if not ok and #batch > 1 then
+    writer.singly = #batch
+    return put_back(writer, batch)
+  end
   writer.singly = math.max(writer.singly - 1, 0)
   note_written(writer, batch, ok, message, code)
 end
@@ -163,13 +204,20 @@ local function is_any_synced(batch)
   return false
 end
 
-local CLOSED = "the file is closed"
+local function can_reopen(writer)
+  return not writer.file and not writer.closed and not writer.problem and writer.owner.lost
+end
+
+local function fail_batch(writer, batch)
+  note_written(writer, batch, nil, writer.problem or CLOSED, writer.code or "CLOSED")
+end
 
 local function append_on_thread(writer, driver, engine, item)
   writer.queue[#writer.queue + 1] = item
   go_on(writer, driver, function() return item.done end, function()
+    if can_reopen(writer) then return begin_opening(writer, engine) end
     local batch = take_batch(writer)
-    if not writer.file then return note_written(writer, batch, nil, CLOSED, "CLOSED") end
+    if not writer.file then return fail_batch(writer, batch) end
     local lines, room = writer.owner.compose(batch)
     begin_work(writer, { engine = engine, settle = settle_batch, subject = batch },
       writer.file:submit(engine, lines, is_any_synced(batch), room))
@@ -185,8 +233,13 @@ local function write(file, line, sync, room)
 end
 
 local function append_directly(writer, item)
-  local lines, room = writer.owner.compose { item }
-  note_written(writer, { item }, write(writer.file, lines[1], item.sync ~= false, room))
+  repeat
+    if can_reopen(writer) then open_directly(writer) end
+    if not writer.file then return fail_batch(writer, { item }) end
+    local lines, room = writer.owner.compose { item }
+    local ok, message, code = write(writer.file, lines[1], item.sync ~= false, room)
+    if ok or not lose(writer) then note_written(writer, { item }, ok, message, code) end
+  until item.done
 end
 
 --- Append a line, and have it on disk.
@@ -198,7 +251,8 @@ end
 -- @treturn[2] string code
 -- @function writer:append
 function Writer:append(item)
-  if not self.file then return nil, CLOSED, "CLOSED" end
+  if not self:is_open() then return nil, CLOSED, "CLOSED" end
+  forget_problem(self)
   local engine, message, code, driver = thread_of()
   if engine == nil then return nil, message, code end
   if engine then
@@ -209,18 +263,25 @@ function Writer:append(item)
   return item.ok, item.message, item.code
 end
 
---- Whether the file is open.
+--- Whether lines can be appended: the file is open, or will be again.
 -- @treturn boolean
 -- @function writer:is_open
 function Writer:is_open()
-  return self.file ~= nil
+  return self.file ~= nil or self.was_open and not self.closed and self.owner.lost ~= nil
+end
+
+--- Whether the next line is the file's first.
+-- @treturn boolean
+-- @function writer:is_empty
+function Writer:is_empty()
+  return self.file:size() == 0
 end
 
 --- Let others have the file, once what is under way has ended.
 -- @function writer:close
 function Writer:close()
-  if self.file then self.file:close() end
-  self.file = nil
+  let_go(self)
+  self.closed = true
 end
 
 return M

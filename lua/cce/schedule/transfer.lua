@@ -27,7 +27,7 @@ end
 -- ---- out ---------------------------------------------------------------------------
 
 local function header(now)
-  return assert(json.encode { schedule = FORMAT, exported = times.format(now) })
+  return json_line.encode({ schedule = FORMAT, exported = times.format(now) }, { "schedule" })
 end
 
 -- What cannot be read goes as what the runner would put in its place: the text of
@@ -63,6 +63,23 @@ local function write_all(schedule, file)
   return count
 end
 
+-- What is at the path goes only if it is an export, or empty: nothing else of
+-- anybody's is replaced.
+local function check_destination(path)
+  local info, message, code = core.file.stat(path)
+  if info == nil then return errors.from_core(nil, message, code) end
+  if not info or info.type == "file" and info.size == 0 then return true end
+  local file, err
+  file, message, code = core.journal(path, "schedule export")
+  if file then
+    file:close()
+    return true
+  end
+  file, message, err = errors.from_core(nil, message, code)
+  err.retryable, err.hint = false, "Give another path, or remove that file"
+  return file, message, err
+end
+
 --- Write all entries to a file of mode 0600, which is there whole or not at all.
 -- @tparam cce.schedule schedule
 -- @tparam string path
@@ -71,10 +88,13 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.export(schedule, path)
+  local ok, reason, err = check_destination(path)
+  if not ok then return nil, reason, err end
   local part = ("%s.%s.part"):format(path, json_line.new_id())
-  local file, message, code = core.journal(part)
+  local file, message, code = core.journal(part, "schedule export")
   if not file then return errors.from_core(nil, message, code) end
-  local ok, count, reason, err = pcall(write_all, schedule, file)
+  local count
+  ok, count, reason, err = pcall(write_all, schedule, file)
   file:close()
   if ok and count then
     local moved, why = os.rename(part, path)

@@ -92,7 +92,7 @@ end
 -- @function report:exit_code
 function Report:exit_code()
   if #self.failed > 0 or self.incomplete then return 1 end
-  if #self.uncertain > 0 or #self.pending > 0 then return 2 end
+  if #self.uncertain > 0 or #self.pending > 0 or self.stopped then return 2 end
   return self.already_finished and 3 or 0
 end
 
@@ -105,8 +105,8 @@ local function plain(value)
   return copy
 end
 
-local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "duration",
-  "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
+local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "began",
+  "duration", "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
   "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
 

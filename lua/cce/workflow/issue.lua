@@ -1,14 +1,16 @@
 --- Kubeconfigs for many clusters: `cce.workflow.issue`.
 -- @module cce.workflow.issue
 local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
 local kubeconfig = require "cce.kubeconfig"
 local map = require "cce.map"
 local naming = require "cce.workflow.naming"
 local options = require "cce.base.options"
+local outcome = require "cce.workflow.outcome"
 local protected = require("cce.host.protect").pcall
-local reports = require "cce.text.report"
+local runs = require "cce.workflow.run"
 local targets = require "cce.workflow.targets"
 
 -- A file is merged into when this many are waiting, so that a kill loses few
@@ -23,6 +25,8 @@ local schema = {
   merge_into = { type = "string", non_empty = true },
   name = { type = "callable" },
   format = { type = "string", one_of = { "json", "yaml" }, default = "json" },
+  journal = { type = "string", non_empty = true },
+  run = { type = "string", non_empty = true },
   concurrency = { type = "integer", min = 1, max = 1000, default = 20 },
   on_progress = { type = "callable" },
   dry_run = { type = "boolean", default = false },
@@ -31,6 +35,7 @@ local schema = {
   min_remaining = stored.schema.min_remaining,
   renew = stored.schema.renew,
   timeout = stored.schema.timeout,
+  check = stored.schema.check,
 }
 
 -- ---- where to ------------------------------------------------------------
@@ -40,6 +45,8 @@ local schema = {
 -- * `prepare(targets)` → true; each target gets `set`, `path`, and `context` and
 --   `old_facts` of what is there of it already, else `reason`; or a `problem`,
 --   an error, that keeps it out
+-- * `prove(due)` before anything is obtained: whether those that are due can be saved;
+--   true, or nil, message, err when none can; one that cannot gets a `problem`
 -- * `add(target, config)` saves one that was obtained, or keeps it for later
 -- * `flush(force)` saves what is kept
 --
@@ -103,13 +110,33 @@ local function into_directory(opts, clock)
     return true
   end
 
+  local function destination_of(target)
+    local destination = { path = target.path, name = target.set }
+    if target.context then
+      destination.merge, destination.backup = true, false
+    else
+      destination.mark, destination.format = true, opts.format
+    end
+    return destination
+  end
+
+  function place.prove(due)
+    -- In a dry run it need not be there yet.
+    if not core.file.stat(opts.dir) then return destinations.prove_directory(opts.dir) end
+    for _, target in ipairs(due) do
+      local ok, message, err = destinations.prove(destination_of(target), target, target.client)
+      if not ok then set_problem(target, nil, message, err) end
+    end
+    return true
+  end
+
   function place.add(target, config)
-    local saved, message, err = config:save(target.path, target.context
-      and { merge = true, name = target.set, backup = false }
-      or { mark = true, name = target.set, format = opts.format })
+    local saved, message, err = destinations.save(destination_of(target), config)
     if not saved then return set_problem(target, nil, message, err) end
     target.saved = saved
   end
+
+  function place.kubeconfig(target) return stored.of(file_of(target.set), target.id) end
 
   place.lock, place.text = opts.dir .. "/issue", opts.dir
   function place.flush() end
@@ -120,7 +147,8 @@ local function into_file(opts, clock)
   local place, pending, holdings, backed_up = {}, {}, nil, false
   local next_flush = 0
 
-  local function holder_of(name) return holdings.names[name] end
+  -- Whether what nobody marked is in the way, the proof says.
+  local function holder_of(name) return holdings.names[name] or nil end
 
   local function earlier(id)
     return holdings.by_id[id] and holdings.by_id[id].set
@@ -140,6 +168,17 @@ local function into_file(opts, clock)
 
   function place.begin() return true end
 
+  local function file_options() return { backup = not backed_up, format = opts.format } end
+
+  function place.prove(due)
+    local results, message, err = destinations.prove_many(opts.merge_into, due, file_options())
+    for i, target in ipairs(due) do
+      local result = results and results[i] or { message = message, err = err }
+      if not result.ok then set_problem(target, nil, result.message, result.err) end
+    end
+    return true
+  end
+
   function place.add(target, config)
     pending[#pending + 1] = { target = target, kubeconfig = config, name = target.set }
     place.flush(false)
@@ -149,7 +188,9 @@ local function into_file(opts, clock)
     for i, item in ipairs(batch) do
       local result = results and results[i] or { message = message, err = err }
       item.target.saved = result.saved
-      if not result.saved then set_problem(item.target, nil, result.message, result.err) end
+      if not result.saved then
+        set_problem(item.target, destinations.recover(item.kubeconfig, result.err, item.name))
+      end
       backed_up = backed_up or result.saved ~= nil
     end
   end
@@ -161,11 +202,12 @@ local function into_file(opts, clock)
     if #pending == 0 or not (force or is_time) then return end
     local batch = pending
     pending = {}
-    note(batch, kubeconfig.merge(opts.merge_into, batch,
-      { backup = not backed_up, format = opts.format }))
+    note(batch, kubeconfig.merge(opts.merge_into, batch, file_options()))
     local ended = core.sys.monotonic()
     next_flush = ended + PAUSE * (ended - started)
   end
+
+  function place.kubeconfig(target) return stored.of(holdings, target.id) end
 
   place.lock, place.text = opts.merge_into, opts.merge_into
   return place
@@ -173,77 +215,105 @@ end
 
 -- ---- one cluster ---------------------------------------------------------
 
-local function item_of(target)
-  local saved = target.saved
-  return {
-    cluster_id = target.id, name = target.name, project_id = target.project_id,
-    path = target.path, context = saved and saved.context or target.context,
-    backup = saved and saved.backup,
-    renewed = target.facts ~= nil, duration = target.seconds,
-    expires_at = (target.facts or target.old_facts or {}).not_after,
-  }
+local function refuse(run, target, err)
+  target.state, target.err = outcome.of_refusal(err.code), err
+  run:write("refused", { cluster = target.id, name = target.name, project = target.project_id,
+    code = err.code, message = err.message, hint = err.hint, retryable = err.retryable,
+    request_id = err.request_id })
 end
 
-local function is_unavailable(target)
-  return target.status ~= nil and target.status ~= "Available"
-end
-
--- Whether anything must be obtained, and why.
-local function sort_out(target, rule)
-  if target.problem or target.skip then return false end
-  target.reason = stored.due(target.old_facts, target.reason, rule)
-  if target.reason and is_unavailable(target) then
-    target.skip = ("the cluster is %s, not Available"):format(target.status)
-    return false
+-- A file is what counts: it is there, or what was obtained is lost with its key.
+local function note_saved(run)
+  for _, target in ipairs(run.items) do
+    if target.state == "accepted" and target.saved and not target.problem then
+      target.facts, target.state, target.err = target.obtained, "ok", nil
+      run:write("ok", { cluster = target.id, name = target.name, project = target.project_id,
+        seconds = target.duration, path = target.path, context = target.saved.context,
+        expires = target.facts.not_after })
+    elseif target.state == "accepted" and target.problem then
+      refuse(run, target, target.problem)
+    end
   end
-  return target.reason ~= nil
 end
 
-local function obtain(target, rule, place)
+local function obtain(run, target)
   local started = core.sys.monotonic()
-  local config, facts, err = stored.obtain(target.client, target.id, rule)
-  target.seconds = core.sys.monotonic() - started
-  if not config then
-    target.problem = err
-    return nil, facts, err
-  end
+  local config, facts, err = stored.obtain(target.client, target.id, run.rule)
+  target.duration = core.sys.monotonic() - started
+  if not config then return refuse(run, target, err) end
   target.obtained = facts
-  place.add(target, config)
-  if target.problem then return nil, target.problem.message, target.problem end
+  run.place.add(target, config)
+  if run.opts.check and not target.problem then
+    -- What is refused is not obtained again.
+    local answer, _, problem = stored.ask_new(target.client, config)
+    target.answer, target.problem = answer, problem
+  end
+  target.state = "accepted"
+  note_saved(run)
+end
+
+local function unavailable(target)
+  return errors.new("CONFLICT", ("the cluster is %s, not Available"):format(target.status), {
+    operation = "obtain_cert", retryable = true, maybe_applied = false })
+end
+
+-- What the date alone would keep.
+local function ask_clusters(run)
+  local kept = run:select(function(target)
+    return target.state == "pending" and not (target.problem or target.skip or target.reason)
+  end)
+  map(kept, function(target)
+    local config = run.place.kubeconfig(target)
+    target.answer = config and stored.ask(target.client, config)
+    target.reason = stored.refusal(target.answer)
+    return true
+  end, { concurrency = run.opts.concurrency })
+end
+
+local function settle_without(target)
+  if target.problem then
+    target.state, target.err = outcome.of_refusal(target.problem.code), target.problem
+  elseif target.skip then
+    target.state, target.message = "skipped", target.skip
+  elseif not target.reason then
+    target.state, target.kept = "ok", true
+  elseif target.status and target.status ~= "Available" then
+    target.err = unavailable(target)
+  end
+end
+
+-- Which must be obtained, and why; and whether those can be saved.
+local function sort_out(run)
+  local pending = run:items_in "pending"
+  for _, target in ipairs(pending) do
+    target.err, target.reason = nil, stored.due(target.old_facts, target.reason, run.rule)
+  end
+  if run.opts.check then ask_clusters(run) end
+  for _, target in ipairs(pending) do settle_without(target) end
+  local due = run:select(function(target) return target.state == "pending" and not target.err end)
+  if #due == 0 then return true end
+  local ok, message, err = run.place.prove(due)
+  if not ok then return nil, message, err end
+  for _, target in ipairs(due) do settle_without(target) end
   return true
 end
 
 -- ---- the report ----------------------------------------------------------
 
-local function put(report, target, counts)
-  if target.saved then target.facts = target.obtained end
-  local item = item_of(target)
-  if target.skip then
-    item.message = target.skip
-    report:add("skipped", item)
-  elseif target.cancelled then
-    item.err = target.cancelled
-    report:add("skipped", item)
-  elseif target.problem then
-    item.err = target.problem
-    report:add("failed", item)
-  else
-    local word = item.renewed and "obtained" or "kept"
-    counts[word] = counts[word] + 1
-    report:add("ok", item)
-  end
-end
-
-local function finish(report, list, clock, place)
-  local counts = { obtained = 0, kept = 0 }
-  for _, target in ipairs(list) do put(report, target, counts) end
-  report:note("%d obtained, %d still good, in %s", counts.obtained, counts.kept, place.text)
-  return report:finish(clock())
+local function entry(_, target)
+  local saved = target.saved
+  return {
+    cluster_id = target.id, name = target.name, project_id = target.project_id,
+    path = target.path, context = saved and saved.context or target.context,
+    backup = saved and saved.backup, asked = target.answer and target.answer.state,
+    renewed = target.facts ~= nil, duration = target.duration,
+    expires_at = target.expires or (target.facts or target.old_facts or {}).not_after,
+  }
 end
 
 local function plan_line(target)
   local who = ("%s %s"):format(target.set, target.id)
-  if target.problem then return ("cannot issue %s: %s"):format(who, target.problem.message) end
+  if target.err then return ("cannot issue %s: %s"):format(who, target.err.message) end
   if target.skip then return ("skip %s: %s"):format(who, target.skip) end
   if not target.reason then
     return ("keep %s in %s: %s"):format(who, target.path,
@@ -252,58 +322,96 @@ local function plan_line(target)
   return ("obtain %s into %s: %s"):format(who, target.path, target.reason)
 end
 
-local function dry_report(report, list, clock)
-  report.dry_run, report.plan = true, {}
-  for i, target in ipairs(list) do report.plan[i] = plan_line(target) end
-  return report:finish(clock())
-end
-
 -- ---- the run -------------------------------------------------------------
 
-local function run_map(due, rule, place, opts, report)
-  local function on_progress(...)
-    local go_on = not opts.on_progress or opts.on_progress(...) ~= false
-    if not go_on then report.stopped = "on_progress ended it" end
-    return go_on
+local workflow = { name = "issue", operation = "obtain_cert", entry = entry }
+
+function workflow.hash(run)
+  local by_project, message, err = targets.by_project(run.clients)
+  if not by_project then return nil, message, err end
+  local projects = {}
+  for id in pairs(by_project) do projects[#projects + 1] = id end
+  table.sort(projects)
+  return core.sha256(table.concat({ "issue", run.selection.text, table.concat(projects, " "),
+    run.place.text }, "\n"))
+end
+
+function workflow.plan(run)
+  local found, message, err = targets.find(run.clients, run.selection)
+  if not found then return nil, message, err end
+  for i, target in ipairs(found) do
+    run.items[i], target.state = target, "pending"
   end
-  local results, message, err = map(due, function(target) return obtain(target, rule, place) end,
-    { concurrency = opts.concurrency, on_progress = on_progress })
-  if not results then return nil, message, err end
-  for _, result in ipairs(results) do
-    if not result.ok and result.err.code == "CANCELLED" and not result.item.problem then
-      result.item.cancelled = result.err
-    elseif not result.ok then
-      result.item.problem = result.err
-    end
-  end
+  if #found == 0 then run.report:note("no cluster is chosen: %s", run.selection.text) end
   return true
 end
 
--- What was obtained is saved even when the rest is interrupted.
-local function obtain_all(due, rule, place, opts, report)
-  local begun, message, err = place.begin()
-  if not begun then return nil, message, err end
-  local ok, done, reason, problem = protected(run_map, due, rule, place, opts, report)
-  place.flush(true)
-  if not ok then error(done, 0) end
-  return done, reason, problem
+function workflow.recall(_, line)
+  return { path = line.path, context = line.context, expires = line.expires }
 end
 
-local function run(list, rule, place, opts, clock)
-  local report = reports.new("issue", clock())
-  local prepared, message, err = place.prepare(list)
+function workflow.opening() return {} end
+
+function workflow.planned(target)
+  return { cluster = target.id, name = target.name, project = target.project_id }
+end
+
+-- What a journal does not tell.
+local function refresh(run)
+  local found = run.report.resumed and targets.all(run.clients)
+  for _, target in ipairs(found and run.items or {}) do
+    local now = found.by_id[target.id] or {}
+    target.cluster, target.status, target.version = now.cluster, now.status, now.version
+  end
+end
+
+function workflow.check(run)
+  refresh(run)
+  local prepared, message, err = run.place.prepare(run.items)
   if not prepared then return nil, message, err end
-  local due = {}
-  for _, target in ipairs(list) do
-    if sort_out(target, rule) then due[#due + 1] = target end
+  return sort_out(run)
+end
+
+function workflow.preview(run)
+  run.report.dry_run, run.report.plan = true, {}
+  for i, target in ipairs(run.items) do
+    run.report.plan[i] = plan_line(target)
+    if target.err then run:report_item(target) end
   end
-  if opts.dry_run then return dry_report(report, list, clock) end
-  if #due > 0 then
-    local done
-    done, message, err = obtain_all(due, rule, place, opts, report)
-    if not done then return nil, message, err end
+end
+
+function workflow.execute(run)
+  for _, target in ipairs(run.items) do
+    if target.kept then
+      run:write("ok", { cluster = target.id, path = target.path, context = target.context,
+        expires = target.old_facts.not_after })
+    elseif target.err then
+      refuse(run, target, target.err)
+    elseif target.skip then
+      run:write("skipped", { cluster = target.id, message = target.skip })
+    end
   end
-  return finish(report, list, clock, place)
+  local due = run:select(function(target) return target.state == "pending" and not target.err end)
+  if #due == 0 then return end
+  -- What was obtained is saved even when the rest is interrupted.
+  local ok, problem = protected(run.process, run, due, obtain)
+  run.place.flush(true)
+  note_saved(run)
+  if not ok then error(problem, 0) end
+end
+
+function workflow.close(run)
+  local obtained, kept, unasked = 0, 0, 0
+  for _, target in ipairs(run.items) do
+    if target.answer and target.answer.state == "not asked" then unasked = unasked + 1 end
+    if target.state == "ok" then
+      if target.facts then obtained = obtained + 1 else kept = kept + 1 end
+    end
+  end
+  run.report:note("%d obtained, %d still good, in %s", obtained, kept, run.place.text)
+  if unasked > 0 then
+    run.report:note("not asked: %d clusters gave no answer; theirs is kept by its date", unasked)
+  end
 end
 
 local function make_place(opts, clock)
@@ -321,23 +429,19 @@ local function locked(place, opts, act)
   return stored.locked(place.lock, opts.timeout, act)
 end
 
-local function choose(clients, opts)
-  local selection, message, err = targets.selection(
-    opts.clusters or function() return true end, 4)
-  if not selection then return nil, message, err end
-  return targets.find(clients, selection)
-end
-
 --- Kubeconfigs for many clusters, in a directory or merged into one file.
 --
--- One that is there and has `min_remaining` seconds left is kept; so the same
--- call, every night, obtains just what nears its end, and after an interrupt
--- goes on where it was. Each cluster's contexts are named after it (`prod`,
--- and with a public address also `prod-internal` and `prod-external`); clusters
--- of the same name get their region, project or id behind it, and a name once
--- given stays. The plain name is that of a context that verifies TLS. Files
--- are written with mode 0600 and in one step; what is not ours in them stays, and so
--- does a user whose certificate comes from `cce credential`.
+-- One that is there, has `min_remaining` seconds left and is not refused by its
+-- cluster is kept; so the same call, every night, obtains just what nears its end or
+-- was revoked, and after an interrupt goes on where it was. Before anything is
+-- obtained, it is proved that it can be saved; what cannot be saved after all is kept
+-- in `$XDG_STATE_HOME/cce/recovered`, and `err.recovered` of the item names it. Each
+-- cluster's contexts are named after it (`prod`, and with a public address also
+-- `prod-internal` and `prod-external`); clusters of the same name get their region,
+-- project or id behind it, and a name once given stays. The plain name is that of a
+-- context that verifies TLS. Files are written with mode 0600 and in one step; what is
+-- not ours in them stays, and so does a user whose certificate comes from `cce
+-- credential`. In a merged file a name that something else has is a CONFLICT.
 -- The old file is kept beside a merged one, as `<path>.bak`.
 -- @tparam cce.client|{cce.client,...} client one for each region and project
 -- @tparam table opts
@@ -355,13 +459,18 @@ end
 --   for its contexts and file
 -- @tparam[opt="json"] string opts.format "json" or "yaml", of files that are not
 --   there yet
+-- @tparam[opt] string opts.journal path of a file: as for `cce.workflow.rotate`, the same
+--   call goes on with what is open, and does nothing once nothing is
+-- @tparam[opt] string opts.run the name of the run; another name begins another one
 -- @tparam[opt=20] int opts.concurrency how many at a time
 -- @tparam[opt] function opts.on_progress as for `cce.map`
 -- @tparam[opt=false] boolean opts.dry_run send and write nothing: the report's
 --   `plan` says what would be done
 -- @tparam[opt=120] number opts.timeout seconds to wait for another such run
+-- @tparam[opt=true] boolean opts.check ask each cluster once whether it takes its
+--   certificate, and renew what it refuses; false: go by the dates alone
 -- @treturn[1] cce.report its items also have `path`, `context`, `renewed`,
---   `expires_at` (unix time)
+--   `expires_at` (unix time), `asked`: "works" or "not asked"
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -376,14 +485,17 @@ local function issue(client, opts)
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
   local clock = clients[1].clock
-  local rule, place, list
+  local rule, place, selection
   rule, message, err = stored.rule(checked, clients[1]:now())
   if not rule then return nil, message, err end
   place, message, err = make_place(checked, clock)
   if not place then return nil, message, err end
-  list, message, err = choose(clients, checked)
-  if not list then return nil, message, err end
-  return locked(place, checked, function() return run(list, rule, place, checked, clock) end)
+  selection, message, err = targets.selection(checked.clusters or { name = "*" }, 2)
+  if not selection then return nil, message, err end
+  return locked(place, checked, function()
+    return runs.call(workflow, clients, checked, { rule = rule, place = place,
+      selection = selection })
+  end)
 end
 
 return issue

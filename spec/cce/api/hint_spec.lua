@@ -125,7 +125,7 @@ describe("the hint of a refusal", function()
 
   it("of a locked key says how long", function()
     local wrong = clients.new(sim, { key = { ak = simulator.agency.ak, sk = "example-wrong" } })
-    for _ = 1, 6 do clients.fails("UNAUTHENTICATED", wrong:list_clusters()) end
+    sim:lock_key(simulator.agency.ak)
     local err = clients.fails("ACCESS_KEY_LOCKED", wrong:list_clusters())
     assert.matches("5 minutes", err.hint)
     assert.equal(1, err.attempts)
@@ -134,14 +134,22 @@ describe("the hint of a refusal", function()
 end)
 
 describe("the hint for a cluster's own certificate", function()
-  it("knows the texts of libcurl and kubectl after a change of the EIP", function()
-    for _, text in ipairs {
-      "Unable to connect to the server: x509: certificate is valid for 192.0.2.1, not 192.0.2.9",
-      "SSL: no alternative certificate subject name matches target host name '192.0.2.9'",
-    } do
-      assert.matches("5 to 10 minutes", hint.of_cluster_tls(text))
-    end
+  it("knows the text of Kubernetes after a change of the EIP", function()
+    assert.matches("5 to 10 minutes", hint.of_cluster_tls("Unable to connect to the server: x509:"
+      .. " certificate is valid for 192.0.2.1, not 192.0.2.9"))
     assert.is_nil(hint.of_cluster_tls "certificate has expired")
+  end)
+
+  it("goes by OpenSSL's numbers", function()
+    for _, number in ipairs { 62, 64 } do
+      assert.matches("5 to 10 minutes", hint.of_untrusted_cluster(number))
+    end
+    -- What openssl 3.0, 3.2 and later say of a CA that changed its key, among others.
+    for _, number in ipairs { 2, 7, 18, 19, 20, 21 } do
+      assert.matches("no longer shows the CA", hint.of_untrusted_cluster(number))
+    end
+    assert.is_nil(hint.of_untrusted_cluster(10)) -- expired
+    assert.is_nil(hint.of_untrusted_cluster(0))
   end)
 end)
 

@@ -83,6 +83,43 @@ describe("cce.audit_log", function()
     assert.equal(8, assert(audit_log.verify(path)).count)
   end)
 
+  it("says what was asked for, and says it in both lines of a call", function()
+    local client = clients.new(sim, { audit_log = path })
+    local id = sim.clusters[1].id
+    assert(client:obtain_cert(id, { duration = 3 }))
+    local ends = os.time() + 86400
+    assert(client:obtain_cert(id, { expire_at = ends }))
+    assert(client:revoke_cert(id, { user_id = "someone" }))
+    assert(client:revoke_cert(id, { agency_id = "some-agency" }))
+    assert(client:rotate_credentials(id, { component = "all", certificate_expiration_time = 48 }))
+    clients.fails("NOT_FOUND", client:retry_node_rotation("nobody", { node_ids = { "n1", "n2" } }))
+    client:close()
+    local wanted = { { duration = 3 }, { expire_at = os.date("!%Y-%m-%d %H:%M:%S", ends) },
+      { user_id = "someone" }, { agency_id = "some-agency" },
+      { component = "all", certificate_expiration_time = 48 }, { nodes = "n1 n2" } }
+    local log = lines()
+    assert.equal(2 * #wanted, #log)
+    for i, fields in ipairs(wanted) do
+      for name, value in pairs(fields) do
+        for _, line in ipairs { log[2 * i - 1], log[2 * i] } do
+          if name == "expire_at" then line[name] = line[name]:sub(1, #value) end
+          assert.equal(value, line[name])
+        end
+      end
+    end
+  end)
+
+  it("has a place for each argument of each call that changes something, but for keys", function()
+    local seen = {}
+    for _, name in ipairs { "duration", "expire_at", "user_id", "agency_id", "component",
+      "certificate_expiration_time" } do seen[name] = true end
+    for name, operation in pairs(core.operations) do
+      for _, field in ipairs(operation.mutating and operation.fields or {}) do
+        assert.is_true(seen[field] or field:find("^cert_content%.") ~= nil, name .. " " .. field)
+      end
+    end
+  end)
+
   it("never holds a secret", function()
     local client = clients.new(sim, { audit_log = path })
     local kubeconfig = assert(client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
@@ -92,6 +129,17 @@ describe("cce.audit_log", function()
     local key = kubeconfig.data.users[1].user["client-key-data"]
     assert.is_nil(text:find(key:sub(100, 130), 1, true))
     assert.is_nil(text:find("PRIVATE", 1, true))
+    assert.same({ duration = 1 }, require("cce.log.audit_line").arguments(core.json.encode {
+      duration = 1, certContent = { privateKey = "secret" }, password = "secret" }))
+  end)
+
+  it("says in its first line what it is, and nowhere else", function()
+    fill(2)
+    fill(1)
+    local log = lines()
+    assert.equal("lua-cce audit log", log[1].file)
+    for i = 2, #log do assert.is_nil(log[i].file) end
+    assert.matches('^{"file":"lua%-cce audit log","n":1,', tempdir.read(path))
   end)
 
   it("is shared by clients, and goes on where it ended", function()
@@ -206,9 +254,163 @@ describe("cce.audit_log", function()
     it("sees what no log is", function()
       tempdir.write(path, "hello\n")
       verify_fails "line 1 .*is not a line of an audit log"
-      assert.equal("TAMPERED", select(3, audit_log.open(path)).code)
+      assert.equal("FILE_ERROR", select(3, audit_log.open(path)).code)
       assert.equal("FILE_ERROR", select(3, audit_log.verify(dir .. "/none")).code)
       assert.equal("INVALID_ARGUMENT", select(3, audit_log.verify(path, { head = "x" })).code)
+    end)
+  end)
+
+  describe("whose file others change while it is open", function()
+    local client
+
+    before_each(function() client = clients.new(sim, { audit_log = path }) end)
+    after_each(function()
+      if client.audit_log then client.audit_log:close() end
+      client:close()
+    end)
+
+    local function revoke(user)
+      assert(client:revoke_cert(sim.clusters[1].id, { user_id = user }))
+    end
+
+    local function change(command)
+      tempdir.check((command:gsub("%%s", path)))
+    end
+
+    local function events()
+      local list = {}
+      for _, event in ipairs(client.events) do
+        if event.type == "audit_log" then list[#list + 1] = event end
+      end
+      return list
+    end
+
+    -- As logrotate does it: with create, without, with copytruncate.
+    local ROTATIONS = { "mv %s %s.1; touch %s", "mv %s %s.1", "cp %s %s.1; truncate -s 0 %s" }
+
+    for _, rotation in ipairs(ROTATIONS) do
+      it("goes on in the file that is there now: " .. rotation:gsub("%%s", "log"), function()
+        revoke "one"
+        local kept = events()[2]
+        change(rotation)
+        revoke "two"
+        assert.equal(2, select(2, tempdir.read(path):gsub("\n", "")))
+        local log = lines()
+        assert.equal("lua-cce audit log", log[1].file)
+        assert.equal(3, log[1].n)
+        assert.equal(kept.head, log[1].previous)
+        assert.equal(rotation:find "cp" and path or path .. ".1", log[1].continues)
+        assert.is_nil(log[1].after)
+        assert.equal(4, events()[4].count)
+        -- Each alone, both in any order, and with what was kept.
+        assert.same({ count = 2, head = kept.head }, assert(audit_log.verify(path .. ".1")))
+        local state = assert(audit_log.verify(path))
+        assert.same({ count = 4, head = events()[4].head, first = 3, continues = log[1].continues },
+          state)
+        for _, files in ipairs { { path .. ".1", path }, { path, path .. ".1" } } do
+          assert.same({ count = 4, head = state.head }, assert(audit_log.verify(files)))
+          assert(audit_log.verify(files, { head = events()[1].head, count = 1 }))
+        end
+        assert(audit_log.verify(path, { head = kept.head, count = 2 }))
+        local none, _, err = audit_log.verify(path, { head = events()[1].head })
+        assert.is_nil(none)
+        assert.matches(log[1].continues, err.hint, 1, true)
+      end)
+    end
+
+    it("goes on when it was removed, and names the head that is gone", function()
+      revoke "one"
+      local kept = events()[2]
+      change "rm %s"
+      revoke "two"
+      local first = lines()[1]
+      assert.equal(kept.head, first.previous)
+      assert.equal(path, first.continues)
+      assert.equal(3, first.n)
+    end)
+
+    it("is a series of any length, also for another client of the process", function()
+      local files = {}
+      for i = 1, 4 do
+        revoke("user-" .. i)
+        local other = clients.new(sim, { audit_log = path })
+        assert(other:revoke_cert(sim.clusters[2].id, { user_id = "someone" }))
+        other:close()
+        change(("mv %%s %%s.%d"):format(i))
+        table.insert(files, 1, path .. "." .. i)
+      end
+      assert.equal(16, assert(audit_log.verify(files)).count)
+      table.insert(files, path)
+      tempdir.write(path, "")
+      assert.equal(16, assert(audit_log.verify(files)).count)
+      table.remove(files, 2)
+      local state, message, err = audit_log.verify(files)
+      assert.is_nil(state)
+      assert.equal("TAMPERED", err.code)
+      assert.matches("follow from none of the others", message, 1, true)
+      local copied = path .. ".copy"
+      change(("cp %%s.2 %s"):format(copied))
+      state, message = audit_log.verify { path .. ".1", path .. ".2", copied }
+      assert.is_nil(state)
+      assert.matches("two of the audit logs", message, 1, true)
+    end)
+
+    it("goes on with a log that was put there, and names the head before", function()
+      revoke "one"
+      change "cp %s %s.bak"
+      revoke "two"
+      local kept = events()[4]
+      change "mv %s.bak %s"
+      revoke "three"
+      local line = lines()[3]
+      assert.equal(3, line.n)
+      assert.equal(kept.head, line.after)
+      assert.equal(path, line.continues)
+      assert.equal(4, assert(audit_log.verify(path)).count)
+      local state = audit_log.verify(path, { head = kept.head })
+      assert.is_nil(state)
+    end)
+
+    it("refuses what is put in its place, and leaves it as it is", function()
+      revoke "one"
+      for _, text in ipairs { "someone's\n", "someone's", "{}\n" } do
+        change "rm -f %s"
+        tempdir.write(path, text)
+        local err = clients.fails("FILE_ERROR", client:revoke_cert(sim.clusters[1].id,
+          { user_id = "two" }))
+        assert.is_false(err.maybe_applied)
+        assert.equal(text, tempdir.read(path))
+      end
+      change "rm -f %s"
+      revoke "three"
+      assert.equal(3, lines()[1].n)
+      assert.equal(2, #sim:log { operation = "revoke_cert" })
+    end)
+
+    it("goes on where it was written to by others only if their lines fit", function()
+      revoke "one"
+      tempdir.shell(("echo mine >> %s"):format(path))
+      clients.fails("TAMPERED", client:revoke_cert(sim.clusters[1].id, { user_id = "two" }))
+      assert.matches("\nmine\n$", tempdir.read(path))
+    end)
+
+    it("is asked once more with on_failure=warn", function()
+      client:close()
+      local log = assert(audit_log.open(path, { on_failure = "warn" }))
+      client = clients.new(sim, { audit_log = log })
+      revoke "one"
+      change "rm %s; mkdir %s"
+      revoke "two"
+      change "rmdir %s"
+      revoke "three"
+      log:close()
+      assert.equal(3, #sim:log { operation = "revoke_cert" })
+      assert.equal(3, lines()[1].n)
+      local failed = 0
+      for _, event in ipairs(client.events) do
+        failed = failed + (event.type == "audit_log_failed" and 1 or 0)
+      end
+      assert.equal(2, failed)
     end)
   end)
 
@@ -226,7 +428,7 @@ describe("cce.audit_log", function()
           print(ok, message, err and err.code, err and err.maybe_applied)
         end]]):format(path, on_failure, sim.env.CCE_ENDPOINT, sim.env.CCE_CA_FILE,
         sim.project_id, simulator.admin.ak, simulator.admin.sk, sim.clusters[1].id))
-      return tempdir.shell(("trap '' XFSZ; ulimit -f 4; exec %s %s 2>&1"):format(
+      return tempdir.shell(("trap '' XFSZ; ulimit -f 8; exec %s %s 2>&1"):format(
         simulator.interpreter(), script))
     end
 
@@ -255,7 +457,7 @@ describe("cce.audit_log", function()
         { user_id = "someone" }))
       assert.is_false(err.maybe_applied)
       client:close()
-      local holder = assert(core.journal(path))
+      local holder = assert(core.journal(path, "audit log"))
       local other = clients.new(sim, { audit_log = path })
       clients.fails("CONFLICT", other:revoke_cert(sim.clusters[1].id, { user_id = "someone" }))
       other:close()

@@ -25,47 +25,43 @@ describe("cce.journal", function()
     journal:close()
   end
 
-  local function choose(plan, name)
-    local journal = open()
-    local choice, lines, err = journal:choose(plan, name)
-    journal:close()
-    return choice or err.code, lines
-  end
-
-  it("begins a run in a file that has none", function()
-    assert.equal("new", choose "plan")
-  end)
-
-  it("resumes a run that did not end, whatever name is asked for", function()
-    for _, last in ipairs { false, "stopped" } do
-      os.remove(path)
-      run("one", "plan", last)
-      assert.equal("resume", choose "plan")
-      assert.equal("resume", choose("plan", "one"))
-      assert.equal("resume", choose("plan", "two"))
-      assert.equal("CONFLICT", choose "other")
-      assert.equal("CONFLICT", choose("other", "two"))
-    end
-  end)
-
-  it("does not repeat a run that finished, and begins one of another name", function()
+  it("finds the last run of a name, or of all", function()
     run("one", "plan", "finished")
-    assert.equal("finished", choose "plan")
-    assert.equal("finished", choose("plan", "one"))
-    assert.equal("CONFLICT", choose("other", "one"))
-    assert.equal("new", choose("plan", "two"))
-    assert.equal("new", choose("other", "two"))
-    run("two", "plan", "finished")
-    local choice, lines = choose("plan", "one")
-    assert.equal("finished", choice)
-    assert.equal("one", lines.name)
+    run("two", "plan")
+    run("one", "other")
+    local runs = open().runs
+    assert.equal(runs[3], journals.find(runs))
+    assert.equal(runs[3], journals.find(runs, "one"))
+    assert.equal(runs[2], journals.find(runs, "two"))
+    assert.equal(runs[1], journals.find(runs, "one", runs[3]))
+    assert.is_nil(journals.find(runs, "three"))
   end)
 
-  it("tries again what ended with passing failures, until another name has its turn", function()
-    run("one", "plan", "ended")
-    assert.equal("resume", choose "plan")
-    assert.equal("resume", choose("plan", "one"))
-    assert.equal("new", choose("plan", "two"))
+  it("reads lines of a run that is not the last by its id", function()
+    run("one", "plan")
+    local journal = open()
+    journal:write("run", { run = "two", id = "id2", plan = "plan" })
+    journal:write("planned", { cluster = "c1" })
+    journal:write("begun")
+    journal:write("ok", { cluster = "c1", of = "id" })
+    journal:write("finished", { of = "id" })
+    journal:close()
+    local runs = open().runs
+    assert.same({ "ok", "planned" }, { runs[1].items.c1.what, runs[2].items.c1.what })
+    assert.same({ now, nil }, { runs[1].finished, runs[2].finished })
+  end)
+
+  it("hands over what is planned from another run, once that one has begun", function()
+    run("one", "plan")
+    local journal = open()
+    journal:write("run", { run = "two", id = "id2", plan = "plan" })
+    journal:write("planned", { cluster = "c1", from = "one" })
+    journal:close()
+    assert.is_nil(journals.read(path).runs[1].items.c1.moved_to)
+    journal = open()
+    journal:write("begun")
+    journal:close()
+    assert.equal("two", open().runs[1].items.c1.moved_to)
   end)
 
   it("knows when each cluster was last rotated, in whichever run", function()
@@ -112,15 +108,56 @@ describe("cce.journal", function()
     assert.same({}, journals.read(dir .. "/none").runs)
   end)
 
-  it("refuses a file that is no journal, by the number of the line", function()
-    for text, pattern in pairs { ["hello\n"] = "line 1 .*cannot be read",
-      ['{"what":"intent","time":1,"cluster":"c"}\n'] = "line 1 .*belongs to no run",
-      ['{"what":"run","time":1}\n\n'] = "line 2 .*cannot be read" } do
+  it("refuses a file that is no journal, and leaves it as it is", function()
+    for text, pattern in pairs { ["hello\n"] = "its first line does not say so",
+      ["hello"] = "its first line does not say so",
+      ['{"what":"intent","time":1,"cluster":"c"}\n'] = "its first line does not say so",
+      ['{"file":"lua-cce run journal","what":"intent","time":1,"cluster":"c"}\n']
+        = "line 1 .*belongs to no run",
+      ['{"file":"lua-cce run journal","what":"run","time":1}\n\n'] = "line 2 .*cannot be read" } do
       tempdir.write(path, text)
       local journal, message, err = journals.open(path, os.time)
       assert.is_nil(journal)
       assert.matches(pattern, message)
       assert.equal("FILE_ERROR", err.code)
+      assert.equal(text, tempdir.read(path))
+    end
+  end)
+
+  it("says in its first line what it is, and nowhere else", function()
+    run("one", "plan", "finished")
+    run("two", "plan")
+    local marks = 0
+    for line in io.lines(path) do
+      marks = marks + (line:find('^{"file":"lua%-cce run journal","at":"') and 1 or 0)
+    end
+    assert.equal(1, marks)
+    assert.matches('^{"file":"lua%-cce run journal"', tempdir.read(path))
+  end)
+
+  it("takes an empty file, as an earlier start may have left it", function()
+    tempdir.write(path, "")
+    run("one", "plan")
+    assert.equal("one", open().runs[1].name)
+  end)
+
+  it("writes nothing more when others removed or replaced it, and keeps the lock", function()
+    for _, change in ipairs { "rm %s", "sed -i s/x/y/ %s", "mv %s %s.old", "truncate -s 0 %s" } do
+      tempdir.shell(("rm -f %s*"):format(path))
+      run("one", "plan")
+      local journal = open()
+      tempdir.shell((change:gsub("%%s", path)))
+      local text = tempdir.read(path)
+      local ok, message, err = journal:intend({ cluster = "c1" }, 1)
+      assert.is_nil(ok)
+      assert.equal("FILE_ERROR", err.code)
+      assert.matches("while it was open", message, 1, true)
+      assert.matches("Put the journal back", err.hint, 1, true)
+      assert.equal(message, journal.broken)
+      assert.is_nil((journal:write("accepted", { cluster = "c1" })))
+      assert.equal("CONFLICT", select(3, journals.open(path, os.time)).code)
+      journal:close()
+      assert.equal(text, tempdir.read(path))
     end
   end)
 end)

@@ -33,6 +33,7 @@ describe("cce.writer", function()
 
   local function owner(changes)
     local fields = {
+      kind = "schedule export",
       path = function(number) return number == 1 and path or nil end,
       compose = function(items)
         local lines, room = {}, nil
@@ -164,12 +165,13 @@ describe("cce.writer", function()
   it("takes the next path when another process has the first", function()
     for _, how in ipairs { "directly", "on a thread" } do
       if how == "on a thread" then threaded() end
-      local holder = assert(core.journal(path))
+      local holder = assert(core.journal(path, "schedule export"))
       local writer = open { path = function(number)
         return number < 3 and path .. (number > 1 and number or "") or nil
       end }
-      assert.is_true(in_turns({ append(writer, how) })[1][2])
-      assert.equal(how .. "\n", tempdir.read(path .. "2"))
+      local line = ('{"schedule":"%s"}'):format(how)
+      assert.is_true(in_turns({ append(writer, line) })[1][2])
+      assert.equal(line .. "\n", tempdir.read(path .. "2"))
       local third = writers.new(owner { path = function(number)
         return number < 3 and path .. (number > 1 and number or "") or nil
       end })
@@ -186,7 +188,7 @@ describe("cce.writer", function()
       local writer = writers.new(owner { opened = function() return nil, "no", "TAMPERED" end })
       local result = in_turns({ function() return writer:open() end })[1]
       assert.same({ true, nil, "no", "TAMPERED" }, { result[1], result[2], result[3], result[4] })
-      assert(core.journal(path)):close()
+      assert(core.journal(path, "schedule export")):close()
     end
   end)
 
@@ -208,6 +210,64 @@ describe("cce.writer", function()
     assert.equal("CLOSED", results[2][4])
     assert.equal("CLOSED", results[3][4])
     assert.equal(numbered(1), tempdir.read(path))
-    assert(core.journal(path)):close()
+    os.remove(path)
+    assert(core.journal(path, "schedule export")):close()
   end)
+
+  -- What is there after each of the changes that others make to an open file.
+  local CHANGES = { "mv %s %s.1", "mv %s %s.1; touch %s", "cp %s %s.1; truncate -s 0 %s", "rm %s" }
+
+  for _, how in ipairs { "directly", "on a thread" } do
+    it("goes on in another file when that one was lost, and loses no line, " .. how, function()
+      if how == "on a thread" then threaded() end
+      for _, change in ipairs(CHANGES) do
+        local lost
+        local writer = open { lost = function(why, now) lost = { why, now } end }
+        for _, result in ipairs(in_turns(appends(writer, 3))) do assert.is_true(result[2]) end
+        assert.is_nil(lost)
+        tempdir.shell((change:gsub("%%s", path)))
+        local list = {}
+        for i = 4, 9 do list[#list + 1] = append(writer, "line " .. i) end
+        for _, result in ipairs(in_turns(list)) do assert.is_true(result[2]) end
+        assert.equal("string", type(lost[1]))
+        assert.equal("line 4\nline 5\nline 6\nline 7\nline 8\nline 9\n", tempdir.read(path))
+        writer:close()
+        assert.equal("CLOSED", (select(3, writer:append { line = "x" })))
+        tempdir.shell(("rm -f %s*"):format(path))
+      end
+    end)
+
+    it("tries each time when the path cannot be opened again, " .. how, function()
+      if how == "on a thread" then threaded() end
+      local losses = 0
+      local writer = open { lost = function() losses = losses + 1 end }
+      assert.is_true(in_turns(appends(writer, 1))[1][2])
+      tempdir.shell(("rm %s; mkdir %s"):format(path, path))
+      for _ = 1, 2 do
+        for _, result in ipairs(in_turns(appends(writer, 3))) do
+          assert.equal("FILE_ERROR", result[4])
+        end
+      end
+      assert.is_true(writer:is_open())
+      assert.equal("FILE_ERROR", in_turns({ function() return writer:open() end })[1][4])
+      os.remove(path)
+      assert.is_true(in_turns(appends(writer, 1))[1][2])
+      assert.equal("line 1\n", tempdir.read(path))
+      assert.equal(1, losses)
+      writer:close()
+    end)
+
+    it("fails when the file was lost and no other will do, " .. how, function()
+      if how == "on a thread" then threaded() end
+      local writer = open()
+      assert.is_true(in_turns(appends(writer, 1))[1][2])
+      os.remove(path)
+      for _, result in ipairs(in_turns(appends(writer, 3))) do
+        assert.equal("FILE_ERROR", result[4])
+        assert.matches("was removed while it was open", result[3], 1, true)
+      end
+      assert.is_nil(tempdir.read(path))
+      writer:close()
+    end)
+  end
 end)

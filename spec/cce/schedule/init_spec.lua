@@ -468,6 +468,17 @@ describe("cce.schedule", function()
       other:close()
     end)
 
+    it("replace an export, and nothing else", function()
+      add()
+      for _, text in ipairs { "mine\n", "mine", '{"apiVersion":"v1"}', "\n" } do
+        tempdir.write(path, text)
+        failure("FILE_ERROR", schedule:export(path))
+        assert.equal(text, tempdir.read(path))
+      end
+      tempdir.write(path, "")
+      for _ = 1, 2 do assert.equal(1, schedule:export(path)) end
+    end)
+
     it("leave nothing behind when the file cannot be written", function()
       add()
       failure("FILE_ERROR", schedule:export(dir .. "/nowhere/x.jsonl"))

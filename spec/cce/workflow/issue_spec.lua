@@ -249,12 +249,12 @@ describe("cce.workflow.issue", function()
       sim:set { cluster = sim.clusters[3].id, phase = "Hibernation" }
       local report = assert(issue { merge_into = path, clusters = {
         sim.clusters[1].id, sim.clusters[2].id, sim.clusters[3].id, "no-such-cluster" } })
-      assert.same({ 1, 2, 1 }, { #report.ok, #report.failed, #report.skipped })
+      assert.same({ 1, 1, 2 }, { #report.ok, #report.failed, #report.pending })
       assert.equal(1, report:exit_code())
-      assert.equal("PERMISSION_DENIED", report.failed[1].code)
-      assert.is_string(report.failed[1].request_id)
-      assert.equal("NOT_FOUND", report.failed[2].code)
-      assert.matches("Hibernation, not Available", report.skipped[1].message, 1, true)
+      assert.equal("PERMISSION_DENIED", report.pending[1].code)
+      assert.is_string(report.pending[1].request_id)
+      assert.equal("NOT_FOUND", report.failed[1].code)
+      assert.matches("Hibernation, not Available", report.pending[2].message, 1, true)
       assert.is_nil(tostring(report):find("PRIVATE", 1, true))
     end)
 
@@ -275,9 +275,9 @@ describe("cce.workflow.issue", function()
       local report = assert(issue { merge_into = path, concurrency = 1,
         on_progress = function(done) return done < 2 end })
       assert.equal(2, #report.ok)
-      assert.equal(3, #report.skipped)
-      assert.equal("CANCELLED", report.skipped[1].code)
-      assert.equal(1, report:exit_code())
+      assert.equal(3, #report.pending)
+      assert.equal("CANCELLED", report.pending[1].code)
+      assert.equal(2, report:exit_code())
     end)
 
     it("as a plain table", function()
@@ -288,12 +288,108 @@ describe("cce.workflow.issue", function()
     end)
   end)
 
+  it("is done when no cluster is chosen", function()
+    local report = assert(issue { dir = dir, clusters = { name = "nothing*" } })
+    assert.equal(0, report:exit_code())
+    assert.matches("no cluster is chosen", tostring(report), 1, true)
+  end)
+
+  describe("with a journal", function()
+    local journal
+
+    before_each(function() journal = dir .. "/issue.journal" end)
+
+    it("goes on with what is open, and with nothing else", function()
+      local opts = { merge_into = path, journal = journal, renew = true }
+      sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, status = 403 }
+      sim:set { cluster = sim.clusters[3].id, phase = "Hibernation" }
+      local report = assert(issue(opts))
+      assert.same({ 3, 2, 2 }, { #report.ok, #report.pending, report:exit_code() })
+      sim:clear_faults()
+      sim:set { cluster = sim.clusters[3].id, phase = "Available" }
+      local before = issued()
+      report = assert(issue(opts))
+      assert.same({ 5, 0 }, { #report.ok, report:exit_code() })
+      assert.equal(before + 2, issued())
+      report = assert(issue(opts))
+      assert.same({ 5, 3 }, { #report.ok, report:exit_code() })
+      assert.equal(path, report.ok[1].path)
+      assert.equal(before + 2, issued())
+      opts.run = "tomorrow"
+      assert.equal(0, assert(issue(opts)):exit_code())
+      assert.equal(before + 7, issued())
+    end)
+
+    it("refuses another plan under the same name", function()
+      assert(issue { merge_into = path, journal = journal })
+      clients.fails("CONFLICT", issue { dir = dir, journal = journal })
+    end)
+
+    it("keeps what was obtained before an interrupt", function()
+      local opts = { dir = dir, journal = journal, concurrency = 1, on_progress = function(done)
+        if done == 2 then error("interrupted", 0) end
+      end }
+      assert.is_false(pcall(issue, opts))
+      opts.on_progress = nil
+      local before = issued()
+      local report = assert(issue(opts))
+      assert.equal(5, #report.ok)
+      assert.equal(before + 3, issued())
+    end)
+  end)
+
+  describe("asks each cluster, and", function()
+    local function revoke(cluster)
+      assert(client:revoke_cert(cluster.id, { user_id = simulator.admin.principal.id }))
+    end
+
+    for _, place in ipairs { "dir", "merge_into" } do
+      it("renews what it refuses in " .. place, function()
+        local where = { [place] = place == "dir" and dir or path }
+        assert(issue(where))
+        revoke(sim.clusters[3])
+        local plan = assert(issue { [place] = where[place], dry_run = true }).plan
+        assert.matches("the cluster refuses it", plan[3], 1, true)
+        local report = assert(issue(where))
+        assert.equal(6, issued())
+        assert.equal(5, #report.ok)
+        for _, item in ipairs(report.ok) do assert.equal("works", item.asked) end
+        revoke(sim.clusters[3])
+        assert(issue { [place] = where[place], check = false })
+        assert.equal(6, issued())
+      end)
+    end
+
+    it("keeps what it cannot ask about, and says so", function()
+      assert(issue { merge_into = path })
+      local data = json.decode(tempdir.read(path))
+      for _, each in ipairs(data.clusters) do each.cluster.server = "https://127.0.0.1:1" end
+      tempdir.write(path, json.encode(data))
+      local report = assert(issue { merge_into = path })
+      assert.equal(0, report:exit_code())
+      assert.matches("not asked: 5 clusters", tostring(report), 1, true)
+      assert.equal(5, issued())
+    end)
+
+    it("fails, and obtains no second one, when a new one is refused as well", function()
+      local obtain = client.obtain_cert
+      client.obtain_cert = function(self, id, ...)
+        local config = assert(obtain(self, id, ...))
+        if id == sim.clusters[1].id then revoke(sim.clusters[1]) end
+        return config
+      end
+      local report = assert(issue { merge_into = path })
+      assert.equal(1, report:exit_code())
+      assert.matches("no second one", report.failed[1].message, 1, true)
+      assert.equal(5, issued())
+    end)
+  end)
+
   describe("refuses", function()
-    it("a run without a place, a lifetime or a cluster", function()
+    it("a run without a place or a lifetime", function()
       clients.fails("INVALID_ARGUMENT", issue {})
       clients.fails("INVALID_ARGUMENT", issue { dir = dir, merge_into = path })
       clients.fails("INVALID_ARGUMENT", cce.workflow.issue(client, { dir = dir }))
-      clients.fails("NOT_FOUND", issue { dir = dir, clusters = { name = "nothing*" } })
       clients.fails("FILE_ERROR", issue { dir = "/proc/none/such" })
     end)
 

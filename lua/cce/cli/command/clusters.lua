@@ -3,7 +3,8 @@
 -- @local
 local chosen = require "cce.cli.chosen"
 
-local M = { name = "clusters", summary = "List the clusters of the project." }
+local M = { name = "clusters", summary = "List the clusters of the project.",
+  watchable = true }
 
 function M.describe(parser)
   chosen.describe(parser)

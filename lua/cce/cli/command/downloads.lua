@@ -5,7 +5,8 @@ local chosen = require "cce.cli.chosen"
 local show = require "cce.text.show"
 local traces = require "cce.cli.traces"
 
-local M = { name = "downloads", summary = "List who obtained certificates, by CTS." }
+local M = { name = "downloads", summary = "List who obtained certificates, by CTS.",
+  watchable = true }
 
 function M.describe(parser)
   parser:argument("cluster", "Id or name of a cluster; none: all of the project."):args("?")

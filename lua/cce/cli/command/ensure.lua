@@ -23,6 +23,9 @@ function M.describe(parser)
     :argname("FORMAT")
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
+  require("cce.cli.report_file").describe(parser)
+  parser:flag("--no-check", "Go by the dates alone. Without it each cluster is asked once whether"
+    .. " it takes the certificate, and what it refuses is renewed.")
   parser:flag("--dry-run", "Obtain and write nothing; say what would be done.")
   parser:epilog("The same line every night renews what is due. Contexts are named after the"
     .. " clusters.")
@@ -36,20 +39,8 @@ local function as_value(cluster, args, kubeconfig, renewed)
     user_id = facts.user_id, expires_at = facts.not_after }
 end
 
--- What `cce.ensure_cert` would do; it looks at no more than the file.
-local function would_do(client, cluster, args, opts)
-  local stored = require "cce.kubeconfig.stored"
-  local rule, message, err = stored.rule(opts, client:now())
-  if not rule then return nil, message, err end
-  local holdings
-  holdings, message, err = stored.read(args.out, client.clock)
-  if not holdings then return nil, message, err end
-  local facts, reason = stored.facts_of(holdings, cluster.id)
-  return stored.due(facts, reason, rule) or false
-end
-
 local function dry_run(ui, client, cluster, args, opts)
-  local due, message, err = would_do(client, cluster, args, opts)
+  local due, message, err = require("cce.ensure").plan(client, cluster.id, opts)
   if due == nil then return ui:fail(message, err) end
   local who = ("%s (%s)"):format(cluster.name or cluster.id, cluster.id)
   local text = due and ("dry run: would obtain a certificate for %s into %s: %s"):format(who,
@@ -59,14 +50,19 @@ local function dry_run(ui, client, cluster, args, opts)
 end
 
 local function one(ui, client, cluster, args, opts)
-  opts.min_remaining, opts.renew = args.min_remaining, args.renew
-  if args.dry_run then return dry_run(ui, client, cluster, args, opts) end
+  opts.min_remaining, opts.renew, opts.check = args.min_remaining, args.renew, not args.no_check
   opts.path, opts.name = args.out, cluster.name
-  local kubeconfig, renewed, err = require("cce").ensure_cert(client, cluster.id, opts)
-  if not kubeconfig then return ui:fail(renewed, err) end
+  if args.dry_run then return dry_run(ui, client, cluster, args, opts) end
+  local kubeconfig, renewed, answer = require("cce").ensure_cert(client, cluster.id, opts)
+  if not kubeconfig then return ui:fail(renewed, answer) end
   local value = as_value(cluster, args, kubeconfig, renewed)
-  return ui:show(value, ("%s: %s, %s, until %s"):format(cluster.name or cluster.id,
-    renewed and "obtained" or "still good", args.out, render.moment(value.expires_at)), args.out)
+  value.asked = answer and answer.state
+  local text = ("%s: %s, %s, until %s"):format(cluster.name or cluster.id,
+    renewed and "obtained" or "still good", args.out, render.moment(value.expires_at))
+  if answer and answer.state == "not asked" then
+    text = ("%s\nthe cluster was not asked: %s"):format(text, answer.text)
+  end
+  return ui:show(value, text, args.out)
 end
 
 -- ---- many --------------------------------------------------------------------------
@@ -74,7 +70,7 @@ end
 local function many(ui, client, ids, args, opts)
   opts.clusters, opts.dir, opts.merge_into = ids, args.dir, args.merge_into
   opts.min_remaining, opts.renew, opts.format = args.min_remaining, args.renew, args.format
-  opts.concurrency, opts.dry_run = args.concurrency, args.dry_run
+  opts.concurrency, opts.dry_run, opts.check = args.concurrency, args.dry_run, not args.no_check
   opts.on_progress = ui:progress("obtain", #ids)
   local report, message, err = require("cce").workflow.issue(client, opts)
   if not report then return ui:fail(message, err) end

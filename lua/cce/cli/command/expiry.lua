@@ -6,7 +6,8 @@ local exit = require "cce.cli.exit"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 
-local M = { name = "expiry", summary = "Show whose certificates end when, in kubeconfig files." }
+local M = { name = "expiry", summary = "Show whose certificates end when, in kubeconfig files.",
+  watchable = true }
 
 function M.describe(parser)
   parser:argument("path", "Files, directories and patterns; by default KUBECONFIG or"

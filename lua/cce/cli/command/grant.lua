@@ -71,14 +71,15 @@ end
 
 -- ---- from beginning to end -----------------------------------------------------------
 
--- What cannot be kept is ended at once.
+-- What cannot be saved is not ended at once: that would cut what the principal held
+-- before, too. Its end stands in the schedule.
 local function keep(ui, args, grant, cluster)
   if args.out == "-" then return place.print(ui, args, grant.kubeconfig, cluster) end
   local saved, message, err = place.save(args, grant.kubeconfig, cluster)
   if saved then return report(ui, grant, cluster, saved) end
-  local code = ui:fail(message, err)
-  finish(ui, grant)
-  return code
+  ui:warn(("the grant stands, and ends as entry %s of the schedule; its kubeconfig could not be"
+    .. " saved:"):format(grant.id))
+  return ui:fail(message, err)
 end
 
 local function grant_to(ui, args, client, cluster, schedule)
@@ -103,6 +104,8 @@ local function prepare(ui, args)
   local cluster
   cluster, message, err = chosen.one(client, args.cluster)
   if not cluster then return nil, message, err end
+  ok, message, err = place.prove(ui, args, client, cluster)
+  if not ok then return nil, message, err end
   return client, cluster
 end
 

@@ -10,7 +10,8 @@ local M = { name = "log", summary = "Check an audit log." }
 function M.describe(parser)
   parser:command_target("action"):require_command(true)
   local verify = parser:command("verify", "Check its chain from the first line to the last.")
-  verify:argument("path", "The audit log."):argname("FILE")
+  verify:argument("paths", "The audit log; of one that was rotated all files, in any order.")
+    :argname("FILE"):args("+")
   verify:option("--head", "A head that was kept elsewhere."):argname("HASH")
   verify:option("--count", "How many lines there were then."):argname("N"):convert(convert.integer)
   verify:option("--key-file", "The HMAC key that it was written with: a file, mode 0600.")
@@ -26,15 +27,22 @@ local function key_of(path)
   return key
 end
 
+local function sentence(paths, state)
+  local text = ("%s: %d lines, unbroken; its head is %s"):format(table.concat(paths, ", "),
+    state.count, state.head)
+  if not state.continues then return text end
+  return ("%s\nIt begins with line %d; the lines before were in %s"):format(text, state.first,
+    state.continues)
+end
+
 function M.run(args, ui)
   local key, message, err = key_of(args.key_file)
   if args.key_file and not key then return ui:fail(message, err) end
   local state
-  state, message, err = require("cce.log.audit_log").verify(args.path,
+  state, message, err = require("cce.log.audit_log").verify(args.paths,
     { head = args.head, count = args.count, key = key })
   if not state then return ui:fail(message, err) end
-  return ui:show(state, ("%s: %d lines, unbroken; its head is %s"):format(args.path, state.count,
-    state.head), state.head)
+  return ui:show(state, sentence(args.paths, state), state.head)
 end
 
 return M

@@ -45,22 +45,22 @@ local function dry_run(ui, args, cluster, life)
     path = args.out or args.merge_into }, text, cluster.id)
 end
 
-local function obtain(ui, args, client, cluster, life)
-  local kubeconfig, message, err = client:obtain_cert(cluster.id, life)
+local function obtain(ui, args, job)
+  local kubeconfig, message, err = job.client:obtain_cert(job.cluster.id, job.life)
   if not kubeconfig then return ui:fail(message, err) end
   local facts = kubeconfig:certificate()
-  if args.exec then
-    kubeconfig = assert(kubeconfig:with_command(plugin.command(args, client, cluster.id)))
+  if job.command then
+    kubeconfig = assert(kubeconfig:with_command(job.command))
     facts = { user_id = facts.user_id }
   end
-  if args.out == "-" then return place.print(ui, args, kubeconfig, cluster) end
+  if args.out == "-" then return place.print(ui, args, kubeconfig, job.cluster) end
   local saved
-  saved, message, err = place.save(args, kubeconfig, cluster)
+  saved, message, err = place.save(args, kubeconfig, job.cluster, job.command)
   if not saved then
-    ui:warn("a certificate was issued, but it could not be kept:")
+    ui:warn("a certificate was issued, but it could not be saved:")
     return ui:fail(message, err)
   end
-  return report(ui, cluster, facts, saved)
+  return report(ui, job.cluster, facts, saved)
 end
 
 local function prepare(ui, args)
@@ -75,7 +75,10 @@ local function prepare(ui, args)
   local cluster
   cluster, message, err = chosen.one(client, args.cluster)
   if not cluster then return nil, message, err end
-  return { client = client, cluster = cluster, life = life }
+  local command = args.exec and plugin.command(args, client, cluster.id) or nil
+  ok, message, err = place.prove(ui, args, client, cluster, command)
+  if not ok then return nil, message, err end
+  return { client = client, cluster = cluster, life = life, command = command }
 end
 
 --- After Ctrl-C: what is known.
@@ -88,7 +91,7 @@ function M.run(args, ui)
   local job, message, err = prepare(ui, args)
   if not job then return ui:fail(message, err) end
   if args.dry_run then return dry_run(ui, args, job.cluster, job.life) end
-  return obtain(ui, args, job.client, job.cluster, job.life)
+  return obtain(ui, args, job)
 end
 
 return M

@@ -1,7 +1,8 @@
 --- `cce users`: who is in the account.
 -- @module cce.cli.command.users
 -- @local
-local M = { name = "users", summary = "List the IAM users of the account." }
+local M = { name = "users", summary = "List the IAM users of the account.",
+  watchable = true }
 
 function M.describe(parser)
   parser:option("--name", "The one of this name."):argname("NAME")

@@ -45,7 +45,7 @@ local columns = {
   { "says", "STATE", text = who.text, prose = true },
   { "source" }, { "user_name" }, { "user" }, { "cluster" }, { "server" }, { "organizations" },
   { "serial" }, { "not_before" }, { "remaining" }, { "expired" }, { "holder" }, { "kept" },
-  { "check" }, { "message" }, { "current" },
+  { "check" }, { "state" }, { "message" }, { "current" },
 }
 
 local FINE = { works = true, ["no rights"] = true }

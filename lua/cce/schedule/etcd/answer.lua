@@ -91,7 +91,8 @@ local REMEDY = {
   DNS_FAILED = "Check the host name",
   TLS_FAILED = "Check ca_file, and cert and key if etcd asks for a client certificate",
 }
-local STAYS = { TLS_FAILED = true, CLOSED = true, NO_MEMORY = true, INVALID_ARGUMENT = true,
+local STAYS = { TLS_FAILED = true, INVALID_CERTIFICATE = true, INVALID_KEY = true,
+  KEY_MISMATCH = true, CLOSED = true, NO_MEMORY = true, INVALID_ARGUMENT = true,
   RESPONSE_TOO_LARGE = true }
 
 --- The error of a transfer that brought no answer.
@@ -103,10 +104,11 @@ local STAYS = { TLS_FAILED = true, CLOSED = true, NO_MEMORY = true, INVALID_ARGU
 -- @treturn ?string word
 function M.lost(endpoint, message, code, detail)
   detail = detail or {}
-  -- With TLS 1.3 a client certificate is refused after the request was sent.
-  if detail.refused then code = "TLS_FAILED" end
+  -- With TLS 1.3 a client certificate is refused after the request was sent, but before
+  -- the server reads it.
+  local reached = detail.sent and code ~= "TLS_FAILED"
   local err = fail(STAYS[code] and code or "STORE_UNAVAILABLE", endpoint, message, {
-    maybe_applied = detail.sent and not detail.refused, hint = REMEDY[code],
+    maybe_applied = reached, hint = REMEDY[code],
   })
   if code == "RESPONSE_TOO_LARGE" then return err, "too_large" end
   return err, (code == "TLS_FAILED" or not STAYS[code]) and "elsewhere" or nil

@@ -16,6 +16,10 @@ Client.__name = "cce.schedule.etcd.client"
 -- Seconds. etcd itself gives up after five and two elections.
 local TIMEOUT, CONNECT_TIMEOUT = 8, 2
 
+-- The files of the identity may have been replaced, or one of them so far.
+local REREAD = { TLS_FAILED = true, KEY_MISMATCH = true, INVALID_KEY = true,
+  INVALID_CERTIFICATE = true }
+
 -- A page of the largest entries is asked for again in halves.
 local MAX_RESPONSE = 4 * 1024 * 1024
 
@@ -72,16 +76,15 @@ local function exchange(self, endpoint, spec)
   spec.endpoint, spec.method, spec.identity = endpoint.url, "POST", identity
   spec.timeout, spec.max_response = spec.timeout or self.timeout, MAX_RESPONSE
   local transfer
-  if engine then transfer, message, code = engine:submit(spec) end
+  if engine then transfer, message, code = host.exchange(engine, spec) end
   if not transfer then return nil, answers.lost(endpoint, message, code) end
-  host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result(spec.private)
   if response and response.status == 200 then return response, transfer end
   transfer:close()
   if response then return nil, answers.refused(endpoint, response) end
   local err, word = answers.lost(endpoint, message, code, detail)
-  if err.code == "TLS_FAILED" then self.identity = wipe(self.identity) end
+  if REREAD[err.code] then self.identity = wipe(self.identity) end
   return nil, err, word
 end
 

@@ -25,7 +25,7 @@ end
 -- There from now on, so that one that is missing later is one that was lost.
 local function begin(run, e)
   local path = path_of(run, e)
-  local file, why, code = core.journal(path)
+  local file, why, code = core.journal(path, "run journal")
   if not file then
     return fail(code, "the journal of the rotation: " .. why,
       "journal_dir must exist, and this user must be allowed to write there")

@@ -15,7 +15,7 @@ function M.entry(_, item)
     principal_id = item.principal.id, principal_kind = item.principal.kind,
     can_obtain_again = item.principal.can_obtain_again, verified = item.verified,
     may_have_cut_newer = item.may_have_cut_newer, cut_again = item.cut_again,
-    duration = item.duration, message = item.message }
+    began = item.began, duration = item.duration, message = item.message }
 end
 
 local function note_cut_again(run, report, item)

@@ -9,6 +9,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local evidence = require "cce.workflow.rotate.evidence"
+local reissue = require "cce.workflow.rotate.reissue"
 
 local M = {}
 
@@ -69,13 +70,18 @@ local function by_client(items)
   return lists
 end
 
---- Try what can be tried, with each client that has something to begin.
+--- Try what can be tried, with each client that has something to begin. The places
+-- of the kubeconfigs to reissue come first.
 -- @tparam table run
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err code PERMISSION_DENIED
+-- @treturn[2] table err code PERMISSION_DENIED, or why a new kubeconfig cannot be saved
 function M.check(run)
+  if run.opts.reissue then
+    local ok, message, err = reissue.prove(run, run.items)
+    if not ok then return nil, message, err end
+  end
   for _, items in ipairs(by_client(run:items_in "pending")) do
     local ok, message, err = may_see(run, items)
     if not ok then return nil, message, err end

@@ -2,6 +2,8 @@
 -- shown to the cluster.
 -- @module cce.workflow.rotate.reissue
 -- @local
+local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local kubeconfigs = require "cce.kubeconfig"
 local probe = require "cce.kubeconfig.probe"
@@ -21,14 +23,37 @@ local function obtain(run, item)
   return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
 end
 
+local function destination_of(run, item)
+  return { path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id) }
+end
+
+--- Whether the kubeconfigs can be saved, before anything is rotated.
+-- @tparam table run
+-- @tparam {table,...} items
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.prove(run, items)
+  local directory = run.opts.reissue.dir
+  -- The command makes it, but not in a dry run.
+  if run.opts.dry_run and not core.file.stat(directory) then
+    return destinations.prove_directory(directory)
+  end
+  for _, item in ipairs(items) do
+    local ok, message, err = destinations.prove(destination_of(run, item), item, item.client)
+    if not ok then return nil, message, err end
+  end
+  return true
+end
+
 local function obtain_and_save(run, item)
   local kubeconfig, message, err = obtain(run, item)
   if not kubeconfig then return nil, message, err end
-  local path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id)
   local saved
-  saved, message, err = kubeconfig:save(path)
+  saved, message, err = destinations.save(destination_of(run, item), kubeconfig)
   if not saved then return nil, message, err end
-  item.reissued = path
+  item.reissued = saved.path
   return kubeconfig
 end
 
@@ -63,8 +88,9 @@ function M.process(run, item)
   if item.reissue_check == "unchecked" then kubeconfig = kubeconfigs.load(item.reissued) end
   if not kubeconfig then kubeconfig, message, err = obtain_and_save(run, item) end
   if not kubeconfig then
-    item.owed, item.problem_code = true, err and err.code
-    item.problem = "rotated, but its kubeconfig was not obtained again: " .. message
+    item.owed, item.problem_code = true, err.code
+    item.problem = (err.recovered and "rotated, but its new kubeconfig is not where it was to go: "
+      or "rotated, but its kubeconfig was not obtained again: ") .. message
     return
   end
   item.problem = check(run, item, kubeconfig)

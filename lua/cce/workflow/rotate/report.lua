@@ -15,7 +15,8 @@ local DEFAULT_RETENTION_HOURS = 24
 -- @treturn table
 function M.entry(_, item)
   return { cluster_id = item.id, name = item.name, project_id = item.project_id,
-    job_id = item.job_id, request_id = item.request_id, duration = item.duration,
+    job_id = item.job_id, request_id = item.request_id, began = item.began,
+    duration = item.duration,
     settled_by = item.settled_by, repaired = item.repaired, reissued = item.reissued,
     reissue_check = item.reissue_check, message = item.state == "ok" and item.message or nil }
 end

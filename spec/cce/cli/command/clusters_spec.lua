@@ -1,6 +1,8 @@
 local command = require "spec.support.command"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+local wait_for = require("spec.support.nginx").wait_for
 
 if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
   describe("cce clusters", function() pending "needs nginx and argparse" end)
@@ -39,10 +41,44 @@ describe("cce clusters", function()
     end
   end)
 
-  it("fails when none fits, or with what the API says", function()
+  it("takes a list from a file and from standard input", function()
+    local path = world.dir .. "/list"
+    tempdir.write(path, "cluster-002   # the second\r\n\n" .. sim.clusters[4].id .. "\n# no more\n")
+    local expected = sim.clusters[2].id .. "\n" .. sim.clusters[4].id .. "\n"
+    assert.equal(expected, world:cce({ "clusters", "-f", path, "-o", "name" }).out)
+    assert.equal(expected, world:cce({ "clusters", "-f", "-", "-o", "name" },
+      { input = tempdir.read(path) }).out)
+    local result = world:cce({ "clusters", "-f", "-" }, { input = "# nothing\n" })
+    assert.equal(64, result.code)
+    assert.matches("the list of clusters is empty", result.err, 1, true)
+    assert.matches("/no/such", world:cce({ "clusters", "-f", "/no/such" }).err, 1, true)
+  end)
+
+  it("leaves the titles out when told", function()
+    local with, without = world:cce { "clusters" }, world:cce { "clusters", "--no-headers" }
+    assert.equal(with.out:match "\n(.*)$", without.out)
+    assert.equal("", world:cce({ "users", "--name", "nobody", "--no-headers" }).out)
+  end)
+
+  it("shows them again and again with --watch, by one client", function()
+    local finish, process = world:start_cce { "clusters", "cluster-001", "--watch", "0.1" }
+    wait_for("three lists", function() return #sim:log { operation = "list_clusters" } >= 3 end)
+    process:signal "SIGINT"
+    local result = finish()
+    assert.equal(130, result.code)
+    assert.is_true(select(2, result.out:gsub("NAME ", "")) >= 2)
+  end)
+
+  it("is an empty list when none fits", function()
     local result = world:cce { "clusters", "--name", "nope*" }
-    assert.equal(1, result.code)
-    assert.equal("", result.out)
+    assert.equal(0, result.code)
+    assert.equal(1, select(2, result.out:gsub("\n", "")))
+    assert.equal("[]\n", world:cce({ "clusters", "--name", "nope*", "-o", "json" }).out)
+    assert.equal("", world:cce({ "clusters", "--name", "nope*", "-o", "name" }).out)
+  end)
+
+  it("fails with what the API says", function()
+    local result
     sim:fault { operation = "list_clusters", status = 403, times = 1 }
     result = world:cce { "clusters", "--verbose" }
     assert.equal(1, result.code)

@@ -42,4 +42,16 @@ describe("cce log", function()
     assert.equal(1, result.code)
     assert.matches("does not have the head that was kept", result.err, 1, true)
   end)
+
+  it("takes the files of a log that was rotated, in any order", function()
+    tempdir.shell(("mv %s %s.1"):format(path, path))
+    -- The next process: nothing says what came before.
+    tempdir.write(path, tempdir.read(path .. ".1"))
+    local result = world:cce { "log", "verify", path, path .. ".1" }
+    assert.equal(1, result.code)
+    tempdir.write(path, "")
+    result = world:cce { "log", "verify", path, path .. ".1" }
+    assert.equal(0, result.code)
+    assert.matches("2 lines, unbroken", result.out, 1, true)
+  end)
 end)

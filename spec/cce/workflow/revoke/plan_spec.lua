@@ -181,7 +181,7 @@ describe("a revocation with a journal", function()
     interrupt(1)
     clients.fails("CONFLICT", try { user_id = "somebody-else" })
     clients.fails("CONFLICT", try { clusters = { sim.clusters[1].id } })
-    local holder = assert(core.journal(journal))
+    local holder = assert(core.journal(journal, "run journal"))
     clients.fails("CONFLICT", try())
     holder:close()
     assert.equal(1, sent())
@@ -217,8 +217,8 @@ describe("a revocation with a journal", function()
   it("does not let a journal that breaks stop a revocation", function()
     local open = core.journal
     finally(function() core.journal = open end)
-    core.journal = function(path)
-      local file, left = assert(open(path)), 9
+    core.journal = function(path, kind)
+      local file, left = assert(open(path, kind)), 9
       return {
         append = function(_, ...)
           left = left - 1
@@ -226,6 +226,8 @@ describe("a revocation with a journal", function()
           return file:append(...)
         end,
         reserve = function(_, ...) return file:reserve(...) end,
+        size = function() return file:size() end,
+        lost = function() return file:lost() end,
         close = function() file:close() end,
       }
     end

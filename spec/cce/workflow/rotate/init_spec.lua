@@ -111,7 +111,10 @@ describe("cce.workflow.rotate", function()
 
   it("does not wait with wait=false", function()
     sim:set { job_seconds = 3600 }
-    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate { wait = false }))
+    local report = rotate { wait = false }
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+    assert.equal(0, report:exit_code())
+    assert.matches("5 accepted, and not waited for", tostring(report), 1, true)
   end)
 
   it("excludes what is too old; what is not Available is pending", function()
@@ -161,8 +164,8 @@ describe("cce.workflow.rotate", function()
       sim:fault { operation = "rotate_credentials", reset = "before", times = 1 }
       local report = rotate { canary = 2, journal = journal }
       assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 4 pending", counts(report))
-      assert.matches("cce runs settle --journal " .. journal .. " " .. sim.clusters[1].id,
-        report.stopped, 1, true)
+      assert.matches(("cce runs settle %s %s --journal %s"):format(report.run,
+        sim.clusters[1].id, journal), report.stopped, 1, true)
       -- However often it is started: not one cluster more.
       for _ = 1, 5 do
         report = rotate { canary = 2, journal = journal }
@@ -214,7 +217,8 @@ describe("cce.workflow.rotate", function()
       on_progress = function() error("no more", 0) end })
     assert.is_false(ok)
     assert.equal("no more", message)
-    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate { journal = journal }))
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+      counts(rotate { journal = journal }))
     assert.equal(5, sent())
   end)
 
@@ -412,7 +416,8 @@ describe("cce.workflow.rotate", function()
       for line in tempdir.read(journal):gmatch "[^\n]+" do
         local entry = core.json.decode(line)
         words[#words + 1] = entry.what
-        assert.matches("^{\"at\":\"%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ\",\"what\":\"", line)
+        assert.matches("^{\"at\":\"%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ\",\"what\":\"",
+          (line:gsub('^{"file":"lua%-cce run journal",', "{")))
       end
       assert.same({ "run", "planned", "begun", "intent", "accepted", "ok", "finished" }, words)
       assert.equal("0600", core.file.stat(journal).mode)
@@ -574,7 +579,7 @@ describe("cce.workflow.rotate", function()
     end)
 
     it("is held by one run at a time", function()
-      local holder = assert(core.journal(journal))
+      local holder = assert(core.journal(journal, "run journal"))
       clients.fails("CONFLICT", rotations.rotate(client, { journal = journal }))
       holder:close()
       assert.equal(0, sent())
@@ -777,10 +782,12 @@ describe("cce.workflow.rotate", function()
   end)
 
   it("says in the journal's words what an interrupted list of clusters was", function()
-    tempdir.write(journal, '{"at":"x","what":"run","run":"a","id":"b","plan":"c","time":1}\n'
-      .. '{"at":"x","what":"planned","cluster":"d","time":1}\n')
+    local at = "2026-01-02T03:04:05Z"
+    tempdir.write(journal, ('{"at":"%s","what":"run","run":"a","id":"b","plan":"c","time":1}\n')
+      :format(at) .. '{"at":"x","what":"planned","cluster":"d","time":1}\n')
     assert.same({}, journals.read(journal).runs)
-    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate { journal = journal }))
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+      counts(rotate { journal = journal }))
   end)
 end)
 

@@ -92,9 +92,10 @@ describe("the new kubeconfigs of a rotation", function()
   it("are unchecked, never ok, where the cluster cannot be reached", function()
     obtaining(unreachable)
     local report = rotate()
-    assert.equal(1, #report.ok)
-    assert.equal("unchecked", report.ok[1].reissue_check)
-    assert.equal(1, report:exit_code())
+    assert.equal(1, #report.pending)
+    assert.equal("unchecked", report.pending[1].reissue_check)
+    assert.equal("UNVERIFIED", report.pending[1].code)
+    assert.equal(2, report:exit_code())
     assert.matches("its new kubeconfig, .*, is unchecked: .*check=false", tostring(report))
   end)
 
@@ -106,20 +107,52 @@ describe("the new kubeconfigs of a rotation", function()
     assert.equal(0, #sim:log { service = "kubernetes" })
   end)
 
-  it("stay noted when the report is that of a run that finished before", function()
-    obtaining(unreachable)
+  it("are asked again by the same call when they were unchecked, and not obtained anew", function()
+    local look = probe.look
+    finally(function() probe.look = look end)
+    probe.look = function() return { state = "unclear", text = "no answer" } end
+    assert.equal(2, rotate():exit_code())
+    assert.equal(2, rotate():exit_code())
+    probe.look = look
+    local report = rotate()
+    assert.equal("works", report.ok[1].reissue_check)
+    assert.equal(0, report:exit_code())
+    assert.equal(1, #sim:log { operation = "obtain_cert" })
+    assert.equal(1, #sim:log { operation = "rotate_credentials" })
+  end)
+
+  it("stay noted, when refused, in the report of a run that closed before", function()
+    local look = probe.look
+    finally(function() probe.look = look end)
+    probe.look = function() return { state = "refused", text = "HTTP 401" } end
     rotate()
     local report = rotate()
     assert.is_number(report.already_finished)
-    assert.equal("unchecked", report.ok[1].reissue_check)
-    assert.matches("is unchecked", tostring(report), 1, true)
+    assert.equal("refused", report.ok[1].reissue_check)
+    assert.matches("the cluster refuses its new kubeconfig", tostring(report), 1, true)
+    assert.equal(1, report:exit_code())
     assert.equal(1, #sim:log { operation = "obtain_cert" })
   end)
 
-  it("are noted when they cannot be saved", function()
-    local report = rotate { dir = dir .. "/none" }
-    assert.matches("its kubeconfig was not obtained again", tostring(report), 1, true)
-    assert.equal(1, report:exit_code())
-    assert.is_nil(report.ok[1].reissued)
+  it("have a place before anything is rotated", function()
+    for _, dry_run in ipairs { false, true } do
+      local report, _, err = rotations.rotate(client, { dry_run = dry_run, clusters = { first.id },
+        journal = journal, reissue = { dir = "/proc/none", duration = 1 } })
+      assert.is_nil(report)
+      assert.equal("FILE_ERROR", err.code)
+    end
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+  end)
+
+  it("are kept elsewhere when they cannot be saved after all", function()
+    local gone = dir .. "/gone"
+    assert(os.execute("mkdir " .. gone))
+    obtaining(function() os.execute("rmdir " .. gone) end)
+    local report = rotate { dir = gone }
+    local path = tostring(report):match "obtained is kept in '([^']+)'"
+    assert.is_true(cce.kubeconfig.load(path):certificate().key_matches)
+    assert(os.remove(path))
+    assert.equal(2, report:exit_code())
+    assert.is_nil(report.pending[1].reissued)
   end)
 end)

@@ -1,0 +1,135 @@
+--- `--report FILE`: what a workflow did, as a page for people who were not there, and
+-- as JSON beside it. No secret is in either: reports hold none.
+-- @module cce.cli.report_file
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local json = require "cce.base.json"
+local pages = require "cce.text.page"
+local show = require "cce.text.show"
+
+local M = {}
+
+--- Add the option.
+-- @tparam table parser of argparse
+function M.describe(parser)
+  parser:option("--report", "Write a page for others, FILE.html, and FILE.json beside it.")
+    :argname("FILE"):target("report_file")
+end
+
+local CLASSES = { ok = "good", failed = "bad", uncertain = "open", pending = "open",
+  skipped = "quiet" }
+
+local MEANINGS = {
+  ok = "done, as far as what is in its row proves", failed = "refused, or given up",
+  uncertain = "a request may have been accepted: not known", pending = "not done yet",
+  skipped = "left out by a rule",
+}
+
+local BUCKETS = { "failed", "uncertain", "pending", "ok", "skipped" }
+
+-- What a row proves itself by.
+local function proof_of(item)
+  local proofs = {}
+  local function add(format, value)
+    if value ~= nil then proofs[#proofs + 1] = format:format(tostring(value)) end
+  end
+  add("of %s", item.principal_id and item.principal_kind .. " " .. item.principal_id)
+  add("job %s", item.job_id)
+  add("request %s", item.request_id)
+  add("settled by %s", item.settled_by)
+  add("verified: %s", item.verified)
+  add("can obtain again: %s", item.can_obtain_again)
+  add("kubeconfig %s", item.path)
+  if item.expires_at then add("valid until %s", show.time(item.expires_at)) end
+  if item.earlier then proofs[#proofs + 1] = "at an earlier start" end
+  return table.concat(proofs, "; ")
+end
+
+local function rows_of(report)
+  local rows, spans = {}, {}
+  for _, bucket in ipairs(BUCKETS) do
+    for _, item in ipairs(report[bucket]) do
+      local class = CLASSES[bucket]
+      rows[#rows + 1] = { { item.name, class = "whole" }, { item.cluster_id, class = "id" },
+        { bucket, class = class }, { item.began and show.time(item.began), class = "whole" },
+        proof_of(item), (item.message or "") .. (item.hint and ". " .. item.hint or "") }
+      if item.began and item.duration then
+        spans[#spans + 1] = { label = item.name or item.cluster_id, from = item.began,
+          to = item.began + item.duration, class = class }
+      end
+    end
+  end
+  table.sort(spans, function(a, b) return a.from < b.from end)
+  return rows, spans
+end
+
+--- The page of a report.
+-- @tparam cce.report report
+-- @tparam table context `{ asked=, by=, audit_log=, version= }`
+-- @treturn string HTML
+function M.html(report, context)
+  local name = report.workflow .. (report.run and " " .. report.run or "")
+  local page, counts = pages.new(name), report:counts()
+  local parts = {}
+  for _, bucket in ipairs(BUCKETS) do
+    if counts[bucket] > 0 then parts[#parts + 1] = ("%d %s"):format(counts[bucket], bucket) end
+  end
+  local code = report:exit_code()
+  page:lead(#parts > 0 and table.concat(parts, ", ") or "nothing was to be done",
+    code == 1 and "bad" or code == 2 and "open" or "good")
+  page:facts {
+    { "asked", context.asked }, { "by", context.by },
+    { "began", report.started and show.time(report.started) },
+    { "ended", report.ended and show.time(report.ended) },
+    { "dry run", report.dry_run and "yes: nothing was sent" or nil },
+    { "stopped", report.stopped },
+    { "finished before", report.already_finished and show.time(report.already_finished) },
+    { "audit log", context.audit_log },
+  }
+  if #report.notes > 0 then
+    page:heading "Notes"
+    page:list(report.notes)
+  end
+  if report.plan and #report.plan > 0 then
+    page:heading "Plan"
+    page:list(report.plan)
+  end
+  local rows, spans = rows_of(report)
+  if #spans > 0 then
+    page:heading "When"
+    page:timeline(spans, show.time)
+  end
+  page:heading "Each"
+  page:table({ "CLUSTER", "ID", "OUTCOME", "BEGAN", "PROOF", "WHAT IS KNOWN" }, rows)
+  page:heading "Words"
+  local meanings = {}
+  for _, bucket in ipairs(BUCKETS) do
+    meanings[#meanings + 1] = { bucket, MEANINGS[bucket] }
+  end
+  page:facts(meanings)
+  return page:html(("Written by cce %s"):format(context.version))
+end
+
+--- Write both files.
+-- @tparam string path
+-- @tparam cce.report report
+-- @tparam table context see `html`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.write(path, report, context)
+  local base = path:gsub("%.html$", ""):gsub("%.json$", "")
+  local value = report:to_table()
+  value.asked, value.by, value.audit_log = context.asked, context.by, context.audit_log
+  local text, problem = json.encode(value, { pretty = true })
+  if not text then return errors.fail("INTERNAL", problem) end
+  for _, each in ipairs { { ".html", M.html(report, context) }, { ".json", text } } do
+    local ok, message, code = core.file.write(base .. each[1], each[2])
+    if not ok then return errors.from_core(nil, message, code) end
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,49 @@
+-- `--report FILE`, as a command writes it.
+local command = require "spec.support.command"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
+  describe("--report", function() pending "needs nginx and argparse" end)
+  return
+end
+
+describe("--report", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+  end)
+
+  after_each(function() world:remove() end)
+
+  it("writes a page and JSON of a rotation, with each cluster and what proves it", function()
+    sim:fault { cluster = sim.clusters[2].id, operation = "rotate_credentials", status = 400 }
+    local path = world.dir .. "/night.html"
+    local result = world:cce { "rotate", "cluster-001", "cluster-002", "--component", "all",
+      "--yes", "--every", "1s", "--report", path, "--journal", world.dir .. "/journal" }
+    assert.equal(1, result.code, result.err)
+    local html = assert(tempdir.read(path))
+    local value = json.decode(tempdir.read(world.dir .. "/night.json"))
+    assert.equal(1, #value.ok)
+    assert.equal(1, #value.failed)
+    assert.matches("cce rotate cluster-001", value.asked, 1, true)
+    for _, expected in ipairs { "1 failed, 1 ok", value.ok[1].job_id, value.ok[1].request_id,
+      sim.clusters[2].id, "cce rotate cluster&#45;001", "<svg" } do
+      expected = expected:gsub("&#45;", "-")
+      assert.truthy(html:find(expected, 1, true), expected)
+    end
+    assert.is_nil(html:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
+  end)
+
+  it("says when the page could not be written, though the work was done", function()
+    local result = world:cce { "rotate", "cluster-001", "--component", "all", "--yes", "--no-wait",
+      "--report", world.dir .. "/no/such/place.html", "--journal", world.dir .. "/journal" }
+    assert.equal(1, result.code)
+    assert.matches("rotate", result.out, 1, true)
+    assert.matches("place.html", result.err, 1, true)
+  end)
+end)

@@ -1,0 +1,77 @@
+#include "net/curl_global.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "net/tls.h"
+#include "os/module.h"
+
+static CURLcode result_of_init;
+static const curl_version_info_data *version;
+
+/* curl frees keys and tokens as it frees everything. */
+static void wiping_free(void *memory)
+{
+    if (memory != NULL)
+        cce_wipe(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+static void *wiping_realloc(void *memory, size_t size)
+{
+    size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
+    void *larger = malloc(size);
+
+    if (larger == NULL)
+        return NULL;
+    if (memory != NULL)
+        memcpy(larger, memory, known < size ? known : size);
+    wiping_free(memory);
+    return larger;
+}
+
+/* When another part of the process has started libcurl before, it goes on to
+ * free as it did. Otherwise libcurl keeps pointers to the functions above for
+ * as long as the process lives, and the host may use it when Lua has long
+ * closed this module. */
+static void init(void)
+{
+    cce_module_pin();
+    version = curl_version_info(CURLVERSION_NOW);
+    result_of_init =
+        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
+                             wiping_realloc, strdup, calloc);
+}
+
+int cce_curl_init(struct cce_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, init);
+    if (result_of_init != CURLE_OK)
+        return cce_fail(err, CCE_INTERNAL, "libcurl cannot start: %s",
+                        curl_easy_strerror(result_of_init));
+    if (!cce_tls_is_ours(version->ssl_version))
+        return cce_fail(err, CCE_UNSUPPORTED,
+                        "this libcurl (%s) was built with %s: one is needed "
+                        "that was built with the OpenSSL of this module",
+                        version->version,
+                        version->ssl_version != NULL ? version->ssl_version
+                                                     : "no TLS library");
+    return 0;
+}
+
+/* Since 7.87 TLS, too, is sent with MSG_NOSIGNAL. */
+bool cce_curl_raises_sigpipe(void)
+{
+    return version->version_num < 0x075700;
+}
+
+/* Since 8.6 there is CURLE_TOO_LARGE. */
+bool cce_curl_confuses_length_with_memory(void)
+{
+    return version->version_num < 0x080600;
+}
