@@ -287,6 +287,15 @@
 ---@field shared? boolean allow several at a time for this principal and cluster; they end together, at the latest of their times
 ---@field reason? string for people; up to 500 bytes
 
+---@class (exact) cce.workflow.holders.opts
+---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
+---@field user_id? string only this user or agency
+---@field traces? string[] files of exported traces of CTS: JSON, or JSON lines
+---@field logs? string[] audit logs of ours: revocations and rotations
+---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
+---@field schedule? cce.schedule revocations that are due
+---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
+
 ---@class (exact) cce.schedules.open.opts
 ---@field clock? function returns unix time
 ---@field steady? function returns seconds that no step of the clock changes, the same for all processes of the machine
@@ -451,7 +460,7 @@ function cce.sleep(seconds) end
 ---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
 ---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
 ---```lua
----local results = cce.map(cluster_ids, function(id)
+---local results = cce.map(ids, function(id)
 ---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
 ---    { component = "all" })
 ---  if not ok then return nil, "raised: " .. tostring(job) end
@@ -1374,6 +1383,21 @@ function workflow.revoke(clients, opts) end
 ---@return string? message
 ---@return cce.error? err
 function workflow.grant(client, schedule, opts) end
+
+---Whether a row is one of somebody who can get in, as far as is known.
+function workflow.is_in() end
+
+---List who holds or may hold a working certificate.
+---```lua
+---local holders = assert(cce.workflow.holders(client, { clusters = { name = "prod-*" } }))
+---print(holders)
+---```
+---@param client cce.client|cce.client[]
+---@param opts? cce.workflow.holders.opts
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return string? message
+---@return cce.error? err
+function workflow.holders(client, opts) end
 
 ---@class cce.grant
 ---@field id string

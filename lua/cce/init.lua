@@ -170,7 +170,7 @@ end
 -- @treturn boolean whether it raised nothing
 -- @return what it returned, or what it raised
 -- @usage
--- local results = cce.map(cluster_ids, function(id)
+-- local results = cce.map(ids, function(id)
 --   local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
 --     { component = "all" })
 --   if not ok then return nil, "raised: " .. tostring(job) end
