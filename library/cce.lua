@@ -61,6 +61,8 @@
 
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
+---@field check? boolean ask each cluster once whether it takes the certificate: entries get `check`, which is "works", "refused", "untrusted" or "not asked", and `says`, a sentence
+---@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 
 ---@class (exact) cce.client.obtain_cert.opts
 ---@field duration? integer lifetime in days, 1 to 1827, or -1 for the longest, which is five years
@@ -502,7 +504,8 @@ function cce.ensure_cert(client, cluster_id, opts) end
 ---Whose certificates are in these kubeconfigs, for which cluster, until when.
 ---
 ---A file that cannot be used becomes an entry with `message` and `err`, after
----all others. Users without a client certificate are left out.
+---all others. Users with a token, or a command that is not ours, are left out. One whose
+---certificate `cce credential` gives has no end that the file could tell.
 ---```lua
 ---print(cce.expiry { "kubeconfigs", os.getenv "HOME" .. "/.kube/config" })
 ---```
