@@ -49,10 +49,14 @@ struct cce_pem {
     size_t length;
 };
 
-/* Who comes, and whom to trust, instead of the engine's CA file. */
+/* Who comes, and whom to trust, instead of the engine's CA file and proxy; as a
+ * kubeconfig says it. */
 struct cce_identity {
-    struct cce_pem ca; /* NULL: that of the engine */
+    struct cce_pem ca; /* NULL: those that the system trusts */
     struct cce_pem certificate, key;
+    /* What the server's certificate must name. [the host of the URL] */
+    const char *server_name;
+    const char *proxy; /* for whatever address [that of the engine] */
 };
 
 /* What cce_transfer_new needs; all of it is copied. */

@@ -43,7 +43,9 @@ struct cce_transfer {
     void *owner;
     CURL *easy;
     struct curl_slist *headers;
-    char *url, *host; /* the latter without brackets and port */
+    struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
+    char *proxy;                   /* of the identity, or NULL */
+    char *url, *host;              /* the latter without brackets and port */
     struct cce_buf body;
     struct cce_buf ca, certificate, key; /* of the identity, if there is one */
     struct cce_buf response_headers, response_body;
