@@ -308,7 +308,8 @@ describe("a rotation that recurs", function()
 
   it("is tried again, by the same journal, when clusters failed for a passing reason", function()
     sim:fault { operation = "rotate_credentials", status = 429, cluster = sim.clusters[1].id,
-      times = 8, body = '{"error_code":"APIGW.0308","error_msg":"throttled"}' }
+      times = 8, headers = { ["Retry-After"] = "0" },
+      body = '{"error_code":"APIGW.0308","error_msg":"throttled"}' }
     local id = add()
     assert.equal(0, run().done)
     assert.equal("failed-retrying", schedule:get(id).state)
