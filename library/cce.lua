@@ -285,6 +285,8 @@
 ---@field user_id? string whose client it is; looked up when left out
 ---@field agency_id? string the same
 ---@field shared? boolean allow several at a time for this principal and cluster; they end together, at the latest of their times
+---@field grantee? boolean the client is the grantee's
+---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
 
 ---@class (exact) cce.workflow.holders.opts
@@ -1182,6 +1184,7 @@ function progress:finish() end
 ---@field failed table[]
 ---@field skipped table[]
 ---@field uncertain table[]
+---@field pending table[]
 ---@field notes string[]
 ---@field started number
 ---@field ended? number
@@ -1359,8 +1362,10 @@ function workflow.revoke(clients, opts) end
 
 ---Give access to a cluster for a while.
 ---
----The client is the grantee's own: with his keys, or those of an agency that was
----assumed, since obtaining returns the caller's own certificate. Its end is put
+---The client is the grantee's own: with credentials that assume an agency, or the
+---grantee's keys, which `grantee` says, since obtaining returns the caller's own
+---certificate. A client that may be the caller's own is refused without `allow_self`: its
+---identity would be handed out, and be cut off at the end. The end is put
 ---into the schedule first; revoking cuts all certificates of that principal in the
 ---cluster, also those that he got elsewhere. Something must run the schedule, with
 ---a client that may revoke: `schedule:run`.
@@ -1372,7 +1377,7 @@ function workflow.revoke(clients, opts) end
 ---such a certificate, whose key nobody has.
 ---```lua
 ---local grant = assert(cce.workflow.grant(client, schedule,
----  { cluster_id = cluster_id, seconds = 3600 }))
+---  { cluster_id = cluster_id, seconds = 3600, grantee = true }))
 ---assert(grant.kubeconfig:save("kubeconfig.json"))
 ---assert(grant:finish())
 ---```

@@ -60,7 +60,7 @@ local CLASSES = {
   { "cce.credentials" },
   { "cce.signer" },
   { "cce.progress" },
-  { "cce.report", "ok table[]", "failed table[]", "skipped table[]", "uncertain table[]",
+  { "cce.report", "ok table[]", "failed table[]", "skipped table[]", "uncertain table[]", "pending table[]",
     "notes string[]", "started number", "ended? number", "duration? number", "stopped? string",
     "already_finished? number", "dry_run? boolean", "plan? string[]" },
   { "cce.workflow" },
