@@ -234,7 +234,11 @@ function Session:refusal()
   local auth = self.auth
   if not auth or not auth.gate or not breaker.is_open(auth.gate) then return nil end
   local held, _, err = self:acquire()
-  if held then self:release(held) end
+  if held then
+    self:release(held)
+  else
+    err.not_sent = nil
+  end
   return err
 end
 
