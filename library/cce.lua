@@ -937,6 +937,15 @@ function credentials.static(opts) end
 ---@return cce.error? err
 function credentials.token(token) end
 
+---A token of IAM in a file that only its owner can read. What replaces it there is
+---taken by a living client.
+---```lua
+---local provider = cce.credentials.token_file "/run/secrets/iam-token"
+---```
+---@param path string
+---@return table # a provider
+function credentials.token_file(path) end
+
 ---HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 ---HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 ---```lua

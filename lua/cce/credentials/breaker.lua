@@ -18,6 +18,7 @@
 -- @module cce.credentials.breaker
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local host = require "cce.host"
 
@@ -35,10 +36,11 @@ local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
 local IDLE = 86400
 
 local gates = {} -- by id
+local path -- of what is shared, if it is
 
---- Forget all that was learned.
+--- Forget all that was learned, and share nothing any more.
 function M.forget()
-  gates = {}
+  gates, path = {}, nil
 end
 
 local function now()
@@ -48,7 +50,6 @@ end
 -- ---- shared between processes --------------------------------------------------------
 
 -- `{[id]={refusals=, at=<unix time of the last one>}}`
-local path
 local MAX_FILE = 256 * 1024
 local LOCK_SECONDS = 1
 
@@ -85,13 +86,14 @@ local function take_entry(gate, entry)
   gate.probe_at = math.max(gate.probe_at, now() + PROBE_PAUSE - since)
 end
 
---- Share the refusals with other processes of this user by a file; not in nginx,
--- where no worker may wait for a disk.
--- @tparam string directory which is made when it is missing
-function M.share(directory)
+--- Share the refusals with other processes of this user by a file in
+-- `$XDG_STATE_HOME/cce`, else `~/.local/state/cce`; not in nginx, where no worker may
+-- wait for a disk.
+function M.share()
   if path or host.in_nginx() then return end
-  if not require("cce.base.directories").make(directory) then return end
-  path = directory .. "/refused-keys.json"
+  local directory = directories.base("XDG_STATE_HOME", "/.local/state")
+  if not directory or not directories.make(directory .. "/cce") then return end
+  path = directory .. "/cce/refused-keys.json"
   local entries = read_entries()
   for id, gate in pairs(gates) do take_entry(gate, entries[id]) end
 end
