@@ -1,5 +1,6 @@
 #include "net/engine_internal.h"
 
+#include "core/no_proxy.h"
 #include "core/x509/certificate.h"
 #include "os/sys.h"
 
@@ -206,8 +207,9 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
         SET(result, easy, CURLOPT_CAINFO, options->ca_file);
         SET(result, easy, CURLOPT_CAPATH, NULL);
     }
-    SET(result, easy, CURLOPT_NOPROXY,
-        options->no_proxy != NULL ? options->no_proxy : "");
+    /* Neither NO_PROXY of the environment, nor libcurl's own reading of ours.
+     */
+    SET(result, easy, CURLOPT_NOPROXY, "");
     return result;
 }
 
@@ -322,7 +324,8 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     CURL *easy = transfer->easy;
     CURLcode result = set_method(transfer);
 
-    transfer->proxied = options->proxy != NULL && !transfer->direct;
+    transfer->proxied = options->proxy != NULL && !transfer->direct &&
+                        !cce_no_proxy_matches(options->no_proxy, transfer->url);
 
     SET(result, easy, CURLOPT_URL, transfer->url);
     SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
