@@ -129,7 +129,7 @@ static bool entry_matches(const char *text, size_t length,
                           const struct host *server)
 {
     char block[HOST_MAX];
-    struct host host;
+    struct host host = {"", {0, {0}}, NO_PORT};
 
     if (length == 1 && text[0] == '*')
         return true;
@@ -160,7 +160,7 @@ static bool entry_matches(const char *text, size_t length,
 bool cce_no_proxy_matches(const char *list, const char *url)
 {
     static const char separators[] = ", \t\r\n";
-    struct host server;
+    struct host server = {"", {0, {0}}, NO_PORT};
 
     if (list == NULL || !read_url(url, &server))
         return false;

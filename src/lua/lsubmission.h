@@ -8,18 +8,18 @@
 #include "lua/lrequest.h"
 
 struct lcce_submission {
-    struct lcce_request request;
+    struct lcce_request request; /* the first; the rest is read anew with it */
     struct cce_request_spec spec;
     bool mutating, is_private, has_identity;
     struct cce_bytes ca, certificate, key;
+    const char *server_name, *identity_proxy;
     double timeout, connect_timeout, depart_within, max_response;
     char now[CCE_DATE_LENGTH + 1];
 };
 
 /* Reads the option table at LCCE_REQUEST_SPEC, which must stay until the
- * submission was started; the stack reaches up to LCCE_REQUEST_ANCHOR. All that
- * can raise happens here, before anything is acquired, and so does all that
- * allocates, before a secret or the signer is looked at. */
+ * submission was started; the stack reaches up to LCCE_REQUEST_OWN. All that
+ * can raise happens here, before anything is acquired. */
 int lcce_submission_read(lua_State *L, struct lcce_submission *s,
                          struct cce_error *err);
 

@@ -102,10 +102,10 @@ static int l_process_wait(lua_State *L)
 
 static int l_process_signal(lua_State *L)
 {
-    struct cce_process *process = check_process(L);
+    int number = check_signal(L, 2);
     struct cce_error err;
 
-    if (cce_sys_kill(process, check_signal(L, 2), &err) != 0)
+    if (cce_sys_kill(check_process(L), number, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, true);
     return 1;

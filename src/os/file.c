@@ -18,8 +18,8 @@
 
 enum {
     TEMPORARY_NAME = sizeof TEMPORARY_BEGINS TEMPORARY_ENDS + 16,
-    MAX_ATTEMPTS = 16, /* for a temporary name that is free */
-    READ_CHUNK = 64 * 1024
+    MAX_ATTEMPTS = 16,    /* for a temporary name that is free */
+    READ_CHUNK = 8 * 1024 /* on the stack, which in a thread may be small */
 };
 
 /* ---- stat ---- */
@@ -56,6 +56,26 @@ int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
     out->inode = info.st_ino;
     out->type = type_of(info.st_mode);
     return 0;
+}
+
+int cce_file_check(const char *path, struct cce_error *err)
+{
+    struct cce_path target;
+    struct stat info;
+    int result = 0;
+
+    if (cce_path_resolve(&target, "open", path, err) < 0)
+        return -1;
+    if (fstatat(target.dir, target.name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (S_ISREG(info.st_mode))
+            result = cce_path_check(&target, "open", path, &info, err);
+        else
+            result =
+                cce_path_fail(err, "open", path, "it is not a regular file");
+    } else if (errno != ENOENT)
+        result = cce_path_fail_step(err, "open", path, "", errno);
+    cce_path_close(&target.dir);
+    return result;
 }
 
 /* ---- read ---- */

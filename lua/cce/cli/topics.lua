@@ -29,7 +29,14 @@ M.examples = {
   rotate = {
     { "One first, then the others; go on after an interruption",
       "cce rotate --all --component all --canary 1 --run friday" },
-    { "Finish what was interrupted", "cce rotate --resume" },
+    { "Go on with what is open", "cce rotate --resume" },
+    { "From cron, whatever happened to the journal",
+      "cce rotate --all --yes --run tonight --unless-rotated-within 20h" },
+  },
+  runs = {
+    { "What is open", "cce runs list --open" },
+    { "A cluster shows that it was rotated", "cce runs settle friday prod-3 --happened" },
+    { "End a run that nobody will finish", "cce runs discard friday" },
   },
   clusters = {
     { "What is there", "cce clusters" },
@@ -74,7 +81,10 @@ M.examples = {
     { "A second account", "cce --profile staging configure" },
   },
   doctor = { { "Is everything set up?", "cce doctor" } },
-  log = { { "Was the audit log changed?", "cce log verify audit.log" } },
+  log = {
+    { "Was the audit log changed?", "cce log verify audit.log" },
+    { "The same of one that logrotate rotates", "cce log verify audit.log*" },
+  },
   sim = { { "A cloud to try things in", "cce sim --dir sim --clusters 20" } },
   completion = { { "In bash", 'eval "$(cce completion bash)"' } },
 }
@@ -84,6 +94,7 @@ M.environment = {
   { "CCE_PROFILE", "The profile, when --profile names none." },
   { "CCE_REGION, CCE_ENDPOINT", "Where CCE is, when neither an option nor a profile says it." },
   { "CCE_CA_FILE", "Certificates to trust instead of the system's (PEM)." },
+  { "CCE_AUDIT_LOG", "Where every change is logged, when --audit-log names no file." },
   { "CCE_SCHEDULE", "The schedule, when --store names none." },
   { "CCE_ETCD_USERNAME, CCE_ETCD_PASSWORD", "Who etcd is asked as." },
   { "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN",

@@ -4,13 +4,16 @@
 local M = {}
 
 local OPTIONS = { "accept_token_loss", "allow_self", "ca_file", "canary", "deleted_since",
-  "endpoint", "max_failures", "partial", "region", "repair", "run", "shared", "timeout", "verify" }
+  "endpoint", "max_failures", "partial", "region", "repair", "retry_failed", "run", "shared",
+  "timeout", "unknown_ok", "unless_rotated_within", "verify" }
 
 -- The longer ones first.
 local TEXTS = {
   { 'client:wait_job%("([^"]+)"%)', "cce jobs wait %1" },
   { 'schedule:cancel%("([^"]+)"%)', "cce schedule cancel %1" },
   { 'schedule:hasten%("([^"]+)"%)', "cce schedule hasten %1" },
+  { 'schedule:accept%("([^"]+)"%)', "cce schedule accept %1" },
+  { 'schedule:retry%("([^"]+)", {retry_failed=true}%)', "cce schedule retry %1 --retry-failed" },
   { "schedule:run, or `cce schedule run`", "cce schedule run" },
   { "show_job or wait_job", "cce jobs show or cce jobs wait" },
   { "client:list_clusters%(%)", "cce clusters" },

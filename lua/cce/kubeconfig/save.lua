@@ -79,8 +79,9 @@ local function merged(path, state, opts)
 end
 
 local function text_of(state, format)
-  local has = read.looks_like_json(state.raw) and "json" or "yaml"
-  if not format or format == has then return state.raw end
+  if not format then return state.raw end
+  local file = read.file(state.raw)
+  if file and file.format == format then return state.raw end
   return store.encode(state.data, format)
 end
 
@@ -96,6 +97,10 @@ end
 
 local function alone(path, state, opts)
   local text, ok, message, err
+  if not opts.force then
+    ok, message, err = store.check_replaceable(path)
+    if not ok then return nil, message, err end
+  end
   text, message, err = M.text(state, opts)
   if not text then return nil, message, err end
   ok, message, err = store.write(path, text, opts.trial)

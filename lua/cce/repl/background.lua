@@ -84,6 +84,12 @@ function Works:current()
   return task and self.by_task[task]
 end
 
+--- Whether a value is work of this list.
+-- @treturn boolean
+function Works:owns(value)
+  return getmetatable(value) == Work and self.list[value.id] == value
+end
+
 --- Those that run.
 -- @treturn {table,...}
 function Works:running()

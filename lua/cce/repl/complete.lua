@@ -163,9 +163,11 @@ local function matching(names, partial, head, tail)
   return list
 end
 
-local function globals(env)
-  local names = {}
-  add_fields(env, names)
+-- What the prompt has behind its own globals is in no table that can be walked.
+local function globals(context)
+  local names = { client = true }
+  add_fields(context.env, names)
+  add_fields(_G, names)
   for _, word in ipairs(KEYWORDS) do names[word] = true end
   return names
 end
@@ -227,7 +229,7 @@ function M.candidates(line, from, to, context)
   local head, before = word:sub(1, #word - #partial), text:sub(1, #text - #partial)
   local options = before:find "[{,]%s*$" and option_names(before, context)
   if options then return matching(options, partial, head, " = ") end
-  return matching(globals(context.env), partial, head)
+  return matching(globals(context), partial, head)
 end
 
 return M

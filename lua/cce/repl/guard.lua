@@ -16,6 +16,10 @@ Guard.__index = Guard
 
 -- ---- what is asked -------------------------------------------------------------
 
+-- Each question returns what will happen, and the word that lets it, which is the command's:
+-- see `cce revoke` and `cce rotate`.
+local REVOKE, ROTATE, RUN = "REVOKE", "ROTATE", "RUN"
+
 local function cluster_text(id)
   return type(id) == "string" and " of cluster " .. id or ""
 end
@@ -42,11 +46,11 @@ end
 local CLIENT = {
   revoke_cert = function(_, id, opts)
     return ("This cuts all certificates of %s%s. It cannot be undone.")
-      :format(whose(opts), id and " in cluster " .. tostring(id) or "")
+      :format(whose(opts), id and " in cluster " .. tostring(id) or ""), REVOKE
   end,
   rotate_credentials = function(_, id)
     return ("This rotates the certificates%s: who holds old ones is cut off.")
-      :format(cluster_text(id))
+      :format(cluster_text(id)), ROTATE
   end,
 }
 
@@ -54,29 +58,29 @@ local WORKFLOW = {
   revoke = function(_, opts)
     if is_dry(opts) then return nil end
     return ("This cuts all certificates of %s in %s. It cannot be undone.")
-      :format(whose(opts), which_clusters(opts))
+      :format(whose(opts), which_clusters(opts)), REVOKE
   end,
   rotate = function(_, opts)
     if is_dry(opts) then return nil end
     return ("This rotates the certificates of %s: who holds old ones is cut off.")
-      :format(which_clusters(opts))
+      :format(which_clusters(opts)), ROTATE
   end,
 }
 
 local SCHEDULE = {
   revoke_at = function(_, _, what)
     return ("This will cut all certificates of %s%s.")
-      :format(whose(what), cluster_text(type(what) == "table" and what.cluster_id))
+      :format(whose(what), cluster_text(type(what) == "table" and what.cluster_id)), REVOKE
   end,
   rotate_every = function(_, _, what)
     return ("This will rotate the certificates%s again and again.")
-      :format(cluster_text(type(what) == "table" and what.cluster_id))
+      :format(cluster_text(type(what) == "table" and what.cluster_id)), ROTATE
   end,
   hasten = function()
-    return "This makes it due now: what it revokes is cut as soon as the schedule runs."
+    return "This makes it due now: what it revokes is cut as soon as the schedule runs.", REVOKE
   end,
   run = function()
-    return "This does what is due in the schedule: it revokes and rotates."
+    return "This does what is due in the schedule: it revokes and rotates.", RUN
   end,
 }
 
@@ -98,8 +102,9 @@ end
 local function wrapped(self, name, original, question)
   local function wrapper(...)
     local task = self.task()
-    local text = not (task.answered and task.answered > 0) and question(...)
-    if text and self.wanted() and not self.ask(text) then return refused(name) end
+    local text, word
+    if not (task.answered and task.answered > 0) then text, word = question(...) end
+    if text and self.wanted() and not self.ask(text, word) then return refused(name) end
     task.answered = (task.answered or 0) + 1
     return leave(task, protect.pcall(original, ...))
   end
@@ -171,7 +176,7 @@ function Guard:original(fn)
 end
 
 --- Make one.
--- @tparam table opts `ask(text)` → boolean; `wanted()` → whether to ask at all;
+-- @tparam table opts `ask(text, word)` → boolean; `wanted()` → whether to ask at all;
 --   `task()` → a table that lives as long as what runs
 -- @treturn table
 function M.new(opts)

@@ -114,9 +114,10 @@ end
 local function answer_question(self, question)
   local task = question.task
   if task.interrupted or task.yes_to_all then return task.yes_to_all == true end
-  local word = answer(self, question.text, "yes to go on, all for all of this command")
+  local word = answer(self, question.text, question.word .. " to go on, all for all of this"
+    .. " command")
   task.yes_to_all = word == "all" or nil
-  return word == "yes" or word == "all"
+  return word == question.word or word == "all"
 end
 
 function ask_waiting(self)
@@ -127,11 +128,11 @@ function ask_waiting(self)
 end
 
 -- Asks from within a task, which goes on with the answer.
-local function ask(self, text)
+local function ask(self, text, word)
   if not self.is_terminal then return false end
   local yes
   self.loop.functions.suspend(function(wake)
-    self.questions[#self.questions + 1] = { text = text, task = self.loop:task(),
+    self.questions[#self.questions + 1] = { text = text, word = word, task = self.loop:task(),
       answered = function(result)
         yes = result
         wake()
@@ -143,10 +144,13 @@ end
 -- ---- results -------------------------------------------------------------------
 
 local function print_value(self, value)
+  -- What is shown now need not be announced.
+  if self.works:owns(value) then value.is_shown = value.state ~= "running" end
   self.screen:print(self.history:redact(inspect.show(value)))
 end
 
 local function note_problem(self, message, err)
+  self.has_failed = true
   self.env._ = err or message
   self.screen:problem(errors.is(err) and err.message or message, errors.is(err) and err.hint)
 end
@@ -177,6 +181,7 @@ end
 
 local function raised(self, problem)
   if protect.is_interrupt(problem) then
+    self.has_failed = true
     return self.screen:problem("interrupted: " .. self.outstanding:text())
   end
   if errors.is(problem) then return note_problem(self, problem.message, problem) end
@@ -269,7 +274,7 @@ local function turn(self)
     return not may_end(self)
   elseif what == "chunk" and text:find "%S" then
     keep(self, text)
-    if fn then run(self, fn) else self.screen:problem(message) end
+    if fn then run(self, fn) else note_problem(self, message) end
   end
   return true
 end
@@ -282,6 +287,7 @@ end
 
 local function announce(self, work)
   notice(self, function()
+    if work.is_shown then return end
     if work.state == "done" then
       self.screen:print(self.screen:bold(tostring(work)))
       if work.value ~= nil then print_value(self, work.value) end
@@ -423,7 +429,7 @@ end
 
 local function new_guard(self)
   return guards.new {
-    ask = function(text) return ask(self, text) end,
+    ask = function(text, word) return ask(self, text, word) end,
     wanted = function() return self.settings.confirm end,
     task = function() return self.loop:task() or {} end,
   }
@@ -470,6 +476,7 @@ end
 --   returns nil, message, err
 -- @tparam[opt=false] boolean opts.yes ask nothing
 -- @tparam[opt=false] boolean opts.colour
+-- @treturn boolean false without a terminal when a line failed, or a change was refused
 function M.run(opts)
   local self = new_repl(opts)
   begin(self)
@@ -478,6 +485,7 @@ function M.run(opts)
   end)
   finish(self)
   if not ok then error(problem, 0) end
+  return self.is_terminal or not self.has_failed
 end
 
 return M

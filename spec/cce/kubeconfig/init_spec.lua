@@ -86,7 +86,7 @@ describe("cce.kubeconfig", function()
       local cases = {
         { "", "it is empty" },
         { "<html>", "it is no JSON: Expected value but found invalid token at character 1" },
-        { "[]", "it has no kind" },
+        { "[]", "it is not an object" },
         { "[1]", "it is not an object" },
         { '"x"', "it is not an object" },
         { '{"kind":"Status"}', "its kind is 'Status', not 'Config'" },
@@ -427,10 +427,33 @@ describe("cce.kubeconfig", function()
     end)
 
     it("follows a symlink", function()
-      tempdir.shell(("cd %s && echo old > real && ln -s real config"):format(dir))
+      tempdir.shell(("cd %s && echo '{}' > real && ln -s real config"):format(dir))
       assert(parse(INTERNAL):save(path))
       assert.is_true(core.file.stat(path).is_symlink)
       assert.equal(INTERNAL, tempdir.read(dir .. "/real"))
+    end)
+
+    it("replaces only a kubeconfig or an empty file, unless it is forced to", function()
+      local strangers = { "mine", "mine\n", '{"a":1}', '{"kind":"Pod"}', "a: 1\n", "# mine\n",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n", '"text"', "[]", "null", "\0" }
+      for _, text in ipairs(strangers) do
+        for _, opts in ipairs { {}, { merge = true, name = "x" }, { trial = true },
+          { mark = true, name = "x" } } do
+          tempdir.write(path, text)
+          local saved, _, err = parse(INTERNAL):save(path, opts)
+          assert.is_nil(saved)
+          assert.matches("^[%u_]+$", err.code)
+          assert.equal(text, tempdir.read(path))
+          assert.same({ "config" }, tempdir.list(dir))
+        end
+        assert(parse(INTERNAL):save(path, { force = true }))
+        assert.equal(INTERNAL, tempdir.read(path))
+      end
+      for _, text in ipairs { "", " \n", "{}", '{"kind":"Config"}', '{"users":[]}', EIP } do
+        tempdir.write(path, text)
+        assert(parse(INTERNAL):save(path))
+        assert.equal(INTERNAL, tempdir.read(path))
+      end
     end)
 
     it("returns the error of the file", function()
@@ -490,7 +513,7 @@ describe("cce.kubeconfig", function()
         assert.same(before[section][1], data[section][1])
       end
       assert.same({ "mine", "prod", "prod-external", "prod-internal" }, names_in(data, "contexts"))
-      assert.truthy(tempdir.read(path):find('"args": []', 1, true))
+      assert.truthy(tempdir.read(path):find('"args":[]', 1, true))
     end)
 
     it("changes nothing when it is done again", function()
@@ -584,7 +607,7 @@ describe("cce.kubeconfig", function()
       local cases = {
         ['{"kind":"Config"'] = "it is cut off",
         ['{"kind":"Pod"}'] = "its kind is 'Pod'",
-        ['{"users":[{"user":{}}]}'] = "users[1] has no name",
+        ['{"users":[{"name":12,"user":{}}]}'] = "users[1].name is no text",
       }
       for text, expected in pairs(cases) do
         tempdir.write(path, text)
@@ -720,7 +743,7 @@ current-context: mine
     end)
 
     it("tolerates a kubeconfig that is nearly empty", function()
-      for _, text in ipairs { "{}", '{"clusters":null,"users":[],"current-context":""}' } do
+      for _, text in ipairs { "{}", "", '{"clusters":null,"users":[],"current-context":""}' } do
         tempdir.write(path, text)
         local loaded = assert(kubeconfig.load(path))
         assert.equal(0, #loaded:contexts())
@@ -735,7 +758,7 @@ current-context: mine
 
     it("says what is wrong with a file", function()
       local cases = {
-        [""] = "it is empty", ['{"a":'] = "it is cut off", ['{"kind":"Pod"}'] = "'Pod'",
+        ['{"a":'] = "it is cut off", ['{"kind":"Pod"}'] = "'Pod'",
       }
       if has_lyaml() then
         cases["a: b: c"] = "it is no YAML: "

@@ -29,6 +29,12 @@ describe("cce.repl.complete", function()
     assert.same({}, candidates("no_such", env))
   end)
 
+  it("offers the client before it was made, and the globals behind the prompt's own", function()
+    local hidden = setmetatable({}, { __index = function(_, name) return _G[name] end })
+    assert.same({ "client" }, complete.candidates("cli", 1, 3, { env = hidden }))
+    assert.same({ "tostring" }, complete.candidates("tostr", 1, 5, { env = hidden }))
+  end)
+
   it("offers the documented methods of an object", function()
     assert.same({ "client:retry_node_rotation", "client:revoke_cert" },
       candidates("client:re", env))

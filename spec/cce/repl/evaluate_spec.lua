@@ -19,6 +19,19 @@ describe("cce.repl.evaluate", function()
     assert.is_nil(rawget(_G, "x"))
   end)
 
+  it("goes on with a string that is left open, and nothing that looks like one", function()
+    for _, text in ipairs { 'x = "abc', "f('it", '"a\\' } do
+      local _, _, incomplete = evaluate.compile(text, {})
+      assert.is_true(incomplete, text)
+    end
+    assert.equal("a\nb", value 'return "a\nb"')
+    assert.equal("a\nb", value "return 'a\\\nb'")
+    assert.equal('a"\nb', value 'return [[a"\nb]]')
+    assert.equal(1, value "-- it's\nreturn 1")
+    assert.equal(2, value '--[==[ "x\n]==] return 2')
+    assert.equal("it's", value "return 'it\\'s' -- \"open\n")
+  end)
+
   it("tells what is not complete from what is wrong", function()
     for _, text in ipairs { "for i = 1, 2 do", "f(", "x = {", "if a then\nb()", "x =", "[[a" } do
       local fn, message, incomplete = evaluate.compile(text, {})

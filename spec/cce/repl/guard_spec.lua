@@ -7,8 +7,8 @@ describe("cce.repl.guard", function()
   before_each(function()
     asked, say, task, wanted, sent = {}, true, {}, true, {}
     guard = guards.new {
-      ask = function(text)
-        asked[#asked + 1] = text
+      ask = function(text, word)
+        asked[#asked + 1] = word .. ": " .. text
         return say
       end,
       wanted = function() return wanted end,
@@ -26,7 +26,7 @@ describe("cce.repl.guard", function()
   it("asks, and says whose certificates are cut", function()
     assert.is_true(client:revoke_cert("c1", { user_id = "leaver" }))
     assert.same({ "c1" }, sent)
-    assert.truthy(asked[1]:find "user leaver in cluster c1")
+    assert.truthy(asked[1]:find "^REVOKE: .*user leaver in cluster c1")
   end)
 
   it("sends nothing without a yes", function()

@@ -94,6 +94,29 @@ describe("cce repl without a terminal", function()
     assert.equal(2, #sim:log { operation = "revoke_cert" })
   end)
 
+  it("ends with 1 when a line failed or a change was refused, else with 0", function()
+    local function code_of(input)
+      tempdir.write(directory .. "/in", input)
+      return tempdir.shell(shell_line(sim, directory, "repl <") .. tempdir.quote(directory .. "/in")
+        .. " >/dev/null 2>&1; echo $?"):match "%d+"
+    end
+    assert.equal("0", code_of "1 + 1\n")
+    assert.equal("1", code_of "x = = 2\n1\n")
+    assert.equal("1", code_of 'error "no"\n1\n')
+    assert.equal("1", code_of 'cce.kubeconfig.load "/no/such"\n')
+    assert.equal("1", code_of(("client:revoke_cert(%q, { user_id = 'leaver' })\n"):format(
+      sim.clusters[1].id)))
+  end)
+
+  it("announces work that has ended once, though its value was printed", function()
+    local text = run "bg(function() error('boom', 0) end)\ncce.sleep(0.05)\n1\n"
+    assert.equal(1, select(2, text:gsub("boom", "")), text)
+  end)
+
+  it("goes on with a string that a line leaves open", function()
+    assert.equal('abc\ndef\n', run 'x = "abc\ndef"\nx\n')
+  end)
+
   it("has the schedule, which asks too", function()
     if not pcall(require, "luasql.sqlite3") then
       return pending "luasql.sqlite3 is not installed"
@@ -210,8 +233,8 @@ describe("cce repl in a terminal #unchecked", function()
       .. "concurrency = 1, rate_limit = false, wait = { interval = 0.1 }, "
       .. "on_progress = cce.progress { label = 'rotate' } }) end, 'fleet')")
     key "Enter"
-    see "Type yes to go on"
-    typed "yes"
+    see "Type ROTATE to go on"
+    typed "ROTATE"
     key "Enter"
     typed "half a li"
     local shown = see "%[1%] rotate.-%d/6"
