@@ -10,7 +10,7 @@
 ---@field credentials? table|function `{ak=, sk=, security_token=}`, or `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a function that returns keys; when left out, what `cce.credentials.default` finds at the first call
 ---@field token? string instead of credentials: an IAM token
 ---@field ca_file? string PEM bundle instead of the system's
----@field proxy? string|boolean a URL; false: none
+---@field proxy? string|boolean a URL; false: none; by default HTTPS_PROXY, but for what NO_PROXY names (names, `*.name`, `name:port`, addresses, CIDR blocks)
 ---@field proxy_ca_file? string PEM bundle that an https proxy's certificate is checked by; by default `ca_file`, and the system's directory of certificates
 ---@field timeout? number seconds for one request
 ---@field connect_timeout? number seconds
@@ -462,7 +462,7 @@ function cce.sleep(seconds) end
 ---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
 ---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
 ---```lua
----local results = cce.map(ids, function(id)
+---local results = cce.map({ cluster_id }, function(id)
 ---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
 ---    { component = "all" })
 ---  if not ok then return nil, "raised: " .. tostring(job) end
@@ -955,6 +955,15 @@ function credentials.static(opts) end
 ---@return string? message
 ---@return cce.error? err
 function credentials.token(token) end
+
+---A token of IAM in a file that only its owner can read. What replaces it there is
+---taken by a living client.
+---```lua
+---local provider = cce.credentials.token_file "/run/secrets/iam-token"
+---```
+---@param path string
+---@return table # a provider
+function credentials.token_file(path) end
 
 ---HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 ---HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
