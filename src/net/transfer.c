@@ -1,9 +1,10 @@
 #include "net/engine_internal.h"
 
+#include "core/http.h"
+#include "core/no_proxy.h"
 #include "core/x509/certificate.h"
 #include "os/sys.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +25,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return transfer->response_body.failed ? 0 : size * count;
 }
 
-/* 0 for what is no status line. */
-static long status_of_line(const char *line, size_t length)
-{
-    const char *space = memchr(line, ' ', length);
-    long status = 0;
-
-    if (length < 5 || memcmp(line, "HTTP/", 5) != 0 || space == NULL)
-        return 0;
-    for (space++; space < line + length && isdigit((unsigned char)*space);
-         space++)
-        status = status < 1000 ? status * 10 + (*space - '0') : status;
-    return status;
-}
-
 /* Called for each line. Answers like 100 precede the real one: each begins
  * anew. What comes after the empty line of the real one are the trailers of a
  * chunked body, of which we want none, whatever they look like. */
@@ -49,13 +36,15 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 
     if (transfer->head_complete)
         return length;
-    if (headers->length > 0 && status_of_line(line, length) != 0)
+    if (headers->length > 0 &&
+        cce_http_status((struct cce_bytes){line, length}) != 0)
         cce_buf_reset(headers);
     cce_buf_append(headers, line, length);
     if (headers->failed)
         return 0;
     if (line[0] == '\r' || line[0] == '\n') {
-        long status = status_of_line(headers->data, headers->length);
+        int status =
+            cce_http_status((struct cce_bytes){headers->data, headers->length});
 
         transfer->head_complete = status >= 200 || status == 101;
     }
@@ -158,13 +147,28 @@ static CURLcode set_protocols(CURL *easy)
 #endif
 }
 
+/* NULL: it goes without. */
+static const char *proxy_of(const struct cce_transfer *transfer)
+{
+    const struct cce_engine_options *options = &transfer->engine->options;
+    const char *server =
+        transfer->server_url != NULL ? transfer->server_url : transfer->url;
+
+    if (transfer->proxy != NULL)
+        return transfer->proxy;
+    if (transfer->direct || options->proxy == NULL ||
+        cce_no_proxy_matches(options->no_proxy, server))
+        return NULL;
+    return options->proxy;
+}
+
 /* A connection begins TLS: with an https proxy, and then with the server
  * through its tunnel. */
 static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
 {
     struct cce_transfer *transfer = context;
-    const char *proxy = transfer->engine->options.proxy;
-    bool to_proxy = transfer->proxied && strncmp(proxy, "https:", 6) == 0;
+    const char *proxy = proxy_of(transfer);
+    bool to_proxy = proxy != NULL && strncmp(proxy, "https:", 6) == 0;
     long tunnel = 0;
 
     if (to_proxy) {
@@ -205,9 +209,17 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     if (options->ca_file != NULL) {
         SET(result, easy, CURLOPT_CAINFO, options->ca_file);
         SET(result, easy, CURLOPT_CAPATH, NULL);
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->ca_file);
     }
-    SET(result, easy, CURLOPT_NOPROXY,
-        options->no_proxy != NULL ? options->no_proxy : "");
+    /* Who has a CA of its own for the cloud may have a proxy with a public
+     * certificate: the system's directory stays, unless the proxy has one. */
+    if (options->proxy_ca_file != NULL) {
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
+        SET(result, easy, CURLOPT_PROXY_CAPATH, NULL);
+    }
+    /* Neither NO_PROXY of the environment, nor libcurl's own reading of ours.
+     */
+    SET(result, easy, CURLOPT_NOPROXY, "");
     return result;
 }
 
@@ -303,10 +315,12 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     if (!transfer->has_identity)
         return CURLE_OK;
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    if (transfer->ca.length > 0) {
-        SET(result, easy, CURLOPT_CAINFO, NULL);
-        SET(result, easy, CURLOPT_CAPATH, NULL);
-    }
+    SET(result, easy, CURLOPT_CAINFO,
+        transfer->ca.length > 0 ? NULL : cce_curl_ca_file());
+    SET(result, easy, CURLOPT_CAPATH,
+        transfer->ca.length > 0 ? NULL : cce_curl_ca_directory());
+    if (transfer->proxy != NULL)
+        SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->ca);
     if (result == CURLE_OK)
@@ -318,18 +332,19 @@ static CURLcode set_identity(struct cce_transfer *transfer)
 
 static CURLcode set_transfer_options(struct cce_transfer *transfer)
 {
-    const struct cce_engine_options *options = &transfer->engine->options;
+    const char *proxy = proxy_of(transfer);
     CURL *easy = transfer->easy;
     CURLcode result = set_method(transfer);
 
-    transfer->proxied = options->proxy != NULL && !transfer->direct;
+    transfer->proxied = proxy != NULL;
 
     SET(result, easy, CURLOPT_URL, transfer->url);
+    SET(result, easy, CURLOPT_CONNECT_TO, transfer->connect_to);
     SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
     SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_time_left(transfer));
     SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
-    SET(result, easy, CURLOPT_PROXY, transfer->proxied ? options->proxy : "");
+    SET(result, easy, CURLOPT_PROXY, proxy != NULL ? proxy : "");
     SET(result, easy, CURLOPT_MAXFILESIZE_LARGE,
         (curl_off_t)transfer->response_body.maximum);
     SET(result, easy, CURLOPT_WRITEDATA, transfer);
@@ -392,9 +407,16 @@ static void wipe_request(struct cce_transfer *transfer)
     cce_buf_cleanup(&transfer->ca);
     cce_buf_cleanup(&transfer->certificate);
     cce_buf_cleanup(&transfer->key);
+    curl_slist_free_all(transfer->connect_to);
+    transfer->connect_to = NULL;
+    if (transfer->proxy != NULL)
+        cce_wipe(transfer->proxy, strlen(transfer->proxy));
+    free(transfer->proxy);
     free(transfer->url);
+    free(transfer->server_url);
     free(transfer->host);
-    transfer->url = transfer->host = NULL;
+    transfer->url = transfer->server_url = NULL;
+    transfer->host = transfer->proxy = NULL;
 }
 
 bool cce_transfer_renew(struct cce_transfer *transfer)
@@ -559,7 +581,45 @@ static bool copy_identity(struct cce_transfer *transfer,
     certificate = copy_pem(&transfer->certificate,
                            identity ? &identity->certificate : NULL);
     key = copy_pem(&transfer->key, identity ? &identity->key : NULL);
-    return ca && certificate && key;
+    if (identity != NULL && identity->proxy != NULL)
+        transfer->proxy = strdup(identity->proxy);
+    return ca && certificate && key &&
+           (identity == NULL || identity->proxy == NULL ||
+            transfer->proxy != NULL);
+}
+
+/* The URL with another host, which is what TLS asks for and verifies, and where
+ * curl is to connect instead of looking that up. */
+static bool set_server_name(struct cce_transfer *transfer, const char *name)
+{
+    const char *start = strstr(transfer->url, "://");
+    const char *authority = start != NULL ? start + 3 : transfer->url;
+    size_t length = strcspn(authority, "/?");
+    size_t brackets = authority[0] == '[' ? strcspn(authority, "]") : 0;
+    const char *port = memchr(authority + brackets, ':', length - brackets);
+    bool is_ipv6 = strchr(name, ':') != NULL;
+    struct cce_buf url, connect_to;
+    bool done = false;
+
+    cce_buf_init(&url, MAX_REQUEST_BODY);
+    cce_buf_init(&connect_to, MAX_REQUEST_BODY);
+    cce_buf_append(&url, transfer->url, (size_t)(authority - transfer->url));
+    cce_buf_append_string(&url, is_ipv6 ? "[" : "");
+    cce_buf_append_string(&url, name);
+    cce_buf_append_string(&url, is_ipv6 ? "]" : "");
+    cce_buf_append_string(&url, port != NULL ? port : authority + length);
+    cce_buf_append_string(&connect_to, "::");
+    cce_buf_append(&connect_to, authority, length);
+    cce_buf_append_string(&connect_to, port != NULL ? "" : ":443");
+    if (!url.failed && !connect_to.failed) {
+        transfer->server_url = transfer->url;
+        transfer->url = strndup(url.data, url.length);
+        transfer->connect_to = curl_slist_append(NULL, connect_to.data);
+        done = transfer->url != NULL && transfer->connect_to != NULL;
+    }
+    cce_buf_cleanup(&url);
+    cce_buf_cleanup(&connect_to);
+    return done;
 }
 
 /* Without brackets and port. */
@@ -592,7 +652,12 @@ static bool copy_request(struct cce_transfer *transfer,
     cce_buf_init(&transfer->response_body, max_response);
     snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
     transfer->url = strdup(request->url);
-    transfer->host = copy_host(request->url);
+    if (transfer->url != NULL && request->identity != NULL &&
+        request->identity->server_name != NULL &&
+        !set_server_name(transfer, request->identity->server_name))
+        return false;
+    if (transfer->url != NULL)
+        transfer->host = copy_host(transfer->url);
     if (request->body != NULL)
         cce_buf_append(&transfer->body, request->body, request->body_length);
     return copy_identity(transfer, request->identity) &&
