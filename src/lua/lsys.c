@@ -8,7 +8,7 @@
 
 #include "lua/core.h"
 #include "lua/lutil.h"
-#include "os/sys.h"
+#include "os/process.h"
 
 #define CCE_PROCESS "cce.process"
 #define CCE_SIGNALS "cce.signals"

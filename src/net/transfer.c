@@ -3,7 +3,7 @@
 #include "core/http.h"
 #include "core/no_proxy.h"
 #include "core/x509/certificate.h"
-#include "os/sys.h"
+#include "os/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "os/sys.h"
+#include "os/process.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

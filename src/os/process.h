@@ -1,12 +1,12 @@
 /*
- * sys: what a supervisor of other processes needs from the system: start,
+ * process: what a supervisor of other processes needs from the system: start,
  * watch and end a child, wait for signals, ask the terminal and the clock.
  *
  * Nothing here installs a signal handler, and nothing happens before the
  * first call. Not for use inside an nginx worker: waits block.
  */
-#ifndef CCE_OS_SYS_H
-#define CCE_OS_SYS_H
+#ifndef CCE_OS_PROCESS_H
+#define CCE_OS_PROCESS_H
 
 #include <limits.h>
 #include <signal.h>
