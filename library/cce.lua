@@ -285,7 +285,18 @@
 ---@field user_id? string whose client it is; looked up when left out
 ---@field agency_id? string the same
 ---@field shared? boolean allow several at a time for this principal and cluster; they end together, at the latest of their times
+---@field grantee? boolean the client is the grantee's
+---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
+
+---@class (exact) cce.workflow.holders.opts
+---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
+---@field user_id? string only this user or agency
+---@field traces? string[] files of exported traces of CTS: JSON, or JSON lines
+---@field logs? string[] audit logs of ours: revocations and rotations
+---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
+---@field schedule? cce.schedule revocations that are due
+---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
 
 ---@class (exact) cce.schedules.open.opts
 ---@field clock? function returns unix time
@@ -1182,6 +1193,7 @@ function progress:finish() end
 ---@field failed table[]
 ---@field skipped table[]
 ---@field uncertain table[]
+---@field pending table[]
 ---@field notes string[]
 ---@field started number
 ---@field ended? number
@@ -1359,8 +1371,10 @@ function workflow.revoke(clients, opts) end
 
 ---Give access to a cluster for a while.
 ---
----The client is the grantee's own: with his keys, or those of an agency that was
----assumed, since obtaining returns the caller's own certificate. Its end is put
+---The client is the grantee's own: with credentials that assume an agency, or the
+---grantee's keys, which `grantee` says, since obtaining returns the caller's own
+---certificate. A client that may be the caller's own is refused without `allow_self`: its
+---identity would be handed out, and be cut off at the end. The end is put
 ---into the schedule first; revoking cuts all certificates of that principal in the
 ---cluster, also those that he got elsewhere. Something must run the schedule, with
 ---a client that may revoke: `schedule:run`.
@@ -1372,7 +1386,7 @@ function workflow.revoke(clients, opts) end
 ---such a certificate, whose key nobody has.
 ---```lua
 ---local grant = assert(cce.workflow.grant(client, schedule,
----  { cluster_id = cluster_id, seconds = 3600 }))
+---  { cluster_id = cluster_id, seconds = 3600, grantee = true }))
 ---assert(grant.kubeconfig:save("kubeconfig.json"))
 ---assert(grant:finish())
 ---```
@@ -1383,6 +1397,21 @@ function workflow.revoke(clients, opts) end
 ---@return string? message
 ---@return cce.error? err
 function workflow.grant(client, schedule, opts) end
+
+---Whether a row is one of somebody who can get in, as far as is known.
+function workflow.is_in() end
+
+---List who holds or may hold a working certificate.
+---```lua
+---local holders = assert(cce.workflow.holders(client, { clusters = { name = "prod-*" } }))
+---print(holders)
+---```
+---@param client cce.client|cce.client[]
+---@param opts? cce.workflow.holders.opts
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return string? message
+---@return cce.error? err
+function workflow.holders(client, opts) end
 
 ---@class cce.grant
 ---@field id string
