@@ -16,15 +16,13 @@
 -- @module cce.api.region_override
 -- @local
 local errors = require "cce.error"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
 
 M.services = { "cce", "iam", "cts", "sts" }
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 -- The SDKs take an address without its scheme, too.
 local function with_scheme(address)

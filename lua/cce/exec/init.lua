@@ -6,7 +6,6 @@
 -- @module cce.exec
 -- @local
 local cache = require "cce.exec.cache"
-local service_call = require "cce.api.service_call"
 local core = require "cce.core"
 local ensure = require "cce.ensure"
 local errors = require "cce.error"
@@ -16,6 +15,7 @@ local kubeconfigs = require "cce.kubeconfig"
 local options = require "cce.base.options"
 local probe = require "cce.kubeconfig.probe"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -249,7 +249,7 @@ function M.credential(client, cluster_id, opts)
   options.argument(cluster_id, "string", 2, "credential")
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
-  local is_id, expected = service_call.id_rule.check(cluster_id)
+  local is_id, expected = values.is_id(cluster_id)
   if not is_id then
     return errors.fail("INVALID_ARGUMENT", "the cluster's id must be " .. expected)
   end
