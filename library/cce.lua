@@ -10,7 +10,7 @@
 ---@field credentials? table|function `{ak=, sk=, security_token=}`, or `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a function that returns keys; when left out, what `cce.credentials.default` finds at the first call
 ---@field token? string instead of credentials: an IAM token
 ---@field ca_file? string PEM bundle instead of the system's
----@field proxy? string|boolean a URL; false: none
+---@field proxy? string|boolean a URL; false: none; by default HTTPS_PROXY, but for what NO_PROXY names (names, `*.name`, `name:port`, addresses, CIDR blocks)
 ---@field proxy_ca_file? string PEM bundle that an https proxy's certificate is checked by; by default `ca_file`, and the system's directory of certificates
 ---@field timeout? number seconds for one request
 ---@field connect_timeout? number seconds
@@ -289,6 +289,15 @@
 ---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
 
+---@class (exact) cce.workflow.holders.opts
+---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
+---@field user_id? string only this user or agency
+---@field traces? string[] files of exported traces of CTS: JSON, or JSON lines
+---@field logs? string[] audit logs of ours: revocations and rotations
+---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
+---@field schedule? cce.schedule revocations that are due
+---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
+
 ---@class (exact) cce.schedules.open.opts
 ---@field clock? function returns unix time
 ---@field steady? function returns seconds that no step of the clock changes, the same for all processes of the machine
@@ -453,7 +462,7 @@ function cce.sleep(seconds) end
 ---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
 ---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
 ---```lua
----local results = cce.map(cluster_ids, function(id)
+---local results = cce.map({ cluster_id }, function(id)
 ---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
 ---    { component = "all" })
 ---  if not ok then return nil, "raised: " .. tostring(job) end
@@ -947,6 +956,15 @@ function credentials.static(opts) end
 ---@return cce.error? err
 function credentials.token(token) end
 
+---A token of IAM in a file that only its owner can read. What replaces it there is
+---taken by a living client.
+---```lua
+---local provider = cce.credentials.token_file "/run/secrets/iam-token"
+---```
+---@param path string
+---@return table # a provider
+function credentials.token_file(path) end
+
 ---HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 ---HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 ---```lua
@@ -1379,6 +1397,21 @@ function workflow.revoke(clients, opts) end
 ---@return string? message
 ---@return cce.error? err
 function workflow.grant(client, schedule, opts) end
+
+---Whether a row is one of somebody who can get in, as far as is known.
+function workflow.is_in() end
+
+---List who holds or may hold a working certificate.
+---```lua
+---local holders = assert(cce.workflow.holders(client, { clusters = { name = "prod-*" } }))
+---print(holders)
+---```
+---@param client cce.client|cce.client[]
+---@param opts? cce.workflow.holders.opts
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return string? message
+---@return cce.error? err
+function workflow.holders(client, opts) end
 
 ---@class cce.grant
 ---@field id string

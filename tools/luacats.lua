@@ -30,6 +30,7 @@ local OWNERS = {
   ["cce.workflow.issue"] = { [""] = "cce.workflow" },
   ["cce.workflow.rotate"] = { [""] = "cce.workflow" },
   ["cce.workflow.revoke"] = { [""] = "cce.workflow" },
+  ["cce.workflow.holders"] = { [""] = "cce.workflow", holders = "cce.holders" },
   ["cce.workflow.grant"] = { [""] = "cce.workflow", grant = "cce.grant" },
   ["cce.schedule"] = { M = "cce.schedules", schedule = "cce.schedule" },
   ["cce.openresty"] = { M = "cce.openresty" },
