@@ -10,7 +10,8 @@
 ---@field credentials? table|function `{ak=, sk=, security_token=}`, or `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a function that returns keys; when left out, what `cce.credentials.default` finds at the first call
 ---@field token? string instead of credentials: an IAM token
 ---@field ca_file? string PEM bundle instead of the system's
----@field proxy? string|boolean a URL; false: none
+---@field proxy? string|boolean a URL; false: none; by default HTTPS_PROXY, but for what NO_PROXY names (names, `*.name`, `name:port`, addresses, CIDR blocks)
+---@field proxy_ca_file? string PEM bundle that an https proxy's certificate is checked by; by default `ca_file`, and the system's directory of certificates
 ---@field timeout? number seconds for one request
 ---@field connect_timeout? number seconds
 ---@field deadline? number seconds for a whole call with its retries, its waits and the look-up of the project; by default there is no such limit
@@ -161,6 +162,7 @@
 ---@field merge? boolean add to the file instead of replacing it
 ---@field name? string the name of everything in it, as in `rename`
 ---@field mark? boolean when not merging: note in the file whose it is, as merging does; needs `name`
+---@field force? boolean when not merging: replace the file whatever it is; without it only a kubeconfig or an empty file is replaced
 ---@field timeout? number seconds to wait for the lock
 ---@field backup? boolean when merging; false: keep no old file
 ---@field format? string "json" or "yaml", of a file that is not merged into; by default that of the kubeconfig, and JSON for a merge
@@ -283,7 +285,18 @@
 ---@field user_id? string whose client it is; looked up when left out
 ---@field agency_id? string the same
 ---@field shared? boolean allow several at a time for this principal and cluster; they end together, at the latest of their times
+---@field grantee? boolean the client is the grantee's
+---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
+
+---@class (exact) cce.workflow.holders.opts
+---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
+---@field user_id? string only this user or agency
+---@field traces? string[] files of exported traces of CTS: JSON, or JSON lines
+---@field logs? string[] audit logs of ours: revocations and rotations
+---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
+---@field schedule? cce.schedule revocations that are due
+---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
 
 ---@class (exact) cce.schedules.open.opts
 ---@field clock? function returns unix time
@@ -316,6 +329,9 @@
 ---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what nobody took within a minute of its time
 ---@field after? string `next` of the page before
 ---@field limit? integer up to 1000
+
+---@class (exact) cce.schedule.retry.opts
+---@field retry_failed? boolean of a rotation: also send again to clusters whose job failed, once, after a look at each
 
 ---@class (exact) cce.schedule.run.opts
 ---@field once? boolean do what is due now and return
@@ -446,7 +462,7 @@ function cce.sleep(seconds) end
 ---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
 ---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
 ---```lua
----local results = cce.map(cluster_ids, function(id)
+---local results = cce.map({ cluster_id }, function(id)
 ---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
 ---    { component = "all" })
 ---  if not ok then return nil, "raised: " .. tostring(job) end
@@ -940,6 +956,15 @@ function credentials.static(opts) end
 ---@return cce.error? err
 function credentials.token(token) end
 
+---A token of IAM in a file that only its owner can read. What replaces it there is
+---taken by a living client.
+---```lua
+---local provider = cce.credentials.token_file "/run/secrets/iam-token"
+---```
+---@param path string
+---@return table # a provider
+function credentials.token_file(path) end
+
 ---HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 ---HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 ---```lua
@@ -1168,6 +1193,7 @@ function progress:finish() end
 ---@field failed table[]
 ---@field skipped table[]
 ---@field uncertain table[]
+---@field pending table[]
 ---@field notes string[]
 ---@field started number
 ---@field ended? number
@@ -1345,8 +1371,10 @@ function workflow.revoke(clients, opts) end
 
 ---Give access to a cluster for a while.
 ---
----The client is the grantee's own: with his keys, or those of an agency that was
----assumed, since obtaining returns the caller's own certificate. Its end is put
+---The client is the grantee's own: with credentials that assume an agency, or the
+---grantee's keys, which `grantee` says, since obtaining returns the caller's own
+---certificate. A client that may be the caller's own is refused without `allow_self`: its
+---identity would be handed out, and be cut off at the end. The end is put
 ---into the schedule first; revoking cuts all certificates of that principal in the
 ---cluster, also those that he got elsewhere. Something must run the schedule, with
 ---a client that may revoke: `schedule:run`.
@@ -1358,7 +1386,7 @@ function workflow.revoke(clients, opts) end
 ---such a certificate, whose key nobody has.
 ---```lua
 ---local grant = assert(cce.workflow.grant(client, schedule,
----  { cluster_id = cluster_id, seconds = 3600 }))
+---  { cluster_id = cluster_id, seconds = 3600, grantee = true }))
 ---assert(grant.kubeconfig:save("kubeconfig.json"))
 ---assert(grant:finish())
 ---```
@@ -1369,6 +1397,21 @@ function workflow.revoke(clients, opts) end
 ---@return string? message
 ---@return cce.error? err
 function workflow.grant(client, schedule, opts) end
+
+---Whether a row is one of somebody who can get in, as far as is known.
+function workflow.is_in() end
+
+---List who holds or may hold a working certificate.
+---```lua
+---local holders = assert(cce.workflow.holders(client, { clusters = { name = "prod-*" } }))
+---print(holders)
+---```
+---@param client cce.client|cce.client[]
+---@param opts? cce.workflow.holders.opts
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return string? message
+---@return cce.error? err
+function workflow.holders(client, opts) end
 
 ---@class cce.grant
 ---@field id string
@@ -1420,6 +1463,12 @@ function schedule:revoke_at(time, opts) end
 ---Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
 ---with a journal of its own.
 ---
+---A time is done when its run is closed with every cluster ok. Else what is open is
+---tried again, and it is overdue, until it is done, or a person cancels or accepts it.
+---When the next time comes it is closed as *missed*: `schedule:run` tells of it with the
+---names of its clusters, and the new run takes over what is pending; a cluster that is
+---uncertain is left alone until it is settled.
+---
 ---Times are `first` and whole intervals after it, each moved to the next moment
 ---that the window allows. What was missed while nobody ran is done once, inside
 ---of the window. Cron expressions are not understood.
@@ -1462,10 +1511,19 @@ function schedule:cancel(id) end
 ---Let an entry that failed be tried again at once. What is pending is not
 ---touched: nothing happens before its time.
 ---@param id string
+---@param opts? cce.schedule.retry.opts
 ---@return boolean? # true
 ---@return string? message
 ---@return cce.error? err
-function schedule:retry(id) end
+function schedule:retry(id, opts) end
+
+---Leave what recurs at what was done of it: it is not overdue any more, and waits for
+---its next time. What was pending or uncertain of it is forgotten.
+---@param id string
+---@return boolean? # true
+---@return string? message
+---@return cce.error? err
+function schedule:accept(id) end
 
 ---Let an entry be done now, before its time: whoever runs the schedule does it
 ---next. So somebody other than its holder ends a grant; a shared one ends for all.
@@ -1502,12 +1560,15 @@ function schedule:hasten(id) end
 ---
 ---* `done`: `late` seconds, `request_id`
 ---* `failed`: `code`, `message`, `maybe_applied`; it is tried again at `next_try`
----* `overdue`: it should have been done `seconds` ago; told at growing intervals
+---* `overdue`: it should have been done `seconds` ago; told at growing intervals, and
+---  at once where only a person can mend it
+---* `missed`: the next time of what recurs has come, and this one is not done:
+---  `clusters`, those that are not ok, and `next_due`
 ---* `resent`: the request may have left before, at `first_intent`; with
 ---  `may_have_cut_newer` that is more than ten minutes ago, so that certificates
 ---  which were issued since are cut, too
----* `rotated`: a run of a rotation ended: `ok`, `failed`, `skipped` and `uncertain`
----  clusters, `report`, `journal`; `resumed`: one that was begun before goes on
+---* `rotated`: a call of a rotation ended: `ok`, `failed`, `skipped`, `uncertain` and
+---  `pending` clusters, `report`, `journal`; `resumed`: one that was begun before goes on
 ---* `superseded`: somebody else, say who cancelled it, was faster; `state`
 ---* `quarantined`: what cannot be read; `message`
 ---* `lease_lost`, `store_unavailable`, `store_available`
@@ -1515,11 +1576,11 @@ function schedule:hasten(id) end
 ---local result = assert(schedule:run(function(entry)
 ---  return cce.new { region = entry.region }
 ---end, { once = true, on_event = function(event) print(event.type, event.id) end }))
----os.exit(result.overdue > 0 and 4 or 0)
+---os.exit((result.overdue > 0 or result.missed) and 4 or 0)
 ---```
 ---@param client_for function called with a copy of an entry, returns the `cce.client` for it, or nil and why there is none; which may differ by `region`, `project_id` or `grant`. The clients remain the caller's.
 ---@param opts? cce.schedule.run.opts
----@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `quarantined`: how many cannot be read and so are not done, nil when there are none; `stopped`: why it ended early; `err`: why the counts are not known
+---@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `missed`: how many times of what recurs were closed without being done, nil when there are none; `quarantined`: how many cannot be read and so are not done, nil when there are none; `stopped`: why it ended early; `err`: why the counts are not known
 ---@return string? message
 ---@return cce.error? err
 function schedule:run(client_for, opts) end

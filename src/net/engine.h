@@ -28,8 +28,10 @@ struct cce_transfer;
 
 /* Strings are copied; NULL or 0 takes what is said in brackets. */
 struct cce_engine_options {
-    const char *ca_file;  /* PEM bundle [the system's] */
-    const char *proxy;    /* URL, perhaps with user:password@ [none] */
+    const char *ca_file; /* PEM bundle [the system's] */
+    const char *proxy;   /* URL, perhaps with user:password@ [none] */
+    /* PEM bundle, for an https proxy [ca_file, and the system's directory] */
+    const char *proxy_ca_file;
     const char *no_proxy; /* hosts to reach without it, as in NO_PROXY */
     const char *user_agent;
     long max_connections;    /* at most so many to one host [100] */

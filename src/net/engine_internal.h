@@ -36,13 +36,15 @@ struct cce_lane {
 struct cce_transfer {
     struct cce_engine *engine; /* NULL once the engine is gone */
     struct cce_transfer *previous, *next;
-    struct cce_transfer *next_in_queue; /* of its lane, or of the finished */
-    struct cce_lane *lane;              /* NULL once it has ended */
-    int64_t impatient_ms; /* when it stops waiting for somebody's connection */
+    struct cce_queue *queue; /* of its lane, of the finished, or NULL */
+    struct cce_transfer *previous_in_queue, *next_in_queue;
+    struct cce_lane *lane; /* NULL once it has ended */
+    int64_t impatient_ms;  /* when it stops waiting for somebody's connection */
     void *owner;
     CURL *easy;
     struct curl_slist *headers;
     struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
+    char *server_url;              /* the URL without the name for TLS, then */
     char *proxy;                   /* of the identity, or NULL */
     char *url, *host;              /* the latter without brackets and port */
     struct cce_buf body;

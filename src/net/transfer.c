@@ -1,9 +1,10 @@
 #include "net/engine_internal.h"
 
+#include "core/http.h"
+#include "core/no_proxy.h"
 #include "core/x509/certificate.h"
 #include "os/sys.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +25,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return transfer->response_body.failed ? 0 : size * count;
 }
 
-/* 0 for what is no status line. */
-static long status_of_line(const char *line, size_t length)
-{
-    const char *space = memchr(line, ' ', length);
-    long status = 0;
-
-    if (length < 5 || memcmp(line, "HTTP/", 5) != 0 || space == NULL)
-        return 0;
-    for (space++; space < line + length && isdigit((unsigned char)*space);
-         space++)
-        status = status < 1000 ? status * 10 + (*space - '0') : status;
-    return status;
-}
-
 /* Called for each line. Answers like 100 precede the real one: each begins
  * anew. What comes after the empty line of the real one are the trailers of a
  * chunked body, of which we want none, whatever they look like. */
@@ -49,13 +36,15 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 
     if (transfer->head_complete)
         return length;
-    if (headers->length > 0 && status_of_line(line, length) != 0)
+    if (headers->length > 0 &&
+        cce_http_status((struct cce_bytes){line, length}) != 0)
         cce_buf_reset(headers);
     cce_buf_append(headers, line, length);
     if (headers->failed)
         return 0;
     if (line[0] == '\r' || line[0] == '\n') {
-        long status = status_of_line(headers->data, headers->length);
+        int status =
+            cce_http_status((struct cce_bytes){headers->data, headers->length});
 
         transfer->head_complete = status >= 200 || status == 101;
     }
@@ -161,9 +150,16 @@ static CURLcode set_protocols(CURL *easy)
 /* NULL: it goes without. */
 static const char *proxy_of(const struct cce_transfer *transfer)
 {
+    const struct cce_engine_options *options = &transfer->engine->options;
+    const char *server =
+        transfer->server_url != NULL ? transfer->server_url : transfer->url;
+
     if (transfer->proxy != NULL)
         return transfer->proxy;
-    return transfer->direct ? NULL : transfer->engine->options.proxy;
+    if (transfer->direct || options->proxy == NULL ||
+        cce_no_proxy_matches(options->no_proxy, server))
+        return NULL;
+    return options->proxy;
 }
 
 /* A connection begins TLS: with an https proxy, and then with the server
@@ -213,9 +209,17 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     if (options->ca_file != NULL) {
         SET(result, easy, CURLOPT_CAINFO, options->ca_file);
         SET(result, easy, CURLOPT_CAPATH, NULL);
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->ca_file);
     }
-    SET(result, easy, CURLOPT_NOPROXY,
-        options->no_proxy != NULL ? options->no_proxy : "");
+    /* Who has a CA of its own for the cloud may have a proxy with a public
+     * certificate: the system's directory stays, unless the proxy has one. */
+    if (options->proxy_ca_file != NULL) {
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
+        SET(result, easy, CURLOPT_PROXY_CAPATH, NULL);
+    }
+    /* Neither NO_PROXY of the environment, nor libcurl's own reading of ours.
+     */
+    SET(result, easy, CURLOPT_NOPROXY, "");
     return result;
 }
 
@@ -409,8 +413,10 @@ static void wipe_request(struct cce_transfer *transfer)
         cce_wipe(transfer->proxy, strlen(transfer->proxy));
     free(transfer->proxy);
     free(transfer->url);
+    free(transfer->server_url);
     free(transfer->host);
-    transfer->url = transfer->host = transfer->proxy = NULL;
+    transfer->url = transfer->server_url = NULL;
+    transfer->host = transfer->proxy = NULL;
 }
 
 bool cce_transfer_renew(struct cce_transfer *transfer)
@@ -606,7 +612,7 @@ static bool set_server_name(struct cce_transfer *transfer, const char *name)
     cce_buf_append(&connect_to, authority, length);
     cce_buf_append_string(&connect_to, port != NULL ? "" : ":443");
     if (!url.failed && !connect_to.failed) {
-        free(transfer->url);
+        transfer->server_url = transfer->url;
         transfer->url = strndup(url.data, url.length);
         transfer->connect_to = curl_slist_append(NULL, connect_to.data);
         done = transfer->url != NULL && transfer->connect_to != NULL;

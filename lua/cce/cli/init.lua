@@ -29,7 +29,7 @@ local M = {}
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
-  "who", "expiry", "credential",
+  "who", "holders", "expiry", "credential",
   "runs", "schedule", "grant",
   "configure", "doctor", "profiles", "log", "repl", "sim",
   "completion", "version", "help", "__complete",
@@ -65,6 +65,8 @@ local function describe_all(parser)
       :argname("FILE"),
     parser:option("--token-file", "A file, mode 0600, that holds an IAM token.")
       :argname("FILE"),
+    parser:option("--audit-log", "Log every change to this file, before and after."
+      .. " By default CCE_AUDIT_LOG, or what the profile says."):argname("FILE"),
     parser:option("--timeout", "Seconds for one request."):argname("SECONDS"):convert(seconds),
     parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
       :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")
@@ -207,6 +209,10 @@ local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
   ui.asked = "cce " .. table.concat(arguments, " ")
   local ok, result = xpcall(function()
+    if args.report_file then
+      local fits, message, err = require("cce.cli.report_file").check(args.report_file)
+      if not fits then return ui:fail(message, err) end
+    end
     if args.watch then return ui:watch(command, args) end
     return command.run(args, ui)
   end, note_trace)

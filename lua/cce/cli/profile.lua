@@ -148,12 +148,6 @@ local function expand_home(path)
   return path and (path:gsub("^~/", (env "HOME" or "~") .. "/"))
 end
 
-local function token_of(path)
-  local token, message, code = core.secret_from_private_file(expand_home(path))
-  if not token then return errors.from_core(nil, message, code) end
-  return token
-end
-
 local function of_agency(text)
   local name, domain = text:match "^([^@]+)@(.+)$"
   if not name then
@@ -170,6 +164,9 @@ local sources = {
   end,
   ecs = function() return require("cce.credentials").metadata() end,
   pod = function() return require("cce.credentials").pod_identity() end,
+  ["token-file"] = function(path)
+    return require("cce.credentials").token_file(expand_home(path))
+  end,
   terraform = function() return require("cce.credentials").terraform() end,
   agency = function(text) return of_agency(text or "") end,
 }
@@ -180,11 +177,7 @@ local SOURCES = "env, profile-file, profile-file:PATH, ecs, pod, terraform,"
 local function set_credentials(opts, text)
   local kind, rest = text:match "^([%w-]+):(.+)$"
   kind = kind or text
-  if kind == "token-file" and rest then
-    local message, err
-    opts.token, message, err = token_of(rest)
-    return opts.token and true, message, err
-  elseif not sources[kind] then
+  if not sources[kind] or kind == "token-file" and not rest then
     return errors.fail("INVALID_ARGUMENT", "the profile's credentials are of no known kind",
       { hint = "They are one of " .. SOURCES })
   end
@@ -211,11 +204,7 @@ local function set_place(opts, args, settings)
 end
 
 local function set_keys(opts, args, settings)
-  if args.token_file then
-    local message, err
-    opts.token, message, err = token_of(args.token_file)
-    return opts.token and true, message, err
-  end
+  if args.token_file then return set_credentials(opts, "token-file:" .. args.token_file) end
   if settings.credentials then return set_credentials(opts, settings.credentials) end
   return true
 end
@@ -232,6 +221,15 @@ function M.schedule(args)
   return settings.schedule or false
 end
 
+-- A profile that is named beats the environment. One that is set to nothing leaves
+-- the other to say it.
+local function audit_log_of(args, settings)
+  local of_profile = expand_home(settings.audit_log)
+  local of_environment = env "CCE_AUDIT_LOG"
+  local is_named = args.profile or env "CCE_PROFILE"
+  return args.audit_log or is_named and of_profile or of_environment or of_profile
+end
+
 --- The options of `cce.new` for what was typed and for the profile.
 -- @tparam table args of argparse
 -- @treturn[1] table
@@ -244,7 +242,7 @@ function M.client_options(args)
   local opts = {
     project_id = args.project or settings.project,
     ca_file = args.ca_file or expand_home(settings.ca_file),
-    audit_log = expand_home(settings.audit_log),
+    audit_log = audit_log_of(args, settings),
     timeout = args.timeout or tonumber(settings.timeout),
   }
   set_place(opts, args, settings)

@@ -52,6 +52,10 @@ M.examples = {
     { "Who obtained certificates of a cluster this week", "cce downloads prod" },
     { "Of all clusters, for a script", "cce downloads --since 2d -o json" },
   },
+  holders = {
+    { "Who can get into production", "cce holders --name 'prod-*'" },
+    { "Is anybody there who should not be?", "cce holders --expected team.txt" },
+  },
   jobs = {
     { "Wait for a rotation", "cce jobs wait 01234567-89ab-cdef-0123-456789abcdef" },
   },
@@ -81,7 +85,10 @@ M.examples = {
     { "A second account", "cce --profile staging configure" },
   },
   doctor = { { "Is everything set up?", "cce doctor" } },
-  log = { { "Was the audit log changed?", "cce log verify audit.log" } },
+  log = {
+    { "Was the audit log changed?", "cce log verify audit.log" },
+    { "The same of one that logrotate rotates", "cce log verify audit.log*" },
+  },
   sim = { { "A cloud to try things in", "cce sim --dir sim --clusters 20" } },
   completion = { { "In bash", 'eval "$(cce completion bash)"' } },
 }
@@ -91,6 +98,7 @@ M.environment = {
   { "CCE_PROFILE", "The profile, when --profile names none." },
   { "CCE_REGION, CCE_ENDPOINT", "Where CCE is, when neither an option nor a profile says it." },
   { "CCE_CA_FILE", "Certificates to trust instead of the system's (PEM)." },
+  { "CCE_AUDIT_LOG", "Where every change is logged, when --audit-log names no file." },
   { "CCE_SCHEDULE", "The schedule, when --store names none." },
   { "CCE_ETCD_USERNAME, CCE_ETCD_PASSWORD", "Who etcd is asked as." },
   { "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN",

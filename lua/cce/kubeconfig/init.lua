@@ -412,6 +412,7 @@ local save_schema = {
   backup = { type = "boolean", default = true },
   format = { type = "string", one_of = { "json", "yaml" } },
   mark = { type = "boolean", default = false },
+  force = { type = "boolean", default = false },
   trial = { type = "boolean", default = false },
 }
 
@@ -487,6 +488,8 @@ end
 -- @tparam[opt] string opts.name the name of everything in it, as in `rename`
 -- @tparam[opt=false] boolean opts.mark when not merging: note in the file whose
 --   it is, as merging does; needs `name`
+-- @tparam[opt=false] boolean opts.force when not merging: replace the file whatever
+--   it is; without it only a kubeconfig or an empty file is replaced
 -- @tparam[opt=10] number opts.timeout seconds to wait for the lock
 -- @tparam[opt=true] boolean opts.backup when merging; false: keep no old file
 -- @tparam[opt] string opts.format "json" or "yaml", of a file that is not

@@ -1,3 +1,4 @@
+local cce = require "cce"
 local child = require "spec.support.child"
 local json = require "cce.base.json"
 local profile = require "cce.cli.profile"
@@ -94,6 +95,22 @@ ca_file =
     assert.equal("p2", opts.project_id)
   end)
 
+  it("names the audit log, which the environment and an option may do, too", function()
+    write "[prod]\naudit_log = ~/a.log\n[default]\naudit_log = /b.log\nregion = cn-north-4\n"
+    local function log_with(environment, args)
+      environment.HOME = "/home/x"
+      return options_with(environment, args).audit_log
+    end
+    assert.equal("/b.log", log_with {})
+    assert.equal("/c.log", log_with { CCE_AUDIT_LOG = "/c.log" })
+    assert.equal("/home/x/a.log", log_with { CCE_PROFILE = "prod", CCE_AUDIT_LOG = "/c.log" })
+    assert.equal("/d.log", log_with({ CCE_PROFILE = "prod", CCE_AUDIT_LOG = "/c.log" },
+      { audit_log = "/d.log" }))
+    assert.is_nil(log_with { CCE_REGION = "cn-north-4" })
+    assert.equal("/c.log", log_with { CCE_REGION = "cn-north-4", CCE_AUDIT_LOG = "/c.log" })
+    assert.equal("/b.log", log_with { CCE_AUDIT_LOG = "" })
+  end)
+
   it("called default is used only when nothing else says where CCE is", function()
     write "[default]\nregion = cn-north-4\nproject = p1\n"
     assert.equal("p1", options_with({}).project_id)
@@ -136,11 +153,16 @@ ca_file =
     tempdir.write(path, "EXAMPLE-TOKEN\n")
     tempdir.shell("chmod 644 " .. path)
     write("[a]\ncredentials = token-file:" .. path .. "\n")
-    local answer = options_with({ CCE_PROFILE = "a" })
-    assert.is_string(answer.message)
-    assert.is_nil(answer.message:find("EXAMPLE-TOKEN", 1, true))
+    assert.equal("token file", options_with({ CCE_PROFILE = "a" }).credentials)
+    assert.equal("token file", options_with({}, { token_file = path, region = "x" }).credentials)
+    local function open()
+      return cce.new { endpoint = "http://127.0.0.1:1", project_id = "p", proxy = false,
+        credentials = cce.credentials.token_file(path) }
+    end
+    local _, message = open()
+    assert.matches(path, message, 1, true)
+    assert.is_nil(message:find("EXAMPLE-TOKEN", 1, true))
     tempdir.shell("chmod 600 " .. path)
-    assert.equal("userdata", options_with({ CCE_PROFILE = "a" }).token)
-    assert.equal("userdata", options_with({}, { token_file = path, region = "x" }).token)
+    assert(open()):close()
   end)
 end)
