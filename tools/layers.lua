@@ -24,7 +24,7 @@ local LUA_LAYERS = {
   { "cce.client", "cce.map", "cce.signer", "cce.ensure", "cce.expiry" },
   { "cce.workflow.issue", "cce.workflow.naming", "cce.workflow.outcome", "cce.workflow.pace",
     "cce.workflow.run", "cce.workflow.runs", "cce.workflow.targets",
-    "cce.workflow.rotate", "cce.workflow.revoke" },
+    "cce.workflow.rotate", "cce.workflow.revoke", "cce.workflow.holders" },
   { "cce.schedule" },
   { "cce", "cce.workflow", "cce.openresty" },
   { "cce.exec" },

@@ -1,6 +1,7 @@
 #include "net/engine_internal.h"
 
 #include "core/http.h"
+#include "core/no_proxy.h"
 #include "core/x509/certificate.h"
 #include "os/sys.h"
 
@@ -149,9 +150,16 @@ static CURLcode set_protocols(CURL *easy)
 /* NULL: it goes without. */
 static const char *proxy_of(const struct cce_transfer *transfer)
 {
+    const struct cce_engine_options *options = &transfer->engine->options;
+    const char *server =
+        transfer->server_url != NULL ? transfer->server_url : transfer->url;
+
     if (transfer->proxy != NULL)
         return transfer->proxy;
-    return transfer->direct ? NULL : transfer->engine->options.proxy;
+    if (transfer->direct || options->proxy == NULL ||
+        cce_no_proxy_matches(options->no_proxy, server))
+        return NULL;
+    return options->proxy;
 }
 
 /* A connection begins TLS: with an https proxy, and then with the server
@@ -209,8 +217,9 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
         SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
         SET(result, easy, CURLOPT_PROXY_CAPATH, NULL);
     }
-    SET(result, easy, CURLOPT_NOPROXY,
-        options->no_proxy != NULL ? options->no_proxy : "");
+    /* Neither NO_PROXY of the environment, nor libcurl's own reading of ours.
+     */
+    SET(result, easy, CURLOPT_NOPROXY, "");
     return result;
 }
 
@@ -404,8 +413,10 @@ static void wipe_request(struct cce_transfer *transfer)
         cce_wipe(transfer->proxy, strlen(transfer->proxy));
     free(transfer->proxy);
     free(transfer->url);
+    free(transfer->server_url);
     free(transfer->host);
-    transfer->url = transfer->host = transfer->proxy = NULL;
+    transfer->url = transfer->server_url = NULL;
+    transfer->host = transfer->proxy = NULL;
 }
 
 bool cce_transfer_renew(struct cce_transfer *transfer)
@@ -601,7 +612,7 @@ static bool set_server_name(struct cce_transfer *transfer, const char *name)
     cce_buf_append(&connect_to, authority, length);
     cce_buf_append_string(&connect_to, port != NULL ? "" : ":443");
     if (!url.failed && !connect_to.failed) {
-        free(transfer->url);
+        transfer->server_url = transfer->url;
         transfer->url = strndup(url.data, url.length);
         transfer->connect_to = curl_slist_append(NULL, connect_to.data);
         done = transfer->url != NULL && transfer->connect_to != NULL;

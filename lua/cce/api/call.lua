@@ -78,7 +78,11 @@ local function wait_for_turn(client, state)
   local change_limiter = state.request.mutating and client.change_limiter
   if not limiter and not change_limiter then return nil end
   local refusal = client.session:refusal()
-  if refusal then return cannot_begin(state, refusal) end
+  if refusal then
+    local err = cannot_begin(state, refusal)
+    err.not_sent = true
+    return err
+  end
   local now = client.monotonic()
   local seconds = limiter and limiter:reserve(now) or 0
   if change_limiter then seconds = math.max(seconds, change_limiter:reserve(now)) end

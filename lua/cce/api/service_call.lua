@@ -3,6 +3,7 @@
 -- @module cce.api.service_call
 -- @local
 local call = require "cce.api.call"
+local core = require "cce.core"
 local errors = require "cce.error"
 local options = require "cce.base.options"
 local project = require "cce.api.project"
@@ -11,8 +12,7 @@ local M = {}
 
 --- A rule of `cce.base.options` for an id that stands in a path or a query.
 M.id_rule = { type = "string", check = function(id)
-  local fits = #id <= 128 and id:match("^%w[%w._-]*$") and not id:find("..", 1, true)
-  return fits ~= nil and fits ~= false, "an id: 1 to 128 letters, digits, \".\", \"_\" or \"-\","
+  return core.is_id(id), "an id: 1 to 128 letters, digits, \".\", \"_\" or \"-\","
     .. " a letter or digit first, no \"..\""
 end }
 

@@ -119,10 +119,8 @@ local function adopt(self, material)
     endpoints.iam, endpoints.all.iam = auth.iam_endpoint, { auth.iam_endpoint }
   end
   -- Those that were given are no news, nor is the same key.
-  if self.provider.needs_nothing or before and auth.gate and before.gate == auth.gate
-    and before.ak == auth.ak then
-    return auth
-  end
+  local is_same = before and auth.gate and before.gate == auth.gate and before.ak == auth.ak
+  if is_same or self.provider.needs_nothing and not before then return auth end
   client:emit {
     type = "credentials", source = auth.source, ak = auth.ak, expires_at = auth.expires_at,
     notice = material.notice,
@@ -234,7 +232,11 @@ function Session:refusal()
   local auth = self.auth
   if not auth or not auth.gate or not breaker.is_open(auth.gate) then return nil end
   local held, _, err = self:acquire()
-  if held then self:release(held) end
+  if held then
+    self:release(held)
+  else
+    err.not_sent = nil
+  end
   return err
 end
 
@@ -248,14 +250,16 @@ function Session:expire(auth)
   return true
 end
 
---- The gateway refuses the key: its source is read again.
+--- The gateway refuses the key, or the token: its source is read again.
 -- @tparam table auth of `acquire`
--- @treturn boolean whether there is another key now
+-- @treturn boolean whether there is another one now
 function Session:replace(auth)
   self.client:emit { type = "key_refused", source = auth.source, ak = auth.ak }
   if auth.constant or self.closed then return false end
+  local is_new_file = auth.is_replaced and auth.is_replaced()
   if self.auth == auth then singleflight.share(self, "fetch", fetch, self) end
-  return self.auth ~= nil and self.auth.gate ~= auth.gate
+  if not self.auth or self.auth == auth then return false end
+  return self.auth.gate ~= auth.gate or not auth.gate and is_new_file
 end
 
 --- Wipe all of it.

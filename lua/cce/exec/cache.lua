@@ -200,11 +200,6 @@ local function drop(cluster_id, principal)
   return count
 end
 
-local function is_plain(id)
-  return type(id) == "string" and #id <= 128 and id:find "^%w[%w._-]*$" ~= nil
-    and not id:find("..", 1, true)
-end
-
 --- Drop what is kept for a principal in a cluster, or for all of them after a
 -- rotation. Looks for a directory and no more when there is none; never fails.
 -- In nginx nothing is done: no worker may wait for a disk, and its user's cache
@@ -213,8 +208,8 @@ end
 -- @tparam[opt] string principal the id of a user or an agency
 -- @treturn number how many were dropped
 function M.drop(cluster_id, principal)
-  if host.in_nginx() or not is_plain(cluster_id) then return 0 end
-  if principal ~= nil and not is_plain(principal) then return 0 end
+  if host.in_nginx() or not core.is_id(cluster_id) then return 0 end
+  if principal ~= nil and not core.is_id(principal) then return 0 end
   local ok, count = pcall(drop, cluster_id, principal)
   return ok and count or 0
 end

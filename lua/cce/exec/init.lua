@@ -209,7 +209,7 @@ end
 
 -- A kubeconfig holds the Base64 of the PEM text, kubectl wants the text.
 local function pem(text)
-  if text:find("-----BEGIN", 1, true) then return text end
+  if core.is_pem(text) then return text end
   return errors.from_core(core.from_base64(text))
 end
 
