@@ -155,6 +155,7 @@ build = {
     ["cce.cli.command.schedule"] = "lua/cce/cli/command/schedule/init.lua",
     ["cce.cli.command.schedule.run"] = "lua/cce/cli/command/schedule/run.lua",
     ["cce.cli.command.sim"] = "lua/cce/cli/command/sim.lua",
+    ["cce.cli.command.status"] = "lua/cce/cli/command/status.lua",
     ["cce.cli.command.users"] = "lua/cce/cli/command/users.lua",
     ["cce.cli.command.version"] = "lua/cce/cli/command/version.lua",
     ["cce.cli.command.who"] = "lua/cce/cli/command/who.lua",
