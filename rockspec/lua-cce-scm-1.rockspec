@@ -93,7 +93,7 @@ build = {
         "src/os/sigpipe.c",
         "src/os/terminal.c",
       },
-      defines = { "_GNU_SOURCE" },
+      defines = { "_GNU_SOURCE", "_FILE_OFFSET_BITS=64", "_TIME_BITS=64" },
       incdirs = { "src" },
       libraries = { "curl", "ssl", "crypto", "pthread", "m" },
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
