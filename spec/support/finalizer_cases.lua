@@ -143,6 +143,34 @@ for _, method in ipairs { "sign", "explain", "canonical_request" } do
     end
   end
 end
+for name, options in pairs(signers) do
+  local function template()
+    local r = large(20)
+    r.path, r.date = "/clusters/{cluster_id}", nil
+    return r
+  end
+  case("cce.signer:prepare " .. name, function()
+    local signer, spec = new_signer(options), template()
+    return {
+      closes = { signer }, tables = spec,
+      run = function()
+        local prepared, message, code = signer:prepare(spec)
+        if prepared == nil then return nil, message, code end
+        return prepared:sign { cluster_id = "c", date = DATE }
+      end,
+    }
+  end)
+  case("cce.prepared:sign " .. name, function()
+    local signer = new_signer(options)
+    local prepared = made(signer:prepare(template()))
+    local changes = { cluster_id = ("c"):rep(60), body = ("b"):rep(100), query = large(20).query }
+    if name ~= "clock" then changes.date = DATE end
+    return {
+      closes = { signer, prepared }, tables = changes,
+      run = function() return prepared:sign(changes) end,
+    }
+  end)
+end
 on("cce.signer:string_to_sign", new_signer,
   function(s) return s:string_to_sign(DATE, "canonical") end)
 on("cce.signer:signature", new_signer, function(s) return s:signature(DATE, "string") end)

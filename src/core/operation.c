@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/base64.h"
+#include "core/bytes.h"
 #include "core/x509/certificate.h"
 #include "core/x509/pem.h"
 
@@ -13,7 +14,6 @@ enum {
     DAY = 86400,
     /* Five years with two leap days: the longest the API grants. */
     DAYS_MAX = 1827,
-    ID_MAX = 128,
     TEXT_MAX = 64,
     PATH_MAX_LENGTH = 1024,
     SHOWN_MAX = 40
@@ -149,38 +149,14 @@ static int check_time(const struct check *check)
     return 0;
 }
 
-static bool is_alphanumeric(char character)
-{
-    return (character >= 'a' && character <= 'z') ||
-           (character >= 'A' && character <= 'Z') ||
-           (character >= '0' && character <= '9');
-}
-
-/* `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, no "..". */
-static bool is_id(const struct cce_value *id)
-{
-    if (id->length == 0 || id->length > ID_MAX ||
-        !is_alphanumeric(id->string[0]))
-        return false;
-    for (size_t i = 1; i < id->length; i++) {
-        char character = id->string[i];
-
-        if (character == '.' && id->string[i - 1] == '.')
-            return false;
-        if (!is_alphanumeric(character) && character != '.' &&
-            character != '_' && character != '-')
-            return false;
-    }
-    return true;
-}
-
 /* `name` is for the message. */
 static int require_id(const char *name, const struct cce_value *id,
                       struct cce_error *err)
 {
     if (id->type == CCE_VALUE_NONE)
         return cce_fail(err, CCE_INVALID_ARGUMENT, "%s is missing", name);
-    if (id->type == CCE_VALUE_STRING && is_id(id))
+    if (id->type == CCE_VALUE_STRING &&
+        cce_bytes_is_id((struct cce_bytes){id->string, id->length}))
         return 0;
     return fail_value(name, id,
                       "an id: 1 to 128 letters, digits, \".\", \"_\" or "
