@@ -1,24 +1,5 @@
 #include "core/bytes.h"
 
-enum { ID_MAX = 128 };
-
-bool cce_bytes_is_id(struct cce_bytes bytes)
-{
-    if (bytes.length == 0 || bytes.length > ID_MAX ||
-        !cce_is_alphanumeric(bytes.data[0]))
-        return false;
-    for (size_t i = 1; i < bytes.length; i++) {
-        char character = bytes.data[i];
-
-        if (character == '.' && bytes.data[i - 1] == '.')
-            return false;
-        if (!cce_is_alphanumeric(character) && character != '.' &&
-            character != '_' && character != '-')
-            return false;
-    }
-    return true;
-}
-
 struct cce_bytes cce_bytes_trim(struct cce_bytes bytes)
 {
     while (bytes.length > 0 && cce_is_blank(bytes.data[0])) {

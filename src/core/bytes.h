@@ -94,10 +94,6 @@ static inline bool cce_bytes_begins(struct cce_bytes bytes,
     return cce_bytes_same_letters(bytes, start);
 }
 
-/* Whether they are an id that may stand in a path:
- * `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, no "..". */
-bool cce_bytes_is_id(struct cce_bytes bytes);
-
 /* Without the blanks and line ends around. */
 struct cce_bytes cce_bytes_trim(struct cce_bytes bytes);
 

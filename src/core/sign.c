@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/http.h"
+#include "core/operation.h"
 #include "core/sign_algorithm.h"
 #include "core/sign_headers.h"
 
@@ -496,7 +497,7 @@ static int put_path(struct cce_buf *out,
     size_t from = prepared->path_start;
 
     for (size_t i = 0; i < prepared->place_count; i++) {
-        if (!cce_bytes_is_id(ids[i]))
+        if (!cce_operation_is_id(ids[i]))
             return cce_fail(err, CCE_INVALID_ARGUMENT,
                             "%s must be an id: letters, digits, \".\", \"_\" "
                             "and \"-\", at most 128, without \"..\"",

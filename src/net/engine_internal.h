@@ -44,6 +44,7 @@ struct cce_transfer {
     CURL *easy;
     struct curl_slist *headers;
     struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
+    char *server_url;              /* the URL without the name for TLS, then */
     char *proxy;                   /* of the identity, or NULL */
     char *url, *host;              /* the latter without brackets and port */
     struct cce_buf body;

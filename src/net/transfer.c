@@ -1,8 +1,9 @@
 #include "net/engine_internal.h"
 
 #include "core/http.h"
+#include "core/no_proxy.h"
 #include "core/x509/certificate.h"
-#include "os/sys.h"
+#include "os/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 static bool is_late(const struct cce_transfer *transfer)
 {
     return transfer->departs_until > 0 &&
-           cce_sys_boottime() > transfer->departs_until;
+           cce_clock_boottime() > transfer->departs_until;
 }
 
 #if CCE_HAS_PREREQ
@@ -149,9 +150,16 @@ static CURLcode set_protocols(CURL *easy)
 /* NULL: it goes without. */
 static const char *proxy_of(const struct cce_transfer *transfer)
 {
+    const struct cce_engine_options *options = &transfer->engine->options;
+    const char *server =
+        transfer->server_url != NULL ? transfer->server_url : transfer->url;
+
     if (transfer->proxy != NULL)
         return transfer->proxy;
-    return transfer->direct ? NULL : transfer->engine->options.proxy;
+    if (transfer->direct || options->proxy == NULL ||
+        cce_no_proxy_matches(options->no_proxy, server))
+        return NULL;
+    return options->proxy;
 }
 
 /* A connection begins TLS: with an https proxy, and then with the server
@@ -209,8 +217,9 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
         SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
         SET(result, easy, CURLOPT_PROXY_CAPATH, NULL);
     }
-    SET(result, easy, CURLOPT_NOPROXY,
-        options->no_proxy != NULL ? options->no_proxy : "");
+    /* Neither NO_PROXY of the environment, nor libcurl's own reading of ours.
+     */
+    SET(result, easy, CURLOPT_NOPROXY, "");
     return result;
 }
 
@@ -271,7 +280,7 @@ static long connect_timeout_of(const struct cce_transfer *transfer)
  * late, it must not be connected too late. */
 static long connect_time_left(const struct cce_transfer *transfer)
 {
-    double left = (transfer->departs_until - cce_sys_boottime()) * 1000;
+    double left = (transfer->departs_until - cce_clock_boottime()) * 1000;
     long timeout = connect_timeout_of(transfer);
 
     if (transfer->departs_until == 0 || left > (double)timeout)
@@ -404,8 +413,10 @@ static void wipe_request(struct cce_transfer *transfer)
         cce_wipe(transfer->proxy, strlen(transfer->proxy));
     free(transfer->proxy);
     free(transfer->url);
+    free(transfer->server_url);
     free(transfer->host);
-    transfer->url = transfer->host = transfer->proxy = NULL;
+    transfer->url = transfer->server_url = NULL;
+    transfer->host = transfer->proxy = NULL;
 }
 
 bool cce_transfer_renew(struct cce_transfer *transfer)
@@ -601,7 +612,7 @@ static bool set_server_name(struct cce_transfer *transfer, const char *name)
     cce_buf_append(&connect_to, authority, length);
     cce_buf_append_string(&connect_to, port != NULL ? "" : ":443");
     if (!url.failed && !connect_to.failed) {
-        free(transfer->url);
+        transfer->server_url = transfer->url;
         transfer->url = strndup(url.data, url.length);
         transfer->connect_to = curl_slist_append(NULL, connect_to.data);
         done = transfer->url != NULL && transfer->connect_to != NULL;
@@ -633,7 +644,7 @@ static bool copy_request(struct cce_transfer *transfer,
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)
-        transfer->departs_until = cce_sys_boottime() + request->depart_within;
+        transfer->departs_until = cce_clock_boottime() + request->depart_within;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
     cce_buf_init(&transfer->body, MAX_REQUEST_BODY);
