@@ -82,6 +82,7 @@ build = {
         "src/os/glob.c",
         "src/os/module.c",
         "src/os/path.c",
+        "src/os/pid.c",
         "src/os/poller.c",
         "src/os/secret_file.c",
         "src/os/sigpipe.c",

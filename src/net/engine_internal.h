@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/bytes.h"
 #include "net/curl_global.h"
 #include "net/engine.h"
 #include "net/sockets.h"
@@ -41,10 +42,13 @@ struct cce_transfer {
     int64_t impatient_ms; /* when it stops waiting for somebody's connection */
     void *owner;
     CURL *easy;
+    /* What is sent, in one block of memory; all of these point into it. */
+    char *sent;
+    size_t sent_size;
     struct curl_slist *headers;
     char *url, *host; /* the latter without brackets and port */
-    struct cce_buf body;
-    struct cce_buf ca, certificate, key; /* of the identity, if there is one */
+    struct cce_bytes body;
+    struct cce_bytes ca, certificate, key; /* of the identity, if any */
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];

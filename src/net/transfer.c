@@ -3,7 +3,7 @@
 #include "core/x509/certificate.h"
 #include "os/sys.h"
 
-#include <ctype.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static long status_of_line(const char *line, size_t length)
 
     if (length < 5 || memcmp(line, "HTTP/", 5) != 0 || space == NULL)
         return 0;
-    for (space++; space < line + length && isdigit((unsigned char)*space);
+    for (space++; space < line + length && cce_is_digit(*space);
          space++)
         status = status < 1000 ? status * 10 + (*space - '0') : status;
     return status;
@@ -280,13 +280,14 @@ static long connect_time_left(const struct cce_transfer *transfer)
 #endif
 
 /* curl reads the text where it is: it stays until the handle is gone. */
-static CURLcode set_pem(CURL *easy, CURLoption option, struct cce_buf *pem)
+static CURLcode set_pem(CURL *easy, CURLoption option,
+                        const struct cce_bytes *pem)
 {
     struct curl_blob blob;
 
     if (pem->length == 0)
         return CURLE_OK;
-    blob.data = pem->data;
+    blob.data = (void *)(uintptr_t)pem->data;
     blob.len = pem->length;
     blob.flags = CURL_BLOB_NOCOPY;
     return curl_easy_setopt(easy, option, &blob);
@@ -346,6 +347,132 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     return result == CURLE_OK ? set_identity(transfer) : result;
 }
 
+/* ---- what is sent: one block, which is wiped as one ---- */
+
+static char *put(char **at, const void *bytes, size_t length)
+{
+    char *start = *at;
+
+    if (length > 0)
+        memcpy(start, bytes, length);
+    start[length] = '\0';
+    *at += length + 1;
+    return start;
+}
+
+static struct cce_bytes put_bytes(char **at, const void *bytes, size_t length)
+{
+    struct cce_bytes copy = {NULL, 0};
+
+    if (bytes == NULL)
+        return copy;
+    copy.data = put(at, bytes, length);
+    copy.length = length;
+    return copy;
+}
+
+/* curl sends "Name:" only when told "Name;". */
+static const char *after_name(const struct cce_header *header)
+{
+    return header->value[0] != '\0' ? ": " : ";";
+}
+
+static char *put_header(char **at, const struct cce_header *header)
+{
+    char *line = put(at, header->name, strlen(header->name));
+
+    (*at)--; /* each part goes on where the NUL of the last one is */
+    put(at, after_name(header), strlen(after_name(header)));
+    (*at)--;
+    put(at, header->value, strlen(header->value));
+    return line;
+}
+
+/* Without brackets and port. */
+static const char *find_host(const char *url, size_t *length)
+{
+    const char *start = strstr(url, "://");
+
+    start = start != NULL ? start + 3 : url;
+    if (start[0] == '[')
+        *length = strcspn(++start, "]");
+    else
+        *length = strcspn(start, ":/?");
+    return start;
+}
+
+/* No pause for a "100 Continue" before a long body. */
+static const char no_expect[] = "Expect:";
+
+static size_t size_of(const struct cce_request *request,
+                      const struct cce_identity *identity)
+{
+    size_t size = (request->header_count + 1) * sizeof(struct curl_slist) +
+                  sizeof no_expect + 2 * (strlen(request->url) + 1) +
+                  request->body_length + 1;
+
+    for (size_t i = 0; i < request->header_count; i++)
+        size += strlen(request->headers[i].name) +
+                strlen(request->headers[i].value) + sizeof ": ";
+    return size + identity->ca.length + 1 + identity->certificate.length + 1 +
+           identity->key.length + 1;
+}
+
+static int copy_sent(struct cce_transfer *transfer,
+                     const struct cce_request *request, struct cce_error *err)
+{
+    static const struct cce_identity nobody;
+    const struct cce_identity *identity =
+        request->identity != NULL ? request->identity : &nobody;
+    struct curl_slist *lines;
+    size_t host_length;
+    const char *host = find_host(request->url, &host_length);
+    char *at;
+
+    if (request->body_length > MAX_REQUEST_BODY ||
+        identity->ca.length > MAX_PEM || identity->key.length > MAX_PEM ||
+        identity->certificate.length > MAX_PEM)
+        return cce_fail(err, CCE_INVALID_ARGUMENT, "the request is too long");
+    transfer->sent_size = size_of(request, identity);
+    transfer->sent = malloc(transfer->sent_size);
+    if (transfer->sent == NULL)
+        return cce_fail_memory(err);
+    lines = (struct curl_slist *)(void *)transfer->sent;
+    at = (char *)&lines[request->header_count + 1];
+    for (size_t i = 0; i < request->header_count; i++) {
+        lines[i].data = put_header(&at, &request->headers[i]);
+        lines[i].next = &lines[i + 1];
+    }
+    lines[request->header_count].data =
+        put(&at, no_expect, sizeof no_expect - 1);
+    lines[request->header_count].next = NULL;
+    transfer->headers = lines;
+    transfer->url = put(&at, request->url, strlen(request->url));
+    transfer->host = put(&at, host, host_length);
+    transfer->body = put_bytes(&at, request->body, request->body_length);
+    transfer->ca = put_bytes(&at, identity->ca.data, identity->ca.length);
+    transfer->certificate = put_bytes(&at, identity->certificate.data,
+                                      identity->certificate.length);
+    transfer->key = put_bytes(&at, identity->key.data, identity->key.length);
+    return 0;
+}
+
+/* It is not needed any more once a transfer has ended, and may hold secrets. */
+static void wipe_sent(struct cce_transfer *transfer)
+{
+    static const struct cce_bytes nothing;
+
+    if (transfer->sent == NULL)
+        return;
+    cce_wipe(transfer->sent, transfer->sent_size);
+    free(transfer->sent);
+    transfer->sent = NULL;
+    transfer->headers = NULL;
+    transfer->url = transfer->host = NULL;
+    transfer->body = transfer->ca = nothing;
+    transfer->certificate = transfer->key = nothing;
+}
+
 /* ---- how a transfer ends ---- */
 
 static void judge(struct cce_transfer *transfer, CURLcode result)
@@ -378,23 +505,6 @@ static void judge(struct cce_transfer *transfer, CURLcode result)
         curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
                           &evidence.connect_status);
     cce_verdict(&evidence, &transfer->verdict);
-}
-
-/* What is sent is not needed any more, and may hold secrets. */
-static void wipe_request(struct cce_transfer *transfer)
-{
-    for (struct curl_slist *line = transfer->headers; line != NULL;
-         line = line->next)
-        cce_wipe(line->data, strlen(line->data));
-    curl_slist_free_all(transfer->headers);
-    transfer->headers = NULL;
-    cce_buf_cleanup(&transfer->body);
-    cce_buf_cleanup(&transfer->ca);
-    cce_buf_cleanup(&transfer->certificate);
-    cce_buf_cleanup(&transfer->key);
-    free(transfer->url);
-    free(transfer->host);
-    transfer->url = transfer->host = NULL;
 }
 
 bool cce_transfer_renew(struct cce_transfer *transfer)
@@ -504,100 +614,29 @@ void cce_transfer_give_back(struct cce_transfer *transfer)
     cce_tls_unwatch(transfer->server_watch);
     cce_tls_unwatch(transfer->proxy_watch);
     transfer->server_watch = transfer->proxy_watch = NULL;
-    wipe_request(transfer);
+    wipe_sent(transfer);
 }
 
-static bool add_header_line(struct cce_transfer *transfer,
-                            const struct cce_header *header)
-{
-    /* curl sends "Name:" only when told "Name;". */
-    const char *between = header->value[0] != '\0' ? ": " : ";";
-    struct curl_slist *list;
-    struct cce_buf line;
-    char memory[512];
-
-    cce_buf_init_fixed(&line, memory, sizeof memory, MAX_RESPONSE_HEADERS);
-    cce_buf_append_string(&line, header->name);
-    cce_buf_append_string(&line, between);
-    cce_buf_append_string(&line, header->value);
-    list = line.failed ? NULL : curl_slist_append(transfer->headers, line.data);
-    cce_buf_cleanup(&line);
-    if (list == NULL)
-        return false;
-    transfer->headers = list;
-    return true;
-}
-
-static bool copy_headers(struct cce_transfer *transfer,
-                         const struct cce_request *request)
-{
-    /* No pause for a "100 Continue" before a long body. */
-    transfer->headers = curl_slist_append(NULL, "Expect:");
-    if (transfer->headers == NULL)
-        return false;
-    for (size_t i = 0; i < request->header_count; i++)
-        if (!add_header_line(transfer, &request->headers[i]))
-            return false;
-    return true;
-}
-
-static bool copy_pem(struct cce_buf *copy, const struct cce_pem *pem)
-{
-    cce_buf_init(copy, MAX_PEM);
-    if (pem != NULL && pem->data != NULL)
-        cce_buf_append(copy, pem->data, pem->length);
-    return !copy->failed;
-}
-
-static bool copy_identity(struct cce_transfer *transfer,
-                          const struct cce_identity *identity)
-{
-    bool ca, certificate, key;
-
-    transfer->has_identity = identity != NULL;
-    ca = copy_pem(&transfer->ca, identity ? &identity->ca : NULL);
-    certificate = copy_pem(&transfer->certificate,
-                           identity ? &identity->certificate : NULL);
-    key = copy_pem(&transfer->key, identity ? &identity->key : NULL);
-    return ca && certificate && key;
-}
-
-/* Without brackets and port. */
-static char *copy_host(const char *url)
-{
-    const char *start = strstr(url, "://");
-
-    start = start != NULL ? start + 3 : url;
-    if (start[0] == '[')
-        return strndup(start + 1, strcspn(start + 1, "]"));
-    return strndup(start, strcspn(start, ":/?"));
-}
-
-static bool copy_request(struct cce_transfer *transfer,
-                         const struct cce_request *request)
+static int copy_request(struct cce_transfer *transfer,
+                        const struct cce_request *request,
+                        struct cce_error *err)
 {
     size_t max_response =
         request->max_response > 0 ? request->max_response : 4 * 1024 * 1024;
 
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
+    transfer->has_identity = request->identity != NULL;
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)
         transfer->departs_until = cce_sys_boottime() + request->depart_within;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
-    cce_buf_init(&transfer->body, MAX_REQUEST_BODY);
     cce_buf_init(&transfer->response_headers, MAX_RESPONSE_HEADERS);
     cce_buf_init(&transfer->response_body, max_response);
     snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
-    transfer->url = strdup(request->url);
-    transfer->host = copy_host(request->url);
-    if (request->body != NULL)
-        cce_buf_append(&transfer->body, request->body, request->body_length);
-    return copy_identity(transfer, request->identity) &&
-           transfer->url != NULL && transfer->host != NULL &&
-           !transfer->body.failed && copy_headers(transfer, request);
+    return copy_sent(transfer, request, err);
 }
 
 int cce_transfer_new(struct cce_transfer **result,
@@ -608,9 +647,9 @@ int cce_transfer_new(struct cce_transfer **result,
     *result = NULL;
     if (transfer == NULL)
         return cce_fail_memory(err);
-    if (!copy_request(transfer, request)) {
+    if (copy_request(transfer, request, err) != 0) {
         cce_transfer_free(transfer);
-        return cce_fail_memory(err);
+        return -1;
     }
     *result = transfer;
     return 0;
@@ -659,7 +698,7 @@ void cce_transfer_free(struct cce_transfer *transfer)
     if (transfer == NULL)
         return;
     cce_engine_release(transfer);
-    wipe_request(transfer);
+    wipe_sent(transfer);
     cce_buf_cleanup(&transfer->response_headers);
     cce_buf_cleanup(&transfer->response_body);
     free(transfer);
