@@ -20,7 +20,8 @@
 ---@field user_agent? string
 ---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
----@field clock? function returns unix time
+---@field clock? function returns unix time: what signs, and is written down
+---@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
 
 ---@class (exact) cce.signer.opts
 ---@field ak string
@@ -438,6 +439,21 @@ function cce.use_loop(loop) end
 ---```
 ---@param seconds number
 function cce.sleep(seconds) end
+
+---Lua's `pcall`, but calls of a client may wait inside of it. On PUC Lua 5.1 they
+---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
+---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
+---```lua
+---local results = cce.map(cluster_ids, function(id)
+---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
+---    { component = "all" })
+---  if not ok then return nil, "raised: " .. tostring(job) end
+---  return job, message
+---end)
+---```
+---@param fn function
+---@return boolean # whether it raised nothing
+function cce.pcall(fn) end
 
 ---Makes a progress display. It draws nothing before the first `update`.
 ---```lua

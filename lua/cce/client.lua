@@ -1,7 +1,7 @@
 --- A client of the CCE API: `cce.new`.
 --
--- The same calls block in a plain script and, later, yield inside an event
--- loop. Every one returns its result, or `nil, message, err`.
+-- The same calls block in a plain script, take turns in `cce.map`, and yield inside
+-- nginx or an event loop. Every one returns its result, or `nil, message, err`.
 --
 -- The calls on nodes, on IAM and on CTS are described in `cce.nodes`, `cce.iam`
 -- and `cce.cts`.
@@ -21,11 +21,6 @@ local retry = require "cce.api.retry"
 local sessions = require "cce.credentials.session"
 
 local M = {}
-
--- The largest module by far is loaded only for who needs it.
-local function kubeconfigs()
-  return require "cce.kubeconfig"
-end
 
 local Client = {}
 Client.__index = Client
@@ -87,20 +82,6 @@ function Client:engine()
   return self.transport
 end
 
--- Wait until the rate limit lets one more request leave; false when that is
--- later than in `left` seconds. A view may have one more limit for requests that
--- change something.
-function Client:wait_for_turn(left, mutating)
-  local now = self.clock()
-  local seconds = self.limiter and self.limiter:reserve(now) or 0
-  if mutating and self.change_limiter then
-    seconds = math.max(seconds, self.change_limiter:reserve(now))
-  end
-  if left and seconds >= left then return false end
-  if seconds > 0 then self.sleep(seconds) end
-  return true
-end
-
 -- The same client but for some fields. What it learns, the client learns.
 function Client:view(fields)
   return setmetatable(fields, { __index = self, __newindex = self, view_of = self,
@@ -123,32 +104,36 @@ local function check_open(self, method, level)
   end
 end
 
--- What the API gets of a call's options, and the one that is for us.
-local function split(opts)
-  if not opts or opts.before_send == nil then return opts or {} end
-  local fields = {}
-  for name, value in pairs(opts) do
-    if name ~= "before_send" then fields[name] = value end
-  end
-  return fields, opts.before_send
-end
-
--- Build, send, and read the answer of one operation.
-local function perform(self, operation, ids, fields, level)
+-- Build and send one operation. Returns the response, which knows its `request`; or
+-- nil, message, err.
+local function perform(self, operation, ids, opts, level)
   level = level or 3
   check_open(self, operation, level)
-  options.argument(fields, { "table", "nil" }, 2, operation, level)
-  local before_send
-  fields, before_send = split(fields)
-  if before_send ~= nil and not options.is_callable(before_send) then
-    error(("bad option 'before_send' (callable expected, got %s)"):format(type(before_send)), level)
+  if opts ~= nil and type(opts) ~= "table" then
+    options.argument(opts, { "table", "nil" }, 2, operation, level)
   end
-  local deadline = call.deadline(self)
-  local project_id, _, problem = project.id_of(self, deadline)
-  if not project_id then return call.cannot_begin(operation, problem) end
-  ids.project_id = project_id
-  local request, message, code = errors.raise_at(level, core.operation, operation, ids,
-    fields, self:now())
+  -- One option is for us, the others for the API.
+  local fields, before_send = opts or {}, opts and opts.before_send
+  if before_send ~= nil then
+    if not options.is_callable(before_send) then
+      error(("bad option 'before_send' (callable expected, got %s)"):format(type(before_send)),
+        level)
+    end
+    fields = {}
+    for name, value in pairs(opts) do
+      if name ~= "before_send" then fields[name] = value end
+    end
+  end
+  local deadline
+  ids.project_id = self.config.project_id
+  if not ids.project_id then
+    deadline = call.deadline(self)
+    local project_id, _, problem = project.id_of(self, deadline)
+    if not project_id then return call.cannot_begin(operation, problem) end
+    ids.project_id = project_id
+  end
+  local ok, request, message, code = pcall(core.operation, operation, ids, fields, self:now())
+  if not ok then error(request, level) end
   if not request then
     return errors.fail(code, ("%s: %s"):format(operation, message), {
       operation = operation, retryable = false, maybe_applied = false, attempts = 0,
@@ -157,20 +142,22 @@ local function perform(self, operation, ids, fields, level)
   request.before_send = before_send
   local response, reason, err = call.send(self, request, ids, deadline)
   if not response then return nil, reason, err end
-  return response, request
+  response.request = request
+  return response
 end
 
-local function perform_json(self, operation, ids, fields, level)
-  local response, request, err = perform(self, operation, ids, fields, (level or 3) + 1)
-  if not response then return nil, request, err end
-  local body, message
-  body, message, err = call.decode(request, ids, response)
+-- The same, and decode what came. Returns the object, nil, nil and the response.
+local function perform_json(self, operation, ids, opts, level)
+  local response, message, err = perform(self, operation, ids, opts, (level or 3) + 1)
+  if not response then return nil, message, err end
+  local body
+  body, message, err = call.decode(response.request, ids, response)
   if not body then return nil, message, err end
-  return body, request, response
+  return body, nil, nil, response
 end
 
-local function incomplete(request, ids, response, what)
-  return call.invalid(request, ids, response, "it has no " .. what)
+local function incomplete(ids, response, what)
+  return call.invalid(response.request, ids, response, "it has no " .. what)
 end
 
 -- ---- the three endpoints -------------------------------------------------
@@ -192,16 +179,14 @@ end
 -- assert(kubeconfig:save("kubeconfig.json"))
 function Client:obtain_cert(cluster_id, opts)
   local ids = { cluster_id = cluster_id }
-  local response, request, err = perform(self, "obtain_cert", ids, opts)
-  if not response then return nil, request, err end
-  local config, message = kubeconfigs().parse(response.body, {
-    port_id = response.headers["port-id"],
-    cluster_id = cluster_id,
-    clock = self.clock,
+  local response, message, err = perform(self, "obtain_cert", ids, opts)
+  if not response then return nil, message, err end
+  local config
+  -- The largest module by far, which other calls do without.
+  config, message = require("cce.kubeconfig").parse(response.body, {
+    port_id = response.headers["port-id"], cluster_id = cluster_id, clock = self.clock,
   })
-  if not config then
-    return call.invalid(request, ids, response, message)
-  end
+  if not config then return call.invalid(response.request, ids, response, message) end
   return config
 end
 
@@ -213,11 +198,6 @@ local principal_schema = {
   principal = { type = "string", one_of = { "user", "agency" }, default = "user" },
   before_send = { type = "callable" },
 }
-
-local function holder_of(opts)
-  if opts.kubeconfig then return opts.kubeconfig:certificate() end
-  return errors.from_core(core.certificate(opts.certificate))
-end
 
 -- Whose certificates to revoke, in the API's own two fields.
 local function principal_fields(opts)
@@ -233,7 +213,12 @@ local function principal_fields(opts)
   if opts.user_id or opts.agency_id then
     return { user_id = opts.user_id, agency_id = opts.agency_id }
   end
-  local holder, message, err = holder_of(opts)
+  local holder, message, err
+  if opts.kubeconfig then
+    holder, message, err = opts.kubeconfig:certificate()
+  else
+    holder, message, err = errors.from_core(core.certificate(opts.certificate))
+  end
   if not holder then return nil, message, err end
   if not holder.user_id then
     return errors.fail("INVALID_CERTIFICATE", "revoke_cert: the certificate names no user (CN)")
@@ -274,7 +259,7 @@ function Client:revoke_cert(cluster_id, opts)
   check_open(self, "revoke_cert", 2)
   local checked, message, err = options.check(opts, principal_schema)
   if not checked then return nil, message, err end
-  if checked.kubeconfig and not kubeconfigs().is(checked.kubeconfig) then
+  if checked.kubeconfig and not require("cce.kubeconfig").is(checked.kubeconfig) then
     error("bad option 'kubeconfig' (cce.kubeconfig expected, got table)", 2)
   end
   local fields
@@ -323,10 +308,10 @@ end
 -- assert(client:wait_job(job.id))
 function Client:rotate_credentials(cluster_id, opts)
   local ids = { cluster_id = cluster_id }
-  local body, request, response = perform_json(self, "rotate_credentials", ids, opts)
-  if not body then return nil, request, name_running_job(self, cluster_id, response) end
+  local body, message, err, response = perform_json(self, "rotate_credentials", ids, opts)
+  if not body then return nil, message, name_running_job(self, cluster_id, err) end
   if type(body.jobid) ~= "string" or body.jobid == "" then
-    return incomplete(request, ids, response, "jobid")
+    return incomplete(ids, response, "jobid")
   end
   if opts.component ~= "service-account-controller" then tell_end(self, cluster_id) end
   return jobs.started(body.jobid, response.headers["x-request-id"])
@@ -336,10 +321,10 @@ end
 
 local function look_at_job(self, id, level)
   local ids = { job_id = id }
-  local body, request, response = perform_json(self, "show_job", ids, nil, level + 1)
-  if not body then return nil, request, response end
+  local body, message, err, response = perform_json(self, "show_job", ids, nil, level + 1)
+  if not body then return nil, message, err end
   local job = jobs.new(body)
-  if not job.phase then return incomplete(request, ids, response, "status.phase") end
+  if not job.phase then return incomplete(ids, response, "status.phase") end
   job.id = job.id or id
   return job
 end
@@ -364,24 +349,14 @@ local wait_schema = {
   on_progress = { type = "callable" },
 }
 
-local function job_failed(job)
-  local reasons = {}
-  for _, failure in ipairs(job:failures()) do
-    reasons[#reasons + 1] = ("%s: %s"):format(failure.name or failure.id or "sub-job",
-      failure.reason or "no reason given")
-  end
-  if job.reason then table.insert(reasons, 1, job.reason) end
-  return errors.fail("JOB_FAILED", ("job %s failed: %s"):format(job.id,
-    #reasons > 0 and table.concat(reasons, "; ") or "no reason given"), {
-    operation = "wait_job", retryable = false, maybe_applied = true, job = job,
-  })
+local function job_error(job, code, reason, fields)
+  fields.operation, fields.maybe_applied, fields.job = "wait_job", true, job
+  return errors.fail(code, ("job %s %s"):format(job.id, reason), fields)
 end
 
 local function job_unfinished(job, code, reason)
-  return errors.fail(code, ("job %s is %s: %s"):format(job.id, job.phase, reason), {
-    operation = "wait_job", retryable = true, maybe_applied = true, job = job,
-    hint = "The job goes on by itself: look again with show_job or wait_job",
-  })
+  return job_error(job, code, ("is %s: %s"):format(job.phase, reason), { retryable = true,
+    hint = "The job goes on by itself: look again with show_job or wait_job" })
 end
 
 --- Wait for a job to end.
@@ -404,7 +379,7 @@ function Client:wait_job(id, opts)
   check_open(self, "wait_job", 2)
   local checked, message, err = options.check(opts, wait_schema)
   if not checked then return nil, message, err end
-  local deadline = self.clock() + checked.timeout
+  local deadline = self.monotonic() + checked.timeout
   while true do
     local job
     job, message, err = look_at_job(self, id, 3)
@@ -416,8 +391,14 @@ function Client:wait_job(id, opts)
       if job.cluster_id and job:is_rotation() then tell_end(self, job.cluster_id) end
       return job
     elseif job.phase == "Failed" then
-      return job_failed(job)
-    elseif self.clock() + checked.interval > deadline then
+      local reasons = { job.reason }
+      for _, failure in ipairs(job:failures()) do
+        reasons[#reasons + 1] = ("%s: %s"):format(failure.name or failure.id or "sub-job",
+          failure.reason or "no reason given")
+      end
+      return job_error(job, "JOB_FAILED", "failed: " .. (#reasons > 0
+        and table.concat(reasons, "; ") or "no reason given"), { retryable = false })
+    elseif self.monotonic() + checked.interval > deadline then
       return job_unfinished(job, "TIMEOUT", ("not ended within %g s"):format(checked.timeout))
     end
     self.sleep(checked.interval)
@@ -439,9 +420,9 @@ end
 --   print(cluster.id, cluster.name, cluster.version)
 -- end
 function Client:list_clusters(opts)
-  local body, request, response = perform_json(self, "list_clusters", {}, opts)
-  if not body then return nil, request, response end
-  if type(body.items) ~= "table" then return incomplete(request, {}, response, "items") end
+  local body, message, err, response = perform_json(self, "list_clusters", {}, opts)
+  if not body then return nil, message, err end
+  if type(body.items) ~= "table" then return incomplete({}, response, "items") end
   return clusters.list(body.items)
 end
 
@@ -456,10 +437,10 @@ end
 -- assert(cluster.status == "Available", cluster.status)
 function Client:show_cluster(cluster_id)
   local ids = { cluster_id = cluster_id }
-  local body, request, response = perform_json(self, "show_cluster", ids)
-  if not body then return nil, request, response end
+  local body, message, err, response = perform_json(self, "show_cluster", ids)
+  if not body then return nil, message, err end
   local cluster = clusters.new(body)
-  if not cluster then return incomplete(request, ids, response, "metadata.uid") end
+  if not cluster then return incomplete(ids, response, "metadata.uid") end
   return cluster
 end
 
@@ -541,19 +522,21 @@ function M.new(opts, level)
     config = config,
     clock = config.clock or core.sys.time,
     clock_shift = 0,
-    limiter = config.rate_limit and rate_limit.new(config.rate_limit),
-    monotonic = core.sys.monotonic,
+    limiter = config.rate_limit and rate_limit.new(config.rate_limit) or false,
+    change_limiter = false,
+    monotonic = config.monotonic or core.sys.monotonic,
     boottime = core.sys.boottime,
-    retry_budget = retry.budget(config.retry.budget, core.sys.monotonic()),
+    retry_budget = retry.budget(config.retry.budget, (config.monotonic or core.sys.monotonic)()),
     good_address = {},
     sleep = host.sleep,
     random = math.random,
-    on_event = config.on_event,
+    on_event = config.on_event or false,
+    closed = false,
   }, Client)
   client.session = sessions.new(client, provider, owned)
   if provider.needs_nothing then
     local auth
-    auth, message, err = client.session:acquire()
+    auth, message, err = client.session:identify()
     if not auth then return nil, message, err end
   end
   if config.notice then client:emit { type = "notice", notice = config.notice } end

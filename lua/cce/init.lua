@@ -65,7 +65,9 @@ M.codes = setmetatable(core.codes, {
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
 --   `cce.audit_log.open` returned: every call that changes something is logged;
 --   inside nginx into a file for each worker, `<path>.worker-0` and so on
--- @tparam[opt] function opts.clock returns unix time
+-- @tparam[opt] function opts.clock returns unix time: what signs, and is written down
+-- @tparam[opt] function opts.monotonic returns seconds of a clock that nobody sets: what
+--   times waits, retries, limits and deadlines
 -- @treturn[1] cce.client
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -156,6 +158,24 @@ end
 function M.sleep(seconds)
   require("cce.base.options").argument(seconds, "number", 1, "sleep")
   require("cce.host").sleep(seconds)
+end
+
+--- Lua's `pcall`, but calls of a client may wait inside of it. On PUC Lua 5.1 they
+-- cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
+-- UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
+-- @tparam function fn
+-- @param ... its arguments
+-- @treturn boolean whether it raised nothing
+-- @return what it returned, or what it raised
+-- @usage
+-- local results = cce.map(cluster_ids, function(id)
+--   local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
+--     { component = "all" })
+--   if not ok then return nil, "raised: " .. tostring(job) end
+--   return job, message
+-- end)
+function M.pcall(fn, ...)
+  return require("cce.host.protect").pcall(fn, ...)
 end
 
 --- Draw a progress bar: see `cce.progress`.

@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_wire(&wire);
     else
         REQUIRE(fuzz_is_one_line(err.message));
-    cce_request_cleanup(&spec, &wire);
+    cce_request_cleanup(&wire);
     for (size_t i = 0; i < fields.count; i++)
         free(fields.memory[i]);
     return 0;

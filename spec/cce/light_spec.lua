@@ -40,7 +40,7 @@ describe("a script of one call", function()
     it("loads nothing of kubeconfigs, YAML, the plugin or the command: a " .. what, function()
       local names = loaded_after(call)
       assert.matches("cce.client", names, 1, true)
-      for _, name in ipairs { "kubeconfig", "yaml", "cce.exec", "cce.cli.", "cce.text",
+      for _, name in ipairs { "kubeconfig", "yaml", "cce.exec", "cce.cli.",
         "cce.workflow", "cce.schedule", "cce.log", "cce.credentials.chain" } do
         assert.is_nil(names:find(name, 1, true), name)
       end

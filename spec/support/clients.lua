@@ -24,6 +24,8 @@ local function options_for(sim, options)
   for name, value in pairs(options) do
     if name ~= "key" then all[name] = value end
   end
+  -- Time is one, unless a spec says otherwise.
+  all.monotonic = all.monotonic or all.clock
   -- To be looked up.
   if all.project_id == false then all.project_id = nil end
   return all

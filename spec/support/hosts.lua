@@ -15,6 +15,8 @@ function M.client(sim, more)
     retry = { base = 0.01, cap = 0.02 },
   }
   for name, value in pairs(more or {}) do opts[name] = value end
+  -- Time is one, unless a spec says otherwise.
+  opts.monotonic = opts.monotonic or opts.clock
   return assert(cce.new(opts))
 end
 

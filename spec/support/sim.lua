@@ -14,6 +14,7 @@
 -- "wrong_name", "unknown_ca", "self_signed".
 local account = require("cce.sim.account")
 local addresses = require("cce.sim.addresses")
+local breaker = require("cce.credentials.breaker")
 local busted = require("busted")
 local cjson = require("cjson")
 local http = require("socket.http")
@@ -200,6 +201,8 @@ end
 
 function Sim:reset()
   control(self, "POST", "/-/reset")
+  -- The keys are good again, too.
+  breaker.forget()
 end
 
 --- Adds a user or agency: { kind=, id=, name=, enabled= }. Returns its id.
@@ -349,6 +352,15 @@ function Sim:curl(call)
   local answer, code = M.run_curl(url .. call.path, call.method, headers, extra)
   os.remove(body_file)
   return answer, code
+end
+
+--- Locks a key, as another process does that signs wrongly again and again.
+function Sim:lock_key(ak)
+  for _ = 1, 6 do
+    local answer = self:curl({ method = "GET", path = "/api/v3/projects/" .. self.project_id
+      .. "/clusters", key = { ak = ak, sk = "example-wrong" } })
+    assert(answer.status == 401)
+  end
 end
 
 --- The three calls, as `answer, curl's exit code`.

@@ -127,67 +127,72 @@ static int pad_secret(struct cce_digest *digest, struct cce_bytes secret,
     return 0;
 }
 
-static int start_pad(EVP_MD_CTX **context, const struct cce_digest *digest,
-                     const unsigned char padded[CCE_DIGEST_BLOCK],
-                     unsigned char mask, struct cce_error *err)
-{
-    unsigned char block[CCE_DIGEST_BLOCK];
-    int started;
+/* The inner block, then the outer one. */
+enum { PADS_SIZE = 2 * CCE_DIGEST_BLOCK };
 
-    if (*context == NULL)
-        *context = EVP_MD_CTX_new();
-    for (size_t i = 0; i < sizeof block; i++)
-        block[i] = padded[i] ^ mask;
-    started = *context != NULL &&
-              EVP_DigestInit_ex2(*context, digest->algorithm, NULL) &&
-              EVP_DigestUpdate(*context, block, sizeof block);
-    cce_wipe(block, sizeof block);
-    return started ? 0 : fail_openssl(err, "prepare a key");
+static int write_pads(struct cce_digest *digest, struct cce_bytes secret,
+                      unsigned char pads[PADS_SIZE], struct cce_error *err)
+{
+    unsigned char padded[CCE_DIGEST_BLOCK];
+    int result = pad_secret(digest, secret, padded, err);
+
+    for (size_t i = 0; i < CCE_DIGEST_BLOCK; i++) {
+        pads[i] = padded[i] ^ 0x36;
+        pads[CCE_DIGEST_BLOCK + i] = padded[i] ^ 0x5c;
+    }
+    cce_wipe(padded, sizeof padded);
+    return result;
 }
 
 int cce_digest_key_set(struct cce_digest_key *key, struct cce_digest *digest,
                        struct cce_bytes secret, struct cce_error *err)
 {
-    unsigned char padded[CCE_DIGEST_BLOCK];
-    int result = pad_secret(digest, secret, padded, err);
+    unsigned char pads[PADS_SIZE];
+    int result = write_pads(digest, secret, pads, err);
 
+    cce_secret_cleanup(&key->pads);
     if (result == 0)
-        result = start_pad(&key->inner, digest, padded, 0x36, err);
-    if (result == 0)
-        result = start_pad(&key->outer, digest, padded, 0x5c, err);
-    cce_wipe(padded, sizeof padded);
+        result = cce_secret_init(
+            &key->pads, (struct cce_bytes){(char *)pads, sizeof pads}, err);
+    cce_wipe(pads, sizeof pads);
     return result;
 }
 
-/* OpenSSL wipes the states that it frees. */
 void cce_digest_key_cleanup(struct cce_digest_key *key)
 {
-    EVP_MD_CTX_free(key->inner);
-    EVP_MD_CTX_free(key->outer);
-    memset(key, 0, sizeof *key);
+    cce_secret_cleanup(&key->pads);
 }
 
-static int finish_pad(EVP_MD_CTX *scratch, const EVP_MD_CTX *pad,
-                      const void *data, size_t length,
+static int hash_after(const struct cce_digest *digest, const void *block,
+                      struct cce_bytes data,
                       unsigned char hash[CCE_DIGEST_SIZE])
 {
-    return EVP_MD_CTX_copy_ex(scratch, pad) &&
-           EVP_DigestUpdate(scratch, data, length) &&
-           EVP_DigestFinal_ex(scratch, hash, NULL);
+    return EVP_DigestInit_ex2(digest->scratch, digest->algorithm, NULL) &&
+           EVP_DigestUpdate(digest->scratch, block, CCE_DIGEST_BLOCK) &&
+           EVP_DigestUpdate(digest->scratch, data.data, data.length) &&
+           EVP_DigestFinal_ex(digest->scratch, hash, NULL);
+}
+
+/* A hash that ends leaves its result in the scratch state, and no more of what
+ * it read: here that is the MAC. */
+static int hmac(const struct cce_digest *digest, const char *pads,
+                struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
+                struct cce_error *err)
+{
+    unsigned char inner[CCE_DIGEST_SIZE];
+    struct cce_bytes inner_bytes = {(char *)inner, sizeof inner};
+    int done = hash_after(digest, pads, data, inner) &&
+               hash_after(digest, pads + CCE_DIGEST_BLOCK, inner_bytes, mac);
+
+    cce_wipe(inner, sizeof inner);
+    return done ? 0 : fail_openssl(err, "compute an HMAC");
 }
 
 int cce_digest_hmac(struct cce_digest *digest, const struct cce_digest_key *key,
                     struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
                     struct cce_error *err)
 {
-    unsigned char inner[CCE_DIGEST_SIZE];
-    int done =
-        finish_pad(digest->scratch, key->inner, data.data, data.length,
-                   inner) &&
-        finish_pad(digest->scratch, key->outer, inner, sizeof inner, mac);
-
-    cce_wipe(inner, sizeof inner);
-    return done ? 0 : fail_openssl(err, "compute an HMAC");
+    return hmac(digest, key->pads.data, data, mac, err);
 }
 
 int cce_digest_hmac_once(struct cce_digest *digest, struct cce_bytes secret,
@@ -195,12 +200,12 @@ int cce_digest_hmac_once(struct cce_digest *digest, struct cce_bytes secret,
                          unsigned char mac[CCE_DIGEST_SIZE],
                          struct cce_error *err)
 {
-    struct cce_digest_key key = {NULL, NULL};
-    int result = cce_digest_key_set(&key, digest, secret, err);
+    unsigned char pads[PADS_SIZE];
+    int result = write_pads(digest, secret, pads, err);
 
     if (result == 0)
-        result = cce_digest_hmac(digest, &key, data, mac, err);
-    cce_digest_key_cleanup(&key);
+        result = hmac(digest, (char *)pads, data, mac, err);
+    cce_wipe(pads, sizeof pads);
     return result;
 }
 

@@ -5,8 +5,7 @@
  * An algorithm is fetched from OpenSSL's providers once a process and then
  * shared by all threads; a fetch costs more than hashing a request. It is
  * never freed: a host may hash until its very end. A struct cce_digest is for
- * one thread at a time and hashes without allocating; an HMAC costs the two
- * copies of a state that OpenSSL makes.
+ * one thread at a time, and neither hashes nor signs with an allocation.
  *
  * Errors: UNSUPPORTED when OpenSSL does not offer the algorithm (SM3 under
  * FIPS), NO_MEMORY, INTERNAL. OpenSSL's error queue is left empty then.
@@ -16,6 +15,7 @@
 
 #include <stddef.h>
 
+#include "core/secret.h"
 #include "core/status.h"
 #include "core/uri.h"
 
@@ -32,9 +32,16 @@ struct cce_digest {
     struct evp_md_ctx_st *scratch;
 };
 
-/* The two states of an HMAC after its pads: as secret as the key. */
+/*
+ * The two blocks that an HMAC's hashes begin with, in pages of a secret.
+ *
+ * The states of the hashes after these blocks would do as well as the key for
+ * whoever reads them, and OpenSSL keeps states in the ordinary heap. So they
+ * are made anew for each HMAC: that costs two blocks of hashing, which is less
+ * than the two copies of a state that keeping them costs.
+ */
 struct cce_digest_key {
-    struct evp_md_ctx_st *inner, *outer;
+    struct cce_secret pads;
 };
 
 /* A zeroed struct may be cleaned up; so may one whose init failed. */
@@ -45,7 +52,7 @@ void cce_digest_cleanup(struct cce_digest *digest);
 int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
                     unsigned char hash[CCE_DIGEST_SIZE], struct cce_error *err);
 
-/* Prepares a zeroed key, or prepares one anew: the old states are wiped. */
+/* Fills a zeroed key, or fills one anew: what it held is wiped. */
 int cce_digest_key_set(struct cce_digest_key *key, struct cce_digest *digest,
                        struct cce_bytes secret, struct cce_error *err);
 void cce_digest_key_cleanup(struct cce_digest_key *key);

@@ -127,14 +127,15 @@ static int sign(const struct cce_request_spec *spec,
     request.host = cce_bytes_of(wire->endpoint.host);
     request.path = (struct cce_bytes){wire->path.data, wire->path.length};
     request.body = wire->body;
-    if (cce_sign_request(spec->signer, &request, result, err) != 0)
+    if (cce_sign_request(spec->signer, &request, &wire->signing, result, err) !=
+        0)
         return -1;
     if (!result->date_given)
         add_header(wire, (struct cce_bytes)CCE_BYTES("X-Sdk-Date"),
                    cce_bytes_of(result->date));
-    if (!result->token_given && spec->signer->security_token.length > 0)
+    if (result->security_token.length > 0)
         add_header(wire, (struct cce_bytes)CCE_BYTES("X-Security-Token"),
-                   cce_secret_bytes(&spec->signer->security_token));
+                   result->security_token);
     add_header(wire, (struct cce_bytes)CCE_BYTES("Authorization"),
                result->authorization);
     return 0;
@@ -153,6 +154,7 @@ int cce_request_build(const struct cce_request_spec *spec,
     cce_buf_init_fixed(&wire->address, wire->address_memory,
                        sizeof wire->address_memory, CCE_REQUEST_URL_MAX);
     cce_buf_init(&wire->joined, CCE_REQUEST_BODY_MAX);
+    cce_sign_work_init(&wire->signing);
     if (cce_endpoint_parse(spec->purpose, &wire->endpoint, spec->endpoint,
                            err) != 0 ||
         check(spec, wire, err) != 0 || join_body(spec, wire, err) != 0 ||
@@ -167,11 +169,9 @@ int cce_request_build(const struct cce_request_spec *spec,
     return spec->signer != NULL ? sign(spec, wire, err) : 0;
 }
 
-void cce_request_cleanup(const struct cce_request_spec *spec,
-                         struct cce_request_wire *wire)
+void cce_request_cleanup(struct cce_request_wire *wire)
 {
-    if (spec->signer != NULL)
-        cce_sign_forget(spec->signer);
+    cce_sign_work_cleanup(&wire->signing);
     cce_buf_cleanup(&wire->path);
     cce_buf_cleanup(&wire->address);
     cce_buf_cleanup(&wire->joined);

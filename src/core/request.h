@@ -53,6 +53,7 @@ struct cce_request_wire {
 
     /* private */
     struct cce_sign_result signature;
+    struct cce_sign_work signing;
     struct cce_buf path, address, joined;
     char path_memory[512], address_memory[1024];
 };
@@ -61,8 +62,7 @@ struct cce_request_wire {
 int cce_request_build(const struct cce_request_spec *spec,
                       struct cce_request_wire *wire, struct cce_error *err);
 
-/* Wipes what was made for the request, in the signer, too. */
-void cce_request_cleanup(const struct cce_request_spec *spec,
-                         struct cce_request_wire *wire);
+/* Wipes what was made for the request. */
+void cce_request_cleanup(struct cce_request_wire *wire);
 
 #endif

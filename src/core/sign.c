@@ -5,13 +5,10 @@
 #include "core/sign_algorithm.h"
 #include "core/sign_headers.h"
 
-enum {
-    REQUEST_MAX = 4 * 1024 * 1024, /* bytes of a canonical request */
-    KEPT_MAX = 64 * 1024           /* larger buffers are given back */
-};
+enum { REQUEST_MAX = 4 * 1024 * 1024 /* bytes of a canonical request */ };
 
 /* The fast way of cce_buf_append: a signature is some thirty of them, and the
- * buffer nearly always has the room since the last request. */
+ * buffer nearly always has the room. */
 static inline void put(struct cce_buf *out, struct cce_bytes bytes)
 {
     if (bytes.length >= out->capacity - out->length || out->failed) {
@@ -130,9 +127,6 @@ int cce_sign_init(struct cce_signer *signer,
                         "algorithm must be SDK-HMAC-SHA256, SDK-HMAC-SM3 or "
                         "V11-HMAC-SHA256, and scheme \"scoped\" goes with "
                         "SDK-HMAC-SHA256 only");
-    cce_buf_init(&signer->canonical, REQUEST_MAX);
-    cce_buf_init(&signer->to_sign, REQUEST_MAX);
-    cce_buf_init(&signer->authorization, REQUEST_MAX);
     if (options->ak.length == 0)
         return cce_fail(err, CCE_INVALID_ARGUMENT, "ak must not be empty");
     if (set_credential(signer->ak, CCE_SIGN_AK_MAX, "ak", options->ak, err) !=
@@ -150,9 +144,6 @@ void cce_sign_cleanup(struct cce_signer *signer)
     cce_digest_key_cleanup(&signer->key);
     cce_secret_cleanup(&signer->sk);
     cce_secret_cleanup(&signer->security_token);
-    cce_buf_cleanup(&signer->canonical);
-    cce_buf_cleanup(&signer->to_sign);
-    cce_buf_cleanup(&signer->authorization);
     memset(signer, 0, sizeof *signer);
 }
 
@@ -161,22 +152,24 @@ const char *cce_sign_algorithm_name(const struct cce_signer *signer)
     return signer->algorithm->name.data;
 }
 
-static void forget(struct cce_buf *buf)
-{
-    if (buf->capacity > KEPT_MAX)
-        cce_buf_cleanup(buf);
-    else if (buf->length > 0 || buf->failed)
-        cce_buf_reset(buf);
-}
-
-void cce_sign_forget(struct cce_signer *signer)
-{
-    forget(&signer->canonical);
-    forget(&signer->to_sign);
-    forget(&signer->authorization);
-}
-
 /* --- the stages --- */
+
+void cce_sign_work_init(struct cce_sign_work *work)
+{
+    cce_buf_init_fixed(&work->canonical, work->canonical_memory,
+                       sizeof work->canonical_memory, REQUEST_MAX);
+    cce_buf_init_fixed(&work->to_sign, work->to_sign_memory,
+                       sizeof work->to_sign_memory, REQUEST_MAX);
+    cce_buf_init_fixed(&work->authorization, work->authorization_memory,
+                       sizeof work->authorization_memory, REQUEST_MAX);
+}
+
+void cce_sign_work_cleanup(struct cce_sign_work *work)
+{
+    cce_buf_cleanup(&work->canonical);
+    cce_buf_cleanup(&work->to_sign);
+    cce_buf_cleanup(&work->authorization);
+}
 
 static int append_hash(struct cce_signer *signer, struct cce_buf *out,
                        struct cce_bytes data, struct cce_error *err)
@@ -207,10 +200,11 @@ static int finish(struct cce_buf *out, struct cce_bytes *bytes,
 static int build_canonical(struct cce_signer *signer,
                            const struct cce_sign_request *request,
                            struct cce_sign_headers *headers,
+                           struct cce_sign_work *work,
                            struct cce_sign_result *result,
                            struct cce_error *err)
 {
-    struct cce_buf *out = &signer->canonical;
+    struct cce_buf *out = &work->canonical;
 
     put(out, request->method);
     put_char(out, '\n');
@@ -231,9 +225,10 @@ static int build_canonical(struct cce_signer *signer,
 
 static int build_string(struct cce_signer *signer, struct cce_bytes date,
                         struct cce_bytes canonical_request,
+                        struct cce_sign_work *work,
                         struct cce_sign_result *result, struct cce_error *err)
 {
-    struct cce_buf *out = &signer->to_sign;
+    struct cce_buf *out = &work->to_sign;
     char memory[CCE_SIGN_SCOPE_SIZE];
 
     put(out, signer->algorithm->name);
@@ -267,65 +262,73 @@ static int compute_signature(struct cce_signer *signer, struct cce_bytes date,
     return 0;
 }
 
+/* And behind it, in the same memory, the token that must be sent. A NUL follows
+ * either. */
 static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
                                const struct cce_sign_headers *headers,
+                               struct cce_sign_work *work,
                                struct cce_sign_result *result,
                                struct cce_error *err)
 {
-    struct cce_buf *out = &signer->authorization;
+    const struct cce_sign_implied *token = &headers->implied[CCE_SIGN_TOKEN];
+    struct cce_buf *out = &work->authorization;
     char memory[CCE_SIGN_SCOPE_SIZE];
+    struct cce_bytes *answer = &result->authorization;
+    size_t length;
 
     put(out, (struct cce_bytes){signer->prefix, signer->prefix_length});
     if (signer->algorithm->layout != CCE_SIGN_PLAIN)
         put(out, cce_sign_algorithm_scope(signer, date, memory));
     PUT_LITERAL(out, ", SignedHeaders=");
-    put(out, (struct cce_bytes){signer->canonical.data + headers->names_start,
+    put(out, (struct cce_bytes){work->canonical.data + headers->names_start,
                                 headers->names_length});
     PUT_LITERAL(out, ", Signature=");
     put(out, (struct cce_bytes){result->signature, CCE_DIGEST_HEX});
-    return finish(out, &result->authorization, err);
+    length = out->length;
+    put_char(out, '\0');
+    if (!token->given)
+        put(out, token->found);
+    if (finish(out, answer, err) != 0)
+        return -1;
+    result->security_token = (struct cce_bytes){answer->data + length + 1,
+                                                answer->length - length - 1};
+    answer->length = length;
+    return 0;
 }
 
-static void fill_implied(struct cce_sign_result *result,
-                         const struct cce_sign_headers *headers)
+static int prepare(struct cce_signer *signer,
+                   const struct cce_sign_request *request,
+                   struct cce_sign_headers *headers, struct cce_sign_work *work,
+                   struct cce_sign_result *result, struct cce_error *err)
 {
+    if (cce_sign_headers_resolve(signer, request, headers, err) != 0)
+        return -1;
     memcpy(result->date, headers->implied[CCE_SIGN_DATE].found.data,
            CCE_DATE_LENGTH);
     result->date[CCE_DATE_LENGTH] = '\0';
     result->host_given = headers->implied[CCE_SIGN_HOST].given;
     result->date_given = headers->implied[CCE_SIGN_DATE].given;
-    result->token_given = headers->implied[CCE_SIGN_TOKEN].given;
-}
-
-static int prepare(struct cce_signer *signer,
-                   const struct cce_sign_request *request,
-                   struct cce_sign_headers *headers,
-                   struct cce_sign_result *result, struct cce_error *err)
-{
-    cce_sign_forget(signer);
-    if (cce_sign_headers_resolve(signer, request, headers, err) != 0)
-        return -1;
-    fill_implied(result, headers);
-    return build_canonical(signer, request, headers, result, err);
+    return build_canonical(signer, request, headers, work, result, err);
 }
 
 int cce_sign_canonical(struct cce_signer *signer,
                        const struct cce_sign_request *request,
+                       struct cce_sign_work *work,
                        struct cce_sign_result *result, struct cce_error *err)
 {
     struct cce_sign_headers headers;
 
-    return prepare(signer, request, &headers, result, err);
+    return prepare(signer, request, &headers, work, result, err);
 }
 
 int cce_sign_string(struct cce_signer *signer, struct cce_bytes date,
                     struct cce_bytes canonical_request,
-                    struct cce_sign_result *result, struct cce_error *err)
+                    struct cce_sign_work *work, struct cce_sign_result *result,
+                    struct cce_error *err)
 {
-    cce_sign_forget(signer);
     if (cce_date_check(date, err) != 0)
         return -1;
-    return build_string(signer, date, canonical_request, result, err);
+    return build_string(signer, date, canonical_request, work, result, err);
 }
 
 int cce_sign_signature(struct cce_signer *signer, struct cce_bytes date,
@@ -339,16 +342,18 @@ int cce_sign_signature(struct cce_signer *signer, struct cce_bytes date,
 
 int cce_sign_request(struct cce_signer *signer,
                      const struct cce_sign_request *request,
-                     struct cce_sign_result *result, struct cce_error *err)
+                     struct cce_sign_work *work, struct cce_sign_result *result,
+                     struct cce_error *err)
 {
     struct cce_sign_headers headers;
     struct cce_bytes date;
 
-    if (prepare(signer, request, &headers, result, err) != 0)
+    if (prepare(signer, request, &headers, work, result, err) != 0)
         return -1;
     date = headers.implied[CCE_SIGN_DATE].found;
-    if (build_string(signer, date, result->canonical_request, result, err) ||
+    if (build_string(signer, date, result->canonical_request, work, result,
+                     err) != 0 ||
         compute_signature(signer, date, result->string_to_sign, result, err))
         return -1;
-    return build_authorization(signer, date, &headers, result, err);
+    return build_authorization(signer, date, &headers, work, result, err);
 }

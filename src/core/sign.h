@@ -9,8 +9,9 @@
  *   V11-HMAC-SHA256                 a key derived from date, region, service
  *   SDK-HMAC-SHA256, scoped         the older layout under the same name
  *
- * A signer is for one thread at a time: it keeps the states of its keys and
- * the buffers of the last request.
+ * A signer is for one thread at a time. Its keys, and what is derived from
+ * them, lie in pages of a secret. Of a request it keeps nothing: that lies in a
+ * cce_sign_work, which belongs to the call.
  */
 #ifndef CCE_CORE_SIGN_H
 #define CCE_CORE_SIGN_H
@@ -56,7 +57,14 @@ struct cce_signer {
     size_t prefix_length;
     char region[CCE_SIGN_SCOPE_MAX + 1];
     char service[CCE_SIGN_SCOPE_MAX + 1];
-    struct cce_buf canonical, to_sign, authorization; /* the last request's */
+};
+
+/* The memory of one request that is signed: of usual ones within itself, of
+ * larger ones on the heap. It may hold a security token. */
+struct cce_sign_work {
+    struct cce_buf canonical, to_sign, authorization;
+    char canonical_memory[2048], to_sign_memory[256],
+        authorization_memory[1024];
 };
 
 /*
@@ -86,13 +94,14 @@ struct cce_sign_request {
     size_t signed_count;
 };
 
-/* The bytes belong to the signer until cce_sign_forget or the next request. */
+/* The bytes lie in the call's cce_sign_work: the signer may be closed. */
 struct cce_sign_result {
     struct cce_bytes canonical_request, string_to_sign, authorization;
     char signature[CCE_DIGEST_HEX + 1];
     /* What must be sent besides the headers given and Authorization: */
-    char date[CCE_DATE_LENGTH + 1];           /* X-Sdk-Date */
-    bool host_given, date_given, token_given; /* stood in `headers` already */
+    char date[CCE_DATE_LENGTH + 1];  /* X-Sdk-Date */
+    struct cce_bytes security_token; /* X-Security-Token; empty: none */
+    bool host_given, date_given;     /* stood in `headers` already */
 };
 
 /* Fills a zeroed signer. On failure (INVALID_ARGUMENT, UNSUPPORTED,
@@ -107,27 +116,32 @@ void cce_sign_cleanup(struct cce_signer *signer);
 /* The name of the signer's algorithm, as in the Authorization header. */
 const char *cce_sign_algorithm_name(const struct cce_signer *signer);
 
+/* An empty one; it must not be moved until it is cleaned up, which wipes. A
+ * zeroed one may be cleaned up, too. */
+void cce_sign_work_init(struct cce_sign_work *work);
+void cce_sign_work_cleanup(struct cce_sign_work *work);
+
 /* All stages. INVALID_ARGUMENT for whatever the request may not hold. */
 int cce_sign_request(struct cce_signer *signer,
                      const struct cce_sign_request *request,
-                     struct cce_sign_result *result, struct cce_error *err);
+                     struct cce_sign_work *work, struct cce_sign_result *result,
+                     struct cce_error *err);
 
-/* Stage 1 alone: fills canonical_request, date and the three `given`. */
+/* Stage 1 alone: fills canonical_request, date and the two `given`. */
 int cce_sign_canonical(struct cce_signer *signer,
                        const struct cce_sign_request *request,
+                       struct cce_sign_work *work,
                        struct cce_sign_result *result, struct cce_error *err);
 
 /* Stage 2 alone: fills string_to_sign. */
 int cce_sign_string(struct cce_signer *signer, struct cce_bytes date,
                     struct cce_bytes canonical_request,
-                    struct cce_sign_result *result, struct cce_error *err);
+                    struct cce_sign_work *work, struct cce_sign_result *result,
+                    struct cce_error *err);
 
 /* Stage 3 alone: fills signature. `date` chooses a derived key. */
 int cce_sign_signature(struct cce_signer *signer, struct cce_bytes date,
                        struct cce_bytes string_to_sign,
                        struct cce_sign_result *result, struct cce_error *err);
-
-/* Wipes what the signer keeps of the last request. */
-void cce_sign_forget(struct cce_signer *signer);
 
 #endif

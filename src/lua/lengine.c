@@ -9,7 +9,9 @@
 #include "lua/lsubmission.h"
 #include "lua/lutil.h"
 
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ENGINE "cce.engine"
@@ -136,6 +138,8 @@ static void make_uservalue(lua_State *L)
     lcce_setuservalue(L, -2);
 }
 
+/* The object comes first: what it allocates may run a finalizer that changes
+ * the options. */
 static int l_engine_new(lua_State *L)
 {
     struct engine_settings settings = {0};
@@ -143,10 +147,11 @@ static int l_engine_new(lua_State *L)
     struct lcce_engine_box *box;
     int result;
 
-    if (!lua_isnoneornil(L, 1))
-        lcce_options(L, 1, visit_engine_option, &settings);
+    lua_settop(L, 1);
     box = lcce_newobject(L, ENGINE, sizeof *box);
     make_uservalue(L);
+    if (!lua_isnil(L, 1))
+        lcce_options(L, 1, visit_engine_option, &settings);
     result = settings.threaded
                  ? cce_thread_new(&box->thread, &settings.options, &err)
                  : cce_engine_new(&box->engine, &settings.options, &err);
@@ -181,7 +186,7 @@ static int l_engine_submit(lua_State *L)
     check_engine(L, 1);
     lua_settop(L, LCCE_REQUEST_SPEC);
     box = lcce_newobject(L, LCCE_TRANSFER, sizeof *box);
-    lua_settop(L, LCCE_REQUEST_ANCHOR);
+    lua_settop(L, LCCE_REQUEST_OWN);
     if (lcce_submission_read(L, &s, &err) != 0)
         return lcce_fail(L, &err);
     engine = check_engine(L, 1);
@@ -262,7 +267,12 @@ static int l_engine_inherited(lua_State *L)
 
 static int l_engine_socket(lua_State *L)
 {
-    lua_pushstring(L, cce_thread_socket(lcce_check_thread(L, 1)));
+    char path[PATH_MAX];
+
+    /* The push itself may run a finalizer that closes the engine. */
+    snprintf(path, sizeof path, "%s",
+             cce_thread_socket(lcce_check_thread(L, 1)));
+    lua_pushstring(L, path);
     return 1;
 }
 

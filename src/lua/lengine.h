@@ -17,10 +17,13 @@ struct lcce_engine_box {
     struct cce_thread *thread;
 };
 
-/* The same two kinds. */
+/* The same two kinds. While calls read the answer, a close leaves it to the
+ * last of them to free: what they push may run a finalizer, which closes. */
 struct lcce_transfer_box {
     struct cce_transfer *transfer;
     struct cce_job *job;
+    unsigned readers;
+    bool closed;
 };
 
 /* The thread of the engine at `index`; raises when it is none, or has none. */

@@ -1,5 +1,5 @@
 /*
- * lfile: core.file: read, write, stat, lock and glob.
+ * lfile: core.file: read, write, stat, check, lock and glob.
  *
  * Permission bits are strings of octal digits ("0600"), since Lua has no
  * octal numbers and 600 would be a different mode.
@@ -191,6 +191,17 @@ static int l_file_stat(lua_State *L)
     return 1;
 }
 
+/* true when the path may be opened by others than this module. */
+static int l_file_check(lua_State *L)
+{
+    struct cce_error err;
+
+    if (cce_file_check(check_path(L), &err) < 0)
+        return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* ---- lock ---- */
 
 static int l_lock_close(lua_State *L)
@@ -202,8 +213,11 @@ static int l_lock_close(lua_State *L)
 static int l_lock_tostring(lua_State *L)
 {
     const struct cce_file_lock *lock = luaL_checkudata(L, 1, CLASS_LOCK);
+    char path[PATH_MAX];
 
-    lua_pushfstring(L, CLASS_LOCK ": %s", lock->held ? lock->path : "closed");
+    /* The push itself may run a finalizer that closes the lock. */
+    snprintf(path, sizeof path, "%s", lock->held ? lock->path : "closed");
+    lua_pushfstring(L, CLASS_LOCK ": %s", path);
     return 1;
 }
 
@@ -272,7 +286,8 @@ static int l_file_glob(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"read", l_file_read}, {"write", l_file_write}, {"stat", l_file_stat},
-    {"lock", l_file_lock}, {"glob", l_file_glob},   {NULL, NULL},
+    {"lock", l_file_lock}, {"glob", l_file_glob},   {"check", l_file_check},
+    {NULL, NULL},
 };
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};

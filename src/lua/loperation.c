@@ -94,6 +94,10 @@ static void read_ids(lua_State *L, int index, struct ids *ids)
                               "string expected, got nil");
 }
 
+/* What the fields' strings are kept in while the request points to them: a
+ * finalizer may change the tables that they came from. */
+enum { STRINGS = 6 };
+
 struct fields {
     const struct cce_operation *operation;
     const char *group; /* the sub-table under way, or NULL */
@@ -121,6 +125,8 @@ static bool read_field(lua_State *L, const char *key, struct fields *fields)
         if (is_named(field->name, fields->group, key)) {
             read_typed(L, field->name, cce_operation_field_type(field),
                        &fields->values[i]);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, STRINGS, (int)i + 1);
             return true;
         }
     }
@@ -350,11 +356,12 @@ static int l_operation(lua_State *L)
     operation = check_operation(L, 1);
     lua_settop(L, 4);
     now = read_now(L, 4);
+    request = lcce_newobject(L, CLASS, sizeof *request);
+    lua_createtable(L, CCE_OPERATION_FIELDS_MAX, 0);
     ids.operation = fields.operation = operation;
     read_ids(L, 2, &ids);
     if (!lua_isnil(L, 3))
         lcce_options(L, 3, visit_field, &fields);
-    request = lcce_newobject(L, CLASS, sizeof *request);
     if (cce_operation_build(operation, ids.values, fields.values, now, request,
                             &err) != 0)
         return lcce_fail(L, &err);

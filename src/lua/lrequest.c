@@ -7,34 +7,6 @@
 #include "lua/lsecret.h"
 #include "lua/lutil.h"
 
-/* Pops a value and keeps it alive until the method returns. */
-static void anchor(lua_State *L)
-{
-    if (lua_isnil(L, LCCE_REQUEST_ANCHOR)) {
-        lua_newtable(L);
-        lua_replace(L, LCCE_REQUEST_ANCHOR);
-    }
-    lua_rawseti(L, LCCE_REQUEST_ANCHOR,
-                (int)lua_rawlen(L, LCCE_REQUEST_ANCHOR) + 1);
-}
-
-static void add_parameter(lua_State *L, struct lcce_request *request,
-                          struct cce_bytes name, struct cce_bytes value)
-{
-    struct cce_sign_request *sign = &request->sign;
-
-    if (sign->query_count == request->query_capacity) {
-        size_t capacity = request->query_capacity * 4;
-        struct cce_pair *list = lua_newuserdata(L, capacity * sizeof *list);
-
-        memcpy(list, sign->query, sign->query_count * sizeof *list);
-        anchor(L);
-        sign->query = list;
-        request->query_capacity = capacity;
-    }
-    sign->query[sign->query_count++] = (struct cce_pair){name, value};
-}
-
 static struct cce_bytes string_field(lua_State *L, const char *key)
 {
     if (lua_type(L, -1) != LUA_TSTRING)
@@ -197,15 +169,34 @@ static int read_signed_headers(lua_State *L, struct lcce_request *request)
 
 /* --- the query --- */
 
-/* Adds a parameter whose value is at the top of the stack. A fraction has more
- * than one text, so the caller has to choose. */
+/* Only a whole number: a fraction has more than one text, so the caller has to
+ * choose. There are as many as parameters, at most. */
+static int number_text(struct lcce_request *request, lua_Number number,
+                       struct cce_bytes *value)
+{
+    struct lcce_number *memory = &request->numbers[request->number_count];
+
+    if (!(fabs(number) <= 9007199254740992.0) || floor(number) != number)
+        return cce_fail(request->err, CCE_INVALID_ARGUMENT,
+                        "a number in a query must be a whole one below 2^53: "
+                        "write others as strings");
+    request->number_count++;
+    snprintf(memory->text, sizeof memory->text, "%.0f", (double)number);
+    *value = cce_bytes_of(memory->text);
+    return 0;
+}
+
+/* Adds a parameter whose value is at the top of the stack. */
 static int read_parameter(lua_State *L, struct lcce_request *request,
                           struct cce_bytes name)
 {
+    struct cce_sign_request *sign = &request->sign;
     struct cce_bytes value = {NULL, 0};
-    lua_Number number;
-    char text[32];
 
+    if (sign->query_count == request->query_capacity) {
+        request->lacks_room = true;
+        return -1;
+    }
     switch (lua_type(L, -1)) {
     case LUA_TSTRING:
         value = lcce_to_bytes(L, -1);
@@ -214,22 +205,15 @@ static int read_parameter(lua_State *L, struct lcce_request *request,
         value = cce_bytes_of(lua_toboolean(L, -1) ? "true" : "false");
         break;
     case LUA_TNUMBER:
-        number = lua_tonumber(L, -1);
-        if (!(fabs(number) <= 9007199254740992.0) || floor(number) != number)
-            return cce_fail(request->err, CCE_INVALID_ARGUMENT,
-                            "a number in a query must be a whole one below "
-                            "2^53: write others as strings");
-        snprintf(text, sizeof text, "%.0f", (double)number);
-        lua_pushstring(L, text);
-        value = lcce_to_bytes(L, -1);
-        anchor(L);
+        if (number_text(request, lua_tonumber(L, -1), &value) != 0)
+            return -1;
         break;
     default:
         lcce_option_error(
             L, "query", "string, number or boolean expected as a value, got %s",
             luaL_typename(L, -1));
     }
-    add_parameter(L, request, name, value);
+    sign->query[sign->query_count++] = (struct cce_pair){name, value};
     return 0;
 }
 
@@ -304,29 +288,23 @@ enum { SIGNED = 1, SENT = 2, ALL = SIGNED | SENT };
 static const struct {
     const char *name;
     size_t length;
-    int where; /* it may stand */
-    enum lcce_request_pass pass;
+    int where;                                               /* it may stand */
     int (*read)(lua_State *L, struct lcce_request *request); /* value on top */
 } fields[] = {
-#define FIELD(name, where, pass)                          \
-    {                                                     \
-#name, sizeof #name - 1, where, pass, read_##name \
+#define FIELD(name, where)                          \
+    {                                               \
+#name, sizeof #name - 1, where, read_##name \
     }
-    FIELD(method, ALL, LCCE_REQUEST_FIRST),
-    FIELD(path, ALL, LCCE_REQUEST_FIRST),
-    FIELD(body, ALL, LCCE_REQUEST_LAST),
-    FIELD(host, SIGNED, LCCE_REQUEST_FIRST),
-    FIELD(headers, ALL, LCCE_REQUEST_LAST),
-    FIELD(query, ALL, LCCE_REQUEST_FIRST),
-    FIELD(date, ALL, LCCE_REQUEST_FIRST),
-    FIELD(signed_headers, SIGNED, LCCE_REQUEST_FIRST),
+    FIELD(method, ALL),  FIELD(path, ALL),
+    FIELD(body, ALL),    FIELD(host, SIGNED),
+    FIELD(headers, ALL), FIELD(query, ALL),
+    FIELD(date, ALL),    FIELD(signed_headers, SIGNED),
 #undef FIELD
 };
 
-/* Reads the value at the top if its turn is in these passes. A number as key
- * becomes a string here, which would break the walk; but then it is unknown,
- * and ends it. */
-static int read_field(lua_State *L, struct lcce_request *request, int passes)
+/* Reads the value at the top. A number as key becomes a string here, which
+ * would break the walk; but then it is unknown, and ends it. */
+static int read_field(lua_State *L, struct lcce_request *request)
 {
     struct cce_bytes key = lcce_to_bytes(L, -2);
     int where = request->visit != NULL ? SENT : SIGNED;
@@ -338,37 +316,55 @@ static int read_field(lua_State *L, struct lcce_request *request, int passes)
         if (key.length == fields[i].length && *key.data == *fields[i].name &&
             memcmp(key.data, fields[i].name, key.length) == 0 &&
             (fields[i].where & where) != 0)
-            return (fields[i].pass & passes) != 0 ? fields[i].read(L, request)
-                                                  : 0;
+            return fields[i].read(L, request);
     if (request->visit == NULL || strlen(key.data) != key.length ||
-        !request->visit(L, key.data, (enum lcce_request_pass)passes,
-                        request->context))
+        !request->visit(L, key.data, request->context))
         return luaL_error(L, "unknown option '%s'", key.data);
     return 0;
 }
 
-static int read_fields(lua_State *L, struct lcce_request *request, int passes)
+static int read_fields(lua_State *L, struct lcce_request *request)
 {
     lua_pushnil(L);
     while (lua_next(L, LCCE_REQUEST_SPEC)) {
-        if (read_field(L, request, passes) != 0)
+        if (read_field(L, request) != 0)
             return -1;
         lua_pop(L, 1);
     }
     return 0;
 }
 
-/* No secret stands in what is only signed, so there one walk does. */
+/* Room for four times the parameters, and the request as it was before it was
+ * read: what it points to may be gone now. */
+static void start_anew(lua_State *L, struct lcce_request *request)
+{
+    struct cce_sign_request *sign = &request->sign;
+    size_t capacity = request->query_capacity * 4;
+
+    lua_settop(L, LCCE_REQUEST_OWN);
+    if (request->wants_headers) {
+        lua_newtable(L);
+        lua_replace(L, LCCE_REQUEST_RESULT);
+    }
+    memset(sign, 0, sizeof *sign);
+    sign->query = lua_newuserdata(
+        L, capacity * (sizeof *sign->query + sizeof *request->numbers));
+    lua_replace(L, LCCE_REQUEST_ANCHOR);
+    sign->headers = request->headers;
+    request->numbers = (struct lcce_number *)(sign->query + capacity);
+    request->query_capacity = capacity;
+    request->number_count = request->part_count = 0;
+    request->lacks_room = false;
+    if (request->visit != NULL)
+        request->visit(L, NULL, request->context);
+}
+
 int lcce_request_read(lua_State *L, struct lcce_request *request)
 {
-    int both = LCCE_REQUEST_FIRST | LCCE_REQUEST_LAST;
-
-    if (request->visit == NULL) {
-        if (read_fields(L, request, both) != 0)
+    while (read_fields(L, request) != 0) {
+        if (!request->lacks_room)
             return -1;
-    } else if (read_fields(L, request, LCCE_REQUEST_FIRST) != 0 ||
-               read_fields(L, request, LCCE_REQUEST_LAST) != 0) {
-        return -1;
+        start_anew(L, request);
     }
     if (request->sign.method.data == NULL)
         lcce_option_error(L, "method", "it is missing");
@@ -381,10 +377,12 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
     memset(&request->sign, 0, sizeof request->sign);
     request->sign.query = request->query_held;
     request->sign.headers = request->headers;
+    request->numbers = request->numbers_held;
     request->query_capacity = LCCE_REQUEST_HELD;
+    request->number_count = request->part_count = 0;
+    request->lacks_room = false;
     request->date[0] = '\0';
     request->wants_headers = wants_headers;
-    request->part_count = 0;
     request->visit = NULL;
     request->context = NULL;
     request->err = err;

@@ -2,47 +2,53 @@
  * lrequest: a request, read from its table in Lua: one to be signed
  * (signer:sign), or one to be sent (engine:submit, see lsubmission).
  *
- * It is read into arrays on the C stack and points into strings that the table
- * keeps alive, so nothing is allocated for one of a usual size. What may be a
- * secret is read last, after everything that allocates: an allocation may run
- * finalizers, and these may close any object.
+ * It is read into arrays on the C stack, and points into strings and secrets
+ * that the table keeps alive. Nothing is allocated on the way: an allocation
+ * may run finalizers, and these may close any object and change any table. A
+ * request that is larger than the arrays is read anew, into larger ones. So no
+ * Lua code may run between the reading and the use of what was read.
  */
 #ifndef CCE_LUA_LREQUEST_H
 #define CCE_LUA_LREQUEST_H
 
 #include "core/request.h"
-#include "lua/lcompat.h"
+#include "lua/lutil.h"
 
 /* Where things stand on the stack of a method that reads a request. */
 enum {
     LCCE_REQUEST_SPEC = 2,   /* the argument */
     LCCE_REQUEST_RESULT = 3, /* of signer:sign, the table of headers to send */
     LCCE_REQUEST_HOST = 4,   /* the spec's host, for signer:sign */
-    LCCE_REQUEST_ANCHOR = 5  /* a table of what the request points to besides,
-                                or nil */
+    LCCE_REQUEST_ANCHOR = 5, /* the larger arrays, or nil */
+    LCCE_REQUEST_OWN = 6     /* what the method itself keeps there, or nil */
 };
 
 /* Parameters that need no userdata. */
 enum { LCCE_REQUEST_HELD = 16 };
 
-/* When a field is read: before or after everything that allocates. */
-enum lcce_request_pass { LCCE_REQUEST_FIRST = 1, LCCE_REQUEST_LAST = 2 };
+/* A whole number in a query, as text. */
+struct lcce_number {
+    char text[24];
+};
 
 struct lcce_request {
     struct cce_sign_request sign;
     struct cce_pair headers[CCE_HTTP_HEADERS_MAX];
     struct cce_bytes signed_headers[CCE_HTTP_HEADERS_MAX];
     struct cce_pair query_held[LCCE_REQUEST_HELD];
-    size_t query_capacity;
+    struct lcce_number numbers_held[LCCE_REQUEST_HELD];
+    struct lcce_number *numbers; /* as many as parameters, at most */
+    size_t number_count, query_capacity;
+    bool lacks_room;
     char date[CCE_DATE_LENGTH + 1];
     bool wants_headers; /* in the table at LCCE_REQUEST_RESULT */
     /* Of a request that is sent: its body in parts, and what else its table
-     * holds. The visitor reads the value at the top of the stack for `key` in
-     * its pass; false for a name that it does not know. NULL for signing. */
+     * holds. The visitor reads the value at the top of the stack for `key`;
+     * false for a name that it does not know. A key of NULL: forget what was
+     * read, it is read anew. NULL for signing. */
     struct cce_request_part parts[CCE_REQUEST_PARTS_MAX];
     size_t part_count;
-    bool (*visit)(lua_State *L, const char *key, enum lcce_request_pass pass,
-                  void *context);
+    lcce_option_visitor *visit;
     void *context;
     struct cce_error *err;
 };
@@ -54,7 +60,7 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
                        struct cce_error *err);
 
 /* Reads the table at LCCE_REQUEST_SPEC into request->sign; the stack reaches
- * up to LCCE_REQUEST_ANCHOR. Raises for wrong use. */
+ * up to LCCE_REQUEST_OWN. Raises for wrong use. */
 int lcce_request_read(lua_State *L, struct lcce_request *request);
 
 /* The text of unix time that came from Lua. */

@@ -64,18 +64,23 @@ static struct cce_secret *new_secret(lua_State *L)
     return lcce_newobject(L, LCCE_SECRET, sizeof(struct cce_secret));
 }
 
+/* A new userdata may run finalizers, and these close anything: so it comes
+ * before the secret that is looked at, here and below. */
 static int l_secret_new(lua_State *L)
 {
+    struct cce_secret *secret;
     struct cce_bytes bytes;
     struct cce_error err;
 
+    lua_settop(L, 1);
+    secret = new_secret(L);
     if (lua_isuserdata(L, 1)) {
         bytes = cce_secret_bytes(check_open(L, 1));
     } else {
         luaL_checktype(L, 1, LUA_TSTRING);
         bytes.data = lua_tolstring(L, 1, &bytes.length);
     }
-    if (cce_secret_init(new_secret(L), bytes, &err) != 0)
+    if (cce_secret_init(secret, bytes, &err) != 0)
         return lcce_fail(L, &err);
     return 1;
 }
@@ -121,13 +126,12 @@ struct part {
     bool is_json;
 };
 
-/* All that raises, before anything is acquired. */
-static void check_part(lua_State *L, struct part *part)
+/* All that raises, before anything is acquired. The arguments reach up to
+ * `top`. The names come first: a number among them becomes a string. */
+static void check_part(lua_State *L, int top, struct part *part)
 {
     static const char *const formats[] = {"json", "ini", NULL};
-    int top = lua_gettop(L);
 
-    part->text = cce_secret_bytes(check_open(L, 1));
     part->is_json = luaL_checkoption(L, 2, NULL, formats) == 0;
     part->count = (size_t)(top - 2);
     luaL_argcheck(L, top > 2 && top <= MAX_NAMES + 2, 3, "names expected");
@@ -135,6 +139,7 @@ static void check_part(lua_State *L, struct part *part)
                   "a section and a key expected");
     for (int i = 3; i <= top; i++)
         part->names[i - 3] = check_name(L, i);
+    part->text = cce_secret_bytes(check_open(L, 1));
 }
 
 static bool find_part(const struct part *part, struct cce_buf *out)
@@ -150,12 +155,12 @@ static int l_secret_part(lua_State *L)
     struct part part;
     struct cce_buf found;
     struct cce_bytes bytes;
-    struct cce_secret *secret;
+    int top = lua_gettop(L);
+    struct cce_secret *secret = new_secret(L);
     struct cce_error err = {CCE_OK, ""};
     bool present;
 
-    check_part(L, &part);
-    secret = new_secret(L);
+    check_part(L, top, &part);
     cce_buf_init(&found, CCE_SECRET_MAX);
     present = find_part(&part, &found) && found.length > 0;
     bytes.data = found.data;
@@ -179,7 +184,7 @@ static int l_secret_text(lua_State *L)
     struct part part;
     struct cce_buf found;
 
-    check_part(L, &part);
+    check_part(L, lua_gettop(L), &part);
     cce_buf_init_fixed(&found, memory, sizeof memory, sizeof memory - 1);
     if (!find_part(&part, &found) || found.failed || found.length == 0) {
         lua_pushnil(L);

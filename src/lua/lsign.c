@@ -3,6 +3,11 @@
  *
  * The way of signer:sign is kept free of allocations (see lrequest.h); the
  * clock, which is Lua code, is asked before the request is read.
+ *
+ * What is pushed may run finalizers, and these any Lua code: it may close the
+ * signer, and sign with it. So the results lie in memory that a call has for
+ * itself until it returns: that of the signer, or memory of its own for a call
+ * inside of another one.
  */
 #include "lua/lsign.h"
 
@@ -15,11 +20,15 @@
 #include "lua/lsecret.h"
 #include "lua/lutil.h"
 
+#define WORK "cce.sign_work"
+
 enum { CLOCK_SLOT = 1 }; /* in the table that belongs to the userdata */
 
 /* In the userdata. */
 struct lsigner {
     struct cce_signer signer;
+    struct cce_sign_work work;
+    bool work_is_taken; /* by a call; for good if that ran out of memory */
     bool has_clock;
     time_t now; /* as now_text says; 0 at first, which is in the past */
     char now_text[CCE_DATE_LENGTH + 1];
@@ -79,11 +88,16 @@ static void read_not_empty(lua_State *L, const char *key,
         lcce_option_error(L, key, "it is empty");
 }
 
+/* The clock goes into the table at CLOCKS. */
+enum { CLOCKS = 3 };
+
 static void read_clock(lua_State *L, struct signer_options *options)
 {
     if (lua_type(L, -1) != LUA_TFUNCTION)
         lcce_option_error(L, "clock", "function expected, got %s",
                           luaL_typename(L, -1));
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, CLOCKS, CLOCK_SLOT);
     options->has_clock = true;
 }
 
@@ -120,6 +134,8 @@ static void require_option(lua_State *L, struct cce_bytes value,
         lcce_option_error(L, key, "it is missing");
 }
 
+/* The object and its table come first: what they allocate may close a secret
+ * among the options, or change the options. */
 static int l_signer_new(lua_State *L)
 {
     struct signer_options options;
@@ -127,21 +143,19 @@ static int l_signer_new(lua_State *L)
     struct cce_error err;
 
     memset(&options, 0, sizeof options);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    object = lcce_newobject(L, LCCE_SIGNER, sizeof *object);
+    lua_createtable(L, CLOCK_SLOT, 0);
     lcce_options(L, 1, read_signer_option, &options);
     require_option(L, options.sign.ak, "ak");
     require_option(L, options.sign.sk, "sk");
-    object = lcce_newobject(L, LCCE_SIGNER, sizeof *object);
-    if (options.has_clock) {
-        lua_createtable(L, CLOCK_SLOT, 0);
-        lua_getfield(L, 1, "clock");
-        lua_rawseti(L, -2, CLOCK_SLOT);
-        lcce_setuservalue(L, -2);
-        object->has_clock = true;
-    }
     if (cce_sign_init(&object->signer, &options.sign, &err) != 0) {
         cce_sign_cleanup(&object->signer);
         return lcce_fail(L, &err);
     }
+    object->has_clock = options.has_clock;
+    lcce_setuservalue(L, 2);
     return 1;
 }
 
@@ -183,8 +197,10 @@ static int system_date(struct lsigner *object, struct lcce_request *request)
     return 0;
 }
 
-/* The spec at 2, read into request->sign. */
+/* The spec at 2, read into request->sign. From the return on, what that points
+ * to and the signer are there until Lua is called again. */
 static int check_request(lua_State *L, struct lsigner *object,
+                         struct cce_sign_work **work,
                          struct lcce_request *request)
 {
     luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
@@ -193,9 +209,15 @@ static int check_request(lua_State *L, struct lsigner *object,
     lua_settop(L, LCCE_REQUEST_SPEC);
     if (request->wants_headers)
         lua_createtable(L, 0, RESULT_HINT);
-    lua_settop(L, LCCE_REQUEST_ANCHOR);
+    lua_settop(L, LCCE_REQUEST_OWN);
+    *work = &object->work;
+    if (object->work_is_taken) {
+        *work = lcce_newobject(L, WORK, sizeof **work);
+        lua_replace(L, LCCE_REQUEST_OWN);
+    }
     if (lcce_request_read(L, request) != 0)
         return -1;
+    check_open(L, 1, object);
     if (request->sign.date.data == NULL) {
         if (request->date[0] == '\0' && system_date(object, request) != 0)
             return -1;
@@ -213,8 +235,7 @@ static void push_bytes(lua_State *L, struct cce_bytes bytes)
 }
 
 /* Completes the table of headers to send, which those given are in. */
-static void push_headers(lua_State *L, const struct cce_signer *signer,
-                         const struct cce_sign_result *result)
+static void push_headers(lua_State *L, const struct cce_sign_result *result)
 {
     if (!result->host_given) {
         lua_pushvalue(L, lua_upvalueindex(NAME_HOST));
@@ -226,8 +247,8 @@ static void push_headers(lua_State *L, const struct cce_signer *signer,
         lua_pushlstring(L, result->date, CCE_DATE_LENGTH);
         lua_rawset(L, LCCE_REQUEST_RESULT);
     }
-    if (!result->token_given && signer->security_token.data != NULL) {
-        push_bytes(L, cce_secret_bytes(&signer->security_token));
+    if (result->security_token.length > 0) {
+        push_bytes(L, result->security_token);
         lua_setfield(L, LCCE_REQUEST_RESULT, "X-Security-Token");
     }
     lua_pushvalue(L, lua_upvalueindex(NAME_AUTHORIZATION));
@@ -241,28 +262,36 @@ struct method {
     bool copies_headers;
     int (*compute)(struct cce_signer *signer,
                    const struct cce_sign_request *request,
-                   struct cce_sign_result *result, struct cce_error *err);
-    void (*push)(lua_State *L, const struct cce_signer *signer,
-                 const struct cce_sign_result *result);
+                   struct cce_sign_work *work, struct cce_sign_result *result,
+                   struct cce_error *err);
+    void (*push)(lua_State *L, const struct cce_sign_result *result);
 };
 
-/* Should a push run out of memory, the signer still owns what it keeps. */
+/* Should a push run out of memory, then the signer or a userdata still owns the
+ * work, until it is collected. */
 static int apply(lua_State *L, const struct method *method)
 {
     struct lsigner *object = to_open(L);
+    struct cce_sign_work *work;
     struct cce_sign_result result;
     struct cce_error err;
     struct lcce_request request;
     int pushed = 1;
 
     lcce_request_init(&request, method->copies_headers, &err);
-    if (check_request(L, object, &request) != 0)
+    if (check_request(L, object, &work, &request) != 0)
         return lcce_fail(L, &err);
-    if (method->compute(&object->signer, &request.sign, &result, &err) != 0)
+    if (work == &object->work)
+        object->work_is_taken = true;
+    cce_sign_work_init(work);
+    if (method->compute(&object->signer, &request.sign, work, &result, &err) !=
+        0)
         pushed = lcce_fail(L, &err);
     else
-        method->push(L, &object->signer, &result);
-    cce_sign_forget(&object->signer);
+        method->push(L, &result);
+    cce_sign_work_cleanup(work);
+    if (work == &object->work)
+        object->work_is_taken = false;
     return pushed;
 }
 
@@ -273,10 +302,8 @@ static int l_signer_sign(lua_State *L)
     return apply(L, &method);
 }
 
-static void push_stages(lua_State *L, const struct cce_signer *signer,
-                        const struct cce_sign_result *result)
+static void push_stages(lua_State *L, const struct cce_sign_result *result)
 {
-    (void)signer;
     lua_createtable(L, 0, 4);
     push_bytes(L, result->canonical_request);
     lua_setfield(L, -2, "canonical_request");
@@ -295,10 +322,8 @@ static int l_signer_explain(lua_State *L)
     return apply(L, &method);
 }
 
-static void push_canonical(lua_State *L, const struct cce_signer *signer,
-                           const struct cce_sign_result *result)
+static void push_canonical(lua_State *L, const struct cce_sign_result *result)
 {
-    (void)signer;
     push_bytes(L, result->canonical_request);
 }
 
@@ -331,14 +356,16 @@ static int l_signer_string_to_sign(lua_State *L)
     struct cce_signer *signer = &to_open(L)->signer;
     char text[CCE_DATE_LENGTH + 1];
     struct cce_bytes date, canonical;
+    struct cce_sign_work work;
     struct cce_sign_result result;
     struct cce_error err;
 
+    /* No string to sign is so long that the work would have it on the heap. */
+    cce_sign_work_init(&work);
     if (check_stage(L, text, &date, &canonical, &err) != 0 ||
-        cce_sign_string(signer, date, canonical, &result, &err) != 0)
+        cce_sign_string(signer, date, canonical, &work, &result, &err) != 0)
         return lcce_fail(L, &err);
     push_bytes(L, result.string_to_sign);
-    cce_sign_forget(signer);
     return 1;
 }
 
@@ -357,6 +384,7 @@ static int l_signer_signature(lua_State *L)
     return 1;
 }
 
+/* At once, even during a call: that has its result already. */
 static int l_signer_close(lua_State *L)
 {
     struct lsigner *object = luaL_checkudata(L, 1, LCCE_SIGNER);
@@ -365,20 +393,35 @@ static int l_signer_close(lua_State *L)
     return 0;
 }
 
+/* No call is under way. */
+static int l_signer_gc(lua_State *L)
+{
+    struct lsigner *object = luaL_checkudata(L, 1, LCCE_SIGNER);
+
+    cce_sign_work_cleanup(&object->work);
+    return l_signer_close(L);
+}
+
+static int l_work_gc(lua_State *L)
+{
+    cce_sign_work_cleanup(luaL_checkudata(L, 1, WORK));
+    return 0;
+}
+
 /* An access key's id is no secret, but a log needs no more than its start. */
 static int l_signer_tostring(lua_State *L)
 {
     const struct lsigner *object = luaL_checkudata(L, 1, LCCE_SIGNER);
     const struct cce_signer *signer = &object->signer;
+    char start[5] = "";
 
     if (signer->algorithm == NULL) {
         lua_pushliteral(L, LCCE_SIGNER ": closed");
         return 1;
     }
-    lua_pushfstring(L, LCCE_SIGNER ": %s AK ", cce_sign_algorithm_name(signer));
-    lua_pushlstring(L, signer->ak, strlen(signer->ak) > 8 ? 4 : 1);
-    lua_pushliteral(L, "\xe2\x80\xa6");
-    lua_concat(L, 3);
+    memcpy(start, signer->ak, strlen(signer->ak) > 8 ? 4 : 1);
+    lua_pushfstring(L, LCCE_SIGNER ": %s AK %s\xe2\x80\xa6",
+                    cce_sign_algorithm_name(signer), start);
     return 1;
 }
 
@@ -395,8 +438,11 @@ int lcce_open_sign(lua_State *L)
 
     static const luaL_Reg none[] = {{NULL, NULL}};
 
+    lcce_newclass(L, WORK, none, l_work_gc, NULL);
     lcce_newclass(L, LCCE_SIGNER, none, l_signer_close, l_signer_tostring);
     luaL_getmetatable(L, LCCE_SIGNER);
+    lua_pushcfunction(L, l_signer_gc);
+    lua_setfield(L, -2, "__gc");
     lua_getfield(L, -1, "__index");
     lua_insert(L, -2);
     lua_pushliteral(L, "Host");

@@ -6,6 +6,7 @@
 #include "lua/lsign.h"
 #include "lua/lutil.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 
@@ -103,34 +104,37 @@ static void read_identity(lua_State *L, struct lcce_submission *s)
 
 static const struct {
     const char *name;
-    enum lcce_request_pass pass;
     void (*read)(lua_State *L, struct lcce_submission *s); /* NULL: not read */
 } submission_options[] = {
-    {"endpoint", LCCE_REQUEST_FIRST, read_endpoint},
-    {"purpose", LCCE_REQUEST_FIRST, read_purpose},
-    {"mutating", LCCE_REQUEST_FIRST, read_mutating},
-    {"private", LCCE_REQUEST_FIRST, read_private},
-    {"timeout", LCCE_REQUEST_FIRST, read_timeout},
-    {"connect_timeout", LCCE_REQUEST_FIRST, read_connect_timeout},
-    {"depart_within", LCCE_REQUEST_FIRST, read_depart_within},
-    {"max_response", LCCE_REQUEST_FIRST, read_max_response},
+    {"endpoint", read_endpoint},
+    {"purpose", read_purpose},
+    {"mutating", read_mutating},
+    {"private", read_private},
+    {"timeout", read_timeout},
+    {"connect_timeout", read_connect_timeout},
+    {"depart_within", read_depart_within},
+    {"max_response", read_max_response},
     /* what core.operation adds for its reader */
-    {"operation", LCCE_REQUEST_FIRST, NULL},
-    {"signer", LCCE_REQUEST_LAST, read_signer},
-    {"token", LCCE_REQUEST_LAST, read_token},
-    {"identity", LCCE_REQUEST_LAST, read_identity},
+    {"operation", NULL},
+    {"signer", read_signer},
+    {"token", read_token},
+    {"identity", read_identity},
 };
 
-static bool visit_submission(lua_State *L, const char *key,
-                             enum lcce_request_pass pass, void *context)
+static bool visit_submission(lua_State *L, const char *key, void *context)
 {
     size_t count = sizeof submission_options / sizeof submission_options[0];
+    size_t request_size = offsetof(struct lcce_submission, spec);
 
+    if (key == NULL) {
+        memset((char *)context + request_size, 0,
+               sizeof(struct lcce_submission) - request_size);
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         if (strcmp(key, submission_options[i].name) != 0)
             continue;
-        if (submission_options[i].pass == pass &&
-            submission_options[i].read != NULL)
+        if (submission_options[i].read != NULL)
             submission_options[i].read(L, context);
         return true;
     }
@@ -254,6 +258,6 @@ int lcce_submission_start(const struct lcce_engine_box *box,
         result = s->has_identity ? launch_as(box, s, &request, to, err)
                                  : launch(box, &request, to, err);
     }
-    cce_request_cleanup(&s->spec, &wire);
+    cce_request_cleanup(&wire);
     return result;
 }

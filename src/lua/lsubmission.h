@@ -8,7 +8,7 @@
 #include "lua/lrequest.h"
 
 struct lcce_submission {
-    struct lcce_request request;
+    struct lcce_request request; /* the first; the rest is read anew with it */
     struct cce_request_spec spec;
     bool mutating, is_private, has_identity;
     struct cce_bytes ca, certificate, key;
@@ -17,9 +17,8 @@ struct lcce_submission {
 };
 
 /* Reads the option table at LCCE_REQUEST_SPEC, which must stay until the
- * submission was started; the stack reaches up to LCCE_REQUEST_ANCHOR. All that
- * can raise happens here, before anything is acquired, and so does all that
- * allocates, before a secret or the signer is looked at. */
+ * submission was started; the stack reaches up to LCCE_REQUEST_OWN. All that
+ * can raise happens here, before anything is acquired. */
 int lcce_submission_read(lua_State *L, struct lcce_submission *s,
                          struct cce_error *err);
 

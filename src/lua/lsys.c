@@ -102,10 +102,10 @@ static int l_process_wait(lua_State *L)
 
 static int l_process_signal(lua_State *L)
 {
-    struct cce_process *process = check_process(L);
+    int number = check_signal(L, 2);
     struct cce_error err;
 
-    if (cce_sys_kill(process, check_signal(L, 2), &err) != 0)
+    if (cce_sys_kill(check_process(L), number, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, true);
     return 1;
@@ -229,6 +229,12 @@ static const luaL_Reg signals_methods[] = {
     {"close", l_signals_finalize},
     {NULL, NULL},
 };
+
+static int l_sys_signal_is_default(lua_State *L)
+{
+    lua_pushboolean(L, cce_sys_signal_is_default(check_signal(L, 1)));
+    return 1;
+}
 
 /* signals("SIGINT", …) -> an object that holds these signals back */
 static int l_sys_signals(lua_State *L)
@@ -397,6 +403,7 @@ static int l_sys_free_port(lua_State *L)
 static const luaL_Reg functions[] = {
     {"spawn", l_sys_spawn},
     {"signals", l_sys_signals},
+    {"signal_is_default", l_sys_signal_is_default},
     {"die_with_parent", l_sys_die_with_parent},
     {"sleep", l_sys_sleep},
     {"poll", l_sys_poll},

@@ -12,8 +12,9 @@ struct lcce_transfer_box *lcce_check_transfer(lua_State *L, int index)
 {
     struct lcce_transfer_box *box = luaL_checkudata(L, index, LCCE_TRANSFER);
 
-    luaL_argcheck(L, box->transfer != NULL || box->job != NULL, index,
-                  "the transfer is closed");
+    luaL_argcheck(L,
+                  !box->closed && (box->transfer != NULL || box->job != NULL),
+                  index, "the transfer is closed");
     return box;
 }
 
@@ -23,14 +24,31 @@ bool lcce_transfer_is_finished(const struct lcce_transfer_box *box)
                             : cce_transfer_is_finished(box->transfer);
 }
 
+static void free_transfer(struct lcce_transfer_box *box)
+{
+    cce_transfer_free(box->transfer);
+    cce_job_free(box->job);
+    box->transfer = NULL;
+    box->job = NULL;
+}
+
 static int l_transfer_close(lua_State *L)
 {
     struct lcce_transfer_box *box = luaL_checkudata(L, 1, LCCE_TRANSFER);
-    struct lcce_transfer_box closing = *box;
 
-    memset(box, 0, sizeof *box);
-    cce_transfer_free(closing.transfer);
-    cce_job_free(closing.job);
+    box->closed = true;
+    if (box->readers == 0)
+        free_transfer(box);
+    return 0;
+}
+
+/* Whoever still counts as a reader ran out of memory. */
+static int l_transfer_gc(lua_State *L)
+{
+    struct lcce_transfer_box *box = luaL_checkudata(L, 1, LCCE_TRANSFER);
+
+    box->closed = true;
+    free_transfer(box);
     return 0;
 }
 
@@ -46,9 +64,11 @@ static int l_transfer_finished(lua_State *L)
 static int l_transfer_id(lua_State *L)
 {
     struct lcce_transfer_box *box = lcce_check_transfer(L, 1);
+    char id[CCE_JOB_ID_LENGTH];
 
     luaL_argcheck(L, box->job != NULL, 1, "the engine has no thread");
-    lua_pushlstring(L, (const char *)cce_job_id(box->job), CCE_JOB_ID_LENGTH);
+    memcpy(id, cce_job_id(box->job), sizeof id);
+    lua_pushlstring(L, id, sizeof id);
     return 1;
 }
 
@@ -118,7 +138,9 @@ static int fail_transfer(lua_State *L, const struct cce_result *result)
     return 4;
 }
 
-static void check_result(lua_State *L, struct cce_result *result)
+/* The result points into the transfer. */
+static struct lcce_transfer_box *check_result(lua_State *L,
+                                              struct cce_result *result)
 {
     struct lcce_transfer_box *box = lcce_check_transfer(L, 1);
 
@@ -128,6 +150,7 @@ static void check_result(lua_State *L, struct cce_result *result)
         cce_job_result(box->job, result);
     else
         cce_transfer_result(box->transfer, result);
+    return box;
 }
 
 /* No bytes when there is no such header. */
@@ -170,27 +193,40 @@ static int l_transfer_secret(lua_State *L)
     return 1;
 }
 
+static void push_answer(lua_State *L, const struct cce_result *result,
+                        bool is_private)
+{
+    bool hides_body =
+        is_private && result->status >= 200 && result->status <= 299;
+
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, result->status);
+    lua_setfield(L, -2, "status");
+    push_headers(L, result, is_private);
+    lua_setfield(L, -2, "headers");
+    if (hides_body || result->body_length == 0)
+        lua_pushliteral(L, "");
+    else
+        lua_pushlstring(L, result->body, result->body_length);
+    lua_setfield(L, -2, "body");
+    lua_pushnumber(L, result->seconds);
+    lua_setfield(L, -2, "seconds");
+}
+
 /* With a true argument the body of a success and a token stay out. */
 int lcce_transfer_result(lua_State *L)
 {
     bool is_private = lua_toboolean(L, 2);
     struct cce_result result;
+    struct lcce_transfer_box *box = check_result(L, &result);
 
-    check_result(L, &result);
     if (result.error.code != CCE_OK)
         return fail_transfer(L, &result);
-    if (is_private && result.status >= 200 && result.status <= 299)
-        result.body_length = 0;
-    lua_createtable(L, 0, 4);
-    lua_pushinteger(L, result.status);
-    lua_setfield(L, -2, "status");
-    push_headers(L, &result, is_private);
-    lua_setfield(L, -2, "headers");
-    lua_pushlstring(L, result.body_length > 0 ? result.body : "",
-                    result.body_length);
-    lua_setfield(L, -2, "body");
-    lua_pushnumber(L, result.seconds);
-    lua_setfield(L, -2, "seconds");
+    box->readers++;
+    push_answer(L, &result, is_private);
+    box->readers--;
+    if (box->closed && box->readers == 0)
+        free_transfer(box);
     return 1;
 }
 
@@ -205,4 +241,8 @@ void lcce_open_transfer(lua_State *L)
     };
 
     lcce_newclass(L, LCCE_TRANSFER, methods, l_transfer_close, NULL);
+    luaL_getmetatable(L, LCCE_TRANSFER);
+    lua_pushcfunction(L, l_transfer_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
 }

@@ -58,6 +58,26 @@ int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
     return 0;
 }
 
+int cce_file_check(const char *path, struct cce_error *err)
+{
+    struct cce_path target;
+    struct stat info;
+    int result = 0;
+
+    if (cce_path_resolve(&target, "open", path, err) < 0)
+        return -1;
+    if (fstatat(target.dir, target.name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (S_ISREG(info.st_mode))
+            result = cce_path_check(&target, "open", path, &info, err);
+        else
+            result =
+                cce_path_fail(err, "open", path, "it is not a regular file");
+    } else if (errno != ENOENT)
+        result = cce_path_fail_step(err, "open", path, "", errno);
+    cce_path_close(&target.dir);
+    return result;
+}
+
 /* ---- read ---- */
 
 /* 1: more may come, 0: the end, -1: failed, and *err says why. */

@@ -38,6 +38,10 @@ struct cce_file_stat {
 int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
                   struct cce_error *err);
 
+/* Fails unless a path may be used by who opens files without this module: a
+ * regular file that nobody else prepared (see path.h), or nothing yet. */
+int cce_file_check(const char *path, struct cce_error *err);
+
 /* Appends a whole regular file to `out`; more than out->maximum bytes are an
  * error. Never blocks on a FIFO or a device. */
 int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err);

@@ -135,6 +135,14 @@ int cce_sys_poll(const int *fds, bool *ready, size_t count, double seconds,
     return found < 0 && errno != EINTR ? -1 : 0;
 }
 
+bool cce_sys_signal_is_default(int signal)
+{
+    struct sigaction action;
+
+    return sigaction(signal, NULL, &action) == 0 &&
+           action.sa_handler == SIG_DFL;
+}
+
 int cce_sys_take_signal(const sigset_t *set, double seconds)
 {
     double deadline = cce_sys_monotonic() + seconds;

@@ -62,6 +62,9 @@ int cce_sys_die_with_parent(int signal, struct cce_error *err);
 int cce_sys_signal_number(const char *name);
 const char *cce_sys_signal_name(int signal);
 
+/* Whether a signal has its default action in this process. */
+bool cce_sys_signal_is_default(int signal);
+
 /* Takes one of the (blocked) signals in `set`, waiting at most `seconds`
  * (negative: without end). Returns its number, or 0 when none came. */
 int cce_sys_take_signal(const sigset_t *set, double seconds);

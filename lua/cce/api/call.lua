@@ -57,48 +57,6 @@ local function too_late(client, state)
     client.config.deadline), "TIMEOUT")
 end
 
--- ---- one attempt --------------------------------------------------------------
-
-local function headers_of(request, ids)
-  local headers = { ["X-Project-Id"] = ids.project_id }
-  if request.body then headers["Content-Type"] = "application/json" end
-  return headers
-end
-
--- Who was asked whether it may leave said for how long that holds: a process that
--- is stopped at this moment must not send when it goes on.
-local function wire_request(client, state, auth, longest)
-  local config, request = client.config, state.request
-  return {
-    operation = request.operation,
-    endpoint = state.addresses[state.index],
-    method = request.method,
-    path = request.path,
-    query = request.query,
-    body = request.body,
-    mutating = request.mutating,
-    headers = headers_of(request, state.ids),
-    signer = auth.signer,
-    token = auth.token,
-    date = client:now(),
-    timeout = math.min(config.timeout, longest),
-    depart_within = request.before_send and math.min(longest, 86400) or nil,
-  }
-end
-
--- The error of an answer that refuses. What may have worked, and must not be
--- sent again blindly, is not for a caller's own loop to repeat either.
-local function refused(state, wire, response, auth)
-  local request = state.request
-  local err = responses.to_error(name_of(state), request, response)
-  if err.code == "UNAUTHENTICATED" and auth.signer then
-    err.hint = require("cce.api.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
-  elseif err.maybe_applied and not retry.allowed(request, err) then
-    err.retryable, err.hint = false, err.hint or hints.maybe
-  end
-  return err
-end
-
 -- Not one byte of the request has left when there are no credentials for it.
 -- The error itself is shared by all who wait for them.
 local function cannot_begin(state, err)
@@ -112,6 +70,25 @@ local function cannot_begin(state, err)
   return mine
 end
 
+-- Wait until the rate limits let one more request leave: that of the client, and
+-- of a view the one of requests that change something. Nil, or the error when that
+-- is too late, or when the key may not be used anyway.
+local function wait_for_turn(client, state)
+  local limiter = client.limiter
+  local change_limiter = state.request.mutating and client.change_limiter
+  if not limiter and not change_limiter then return nil end
+  local refusal = client.session:refusal()
+  if refusal then return cannot_begin(state, refusal) end
+  local now = client.monotonic()
+  local seconds = limiter and limiter:reserve(now) or 0
+  if change_limiter then seconds = math.max(seconds, change_limiter:reserve(now)) end
+  local left = left_of(client, state)
+  if left and seconds >= left then return too_late(client, state) end
+  if seconds > 0 then client.sleep(seconds) end
+end
+
+-- ---- one attempt --------------------------------------------------------------
+
 -- Ask who knows whether the request may leave now, after all that took time: the
 -- seconds that it may take, or nil and the error that ends the call.
 local function ask_before_send(client, state)
@@ -123,54 +100,93 @@ local function ask_before_send(client, state)
   cause = errors.is(cause) and cause or errors.new("CANCELLED",
     why or "before_send left no time for it", { retryable = true })
   local err = cannot_begin(state, cause)
-  err.retryable, state.held_back = cause.retryable, true
+  err.retryable, err.not_sent = cause.retryable, true
   return nil, err
+end
+
+-- The error of an answer that refuses. What may have worked, and must not be
+-- sent again blindly, is not for a caller's own loop to repeat either.
+local function refused(state, wire, response)
+  local request = state.request
+  local err = responses.to_error(name_of(state), request, response)
+  if err.code == "UNAUTHENTICATED" and wire.signer then
+    err.hint = require("cce.api.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
+  elseif err.maybe_applied and not retry.allowed(request, err) then
+    err.retryable, err.hint = false, err.hint or hints.maybe
+  end
+  return err
 end
 
 -- One request with the credentials that are held for it.
 local function send_once(client, state, auth, longest)
-  local wire = wire_request(client, state, auth, longest)
+  local config, request, ids = client.config, state.request, state.ids
+  local wire = {
+    operation = request.operation,
+    endpoint = state.addresses[state.index],
+    method = request.method,
+    path = request.path,
+    query = request.query,
+    body = request.body,
+    mutating = request.mutating,
+    headers = { ["X-Project-Id"] = ids.project_id,
+      ["Content-Type"] = request.body and "application/json" or nil },
+    signer = auth.signer,
+    token = auth.token,
+    date = client:now(),
+    timeout = math.min(config.timeout, longest),
+    -- before_send said for how long it holds: a process that is stopped at this
+    -- moment must not send when it goes on.
+    depart_within = request.before_send and math.min(longest, 86400) or nil,
+  }
   local engine, message, code = client:engine()
   local transfer
-  if engine then transfer, message, code = engine:submit(wire) end
-  if not transfer then
-    return nil, transport_error(state, message, code)
-  end
-  host.current().wait(engine, transfer)
+  if engine then transfer, message, code = host.exchange(engine, wire) end
+  if not transfer then return nil, transport_error(state, message, code) end
   local response, detail
   response, message, code, detail = transfer:result()
   transfer:close()
   if not response then
     return nil, transport_error(state, message, code, detail)
   elseif response.status < 200 or response.status > 299 then
-    return nil, refused(state, wire, response, auth)
+    return nil, refused(state, wire, response)
   end
   return response
 end
 
 -- An answer of 2xx, or nil and the error; and the credentials that were used.
 local function attempt(client, state)
-  local in_time = client:wait_for_turn(left_of(client, state), state.request.mutating)
-  if not in_time then return nil, too_late(client, state) end
+  local err = wait_for_turn(client, state)
+  if err then return nil, err end
   if client.closed then
     return nil, transport_error(state, "the client was closed before it was sent", "CLOSED")
   end
   local session = client.session
   local auth, _, problem = session:acquire()
   if not auth then return nil, cannot_begin(state, problem) end
-  local longest, err = ask_before_send(client, state)
-  if not longest then return nil, err end
-  session:hold(auth)
-  local response
-  response, err = send_once(client, state, auth, longest)
-  session:release(auth)
-  return response, err, auth
+  local longest, response
+  longest, err = ask_before_send(client, state)
+  if longest then response, err = send_once(client, state, auth, longest) end
+  local outcome
+  if response then
+    outcome = "accepted"
+  elseif longest and err.status then
+    outcome = responses.verdict_on_key(err, state.request.service)
+  end
+  session:release(auth, outcome)
+  return response, err, auth, outcome
 end
 
--- A 401 for an expired token: others are fetched, once.
-local function renew_credentials(client, err, state, auth)
-  if not auth or state.renewed or not responses.is_expired_token(err) then return false end
-  state.renewed = client.session:expire(auth)
+-- ---- attempts -----------------------------------------------------------------
+
+-- A 401 for an expired token, or a key that was replaced at its source: others are
+-- fetched, once.
+local function renew_credentials(client, err, state, auth, outcome)
+  if not auth or state.renewed then return false end
+  if outcome == "refused" then
+    state.renewed = client.session:replace(auth)
+  elseif responses.is_expired_token(err) then
+    state.renewed = client.session:expire(auth)
+  end
   return state.renewed
 end
 
@@ -185,8 +201,6 @@ local function correct_clock(client, err, state)
   return true
 end
 
--- ---- attempts -----------------------------------------------------------------
-
 -- Another address of the service, if this one got nothing and not all were
 -- tried in this round.
 local function try_next_address(err, state)
@@ -196,9 +210,9 @@ local function try_next_address(err, state)
 end
 
 -- Seconds, or nil and perhaps why the rules did not have their way.
-local function delay_before_next(client, err, state, auth)
-  if state.held_back then return nil end
-  if renew_credentials(client, err, state, auth) then return 0 end
+local function delay_before_next(client, err, state, auth, outcome)
+  if err.not_sent then return nil end
+  if renew_credentials(client, err, state, auth, outcome) then return 0 end
   if correct_clock(client, err, state) or try_next_address(err, state) then return 0 end
   local delay, why = retry.next({
     policy = client.config.retry, random = client.random, budget = client.retry_budget,
@@ -209,7 +223,6 @@ local function delay_before_next(client, err, state, auth)
 end
 
 local function note_attempt(client, state, address, response, err, delay)
-  if not client.on_event then return end
   client:emit {
     type = "attempt",
     operation = state.request.operation,
@@ -225,61 +238,49 @@ local function note_attempt(client, state, address, response, err, delay)
 end
 
 local function finish_error(err, state, why)
-  err.attempts = state.held_back and state.attempts - 1 or state.attempts
+  err.attempts = err.not_sent and math.max(state.attempts - 1, 0) or state.attempts
   -- An earlier attempt may have worked although the last one surely did not.
   if state.maybe_applied and not err.maybe_applied then
     err.maybe_applied, err.hint = true, err.hint or hints.maybe
   end
   if why then err.hint = err.hint and err.hint .. ". " .. why or why end
-  err.sent, err.untrusted, err.detail = nil, nil, nil
+  err.sent, err.untrusted, err.detail, err.not_sent = nil, nil, nil, nil
   return nil, err.message, err
 end
 
--- What a call remembers from attempt to attempt.
-local function begin(client, request, ids, deadline)
-  local state = { request = request, ids = ids }
+-- Attempts until one succeeds or the last may not be followed by another.
+local function send(client, request, ids, deadline)
+  -- What the call remembers from attempt to attempt.
+  local state = { request = request, ids = ids, attempts = 0, round = 1, tried = 1 }
   local can_wait, reason = host.current().check()
   if not can_wait then
     return errors.fail("UNSUPPORTED", name_of(state) .. ": " .. reason, {
       operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
     })
   end
-  local service = request.service or "cce"
-  local first, addresses, err = request.endpoint, { request.endpoint }, nil
-  if not first then first, addresses, err = endpoints.of(client.config.endpoints, service) end
-  if not first then return nil, addresses, err end
-  state.service, state.addresses = request.endpoint or service, addresses
-  state.index, state.tried = client.good_address[service] or 1, 1
-  state.attempts, state.round = 0, 1
+  local service = request.endpoint or request.service or "cce"
+  local all = client.config.endpoints.all
+  state.addresses = request.endpoint and { request.endpoint } or all[service]
+  if not state.addresses then return endpoints.of(client.config.endpoints, service) end
+  state.index = client.good_address[service] or 1
   state.deadline = deadline or M.deadline(client)
-  return state
-end
-
--- Attempts until one succeeds or the last may not be followed by another.
-local function attempt_all(client, state)
   while true do
     state.attempts = state.attempts + 1
-    local response, err, auth = attempt(client, state)
+    local response, err, auth, outcome = attempt(client, state)
     local address = state.addresses[state.index]
-    if response or err.status then client.good_address[state.service] = state.index end
+    if response or err.status then client.good_address[service] = state.index end
     local delay, why
-    if err then delay, why = delay_before_next(client, err, state, auth) end
-    note_attempt(client, state, address, response, err, delay)
-    if response then return response end
-    if not delay then return finish_error(err, state, why) end
+    if err then delay, why = delay_before_next(client, err, state, auth, outcome) end
+    if client.on_event then note_attempt(client, state, address, response, err, delay) end
+    if response then
+      response.attempts = state.attempts
+      return response
+    elseif not delay then
+      return finish_error(err, state, why)
+    end
     state.maybe_applied = state.maybe_applied or err.maybe_applied
     client.sleep(delay)
   end
-end
-
-local function send(client, request, ids, deadline)
-  local state, message, err = begin(client, request, ids, deadline)
-  if not state then return nil, message, err end
-  local response
-  response, message, err = attempt_all(client, state)
-  if not response then return nil, message, err end
-  response.attempts = state.attempts
-  return response
 end
 
 --- Make a request and, where `cce.api.retry` allows it, make it again.

@@ -38,6 +38,7 @@ local schema = {
       "a path, or what cce.audit_log.open returned"
   end },
   clock = { type = "callable" },
+  monotonic = { type = "callable" },
 }
 
 local retry_schema = {

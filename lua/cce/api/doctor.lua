@@ -175,7 +175,7 @@ local function note_clock(report, view, date)
 end
 
 local function check_credentials(report, view)
-  local auth, message, err = view.session:acquire()
+  local auth, message, err = view.session:identify()
   if auth then return true end
   bad(report, "credentials", message, err.hint)
   return false

@@ -123,7 +123,7 @@ end
 
 -- What the source of the credentials knows beats what IAM would say.
 local function ask(client, deadline)
-  local auth, message, err = client.session:acquire()
+  local auth, message, err = client.session:identify()
   if not auth then return nil, message, err end
   if auth.project_id then
     client.config.project_id = auth.project_id

@@ -175,6 +175,30 @@ function M.is_expired_token(err)
     or text:find("token.-expired") ~= nil or text:find("expired.-token") ~= nil
 end
 
+-- Codes of the gateway for what is wrong with a signature or its key.
+local GATEWAY_401 = "^APIGW?%.03%d%d$"
+
+--- What an answer tells of the access key that signed the request. Only the refusals
+-- of the gateway and of IAM themselves are about the key: a clock that is off and a
+-- token that has ended are not, nor is what CCE refuses.
+-- @tparam table err of `to_error`
+-- @tparam ?string service "iam", "sts", …; nil for CCE
+-- @treturn ?string "refused"; "accepted": the answer came from behind the gateway; nil:
+--   it tells nothing
+function M.verdict_on_key(err, service)
+  if not err.status then return nil end
+  if err.status ~= 401 then
+    local is_of_service = err.api_code and not err.api_code:find "^APIG" and err.status < 500
+    return is_of_service and err.status ~= 429 and "accepted" or nil
+  elseif err.code == "ACCESS_KEY_LOCKED" then
+    return "refused"
+  elseif err.code ~= "UNAUTHENTICATED" or M.is_expired_token(err) then
+    return nil
+  end
+  local is_gateways = (err.error_code or ""):find(GATEWAY_401) ~= nil
+  return (is_gateways or service == "iam" or service == "sts") and "refused" or nil
+end
+
 local SECONDS = { second = 1, minute = 60, hour = 3600, day = 86400 }
 
 --- The window of a throttling message ("limit:200,time:5 minute"), in seconds.

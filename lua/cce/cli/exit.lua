@@ -9,9 +9,9 @@ local M = {
 --- The codes and what they mean, in order.
 M.meanings = {
   { M.DONE, "done" },
-  { M.FAILED, "failed, or not begun" },
-  { M.UNCERTAIN, "uncertain: it may have been done" },
-  { M.FINISHED_BEFORE, "nothing was done, since it had finished before" },
+  { M.FAILED, "something failed for good" },
+  { M.UNCERTAIN, "something is open: it may have been done, or is not done yet" },
+  { M.FINISHED_BEFORE, "nothing was done, since all was done before" },
   { M.OVERDUE, "something is overdue, or in quarantine" },
   { M.USAGE, "wrong use" },
   { M.INTERRUPTED, "interrupted" },

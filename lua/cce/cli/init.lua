@@ -30,7 +30,7 @@ M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
   "who", "expiry", "credential",
-  "schedule", "grant",
+  "runs", "schedule", "grant",
   "configure", "doctor", "profiles", "log", "repl", "sim",
   "completion", "version", "help", "__complete",
 }

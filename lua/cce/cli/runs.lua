@@ -3,27 +3,38 @@
 -- @local
 local core = require "cce.core"
 local journals = require "cce.log.journal"
+local outcome = require "cce.workflow.outcome"
 local times = require "cce.base.times"
+local workflow_runs = require "cce.workflow.runs"
 
 local M = {}
 
---- The last run of a journal.
+--- A run of a journal.
 -- @tparam string path
+-- @tparam[opt] string name by default the last one
 -- @treturn[1] table|boolean false when there is none
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.last(path)
+function M.find(path, name)
   local state, message, err = journals.read(path)
   if not state then return nil, message, err end
-  return state.runs[#state.runs] or false
+  return journals.find(state.runs, name) or false
 end
 
---- Whether a run was interrupted.
+--- Whether something of a run is open.
 -- @tparam ?table|boolean run
+-- @tparam[opt] table opts of the call
 -- @treturn boolean
-function M.is_open(run)
-  return run and not run.finished and not run.ended or false
+function M.is_open(run, opts)
+  return run and outcome.is_open(run, opts) or false
+end
+
+--- How many items of a run are in each state.
+-- @tparam table run
+-- @treturn table by state of `cce.workflow.outcome`
+function M.counts(run)
+  return workflow_runs.describe(run).counts
 end
 
 --- A name for a run that is meant anew: two in one second are two runs.

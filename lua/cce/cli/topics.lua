@@ -29,7 +29,14 @@ M.examples = {
   rotate = {
     { "One first, then the others; go on after an interruption",
       "cce rotate --all --component all --canary 1 --run friday" },
-    { "Finish what was interrupted", "cce rotate --resume" },
+    { "Go on with what is open", "cce rotate --resume" },
+    { "From cron, whatever happened to the journal",
+      "cce rotate --all --yes --run tonight --unless-rotated-within 20h" },
+  },
+  runs = {
+    { "What is open", "cce runs list --open" },
+    { "A cluster shows that it was rotated", "cce runs settle friday prod-3 --happened" },
+    { "End a run that nobody will finish", "cce runs discard friday" },
   },
   clusters = {
     { "What is there", "cce clusters" },

@@ -301,7 +301,8 @@ end
 --- Ask before something that cannot be undone.
 -- @tparam table question `word`: what must be typed; `text`: what will happen, or
 --   a function that finds it out and returns it, or nil and an exit code when
---   there is nothing to ask; `yes`: it was answered on the command line
+--   there is nothing to ask, and perhaps another word; `yes`: it was answered on the
+--   command line; `hint`: how to
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] int exit code: 64 when there is nobody to ask, 1 when the answer
@@ -312,13 +313,14 @@ function Ui:confirm(question)
   if not self:is_interactive() then
     self:warn(("this must be confirmed by typing %s, and there is no terminal: nothing was done")
       :format(question.word))
-    tell(self, "  hint: --yes confirms it, --dry-run shows what would be done")
+    tell(self, "  hint: " .. (question.hint
+      or "--yes confirms it, --dry-run shows what would be done"))
     return nil, exit.USAGE
   end
-  local text, code = question.text, nil
-  if type(text) == "function" then text, code = text() end
+  local text, code, word = question.text, nil, nil
+  if type(text) == "function" then text, code, word = text() end
   if not text then return nil, code end
-  return ask(self, text, question.word)
+  return ask(self, text, word or question.word)
 end
 
 -- ---- the client -------------------------------------------------------------------

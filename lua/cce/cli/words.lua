@@ -4,7 +4,8 @@
 local M = {}
 
 local OPTIONS = { "accept_token_loss", "allow_self", "ca_file", "canary", "deleted_since",
-  "endpoint", "max_failures", "partial", "region", "repair", "run", "shared", "timeout", "verify" }
+  "endpoint", "max_failures", "partial", "region", "repair", "retry_failed", "run", "shared",
+  "timeout", "unknown_ok", "unless_rotated_within", "verify" }
 
 -- The longer ones first.
 local TEXTS = {

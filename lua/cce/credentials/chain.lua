@@ -43,6 +43,7 @@ local function first_of(list, client)
     local material, message, err = provider:fetch(client)
     if material then
       material.renewable = material.renewable or provider.renewable
+      material.constant = material.constant or provider.constant
       return material
     elseif not is_nothing(err) then
       return stopped(provider, message, err)

@@ -20,8 +20,11 @@ local M = {}
 
 -- Whoever gives keys needs none of these.
 local function chains() return require "cce.credentials.chain" end
-local function iam() return require "cce.credentials.iam" end
-local function machine() return require "cce.credentials.machine" end
+local function profile_file() return require "cce.credentials.profile_file" end
+local function metadata() return require "cce.credentials.metadata" end
+local function pod() return require "cce.credentials.pod" end
+local function tokens() return require "cce.credentials.token" end
+local function agencies() return require "cce.credentials.agency" end
 
 local SECRET_TYPE = { "string", "userdata" }
 local SECRET = { type = SECRET_TYPE, required = true, non_empty = true }
@@ -99,7 +102,7 @@ local profile_schema = {
 function M.profile(opts)
   local given, message, err = options.check(opts, profile_schema)
   if not given then return nil, message, err end
-  return sources.profile(given)
+  return profile_file().profile(given)
 end
 
 local metadata_schema = {
@@ -124,7 +127,7 @@ local metadata_schema = {
 function M.metadata(opts)
   local given, message, err = options.check(opts, metadata_schema)
   if not given then return nil, message, err end
-  return machine().metadata(given.test_address)
+  return metadata().metadata(given.test_address)
 end
 
 --- The identity that CCE gives to a pod: HC_CONTAINER_CREDENTIALS_FULL_URI and
@@ -135,7 +138,7 @@ end
 -- local provider = cce.credentials.pod_identity()
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.pod_identity()
-  return machine().pod_identity()
+  return pod().pod_identity()
 end
 
 local id_token_schema = {
@@ -163,7 +166,7 @@ local id_token_schema = {
 function M.id_token(opts)
   local given, message, err = options.check(opts, id_token_schema)
   if not given then return nil, message, err end
-  return iam().id_token(given)
+  return tokens().id_token(given)
 end
 
 --- A user's name and password, made into a token, which is renewed before its
@@ -185,7 +188,7 @@ end
 function M.password(opts)
   local given, message, err = options.check(opts, password_schema)
   if not given then return nil, message, err end
-  return iam().password(given)
+  return tokens().password(given)
 end
 
 --- Keys, made into a token, which is renewed before its end.
@@ -203,7 +206,7 @@ end
 function M.key_token(opts)
   local given, message, err = options.check(opts, { ak = NAME, sk = SECRET })
   if not given then return nil, message, err end
-  return iam().key_token(given)
+  return tokens().key_token(given)
 end
 
 local DURATION = { type = "integer", min = 900, max = 86400, default = 3600, unit = "seconds" }
@@ -244,7 +247,7 @@ function M.agency(opts)
   end
   check_source(given.source)
   given.source = given.source or M.default()
-  return iam().agency(given)
+  return agencies().agency(given)
 end
 
 local temporary_schema = {
@@ -269,7 +272,7 @@ function M.temporary(opts)
   local given, message, err = options.check(opts, temporary_schema)
   if not given then return nil, message, err end
   check_source(given.source)
-  return iam().temporary(given)
+  return agencies().temporary(given)
 end
 
 -- ---- a function ----------------------------------------------------------
@@ -378,7 +381,7 @@ end
 -- local client = assert(cce.new { region = "cn-north-4", credentials = provider })
 function M.default()
   return chains().new {
-    sources.environment(), sources.profile {}, machine().metadata(), machine().pod_identity(),
+    sources.environment(), profile_file().profile {}, metadata().metadata(), pod().pod_identity(),
     sources.terraform(),
   }
 end
@@ -413,7 +416,7 @@ function M.of(config, level)
     checked, message, err = options.check(given,
       is_password and password_schema or static_schema, level + 1)
     if not checked then return nil, message, err end
-    provider, message, err = (is_password and iam().password or sources.static)(checked)
+    provider, message, err = (is_password and tokens().password or sources.static)(checked)
   end
   if not provider then return nil, message, err end
   return provider, true

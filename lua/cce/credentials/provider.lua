@@ -9,6 +9,8 @@
 -- * `margin`: so many seconds before it they should be renewed
 -- * `source`: the provider's name, for messages and events
 -- * `project_id`, `iam_endpoint`: what else the same source knows
+-- * `constant`: to read the source again brings the same
+-- * `is_replaced`: a function that tells whether the file behind it is another one by now
 --
 -- An error with the code NO_CREDENTIALS says that there is nothing at this
 -- source; with `incomplete` set, or any other code, that there is something,
@@ -90,6 +92,22 @@ function M.discard(material)
   for _, name in ipairs { "sk", "security_token", "token" } do
     if material[name] then material[name]:close() end
     material[name] = nil
+  end
+end
+
+--- What to call later in order to know whether a file was replaced or written to
+-- since now. One that is gone was not: what was read of it stays good.
+-- @tparam string path
+-- @treturn function returns a boolean
+function M.watch(path)
+  local function look()
+    local info = core.file.stat(path)
+    return info and ("%s %s %s"):format(info.identity, info.size, info.mtime)
+  end
+  local before = look()
+  return function()
+    local now = look()
+    return now and now ~= before or false
   end
 end
 

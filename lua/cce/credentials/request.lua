@@ -2,6 +2,7 @@
 -- credentials is, by the rules of `cce.api.retry`.
 -- @module cce.credentials.request
 -- @local
+local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
 local host = require "cce.host"
 local responses = require "cce.api.response"
@@ -23,6 +24,27 @@ local function note(client, spec, response, code)
   }
 end
 
+--- A request to IAM.
+-- @tparam cce.client client
+-- @tparam string operation
+-- @tparam string path
+-- @tparam ?string iam_endpoint by default the client's
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.post(client, operation, path, iam_endpoint)
+  local endpoint, message, err = iam_endpoint
+  if not endpoint then
+    endpoint, message, err = endpoints.of(client.config.endpoints, "iam")
+  end
+  if not endpoint then return nil, message, err end
+  return {
+    operation = operation, endpoint = endpoint, method = "POST", path = path,
+    headers = { ["Content-Type"] = "application/json;charset=UTF-8" },
+  }
+end
+
 --- Send a request whose answer holds secrets.
 -- @tparam cce.client client
 -- @tparam table spec of `engine:submit`, with `operation`
@@ -37,9 +59,8 @@ function M.send(client, spec)
   spec.timeout = spec.timeout or client.config.timeout
   local engine, message, code = client:engine()
   local transfer
-  if engine then transfer, message, code = engine:submit(spec) end
+  if engine then transfer, message, code = host.exchange(engine, spec) end
   if not transfer then return transport_error(spec, message, code) end
-  host.current().wait(engine, transfer)
   local response
   response, message, code = transfer:result(true)
   note(client, spec, response, code)

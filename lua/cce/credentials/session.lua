@@ -1,11 +1,13 @@
 --- The credentials of one client while it lives: fetched at the first call,
--- kept, renewed before their end, wiped at the client's.
+-- kept, renewed before their end, replaced when their file is, wiped at the
+-- client's end.
 --
 -- However many calls need them at once, one of them fetches and the others
 -- wait for it. While the old ones are still good nobody waits but the one who
 -- renews.
 -- @module cce.credentials.session
 -- @local
+local breaker = require "cce.credentials.breaker"
 local core = require "cce.core"
 local errors = require "cce.error"
 local singleflight = require "cce.host.singleflight"
@@ -26,7 +28,10 @@ local PAUSE_IN_MARGIN = 30
 local PAUSES = { UNAUTHENTICATED = 300, ACCESS_KEY_LOCKED = 300, PERMISSION_DENIED = 60,
   NO_CREDENTIALS = 5 }
 
--- ---- what calls use ------------------------------------------------------
+-- How often a source is looked at whether it was replaced; after a refusal, at once.
+local LOOK_PAUSE = 10
+
+-- ---- what calls hold -----------------------------------------------------
 
 local function close_auth(auth)
   if auth.signer then auth.signer:close() end
@@ -34,12 +39,7 @@ local function close_auth(auth)
   auth.signer, auth.token = nil, nil
 end
 
---- A call begins, or stops, to use these credentials: until then they stay.
-function Session:hold(auth)
-  auth.uses = auth.uses + 1
-end
-
-function Session:release(auth)
+local function let_go(self, auth)
   auth.uses = auth.uses - 1
   if self.retired[auth] and auth.uses <= 0 then
     close_auth(auth)
@@ -47,12 +47,15 @@ function Session:release(auth)
   end
 end
 
-local function retire(self, auth)
-  if not auth then return end
-  self.retired[auth] = true
-  auth.uses = auth.uses + 1
-  self:release(auth)
+--- A call has ended that held these credentials.
+-- @tparam table auth of `acquire`
+-- @tparam ?string outcome "accepted" or "refused": what the service said to the key
+function Session:release(auth, outcome)
+  if auth.gate then breaker.leave(auth.gate, outcome) end
+  let_go(self, auth)
 end
+
+-- ---- what a source gave --------------------------------------------------
 
 -- When to renew: the margin before the end, but what comes with less than that
 -- is used for most of its time.
@@ -64,11 +67,21 @@ local function renewal_time(material, now)
   return now + math.max((ends - now) * 0.75, 0)
 end
 
-local function new_auth(material, now)
+-- Temporary keys are others at each renewal, and as good as those before.
+local function gate_of(self, material)
+  local before = self.auth and self.auth.gate
+  if material.renewable and material.security_token and before then return before end
+  return breaker.gate(material.ak, material.sk)
+end
+
+local function new_auth(self, material)
+  local now = self.client:now()
   local auth = {
     source = material.source, ak = material.ak, project_id = material.project_id,
     iam_endpoint = material.iam_endpoint, expires_at = material.expires_at,
     renew_at = renewal_time(material, now), renewable = material.renewable, uses = 0,
+    constant = material.constant, is_replaced = material.is_replaced,
+    looked_at = self.client.monotonic(),
   }
   if material.token then
     auth.token, material.token = material.token, nil
@@ -79,30 +92,37 @@ local function new_auth(material, now)
     ak = material.ak, sk = material.sk, security_token = material.security_token,
   }
   if not auth.signer then return errors.from_core(nil, reason, code) end
+  auth.gate = gate_of(self, material)
   return auth
 end
 
--- Where a profile file says where IAM is, and nobody else does.
-local function take_iam_address(endpoints, address)
-  if endpoints.iam or not address then return end
-  endpoints.iam, endpoints.all.iam = address, { address }
-end
-
 local function adopt(self, material)
-  local client = self.client
+  local client, before = self.client, self.auth
   if self.closed then
     providers.discard(material)
     return errors.fail("CLOSED", "the client was closed during the call")
   end
   material.renewable = material.renewable or self.provider.renewable
-  local auth, message, err = new_auth(material, client:now())
+  material.constant = material.constant or self.provider.constant
+  local auth, message, err = new_auth(self, material)
   providers.discard(material)
   if not auth then return nil, message, err end
-  retire(self, self.auth)
+  if before then
+    self.retired[before] = true
+    before.uses = before.uses + 1
+    let_go(self, before)
+  end
   self.auth, self.failure = auth, nil
-  take_iam_address(client.config.endpoints, auth.iam_endpoint)
-  -- Those that were given are no news.
-  if self.provider.needs_nothing then return auth end
+  -- Where a profile file says where IAM is, and nobody else does.
+  local endpoints = client.config.endpoints
+  if auth.iam_endpoint and not endpoints.iam then
+    endpoints.iam, endpoints.all.iam = auth.iam_endpoint, { auth.iam_endpoint }
+  end
+  -- Those that were given are no news, nor is the same key.
+  if self.provider.needs_nothing or before and auth.gate and before.gate == auth.gate
+    and before.ak == auth.ak then
+    return auth
+  end
   client:emit {
     type = "credentials", source = auth.source, ak = auth.ak, expires_at = auth.expires_at,
     notice = material.notice,
@@ -113,15 +133,16 @@ end
 -- ---- one fetches, the others wait ----------------------------------------
 
 local function note_failure(self, message, err)
-  err.incomplete = nil
+  local now, is_replaced = self.client.monotonic(), err.is_replaced
+  err.incomplete, err.is_replaced = nil, nil
   local pause = PAUSES[err.code] or 0
   self.client:emit {
     type = "credentials_failed", source = self.provider.name, code = err.code, message = message,
   }
   if pause > 0 then
-    self.failure = { message = message, err = err, till = core.sys.monotonic() + pause }
+    self.failure = { message = message, err = err, till = now + pause, is_replaced = is_replaced }
   end
-  self.pause_till = core.sys.monotonic() + PAUSE_IN_MARGIN
+  self.pause_till = now + PAUSE_IN_MARGIN
 end
 
 local function fetch(self)
@@ -136,29 +157,85 @@ local function is_good(auth, now)
   return auth and not auth.stale and (not auth.expires_at or now < auth.expires_at - GRACE)
 end
 
--- Good ones whose renewal is due, but not now.
-local function may_stay(self)
-  return singleflight.is_under_way(self, "fetch") or core.sys.monotonic() < (self.pause_till or 0)
+-- Whether the file that they come from is another one now.
+local function is_replaced(self, auth)
+  if not auth.is_replaced then return false end
+  local now, gate = self.client.monotonic(), auth.gate
+  if now - auth.looked_at < LOOK_PAUSE and not (gate and gate.refusals > 0) then return false end
+  auth.looked_at = now
+  return auth.is_replaced()
 end
 
---- The credentials to use now; fetches or waits when that is needed.
+-- Good ones whose renewal is due stay when it is under way, or has just failed.
+local function is_due(self, auth, now)
+  if is_replaced(self, auth) then return true end
+  return auth.renew_at and now >= auth.renew_at and not singleflight.is_under_way(self, "fetch")
+    and self.client.monotonic() >= (self.pause_till or 0)
+end
+
+-- What to use now. It may have been retired while others that wait had their turn.
+local function current(self)
+  local auth = self.auth
+  -- Keys without an end, from no file.
+  if auth and not (auth.stale or auth.expires_at or auth.is_replaced) then return auth end
+  local now = self.client:now()
+  if is_good(auth, now) and not is_due(self, auth, now) then return auth end
+  local failure = self.failure
+  if failure and self.client.monotonic() < failure.till and not is_good(auth, now)
+    and not (failure.is_replaced and failure.is_replaced()) then
+    return nil, failure.message, failure.err
+  end
+  local fresh, message, err = singleflight.share(self, "fetch", fetch, self)
+  if not fresh and is_good(auth, self.client:now()) and not self.closed then return auth end
+  return fresh, message, err
+end
+
+--- The credentials to use now; fetches or waits when that is needed. They are held
+-- until `release`, whatever others do meanwhile.
 -- @treturn[1] table `{signer=}` or `{token=}`, and `source`, `ak`, `project_id`,
 --   `renewable`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function Session:acquire()
-  local auth, now = self.auth, self.client:now()
-  if is_good(auth, now) and (not auth.renew_at or now < auth.renew_at or may_stay(self)) then
-    return auth
-  end
-  local failure = self.failure
-  if failure and core.sys.monotonic() < failure.till and not is_good(auth, now) then
-    return nil, failure.message, failure.err
-  end
-  local fresh, message, err = singleflight.share(self, "fetch", fetch, self)
-  if not fresh and is_good(auth, self.client:now()) and not self.closed then return auth end
-  return fresh, message, err
+  repeat
+    local auth, message, err = current(self)
+    if not auth then return nil, message, err end
+    local entered = true
+    auth.uses = auth.uses + 1
+    if auth.gate then entered, message, err = breaker.enter(auth.gate) end
+    -- While it waited, others may have come.
+    if not entered then
+      let_go(self, auth)
+      if self.auth == auth then return nil, message, err end
+    elseif auth.stale or not (auth.signer or auth.token) then
+      self:release(auth)
+    else
+      return auth
+    end
+  until self.closed
+  return errors.fail("CLOSED", "the client was closed during the call")
+end
+
+--- Who the client is, for those who send nothing.
+-- @treturn[1] table `{source=, ak=, project_id=, expires_at=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function Session:identify()
+  local auth, message, err = current(self)
+  return auth, message, err
+end
+
+--- The error of a key with which nothing may be sent now, for who would wait before
+-- sending; nil when there is none.
+-- @treturn ?table err
+function Session:refusal()
+  local auth = self.auth
+  if not auth or not auth.gate or not breaker.is_open(auth.gate) then return nil end
+  local held, _, err = self:acquire()
+  if held then self:release(held) end
+  return err
 end
 
 --- The API says that these are not good any more. The next `acquire` fetches
@@ -169,6 +246,16 @@ function Session:expire(auth)
   if not auth.renewable or self.closed then return false end
   auth.stale = true
   return true
+end
+
+--- The gateway refuses the key: its source is read again.
+-- @tparam table auth of `acquire`
+-- @treturn boolean whether there is another key now
+function Session:replace(auth)
+  self.client:emit { type = "key_refused", source = auth.source, ak = auth.ak }
+  if auth.constant or self.closed then return false end
+  if self.auth == auth then singleflight.share(self, "fetch", fetch, self) end
+  return self.auth ~= nil and self.auth.gate ~= auth.gate
 end
 
 --- Wipe all of it.
@@ -187,7 +274,7 @@ function Session:describe()
 end
 
 --- Make the session of a client; fetches nothing yet.
--- @tparam table client with `config`, `now`, `emit` and `engine`
+-- @tparam table client with `config`, `now`, `monotonic`, `emit` and `engine`
 -- @tparam table provider
 -- @tparam boolean owned whether the provider ends with the session
 -- @treturn table

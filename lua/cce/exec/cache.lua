@@ -60,7 +60,7 @@ end
 -- An access key that has no end names its principal. Temporary keys are others
 -- each time, and a token names nobody: for these STS or IAM is asked.
 local function principal_of(client)
-  local auth, message, err = client.session:acquire()
+  local auth, message, err = client.session:identify()
   if not auth then return nil, message, err end
   if auth.ak and not auth.expires_at then return "key " .. auth.ak, auth end
   local caller

@@ -191,7 +191,7 @@ local function take_or_renew(job, path)
 end
 
 local function from_cache(job)
-  local auth, message, err = job.client.session:acquire()
+  local auth, message, err = job.client.session:identify()
   if not auth then return nil, message, err end
   local path
   path, message = cache.path(job.client, job.cluster_id)

@@ -11,7 +11,8 @@
 --
 -- A driver has these functions:
 --
--- * `check()` → true, or nil and why nothing can wait here
+-- * `check()` → true, or nil and why nothing can wait here; in a task of a plain
+--   script on PUC Lua 5.1 it may raise instead
 -- * `engine(options)` → the engine to use for these options, or nil, message,
 --   code
 -- * `shares_engines`: true when clients must not close it
@@ -56,6 +57,23 @@ function M.current()
     return loop
   end
   return require "cce.host.script"
+end
+
+--- Send a request and wait for its end. Nothing is sent where nobody can wait.
+-- @param engine of `core.engine`
+-- @tparam table request of `engine:submit`
+-- @treturn[1] userdata the transfer that has ended
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] string code
+function M.exchange(engine, request)
+  local driver = M.current()
+  local can_wait, reason = driver.check()
+  if not can_wait then return nil, reason, "UNSUPPORTED" end
+  local transfer, message, code = engine:submit(request)
+  if not transfer then return nil, message, code end
+  driver.wait(engine, transfer)
+  return transfer
 end
 
 --- Let the calls in coroutines yield to an event loop: see `cce.use_loop`.

@@ -196,7 +196,7 @@ function M.driver(which)
   local loop = resolve(which)
   return {
     inside = loop.inside or in_coroutine,
-    check = function() return true end,
+    check = protect.check_yield,
     engine = core.engine,
     wait = new_wait(loop),
     sleep = function(seconds)

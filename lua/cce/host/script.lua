@@ -4,6 +4,9 @@
 -- for a time; then another one runs; when none can, the engines are driven. A
 -- task that has ended its number takes the next.
 -- Nothing here yields across a pcall, so it works on Lua 5.1.
+--
+-- A task yields one of three words: `WAITING`, `TURN` (it can go on at once) or
+-- `ENDED`. Any other yield is not ours, and nobody would resume it.
 -- @module cce.host.script
 -- @local
 local core = require "cce.core"
@@ -22,13 +25,24 @@ local engines = {} -- engine → how many tasks wait for it
 local sleepers = {} -- task → when it goes on
 local sleeper_count = 0
 
+local WAITING, TURN, ENDED = {}, {}, {}
+
 -- One that cannot go on (in a child after fork) must not be asked for ever.
 local function must(ok, message)
   if not ok then error(message, 0) end
 end
 
+-- Outside of any map, which is most of the time, nothing else is asked.
+local function this_task()
+  local thread = next(tasks) and protect.running()
+  return thread and tasks[thread]
+end
+
 function M.check()
-  return true
+  if not this_task() then return true end
+  local can_yield, reason = protect.check_yield()
+  if can_yield and protect.must_try_yield then coroutine.yield(TURN) end
+  return can_yield, reason
 end
 
 function M.engine(options)
@@ -53,11 +67,6 @@ local function next_ready()
 end
 
 -- ---- what a task waits for -----------------------------------------------
-
-local function this_task()
-  local thread = protect.running()
-  return thread and tasks[thread]
-end
 
 --- Whether the running code takes turns here, whatever loop there is besides.
 -- @treturn boolean
@@ -94,7 +103,7 @@ function M.wait(engine, transfer)
     stop_waiting(task)
     make_ready(task)
   end)
-  coroutine.yield()
+  coroutine.yield(WAITING)
 end
 
 function M.sleep(seconds)
@@ -102,7 +111,7 @@ function M.sleep(seconds)
   local task = this_task()
   if task then
     sleepers[task], sleeper_count = deadline, sleeper_count + 1
-    coroutine.yield()
+    coroutine.yield(WAITING)
     return
   end
   local left = seconds
@@ -146,10 +155,6 @@ local function poll()
   for _, engine in ipairs(list) do waiting.collect(engine) end
 end
 
--- What a task yields at the end of a number, before the results; while it waits
--- it yields nothing.
-local ENDED = {}
-
 local function new_task(group)
   local body = group.body
   local task = { group = group }
@@ -185,6 +190,12 @@ local function note_end(group, number, ...)
   if group.active == 0 and group.parent then make_ready(group.parent) end
 end
 
+local function foreign_yield(task)
+  local place = debug.getinfo(task.thread, 1, "Sl") or {}
+  return ("%s:%d: coroutine.yield() in a function of cce.map, where nothing resumes it; to wait,"
+    .. " use cce.sleep"):format(place.short_src or "?", place.currentline or 0)
+end
+
 local function after_resume(task, ok, what, ...)
   local group = task.group
   if not ok then
@@ -193,6 +204,13 @@ local function after_resume(task, ok, what, ...)
   elseif what == ENDED then
     group.idle[#group.idle + 1] = task
     note_end(group, task.number, true, ...)
+  elseif what == TURN then
+    make_ready(task)
+  elseif what ~= WAITING then
+    -- Left where it is, and collected.
+    task.abandoned = true
+    tasks[task.thread] = nil
+    note_end(group, task.number, false, foreign_yield(task))
   end
 end
 
@@ -236,7 +254,7 @@ function M.each(count, concurrency, body, on_end)
   local group = new_group(count, concurrency, body, on_end)
   if group.parent then
     begin(group)
-    if group.active > 0 then coroutine.yield() end
+    if group.active > 0 then coroutine.yield(WAITING) end
   else
     local ok, problem = pcall(drive, group)
     if not ok then

@@ -122,15 +122,10 @@ local load_schema = {
 }
 
 local function decode_file(text)
-  local data, message, code
-  if read.looks_like_json(text) then
-    data, message = read.json(text)
-  else
-    data, message, code = read.yaml(text)
-  end
-  message = message or read.problem(data)
+  local file, message, code = read.file(text)
+  message = message or read.problem(file.data)
   if message then return nil, message, code or "FILE_ERROR" end
-  return data
+  return file.data
 end
 
 --- Reads a kubeconfig file, in JSON or YAML (for YAML, lyaml must be installed:

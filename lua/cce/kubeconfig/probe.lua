@@ -53,13 +53,12 @@ local function ask(client, identity)
   local engine, message = client:engine()
   if not engine then return unclear(message) end
   local transfer
-  transfer, message = engine:submit {
+  transfer, message = host.exchange(engine, {
     endpoint = identity.server, method = "GET", path = PATH, private = true,
     timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
     identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key },
-  }
+  })
   if not transfer then return unclear(message) end
-  host.current().wait(engine, transfer)
   local response, reason, code, detail = transfer:result()
   transfer:close()
   return judge(response, reason, code, detail)

@@ -14,11 +14,6 @@ local M = {}
 M.sections = { clusters = "cluster", users = "user", contexts = "context" }
 M.section_order = { "clusters", "users", "contexts" }
 
--- Lists that lyaml reads as a table like any other when they are empty.
-local list_keys = {
-  clusters = true, users = true, contexts = true, extensions = true, args = true, env = true,
-}
-
 -- Fields whose value is the Base64 of a PEM text.
 local pem_fields = {
   clusters = { "certificate-authority-data" },
@@ -58,51 +53,83 @@ function M.json(text)
   return nil, ("it is no JSON: %s"):format(message)
 end
 
-local yaml_to_json
+-- UTF-16, as PowerShell writes it; by its mark, as kubectl tells it.
+local UTF16 = { ["\255\254"] = { 1, 2 }, ["\254\255"] = { 2, 1 } }
 
-local function convert_members(value, null, seen)
-  local result = seen[value]
-  for key, member in pairs(value) do
-    local converted = yaml_to_json(member, null, seen)
-    if list_keys[key] and type(converted) == "table" and next(converted) == nil then
-      converted = json.array()
+local function utf8(code)
+  if code < 0x80 then return string.char(code) end
+  if code < 0x800 then return string.char(0xC0 + math.floor(code / 64), 0x80 + code % 64) end
+  local tail = string.char(0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
+  if code < 0x10000 then return string.char(0xE0 + math.floor(code / 4096)) .. tail end
+  return string.char(0xF0 + math.floor(code / 262144), 0x80 + math.floor(code / 4096) % 64) .. tail
+end
+
+--- The text as UTF-8; kubectl reads UTF-16 too, where the byte order mark says so.
+-- @tparam string text
+-- @treturn string
+-- @treturn nil,string what is wrong
+function M.as_utf8(text)
+  local order = UTF16[text:sub(1, 2)]
+  if not order then return text end
+  if #text % 2 ~= 0 then return nil, "it is UTF-16 that is cut off" end
+  local parts, high = {}, nil
+  for i = 3, #text, 2 do
+    local pair = { text:byte(i, i + 1) }
+    local code = pair[order[2]] * 256 + pair[order[1]]
+    local is_low = code >= 0xDC00 and code < 0xE000
+    if (high ~= nil) ~= is_low then return nil, "it is UTF-16 with half a character" end
+    if code >= 0xD800 and code < 0xDC00 then
+      high = code
+    else
+      parts[#parts + 1] = utf8(high and 0x10000 + (high - 0xD800) * 1024 + code - 0xDC00 or code)
+      high = nil
     end
-    result[type(key) == "number" and #value == 0 and tostring(key) or key] = converted
   end
-  return result
+  if high then return nil, "it is UTF-16 with half a character" end
+  return table.concat(parts)
 end
 
--- lyaml's null becomes ours, and empty lists become lists again. Aliases
--- share their table: each is converted once.
-function yaml_to_json(value, null, seen)
-  if value == null then return json.null end
-  if type(value) ~= "table" then return value end
-  if seen[value] then return seen[value] end
-  seen[value] = {}
-  return convert_members(value, null, seen)
-end
-
---- Reads YAML text, if lyaml is installed.
+--- Reads YAML text, if lyaml is installed. One without content is an empty object.
 -- @tparam string text
 -- @treturn table the data
 -- @treturn nil,string,?string what is wrong, and the code if it is not the text
 function M.yaml(text)
-  local found, lyaml = pcall(require, "lyaml")
+  -- It may be hostile: looking at its tree costs little whatever it is.
+  local found = pcall(require, "lyaml")
   if not found then
+    if not text:find "%S" then return {} end
     return nil, "it is YAML, and to read YAML lyaml must be installed "
       .. "(Debian: lua-yaml; LuaRocks: lyaml)", "MISSING_DEPENDENCY"
   end
-  -- First a look that costs little whatever the text is: it may be hostile.
-  local body = M.without_mark(text)
-  local root, problem = yaml_text.tree(body)
-  if not root then return nil, problem or "it is empty" end
-  local ok, value = pcall(lyaml.load, body)
-  if not ok then
-    -- lyaml's own message, without the file and line of lyaml.
-    return nil, "it is no YAML: " .. tostring(value):gsub("^%S+:%d+: ", "")
+  local root, problem = yaml_text.tree(M.without_mark(text))
+  if not root then
+    if problem then return nil, problem end
+    return {}
   end
-  if value == nil then return nil, "it is empty" end
-  return yaml_to_json(value, lyaml.null, {})
+  local value
+  value, problem = yaml_text.value(root)
+  if value == json.null then return {} end
+  return value, problem
+end
+
+--- Reads a file as kubectl would: JSON or YAML, UTF-8 or UTF-16.
+-- @tparam string text
+-- @treturn table `{data=, format="json"|"yaml", text=<in UTF-8>}`
+-- @treturn nil,string,?string what is wrong, and the code if it is not the text
+function M.file(text)
+  local body, message = M.as_utf8(text)
+  if not body then return nil, message end
+  local data, code
+  if M.looks_like_json(body) then
+    data, message = M.json(body)
+    if data ~= nil then return { data = data, format = "json", text = body } end
+    -- Braces are YAML, too: with a comment, a comma too many, or without quotes.
+    data = pcall(require, "lyaml") and M.yaml(body) or nil
+  else
+    data, message, code = M.yaml(body)
+  end
+  if data == nil then return nil, message, code end
+  return { data = data, format = "yaml", text = body }
 end
 
 --- The usable entries of a section, in their order.
@@ -138,50 +165,90 @@ function M.names(data, section)
   return names
 end
 
+---- What kubectl would not read ----
+
 local function is_missing(value)
   return value == nil or value == json.null
 end
 
-local function check_entry(section, i, entry)
-  if type(entry) ~= "table" then return ("%s[%d] is no object"):format(section, i) end
-  if type(entry.name) ~= "string" or entry.name == "" then
-    return ("%s[%d] has no name"):format(section, i)
-  end
-  if not is_missing(entry[M.sections[section]])
-    and type(entry[M.sections[section]]) ~= "table" then
-    return ("%s[%d].%s is no object"):format(section, i, M.sections[section])
-  end
-  return nil
+local type_names = { string = "text", boolean = "'true' or 'false'", table = "object" }
+
+local function is_no(where, expected)
+  return (where:find "%[" and "%s is no %s" or "'%s' is no %s"):format(where, expected)
 end
 
-local function check_section(data, section)
-  local list = data[section]
-  if is_missing(list) then return nil end
-  if type(list) ~= "table" or (next(list) ~= nil and #list == 0) then
-    return ("'%s' is no list"):format(section)
+local function is_list(value)
+  return type(value) == "table"
+    and (#value > 0 or next(value) == nil and json.encode(value) == "[]")
+end
+
+-- Go takes null for whatever there is none of.
+local check_value
+
+-- A type is "string", "boolean", "bytes" (Base64), "any", { list of that type },
+-- { each = type } for an object whose names are free, or { fields = { name = type } }.
+local function check_table(where, value, wanted)
+  if wanted[1] then
+    if not is_list(value) then return is_no(where, "list") end
+    for i, each in ipairs(value) do
+      local problem = check_value(("%s[%d]"):format(where, i), each, wanted[1])
+      if problem then return problem end
+    end
+    return nil
   end
-  for i, entry in ipairs(list) do
-    local problem = check_entry(section, i, entry)
+  if is_list(value) then return is_no(where, "object") end
+  for name, each in pairs(value) do
+    local expected = wanted.each or wanted.fields[name]
+    local path = where == "" and tostring(name) or ("%s.%s"):format(where, tostring(name))
+    local problem = expected and check_value(path, each, expected)
     if problem then return problem end
   end
   return nil
 end
 
---- What keeps data from being a kubeconfig that kubectl would read.
--- @param data
--- @treturn ?string nil when nothing does
-function M.problem(data)
-  if type(data) ~= "table" or #data > 0 then return "it is not an object" end
-  if not is_missing(data.kind) and data.kind ~= "Config" then
-    return ("its kind is %s, not 'Config'"):format(
-      type(data.kind) == "string" and "'" .. data.kind:sub(1, 40) .. "'" or "no text")
+function check_value(where, value, wanted)
+  if wanted == "any" or is_missing(value) then return nil end
+  local expected = type(wanted) == "table" and "table" or wanted
+  if expected == "bytes" then expected = "string" end
+  if type(value) ~= expected then
+    local hint = expected == "string" and type(value) ~= "table"
+      and ": kubectl, too, wants it in quotes" or ""
+    return is_no(where, type(wanted) == "table" and wanted[1] and "list" or type_names[expected])
+      .. hint
   end
-  for _, section in ipairs(M.section_order) do
-    local problem = check_section(data, section)
-    if problem then return problem end
-  end
+  if type(wanted) == "table" then return check_table(where, value, wanted) end
   return nil
 end
+
+local extensions = { { fields = { name = "string", extension = "any" } } }
+
+-- k8s.io/client-go/tools/clientcmd/api/v1.
+local config_type = { fields = {
+  kind = "string", apiVersion = "string", ["current-context"] = "string",
+  preferences = { fields = { colors = "boolean", extensions = extensions } },
+  extensions = extensions,
+  clusters = { { fields = { name = "string", cluster = { fields = {
+    server = "string", ["tls-server-name"] = "string", ["insecure-skip-tls-verify"] = "boolean",
+    ["certificate-authority"] = "string", ["certificate-authority-data"] = "bytes",
+    ["proxy-url"] = "string", ["disable-compression"] = "boolean", extensions = extensions,
+  } } } } },
+  users = { { fields = { name = "string", user = { fields = {
+    ["client-certificate"] = "string", ["client-certificate-data"] = "bytes",
+    ["client-key"] = "string", ["client-key-data"] = "bytes", token = "string",
+    tokenFile = "string", as = "string", ["as-uid"] = "string", ["as-groups"] = { "string" },
+    ["as-user-extra"] = { each = { "string" } }, username = "string", password = "string",
+    ["auth-provider"] = { fields = { name = "string", config = { each = "string" } } },
+    exec = { fields = {
+      command = "string", args = { "string" }, apiVersion = "string", installHint = "string",
+      env = { { fields = { name = "string", value = "string" } } },
+      provideClusterInfo = "boolean", interactiveMode = "string",
+    } },
+    extensions = extensions,
+  } } } } },
+  contexts = { { fields = { name = "string", context = { fields = {
+    cluster = "string", user = "string", namespace = "string", extensions = extensions,
+  } } } } },
+} }
 
 local function find_duplicate(data, section)
   local seen = {}
@@ -192,13 +259,36 @@ local function find_duplicate(data, section)
   return nil
 end
 
--- The Base64 of the Base64 of "-----BEGIN " starts like this.
+--- What keeps data from being a kubeconfig that kubectl would read.
+-- @param data
+-- @treturn ?string nil when nothing does
+function M.problem(data)
+  if type(data) ~= "table" or is_list(data) then return "it is not an object" end
+  if not is_missing(data.kind) and data.kind ~= "Config" then
+    return ("its kind is %s, not 'Config'"):format(
+      type(data.kind) == "string" and "'" .. data.kind:sub(1, 40) .. "'" or "no text")
+  elseif type(data.apiVersion) == "string" and data.apiVersion ~= "v1" then
+    return ("its apiVersion is '%s', not 'v1'"):format(data.apiVersion:sub(1, 40))
+  end
+  local problem = check_table("", data, config_type)
+  for _, section in ipairs(M.section_order) do
+    problem = problem or find_duplicate(data, section)
+  end
+  return problem
+end
+
+-- As Go's encoding/base64 reads it: line breaks may stand in it, nothing else; and
+-- what fills it up is mandatory. The Base64 of the Base64 of "-----BEGIN " is known by
+-- its beginning.
 local function base64_problem(value)
-  if value:find("^TFMwdExTM") then
+  local text = value:gsub("[\r\n]", "")
+  if text:find("^TFMwdExTM") then
     return "is Base64 twice over (decode it once, and it is right)"
-  elseif value:find("^%s*%-%-%-%-%-BEGIN") then
+  elseif text:find("^%s*%-%-%-%-%-BEGIN") then
     return "is PEM text, but must be the Base64 of it"
-  elseif value:find("[^%w+/=%s]") or value == "" then
+  elseif text:find("%s") then
+    return "is no Base64: blanks stand in it, where kubectl takes nothing but line breaks"
+  elseif #text % 4 ~= 0 or not text:find("^[%w+/]*=?=?$") or text == "" then
     return "is no Base64"
   end
   return nil
@@ -221,12 +311,18 @@ end
 
 local function section_problem(data, section)
   local entries = M.entries(data, section)
+  for i, entry in ipairs(type(data[section]) == "table" and data[section] or {}) do
+    local name = type(entry) == "table" and entry.name
+    if type(name) ~= "string" or name == "" then
+      return ("%s[%d] has no name"):format(section, i)
+    end
+  end
   if #entries == 0 then return ("it has no %s"):format(section) end
   for _, each in ipairs(entries) do
     local problem = M.encoding_problem(section, each)
     if problem then return problem end
   end
-  return find_duplicate(data, section)
+  return nil
 end
 
 local function reference_problem(data)

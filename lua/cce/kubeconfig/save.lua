@@ -79,8 +79,9 @@ local function merged(path, state, opts)
 end
 
 local function text_of(state, format)
-  local has = read.looks_like_json(state.raw) and "json" or "yaml"
-  if not format or format == has then return state.raw end
+  if not format then return state.raw end
+  local file = read.file(state.raw)
+  if file and file.format == format then return state.raw end
   return store.encode(state.data, format)
 end
 

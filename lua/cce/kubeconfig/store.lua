@@ -28,7 +28,7 @@ end
 
 local function refused(target, reason, code)
   return error_of.fail(code or "UNSUPPORTED",
-    ("cannot merge into the YAML of '%s' without touching what is not ours: %s"):format(
+    ("cannot merge into '%s' without touching what is not ours: %s"):format(
       target.path, reason), {
       retryable = false,
       hint = ("Save to a file of its own, and set KUBECONFIG=%s:<that file>, so that kubectl"
@@ -36,24 +36,19 @@ local function refused(target, reason, code)
     })
 end
 
-local function decode(target)
-  local data, message, code
-  if target.format == "json" then
-    data, message = read.json(target.text)
-  else
-    data, message, code = read.yaml(target.text)
-  end
+local function decode(target, text)
+  local file, message, code = read.file(text)
   if code then return refused(target, message, code) end
-  message = message or read.problem(data)
-  if not message then return data end
+  message = message or read.problem(file.data)
+  if not message then return file end
   return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(target.path, message))
 end
 
 --- Reads the file to merge into.
 -- @tparam string path
 -- @tparam[opt="json"] string format of a file that is not there yet
--- @treturn table { path=, text=, data=, format= }; without text and data when
---   there is no file, or an empty one
+-- @treturn table { path=, text=<in UTF-8>, found=<as it is>, data=, format= }; path and
+--   format alone when there is no file, or an empty one
 -- @return nil, message, err
 function M.open(path, format)
   local target = { path = path, format = format or "json" }
@@ -64,11 +59,11 @@ function M.open(path, format)
   text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
   if not text then return error_of.from_core(nil, message, code) end
   if text:find("^%s*$") then return target end
-  target.text, target.format = text, read.looks_like_json(text) and "json" or "yaml"
-  local data, err
-  data, message, err = decode(target)
-  if not data then return nil, message, err end
-  target.data, target.original = data, data
+  local file, err
+  file, message, err = decode(target, text)
+  if not file then return nil, message, err end
+  target.text, target.format, target.found = file.text, file.format, text
+  target.data, target.original = file.data, file.data
   return target
 end
 
@@ -105,8 +100,8 @@ function M.encode(data, format)
 end
 
 local function new_text(target)
-  if not target.text or target.format == "json" then return M.encode(target.data, target.format) end
-  local text, reason = patch.patch(target.text, target.original, target.data)
+  if not target.text then return M.encode(target.data, target.format) end
+  local text, reason = patch.patch(target.text, target.original, target.data, target.format)
   if not text then return refused(target, reason) end
   return text
 end
@@ -114,7 +109,7 @@ end
 -- A trial needs room for both files at once.
 local function back_up(target, is_trial)
   local backup = target.path .. ".bak"
-  local ok, message, err = M.write(backup, target.text, is_trial)
+  local ok, message, err = M.write(backup, target.found, is_trial)
   if not ok then return nil, message, err end
   return backup
 end
@@ -128,10 +123,10 @@ function M.commit(target, opts)
   local text, backup, ok, message, err
   text, message, err = new_text(target)
   if not text then return nil, message, err end
-  if opts.backup and target.text and target.text ~= text then
+  if opts.backup and target.found and target.found ~= text then
     backup, message, err = back_up(target, opts.trial)
     if not backup then return nil, message, err end
-    if opts.trial then text = text .. target.text end
+    if opts.trial then text = text .. target.found end
   end
   ok, message, err = M.write(target.path, text, opts.trial)
   if not ok then return nil, message, err end

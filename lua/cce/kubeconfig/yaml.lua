@@ -1,9 +1,11 @@
---- YAML: where each of its nodes stands, what makes it hostile, and writing it.
+--- YAML: where each of its nodes stands, what makes it hostile, what it means to
+-- kubectl, and writing it.
 --
 -- Internal to @{cce.kubeconfig}. Reading needs lyaml, writing needs nothing.
 --
 -- @module cce.kubeconfig.yaml
 -- @local
+local core = require "cce.core"
 local json = require "cce.base.json"
 
 local M = {}
@@ -39,6 +41,7 @@ local build
 local function new_node(reader, event, kind)
   return {
     kind = kind, size = 1, anchor = event.anchor, style = event.style, tag = event.tag,
+    is_plain = event.plain_implicit,
     first = reader.byte(event.start_mark), last = reader.byte(event.end_mark),
     column = event.start_mark.column,
     flow = event.style == "FLOW",
@@ -73,6 +76,7 @@ local function build_sequence(reader, event, depth)
 end
 
 local function add_pair(node, key, value)
+  node.members[#node.members + 1] = { key = key, value = value }
   local name = key.kind == "scalar" and key.value or nil
   if name == nil or name == "<<" or node.by_name[name] then
     node.opaque = true
@@ -85,7 +89,7 @@ end
 
 local function build_mapping(reader, event, depth)
   local node = new_node(reader, event, "mapping")
-  node.pairs, node.by_name = {}, {}
+  node.members, node.pairs, node.by_name = {}, {}, {}
   while true do
     local each = reader.next()
     if each.type == "MAPPING_END" then
@@ -112,7 +116,7 @@ local builders = {
     local target = reader.anchors[event.anchor]
     if not target then refuse("an alias in it leads nowhere or in a circle") end
     local node = new_node(reader, event, "alias")
-    node.size, node.tip = target.size, node.last
+    node.size, node.tip, node.target = target.size, node.last, target
     return node
   end,
 }
@@ -163,6 +167,124 @@ function M.tree(text)
   if ok then return result end
   if type(result) == "table" then return nil, result.problem end
   return nil, "it is no YAML: " .. tostring(result):gsub("^%S+:%d+: ", "")
+end
+
+---- What it means ----
+
+-- As gopkg.in/yaml.v2 resolves them, through which kubectl reads: YAML 1.1.
+local words_of = {
+  [true] = { "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON" },
+  [false] = { "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF" },
+  [json.null] = { "", "~", "null", "Null", "NULL" },
+}
+local resolved = {}
+for value, words in pairs(words_of) do
+  for _, word in ipairs(words) do resolved[word] = value end
+end
+
+-- Go's bases; what looks like another kind of number there is one in the end.
+local function number_of(text)
+  local sign, digits = text:gsub("_", ""):match "^([-+]?)(.*)$"
+  local number
+  if digits:find "^0[bB][01]+$" then
+    number = tonumber(digits:sub(3), 2)
+  elseif digits:find "^0[oO]?[0-7]+$" then
+    number = tonumber(digits:match "^0[oO]?(.*)$", 8)
+  elseif digits:find "^0[xX]%x+$" then
+    number = tonumber(digits)
+  elseif digits:find "^%d+%.?%d*$" or digits:find "^%.%d+$"
+    or digits:find "^%d+%.?%d*[eE][-+]?%d+$" or digits:find "^%.%d+[eE][-+]?%d+$" then
+    number = tonumber(digits)
+  end
+  return number and (sign == "-" and -number or number)
+end
+
+local infinite = { [".nan"] = true, [".NaN"] = true, [".NAN"] = true }
+for _, word in ipairs { ".inf", ".Inf", ".INF" } do
+  infinite[word], infinite["+" .. word], infinite["-" .. word] = true, true, true
+end
+
+local TAGS = "^tag:yaml%.org,2002:(.*)$"
+
+local function plain_value(text)
+  local value = resolved[text]
+  if value ~= nil then return value end
+  if infinite[text] then refuse("a number in it is not finite") end
+  return number_of(text) or text
+end
+
+local function binary(text)
+  local bytes = core.from_base64((text:gsub("%s", "")))
+  if not bytes then refuse("what is tagged !!binary there is no Base64") end
+  return bytes
+end
+
+local function scalar_value(node)
+  local tag = node.tag and node.tag:match(TAGS)
+  if tag == "binary" then return binary(node.value) end
+  if node.is_plain and not node.tag then return plain_value(node.value) end
+  local is_typed = tag == "int" or tag == "float" or tag == "bool" or tag == "null"
+  return is_typed and plain_value(node.value) or node.value
+end
+
+local value_of
+
+local function key_of(node)
+  while node.kind == "alias" do node = node.target end
+  if node.kind ~= "scalar" then refuse("a key in it is no text") end
+  return node.value
+end
+
+-- Later ones win, merged ones too; of several that are merged, the first.
+local function merge_into(result, node)
+  while node.kind == "alias" do node = node.target end
+  if node.kind == "sequence" then
+    for i = #node.items, 1, -1 do merge_into(result, node.items[i]) end
+    return
+  elseif node.kind ~= "mapping" then
+    refuse("what is merged there is no object")
+  end
+  for key, value in pairs(value_of(node)) do result[key] = value end
+end
+
+local function mapping_value(node)
+  local result = {}
+  for _, member in ipairs(node.members) do
+    if member.key.kind == "scalar" and member.key.is_plain and member.key.value == "<<" then
+      merge_into(result, member.value)
+    else
+      result[key_of(member.key)] = value_of(member.value)
+    end
+  end
+  return result
+end
+
+local function sequence_value(node)
+  local result = json.array()
+  for i, item in ipairs(node.items) do result[i] = value_of(item) end
+  return result
+end
+
+local values = {
+  scalar = scalar_value, mapping = mapping_value, sequence = sequence_value,
+  alias = function(node) return value_of(node.target) end,
+}
+
+-- Aliases share what their anchor stands for.
+function value_of(node)
+  if node.meaning == nil then node.meaning = values[node.kind](node) end
+  return node.meaning
+end
+
+--- What a tree stands for, as JSON: null is json.null, lists are marked as such.
+-- @tparam table root of @{tree}
+-- @return the value
+-- @treturn nil,string what is wrong
+function M.value(root)
+  local ok, result = pcall(value_of, root)
+  if ok then return result end
+  if type(result) == "table" then return nil, result.problem end
+  error(result, 0)
 end
 
 ---- Writing ----

@@ -14,8 +14,8 @@ local M = {}
 local Loop = {}
 Loop.__index = Loop
 
---- What an interrupted task raises, as Lua's own interpreter does.
-M.INTERRUPTED = "interrupted!"
+--- What an interrupted task raises.
+M.INTERRUPTED = protect.INTERRUPT
 
 -- Where a yield would cross a C function, a call must block instead.
 local function can_yield()

@@ -412,6 +412,13 @@ local function check_path(path)
     return errors.fail("INVALID_ARGUMENT", "the path of a schedule must not have control"
       .. " characters or \":memory:\" in it")
   end
+  for _, suffix in ipairs { "", "-wal", "-shm", "-journal" } do
+    local ok, message, code = core.file.check(path .. suffix)
+    if not ok then
+      return errors.fail(code, ("the schedule '%s': %s"):format(path, message), {
+        retryable = false, hint = "Its directory must exist, and belong to this user" })
+    end
+  end
   return path:sub(1, 1) == "/" and path or "./" .. path
 end
 
@@ -425,17 +432,20 @@ end
 
 -- Others that open the file for the first time at this moment may make any of
 -- these fail as locked, although a timeout is set.
-local function configure(connection, patience)
-  local deadline = core.sys.monotonic() + patience
-  local settings = { ("busy_timeout = %d"):format(patience * 1000), "journal_mode = WAL",
-    "synchronous = FULL" }
-  for _, setting in ipairs(settings) do
-    while true do
-      local value, message = pragma(connection, setting)
-      if value ~= nil then break end
-      if not message:find "locked" or core.sys.monotonic() > deadline then return nil, message end
-      core.sys.sleep(0.02)
-    end
+local function patiently(deadline, connection, text)
+  while true do
+    local value, message = pragma(connection, text)
+    if value ~= nil then return value end
+    if not message:find "locked" or core.sys.monotonic() > deadline then return nil, message end
+    core.sys.sleep(0.02)
+  end
+end
+
+-- The mode of the journal is written into the file.
+local function configure(connection, deadline)
+  for _, setting in ipairs { "journal_mode = WAL", "synchronous = FULL" } do
+    local value, message = patiently(deadline, connection, setting)
+    if value == nil then return nil, message end
   end
   return true
 end
@@ -480,11 +490,18 @@ local function create(self)
   end)
 end
 
+-- Nothing is written before it is known whose database it is.
 local function prepare(self, patience)
-  local ok, reason = configure(self.connection, patience)
-  if not ok then return failed(self.path, reason) end
+  local deadline = core.sys.monotonic() + patience
+  local ok, reason = patiently(deadline, self.connection,
+    ("busy_timeout = %d"):format(patience * 1000))
+  if ok ~= nil then ok, reason = patiently(deadline, self.connection, "user_version") end
+  if ok == nil then return failed(self.path, reason) end
   local version, message, err = check_version(self)
-  if version ~= 0 then return version, message, err end
+  if not version then return nil, message, err end
+  ok, reason = configure(self.connection, deadline)
+  if not ok then return failed(self.path, reason) end
+  if version ~= 0 then return version end
   return create(self)
 end
 

@@ -56,7 +56,7 @@ end
 function M.take_turn(client)
   local turns = client.change_limiter
   if not turns or turns.taken then return end
-  local seconds = turns.limiter:reserve(client.clock())
+  local seconds = turns.limiter:reserve(client.monotonic())
   if seconds > 0 then client.sleep(seconds) end
   turns.taken = true
 end
@@ -83,7 +83,8 @@ end
 -- @function pace:limiter
 function Pace:limiter(client)
   if not self.limit then return nil end
-  return limiter_of(client.clock, self.accounts and self.accounts[client] or "unknown", self.limit)
+  local account = self.accounts and self.accounts[client] or "unknown"
+  return limiter_of(client.monotonic, account, self.limit)
 end
 
 --- The same client, but its requests that change something have to wait for
@@ -107,7 +108,8 @@ function Pace:count_earlier(items)
     local limiter = item.sent and self:limiter(item.client)
     if limiter and fresh[limiter] == nil then fresh[limiter] = limiter.position == 0 end
     if limiter and fresh[limiter] then
-      sent[#sent + 1] = { limiter = limiter, time = math.min(item.sent, item.client.clock()) }
+      local ago = math.max(item.client.clock() - item.sent, 0)
+      sent[#sent + 1] = { limiter = limiter, time = item.client.monotonic() - ago }
     end
   end
   table.sort(sent, function(a, b) return a.time < b.time end)

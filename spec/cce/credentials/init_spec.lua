@@ -416,9 +416,9 @@ describe("the environment", function()
   -- The stand-in takes the place of the metadata service in the default chain.
   local CODE = [[
     local cce = require "cce"
-    local machine = require "cce.credentials.machine"
-    local real = machine.metadata
-    machine.metadata = function() return real %q end
+    local metadata = require "cce.credentials.metadata"
+    local real = metadata.metadata
+    metadata.metadata = function() return real %q end
     local function on_event(event)
       if event.notice then print("notice: " .. event.notice) end
       if event.type == "credentials" then print("source: " .. event.source) end

@@ -86,7 +86,7 @@ describe("cce.kubeconfig", function()
       local cases = {
         { "", "it is empty" },
         { "<html>", "it is no JSON: Expected value but found invalid token at character 1" },
-        { "[]", "it has no kind" },
+        { "[]", "it is not an object" },
         { "[1]", "it is not an object" },
         { '"x"', "it is not an object" },
         { '{"kind":"Status"}', "its kind is 'Status', not 'Config'" },
@@ -490,7 +490,7 @@ describe("cce.kubeconfig", function()
         assert.same(before[section][1], data[section][1])
       end
       assert.same({ "mine", "prod", "prod-external", "prod-internal" }, names_in(data, "contexts"))
-      assert.truthy(tempdir.read(path):find('"args": []', 1, true))
+      assert.truthy(tempdir.read(path):find('"args":[]', 1, true))
     end)
 
     it("changes nothing when it is done again", function()
@@ -584,7 +584,7 @@ describe("cce.kubeconfig", function()
       local cases = {
         ['{"kind":"Config"'] = "it is cut off",
         ['{"kind":"Pod"}'] = "its kind is 'Pod'",
-        ['{"users":[{"user":{}}]}'] = "users[1] has no name",
+        ['{"users":[{"name":12,"user":{}}]}'] = "users[1].name is no text",
       }
       for text, expected in pairs(cases) do
         tempdir.write(path, text)
@@ -720,7 +720,7 @@ current-context: mine
     end)
 
     it("tolerates a kubeconfig that is nearly empty", function()
-      for _, text in ipairs { "{}", '{"clusters":null,"users":[],"current-context":""}' } do
+      for _, text in ipairs { "{}", "", '{"clusters":null,"users":[],"current-context":""}' } do
         tempdir.write(path, text)
         local loaded = assert(kubeconfig.load(path))
         assert.equal(0, #loaded:contexts())
@@ -735,7 +735,7 @@ current-context: mine
 
     it("says what is wrong with a file", function()
       local cases = {
-        [""] = "it is empty", ['{"a":'] = "it is cut off", ['{"kind":"Pod"}'] = "'Pod'",
+        ['{"a":'] = "it is cut off", ['{"kind":"Pod"}'] = "'Pod'",
       }
       if has_lyaml() then
         cases["a: b: c"] = "it is no YAML: "

@@ -82,6 +82,10 @@ describe("changes in YAML", function()
       { "users:\nb: 1\n", "users:\n" .. added .. "b: 1\n" },
       { "users: null\nb: 1", "users:\n" .. added .. "b: 1" },
       { "b: 1", "b: 1\nusers:\n" .. added },
+      { "# nothing yet\n", "# nothing yet\nusers:\n" .. added },
+      { "---\n# nothing yet", "---\n# nothing yet\nusers:\n" .. added },
+      { "b: 1\n---\n", "b: 1\nusers:\n" .. added .. "---\n" },
+      { "b: 1\n---\nc: 1\n", "b: 1\nusers:\n" .. added .. "---\nc: 1\n" },
       { "---\nb: 1\n...\n", "---\nb: 1\nusers:\n" .. added .. "...\n" },
       { "users:\n- name: a", "users:\n- name: a\n" .. added },
       { "users:\n- name: |\n    a\n\n# c\n", "users:\n- name: |\n    a\n\n" .. added .. "# c\n" },
@@ -92,11 +96,82 @@ describe("changes in YAML", function()
       end)
     end
 
+    it("without names writes it anew", function()
+      local function set(data) data.a = json.array { "x", "y" } end
+      assert.equal('{a: ["x", "y"], b: 2}\n', changed("{a: [1, 2], b: 2}\n", set))
+      assert.equal('a:\n ["x", "y"]\nb: 2\n', changed("a:\n- 1\n- 2\nb: 2\n", set))
+    end)
+
     it("takes one out, and leaves the comment above it", function()
       local text = "users:\n- name: a\n# b is\n- name: b\n  user: {}\n# c is\n- name: c\n"
       assert.equal("users:\n- name: a\n# b is\n# c is\n- name: c\n",
         changed(text, function(data) table.remove(data.users, 2) end))
     end)
+  end)
+
+  describe("between brackets", function()
+    local function without(...)
+      local gone = {}
+      for _, name in ipairs { ... } do gone[name] = true end
+      return function(data)
+        local kept = json.array()
+        for _, each in ipairs(data.users) do
+          if not gone[each.name] then kept[#kept + 1] = each end
+        end
+        data.users = kept
+      end
+    end
+
+    local cases = {
+      { "{a: 1, b: 2}\n", function(data) data.a = nil end, "{b: 2}\n" },
+      { "{b: 2, a: 1}\n", function(data) data.a = nil end, "{b: 2}\n" },
+      { "users: [{name: a}, {name: b}, {name: c}]\n", without("b"),
+        "users: [{name: a}, {name: c}]\n" },
+      { "users: [{name: a}, {name: b}, {name: c}]\n", without("a", "b"), "users: [{name: c}]\n" },
+      { "users: [{name: a}, {name: b}, {name: c}]\n", without("b", "c"), "users: [{name: a}]\n" },
+      { "users: [{name: a}, {name: b},]\n", without("b"), "users: [{name: a},]\n" },
+      { "users: [{name: a},]\n", function(data) data.users[2] = { name = "b" } end,
+        'users: [{name: a}, {"name": "b"}]\n' },
+    }
+    for _, case in ipairs(cases) do
+      it(json.encode(case[1]), function() assert.equal(case[3], changed(case[1], case[2])) end)
+    end
+  end)
+
+  describe("in JSON", function()
+    local function changed_json(text, change)
+      local old, new = json.decode(text), json.decode(text)
+      change(new)
+      return patch.patch(text, old, new, "json")
+    end
+
+    local function add(data)
+      if type(data.users) ~= "table" then data.users = json.array() end
+      table.insert(data.users, { name = "new", user = { token = "t" } })
+    end
+
+    local cases = {
+      { '{"n":1618065507111835497,"users":[]}', add,
+        '{"n":1618065507111835497,"users":[{"name":"new","user":{"token":"t"}}]}' },
+      { '{"n":1e300,"users":[{"name":"a"}]}', add,
+        '{"n":1e300,"users":[{"name":"a"},{"name":"new","user":{"token":"t"}}]}' },
+      { '{\n\t"users": [\n\t\t{\n\t\t\t"name": "a"\n\t\t}\n\t],\n\t"n": 0.10\n}\n', add,
+        '{\n\t"users": [\n\t\t{\n\t\t\t"name": "a"\n\t\t},\n\t\t{\n\t\t\t"name": "new",'
+          .. '\n\t\t\t"user": {\n\t\t\t\t"token": "t"\n\t\t\t}\n\t\t}\n\t],\n\t"n": 0.10\n}\n' },
+      { '{\n    "users": null,\n    "n": -0\n}', add,
+        '{\n    "users": [\n        {\n            "name": "new",\n            "user": {\n'
+          .. '                "token": "t"\n            }\n        }\n    ],\n    "n": -0\n}' },
+      { '{"a": "x # no comment", "b": 12345678901234567890}', function(data) data.a = nil end,
+        '{"b": 12345678901234567890}' },
+      { '{"a": 1,\r\n "b": 2}', function(data) data.a = "x" end, '{"a": "x",\r\n "b": 2}' },
+      { '{"users": [{"name": "a"}]}', function(data) data.users = json.array() end,
+        '{"users": []}' },
+    }
+    for _, case in ipairs(cases) do
+      it(json.encode(case[1]), function()
+        assert.equal(case[3], changed_json(case[1], case[2]))
+      end)
+    end
   end)
 
   describe("is refused", function()
@@ -121,13 +196,11 @@ describe("changes in YAML", function()
     end)
 
     it("where the layout has no place for it", function()
-      refused("{a: 1, b: 2}\n", drop_a, "brackets")
-      refused("a: [1, 2]\n", function(data) data.a[3] = 3 end, "without a name")
       refused("a: {b: 1}\n", set_a, "another kind")
     end)
 
     it("in a text that kubectl would not take whole", function()
-      refused("a: 1\n---\na: 2\n", set_a, "more than one document")
+      refused("---\n---\na: 2\n", set_a, "would not be what is meant")
       refused("c:\n  a: 1\n  a: 2\n", function(data) data.c.a = "x" end, "twice")
     end)
   end)

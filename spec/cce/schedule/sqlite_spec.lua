@@ -93,7 +93,23 @@ describe("cce.schedule.sqlite", function()
     it("has no directory", function()
       path = dir .. "/nowhere/schedule.db"
       local text = failure("FILE_ERROR", open())
-      assert.matches("nowhere/schedule.db': it cannot be opened. Its directory must exist", text)
+      assert.matches("nowhere/schedule.db': opening its directory: No such file or directory. Its",
+        text, 1, true)
+    end)
+
+    it("was prepared by another user, where everybody may put one", function()
+      if not tempdir.is_root() then return pending "needs root to give a file away" end
+      tempdir.check(("chmod 1777 %s"):format(dir))
+      for _, suffix in ipairs { "", "-wal", "-shm", "-journal" } do
+        tempdir.check(("touch %s%s; chown 65534 %s%s"):format(path, suffix, path, suffix))
+        assert.matches("it belongs to user 65534", (failure("FILE_ERROR", open())), 1, true)
+        assert.equal("", tempdir.read(path .. suffix))
+        os.remove(path .. suffix)
+      end
+      tempdir.check(("ln -s %s/elsewhere %s; chown -h 65534 %s"):format(dir, path, path))
+      assert.matches("following its links: Permission denied", (failure("FILE_ERROR", open())), 1,
+        true)
+      assert.same({ "schedule.db" }, tempdir.list(dir))
     end)
 
     it("is no database", function()
@@ -106,7 +122,10 @@ describe("cce.schedule.sqlite", function()
       local other = require("luasql.sqlite3").sqlite3():connect(path)
       assert(other:execute "CREATE TABLE people (name TEXT)")
       other:close()
+      local text = tempdir.read(path)
       assert.matches("is the database of another program", (failure("UNSUPPORTED", open())))
+      assert.is_true(text == tempdir.read(path))
+      assert.same({ "schedule.db" }, tempdir.list(dir))
     end)
 
     it("was written by a newer version", function()

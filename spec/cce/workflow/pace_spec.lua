@@ -89,7 +89,7 @@ describe("the pace of a workflow", function()
     assert.same({ 60 }, waits({ known(simulator.member) }, "2/60s", 1))
     assert.same({ 0 }, waits({ known(simulator.member) }, "3/min", 1))
     local later = known(simulator.member)
-    later.clock = function() return now end
+    later.monotonic = function() return now end
     assert.same({ 0 }, waits({ later }, "2/min", 1))
   end)
 

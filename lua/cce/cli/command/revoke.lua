@@ -3,15 +3,17 @@
 -- @local
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
+local exit = require "cce.cli.exit"
+local principals = require "cce.cli.principal"
 local runs = require "cce.cli.runs"
 
 local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency." }
 
 function M.describe(parser)
   chosen.describe(parser, { all = true })
+  local user, agency = principals.describe(parser)
   parser:mutex(
-    parser:option("--user", "Id of an IAM user."):argname("ID"),
-    parser:option("--agency", "Id of an agency."):argname("ID"),
+    user, agency,
     parser:option("--kubeconfig", "A kubeconfig whose holder is meant."):argname("FILE"),
     parser:option("--certificate", "A certificate (PEM) whose holder is meant."):argname("FILE"),
     parser:option("--deleted-since", "Everyone who was deleted since then: such as 2d ago, or"
@@ -20,6 +22,7 @@ function M.describe(parser)
     :choices({ "user", "agency" }):argname("KIND")
   parser:flag("--partial", "With --deleted-since: search what CTS still has, though it is less.")
   parser:flag("--allow-self", "Allow to revoke your own.")
+  parser:flag("--unknown-ok", "Take an id that nobody is known by as it is.")
   parser:flag("--verify", "Ask the clusters with --kubeconfig, before and after.")
   parser:option("--verify-with", "A kubeconfig of the principal to ask a cluster with.")
     :argname("FILE"):count("*")
@@ -27,6 +30,7 @@ function M.describe(parser)
     .. " was interrupted or failed, and cuts nothing twice."):argname("FILE")
   parser:option("--run", "With --journal, the name of the run: one that has finished is not"
     .. " repeated."):argname("NAME")
+  parser:flag("--retry-failed", "Send again what failed in the run.")
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
   parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
@@ -48,6 +52,7 @@ local function options_of(args, ids)
     certificate = args.certificate, deleted_since = args.deleted_since,
     principal = args.principal, partial = args.partial, allow_self = args.allow_self,
     verify = verification(args), concurrency = args.concurrency,
+    unknown_ok = args.unknown_ok, retry_failed = args.retry_failed,
     rate_limit = convert.rate(args.rate), journal = args.journal, run = args.run_name,
   }
 end
@@ -65,15 +70,20 @@ local function question(plan)
 end
 
 -- Nothing to ask when nothing would be done; the report says why. What was agreed to
--- is what is done: somebody may be deleted while the question stands.
+-- is what is done: somebody may be deleted while the question stands. Who would cut
+-- their own types another word.
 local function confirmed(ui, client, args, ids)
-  return ui:confirm { word = "REVOKE", yes = args.yes, text = function()
-    local plan, message, err = call(client, args, ids, { dry_run = true })
+  local is_self = false
+  local sure, code = ui:confirm { word = "REVOKE", yes = args.yes, text = function()
+    local plan, message, err = call(client, args, ids, { dry_run = true, allow_self = true })
     if not plan then return nil, ui:fail(message, err) end
     if #plan.plan == 0 then return nil, ui:report(plan) end
     args.principals = args.deleted_since and plan.principals
-    return question(plan)
+    is_self = plan.is_self and not args.allow_self or false
+    return question(plan), nil, is_self and "REVOKE MYSELF" or nil
   end }
+  if sure and is_self then args.allow_self = true end
+  return sure, code
 end
 
 local function revoke(ui, client, args, ids)
@@ -94,9 +104,9 @@ end
 local function name_run(args)
   args.run_name = args.run
   if args.run or not args.journal then return true end
-  local run, message, err = runs.last(args.journal)
+  local run, message, err = runs.find(args.journal)
   if run == nil then return nil, message, err end
-  if run and run.finished then args.run_name = runs.new_name() end
+  if run and not runs.is_open(run, args) then args.run_name = runs.new_name() end
   return true
 end
 
@@ -113,37 +123,30 @@ function M.run(args, ui)
   if wrong then return ui:usage(wrong) end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
-  local named
-  named, message, err = name_run(args)
-  if not named then return ui:fail(message, err) end
-  local ids
+  local ids, ok
   ids, message, err = chosen.ids(client, args)
   if not ids then return ui:fail(message, err) end
+  ok, message, err = principals.resolve(ui, client, args)
+  if ok then ok, message, err = name_run(args) end
+  if not ok then return ui:fail(message, err) end
+  if #ids == 0 then
+    ui:say "no cluster is chosen: nothing to do"
+    return exit.DONE
+  end
   if args.dry_run then return preview(ui, client, args, ids) end
   local sure, code = confirmed(ui, client, args, ids)
   if not sure then return code end
   return revoke(ui, client, args, ids)
 end
 
-local ENDED = { ok = "revoked", failed = "failed", skipped = "skipped", planned = "not begun" }
-local ORDER = { "revoked", "failed", "skipped", "not known", "not begun" }
-
-local function counts_of(run)
-  local counts, parts = {}, {}
-  for _, item in ipairs(run.order) do
-    local word = ENDED[item.what] or "not known"
-    counts[word] = (counts[word] or 0) + 1
-  end
-  for i, word in ipairs(ORDER) do parts[i] = ("%d %s"):format(counts[word] or 0, word) end
-  return table.concat(parts, ", ")
-end
-
 --- After Ctrl-C: what is known.
 function M.interrupted(args, ui)
   if not args.began then return ui:warn("nothing was sent") end
-  local run = args.journal and runs.last(args.journal)
+  local run = args.journal and runs.find(args.journal, args.run_name)
   if runs.is_open(run) then
-    return ui:warn(("run %s: %s; to go on: the same command"):format(run.name, counts_of(run)))
+    local counts = runs.counts(run)
+    return ui:warn(("run %s: %d revoked, %d failed, %d not known, %d not begun; to go on: the same"
+      .. " command"):format(run.name, counts.ok, counts.failed, counts.uncertain, counts.pending))
   end
   ui:warn(ui.outstanding:text())
   ui:warn("the same command again does all of it, and cuts what the principal obtained meanwhile;"

@@ -6,11 +6,16 @@ local convert = require "cce.cli.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
+local exit = require "cce.cli.exit"
+local rotate_options = require "cce.workflow.rotate.options"
 local runs = require "cce.cli.runs"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
 
 local M = { name = "rotate", summary = "Rotate the certificates of clusters." }
+
+-- So many are rotated without being counted by a person.
+local MOST_CLUSTERS = 100
 
 local function describe_plan(parser)
   parser:option("--component", "all, service-account-controller or custom."):argname("NAME")
@@ -28,7 +33,12 @@ local function describe_run(parser)
     .. " rotate-PROJECT.journal in ~/.local/state/cce."):argname("FILE")
   parser:option("--run", "The name of the run: one that has finished is not repeated.")
     :argname("NAME")
-  parser:flag("--resume", "Finish the run of the journal that was interrupted.")
+  parser:flag("--resume", "Go on with the run of the journal, of which something is open.")
+  parser:flag("--retry-failed", "Send again what failed in the run, after a look at the cluster.")
+  parser:option("--unless-rotated-within", "Leave out what anybody rotated since then: such as"
+    .. " 24h."):argname("TIME"):convert(convert.duration)
+  parser:option("--max-clusters", "Refuse to rotate more than so many; by default 100, where"
+    .. " --all and --yes are given."):argname("N"):convert(convert.integer)
   parser:option("--canary", "So many clusters first, one at a time."):argname("N")
     :convert(convert.integer)
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
@@ -56,8 +66,9 @@ function M.describe(parser)
   require("cce.cli.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
   parser:flag("--dry-run", "Rotate nothing; show the plan.")
-  parser:epilog("Ctrl-C ends at once: nothing is lost, and cce rotate --resume finishes it. No"
-    .. " cluster is rotated twice by one run. What is not known counts as uncertain: exit code 2.")
+  parser:epilog("Ctrl-C ends at once: nothing is lost, and cce rotate --resume goes on. No cluster"
+    .. " is rotated twice by one run. While something is uncertain or pending, the exit code is 2;"
+    .. " cce runs shows it, and can settle or end it.")
 end
 
 -- ---- the journal -------------------------------------------------------------------
@@ -104,7 +115,8 @@ local function options_of(args, plan)
     cert_content = plan.content, journal = plan.journal, run = plan.run, canary = args.canary,
     concurrency = args.concurrency, max_failures = args.max_failures, wait = wait_of(args),
     repair = args.repair, reissue = reissue_of(args), accept_token_loss = args.accept_token_loss,
-    rate_limit = convert.rate(args.rate),
+    rate_limit = convert.rate(args.rate), retry_failed = args.retry_failed,
+    unless_rotated_within = args.unless_rotated_within,
   }
 end
 
@@ -112,33 +124,39 @@ local function nothing_to_resume(path)
   return errors.fail("NOT_FOUND", ("there is nothing to resume: %s holds no run"):format(path))
 end
 
--- The plan of the last run, from its journal. Of one that has finished nothing
--- is left to do, which its report says.
+-- The plan of a run, from its journal. Where nothing of it is open, nothing is left
+-- to do, which its report says.
 local function resumed_plan(args, plan)
-  local run, message, err = runs.last(plan.journal)
+  local run, message, err = runs.find(plan.journal, args.run)
   if run == nil then return nil, message, err end
   if not run then return nothing_to_resume(plan.journal) end
   plan.ids, plan.component, plan.hours, plan.run = {}, run.component, run.hours, run.name
   for i, item in ipairs(run.order) do plan.ids[i] = item.cluster end
-  plan.is_finished = run.finished ~= nil
+  plan.is_finished = not runs.is_open(run, options_of(args, plan))
   args.accept_token_loss = args.accept_token_loss or run.hours == 0
   return plan
 end
 
 local function unfinished(path, run)
-  return errors.fail("CONFLICT", ("run %s, begun at %s, has not ended"):format(run.name,
-    times.format(run.opened)), { retryable = false, hint = ("if it was"
-    .. " interrupted, cce rotate --resume finishes it; a run beside it needs another --journal than"
-    .. " %s"):format(path) })
+  return errors.fail("CONFLICT", ("something of run %s, begun at %s, is open"):format(run.name,
+    times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
+    .. " cce runs show --journal %s says with what, and cce runs discard --journal %s ends it;"
+    .. " another --run NAME takes over what is pending"):format(path, path) })
 end
 
+-- What was typed wrongly is told before what else is in the way.
 local function new_plan(client, args, plan)
-  local run, message, err = runs.last(plan.journal)
-  if run == nil then return nil, message, err end
-  if runs.is_open(run) and run.name ~= args.run then return unfinished(plan.journal, run) end
+  local message, err
   plan.ids, message, err = chosen.ids(client, args)
   if not plan.ids then return nil, message, err end
   plan.component, plan.hours = args.component, args.expiration_hours
+  local checked
+  checked, message, err = rotate_options.read(options_of(args, plan), 1)
+  if not checked and #plan.ids > 0 then return nil, message, err end
+  local run
+  run, message, err = runs.find(plan.journal)
+  if run == nil then return nil, message, err end
+  if runs.is_open(run) and not args.run then return unfinished(plan.journal, run) end
   -- What a person types anew is meant anew.
   plan.run = args.run or runs.new_name()
   return plan
@@ -177,7 +195,8 @@ end
 -- ---- how to go on ------------------------------------------------------------------
 
 local REPEATED = { "profile", "region", "project", "ca_file", "token_file", "journal", "rate",
-  "canary", "concurrency", "max_failures", "wait_timeout", "every", "ca", "cert", "key", "reissue" }
+  "canary", "concurrency", "max_failures", "unless_rotated_within",
+  "wait_timeout", "every", "ca", "cert", "key", "reissue" }
 local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss" }
 
 local function quoted(value)
@@ -205,26 +224,14 @@ local function resume_command(args)
   return table.concat(words, " ")
 end
 
-local ENDED = { ok = "rotated", reissued = "rotated", failed = "failed" }
-local UNTOUCHED = { planned = true, skipped = true, refused = true }
-
-local function count_states(run)
-  local counts = { rotated = 0, failed = 0, waiting = 0, untouched = 0 }
-  for _, item in ipairs(run.order) do
-    local state = ENDED[item.what] or UNTOUCHED[item.what] and "untouched" or "waiting"
-    counts[state] = counts[state] + 1
-  end
-  return counts
-end
-
 --- After Ctrl-C: what the journal knows.
 function M.interrupted(args, ui)
-  local run = args.journal_in_use and runs.last(args.journal_in_use)
+  local run = args.journal_in_use and runs.find(args.journal_in_use, args.run_in_use)
   if not runs.is_open(run) then return ui:warn("nothing was sent") end
-  local counts = count_states(run)
+  local counts = runs.counts(run)
   ui:warn(("run %s: %d rotated, %d failed, %d under way (their jobs go on by themselves),"
-    .. " %d not begun"):format(run.name, counts.rotated, counts.failed, counts.waiting,
-    counts.untouched))
+    .. " %d not begun"):format(run.name, counts.ok, counts.failed,
+    counts.accepted + counts.uncertain, counts.pending))
   ui:warn("to go on: " .. resume_command(args))
 end
 
@@ -237,12 +244,12 @@ local function make_directory(args)
 end
 
 local function rotate(ui, client, args, plan)
-  args.journal_in_use = plan.journal
+  args.journal_in_use, args.run_in_use = plan.journal, plan.run
   local report, message, err = call(client, args, plan,
     { on_progress = ui:progress("rotate", #plan.ids) })
   if not report then return ui:fail(message, err) end
   local code = ui:report(report)
-  if report.stopped then ui:say("to go on: " .. resume_command(args)) end
+  if #report.pending + #report.uncertain > 0 then ui:say("to go on: " .. resume_command(args)) end
   return code
 end
 
@@ -252,6 +259,15 @@ function M.run(args, ui)
   local plan
   plan, message, err = make_plan(client, args)
   if not plan then return ui:fail(message, err) end
+  if #plan.ids == 0 then
+    ui:say "no cluster is chosen: nothing to do"
+    return exit.DONE
+  end
+  local most = args.max_clusters or args.all and args.yes and MOST_CLUSTERS
+  if most and #plan.ids > most and not args.resume then
+    return ui:usage(("%d clusters are chosen, more than %d: give --max-clusters %d"):format(
+      #plan.ids, most, #plan.ids))
+  end
   if args.dry_run then
     local report
     report, message, err = call(client, args, plan, { dry_run = true })

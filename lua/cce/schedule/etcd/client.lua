@@ -76,9 +76,8 @@ local function exchange(self, endpoint, spec)
   spec.endpoint, spec.method, spec.identity = endpoint.url, "POST", identity
   spec.timeout, spec.max_response = spec.timeout or self.timeout, MAX_RESPONSE
   local transfer
-  if engine then transfer, message, code = engine:submit(spec) end
+  if engine then transfer, message, code = host.exchange(engine, spec) end
   if not transfer then return nil, answers.lost(endpoint, message, code) end
-  host.current().wait(engine, transfer)
   local response, detail
   response, message, code, detail = transfer:result(spec.private)
   if response and response.status == 200 then return response, transfer end

@@ -241,6 +241,8 @@ local function note_principal(principal, report)
   local doubt = ""
   if principal.in_iam == false and not principal.deleted then
     doubt = ("; IAM has no such %s: check the id, or it was deleted"):format(principal.kind)
+  elseif principal.known == nil then
+    doubt = "; whether anybody is known by this id was not checked: IAM could not be asked"
   end
   report:note("%s can obtain again: %s%s", M.text(principal), principal.can_obtain_again, doubt)
 end

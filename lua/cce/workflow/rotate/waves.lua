@@ -18,8 +18,9 @@ end
 
 local function settles(run, item)
   if item.state == "uncertain" or item.held then
-    return ("cce runs settle%s %s, with --happened or --did-not, once you know"):format(
-      run.opts.journal and " --journal " .. run.opts.journal or "", item.id)
+    if not run.opts.journal then return "look at the cluster whether it was rotated" end
+    return ("`cce runs settle %s %s --journal %s`, with --happened or --did-not, says what became"
+      .. " of it"):format(item.held and item.held.run.name or run.name, item.id, run.opts.journal)
   end
   return item.state == "failed" and "retry_failed=true resends it"
     or "the same call tries it again once that is mended"

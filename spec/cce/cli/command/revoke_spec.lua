@@ -77,19 +77,65 @@ describe("cce revoke", function()
     assert.equal(0, result.code, result.out .. result.err)
     local item = json.decode(result.out).ok[1]
     assert.equal(MEMBER, item.principal_id)
-    assert.equal("revoked", item.verified)
+    assert.equal("yes", item.verified)
   end)
 
   it("ends with 1 when one fails", function()
-    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, status = 403 }
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, status = 400 }
     local result = world:cce { "revoke", "--all", "--user", MEMBER, "--yes", "--rate", "none" }
     assert.equal(1, result.code)
     assert.matches("failed cluster-002", result.out, 1, true)
   end)
 
-  it("says that IAM does not know an id", function()
-    local result = world:cce { "revoke", "--all", "--user", "nosuch", "--dry-run" }
-    assert.matches("IAM has no such user: check the id", result.out, 1, true)
+  describe("--user", function()
+    local UNKNOWN = ("f"):rep(32)
+
+    it("takes a name, which is looked up", function()
+      local result = world:cce { "revoke", "--all", "--user", "member", "--yes" }
+      assert.equal(0, result.code, result.err)
+      assert.matches("user member is " .. MEMBER, result.err, 1, true)
+      for _, cluster in ipairs(sim:state().clusters) do
+        assert.is_truthy(cluster.revoked_users[MEMBER])
+      end
+    end)
+
+    it("refuses before sending what is neither a known name nor an id", function()
+      local result = world:cce { "revoke", "--all", "--user", "nonsense", "--yes" }
+      assert.equal(64, result.code)
+      assert.matches("there is no user 'nonsense', and it is no id", result.err, 1, true)
+      assert.equal(0, revocations())
+    end)
+
+    it("lists all of a name", function()
+      local other = ("e"):rep(32)
+      sim:put_principal { kind = "user", id = other, name = "member" }
+      local result = world:cce { "revoke", "--all", "--user", "member", "--yes" }
+      assert.equal(64, result.code)
+      assert.matches(MEMBER, result.err, 1, true)
+      assert.matches(other, result.err, 1, true)
+      assert.equal(0, revocations())
+    end)
+
+    it("sends an id that nobody knows, and says that it is uncertain", function()
+      local result = world:cce { "revoke", "--all", "--user", UNKNOWN, "--yes" }
+      assert.equal(2, result.code)
+      assert.matches("accepted, unverified: nobody is known by this id", result.out, 1, true)
+      assert.matches("--unknown-ok", result.out, 1, true)
+      assert.equal(5, revocations())
+      assert.equal(0, world:cce({ "revoke", "--all", "--user", UNKNOWN, "--yes", "--unknown-ok" })
+        .code)
+    end)
+
+    it("is not held up by an IAM that cannot be asked", function()
+      sim:deny(simulator.admin.principal.id, "iam:users:listUsers")
+      local result = world:cce { "revoke", "cluster-001", "--user", UNKNOWN, "--yes" }
+      assert.equal(0, result.code)
+      assert.matches("was not checked", result.out, 1, true)
+      result = world:cce { "revoke", "cluster-001", "--user", "member", "--yes" }
+      assert.equal(64, result.code)
+      assert.matches("cannot be looked up", result.err, 1, true)
+      assert.equal(1, revocations())
+    end)
   end)
 
   it("goes on by its journal, and sends nothing twice", function()
@@ -130,7 +176,7 @@ describe("cce revoke", function()
     sim:reset()
     result = interrupt("--journal", world.dir .. "/revoke.journal")
     assert.equal(130, result.code)
-    assert.matches("1 revoked, 0 failed, 0 skipped, 0 not known, 4 not begun; to go on: the same"
+    assert.matches("1 revoked, 0 failed, 0 not known, 4 not begun; to go on: the same"
       .. " command", result.err, 1, true)
   end)
 

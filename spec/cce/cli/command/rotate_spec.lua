@@ -75,19 +75,58 @@ describe("cce rotate", function()
       times = 1 }
     local result = rotate("--all", "--yes", "--canary", "1", "--component",
       "service-account-controller", "--expiration-hours", "48")
-    assert.equal(1, result.code)
-    assert.matches("STOPPED: the canary cluster-001 failed", result.out, 1, true)
+    assert.equal(2, result.code)
+    assert.matches("STOPPED: the canary cluster-001 is not done", result.out, 1, true)
     assert.matches("to go on: cce rotate --resume --rate none --canary 1 --every 0.02", result.err,
       1, true)
     result = rotate("--all", "--yes")
     assert.equal(1, result.code)
-    assert.matches("has not ended\n  hint: if it was interrupted, cce rotate --resume finishes it",
-      result.err, 1, true)
+    assert.matches("is open\n  hint: cce rotate --resume goes on with it", result.err, 1, true)
+    assert.matches("cce runs discard --journal " .. journal() .. " ends it", result.err, 1, true)
+    -- What was typed wrongly is told first.
+    for expected, words in pairs { ["give --accept-token-loss"] = { "--all", "--yes",
+      "--expiration-hours", "0" }, ["no cluster is named"] = { "--yes" } } do
+      result = rotate((table.unpack or unpack)(words))
+      assert.equal(64, result.code)
+      assert.matches(expected, result.err:lower(), 1, true)
+    end
     assert.equal(1, rotations())
     -- The component and the hours are those of the journal.
     result = rotate("--resume", "--yes", "--canary", "0")
     assert.matches("5 ok, 0 failed", result.out .. result.err, 1, true)
     assert.equal(6, rotations())
+  end)
+
+  it("resends a failed job only when told", function()
+    sim:set { cluster = sim.clusters[1].id, job_outcome = "Failed" }
+    assert.equal(1, rotate("cluster-001", "--yes", "--run", "one").code)
+    assert.equal(1, rotate("cluster-001", "--yes", "--run", "one").code)
+    assert.equal(1, rotations())
+    sim:set { cluster = sim.clusters[1].id, job_outcome = "Success" }
+    assert.equal(0, rotate("--resume", "--yes", "--retry-failed").code)
+    assert.equal(2, rotations())
+  end)
+
+  it("leaves out what was rotated meanwhile, when told", function()
+    assert.equal(0, rotate("cluster-001", "--yes").code)
+    local result = rotate("--all", "--yes", "--unless-rotated-within", "24h")
+    assert.equal(0, result.code)
+    assert.matches("4 ok, 0 failed, 1 skipped", result.out, 1, true)
+    assert.equal(5, rotations())
+  end)
+
+  it("refuses more clusters than --max-clusters", function()
+    local result = rotate("--all", "--yes", "--max-clusters", "4")
+    assert.equal(64, result.code)
+    assert.matches("5 clusters are chosen, more than 4", result.err, 1, true)
+    assert.equal(0, rotations())
+    assert.equal(0, rotate("--all", "--yes", "--max-clusters", "5").code)
+  end)
+
+  it("is done when no cluster is chosen", function()
+    local result = rotate("--name", "nothing-*", "--yes")
+    assert.equal(0, result.code)
+    assert.matches("no cluster is chosen", result.err, 1, true)
   end)
 
   it("does not wait when told, and hands out the files of the new certificates", function()

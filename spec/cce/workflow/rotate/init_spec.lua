@@ -164,8 +164,8 @@ describe("cce.workflow.rotate", function()
       sim:fault { operation = "rotate_credentials", reset = "before", times = 1 }
       local report = rotate { canary = 2, journal = journal }
       assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 4 pending", counts(report))
-      assert.matches("cce runs settle --journal " .. journal .. " " .. sim.clusters[1].id,
-        report.stopped, 1, true)
+      assert.matches(("cce runs settle %s %s --journal %s"):format(report.run,
+        sim.clusters[1].id, journal), report.stopped, 1, true)
       -- However often it is started: not one cluster more.
       for _ = 1, 5 do
         report = rotate { canary = 2, journal = journal }

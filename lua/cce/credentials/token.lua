@@ -1,8 +1,7 @@
---- Credentials that IAM makes of others: tokens and temporary keys.
--- @module cce.credentials.iam
+--- Tokens that IAM makes of a password, of keys or of an ID token.
+-- @module cce.credentials.token
 -- @local
 local core = require "cce.core"
-local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
 local providers = require "cce.credentials.provider"
 local requests = require "cce.credentials.request"
@@ -12,25 +11,10 @@ local M = {}
 
 local TOKEN_SECONDS = 24 * 3600
 local TOKEN_MARGIN = 30 * 60
-local KEYS_MARGIN = 5 * 60
 
 local function json(text)
   return core.json.encode(text)
 end
-
-local function post(client, operation, path, iam_endpoint)
-  local endpoint, message, err = iam_endpoint
-  if not endpoint then
-    endpoint, message, err = endpoints.of(client.config.endpoints, "iam")
-  end
-  if not endpoint then return nil, message, err end
-  return {
-    operation = operation, endpoint = endpoint, method = "POST", path = path,
-    headers = { ["Content-Type"] = "application/json;charset=UTF-8" },
-  }
-end
-
--- ---- tokens --------------------------------------------------------------
 
 -- CCE wants a token of the project; its name is that of the region.
 local function scope_of(client, ids)
@@ -75,7 +59,7 @@ end
 local function identify(client, name, identity)
   local scope = scope_of(client, {})
   if not scope then return no_scope(name) end
-  local spec, message, err = post(client, "create_token", "/v3/auth/tokens")
+  local spec, message, err = requests.post(client, "create_token", "/v3/auth/tokens")
   if not spec then return nil, message, err end
   spec.query = { { "nocatalog", "true" } }
   spec.body = identity
@@ -129,8 +113,8 @@ end
 function M.exchange_id_token(client, opts)
   local scope = scope_of(client, opts)
   if not scope then return no_scope("ID token") end
-  local spec, message, err = post(client, "exchange_id_token", "/v3.0/OS-AUTH/id-token/tokens",
-    opts.iam_endpoint)
+  local spec, message, err = requests.post(client, "exchange_id_token",
+    "/v3.0/OS-AUTH/id-token/tokens", opts.iam_endpoint)
   if not spec then return nil, message, err end
   local id_token, reason, code = core.secret_from_file(opts.id_token_file)
   if not id_token then return errors.fail(code, reason) end
@@ -147,71 +131,6 @@ function M.id_token(opts)
   return providers.new("ID token", function(_, client)
     return M.exchange_id_token(client, opts)
   end, { renewable = true })
-end
-
--- ---- temporary keys ------------------------------------------------------
-
-local function signer_of(material)
-  if material.token then return nil end
-  return core.signer {
-    ak = material.ak, sk = material.sk, security_token = material.security_token,
-  }
-end
-
-local function temporary_keys(client, material, body)
-  local spec, message, err = post(client, "create_temporary_keys",
-    "/v3.0/OS-CREDENTIAL/securitytokens", material.iam_endpoint)
-  if not spec then return nil, message, err end
-  spec.token, spec.signer, spec.body = material.token, signer_of(material), body
-  local response, transfer, problem = requests.demand(client, spec)
-  if spec.signer then spec.signer:close() end
-  if not response then return nil, transfer, problem end
-  local keys
-  keys, message, err = requests.keys(spec, response, transfer,
-    { "credential", "access", "secret", "securitytoken", "expires_at" })
-  if keys then keys.margin = KEYS_MARGIN end
-  return keys, message, err
-end
-
-local function with_source(name, source, make)
-  return providers.new(name, function(_, client)
-    local material, message, err = source:fetch(client)
-    if not material then return nil, message, err end
-    local keys
-    keys, message, err = make(client, material)
-    providers.discard(material)
-    return keys, message, err
-  end, { renewable = true, source = source })
-end
-
---- Temporary keys of an agency that another account, or this one, entrusts.
--- @tparam table opts `{agency_name=, domain_name=, domain_id=, duration=, source=}`
--- @treturn table a provider
-function M.agency(opts)
-  local role = {
-    agency_name = opts.agency_name, domain_name = opts.domain_name, domain_id = opts.domain_id,
-    duration_seconds = math.floor(opts.duration),
-  }
-  local body = ('{"auth":{"identity":{"methods":["assume_role"],"assume_role":%s}}}'):format(
-    core.json.encode(role))
-  return with_source("agency", opts.source, function(client, material)
-    return temporary_keys(client, material, body)
-  end)
-end
-
---- Temporary keys of a token.
--- @tparam table opts `{duration=, source=}`
--- @treturn table a provider
-function M.temporary(opts)
-  return with_source("temporary keys", opts.source, function(client, material)
-    if not material.token then
-      return providers.incomplete("temporary keys: their source must give a token")
-    end
-    return temporary_keys(client, material, {
-      '{"auth":{"identity":{"methods":["token"],"token":{"id":', material.token,
-      (',"duration_seconds":%d}}}}'):format(opts.duration),
-    })
-  end)
 end
 
 return M

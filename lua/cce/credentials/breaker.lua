@@ -1,0 +1,198 @@
+--- A circuit breaker for each access key, shared by all clients of the process.
+--
+-- More than five wrong signatures lock an access key for five minutes, for every
+-- program that uses it. So a key that has not succeeded yet in this process has at
+-- most two requests in flight; one that is refused twice in a row sends nothing more
+-- but one request a minute, until one succeeds. Only the refusals of the gateway and
+-- of IAM themselves count: see `responses.refuses_key`.
+--
+-- A gate is the state of one key:
+--
+-- * `proven`: it succeeded, and was not refused since
+-- * `refusals`: in a row
+-- * `in_flight`: requests that hold it
+-- * `probe_at`: when the next one may try it; seconds of the monotonic clock
+--
+-- The command and the workflows of one user also share the refusals by a file: see
+-- `share`.
+-- @module cce.credentials.breaker
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local host = require "cce.host"
+
+local M = {}
+
+local MOST_UNPROVEN = 2
+local MOST_REFUSALS = 2
+local PROBE_PAUSE = 60
+
+-- Seconds. Who was dropped while it held a key must not block others for ever.
+local LONGEST_WAIT = 60
+local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
+
+-- So long a key is remembered that nobody uses; temporary keys are many.
+local IDLE = 86400
+
+local gates = {} -- by id
+
+--- Forget all that was learned.
+function M.forget()
+  gates = {}
+end
+
+local function now()
+  return core.sys.monotonic()
+end
+
+-- ---- shared between processes --------------------------------------------------------
+
+-- `{[id]={refusals=, at=<unix time of the last one>}}`
+local path
+local MAX_FILE = 256 * 1024
+local LOCK_SECONDS = 1
+
+local function read_entries()
+  local text = core.file.read(path, { max = MAX_FILE })
+  local entries = text and core.json.decode(text)
+  return type(entries) == "table" and entries or {}
+end
+
+-- Call a function with the entries, under the lock, and keep what it made of them.
+-- Where the file cannot be written each process knows only what it saw itself.
+local function update(change)
+  local lock = core.file.lock(path .. ".lock", { timeout = LOCK_SECONDS })
+  if not lock then return end
+  local entries, time, kept = read_entries(), core.sys.time(), {}
+  change(entries, time)
+  for id, entry in pairs(entries) do
+    if type(entry) == "table" and type(entry.at) == "number" and math.abs(time - entry.at) < IDLE
+      and type(entry.refusals) == "number" then
+      kept[id] = entry
+    end
+  end
+  core.file.write(path, next(kept) and core.json.encode(kept) or "{}")
+  lock:close()
+end
+
+local function take_entry(gate, entry)
+  if type(entry) ~= "table" or type(entry.refusals) ~= "number" or type(entry.at) ~= "number" then
+    return
+  end
+  local since = math.max(core.sys.time() - entry.at, 0)
+  if since >= IDLE then return end
+  gate.proven, gate.refusals = false, math.max(gate.refusals, entry.refusals)
+  gate.probe_at = math.max(gate.probe_at, now() + PROBE_PAUSE - since)
+end
+
+--- Share the refusals with other processes of this user by a file; not in nginx,
+-- where no worker may wait for a disk.
+-- @tparam string directory which is made when it is missing
+function M.share(directory)
+  if path or host.in_nginx() then return end
+  if not require("cce.base.directories").make(directory) then return end
+  path = directory .. "/refused-keys.json"
+  local entries = read_entries()
+  for id, gate in pairs(gates) do take_entry(gate, entries[id]) end
+end
+
+local function forget_idle(time)
+  for id, gate in pairs(gates) do
+    if gate.in_flight <= 0 and time - gate.used_at > IDLE then gates[id] = nil end
+  end
+end
+
+--- The gate of a key. A mended secret is another key.
+-- @tparam string ak
+-- @tparam userdata sk of `core.secret`
+-- @treturn table
+function M.gate(ak, sk)
+  local id = ak .. " " .. core.sha256("lua-cce access key\n" .. ak, sk):sub(1, 16)
+  local gate, time = gates[id], now()
+  if not gate then
+    forget_idle(time)
+    gate = { id = id, ak = ak, proven = false, refusals = 0, in_flight = 0, probe_at = time }
+    gates[id] = gate
+    if path then take_entry(gate, read_entries()[id]) end
+  end
+  gate.used_at = time
+  return gate
+end
+
+-- ---- one request ---------------------------------------------------------------------
+
+--- Whether nothing may be sent with a key now.
+-- @tparam table gate
+-- @treturn boolean
+function M.is_open(gate)
+  return gate.refusals >= MOST_REFUSALS and now() < gate.probe_at
+end
+
+local function refuse(gate)
+  return errors.fail("UNAUTHENTICATED", ("not sent: access key %s was refused %d times in a row,"
+    .. " and more would lock it; the next request tries it in %d s"):format(gate.ak, gate.refusals,
+    math.max(1, math.ceil(gate.probe_at - now()))), {
+    retryable = false, maybe_applied = false, not_sent = true,
+    hint = "Mend the key where it comes from: a file or a function is asked again, other keys that"
+      .. " are given need a new client",
+  })
+end
+
+-- One of the processes that share the file tries the key, the others go on waiting.
+local function claim_probe(gate)
+  gate.probe_at = now() + PROBE_PAUSE
+  if not path then return true end
+  local claimed = true
+  update(function(entries, time)
+    local entry = entries[gate.id]
+    claimed = type(entry) ~= "table" or type(entry.at) ~= "number"
+      or time - entry.at >= PROBE_PAUSE or time < entry.at
+    if claimed then entries[gate.id] = { refusals = gate.refusals, at = time } end
+  end)
+  if not claimed then take_entry(gate, read_entries()[gate.id]) end
+  return claimed
+end
+
+--- Wait until one more request may use a key, and count it in flight.
+-- @tparam table gate
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code UNAUTHENTICATED
+function M.enter(gate)
+  local pause, give_up = FIRST_LOOK, now() + LONGEST_WAIT
+  local alone = host.current().runs_alone
+  while not gate.proven do
+    if gate.refusals >= MOST_REFUSALS then
+      if M.is_open(gate) or not claim_probe(gate) then return refuse(gate) end
+      break
+    end
+    -- Code that runs alone would wait for what does not go on meanwhile.
+    if gate.in_flight < MOST_UNPROVEN or now() >= give_up or alone and alone() then break end
+    host.sleep(pause)
+    pause = math.min(pause * 2, LONGEST_LOOK)
+  end
+  gate.in_flight = gate.in_flight + 1
+  return true
+end
+
+--- A request has ended that entered.
+-- @tparam table gate
+-- @tparam ?string outcome "accepted" or "refused": what the answer said to the key
+function M.leave(gate, outcome)
+  gate.in_flight = gate.in_flight - 1
+  if not outcome or outcome == "accepted" and gate.proven then return end
+  local was_refused = gate.refusals > 0
+  if outcome == "accepted" then
+    gate.proven, gate.refusals = true, 0
+  else
+    gate.proven, gate.refusals = false, gate.refusals + 1
+    gate.probe_at = now() + PROBE_PAUSE
+  end
+  if not path or outcome == "accepted" and not was_refused then return end
+  update(function(entries, time)
+    entries[gate.id] = gate.refusals > 0 and { refusals = gate.refusals, at = time } or nil
+  end)
+end
+
+return M

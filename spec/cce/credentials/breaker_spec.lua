@@ -1,0 +1,357 @@
+local breaker = require "cce.credentials.breaker"
+local caches = require "spec.support.caches"
+local cce = require "cce"
+local clients = require "spec.support.clients"
+local core = require "cce.core"
+local hosts = require "spec.support.hosts"
+local simulator = require "spec.support.sim"
+local tempdir = dofile "spec/support/tempdir.lua"
+
+describe("the breaker of an access key", function()
+  local real, ahead = core.sys.monotonic, 0
+
+  before_each(function()
+    breaker.forget()
+    ahead = 0
+    core.sys.monotonic = function() return real() + ahead end
+  end)
+
+  after_each(function()
+    core.sys.monotonic = real
+    breaker.forget()
+  end)
+
+  local function gate(ak, sk)
+    return breaker.gate(ak or "AK", assert(core.secret(sk or "secret")))
+  end
+
+  local function use(which, outcome)
+    local entered, message, err = breaker.enter(which)
+    if entered then breaker.leave(which, outcome) end
+    return entered, message, err
+  end
+
+  it("is one for all that use the key; a mended secret is another key", function()
+    assert.equal(gate(), gate())
+    assert.not_equal(gate(), gate("AK", "mended"))
+    assert.not_equal(gate(), gate("other"))
+    assert.is_nil(gate().id:find("secret", 1, true))
+  end)
+
+  it("sends nothing more after two refusals in a row, but one request a minute", function()
+    local key = gate()
+    assert.is_true(use(key, "refused"))
+    assert.is_false(breaker.is_open(key))
+    assert.is_true(use(key, "refused"))
+    assert.is_true(breaker.is_open(key))
+    local err = clients.fails("UNAUTHENTICATED", (function()
+      local ok, message, problem = use(key)
+      problem.not_sent = nil
+      return ok, message, problem
+    end)())
+    assert.matches("^not sent: access key AK was refused 2 times in a row", err.message)
+    ahead = 59
+    assert.is_nil((use(key)))
+    ahead = 61
+    assert.is_true(use(key, "refused"))
+    assert.is_nil((use(key)), "the probe of this minute was refused")
+    ahead = 122
+    assert.is_true(use(key))
+    assert.is_nil((use(key)), "one that told nothing is a probe, too")
+    ahead = 183
+    assert.is_true(use(key, "accepted"))
+    for _ = 1, 5 do assert.is_true(use(key, "accepted")) end
+  end)
+
+  it("counts refusals in a row alone", function()
+    local key = gate()
+    for _ = 1, 4 do
+      assert.is_true(use(key, "refused"))
+      assert.is_true(use(key, "accepted"))
+    end
+    assert.is_true(use(key, "refused"))
+    assert.is_true(use(key))
+    assert.is_false(breaker.is_open(key))
+  end)
+
+  it("lets two requests fly until one succeeds, and then all", function()
+    local key, most, flying = gate(), 0, 0
+    local results = cce.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function(i)
+      assert(breaker.enter(key))
+      flying = flying + 1
+      if not key.proven then most = math.max(most, flying) end
+      cce.sleep(i <= 2 and 0.05 or 0.01)
+      flying = flying - 1
+      breaker.leave(key, "accepted")
+    end, { concurrency = 8 })
+    for _, result in ipairs(results) do assert.is_true(result.ok, result.message) end
+    assert.equal(2, most)
+    assert.equal(0, key.in_flight)
+  end)
+
+  it("does not wait for ever for those that never came back", function()
+    local key, entered = gate(), false
+    assert(breaker.enter(key) and breaker.enter(key))
+    cce.map({ 1 }, function()
+      cce.map({ 1, 2 }, function(i)
+        if i == 1 then
+          entered = breaker.enter(key)
+        else
+          cce.sleep(0.02)
+          assert.is_false(entered)
+          ahead = 61
+        end
+      end)
+    end)
+    assert.is_true(entered)
+  end)
+
+  describe("shared by a file", function()
+    local dir
+
+    before_each(function()
+      dir = tempdir.new()
+      caches.use(dir)
+    end)
+
+    after_each(function()
+      caches.restore()
+      tempdir.remove(dir)
+    end)
+
+    -- A process of its own: what it says of `use(key, outcome)`, one after the other.
+    local function process(...)
+      local words = {}
+      for i, outcome in ipairs { ... } do words[i] = ("%q"):format(outcome) end
+      return tempdir.check(tempdir.lua(([[
+        local breaker, core = require "cce.credentials.breaker", require "cce.core"
+        breaker.share(%q)
+        local key = breaker.gate("AK", assert(core.secret "example-secret"))
+        for _, outcome in ipairs { %s } do
+          local entered = breaker.enter(key)
+          print(entered and outcome or "not sent")
+          if entered then breaker.leave(key, outcome) end
+        end]]):format(dir .. "/state", table.concat(words, ", "))))
+    end
+
+    it("is known to the next process, without a secret in it", function()
+      assert.equal("refused\nrefused\nnot sent\n", process("refused", "refused", "refused"))
+      assert.equal("not sent\n", process "accepted")
+      local path = dir .. "/state/refused-keys.json"
+      local text = tempdir.read(path)
+      assert.matches('^{"AK %x+":', text)
+      assert.is_nil(text:find("example-secret", 1, true))
+      assert.equal("0600", core.file.stat(path).mode)
+      -- A minute later one of them tries it.
+      tempdir.write(path, (text:gsub('"at":[%d.e+]+', '"at":' .. ("%d"):format(os.time() - 61))))
+      assert.equal("accepted\naccepted\n", process("accepted", "accepted"))
+      assert.equal("{}", tempdir.read(path))
+    end)
+
+    it("is each process's own when it cannot be written, or is no such file", function()
+      tempdir.write(dir .. "/state", "a file in the way")
+      assert.equal("refused\nrefused\nnot sent\n", process("refused", "refused", "refused"))
+      assert.equal("accepted\n", process "accepted")
+      tempdir.check("rm " .. dir .. "/state; mkdir -p " .. dir .. "/state")
+      for _, text in ipairs { "", "[]", "{", '{"AK":7}', '{"AK x":{"at":"x"}}', ("x"):rep(3e5) } do
+        tempdir.write(dir .. "/state/refused-keys.json", text)
+        assert.equal("accepted\n", process "accepted")
+      end
+    end)
+  end)
+end)
+
+if not simulator.has_program "nginx" then return end
+
+-- From now on the gateway does not know its key.
+local function disable(sim, key)
+  local principal = key.principal
+  sim:put_principal { kind = principal.kind, id = principal.id, name = principal.name,
+    enabled = false }
+end
+
+describe("an access key that is refused", function()
+  local sim
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+  end)
+
+  local function refusals()
+    local count = 0
+    for _, entry in ipairs(sim:log()) do
+      if entry.status == 401 then count = count + 1 end
+    end
+    return count
+  end
+
+  local function many(client, count, concurrency)
+    local items = {}
+    for i = 1, count do items[i] = i end
+    return cce.map(items, function(i)
+      return client:show_cluster(sim.clusters[i % #sim.clusters + 1].id)
+    end, { concurrency = concurrency })
+  end
+
+  it("from the start costs three requests at most, of 300 at 16 a time", function()
+    local client = hosts.client(sim, { credentials = { ak = simulator.member.ak,
+      sk = "example-wrong" } })
+    local unsent = 0
+    for _, result in ipairs(many(client, 300, 16)) do
+      assert.equal("UNAUTHENTICATED", result.err.code)
+      if result.err.attempts == 0 then unsent = unsent + 1 end
+    end
+    assert.is_true(refusals() <= 3, refusals())
+    assert.equal(300 - refusals(), unsent)
+    assert.equal(refusals(), #sim:log())
+    -- Nor does another client of the process try it.
+    local other = hosts.client(sim, { credentials = { ak = simulator.member.ak,
+      sk = "example-wrong" } })
+    local err = clients.fails("UNAUTHENTICATED", other:list_clusters())
+    assert.matches("^list_clusters: not sent: access key ", err.message)
+    assert.equal(0, err.attempts)
+    assert.is_false(err.maybe_applied)
+    client:close()
+    other:close()
+  end)
+
+  it("midway costs what was in flight, and one more", function()
+    local client = hosts.client(sim)
+    assert(client:list_clusters())
+    disable(sim, simulator.admin)
+    many(client, 100, 16)
+    assert.is_true(refusals() <= 17, refusals())
+    client:close()
+  end)
+
+  it("ends at once whoever would have to wait for the rate limit first", function()
+    local client = clients.new(sim, { rate_limit = "1/h", credentials = {
+      ak = simulator.member.ak, sk = "example-wrong" } })
+    client.limiter.count = 2
+    for _ = 1, 2 do clients.fails("UNAUTHENTICATED", client:list_clusters()) end
+    local err = clients.fails("UNAUTHENTICATED", client:list_clusters())
+    assert.matches("not sent", err.message)
+    assert.same({}, client.slept)
+    client:close()
+  end)
+
+  it("is none for what CCE itself refuses, for a skewed clock or an ended token", function()
+    local client = clients.new(sim)
+    assert(client:list_clusters())
+    for _ = 1, 3 do
+      sim:fault { operation = "list_clusters", status = 401, times = 1, body =
+        '{"errorCode":"CCE.01401001","errorMessage":"Authentication failed."}' }
+      local err = clients.fails("UNAUTHENTICATED", client:list_clusters())
+      assert.equal(1, err.attempts)
+    end
+    sim:clock(1200)
+    assert(client:list_clusters())
+    sim:clock(0)
+    client:close()
+  end)
+end)
+
+describe("keys that are replaced at their source", function()
+  local sim, dir, path
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    dir = tempdir.new()
+    path = dir .. "/credentials"
+  end)
+
+  after_each(function() tempdir.remove(dir) end)
+
+  local function write(ak, sk)
+    tempdir.write(path, ("[basic]\nak = %s\nsk = %s\n"):format(ak, sk))
+    tempdir.check("chmod 600 " .. tempdir.quote(path))
+  end
+
+  local function client_of_file(options)
+    options = options or {}
+    options.credentials = cce.credentials.profile { path = path }
+    return clients.new(sim, options)
+  end
+
+  local function told(client, kind)
+    local list = {}
+    for _, event in ipairs(client.events) do
+      if event.type == kind then list[#list + 1] = event.ak end
+    end
+    return list
+  end
+
+  it("are taken by a living client after a refusal, and an event tells", function()
+    write("OLDKEYTHATISGONE", "example-old")
+    local client = client_of_file()
+    clients.fails("UNAUTHENTICATED", client:list_clusters())
+    write(simulator.admin.ak, simulator.admin.sk)
+    assert(client:list_clusters())
+    assert.same({ "OLDKEYTHATISGONE", simulator.admin.ak }, told(client, "credentials"))
+    assert.same({ "OLDKEYTHATISGONE" }, told(client, "key_refused"))
+    assert.equal(2, #sim:log())
+    client:close()
+  end)
+
+  it("are taken within the call that is refused, also by a rotation", function()
+    write(simulator.member.ak, simulator.member.sk)
+    local client = client_of_file()
+    assert(client:list_clusters())
+    write(simulator.admin.ak, simulator.admin.sk)
+    disable(sim, simulator.member)
+    assert(client:rotate_credentials(sim.clusters[1].id, { component = "all" }))
+    assert.equal(2, #sim:log { operation = "rotate_credentials" })
+    client:close()
+  end)
+
+  it("are taken although two refusals have stopped the old ones", function()
+    write("OLDKEYTHATISGONE", "example-old")
+    local client = client_of_file()
+    for _ = 1, 5 do clients.fails("UNAUTHENTICATED", client:list_clusters()) end
+    assert.equal(2, #sim:log())
+    write(simulator.admin.ak, simulator.admin.sk)
+    assert(client:list_clusters())
+    client:close()
+  end)
+
+  it("are taken without a refusal, when the file has been another one for a while", function()
+    local now = 1000
+    write(simulator.admin.ak, simulator.admin.sk)
+    local client = client_of_file { monotonic = function() return now end }
+    assert(client:list_clusters())
+    write(simulator.member.ak, simulator.member.sk)
+    assert(client:list_clusters())
+    now = now + 11
+    assert(client:list_clusters())
+    assert.same({ simulator.admin.ak, simulator.member.ak }, told(client, "credentials"))
+    client:close()
+  end)
+
+  it("leave those in use when the file is gone or is half written", function()
+    local now = 1000
+    write(simulator.admin.ak, simulator.admin.sk)
+    local client = client_of_file { monotonic = function() return now end }
+    assert(client:list_clusters())
+    for _, spoil in ipairs { "rm ", "printf '[basic]\\nak = x\\n' >" } do
+      tempdir.check(spoil .. tempdir.quote(path))
+      now = now + 100
+      assert(client:list_clusters())
+    end
+    client:close()
+  end)
+
+  it("are asked for again of a function", function()
+    local keys, asked = { ak = "OLDKEYTHATISGONE", sk = "example-old" }, 0
+    local client = clients.new(sim, { credentials = function()
+      asked = asked + 1
+      return keys
+    end })
+    clients.fails("UNAUTHENTICATED", client:list_clusters())
+    assert.equal(2, asked, "at first, and after the refusal")
+    keys = { ak = simulator.admin.ak, sk = simulator.admin.sk }
+    assert(client:list_clusters())
+    client:close()
+  end)
+end)

@@ -1,0 +1,214 @@
+-- Nobody can sign with what a core dump of a process shows: neither with a secret key, nor with
+-- what is derived from it (the keys of a day, the pads of an HMAC, the states of the hashes after
+-- them). The process is looked at from outside, after signatures, during a call, and at its end.
+local core = require "cce.core"
+local server = require "spec.support.server"
+local sha256 = require "spec.support.sha256"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+local AK, SK = "EXAMPLEACCESSKEY0000", "not-a-real-secret-key-in-memory-0000"
+local DATE, DAY = "20260102T030405Z", "20260102"
+
+-- What signs, by layout, and all that leads there from the secret key.
+local derived = {}
+
+function derived.plain() return { SK } end
+
+function derived.v11()
+  local extracted = sha256.hmac(AK, SK)
+  local key = sha256.hmac(extracted, DAY .. "/region-1/cce" .. "\1")
+  return { SK, extracted, key, sha256.hex(key) }
+end
+
+function derived.scoped()
+  local list = { SK, "SDK" .. SK }
+  for _, part in ipairs { DAY, "region-1", "cce", "sdk_request" } do
+    list[#list + 1] = sha256.hmac(list[#list], part)
+  end
+  return list
+end
+
+-- The state of SM3 is not known here: its pads are.
+function derived.sm3() return { SK } end
+
+local options = {
+  plain = "", v11 = ', algorithm = "V11-HMAC-SHA256", region = "region-1", service = "cce"',
+  scoped = ', scheme = "scoped", region = "region-1", service = "cce"',
+  sm3 = ', algorithm = "SDK-HMAC-SM3"',
+}
+
+-- Everything that could sign, as bytes.
+local function needles_of(layout)
+  local needles = {}
+  for _, key in ipairs(derived[layout]()) do
+    local inner, outer = sha256.pads(key)
+    for _, bytes in ipairs { key, inner:sub(1, 32), outer:sub(1, 32) } do
+      needles[#needles + 1] = bytes
+    end
+    for _, block in ipairs { inner, outer } do
+      local state = sha256.state(block)
+      needles[#needles + 1] = sha256.big_endian(state)
+      needles[#needles + 1] = sha256.little_endian(state)
+    end
+  end
+  return needles
+end
+
+-- Runs in a process of its own, and stops at each stage until it may go on.
+local PROGRAM = [[
+  local core = require "cce.core"
+  local function stop(stage)
+    assert(io.open(DIR .. "/at-" .. stage, "w")):close()
+    while not os.rename(DIR .. "/leave-" .. stage, DIR .. "/left-" .. stage) do
+      core.sys.sleep(0.01)
+    end
+  end
+  local sk = assert(core.secret_from_file(DIR .. "/sk"))
+  local signer = assert(core.signer { ak = "EXAMPLEACCESSKEY0000", sk = sk OPTIONS })
+  sk:close()
+  local request = { method = "POST", host = "127.0.0.1", path = "/x", body = "y", date = "DATE" }
+  assert(signer:sign(request))
+  assert(signer:explain(request))
+  assert(signer:signature("DATE", "z"))
+  collectgarbage()
+  stop "signed"
+  local engine = assert(core.engine())
+  local transfer = assert(engine:submit {
+    endpoint = "URL", method = "POST", path = "/x", body = "y", signer = signer, date = "DATE",
+  })
+  for _ = 1, 20 do engine:step(0.05) end
+  stop "waiting"
+  transfer:close()
+  engine:close()
+  signer:close()
+  collectgarbage()
+  stop "closed"
+]]
+
+-- {first, last, is in a core dump} of each mapping. The kernel leaves out what is marked "dd"; a
+-- device of the kernel cannot be read.
+local function mappings(pid)
+  local list = {}
+  for line in io.lines("/proc/" .. pid .. "/smaps") do
+    local first, last, mode = line:match "^(%x+)%-(%x+) (%S+)"
+    if first then
+      local readable = mode:sub(1, 1) == "r" and not line:find("[v", 1, true)
+      list[#list + 1] = {
+        tonumber(first, 16), tonumber(last, 16), readable = readable, dumped = true,
+      }
+    elseif line:match "^VmFlags:" and (line .. " "):find(" dd ", 1, true) then
+      list[#list].dumped = false
+    end
+  end
+  return list
+end
+
+local STEP, OVERLAP = 1024 * 1024, 128
+
+local function count_in_file(path, ranges, needles)
+  local file, count = assert(io.open(path, "rb")), 0
+  for _, range in ipairs(ranges) do
+    local at = range[1]
+    while at < range[2] do
+      local text = file:seek("set", at) and file:read(math.min(STEP, range[2] - at))
+      if not text then break end
+      for _, needle in ipairs(needles) do
+        if text:find(needle, 1, true) then count = count + 1 end
+      end
+      at = #text == STEP and at + STEP - OVERLAP or range[2]
+    end
+  end
+  file:close()
+  return count
+end
+
+describe("a core dump #unchecked", function()
+  local dir, process
+
+  before_each(function()
+    dir = tempdir.new()
+    tempdir.write(dir .. "/sk", SK)
+  end)
+
+  after_each(function()
+    if process then process:close() end
+    process = nil
+    server.stop_all()
+    tempdir.remove(dir)
+  end)
+
+  local function start(layout)
+    local holding = server.start(function(connection)
+      connection:request()
+      connection:wait()
+    end)
+    local program = PROGRAM:gsub("OPTIONS", options[layout]):gsub("DATE", DATE)
+      :gsub("URL", holding.url)
+    tempdir.write(dir .. "/program.lua", ("local DIR = %q\n"):format(dir) .. program)
+    process = assert(core.sys.spawn {
+      argv = { simulator.interpreter(), dir .. "/program.lua" },
+      env = {
+        "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, "PATH=" .. os.getenv "PATH",
+      },
+      stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/out", die_with_parent = true,
+    })
+  end
+
+  local function arrive(stage)
+    local deadline = core.sys.monotonic() + 60
+    while not core.file.stat(dir .. "/at-" .. stage) do
+      assert(process:alive() and core.sys.monotonic() < deadline, tempdir.read(dir .. "/out"))
+      core.sys.sleep(0.01)
+    end
+  end
+
+  local function leave(stage)
+    tempdir.write(dir .. "/leave-" .. stage, "")
+  end
+
+  -- How often something that signs lies in what a core dump would hold, and in all memory.
+  local function look(needles)
+    local dumped, all = {}, {}
+    for _, mapping in ipairs(mappings(process:pid())) do
+      if mapping.readable then
+        all[#all + 1] = mapping
+        if mapping.dumped then dumped[#dumped + 1] = mapping end
+      end
+    end
+    local memory = "/proc/" .. process:pid() .. "/mem"
+    return count_in_file(memory, dumped, needles), count_in_file(memory, all, needles)
+  end
+
+  for _, layout in ipairs { "plain", "v11", "scoped", "sm3" } do
+    it("lets nobody sign by the layout " .. layout, function()
+      local needles = needles_of(layout)
+      start(layout)
+      for _, stage in ipairs { "signed", "waiting" } do
+        arrive(stage)
+        local dumped, all = look(needles)
+        assert.equal(0, dumped, stage)
+        assert.is_true(all > 0, "the search does not find what is there")
+        leave(stage)
+      end
+      arrive "closed"
+      local _, all = look(needles)
+      assert.equal(0, all, "closed")
+    end)
+  end
+
+  it("that gdb writes lets nobody sign", function()
+    local pipe = io.popen "command -v gcore"
+    local found = pipe:read "*a"
+    pipe:close()
+    if found == "" then return pending "gdb is not installed" end
+    start "plain"
+    arrive "signed"
+    os.execute(("gcore -o '%s/core' %d >/dev/null 2>&1"):format(dir, process:pid()))
+    local path = ("%s/core.%d"):format(dir, process:pid())
+    local info = core.file.stat(path)
+    if not info then return pending "gdb may not look at a process here" end
+    assert.equal(0, count_in_file(path, { { 0, info.size } }, needles_of "plain"))
+    assert.is_true(count_in_file(path, { { 0, info.size } }, { AK }) > 0)
+  end)
+end)
