@@ -155,6 +155,9 @@ demo: ## install what is missing, build, and show the main job on a simulator
 	@$(MAKE) --no-print-directory -s all
 	@tools/run-lua '$(LUA_VERSION)' examples/demo.lua $(ARGS)
 
+check: ## the fast specs on one Lua (LUA_VERSION), for the inner loop
+	@LUA_VERSIONS='$(LUA_VERSION)' tools/test --check $(SPECS)
+
 test: deps ## install what is missing, build for every Lua, run the specs
 	@tools/test $(SPECS)
 
@@ -172,6 +175,9 @@ valgrind: ## the specs under valgrind
 
 coverage: ## which lines of C the specs reach: build/coverage/index.html
 	@tools/coverage
+
+matrix: ## README's commands on bare Debian 12 and 13 (as root; needs debootstrap)
+	@tools/matrix
 
 fuzz: ## every fuzzer of spec/c for FUZZ_SECONDS each
 	@tools/test --fuzz $(FUZZ_SECONDS)
@@ -213,6 +219,6 @@ clean: ## remove everything that was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all all-luas harness test-core c-tests fuzzers bench-modules deps demo test \
-        test-long asan tsan valgrind coverage fuzz lint docs man bench install \
+.PHONY: all all-luas harness test-core c-tests fuzzers bench-modules deps demo check \
+        test test-long asan tsan valgrind coverage matrix fuzz lint docs man bench install \
         uninstall rock clean help

@@ -77,7 +77,8 @@ end
 
 --- Tells a story on a simulated cloud of so many clusters.
 function M.run(name, story, clusters)
-  local dir = assert(sys.mkdir_private("/tmp/cce-" .. name .. "-XXXXXX"))
+  local root = os.getenv "TMPDIR" or "/tmp"
+  local dir = assert(sys.mkdir_private(root .. "/cce-" .. name .. "-XXXXXX"))
   local process
   local ok, problem = pcall(function()
     process = start(dir, clusters or 4)

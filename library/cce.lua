@@ -11,6 +11,7 @@
 ---@field token? string instead of credentials: an IAM token
 ---@field ca_file? string PEM bundle instead of the system's
 ---@field proxy? string|boolean a URL; false: none
+---@field proxy_ca_file? string PEM bundle that an https proxy's certificate is checked by; by default `ca_file`, and the system's directory of certificates
 ---@field timeout? number seconds for one request
 ---@field connect_timeout? number seconds
 ---@field deadline? number seconds for a whole call with its retries, its waits and the look-up of the project; by default there is no such limit
@@ -60,6 +61,8 @@
 
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
+---@field check? boolean ask each cluster once whether it takes the certificate: entries get `check`, which is "works", "refused", "untrusted" or "not asked", and `says`, a sentence
+---@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 
 ---@class (exact) cce.client.obtain_cert.opts
 ---@field duration? integer lifetime in days, 1 to 1827, or -1 for the longest, which is five years
@@ -159,6 +162,7 @@
 ---@field merge? boolean add to the file instead of replacing it
 ---@field name? string the name of everything in it, as in `rename`
 ---@field mark? boolean when not merging: note in the file whose it is, as merging does; needs `name`
+---@field force? boolean when not merging: replace the file whatever it is; without it only a kubeconfig or an empty file is replaced
 ---@field timeout? number seconds to wait for the lock
 ---@field backup? boolean when merging; false: keep no old file
 ---@field format? string "json" or "yaml", of a file that is not merged into; by default that of the kubeconfig, and JSON for a merge
@@ -314,6 +318,9 @@
 ---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what nobody took within a minute of its time
 ---@field after? string `next` of the page before
 ---@field limit? integer up to 1000
+
+---@class (exact) cce.schedule.retry.opts
+---@field retry_failed? boolean of a rotation: also send again to clusters whose job failed, once, after a look at each
 
 ---@class (exact) cce.schedule.run.opts
 ---@field once? boolean do what is due now and return
@@ -497,7 +504,8 @@ function cce.ensure_cert(client, cluster_id, opts) end
 ---Whose certificates are in these kubeconfigs, for which cluster, until when.
 ---
 ---A file that cannot be used becomes an entry with `message` and `err`, after
----all others. Users without a client certificate are left out.
+---all others. Users with a token, or a command that is not ours, are left out. One whose
+---certificate `cce credential` gives has no end that the file could tell.
 ---```lua
 ---print(cce.expiry { "kubeconfigs", os.getenv "HOME" .. "/.kube/config" })
 ---```
@@ -1417,6 +1425,12 @@ function schedule:revoke_at(time, opts) end
 ---Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
 ---with a journal of its own.
 ---
+---A time is done when its run is closed with every cluster ok. Else what is open is
+---tried again, and it is overdue, until it is done, or a person cancels or accepts it.
+---When the next time comes it is closed as *missed*: `schedule:run` tells of it with the
+---names of its clusters, and the new run takes over what is pending; a cluster that is
+---uncertain is left alone until it is settled.
+---
 ---Times are `first` and whole intervals after it, each moved to the next moment
 ---that the window allows. What was missed while nobody ran is done once, inside
 ---of the window. Cron expressions are not understood.
@@ -1459,10 +1473,19 @@ function schedule:cancel(id) end
 ---Let an entry that failed be tried again at once. What is pending is not
 ---touched: nothing happens before its time.
 ---@param id string
+---@param opts? cce.schedule.retry.opts
 ---@return boolean? # true
 ---@return string? message
 ---@return cce.error? err
-function schedule:retry(id) end
+function schedule:retry(id, opts) end
+
+---Leave what recurs at what was done of it: it is not overdue any more, and waits for
+---its next time. What was pending or uncertain of it is forgotten.
+---@param id string
+---@return boolean? # true
+---@return string? message
+---@return cce.error? err
+function schedule:accept(id) end
 
 ---Let an entry be done now, before its time: whoever runs the schedule does it
 ---next. So somebody other than its holder ends a grant; a shared one ends for all.
@@ -1499,12 +1522,15 @@ function schedule:hasten(id) end
 ---
 ---* `done`: `late` seconds, `request_id`
 ---* `failed`: `code`, `message`, `maybe_applied`; it is tried again at `next_try`
----* `overdue`: it should have been done `seconds` ago; told at growing intervals
+---* `overdue`: it should have been done `seconds` ago; told at growing intervals, and
+---  at once where only a person can mend it
+---* `missed`: the next time of what recurs has come, and this one is not done:
+---  `clusters`, those that are not ok, and `next_due`
 ---* `resent`: the request may have left before, at `first_intent`; with
 ---  `may_have_cut_newer` that is more than ten minutes ago, so that certificates
 ---  which were issued since are cut, too
----* `rotated`: a run of a rotation ended: `ok`, `failed`, `skipped` and `uncertain`
----  clusters, `report`, `journal`; `resumed`: one that was begun before goes on
+---* `rotated`: a call of a rotation ended: `ok`, `failed`, `skipped`, `uncertain` and
+---  `pending` clusters, `report`, `journal`; `resumed`: one that was begun before goes on
 ---* `superseded`: somebody else, say who cancelled it, was faster; `state`
 ---* `quarantined`: what cannot be read; `message`
 ---* `lease_lost`, `store_unavailable`, `store_available`
@@ -1512,11 +1538,11 @@ function schedule:hasten(id) end
 ---local result = assert(schedule:run(function(entry)
 ---  return cce.new { region = entry.region }
 ---end, { once = true, on_event = function(event) print(event.type, event.id) end }))
----os.exit(result.overdue > 0 and 4 or 0)
+---os.exit((result.overdue > 0 or result.missed) and 4 or 0)
 ---```
 ---@param client_for function called with a copy of an entry, returns the `cce.client` for it, or nil and why there is none; which may differ by `region`, `project_id` or `grant`. The clients remain the caller's.
 ---@param opts? cce.schedule.run.opts
----@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `quarantined`: how many cannot be read and so are not done, nil when there are none; `stopped`: why it ended early; `err`: why the counts are not known
+---@return table? # `{done=, failed=, pending=, overdue=}`: how many entries this call has done, how many wait to be tried again, how many are pending, and how many of both should have been done by now (of the pending ones at least, up to 100); `missed`: how many times of what recurs were closed without being done, nil when there are none; `quarantined`: how many cannot be read and so are not done, nil when there are none; `stopped`: why it ended early; `err`: why the counts are not known
 ---@return string? message
 ---@return cce.error? err
 function schedule:run(client_for, opts) end

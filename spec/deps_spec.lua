@@ -83,8 +83,8 @@ describe("tools/deps #toolchain", function()
   before_each(function()
     home = check("mktemp -d"):match "%S+"
     check(("cd %s && mkdir -p bin bare tree/tools archive dpkg/info dpkg/updates "
-      .. "etc/apt/preferences.d var/lib/apt/lists/partial var/cache/apt/archives/partial && cp %s/tools/deps "
-      .. "tree/tools/"):format(home, ROOT))
+      .. "etc/apt/preferences.d var/lib/apt/lists/partial var/cache/apt/archives/partial "
+      .. "&& cp %s/tools/deps tree/tools/"):format(home, ROOT))
     for name in COMMANDS:gmatch "%S+" do
       check(("ln -s \"$(command -v %s)\" %s/bin/%s"):format(name, home, name))
     end

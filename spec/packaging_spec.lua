@@ -3,7 +3,6 @@ local tempdir = require "spec.support.tempdir"
 
 local check, quote, write = tempdir.check, tempdir.quote, tempdir.write
 local VERSION = os.getenv "CCE_TEST_VERSION"
-local BUILD = os.getenv "CCE_TEST_BUILD"
 local ROCKSPEC = "rockspec/lua-cce-scm-1.rockspec"
 local ABI = VERSION == "jit" and "5.1" or VERSION
 local LUA = VERSION == "jit" and "luajit" or "lua" .. tostring(VERSION)
@@ -55,31 +54,6 @@ local function make(arguments)
   return check("env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES make -s LUA_VERSION="
     .. VERSION .. " " .. arguments)
 end
-
-describe("the run of the specs", function()
-  it("finds compiled modules on absolute paths only, this build's first", function()
-    assert.equal(BUILD .. "/?.so", package.cpath:match "^[^;]+")
-    for entry in package.cpath:gmatch "[^;]+" do
-      assert.equal("/", entry:sub(1, 1), entry)
-    end
-  end)
-
-  it("never loads a stray cce/core.so of the current directory", function()
-    local directory = check("mktemp -d"):match "%S+"
-    finally(function() check("rm -rf " .. quote(directory)) end)
-    check("mkdir " .. quote(directory .. "/cce"))
-    write(directory .. "/cce/core.so", "not a library")
-    local root = os.getenv "CCE_TEST_ROOT"
-    local output = check(("cd %s && %s/tools/run-lua %s -e %s"):format(quote(directory),
-      quote(root), VERSION, quote 'print(require("cce.core")._VERSION)'))
-    assert.equal(require("cce.core")._VERSION, output:match "%S+")
-  end)
-
-  it("is on the Lua that it says", function()
-    assert.equal("Lua " .. ABI, _VERSION)
-    assert.equal(VERSION == "jit", rawget(_G, "jit") ~= nil)
-  end)
-end)
 
 describe("the rockspec", function()
   local rockspec = load_rockspec()

@@ -4,7 +4,7 @@
 # build/results/, and a last line "end": a file without it counts as a failure,
 # because what should have ended it died.
 
-RESULTS_DIR=build/results
+RESULTS_DIR=${CCE_TEST_RESULTS_DIR:-build/results}
 mkdir -p "$RESULTS_DIR"
 
 # check NAME COMMAND...: one result in the file $RESULTS; shows the output of

@@ -16,7 +16,8 @@ local MANUAL = {
   { "index.html", "manual/tutorial.md" }, { "overview.html", "README.md" },
   { "architecture.html", "ARCHITECTURE.md" },
   { "nginx.html", "manual/nginx.md" }, { "schedule.html", "manual/schedule.md" },
-  { "security.html", "manual/security.md" }, { "recovery.html", "manual/recovery.md" },
+  { "security.html", "manual/security.md" }, { "files.html", "manual/files.md" },
+  { "recovery.html", "manual/recovery.md" },
   { "errors.html", "manual/errors.md" }, { "sdks.html", "manual/sdks.md" },
   { "releasing.html", "manual/releasing.md" }, { "changelog.html", "CHANGELOG.md" },
 }

@@ -71,6 +71,7 @@ function Client:engine()
     local engine, message, code = driver.engine {
       ca_file = config.ca_file,
       proxy = config.proxy,
+      proxy_ca_file = config.proxy_ca_file,
       no_proxy = config.no_proxy,
       user_agent = config.user_agent,
       max_connections = config.max_connections,

@@ -1,16 +1,28 @@
 --- Who holds which certificates, for which cluster, until when: `cce.expiry`.
 -- @module cce.expiry
+local asker = require "cce.kubeconfig.asker"
 local core = require "cce.core"
 local errors = require "cce.error"
+local exec = require "cce.kubeconfig.exec"
 local kubeconfig = require "cce.kubeconfig"
+local map = require "cce.map"
 local options = require "cce.base.options"
+local read = require "cce.kubeconfig.read"
 local show = require "cce.text.show"
+local stored = require "cce.kubeconfig.stored"
 local tables = require "cce.text.table"
 local width = require "cce.text.width"
 
 local DAY, HOUR, MINUTE = 86400, 3600, 60
 
-local schema = { clock = { type = "callable", default = os.time } }
+local schema = {
+  clock = { type = "callable", default = os.time },
+  check = { type = "boolean", default = false },
+  kept = { type = "callable" },
+}
+
+-- Clusters that are asked at a time.
+local CONCURRENCY = 20
 
 -- ---- from paths to files -------------------------------------------------
 
@@ -83,20 +95,65 @@ local function entry_of(path, holder, now)
   return entry
 end
 
--- A user without a certificate (a token, a command) expires in no way that a
--- file could tell.
+local function ask_by(entry, config)
+  local found = entry.context and config:use(entry.context)
+  entry.ask = found or nil
+  return entry
+end
+
+-- What `cce credential` keeps is what kubectl would use there.
+local function entries_of_command(path, holder, cluster_id, opts)
+  local entries = {}
+  for _, kept in ipairs(opts.kept and opts.kept(cluster_id) or {}) do
+    if kept.facts then
+      local entry = entry_of(path, { user = holder.user, context = holder.context,
+        contexts = holder.contexts, cluster = holder.cluster, server = holder.server,
+        cluster_id = cluster_id, facts = kept.facts }, opts.clock())
+      entry.holder, entry.kept, entry.ask = "cce credential", kept.path, kept.kubeconfig
+      entries[#entries + 1] = entry
+    end
+  end
+  if #entries > 0 then return entries end
+  return { { path = path, user = holder.user, context = holder.context,
+    contexts = holder.contexts, cluster = holder.cluster, server = holder.server,
+    cluster_id = cluster_id, holder = "cce credential",
+    message = "no certificate is kept; the next kubectl obtains one" } }
+end
+
+-- A user with a token or another command expires in no way that a file could tell.
+local function entries_of_holder(path, config, holder, opts)
+  if holder.facts then return { ask_by(entry_of(path, holder, opts.clock()), config) } end
+  if holder.err.code ~= "UNSUPPORTED" then return { entry_of(path, holder, opts.clock()) } end
+  local cluster_id = exec.cluster_of(read.find(config.data, "users", holder.user).body)
+  return cluster_id and entries_of_command(path, holder, cluster_id, opts) or {}
+end
+
 local function entries_of(path, opts)
   local config, message, err = kubeconfig.load(path, { clock = opts.clock })
   if not config then return { bad(path, message, err) } end
   local entries = {}
   for _, holder in ipairs(config:certificates()) do
-    if holder.facts or holder.err.code ~= "UNSUPPORTED" then
-      entries[#entries + 1] = entry_of(path, holder, opts.clock())
+    for _, entry in ipairs(entries_of_holder(path, config, holder, opts)) do
+      entries[#entries + 1] = entry
     end
   end
   if #entries > 0 then return entries end
   message = ("there is no client certificate in '%s'"):format(path)
   return { bad(path, message, errors.new("INVALID_CERTIFICATE", message)) }
+end
+
+-- Asks each cluster once for each certificate.
+local function check_all(entries)
+  local prober = asker.new()
+  local asked = {}
+  for _, entry in ipairs(entries) do
+    if entry.ask then asked[#asked + 1] = entry end
+  end
+  map(asked, function(entry)
+    local answer = stored.ask(prober, entry.ask)
+    entry.check, entry.says = answer.state, answer.text
+  end, { concurrency = CONCURRENCY })
+  prober.close()
 end
 
 local function collect(paths, opts)
@@ -140,9 +197,10 @@ end
 
 local function row_of(entry)
   return {
-    show.time(entry.not_after), left(entry.remaining), clean(entry.user_id),
+    entry.not_after and show.time(entry.not_after) or "-",
+    entry.remaining and left(entry.remaining) or "-", clean(entry.user_id),
     clean(entry.context or entry.user), clean(entry.server),
-    key_words[entry.key_matches] or "no key", clean(entry.path),
+    key_words[entry.key_matches] or entry.not_after and "no key" or "-", clean(entry.path),
   }
 end
 
@@ -158,7 +216,7 @@ local titles = { "UNTIL", "LEFT", "USER", "CONTEXT", "CLUSTER", "KEY", "FILE" }
 local entry_meta = {
   __name = "cce.expiry.entry",
   __tostring = function(entry)
-    if entry.err then return problem_line(entry) end
+    if entry.err or not entry.not_after then return problem_line(entry) end
     return ("user %s in %s until %s (%s), key %s, %s"):format(clean(entry.user_id),
       clean(entry.context or entry.user), show.time(entry.not_after), left(entry.remaining),
       key_words[entry.key_matches] or "missing", clean(entry.path))
@@ -192,11 +250,17 @@ end
 --- Whose certificates are in these kubeconfigs, for which cluster, until when.
 --
 -- A file that cannot be used becomes an entry with `message` and `err`, after
--- all others. Users without a client certificate are left out.
+-- all others. Users with a token, or a command that is not ours, are left out. One whose
+-- certificate `cce credential` gives has no end that the file could tell.
 -- @tparam string|{string,...} paths files, directories (each of their files
 --   that is not hidden) and patterns such as "team/*/*.json"
 -- @tparam[opt] table opts
 -- @tparam[opt=os.time] function opts.clock gives the unix time
+-- @tparam[opt=false] boolean opts.check ask each cluster once whether it takes the
+--   certificate: entries get `check`, which is "works", "refused", "untrusted" or "not
+--   asked", and `says`, a sentence
+-- @tparam[opt] function opts.kept of a cluster id: what `cce credential` keeps for it, a
+--   list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 -- @treturn {table,...} sorted by expiry; each { path=, user=<name in the
 --   file>, user_id=, organizations=, context=, contexts=, cluster=, server=,
 --   cluster_id=<when known>, serial=, not_before=, not_after=,
@@ -211,8 +275,12 @@ local function expiry(paths, opts)
   local checked, message, err = options.check(opts, schema, 3)
   if not checked then return nil, message, err end
   local entries = collect(paths, checked)
+  if checked.check then check_all(entries) end
   table.sort(entries, is_before)
-  for _, entry in ipairs(entries) do setmetatable(entry, entry_meta) end
+  for _, entry in ipairs(entries) do
+    entry.ask = nil
+    setmetatable(entry, entry_meta)
+  end
   return setmetatable(entries, list_meta)
 end
 

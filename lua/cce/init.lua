@@ -46,6 +46,8 @@ M.codes = setmetatable(core.codes, {
 -- @tparam[opt] string opts.token instead of credentials: an IAM token
 -- @tparam[opt] string opts.ca_file PEM bundle instead of the system's
 -- @tparam[opt] string|boolean opts.proxy a URL; false: none
+-- @tparam[opt] string opts.proxy_ca_file PEM bundle that an https proxy's certificate is checked
+--   by; by default `ca_file`, and the system's directory of certificates
 -- @tparam[opt=60] number opts.timeout seconds for one request
 -- @tparam[opt=10] number opts.connect_timeout seconds
 -- @tparam[opt] number opts.deadline seconds for a whole call with its retries, its waits and

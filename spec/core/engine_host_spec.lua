@@ -530,3 +530,29 @@ describe("nothing is left behind", function()
     assert.equal(7, exit_code, text)
   end)
 end)
+
+describe("many finished transfers", function()
+  local COUNT = 8000
+
+  -- Seconds of this process's own work to close all of them, which nobody took from the engine.
+  local function closing_time(first, last, step)
+    local own, transfers = assert(core.engine { max_connections = 10000 }), {}
+    for i = 1, COUNT do
+      transfers[i] = assert(own:submit {
+        endpoint = "http://127.0.0.1:1", method = "GET", path = "/", timeout = 10,
+      })
+    end
+    while own:in_flight() > 0 do own:step(1) end
+    local start = os.clock()
+    for i = first, last, step do transfers[i]:close() end
+    local seconds = os.clock() - start
+    own:close()
+    return seconds
+  end
+
+  it("are closed in reverse as fast as in their order", function()
+    local forward = closing_time(1, COUNT, 1)
+    local reverse = closing_time(COUNT, 1, -1)
+    assert.is_true(reverse < 8 * forward + 0.005, ("%g s, %g s"):format(reverse, forward))
+  end)
+end)

@@ -61,12 +61,12 @@ end
 describe("core.engine's options", function()
   it("may all be left out, or all be given", function()
     assert.has_no_error(function() core.engine {}:close() end)
-    local engine = core.engine {
+    local full = core.engine {
       ca_file = "/etc/ssl/certs/ca-certificates.crt", proxy = "http://127.0.0.1:1",
       no_proxy = "localhost", user_agent = "spec", max_connections = 3, max_idle = 5,
       connect_timeout = 0.5,
     }
-    assert.has_no_error(function() engine:close() end)
+    assert.has_no_error(function() full:close() end)
   end)
 
   local wrong = {

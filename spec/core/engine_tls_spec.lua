@@ -304,6 +304,30 @@ describe("a proxy", function()
     end)
   end
 
+  -- It refuses after its certificate was accepted, so that the answer says which of the two.
+  local function https_proxy(trust)
+    local s = server.start(function(connection)
+      if connection:request() then connection:answer("407 Who Are You", "refused") end
+    end, { tls = identity.pair() })
+    trust.proxy = ("https://127.0.0.1:%d"):format(s.port)
+    new_engine(trust)
+    local response, message, code = call(FAR)
+    assert.is_nil(response)
+    assert.equal("PROXY_FAILED", code, message)
+    return message
+  end
+
+  it("over https is trusted by ca_file, or by a CA file of its own", function()
+    assert.matches("407", https_proxy {}, nil, true)
+    local other = server.identity()
+    local refused = https_proxy { proxy_ca_file = other.ca_file }
+    assert.is_nil(refused:find("407", 1, true), refused)
+    assert.matches("407", https_proxy {
+      ca_file = other.ca_file, proxy_ca_file = identity.ca_file,
+    }, nil, true)
+    other.remove()
+  end)
+
   it("that hangs is a time-out of the connection", function()
     local s = proxy_server { hang = true }
     new_engine { proxy = proxy_url(s), connect_timeout = 0.2 }

@@ -9,6 +9,7 @@
 -- padding=<so many further bytes>, early=<true: do not wait for the request> }.
 local core = require "cce.core"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 
 local M = {}
 
@@ -47,7 +48,7 @@ local function wait_for(path, process)
 end
 
 function M.start(answers)
-  local dir = core.sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+  local dir = core.sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
   simulator.write(dir .. "/script", script_of(answers))
   local process = assert(core.sys.spawn {
     argv = { simulator.interpreter(), "spec/support/canned_server.lua", dir },

@@ -140,7 +140,7 @@ function Server:stop()
   for number, member in ipairs(self.members) do
     if member.process then self:kill(number) end
   end
-  assert(self.dir:match "^/tmp/cce%-etcd%-%w+$")
+  assert(self.dir:match "/cce%-etcd%-%w+$")
   tempdir.remove(self.dir)
 end
 
@@ -202,7 +202,7 @@ end
 --- Starts one, or a cluster.
 function M.start(options)
   local self = setmetatable({ options = options or {}, members = {},
-    dir = assert(sys.mkdir_private "/tmp/cce-etcd-XXXXXX") }, Server)
+    dir = assert(sys.mkdir_private(tempdir.root .. "/cce-etcd-XXXXXX")) }, Server)
   if self.options.tls then write_certificates(self) end
   for number = 1, self.options.members or 1 do self.members[number] = new_member(self, number) end
   for _, member in ipairs(self.members) do spawn(self, member) end

@@ -2,6 +2,7 @@
 local cce = require("cce")
 local simulator = require("spec.support.sim")
 local sys = require("cce.core").sys
+local tempdir = require "spec.support.tempdir"
 
 local M = {}
 
@@ -31,7 +32,7 @@ end
 --- Runs a Lua script as a process of its own, on the modules of this one.
 -- `kilobytes` limits the size of the files that it may write, as a full disk does.
 function M.script(sim, text, kilobytes)
-  local dir = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+  local dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
   local path, out = dir .. "/script.lua", dir .. "/out"
   simulator.write(path, ("package.path, package.cpath = %q, %q\n"):format(
     package.path, package.cpath) .. text)

@@ -252,7 +252,7 @@ local function wait_until_up(self)
 end
 
 local function new()
-  local dir = assert(sys.mkdir_private "/tmp/cce-nginx-XXXXXX")
+  local dir = assert(sys.mkdir_private(tempdir.root .. "/cce-nginx-XXXXXX"))
   assert(sys.mkdir(dir .. "/tmp"))
   return setmetatable({ dir = dir, port = assert(sys.free_port()) }, Server)
 end
@@ -369,7 +369,7 @@ end
 function Server:close()
   if self.process:alive() then self:stop() end
   self.process:close()
-  assert(self.dir:match "^/tmp/cce%-nginx%-%w+$")
+  assert(self.dir:match "/cce%-nginx%-%w+$")
   tempdir.remove(self.dir)
 end
 

@@ -1,24 +1,46 @@
 /*
- * reap COMMAND [ARGUMENT...]: runs a command and sees that nothing of it stays.
+ * reap [-w FILE SECONDS] COMMAND [ARGUMENT...]: runs a command and sees that
+ * nothing of it stays.
  *
  * It becomes the one that orphans fall to, so that even a daemon that a spec
  * forgot is found. When the command has ended, each process that is left is
  * named and killed, and the exit status is 125 if the command itself was
  * content. Otherwise it is the command's, or 128 plus the signal that ended it.
  * SIGINT, SIGTERM and SIGHUP are passed on to the command.
+ *
+ * With -w the command is ended when FILE has not grown for so many seconds:
+ * what writes its progress there may take as long as it needs. The status is
+ * then 124.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LEFT_RUNNING = 125, CANNOT_RUN = 126, GRACE_MS = 2000, STEP_MS = 50 };
+enum {
+    STUCK = 124,
+    LEFT_RUNNING = 125,
+    CANNOT_RUN = 126,
+    GRACE_MS = 2000,
+    STEP_MS = 50,
+    KILL_AFTER_SECONDS = 10
+};
 
 static volatile pid_t command;
+
+/* What -w watches: its size, and for how many seconds it has not grown. */
+static struct {
+    const char *path;
+    int limit, seconds;
+    off_t size;
+} watched;
 
 /* What the terminal sends reaches the command without us. */
 static void pass_on(int signal_number, siginfo_t *info, void *context)
@@ -33,6 +55,37 @@ static int status_of(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static void ignore(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* Makes wait() return once a second. */
+static void tick(void)
+{
+    struct sigaction action = {.sa_handler = ignore};
+    struct itimerval second = {{1, 0}, {1, 0}};
+
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &second, NULL);
+}
+
+static void look_at_progress(void)
+{
+    struct stat info;
+
+    if (stat(watched.path, &info) == 0 && info.st_size != watched.size) {
+        watched.size = info.st_size;
+        watched.seconds = 0;
+        return;
+    }
+    watched.seconds++;
+    if (watched.seconds == watched.limit)
+        kill(command, SIGTERM);
+    if (watched.seconds == watched.limit + KILL_AFTER_SECONDS)
+        kill(command, SIGKILL);
+}
+
 static int wait_for_command(void)
 {
     int status;
@@ -41,9 +94,13 @@ static int wait_for_command(void)
         pid_t pid = wait(&status);
 
         if (pid == command)
-            return status_of(status);
+            return watched.path != NULL && watched.seconds >= watched.limit
+                       ? STUCK
+                       : status_of(status);
         if (pid < 0 && errno != EINTR)
             return CANNOT_RUN;
+        if (pid < 0 && watched.path != NULL)
+            look_at_progress();
     }
 }
 
@@ -139,6 +196,12 @@ int main(int argc, char **argv)
 {
     int status;
 
+    if (argc > 3 && strcmp(argv[1], "-w") == 0) {
+        watched.path = argv[2];
+        watched.limit = atoi(argv[3]);
+        argc -= 3;
+        argv += 3;
+    }
     if (argc < 2 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         return CANNOT_RUN;
     command = fork();
@@ -147,6 +210,8 @@ int main(int argc, char **argv)
     if (command == 0)
         become(argv + 1);
     forward_signals();
+    if (watched.path != NULL)
+        tick();
     status = wait_for_command();
     if (children_after_grace()) {
         kill_children();

@@ -27,6 +27,9 @@ end
 function M.client(answer)
   local client = { config = { project_id = "p1" }, clock_shift = 0, sent = {} }
   function client.now() return core.sys.time() + client.clock_shift end
+  function client.show_cluster(_, id)
+    return { id = id, status = "Available" }
+  end
   function client.revoke_cert(self, cluster_id, opts)
     local seconds, why, err = opts.before_send(cluster_id)
     if not seconds then

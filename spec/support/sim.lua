@@ -61,7 +61,7 @@ end
 
 --- Starts `cce sim` and returns its process and directory without waiting for it.
 function M.spawn(arguments)
-  local dir = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+  local dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
   local argv = { M.interpreter(), "bin/cce", "sim", "--dir", dir }
   for _, argument in ipairs(arguments or {}) do
     argv[#argv + 1] = argument
@@ -108,7 +108,7 @@ function Sim:stop()
 end
 
 function M.remove(dir)
-  assert(dir:match("^/tmp/cce%-spec%-%w+$"))
+  assert(dir:match("/cce%-spec%-%w+$"))
   os.execute("rm -rf " .. dir)
 end
 

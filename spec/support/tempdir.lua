@@ -1,6 +1,9 @@
 -- Scratch directories, whole files, and other processes of the same Lua.
 local M = {}
 
+-- Where they go; the harness removes it at its end.
+M.root = os.getenv "TMPDIR" or "/tmp"
+
 function M.quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end

@@ -17,10 +17,9 @@ struct cce_bytes {
 };
 
 /* The bytes of a string literal, to initialise them with. */
-#define CCE_BYTES(literal)          \
-    {                               \
-        literal, sizeof literal - 1 \
-    }
+/* clang-format off */
+#define CCE_BYTES(literal) {literal, sizeof literal - 1}
+/* clang-format on */
 
 static inline struct cce_bytes cce_bytes_of(const char *string)
 {

@@ -70,6 +70,8 @@ static const struct engine_option {
 } engine_options[] = {
     {"ca_file", OPTION_STRING, offsetof(struct cce_engine_options, ca_file)},
     {"proxy", OPTION_STRING, offsetof(struct cce_engine_options, proxy)},
+    {"proxy_ca_file", OPTION_STRING,
+     offsetof(struct cce_engine_options, proxy_ca_file)},
     {"no_proxy", OPTION_STRING, offsetof(struct cce_engine_options, no_proxy)},
     {"user_agent", OPTION_STRING,
      offsetof(struct cce_engine_options, user_agent)},

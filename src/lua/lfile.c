@@ -134,8 +134,10 @@ static int l_file_write(lua_State *L)
     luaL_checktype(L, 2, LUA_TSTRING);
     text = lua_tolstring(L, 2, &length);
     read_options(L, 3, visit_write, &options);
-    result = (options.is_trial ? cce_file_try_write : cce_file_write)(
-        path, text, length, options.mode, &err);
+    if (options.is_trial)
+        result = cce_file_try_write(path, text, length, options.mode, &err);
+    else
+        result = cce_file_write(path, text, length, options.mode, &err);
     if (result < 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);

@@ -291,10 +291,9 @@ static const struct {
     int where;                                               /* it may stand */
     int (*read)(lua_State *L, struct lcce_request *request); /* value on top */
 } fields[] = {
-#define FIELD(name, where)                          \
-    {                                               \
-#name, sizeof #name - 1, where, read_##name \
-    }
+/* clang-format off */
+#define FIELD(name, where) {#name, sizeof #name - 1, where, read_##name}
+    /* clang-format on */
     FIELD(method, ALL),  FIELD(path, ALL),
     FIELD(body, ALL),    FIELD(host, SIGNED),
     FIELD(headers, ALL), FIELD(query, ALL),

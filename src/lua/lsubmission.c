@@ -89,14 +89,29 @@ static bool visit_identity(lua_State *L, const char *key, void *context)
         s->certificate = lcce_option_secret(L, key);
     else if (strcmp(key, "key") == 0)
         s->key = lcce_option_secret(L, key);
+    else if (strcmp(key, "server_name") == 0)
+        s->server_name = lcce_option_string(L, key);
+    else if (strcmp(key, "proxy") == 0)
+        s->identity_proxy = lcce_option_string(L, key);
     else
         return false;
     return true;
 }
 
+/* A host name or an address, for it becomes a part of a URL. */
+static bool is_server_name(const char *name)
+{
+    return name[0] != '\0' && strlen(name) <= 253 &&
+           name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_")] ==
+               '\0';
+}
+
 static void read_identity(lua_State *L, struct lcce_submission *s)
 {
     lcce_options(L, lua_gettop(L), visit_identity, s);
+    if (s->server_name != NULL && !is_server_name(s->server_name))
+        lcce_option_error(L, "identity", "a host name as server_name expected");
     if (s->certificate.length == 0 || s->key.length == 0)
         lcce_option_error(L, "identity", "it needs certificate and key");
     s->has_identity = true;
@@ -211,12 +226,16 @@ static int launch_as(const struct lcce_engine_box *box,
     struct cce_identity identity;
     int result = -1;
 
-    if (read_pem(&ca, s->ca, err) == 0 &&
+    if ((s->identity_proxy == NULL ||
+         cce_engine_check_proxy(s->identity_proxy, err) == 0) &&
+        read_pem(&ca, s->ca, err) == 0 &&
         read_pem(&certificate, s->certificate, err) == 0 &&
         read_pem(&key, s->key, err) == 0) {
         identity.ca = pem_of(&ca);
         identity.certificate = pem_of(&certificate);
         identity.key = pem_of(&key);
+        identity.server_name = s->server_name;
+        identity.proxy = s->identity_proxy;
         request->identity = &identity;
         result = launch(box, request, to, err);
         request->identity = NULL;

@@ -12,6 +12,7 @@ struct lcce_submission {
     struct cce_request_spec spec;
     bool mutating, is_private, has_identity;
     struct cce_bytes ca, certificate, key;
+    const char *server_name, *identity_proxy;
     double timeout, connect_timeout, depart_within, max_response;
     char now[CCE_DATE_LENGTH + 1];
 };

@@ -64,6 +64,16 @@ int cce_curl_init(struct cce_error *err)
     return 0;
 }
 
+const char *cce_curl_ca_file(void)
+{
+    return version->cainfo;
+}
+
+const char *cce_curl_ca_directory(void)
+{
+    return version->capath;
+}
+
 /* Since 7.87 TLS, too, is sent with MSG_NOSIGNAL. */
 bool cce_curl_raises_sigpipe(void)
 {

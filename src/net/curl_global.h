@@ -35,6 +35,11 @@ enum {
 /* UNSUPPORTED when libcurl has another TLS library than ours. */
 int cce_curl_init(struct cce_error *err);
 
+/* The CAs that the system trusts, as libcurl was built to find them; NULL: none
+ * in a file, or in a directory. */
+const char *cce_curl_ca_file(void);
+const char *cce_curl_ca_directory(void);
+
 /* Whether a write of the libcurl that was loaded may raise SIGPIPE. */
 bool cce_curl_raises_sigpipe(void);
 

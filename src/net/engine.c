@@ -60,6 +60,8 @@ static int curl_events(unsigned ready)
 
 static void queue_append(struct cce_queue *queue, struct cce_transfer *transfer)
 {
+    transfer->queue = queue;
+    transfer->previous_in_queue = queue->last;
     transfer->next_in_queue = NULL;
     if (queue->last != NULL)
         queue->last->next_in_queue = transfer;
@@ -68,20 +70,24 @@ static void queue_append(struct cce_queue *queue, struct cce_transfer *transfer)
     queue->last = transfer;
 }
 
-/* Nothing when the transfer is not in it. */
-static void queue_remove(struct cce_queue *queue, struct cce_transfer *transfer)
+/* Nothing when it is in none. Without a walk: whoever has many transfers may
+ * close them in any order. */
+static void queue_remove(struct cce_transfer *transfer)
 {
-    struct cce_transfer **link = &queue->first, *before = NULL;
+    struct cce_queue *queue = transfer->queue;
 
-    while (*link != NULL && *link != transfer) {
-        before = *link;
-        link = &before->next_in_queue;
-    }
-    if (*link == NULL)
+    if (queue == NULL)
         return;
-    *link = transfer->next_in_queue;
-    if (queue->last == transfer)
-        queue->last = before;
+    if (transfer->previous_in_queue != NULL)
+        transfer->previous_in_queue->next_in_queue = transfer->next_in_queue;
+    else
+        queue->first = transfer->next_in_queue;
+    if (transfer->next_in_queue != NULL)
+        transfer->next_in_queue->previous_in_queue =
+            transfer->previous_in_queue;
+    else
+        queue->last = transfer->previous_in_queue;
+    transfer->queue = NULL;
 }
 
 static struct cce_transfer *queue_shift(struct cce_queue *queue)
@@ -89,7 +95,7 @@ static struct cce_transfer *queue_shift(struct cce_queue *queue)
     struct cce_transfer *transfer = queue->first;
 
     if (transfer != NULL)
-        queue_remove(queue, transfer);
+        queue_remove(transfer);
     return transfer;
 }
 
@@ -142,7 +148,7 @@ static void end_transfer(struct cce_transfer *transfer)
     if (transfer->started)
         transfer->lane->active--;
     else
-        queue_remove(&transfer->lane->waiting, transfer);
+        queue_remove(transfer);
     cce_transfer_give_back(transfer);
     transfer->lane = NULL;
     transfer->finished = true;
@@ -404,6 +410,7 @@ static bool copy_options(struct cce_engine_options *to,
         from->connect_timeout_ms > 0 ? from->connect_timeout_ms : 10000;
     return copy_string(&to->ca_file, from->ca_file) &&
            copy_string(&to->proxy, from->proxy) &&
+           copy_string(&to->proxy_ca_file, from->proxy_ca_file) &&
            copy_string(&to->no_proxy, from->no_proxy) &&
            copy_string(&to->user_agent, from->user_agent);
 }
@@ -414,6 +421,7 @@ static void free_options(struct cce_engine_options *options)
         cce_wipe((char *)options->proxy, strlen(options->proxy));
     free((char *)options->ca_file);
     free((char *)options->proxy);
+    free((char *)options->proxy_ca_file);
     free((char *)options->no_proxy);
     free((char *)options->user_agent);
 }
@@ -646,7 +654,7 @@ static void leave_engine(struct cce_transfer *transfer)
 
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
     if (transfer->finished) {
-        queue_remove(&engine->finished, transfer);
+        queue_remove(transfer);
     } else {
         end_transfer(transfer);
         cce_fail(&transfer->verdict.error, CCE_CANCELLED,

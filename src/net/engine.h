@@ -28,8 +28,10 @@ struct cce_transfer;
 
 /* Strings are copied; NULL or 0 takes what is said in brackets. */
 struct cce_engine_options {
-    const char *ca_file;  /* PEM bundle [the system's] */
-    const char *proxy;    /* URL, perhaps with user:password@ [none] */
+    const char *ca_file; /* PEM bundle [the system's] */
+    const char *proxy;   /* URL, perhaps with user:password@ [none] */
+    /* PEM bundle, for an https proxy [ca_file, and the system's directory] */
+    const char *proxy_ca_file;
     const char *no_proxy; /* hosts to reach without it, as in NO_PROXY */
     const char *user_agent;
     long max_connections;    /* at most so many to one host [100] */
@@ -47,10 +49,14 @@ struct cce_pem {
     size_t length;
 };
 
-/* Who comes, and whom to trust, instead of the engine's CA file. */
+/* Who comes, and whom to trust, instead of the engine's CA file and proxy; as a
+ * kubeconfig says it. */
 struct cce_identity {
-    struct cce_pem ca; /* NULL: that of the engine */
+    struct cce_pem ca; /* NULL: those that the system trusts */
     struct cce_pem certificate, key;
+    /* What the server's certificate must name. [the host of the URL] */
+    const char *server_name;
+    const char *proxy; /* for whatever address [that of the engine] */
 };
 
 /* What cce_transfer_new needs; all of it is copied. */

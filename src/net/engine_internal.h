@@ -37,16 +37,19 @@ struct cce_lane {
 struct cce_transfer {
     struct cce_engine *engine; /* NULL once the engine is gone */
     struct cce_transfer *previous, *next;
-    struct cce_transfer *next_in_queue; /* of its lane, or of the finished */
-    struct cce_lane *lane;              /* NULL once it has ended */
-    int64_t impatient_ms; /* when it stops waiting for somebody's connection */
+    struct cce_queue *queue; /* of its lane, of the finished, or NULL */
+    struct cce_transfer *previous_in_queue, *next_in_queue;
+    struct cce_lane *lane; /* NULL once it has ended */
+    int64_t impatient_ms;  /* when it stops waiting for somebody's connection */
     void *owner;
     CURL *easy;
     /* What is sent, in one block of memory; all of these point into it. */
     char *sent;
     size_t sent_size;
     struct curl_slist *headers;
-    char *url, *host; /* the latter without brackets and port */
+    struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
+    char *url, *host;              /* the latter without brackets and port */
+    char *proxy;                   /* of the identity, or NULL */
     struct cce_bytes body;
     struct cce_bytes ca, certificate, key; /* of the identity, if any */
     struct cce_buf response_headers, response_body;

@@ -1,5 +1,6 @@
 #include "net/engine_internal.h"
 
+#include "core/http.h"
 #include "core/x509/certificate.h"
 #include "os/sys.h"
 
@@ -24,20 +25,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return transfer->response_body.failed ? 0 : size * count;
 }
 
-/* 0 for what is no status line. */
-static long status_of_line(const char *line, size_t length)
-{
-    const char *space = memchr(line, ' ', length);
-    long status = 0;
-
-    if (length < 5 || memcmp(line, "HTTP/", 5) != 0 || space == NULL)
-        return 0;
-    for (space++; space < line + length && cce_is_digit(*space);
-         space++)
-        status = status < 1000 ? status * 10 + (*space - '0') : status;
-    return status;
-}
-
 /* Called for each line. Answers like 100 precede the real one: each begins
  * anew. What comes after the empty line of the real one are the trailers of a
  * chunked body, of which we want none, whatever they look like. */
@@ -49,13 +36,15 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 
     if (transfer->head_complete)
         return length;
-    if (headers->length > 0 && status_of_line(line, length) != 0)
+    if (headers->length > 0 &&
+        cce_http_status((struct cce_bytes){line, length}) != 0)
         cce_buf_reset(headers);
     cce_buf_append(headers, line, length);
     if (headers->failed)
         return 0;
     if (line[0] == '\r' || line[0] == '\n') {
-        long status = status_of_line(headers->data, headers->length);
+        int status =
+            cce_http_status((struct cce_bytes){headers->data, headers->length});
 
         transfer->head_complete = status >= 200 || status == 101;
     }
@@ -158,13 +147,21 @@ static CURLcode set_protocols(CURL *easy)
 #endif
 }
 
+/* NULL: it goes without. */
+static const char *proxy_of(const struct cce_transfer *transfer)
+{
+    if (transfer->proxy != NULL)
+        return transfer->proxy;
+    return transfer->direct ? NULL : transfer->engine->options.proxy;
+}
+
 /* A connection begins TLS: with an https proxy, and then with the server
  * through its tunnel. */
 static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
 {
     struct cce_transfer *transfer = context;
-    const char *proxy = transfer->engine->options.proxy;
-    bool to_proxy = transfer->proxied && strncmp(proxy, "https:", 6) == 0;
+    const char *proxy = proxy_of(transfer);
+    bool to_proxy = proxy != NULL && strncmp(proxy, "https:", 6) == 0;
     long tunnel = 0;
 
     if (to_proxy) {
@@ -205,6 +202,13 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     if (options->ca_file != NULL) {
         SET(result, easy, CURLOPT_CAINFO, options->ca_file);
         SET(result, easy, CURLOPT_CAPATH, NULL);
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->ca_file);
+    }
+    /* Who has a CA of its own for the cloud may have a proxy with a public
+     * certificate: the system's directory stays, unless the proxy has one. */
+    if (options->proxy_ca_file != NULL) {
+        SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
+        SET(result, easy, CURLOPT_PROXY_CAPATH, NULL);
     }
     SET(result, easy, CURLOPT_NOPROXY,
         options->no_proxy != NULL ? options->no_proxy : "");
@@ -304,10 +308,12 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     if (!transfer->has_identity)
         return CURLE_OK;
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    if (transfer->ca.length > 0) {
-        SET(result, easy, CURLOPT_CAINFO, NULL);
-        SET(result, easy, CURLOPT_CAPATH, NULL);
-    }
+    SET(result, easy, CURLOPT_CAINFO,
+        transfer->ca.length > 0 ? NULL : cce_curl_ca_file());
+    SET(result, easy, CURLOPT_CAPATH,
+        transfer->ca.length > 0 ? NULL : cce_curl_ca_directory());
+    if (transfer->proxy != NULL)
+        SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->ca);
     if (result == CURLE_OK)
@@ -319,18 +325,19 @@ static CURLcode set_identity(struct cce_transfer *transfer)
 
 static CURLcode set_transfer_options(struct cce_transfer *transfer)
 {
-    const struct cce_engine_options *options = &transfer->engine->options;
+    const char *proxy = proxy_of(transfer);
     CURL *easy = transfer->easy;
     CURLcode result = set_method(transfer);
 
-    transfer->proxied = options->proxy != NULL && !transfer->direct;
+    transfer->proxied = proxy != NULL;
 
     SET(result, easy, CURLOPT_URL, transfer->url);
+    SET(result, easy, CURLOPT_CONNECT_TO, transfer->connect_to);
     SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
     SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_time_left(transfer));
     SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
-    SET(result, easy, CURLOPT_PROXY, transfer->proxied ? options->proxy : "");
+    SET(result, easy, CURLOPT_PROXY, proxy != NULL ? proxy : "");
     SET(result, easy, CURLOPT_MAXFILESIZE_LARGE,
         (curl_off_t)transfer->response_body.maximum);
     SET(result, easy, CURLOPT_WRITEDATA, transfer);
@@ -349,73 +356,137 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
 
 /* ---- what is sent: one block, which is wiped as one ---- */
 
-static char *put(char **at, const void *bytes, size_t length)
+/* Copies to *at, which goes on behind. */
+static void append(char **at, const char *bytes, size_t length)
 {
-    char *start = *at;
-
     if (length > 0)
-        memcpy(start, bytes, length);
-    start[length] = '\0';
-    *at += length + 1;
-    return start;
+        memcpy(*at, bytes, length);
+    *at += length;
 }
 
-static struct cce_bytes put_bytes(char **at, const void *bytes, size_t length)
+static void append_string(char **at, const char *string)
+{
+    append(at, string, strlen(string));
+}
+
+static void end_string(char **at)
+{
+    *(*at)++ = '\0';
+}
+
+static char *put_string(char **at, const char *string)
+{
+    char *copy = *at;
+
+    append(at, string, strlen(string) + 1);
+    return copy;
+}
+
+static struct cce_bytes put_bytes(char **at, const void *data, size_t length)
 {
     struct cce_bytes copy = {NULL, 0};
 
-    if (bytes == NULL)
+    if (data == NULL)
         return copy;
-    copy.data = put(at, bytes, length);
+    copy.data = *at;
     copy.length = length;
+    append(at, data, length);
+    end_string(at);
     return copy;
 }
 
 /* curl sends "Name:" only when told "Name;". */
-static const char *after_name(const struct cce_header *header)
-{
-    return header->value[0] != '\0' ? ": " : ";";
-}
-
 static char *put_header(char **at, const struct cce_header *header)
 {
-    char *line = put(at, header->name, strlen(header->name));
+    char *line = *at;
 
-    (*at)--; /* each part goes on where the NUL of the last one is */
-    put(at, after_name(header), strlen(after_name(header)));
-    (*at)--;
-    put(at, header->value, strlen(header->value));
+    append_string(at, header->name);
+    append_string(at, header->value[0] != '\0' ? ": " : ";");
+    append_string(at, header->value);
+    end_string(at);
     return line;
 }
 
-/* Without brackets and port. */
-static const char *find_host(const char *url, size_t *length)
+struct url_parts {
+    const char *host; /* with brackets, if any */
+    size_t host_length;
+    const char *port; /* with its colon; empty when there is none */
+    size_t port_length;
+};
+
+static void split_url(const char *url, struct url_parts *parts)
 {
     const char *start = strstr(url, "://");
 
-    start = start != NULL ? start + 3 : url;
-    if (start[0] == '[')
-        *length = strcspn(++start, "]");
-    else
-        *length = strcspn(start, ":/?");
-    return start;
+    parts->host = start != NULL ? start + 3 : url;
+    parts->host_length = parts->host[0] == '[' ? strcspn(parts->host, "]") + 1
+                                               : strcspn(parts->host, ":/?");
+    parts->port = parts->host + parts->host_length;
+    parts->port_length = strcspn(parts->port, "/?");
+}
+
+/* The URL with another host, which is what TLS asks for and verifies, and where
+ * curl is to connect instead of looking that up. */
+static void put_server_name(struct cce_transfer *transfer, char **at,
+                            const char *url, const char *name,
+                            struct curl_slist *node)
+{
+    bool is_ipv6 = strchr(name, ':') != NULL;
+    struct url_parts parts;
+
+    split_url(url, &parts);
+    transfer->url = *at;
+    append(at, url, (size_t)(parts.host - url));
+    append_string(at, is_ipv6 ? "[" : "");
+    append_string(at, name);
+    append_string(at, is_ipv6 ? "]" : "");
+    append_string(at, parts.port);
+    end_string(at);
+    node->data = *at;
+    node->next = NULL;
+    append_string(at, "::");
+    append(at, parts.host, parts.host_length + parts.port_length);
+    append_string(at, parts.port_length > 0 ? "" : ":443");
+    end_string(at);
+    transfer->connect_to = node;
+}
+
+static char *put_host(char **at, const char *url)
+{
+    struct url_parts parts;
+    char *copy = *at;
+    size_t bracket;
+
+    split_url(url, &parts);
+    bracket = parts.host[0] == '[' ? 1 : 0;
+    append(at, parts.host + bracket, parts.host_length - 2 * bracket);
+    end_string(at);
+    return copy;
 }
 
 /* No pause for a "100 Continue" before a long body. */
 static const char no_expect[] = "Expect:";
 
+static size_t length_of(const char *string)
+{
+    return string != NULL ? strlen(string) : 0;
+}
+
+/* At most so much is put into it. */
 static size_t size_of(const struct cce_request *request,
                       const struct cce_identity *identity)
 {
-    size_t size = (request->header_count + 1) * sizeof(struct curl_slist) +
-                  sizeof no_expect + 2 * (strlen(request->url) + 1) +
-                  request->body_length + 1;
+    size_t size = (request->header_count + 2) * sizeof(struct curl_slist) +
+                  sizeof no_expect + request->body_length +
+                  3 * strlen(request->url) +
+                  2 * length_of(identity->server_name) +
+                  length_of(identity->proxy) + identity->ca.length +
+                  identity->certificate.length + identity->key.length;
 
     for (size_t i = 0; i < request->header_count; i++)
         size += strlen(request->headers[i].name) +
                 strlen(request->headers[i].value) + sizeof ": ";
-    return size + identity->ca.length + 1 + identity->certificate.length + 1 +
-           identity->key.length + 1;
+    return size + 64; /* brackets, a port, and a NUL behind each part */
 }
 
 static int copy_sent(struct cce_transfer *transfer,
@@ -424,9 +495,8 @@ static int copy_sent(struct cce_transfer *transfer,
     static const struct cce_identity nobody;
     const struct cce_identity *identity =
         request->identity != NULL ? request->identity : &nobody;
+    size_t count = request->header_count;
     struct curl_slist *lines;
-    size_t host_length;
-    const char *host = find_host(request->url, &host_length);
     char *at;
 
     if (request->body_length > MAX_REQUEST_BODY ||
@@ -434,21 +504,25 @@ static int copy_sent(struct cce_transfer *transfer,
         identity->certificate.length > MAX_PEM)
         return cce_fail(err, CCE_INVALID_ARGUMENT, "the request is too long");
     transfer->sent_size = size_of(request, identity);
-    transfer->sent = malloc(transfer->sent_size);
+    transfer->sent = calloc(1, transfer->sent_size);
     if (transfer->sent == NULL)
         return cce_fail_memory(err);
     lines = (struct curl_slist *)(void *)transfer->sent;
-    at = (char *)&lines[request->header_count + 1];
-    for (size_t i = 0; i < request->header_count; i++) {
+    at = (char *)&lines[count + 2];
+    for (size_t i = 0; i < count; i++) {
         lines[i].data = put_header(&at, &request->headers[i]);
         lines[i].next = &lines[i + 1];
     }
-    lines[request->header_count].data =
-        put(&at, no_expect, sizeof no_expect - 1);
-    lines[request->header_count].next = NULL;
+    lines[count].data = put_string(&at, no_expect);
     transfer->headers = lines;
-    transfer->url = put(&at, request->url, strlen(request->url));
-    transfer->host = put(&at, host, host_length);
+    if (identity->server_name != NULL)
+        put_server_name(transfer, &at, request->url, identity->server_name,
+                        &lines[count + 1]);
+    else
+        transfer->url = put_string(&at, request->url);
+    transfer->host = put_host(&at, transfer->url);
+    if (identity->proxy != NULL)
+        transfer->proxy = put_string(&at, identity->proxy);
     transfer->body = put_bytes(&at, request->body, request->body_length);
     transfer->ca = put_bytes(&at, identity->ca.data, identity->ca.length);
     transfer->certificate = put_bytes(&at, identity->certificate.data,
@@ -467,8 +541,8 @@ static void wipe_sent(struct cce_transfer *transfer)
     cce_wipe(transfer->sent, transfer->sent_size);
     free(transfer->sent);
     transfer->sent = NULL;
-    transfer->headers = NULL;
-    transfer->url = transfer->host = NULL;
+    transfer->headers = transfer->connect_to = NULL;
+    transfer->url = transfer->host = transfer->proxy = NULL;
     transfer->body = transfer->ca = nothing;
     transfer->certificate = transfer->key = nothing;
 }

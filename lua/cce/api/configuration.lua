@@ -21,6 +21,7 @@ local schema = {
   proxy = { type = { "string", "boolean" }, check = function(proxy)
     return proxy ~= true, "a URL, or false for none"
   end },
+  proxy_ca_file = { type = "string", non_empty = true },
   timeout = { type = "number", min = 0.001, max = 86400, default = 60, unit = "seconds" },
   deadline = { type = "number", min = 0.001, max = 86400, unit = "seconds" },
   connect_timeout = { type = "number", min = 0.001, max = 3600, default = 10, unit = "seconds" },

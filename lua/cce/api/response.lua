@@ -8,7 +8,6 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local times = require "cce.base.times"
-local width = require "cce.text.width"
 local hint = require "cce.api.hint"
 
 local M = {}
@@ -40,7 +39,8 @@ end
 -- A text of the API on one line: all of it, but for what a terminal could obey.
 local function one_line(text)
   text = redact(text):sub(1, MAX_TEXT):gsub("%s+", " ")
-  return (width.clean_line(text):gsub("%.?%s*$", ""))
+  -- Only where something failed is there text to clean.
+  return (require("cce.text.width").clean_line(text):gsub("%.?%s*$", ""))
 end
 
 local function is_text(value)
@@ -210,10 +210,17 @@ function M.throttling_window(text)
   return seconds and seconds * (tonumber(count) or 1)
 end
 
--- The header may also hold a date, which is of no use to a clock that is off.
-local function retry_after(response, read)
-  local seconds = (response.headers["retry-after"] or ""):match("^%d+$")
-  return tonumber(seconds) or M.throttling_window(read.text)
+-- The documented windows are of one minute and more. Whoever comes back sooner is counted
+-- again, and never gets through.
+local DEFAULT_WINDOW = 60
+
+-- A date is read by the server's own clock, for this machine's may be off.
+local function retry_after(code, response, read)
+  local value = response.headers["retry-after"] or ""
+  local moment, now = times.parse_http(value), times.parse_http(response.headers["date"])
+  local seconds = tonumber(value:match("^%d+$")) or moment and now and math.max(0, moment - now)
+  return seconds or M.throttling_window(read.text) or code == "THROTTLED" and DEFAULT_WINDOW
+    or nil
 end
 
 local function skew_of(text)
@@ -251,7 +258,7 @@ function M.to_error(what, request, response)
     maybe_applied = request.mutating and response.status >= 500 or false,
     hint = hint.of_answer(code, read.text, request, skew_of(read.text))
       or hint.of_missing(code, what:match " cluster (%S+)$"),
-    retry_after = retry_after(response, read),
+    retry_after = retry_after(code, response, read),
     detail = read.text,
   })
 end

@@ -13,9 +13,10 @@
 --   renewed: more than five failures lock the access key.
 --
 -- How long to wait: what the API asks for (`Retry-After`, or the window that a
--- throttling message names), else a random time below a bound that doubles with
--- each attempt. All calls of a client draw on one budget, so that a fleet does
--- not hammer an API that fails; waiting out a window costs nothing of it.
+-- throttling message names, a minute when it names none), else a random time below
+-- a bound that doubles with each attempt. All calls of a client draw on one budget,
+-- so that a fleet does not hammer an API that fails; waiting out a window costs
+-- nothing of it.
 -- @module cce.api.retry
 -- @local
 local M = {}

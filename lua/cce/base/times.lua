@@ -3,14 +3,26 @@
 -- @local
 local M = {}
 
--- Unix time of a date in UTC; the parts may be strings of digits.
+local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+
+local function days_of(year, month)
+  local is_leap = year % 4 == 0 and year % 100 ~= 0 or year % 400 == 0
+  return month == 2 and is_leap and 29 or DAYS[month] or 0
+end
+
+-- Unix time of a date in UTC, nil when there is no such day or time of day; the parts may
+-- be strings of digits. A leap second is the first of the next minute.
 local function unix_time(year, month, day, hour, minute, second)
-  year, month = tonumber(year), tonumber(month)
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
+  hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
+  if day < 1 or day > days_of(year, month) or hour > 23 or minute > 59 or second > 60 then
+    return nil
+  end
   -- Days are counted in the Gregorian calendar, with March as the first month.
   if month <= 2 then year, month = year - 1, month + 12 end
   local days = 365 * year + math.floor(year / 4) - math.floor(year / 100)
-    + math.floor(year / 400) + math.floor((153 * (month - 3) + 2) / 5) + tonumber(day) - 719469
-  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
+    + math.floor(year / 400) + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
+  return ((days * 24 + hour) * 60 + minute) * 60 + second
 end
 
 -- All in UTC; a fraction of a second is dropped.
@@ -23,7 +35,7 @@ local PATTERNS = {
 --- Read a moment in UTC.
 -- @param text such as "2026-01-02T03:04:05.678Z", "2026-01-02 03:04:05 +0000 UTC"
 --   or "20260102T030405Z"
--- @treturn ?number unix time; nil when it is none of these
+-- @treturn ?number unix time; nil when it is none of these, or no day of the calendar
 function M.parse(text)
   if type(text) ~= "string" then return nil end
   for _, pattern in ipairs(PATTERNS) do

@@ -65,6 +65,8 @@ local function describe_all(parser)
       :argname("FILE"),
     parser:option("--token-file", "A file, mode 0600, that holds an IAM token.")
       :argname("FILE"),
+    parser:option("--audit-log", "Log every change to this file, before and after."
+      .. " By default CCE_AUDIT_LOG, or what the profile says."):argname("FILE"),
     parser:option("--timeout", "Seconds for one request."):argname("SECONDS"):convert(seconds),
     parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
       :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")

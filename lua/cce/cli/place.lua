@@ -14,7 +14,8 @@ function M.describe(parser)
   parser:option("--out", "The file to write, mode 0600; - is standard output."):argname("FILE")
   parser:option("--merge-into", "A kubeconfig to add it to, such as ~/.kube/config.")
     :argname("FILE")
-  parser:flag("--force", "Replace the file of --out if it is there.")
+  parser:flag("--force", "Replace the file of --out if it is there, even one that is no"
+    .. " kubeconfig.")
   parser:option("--context", "Which of its contexts is to be the current one: internal,"
     .. " external, externalTLSVerify."):argname("CONTEXT")
   parser:option("--name", "Its name in the file; by default the cluster's."):argname("NAME")
@@ -77,6 +78,7 @@ local function destination(args, cluster, command)
   local place = naming(args, cluster)
   place.path, place.command = args.out or args.merge_into, command
   place.merge, place.mark = args.merge_into ~= nil, args.out ~= nil
+  place.force = args.force
   return place
 end
 

@@ -232,6 +232,15 @@ function M.schedule(args)
   return settings.schedule or false
 end
 
+-- A profile that is named beats the environment. One that is set to nothing leaves
+-- the other to say it.
+local function audit_log_of(args, settings)
+  local of_profile = expand_home(settings.audit_log)
+  local of_environment = env "CCE_AUDIT_LOG"
+  local is_named = args.profile or env "CCE_PROFILE"
+  return args.audit_log or is_named and of_profile or of_environment or of_profile
+end
+
 --- The options of `cce.new` for what was typed and for the profile.
 -- @tparam table args of argparse
 -- @treturn[1] table
@@ -244,7 +253,7 @@ function M.client_options(args)
   local opts = {
     project_id = args.project or settings.project,
     ca_file = args.ca_file or expand_home(settings.ca_file),
-    audit_log = expand_home(settings.audit_log),
+    audit_log = audit_log_of(args, settings),
     timeout = args.timeout or tonumber(settings.timeout),
   }
   set_place(opts, args, settings)

@@ -81,7 +81,10 @@ M.examples = {
     { "A second account", "cce --profile staging configure" },
   },
   doctor = { { "Is everything set up?", "cce doctor" } },
-  log = { { "Was the audit log changed?", "cce log verify audit.log" } },
+  log = {
+    { "Was the audit log changed?", "cce log verify audit.log" },
+    { "The same of one that logrotate rotates", "cce log verify audit.log*" },
+  },
   sim = { { "A cloud to try things in", "cce sim --dir sim --clusters 20" } },
   completion = { { "In bash", 'eval "$(cce completion bash)"' } },
 }
@@ -91,6 +94,7 @@ M.environment = {
   { "CCE_PROFILE", "The profile, when --profile names none." },
   { "CCE_REGION, CCE_ENDPOINT", "Where CCE is, when neither an option nor a profile says it." },
   { "CCE_CA_FILE", "Certificates to trust instead of the system's (PEM)." },
+  { "CCE_AUDIT_LOG", "Where every change is logged, when --audit-log names no file." },
   { "CCE_SCHEDULE", "The schedule, when --store names none." },
   { "CCE_ETCD_USERNAME, CCE_ETCD_PASSWORD", "Who etcd is asked as." },
   { "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN",

@@ -2,13 +2,12 @@
 -- still work: `cce who`.
 -- @module cce.cli.who
 -- @local
+local asker = require "cce.kubeconfig.asker"
 local cache = require "cce.exec.cache"
-local configuration = require "cce.api.configuration"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
 local stored = require "cce.kubeconfig.stored"
-local host = require "cce.host"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
 local names = require "cce.kubeconfig.names"
@@ -19,7 +18,6 @@ local show = require "cce.text.show"
 local M = {}
 
 local MAX_BYTES = 16 * 1024 * 1024
-local CONNECT_TIMEOUT = 5
 
 -- ---- what is in a source -------------------------------------------------
 
@@ -164,28 +162,6 @@ end
 
 -- ---- whether it still works ----------------------------------------------
 
--- What a probe needs of a client: connections, and no credentials.
-local function asker()
-  local self = {}
-  function self.engine()
-    if self.transport then return self.transport end
-    local config = {}
-    local ok, message = configuration.set_proxy(config)
-    if not ok then return nil, message end
-    local driver = host.current()
-    self.transport, message = driver.engine {
-      proxy = config.proxy, no_proxy = config.no_proxy, connect_timeout = CONNECT_TIMEOUT,
-      user_agent = "lua-cce/" .. core._VERSION,
-    }
-    self.is_shared = driver.shares_engines
-    return self.transport, message
-  end
-  function self.close()
-    if self.transport and not self.is_shared then host.close(self.transport) end
-  end
-  return self
-end
-
 local function verdict(row, state, format, ...)
   row.check, row.says = state, format:format(...)
 end
@@ -243,7 +219,7 @@ local function why_not_asked(row)
 end
 
 local function check(run)
-  local prober, seen = asker(), {}
+  local prober, seen = asker.new(), {}
   for _, row in ipairs(run.rows) do
     local key = row.ask and ("%s\n%s\n%s"):format(row.server, row.user, row.serial)
     if key then

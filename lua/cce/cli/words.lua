@@ -12,6 +12,8 @@ local TEXTS = {
   { 'client:wait_job%("([^"]+)"%)', "cce jobs wait %1" },
   { 'schedule:cancel%("([^"]+)"%)', "cce schedule cancel %1" },
   { 'schedule:hasten%("([^"]+)"%)', "cce schedule hasten %1" },
+  { 'schedule:accept%("([^"]+)"%)', "cce schedule accept %1" },
+  { 'schedule:retry%("([^"]+)", {retry_failed=true}%)', "cce schedule retry %1 --retry-failed" },
   { "schedule:run, or `cce schedule run`", "cce schedule run" },
   { "show_job or wait_job", "cce jobs show or cce jobs wait" },
   { "client:list_clusters%(%)", "cce clusters" },

@@ -44,8 +44,8 @@ end
 
 local engines = {}
 
-local OPTIONS = { "ca_file", "proxy", "no_proxy", "user_agent", "max_connections",
-  "connect_timeout" }
+local OPTIONS = { "ca_file", "proxy", "proxy_ca_file", "no_proxy", "user_agent",
+  "max_connections", "connect_timeout" }
 
 local function key_of(options)
   local parts = {}

@@ -20,7 +20,8 @@ local kubeconfigs = require "cce.kubeconfig"
 
 local M = {}
 
-local OPTIONS = { "context", "merge", "name", "timeout", "backup", "format", "mark" }
+local OPTIONS = { "context", "merge", "name", "timeout", "backup", "format", "mark",
+  "force" }
 
 -- Bytes of Base64 of a certificate and of a key, on the large side.
 local CERTIFICATE_SIZE, KEY_SIZE = 4096, 4096

@@ -315,13 +315,47 @@ function methods.certificate(self)
   return users.current_certificate(state_for(self, "certificate"))
 end
 
+-- Why a server is not to be asked; its answer would prove nothing.
+local function not_verified(cluster)
+  if cluster.body["insecure-skip-tls-verify"] == true then
+    return ("TLS verification is switched off for cluster '%s' (insecure-skip-tls-verify): anyone"
+      .. " could answer"):format(cluster.name)
+  elseif cluster.body.server:lower():find "^http://" then
+    return ("cluster '%s' is reached by plain HTTP: anyone could answer"):format(cluster.name)
+  end
+  local name = read.non_empty(cluster.body["tls-server-name"])
+  if name and (#name > 253 or name:find "[^%w.:_-]") then
+    return ("the tls-server-name of cluster '%s' is no host name"):format(cluster.name)
+  end
+  return nil
+end
+
+-- Without a scheme it is https, since there is a certificate.
+local function server_of(cluster)
+  local server = cluster.body.server
+  return server:find "://" and server or "https://" .. server
+end
+
+local function add_credentials(identity, state, cluster, user)
+  for _, each in ipairs { { "ca", cluster, "certificate-authority" },
+    { "certificate", user, "client-certificate" }, { "key", user, "client-key" } } do
+    local text, message, code = users.credential(state, each[2], each[3])
+    if message then return error_of.from_core(nil, message, code) end
+    identity[each[1]] = text
+  end
+  if identity.certificate and identity.key then return identity end
+  return error_of.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
+    users.other_means(user)))
+end
+
 --- Where the current context leads and as whom, for a request of our own. A
 -- context that does not verify the server is never taken when another leads
 -- there too, as for saving.
 -- @tparam cce.kubeconfig self
--- @treturn table { server=, context=, ca=, certificate=, key= }; the last three
---   PEM, or its Base64; `ca` may be missing
--- @return nil, message, err
+-- @treturn table { server=, context=, ca=, certificate=, key=, proxy=, server_name= };
+--   the three in the middle PEM, or its Base64; without `ca` the system's are meant
+-- @return nil, message, err; the code is UNSUPPORTED when it is not to be asked: TLS is
+--   not verified, or the user has no certificate
 -- @local
 function M.identity(self)
   local state = state_for(self, "identity")
@@ -332,13 +366,12 @@ function M.identity(self)
   if not user or not cluster or not read.text(cluster.body.server) then
     return error_of.fail("INVALID_CERTIFICATE", message or "the context leads to no server")
   end
-  local identity = { server = cluster.body.server, context = name }
-  identity.ca = users.credential(state, cluster, "certificate-authority")
-  identity.certificate = users.credential(state, user, "client-certificate")
-  identity.key = users.credential(state, user, "client-key")
-  if identity.certificate and identity.key then return identity end
-  return error_of.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
-    users.other_means(user)))
+  message = not_verified(cluster)
+  if message then return error_of.fail("UNSUPPORTED", message) end
+  return add_credentials({
+    server = server_of(cluster), context = name, proxy = read.non_empty(cluster.body["proxy-url"]),
+    server_name = read.non_empty(cluster.body["tls-server-name"]),
+  }, state, cluster, user)
 end
 
 local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT", "" },
@@ -385,6 +418,7 @@ local save_schema = {
   backup = { type = "boolean", default = true },
   format = { type = "string", one_of = { "json", "yaml" } },
   mark = { type = "boolean", default = false },
+  force = { type = "boolean", default = false },
   trial = { type = "boolean", default = false },
 }
 
@@ -460,6 +494,8 @@ end
 -- @tparam[opt] string opts.name the name of everything in it, as in `rename`
 -- @tparam[opt=false] boolean opts.mark when not merging: note in the file whose
 --   it is, as merging does; needs `name`
+-- @tparam[opt=false] boolean opts.force when not merging: replace the file whatever
+--   it is; without it only a kubeconfig or an empty file is replaced
 -- @tparam[opt=10] number opts.timeout seconds to wait for the lock
 -- @tparam[opt=true] boolean opts.backup when merging; false: keep no old file
 -- @tparam[opt] string opts.format "json" or "yaml", of a file that is not

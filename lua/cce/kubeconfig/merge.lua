@@ -16,11 +16,11 @@ local M = {}
 local MARK = "lua-cce"
 
 -- What a new entry decides alone. The rest of an old one (a namespace, a
--- proxy, extensions) is the user's, and stays.
+-- proxy, a tls-server-name, extensions) is the user's, and stays.
 local our_fields = {
   clusters = {
     "server", "certificate-authority", "certificate-authority-data",
-    "insecure-skip-tls-verify", "tls-server-name",
+    "insecure-skip-tls-verify",
   },
   users = {
     "client-certificate", "client-certificate-data", "client-key", "client-key-data", "token",
@@ -129,7 +129,14 @@ local function skeleton(existing)
   return result
 end
 
---- Merges. The current context of the existing file stays, if it is one.
+-- Somebody who has contexts and wants none to be current: kubectl config unset leaves
+-- the empty text.
+local function wants_none_current(existing)
+  return existing ~= nil and existing["current-context"] == ""
+    and #read.entries(existing, "contexts") > 0
+end
+
+--- Merges. The current context of the existing file stays, if it is one or was emptied.
 -- @tparam ?table existing data; nil makes a new file
 -- @tparam table incoming data
 -- @tparam ?table mark { set=<name>, cluster_id=? }; nil marks nothing
@@ -143,7 +150,8 @@ function M.merge(existing, incoming, mark)
     merge_section(result, incoming, section, mark)
     if mark then remove_stale(result, incoming, section, mark) end
   end
-  if not read.find(result, "contexts", result["current-context"]) then
+  if not read.find(result, "contexts", result["current-context"])
+    and not wants_none_current(existing) then
     result["current-context"] = incoming["current-context"]
   end
   return result

@@ -56,7 +56,8 @@ local function ask(client, identity)
   transfer, message = host.exchange(engine, {
     endpoint = identity.server, method = "GET", path = PATH, private = true,
     timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
-    identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key },
+    identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key,
+      server_name = identity.server_name, proxy = identity.proxy },
   })
   if not transfer then return unclear(message) end
   local response, reason, code, detail = transfer:result()

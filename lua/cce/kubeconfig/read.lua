@@ -27,6 +27,13 @@ function M.text(value)
   return type(value) == "string" and value or nil
 end
 
+--- The value if it is a string with something in it, else nil: to Go these are the same.
+-- @param value
+-- @treturn ?string
+function M.non_empty(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
 --- The text without the byte order mark that some editors put before it.
 -- @tparam string text
 function M.without_mark(text)
@@ -277,10 +284,12 @@ function M.problem(data)
   return problem
 end
 
--- As Go's encoding/base64 reads it: line breaks may stand in it, nothing else; and
--- what fills it up is mandatory. The Base64 of the Base64 of "-----BEGIN " is known by
--- its beginning.
-local function base64_problem(value)
+--- What is wrong with the Base64 of a PEM text: as Go's encoding/base64 reads it, line
+-- breaks may stand in it and nothing else, and what fills it up is mandatory. The Base64
+-- of the Base64 of "-----BEGIN " is known by its beginning.
+-- @tparam string value
+-- @treturn ?string nil when nothing is
+function M.base64_problem(value)
   local text = value:gsub("[\r\n]", "")
   if text:find("^TFMwdExTM") then
     return "is Base64 twice over (decode it once, and it is right)"
@@ -297,11 +306,13 @@ end
 --- What is wrong with the Base64 fields of one entry.
 -- @tparam string section
 -- @tparam table each as in @{entries}
+-- @tparam[opt=false] boolean is_strict an empty one is wrong, too
 -- @treturn ?string nil when nothing is
-function M.encoding_problem(section, each)
+function M.encoding_problem(section, each, is_strict)
   for _, field in ipairs(pem_fields[section] or {}) do
     local value = each.body[field]
-    local problem = type(value) == "string" and base64_problem(value)
+    local is_there = type(value) == "string" and (value ~= "" or is_strict)
+    local problem = is_there and M.base64_problem(value)
     if problem then
       return ("%s of %s '%s' %s"):format(field, M.sections[section], each.name, problem)
     end
@@ -319,7 +330,7 @@ local function section_problem(data, section)
   end
   if #entries == 0 then return ("it has no %s"):format(section) end
   for _, each in ipairs(entries) do
-    local problem = M.encoding_problem(section, each)
+    local problem = M.encoding_problem(section, each, true)
     if problem then return problem end
   end
   return nil

@@ -97,6 +97,10 @@ end
 
 local function alone(path, state, opts)
   local text, ok, message, err
+  if not opts.force then
+    ok, message, err = store.check_replaceable(path)
+    if not ok then return nil, message, err end
+  end
   text, message, err = M.text(state, opts)
   if not text then return nil, message, err end
   ok, message, err = store.write(path, text, opts.trial)

@@ -36,12 +36,42 @@ local function refused(target, reason, code)
     })
 end
 
+-- Whose file it is. kubectl would take any object for a kubeconfig without entries.
+local function stranger(data, text)
+  if data.kind == "Config" or text:find "^%s*{%s*}%s*$" then return nil end
+  for _, section in ipairs(read.section_order) do
+    if data[section] ~= nil then return nil end
+  end
+  return "it is no kubeconfig: it has neither kind 'Config' nor clusters, users or contexts"
+end
+
 local function decode(target, text)
   local file, message, code = read.file(text)
   if code then return refused(target, message, code) end
-  message = message or read.problem(file.data)
+  message = message or read.problem(file.data) or stranger(file.data, text)
   if not message then return file end
   return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(target.path, message))
+end
+
+--- Whether a file of its own may take the place of what is there: nothing, an empty
+-- file, or a kubeconfig.
+-- @tparam string path
+-- @treturn boolean true
+-- @return nil, message, err
+function M.check_replaceable(path)
+  local info, message, code = core.file.stat(path)
+  if info == nil then return error_of.from_core(nil, message, code) end
+  if not info then return true end
+  local text
+  text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
+  if not text then return error_of.from_core(nil, message, code) end
+  if text:find("^%s*$") then return true end
+  local file
+  file, message = read.file(text)
+  message = message or read.problem(file.data) or stranger(file.data, text)
+  if not message then return true end
+  return error_of.fail("FILE_ERROR", ("'%s' is not replaced: %s"):format(path, message), {
+    retryable = false, hint = "Give another path; or remove the file, if nobody needs it" })
 end
 
 --- Reads the file to merge into.

@@ -24,9 +24,16 @@ end
 -- @treturn ?string nil when it has neither
 -- @return nil, message, code when the file cannot be read
 function M.credential(state, entry, field)
-  local value = read.text(entry.body[field .. "-data"])
-  if value then return value end
-  local file = read.text(entry.body[field])
+  local value = read.non_empty(entry.body[field .. "-data"])
+  if value then
+    -- What stands in the file is what kubectl decodes, no more and no less.
+    local problem = read.base64_problem(value)
+    if problem then
+      return nil, ("%s-data of '%s' %s"):format(field, entry.name, problem), "INVALID_CERTIFICATE"
+    end
+    return value
+  end
+  local file = read.non_empty(entry.body[field])
   if not file then return nil end
   return core.file.read(beside(state.path, file), { max = 1024 * 1024 })
 end
@@ -36,7 +43,8 @@ end
 -- @treturn string
 function M.other_means(user)
   for _, field in ipairs { "exec", "token", "tokenFile", "auth-provider", "username" } do
-    if user.body[field] then return "it uses " .. field end
+    local value = user.body[field]
+    if type(value) == "table" or read.non_empty(value) then return "it uses " .. field end
   end
   return "it has no credentials"
 end

@@ -19,7 +19,8 @@
 -- file. When that was renamed, removed, replaced or shortened, as logrotate does it,
 -- the path is opened again, and the chain goes on in the file that is there now: its
 -- first line has `continues`, where the lines before are (or were), and the hash of
--- the last of them as `previous`. `verify` takes such a series of files. Only when
+-- the last of them as `previous`. A process that finds an empty file goes on with that
+-- of `log.1` or `log-20260102`. `verify` takes such a series of files. Only when
 -- the path cannot be opened, or holds something else, `on_failure` decides.
 --
 -- **What the chain cannot show.** Who may write the file and (without a key, or
@@ -29,7 +30,8 @@
 -- these on another machine, and give the last one to `verify`. Nor does a log
 -- show calls of programs that do not use it.
 --
--- One process at a time writes a log; clients of one process may share it.
+-- One process at a time writes a log; clients of one process may share it. A client
+-- that was given a path waits up to five seconds for another process that has it.
 -- **Inside nginx each worker has a chain of its own**: `/var/log/cce.log` stands
 -- for `/var/log/cce.log.worker-0`, `….worker-1` and so on, and `….agent` for the
 -- privileged agent. A reload goes on with these files. While a worker of before
@@ -80,9 +82,30 @@ local function lost(log, _, now)
   log.continues = log.continues or { path = now or log.path, head = log.head }
 end
 
+-- What rotates files calls them so: log.1, or log-20260102.
+local function rotated_files(path)
+  local files = core.file.glob(path:gsub("[%*%?%[%]\\]", "\\%0") .. "-[0-9]*") or {}
+  table.sort(files, function(a, b) return a > b end)
+  table.insert(files, 1, path .. ".1")
+  return files
+end
+
+-- An empty file, and this process did not see what was there before: another one did.
+local function find_before(log)
+  for _, path in ipairs(rotated_files(log.path)) do
+    local line = last_line(path)
+    local entry, hash = lines.open(line or "", log.key)
+    if entry then
+      log.count, log.head, log.continues = entry.n, hash, { path = path, head = hash }
+      return
+    end
+  end
+end
+
 local function continue_chain(log)
   local line = last_line(log.path)
   log.is_new = not line
+  if not line and not log.continues and log.count == 0 then find_before(log) end
   if not line then return true end
   local entry, hash = lines.open(line, log.key)
   if not entry then
@@ -324,18 +347,25 @@ local function refused(request, message, code)
   })
 end
 
+-- Processes of the command take turns: each has the log for the time of its calls.
+local TRIES, PAUSE = 100, 0.05
+
+local function open_in_turn(client, given)
+  for try = 1, TRIES do
+    local opened = open_logs[given]
+    local log, message, err = (opened and open_log or M.open)(given, opened)
+    if log or err.code ~= "CONFLICT" or try == TRIES then return log, message, err end
+    client.sleep(PAUSE)
+  end
+end
+
 local function log_of(client)
   local given = client.config.audit_log
   if M.is(given) then return given end
-  local opened = open_logs[given]
-  local log, message, err
-  if opened then
-    log, message, err = open_log(given, opened)
-  else
-    log, message, err = M.open(given)
-  end
-  -- Kept by the client: the list of open logs does not keep it.
-  client.audit_log = log
+  local log, message, err = open_in_turn(client, given)
+  -- Kept by the client, also while it cannot be opened: the list of open logs does
+  -- not keep it, and it knows the head.
+  client.audit_log = log or client.audit_log
   return log, message, err
 end
 

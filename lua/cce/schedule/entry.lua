@@ -11,14 +11,17 @@
 --        +---------------------+-----------+
 --
 -- What was claimed and not sent is `released`. What is claimed or being sent may
--- be claimed by another runner, once the first is dead. All but what is being
--- sent, and what is over, can be cancelled. What cannot be read is quarantined.
+-- be claimed by another runner, once the first is dead. What recurs is `missed` when
+-- its next time has come and it is not done; a person may have it `accepted` as it is.
+-- All but what is being sent, and what is over, can be cancelled. What cannot be read is
+-- quarantined.
 -- @module cce.schedule.entry
 -- @local
 local service_call = require "cce.api.service_call"
 local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
 local show = require "cce.text.show"
+local times = require "cce.base.times"
 local width = require "cce.text.width"
 local when = require "cce.schedule.when"
 
@@ -155,7 +158,7 @@ end
 -- Where an occurrence that was begun has its journal.
 local function is_begun(value)
   return type(value) == "table" and is_plain(value.journal, 4096) and is_plain(value.host, 255)
-    and when.is_time(value.occurrence)
+    and when.is_time(value.occurrence) and (value.run == nil or is_plain(value.run, 255))
 end
 
 local function is_text(value)
@@ -170,7 +173,8 @@ local CHECKS = {
   state = function(value) return STATES[value] == true end,
   due = when.is_time, created = when.is_time, first_intent = when.is_time,
   last_intent = when.is_time, next_try = when.is_time, ended = when.is_time,
-  last_done = when.is_time, at = when.is_time,
+  last_done = when.is_time, at = when.is_time, missed = when.is_time,
+  retry_failed = function(value) return value == true end,
   region = is_name, project_id = is_name, cluster_id = is_name, user_id = is_name,
   agency_id = is_name, runner = is_name,
   reason = plain(MAX_REASON), request_id = plain(131), why = plain(MAX_MESSAGE + 3),
@@ -347,6 +351,8 @@ local FROM = {
   joined = set "pending",
   left = WAITING,
   retried = set "failed-retrying",
+  accepted = set "failed-retrying",
+  missed = set "claimed",
 }
 
 local function fits(e, change)
@@ -380,7 +386,7 @@ function M.sending(e, now)
   local new = copy_of(e, "sending")
   new.runner, new.next_try = e.runner, nil
   new.first_intent, new.last_intent = e.first_intent or now, now
-  new.attempts = e.attempts + 1
+  new.attempts, new.retry_failed = e.attempts + 1, nil
   return new
 end
 
@@ -389,8 +395,39 @@ local function recurring(e, now)
   local new = copy_of(e, "pending")
   new.due, new.last_done, new.attempts = M.next_occurrence(e, now), now, 0
   new.first_intent, new.last_intent, new.last_error, new.next_try = nil, nil, nil, nil
-  new.begun = nil
+  new.begun, new.retry_failed = nil, nil
   return new
+end
+
+--- The next time of what recurs has come, and the last is not done: nil, unless that
+-- is so. What was begun is taken over with its journal. What nobody has tried is only
+-- late.
+function M.missed(e, now)
+  local due = e.every and e.attempts > 0 and when.last(e.every, now)
+  if not due or due <= e.due or not fits(e, "missed") then return nil end
+  local new = copy_of(e, "claimed")
+  new.runner, new.missed, new.due, new.attempts = e.runner, e.due, due, 0
+  new.first_intent, new.last_intent, new.last_error, new.next_try = nil, nil, nil, nil
+  if e.begun then
+    new.begun = { journal = e.begun.journal, host = e.begun.host, occurrence = due,
+      run = M.run_of(due) }
+  end
+  return new
+end
+
+--- The name of the run of an occurrence.
+-- @tparam number due unix time
+-- @treturn string
+function M.run_of(due)
+  return times.format(due)
+end
+
+--- What recurs, as done as it is: it waits for its next time.
+function M.accepted(e, now)
+  if not e.every then return false, "does not recur: cancel it" end
+  local ok, why = fits(e, "accepted")
+  if not ok then return nil, why end
+  return recurring(e, now)
 end
 
 --- Done. What recurs is pending again, for its next time.
@@ -479,11 +516,15 @@ function M.left(e, holder)
 end
 
 --- To be tried again at once, although its next try is later.
-function M.retried(e, now)
+-- @tparam table e
+-- @tparam number now
+-- @tparam[opt] boolean retry_failed jobs that failed, too
+function M.retried(e, now, retry_failed)
+  if retry_failed and e.kind ~= "rotate" then return false, "has no jobs that could fail" end
   local ok, why = fits(e, "retried")
   if not ok then return nil, why end
   local new = copy_of(e, e.state)
-  new.next_try = now
+  new.next_try, new.retry_failed = now, retry_failed or e.retry_failed
   return new
 end
 

@@ -198,7 +198,8 @@ end
 -- keys, and no journal, since each occurrence has its own. Their values are
 -- checked by the workflow's own rules.
 local ROTATE_OPTIONS = { "component", "certificate_expiration_time", "wait", "canary",
-  "concurrency", "max_failures", "repair", "reissue", "rate_limit", "accept_token_loss" }
+  "concurrency", "max_failures", "repair", "reissue", "rate_limit", "accept_token_loss",
+  "unless_rotated_within" }
 
 local rotate_schema = {
   region = id_rule,
@@ -250,6 +251,12 @@ end
 
 --- Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
 -- with a journal of its own.
+--
+-- A time is done when its run is closed with every cluster ok. Else what is open is
+-- tried again, and it is overdue, until it is done, or a person cancels or accepts it.
+-- When the next time comes it is closed as *missed*: `schedule:run` tells of it with the
+-- names of its clusters, and the new run takes over what is pending; a cluster that is
+-- uncertain is left alone until it is settled.
 --
 -- Times are `first` and whole intervals after it, each moved to the next moment
 -- that the window allows. What was missed while nobody ran is done once, inside
@@ -465,18 +472,43 @@ function Schedule:cancel(id)
   return alter(self, "cancel", id, entries.cancelled)
 end
 
+local retry_schema = { retry_failed = { type = "boolean", default = false } }
+
 --- Let an entry that failed be tried again at once. What is pending is not
 -- touched: nothing happens before its time.
 -- @tparam string id
+-- @tparam[opt] table opts
+-- @tparam[opt=false] boolean opts.retry_failed of a rotation: also send again to clusters
+--   whose job failed, once, after a look at each
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err code CONFLICT: it did not fail, or is being tried
 -- @function schedule:retry
-function Schedule:retry(id)
+function Schedule:retry(id, opts)
   check_open(self, "retry")
   options.argument(id, "string", 1, "retry")
-  return alter(self, "retry", id, entries.retried)
+  local checked, message, err = options.check(opts, retry_schema)
+  if not checked then return nil, message, err end
+  local done
+  done, message, err = alter(self, "retry", id, function(e, now)
+    return entries.retried(e, now, checked.retry_failed or nil)
+  end)
+  return done, message, err
+end
+
+--- Leave what recurs at what was done of it: it is not overdue any more, and waits for
+-- its next time. What was pending or uncertain of it is forgotten.
+-- @tparam string id
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err code CONFLICT: it did not fail, is being tried, or does not recur
+-- @function schedule:accept
+function Schedule:accept(id)
+  check_open(self, "accept")
+  options.argument(id, "string", 1, "accept")
+  return alter(self, "accept", id, entries.accepted)
 end
 
 -- What recurs keeps to its times, which its window is about.
@@ -528,12 +560,15 @@ end
 --
 -- * `done`: `late` seconds, `request_id`
 -- * `failed`: `code`, `message`, `maybe_applied`; it is tried again at `next_try`
--- * `overdue`: it should have been done `seconds` ago; told at growing intervals
+-- * `overdue`: it should have been done `seconds` ago; told at growing intervals, and
+--   at once where only a person can mend it
+-- * `missed`: the next time of what recurs has come, and this one is not done:
+--   `clusters`, those that are not ok, and `next_due`
 -- * `resent`: the request may have left before, at `first_intent`; with
 --   `may_have_cut_newer` that is more than ten minutes ago, so that certificates
 --   which were issued since are cut, too
--- * `rotated`: a run of a rotation ended: `ok`, `failed`, `skipped` and `uncertain`
---   clusters, `report`, `journal`; `resumed`: one that was begun before goes on
+-- * `rotated`: a call of a rotation ended: `ok`, `failed`, `skipped`, `uncertain` and
+--   `pending` clusters, `report`, `journal`; `resumed`: one that was begun before goes on
 -- * `superseded`: somebody else, say who cancelled it, was faster; `state`
 -- * `quarantined`: what cannot be read; `message`
 -- * `lease_lost`, `store_unavailable`, `store_available`
@@ -559,7 +594,8 @@ end
 -- @treturn[1] table `{done=, failed=, pending=, overdue=}`: how many entries this call
 --   has done, how many wait to be tried again, how many are pending, and how many of
 --   both should have been done by now (of the pending ones at least, up to 100);
---   `quarantined`: how many cannot be read and so are not done, nil when there are
+--   `missed`: how many times of what recurs were closed without being done, nil when
+--   there are none; `quarantined`: how many cannot be read and so are not done, nil when there are
 --   none; `stopped`: why it ended early; `err`: why the counts are not known
 -- @treturn[2] nil with `once`, when the store cannot be reached; or when it never could
 -- @treturn[2] string message
@@ -568,7 +604,7 @@ end
 -- local result = assert(schedule:run(function(entry)
 --   return cce.new { region = entry.region }
 -- end, { once = true, on_event = function(event) print(event.type, event.id) end }))
--- os.exit(result.overdue > 0 and 4 or 0)
+-- os.exit((result.overdue > 0 or result.missed) and 4 or 0)
 -- @function schedule:run
 function Schedule:run(client_for, opts)
   check_open(self, "run")

@@ -189,6 +189,16 @@ function M.check_every(every)
   return M.check_window(every.window)
 end
 
+--- When something that recurs was last due.
+-- @tparam table every that @{check_every} accepts
+-- @tparam number now unix time
+-- @treturn ?number unix time, not after now; nil when its window has not opened since
+function M.last(every, now)
+  local passed = math.floor((now - every.first) / every.seconds)
+  local time = passed >= 0 and M.into_window(every.window, every.first + passed * every.seconds)
+  return time and time <= now and time or nil
+end
+
 --- When something recurs next. What was missed is not made up for: however long
 -- nobody ran, there is one next time.
 -- @tparam table every that @{check_every} accepts

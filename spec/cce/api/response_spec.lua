@@ -113,15 +113,28 @@ describe("cce.response.to_error", function()
     assert.matches("%(request id of%-the%-header%)$", err.message)
   end)
 
-  it("believes Retry-After only when it is a number of seconds", function()
-    local function after(value)
-      return error_of(503, "", { ["retry-after"] = value }).retry_after
+  it("believes Retry-After when it is seconds, or a date of the server's own clock", function()
+    local function after(value, date)
+      return error_of(503, "", { ["retry-after"] = value, date = date }).retry_after
     end
+    local NOW = "Fri, 02 Jan 2026 03:04:05 GMT"
     assert.equal(7, after "7")
     assert.equal(0, after "0")
-    for _, value in ipairs { "-5", "nan", "inf", "1e9", "0x10", "Fri, 31 Dec 1999 23:59:59 GMT" } do
+    assert.equal(115, after("Fri, 02 Jan 2026 03:06:00 GMT", NOW))
+    assert.equal(0, after("Fri, 02 Jan 2026 03:00:00 GMT", NOW))
+    for _, value in ipairs { "-5", "nan", "inf", "1e9", "0x10", "Fri, 31 Dec 1999 23:59:59 GMT",
+      "Fri, 02 Jan 2026 25:06:00 GMT" } do
       assert.is_nil(after(value), value)
+      assert.is_nil(after(value, "now"), value)
     end
+  end)
+
+  it("waits a minute when it is throttled and no window is named", function()
+    assert.equal(60, error_of(429, "slow down").retry_after)
+    assert.equal(60, error_of(429, { error_code = "APIG.0308", error_msg = "x" }).retry_after)
+    assert.equal(3, error_of(429, "slow down", { ["retry-after"] = "3" }).retry_after)
+    assert.is_nil(error_of(429, { errorCode = "CCE.01429002" }).retry_after)
+    assert.is_nil(error_of(503, "").retry_after)
   end)
 
   local odd_bodies = {

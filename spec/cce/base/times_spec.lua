@@ -17,7 +17,9 @@ describe("cce.times", function()
 
   it("reads nothing else", function()
     for _, text in ipairs { "", "yesterday", "2026-01-02", "20260102T030405",
-      "2026-01-02T03:04:05+08:00", "x2026-01-02T03:04:05Z" } do
+      "2026-01-02T03:04:05+08:00", "x2026-01-02T03:04:05Z", "20261345T999999Z",
+      "20260229T000000Z", "21000229T000000Z", "20260431T000000Z", "20260000T000000Z",
+      "20260001T000000Z", "20260102T240000Z", "20260102T006000Z", "20260102T000061Z" } do
       assert.is_nil(times.parse(text), text)
     end
     assert.is_nil(times.parse(nil))
@@ -27,6 +29,8 @@ describe("cce.times", function()
   it("reads the Date header of an answer", function()
     assert.equal(1767323045, times.parse_http "Fri, 02 Jan 2026 03:04:05 GMT")
     assert.is_nil(times.parse_http "Fri, 02 Foo 2026 03:04:05 GMT")
+    assert.is_nil(times.parse_http "Fri, 30 Feb 2026 03:04:05 GMT")
+    assert.is_nil(times.parse_http "Fri, 02 Jan 2026 24:04:05 GMT")
     assert.is_nil(times.parse_http "now")
     assert.is_nil(times.parse_http(nil))
   end)

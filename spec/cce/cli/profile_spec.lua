@@ -94,6 +94,22 @@ ca_file =
     assert.equal("p2", opts.project_id)
   end)
 
+  it("names the audit log, which the environment and an option may do, too", function()
+    write "[prod]\naudit_log = ~/a.log\n[default]\naudit_log = /b.log\nregion = cn-north-4\n"
+    local function log_with(environment, args)
+      environment.HOME = "/home/x"
+      return options_with(environment, args).audit_log
+    end
+    assert.equal("/b.log", log_with {})
+    assert.equal("/c.log", log_with { CCE_AUDIT_LOG = "/c.log" })
+    assert.equal("/home/x/a.log", log_with { CCE_PROFILE = "prod", CCE_AUDIT_LOG = "/c.log" })
+    assert.equal("/d.log", log_with({ CCE_PROFILE = "prod", CCE_AUDIT_LOG = "/c.log" },
+      { audit_log = "/d.log" }))
+    assert.is_nil(log_with { CCE_REGION = "cn-north-4" })
+    assert.equal("/c.log", log_with { CCE_REGION = "cn-north-4", CCE_AUDIT_LOG = "/c.log" })
+    assert.equal("/b.log", log_with { CCE_AUDIT_LOG = "" })
+  end)
+
   it("called default is used only when nothing else says where CCE is", function()
     write "[default]\nregion = cn-north-4\nproject = p1\n"
     assert.equal("p1", options_with({}).project_id)

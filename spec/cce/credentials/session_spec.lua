@@ -3,6 +3,7 @@
 
 local simulator = require "spec.support.sim"
 local sys = require("cce.core").sys
+local tempdir = require "spec.support.tempdir"
 
 local CALLS = 20
 
@@ -103,7 +104,7 @@ describe("nginx #unchecked", function()
 
   setup(function()
     if not is_51 then return end
-    dir = sys.mkdir_private "/tmp/cce-spec-XXXXXX"
+    dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
     process = start(dir)
     local deadline = sys.monotonic() + 10
     while not sys.realpath(dir .. "/socket") and sys.monotonic() < deadline do sys.sleep(0.01) end

@@ -427,10 +427,33 @@ describe("cce.kubeconfig", function()
     end)
 
     it("follows a symlink", function()
-      tempdir.shell(("cd %s && echo old > real && ln -s real config"):format(dir))
+      tempdir.shell(("cd %s && echo '{}' > real && ln -s real config"):format(dir))
       assert(parse(INTERNAL):save(path))
       assert.is_true(core.file.stat(path).is_symlink)
       assert.equal(INTERNAL, tempdir.read(dir .. "/real"))
+    end)
+
+    it("replaces only a kubeconfig or an empty file, unless it is forced to", function()
+      local strangers = { "mine", "mine\n", '{"a":1}', '{"kind":"Pod"}', "a: 1\n", "# mine\n",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n", '"text"', "[]", "null", "\0" }
+      for _, text in ipairs(strangers) do
+        for _, opts in ipairs { {}, { merge = true, name = "x" }, { trial = true },
+          { mark = true, name = "x" } } do
+          tempdir.write(path, text)
+          local saved, _, err = parse(INTERNAL):save(path, opts)
+          assert.is_nil(saved)
+          assert.matches("^[%u_]+$", err.code)
+          assert.equal(text, tempdir.read(path))
+          assert.same({ "config" }, tempdir.list(dir))
+        end
+        assert(parse(INTERNAL):save(path, { force = true }))
+        assert.equal(INTERNAL, tempdir.read(path))
+      end
+      for _, text in ipairs { "", " \n", "{}", '{"kind":"Config"}', '{"users":[]}', EIP } do
+        tempdir.write(path, text)
+        assert(parse(INTERNAL):save(path))
+        assert.equal(INTERNAL, tempdir.read(path))
+      end
     end)
 
     it("returns the error of the file", function()

@@ -371,6 +371,31 @@ describe("cce.audit_log", function()
       assert.is_nil(state)
     end)
 
+    for _, rotation in ipairs { "mv %s %s.1", "cp %s %s.1; truncate -s 0 %s", "mv %s %s-20260102",
+      "echo x > %s-; mv %s %s-20260102-3; : > %s-2025" } do
+      it("goes on in another process, too: " .. rotation:gsub("%%s", "log"), function()
+        fill(1)
+        change(rotation)
+        local last = fill(1)
+        assert.equal(4, last.count)
+        assert.equal(rotation:match("2026[%d-]+") and path .. "-" .. rotation:match("2026[%d-]+")
+          or path .. ".1", lines()[1].continues)
+        assert.equal(4, assert(audit_log.verify { path, lines()[1].continues }).count)
+      end)
+    end
+
+    it("begins anew after a file that is none of its own", function()
+      tempdir.write(path .. ".1", "mine\n")
+      fill(1)
+      assert.equal(1, lines()[1].n)
+      os.remove(path)
+      change "rm %s.1"
+      fill(1, { key = "example-hmac-key" })
+      change "mv %s %s.1"
+      fill(1)
+      assert.equal(1, lines()[1].n)
+    end)
+
     it("refuses what is put in its place, and leaves it as it is", function()
       revoke "one"
       for _, text in ipairs { "someone's\n", "someone's", "{}\n" } do
@@ -460,9 +485,14 @@ describe("cce.audit_log", function()
       local holder = assert(core.journal(path, "audit log"))
       local other = clients.new(sim, { audit_log = path })
       clients.fails("CONFLICT", other:revoke_cert(sim.clusters[1].id, { user_id = "someone" }))
+      assert.is_true(#other.slept > 10)
       other:close()
-      holder:close()
       assert.same({}, sim:log { operation = "revoke_cert" })
+      other = clients.new(sim, { audit_log = path })
+      other.sleep = function() holder:close() end
+      assert(other:revoke_cert(sim.clusters[1].id, { user_id = "someone" }))
+      other.audit_log:close()
+      other:close()
     end)
   end)
 

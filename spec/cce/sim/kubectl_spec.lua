@@ -1,6 +1,7 @@
 -- kubectl as the judge of what the simulator's certificates are worth.
 local simulator = require("spec.support.sim")
 local sys = require("cce.core").sys
+local tempdir = require "spec.support.tempdir"
 
 local admin, member = simulator.admin, simulator.member
 
@@ -18,7 +19,7 @@ describe("kubectl on the simulator", function()
     sim = simulator.get()
     sim:reset()
     cluster = sim.clusters[2]
-    home = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+    home = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
   end)
 
   after_each(function()

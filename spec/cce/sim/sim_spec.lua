@@ -2,6 +2,7 @@ local simulator = require("spec.support.sim")
 local sys = require("cce.core").sys
 local times = require("cce.sim.server.times")
 local x509 = require("openssl.x509")
+local tempdir = require "spec.support.tempdir"
 
 local admin, member, agency = simulator.admin, simulator.member, simulator.agency
 
@@ -579,7 +580,7 @@ describe("cce sim", function()
   end)
 
   it("ends when its parent dies", function()
-    local dir = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+    local dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
     local parent = sys.spawn({ argv = { "/bin/sh", "-c", ("%s bin/cce sim --dir %s & wait")
       :format(simulator.interpreter(), dir) }, stdout = "/dev/null" })
     simulator.wait_for_env(parent, dir)
@@ -648,7 +649,7 @@ describe("cce sim", function()
   end)
 
   it("writes absolute paths and quotes them, when its directory has an odd name", function()
-    local dir = sys.mkdir_private("/tmp/cce-spec-XXXXXX")
+    local dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
     local process = sys.spawn({ argv = { "/bin/sh", "-c",
       'root=$PWD; cd "$1"; exec "$2" "$root/bin/cce" sim --dir "it\'s odd"', "sh", dir,
       simulator.interpreter() }, stdout = "/dev/null" })

@@ -2,7 +2,9 @@
 -- @module cce.cli.command.expiry
 -- @local
 local convert = require "cce.cli.convert"
+local cache = require "cce.exec.cache"
 local exit = require "cce.cli.exit"
+local paths = require "cce.kubeconfig.paths"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 
@@ -14,33 +16,31 @@ function M.describe(parser)
     .. " ~/.kube/config."):args("*"):argname("PATH")
   parser:option("--within", "Only those that end within this time, such as 14d."):argname("TIME")
     :convert(convert.duration)
-  parser:epilog("Ends with 4 when a certificate has ended or ends within --within, and with 1"
-    .. " when a file cannot be used. It asks no server.")
-end
-
-local function default_paths()
-  local paths = {}
-  for path in (os.getenv "KUBECONFIG" or ""):gmatch "[^:]+" do paths[#paths + 1] = path end
-  if #paths == 0 then paths[1] = (os.getenv "HOME" or ".") .. "/.kube/config" end
-  return paths
+  parser:flag("--check", "Ask each cluster once whether it takes the certificate.")
+  parser:epilog("Ends with 4 when a certificate has ended, ends within --within, or with --check is"
+    .. " refused by its cluster, and with 1 when a file cannot be used. Without --check it asks no"
+    .. " server; a cluster that gives no answer changes nothing.")
 end
 
 local function left(entry)
+  if not entry.remaining then return nil end
   return entry.expired and "EXPIRED" or show.span(entry.remaining)
 end
 
 local columns = {
   { "not_after", "UNTIL", keep = true, text = function(entry)
-    return times.format(entry.not_after)
+    return entry.not_after and times.format(entry.not_after)
   end },
   { "remaining", "LEFT", keep = true, text = left },
   { "user_id", "USER" }, { "context", "CONTEXT", keep = true }, { "cluster", "CLUSTER" },
   { "key_matches", "KEY", text = function(entry)
     return entry.key_matches and "matches" or entry.key_matches == false and "DOES NOT MATCH"
-      or "no key"
+      or entry.not_after and "no key" or nil
   end },
+  { "check", "CHECK" },
   { "path", "FILE", name = true },
   { "cluster_id" }, { "server" }, { "user" }, { "serial" }, { "not_before" }, { "expired" },
+  { "holder" }, { "kept" }, { "says" }, { "message" },
 }
 
 -- Those to show, those that are due, and those that cannot be used.
@@ -48,6 +48,7 @@ local function sort_out(entries, within)
   local rows, due, broken = {}, 0, {}
   for _, entry in ipairs(entries) do
     local is_due = entry.remaining and entry.remaining <= (within or 0)
+      or entry.check == "refused" or entry.check == "untrusted"
     if is_due then due = due + 1 end
     if entry.err then
       broken[#broken + 1] = entry
@@ -59,8 +60,13 @@ local function sort_out(entries, within)
 end
 
 function M.run(args, ui)
-  local paths = #args.path > 0 and args.path or default_paths()
-  local rows, due, broken = sort_out(require("cce.expiry")(paths), args.within)
+  local files, looked_for = args.path, nil
+  if #files == 0 then files, looked_for = paths.default() end
+  if #files == 0 then
+    return ui:fail("there is no kubeconfig: " .. looked_for)
+  end
+  local entries = require("cce.expiry")(files, { check = args.check, kept = cache.entries })
+  local rows, due, broken = sort_out(entries, args.within)
   if #rows > 0 or ui.output ~= "table" then
     ui:table(rows, columns)
   elseif #broken == 0 then

@@ -2,6 +2,7 @@
 -- @module cce.cli.command.who
 -- @local
 local exit = require "cce.cli.exit"
+local paths = require "cce.kubeconfig.paths"
 local show = require "cce.text.show"
 local who = require "cce.cli.who"
 
@@ -16,13 +17,6 @@ function M.describe(parser)
   parser:epilog("With --check it ends with 0 when all are accepted (HTTP 200, or 403: known, but"
     .. " without rights), 1 when one is refused, expired or cannot be read, 2 when one cannot be"
     .. " asked. Contexts without a certificate (a token, another command) do not count.")
-end
-
-local function default_sources()
-  local found = {}
-  for path in (os.getenv "KUBECONFIG" or ""):gmatch "[^:]+" do found[#found + 1] = path end
-  if #found == 0 and os.getenv "HOME" then found[1] = os.getenv "HOME" .. "/.kube/config" end
-  return found
 end
 
 local function who_text(row)
@@ -83,8 +77,9 @@ local function read_stdin()
 end
 
 function M.run(args, ui)
-  local sources = #args.source > 0 and args.source or default_sources()
-  if #sources == 0 then return ui:usage "no file is named, and HOME is not set" end
+  local sources, looked_for = args.source, nil
+  if #sources == 0 then sources, looked_for = paths.default() end
+  if #sources == 0 then return ui:fail("there is no kubeconfig: " .. looked_for) end
   local rows = who.look(sources, {
     client = resolver(args, ui), check = args.check, stdin = read_stdin,
   })

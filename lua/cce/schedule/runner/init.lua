@@ -330,8 +330,9 @@ end
 local Result = { __name = "cce.schedule.result" }
 
 function Result:__tostring()
-  return ("schedule: %d done, %d failed, %d pending, %d overdue%s%s"):format(self.done,
+  return ("schedule: %d done, %d failed, %d pending, %d overdue%s%s%s"):format(self.done,
     self.failed or 0, self.pending or 0, self.overdue or 0,
+    self.missed and (", %d missed"):format(self.missed) or "",
     self.quarantined and (", %d in quarantine"):format(self.quarantined) or "",
     self.stopped and ", stopped: " .. tostring(self.stopped) or "")
 end
@@ -358,7 +359,8 @@ local function count_all(run, result)
 end
 
 local function result_of(run)
-  local result = setmetatable({ done = run.done, stopped = run.stopped }, Result)
+  local result = setmetatable({ done = run.done, stopped = run.stopped,
+    missed = run.missed > 0 and run.missed or nil }, Result)
   local counted, message, err = count_all(run, result)
   if counted then return counted end
   if run.once then return nil, message, err end
@@ -395,7 +397,8 @@ function M.new(schedule, client_for, opts)
     client_for = client_for, on_event = opts.on_event, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
-    machine = host_name(), refused = setmetatable({}, { __mode = "k" }), done = 0, claimed = 0,
+    machine = host_name(), refused = setmetatable({}, { __mode = "k" }), done = 0, missed = 0,
+    claimed = 0,
     workers = 0, prune_at = schedule.steady(),
   }, Run)
   run.lease = leases.new(run, opts.runner or default_name(), opts.lease)

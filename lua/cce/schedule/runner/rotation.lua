@@ -7,8 +7,10 @@
 -- @module cce.schedule.runner.rotation
 -- @local
 local core = require "cce.core"
+local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local journals = require "cce.log.journal"
+local runs = require "cce.workflow.runs"
 
 local M = {}
 
@@ -31,7 +33,7 @@ local function begin(run, e)
       "journal_dir must exist, and this user must be allowed to write there")
   end
   file:close()
-  return { journal = path, host = run.machine, occurrence = e.due }
+  return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
 end
 
 --- What the entry must say before the rotation begins or goes on.
@@ -58,50 +60,68 @@ end
 local function options_of(job)
   local run, opts = job.run, {}
   for name, value in pairs(job.entry.options) do opts[name] = value end
-  opts.journal = job.entry.begun.journal
+  opts.journal, opts.run = job.entry.begun.journal, job.entry.begun.run
+  opts.retry_failed = job.retry_failed
   opts.before_send = function() return job.may_leave(job) end
   opts.on_progress = function() return not run:must_stop() end
   return opts
 end
 
-local function is_finished(path)
-  local state = journals.read(path)
-  local last = state and state.runs[#state.runs]
-  return last ~= nil and last.finished ~= nil
-end
-
 local function first_problem(report)
-  for _, bucket in ipairs { "failed", "uncertain", "skipped" } do
+  for _, bucket in ipairs { "failed", "uncertain", "pending" } do
     local item = report[bucket][1]
     if item then return item.err, item.message end
   end
 end
 
--- What is left is tried again, by the same journal.
-local function unfinished(report)
+-- Done is what is closed with every cluster ok. What is open is tried again, by the
+-- same journal. What failed for good is for a person, who is told at once.
+local function not_done(job, report)
   local counts = report:counts()
+  local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
   local err, message = first_problem(report)
+  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed;"
+    .. " schedule:accept(\"%s\") leaves it at that"):format(job.entry.id, job.entry.id)
   return errors.fail(err and err.code or "CANCELLED",
-    ("the rotation is not over: %d of %d clusters are done; %s"):format(counts.ok, counts.total,
-      report.stopped or message or "the rest was not begun"),
-    { retryable = true, operation = "rotate", hint = err and err.hint })
+    ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
+      :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
+        report.stopped or message or "the rest was not begun"),
+    { retryable = not is_closed, operation = "rotate", is_closed = is_closed,
+      hint = is_closed and hint or err and err.hint })
+end
+
+--- What of an occurrence is not done, for people.
+-- @tparam table e entry
+-- @treturn ?string nil when nothing is known here
+function M.undone(e)
+  local state = e.begun and journals.read(e.begun.journal)
+  local known = state and journals.find(state.runs, e.begun.run)
+  if not known then return nil end
+  local parts = {}
+  for _, item in ipairs(runs.describe(known).items) do
+    if item.state ~= "ok" and item.state ~= "skipped" then
+      parts[#parts + 1] = ("%s (%s)"):format(item.name or item.cluster_id, item.state)
+    end
+  end
+  return #parts > 0 and table.concat(parts, ", ") or nil
 end
 
 --- Rotate, or go on with it.
 -- @tparam table job
--- @treturn[1] boolean true: the occurrence is over, though clusters may have failed for
---   good, which is told
+-- @treturn[1] boolean true: every cluster is ok
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err
+-- @treturn[2] table err `is_closed`: nothing is open, but clusters failed for good
 function M.carry_out(job)
   local report, message, err = require("cce.workflow.rotate")(job.client, options_of(job))
   if not report then return nil, message, err end
   local counts = report:counts()
   job.tell("rotated", { ok = counts.ok, failed = counts.failed, skipped = counts.skipped,
-    uncertain = counts.uncertain, journal = job.entry.begun.journal, report = tostring(report) })
-  if not is_finished(job.entry.begun.journal) then return unfinished(report) end
-  return true
+    uncertain = counts.uncertain, pending = counts.pending,
+    journal = job.entry.begun.journal, report = tostring(report) })
+  local code = report:exit_code()
+  if code == 0 or code == 3 then return true end
+  return not_done(job, report)
 end
 
 return M

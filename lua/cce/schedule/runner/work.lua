@@ -178,6 +178,14 @@ local function next_try_of(job, err, now)
   return now + backoff.delay(attempts, err, run.policy, run.random)
 end
 
+-- What nothing but a person mends is overdue at once; told once for each reason.
+local function tell_closed(job, before, err)
+  local last = before.last_error
+  if not err.is_closed or last and last.code == err.code and not job.retry_failed then return end
+  tell(job.run, "overdue", before, { seconds = job.run.clock() - before.due, code = err.code,
+    message = err.message, hint = err.hint })
+end
+
 local function note_failed(job, err)
   local run = job.run
   local now = run.clock()
@@ -187,6 +195,7 @@ local function note_failed(job, err)
   tell(run, "failed", new, { code = err.code, message = err.message, hint = err.hint,
     maybe_applied = err.maybe_applied, request_id = err.request_id,
     state = before.state, unwritten = not ok or nil })
+  tell_closed(job, before, err)
   return nil, err.message, err
 end
 
@@ -275,11 +284,31 @@ end
 -- How each kind is carried out: true and perhaps the request's id, or nil, message, err.
 local carry_out = { rotate = rotation.carry_out }
 
+-- A cluster that is gone answers 404 for ever: only a person can end that.
+local function explain_not_found(job, err)
+  local e = job.entry
+  local cluster, message, problem = job.client:show_cluster(e.cluster_id)
+  local cancel = ("`cce schedule cancel %s`"):format(e.id)
+  if cluster then
+    message = ("the API answers 404 to the revocation, though the cluster is there (%s): %s; to end"
+      .. " it: %s"):format(cluster.status or "in no phase", err.message, cancel)
+  elseif problem.code == "NOT_FOUND" then
+    message = "the cluster is gone: cancel it with " .. cancel
+  else
+    message = ("the API answers 404, and whether the cluster is gone cannot be seen (%s); if it is:"
+      .. " %s"):format(message, cancel)
+  end
+  return errors.fail("NOT_FOUND", message, { retryable = false, maybe_applied = false,
+    operation = "revoke_cert", request_id = err.request_id })
+end
+
 function carry_out.revoke(job)
   local e = job.entry
-  return job.client:revoke_cert(e.cluster_id, {
+  local ok, message, err, request_id = job.client:revoke_cert(e.cluster_id, {
     user_id = e.user_id, agency_id = e.agency_id, before_send = guard_of(job),
   })
+  if not ok and err and err.code == "NOT_FOUND" then return explain_not_found(job, err) end
+  return ok, message, err, request_id
 end
 
 local function perform(job)
@@ -291,6 +320,7 @@ end
 
 local function send(job)
   local run = job.run
+  job.retry_failed = job.entry.retry_failed
   local new = assert(entries.sending(job.entry, run.clock()))
   if new.kind == "rotate" then
     local begun, _, problem = rotation.prepare(job)
@@ -339,9 +369,25 @@ local function begin(job)
   return nil, "it waits for its window"
 end
 
+-- The next time has come: what is not done by now is closed, loudly, and what is
+-- pending of it is the next one's.
+local function close_missed(job)
+  local before = job.entry
+  local new = entries.missed(before, job.run.clock())
+  if not new then return true end
+  local ok, message, err = write(job, new, { session = job.session })
+  if not ok then return nil, message, err end
+  job.run.missed = job.run.missed + 1
+  local last = before.last_error
+  tell(job.run, "missed", before, { clusters = rotation.undone(before), next_due = new.due,
+    code = last and last.code, message = last and last.message })
+  return true
+end
+
 local function carry(job)
   local run = job.run
   local ok, message, err = begin(job)
+  if ok then ok, message, err = close_missed(job) end
   if not ok then return nil, message, err end
   tell_overdue(run, job.entry)
   if run:must_stop() then

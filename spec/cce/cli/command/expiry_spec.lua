@@ -32,12 +32,54 @@ describe("cce expiry", function()
     assert.matches("1[01] days +" .. simulator.admin.principal.id, world:cce({ "expiry" }).out)
     local result = world:cce({ "expiry", "-o", "json" }, { env = {
       KUBECONFIG = path .. ":" .. world.dir .. "/nowhere" } })
-    assert.equal(1, result.code)
+    assert.equal(0, result.code)
     local rows = json.decode(result.out)
     assert.equal(1, #rows)
     assert.equal(sim.clusters[1].id, rows[1].cluster_id)
     assert.is_true(rows[1].key_matches)
-    assert.matches("there is no '" .. world.dir .. "/nowhere'", result.err, 1, true)
+  end)
+
+  it("passes over what KUBECONFIG names and is not there, as kubectl does", function()
+    local list = { KUBECONFIG = ":" .. path .. "::" .. world.dir .. "/nowhere:" .. path .. ":" }
+    assert.equal(1, #json.decode(world:cce({ "expiry", "-o", "json" }, { env = list }).out))
+    assert.equal(0, world:cce({ "who" }, { env = list }).code)
+    for _, words in ipairs { { "expiry" }, { "who" } } do
+      local result = world:cce(words, { env = { KUBECONFIG = world.dir .. "/nowhere" } })
+      assert.equal(1, result.code)
+      assert.matches("there is no kubeconfig: KUBECONFIG, " .. world.dir .. "/nowhere", result.err,
+        1, true)
+    end
+    assert.equal(1, world:cce({ "expiry", world.dir .. "/nowhere" }).code)
+  end)
+
+  it("asks the clusters when it is to", function()
+    local function checked(...)
+      local result = world:cce { "expiry", "--check", "-o", "json", path, ... }
+      return result.code, json.decode(result.out)[1]
+    end
+    local code, row = checked()
+    assert.same({ 0, "works" }, { code, row.check })
+    sim:revoke(sim.clusters[1], { userId = simulator.admin.principal.id })
+    code, row = checked("--within", "1d")
+    assert.same({ 4, "refused" }, { code, row.check })
+    assert.equal(0, world:cce({ "expiry", path }).code)
+    tempdir.write(path, (tempdir.read(path):gsub("127[%d.]+:%d+", "127.0.0.1:1")))
+    code, row = checked()
+    assert.same({ 0, "not asked" }, { code, row.check })
+  end)
+
+  it("shows what cce credential keeps, and where it keeps none", function()
+    local file = world.dir .. "/exec"
+    assert.equal(0, world:cce({ "obtain", "cluster-001", "--exec", "--out", file, "-q" }).code)
+    local result = world:cce { "expiry", "-o", "json", file }
+    assert.equal(0, result.code)
+    assert.matches("the next kubectl obtains one", json.decode(result.out)[1].message, 1, true)
+    world:kubectl(file, "get nodes")
+    result = world:cce { "expiry", "--check", "-o", "json", file }
+    local row = json.decode(result.out)[1]
+    assert.equal("cce credential", row.holder)
+    assert.equal("works", row.check)
+    assert.is_true(row.remaining > 80000)
   end)
 
   it("ends with 4 when one ends too soon", function()

@@ -54,4 +54,32 @@ describe("cce log", function()
     assert.equal(0, result.code)
     assert.matches("2 lines, unbroken", result.out, 1, true)
   end)
+
+  it("has the changes of any command, with --audit-log or CCE_AUDIT_LOG", function()
+    for _, how in ipairs { "option", "environment" } do
+      local log = world.dir .. "/" .. how .. ".log"
+      local words = { "obtain", "cluster-001", "--days", "3", "--out", "-" }
+      if how == "option" then
+        table.insert(words, "--audit-log")
+        table.insert(words, log)
+      end
+      local env = { CCE_AUDIT_LOG = how == "environment" and log or false }
+      assert.equal(0, world:cce(words, { env = env }).code)
+      local text = tempdir.read(log)
+      assert.matches('"operation":"obtain_cert","target":"cluster ' .. sim.clusters[1].id, text, 1,
+        true)
+      assert.matches('"duration":3,', text, 1, true)
+      assert.equal(0, world:cce({ "log", "verify", log }).code)
+    end
+  end)
+
+  it("has the changes of commands that run at once: they take turns", function()
+    local log, ends = world.dir .. "/shared.log", {}
+    for i = 1, 4 do
+      ends[i] = world:start_cce({ "obtain", "cluster-001", "--days", "1", "--out", "-" },
+        { env = { CCE_AUDIT_LOG = log } })
+    end
+    for _, wait in ipairs(ends) do assert.equal(0, wait().code) end
+    assert.matches("8 lines, unbroken", world:cce({ "log", "verify", log }).out, 1, true)
+  end)
 end)

@@ -102,6 +102,38 @@ describe("cce schedule", function()
     assert.equal(0, schedule("run", "--once").code)
   end)
 
+  it("says how to end a revocation whose cluster answers 404", function()
+    local id = add("--at", "+0s")
+    sim:fault { operation = "revoke_cert", status = 404 }
+    assert.equal(4, schedule("run", "--once").code)
+    local result = schedule("list", "--status", "overdue")
+    assert.equal(4, result.code)
+    assert.matches("though the cluster is there", result.out, 1, true)
+    assert.matches("cce schedule cancel " .. id, result.out, 1, true)
+    sim:fault { operation = "show_cluster", status = 404 }
+    assert.equal(0, schedule("retry", id).code)
+    assert.equal(4, schedule("run", "--once").code)
+    assert.matches("the cluster is gone: cancel it with `cce schedule cancel " .. id,
+      schedule("list").out, 1, true)
+    assert.equal(0, schedule("cancel", id).code)
+    assert.equal(0, schedule("list", "--status", "overdue").code)
+  end)
+
+  it("resends a failed job of a rotation only when told", function()
+    sim:set { job_outcome = "Failed" }
+    local result = schedule("add", "rotate", "cluster-001", "--every", "4w", "--first", "+0s",
+      "-o", "name")
+    local id = result.out:match "^%w+"
+    result = schedule("run", "--once")
+    assert.equal(4, result.code, result.err)
+    assert.matches("0 done, 1 to be tried again, 0 pending, 1 overdue", result.out, 1, true)
+    assert.matches("overdue " .. id .. ".* code=JOB_FAILED", result.err)
+    sim:set { job_outcome = "Success" }
+    assert.equal(0, schedule("retry", id, "--retry-failed").code)
+    assert.equal(0, schedule("run", "--once").code)
+    assert.equal(2, #sim:log { operation = "rotate_credentials" })
+  end)
+
   it("ends with 4 while something is in quarantine", function()
     local path = world.dir .. "/schedule.db"
     local schedules = assert(require("cce").schedule.open("sqlite:" .. path))

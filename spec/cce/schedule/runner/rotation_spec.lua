@@ -164,21 +164,156 @@ describe("a rotation that recurs", function()
     accepted_once()
   end)
 
-  it("is over when clusters failed for good, which is told", function()
+  local function overdue()
+    return #assert(schedule:list { status = "overdue" })
+  end
+
+  it("is overdue at once when a job failed, and resent only when a person says so", function()
     sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
     local id = add()
+    local result = run()
+    assert.same({ 0, 1, 1 }, { result.done, result.overdue, overdue() })
+    assert.same({ 4, 1, 0 }, { events.of "rotated"[1].ok, events.of "rotated"[1].failed,
+      events.of "rotated"[1].pending })
+    assert.equal("JOB_FAILED", events.of "overdue"[1].code)
+    assert.matches('schedule:retry("' .. id .. '", {retry_failed=true})',
+      events.of "overdue"[1].hint, 1, true)
+    for _ = 1, 3 do
+      sys.sleep(0.06)
+      run()
+    end
+    assert.equal(5, #sim:log { operation = "rotate_credentials" })
+    assert.equal(1, #events.of "overdue")
+    -- Once: a job that fails again waits for a person again.
+    assert(schedule:retry(id, { retry_failed = true }))
+    for _ = 1, 2 do
+      run()
+      sys.sleep(0.06)
+    end
+    assert.equal(6, #sim:log { operation = "rotate_credentials" })
+    assert.equal("failed-retrying", schedule:get(id).state)
+    sim:set { cluster = sim.clusters[2].id, job_outcome = "Success" }
+    assert(schedule:retry(id, { retry_failed = true }))
     assert.equal(1, run().done)
     assert.equal("pending", schedule:get(id).state)
-    assert.same({ 4, 1 }, { events.of "rotated"[1].ok, events.of "rotated"[1].failed })
+    assert.equal(0, overdue())
+  end)
+
+  it("is left at what was done when a person accepts it", function()
+    sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
+    local id = add()
+    run()
+    assert(schedule:accept(id))
+    local e = schedule:get(id)
+    assert.same({ "pending", 0, nil }, { e.state, e.attempts, e.begun })
+    assert.is_true(e.due > sys.time())
+    assert.equal(0, overdue())
+    local ok, message = schedule:accept(id)
+    assert.is_nil(ok)
+    assert.matches("is pending", message)
+  end)
+
+  describe("is never done, but overdue, when every answer is", function()
+    for name, fault in pairs {
+      ["403"] = { operation = "rotate_credentials", status = 403 },
+      ["401"] = { operation = "rotate_credentials", status = 401,
+        body = '{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication"}' },
+      ["404"] = { operation = "rotate_credentials", status = 404 },
+      ["500"] = { operation = "rotate_credentials", status = 500 },
+    } do
+      it(name, function()
+        sim:fault(fault)
+        local id = add()
+        local result = run()
+        assert.same({ 0, 1, 1 }, { result.done, result.overdue, overdue() })
+        assert.equal("failed-retrying", schedule:get(id).state)
+        assert.is_true(schedule:get(id).due < sys.time())
+      end)
+    end
+
+    it("that the cluster hibernates, until it does not", function()
+      sim:set { phase = "Hibernation" }
+      add()
+      assert.same({ 0, 1 }, { run().done, overdue() })
+      assert.equal(5, events.of "rotated"[1].pending)
+      sim:set { phase = "Available" }
+      sys.sleep(0.06)
+      assert.same({ 1, 0 }, { run().done, overdue() })
+      accepted_once()
+    end)
+  end)
+
+  describe("when its next time has come", function()
+    local time, id
+
+    -- A clock that can be set; the schedule is that of the same file.
+    before_each(function()
+      schedule:close()
+      time = sys.time()
+      schedule = assert(cce.schedule.open("sqlite:" .. dir .. "/schedule.db",
+        { clock = function() return time end }))
+    end)
+
+    it("is missed, loudly, and hands over what is pending", function()
+      sim:fault { operation = "rotate_credentials", cluster = sim.clusters[2].id, status = 403 }
+      id = add { first = time - 10 }
+      assert.equal(0, run().done)
+      time = time + HOUR
+      sim:clear_faults()
+      local result = run()
+      local missed = events.of "missed"[1]
+      assert.equal(1, result.missed)
+      assert.equal("cluster-002 (pending)", missed.clusters)
+      assert.equal("PERMISSION_DENIED", missed.code)
+      assert.equal(1, result.done)
+      -- Each cluster once in the first and once in the second, but the pending one.
+      local counts = rotations.accepted(sim)
+      assert.equal(1, counts[sim.clusters[2].id])
+      assert.equal(2, counts[sim.clusters[1].id])
+      assert.equal(1, #journals())
+      local e = schedule:get(id)
+      assert.same({ "pending", missed.due }, { e.state, e.missed })
+    end)
+
+    it("waits with the cluster that is uncertain, and only with that", function()
+      sim:fault { operation = "rotate_credentials", cluster = sim.clusters[2].id, status = 502 }
+      id = add { first = time - 10 }
+      run()
+      time = time + HOUR
+      sim:clear_faults()
+      run()
+      assert.equal("cluster-002 (uncertain)", events.of "missed"[1].clusters)
+      local counts = rotations.accepted(sim)
+      assert.is_nil(counts[sim.clusters[2].id])
+      assert.equal(2, counts[sim.clusters[1].id])
+      local e = schedule:get(id)
+      assert.equal("failed-retrying", e.state)
+      assert.matches("uncertain in run", e.last_error.message)
+      -- A person says what became of it.
+      assert(require("cce.workflow.runs").settle(e.begun.journal, { cluster = sim.clusters[2].id,
+        run = entries.run_of(e.missed), happened = false }))
+      time = time + 60
+      assert.equal(1, run().done)
+      assert.equal(1, rotations.accepted(sim)[sim.clusters[2].id])
+    end)
+
+    it("is only late when nobody has tried it", function()
+      id = add { first = time - 10 }
+      time = time + 5 * HOUR
+      local result = run()
+      assert.same({ 1, nil }, { result.done, result.missed })
+      assert.same({}, events.of "missed")
+    end)
   end)
 
   it("is tried again, by the same journal, when clusters failed for a passing reason", function()
     sim:fault { operation = "rotate_credentials", status = 429, cluster = sim.clusters[1].id,
-      times = 8, body = '{"error_code":"APIGW.0308","error_msg":"throttled"}' }
+      times = 8, headers = { ["Retry-After"] = "0" },
+      body = '{"error_code":"APIGW.0308","error_msg":"throttled"}' }
     local id = add()
     assert.equal(0, run().done)
     assert.equal("failed-retrying", schedule:get(id).state)
-    assert.matches("4 of 5 clusters are done", schedule:get(id).last_error.message)
+    assert.matches("4 of 5 clusters are ok", schedule:get(id).last_error.message)
     for _ = 1, 5 do
       sys.sleep(0.06)
       run()

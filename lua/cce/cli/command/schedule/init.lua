@@ -35,12 +35,17 @@ local function describe_looking(parser)
 end
 
 local function describe_changing(parser)
-  for _, each in ipairs { { "cancel", "Let entries not be done." },
+  for _, each in ipairs { { "cancel", "Cancel entries." },
     { "retry", "Try entries that failed again at once." },
+    { "accept", "Leave rotations that recur at what was done; they wait for their next time." },
     { "hasten", "Let entries be done at once, before their time: so a grant is ended." } } do
     local command = parser:command(each[1], each[2])
     command:argument("id", "The entries."):argname("ENTRY"):args("+")
     command:flag("--dry-run", "Change nothing; show them.")
+    if each[1] == "retry" then
+      command:flag("--retry-failed",
+        "Of a rotation, also send again to clusters whose job failed.")
+    end
   end
 end
 
@@ -130,7 +135,8 @@ M.columns = {
   end },
   { "reason", "NOTE", text = note, prose = true },
   { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" }, { "created" },
-  { "next_try" }, { "first_intent" }, { "last_intent" }, { "last_error" }, { "runner" },
+  { "next_try" }, { "missed" }, { "first_intent" }, { "last_intent" }, { "last_error" },
+  { "runner" },
   { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" }, { "grant" },
 }
 
@@ -224,7 +230,13 @@ function actions.cancel(schedule, args, ui)
 end
 
 function actions.retry(schedule, args, ui)
-  return change_all(schedule, args, ui, schedule.retry)
+  return change_all(schedule, args, ui, function(_, id)
+    return schedule:retry(id, { retry_failed = args.retry_failed })
+  end)
+end
+
+function actions.accept(schedule, args, ui)
+  return change_all(schedule, args, ui, schedule.accept)
 end
 
 function actions.hasten(schedule, args, ui)

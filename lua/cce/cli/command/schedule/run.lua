@@ -57,7 +57,8 @@ end
 
 -- ---- what happens --------------------------------------------------------------------------
 
-local DETAILS = { "cluster_id", "user_id", "agency_id", "code", "message", "request_id", "state" }
+local DETAILS = { "cluster_id", "user_id", "agency_id", "ok", "failed", "uncertain", "pending",
+  "clusters", "code", "message", "request_id", "state" }
 
 -- A line of a log. No field of an event holds a secret.
 local function event_text(event)
@@ -76,7 +77,8 @@ local function event_text(event)
 end
 
 -- What is wrong is told even when it is to be quiet.
-local LOUD = { overdue = true, quarantined = true, lease_lost = true, store_unavailable = true }
+local LOUD = { overdue = true, missed = true, quarantined = true, lease_lost = true,
+  store_unavailable = true }
 
 local function teller(ui)
   return function(event)
@@ -89,6 +91,7 @@ local function report(ui, result)
   local text = ("%d done, %s to be tried again, %s pending, %s overdue"):format(result.done,
     tostring(result.failed or "?"), tostring(result.pending or "?"),
     tostring(result.overdue or "?"))
+  if result.missed then text = ("%s, %d missed"):format(text, result.missed) end
   if result.quarantined then
     text = ("%s, %d in quarantine: see cce schedule list --status quarantined"):format(text,
       result.quarantined)
@@ -96,10 +99,13 @@ local function report(ui, result)
   -- The terminal shows ^C in the line.
   if result.stopped == "SIGINT" and core.sys.is_terminal(2) then io.stderr:write "\n" end
   local code = ui:show({ done = result.done, failed = result.failed, pending = result.pending,
-    overdue = result.overdue, quarantined = result.quarantined, stopped = result.stopped }, text)
+    overdue = result.overdue, missed = result.missed,
+    quarantined = result.quarantined, stopped = result.stopped }, text)
   if code ~= exit.DONE then return code end
   if result.stopped == "SIGINT" then return exit.INTERRUPTED end
-  if (result.overdue or 0) > 0 or result.quarantined then return exit.OVERDUE end
+  if (result.overdue or 0) > 0 or result.missed or result.quarantined then
+    return exit.OVERDUE
+  end
   return (result.failed or 0) > 0 and exit.FAILED or exit.DONE
 end
 

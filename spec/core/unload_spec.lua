@@ -1,0 +1,66 @@
+-- A host whose Lua ends goes on to use libcurl, which keeps what the core gave it: the core stays
+-- mapped, however it was linked. LuaRocks links without "-z nodelete", which the Makefile adds.
+local core = require "cce.core"
+local server = require "spec.support.server"
+local tempdir = require "spec.support.tempdir"
+
+local names = {
+  ["5.1"] = { "lua5.1", "lua-5.1", "lua51" }, ["5.2"] = { "lua5.2", "lua-5.2", "lua52" },
+  ["5.3"] = { "lua5.3", "lua-5.3", "lua53" }, ["5.4"] = { "lua5.4", "lua-5.4", "lua54" },
+  jit = { "luajit" },
+}
+
+local function output_of(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local text = pipe:read "*a"
+  pipe:close()
+  return text
+end
+
+describe("the core in a program that embeds Lua #toolchain", function()
+  local dir
+
+  before_each(function() dir = tempdir.new() end)
+
+  after_each(function()
+    server.stop_all()
+    tempdir.remove(dir)
+  end)
+
+  local function run(command)
+    local text = output_of(command .. " && echo 'command is done'")
+    assert(text:find("command is done\n$"), command .. "\n" .. text)
+  end
+
+  local function lua_flags()
+    for _, name in ipairs(names[os.getenv "CCE_TEST_VERSION"]) do
+      local flags = output_of("pkg-config --cflags --libs " .. name):gsub("\n", " ")
+      if not flags:find "not found" then return flags end
+    end
+    error "pkg-config does not know this Lua"
+  end
+
+  -- The objects are the Makefile's; the link is LuaRocks's.
+  it("stays mapped when its state closes, for libcurl calls it", function()
+    local objects = output_of(("find '%s/core' '%s/os' '%s/net' '%s/lua' -name '*.o'"):gsub("%%s",
+      os.getenv "CCE_TEST_BUILD")):gsub("\n", " ")
+    run(("mkdir '%s/cce' && cc -shared -o '%s/cce/core.so' %s -lcurl -lssl -lcrypto -lpthread -lm")
+      :format(dir, dir, objects))
+    assert.is_nil(output_of(("readelf -d '%s/cce/core.so'"):format(dir)):find("NODELETE", 1, true))
+    run(("cc -Wall -o '%s/host' spec/support/host_program.c -lcurl %s"):format(dir, lua_flags()))
+    local answers = server.start(function(connection) connection:serve() end)
+    tempdir.write(dir .. "/script.lua", ([[
+      package.cpath = "%s/?.so;" .. package.cpath
+      local core = require "cce.core"
+      local engine = assert(core.engine())
+      assert(engine:call { endpoint = URL, method = "GET", path = "/", timeout = 10 })
+    ]]):format(dir))
+    local process = assert(core.sys.spawn {
+      argv = { dir .. "/host", dir .. "/script.lua", answers.url },
+      stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/out", die_with_parent = true,
+    })
+    local status, signal = process:wait(30)
+    assert.equal("before 1\nafter 1\ndone\n", tempdir.read(dir .. "/out"))
+    assert.equal(0, status, signal)
+  end)
+end)
