@@ -58,7 +58,8 @@ struct cce_transfer {
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private, proxied;
     bool has_identity;
-    double departs_until; /* by the time since boot; 0: whenever */
+    bool trusts_by_context; /* on_tls_context sets the CA of the identity */
+    double departs_until;   /* by the time since boot; 0: whenever */
     bool started, finished;
     bool late;           /* it was not let out, its time had passed */
     bool second_time;    /* it was not let out once more */

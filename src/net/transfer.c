@@ -177,6 +177,9 @@ static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
     memset(&transfer->server_tls, 0, sizeof transfer->server_tls);
     transfer->server_tls.host = transfer->host;
     transfer->server_watch = cce_tls_watch(tls, &transfer->server_tls);
+    if (transfer->trusts_by_context &&
+        !cce_tls_trust(tls, transfer->ca.data, transfer->ca.length))
+        return CURLE_SSL_CACERT_BADFILE;
     return CURLE_OK;
 }
 
@@ -316,6 +319,9 @@ static CURLcode set_identity(struct cce_transfer *transfer)
         SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->ca);
+    transfer->trusts_by_context = result == CURLE_UNKNOWN_OPTION;
+    if (transfer->trusts_by_context)
+        result = CURLE_OK;
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_SSLCERT_BLOB, &transfer->certificate);
     if (result == CURLE_OK)

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "core/openssl_compat.h"
 #include "core/x509/pem.h"
 #include "core/x509/ssl_queue.h"
 
