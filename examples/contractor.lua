@@ -22,7 +22,8 @@ end
 local function hand_out(cloud, schedule, cluster)
   local contractor = cloud.client(cloud.keys[2])
   local grant = assert(cce.workflow.grant(contractor, schedule, { cluster_id = cluster.id,
-    seconds = 30 * 60, reason = "helps with the migration" }))
+    seconds = 30 * 60, grantee = true,
+    reason = "helps with the migration" }))
   contractor:close()
   return grant
 end

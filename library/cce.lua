@@ -10,7 +10,7 @@
 ---@field credentials? table|function `{ak=, sk=, security_token=}`, or `{username=, password=, domain=}`, or a provider of `cce.credentials`, or a function that returns keys; when left out, what `cce.credentials.default` finds at the first call
 ---@field token? string instead of credentials: an IAM token
 ---@field ca_file? string PEM bundle instead of the system's
----@field proxy? string|boolean a URL; false: none
+---@field proxy? string|boolean a URL; false: none; by default HTTPS_PROXY, but for what NO_PROXY names (names, `*.name`, `name:port`, addresses, CIDR blocks)
 ---@field proxy_ca_file? string PEM bundle that an https proxy's certificate is checked by; by default `ca_file`, and the system's directory of certificates
 ---@field timeout? number seconds for one request
 ---@field connect_timeout? number seconds
@@ -285,7 +285,18 @@
 ---@field user_id? string whose client it is; looked up when left out
 ---@field agency_id? string the same
 ---@field shared? boolean allow several at a time for this principal and cluster; they end together, at the latest of their times
+---@field grantee? boolean the client is the grantee's
+---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
+
+---@class (exact) cce.workflow.holders.opts
+---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
+---@field user_id? string only this user or agency
+---@field traces? string[] files of exported traces of CTS: JSON, or JSON lines
+---@field logs? string[] audit logs of ours: revocations and rotations
+---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
+---@field schedule? cce.schedule revocations that are due
+---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
 
 ---@class (exact) cce.schedules.open.opts
 ---@field clock? function returns unix time
@@ -342,6 +353,9 @@
 ---@field options? table for `cce.schedule.open`
 ---@field client_for function as for `schedule:run`
 
+---@class (exact) cce.metrics_module.new.opts
+---@field clock? function gives unix time
+
 ---@class (exact) cce.audit_logs.open.opts
 ---@field key? string|cce.secret of the HMAC
 ---@field on_failure? string what happens to a call that cannot be logged: "refuse" does not send it; "warn" sends it and tells `on_event` (or standard error), so that a full disk cannot block an urgent revocation
@@ -363,6 +377,7 @@
 ---@field audit_log cce.audit_logs
 ---@field region cce.regions
 ---@field error cce.errors
+---@field metrics cce.metrics_module
 local cce = {}
 
 ---Make a client. Options left out come from the environment:
@@ -451,7 +466,7 @@ function cce.sleep(seconds) end
 ---cannot wait inside of `pcall` itself, in `cce.map` and in event loops: they return
 ---UNSUPPORTED there, and nothing is sent. On any other Lua this is `pcall`.
 ---```lua
----local results = cce.map(cluster_ids, function(id)
+---local results = cce.map({ cluster_id }, function(id)
 ---  local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
 ---    { component = "all" })
 ---  if not ok then return nil, "raised: " .. tostring(job) end
@@ -945,6 +960,15 @@ function credentials.static(opts) end
 ---@return cce.error? err
 function credentials.token(token) end
 
+---A token of IAM in a file that only its owner can read. What replaces it there is
+---taken by a living client.
+---```lua
+---local provider = cce.credentials.token_file "/run/secrets/iam-token"
+---```
+---@param path string
+---@return table # a provider
+function credentials.token_file(path) end
+
 ---HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 ---HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 ---```lua
@@ -1168,11 +1192,53 @@ function progress:clear() end
 ---```
 function progress:finish() end
 
+---@class cce.metrics_module
+local metrics_module = {}
+
+---Make an empty collection.
+---```lua
+---local metrics = cce.metrics.new()
+---local watched = assert(cce.new { region = "cn-north-4", on_event = metrics:observer() })
+---print(metrics:text())
+---```
+---@param opts? cce.metrics_module.new.opts
+---@return cce.metrics #
+function metrics_module.new(opts) end
+
+---@class cce.metrics
+local metrics = {}
+
+---Count an event of a client or of a runner. It keeps nothing else of it.
+---```lua
+---local metrics = cce.metrics.new()
+---metrics:observe { type = "attempt", operation = "show_cluster", status = 200 }
+---assert(metrics:text():find('cce_requests_total{code="ok",operation="show_cluster"} 1', 1, true))
+---```
+---@param event table
+function metrics:observe(event) end
+
+---A function for `on_event`.
+---```lua
+---local metrics = cce.metrics.new()
+---local on_event = metrics:observer(function(event) end)
+---```
+---@param next_observer? function is called with each event, too
+---@return function #
+function metrics:observer(next_observer) end
+
+---The metrics in Prometheus' text format, version 0.0.4.
+---```lua
+---print(cce.metrics.new():text())
+---```
+---@return string #
+function metrics:text() end
+
 ---@class cce.report
 ---@field ok table[]
 ---@field failed table[]
 ---@field skipped table[]
 ---@field uncertain table[]
+---@field pending table[]
 ---@field notes string[]
 ---@field started number
 ---@field ended? number
@@ -1350,8 +1416,10 @@ function workflow.revoke(clients, opts) end
 
 ---Give access to a cluster for a while.
 ---
----The client is the grantee's own: with his keys, or those of an agency that was
----assumed, since obtaining returns the caller's own certificate. Its end is put
+---The client is the grantee's own: with credentials that assume an agency, or the
+---grantee's keys, which `grantee` says, since obtaining returns the caller's own
+---certificate. A client that may be the caller's own is refused without `allow_self`: its
+---identity would be handed out, and be cut off at the end. The end is put
 ---into the schedule first; revoking cuts all certificates of that principal in the
 ---cluster, also those that he got elsewhere. Something must run the schedule, with
 ---a client that may revoke: `schedule:run`.
@@ -1363,7 +1431,7 @@ function workflow.revoke(clients, opts) end
 ---such a certificate, whose key nobody has.
 ---```lua
 ---local grant = assert(cce.workflow.grant(client, schedule,
----  { cluster_id = cluster_id, seconds = 3600 }))
+---  { cluster_id = cluster_id, seconds = 3600, grantee = true }))
 ---assert(grant.kubeconfig:save("kubeconfig.json"))
 ---assert(grant:finish())
 ---```
@@ -1374,6 +1442,21 @@ function workflow.revoke(clients, opts) end
 ---@return string? message
 ---@return cce.error? err
 function workflow.grant(client, schedule, opts) end
+
+---Whether a row is one of somebody who can get in, as far as is known.
+function workflow.is_in() end
+
+---List who holds or may hold a working certificate.
+---```lua
+---local holders = assert(cce.workflow.holders(client, { clusters = { name = "prod-*" } }))
+---print(holders)
+---```
+---@param client cce.client|cce.client[]
+---@param opts? cce.workflow.holders.opts
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return string? message
+---@return cce.error? err
+function workflow.holders(client, opts) end
 
 ---@class cce.grant
 ---@field id string

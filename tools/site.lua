@@ -18,7 +18,9 @@ local MANUAL = {
   { "nginx.html", "manual/nginx.md" }, { "schedule.html", "manual/schedule.md" },
   { "security.html", "manual/security.md" }, { "files.html", "manual/files.md" },
   { "recovery.html", "manual/recovery.md" },
-  { "errors.html", "manual/errors.md" }, { "sdks.html", "manual/sdks.md" },
+  { "break-glass.html", "manual/break-glass.md" },
+  { "errors.html", "manual/errors.md" }, { "metrics.html", "manual/metrics.md" },
+  { "sdks.html", "manual/sdks.md" },
   { "releasing.html", "manual/releasing.md" }, { "changelog.html", "CHANGELOG.md" },
 }
 

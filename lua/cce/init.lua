@@ -45,7 +45,8 @@ M.codes = setmetatable(core.codes, {
 --   finds at the first call
 -- @tparam[opt] string opts.token instead of credentials: an IAM token
 -- @tparam[opt] string opts.ca_file PEM bundle instead of the system's
--- @tparam[opt] string|boolean opts.proxy a URL; false: none
+-- @tparam[opt] string|boolean opts.proxy a URL; false: none; by default HTTPS_PROXY, but
+--   for what NO_PROXY names (names, `*.name`, `name:port`, addresses, CIDR blocks)
 -- @tparam[opt] string opts.proxy_ca_file PEM bundle that an https proxy's certificate is checked
 --   by; by default `ca_file`, and the system's directory of certificates
 -- @tparam[opt=60] number opts.timeout seconds for one request
@@ -170,7 +171,7 @@ end
 -- @treturn boolean whether it raised nothing
 -- @return what it returned, or what it raised
 -- @usage
--- local results = cce.map(cluster_ids, function(id)
+-- local results = cce.map({ cluster_id }, function(id)
 --   local ok, job, message = cce.pcall(client.rotate_credentials, client, id,
 --     { component = "all" })
 --   if not ok then return nil, "raised: " .. tostring(job) end
@@ -243,6 +244,7 @@ end
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
   region = "cce.region", workflow = "cce.workflow", audit_log = "cce.log.audit_log",
+  metrics = "cce.metrics",
   schedule = "cce.schedule", openresty = "cce.openresty",
 }
 

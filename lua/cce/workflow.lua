@@ -11,6 +11,7 @@ local parts = {
   rotate = "cce.workflow.rotate",
   revoke = "cce.workflow.revoke",
   grant = "cce.schedule.grant",
+  holders = "cce.workflow.holders",
 }
 
 return setmetatable(M, {
@@ -19,5 +20,5 @@ return setmetatable(M, {
     M[name] = require(parts[name])
     return M[name]
   end,
-  __tostring = function() return "cce.workflow: issue, rotate, revoke and grant" end,
+  __tostring = function() return "cce.workflow: issue, rotate, revoke, grant and holders" end,
 })

@@ -57,6 +57,29 @@ describe("core.certificate", function()
     }, facts)
   end)
 
+  it("reads PEM that is indented, as copied out of YAML", function()
+    local plain = assert(core.certificate(client.pem, client.key))
+    for _, indent in ipairs { "  ", "\t", "      " } do
+      local function indented(text)
+        return indent .. text:gsub("\r?\n(.)", "\n" .. indent .. "%1")
+      end
+      assert.same(plain, assert(core.certificate("  ca: |\n" .. indented(client.pem),
+        indented(client.key))))
+      assert.same(plain, assert(core.certificate(indented(client.pem):gsub("\n", "  \r\n"),
+        indented(client.key))))
+      assert.is_true(core.key_matches(indented(client.pem), base64(indented(client.key))))
+    end
+  end)
+
+  it("tells PEM by the start of a block", function()
+    assert.is_true(core.is_pem("x\n" .. client.pem))
+    assert.is_true(core.is_pem("  " .. client.pem))
+    for _, text in ipairs { "", "-----BEGIN", base64(client.pem), "----BEGIN CERTIFICATE-----" } do
+      assert.is_false(core.is_pem(text))
+    end
+    assert.has_error(function() core.is_pem(nil) end)
+  end)
+
   it("prints times as whole numbers", function()
     assert.equal("1924992000", tostring(core.certificate(client.pem).not_after))
   end)

@@ -89,14 +89,14 @@ describe("a request with an identity", function()
       for name, value in pairs(changes) do identity[name] = value end
       return select(3, ask(identity))
     end
-    assert.equal("INVALID_ARGUMENT", code_of { key = "not Base64 at all!" })
+    assert.equal("INVALID_KEY", code_of { key = "not Base64 at all!" })
     assert.equal("INVALID_KEY", code_of { key = pem_of(pair.certificate) })
     assert.equal("INVALID_CERTIFICATE", code_of { certificate = "-----BEGIN CERTIFICATE-----\nno" })
     local other = server.identity()
     assert.equal("KEY_MISMATCH", code_of { key = other.pair().key_pem })
     other.remove()
     assert.equal("TLS_FAILED", code_of { ca = "-----BEGIN CERTIFICATE-----\nno" })
-    assert.equal("INVALID_ARGUMENT",
+    assert.equal("INVALID_CERTIFICATE",
       code_of { ca = ("A"):rep(4 * 1024 * 1024), key = pair.key })
     assert.has_error(function() ask { ca = pair.ca } end)
     assert.has_error(function() ask { certificate = 1, key = pair.key } end)

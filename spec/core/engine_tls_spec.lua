@@ -383,12 +383,15 @@ describe("a proxy", function()
 
   it("is not used for what no_proxy names", function()
     local s = proxy_server()
-    for _, list in ipairs { FAR:sub(9), ".example.invalid", "a, example.invalid ,b", "*" } do
+    for _, list in ipairs { FAR:sub(9), ".example.invalid", "a, example.invalid ,b", "*",
+      "*.example.invalid", "a b example.invalid:443", "10.0.0.0/8\t.example.invalid:443" } do
       new_engine { proxy = proxy_url(s), no_proxy = list }
       assert.equal("DNS_FAILED", select(3, call(FAR)))
     end
     assert.equal(0, s:count "accept")
     new_engine { proxy = proxy_url(s), no_proxy = "other.invalid,ple.invalid" }
+    assert(call(FAR))
+    new_engine { proxy = proxy_url(s), no_proxy = "example.invalid:8443 *ample.invalid" }
     assert(call(FAR))
   end)
 

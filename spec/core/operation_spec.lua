@@ -143,6 +143,7 @@ describe("ids", function()
         "/api/v3/projects/p-1/clusters/" .. id,
         assert(core.operation("show_cluster", with(id))).path
       )
+      assert.is_true(core.is_id(id))
     end
   end)
 
@@ -173,8 +174,15 @@ describe("ids", function()
         "^cluster_id is \".*; it must be an id: 1 to 128 letters", "show_cluster", {}, with(id)
       )
       assert_refused("^user_id is", "revoke_cert", { user_id = id })
+      assert.is_false(core.is_id(id))
       assert_refused("^agency_id is", "revoke_cert", { agency_id = id })
     end
+  end)
+
+  it("are strings", function()
+    assert.is_false(core.is_id(1))
+    assert.is_false(core.is_id(nil))
+    assert.is_false(core.is_id())
   end)
 
   it("are shown safely and shortened", function()

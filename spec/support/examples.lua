@@ -113,7 +113,7 @@ end
 
 function given.grant(run)
   return assert(run.cce.workflow.grant(run.env.client, run.env.schedule,
-    { cluster_id = run.env.cluster_id, seconds = 3600 }))
+    { cluster_id = run.env.cluster_id, seconds = 3600, grantee = true }))
 end
 
 function given.my_vault()

@@ -309,7 +309,7 @@ with_tables("core.file.write", function() return { mode = "0600" } end,
   function(options) return core.file.write(dir .. "/written", "text", options) end)
 with_tables("core.file.read", function() return { max = 100000 } end,
   function(options) return core.file.read(profile, options) end)
-for _, name in ipairs { "stat", "glob" } do
+for _, name in ipairs { "stat", "glob", "check" } do
   case("core.file." .. name, function()
     return { run = function() return core.file[name](profile) end }
   end)
@@ -434,7 +434,7 @@ on("cce.signals:wait", function() return sys.signals "SIGUSR2" end,
 local plain = {
   boottime = {}, monotonic = {}, time = {}, free_port = {}, is_terminal = { 1 },
   terminal_size = { 1 }, realpath = { "/" }, sleep = { 0 }, poll = { {}, 0 }, mkdir = { dir },
-  mkdir_private = { dir .. "/XXXXXX" },
+  mkdir_private = { dir .. "/XXXXXX" }, signal_is_default = { "SIGUSR2" },
 }
 for name, arguments in pairs(plain) do
   case("core.sys." .. name, function()

@@ -77,11 +77,12 @@ function M.mischief.close(scene)
   for _, object in ipairs(scene.closes or {}) do object:close() end
 end
 
---- Replaces each string in the tables that the call reads: the old ones are garbage then.
+--- Replaces each string in the tables that the call reads: the old ones are garbage then. No file
+-- can be made where they lead as paths.
 function M.mischief.change(scene)
   visit_tables(scene.tables, function(t)
     for key, value in pairs(t) do
-      if type(value) == "string" then t[key] = ("y"):rep(#value) .. tostring(scene) end
+      if type(value) == "string" then t[key] = "/nonexistent/" .. tostring(scene) .. value end
     end
   end, {})
 end

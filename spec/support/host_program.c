@@ -1,6 +1,6 @@
 /*
  * host_program: a program that embeds Lua and uses libcurl itself, before Lua
- * and after it. For spec/core/unload_spec.lua, which links it.
+ * and after it. For spec/core/link_spec.lua, which links it.
  *   host_program SCRIPT URL
  */
 #include <curl/curl.h>

@@ -91,3 +91,20 @@ int cce_date_format(int64_t seconds, char date[CCE_DATE_LENGTH + 1],
     date[16] = '\0';
     return 0;
 }
+
+int cce_date_text(int64_t seconds, char text[CCE_DATE_TEXT_LENGTH + 1],
+                  struct cce_error *err)
+{
+    /* Where each character of the other form stands in this one. */
+    static const unsigned char places[CCE_DATE_LENGTH - 1] = {
+        0, 1, 2, 3, 5, 6, 8, 9, 10, 11, 12, 14, 15, 17, 18};
+    char date[CCE_DATE_LENGTH + 1];
+
+    if (cce_date_format(seconds, date, err) != 0)
+        return -1;
+    memcpy(text, "0000-00-00 00:00:00", CCE_DATE_TEXT_LENGTH + 1);
+    for (size_t i = 0; i < sizeof places; i++)
+        if (i != CCE_DATE_DAY) /* the "T" */
+            text[places[i]] = date[i];
+    return 0;
+}

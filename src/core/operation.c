@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/base64.h"
+#include "core/date.h"
 #include "core/x509/certificate.h"
 #include "core/x509/pem.h"
 
@@ -128,46 +128,34 @@ static int check_time(const struct check *check)
     const struct cce_operation_field *field = check->field;
     int64_t minimum = check->now + field->minimum;
     int64_t maximum = check->now + field->maximum;
-    char date[64], allowed[200];
-    struct tm fields;
-    time_t seconds;
+    char date[CCE_DATE_TEXT_LENGTH + 1], allowed[200];
 
     if (!is_whole(check->value->number, minimum, maximum)) {
         snprintf(allowed, sizeof allowed, "%s: now %lld to %lld",
                  field->allowed, (long long)minimum, (long long)maximum);
         return fail_value(field->name, check->value, allowed, check->err);
     }
-    seconds = (time_t)check->value->number;
-    if (gmtime_r(&seconds, &fields) == NULL ||
-        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S +0000 UTC", &fields) ==
-            0)
+    if (cce_date_text((int64_t)check->value->number, date, check->err) != 0)
         return refuse(check);
     cce_buf_append_string(check->text, date);
+    cce_buf_append_string(check->text, " +0000 UTC");
     if (check->text->failed)
         return cce_fail_memory(check->err);
     set_text(check);
     return 0;
 }
 
-static bool is_alphanumeric(char character)
+bool cce_operation_is_id(struct cce_bytes text)
 {
-    return (character >= 'a' && character <= 'z') ||
-           (character >= 'A' && character <= 'Z') ||
-           (character >= '0' && character <= '9');
-}
-
-/* `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, no "..". */
-static bool is_id(const struct cce_value *id)
-{
-    if (id->length == 0 || id->length > ID_MAX ||
-        !is_alphanumeric(id->string[0]))
+    if (text.length == 0 || text.length > ID_MAX ||
+        !cce_is_alphanumeric(text.data[0]))
         return false;
-    for (size_t i = 1; i < id->length; i++) {
-        char character = id->string[i];
+    for (size_t i = 1; i < text.length; i++) {
+        char character = text.data[i];
 
-        if (character == '.' && id->string[i - 1] == '.')
+        if (character == '.' && text.data[i - 1] == '.')
             return false;
-        if (!is_alphanumeric(character) && character != '.' &&
+        if (!cce_is_alphanumeric(character) && character != '.' &&
             character != '_' && character != '-')
             return false;
     }
@@ -180,7 +168,8 @@ static int require_id(const char *name, const struct cce_value *id,
 {
     if (id->type == CCE_VALUE_NONE)
         return cce_fail(err, CCE_INVALID_ARGUMENT, "%s is missing", name);
-    if (id->type == CCE_VALUE_STRING && is_id(id))
+    if (id->type == CCE_VALUE_STRING &&
+        cce_operation_is_id((struct cce_bytes){id->string, id->length}))
         return 0;
     return fail_value(name, id,
                       "an id: 1 to 128 letters, digits, \".\", \"_\" or "
@@ -242,8 +231,7 @@ static size_t content_length(const struct cce_value *value)
     if (cce_pem_is(value->string, value->length))
         return cce_base64_length(value->length);
     for (size_t i = 0; i < value->length; i++)
-        length += strchr(" \t\r\n", value->string[i]) == NULL ||
-                  value->string[i] == '\0';
+        length += !cce_is_blank(value->string[i]);
     return length;
 }
 

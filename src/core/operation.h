@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
+#include "core/bytes.h"
 #include "core/status.h"
 
 enum {
@@ -98,6 +99,10 @@ struct cce_operation_request {
     struct cce_value wire[CCE_OPERATION_FIELDS_MAX];
     struct cce_buf texts[CCE_OPERATION_FIELDS_MAX]; /* strings made for it */
 };
+
+/* Whether a text may stand as an id in a path: [A-Za-z0-9][A-Za-z0-9._-]{0,127}
+ * without "..". */
+bool cce_operation_is_id(struct cce_bytes text);
 
 /* The rows, in order: NULL after the last. */
 const struct cce_operation *cce_operation_at(size_t index);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/x509/certificate_facts.h"
+#include "core/x509/pem.h"
 #include "lua/core.h"
 #include "lua/lutil.h"
 
@@ -306,11 +307,26 @@ static int l_key_matches(lua_State *L)
     return 1;
 }
 
+/*** Whether the start of a PEM block is in a text.
+@function is_pem
+@tparam string text
+@treturn boolean
+*/
+static int l_is_pem(lua_State *L)
+{
+    struct cce_bytes text;
+
+    luaL_checktype(L, 1, LUA_TSTRING);
+    text = lcce_to_bytes(L, 1);
+    lua_pushboolean(L, cce_pem_is(text.data, text.length));
+    return 1;
+}
+
 int lcce_open_certificate(lua_State *L)
 {
     static const luaL_Reg none[] = {{NULL, NULL}};
-    static const luaL_Reg functions[] = {{"key_matches", l_key_matches},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"is_pem", l_is_pem}, {"key_matches", l_key_matches}, {NULL, NULL}};
 
     lcce_newclass(L, CLASS, none, l_reader_gc, NULL);
     luaL_setfuncs(L, functions, 0);

@@ -407,6 +407,18 @@ static void push_operations(lua_State *L)
     }
 }
 
+/*** Whether a text may stand as an id in a path or a query.
+@function is_id
+@param text
+@treturn boolean
+*/
+static int l_is_id(lua_State *L)
+{
+    lua_pushboolean(L, lua_type(L, 1) == LUA_TSTRING &&
+                           cce_operation_is_id(lcce_to_bytes(L, 1)));
+    return 1;
+}
+
 int lcce_open_operation(lua_State *L)
 {
     static const luaL_Reg none[] = {{NULL, NULL}};
@@ -414,6 +426,8 @@ int lcce_open_operation(lua_State *L)
     lcce_newclass(L, CLASS, none, l_request_gc, NULL);
     push_operations(L);
     lua_setfield(L, -2, "operations");
+    lua_pushcfunction(L, l_is_id);
+    lua_setfield(L, -2, "is_id");
     lua_getfield(L, -1, "json");
     lua_getfield(L, -1, "encode");
     lua_remove(L, -2);

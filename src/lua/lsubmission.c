@@ -1,6 +1,5 @@
 #include "lua/lsubmission.h"
 
-#include "core/base64.h"
 #include "core/x509/pem.h"
 #include "lua/lsecret.h"
 #include "lua/lsign.h"
@@ -9,8 +8,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
-
-enum { MAX_PEM = 1024 * 1024 };
 
 /* ---- what the table holds besides the request itself (lrequest.h) ---- */
 
@@ -197,24 +194,18 @@ static int launch(const struct lcce_engine_box *box,
     return cce_engine_start(box->engine, to->transfer, err);
 }
 
-/* PEM as it is, or its Base64, which is what a kubeconfig holds. */
-static int read_pem(struct cce_buf *pem, struct cce_bytes text,
+/* PEM as it is, or its Base64, which is what a kubeconfig holds; or nothing. */
+static int read_pem(struct cce_bytes text, enum cce_pem_kind kind,
+                    struct cce_buf *buf, struct cce_pem *pem,
                     struct cce_error *err)
 {
-    cce_buf_init(pem, MAX_PEM);
-    if (text.length == 0)
-        return 0;
-    if (!cce_pem_is(text.data, text.length))
-        return cce_base64_decode(text.data, text.length, pem, err);
-    cce_buf_append(pem, text.data, text.length);
-    return pem->failed ? cce_fail_memory(err) : 0;
-}
-
-static struct cce_pem pem_of(const struct cce_buf *buffer)
-{
-    struct cce_pem pem = {buffer->data, buffer->length};
-
-    return pem;
+    cce_buf_init(buf, CCE_PEM_TEXT_MAX);
+    if (text.length > 0 &&
+        cce_pem_only(text.data, text.length, kind, buf, err) != 0)
+        return -1;
+    pem->data = buf->data;
+    pem->length = buf->length;
+    return 0;
 }
 
 static int launch_as(const struct lcce_engine_box *box,
@@ -228,12 +219,10 @@ static int launch_as(const struct lcce_engine_box *box,
 
     if ((s->identity_proxy == NULL ||
          cce_engine_check_proxy(s->identity_proxy, err) == 0) &&
-        read_pem(&ca, s->ca, err) == 0 &&
-        read_pem(&certificate, s->certificate, err) == 0 &&
-        read_pem(&key, s->key, err) == 0) {
-        identity.ca = pem_of(&ca);
-        identity.certificate = pem_of(&certificate);
-        identity.key = pem_of(&key);
+        read_pem(s->ca, CCE_PEM_CERTIFICATES, &ca, &identity.ca, err) == 0 &&
+        read_pem(s->certificate, CCE_PEM_CERTIFICATES, &certificate,
+                 &identity.certificate, err) == 0 &&
+        read_pem(s->key, CCE_PEM_KEY, &key, &identity.key, err) == 0) {
         identity.server_name = s->server_name;
         identity.proxy = s->identity_proxy;
         request->identity = &identity;

@@ -48,6 +48,7 @@ struct cce_transfer {
     size_t sent_size;
     struct curl_slist *headers;
     struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
+    char *server_url;              /* the URL without the name for TLS, then */
     char *url, *host;              /* the latter without brackets and port */
     char *proxy;                   /* of the identity, or NULL */
     struct cce_bytes body;

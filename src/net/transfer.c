@@ -1,8 +1,9 @@
 #include "net/engine_internal.h"
 
 #include "core/http.h"
+#include "core/no_proxy.h"
 #include "core/x509/certificate.h"
-#include "os/sys.h"
+#include "os/clock.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 static bool is_late(const struct cce_transfer *transfer)
 {
     return transfer->departs_until > 0 &&
-           cce_sys_boottime() > transfer->departs_until;
+           cce_clock_boottime() > transfer->departs_until;
 }
 
 #if CCE_HAS_PREREQ
@@ -150,9 +151,16 @@ static CURLcode set_protocols(CURL *easy)
 /* NULL: it goes without. */
 static const char *proxy_of(const struct cce_transfer *transfer)
 {
+    const struct cce_engine_options *options = &transfer->engine->options;
+    const char *server =
+        transfer->server_url != NULL ? transfer->server_url : transfer->url;
+
     if (transfer->proxy != NULL)
         return transfer->proxy;
-    return transfer->direct ? NULL : transfer->engine->options.proxy;
+    if (transfer->direct || options->proxy == NULL ||
+        cce_no_proxy_matches(options->no_proxy, server))
+        return NULL;
+    return options->proxy;
 }
 
 /* A connection begins TLS: with an https proxy, and then with the server
@@ -213,8 +221,9 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
         SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
         SET(result, easy, CURLOPT_PROXY_CAPATH, NULL);
     }
-    SET(result, easy, CURLOPT_NOPROXY,
-        options->no_proxy != NULL ? options->no_proxy : "");
+    /* Neither NO_PROXY of the environment, nor libcurl's own reading of ours.
+     */
+    SET(result, easy, CURLOPT_NOPROXY, "");
     return result;
 }
 
@@ -275,7 +284,7 @@ static long connect_timeout_of(const struct cce_transfer *transfer)
  * late, it must not be connected too late. */
 static long connect_time_left(const struct cce_transfer *transfer)
 {
-    double left = (transfer->departs_until - cce_sys_boottime()) * 1000;
+    double left = (transfer->departs_until - cce_clock_boottime()) * 1000;
     long timeout = connect_timeout_of(transfer);
 
     if (transfer->departs_until == 0 || left > (double)timeout)
@@ -441,6 +450,7 @@ static void put_server_name(struct cce_transfer *transfer, char **at,
     struct url_parts parts;
 
     split_url(url, &parts);
+    transfer->server_url = put_string(at, url);
     transfer->url = *at;
     append(at, url, (size_t)(parts.host - url));
     append_string(at, is_ipv6 ? "[" : "");
@@ -484,7 +494,7 @@ static size_t size_of(const struct cce_request *request,
 {
     size_t size = (request->header_count + 2) * sizeof(struct curl_slist) +
                   sizeof no_expect + request->body_length +
-                  3 * strlen(request->url) +
+                  4 * strlen(request->url) +
                   2 * length_of(identity->server_name) +
                   length_of(identity->proxy) + identity->ca.length +
                   identity->certificate.length + identity->key.length;
@@ -548,7 +558,8 @@ static void wipe_sent(struct cce_transfer *transfer)
     free(transfer->sent);
     transfer->sent = NULL;
     transfer->headers = transfer->connect_to = NULL;
-    transfer->url = transfer->host = transfer->proxy = NULL;
+    transfer->url = transfer->server_url = NULL;
+    transfer->host = transfer->proxy = NULL;
     transfer->body = transfer->ca = nothing;
     transfer->certificate = transfer->key = nothing;
 }
@@ -710,7 +721,7 @@ static int copy_request(struct cce_transfer *transfer,
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)
-        transfer->departs_until = cce_sys_boottime() + request->depart_within;
+        transfer->departs_until = cce_clock_boottime() + request->depart_within;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
     cce_buf_init(&transfer->response_headers, MAX_RESPONSE_HEADERS);

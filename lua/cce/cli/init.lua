@@ -29,9 +29,9 @@ local M = {}
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
-  "who", "expiry", "credential",
+  "who", "holders", "expiry", "credential",
   "runs", "schedule", "grant",
-  "configure", "doctor", "profiles", "log", "repl", "sim",
+  "configure", "doctor", "profiles", "log", "metrics", "repl", "sim",
   "completion", "version", "help", "__complete",
 }
 
@@ -209,6 +209,10 @@ local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
   ui.asked = "cce " .. table.concat(arguments, " ")
   local ok, result = xpcall(function()
+    if args.report_file then
+      local fits, message, err = require("cce.cli.report_file").check(args.report_file)
+      if not fits then return ui:fail(message, err) end
+    end
     if args.watch then return ui:watch(command, args) end
     return command.run(args, ui)
   end, note_trace)

@@ -17,6 +17,9 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local options = require "cce.base.options"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
 
@@ -27,11 +30,6 @@ local KEYS = { "region", "project", "endpoint", "iam_endpoint", "cts_endpoint", 
 local SECRETS = { ak = true, sk = true, access_key = true, secret_key = true, password = true,
   token = true, security_token = true, secret = true, id_token = true, private_key = true,
   username = true, client_key_data = true }
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 --- Where the file of profiles is.
 -- @treturn string
@@ -148,12 +146,6 @@ local function expand_home(path)
   return path and (path:gsub("^~/", (env "HOME" or "~") .. "/"))
 end
 
-local function token_of(path)
-  local token, message, code = core.secret_from_private_file(expand_home(path))
-  if not token then return errors.from_core(nil, message, code) end
-  return token
-end
-
 local function of_agency(text)
   local name, domain = text:match "^([^@]+)@(.+)$"
   if not name then
@@ -170,6 +162,9 @@ local sources = {
   end,
   ecs = function() return require("cce.credentials").metadata() end,
   pod = function() return require("cce.credentials").pod_identity() end,
+  ["token-file"] = function(path)
+    return require("cce.credentials").token_file(expand_home(path))
+  end,
   terraform = function() return require("cce.credentials").terraform() end,
   agency = function(text) return of_agency(text or "") end,
 }
@@ -180,11 +175,7 @@ local SOURCES = "env, profile-file, profile-file:PATH, ecs, pod, terraform,"
 local function set_credentials(opts, text)
   local kind, rest = text:match "^([%w-]+):(.+)$"
   kind = kind or text
-  if kind == "token-file" and rest then
-    local message, err
-    opts.token, message, err = token_of(rest)
-    return opts.token and true, message, err
-  elseif not sources[kind] then
+  if not sources[kind] or kind == "token-file" and not rest then
     return errors.fail("INVALID_ARGUMENT", "the profile's credentials are of no known kind",
       { hint = "They are one of " .. SOURCES })
   end
@@ -211,11 +202,7 @@ local function set_place(opts, args, settings)
 end
 
 local function set_keys(opts, args, settings)
-  if args.token_file then
-    local message, err
-    opts.token, message, err = token_of(args.token_file)
-    return opts.token and true, message, err
-  end
+  if args.token_file then return set_credentials(opts, "token-file:" .. args.token_file) end
   if settings.credentials then return set_credentials(opts, settings.credentials) end
   return true
 end

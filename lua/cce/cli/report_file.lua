@@ -111,6 +111,47 @@ function M.html(report, context)
   return page:html(("Written by cce %s"):format(context.version))
 end
 
+local function paths_of(path)
+  local base = path:gsub("%.html$", ""):gsub("%.json$", "")
+  return base .. ".html", base .. ".json"
+end
+
+local function is_page(text)
+  return text:find("^<!DOCTYPE html>") and text:find("<footer>Written by cce ", 1, true)
+end
+
+local function is_data(text)
+  local value = core.json.decode(text)
+  return type(value) == "table" and type(value.asked) == "string" and type(value.counts) == "table"
+end
+
+local function check_file(path, is_ours)
+  local info, message, code = core.file.stat(path)
+  if info == nil then return errors.from_core(nil, message, code) end
+  local text = ""
+  if info then text, message, code = core.file.read(path) end
+  if not text then return errors.from_core(nil, message, code) end
+  if text ~= "" and not is_ours(text) then
+    return errors.fail("FILE_ERROR", ("'%s' is not replaced: it is no report"):format(path), {
+      retryable = false, hint = "Give another path for --report, or remove the file" })
+  end
+  return errors.from_core(core.file.write(path, "", { trial = true }))
+end
+
+--- Whether both files can be written, before anything is done: a report is replaced,
+-- nothing else.
+-- @tparam string path
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.check(path)
+  local page, data = paths_of(path)
+  local ok, message, err = check_file(page, is_page)
+  if ok then ok, message, err = check_file(data, is_data) end
+  return ok, message, err
+end
+
 --- Write both files.
 -- @tparam string path
 -- @tparam cce.report report
@@ -120,13 +161,16 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.write(path, report, context)
-  local base = path:gsub("%.html$", ""):gsub("%.json$", "")
+  local ok, message, err = M.check(path)
+  if not ok then return nil, message, err end
+  local page, data = paths_of(path)
   local value = report:to_table()
   value.asked, value.by, value.audit_log = context.asked, context.by, context.audit_log
   local text, problem = json.encode(value, { pretty = true })
   if not text then return errors.fail("INTERNAL", problem) end
-  for _, each in ipairs { { ".html", M.html(report, context) }, { ".json", text } } do
-    local ok, message, code = core.file.write(base .. each[1], each[2])
+  for _, each in ipairs { { page, M.html(report, context) }, { data, text } } do
+    local code
+    ok, message, code = core.file.write(each[1], each[2])
     if not ok then return errors.from_core(nil, message, code) end
   end
   return true

@@ -361,14 +361,16 @@ end
 
 --- The client that the options, the profile and the environment name.
 -- @tparam[opt] table more further options of `cce.new`
+-- @tparam[opt] table args other than those that were typed
 -- @treturn[1] cce.client it is closed when the command ends
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @function ui:client
-function Ui:client(more)
-  if not more and self.own_client then return self.own_client end
-  local opts, message, err = require("cce.cli.profile").client_options(self.args)
+function Ui:client(more, args)
+  local is_own = not more and not args
+  if is_own and self.own_client then return self.own_client end
+  local opts, message, err = require("cce.cli.profile").client_options(args or self.args)
   if not opts then return nil, message, err end
   for name, value in pairs(more or {}) do opts[name] = value end
   local told = opts.on_event or on_event(self)
@@ -376,11 +378,12 @@ function Ui:client(more)
     if event.type == "certificates_ended" then require("cce.exec.cache").observe(event) end
     return told(event)
   end
+  require("cce.credentials.breaker").share()
   local client
   client, message, err = require("cce").new(opts)
   if not client then return nil, message, err end
   self.clients[#self.clients + 1] = client
-  if not more then self.own_client = client end
+  if is_own then self.own_client = client end
   return client
 end
 

@@ -118,12 +118,8 @@ local function add_kubeconfig(run, source, config)
   end
 end
 
-local function looks_like_pem(text)
-  return text:find("-----BEGIN ", 1, true) ~= nil
-end
-
 local function add_text(run, source, path, text)
-  if looks_like_pem(text) then
+  if core.is_pem(text) then
     run.rows[#run.rows + 1] = row_of_pem(run, source, text)
     return
   end

@@ -10,7 +10,7 @@
 --
 -- * `proven`: it succeeded, and was not refused since
 -- * `refusals`: in a row
--- * `in_flight`: requests that hold it
+-- * `in_flight`: requests that hold it; `entered_at`: when the last of them began
 -- * `probe_at`: when the next one may try it; seconds of the monotonic clock
 --
 -- The command and the workflows of one user also share the refusals by a file: see
@@ -18,6 +18,7 @@
 -- @module cce.credentials.breaker
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local host = require "cce.host"
 
@@ -27,18 +28,20 @@ local MOST_UNPROVEN = 2
 local MOST_REFUSALS = 2
 local PROBE_PAUSE = 60
 
--- Seconds. Who was dropped while it held a key must not block others for ever.
-local LONGEST_WAIT = 60
+-- So long nothing is heard of those in flight, and they are taken for lost: nginx
+-- drops the coroutine of a request whose client hangs up. Seconds.
+local LOST = 60
 local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
 
 -- So long a key is remembered that nobody uses; temporary keys are many.
 local IDLE = 86400
 
 local gates = {} -- by id
+local path -- of what is shared, if it is
 
---- Forget all that was learned.
+--- Forget all that was learned, and share nothing any more.
 function M.forget()
-  gates = {}
+  gates, path = {}, nil
 end
 
 local function now()
@@ -48,7 +51,6 @@ end
 -- ---- shared between processes --------------------------------------------------------
 
 -- `{[id]={refusals=, at=<unix time of the last one>}}`
-local path
 local MAX_FILE = 256 * 1024
 local LOCK_SECONDS = 1
 
@@ -85,21 +87,16 @@ local function take_entry(gate, entry)
   gate.probe_at = math.max(gate.probe_at, now() + PROBE_PAUSE - since)
 end
 
---- Share the refusals with other processes of this user by a file; not in nginx,
--- where no worker may wait for a disk.
--- @tparam string directory which is made when it is missing
-function M.share(directory)
+--- Share the refusals with other processes of this user by a file in
+-- `$XDG_STATE_HOME/cce`, else `~/.local/state/cce`; not in nginx, where no worker may
+-- wait for a disk.
+function M.share()
   if path or host.in_nginx() then return end
-  if not require("cce.base.directories").make(directory) then return end
-  path = directory .. "/refused-keys.json"
+  local directory = directories.base("XDG_STATE_HOME", "/.local/state")
+  if not directory or not directories.make(directory .. "/cce") then return end
+  path = directory .. "/cce/refused-keys.json"
   local entries = read_entries()
   for id, gate in pairs(gates) do take_entry(gate, entries[id]) end
-end
-
-local function forget_idle(time)
-  for id, gate in pairs(gates) do
-    if gate.in_flight <= 0 and time - gate.used_at > IDLE then gates[id] = nil end
-  end
 end
 
 --- The gate of a key. A mended secret is another key.
@@ -110,8 +107,11 @@ function M.gate(ak, sk)
   local id = ak .. " " .. core.sha256("lua-cce access key\n" .. ak, sk):sub(1, 16)
   local gate, time = gates[id], now()
   if not gate then
-    forget_idle(time)
-    gate = { id = id, ak = ak, proven = false, refusals = 0, in_flight = 0, probe_at = time }
+    for old_id, old in pairs(gates) do
+      if old.in_flight == 0 and time - old.used_at > IDLE then gates[old_id] = nil end
+    end
+    gate = { id = id, ak = ak, proven = false, refusals = 0, in_flight = 0, probe_at = time,
+      entered_at = time }
     gates[id] = gate
     if path then take_entry(gate, read_entries()[id]) end
   end
@@ -128,7 +128,7 @@ function M.is_open(gate)
   return gate.refusals >= MOST_REFUSALS and now() < gate.probe_at
 end
 
-local function refuse(gate)
+local function not_sent(gate)
   return errors.fail("UNAUTHENTICATED", ("not sent: access key %s was refused %d times in a row,"
     .. " and more would lock it; the next request tries it in %d s"):format(gate.ak, gate.refusals,
     math.max(1, math.ceil(gate.probe_at - now()))), {
@@ -160,19 +160,20 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err code UNAUTHENTICATED
 function M.enter(gate)
-  local pause, give_up = FIRST_LOOK, now() + LONGEST_WAIT
+  local pause = FIRST_LOOK
   local alone = host.current().runs_alone
   while not gate.proven do
     if gate.refusals >= MOST_REFUSALS then
-      if M.is_open(gate) or not claim_probe(gate) then return refuse(gate) end
+      if M.is_open(gate) or not claim_probe(gate) then return not_sent(gate) end
       break
     end
+    if now() - gate.entered_at >= LOST then gate.in_flight = 0 end
     -- Code that runs alone would wait for what does not go on meanwhile.
-    if gate.in_flight < MOST_UNPROVEN or now() >= give_up or alone and alone() then break end
+    if gate.in_flight < MOST_UNPROVEN or alone and alone() then break end
     host.sleep(pause)
     pause = math.min(pause * 2, LONGEST_LOOK)
   end
-  gate.in_flight = gate.in_flight + 1
+  gate.in_flight, gate.entered_at = gate.in_flight + 1, now()
   return true
 end
 
@@ -180,7 +181,7 @@ end
 -- @tparam table gate
 -- @tparam ?string outcome "accepted" or "refused": what the answer said to the key
 function M.leave(gate, outcome)
-  gate.in_flight = gate.in_flight - 1
+  gate.in_flight = math.max(gate.in_flight - 1, 0)
   if not outcome or outcome == "accepted" and gate.proven then return end
   local was_refused = gate.refusals > 0
   if outcome == "accepted" then

@@ -70,6 +70,17 @@ function M.token(token)
   return sources.static { token = token }
 end
 
+--- A token of IAM in a file that only its owner can read. What replaces it there is
+-- taken by a living client.
+-- @tparam string path
+-- @treturn table a provider
+-- @usage
+-- local provider = cce.credentials.token_file "/run/secrets/iam-token"
+function M.token_file(path)
+  options.argument(path, "string", 1, "token_file")
+  return tokens().file(path)
+end
+
 --- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and HUAWEICLOUD_SDK_SECURITY_TOKEN; or
 -- HUAWEICLOUD_SDK_IDP_ID and HUAWEICLOUD_SDK_ID_TOKEN_FILE.
 -- @treturn table a provider

@@ -103,6 +103,18 @@ function M.key_token(given)
   end, { secrets = { sk = sk }, renewable = true })
 end
 
+--- A token in a file.
+-- @tparam string path
+-- @treturn table a provider
+function M.file(path)
+  return providers.new("token file", function()
+    local is_replaced = providers.watch(path)
+    local token, reason, code = core.secret_from_private_file(path)
+    if not token then return errors.fail(code, reason) end
+    return { token = token, is_replaced = is_replaced }
+  end, { needs_nothing = true, renewable = true })
+end
+
 --- Exchange the ID token in a file for a token of IAM.
 -- @tparam cce.client client
 -- @tparam table opts `{idp_id=, id_token_file=, project_id=, domain_id=, iam_endpoint=}`

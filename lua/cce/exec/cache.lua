@@ -157,11 +157,6 @@ end
 
 -- ---- dropping ------------------------------------------------------------
 
-local function note_path(cluster_id, principal)
-  local directory = directory_of(cluster_id)
-  return directory and directory .. "/" .. (principal and "revoked-" .. principal or "rotated")
-end
-
 local function read_note(path)
   local text = core.file.read(path, { max = NOTE_BYTES })
   local note = text and json.decode(text)
@@ -184,25 +179,18 @@ function M.dropped(cluster_id, principal)
   return latest
 end
 
-local function is_meant(entry, principal)
-  return not principal or not entry.facts or entry.facts.user_id == principal
-end
-
 local function drop(cluster_id, principal)
   local directory = directory_of(cluster_id)
   if not directory or not core.file.stat(directory) then return 0 end
   -- Noted first: who obtains meanwhile looks at it after saving.
-  core.file.write(note_path(cluster_id, principal), json.encode { at = core.sys.time() })
+  core.file.write(directory .. "/" .. (principal and "revoked-" .. principal or "rotated"),
+    json.encode { at = core.sys.time() })
   local count = 0
   for _, entry in ipairs(M.entries(cluster_id)) do
-    if is_meant(entry, principal) and M.remove(entry.path) then count = count + 1 end
+    local is_meant = not principal or not entry.facts or entry.facts.user_id == principal
+    if is_meant and M.remove(entry.path) then count = count + 1 end
   end
   return count
-end
-
-local function is_plain(id)
-  return type(id) == "string" and #id <= 128 and id:find "^%w[%w._-]*$" ~= nil
-    and not id:find("..", 1, true)
 end
 
 --- Drop what is kept for a principal in a cluster, or for all of them after a
@@ -213,8 +201,8 @@ end
 -- @tparam[opt] string principal the id of a user or an agency
 -- @treturn number how many were dropped
 function M.drop(cluster_id, principal)
-  if host.in_nginx() or not is_plain(cluster_id) then return 0 end
-  if principal ~= nil and not is_plain(principal) then return 0 end
+  if host.in_nginx() or not core.is_id(cluster_id) then return 0 end
+  if principal ~= nil and not core.is_id(principal) then return 0 end
   local ok, count = pcall(drop, cluster_id, principal)
   return ok and count or 0
 end

@@ -7,6 +7,7 @@
 -- @module cce.repl.guard
 -- @local
 local errors = require "cce.error"
+local identity = require "cce.api.identity"
 local protect = require "cce.host.protect"
 
 local M = {}
@@ -43,10 +44,19 @@ local function is_dry(opts)
   return type(opts) == "table" and opts.dry_run == true
 end
 
+-- Whoever would cut their own certificates is told so, and types another word.
+local function revocation(client, opts, where)
+  local id = type(opts) == "table" and (opts.user_id or opts.agency_id)
+  if type(client) == "table" and not client.config then client = client[1] end
+  local ok, caller = protect.pcall(identity.of, id and client)
+  local is_self = ok and caller and caller.id == id
+  return ("This cuts all certificates of %s%s.%s It cannot be undone."):format(whose(opts), where,
+    is_self and " This is you." or ""), is_self and "REVOKE MYSELF" or REVOKE
+end
+
 local CLIENT = {
-  revoke_cert = function(_, id, opts)
-    return ("This cuts all certificates of %s%s. It cannot be undone.")
-      :format(whose(opts), id and " in cluster " .. tostring(id) or ""), REVOKE
+  revoke_cert = function(client, id, opts)
+    return revocation(client, opts, id and " in cluster " .. tostring(id) or "")
   end,
   rotate_credentials = function(_, id)
     return ("This rotates the certificates%s: who holds old ones is cut off.")
@@ -55,10 +65,14 @@ local CLIENT = {
 }
 
 local WORKFLOW = {
-  revoke = function(_, opts)
+  revoke = function(clients, opts)
     if is_dry(opts) then return nil end
-    return ("This cuts all certificates of %s in %s. It cannot be undone.")
-      :format(whose(opts), which_clusters(opts)), REVOKE
+    return revocation(clients, opts, " in " .. which_clusters(opts))
+  end,
+  grant = function(_, _, opts)
+    if type(opts) ~= "table" or not opts.allow_self then return nil end
+    return "This hands out your own identity, and cuts all that you hold there at its end.",
+      "MYSELF"
   end,
   rotate = function(_, opts)
     if is_dry(opts) then return nil end

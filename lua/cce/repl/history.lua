@@ -45,7 +45,7 @@ end
 -- @tparam[opt] {string,...} secrets known ones
 -- @treturn boolean
 function M.is_secret(text, secrets)
-  if text:find("-----BEGIN", 1, true) or redact.holds_secret(text) then return true end
+  if core.is_pem(text) or redact.holds_secret(text) then return true end
   if text:find "eyJ[%w_-]+%.[%w_-]+%." or assigns_secret(text) then return true end
   for _, secret in ipairs(secrets or {}) do
     if #secret >= LEAST_SECRET and text:find(secret, 1, true) then return true end

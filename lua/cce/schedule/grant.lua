@@ -14,6 +14,7 @@ local runner = require "cce.schedule.runner"
 local schedules = require "cce.schedule"
 local show = require "cce.text.show"
 local targets = require "cce.workflow.targets"
+local values = require "cce.base.values"
 
 local Grant = {}
 Grant.__index = Grant
@@ -28,7 +29,7 @@ local LEAST, ON_THE_WAY = 900, 60
 -- A change that others get ahead of all the time is given up.
 local TRIES = 10
 
-local id_rule = service_call.id_rule
+local id_rule = values.id_rule
 
 local SECONDS = { type = "number", min = LEAST, max = LONGEST, unit = "seconds", required = true }
 
@@ -39,6 +40,8 @@ local schema = {
   agency_id = id_rule,
   shared = { type = "boolean", default = false },
   reason = { type = "string" },
+  allow_self = { type = "boolean", default = false },
+  grantee = { type = "boolean", default = false },
 }
 
 local function fail(code, message, hint)
@@ -57,12 +60,25 @@ local function given_principal(opts)
   if opts.agency_id then return { kind = "agency", id = opts.agency_id } end
 end
 
+-- A client obtains its own principal's certificate: where that is not an agency that was
+-- assumed, it may well be who calls.
+local function check_self(opts, known)
+  if opts.allow_self or opts.grantee or known and known.kind == "agency" then return true end
+  local whose = known and ", " .. name_of(known) or ""
+  return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s, and"
+    .. " cut all that it holds in the cluster at the end"):format(whose),
+    "Use a client whose credentials assume an agency: cce.credentials.agency; or say grantee=true"
+    .. " when the client is the grantee's, allow_self=true when it is meant to be your own")
+end
+
 -- Whose certificate it will be. What was given is believed only where nobody can say.
 local function principal_of(client, opts)
   if opts.user_id and opts.agency_id then
     return fail("INVALID_ARGUMENT", "user_id and agency_id are given: one is whose client it is")
   end
   local given, known, message, err = given_principal(opts), identity.of(client)
+  local ok, why, refused = check_self(opts, known)
+  if not ok then return nil, why, refused end
   if not known then
     if given then return given end
     return service_call.about("grant: who the client is must be known before anything is obtained",
@@ -364,8 +380,10 @@ end
 
 --- Give access to a cluster for a while.
 --
--- The client is the grantee's own: with his keys, or those of an agency that was
--- assumed, since obtaining returns the caller's own certificate. Its end is put
+-- The client is the grantee's own: with credentials that assume an agency, or the
+-- grantee's keys, which `grantee` says, since obtaining returns the caller's own
+-- certificate. A client that may be the caller's own is refused without `allow_self`: its
+-- identity would be handed out, and be cut off at the end. The end is put
 -- into the schedule first; revoking cuts all certificates of that principal in the
 -- cluster, also those that he got elsewhere. Something must run the schedule, with
 -- a client that may revoke: `schedule:run`.
@@ -384,6 +402,9 @@ end
 -- @tparam[opt] string opts.agency_id the same
 -- @tparam[opt=false] boolean opts.shared allow several at a time for this principal and
 --   cluster; they end together, at the latest of their times
+-- @tparam[opt=false] boolean opts.grantee the client is the grantee's
+-- @tparam[opt=false] boolean opts.allow_self the client is the caller's own, and that is
+--   meant
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
 -- @treturn[1] cce.grant `{kubeconfig=, id=<of the entry>, expires_at=<unix time>,
 --   principal={kind=, id=}, cluster_id=}`
@@ -393,7 +414,7 @@ end
 --   obtained is not the principal's, or cannot be used
 -- @usage
 -- local grant = assert(cce.workflow.grant(client, schedule,
---   { cluster_id = cluster_id, seconds = 3600 }))
+--   { cluster_id = cluster_id, seconds = 3600, grantee = true }))
 -- assert(grant.kubeconfig:save("kubeconfig.json"))
 -- assert(grant:finish())
 local function grant(client, schedule, opts)

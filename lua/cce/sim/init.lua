@@ -159,6 +159,20 @@ local function running_here(dir)
   end
 end
 
+local OWN_NAMES = { "nginx.conf", "config.json", "ca.pem", "env", "env.member", "env.new", "ready",
+  "nginx.log", "tls", "tmp" }
+
+-- What an earlier simulator left is replaced; what is somebody's stays as it is.
+local function check_dir(dir)
+  if read(dir .. "/config.json"):find('"job_seconds"', 1, true) then return end
+  for _, name in ipairs(OWN_NAMES) do
+    if core.file.stat(dir .. "/" .. name) then
+      error({ message = ("'%s/%s' is there, and is no simulator's: give a new directory"):format(
+        dir, name), code = "CONFLICT" }, 0)
+    end
+  end
+end
+
 -- Makes the directory and returns its absolute path: clients read it from elsewhere.
 local function prepare_dir(dir)
   core.sys.umask(63) -- 0077: nothing here is for others
@@ -169,6 +183,7 @@ local function prepare_dir(dir)
     error({ message = ("a simulator runs in %s already (process %s)"):format(dir, pid),
       code = "CONFLICT" }, 0)
   end
+  check_dir(dir)
   check(core.sys.mkdir(dir .. "/tls"))
   check(core.sys.mkdir(dir .. "/tmp"))
   for _, name in ipairs({ "env", "env.member", "env.new", "ready", "nginx.log" }) do

@@ -2,13 +2,15 @@
 -- filters, over the projects of one client or several.
 -- @module cce.workflow.targets
 -- @local
+local breaker = require "cce.credentials.breaker"
 local errors = require "cce.error"
 local options = require "cce.base.options"
 local project = require "cce.api.project"
 
 local M = {}
 
---- The clients that were given: one, or a list of them.
+--- The clients that were given: one, or a list of them. A refused key of theirs is
+-- known to the other workflows of this user, too.
 -- @tparam table given
 -- @tparam string name of the function that was called
 -- @tparam int level whom a raised error points at
@@ -25,6 +27,7 @@ function M.clients(given, name, level)
   for _, client in ipairs(list) do
     if client.closed then error("the client is closed", level + 1) end
   end
+  breaker.share()
   return list
 end
 

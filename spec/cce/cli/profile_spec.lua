@@ -1,3 +1,4 @@
+local cce = require "cce"
 local child = require "spec.support.child"
 local json = require "cce.base.json"
 local profile = require "cce.cli.profile"
@@ -152,11 +153,16 @@ ca_file =
     tempdir.write(path, "EXAMPLE-TOKEN\n")
     tempdir.shell("chmod 644 " .. path)
     write("[a]\ncredentials = token-file:" .. path .. "\n")
-    local answer = options_with({ CCE_PROFILE = "a" })
-    assert.is_string(answer.message)
-    assert.is_nil(answer.message:find("EXAMPLE-TOKEN", 1, true))
+    assert.equal("token file", options_with({ CCE_PROFILE = "a" }).credentials)
+    assert.equal("token file", options_with({}, { token_file = path, region = "x" }).credentials)
+    local function open()
+      return cce.new { endpoint = "http://127.0.0.1:1", project_id = "p", proxy = false,
+        credentials = cce.credentials.token_file(path) }
+    end
+    local _, message = open()
+    assert.matches(path, message, 1, true)
+    assert.is_nil(message:find("EXAMPLE-TOKEN", 1, true))
     tempdir.shell("chmod 600 " .. path)
-    assert.equal("userdata", options_with({ CCE_PROFILE = "a" }).token)
-    assert.equal("userdata", options_with({}, { token_file = path, region = "x" }).token)
+    assert(open()):close()
   end)
 end)

@@ -39,11 +39,25 @@ describe("--report", function()
     assert.is_nil(html:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
   end)
 
-  it("says when the page could not be written, though the work was done", function()
+  it("says that the page cannot be written before anything is done", function()
     local result = world:cce { "rotate", "cluster-001", "--component", "all", "--yes", "--no-wait",
       "--report", world.dir .. "/no/such/place.html", "--journal", world.dir .. "/journal" }
     assert.equal(1, result.code)
-    assert.matches("rotate", result.out, 1, true)
     assert.matches("place.html", result.err, 1, true)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+  end)
+
+  it("replaces a report, and nothing else", function()
+    local path = world.dir .. "/night.html"
+    local words = { "rotate", "cluster-001", "--component", "all", "--yes", "--no-wait", "--report",
+      path }
+    for _ = 1, 2 do assert.equal(0, world:cce(words).code) end
+    for _, name in ipairs { "night.html", "night.json" } do
+      local text = tempdir.read(world.dir .. "/" .. name)
+      tempdir.write(world.dir .. "/" .. name, '{"mine":1}')
+      assert.equal(1, world:cce(words).code)
+      assert.equal('{"mine":1}', tempdir.read(world.dir .. "/" .. name))
+      tempdir.write(world.dir .. "/" .. name, text)
+    end
   end)
 end)

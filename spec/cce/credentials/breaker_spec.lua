@@ -1,5 +1,4 @@
 local breaker = require "cce.credentials.breaker"
-local caches = require "spec.support.caches"
 local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
@@ -109,35 +108,28 @@ describe("the breaker of an access key", function()
   describe("shared by a file", function()
     local dir
 
-    before_each(function()
-      dir = tempdir.new()
-      caches.use(dir)
-    end)
-
-    after_each(function()
-      caches.restore()
-      tempdir.remove(dir)
-    end)
+    before_each(function() dir = tempdir.new() end)
+    after_each(function() tempdir.remove(dir) end)
 
     -- A process of its own: what it says of `use(key, outcome)`, one after the other.
     local function process(...)
       local words = {}
       for i, outcome in ipairs { ... } do words[i] = ("%q"):format(outcome) end
-      return tempdir.check(tempdir.lua(([[
+      return tempdir.check("XDG_STATE_HOME=" .. dir .. "/state " .. tempdir.lua(([[
         local breaker, core = require "cce.credentials.breaker", require "cce.core"
-        breaker.share(%q)
+        breaker.share()
         local key = breaker.gate("AK", assert(core.secret "example-secret"))
         for _, outcome in ipairs { %s } do
           local entered = breaker.enter(key)
           print(entered and outcome or "not sent")
           if entered then breaker.leave(key, outcome) end
-        end]]):format(dir .. "/state", table.concat(words, ", "))))
+        end]]):format(table.concat(words, ", "))))
     end
 
     it("is known to the next process, without a secret in it", function()
       assert.equal("refused\nrefused\nnot sent\n", process("refused", "refused", "refused"))
       assert.equal("not sent\n", process "accepted")
-      local path = dir .. "/state/refused-keys.json"
+      local path = dir .. "/state/cce/refused-keys.json"
       local text = tempdir.read(path)
       assert.matches('^{"AK %x+":', text)
       assert.is_nil(text:find("example-secret", 1, true))
@@ -152,9 +144,9 @@ describe("the breaker of an access key", function()
       tempdir.write(dir .. "/state", "a file in the way")
       assert.equal("refused\nrefused\nnot sent\n", process("refused", "refused", "refused"))
       assert.equal("accepted\n", process "accepted")
-      tempdir.check("rm " .. dir .. "/state; mkdir -p " .. dir .. "/state")
+      tempdir.check("rm " .. dir .. "/state; mkdir -p " .. dir .. "/state/cce")
       for _, text in ipairs { "", "[]", "{", '{"AK":7}', '{"AK x":{"at":"x"}}', ("x"):rep(3e5) } do
-        tempdir.write(dir .. "/state/refused-keys.json", text)
+        tempdir.write(dir .. "/state/cce/refused-keys.json", text)
         assert.equal("accepted\n", process "accepted")
       end
     end)
@@ -342,6 +334,19 @@ describe("keys that are replaced at their source", function()
     client:close()
   end)
 
+  it("are taken by the token in a file, too", function()
+    local function put(token)
+      tempdir.write(path, token .. "\n")
+      tempdir.check("chmod 600 " .. tempdir.quote(path))
+    end
+    put "not-a-token"
+    local client = clients.new(sim, { credentials = cce.credentials.token_file(path) })
+    clients.fails("UNAUTHENTICATED", client:list_clusters())
+    put(simulator.agency.token)
+    assert(client:list_clusters())
+    client:close()
+  end)
+
   it("are asked for again of a function", function()
     local keys, asked = { ak = "OLDKEYTHATISGONE", sk = "example-old" }, 0
     local client = clients.new(sim, { credentials = function()
@@ -353,5 +358,27 @@ describe("keys that are replaced at their source", function()
     keys = { ak = simulator.admin.ak, sk = simulator.admin.sk }
     assert(client:list_clusters())
     client:close()
+  end)
+end)
+
+if not pcall(require, "argparse") then return end
+
+describe("a refused key of the command", function()
+  local command = require "spec.support.command"
+
+  it("is remembered from one command to the next, until it is mended", function()
+    local sim = simulator.get()
+    sim:reset()
+    local world = command.new(sim)
+    local function list(sk)
+      return world:cce({ "clusters" }, { env = { HUAWEICLOUD_SDK_SK = sk } })
+    end
+    for _ = 1, 2 do assert.matches("HTTP 401", list("example-wrong").err) end
+    local third = list "example-wrong"
+    assert.matches("not sent: access key .* was refused 2 times in a row", third.err)
+    assert.equal(1, third.code)
+    assert.equal(2, #sim:log())
+    assert.equal(0, list(sim.env.HUAWEICLOUD_SDK_SK).code)
+    world:remove()
   end)
 end)

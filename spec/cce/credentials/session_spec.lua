@@ -38,6 +38,26 @@ http {
         ngx.print(tostring(err))
       }
     }
+    location = /refused {
+      content_by_lua_block {
+        local api = assert(require("cce").new {
+          endpoint = "%s", ca_file = "%s", project_id = "%s", proxy = false,
+          credentials = { ak = "%s", sk = "example-wrong" },
+        })
+        local threads, unsent = {}, 0
+        for i = 1, 40 do
+          threads[i] = ngx.thread.spawn(function()
+            return select(3, api:list_clusters()).attempts
+          end)
+        end
+        for i = 1, #threads do
+          local ok, attempts = ngx.thread.wait(threads[i])
+          if ok and attempts == 0 then unsent = unsent + 1 end
+        end
+        api:close()
+        ngx.print(unsent)
+      }
+    }
     location = / {
       content_by_lua_block {
         client = client or assert(require("cce").new {
@@ -76,6 +96,7 @@ local function start(dir)
   local jit_path = ("%s/lua/?.lua;%s/lua/?/init.lua;;"):format(root, root)
   simulator.write(dir .. "/nginx.conf", CONF:format(load_modules(nginx, program), jit_path,
     package.cpath:gsub("%./build", root .. "/build"), dir, sim.env.CCE_ENDPOINT,
+    sim.env.CCE_ENDPOINT, sim.env.CCE_CA_FILE, sim.project_id, simulator.agency.ak,
     sim.env.CCE_ENDPOINT, sim.env.CCE_CA_FILE, sim.project_id,
     sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT, simulator.member.password, CALLS))
   os.execute("mkdir " .. dir .. "/tmp")
@@ -126,6 +147,12 @@ describe("nginx #unchecked", function()
         sim:iam { expire = true }
       end
       assert.equal(2, #sim:log { operation = "create_token" })
+    end)
+
+    it("stops a refused key for all requests of the worker", function()
+      assert.equal("38", (get(dir, "/refused")))
+      assert.equal("40", (get(dir, "/refused")))
+      assert.equal(2, #sim:log { operation = "list_clusters" })
     end)
 
     it("names the env directive when it finds nothing", function()

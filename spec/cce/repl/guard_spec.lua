@@ -16,6 +16,7 @@ describe("cce.repl.guard", function()
     }
     client = cce.new { region = "cn-north-4", project_id = "p",
       credentials = { ak = "AKEXAMPLE", sk = "not-a-real-key" } }
+    client.caller = { kind = "user", id = "myself" }
     rawset(client, "revoke_cert", function(_, id)
       sent[#sent + 1] = id
       return true
@@ -27,6 +28,13 @@ describe("cce.repl.guard", function()
     assert.is_true(client:revoke_cert("c1", { user_id = "leaver" }))
     assert.same({ "c1" }, sent)
     assert.truthy(asked[1]:find "^REVOKE: .*user leaver in cluster c1")
+  end)
+
+  it("says that it is one's own, and wants another word", function()
+    client:revoke_cert("c1", { user_id = "myself" })
+    assert.truthy(asked[1]:find("This is you.", 1, true))
+    client:revoke_cert("c1", { user_id = "leaver" })
+    assert.is_nil(asked[2]:find("This is you", 1, true))
   end)
 
   it("sends nothing without a yes", function()

@@ -38,7 +38,7 @@ describe("cce.workflow.grant", function()
   end
 
   local function grant(more, by)
-    local opts = { cluster_id = cluster_id, seconds = 3600 }
+    local opts = { cluster_id = cluster_id, seconds = 3600, grantee = true }
     for name, value in pairs(more or {}) do opts[name] = value end
     return cce.workflow.grant(by or client, schedule, opts)
   end
@@ -52,6 +52,23 @@ describe("cce.workflow.grant", function()
   local function is_revoked(id)
     return sim:state().clusters[1].revoked_users[id or member] ~= nil
   end
+
+  it("does not hand out the caller's own identity unless that is said", function()
+    local err = clients.fails("INVALID_ARGUMENT", grant { grantee = false })
+    assert.matches("the identity of the client itself, user " .. member, err.message, 1, true)
+    clients.fails("INVALID_ARGUMENT", grant({ grantee = false, user_id = member },
+      unknown_client()))
+    assert.equal(0, #entries_of())
+    assert.equal(0, obtained())
+    assert(grant { grantee = false, allow_self = true })
+  end)
+
+  it("needs no word for credentials that assume an agency", function()
+    local agency = clients.new(sim, { key = simulator.agency, endpoints = everywhere })
+    local made = assert(grant({ grantee = false }, agency))
+    assert.equal("agency", made.principal.kind)
+    agency:close()
+  end)
 
   it("hands out a certificate that the schedule ends", function()
     local obtain, seen = client.obtain_cert, nil
@@ -378,7 +395,7 @@ describe("cce.workflow.grant", function()
       for _, name in ipairs { "insert", "update", "open_session" } do wrap(schedule.store, name) end
       for _, name in ipairs { "obtain_cert", "revoke_cert" } do wrap(client, name) end
       local grant = assert(cce.workflow.grant(client, schedule,
-        { cluster_id = cluster_id, seconds = 3600, user_id = member }))
+        { cluster_id = cluster_id, seconds = 3600, user_id = member, grantee = true }))
       print "granted"
       assert(grant:extend(900))
       assert(grant:finish())

@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 
 #include "core/base64.h"
+#include "core/bytes.h"
 
 static const struct {
     const char *noun;
@@ -18,11 +19,50 @@ static const struct {
 
 /* --- texts --- */
 
+static const char begin[] = "-----BEGIN ";
+
 bool cce_pem_is(const char *text, size_t length)
 {
-    static const char begin[] = "-----BEGIN ";
-
     return length > 0 && memmem(text, length, begin, sizeof begin - 1) != NULL;
+}
+
+static struct cce_bytes without_indent(struct cce_bytes line)
+{
+    while (line.length > 0 && cce_is_blank(*line.data)) {
+        line.data++;
+        line.length--;
+    }
+    return line;
+}
+
+/* Whether blanks stand before a block, as in the lines of YAML: OpenSSL would
+ * not see it. */
+static bool is_indented(struct cce_bytes text)
+{
+    struct cce_bytes line;
+
+    while (cce_bytes_next_line(&text, &line))
+        if (line.length > 0 && cce_is_blank(*line.data) &&
+            cce_bytes_begins(without_indent(line), cce_bytes_of(begin)))
+            return true;
+    return false;
+}
+
+/* In place. */
+static void dedent(struct cce_buf *text)
+{
+    struct cce_bytes rest = {text->data, text->length}, line;
+    size_t length = 0;
+
+    while (cce_bytes_next_line(&rest, &line)) {
+        line = without_indent(line);
+        memmove(text->data + length, line.data, line.length);
+        length += line.length;
+        if (rest.data[-1] == '\n')
+            text->data[length++] = '\n';
+    }
+    cce_wipe(text->data + length, text->length - length);
+    text->length = length;
 }
 
 /* A SEQUENCE whose length has the long form, or is that of the text. */
@@ -85,10 +125,16 @@ int cce_pem_open(const char *text, size_t length, enum cce_pem_kind kind,
         return cce_fail(err, kinds[kind].code,
                         "the %s is %zu bytes long; at most %d are read",
                         kinds[kind].noun, length, CCE_PEM_TEXT_MAX);
-    if (!is_readable(text, length))
-        return unwrap(text, length, kind, bytes, err);
-    cce_buf_append(bytes, text, length);
-    return bytes->failed ? cce_fail_memory(err) : 0;
+    if (is_readable(text, length))
+        cce_buf_append(bytes, text, length);
+    else if (unwrap(text, length, kind, bytes, err) != 0)
+        return -1;
+    if (bytes->failed)
+        return cce_fail_memory(err);
+    if (cce_pem_is(bytes->data, bytes->length) &&
+        is_indented((struct cce_bytes){bytes->data, bytes->length}))
+        dedent(bytes);
+    return 0;
 }
 
 int cce_pem_only(const char *text, size_t length, enum cce_pem_kind kind,

@@ -1,7 +1,8 @@
 /*
  * pem: from the text of a certificate or a key to its bytes.
  *
- * A text is PEM (other text around the blocks is skipped), DER, or Base64 of
+ * A text is PEM (other text around the blocks is skipped, and so are blanks
+ * before its lines, as in a text copied out of YAML), DER, or Base64 of
  * either, of at most CCE_PEM_TEXT_MAX bytes. What the blocks hold is not looked
  * at. Failures: INVALID_CERTIFICATE, INVALID_KEY or NO_MEMORY, by what the text
  * is meant to be. No message repeats any part of it.
@@ -38,8 +39,8 @@ bool cce_pem_is(const char *text, size_t length);
 int cce_pem_open(const char *text, size_t length, enum cce_pem_kind kind,
                  struct cce_buf *bytes, struct cce_error *err);
 
-/* Puts the PEM that `text` is, or is the Base64 of, into the empty *pem, byte
- * for byte. DER is refused. */
+/* Puts the PEM that `text` is, or is the Base64 of, into the empty *pem: byte
+ * for byte, unless it is indented. DER is refused. */
 int cce_pem_only(const char *text, size_t length, enum cce_pem_kind kind,
                  struct cce_buf *pem, struct cce_error *err);
 

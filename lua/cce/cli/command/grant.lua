@@ -3,7 +3,11 @@
 -- @local
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
+local errors = require "cce.error"
+local identity = require "cce.api.identity"
 local place = require "cce.cli.place"
+local principals = require "cce.cli.principal"
+local profile = require "cce.cli.profile"
 local render = require "cce.cli.render"
 local schedules = require "cce.cli.command.schedule"
 
@@ -17,7 +21,13 @@ function M.describe(parser)
     :convert(convert.duration):count(1)
   place.describe(parser)
   parser:mutex(
-    parser:option("--user", "The IAM user whose keys these are, where they may not look it up.")
+    parser:option("--as-agency", "The agency whose identity is handed out: it is assumed with your"
+      .. " keys. Without DOMAIN it is of your own account."):argname("NAME[@DOMAIN]"),
+    parser:option("--grantee-profile", "The profile that holds the grantee's own credentials.")
+      :argname("PROFILE"),
+    parser:flag("--allow-self", "Hand out your own identity, which ends what you hold, too."))
+  parser:mutex(
+    parser:option("--user", "The id of the grantee, where its keys may not look it up.")
       :argname("ID"),
     parser:option("--agency", "The same for an agency."):argname("ID"))
   parser:flag("--shared", "Share a live grant of the same principal: both end at the later time.")
@@ -25,7 +35,8 @@ function M.describe(parser)
   parser:flag("--hold", "Stay until the end, or Ctrl-C, and end it then.")
   schedules.describe_store(parser)
   parser:flag("--dry-run", "Promise and obtain nothing; say what would be done.")
-  parser:epilog("The keys are the grantee's own. The revocation is in the schedule before the"
+  parser:epilog("What is obtained is of whoever asks: an agency that is assumed, the grantee with"
+    .. " credentials of its own, or you. The revocation is in the schedule before the"
     .. " certificate is obtained; cce schedule run, or --hold, carries it out; cce schedule hasten"
     .. " makes it due at once. It cuts all that the principal holds in the cluster.")
 end
@@ -42,7 +53,7 @@ local function report(ui, grant, cluster, saved)
 end
 
 local function dry_run(ui, args, client, cluster)
-  local caller, message, err = require("cce.api.identity").of(client)
+  local caller, message, err = identity.of(client)
   local given = args.user or args.agency
   if not caller and not given then return ui:fail(message, err) end
   local who = caller and ("%s %s"):format(caller.kind, caller.id) or given
@@ -85,7 +96,8 @@ end
 local function grant_to(ui, args, client, cluster, schedule)
   local grant, message, err = require("cce").workflow.grant(client, schedule, {
     cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
-    shared = args.shared, reason = args.reason })
+    shared = args.shared, reason = args.reason, grantee = args.is_grantee,
+    allow_self = args.allow_self })
   if not grant then return ui:fail(message, err) end
   local code = keep(ui, args, grant, cluster)
   if code ~= 0 then return code end
@@ -95,11 +107,66 @@ local function grant_to(ui, args, client, cluster, schedule)
   return code
 end
 
+local function client_of_agency(ui, args)
+  local base, message, err = ui:client()
+  if not base then return nil, message, err end
+  local name, domain = args.as_agency:match "^([^@]+)@(.+)$"
+  local opts = { agency_name = name or args.as_agency, domain_name = domain }
+  if not domain then
+    opts.domain_id = identity.account(base)
+    if not opts.domain_id then
+      return errors.fail("INVALID_ARGUMENT", "which account these credentials are of cannot be"
+        .. " looked up", { hint = "Give --as-agency NAME@DOMAIN" })
+    end
+  end
+  opts.source = profile.client_options(args).credentials
+  local provider
+  provider, message, err = require("cce.credentials").agency(opts)
+  if not provider then return nil, message, err end
+  args.is_grantee = true
+  return ui:client { credentials = provider }
+end
+
+-- A profile without credentials would mean those of who types.
+local function client_of_profile(ui, args)
+  local theirs = setmetatable({ profile = args.grantee_profile, token_file = false },
+    { __index = args })
+  local opts, message, err = profile.client_options(theirs)
+  if not opts then return nil, message, err end
+  if not opts.credentials and not opts.token then
+    return errors.fail("INVALID_ARGUMENT", ("profile '%s' names no credentials: they would be your"
+      .. " own"):format(args.grantee_profile), { hint = "Put credentials = … below it" })
+  end
+  local client
+  client, message, err = ui:client(nil, theirs)
+  if not client then return nil, message, err end
+  local mine = ui:client()
+  local caller = mine and identity.of(mine)
+  args.is_grantee = not (caller and principals.is_self(client, caller.id))
+  return client
+end
+
+local function client_of(ui, args)
+  if args.as_agency then return client_of_agency(ui, args) end
+  if args.grantee_profile then return client_of_profile(ui, args) end
+  return ui:client()
+end
+
+-- What is obtained with one's own keys is one's own.
+local function confirmed(ui, args, client, cluster)
+  local known = identity.of(client)
+  if args.is_grantee or known and known.kind == "agency" then return true end
+  return principals.confirm_self(ui, args, ("%s in %s is handed out, and everything that you hold"
+    .. " there is cut at the end; --as-agency or --grantee-profile hands out somebody else's")
+    :format(known and ("the certificate of %s %s"):format(known.kind, known.id)
+      or "a certificate of your own", cluster.name or cluster.id))
+end
+
 local function prepare(ui, args)
   local ok, message, err = place.check(args)
   if not ok then return nil, message, err end
   local client
-  client, message, err = ui:client()
+  client, message, err = client_of(ui, args)
   if not client then return nil, message, err end
   local cluster
   cluster, message, err = chosen.one(client, args.cluster)
@@ -114,6 +181,8 @@ function M.run(args, ui)
   local client, cluster, err = prepare(ui, args)
   if not client then return ui:fail(cluster, err) end
   if args.dry_run then return dry_run(ui, args, client, cluster) end
+  local sure, code = confirmed(ui, args, client, cluster)
+  if not sure then return code end
   local schedule, message
   schedule, message, err = schedules.open(args)
   if not schedule then return ui:fail(message, err) end

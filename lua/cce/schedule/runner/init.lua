@@ -397,8 +397,7 @@ function M.new(schedule, client_for, opts)
     client_for = client_for, on_event = opts.on_event, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
-    machine = host_name(), refused = setmetatable({}, { __mode = "k" }), done = 0, missed = 0,
-    claimed = 0,
+    machine = host_name(), done = 0, missed = 0, claimed = 0,
     workers = 0, prune_at = schedule.steady(),
   }, Run)
   run.lease = leases.new(run, opts.runner or default_name(), opts.lease)

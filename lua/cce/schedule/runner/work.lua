@@ -23,9 +23,6 @@ local OLD_INTENT = 600
 -- For how long the clock of the API is believed to be that far behind; seconds.
 local LONGEST_EARLY = 3600
 
--- For how long a client whose keys were refused is not tried; seconds.
-local REFUSED = 60
-
 -- ---- events --------------------------------------------------------------------------
 
 local TOLD = { "id", "kind", "cluster_id", "user_id", "agency_id", "region", "project_id", "due",
@@ -247,17 +244,6 @@ local function find_client(job)
   return client
 end
 
--- Wrong keys are wrong for all entries, and more than five tries lock them.
-local function keys_refused(job)
-  local refused = job.run.refused[job.client]
-  if refused and job.run.steady() < refused.till then return refused.err end
-end
-
-local function note_refusal(job, err)
-  if err.code ~= "UNAUTHENTICATED" and err.code ~= "ACCESS_KEY_LOCKED" then return end
-  job.run.refused[job.client] = { err = err, till = job.run.steady() + REFUSED }
-end
-
 -- The request of an entry that was meant to be sent before may have left then. A
 -- rotation is resumed by its journal, and sends nothing again.
 local function tell_resent(job)
@@ -333,7 +319,6 @@ local function send(job)
   local request_id
   ok, request_id = perform(job)
   if ok then return note_done(job, request_id) end
-  note_refusal(job, request_id)
   return note_failed(job, request_id)
 end
 
@@ -397,7 +382,8 @@ local function carry(job)
   local client, problem = find_client(job)
   if not client then return note_failed(job, problem) end
   job.client = client
-  problem = keys_refused(job)
+  -- No intent is written for a request that its key keeps from being sent.
+  problem = client.session and client.session:refusal()
   if problem then return note_failed(job, problem) end
   local early = early_by(job)
   if early then

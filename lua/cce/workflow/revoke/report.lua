@@ -33,8 +33,23 @@ local function note_newer(report, item)
     .. " certificates of %s", item.name or item.id, items.who(item))
 end
 
+-- What was proved, and of what nothing was.
+local function note_verified(run)
+  if not run.kubeconfig_for then return end
+  local counts, parts = {}, {}
+  for _, item in ipairs(run.items) do
+    local word = item.verified or "not asked"
+    counts[word] = (counts[word] or 0) + 1
+  end
+  for _, word in ipairs { "yes", "no", "no answer", "no kubeconfig", "not asked" } do
+    if counts[word] then parts[#parts + 1] = ("%d %s"):format(counts[word], word) end
+  end
+  run.report:note("verified: %s", table.concat(parts, ", "))
+end
+
 --- CTS is asked last: a revocation does not wait for it.
 function M.close(run)
+  note_verified(run)
   run.history = principals.history(run.clients, run.began, run.report)
   for _, item in ipairs(run.items) do
     if item.is_unknown and run.history.knows(item.principal.id) then

@@ -23,7 +23,7 @@ describe("cce grant", function()
   after_each(function() world:remove() end)
 
   local function grant(...)
-    return world:cce { "grant", "cluster-001", "--for", "20m", ... }
+    return world:cce { "grant", "cluster-001", "--for", "20m", "--allow-self", ... }
   end
 
   local function pending()
@@ -44,6 +44,40 @@ describe("cce grant", function()
     result = grant("--out", path, "--force")
     assert.equal(1, result.code)
     assert.matches("give --shared to each of them", result.err, 1, true)
+  end)
+
+  it("hands out nobody's own identity without a word", function()
+    local result = world:cce { "grant", "cluster-001", "--for", "20m", "--out", path }
+    assert.equal(64, result.code)
+    assert.matches("typing MYSELF", result.err, 1, true)
+    assert.matches("hint: --allow-self confirms it", result.err, 1, true)
+    assert.is_nil(tempdir.read(path))
+    assert.same({}, pending())
+  end)
+
+  it("hands out an agency's, or that of a profile", function()
+    for _, agency in ipairs { "sim-agency", "sim-agency@sim-account" } do
+      os.remove(path)
+      local result = world:cce { "grant", "cluster-001", "--for", "20m", "--as-agency", agency,
+        "--out", path, "--shared", "-o", "json" }
+      assert.equal(0, result.code, result.err)
+      assert.equal(simulator.agency.principal.id, json.decode(result.out).principal_id)
+    end
+    tempdir.shell("mkdir -p " .. world.dir .. "/.config/cce " .. world.dir .. "/keys")
+    tempdir.write(world.dir .. "/keys/credentials", ("[basic]\nak = %s\nsk = %s\n"):format(
+      simulator.member.ak, simulator.member.sk))
+    tempdir.shell("chmod 600 " .. world.dir .. "/keys/credentials")
+    tempdir.write(world.dir .. "/.config/cce/config", ("[visitor]\ncredentials ="
+      .. " profile-file:%s/keys/credentials\n[nobody]\nregion = x\n"):format(world.dir))
+    os.remove(path)
+    local result = world:cce { "grant", "cluster-001", "--for", "20m", "--grantee-profile",
+      "visitor", "--out", path, "-o", "json" }
+    assert.equal(0, result.code, result.err)
+    assert.equal(simulator.member.principal.id, json.decode(result.out).principal_id)
+    result = world:cce { "grant", "cluster-001", "--for", "20m", "--grantee-profile", "nobody",
+      "--out", path, "--force" }
+    assert.equal(64, result.code)
+    assert.matches("names no credentials", result.err, 1, true)
   end)
 
   it("is ended early by another process", function()
@@ -79,7 +113,7 @@ describe("cce grant", function()
 
   it("is held until Ctrl-C, which ends it #long", function()
     local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m", "--out", path,
-      "--hold" }
+      "--hold", "--allow-self" }
     local deadline = os.time() + 20
     repeat core.sys.sleep(0.05) until tempdir.read(path) or os.time() > deadline
     core.sys.sleep(0.2)

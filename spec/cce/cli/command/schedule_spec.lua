@@ -51,6 +51,23 @@ describe("cce schedule", function()
     assert.equal(id .. "\n", schedule("list", "--status", "done", "-o", "name").out)
   end)
 
+  it("looks names up when it is written, and asks who would cut their own", function()
+    local result = schedule("add", "revoke", "cluster-001", "--user", "member", "--at", "+2h",
+      "-o", "json")
+    assert.equal(0, result.code, result.err)
+    assert.equal(MEMBER, json.decode(result.out)[1].user_id)
+    assert.equal(64, schedule("add", "revoke", "--all", "--user", "nonsense", "--at", "+2h").code)
+    result = schedule("add", "revoke", "--all", "--user", ("f"):rep(32), "--at", "+2h")
+    assert.equal(0, result.code)
+    assert.matches("nobody is known by the id", result.err, 1, true)
+    result = schedule("add", "revoke", "cluster-001", "--user", "admin", "--at", "+2h")
+    assert.equal(64, result.code)
+    assert.matches("typing MYSELF", result.err, 1, true)
+    result = schedule("add", "revoke", "cluster-001", "--user", "admin", "--at", "+2h",
+      "--allow-self")
+    assert.equal(0, result.code, result.err)
+  end)
+
   it("puts in nothing in a dry run", function()
     local result = schedule("add", "revoke", "--all", "--user", MEMBER, "--at", "+2h", "--dry-run")
     assert.equal(0, result.code)

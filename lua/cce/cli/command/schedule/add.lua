@@ -5,16 +5,17 @@ local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
 local errors = require "cce.error"
+local principals = require "cce.cli.principal"
 local render = require "cce.cli.render"
+local show = require "cce.text.show"
 
 local M = {}
 
 local function describe_revoke(parser)
   local revoke = parser:command("revoke", "Revoke the certificates of a user or an agency once.")
   chosen.describe(revoke, { all = true })
-  revoke:mutex(
-    revoke:option("--user", "Id of an IAM user."):argname("ID"),
-    revoke:option("--agency", "Id of an agency."):argname("ID"))
+  revoke:mutex(principals.describe(revoke))
+  revoke:flag("--allow-self", "Allow to revoke your own.")
   revoke:option("--at", "When: such as 2026-01-31T18:00Z, or +2h from now."):argname("TIME")
     :convert(convert.time):count(1)
   revoke:option("--reason", "For people."):argname("TEXT")
@@ -95,7 +96,20 @@ function kinds.revoke(schedule, ui, args, client)
   end
   local ids, targets, err = chosen.ids(client, args)
   if not ids then return ui:fail(targets, err) end
+  -- Names are looked up now, and never again: whom they name when it is due may be
+  -- somebody else.
+  local ok, found, problem = principals.resolve(ui, client, args)
+  if not ok then return ui:fail(found, problem) end
+  if found and found.unknown then
+    ui:warn(("nobody is known by the id %s: check it, or cancel the entry"):format(found.id))
+  end
   if args.dry_run then return preview_revoke(ui, args, targets) end
+  if principals.is_self(client, args.user or args.agency) then
+    local sure, code = principals.confirm_self(ui, args,
+      ("your own access to %s is cut at %s"):format(show.count(#targets, "cluster"),
+        render.moment(args.at)))
+    if not sure then return code end
+  end
   return put_in_revocations(schedule, ui, args, client, targets)
 end
 

@@ -1,5 +1,4 @@
--- A host whose Lua ends goes on to use libcurl, which keeps what the core gave it: the core stays
--- mapped, however it was linked. LuaRocks links without "-z nodelete", which the Makefile adds.
+-- The core, linked otherwise than the Makefile does.
 local core = require "cce.core"
 local server = require "spec.support.server"
 local tempdir = require "spec.support.tempdir"
@@ -17,7 +16,7 @@ local function output_of(command)
   return text
 end
 
-describe("the core in a program that embeds Lua #toolchain", function()
+describe("the core #toolchain", function()
   local dir
 
   before_each(function() dir = tempdir.new() end)
@@ -41,11 +40,34 @@ describe("the core in a program that embeds Lua #toolchain", function()
   end
 
   -- The objects are the Makefile's; the link is LuaRocks's.
+  local function link(libcurl)
+    local build = os.getenv "CCE_TEST_BUILD"
+    local objects = output_of(("find '%s/core' '%s/os' '%s/net' '%s/lua' -name '*.o'"):format(
+      build, build, build, build)):gsub("\n", " ")
+    run(("mkdir '%s/cce' && cc -shared -o '%s/cce/core.so' %s %s -lssl -lcrypto -lpthread -lm")
+      :format(dir, dir, objects, libcurl))
+  end
+
+  it("says that it needs a libcurl on OpenSSL, where that is on another library", function()
+    local name = "libcurl-gnutls.so.4"
+    if not output_of("/sbin/ldconfig -p"):find(name, 1, true) then
+      return pending(name .. " is not installed")
+    end
+    link("-l:" .. name)
+    tempdir.write(dir .. "/script.lua", ([[
+      package.cpath = "%s/?.so;" .. package.cpath
+      print(select(2, require("cce.core").engine()))
+    ]]):format(dir))
+    local output = output_of(("'%s' '%s/script.lua'"):format(os.getenv "CCE_TEST_LUA", dir))
+    assert.matches("was built with GnuTLS/[%d.]+: one is needed that was built with the OpenSSL",
+      output)
+    assert.matches("UNSUPPORTED\n$", output)
+  end)
+
+  -- A program whose Lua ends goes on to use libcurl, which keeps what the core gave it. LuaRocks
+  -- links without "-z nodelete", which the Makefile adds.
   it("stays mapped when its state closes, for libcurl calls it", function()
-    local objects = output_of(("find '%s/core' '%s/os' '%s/net' '%s/lua' -name '*.o'"):gsub("%%s",
-      os.getenv "CCE_TEST_BUILD")):gsub("\n", " ")
-    run(("mkdir '%s/cce' && cc -shared -o '%s/cce/core.so' %s -lcurl -lssl -lcrypto -lpthread -lm")
-      :format(dir, dir, objects))
+    link "-lcurl"
     assert.is_nil(output_of(("readelf -d '%s/cce/core.so'"):format(dir)):find("NODELETE", 1, true))
     run(("cc -Wall -o '%s/host' spec/support/host_program.c -lcurl %s"):format(dir, lua_flags()))
     local answers = server.start(function(connection) connection:serve() end)

@@ -1,0 +1,186 @@
+--- What is known of certificates: from CTS, from exported traces, from audit logs,
+-- from kubeconfigs and from a schedule. Each source adds facts to one list:
+--
+--     { what="obtained"|"revoked"|"rotated"|"due", cluster_id=, kind=, id=, name=,
+--       time=, ends=<of a certificate, when it is known>, from=<which evidence, for people> }
+-- @module cce.workflow.holders.evidence
+-- @local
+local audit_line = require "cce.log.audit_line"
+local core = require "cce.core"
+local errors = require "cce.error"
+local show = require "cce.text.show"
+local times = require "cce.base.times"
+local traces = require "cce.api.cts.trace"
+
+local M = {}
+
+local DAY = 86400
+
+-- What a trace is called, and what it tells.
+local TRACES = {
+  getClusterCertByUID = "obtained", revokeClusterCert = "revoked",
+  RotateClusterCredentials = "rotated", RotateCredentials = "rotated",
+}
+
+-- The end of a certificate, by what it was asked for with.
+local function end_of(asked, time)
+  if type(asked.expire_at) == "string" then return times.parse(asked.expire_at) end
+  local days = tonumber(asked.duration)
+  return days and days > 0 and time + days * DAY or nil
+end
+
+-- A rotation of the ServiceAccounts' key cuts no client certificate.
+local function fact_of(what, asked, fact)
+  if what == "obtained" then
+    fact.ends = end_of(asked, fact.time)
+  elseif what == "revoked" then
+    fact.kind = asked.agency_id and "agency" or "user"
+    fact.id, fact.name = asked.agency_id or asked.user_id, nil
+  elseif asked.component == "service-account-controller" then
+    return nil
+  end
+  fact.what = what
+  return fact
+end
+
+--- The fact that a trace tells; nil for one of something else, or refused.
+-- @tparam table trace of `cce.api.cts.trace`
+-- @tparam string from
+-- @treturn ?table
+function M.of_trace(trace, from)
+  local what = TRACES[trace.name or ""]
+  if not what or not trace.ok or not trace.time or not trace.resource_id then return nil end
+  local request = trace.raw.request
+  return fact_of(what, audit_line.arguments(type(request) == "string" and request or nil), {
+    cluster_id = trace.resource_id, kind = trace.user.kind, id = trace.user.id,
+    name = trace.user.name, time = trace.time,
+    from = ("%s %s at %s"):format(from, trace.id or "", show.time(trace.time)) })
+end
+
+-- ---- CTS ---------------------------------------------------------------------
+
+--- Ask CTS for all that it still has of the client's project.
+-- @treturn[1] table the window that was searched
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.of_cts(client, facts)
+  local window
+  for name in pairs(TRACES) do
+    local list, message, err = client:list_traces { service = "CCE", name = name }
+    if not list then return nil, message, err end
+    window = list.window
+    for _, trace in ipairs(list) do facts[#facts + 1] = M.of_trace(trace, "CTS trace") end
+  end
+  return window
+end
+
+-- ---- files of traces -----------------------------------------------------------
+
+local function add_traces(value, path, facts)
+  if type(value) ~= "table" then return 0 end
+  local list = value[1] ~= nil and value or value.traces or { value }
+  local count = 0
+  for _, raw in ipairs(type(list) == "table" and list or {}) do
+    local is_trace = type(raw) == "table" and type(raw.trace_name) == "string"
+    if is_trace then
+      count = count + 1
+      facts[#facts + 1] = M.of_trace(traces.read(raw), "trace in " .. path)
+    end
+  end
+  return count
+end
+
+--- Read exported traces: a JSON document, as CTS writes them to OBS and answers, or
+-- one of them a line.
+-- @treturn[1] int how many traces
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.of_file(path, facts)
+  local text, message, code = core.file.read(path, { max = 64 * 1048576 })
+  if not text then return errors.fail(code, message) end
+  local whole = core.json.decode(text)
+  local count = whole and add_traces(whole, path, facts) or 0
+  if not whole then
+    for line in text:gmatch "[^\r\n]+" do
+      count = count + add_traces(core.json.decode(line), path, facts)
+    end
+  end
+  if count > 0 then return count end
+  return errors.fail("INVALID_ARGUMENT", ("'%s' holds no traces of CTS"):format(path), {
+    hint = "Traces are JSON, as CTS exports them: a list, or one of them a line" })
+end
+
+-- ---- audit logs ----------------------------------------------------------------
+
+local OPERATIONS = { obtain_cert = "obtained", revoke_cert = "revoked",
+  rotate_credentials = "rotated" }
+
+--- Read one of our audit logs. Who obtained is known as an access key only: its line
+-- counts as evidence of a revocation and of a rotation, not of a holder.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.of_audit_log(path, facts)
+  local file, reason = io.open(path, "rb")
+  if not file then return errors.fail("FILE_ERROR", ("cannot read %s"):format(reason)) end
+  for line in file:lines() do
+    local entry = core.json.decode(line)
+    local what = type(entry) == "table" and entry.outcome == "ok"
+      and OPERATIONS[entry.operation or ""]
+    local time = what and times.parse(entry.at)
+    local cluster_id = what and tostring(entry.target):match "^cluster (.+)$"
+    if what and what ~= "obtained" and time and cluster_id then
+      facts[#facts + 1] = fact_of(what, entry, { cluster_id = cluster_id, time = time,
+        from = ("line %d of %s"):format(entry.n or 0, path) })
+    end
+  end
+  file:close()
+  return true
+end
+
+-- ---- kubeconfigs and schedules ---------------------------------------------------
+
+--- Certificates that lie in files.
+-- @tparam {string,...} paths as for `cce.expiry`
+-- @tparam table by_server ids of clusters by the host and port of their addresses
+-- @tparam table facts where they are added
+-- @treturn {string,...} what could not be read
+function M.of_kubeconfigs(paths, by_server, facts)
+  local problems = {}
+  for _, entry in ipairs(require("cce.expiry")(paths)) do
+    local address = entry.server and entry.server:match "^https://([^/]+)"
+    local cluster_id = entry.cluster_id or by_server[address or ""]
+    if entry.err then
+      problems[#problems + 1] = entry.message
+    elseif entry.user_id and cluster_id then
+      facts[#facts + 1] = { what = "obtained", cluster_id = cluster_id, id = entry.user_id,
+        time = entry.not_before, ends = entry.not_after,
+        from = ("certificate %s in %s"):format(entry.serial or "", entry.path) }
+    end
+  end
+  return problems
+end
+
+--- Revocations that are still due, grants among them.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.of_schedule(schedule, facts)
+  local list, message, err = schedule:list()
+  if not list then return nil, message, err end
+  for _, entry in ipairs(list) do
+    local is_live = not entry.ended and entry.kind == "revoke" and entry.due
+    if is_live then
+      facts[#facts + 1] = { what = "due", cluster_id = entry.cluster_id,
+        kind = entry.agency_id and "agency" or "user", id = entry.agency_id or entry.user_id,
+        time = entry.due, from = ("entry %s of the schedule"):format(entry.id) }
+    end
+  end
+  return true
+end
+
+return M

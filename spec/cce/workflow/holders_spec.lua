@@ -1,0 +1,143 @@
+-- Who holds a certificate, judged by what the simulator itself accepts.
+local cce = require "cce"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+if not simulator.has_program "nginx" then
+  describe("cce.workflow.holders", function() pending "needs nginx with Lua" end)
+  return
+end
+
+describe("cce.workflow.holders", function()
+  local sim, clients, directory
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    directory = tempdir.new()
+    clients = {}
+    for i, key in ipairs { simulator.admin, simulator.member } do
+      clients[i] = assert(cce.new { endpoints = { cce = sim.env.CCE_ENDPOINT,
+        iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT, cts = sim.env.CCE_CTS_ENDPOINT },
+        ca_file = sim.env.CCE_CA_FILE, project_id = sim.project_id, proxy = false,
+        credentials = { ak = key.ak, sk = key.sk } })
+    end
+  end)
+
+  after_each(function()
+    for _, client in ipairs(clients) do client:close() end
+    tempdir.remove(directory)
+  end)
+
+  local function states_of(opts)
+    local found = {}
+    for _, row in ipairs(assert(cce.workflow.holders(clients[1], opts))) do
+      found[row.cluster_name .. " " .. row.id] = row.state
+    end
+    return found
+  end
+
+  it("finds exactly those whose certificates the clusters accept", function()
+    -- The same history on every machine: obtained, revoked and rotated in a fixed random order.
+    local seed = 20261129
+    local function random(most)
+      seed = (seed * 1103515245 + 12345) % 2147483648
+      return math.floor(seed / 65536) % most + 1
+    end
+    local last = {}
+    for _ = 1, 60 do
+      local cluster, who = sim.clusters[random(#sim.clusters)], random(2)
+      local key = cluster.id .. " " .. who
+      local what = random(6)
+      if what <= 4 then
+        last[key] = { cluster = cluster, who = who,
+          kubeconfig = assert(clients[who]:obtain_cert(cluster.id, { duration = random(30) })) }
+      elseif what == 5 then
+        local principal = who == 1 and simulator.admin.principal or simulator.member.principal
+        assert(clients[1]:revoke_cert(cluster.id, { user_id = principal.id }))
+      else
+        local job = assert(clients[1]:rotate_credentials(cluster.id, { component = "all" }))
+        assert(clients[1]:wait_job(job.id, { interval = 0.1 }))
+      end
+    end
+    local expected, probe = {}, require "cce.kubeconfig.probe"
+    local counts = { holds = 0, out = 0 }
+    for _, each in pairs(last) do
+      local seen = probe.look(clients[1], each.kubeconfig)
+      local works = seen.state == "works"
+      counts[works and "holds" or "out"] = counts[works and "holds" or "out"] + 1
+      local principal = each.who == 1 and simulator.admin.principal or simulator.member.principal
+      expected[each.cluster.name .. " " .. principal.id] = works
+    end
+    assert.is_true(counts.holds > 0 and counts.out > 0)
+    local found = states_of {}
+    for key, works in pairs(expected) do
+      assert.equal(works, found[key] == "holds", key .. " is " .. tostring(found[key]))
+    end
+  end)
+
+  it("names its evidence, whether somebody is in IAM, and what it cannot see", function()
+    assert(clients[2]:obtain_cert(sim.clusters[1].id, { duration = 2 }))
+    local holders = assert(cce.workflow.holders(clients[1], { clusters = { sim.clusters[1].id } }))
+    assert.equal(1, #holders)
+    local row = holders[1]
+    assert.same({ "holds", "user", simulator.member.principal.id, "enabled" },
+      { row.state, row.kind, row.id, row.iam })
+    assert.near(os.time() + 2 * 86400, row.latest_end, 60)
+    assert.matches("^obtained: CTS trace ", row.evidence[1])
+    assert.matches("cannot see: what was obtained before 20", tostring(holders))
+    assert.equal(0, holders:exit_code())
+  end)
+
+  it("tells who is not expected", function()
+    assert(clients[2]:obtain_cert(sim.clusters[1].id, { duration = 2 }))
+    assert(clients[1]:obtain_cert(sim.clusters[2].id, { duration = 2 }))
+    local holders = assert(cce.workflow.holders(clients[1],
+      { expected = { "cluster-002 " .. simulator.admin.principal.id } }))
+    assert.equal(4, holders:exit_code())
+    local unexpected = {}
+    for _, each in ipairs(holders) do
+      local who = each.unexpected and each.cluster_name .. " " .. each.name
+      unexpected[#unexpected + 1] = who or nil
+    end
+    assert.same({ "cluster-001 " .. simulator.member.principal.name }, unexpected)
+  end)
+
+  it("reads exported traces, as a document and as lines, and kubeconfigs", function()
+    local cluster = sim.clusters[1]
+    local function trace(name, time, request)
+      return { trace_id = name .. time, trace_name = name, service_type = "CCE", code = "200",
+        resource_id = cluster.id, time = time * 1000, request = (json.encode(request)),
+        user = { id = "0f00", name = "left.long.ago" } }
+    end
+    local now = os.time()
+    local old = { trace("getClusterCertByUID", now - 40 * 86400, { duration = 365 }),
+      trace("getClusterCertByUID", now - 30 * 86400, { duration = 1 }) }
+    local lines = {}
+    for i, each in ipairs(old) do lines[i] = json.encode(each):gsub("\n%s*", "") end
+    tempdir.write(directory .. "/lines", table.concat(lines, "\n") .. "\n")
+    tempdir.write(directory .. "/document", json.encode { traces = old })
+    for _, name in ipairs { "lines", "document" } do
+      local found = states_of { traces = { directory .. "/" .. name } }
+      assert.equal("holds", found["cluster-001 0f00"], name)
+    end
+    old[3] = trace("revokeClusterCert", now - 10 * 86400, { userId = "0f00" })
+    old[3].user = { id = "0001", name = "admin" }
+    tempdir.write(directory .. "/document", json.encode(old))
+    local found = states_of { traces = { directory .. "/document" } }
+    assert.equal("revoked", found["cluster-001 0f00"])
+    tempdir.write(directory .. "/other", "{}")
+    local none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/other" } })
+    assert.is_nil(none)
+    assert.matches("holds no traces", message, 1, true)
+
+    local kubeconfig = assert(clients[2]:obtain_cert(cluster.id, { duration = 3 }))
+    assert(kubeconfig:save(directory .. "/member.json"))
+    sim:reset()
+    local row = assert(cce.workflow.holders(clients[1],
+      { kubeconfigs = { directory .. "/member.json" } }))[1]
+    assert.equal("holds", row.state)
+    assert.matches("obtained: certificate .* in .*member%.json", row.evidence[1])
+  end)
+end)
