@@ -85,6 +85,7 @@ build = {
         "src/os/glob.c",
         "src/os/module.c",
         "src/os/path.c",
+        "src/os/pid.c",
         "src/os/poll.c",
         "src/os/poller.c",
         "src/os/port.c",
