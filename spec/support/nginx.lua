@@ -98,7 +98,7 @@ function M.engine_sockets(pid)
   local links = tempdir.shell(("ls -l /proc/%d/fd"):format(pid))
   for inode in links:gmatch "socket:%[(%d+)%]" do inodes[inode] = true end
   for line in lines_of(tempdir.read "/proc/net/unix") do
-    local flags, inode, path = line:match "^%x+: %x+ %x+ (%x+) %x+ %x+%s+(%d+) (/tmp/lua%-cce%-.*)$"
+    local flags, inode, path = line:match "^%x+: %x+ %x+ (%x+) %x+ %x+%s+(%d+) (/%S*/lua%-cce%-.*)$"
     if inode and inodes[inode] and flags == "00010000" then sockets[#sockets + 1] = path end
   end
   return sockets
