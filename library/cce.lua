@@ -353,6 +353,9 @@
 ---@field options? table for `cce.schedule.open`
 ---@field client_for function as for `schedule:run`
 
+---@class (exact) cce.metrics_module.new.opts
+---@field clock? function gives unix time
+
 ---@class (exact) cce.audit_logs.open.opts
 ---@field key? string|cce.secret of the HMAC
 ---@field on_failure? string what happens to a call that cannot be logged: "refuse" does not send it; "warn" sends it and tells `on_event` (or standard error), so that a full disk cannot block an urgent revocation
@@ -374,6 +377,7 @@
 ---@field audit_log cce.audit_logs
 ---@field region cce.regions
 ---@field error cce.errors
+---@field metrics cce.metrics_module
 local cce = {}
 
 ---Make a client. Options left out come from the environment:
@@ -1187,6 +1191,47 @@ function progress:clear() end
 ---bar:finish()
 ---```
 function progress:finish() end
+
+---@class cce.metrics_module
+local metrics_module = {}
+
+---Make an empty collection.
+---```lua
+---local metrics = cce.metrics.new()
+---local watched = assert(cce.new { region = "cn-north-4", on_event = metrics:observer() })
+---print(metrics:text())
+---```
+---@param opts? cce.metrics_module.new.opts
+---@return cce.metrics #
+function metrics_module.new(opts) end
+
+---@class cce.metrics
+local metrics = {}
+
+---Count an event of a client or of a runner. It keeps nothing else of it.
+---```lua
+---local metrics = cce.metrics.new()
+---metrics:observe { type = "attempt", operation = "show_cluster", status = 200 }
+---assert(metrics:text():find('cce_requests_total{code="ok",operation="show_cluster"} 1', 1, true))
+---```
+---@param event table
+function metrics:observe(event) end
+
+---A function for `on_event`.
+---```lua
+---local metrics = cce.metrics.new()
+---local on_event = metrics:observer(function(event) end)
+---```
+---@param next_observer? function is called with each event, too
+---@return function #
+function metrics:observer(next_observer) end
+
+---The metrics in Prometheus' text format, version 0.0.4.
+---```lua
+---print(cce.metrics.new():text())
+---```
+---@return string #
+function metrics:text() end
 
 ---@class cce.report
 ---@field ok table[]

@@ -244,6 +244,7 @@ end
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
   region = "cce.region", workflow = "cce.workflow", audit_log = "cce.log.audit_log",
+  metrics = "cce.metrics",
   schedule = "cce.schedule", openresty = "cce.openresty",
 }
 

@@ -3,7 +3,7 @@
 #include "core/http.h"
 #include "core/no_proxy.h"
 #include "core/x509/certificate.h"
-#include "os/sys.h"
+#include "os/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 static bool is_late(const struct cce_transfer *transfer)
 {
     return transfer->departs_until > 0 &&
-           cce_sys_boottime() > transfer->departs_until;
+           cce_clock_boottime() > transfer->departs_until;
 }
 
 #if CCE_HAS_PREREQ
@@ -280,7 +280,7 @@ static long connect_timeout_of(const struct cce_transfer *transfer)
  * late, it must not be connected too late. */
 static long connect_time_left(const struct cce_transfer *transfer)
 {
-    double left = (transfer->departs_until - cce_sys_boottime()) * 1000;
+    double left = (transfer->departs_until - cce_clock_boottime()) * 1000;
     long timeout = connect_timeout_of(transfer);
 
     if (transfer->departs_until == 0 || left > (double)timeout)
@@ -644,7 +644,7 @@ static bool copy_request(struct cce_transfer *transfer,
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)
-        transfer->departs_until = cce_sys_boottime() + request->depart_within;
+        transfer->departs_until = cce_clock_boottime() + request->depart_within;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
     cce_buf_init(&transfer->body, MAX_REQUEST_BODY);

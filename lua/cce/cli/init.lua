@@ -31,7 +31,7 @@ M.commands = {
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
   "who", "holders", "expiry", "credential",
   "runs", "schedule", "grant",
-  "configure", "doctor", "profiles", "log", "repl", "sim",
+  "configure", "doctor", "profiles", "log", "metrics", "repl", "sim",
   "completion", "version", "help", "__complete",
 }
 

@@ -85,6 +85,9 @@ M.examples = {
     { "A second account", "cce --profile staging configure" },
   },
   doctor = { { "Is everything set up?", "cce doctor" } },
+  metrics = {
+    { "For the textfile collector of node_exporter", "cce metrics kubeconfigs --check" },
+  },
   log = {
     { "Was the audit log changed?", "cce log verify audit.log" },
     { "The same of one that logrotate rotates", "cce log verify audit.log*" },

@@ -85,15 +85,11 @@ local function stop_waiting(task)
   task.transfer, task.engine = nil, nil
 end
 
-local function block(engine, transfer)
-  while not transfer:finished() do must(engine:step(SLICE)) end
-  waiting.collect(engine)
-end
-
 function M.wait(engine, transfer)
   local task = this_task()
   if not task then
-    return block(engine, transfer)
+    while not transfer:finished() do must(engine:step(SLICE)) end
+    return waiting.collect(engine)
   elseif transfer:finished() then
     return
   end
