@@ -77,10 +77,9 @@ static int fail_content(const char *name, struct cce_error *err)
 
 /* ===== Checks, one for each kind of field =====
  *
- * Each judges a value and says what is sent for it. The API tells of a bad
- * value late (after a rotation was counted against a limit) or not at all (an
- * empty retention is another than none), so nothing leaves that its documents
- * do not allow. */
+ * Each judges a value and says what is sent for it. The API has one sentence
+ * for whatever it does not like about a request; here the field, its value and
+ * what is allowed are named, and nothing leaves that its documents forbid. */
 
 /* One field under check, and where the value that is sent goes. */
 struct check {
