@@ -19,7 +19,7 @@
 ---@field max_connections? integer to one host; further calls queue
 ---@field rate_limit? string such as "200/5min" or "10/min": of all requests of the client together; by default there is none
 ---@field user_agent? string
----@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
+---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials" (new ones are in use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
 ---@field clock? function returns unix time: what signs, and is written down
 ---@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
