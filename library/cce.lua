@@ -1149,6 +1149,22 @@ local signer = {}
 ---@return cce.error? err
 function signer:sign(spec) end
 
+---Prepare a request of which only a part changes: the rest is read, checked and sorted once.
+---```lua
+---local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
+---local prepared = assert(signer:prepare {
+---  method = "POST", host = "example.com", path = "/clusters/{cluster_id}/clustercert",
+---  headers = { ["Content-Type"] = "application/json" },
+---})
+---local headers = assert(prepared:sign { cluster_id = "cluster-1", body = '{"duration":30}' })
+---print(headers.Authorization)
+---```
+---@param spec table as for `sign`; `path`, `query`, `body` and `date` may be left to `prepared:sign`. `path` may have places for ids: `/clusters/{cluster_id}/clustercert`. A path with other braces is left to `prepared:sign`
+---@return cce.prepared? # with the methods `sign(changes)` and `close()`. `changes` may have `path`, `query`, `body` and `date`, which win over those prepared (a date that was prepared stays), and a string for each place of the path. It returns what `signer:sign` of the whole returns
+---@return string? message
+---@return cce.error? err
+function signer:prepare(spec) end
+
 ---Show how a request is signed, stage by stage.
 ---```lua
 ---local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
