@@ -89,7 +89,8 @@ function M.process(run, item)
   if not kubeconfig then kubeconfig, message, err = obtain_and_save(run, item) end
   if not kubeconfig then
     item.owed, item.shortfall_code = true, err.code
-    item.shortfall = (err.recovered and "rotated, but its new kubeconfig is not where it was to go: "
+    item.shortfall = (err.recovered
+      and "rotated, but its new kubeconfig is not where it was to go: "
       or "rotated, but its kubeconfig was not obtained again: ") .. message
     return
   end
