@@ -320,7 +320,7 @@ local function not_verified(cluster)
   if cluster.body["insecure-skip-tls-verify"] == true then
     return ("TLS verification is switched off for cluster '%s' (insecure-skip-tls-verify): anyone"
       .. " could answer"):format(cluster.name)
-  elseif cluster.body.server:lower():find "^http://" then
+  elseif not cluster.body.server:lower():find "^https://" then
     return ("cluster '%s' is reached by plain HTTP: anyone could answer"):format(cluster.name)
   end
   local name = read.non_empty(cluster.body["tls-server-name"])
@@ -328,12 +328,6 @@ local function not_verified(cluster)
     return ("the tls-server-name of cluster '%s' is no host name"):format(cluster.name)
   end
   return nil
-end
-
--- Without a scheme it is https, since there is a certificate.
-local function server_of(cluster)
-  local server = cluster.body.server
-  return server:find "://" and server or "https://" .. server
 end
 
 local function add_credentials(identity, state, cluster, user)
@@ -369,7 +363,7 @@ function M.identity(self)
   message = not_verified(cluster)
   if message then return error_of.fail("UNSUPPORTED", message) end
   return add_credentials({
-    server = server_of(cluster), context = name, proxy = read.non_empty(cluster.body["proxy-url"]),
+    server = cluster.body.server, context = name, proxy = read.non_empty(cluster.body["proxy-url"]),
     server_name = read.non_empty(cluster.body["tls-server-name"]),
   }, state, cluster, user)
 end

@@ -112,7 +112,7 @@ end
 local function remove_stale(result, incoming, section, mark)
   local kept = json.array()
   for _, entry in ipairs(result[section]) do
-    local body = entry[read.sections[section]]
+    local body = type(entry) == "table" and entry[read.sections[section]]
     local marked = type(body) == "table" and is_marked(body, mark)
     if not marked or read.find(incoming, section, entry.name) then kept[#kept + 1] = entry end
   end

@@ -152,12 +152,13 @@ local function insert_flow(patch, node, head, value)
   local kept, last = last_of(members_of(node))
   local indent = patch.is_json and indent_of(patch, last)
   local position = kept and last.last or node.last - 1
-  local comma = (kept or node.has_new) and "," or ""
+  local had_new = node.has_new
+  local comma = (kept or had_new) and "," or ""
   node.has_new = true
   -- YAML may have a comma too many at the end, and a comment.
   local between = kept and not patch.is_json and patch.text:sub(last.last, node.last - 2) or ""
   if between:find "#" then refuse("a comment stands before the bracket") end
-  if between:find "," then position, comma = node.last - 1, "" end
+  if between:find "," then position, comma = node.last - 1, had_new and "," or "" end
   if indent then
     return edit(patch, position, position,
       comma .. patch.line_end .. indent .. head .. spread(patch, indent, value))
@@ -312,7 +313,9 @@ end
 local function change_yaml(patch, old, new)
   local root, message = yaml.tree(patch.text)
   if message then refuse(message) end
-  if not root or root.kind == "scalar" and root.first == root.last then
+  if not root then return append(patch, new) end
+  if yaml.value(root) == json.null and not root.anchor and not root.tag then
+    edit(patch, root.first, root.last, "")
     return append(patch, new)
   end
   if root.kind ~= "mapping" then refuse("it is not an object") end

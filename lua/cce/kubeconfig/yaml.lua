@@ -184,6 +184,7 @@ end
 
 -- Go's bases; what looks like another kind of number there is one in the end.
 local function number_of(text)
+  if not text:find "^[-+.%d]" then return nil end
   local sign, digits = text:gsub("_", ""):match "^([-+]?)(.*)$"
   local number
   if digits:find "^0[bB][01]+$" then
