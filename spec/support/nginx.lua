@@ -37,10 +37,11 @@ local function missing()
   return not modules and problem or nil
 end
 
---- Like busted's describe, but only on LuaJIT; pending without nginx and its Lua module.
+--- Like busted's describe, but pending on anything but LuaJIT, and without nginx and its Lua
+-- module.
 function M.describe(name, body)
-  if not rawget(_G, "jit") then return end
-  local reason = missing()
+  local reason = not rawget(_G, "jit") and "it runs with LuaJIT's specs: that is nginx's Lua"
+    or missing()
   busted.describe(name, reason and function() busted.pending(reason) end or body)
 end
 
