@@ -211,6 +211,10 @@ uninstall: ## remove what install copied
 rock: ## build and install the rock in a clean copy, on every Lua
 	@tools/rock $(LUA_VERSIONS)
 
+deb: ## build the Debian packages of packaging/debian, into build/deb
+	@tools/deps deb
+	@tools/deb
+
 clean: ## remove everything that was built
 	rm -rf build doc coverage
 	find src -name '*.o' -exec rm -f {} +
@@ -222,4 +226,4 @@ help: ## this list
 
 .PHONY: all all-luas harness test-core c-tests fuzzers bench-modules deps demo check \
         test test-long asan tsan valgrind coverage matrix fuzz lint docs man bench install \
-        uninstall rock clean help
+        uninstall rock deb clean help

@@ -10,7 +10,12 @@ struct scanner {
     const char *at, *end;
 };
 
-/* ---- JSON ---- */
+/* ---- JSON ----
+ *
+ * A parser that builds values would leave each secret of the text in memory
+ * that nobody wipes. This one walks to the one that is wanted, and checks only
+ * what it needs to get there: the service's JSON may be more than that, never
+ * less. */
 
 /* The next byte that is no blank; 0 at the end. */
 static char peek(struct scanner *s)
@@ -231,7 +236,10 @@ void cce_field_append_json(struct cce_buf *out, struct cce_bytes bytes)
     cce_buf_append_char(out, '"');
 }
 
-/* ---- INI ---- */
+/* ---- INI ----
+ *
+ * As the files of the official SDKs and KooCLI are written: no quotes, no
+ * escapes, no values over several lines, so none is guessed. */
 
 /* The value when the line is one of this key; else no bytes. */
 static struct cce_bytes value_of(struct cce_bytes line, const char *key)

@@ -136,22 +136,33 @@ local function send(run, item)
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
 end
 
--- What another one did meanwhile is not done again: not for a window of time that
--- was asked for, and not in the place of a job that failed.
-local function was_rotated(run, item, cluster)
+--- Whether somebody has rotated a cluster since the time that `unless_rotated_within`
+-- allows, which leaves it out.
+-- @tparam table run
+-- @tparam table item
+-- @tparam[opt] table cluster as it was looked at just now
+-- @treturn boolean
+function M.is_left_out(run, item, cluster)
   local window = run.opts.unless_rotated_within
-  if item.failed_job then
-    local job = evidence.newer_job(item, cluster, item.failed_job)
-    if job then
-      item.settled_by = "status.jobID"
-      accept(run, item, "settled", job, { job = job, by = item.settled_by })
-      return true
-    end
-  end
-  local text = window and evidence.recent(item, cluster, run.clock() - window)
+  if not window then return false end
+  cluster = cluster or item.client:show_cluster(item.id) or {}
+  local text = evidence.recent(item, cluster, run.clock() - window)
   if not text then return false end
   item.message = ("%s, and unless_rotated_within is %s"):format(text, show.span(window))
   item.state, item.err = "skipped", nil
+  return true
+end
+
+-- What another one did meanwhile is not done again: not for a window of time that
+-- was asked for, and not in the place of a job that failed.
+local function was_rotated(run, item, cluster)
+  local job = item.failed_job and evidence.newer_job(item, cluster, item.failed_job)
+  if job then
+    item.settled_by = "status.jobID"
+    accept(run, item, "settled", job, { job = job, by = item.settled_by })
+    return true
+  end
+  if not M.is_left_out(run, item, cluster) then return false end
   run:write("skipped", facts(item, nil, { message = item.message }))
   return true
 end
