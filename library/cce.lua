@@ -19,7 +19,7 @@
 ---@field max_connections? integer to one host; further calls queue
 ---@field rate_limit? string such as "200/5min" or "10/min": of all requests of the client together; by default there is none
 ---@field user_agent? string
----@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
+---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials" (new ones are in use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
 ---@field clock? function returns unix time: what signs, and is written down
 ---@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
@@ -1148,6 +1148,22 @@ local signer = {}
 ---@return string? message
 ---@return cce.error? err
 function signer:sign(spec) end
+
+---Prepare a request of which only a part changes: the rest is read, checked and sorted once.
+---```lua
+---local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
+---local prepared = assert(signer:prepare {
+---  method = "POST", host = "example.com", path = "/clusters/{cluster_id}/clustercert",
+---  headers = { ["Content-Type"] = "application/json" },
+---})
+---local headers = assert(prepared:sign { cluster_id = "cluster-1", body = '{"duration":30}' })
+---print(headers.Authorization)
+---```
+---@param spec table as for `sign`; `path`, `query`, `body` and `date` may be left to `prepared:sign`. `path` may have places for ids: `/clusters/{cluster_id}/clustercert`. A path with other braces is left to `prepared:sign`
+---@return cce.prepared? # with the methods `sign(changes)` and `close()`. `changes` may have `path`, `query`, `body` and `date`, which win over those prepared (a date that was prepared stays), and a string for each place of the path. It returns what `signer:sign` of the whole returns
+---@return string? message
+---@return cce.error? err
+function signer:prepare(spec) end
 
 ---Show how a request is signed, stage by stage.
 ---```lua

@@ -72,6 +72,17 @@ describe("the rockspec", function()
     assert.same(files("src", "*.c"), rockspec.build.modules["cce.core"].sources)
   end)
 
+  it("builds as the Makefile does: times and files beyond 32 bits, too", function()
+    local defines = load_rockspec().build.modules["cce.core"].defines
+    table.sort(defines)
+    local of_make = {}
+    local standard = read "Makefile":match "\nSTANDARD := (.-[^\\])\n"
+    for define in standard:gmatch "%-D(%S+)" do of_make[#of_make + 1] = define end
+    table.sort(of_make)
+    assert.same({ "_FILE_OFFSET_BITS=64", "_GNU_SOURCE", "_TIME_BITS=64" }, defines)
+    assert.same(defines, of_make)
+  end)
+
   it("names commands that are there", function()
     for _, path in pairs(rockspec.build.install.bin) do
       assert.equal("#!", read(path):sub(1, 2))

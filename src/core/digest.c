@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/openssl_compat.h"
+
 enum { HKDF_INFO_MAX = 512 };
 
 static const char *const names[CCE_DIGEST_KINDS] = {"SHA256", "SM3"};
@@ -163,28 +165,25 @@ void cce_digest_key_cleanup(struct cce_digest_key *key)
     cce_secret_cleanup(&key->pads);
 }
 
-static int hash_after(const struct cce_digest *digest, const void *block,
-                      struct cce_bytes data,
-                      unsigned char hash[CCE_DIGEST_SIZE])
-{
-    return EVP_DigestInit_ex2(digest->scratch, digest->algorithm, NULL) &&
-           EVP_DigestUpdate(digest->scratch, block, CCE_DIGEST_BLOCK) &&
-           EVP_DigestUpdate(digest->scratch, data.data, data.length) &&
-           EVP_DigestFinal_ex(digest->scratch, hash, NULL);
-}
-
 /* A hash that ends leaves its result in the scratch state, and no more of what
  * it read: here that is the MAC. */
 static int hmac(const struct cce_digest *digest, const char *pads,
                 struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
                 struct cce_error *err)
 {
-    unsigned char inner[CCE_DIGEST_SIZE];
-    struct cce_bytes inner_bytes = {(char *)inner, sizeof inner};
-    int done = hash_after(digest, pads, data, inner) &&
-               hash_after(digest, pads + CCE_DIGEST_BLOCK, inner_bytes, mac);
+    EVP_MD_CTX *scratch = digest->scratch;
+    unsigned char outer[CCE_DIGEST_BLOCK + CCE_DIGEST_SIZE];
+    int done;
 
-    cce_wipe(inner, sizeof inner);
+    memcpy(outer, pads + CCE_DIGEST_BLOCK, CCE_DIGEST_BLOCK);
+    done = EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
+           EVP_DigestUpdate(scratch, pads, CCE_DIGEST_BLOCK) &&
+           EVP_DigestUpdate(scratch, data.data, data.length) &&
+           EVP_DigestFinal_ex(scratch, outer + CCE_DIGEST_BLOCK, NULL) &&
+           EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
+           EVP_DigestUpdate(scratch, outer, sizeof outer) &&
+           EVP_DigestFinal_ex(scratch, mac, NULL);
+    cce_wipe(outer, sizeof outer);
     return done ? 0 : fail_openssl(err, "compute an HMAC");
 }
 

@@ -10,7 +10,12 @@ struct scanner {
     const char *at, *end;
 };
 
-/* ---- JSON ---- */
+/* ---- JSON ----
+ *
+ * A parser that builds values would leave each secret of the text in memory
+ * that nobody wipes. This one walks to the one that is wanted, and checks only
+ * what it needs to get there: the service's JSON may be more than that, never
+ * less. */
 
 /* The next byte that is no blank; 0 at the end. */
 static char peek(struct scanner *s)
@@ -28,26 +33,20 @@ static bool accept(struct scanner *s, char c)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
+/* Four hexadecimal digits. */
 static bool read_unit(struct scanner *s, uint32_t *unit)
 {
     *unit = 0;
     if (s->end - s->at < 4)
         return false;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(*s->at++);
+        char c = *s->at++;
+        bool is_letter = cce_lower(c) >= 'a' && cce_lower(c) <= 'f';
 
-        if (digit < 0)
+        if (!is_letter && !cce_is_digit(c))
             return false;
-        *unit = *unit << 4 | (uint32_t)digit;
+        *unit = *unit << 4 |
+                (uint32_t)(is_letter ? cce_lower(c) - 'a' + 10 : c - '0');
     }
     return true;
 }
@@ -171,12 +170,9 @@ static bool skip_value(struct scanner *s, int depth)
     return c == '"' ? read_string(s, NULL) : skip_word(s);
 }
 
-static bool is_name(const char *start, const char *end, const char *name)
+static bool equals(struct cce_bytes bytes, const char *string)
 {
-    size_t length = strlen(name);
-
-    return (size_t)(end - start) == length + 2 &&
-           memcmp(start + 1, name, length) == 0;
+    return cce_bytes_same(bytes, cce_bytes_of(string));
 }
 
 /* Moves to the value of a member of the object that begins here. */
@@ -186,11 +182,14 @@ static bool enter(struct scanner *s, const char *name)
         return false;
     do {
         const char *start = (peek(s), s->at);
+        struct cce_bytes found;
         bool wanted;
 
         if (!read_string(s, NULL))
             return false;
-        wanted = is_name(start, s->at, name);
+        found.data = start + 1; /* between the quotes */
+        found.length = (size_t)(s->at - start) - 2;
+        wanted = equals(found, name);
         if (!accept(s, ':'))
             return false;
         if (wanted)
@@ -237,18 +236,10 @@ void cce_field_append_json(struct cce_buf *out, struct cce_bytes bytes)
     cce_buf_append_char(out, '"');
 }
 
-/* ---- INI ---- */
-
-static bool equals(struct cce_bytes bytes, const char *string)
-{
-    return cce_bytes_same(bytes, cce_bytes_of(string));
-}
-
-static bool is_section(struct cce_bytes line)
-{
-    return line.length >= 2 && line.data[0] == '[' &&
-           line.data[line.length - 1] == ']';
-}
+/* ---- INI ----
+ *
+ * As the files of the official SDKs and KooCLI are written: no quotes, no
+ * escapes, no values over several lines, so none is guessed. */
 
 /* The value when the line is one of this key; else no bytes. */
 static struct cce_bytes value_of(struct cce_bytes line, const char *key)
@@ -276,7 +267,8 @@ bool cce_field_ini(struct cce_bytes text, const char *section, const char *key,
 
     while (cce_bytes_next_line(&text, &line)) {
         line = cce_bytes_trim(line);
-        if (is_section(line)) {
+        if (line.length >= 2 && line.data[0] == '[' &&
+            line.data[line.length - 1] == ']') {
             line.data++;
             line.length -= 2;
             inside = equals(cce_bytes_trim(line), section);

@@ -22,7 +22,11 @@ enum {
 #define CLUSTERS     "/api/v3/projects/{project_id}/clusters"
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* ===== Values in messages ===== */
+/* ===== Values in messages =====
+ *
+ * A person has to find the value again that was refused, and a log must not
+ * take it for something else: so a message shows it on one line, shortened and
+ * escaped. Keys are never shown. */
 
 /* Appends a string in quotes, escaped and shortened, so that a message stays
  * one readable line whatever was given. */
@@ -44,14 +48,6 @@ static void show_string(const struct cce_value *value, char *out, size_t size)
              shown < value->length ? "..." : "");
 }
 
-static void show_number(double number, char *out, size_t size)
-{
-    if (isnan(number)) /* printf may say "-nan" */
-        snprintf(out, size, "not a number (NaN)");
-    else
-        snprintf(out, size, "%.14g", number);
-}
-
 static int fail_value(const char *name, const struct cce_value *value,
                       const char *allowed, struct cce_error *err)
 {
@@ -59,8 +55,10 @@ static int fail_value(const char *name, const struct cce_value *value,
 
     if (value->type == CCE_VALUE_STRING)
         show_string(value, shown, sizeof shown);
+    else if (value->type == CCE_VALUE_NUMBER && isnan(value->number))
+        snprintf(shown, sizeof shown, "not a number (NaN)"); /* no "-nan" */
     else if (value->type == CCE_VALUE_NUMBER)
-        show_number(value->number, shown, sizeof shown);
+        snprintf(shown, sizeof shown, "%.14g", value->number);
     return cce_fail(err, CCE_INVALID_ARGUMENT, "%s is %s; it must be %s", name,
                     shown, allowed);
 }
@@ -77,7 +75,11 @@ static int fail_content(const char *name, struct cce_error *err)
                     cause.message);
 }
 
-/* ===== Checks, one for each kind of field ===== */
+/* ===== Checks, one for each kind of field =====
+ *
+ * Each judges a value and says what is sent for it. The API has one sentence
+ * for whatever it does not like about a request; here the field, its value and
+ * what is allowed are named, and nothing leaves that its documents forbid. */
 
 /* One field under check, and where the value that is sent goes. */
 struct check {
@@ -278,7 +280,10 @@ static const struct {
     [CCE_FIELD_KEY] = {CCE_VALUE_STRING, check_content},
 };
 
-/* ===== obtain_cert ===== */
+/* ===== obtain_cert =====
+ *
+ * A certificate without a lifetime lives for five years, and nobody notices.
+ * So one is demanded. */
 
 enum { OBTAIN_DURATION, OBTAIN_EXPIRE_AT };
 
@@ -308,7 +313,9 @@ static int obtain_rule(const struct cce_value *values, int64_t now,
                     obtain_fields[OBTAIN_EXPIRE_AT].allowed);
 }
 
-/* ===== revoke_cert ===== */
+/* ===== revoke_cert =====
+ *
+ * Whom it meets is decided by one of two ids. */
 
 enum { REVOKE_USER, REVOKE_AGENCY };
 
@@ -335,7 +342,10 @@ static int revoke_rule(const struct cce_value *values, int64_t now,
                     user ? "both are" : "neither is");
 }
 
-/* ===== rotate_credentials ===== */
+/* ===== rotate_credentials =====
+ *
+ * It cannot be taken back. With a CA of the caller's own, what does not belong
+ * together is found here, not when the cluster no longer answers. */
 
 enum { ROTATE_COMPONENT, ROTATE_RETENTION, ROTATE_CA, ROTATE_CERT, ROTATE_KEY };
 
@@ -381,35 +391,32 @@ static int parse_certificate(const struct cce_value *values, int index,
                     name);
 }
 
-static int parse_content(const struct cce_value *values,
-                         struct content *content, struct cce_error *err)
+/* The three must belong together, or the cluster would be without a CA that
+ * works once they are in place. */
+static int check_agreement(const struct cce_value *values, int64_t now,
+                           struct content *content, struct cce_error *err)
 {
+    const char *cert_name = rotate_fields[ROTATE_CERT].name;
+    const char *key_name = rotate_fields[ROTATE_KEY].name;
+    const struct cce_value *key = &values[ROTATE_KEY];
+    bool matches;
+
     if (parse_certificate(values, ROTATE_CA, &content->ca, err) != 0 ||
         parse_certificate(values, ROTATE_CERT, &content->cert, err) != 0)
         return -1;
-    if (cce_certificate_parse_key(values[ROTATE_KEY].string,
-                                  values[ROTATE_KEY].length, &content->key,
+    if (cce_certificate_parse_key(key->string, key->length, &content->key,
                                   err) != 0)
-        return fail_content(rotate_fields[ROTATE_KEY].name, err);
-    return 0;
-}
-
-static int check_agreement(const struct content *content, int64_t now,
-                           struct cce_error *err)
-{
-    bool matches;
-
+        return fail_content(key_name, err);
     if (cce_certificate_key_matches(&content->cert, &content->key, &matches,
                                     err) != 0)
-        return fail_content(rotate_fields[ROTATE_CERT].name, err);
+        return fail_content(cert_name, err);
     if (!matches)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "%s: the private key does not belong to "
-                        "cert_content.cert",
-                        rotate_fields[ROTATE_KEY].name);
+                        "%s: the private key does not belong to %s", key_name,
+                        cert_name);
     if (cce_certificate_check_issuer(&content->cert, &content->ca, now, err) !=
         0)
-        return fail_content(rotate_fields[ROTATE_CERT].name, err);
+        return fail_content(cert_name, err);
     return 0;
 }
 
@@ -426,9 +433,7 @@ static int check_custom(const struct cce_value *values, int64_t now,
                             "or Base64 of it",
                             rotate_fields[i].name);
     memset(&content, 0, sizeof content);
-    result = parse_content(values, &content, err);
-    if (result == 0)
-        result = check_agreement(&content, now, err);
+    result = check_agreement(values, now, &content, err);
     cce_certificate_cleanup(&content.ca);
     cce_certificate_cleanup(&content.cert);
     cce_certificate_key_cleanup(&content.key);
@@ -471,7 +476,9 @@ static const struct cce_operation_field list_fields[] = {
      "a version such as v1.28: 1 to 64 characters without spaces"},
 };
 
-/* ===== The table ===== */
+/* ===== The table =====
+ *
+ * A row says all that a call is; nothing else in the tree names its path. */
 
 static const struct cce_operation operations[] = {
     {"obtain_cert",
@@ -549,7 +556,10 @@ cce_operation_field_type(const struct cce_operation_field *field)
     return kinds[field->kind].type;
 }
 
-/* ===== Paths ===== */
+/* ===== Paths =====
+ *
+ * The ids are all that comes from outside. An id needs no encoding, and cannot
+ * leave its segment: that is the rule's reason. */
 
 static const char *const id_names[] = {
     [CCE_ID_PROJECT] = "project_id",
@@ -615,22 +625,6 @@ static int build_path(const char *path, const struct cce_value *ids,
 
 /* ===== Requests ===== */
 
-static int build_field(const struct cce_operation_field *field,
-                       const struct cce_value *value, int64_t now,
-                       struct cce_value *wire, struct cce_buf *text,
-                       struct cce_error *err)
-{
-    struct check check = {field, value, now, wire, text, err};
-
-    cce_buf_init(text, CCE_OPERATION_CONTENT_MAX);
-    if (value->type == CCE_VALUE_NONE)
-        return 0;
-    if (value->type != kinds[field->kind].type)
-        return cce_fail(err, CCE_INVALID_ARGUMENT, "%s has the wrong type",
-                        field->name);
-    return kinds[field->kind].check(&check);
-}
-
 static int build_request(const struct cce_operation *operation,
                          const struct cce_value *ids,
                          const struct cce_value *values, int64_t now,
@@ -639,10 +633,20 @@ static int build_request(const struct cce_operation *operation,
 {
     if (build_path(operation->path, ids, &request->path, err) != 0)
         return -1;
-    for (size_t i = 0; i < operation->field_count; i++)
-        if (build_field(&operation->fields[i], &values[i], now,
-                        &request->wire[i], &request->texts[i], err) != 0)
+    for (size_t i = 0; i < operation->field_count; i++) {
+        const struct cce_operation_field *field = &operation->fields[i];
+        const struct check check = {
+            field, &values[i], now, &request->wire[i], &request->texts[i], err};
+
+        cce_buf_init(&request->texts[i], CCE_OPERATION_CONTENT_MAX);
+        if (values[i].type == CCE_VALUE_NONE)
+            continue;
+        if (values[i].type != kinds[field->kind].type)
+            return cce_fail(err, CCE_INVALID_ARGUMENT, "%s has the wrong type",
+                            field->name);
+        if (kinds[field->kind].check(&check) != 0)
             return -1;
+    }
     return operation->rule != NULL ? operation->rule(values, now, err) : 0;
 }
 

@@ -5,15 +5,12 @@
 #include "core/x509/certificate.h"
 #include "os/clock.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MAX_RESPONSE_HEADERS = 64 * 1024,
-    MAX_REQUEST_BODY = 16 * 1024 * 1024,
-    MAX_PEM = 1024 * 1024
-};
+enum { MAX_RESPONSE_HEADERS = 64 * 1024 };
 
 /* ---- callbacks of one transfer; none calls Lua or jumps ---- */
 
@@ -151,11 +148,12 @@ static CURLcode set_protocols(CURL *easy)
 static const char *proxy_of(const struct cce_transfer *transfer)
 {
     const struct cce_engine_options *options = &transfer->engine->options;
-    const char *server =
-        transfer->server_url != NULL ? transfer->server_url : transfer->url;
+    const char *server = transfer->outgoing.server_url != NULL
+                             ? transfer->outgoing.server_url
+                             : transfer->outgoing.url;
 
-    if (transfer->proxy != NULL)
-        return transfer->proxy;
+    if (transfer->outgoing.proxy != NULL)
+        return transfer->outgoing.proxy;
     if (transfer->direct || options->proxy == NULL ||
         cce_no_proxy_matches(options->no_proxy, server))
         return NULL;
@@ -182,8 +180,12 @@ static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
     }
     cce_tls_unwatch(transfer->server_watch);
     memset(&transfer->server_tls, 0, sizeof transfer->server_tls);
-    transfer->server_tls.host = transfer->host;
+    transfer->server_tls.host = transfer->outgoing.host;
     transfer->server_watch = cce_tls_watch(tls, &transfer->server_tls);
+    if (transfer->trusts_by_context &&
+        !cce_tls_trust(tls, transfer->outgoing.ca.data,
+                       transfer->outgoing.ca.length))
+        return CURLE_SSL_CACERT_BADFILE;
     return CURLE_OK;
 }
 
@@ -251,16 +253,18 @@ static CURLcode set_method(const struct cce_transfer *transfer)
 {
     CURL *easy = transfer->easy;
     const char *method = transfer->method;
-    bool has_body = transfer->body.data != NULL || strcmp(method, "POST") == 0;
+    bool has_body =
+        transfer->outgoing.body.data != NULL || strcmp(method, "POST") == 0;
     bool is_plain = strcmp(method, has_body ? "POST" : "GET") == 0;
     CURLcode result = CURLE_OK;
 
     if (has_body) {
         SET(result, easy, CURLOPT_POST, 1L);
         SET(result, easy, CURLOPT_POSTFIELDS,
-            transfer->body.data != NULL ? transfer->body.data : "");
+            transfer->outgoing.body.data != NULL ? transfer->outgoing.body.data
+                                                 : "");
         SET(result, easy, CURLOPT_POSTFIELDSIZE_LARGE,
-            (curl_off_t)transfer->body.length);
+            (curl_off_t)transfer->outgoing.body.length);
     } else {
         SET(result, easy, CURLOPT_HTTPGET, 1L);
     }
@@ -292,13 +296,14 @@ static long connect_time_left(const struct cce_transfer *transfer)
 #endif
 
 /* curl reads the text where it is: it stays until the handle is gone. */
-static CURLcode set_pem(CURL *easy, CURLoption option, struct cce_buf *pem)
+static CURLcode set_pem(CURL *easy, CURLoption option,
+                        const struct cce_bytes *pem)
 {
     struct curl_blob blob;
 
     if (pem->length == 0)
         return CURLE_OK;
-    blob.data = pem->data;
+    blob.data = (void *)(uintptr_t)pem->data;
     blob.len = pem->length;
     blob.flags = CURL_BLOB_NOCOPY;
     return curl_easy_setopt(easy, option, &blob);
@@ -316,17 +321,21 @@ static CURLcode set_identity(struct cce_transfer *transfer)
         return CURLE_OK;
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     SET(result, easy, CURLOPT_CAINFO,
-        transfer->ca.length > 0 ? NULL : cce_curl_ca_file());
+        transfer->outgoing.ca.length > 0 ? NULL : cce_curl_ca_file());
     SET(result, easy, CURLOPT_CAPATH,
-        transfer->ca.length > 0 ? NULL : cce_curl_ca_directory());
-    if (transfer->proxy != NULL)
+        transfer->outgoing.ca.length > 0 ? NULL : cce_curl_ca_directory());
+    if (transfer->outgoing.proxy != NULL)
         SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
-        result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->ca);
+        result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->outgoing.ca);
+    transfer->trusts_by_context = result == CURLE_UNKNOWN_OPTION;
+    if (transfer->trusts_by_context)
+        result = CURLE_OK;
     if (result == CURLE_OK)
-        result = set_pem(easy, CURLOPT_SSLCERT_BLOB, &transfer->certificate);
+        result = set_pem(easy, CURLOPT_SSLCERT_BLOB,
+                         &transfer->outgoing.certificate);
     if (result == CURLE_OK)
-        result = set_pem(easy, CURLOPT_SSLKEY_BLOB, &transfer->key);
+        result = set_pem(easy, CURLOPT_SSLKEY_BLOB, &transfer->outgoing.key);
     return result;
 }
 
@@ -338,9 +347,9 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
 
     transfer->proxied = proxy != NULL;
 
-    SET(result, easy, CURLOPT_URL, transfer->url);
-    SET(result, easy, CURLOPT_CONNECT_TO, transfer->connect_to);
-    SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
+    SET(result, easy, CURLOPT_URL, transfer->outgoing.url);
+    SET(result, easy, CURLOPT_CONNECT_TO, transfer->outgoing.connect_to);
+    SET(result, easy, CURLOPT_HTTPHEADER, transfer->outgoing.headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
     SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_time_left(transfer));
     SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
@@ -395,30 +404,6 @@ static void judge(struct cce_transfer *transfer, CURLcode result)
     cce_verdict(&evidence, &transfer->verdict);
 }
 
-/* What is sent is not needed any more, and may hold secrets. */
-static void wipe_request(struct cce_transfer *transfer)
-{
-    for (struct curl_slist *line = transfer->headers; line != NULL;
-         line = line->next)
-        cce_wipe(line->data, strlen(line->data));
-    curl_slist_free_all(transfer->headers);
-    transfer->headers = NULL;
-    cce_buf_cleanup(&transfer->body);
-    cce_buf_cleanup(&transfer->ca);
-    cce_buf_cleanup(&transfer->certificate);
-    cce_buf_cleanup(&transfer->key);
-    curl_slist_free_all(transfer->connect_to);
-    transfer->connect_to = NULL;
-    if (transfer->proxy != NULL)
-        cce_wipe(transfer->proxy, strlen(transfer->proxy));
-    free(transfer->proxy);
-    free(transfer->url);
-    free(transfer->server_url);
-    free(transfer->host);
-    transfer->url = transfer->server_url = NULL;
-    transfer->host = transfer->proxy = NULL;
-}
-
 bool cce_transfer_renew(struct cce_transfer *transfer)
 {
     transfer->stale = false;
@@ -435,7 +420,7 @@ static void count_departures(struct cce_transfer *transfer)
 #if CCE_HAS_PREREQ
     (void)transfer;
 #else
-    bool is_tls = strncmp(transfer->url, "https:", 6) == 0;
+    bool is_tls = strncmp(transfer->outgoing.url, "https:", 6) == 0;
     curl_off_t microseconds = 0;
 
     curl_easy_getinfo(transfer->easy,
@@ -479,11 +464,12 @@ static int check_identity(const struct cce_transfer *transfer,
 
     if (!transfer->has_identity)
         return 0;
-    if (cce_certificate_parse(transfer->certificate.data,
-                              transfer->certificate.length, &certificate,
-                              err) != 0 ||
-        cce_certificate_parse_key(transfer->key.data, transfer->key.length,
-                                  &key, err) != 0 ||
+    if (cce_certificate_parse(transfer->outgoing.certificate.data,
+                              transfer->outgoing.certificate.length,
+                              &certificate, err) != 0 ||
+        cce_certificate_parse_key(transfer->outgoing.key.data,
+                                  transfer->outgoing.key.length, &key,
+                                  err) != 0 ||
         cce_certificate_key_matches(&certificate, &key, &matches, err) != 0)
         goto done;
     result = matches ? 0
@@ -526,143 +512,29 @@ void cce_transfer_give_back(struct cce_transfer *transfer)
     cce_tls_unwatch(transfer->server_watch);
     cce_tls_unwatch(transfer->proxy_watch);
     transfer->server_watch = transfer->proxy_watch = NULL;
-    wipe_request(transfer);
+    cce_outgoing_wipe(&transfer->outgoing);
 }
 
-static bool add_header_line(struct cce_transfer *transfer,
-                            const struct cce_header *header)
-{
-    /* curl sends "Name:" only when told "Name;". */
-    const char *between = header->value[0] != '\0' ? ": " : ";";
-    struct curl_slist *list;
-    struct cce_buf line;
-    char memory[512];
-
-    cce_buf_init_fixed(&line, memory, sizeof memory, MAX_RESPONSE_HEADERS);
-    cce_buf_append_string(&line, header->name);
-    cce_buf_append_string(&line, between);
-    cce_buf_append_string(&line, header->value);
-    list = line.failed ? NULL : curl_slist_append(transfer->headers, line.data);
-    cce_buf_cleanup(&line);
-    if (list == NULL)
-        return false;
-    transfer->headers = list;
-    return true;
-}
-
-static bool copy_headers(struct cce_transfer *transfer,
-                         const struct cce_request *request)
-{
-    /* No pause for a "100 Continue" before a long body. */
-    transfer->headers = curl_slist_append(NULL, "Expect:");
-    if (transfer->headers == NULL)
-        return false;
-    for (size_t i = 0; i < request->header_count; i++)
-        if (!add_header_line(transfer, &request->headers[i]))
-            return false;
-    return true;
-}
-
-static bool copy_pem(struct cce_buf *copy, const struct cce_pem *pem)
-{
-    cce_buf_init(copy, MAX_PEM);
-    if (pem != NULL && pem->data != NULL)
-        cce_buf_append(copy, pem->data, pem->length);
-    return !copy->failed;
-}
-
-static bool copy_identity(struct cce_transfer *transfer,
-                          const struct cce_identity *identity)
-{
-    bool ca, certificate, key;
-
-    transfer->has_identity = identity != NULL;
-    ca = copy_pem(&transfer->ca, identity ? &identity->ca : NULL);
-    certificate = copy_pem(&transfer->certificate,
-                           identity ? &identity->certificate : NULL);
-    key = copy_pem(&transfer->key, identity ? &identity->key : NULL);
-    if (identity != NULL && identity->proxy != NULL)
-        transfer->proxy = strdup(identity->proxy);
-    return ca && certificate && key &&
-           (identity == NULL || identity->proxy == NULL ||
-            transfer->proxy != NULL);
-}
-
-/* The URL with another host, which is what TLS asks for and verifies, and where
- * curl is to connect instead of looking that up. */
-static bool set_server_name(struct cce_transfer *transfer, const char *name)
-{
-    const char *start = strstr(transfer->url, "://");
-    const char *authority = start != NULL ? start + 3 : transfer->url;
-    size_t length = strcspn(authority, "/?");
-    size_t brackets = authority[0] == '[' ? strcspn(authority, "]") : 0;
-    const char *port = memchr(authority + brackets, ':', length - brackets);
-    bool is_ipv6 = strchr(name, ':') != NULL;
-    struct cce_buf url, connect_to;
-    bool done = false;
-
-    cce_buf_init(&url, MAX_REQUEST_BODY);
-    cce_buf_init(&connect_to, MAX_REQUEST_BODY);
-    cce_buf_append(&url, transfer->url, (size_t)(authority - transfer->url));
-    cce_buf_append_string(&url, is_ipv6 ? "[" : "");
-    cce_buf_append_string(&url, name);
-    cce_buf_append_string(&url, is_ipv6 ? "]" : "");
-    cce_buf_append_string(&url, port != NULL ? port : authority + length);
-    cce_buf_append_string(&connect_to, "::");
-    cce_buf_append(&connect_to, authority, length);
-    cce_buf_append_string(&connect_to, port != NULL ? "" : ":443");
-    if (!url.failed && !connect_to.failed) {
-        transfer->server_url = transfer->url;
-        transfer->url = strndup(url.data, url.length);
-        transfer->connect_to = curl_slist_append(NULL, connect_to.data);
-        done = transfer->url != NULL && transfer->connect_to != NULL;
-    }
-    cce_buf_cleanup(&url);
-    cce_buf_cleanup(&connect_to);
-    return done;
-}
-
-/* Without brackets and port. */
-static char *copy_host(const char *url)
-{
-    const char *start = strstr(url, "://");
-
-    start = start != NULL ? start + 3 : url;
-    if (start[0] == '[')
-        return strndup(start + 1, strcspn(start + 1, "]"));
-    return strndup(start, strcspn(start, ":/?"));
-}
-
-static bool copy_request(struct cce_transfer *transfer,
-                         const struct cce_request *request)
+static int copy_request(struct cce_transfer *transfer,
+                        const struct cce_request *request,
+                        struct cce_error *err)
 {
     size_t max_response =
         request->max_response > 0 ? request->max_response : 4 * 1024 * 1024;
 
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
+    transfer->has_identity = request->identity != NULL;
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)
         transfer->departs_until = cce_clock_boottime() + request->depart_within;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
-    cce_buf_init(&transfer->body, MAX_REQUEST_BODY);
     cce_buf_init(&transfer->response_headers, MAX_RESPONSE_HEADERS);
     cce_buf_init(&transfer->response_body, max_response);
     snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
-    transfer->url = strdup(request->url);
-    if (transfer->url != NULL && request->identity != NULL &&
-        request->identity->server_name != NULL &&
-        !set_server_name(transfer, request->identity->server_name))
-        return false;
-    if (transfer->url != NULL)
-        transfer->host = copy_host(transfer->url);
-    if (request->body != NULL)
-        cce_buf_append(&transfer->body, request->body, request->body_length);
-    return copy_identity(transfer, request->identity) &&
-           transfer->url != NULL && transfer->host != NULL &&
-           !transfer->body.failed && copy_headers(transfer, request);
+    return cce_outgoing_copy(&transfer->outgoing, request, err);
 }
 
 int cce_transfer_new(struct cce_transfer **result,
@@ -673,9 +545,9 @@ int cce_transfer_new(struct cce_transfer **result,
     *result = NULL;
     if (transfer == NULL)
         return cce_fail_memory(err);
-    if (!copy_request(transfer, request)) {
+    if (copy_request(transfer, request, err) != 0) {
         cce_transfer_free(transfer);
-        return cce_fail_memory(err);
+        return -1;
     }
     *result = transfer;
     return 0;
@@ -724,7 +596,7 @@ void cce_transfer_free(struct cce_transfer *transfer)
     if (transfer == NULL)
         return;
     cce_engine_release(transfer);
-    wipe_request(transfer);
+    cce_outgoing_wipe(&transfer->outgoing);
     cce_buf_cleanup(&transfer->response_headers);
     cce_buf_cleanup(&transfer->response_body);
     free(transfer);

@@ -9,8 +9,8 @@
 --   retryable status came: else a second certificate would be issued unseen.
 -- * A rotation is repeated only when it surely was not accepted: after a DNS,
 --   connect or TLS failure, or when the gateway throttled it.
--- * A 401 is never repeated, but once after the clock was corrected or a token
---   renewed: more than five failures lock the access key.
+-- * A 401 is never repeated, but once after the clock was corrected, a token renewed
+--   or the key replaced at its source: more than five failures lock the access key.
 --
 -- How long to wait: what the API asks for (`Retry-After`, or the window that a
 -- throttling message names, a minute when it names none), else a random time below

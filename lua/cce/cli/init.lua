@@ -28,7 +28,7 @@ local M = {}
 --- The commands, in the order in which the help shows them.
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
-  "clusters", "jobs", "users", "agencies", "deleted", "downloads",
+  "status", "clusters", "jobs", "users", "agencies", "deleted", "downloads",
   "who", "holders", "expiry", "credential",
   "runs", "schedule", "grant",
   "configure", "doctor", "profiles", "log", "metrics", "repl", "sim",

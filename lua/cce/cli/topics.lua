@@ -52,6 +52,10 @@ M.examples = {
     { "Who obtained certificates of a cluster this week", "cce downloads prod" },
     { "Of all clusters, for a script", "cce downloads --since 2d -o json" },
   },
+  status = {
+    { "The fleet, again every two seconds", "cce status --watch" },
+    { "As a page for others", "cce status --report fleet.html" },
+  },
   holders = {
     { "Who can get into production", "cce holders --name 'prod-*'" },
     { "Is anybody there who should not be?", "cce holders --expected team.txt" },

@@ -628,7 +628,7 @@ end
 function Schedule:export(path)
   check_open(self, "export")
   options.argument(path, "string", 1, "export")
-  local count, message, err = require("cce.schedule.transfer").export(self, path)
+  local count, message, err = require("cce.schedule.backup").export(self, path)
   return count, message, err
 end
 
@@ -652,7 +652,7 @@ function Schedule:import(path, opts)
   local checked, counts, message, err
   checked, message, err = options.check(opts, import_schema)
   if not checked then return nil, message, err end
-  counts, message, err = require("cce.schedule.transfer").import(self, path, checked.dry_run)
+  counts, message, err = require("cce.schedule.backup").import(self, path, checked.dry_run)
   return counts, message, err
 end
 

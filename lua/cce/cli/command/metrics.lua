@@ -5,6 +5,8 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
 local exposition = require "cce.text.exposition"
+local paths = require "cce.kubeconfig.paths"
+local runs_here = require "cce.cli.runs"
 local workflow_runs = require "cce.workflow.runs"
 
 local M = { name = "metrics", summary = "Print metrics for Prometheus (textfile collector)." }
@@ -53,11 +55,7 @@ local function add_runs(all)
     "When a run last rotated each cluster.")
   all:family("cce_journals_unreadable", "gauge", "Journals that could not be read.")
   local open, unreadable, last = {}, 0, {}
-  local paths = core.file.glob(directories.state() .. "/*.journal") or {}
-  for _, path in ipairs(core.file.glob(directories.state() .. "/schedule/*.journal") or {}) do
-    paths[#paths + 1] = path
-  end
-  for _, path in ipairs(paths) do
+  for _, path in ipairs(runs_here.journals()) do
     local runs = workflow_runs.list(path)
     if not runs then unreadable = unreadable + 1 end
     for _, run in ipairs(runs or {}) do
@@ -108,19 +106,9 @@ local function add_schedule(all, args)
   return true
 end
 
-local function default_paths()
-  local paths = {}
-  for path in (os.getenv "KUBECONFIG" or ""):gmatch "[^:]+" do paths[#paths + 1] = path end
-  if #paths == 0 then
-    local path = (os.getenv "HOME" or ".") .. "/.kube/config"
-    if core.file.stat(path) then paths[1] = path end
-  end
-  return paths
-end
-
 function M.run(args, ui)
   local all = exposition.new()
-  if #args.path == 0 then args.path = default_paths() end
+  if #args.path == 0 then args.path = paths.default() end
   if #args.path > 0 then add_certificates(all, args) end
   add_runs(all)
   local ok, message, err = add_schedule(all, args)

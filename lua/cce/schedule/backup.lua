@@ -3,7 +3,7 @@
 -- The first line names the format, the last one counts the entries between, so
 -- that a file that was cut off is told from a whole one. Each other line is one
 -- entry as it stands in the store.
--- @module cce.schedule.transfer
+-- @module cce.schedule.backup
 -- @local
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
