@@ -39,6 +39,7 @@ build = {
         "src/core/endpoint.c",
         "src/core/field.c",
         "src/core/http.c",
+        "src/core/ini.c",
         "src/core/no_proxy.c",
         "src/core/operation.c",
         "src/core/request.c",
