@@ -29,7 +29,7 @@ local M = {}
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "clusters", "jobs", "users", "agencies", "deleted", "downloads",
-  "who", "holders", "expiry", "credential",
+  "who", "holders", "expiry", "credential", "logout",
   "runs", "schedule", "grant",
   "configure", "doctor", "profiles", "log", "repl", "sim",
   "completion", "version", "help", "__complete",
