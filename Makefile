@@ -51,7 +51,8 @@ FLAVOUR_FLAGS          := $(FLAVOUR_FLAGS_$(FLAVOUR))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wwrite-strings -Wundef -Wvla
-STANDARD := -std=gnu99 -D_GNU_SOURCE -fPIC -fvisibility=hidden
+STANDARD := -std=gnu99 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+            -D_TIME_BITS=64 -fPIC -fvisibility=hidden
 
 # Distributions do not agree on how lua5.4.pc is called.
 LUA_PC_NAMES = $(if $(filter jit,$(LUA_VERSION)),luajit,\

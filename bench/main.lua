@@ -9,7 +9,7 @@ local reports = require "bench.lib.report"
 
 local ROWS = { "signing", "bulk", "gateway", "cold_start", "many" }
 local NEEDS_SERVERS = { bulk = true, gateway = true, cold_start = true, many = true }
-local NEEDS_WRK = { bulk = true, gateway = true }
+local NEEDS_WRK = { gateway = true }
 
 local function usage()
   error("usage: bench/main.lua [--json] [" .. table.concat(ROWS, "|") .. " ...]", 0)

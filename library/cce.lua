@@ -19,7 +19,7 @@
 ---@field max_connections? integer to one host; further calls queue
 ---@field rate_limit? string such as "200/5min" or "10/min": of all requests of the client together; by default there is none
 ---@field user_agent? string
----@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
+---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials" (new ones are in use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
 ---@field clock? function returns unix time: what signs, and is written down
 ---@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
@@ -353,6 +353,9 @@
 ---@field options? table for `cce.schedule.open`
 ---@field client_for function as for `schedule:run`
 
+---@class (exact) cce.metrics_module.new.opts
+---@field clock? function gives unix time
+
 ---@class (exact) cce.audit_logs.open.opts
 ---@field key? string|cce.secret of the HMAC
 ---@field on_failure? string what happens to a call that cannot be logged: "refuse" does not send it; "warn" sends it and tells `on_event` (or standard error), so that a full disk cannot block an urgent revocation
@@ -374,6 +377,7 @@
 ---@field audit_log cce.audit_logs
 ---@field region cce.regions
 ---@field error cce.errors
+---@field metrics cce.metrics_module
 local cce = {}
 
 ---Make a client. Options left out come from the environment:
@@ -1145,6 +1149,22 @@ local signer = {}
 ---@return cce.error? err
 function signer:sign(spec) end
 
+---Prepare a request of which only a part changes: the rest is read, checked and sorted once.
+---```lua
+---local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
+---local prepared = assert(signer:prepare {
+---  method = "POST", host = "example.com", path = "/clusters/{cluster_id}/clustercert",
+---  headers = { ["Content-Type"] = "application/json" },
+---})
+---local headers = assert(prepared:sign { cluster_id = "cluster-1", body = '{"duration":30}' })
+---print(headers.Authorization)
+---```
+---@param spec table as for `sign`; `path`, `query`, `body` and `date` may be left to `prepared:sign`. `path` may have places for ids: `/clusters/{cluster_id}/clustercert`. A path with other braces is left to `prepared:sign`
+---@return cce.prepared? # with the methods `sign(changes)` and `close()`. `changes` may have `path`, `query`, `body` and `date`, which win over those prepared (a date that was prepared stays), and a string for each place of the path. It returns what `signer:sign` of the whole returns
+---@return string? message
+---@return cce.error? err
+function signer:prepare(spec) end
+
 ---Show how a request is signed, stage by stage.
 ---```lua
 ---local signer = assert(cce.signer { ak = "AccessKey", sk = "SecretKey" })
@@ -1187,6 +1207,47 @@ function progress:clear() end
 ---bar:finish()
 ---```
 function progress:finish() end
+
+---@class cce.metrics_module
+local metrics_module = {}
+
+---Make an empty collection.
+---```lua
+---local metrics = cce.metrics.new()
+---local watched = assert(cce.new { region = "cn-north-4", on_event = metrics:observer() })
+---print(metrics:text())
+---```
+---@param opts? cce.metrics_module.new.opts
+---@return cce.metrics #
+function metrics_module.new(opts) end
+
+---@class cce.metrics
+local metrics = {}
+
+---Count an event of a client or of a runner. It keeps nothing else of it.
+---```lua
+---local metrics = cce.metrics.new()
+---metrics:observe { type = "attempt", operation = "show_cluster", status = 200 }
+---assert(metrics:text():find('cce_requests_total{code="ok",operation="show_cluster"} 1', 1, true))
+---```
+---@param event table
+function metrics:observe(event) end
+
+---A function for `on_event`.
+---```lua
+---local metrics = cce.metrics.new()
+---local on_event = metrics:observer(function(event) end)
+---```
+---@param next_observer? function is called with each event, too
+---@return function #
+function metrics:observer(next_observer) end
+
+---The metrics in Prometheus' text format, version 0.0.4.
+---```lua
+---print(cce.metrics.new():text())
+---```
+---@return string #
+function metrics:text() end
 
 ---@class cce.report
 ---@field ok table[]

@@ -3,6 +3,7 @@ local tempdir = require "spec.support.tempdir"
 
 local check, quote, write = tempdir.check, tempdir.quote, tempdir.write
 local VERSION = os.getenv "CCE_TEST_VERSION"
+local ROOT = os.getenv "CCE_TEST_ROOT"
 local ROCKSPEC = "rockspec/lua-cce-scm-1.rockspec"
 local ABI = VERSION == "jit" and "5.1" or VERSION
 local LUA = VERSION == "jit" and "luajit" or "lua" .. tostring(VERSION)
@@ -69,6 +70,17 @@ describe("the rockspec", function()
 
   it("lists every C source, and nothing else", function()
     assert.same(files("src", "*.c"), rockspec.build.modules["cce.core"].sources)
+  end)
+
+  it("builds as the Makefile does: times and files beyond 32 bits, too", function()
+    local defines = load_rockspec().build.modules["cce.core"].defines
+    table.sort(defines)
+    local of_make = {}
+    local standard = read "Makefile":match "\nSTANDARD := (.-[^\\])\n"
+    for define in standard:gmatch "%-D(%S+)" do of_make[#of_make + 1] = define end
+    table.sort(of_make)
+    assert.same({ "_FILE_OFFSET_BITS=64", "_GNU_SOURCE", "_TIME_BITS=64" }, defines)
+    assert.same(defines, of_make)
   end)
 
   it("names commands that are there", function()
@@ -164,6 +176,33 @@ describe("make install #toolchain", function()
     return list
   end
 
+  local rock_is_built
+
+  local function build_rock()
+    if not rock_is_built then check("tools/rock " .. VERSION) end
+    rock_is_built = true
+    return ROOT .. "/build/rock/" .. VERSION .. "/tree"
+  end
+
+  -- In which nothing points at this source tree.
+  local function run_elsewhere(command)
+    return check(("cd %s && env -i PATH=\"$PATH\" HOME=%s %s"):format(quote(directory),
+      quote(directory), command))
+  end
+
+  it("is not needed: what a rock installed runs", function()
+    local rock = build_rock()
+    local version = require("cce.core")._VERSION
+    assert.matches("cce " .. version, run_elsewhere(quote(rock .. "/bin/cce") .. " --version"), 1,
+      true)
+    local share, lib = rock .. "/share/lua/" .. ABI, rock .. "/lib/lua/" .. ABI
+    assert.equal(version .. " " .. lib .. "/cce/core.so\n", run_elsewhere(
+      ("LUA_PATH=%s LUA_CPATH=%s %s -e %s"):format(
+        quote(share .. "/?.lua;" .. share .. "/?/init.lua;;"), quote(lib .. "/?.so;;"), LUA,
+        quote [[print(require("cce")._VERSION .. " "
+          .. package.searchpath("cce.core", package.cpath))]])))
+  end)
+
   -- For which a rock has no place.
   local beside = {
     ["share/bash-completion/completions/cce"] = true,
@@ -173,7 +212,7 @@ describe("make install #toolchain", function()
   }
 
   it("puts the files where a rock puts them", function()
-    check("tools/rock " .. VERSION)
+    build_rock()
     make("install PREFIX=/usr DESTDIR=" .. quote(directory))
     local installed = {}
     for _, path in ipairs(tree(directory .. "/usr")) do

@@ -98,7 +98,7 @@ describe("tools/test #toolchain", function()
   for _, signal in ipairs { "SIGTERM", "SIGKILL" } do
     it("leaves nothing in /tmp after " .. signal, function()
       local process, seen = start()
-      assert.matches("^/tmp/lua%-cce%-test%.", seen)
+      assert.matches("^/tmp/cce%-test%.", seen)
       process:signal(signal)
       process:wait(60)
       for _ = 1, 3000 do

@@ -129,8 +129,9 @@ describe("the tutorial #toolchain", function()
   end)
 
   it("shows what comes of each command", function()
-    -- It takes its time, and what it shows does not depend on the Lua.
-    if VERSION ~= "5.4" then return end
+    if VERSION ~= "5.4" then
+      return pending "what it shows does not depend on the Lua: it runs with Lua 5.4's specs"
+    end
     for _, program in ipairs { "tmux", "nginx", "kubectl" } do
       if not simulator.has_program(program) then return pending("needs " .. program) end
     end

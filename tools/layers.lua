@@ -17,7 +17,7 @@ local LUA_LAYERS = {
   { "cce.core" },
   { "cce.error", "cce.base" },
   { "cce.host" },
-  { "cce.text", "cce.progress", "cce.certificate", "cce.log" },
+  { "cce.text", "cce.progress", "cce.metrics", "cce.certificate", "cce.log" },
   { "cce.api", "cce.region" },
   { "cce.credentials" },
   { "cce.kubeconfig" },

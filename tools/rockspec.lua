@@ -29,7 +29,8 @@ local function core_lines()
   for _, path in ipairs(files "find src -name '*.c'") do
     lines[#lines + 1] = ('        "%s",\n'):format(path)
   end
-  lines[#lines + 1] = '      },\n      defines = { "_GNU_SOURCE" },\n'
+  lines[#lines + 1] = '      },\n      defines = { "_GNU_SOURCE", "_FILE_OFFSET_BITS=64",'
+    .. ' "_TIME_BITS=64" },\n'
   lines[#lines + 1] = '      incdirs = { "src" },\n'
   lines[#lines + 1] = '      libraries = { "curl", "ssl", "crypto", "pthread", "m" },\n'
   lines[#lines + 1] = '      libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },\n    },\n'

@@ -62,8 +62,8 @@ M.codes = setmetatable(core.codes, {
 --   client together; by default there is none
 -- @tparam[opt] string opts.user_agent
 -- @tparam[opt] function opts.on_event called with a table for every attempt, and for
---   what else there is to know: its `type` is "attempt", "credentials", "notice",
---   "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with
+--   what else there is to know: its `type` is "attempt", "credentials" (new ones are in
+--   use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with
 --   a secret
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
 --   `cce.audit_log.open` returned: every call that changes something is logged;
@@ -244,6 +244,7 @@ end
 local submodules = {
   credentials = "cce.credentials", kubeconfig = "cce.kubeconfig", error = "cce.error",
   region = "cce.region", workflow = "cce.workflow", audit_log = "cce.log.audit_log",
+  metrics = "cce.metrics",
   schedule = "cce.schedule", openresty = "cce.openresty",
 }
 

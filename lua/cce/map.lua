@@ -53,16 +53,12 @@ local function problem_of(item, message, cause)
   return failed(item, text, errors.new("RAISED", text, { cause = cause }))
 end
 
--- What a function returned: nothing or a value is fine; nil (or false) and a
+-- What a function returned or raised. Nothing or a value is fine; nil (or false) and a
 -- message is a failure.
-local function returned(item, value, message, err)
+local function result_of(item, ok, value, message, err)
+  if not ok then return problem_of(item, value, value) end
   if value or message == nil then return new_result { item = item, ok = true, value = value } end
   return problem_of(item, message, err)
-end
-
-local function result_of(item, ok, ...)
-  if ok then return returned(item, ...) end
-  return problem_of(item, (...), (...))
 end
 
 local function cancel_rest(items, count, results)
@@ -74,14 +70,6 @@ local function cancel_rest(items, count, results)
       }))
     end
   end
-end
-
--- A result of an earlier run would pass for one of this.
-local function emptied(results)
-  for key in pairs(results) do
-    if type(key) == "number" then results[key] = nil end
-  end
-  return results
 end
 
 --- Call a function for every item, several at a time.
@@ -116,7 +104,11 @@ local function map(items, fn, opts)
   local driver = host.current()
   local can_wait, reason = driver.check()
   if not can_wait then return errors.fail("UNSUPPORTED", reason) end
-  local results, count, done, failures = emptied(checked.results or {}), #items, 0, 0
+  local results, count, done, failures = checked.results or {}, #items, 0, 0
+  -- A result of an earlier run would pass for one of this.
+  for key in pairs(results) do
+    if type(key) == "number" then results[key] = nil end
+  end
   driver.each(count, checked.concurrency, function(i) return fn(items[i], i) end,
     function(i, ...)
       results[i] = result_of(items[i], ...)

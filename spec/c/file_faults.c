@@ -10,6 +10,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+/* As the core is built: some of its calls have other names then. */
+#define _FILE_OFFSET_BITS 64
+#define _TIME_BITS        64
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

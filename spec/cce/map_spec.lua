@@ -1,6 +1,7 @@
 local cce = require("cce")
 local errors = require("cce.error")
 local hosts = require("spec.support.hosts")
+local quick = require "spec.support.quick"
 local simulator = require("spec.support.sim")
 local sys = require("cce.core").sys
 
@@ -312,11 +313,16 @@ describe("cce.map with calls", function()
   end
 
   it("makes them at the same time", function()
-    sim:fault { operation = "show_cluster", delay = 0.3 }
-    local start, ids = sys.monotonic(), hosts.ids(sim, 10)
-    local results = cce.map(ids, show, { concurrency = 10 })
-    assert.is_true(sys.monotonic() - start < 1.5)
-    for i, id in ipairs(ids) do assert.equal(id, results[i].value) end
+    local ids = hosts.ids(sim, 10)
+    assert.is_true(quick(1.5, function()
+      sim:reset()
+      sim:fault { operation = "show_cluster", delay = 0.3 }
+      local start = sys.monotonic()
+      local results = cce.map(ids, show, { concurrency = 10 })
+      local took = sys.monotonic() - start
+      for i, id in ipairs(ids) do assert.equal(id, results[i].value) end
+      return took
+    end))
     assert.equal(10, #sim:log { operation = "show_cluster" })
   end)
 
@@ -378,14 +384,12 @@ describe("cce.map with calls", function()
   end)
 
   it("ends the calls of a client that is closed inside it", function()
-    sim:fault { operation = "show_cluster", delay = 5 }
-    local start = sys.monotonic()
+    sim:fault { operation = "show_cluster", delay = 20 }
     local results = cce.map(hosts.ids(sim, 6), function(id, i)
       if i < 6 then return show(id) end
       cce.sleep(0.1)
       client:close()
     end)
-    assert.is_true(sys.monotonic() - start < 3)
     for i = 1, 5 do assert.equal("CLOSED", results[i].err.code) end
     assert.is_true(results[6].ok)
   end)
@@ -503,16 +507,17 @@ describe("Ctrl-C", function()
     say("then", second[1].value, second[2].value, count, started)
   ]]
 
-  it("ends a map within 100 ms and keeps the results", function()
-    for i = 3, 5 do sim:fault { cluster = sim.clusters[i].id, delay = 3 } end
-    local script = hosts.script(sim, MAP)
-    local seconds = interrupt(script, "ready", "ended")
-    local code, output = script:finish()
-    assert.matches("ended false, kept 2 of 5: .*interrupted!", output)
-    assert.matches("then%s+true%s+true%s+2%s+5", output)
-    assert.equal(0, code)
-    assert.is_true(seconds < 1, seconds .. " s")
-    if os.getenv("CCE_TEST_FIGURES") then print(("map: %.0f ms"):format(seconds * 1000)) end
+  it("ends a map at once and keeps the results", function()
+    for i = 3, 5 do sim:fault { cluster = sim.clusters[i].id, delay = 3, times = 100 } end
+    assert.is_true(quick(1, function()
+      local script = hosts.script(sim, MAP)
+      local seconds = interrupt(script, "ready", "ended")
+      local code, output = script:finish()
+      assert.matches("ended false, kept 2 of 5: .*interrupted!", output)
+      assert.matches("then%s+true%s+true%s+2%s+5", output)
+      assert.equal(0, code)
+      return seconds
+    end))
   end)
 
   for name, text in pairs {
@@ -523,16 +528,17 @@ describe("Ctrl-C", function()
       cce.map({ 1, 2 }, function() client:list_clusters() end) end)]],
   } do
     it("ends " .. name, function()
-      sim:fault { operation = "list_clusters", delay = 30 }
-      local script = hosts.script(sim, PREPARE .. ([[
-        say "ready"
-        say("ended", pcall(function() %s end))
-      ]]):format(text))
-      local seconds = interrupt(script, "ready", "ended")
-      local _, output = script:finish()
-      assert.matches("ended%s+false%s.*interrupted!", output)
-      assert.is_true(seconds < 1, seconds .. " s")
-      if os.getenv("CCE_TEST_FIGURES") then print(("%s: %.0f ms"):format(name, seconds * 1000)) end
+      sim:fault { operation = "list_clusters", delay = 30, times = 100 }
+      assert.is_true(quick(1, function()
+        local script = hosts.script(sim, PREPARE .. ([[
+          say "ready"
+          say("ended", pcall(function() %s end))
+        ]]):format(text))
+        local seconds = interrupt(script, "ready", "ended")
+        local _, output = script:finish()
+        assert.matches("ended%s+false%s.*interrupted!", output)
+        return seconds
+      end))
     end)
   end
 end)

@@ -337,6 +337,7 @@ end)
 
 describe("an answer", function()
   it("has a status, lower-case headers, a body and a duration", function()
+    local before = sys.monotonic()
     local response = assert(call_answered_by("HTTP/1.1 418 Short\r\nX-Upper-Case:  a b \r\n"
       .. "x-twice: 1\r\nX-Twice: 2\r\nX-Empty:\r\nContent-Length: 4\r\n\r\nbody"))
     assert.equal(418, response.status)
@@ -344,7 +345,7 @@ describe("an answer", function()
     assert.equal("a b", response.headers["x-upper-case"])
     assert.equal("1, 2", response.headers["x-twice"])
     assert.equal("", response.headers["x-empty"])
-    assert.is_true(response.seconds > 0 and response.seconds < 5)
+    assert.is_true(response.seconds > 0 and response.seconds <= sys.monotonic() - before)
   end)
 
   it("of any status is an answer", function()
@@ -571,26 +572,21 @@ describe("the limit of an answer", function()
       local interim = ("HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\n"):rep(1000)
       while connection:send(interim) do end
     end)
-    local before = sys.monotonic()
-    local response = call(s, { timeout = 0.3 })
-    assert.is_nil(response)
-    assert.is_true(sys.monotonic() - before < 2)
+    assert.is_nil((call(s, { timeout = 0.3 })))
   end)
 end)
 
 describe("a time-out", function()
-  -- Far less than the other limits, far more than any machine needs.
-  local SOON = 6
-
   local function timed(...)
     local before = sys.monotonic()
     local response, message, code, more = call(...)
     return sys.monotonic() - before, response, message, code, more
   end
 
-  local function assert_timed_out(least, most, sent, took, ...)
+  -- Which of the limits it was, the message says.
+  local function assert_timed_out(least, sent, took, ...)
     local more, message = assert_failed("TIMEOUT", ...)
-    assert.is_true(took >= least and took < most, ("it took %g s"):format(took))
+    assert.is_true(took >= least, ("it took %g s"):format(took))
     assert.equal(sent, more.sent)
     return message
   end
@@ -600,7 +596,7 @@ describe("a time-out", function()
       connection:request()
       connection:hold()
     end)
-    local message = assert_timed_out(0.2, SOON, true, timed(s, { timeout = 0.2 }))
+    local message = assert_timed_out(0.2, true, timed(s, { timeout = 0.2 }))
     assert.matches("no answer within 0.2 s", message, nil, true)
     s:await "closed"
   end)
@@ -613,7 +609,8 @@ describe("a time-out", function()
         connection:sleep(0.02)
       end
     end)
-    assert_timed_out(0.3, SOON, true, timed(s, { timeout = 0.3 }))
+    local message = assert_timed_out(0.3, true, timed(s, { timeout = 0.3 }))
+    assert.matches("within 0.3 s", message, nil, true)
   end)
 
   it("ends a call whose connection hangs, which was not sent", function()
@@ -622,7 +619,7 @@ describe("a time-out", function()
     end)
     engine:close()
     engine = core.engine { connect_timeout = 0.2 }
-    local message = assert_timed_out(0.2, SOON, false,
+    local message = assert_timed_out(0.2, false,
       timed(s, { endpoint = "https://127.0.0.1:" .. s.port }))
     assert.matches("no connection within 0.2 s", message, nil, true)
   end)
@@ -631,7 +628,7 @@ describe("a time-out", function()
     local s = server.start(function(connection)
       connection:hold()
     end)
-    local message = assert_timed_out(0.2, SOON, false,
+    local message = assert_timed_out(0.2, false,
       timed(s, { endpoint = "https://127.0.0.1:" .. s.port, timeout = 0.2 }))
     assert.matches("no connection within 0.2 s", message, nil, true)
   end)

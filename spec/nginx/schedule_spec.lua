@@ -3,6 +3,7 @@ local cce = require "cce"
 local core = require "cce.core"
 local etcd = require "spec.support.etcd"
 local nginx = require "spec.support.nginx"
+local quick = require "spec.support.quick"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
@@ -100,26 +101,32 @@ nginx.describe("a schedule inside nginx", function()
   end)
 
   it("costs an idle worker nothing when it ends", function()
-    local gateway = start { workers = 2 }
-    -- Something was done before: engines and their threads are there.
-    add(sys.time(), "u1")
-    wait_until_done(1)
-    sys.sleep(0.3)
-    local code, seconds = gateway:quit()
-    assert.equal(0, code)
-    assert.is_true(nginx.is_checked or seconds < 0.4, seconds .. " s")
+    local count = 0
+    assert.is_true(quick(nginx.is_checked and 20 or 0.4, function()
+      local gateway = start { workers = 2 }
+      -- Something was done before: engines and their threads are there.
+      count = count + 1
+      add(sys.time(), "u" .. count)
+      wait_until_done(count)
+      sys.sleep(0.3)
+      local code, seconds = gateway:quit()
+      assert.equal(0, code)
+      return seconds
+    end))
     no_complaints()
   end)
 
   it("ends at once although etcd does not answer", function()
-    local gateway = start()
-    sys.sleep(0.2)
-    store:signal "SIGSTOP"
-    sys.sleep(3.5)
-    local code, seconds = gateway:quit()
-    store:signal "SIGCONT"
-    assert.equal(0, code)
-    assert.is_true(nginx.is_checked or seconds < 0.5, seconds .. " s")
+    assert.is_true(quick(nginx.is_checked and 20 or 0.5, function()
+      local gateway = start()
+      sys.sleep(0.2)
+      store:signal "SIGSTOP"
+      sys.sleep(3.5)
+      local code, seconds = gateway:quit()
+      store:signal "SIGCONT"
+      assert.equal(0, code)
+      return seconds
+    end))
     no_complaints()
   end)
 
@@ -130,14 +137,12 @@ nginx.describe("a schedule inside nginx", function()
     nginx.wait_for("the first ones", function()
       return #sim:log { operation = "revoke_cert" } >= 4
     end)
-    local code, seconds = gateway:quit()
-    assert.equal(0, code)
-    assert.is_true(nginx.is_checked or seconds < 2, seconds .. " s")
+    assert.equal(0, (gateway:quit()))
     assert.equal(0, #schedule.store:held(nil, 10))
     assert.equal(0, store:count "cce/gateways/runners/")
     local done = schedule.store:count "done"
     assert.equal(done, #sim:log { operation = "revoke_cert", accepted = true })
-    assert.is_true(done >= 4 and done <= 8, done)
+    assert.is_true(done >= 4 and done < 30, done)
     no_complaints()
   end)
 
@@ -156,29 +161,34 @@ nginx.describe("a schedule inside nginx", function()
       }
     ]] }
     gateways[1] = gateway
-    nginx.wait_for("the refusal", function() return gateway:log():find("in etcd", 1, true) end)
+    assert.is_number(nginx.wait_for("the refusal", function()
+      return gateway:log():find("in etcd", 1, true)
+    end))
   end)
 
-  -- How long each of so many requests for another location took, sorted; `step` is called
-  -- between them.
-  local function latencies(gateway, condition, step)
-    local list = {}
-    repeat
+  -- Asks for another location until a condition holds. How many times as long as an nginx
+  -- that has nothing to do, asked right after, it took to answer: of each, the ninth of ten.
+  local function slowness(gateway, condition)
+    local idle = nginx.start { http = "location = /else { return 204; }" }
+    gateways[#gateways + 1] = idle
+    local busy, calm = {}, {}
+    local function ask(server, list)
       local begun = sys.monotonic()
-      assert.equal(204, gateway:get("/else").status)
+      assert.equal(204, server:get("/else").status)
       list[#list + 1] = sys.monotonic() - begun
-      if step then step() end
-    until condition(list)
-    table.sort(list)
-    return list
+    end
+    repeat
+      ask(gateway, busy)
+      ask(idle, calm)
+    until condition()
+    table.sort(busy)
+    table.sort(calm)
+    return busy[math.ceil(#busy * 0.9)] / calm[math.ceil(#calm * 0.9)], #busy
   end
-
-  local function p99(list) return list[math.ceil(#list * 0.99)] end
 
   -- Three gateways of two workers, one reload of each in the middle.
   local function storm(count, spread, delay)
     for _ = 1, 3 do start { workers = 2 } end
-    local quiet = latencies(gateways[1], function(list) return #list >= 300 end)
     sim:fault { operation = "revoke_cert", delay = delay }
     local due, now = {}, sys.time()
     for i = 1, count do
@@ -186,14 +196,12 @@ nginx.describe("a schedule inside nginx", function()
       add(due["u" .. i], "u" .. i)
     end
     local reloaded = 0
-    local busy = latencies(gateways[1], function()
-      return schedule.store:count "done" >= count
-    end, function()
+    local ratio, asked = slowness(gateways[1], function()
       if reloaded < 3 and sys.time() > now + 0.5 + spread * (reloaded + 1) / 4 then
         reloaded = reloaded + 1
         gateways[reloaded]:signal "SIGHUP"
       end
-      assert(sys.time() < now + spread + 60, "not done within the time")
+      return schedule.store:count "done" >= count
     end)
     local accepted = runners.accepted(sim)
     for user, time in pairs(due) do
@@ -208,20 +216,17 @@ nginx.describe("a schedule inside nginx", function()
         or event.code == "CANCELLED", core.json.encode(event))
     end
     no_complaints()
-    return p99(quiet), p99(busy), #busy
+    return ratio, asked
   end
 
   it("loses nothing in a reload, and delays no other request", function()
-    local quiet, busy, count = storm(60, 2, 0.05)
-    print(("p99 of another location: %.1f ms when idle, %.1f ms when busy (%d requests)"):format(
-      quiet * 1000, busy * 1000, count))
-    assert.is_true(nginx.is_checked or busy < math.max(0.05, quiet * 5))
+    local ratio, asked = storm(60, 2, 0.05)
+    assert.is_true(ratio < 10, ("%.1f times of an idle one, %d requests"):format(ratio, asked))
   end)
 
   it("loses nothing of 1,000 in reloads #long", function()
-    local quiet, busy, count = storm(1000, 20, 0.1)
-    print(("1,000 entries: p99 of another location: %.1f ms when idle, %.1f ms when busy"
-      .. " (%d requests)"):format(quiet * 1000, busy * 1000, count))
+    local ratio, asked = storm(1000, 20, 0.1)
+    assert.is_true(ratio < 10, ("%.1f times of an idle one, %d requests"):format(ratio, asked))
   end)
 
   it("needs little memory", function()

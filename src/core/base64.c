@@ -1,7 +1,8 @@
 #include "core/base64.h"
 
 #include <stdint.h>
-#include <string.h>
+
+#include "core/bytes.h"
 
 static const char digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -55,12 +56,6 @@ static int digit_value(char character)
     return character == '/' ? 63 : -1;
 }
 
-static bool is_space(char character)
-{
-    return character == ' ' || character == '\t' || character == '\r' ||
-           character == '\n';
-}
-
 struct decoder {
     char *out;
     size_t length;   /* bytes written to out */
@@ -74,34 +69,30 @@ static void put_byte(struct decoder *decoder, uint32_t byte)
     decoder->out[decoder->length++] = (char)(byte & 0xff);
 }
 
-static void add_digit(struct decoder *decoder, uint32_t value)
-{
-    decoder->bits = decoder->bits << 6 | value;
-    if (++decoder->digits < 4)
-        return;
-    put_byte(decoder, decoder->bits >> 16);
-    put_byte(decoder, decoder->bits >> 8);
-    put_byte(decoder, decoder->bits);
-    decoder->digits = 0;
-    decoder->bits = 0;
-}
-
 /* Takes one character; false when it does not belong there. */
 static bool feed(struct decoder *decoder, char character)
 {
     int value = digit_value(character);
 
-    if (is_space(character))
+    if (cce_is_blank(character))
         return true;
     if (character == '=')
         return ++decoder->pads <= 2;
     if (value < 0 || decoder->pads > 0)
         return false;
-    add_digit(decoder, (uint32_t)value);
+    decoder->bits = decoder->bits << 6 | (uint32_t)value;
+    if (++decoder->digits == 4) {
+        put_byte(decoder, decoder->bits >> 16);
+        put_byte(decoder, decoder->bits >> 8);
+        put_byte(decoder, decoder->bits);
+        decoder->digits = 0;
+        decoder->bits = 0;
+    }
     return true;
 }
 
-/* Writes the last, shorter group; says what is wrong with it, or NULL. */
+/* Writes the last, shorter group; says what is wrong with it, or NULL. Bits
+ * that no byte uses are zero in every encoding: others are a sign of a cut. */
 static const char *finish(struct decoder *decoder)
 {
     unsigned expected = decoder->digits == 0 ? 0 : 4 - decoder->digits;
@@ -120,26 +111,12 @@ static const char *finish(struct decoder *decoder)
     return NULL;
 }
 
-static int decode(struct decoder *decoder, const char *text, size_t length,
-                  struct cce_error *err)
-{
-    const char *problem;
-
-    for (size_t i = 0; i < length; i++)
-        if (!feed(decoder, text[i]))
-            return cce_fail(err, CCE_INVALID_ARGUMENT,
-                            "byte %zu does not belong in Base64", i + 1);
-    problem = finish(decoder);
-    if (problem != NULL)
-        return cce_fail(err, CCE_INVALID_ARGUMENT, "%s", problem);
-    return 0;
-}
-
 int cce_base64_decode(const char *text, size_t length, struct cce_buf *out,
                       struct cce_error *err)
 {
     struct decoder decoder = {0};
-    int result;
+    const char *problem = NULL;
+    size_t at = 0;
 
     decoder.out = cce_buf_reserve(out, length / 4 * 3 + 3);
     if (decoder.out == NULL) {
@@ -150,10 +127,17 @@ int cce_base64_decode(const char *text, size_t length, struct cce_buf *out,
             return cce_fail_memory(err);
         return cce_fail(err, CCE_INVALID_ARGUMENT, "the Base64 is too long");
     }
-    result = decode(&decoder, text, length, err);
+    while (at < length && feed(&decoder, text[at]))
+        at++;
+    if (at == length)
+        problem = finish(&decoder);
     cce_buf_commit(out, decoder.length);
-    if (result != 0)
-        cce_buf_reset(out);
     cce_wipe(&decoder, sizeof decoder);
-    return result;
+    if (at == length && problem == NULL)
+        return 0;
+    cce_buf_reset(out);
+    if (problem != NULL)
+        return cce_fail(err, CCE_INVALID_ARGUMENT, "%s", problem);
+    return cce_fail(err, CCE_INVALID_ARGUMENT,
+                    "byte %zu does not belong in Base64", at + 1);
 }

@@ -10,31 +10,26 @@ static unsigned two_digits(const char *text)
     return tens > 9 || ones > 9 ? 100 : tens * 10 + ones;
 }
 
-static unsigned days_of_month(unsigned year, unsigned month)
+static bool is_date(struct cce_bytes date)
 {
     static const unsigned char days[] = {31, 28, 31, 30, 31, 30,
                                          31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    unsigned century, year, month, day;
+    bool is_leap;
 
-    return month == 2 && leap ? 29 : days[month - 1];
-}
-
-static bool is_day(const char *text)
-{
-    unsigned century = two_digits(text), year = two_digits(text + 2);
-    unsigned month = two_digits(text + 4), day = two_digits(text + 6);
-
-    if (century > 99 || year > 99 || month < 1 || month > 12)
+    if (date.length != CCE_DATE_LENGTH || date.data[8] != 'T' ||
+        date.data[15] != 'Z' || two_digits(date.data + 9) > 23 ||
+        two_digits(date.data + 11) > 59 || two_digits(date.data + 13) > 59)
         return false;
-    return day >= 1 && day <= days_of_month(century * 100 + year, month);
-}
-
-static bool is_date(struct cce_bytes date)
-{
-    return date.length == CCE_DATE_LENGTH && date.data[8] == 'T' &&
-           date.data[15] == 'Z' && is_day(date.data) &&
-           two_digits(date.data + 9) < 24 && two_digits(date.data + 11) < 60 &&
-           two_digits(date.data + 13) < 60;
+    century = two_digits(date.data);
+    year = two_digits(date.data + 2);
+    month = two_digits(date.data + 4);
+    day = two_digits(date.data + 6);
+    if (century > 99 || year > 99 || month < 1 || month > 12 || day < 1)
+        return false;
+    /* 2000 was a leap year, 2100 will be none. */
+    is_leap = year % 4 == 0 && (year != 0 || century % 4 == 0);
+    return day <= days[month - 1] + (unsigned)(month == 2 && is_leap);
 }
 
 int cce_date_check(struct cce_bytes date, struct cce_error *err)

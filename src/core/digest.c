@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/openssl_compat.h"
+
 enum { HKDF_INFO_MAX = 512 };
 
 static const char *const names[CCE_DIGEST_KINDS] = {"SHA256", "SM3"};

@@ -81,23 +81,20 @@ static bool port_is_valid(const char *port, size_t length)
     return number >= 1 && number <= 65535;
 }
 
-static bool host_is_valid(const char *host, bool bracketed)
-{
-    struct in6_addr address;
-
-    if (bracketed)
-        return inet_pton(AF_INET6, host, &address) == 1;
-    return strspn(host, HOST_CHARACTERS) == strlen(host) && host[0] != '-' &&
-           host[0] != '.';
-}
-
+/* What is wrong with the form, or NULL. */
 static const char *check_parts(const struct parts *parts, const char *host)
 {
+    struct in6_addr address;
+    bool is_host = parts->bracketed
+                       ? inet_pton(AF_INET6, host, &address) == 1
+                       : strspn(host, HOST_CHARACTERS) == strlen(host) &&
+                             host[0] != '-' && host[0] != '.';
+
     if (parts->unclosed)
         return "a bracket is not closed";
     if (parts->host_length == 0 || parts->host_length > 253)
         return "it has no host, or too long a one";
-    if (!host_is_valid(host, parts->bracketed))
+    if (!is_host)
         return "the host has characters that no host has";
     if (parts->port != NULL && !port_is_valid(parts->port, parts->port_length))
         return "the port is not a number from 1 to 65535";

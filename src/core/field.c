@@ -28,26 +28,20 @@ static bool accept(struct scanner *s, char c)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
+/* Four hexadecimal digits. */
 static bool read_unit(struct scanner *s, uint32_t *unit)
 {
     *unit = 0;
     if (s->end - s->at < 4)
         return false;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(*s->at++);
+        char c = *s->at++;
+        bool is_letter = cce_lower(c) >= 'a' && cce_lower(c) <= 'f';
 
-        if (digit < 0)
+        if (!is_letter && !cce_is_digit(c))
             return false;
-        *unit = *unit << 4 | (uint32_t)digit;
+        *unit = *unit << 4 |
+                (uint32_t)(is_letter ? cce_lower(c) - 'a' + 10 : c - '0');
     }
     return true;
 }
@@ -171,12 +165,9 @@ static bool skip_value(struct scanner *s, int depth)
     return c == '"' ? read_string(s, NULL) : skip_word(s);
 }
 
-static bool is_name(const char *start, const char *end, const char *name)
+static bool equals(struct cce_bytes bytes, const char *string)
 {
-    size_t length = strlen(name);
-
-    return (size_t)(end - start) == length + 2 &&
-           memcmp(start + 1, name, length) == 0;
+    return cce_bytes_same(bytes, cce_bytes_of(string));
 }
 
 /* Moves to the value of a member of the object that begins here. */
@@ -186,11 +177,14 @@ static bool enter(struct scanner *s, const char *name)
         return false;
     do {
         const char *start = (peek(s), s->at);
+        struct cce_bytes found;
         bool wanted;
 
         if (!read_string(s, NULL))
             return false;
-        wanted = is_name(start, s->at, name);
+        found.data = start + 1; /* between the quotes */
+        found.length = (size_t)(s->at - start) - 2;
+        wanted = equals(found, name);
         if (!accept(s, ':'))
             return false;
         if (wanted)

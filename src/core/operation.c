@@ -44,14 +44,6 @@ static void show_string(const struct cce_value *value, char *out, size_t size)
              shown < value->length ? "..." : "");
 }
 
-static void show_number(double number, char *out, size_t size)
-{
-    if (isnan(number)) /* printf may say "-nan" */
-        snprintf(out, size, "not a number (NaN)");
-    else
-        snprintf(out, size, "%.14g", number);
-}
-
 static int fail_value(const char *name, const struct cce_value *value,
                       const char *allowed, struct cce_error *err)
 {
@@ -59,8 +51,10 @@ static int fail_value(const char *name, const struct cce_value *value,
 
     if (value->type == CCE_VALUE_STRING)
         show_string(value, shown, sizeof shown);
+    else if (value->type == CCE_VALUE_NUMBER && isnan(value->number))
+        snprintf(shown, sizeof shown, "not a number (NaN)"); /* no "-nan" */
     else if (value->type == CCE_VALUE_NUMBER)
-        show_number(value->number, shown, sizeof shown);
+        snprintf(shown, sizeof shown, "%.14g", value->number);
     return cce_fail(err, CCE_INVALID_ARGUMENT, "%s is %s; it must be %s", name,
                     shown, allowed);
 }
@@ -381,35 +375,32 @@ static int parse_certificate(const struct cce_value *values, int index,
                     name);
 }
 
-static int parse_content(const struct cce_value *values,
-                         struct content *content, struct cce_error *err)
+/* The three must belong together, or the cluster would be without a CA that
+ * works once they are in place. */
+static int check_agreement(const struct cce_value *values, int64_t now,
+                           struct content *content, struct cce_error *err)
 {
+    const char *cert_name = rotate_fields[ROTATE_CERT].name;
+    const char *key_name = rotate_fields[ROTATE_KEY].name;
+    const struct cce_value *key = &values[ROTATE_KEY];
+    bool matches;
+
     if (parse_certificate(values, ROTATE_CA, &content->ca, err) != 0 ||
         parse_certificate(values, ROTATE_CERT, &content->cert, err) != 0)
         return -1;
-    if (cce_certificate_parse_key(values[ROTATE_KEY].string,
-                                  values[ROTATE_KEY].length, &content->key,
+    if (cce_certificate_parse_key(key->string, key->length, &content->key,
                                   err) != 0)
-        return fail_content(rotate_fields[ROTATE_KEY].name, err);
-    return 0;
-}
-
-static int check_agreement(const struct content *content, int64_t now,
-                           struct cce_error *err)
-{
-    bool matches;
-
+        return fail_content(key_name, err);
     if (cce_certificate_key_matches(&content->cert, &content->key, &matches,
                                     err) != 0)
-        return fail_content(rotate_fields[ROTATE_CERT].name, err);
+        return fail_content(cert_name, err);
     if (!matches)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "%s: the private key does not belong to "
-                        "cert_content.cert",
-                        rotate_fields[ROTATE_KEY].name);
+                        "%s: the private key does not belong to %s", key_name,
+                        cert_name);
     if (cce_certificate_check_issuer(&content->cert, &content->ca, now, err) !=
         0)
-        return fail_content(rotate_fields[ROTATE_CERT].name, err);
+        return fail_content(cert_name, err);
     return 0;
 }
 
@@ -426,9 +417,7 @@ static int check_custom(const struct cce_value *values, int64_t now,
                             "or Base64 of it",
                             rotate_fields[i].name);
     memset(&content, 0, sizeof content);
-    result = parse_content(values, &content, err);
-    if (result == 0)
-        result = check_agreement(&content, now, err);
+    result = check_agreement(values, now, &content, err);
     cce_certificate_cleanup(&content.ca);
     cce_certificate_cleanup(&content.cert);
     cce_certificate_key_cleanup(&content.key);
@@ -615,22 +604,6 @@ static int build_path(const char *path, const struct cce_value *ids,
 
 /* ===== Requests ===== */
 
-static int build_field(const struct cce_operation_field *field,
-                       const struct cce_value *value, int64_t now,
-                       struct cce_value *wire, struct cce_buf *text,
-                       struct cce_error *err)
-{
-    struct check check = {field, value, now, wire, text, err};
-
-    cce_buf_init(text, CCE_OPERATION_CONTENT_MAX);
-    if (value->type == CCE_VALUE_NONE)
-        return 0;
-    if (value->type != kinds[field->kind].type)
-        return cce_fail(err, CCE_INVALID_ARGUMENT, "%s has the wrong type",
-                        field->name);
-    return kinds[field->kind].check(&check);
-}
-
 static int build_request(const struct cce_operation *operation,
                          const struct cce_value *ids,
                          const struct cce_value *values, int64_t now,
@@ -639,10 +612,20 @@ static int build_request(const struct cce_operation *operation,
 {
     if (build_path(operation->path, ids, &request->path, err) != 0)
         return -1;
-    for (size_t i = 0; i < operation->field_count; i++)
-        if (build_field(&operation->fields[i], &values[i], now,
-                        &request->wire[i], &request->texts[i], err) != 0)
+    for (size_t i = 0; i < operation->field_count; i++) {
+        const struct cce_operation_field *field = &operation->fields[i];
+        const struct check check = {
+            field, &values[i], now, &request->wire[i], &request->texts[i], err};
+
+        cce_buf_init(&request->texts[i], CCE_OPERATION_CONTENT_MAX);
+        if (values[i].type == CCE_VALUE_NONE)
+            continue;
+        if (values[i].type != kinds[field->kind].type)
+            return cce_fail(err, CCE_INVALID_ARGUMENT, "%s has the wrong type",
+                            field->name);
+        if (kinds[field->kind].check(&check) != 0)
             return -1;
+    }
     return operation->rule != NULL ? operation->rule(values, now, err) : 0;
 }
 

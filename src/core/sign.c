@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/http.h"
+#include "core/operation.h"
 #include "core/sign_algorithm.h"
 #include "core/sign_headers.h"
 
@@ -265,12 +267,11 @@ static int compute_signature(struct cce_signer *signer, struct cce_bytes date,
 /* And behind it, in the same memory, the token that must be sent. A NUL follows
  * either. */
 static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
-                               const struct cce_sign_headers *headers,
+                               struct cce_bytes names, bool token_given,
                                struct cce_sign_work *work,
                                struct cce_sign_result *result,
                                struct cce_error *err)
 {
-    const struct cce_sign_implied *token = &headers->implied[CCE_SIGN_TOKEN];
     struct cce_buf *out = &work->authorization;
     char memory[CCE_SIGN_SCOPE_SIZE];
     struct cce_bytes *answer = &result->authorization;
@@ -280,14 +281,13 @@ static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
     if (signer->algorithm->layout != CCE_SIGN_PLAIN)
         put(out, cce_sign_algorithm_scope(signer, date, memory));
     PUT_LITERAL(out, ", SignedHeaders=");
-    put(out, (struct cce_bytes){work->canonical.data + headers->names_start,
-                                headers->names_length});
+    put(out, names);
     PUT_LITERAL(out, ", Signature=");
     put(out, (struct cce_bytes){result->signature, CCE_DIGEST_HEX});
     length = out->length;
     put_char(out, '\0');
-    if (!token->given)
-        put(out, token->found);
+    if (!token_given)
+        put(out, cce_secret_bytes(&signer->security_token));
     if (finish(out, answer, err) != 0)
         return -1;
     result->security_token = (struct cce_bytes){answer->data + length + 1,
@@ -340,20 +340,244 @@ int cce_sign_signature(struct cce_signer *signer, struct cce_bytes date,
     return compute_signature(signer, date, string_to_sign, result, err);
 }
 
+/* The stages after the first. */
+static int complete(struct cce_signer *signer, struct cce_bytes date,
+                    struct cce_bytes names, bool token_given,
+                    struct cce_sign_work *work, struct cce_sign_result *result,
+                    struct cce_error *err)
+{
+    if (build_string(signer, date, result->canonical_request, work, result,
+                     err) != 0 ||
+        compute_signature(signer, date, result->string_to_sign, result, err))
+        return -1;
+    return build_authorization(signer, date, names, token_given, work, result,
+                               err);
+}
+
 int cce_sign_request(struct cce_signer *signer,
                      const struct cce_sign_request *request,
                      struct cce_sign_work *work, struct cce_sign_result *result,
                      struct cce_error *err)
 {
     struct cce_sign_headers headers;
-    struct cce_bytes date;
+    struct cce_bytes names;
 
     if (prepare(signer, request, &headers, work, result, err) != 0)
         return -1;
-    date = headers.implied[CCE_SIGN_DATE].found;
-    if (build_string(signer, date, result->canonical_request, work, result,
-                     err) != 0 ||
-        compute_signature(signer, date, result->string_to_sign, result, err))
+    names.data = work->canonical.data + headers.names_start;
+    names.length = headers.names_length;
+    return complete(signer, headers.implied[CCE_SIGN_DATE].found, names,
+                    headers.implied[CCE_SIGN_TOKEN].given, work, result, err);
+}
+
+/* --- prepared requests --- */
+
+static const struct cce_bytes any_date = CCE_BYTES("19700101T000000Z");
+
+static bool is_place_name(struct cce_bytes name)
+{
+    for (size_t i = 0; i < name.length; i++)
+        if (!cce_is_alphanumeric(name.data[i]) && name.data[i] != '_')
+            return false;
+    return name.length > 0 && name.length <= CCE_SIGN_PLACE_MAX;
+}
+
+/* The pieces between the places, one after the other. */
+static int put_pieces(struct cce_buf *text, struct cce_bytes path,
+                      struct cce_sign_prepared *prepared, struct cce_error *err)
+{
+    const char *at = path.data, *end = path.data + path.length;
+
+    while (at < end) {
+        const char *open = memchr(at, '{', (size_t)(end - at));
+        const char *close =
+            open == NULL ? NULL : memchr(open, '}', (size_t)(end - open));
+        struct cce_bytes piece = {at, (size_t)((open ? open : end) - at)};
+        struct cce_bytes name = {open + 1, (size_t)(close - open - 1)};
+        size_t place = prepared->place_count;
+
+        if (piece.length > 0)
+            cce_uri_append_path(text, piece);
+        if (open == NULL)
+            break;
+        if (close == NULL || !is_place_name(name))
+            return cce_fail(err, CCE_INVALID_ARGUMENT,
+                            "path has a brace that is not of a place such as "
+                            "{cluster_id}");
+        if (place == CCE_SIGN_PLACES_MAX)
+            return cce_fail(err, CCE_INVALID_ARGUMENT,
+                            "path has more than %d places for ids",
+                            CCE_SIGN_PLACES_MAX);
+        memcpy(prepared->places[place].name, name.data, name.length);
+        prepared->places[place].at = text->length;
+        prepared->place_count++;
+        at = close + 1;
+    }
+    return 0;
+}
+
+static int write_text(struct cce_signer *signer, struct cce_buf *text,
+                      const struct cce_sign_request *request,
+                      struct cce_sign_headers *headers,
+                      struct cce_sign_prepared *prepared, struct cce_error *err)
+{
+    struct cce_bytes bytes;
+
+    put(text, request->method);
+    put_char(text, '\n');
+    prepared->path_start = text->length;
+    if (request->path.length > 0 &&
+        put_pieces(text, request->path, prepared, err) != 0)
         return -1;
-    return build_authorization(signer, date, &headers, work, result, err);
+    prepared->query_start = text->length;
+    if (request->query_count > 0) {
+        cce_uri_sort_query(request->query, request->query_count);
+        cce_uri_append_query(text, request->query, request->query_count);
+    }
+    prepared->tail_start = text->length;
+    put_char(text, '\n');
+    cce_sign_headers_append(text, headers);
+    if (headers->content_hash.length > 0)
+        put(text, headers->content_hash);
+    else if (request->body.data != NULL &&
+             append_hash(signer, text, request->body, err) != 0)
+        return -1;
+    if (finish(text, &bytes, err) != 0)
+        return -1;
+    return cce_secret_init(&prepared->text, bytes, err);
+}
+
+int cce_sign_prepare(struct cce_signer *signer,
+                     const struct cce_sign_request *request,
+                     struct cce_sign_prepared *prepared, struct cce_error *err)
+{
+    struct cce_sign_request given = *request;
+    struct cce_sign_headers headers;
+    struct cce_buf text;
+    char memory[2048];
+    int result = -1;
+
+    given.default_date = any_date;
+    cce_buf_init_fixed(&text, memory, sizeof memory, CCE_SECRET_MAX);
+    if (cce_sign_headers_resolve(signer, &given, &headers, err) == 0)
+        result = write_text(signer, &text, request, &headers, prepared, err);
+    cce_buf_cleanup(&text);
+    if (result != 0)
+        return -1;
+    prepared->has_path = request->path.data != NULL;
+    prepared->fixed_hash = headers.content_hash.length > 0;
+    prepared->has_hash = prepared->fixed_hash || request->body.data != NULL;
+    prepared->host_given = headers.implied[CCE_SIGN_HOST].given;
+    prepared->date_given = headers.implied[CCE_SIGN_DATE].given;
+    prepared->token_given = headers.implied[CCE_SIGN_TOKEN].given;
+    prepared->has_date = prepared->date_given || request->date.length > 0;
+    prepared->names_start = headers.names_start;
+    prepared->names_length = headers.names_length;
+    prepared->date_start = headers.date_start;
+    prepared->hash_start = headers.names_start + headers.names_length + 1;
+    return 0;
+}
+
+void cce_sign_prepared_cleanup(struct cce_sign_prepared *prepared)
+{
+    cce_secret_cleanup(&prepared->text);
+}
+
+static void put_part(struct cce_buf *out,
+                     const struct cce_sign_prepared *prepared, size_t from,
+                     size_t to)
+{
+    put(out, (struct cce_bytes){prepared->text.data + from, to - from});
+}
+
+static int put_path(struct cce_buf *out,
+                    const struct cce_sign_prepared *prepared,
+                    const struct cce_bytes *ids, struct cce_error *err)
+{
+    size_t from = prepared->path_start;
+
+    for (size_t i = 0; i < prepared->place_count; i++) {
+        if (!cce_operation_is_id(ids[i]))
+            return cce_fail(err, CCE_INVALID_ARGUMENT,
+                            "%s must be an id: letters, digits, \".\", \"_\" "
+                            "and \"-\", at most 128, without \"..\"",
+                            prepared->places[i].name);
+        put_part(out, prepared, from, prepared->places[i].at);
+        put(out, ids[i]);
+        from = prepared->places[i].at;
+    }
+    put_part(out, prepared, from, prepared->query_start);
+    if (out->failed || out->data[out->length - 1] != '/')
+        put_char(out, '/');
+    return 0;
+}
+
+static int check_changes(const struct cce_sign_prepared *prepared,
+                         const struct cce_sign_request *changes,
+                         struct cce_error *err)
+{
+    const struct cce_http_request http = {
+        .method = {prepared->text.data, prepared->path_start - 1},
+        .path = changes->path,
+        .query = changes->query,
+        .query_count = changes->query_count,
+    };
+
+    if (prepared->has_date && changes->date.length > 0)
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "the date was prepared already");
+    if (changes->date.length > 0 && cce_date_check(changes->date, err) != 0)
+        return -1;
+    return cce_http_check(&http, err);
+}
+
+int cce_sign_prepared(struct cce_signer *signer,
+                      const struct cce_sign_prepared *prepared,
+                      const struct cce_sign_request *changes,
+                      const struct cce_bytes *ids, struct cce_sign_work *work,
+                      struct cce_sign_result *result, struct cce_error *err)
+{
+    const char *text = prepared->text.data;
+    struct cce_buf *out = &work->canonical;
+    struct cce_bytes date =
+        changes->date.length > 0 ? changes->date : changes->default_date;
+    bool new_hash = !prepared->has_hash ||
+                    (changes->body.data != NULL && !prepared->fixed_hash);
+    size_t tail;
+
+    if (check_changes(prepared, changes, err) != 0)
+        return -1;
+    put_part(out, prepared, 0, prepared->path_start);
+    if (changes->path.data != NULL || !prepared->has_path)
+        cce_uri_append_canonical_path(out, changes->path);
+    else if (put_path(out, prepared, ids, err) != 0)
+        return -1;
+    put_char(out, '\n');
+    if (changes->query_count > 0) {
+        cce_uri_sort_query(changes->query, changes->query_count);
+        cce_uri_append_query(out, changes->query, changes->query_count);
+    } else {
+        put_part(out, prepared, prepared->query_start, prepared->tail_start);
+    }
+
+    tail = out->length - prepared->tail_start;
+    put_part(out, prepared, prepared->tail_start,
+             new_hash ? prepared->hash_start : prepared->text.length);
+    if (prepared->has_date)
+        date = (struct cce_bytes){text + prepared->date_start, CCE_DATE_LENGTH};
+    else if (!out->failed)
+        memcpy(out->data + tail + prepared->date_start, date.data,
+               CCE_DATE_LENGTH);
+    if (new_hash && append_hash(signer, out, changes->body, err) != 0)
+        return -1;
+    if (finish(out, &result->canonical_request, err) != 0)
+        return -1;
+    memcpy(result->date, date.data, CCE_DATE_LENGTH);
+    result->date[CCE_DATE_LENGTH] = '\0';
+    result->host_given = prepared->host_given;
+    result->date_given = prepared->date_given;
+    return complete(signer, date,
+                    (struct cce_bytes){text + prepared->names_start,
+                                       prepared->names_length},
+                    prepared->token_given, work, result, err);
 }

@@ -104,6 +104,32 @@ struct cce_sign_result {
     bool host_given, date_given;     /* stood in `headers` already */
 };
 
+/*
+ * A request of which only the path, the query, the body and the date change:
+ * the rest is checked, sorted and written once. Zeroed is valid and empty.
+ *
+ * A path may have places for ids, in braces: /clusters/{cluster_id}/x. What
+ * fills one is an id (letters, digits, ".", "_" and "-", at most 128, no "..").
+ */
+enum { CCE_SIGN_PLACES_MAX = 8, CCE_SIGN_PLACE_MAX = 32 };
+
+struct cce_sign_prepared {
+    /* Of the canonical request: the method's line, the pieces of the path, the
+     * query, and all from there to the body's hash. Where the signer has a
+     * security token it is among the headers, hence pages of a secret. */
+    struct cce_secret text;
+    size_t path_start, query_start, tail_start, hash_start;
+    size_t names_start, names_length, date_start;
+    struct {
+        char name[CCE_SIGN_PLACE_MAX + 1];
+        size_t at; /* in `text` */
+    } places[CCE_SIGN_PLACES_MAX];
+    size_t place_count;
+    bool has_path, has_date;
+    bool has_hash, fixed_hash; /* of the body; given as a header */
+    bool host_given, date_given, token_given; /* stood in the headers */
+};
+
 /* Fills a zeroed signer. On failure (INVALID_ARGUMENT, UNSUPPORTED,
  * NO_MEMORY) it may hold parts: cce_sign_cleanup it in any case. */
 int cce_sign_init(struct cce_signer *signer,
@@ -126,6 +152,21 @@ int cce_sign_request(struct cce_signer *signer,
                      const struct cce_sign_request *request,
                      struct cce_sign_work *work, struct cce_sign_result *result,
                      struct cce_error *err);
+
+/* Fills a zeroed *prepared with what `request` has; path, query, body and date
+ * may be missing. Clean it up in any case. */
+int cce_sign_prepare(struct cce_signer *signer,
+                     const struct cce_sign_request *request,
+                     struct cce_sign_prepared *prepared, struct cce_error *err);
+void cce_sign_prepared_cleanup(struct cce_sign_prepared *prepared);
+
+/* As cce_sign_request, for path, query, body and date of `changes` where they
+ * are given. `ids` has one for each place when `changes` has no path. */
+int cce_sign_prepared(struct cce_signer *signer,
+                      const struct cce_sign_prepared *prepared,
+                      const struct cce_sign_request *changes,
+                      const struct cce_bytes *ids, struct cce_sign_work *work,
+                      struct cce_sign_result *result, struct cce_error *err);
 
 /* Stage 1 alone: fills canonical_request, date and the two `given`. */
 int cce_sign_canonical(struct cce_signer *signer,

@@ -249,9 +249,16 @@ void cce_sign_headers_append(struct cce_buf *out,
 
     if (room == NULL)
         return;
-    for (size_t i = 0; i < headers->count; i++)
-        if (headers->sorted[i]->is_signed)
-            to = write_header(to, headers->sorted[i]);
+    for (size_t i = 0; i < headers->count; i++) {
+        struct cce_sign_header *entry = headers->sorted[i];
+
+        if (!entry->is_signed)
+            continue;
+        to = write_header(to, entry);
+        if (entry->value.data == headers->implied[CCE_SIGN_DATE].found.data)
+            headers->date_start =
+                out->length + (size_t)(to - room) - entry->value.length - 1;
+    }
     *to++ = '\n';
     names = to;
     for (size_t i = 0; i < headers->count; i++)

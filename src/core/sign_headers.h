@@ -35,7 +35,8 @@ struct cce_sign_headers {
     size_t count;
     struct cce_sign_implied implied[CCE_SIGN_IMPLIED];
     struct cce_bytes content_hash;
-    size_t names_start, names_length; /* in the canonical request */
+    /* In the canonical request: the names that are signed, and the date. */
+    size_t names_start, names_length, date_start;
 };
 
 /* Fills *headers, from the request and with what the signer adds; it points

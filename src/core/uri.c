@@ -12,31 +12,17 @@ static const unsigned char classes[256] = {
     ['~'] = PLAIN,         ['/'] = IN_PATH,
 };
 
-static size_t count_escapes(struct cce_bytes raw, unsigned kept)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < raw.length; i++)
-        count += (classes[(unsigned char)raw.data[i]] & kept) == 0;
-    return count;
-}
-
-static char *write_escape(char *to, unsigned char byte)
+/* Nothing is written beyond the maximum, which is compared before the sum that
+ * could overflow. */
+static void append_escaped(struct cce_buf *out, struct cce_bytes raw,
+                           unsigned kept)
 {
     static const char digits[] = "0123456789ABCDEF";
-
-    *to++ = '%';
-    *to++ = digits[byte >> 4];
-    *to++ = digits[byte & 15];
-    return to;
-}
-
-static void append_escaped(struct cce_buf *out, struct cce_bytes raw,
-                           unsigned kept, size_t escapes)
-{
+    size_t escapes = 0;
     char *room = NULL, *to;
 
-    /* One comparison against the maximum also rules out an overflow. */
+    for (size_t i = 0; i < raw.length; i++)
+        escapes += (classes[(unsigned char)raw.data[i]] & kept) == 0;
     if (raw.length <= out->maximum && escapes <= out->maximum)
         room = cce_buf_reserve(out, raw.length + 2 * escapes);
     else
@@ -47,10 +33,13 @@ static void append_escaped(struct cce_buf *out, struct cce_bytes raw,
     for (size_t i = 0; i < raw.length; i++) {
         unsigned char byte = (unsigned char)raw.data[i];
 
-        if (classes[byte] & kept)
+        if (classes[byte] & kept) {
             *to++ = (char)byte;
-        else
-            to = write_escape(to, byte);
+            continue;
+        }
+        *to++ = '%';
+        *to++ = digits[byte >> 4];
+        *to++ = digits[byte & 15];
     }
     cce_buf_commit(out, raw.length + 2 * escapes);
 }
@@ -61,13 +50,7 @@ static void append_kept(struct cce_buf *out, struct cce_bytes raw,
     if (cce_bytes_classes(classes, raw) & kept)
         cce_buf_append(out, raw.data, raw.length);
     else
-        append_escaped(out, raw, kept, count_escapes(raw, kept));
-}
-
-/* One name or value of a query. */
-static void append_encoded(struct cce_buf *out, struct cce_bytes raw)
-{
-    append_kept(out, raw, IN_PART);
+        append_escaped(out, raw, kept);
 }
 
 void cce_uri_append_path(struct cce_buf *out, struct cce_bytes raw)
@@ -91,9 +74,9 @@ void cce_uri_append_query(struct cce_buf *out, const struct cce_pair *query,
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             cce_buf_append_char(out, '&');
-        append_encoded(out, query[i].name);
+        append_kept(out, query[i].name, IN_PART);
         cce_buf_append_char(out, '=');
-        append_encoded(out, query[i].value);
+        append_kept(out, query[i].value, IN_PART);
     }
 }
 

@@ -18,14 +18,6 @@ static int l_request_gc(lua_State *L)
     return 0;
 }
 
-/* Wipes a request at once, not at some later collection. */
-static void close_request(lua_State *L, int index)
-{
-    lua_pushcfunction(L, l_request_gc);
-    lua_pushvalue(L, index);
-    lua_call(L, 1, 0);
-}
-
 /* ===== What comes in ===== */
 
 static void read_value(lua_State *L, struct cce_value *value)
@@ -104,25 +96,23 @@ struct fields {
     struct cce_value values[CCE_OPERATION_FIELDS_MAX];
 };
 
-/* Whether a field is called `key`, as seen from the table under way. */
-static bool is_named(const char *name, const char *group, const char *key)
-{
-    size_t length = group != NULL ? strlen(group) : 0;
-
-    if (group == NULL)
-        return strcmp(name, key) == 0;
-    return strncmp(name, group, length) == 0 && name[length] == '.' &&
-           strcmp(name + length + 1, key) == 0;
-}
-
+/* The field that is called `key` in the table under way. */
 static bool read_field(lua_State *L, const char *key, struct fields *fields)
 {
     const struct cce_operation *operation = fields->operation;
+    const char *group = fields->group;
+    size_t length = group != NULL ? strlen(group) : 0;
 
     for (size_t i = 0; i < operation->field_count; i++) {
         const struct cce_operation_field *field = &operation->fields[i];
+        const char *member = field->name;
 
-        if (is_named(field->name, fields->group, key)) {
+        if (group != NULL) {
+            if (strncmp(member, group, length) != 0 || member[length] != '.')
+                continue;
+            member += length + 1;
+        }
+        if (strcmp(member, key) == 0) {
             read_typed(L, field->name, cce_operation_field_type(field),
                        &fields->values[i]);
             lua_pushvalue(L, -1);
@@ -366,30 +356,11 @@ static int l_operation(lua_State *L)
                             &err) != 0)
         return lcce_fail(L, &err);
     push_request(L, request);
-    close_request(L, 5);
+    cce_operation_request_cleanup(request); /* not at some later collection */
     return 1;
 }
 
 /* ===== The list ===== */
-
-static void push_row(lua_State *L, const struct cce_operation *operation)
-{
-    lua_newtable(L);
-    lua_pushstring(L, operation->method);
-    lua_setfield(L, -2, "method");
-    lua_pushstring(L, operation->path);
-    lua_setfield(L, -2, "path");
-    lua_pushstring(L, operation->action);
-    lua_setfield(L, -2, "action");
-    lua_pushboolean(L, operation->mutating);
-    lua_setfield(L, -2, "mutating");
-    lua_newtable(L);
-    for (size_t i = 0; i < operation->field_count; i++) {
-        lua_pushstring(L, operation->fields[i].name);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    lua_setfield(L, -2, "fields");
-}
 
 /*** Every call that `operation` knows, for documentation and tests: name to
 `method`, `path` (with placeholders), `action` (what IAM must allow), `mutating`
@@ -402,7 +373,21 @@ static void push_operations(lua_State *L)
 
     lua_newtable(L);
     for (size_t i = 0; (operation = cce_operation_at(i)) != NULL; i++) {
-        push_row(L, operation);
+        lua_newtable(L);
+        lua_pushstring(L, operation->method);
+        lua_setfield(L, -2, "method");
+        lua_pushstring(L, operation->path);
+        lua_setfield(L, -2, "path");
+        lua_pushstring(L, operation->action);
+        lua_setfield(L, -2, "action");
+        lua_pushboolean(L, operation->mutating);
+        lua_setfield(L, -2, "mutating");
+        lua_newtable(L);
+        for (size_t j = 0; j < operation->field_count; j++) {
+            lua_pushstring(L, operation->fields[j].name);
+            lua_rawseti(L, -2, (int)j + 1);
+        }
+        lua_setfield(L, -2, "fields");
         lua_setfield(L, -2, operation->name);
     }
 }

@@ -283,7 +283,7 @@ static int read_query(lua_State *L, struct lcce_request *request)
 
 /* --- the table --- */
 
-enum { SIGNED = 1, SENT = 2, ALL = SIGNED | SENT };
+enum { SIGNED = 1, SENT = 2, CHANGED = 4, WHOLE = SIGNED | SENT, ALL = 7 };
 
 static const struct {
     const char *name;
@@ -294,19 +294,35 @@ static const struct {
 /* clang-format off */
 #define FIELD(name, where) {#name, sizeof #name - 1, where, read_##name}
     /* clang-format on */
-    FIELD(method, ALL),  FIELD(path, ALL),
-    FIELD(body, ALL),    FIELD(host, SIGNED),
-    FIELD(headers, ALL), FIELD(query, ALL),
-    FIELD(date, ALL),    FIELD(signed_headers, SIGNED),
+    FIELD(method, WHOLE),  FIELD(path, ALL),
+    FIELD(body, ALL),      FIELD(host, SIGNED),
+    FIELD(headers, WHOLE), FIELD(query, ALL),
+    FIELD(date, ALL),      FIELD(signed_headers, SIGNED),
 #undef FIELD
 };
+
+/* What fills a place of the path. */
+static bool read_id(lua_State *L, struct cce_bytes key,
+                    struct lcce_request *request)
+{
+    const struct cce_sign_prepared *prepared = request->prepared;
+
+    for (size_t i = 0; i < prepared->place_count; i++)
+        if (cce_bytes_same(key, cce_bytes_of(prepared->places[i].name))) {
+            request->ids[i] = string_field(L, prepared->places[i].name);
+            return true;
+        }
+    return false;
+}
 
 /* Reads the value at the top. A number as key becomes a string here, which
  * would break the walk; but then it is unknown, and ends it. */
 static int read_field(lua_State *L, struct lcce_request *request)
 {
     struct cce_bytes key = lcce_to_bytes(L, -2);
-    int where = request->visit != NULL ? SENT : SIGNED;
+    int where = request->visit != NULL      ? SENT
+                : request->prepared != NULL ? CHANGED
+                                            : SIGNED;
 
     if (key.data == NULL)
         return luaL_error(L, "an option's name must be a string, not a %s",
@@ -316,6 +332,8 @@ static int read_field(lua_State *L, struct lcce_request *request)
             memcmp(key.data, fields[i].name, key.length) == 0 &&
             (fields[i].where & where) != 0)
             return fields[i].read(L, request);
+    if (request->prepared != NULL && read_id(L, key, request))
+        return 0;
     if (request->visit == NULL || strlen(key.data) != key.length ||
         !request->visit(L, key.data, request->context))
         return luaL_error(L, "unknown option '%s'", key.data);
@@ -354,6 +372,7 @@ static void start_anew(lua_State *L, struct lcce_request *request)
     request->query_capacity = capacity;
     request->number_count = request->part_count = 0;
     request->lacks_room = false;
+    memset(request->ids, 0, sizeof request->ids);
     if (request->visit != NULL)
         request->visit(L, NULL, request->context);
 }
@@ -365,7 +384,7 @@ int lcce_request_read(lua_State *L, struct lcce_request *request)
             return -1;
         start_anew(L, request);
     }
-    if (request->sign.method.data == NULL)
+    if (request->prepared == NULL && request->sign.method.data == NULL)
         lcce_option_error(L, "method", "it is missing");
     return 0;
 }
@@ -382,6 +401,8 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
     request->lacks_room = false;
     request->date[0] = '\0';
     request->wants_headers = wants_headers;
+    request->prepared = NULL;
+    memset(request->ids, 0, sizeof request->ids);
     request->visit = NULL;
     request->context = NULL;
     request->err = err;

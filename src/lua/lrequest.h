@@ -1,6 +1,7 @@
 /*
  * lrequest: a request, read from its table in Lua: one to be signed
- * (signer:sign), or one to be sent (engine:submit, see lsubmission).
+ * (signer:sign), what changes of one that was prepared (prepared:sign), or one
+ * to be sent (engine:submit, see lsubmission).
  *
  * It is read into arrays on the C stack, and points into strings and secrets
  * that the table keeps alive. Nothing is allocated on the way: an allocation
@@ -42,6 +43,9 @@ struct lcce_request {
     bool lacks_room;
     char date[CCE_DATE_LENGTH + 1];
     bool wants_headers; /* in the table at LCCE_REQUEST_RESULT */
+    /* Of changes: to what, and what fills the places of its path. */
+    const struct cce_sign_prepared *prepared;
+    struct cce_bytes ids[CCE_SIGN_PLACES_MAX];
     /* Of a request that is sent: its body in parts, and what else its table
      * holds. The visitor reads the value at the top of the stack for `key`;
      * false for a name that it does not know. A key of NULL: forget what was

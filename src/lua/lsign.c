@@ -20,9 +20,12 @@
 #include "lua/lsecret.h"
 #include "lua/lutil.h"
 
-#define WORK "cce.sign_work"
+#define WORK     "cce.sign_work"
+#define PREPARED "cce.prepared"
 
-enum { CLOCK_SLOT = 1 }; /* in the table that belongs to the userdata */
+/* In the table that belongs to the userdata: of a signer; of a prepared
+ * request, where its headers follow, each name with its value behind it. */
+enum { CLOCK_SLOT = 1, SIGNER_SLOT = 1, HEADERS_SLOT = 2 };
 
 /* In the userdata. */
 struct lsigner {
@@ -32,6 +35,12 @@ struct lsigner {
     bool has_clock;
     time_t now; /* as now_text says; 0 at first, which is in the past */
     char now_text[CCE_DATE_LENGTH + 1];
+};
+
+struct lprepared {
+    struct cce_sign_prepared prepared;
+    struct lsigner *signer; /* which its table keeps */
+    int header_count;
 };
 
 /* The upvalues of every method: what would else be looked up by name for
@@ -46,17 +55,22 @@ static struct lsigner *check_open(lua_State *L, int index,
     return object;
 }
 
-/* The open signer that a method was called on. */
-static struct lsigner *to_open(lua_State *L)
+/* What a method was called on. */
+static void *to_self(lua_State *L, const char *class)
 {
-    struct lsigner *object = lua_touserdata(L, 1);
+    void *object = lua_touserdata(L, 1);
     bool ours = object != NULL && lua_getmetatable(L, 1) &&
                 lua_rawequal(L, -1, lua_upvalueindex(METATABLE));
 
     if (!ours)
-        luaL_checkudata(L, 1, LCCE_SIGNER); /* which raises */
+        luaL_checkudata(L, 1, class); /* which raises */
     lua_pop(L, 1);
-    return check_open(L, 1, object);
+    return object;
+}
+
+static struct lsigner *to_open(lua_State *L)
+{
+    return check_open(L, 1, to_self(L, LCCE_SIGNER));
 }
 
 struct cce_signer *lcce_check_signer(lua_State *L, int index)
@@ -163,9 +177,9 @@ static int l_signer_new(lua_State *L)
 
 enum { RESULT_HINT = 8 /* headers, most often */ };
 
-/* Asks the clock for the time of a request without a date. That runs Lua
- * code, which may change the spec or close the signer. */
-static int ask_clock(lua_State *L, struct lcce_request *request)
+/* Asks the clock of the signer at `index` for the time of a request without a
+ * date. That runs Lua code, which may change the spec or close the signer. */
+static int ask_clock(lua_State *L, int index, struct lcce_request *request)
 {
     lua_Number now;
 
@@ -173,14 +187,14 @@ static int ask_clock(lua_State *L, struct lcce_request *request)
     lua_rawget(L, LCCE_REQUEST_SPEC);
     if (!lua_isnil(L, -1))
         return 0;
-    lcce_getuservalue(L, 1);
+    lcce_getuservalue(L, index);
     lua_rawgeti(L, -1, CLOCK_SLOT);
     lua_call(L, 0, 1);
     if (lua_type(L, -1) != LUA_TNUMBER)
         luaL_error(L, "the clock of a signer must return a number, not a %s",
                    luaL_typename(L, -1));
     now = floor(lua_tonumber(L, -1));
-    lcce_check_signer(L, 1);
+    lcce_check_signer(L, index);
     return lcce_request_date(now, request->date, request->err);
 }
 
@@ -197,19 +211,13 @@ static int system_date(struct lsigner *object, struct lcce_request *request)
     return 0;
 }
 
-/* The spec at 2, read into request->sign. From the return on, what that points
- * to and the signer are there until Lua is called again. */
-static int check_request(lua_State *L, struct lsigner *object,
-                         struct cce_sign_work **work,
-                         struct lcce_request *request)
+/* Reads the table at LCCE_REQUEST_SPEC into request->sign, and finds memory for
+ * the results. From the return on, what the request points to and the signer
+ * are there until Lua is called again. */
+static int read_request(lua_State *L, struct lsigner *object,
+                        struct cce_sign_work **work,
+                        struct lcce_request *request)
 {
-    luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
-    if (object->has_clock && ask_clock(L, request) != 0)
-        return -1;
-    lua_settop(L, LCCE_REQUEST_SPEC);
-    if (request->wants_headers)
-        lua_createtable(L, 0, RESULT_HINT);
-    lua_settop(L, LCCE_REQUEST_OWN);
     *work = &object->work;
     if (object->work_is_taken) {
         *work = lcce_newobject(L, WORK, sizeof **work);
@@ -225,6 +233,20 @@ static int check_request(lua_State *L, struct lsigner *object,
             (struct cce_bytes){request->date, CCE_DATE_LENGTH};
     }
     return 0;
+}
+
+static void take_work(struct lsigner *object, struct cce_sign_work *work)
+{
+    if (work == &object->work)
+        object->work_is_taken = true;
+    cce_sign_work_init(work);
+}
+
+static void give_work(struct lsigner *object, struct cce_sign_work *work)
+{
+    cce_sign_work_cleanup(work);
+    if (work == &object->work)
+        object->work_is_taken = false;
 }
 
 /* --- the methods --- */
@@ -279,19 +301,22 @@ static int apply(lua_State *L, const struct method *method)
     int pushed = 1;
 
     lcce_request_init(&request, method->copies_headers, &err);
-    if (check_request(L, object, &work, &request) != 0)
+    luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
+    if (object->has_clock && ask_clock(L, 1, &request) != 0)
         return lcce_fail(L, &err);
-    if (work == &object->work)
-        object->work_is_taken = true;
-    cce_sign_work_init(work);
+    lua_settop(L, LCCE_REQUEST_SPEC);
+    if (method->copies_headers)
+        lua_createtable(L, 0, RESULT_HINT);
+    lua_settop(L, LCCE_REQUEST_OWN);
+    if (read_request(L, object, &work, &request) != 0)
+        return lcce_fail(L, &err);
+    take_work(object, work);
     if (method->compute(&object->signer, &request.sign, work, &result, &err) !=
         0)
         pushed = lcce_fail(L, &err);
     else
         method->push(L, &result);
-    cce_sign_work_cleanup(work);
-    if (work == &object->work)
-        object->work_is_taken = false;
+    give_work(object, work);
     return pushed;
 }
 
@@ -384,6 +409,132 @@ static int l_signer_signature(lua_State *L)
     return 1;
 }
 
+/* --- prepared requests --- */
+
+/* Sets the table of the prepared request at LCCE_REQUEST_OWN. */
+static void keep_headers(lua_State *L, struct lprepared *prepared)
+{
+    int slot = HEADERS_SLOT, table;
+
+    lua_newtable(L);
+    table = lua_gettop(L);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, table, SIGNER_SLOT);
+    if (!prepared->prepared.host_given) {
+        lua_pushvalue(L, lua_upvalueindex(NAME_HOST));
+        lua_pushvalue(L, LCCE_REQUEST_HOST);
+        lua_rawset(L, LCCE_REQUEST_RESULT);
+    }
+    lua_pushnil(L);
+    while (lua_next(L, LCCE_REQUEST_RESULT)) {
+        lua_rawseti(L, table, slot + 1);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, table, slot);
+        slot += 2;
+    }
+    prepared->header_count = (slot - HEADERS_SLOT) / 2;
+    lcce_setuservalue(L, LCCE_REQUEST_OWN);
+}
+
+static int l_signer_prepare(lua_State *L)
+{
+    struct lsigner *object = to_open(L);
+    struct lprepared *prepared;
+    struct cce_error err;
+    struct lcce_request request;
+
+    lcce_request_init(&request, true, &err);
+    luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
+    lua_settop(L, LCCE_REQUEST_SPEC);
+    lua_newtable(L);
+    lua_settop(L, LCCE_REQUEST_OWN - 1);
+    prepared = lcce_newobject(L, PREPARED, sizeof *prepared);
+    if (lcce_request_read(L, &request) != 0)
+        return lcce_fail(L, &err);
+    check_open(L, 1, object);
+    if (cce_sign_prepare(&object->signer, &request.sign, &prepared->prepared,
+                         &err) != 0)
+        return lcce_fail(L, &err);
+    keep_headers(L, prepared);
+    prepared->signer = object;
+    lua_settop(L, LCCE_REQUEST_OWN);
+    return 1;
+}
+
+/* Pushes the headers that stay the same as a new table at
+ * LCCE_REQUEST_RESULT; and asks the signer's clock, if it has one. */
+static int push_same(lua_State *L, const struct lprepared *prepared,
+                     struct lcce_request *request)
+{
+    const int table = LCCE_REQUEST_SPEC + 1, to = table + 1;
+
+    lua_settop(L, LCCE_REQUEST_SPEC);
+    lcce_getuservalue(L, 1);
+    if (prepared->signer->has_clock && !prepared->prepared.has_date) {
+        lua_rawgeti(L, table, SIGNER_SLOT);
+        if (ask_clock(L, to, request) != 0)
+            return -1;
+        lua_settop(L, table);
+    }
+    lua_createtable(L, 0, prepared->header_count + 2);
+    for (int i = 0; i < prepared->header_count; i++) {
+        lua_rawgeti(L, table, HEADERS_SLOT + 2 * i);
+        lua_rawgeti(L, table, HEADERS_SLOT + 2 * i + 1);
+        lua_rawset(L, to);
+    }
+    lua_replace(L, LCCE_REQUEST_RESULT);
+    lua_settop(L, LCCE_REQUEST_OWN);
+    return 0;
+}
+
+static int l_prepared_sign(lua_State *L)
+{
+    const struct lprepared *prepared = to_self(L, PREPARED);
+    struct lsigner *object = prepared->signer;
+    const struct cce_sign_prepared *same = &prepared->prepared;
+    struct cce_sign_work *work;
+    struct cce_sign_result result;
+    struct cce_error err;
+    struct lcce_request request;
+    int pushed = 1;
+
+    if (same->text.data == NULL)
+        return luaL_argerror(L, 1, "closed prepared request");
+    check_open(L, 1, object);
+    luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
+    lcce_request_init(&request, false, &err);
+    request.prepared = same;
+    if (push_same(L, prepared, &request) != 0 ||
+        read_request(L, object, &work, &request) != 0)
+        return lcce_fail(L, &err);
+    if (same->text.data == NULL)
+        return luaL_argerror(L, 1, "closed prepared request");
+    for (size_t i = 0; i < same->place_count; i++)
+        if (request.ids[i].data == NULL && request.sign.path.data == NULL)
+            lcce_option_error(L, same->places[i].name, "it is missing");
+
+    take_work(object, work);
+    if (cce_sign_prepared(&object->signer, same, &request.sign, request.ids,
+                          work, &result, &err) != 0) {
+        pushed = lcce_fail(L, &err);
+    } else {
+        result.host_given = true; /* as a header that stays the same */
+        push_headers(L, &result);
+    }
+    give_work(object, work);
+    return pushed;
+}
+
+static int l_prepared_close(lua_State *L)
+{
+    struct lprepared *prepared = luaL_checkudata(L, 1, PREPARED);
+
+    cce_sign_prepared_cleanup(&prepared->prepared);
+    return 0;
+}
+
+/* --- the rest --- */
+
 /* At once, even during a call: that has its result already. */
 static int l_signer_close(lua_State *L)
 {
@@ -425,24 +576,11 @@ static int l_signer_tostring(lua_State *L)
     return 1;
 }
 
-int lcce_open_sign(lua_State *L)
+/* Adds methods with the upvalues that they all have to a class. */
+static void set_methods(lua_State *L, const char *class,
+                        const luaL_Reg *methods)
 {
-    static const luaL_Reg methods[] = {
-        {"sign", l_signer_sign},
-        {"explain", l_signer_explain},
-        {"canonical_request", l_signer_canonical_request},
-        {"string_to_sign", l_signer_string_to_sign},
-        {"signature", l_signer_signature},
-        {NULL, NULL},
-    };
-
-    static const luaL_Reg none[] = {{NULL, NULL}};
-
-    lcce_newclass(L, WORK, none, l_work_gc, NULL);
-    lcce_newclass(L, LCCE_SIGNER, none, l_signer_close, l_signer_tostring);
-    luaL_getmetatable(L, LCCE_SIGNER);
-    lua_pushcfunction(L, l_signer_gc);
-    lua_setfield(L, -2, "__gc");
+    luaL_getmetatable(L, class);
     lua_getfield(L, -1, "__index");
     lua_insert(L, -2);
     lua_pushliteral(L, "Host");
@@ -450,6 +588,32 @@ int lcce_open_sign(lua_State *L)
     lua_pushliteral(L, "Authorization");
     luaL_setfuncs(L, methods, UPVALUES);
     lua_pop(L, 1);
+}
+
+int lcce_open_sign(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"sign", l_signer_sign},
+        {"prepare", l_signer_prepare},
+        {"explain", l_signer_explain},
+        {"canonical_request", l_signer_canonical_request},
+        {"string_to_sign", l_signer_string_to_sign},
+        {"signature", l_signer_signature},
+        {NULL, NULL},
+    };
+    static const luaL_Reg prepared_methods[] = {{"sign", l_prepared_sign},
+                                                {NULL, NULL}};
+    static const luaL_Reg none[] = {{NULL, NULL}};
+
+    lcce_newclass(L, WORK, none, l_work_gc, NULL);
+    lcce_newclass(L, PREPARED, none, l_prepared_close, NULL);
+    set_methods(L, PREPARED, prepared_methods);
+    lcce_newclass(L, LCCE_SIGNER, none, l_signer_close, l_signer_tostring);
+    luaL_getmetatable(L, LCCE_SIGNER);
+    lua_pushcfunction(L, l_signer_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    set_methods(L, LCCE_SIGNER, methods);
     lua_pushcfunction(L, l_signer_new);
     lua_setfield(L, -2, "signer");
     return 0;

@@ -1,5 +1,5 @@
 /*
- * lsys: core.sys, the binding of sys.
+ * lsys: core.sys: processes, signals, the clock, the terminal, directories.
  */
 #include <math.h>
 #include <string.h>
@@ -8,7 +8,12 @@
 
 #include "lua/core.h"
 #include "lua/lutil.h"
-#include "os/sys.h"
+#include "os/clock.h"
+#include "os/directory.h"
+#include "os/poll.h"
+#include "os/port.h"
+#include "os/process.h"
+#include "os/terminal.h"
 
 #define CCE_PROCESS "cce.process"
 #define CCE_SIGNALS "cce.signals"
@@ -23,7 +28,7 @@ struct signals {
 static int check_signal(lua_State *L, int index)
 {
     const char *name = luaL_checkstring(L, index);
-    int number = cce_sys_signal_number(name);
+    int number = cce_process_signal_number(name);
 
     if (number == 0)
         luaL_argerror(L, index, "no such signal; write it like \"SIGTERM\"");
@@ -48,7 +53,7 @@ static struct cce_process *check_process(lua_State *L)
 
 static int l_process_finalize(lua_State *L)
 {
-    cce_sys_end(luaL_checkudata(L, 1, CCE_PROCESS));
+    cce_process_end(luaL_checkudata(L, 1, CCE_PROCESS));
     return 0;
 }
 
@@ -60,7 +65,7 @@ static int l_process_pid(lua_State *L)
 
 static int l_process_alive(lua_State *L)
 {
-    lua_pushboolean(L, cce_sys_wait(check_process(L), 0) != CCE_WAIT_ENDED);
+    lua_pushboolean(L, cce_process_wait(check_process(L), 0) != CCE_WAIT_ENDED);
     return 1;
 }
 
@@ -72,7 +77,7 @@ static int push_end(lua_State *L, int status)
         lua_pushinteger(L, WEXITSTATUS(status));
         return 1;
     }
-    name = cce_sys_signal_name(WTERMSIG(status));
+    name = cce_process_signal_name(WTERMSIG(status));
     lua_pushnil(L);
     if (name != NULL)
         lua_pushstring(L, name);
@@ -87,7 +92,7 @@ static int l_process_wait(lua_State *L)
     struct cce_process *process = check_process(L);
     struct cce_error err;
 
-    switch (cce_sys_wait(process, opt_seconds(L, 2))) {
+    switch (cce_process_wait(process, opt_seconds(L, 2))) {
     case CCE_WAIT_ENDED:
         return push_end(L, process->status);
     case CCE_WAIT_TIMEOUT:
@@ -105,7 +110,7 @@ static int l_process_signal(lua_State *L)
     int number = check_signal(L, 2);
     struct cce_error err;
 
-    if (cce_sys_kill(check_process(L), number, &err) != 0)
+    if (cce_process_kill(check_process(L), number, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, true);
     return 1;
@@ -189,7 +194,7 @@ static int l_sys_spawn(lua_State *L)
     if (options.spawn.argv == NULL || options.spawn.argv[0] == NULL)
         lcce_option_error(L, "argv", "the program and its arguments expected");
     process = lcce_newobject(L, CCE_PROCESS, sizeof *process);
-    if (cce_sys_spawn(process, &options.spawn, &err) != 0)
+    if (cce_process_spawn(process, &options.spawn, &err) != 0)
         return lcce_fail(L, &err);
     return 1;
 }
@@ -215,12 +220,12 @@ static int l_signals_wait(lua_State *L)
 
     if (!signals->active)
         return luaL_error(L, "the signals object is closed");
-    number = cce_sys_take_signal(&signals->set, opt_seconds(L, 2));
+    number = cce_process_take_signal(&signals->set, opt_seconds(L, 2));
     if (number == 0) {
         cce_fail(&err, CCE_TIMEOUT, "no signal came");
         return lcce_fail(L, &err);
     }
-    lua_pushstring(L, cce_sys_signal_name(number));
+    lua_pushstring(L, cce_process_signal_name(number));
     return 1;
 }
 
@@ -232,7 +237,7 @@ static const luaL_Reg signals_methods[] = {
 
 static int l_sys_signal_is_default(lua_State *L)
 {
-    lua_pushboolean(L, cce_sys_signal_is_default(check_signal(L, 1)));
+    lua_pushboolean(L, cce_process_signal_is_default(check_signal(L, 1)));
     return 1;
 }
 
@@ -259,7 +264,7 @@ static int l_sys_die_with_parent(lua_State *L)
 {
     struct cce_error err;
 
-    if (cce_sys_die_with_parent(check_signal(L, 1), &err) != 0)
+    if (cce_process_die_with_parent(check_signal(L, 1), &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, true);
     return 1;
@@ -267,7 +272,7 @@ static int l_sys_die_with_parent(lua_State *L)
 
 static int l_sys_sleep(lua_State *L)
 {
-    lua_pushboolean(L, cce_sys_sleep(luaL_checknumber(L, 1)));
+    lua_pushboolean(L, cce_clock_sleep(luaL_checknumber(L, 1)));
     return 1;
 }
 
@@ -299,7 +304,7 @@ static int l_sys_poll(lua_State *L)
     ready = lua_newuserdata(L, count + 1);
     for (size_t i = 0; i < count; i++)
         fds[i] = check_descriptor(L, 1, i + 1);
-    if (cce_sys_poll(fds, ready, count, seconds, &err) != 0)
+    if (cce_poll(fds, ready, count, seconds, &err) != 0)
         return lcce_fail(L, &err);
     lua_newtable(L);
     for (size_t i = 0; i < count; i++)
@@ -312,25 +317,25 @@ static int l_sys_poll(lua_State *L)
 
 static int l_sys_monotonic(lua_State *L)
 {
-    lua_pushnumber(L, cce_sys_monotonic());
+    lua_pushnumber(L, cce_clock_monotonic());
     return 1;
 }
 
 static int l_sys_boottime(lua_State *L)
 {
-    lua_pushnumber(L, cce_sys_boottime());
+    lua_pushnumber(L, cce_clock_boottime());
     return 1;
 }
 
 static int l_sys_time(lua_State *L)
 {
-    lua_pushnumber(L, cce_sys_time());
+    lua_pushnumber(L, cce_clock_time());
     return 1;
 }
 
 static int l_sys_is_terminal(lua_State *L)
 {
-    lua_pushboolean(L, cce_sys_is_terminal((int)luaL_checkinteger(L, 1)));
+    lua_pushboolean(L, cce_terminal_is((int)luaL_checkinteger(L, 1)));
     return 1;
 }
 
@@ -339,8 +344,8 @@ static int l_sys_terminal_size(lua_State *L)
     int columns, rows;
     struct cce_error err;
 
-    if (cce_sys_terminal_size((int)luaL_checkinteger(L, 1), &columns, &rows,
-                              &err) != 0)
+    if (cce_terminal_size((int)luaL_checkinteger(L, 1), &columns, &rows,
+                          &err) != 0)
         return lcce_fail(L, &err);
     lua_pushinteger(L, columns);
     lua_pushinteger(L, rows);
@@ -355,7 +360,7 @@ static int l_sys_mkdir_private(lua_State *L)
     struct cce_error err;
 
     memcpy(path, template, length + 1);
-    if (cce_sys_mkdir_private(path, &err) != 0)
+    if (cce_directory_make_private(path, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, path);
     return 1;
@@ -365,7 +370,7 @@ static int l_sys_mkdir(lua_State *L)
 {
     struct cce_error err;
 
-    if (cce_sys_mkdir(luaL_checkstring(L, 1), &err) != 0)
+    if (cce_directory_make(luaL_checkstring(L, 1), &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, true);
     return 1;
@@ -376,7 +381,7 @@ static int l_sys_realpath(lua_State *L)
     struct cce_error err;
     char path[PATH_MAX];
 
-    if (cce_sys_realpath(luaL_checkstring(L, 1), path, &err) != 0)
+    if (cce_directory_realpath(luaL_checkstring(L, 1), path, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, path);
     return 1;
@@ -394,7 +399,7 @@ static int l_sys_free_port(lua_State *L)
     int port;
     struct cce_error err;
 
-    if (cce_sys_free_port(&port, &err) != 0)
+    if (cce_port_free(&port, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushinteger(L, port);
     return 1;

@@ -20,9 +20,9 @@
 #define CCE_HAS_PREREQ (LIBCURL_VERSION_NUM >= 0x075000)
 #endif
 
-/* CURLOPT_CAINFO_BLOB came with 7.77. */
-#ifndef CCE_HAS_CA_BLOB
-#define CCE_HAS_CA_BLOB (LIBCURL_VERSION_NUM >= 0x074d00)
+/* Came with 7.77: an older one that was loaded knows no such option. */
+#if LIBCURL_VERSION_NUM < 0x074d00
+#define CURLOPT_CAINFO_BLOB ((CURLoption)40309)
 #endif
 
 /* The codes for which libcurl has had names only since 7.73, 7.77 and 8.6. */

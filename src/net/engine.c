@@ -1,5 +1,6 @@
 #include "net/engine_internal.h"
 
+#include "os/pid.h"
 #include "os/sigpipe.h"
 
 #include <errno.h>
@@ -450,7 +451,7 @@ int cce_engine_new(struct cce_engine **result,
     engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         return cce_fail_memory(err);
-    engine->pid = getpid();
+    engine->pid = cce_pid();
     engine->guard_sigpipe = cce_curl_raises_sigpipe();
     if (cce_poller_open(&engine->poller, CCE_POLLER_RINGS, err) != 0)
         goto failed;
@@ -470,7 +471,7 @@ failed:
 
 bool cce_engine_is_inherited(const struct cce_engine *engine)
 {
-    return engine->pid != getpid();
+    return engine->pid != cce_pid();
 }
 
 int cce_engine_fd(const struct cce_engine *engine)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/bytes.h"
 #include "net/curl_global.h"
 #include "net/engine.h"
 #include "net/sockets.h"
@@ -42,20 +43,24 @@ struct cce_transfer {
     int64_t impatient_ms;  /* when it stops waiting for somebody's connection */
     void *owner;
     CURL *easy;
+    /* What is sent, in one block of memory; all of these point into it. */
+    char *sent;
+    size_t sent_size;
     struct curl_slist *headers;
     struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
     char *server_url;              /* the URL without the name for TLS, then */
-    char *proxy;                   /* of the identity, or NULL */
     char *url, *host;              /* the latter without brackets and port */
-    struct cce_buf body;
-    struct cce_buf ca, certificate, key; /* of the identity, if there is one */
+    char *proxy;                   /* of the identity, or NULL */
+    struct cce_bytes body;
+    struct cce_bytes ca, certificate, key; /* of the identity, if any */
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private, proxied;
     bool has_identity;
-    double departs_until; /* by the time since boot; 0: whenever */
+    bool trusts_by_context; /* on_tls_context sets the CA of the identity */
+    double departs_until;   /* by the time since boot; 0: whenever */
     bool started, finished;
     bool late;           /* it was not let out, its time had passed */
     bool second_time;    /* it was not let out once more */

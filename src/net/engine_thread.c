@@ -1,6 +1,7 @@
 #include "net/engine_thread.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "os/pid.h"
 #include "os/poller.h"
 
 #include <errno.h>
@@ -214,7 +215,7 @@ static bool is_our_own(int fd)
     socklen_t length = sizeof peer;
 
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-           peer.pid == getpid();
+           peer.pid == cce_pid();
 }
 
 static void add_connection(struct cce_thread *thread, int fd)
@@ -488,7 +489,7 @@ int cce_thread_new(struct cce_thread **result,
     cce_poller_init(&thread->poller);
     thread->spare_fd = -1;
     cce_listener_init(&thread->listener);
-    thread->pid = getpid();
+    thread->pid = cce_pid();
     pthread_mutex_init(&thread->lock, NULL);
     if (cce_engine_new(&thread->engine, options, err) != 0 ||
         open_descriptors(thread, err) != 0 || start_thread(thread, err) != 0) {
@@ -501,7 +502,7 @@ int cce_thread_new(struct cce_thread **result,
 
 bool cce_thread_is_inherited(const struct cce_thread *thread)
 {
-    return thread->pid != getpid();
+    return thread->pid != cce_pid();
 }
 
 static void stop_thread(struct cce_thread *thread)

@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+
+#include "core/x509/ssl_queue.h"
 
 /* Neither ends a connection by itself; the first is how each one ends. */
 enum { CLOSE_NOTIFY = 0, USER_CANCELED = 90 };
@@ -88,6 +91,35 @@ static int on_verify(int accepted, X509_STORE_CTX *store)
             handshake->verify_error == 0 &&
             names_host(X509_STORE_CTX_get0_cert(store), handshake->host);
     return accepted;
+}
+
+/* In a store of its own: that of the SSL_CTX may be one that libcurl shares
+ * between connections. The flags are those that libcurl sets. */
+bool cce_tls_trust(void *context, const char *pem, size_t length)
+{
+    X509_STORE *store = X509_STORE_new();
+    BIO *bio = BIO_new_mem_buf(pem, (int)length);
+    struct cce_ssl_queue queue;
+    struct cce_error ignored;
+    X509 *x509;
+    bool found = false;
+
+    cce_ssl_queue_enter(&queue);
+    while (store != NULL && bio != NULL &&
+           (x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        found = X509_STORE_add_cert(store, x509) == 1 || found;
+        X509_free(x509);
+    }
+    BIO_free(bio);
+    cce_ssl_queue_leave(&queue, 0, &ignored);
+    if (!found) {
+        X509_STORE_free(store);
+        return false;
+    }
+    X509_STORE_set_flags(store,
+                         X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+    SSL_CTX_set_cert_store(context, store);
+    return true;
 }
 
 void *cce_tls_watch(void *context, struct cce_tls_handshake *handshake)

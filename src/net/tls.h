@@ -9,6 +9,7 @@
 #define CCE_NET_TLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What was seen of one handshake. */
 struct cce_tls_handshake {
@@ -22,6 +23,10 @@ struct cce_tls_handshake {
                          is not encrypted: who relays the connection can have
                          put it there. */
 };
+
+/* Lets an SSL_CTX trust the certificates of a PEM text, for a libcurl that
+ * takes them from files alone. False when there is none in it. */
+bool cce_tls_trust(void *context, const char *pem, size_t length);
 
 /* Sets up the SSL_CTX of a connection that begins, and writes down what
  * happens on it until cce_tls_unwatch is called with what this returns. The

@@ -3,8 +3,9 @@
 #include "core/http.h"
 #include "core/no_proxy.h"
 #include "core/x509/certificate.h"
-#include "os/sys.h"
+#include "os/clock.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 static bool is_late(const struct cce_transfer *transfer)
 {
     return transfer->departs_until > 0 &&
-           cce_sys_boottime() > transfer->departs_until;
+           cce_clock_boottime() > transfer->departs_until;
 }
 
 #if CCE_HAS_PREREQ
@@ -184,6 +185,9 @@ static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
     memset(&transfer->server_tls, 0, sizeof transfer->server_tls);
     transfer->server_tls.host = transfer->host;
     transfer->server_watch = cce_tls_watch(tls, &transfer->server_tls);
+    if (transfer->trusts_by_context &&
+        !cce_tls_trust(tls, transfer->ca.data, transfer->ca.length))
+        return CURLE_SSL_CACERT_BADFILE;
     return CURLE_OK;
 }
 
@@ -280,7 +284,7 @@ static long connect_timeout_of(const struct cce_transfer *transfer)
  * late, it must not be connected too late. */
 static long connect_time_left(const struct cce_transfer *transfer)
 {
-    double left = (transfer->departs_until - cce_sys_boottime()) * 1000;
+    double left = (transfer->departs_until - cce_clock_boottime()) * 1000;
     long timeout = connect_timeout_of(transfer);
 
     if (transfer->departs_until == 0 || left > (double)timeout)
@@ -292,13 +296,14 @@ static long connect_time_left(const struct cce_transfer *transfer)
 #endif
 
 /* curl reads the text where it is: it stays until the handle is gone. */
-static CURLcode set_pem(CURL *easy, CURLoption option, struct cce_buf *pem)
+static CURLcode set_pem(CURL *easy, CURLoption option,
+                        const struct cce_bytes *pem)
 {
     struct curl_blob blob;
 
     if (pem->length == 0)
         return CURLE_OK;
-    blob.data = pem->data;
+    blob.data = (void *)(uintptr_t)pem->data;
     blob.len = pem->length;
     blob.flags = CURL_BLOB_NOCOPY;
     return curl_easy_setopt(easy, option, &blob);
@@ -323,6 +328,9 @@ static CURLcode set_identity(struct cce_transfer *transfer)
         SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->ca);
+    transfer->trusts_by_context = result == CURLE_UNKNOWN_OPTION;
+    if (transfer->trusts_by_context)
+        result = CURLE_OK;
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_SSLCERT_BLOB, &transfer->certificate);
     if (result == CURLE_OK)
@@ -361,6 +369,201 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     return result == CURLE_OK ? set_identity(transfer) : result;
 }
 
+/* ---- what is sent: one block, which is wiped as one ---- */
+
+/* Copies to *at, which goes on behind. */
+static void append(char **at, const char *bytes, size_t length)
+{
+    if (length > 0)
+        memcpy(*at, bytes, length);
+    *at += length;
+}
+
+static void append_string(char **at, const char *string)
+{
+    append(at, string, strlen(string));
+}
+
+static void end_string(char **at)
+{
+    *(*at)++ = '\0';
+}
+
+static char *put_string(char **at, const char *string)
+{
+    char *copy = *at;
+
+    append(at, string, strlen(string) + 1);
+    return copy;
+}
+
+static struct cce_bytes put_bytes(char **at, const void *data, size_t length)
+{
+    struct cce_bytes copy = {NULL, 0};
+
+    if (data == NULL)
+        return copy;
+    copy.data = *at;
+    copy.length = length;
+    append(at, data, length);
+    end_string(at);
+    return copy;
+}
+
+/* curl sends "Name:" only when told "Name;". */
+static char *put_header(char **at, const struct cce_header *header)
+{
+    char *line = *at;
+
+    append_string(at, header->name);
+    append_string(at, header->value[0] != '\0' ? ": " : ";");
+    append_string(at, header->value);
+    end_string(at);
+    return line;
+}
+
+struct url_parts {
+    const char *host; /* with brackets, if any */
+    size_t host_length;
+    const char *port; /* with its colon; empty when there is none */
+    size_t port_length;
+};
+
+static void split_url(const char *url, struct url_parts *parts)
+{
+    const char *start = strstr(url, "://");
+
+    parts->host = start != NULL ? start + 3 : url;
+    parts->host_length = parts->host[0] == '[' ? strcspn(parts->host, "]") + 1
+                                               : strcspn(parts->host, ":/?");
+    parts->port = parts->host + parts->host_length;
+    parts->port_length = strcspn(parts->port, "/?");
+}
+
+/* The URL with another host, which is what TLS asks for and verifies, and where
+ * curl is to connect instead of looking that up. */
+static void put_server_name(struct cce_transfer *transfer, char **at,
+                            const char *url, const char *name,
+                            struct curl_slist *node)
+{
+    bool is_ipv6 = strchr(name, ':') != NULL;
+    struct url_parts parts;
+
+    split_url(url, &parts);
+    transfer->server_url = put_string(at, url);
+    transfer->url = *at;
+    append(at, url, (size_t)(parts.host - url));
+    append_string(at, is_ipv6 ? "[" : "");
+    append_string(at, name);
+    append_string(at, is_ipv6 ? "]" : "");
+    append_string(at, parts.port);
+    end_string(at);
+    node->data = *at;
+    node->next = NULL;
+    append_string(at, "::");
+    append(at, parts.host, parts.host_length + parts.port_length);
+    append_string(at, parts.port_length > 0 ? "" : ":443");
+    end_string(at);
+    transfer->connect_to = node;
+}
+
+static char *put_host(char **at, const char *url)
+{
+    struct url_parts parts;
+    char *copy = *at;
+    size_t bracket;
+
+    split_url(url, &parts);
+    bracket = parts.host[0] == '[' ? 1 : 0;
+    append(at, parts.host + bracket, parts.host_length - 2 * bracket);
+    end_string(at);
+    return copy;
+}
+
+/* No pause for a "100 Continue" before a long body. */
+static const char no_expect[] = "Expect:";
+
+static size_t length_of(const char *string)
+{
+    return string != NULL ? strlen(string) : 0;
+}
+
+/* At most so much is put into it. */
+static size_t size_of(const struct cce_request *request,
+                      const struct cce_identity *identity)
+{
+    size_t size = (request->header_count + 2) * sizeof(struct curl_slist) +
+                  sizeof no_expect + request->body_length +
+                  4 * strlen(request->url) +
+                  2 * length_of(identity->server_name) +
+                  length_of(identity->proxy) + identity->ca.length +
+                  identity->certificate.length + identity->key.length;
+
+    for (size_t i = 0; i < request->header_count; i++)
+        size += strlen(request->headers[i].name) +
+                strlen(request->headers[i].value) + sizeof ": ";
+    return size + 64; /* brackets, a port, and a NUL behind each part */
+}
+
+static int copy_sent(struct cce_transfer *transfer,
+                     const struct cce_request *request, struct cce_error *err)
+{
+    static const struct cce_identity nobody;
+    const struct cce_identity *identity =
+        request->identity != NULL ? request->identity : &nobody;
+    size_t count = request->header_count;
+    struct curl_slist *lines;
+    char *at;
+
+    if (request->body_length > MAX_REQUEST_BODY ||
+        identity->ca.length > MAX_PEM || identity->key.length > MAX_PEM ||
+        identity->certificate.length > MAX_PEM)
+        return cce_fail(err, CCE_INVALID_ARGUMENT, "the request is too long");
+    transfer->sent_size = size_of(request, identity);
+    transfer->sent = calloc(1, transfer->sent_size);
+    if (transfer->sent == NULL)
+        return cce_fail_memory(err);
+    lines = (struct curl_slist *)(void *)transfer->sent;
+    at = (char *)&lines[count + 2];
+    for (size_t i = 0; i < count; i++) {
+        lines[i].data = put_header(&at, &request->headers[i]);
+        lines[i].next = &lines[i + 1];
+    }
+    lines[count].data = put_string(&at, no_expect);
+    transfer->headers = lines;
+    if (identity->server_name != NULL)
+        put_server_name(transfer, &at, request->url, identity->server_name,
+                        &lines[count + 1]);
+    else
+        transfer->url = put_string(&at, request->url);
+    transfer->host = put_host(&at, transfer->url);
+    if (identity->proxy != NULL)
+        transfer->proxy = put_string(&at, identity->proxy);
+    transfer->body = put_bytes(&at, request->body, request->body_length);
+    transfer->ca = put_bytes(&at, identity->ca.data, identity->ca.length);
+    transfer->certificate = put_bytes(&at, identity->certificate.data,
+                                      identity->certificate.length);
+    transfer->key = put_bytes(&at, identity->key.data, identity->key.length);
+    return 0;
+}
+
+/* It is not needed any more once a transfer has ended, and may hold secrets. */
+static void wipe_sent(struct cce_transfer *transfer)
+{
+    static const struct cce_bytes nothing;
+
+    if (transfer->sent == NULL)
+        return;
+    cce_wipe(transfer->sent, transfer->sent_size);
+    free(transfer->sent);
+    transfer->sent = NULL;
+    transfer->headers = transfer->connect_to = NULL;
+    transfer->url = transfer->server_url = NULL;
+    transfer->host = transfer->proxy = NULL;
+    transfer->body = transfer->ca = nothing;
+    transfer->certificate = transfer->key = nothing;
+}
+
 /* ---- how a transfer ends ---- */
 
 static void judge(struct cce_transfer *transfer, CURLcode result)
@@ -393,30 +596,6 @@ static void judge(struct cce_transfer *transfer, CURLcode result)
         curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
                           &evidence.connect_status);
     cce_verdict(&evidence, &transfer->verdict);
-}
-
-/* What is sent is not needed any more, and may hold secrets. */
-static void wipe_request(struct cce_transfer *transfer)
-{
-    for (struct curl_slist *line = transfer->headers; line != NULL;
-         line = line->next)
-        cce_wipe(line->data, strlen(line->data));
-    curl_slist_free_all(transfer->headers);
-    transfer->headers = NULL;
-    cce_buf_cleanup(&transfer->body);
-    cce_buf_cleanup(&transfer->ca);
-    cce_buf_cleanup(&transfer->certificate);
-    cce_buf_cleanup(&transfer->key);
-    curl_slist_free_all(transfer->connect_to);
-    transfer->connect_to = NULL;
-    if (transfer->proxy != NULL)
-        cce_wipe(transfer->proxy, strlen(transfer->proxy));
-    free(transfer->proxy);
-    free(transfer->url);
-    free(transfer->server_url);
-    free(transfer->host);
-    transfer->url = transfer->server_url = NULL;
-    transfer->host = transfer->proxy = NULL;
 }
 
 bool cce_transfer_renew(struct cce_transfer *transfer)
@@ -526,143 +705,29 @@ void cce_transfer_give_back(struct cce_transfer *transfer)
     cce_tls_unwatch(transfer->server_watch);
     cce_tls_unwatch(transfer->proxy_watch);
     transfer->server_watch = transfer->proxy_watch = NULL;
-    wipe_request(transfer);
+    wipe_sent(transfer);
 }
 
-static bool add_header_line(struct cce_transfer *transfer,
-                            const struct cce_header *header)
-{
-    /* curl sends "Name:" only when told "Name;". */
-    const char *between = header->value[0] != '\0' ? ": " : ";";
-    struct curl_slist *list;
-    struct cce_buf line;
-    char memory[512];
-
-    cce_buf_init_fixed(&line, memory, sizeof memory, MAX_RESPONSE_HEADERS);
-    cce_buf_append_string(&line, header->name);
-    cce_buf_append_string(&line, between);
-    cce_buf_append_string(&line, header->value);
-    list = line.failed ? NULL : curl_slist_append(transfer->headers, line.data);
-    cce_buf_cleanup(&line);
-    if (list == NULL)
-        return false;
-    transfer->headers = list;
-    return true;
-}
-
-static bool copy_headers(struct cce_transfer *transfer,
-                         const struct cce_request *request)
-{
-    /* No pause for a "100 Continue" before a long body. */
-    transfer->headers = curl_slist_append(NULL, "Expect:");
-    if (transfer->headers == NULL)
-        return false;
-    for (size_t i = 0; i < request->header_count; i++)
-        if (!add_header_line(transfer, &request->headers[i]))
-            return false;
-    return true;
-}
-
-static bool copy_pem(struct cce_buf *copy, const struct cce_pem *pem)
-{
-    cce_buf_init(copy, MAX_PEM);
-    if (pem != NULL && pem->data != NULL)
-        cce_buf_append(copy, pem->data, pem->length);
-    return !copy->failed;
-}
-
-static bool copy_identity(struct cce_transfer *transfer,
-                          const struct cce_identity *identity)
-{
-    bool ca, certificate, key;
-
-    transfer->has_identity = identity != NULL;
-    ca = copy_pem(&transfer->ca, identity ? &identity->ca : NULL);
-    certificate = copy_pem(&transfer->certificate,
-                           identity ? &identity->certificate : NULL);
-    key = copy_pem(&transfer->key, identity ? &identity->key : NULL);
-    if (identity != NULL && identity->proxy != NULL)
-        transfer->proxy = strdup(identity->proxy);
-    return ca && certificate && key &&
-           (identity == NULL || identity->proxy == NULL ||
-            transfer->proxy != NULL);
-}
-
-/* The URL with another host, which is what TLS asks for and verifies, and where
- * curl is to connect instead of looking that up. */
-static bool set_server_name(struct cce_transfer *transfer, const char *name)
-{
-    const char *start = strstr(transfer->url, "://");
-    const char *authority = start != NULL ? start + 3 : transfer->url;
-    size_t length = strcspn(authority, "/?");
-    size_t brackets = authority[0] == '[' ? strcspn(authority, "]") : 0;
-    const char *port = memchr(authority + brackets, ':', length - brackets);
-    bool is_ipv6 = strchr(name, ':') != NULL;
-    struct cce_buf url, connect_to;
-    bool done = false;
-
-    cce_buf_init(&url, MAX_REQUEST_BODY);
-    cce_buf_init(&connect_to, MAX_REQUEST_BODY);
-    cce_buf_append(&url, transfer->url, (size_t)(authority - transfer->url));
-    cce_buf_append_string(&url, is_ipv6 ? "[" : "");
-    cce_buf_append_string(&url, name);
-    cce_buf_append_string(&url, is_ipv6 ? "]" : "");
-    cce_buf_append_string(&url, port != NULL ? port : authority + length);
-    cce_buf_append_string(&connect_to, "::");
-    cce_buf_append(&connect_to, authority, length);
-    cce_buf_append_string(&connect_to, port != NULL ? "" : ":443");
-    if (!url.failed && !connect_to.failed) {
-        transfer->server_url = transfer->url;
-        transfer->url = strndup(url.data, url.length);
-        transfer->connect_to = curl_slist_append(NULL, connect_to.data);
-        done = transfer->url != NULL && transfer->connect_to != NULL;
-    }
-    cce_buf_cleanup(&url);
-    cce_buf_cleanup(&connect_to);
-    return done;
-}
-
-/* Without brackets and port. */
-static char *copy_host(const char *url)
-{
-    const char *start = strstr(url, "://");
-
-    start = start != NULL ? start + 3 : url;
-    if (start[0] == '[')
-        return strndup(start + 1, strcspn(start + 1, "]"));
-    return strndup(start, strcspn(start, ":/?"));
-}
-
-static bool copy_request(struct cce_transfer *transfer,
-                         const struct cce_request *request)
+static int copy_request(struct cce_transfer *transfer,
+                        const struct cce_request *request,
+                        struct cce_error *err)
 {
     size_t max_response =
         request->max_response > 0 ? request->max_response : 4 * 1024 * 1024;
 
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
+    transfer->has_identity = request->identity != NULL;
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)
-        transfer->departs_until = cce_sys_boottime() + request->depart_within;
+        transfer->departs_until = cce_clock_boottime() + request->depart_within;
     transfer->timeout_ms =
         request->timeout_ms > 0 ? request->timeout_ms : 60000;
-    cce_buf_init(&transfer->body, MAX_REQUEST_BODY);
     cce_buf_init(&transfer->response_headers, MAX_RESPONSE_HEADERS);
     cce_buf_init(&transfer->response_body, max_response);
     snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
-    transfer->url = strdup(request->url);
-    if (transfer->url != NULL && request->identity != NULL &&
-        request->identity->server_name != NULL &&
-        !set_server_name(transfer, request->identity->server_name))
-        return false;
-    if (transfer->url != NULL)
-        transfer->host = copy_host(transfer->url);
-    if (request->body != NULL)
-        cce_buf_append(&transfer->body, request->body, request->body_length);
-    return copy_identity(transfer, request->identity) &&
-           transfer->url != NULL && transfer->host != NULL &&
-           !transfer->body.failed && copy_headers(transfer, request);
+    return copy_sent(transfer, request, err);
 }
 
 int cce_transfer_new(struct cce_transfer **result,
@@ -673,9 +738,9 @@ int cce_transfer_new(struct cce_transfer **result,
     *result = NULL;
     if (transfer == NULL)
         return cce_fail_memory(err);
-    if (!copy_request(transfer, request)) {
+    if (copy_request(transfer, request, err) != 0) {
         cce_transfer_free(transfer);
-        return cce_fail_memory(err);
+        return -1;
     }
     *result = transfer;
     return 0;
@@ -724,7 +789,7 @@ void cce_transfer_free(struct cce_transfer *transfer)
     if (transfer == NULL)
         return;
     cce_engine_release(transfer);
-    wipe_request(transfer);
+    wipe_sent(transfer);
     cce_buf_cleanup(&transfer->response_headers);
     cce_buf_cleanup(&transfer->response_body);
     free(transfer);

@@ -191,7 +191,7 @@ static int open_lock_file(const struct cce_path *target, const char *path,
 
     if (strlen(target->path) + sizeof ".lock" > sizeof beside.path)
         return cce_path_fail_step(err, "lock", path, "", ENAMETOOLONG);
-    snprintf(beside.path, sizeof beside.path, "%s.lock", target->path);
+    memcpy(beside.path + strlen(target->path), ".lock", sizeof ".lock");
     beside.name = beside.path + (target->name - target->path);
     fd = cce_path_open(&beside, "lock with", beside.path, O_RDWR | O_CREAT,
                        &info, err);

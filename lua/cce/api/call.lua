@@ -205,19 +205,17 @@ local function correct_clock(client, err, state)
   return true
 end
 
--- Another address of the service, if this one got nothing and not all were
--- tried in this round.
-local function try_next_address(err, state)
-  if state.tried >= #state.addresses or not retry.never_left(err) then return false end
-  state.tried, state.index = state.tried + 1, state.index % #state.addresses + 1
-  return true
-end
-
 -- Seconds, or nil and perhaps why the rules did not have their way.
 local function delay_before_next(client, err, state, auth, outcome)
   if err.not_sent then return nil end
   if renew_credentials(client, err, state, auth, outcome) then return 0 end
-  if correct_clock(client, err, state) or try_next_address(err, state) then return 0 end
+  if correct_clock(client, err, state) then return 0 end
+  -- Another address of the service, if this one got nothing and not all were tried
+  -- in this round.
+  if state.tried < #state.addresses and retry.never_left(err) then
+    state.tried, state.index = state.tried + 1, state.index % #state.addresses + 1
+    return 0
+  end
   local delay, why = retry.next({
     policy = client.config.retry, random = client.random, budget = client.retry_budget,
     now = client.monotonic(), left = left_of(client, state),

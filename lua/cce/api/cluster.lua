@@ -4,6 +4,9 @@
 -- and `raw`, all that the API said.
 -- @module cce.cluster
 local tables = require "cce.text.table"
+local values = require "cce.base.values"
+
+local text, object = values.text, values.object
 
 local M = {}
 
@@ -25,14 +28,6 @@ function List:__tostring()
     rows[i] = { cluster.name or "", cluster.id, cluster.version or "", cluster.status or "" }
   end
   return tables.text({ "NAME", "ID", "VERSION", "STATUS" }, rows)
-end
-
-local function object(value)
-  return type(value) == "table" and value or {}
-end
-
-local function text(value)
-  return type(value) == "string" and value ~= "" and value or nil
 end
 
 --- Make a cluster of what the API answered.

@@ -7,6 +7,9 @@ local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
 local options = require "cce.base.options"
 local rate_limit = require "cce.api.rate_limit"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
 
@@ -48,11 +51,6 @@ local retry_schema = {
   cap = { type = "number", min = 0, max = 3600, default = 30, unit = "seconds" },
   budget = { type = "integer", min = 0, max = 1000000, default = 100 },
 }
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 --- Which proxy to use, from the variables of curl and most tools; the small name
 -- first, as curl does.

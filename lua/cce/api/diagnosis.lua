@@ -29,7 +29,7 @@ local function first_difference(theirs, ours)
 end
 
 local function is_secret(line)
-  return line:lower():match("^x%-[%w]+%-token:") ~= nil
+  return line:lower():match("^x%-[%w]+%-token%s*:") ~= nil
 end
 
 local function shown(line)

@@ -23,7 +23,7 @@ local TOLERANCE = 60
 
 local Report = {}
 Report.__index = Report
-Report.__name = "cce.report"
+Report.__name = "cce.doctor.report"
 
 --- The exit status of a program that shows this: 0 when nothing is wrong.
 function Report:exit_code()

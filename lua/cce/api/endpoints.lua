@@ -10,6 +10,9 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local options = require "cce.base.options"
 local override = require "cce.api.region_override"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
 
@@ -29,11 +32,6 @@ local VARIABLES = {
   cts = "CCE_CTS_ENDPOINT",
   sts = "HUAWEICLOUD_SDK_STS_ENDPOINT",
 }
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 local function list_of(addresses)
   return type(addresses) == "table" and addresses or { addresses }

@@ -3,8 +3,10 @@
 -- They are asked of IAM (`endpoints.iam`). Each list is an array that prints as
 -- a table; each entry has `id`, `name` and `raw`, all that IAM said.
 -- @module cce.iam
+local errors = require "cce.error"
 local service_call = require "cce.api.service_call"
 local show = require "cce.text.show"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -13,7 +15,7 @@ local methods = {}
 --- The methods that a client gets from here.
 M.methods = methods
 
-local text = service_call.text
+local text = values.text
 
 local function request(operation, action, path, query)
   return {
@@ -37,9 +39,9 @@ local function ask_account(client)
   local asked = request("list_domains", nil, "/v3/auth/domains", {})
   local domains, _, err = service_call.fetch_list(client, asked, "domains")
   if not domains then return service_call.about("the account's id cannot be looked up", err) end
-  local first = service_call.object(domains[1])
+  local first = values.object(domains[1])
   if #domains == 1 and text(first.id) then return first.id end
-  return service_call.fail(#domains == 0 and "NOT_FOUND" or "INVALID_ARGUMENT",
+  return errors.fail(#domains == 0 and "NOT_FOUND" or "INVALID_ARGUMENT",
     ("IAM names %d accounts for these credentials, not one"):format(#domains), {
     operation = "list_domains", retryable = false, maybe_applied = false,
     hint = "Give domain_id= with the id of the account that is meant",
@@ -74,7 +76,7 @@ end
 -- What IAM answered, each entry by `read`; an entry without an id is left out.
 local function entries(items, read, list, metatable)
   for _, raw in ipairs(items) do
-    raw = service_call.object(raw)
+    raw = values.object(raw)
     local entry = read(raw)
     entry.id, entry.name, entry.raw = text(raw.id), text(raw.name), raw
     if entry.id then list[#list + 1] = setmetatable(entry, metatable.Entry) end
@@ -99,7 +101,7 @@ local Projects = show.list("cce.projects", { "NAME", "ID", "STATE" }, function(p
 end)
 
 local users_schema = {
-  name = service_call.name_rule, enabled = { type = "boolean" }, domain_id = service_call.id_rule,
+  name = service_call.name_rule, enabled = { type = "boolean" }, domain_id = values.id_rule,
 }
 
 --- List the users of the account.
@@ -127,7 +129,7 @@ function methods:list_users(opts)
   end, {}, Users)
 end
 
-local agencies_schema = { name = service_call.name_rule, domain_id = service_call.id_rule }
+local agencies_schema = { name = service_call.name_rule, domain_id = values.id_rule }
 
 --- List the agencies of the account.
 -- @function client:list_agencies
@@ -157,8 +159,8 @@ function methods:list_agencies(opts)
 end
 
 local projects_schema = {
-  name = service_call.name_rule, enabled = { type = "boolean" }, domain_id = service_call.id_rule,
-  parent_id = service_call.id_rule,
+  name = service_call.name_rule, enabled = { type = "boolean" }, domain_id = values.id_rule,
+  parent_id = values.id_rule,
 }
 
 -- The most that IAM returns at once.
@@ -201,7 +203,7 @@ function methods:list_projects(opts)
     items, body, err = service_call.fetch_list(self, asked, "projects")
     if not items then return nil, body, err end
     -- A service that knows no pages would send the same for ever.
-    local known = list[1] and service_call.object(items[1]).id == list[1].id
+    local known = list[1] and values.object(items[1]).id == list[1].id
     if not known then entries(items, project_of, list, Projects) end
     if known or #items < PER_PAGE then return list end
     page = page + 1

@@ -2,11 +2,13 @@
 -- @module cce.api.identity
 -- @local
 local accounts = require "cce.api.iam"
+local errors = require "cce.error"
 local service_call = require "cce.api.service_call"
+local values = require "cce.base.values"
 
 local M = {}
 
-local text = service_call.text
+local text = values.text
 
 -- "iam::<account>:user:<name>", "sts::<account>:assumed-agency:<name>/<session>"
 local function by_sts(client)
@@ -17,7 +19,7 @@ local function by_sts(client)
   if not body then return nil, message, err end
   local urn, id = text(body.principal_urn) or "", text(body.principal_id)
   if not id then
-    return service_call.fail("RESPONSE_INVALID", "STS does not say who these credentials are")
+    return errors.fail("RESPONSE_INVALID", "STS does not say who these credentials are")
   end
   local is_agency = urn:find("agency", 1, true) ~= nil
   return { kind = is_agency and "agency" or "user", id = id:match "^[^:]+",
@@ -35,16 +37,16 @@ end
 local function by_access_key(client)
   local ak = M.access_key(client)
   if not ak then
-    return service_call.fail("UNSUPPORTED", "a token does not say whose it is")
+    return errors.fail("UNSUPPORTED", "a token does not say whose it is")
   end
   local body, message, err = service_call.fetch(client, {
     operation = "show_access_key", service = "iam", method = "GET", mutating = false,
     action = "iam:credentials:getCredential", path = "/v3.0/OS-CREDENTIAL/credentials/" .. ak,
   })
   if not body then return nil, message, err end
-  local id = text(service_call.object(body.credential).user_id)
+  local id = text(values.object(body.credential).user_id)
   if id then return { kind = "user", id = id } end
-  return service_call.fail("RESPONSE_INVALID", "IAM does not say whose this access key is")
+  return errors.fail("RESPONSE_INVALID", "IAM does not say whose this access key is")
 end
 
 -- Who cannot be asked at once is not asked again and again.

@@ -6,19 +6,15 @@
 -- `name` (the same by name), `reason`, `sub_jobs` (a list of jobs) and `raw`, all
 -- that the API said.
 -- @module cce.job
+local values = require "cce.base.values"
+
+local text, object = values.text, values.object
+
 local M = {}
 
 local Job = {}
 Job.__index = Job
 Job.__name = "cce.job"
-
-local function text(value)
-  return type(value) == "string" and value ~= "" and value or nil
-end
-
-local function object(value)
-  return type(value) == "table" and value or {}
-end
 
 --- Whether the job has ended, well or badly.
 -- @treturn boolean

@@ -1,8 +1,10 @@
 --- Nodes of a cluster, as methods of a client.
 -- @module cce.nodes
 local call = require "cce.api.call"
+local project = require "cce.api.project"
 local service_call = require "cce.api.service_call"
 local core = require "cce.core"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -20,7 +22,7 @@ local schema = {
     if #list < 1 or #list > MOST then return false, expected end
     for _, id in ipairs(list) do
       local ok, reason = type(id) == "string", expected
-      if ok then ok, reason = service_call.id_rule.check(id) end
+      if ok then ok, reason = values.is_id(id) end
       if not ok then return false, "a list of ids, each " .. reason end
     end
     return true
@@ -29,7 +31,7 @@ local schema = {
 }
 
 local cluster_schema = { cluster_id = {
-  type = "string", required = true, check = service_call.id_rule.check,
+  type = "string", required = true, check = values.is_id,
 } }
 
 local function body_for(node_ids)
@@ -62,7 +64,7 @@ function methods:retry_node_rotation(cluster_id, opts)
   local ids
   ids, message, err = service_call.check(self, name, { cluster_id = cluster_id }, cluster_schema)
   if not ids then return nil, message, err end
-  ids.project_id, message, err = service_call.project_id(self)
+  ids.project_id, message, err = project.id_of(self)
   if not ids.project_id then return nil, message, err end
   local response
   response, message, err = call.send(self, {

@@ -16,15 +16,13 @@
 -- @module cce.api.region_override
 -- @local
 local errors = require "cce.error"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
 
 M.services = { "cce", "iam", "cts", "sts" }
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 -- The SDKs take an address without its scheme, too.
 local function with_scheme(address)
@@ -40,27 +38,17 @@ function M.split(text)
   return #list > 0 and list or nil
 end
 
-local function variable(service, region)
-  return "HUAWEICLOUD_SDK_REGION_" .. (service .. "_" .. region):upper():gsub("[^%w]", "_")
-end
-
 local function from_environment(region)
   local found = {}
   for _, service in ipairs(M.services) do
-    local text = env(variable(service, region))
+    local name = (service .. "_" .. region):upper():gsub("[^%w]", "_")
+    local text = env("HUAWEICLOUD_SDK_REGION_" .. name)
     found[service] = text and M.split(text)
   end
   return found
 end
 
 -- ---- the file ------------------------------------------------------------
-
-local function chosen_path()
-  local named = env("HUAWEICLOUD_SDK_REGIONS_FILE")
-  if named then return named, true end
-  local home = env("HOME")
-  return home and home .. "/.huaweicloud/regions.yaml", false
-end
 
 local function bad_file(path, reason, code)
   return errors.fail(code or "FILE_ERROR", ("the regions file %s: %s"):format(path, reason), {
@@ -106,16 +94,11 @@ local function addresses_of(entry)
   return #list > 0 and list or nil
 end
 
-local function entry_of(section, region)
-  for _, entry in ipairs(type(section) == "table" and section or {}) do
-    if type(entry) == "table" and entry.id == region then return entry end
-  end
-end
-
 local function from_file(region)
-  local path, is_named = chosen_path()
+  local named, home = env "HUAWEICLOUD_SDK_REGIONS_FILE", env "HOME"
+  local path = named or home and home .. "/.huaweicloud/regions.yaml"
   if not path then return {} end
-  local text, message, err = read(path, is_named)
+  local text, message, err = read(path, named ~= nil)
   if text == nil then return nil, message, err end
   if not text then return {} end
   local data
@@ -123,10 +106,15 @@ local function from_file(region)
   if not data then return nil, message, err end
   local found = {}
   for _, service in ipairs(M.services) do
-    local entry = entry_of(data[service:upper()], region)
-    found[service] = entry and addresses_of(entry)
-    if entry and not found[service] then
-      return bad_file(path, ("%s region %s has no endpoint"):format(service:upper(), region))
+    local section = data[service:upper()]
+    for _, entry in ipairs(type(section) == "table" and section or {}) do
+      if type(entry) == "table" and entry.id == region then
+        found[service] = addresses_of(entry)
+        if not found[service] then
+          return bad_file(path, ("%s region %s has no endpoint"):format(service:upper(), region))
+        end
+        break
+      end
     end
   end
   return found

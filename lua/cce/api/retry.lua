@@ -9,8 +9,8 @@
 --   retryable status came: else a second certificate would be issued unseen.
 -- * A rotation is repeated only when it surely was not accepted: after a DNS,
 --   connect or TLS failure, or when the gateway throttled it.
--- * A 401 is never repeated, but once after the clock was corrected or a token
---   renewed: more than five failures lock the access key.
+-- * A 401 is never repeated, but once after the clock was corrected, a token renewed
+--   or the key replaced at its source: more than five failures lock the access key.
 --
 -- How long to wait: what the API asks for (`Retry-After`, or the window that a
 -- throttling message names, a minute when it names none), else a random time below
@@ -74,14 +74,6 @@ end
 
 -- ---- the rules ---------------------------------------------------------------
 
-local function kind_of(request)
-  return request.mutating and request.operation or "read"
-end
-
-local function is_gateway_throttle(err)
-  return (err.error_code or ""):match("^APIGW?%.0308$") ~= nil
-end
-
 --- Whether this failure of this request may be followed by another attempt.
 -- @tparam table request `{operation=, mutating=}`
 -- @tparam table err
@@ -90,11 +82,12 @@ function M.allowed(request, err)
   if NEVER_LEFT[err.code] then
     return not err.sent and not err.untrusted
   end
-  local rule = (ALLOWED[kind_of(request)] or ALLOWED.rotate_credentials)[err.code]
+  local kind = request.mutating and request.operation or "read"
+  local rule = (ALLOWED[kind] or ALLOWED.rotate_credentials)[err.code]
   if rule == "unsent" then
     return not err.sent
   elseif rule == "gateway" then
-    return is_gateway_throttle(err)
+    return (err.error_code or ""):match("^APIGW?%.0308$") ~= nil
   end
   return rule == "any"
 end

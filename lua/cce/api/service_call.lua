@@ -3,18 +3,9 @@
 -- @module cce.api.service_call
 -- @local
 local call = require "cce.api.call"
-local core = require "cce.core"
-local errors = require "cce.error"
 local options = require "cce.base.options"
-local project = require "cce.api.project"
 
 local M = {}
-
---- A rule of `cce.base.options` for an id that stands in a path or a query.
-M.id_rule = { type = "string", check = function(id)
-  return core.is_id(id), "an id: 1 to 128 letters, digits, \".\", \"_\" or \"-\","
-    .. " a letter or digit first, no \"..\""
-end }
 
 --- A rule for a name, as IAM and CTS know them.
 M.name_rule = { type = "string", non_empty = true }
@@ -42,16 +33,6 @@ function M.check(client, name, given, schema)
   if checked then return checked end
   err.message, err.operation = name .. ": " .. message, name
   return nil, err.message, err
-end
-
---- The id of the client's own project.
--- @tparam cce.client client
--- @treturn[1] string
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
-function M.project_id(client)
-  return project.id_of(client)
 end
 
 --- Make a request and decode the object that it brings.
@@ -92,16 +73,6 @@ function M.fetch_list(client, request, field, ids)
   return body[field], body
 end
 
---- A text that may come from JSON as something else, or not at all.
-function M.text(value)
-  return type(value) == "string" and value ~= "" and value or nil
-end
-
---- The same for an object.
-function M.object(value)
-  return type(value) == "table" and value or {}
-end
-
 --- Say what an error was about.
 -- @tparam string what
 -- @tparam table err
@@ -112,7 +83,5 @@ function M.about(what, err)
   err.message = what .. ": " .. err.message
   return nil, err.message, err
 end
-
-M.fail = errors.fail
 
 return M

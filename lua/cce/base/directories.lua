@@ -4,13 +4,11 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 --- A base directory, whether or not it exists.
 -- @tparam string variable such as "XDG_CACHE_HOME"; a relative path there is to

@@ -25,12 +25,6 @@ local error_of = require "cce.error"
 
 local M = {}
 
-local function is_list(value)
-  local count = 0
-  for _ in pairs(value) do count = count + 1 end
-  return count == #value
-end
-
 local function is_callable(value)
   local meta = getmetatable(value)
   return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
@@ -39,7 +33,12 @@ end
 local special_types = {
   any = function() return true end,
   integer = function(value) return type(value) == "number" and value % 1 == 0 end,
-  list = function(value) return type(value) == "table" and is_list(value) end,
+  list = function(value)
+    if type(value) ~= "table" then return false end
+    local count = 0
+    for _ in pairs(value) do count = count + 1 end
+    return count == #value
+  end,
   callable = is_callable,
 }
 
@@ -92,15 +91,14 @@ local function describe_range(rule)
   return ("at most %s%s"):format(rule.max, unit)
 end
 
--- NaN is inside of no range.
-local function is_inside(value, min, max)
-  return (min == nil or value >= min) and (max == nil or value <= max)
-end
-
 -- What was expected of a value of the right type, or nil when it is fine.
 local function range_problem(value, rule)
   if is_fraction(value, rule) and value % 1 ~= 0 then return "a whole number" end
-  if not is_inside(value, rule.min, rule.max) then return describe_range(rule) end
+  local low, high = rule.min, rule.max
+  -- NaN is inside of no range.
+  if low and value < low or high and value > high or (low or high) and value ~= value then
+    return describe_range(rule)
+  end
   if rule.one_of and not contains(rule.one_of, value) then
     return "one of " .. table.concat(rule.one_of, ", ")
   end
@@ -155,17 +153,13 @@ function M.nearest(name, names, limit)
   return found
 end
 
-local function keys_of(schema)
-  local names = {}
-  for name in pairs(schema) do names[#names + 1] = name end
-  return names
-end
-
 local function raise_unknown(key, schema, level)
   if type(key) ~= "string" then
     error(("an option's name must be a string, not a %s"):format(type(key)), level)
   end
-  local near = M.nearest(key, keys_of(schema))[1]
+  local names = {}
+  for name in pairs(schema) do names[#names + 1] = name end
+  local near = M.nearest(key, names)[1]
   local question = near and (" (did you mean '%s'?)"):format(near) or ""
   error(("unknown option '%s'%s"):format(key, question), level)
 end

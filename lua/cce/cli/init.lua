@@ -28,10 +28,10 @@ local M = {}
 --- The commands, in the order in which the help shows them.
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
-  "clusters", "jobs", "users", "agencies", "deleted", "downloads",
+  "status", "clusters", "jobs", "users", "agencies", "deleted", "downloads",
   "who", "holders", "expiry", "credential", "logout",
   "runs", "schedule", "grant",
-  "configure", "doctor", "profiles", "log", "repl", "sim",
+  "configure", "doctor", "profiles", "log", "metrics", "repl", "sim",
   "completion", "version", "help", "__complete",
 }
 

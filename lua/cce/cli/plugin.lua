@@ -5,6 +5,9 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local project = require "cce.api.project"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
 
@@ -52,11 +55,6 @@ function M.lifetime(args)
 end
 
 -- ---- what kubectl is to start ----------------------------------------------------
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 -- What the PATH finds, if that is this command or, as LuaRocks installs it, a script
 -- that starts it.

@@ -17,6 +17,9 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local options = require "cce.base.options"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = {}
 
@@ -27,11 +30,6 @@ local KEYS = { "region", "project", "endpoint", "iam_endpoint", "cts_endpoint", 
 local SECRETS = { ak = true, sk = true, access_key = true, secret_key = true, password = true,
   token = true, security_token = true, secret = true, id_token = true, private_key = true,
   username = true, client_key_data = true }
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 --- Where the file of profiles is.
 -- @treturn string

@@ -161,14 +161,26 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.write(path, report, context)
+  local value = report:to_table()
+  value.asked, value.by, value.audit_log = context.asked, context.by, context.audit_log
+  return M.write_files(path, M.html(report, context), value)
+end
+
+--- Write a page, and what it shows as JSON beside it.
+-- @tparam string path
+-- @tparam string html
+-- @tparam table value with `asked` and `counts`, by which it is known later
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.write_files(path, html, value)
   local ok, message, err = M.check(path)
   if not ok then return nil, message, err end
   local page, data = paths_of(path)
-  local value = report:to_table()
-  value.asked, value.by, value.audit_log = context.asked, context.by, context.audit_log
   local text, problem = json.encode(value, { pretty = true })
   if not text then return errors.fail("INTERNAL", problem) end
-  for _, each in ipairs { { page, M.html(report, context) }, { data, text } } do
+  for _, each in ipairs { { page, html }, { data, text } } do
     local code
     ok, message, code = core.file.write(each[1], each[2])
     if not ok then return errors.from_core(nil, message, code) end

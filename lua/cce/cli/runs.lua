@@ -2,12 +2,23 @@
 -- @module cce.cli.runs
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local journals = require "cce.log.journal"
 local outcome = require "cce.workflow.outcome"
 local times = require "cce.base.times"
 local workflow_runs = require "cce.workflow.runs"
 
 local M = {}
+
+--- The journals of this machine's user: those of the command and of its runner.
+-- @treturn {string,...} paths
+function M.journals()
+  local found = core.file.glob(directories.state() .. "/*.journal") or {}
+  for _, path in ipairs(core.file.glob(directories.state() .. "/schedule/*.journal") or {}) do
+    found[#found + 1] = path
+  end
+  return found
+end
 
 --- A run of a journal.
 -- @tparam string path

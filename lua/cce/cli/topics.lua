@@ -52,6 +52,10 @@ M.examples = {
     { "Who obtained certificates of a cluster this week", "cce downloads prod" },
     { "Of all clusters, for a script", "cce downloads --since 2d -o json" },
   },
+  status = {
+    { "The fleet, again every two seconds", "cce status --watch" },
+    { "As a page for others", "cce status --report fleet.html" },
+  },
   holders = {
     { "Who can get into production", "cce holders --name 'prod-*'" },
     { "Is anybody there who should not be?", "cce holders --expected team.txt" },
@@ -85,6 +89,9 @@ M.examples = {
     { "A second account", "cce --profile staging configure" },
   },
   doctor = { { "Is everything set up?", "cce doctor" } },
+  metrics = {
+    { "For the textfile collector of node_exporter", "cce metrics kubeconfigs --check" },
+  },
   log = {
     { "Was the audit log changed?", "cce log verify audit.log" },
     { "The same of one that logrotate rotates", "cce log verify audit.log*" },

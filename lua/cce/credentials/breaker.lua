@@ -37,11 +37,11 @@ local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
 local IDLE = 86400
 
 local gates = {} -- by id
-local path -- of what is shared, if it is
+local directory, path -- of what is shared, if it is
 
 --- Forget all that was learned, and share nothing any more.
 function M.forget()
-  gates, path = {}, nil
+  gates, directory, path = {}, nil, nil
 end
 
 local function now()
@@ -63,6 +63,7 @@ end
 -- Call a function with the entries, under the lock, and keep what it made of them.
 -- Where the file cannot be written each process knows only what it saw itself.
 local function update(change)
+  if not directories.make(directory) then return end
   local lock = core.file.lock(path .. ".lock", { timeout = LOCK_SECONDS })
   if not lock then return end
   local entries, time, kept = read_entries(), core.sys.time(), {}
@@ -92,9 +93,9 @@ end
 -- wait for a disk.
 function M.share()
   if path or host.in_nginx() then return end
-  local directory = directories.base("XDG_STATE_HOME", "/.local/state")
-  if not directory or not directories.make(directory .. "/cce") then return end
-  path = directory .. "/cce/refused-keys.json"
+  local base = directories.base("XDG_STATE_HOME", "/.local/state")
+  if not base then return end
+  directory, path = base .. "/cce", base .. "/cce/refused-keys.json"
   local entries = read_entries()
   for id, gate in pairs(gates) do take_entry(gate, entries[id]) end
 end

@@ -4,8 +4,9 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local providers = require "cce.credentials.provider"
+local values = require "cce.base.values"
 
-local env = providers.env
+local env = values.env
 
 local M = {}
 

@@ -5,6 +5,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local providers = require "cce.credentials.provider"
 local requests = require "cce.credentials.request"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -42,7 +43,7 @@ end
 -- @treturn table a provider
 function M.pod_identity()
   return providers.new("pod identity", function(_, client)
-    local uri, file = providers.env(URI), providers.env(TOKEN_FILE)
+    local uri, file = values.env(URI), values.env(TOKEN_FILE)
     if not uri and not file then
       return providers.nothing(("%s and %s are not set"):format(URI, TOKEN_FILE))
     elseif not uri or not file then

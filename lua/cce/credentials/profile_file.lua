@@ -4,21 +4,11 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local providers = require "cce.credentials.provider"
+local values = require "cce.base.values"
 
-local env = providers.env
+local env = values.env
 
 local M = {}
-
-local function profile_path()
-  local path = env("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
-  if path then return path end
-  local home = env("HOME")
-  return home and home .. "/.huaweicloud/credentials"
-end
-
-local function shell_quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
 
 -- The whole file, as a secret.
 local function read_profile(path)
@@ -32,7 +22,7 @@ local function read_profile(path)
   if text then return text end
   local is_open = tonumber(stat.mode, 8) % 64 ~= 0
   return errors.fail(code, reason, {
-    hint = is_open and ("Mend it with: chmod 600 %s"):format(shell_quote(path)) or nil,
+    hint = is_open and "Mend it with: chmod 600 '" .. path:gsub("'", "'\\''") .. "'" or nil,
   })
 end
 
@@ -73,10 +63,6 @@ local function id_token_of_section(text, section, path, client, iam_endpoint)
   })
 end
 
-local function with_scheme(url)
-  return url and (url:find("://", 1, true) and url or "https://" .. url)
-end
-
 -- A line may mean something else than its writer thought: nothing is sent with another
 -- key, nor with a half of one.
 local function check(text, path, section)
@@ -94,7 +80,10 @@ local function read_section(text, path, wanted, client)
   end
   ok, problem, failure = check(text, path, section)
   if not ok then return nil, problem, failure end
-  local iam_endpoint = with_scheme(text:text("ini", section, "iam_endpoint"))
+  local iam_endpoint = text:text("ini", section, "iam_endpoint")
+  if iam_endpoint and not iam_endpoint:find("://", 1, true) then
+    iam_endpoint = "https://" .. iam_endpoint
+  end
   local material, message, err = keys_of_section(text, section, path)
   if not material and not message then
     material, message, err = id_token_of_section(text, section, path, client, iam_endpoint)
@@ -110,7 +99,9 @@ end
 -- @treturn table a provider
 function M.profile(opts)
   return providers.new("profile", function(_, client)
-    local path = opts.path or profile_path()
+    local home = env "HOME"
+    local path = opts.path or env "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
+      or home and home .. "/.huaweicloud/credentials"
     if not path then
       return providers.nothing("neither HUAWEICLOUD_SDK_CREDENTIALS_FILE nor HOME is set")
     end

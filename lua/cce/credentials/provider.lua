@@ -111,10 +111,4 @@ function M.watch(path)
   end
 end
 
---- The value of an environment variable; nil when it is not set, or empty.
-function M.env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
-
 return M

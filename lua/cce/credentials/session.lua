@@ -57,32 +57,20 @@ end
 
 -- ---- what a source gave --------------------------------------------------
 
--- When to renew: the margin before the end, but what comes with less than that
--- is used for most of its time.
-local function renewal_time(material, now)
-  local ends = material.expires_at
-  if not ends then return nil end
-  local at = ends - (material.margin or 60)
-  if at > now then return at end
-  return now + math.max((ends - now) * 0.75, 0)
-end
-
--- Temporary keys are others at each renewal, and as good as those before.
-local function gate_of(self, material)
-  local before = self.auth and self.auth.gate
-  if material.renewable and material.security_token and before then return before end
-  return breaker.gate(material.ak, material.sk)
-end
-
 local function new_auth(self, material)
-  local now = self.client:now()
   local auth = {
     source = material.source, ak = material.ak, project_id = material.project_id,
     iam_endpoint = material.iam_endpoint, expires_at = material.expires_at,
-    renew_at = renewal_time(material, now), renewable = material.renewable, uses = 0,
-    constant = material.constant, is_replaced = material.is_replaced,
-    looked_at = self.client.monotonic(),
+    renewable = material.renewable, constant = material.constant, uses = 0,
+    is_replaced = material.is_replaced, looked_at = self.client.monotonic(),
   }
+  -- To be renewed the margin before the end; but what comes with less than that is
+  -- used for most of its time.
+  local ends, now = material.expires_at, self.client:now()
+  if ends then
+    local at = ends - (material.margin or 60)
+    auth.renew_at = at > now and at or now + math.max((ends - now) * 0.75, 0)
+  end
   if material.token then
     auth.token, material.token = material.token, nil
     return auth
@@ -92,7 +80,10 @@ local function new_auth(self, material)
     ak = material.ak, sk = material.sk, security_token = material.security_token,
   }
   if not auth.signer then return errors.from_core(nil, reason, code) end
-  auth.gate = gate_of(self, material)
+  -- Temporary keys are others at each renewal, and as good as those before.
+  local before = self.auth and self.auth.gate
+  local is_renewal = material.renewable and material.security_token
+  auth.gate = is_renewal and before or breaker.gate(material.ak, material.sk)
   return auth
 end
 

@@ -157,11 +157,6 @@ end
 
 -- ---- dropping ------------------------------------------------------------
 
-local function note_path(cluster_id, principal)
-  local directory = directory_of(cluster_id)
-  return directory and directory .. "/" .. (principal and "revoked-" .. principal or "rotated")
-end
-
 local function read_note(path)
   local text = core.file.read(path, { max = NOTE_BYTES })
   local note = text and json.decode(text)
@@ -184,18 +179,16 @@ function M.dropped(cluster_id, principal)
   return latest
 end
 
-local function is_meant(entry, principal)
-  return not principal or not entry.facts or entry.facts.user_id == principal
-end
-
 local function drop(cluster_id, principal)
   local directory = directory_of(cluster_id)
   if not directory or not core.file.stat(directory) then return 0 end
   -- Noted first: who obtains meanwhile looks at it after saving.
-  core.file.write(note_path(cluster_id, principal), json.encode { at = core.sys.time() })
+  core.file.write(directory .. "/" .. (principal and "revoked-" .. principal or "rotated"),
+    json.encode { at = core.sys.time() })
   local count = 0
   for _, entry in ipairs(M.entries(cluster_id)) do
-    if is_meant(entry, principal) and M.remove(entry.path) then count = count + 1 end
+    local is_meant = not principal or not entry.facts or entry.facts.user_id == principal
+    if is_meant and M.remove(entry.path) then count = count + 1 end
   end
   return count
 end

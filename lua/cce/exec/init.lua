@@ -7,7 +7,6 @@
 -- @local
 local authority = require "cce.kubeconfig.authority"
 local cache = require "cce.exec.cache"
-local service_call = require "cce.api.service_call"
 local core = require "cce.core"
 local ensure = require "cce.ensure"
 local errors = require "cce.error"
@@ -18,6 +17,7 @@ local options = require "cce.base.options"
 local paths = require "cce.kubeconfig.paths"
 local probe = require "cce.kubeconfig.probe"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -38,17 +38,6 @@ local function refuse(message, hint)
   })
 end
 
-local function is_spoken(version)
-  for _, each in ipairs(M.versions) do
-    if version == GROUP .. each then return true end
-  end
-  return false
-end
-
-local function shown(text)
-  return (text:sub(1, 60):gsub("[%c\127-\255]", "?"))
-end
-
 --- Read the variable in which kubectl says what it wants.
 -- @tparam ?string text of KUBERNETES_EXEC_INFO
 -- @tparam[opt] string fallback the version where it is not set: "v1" or "v1beta1"
@@ -66,8 +55,11 @@ function M.request(text, fallback)
   if asked.kind ~= KIND then return refuse("is of another kind than " .. KIND) end
   local version = asked.apiVersion
   if type(version) ~= "string" then return refuse "has no apiVersion" end
-  if is_spoken(version) then return version end
-  return refuse(("asks for %s, but only %s are spoken"):format(shown(version), GROUP
+  for _, each in ipairs(M.versions) do
+    if version == GROUP .. each then return version end
+  end
+  local shown = version:sub(1, 60):gsub("[%c\127-\255]", "?")
+  return refuse(("asks for %s, but only %s are spoken"):format(shown, GROUP
     .. table.concat(M.versions, " and ")), "Set apiVersion in users[].user.exec of the kubeconfig:"
     .. " v1 from kubectl 1.22 on, v1beta1 for 1.20 and 1.21")
 end
@@ -193,12 +185,6 @@ local function old_one(job, path, message)
   return config
 end
 
-local function take_or_renew(job, path)
-  local ok, message, err = remove_broken(job, path)
-  if not ok then return nil, message, err end
-  return ensure_kept(job, path)
-end
-
 local function from_cache(job)
   local auth, message, err = job.client.session:identify()
   if not auth then return nil, message, err end
@@ -206,7 +192,8 @@ local function from_cache(job)
   path, message = cache.path(job.client, job.cluster_id)
   if not path then return without_cache(job, message) end
   local config, renewed
-  config, renewed, err = take_or_renew(job, path)
+  config, renewed, err = remove_broken(job, path)
+  if config then config, renewed, err = ensure_kept(job, path) end
   if config then return config, renewed end
   if err.code == "FILE_ERROR" then return without_cache(job, renewed) end
   config = old_one(job, path, renewed)
@@ -265,12 +252,6 @@ local function credential_of(job, config, renewed)
   }
 end
 
-local function check_cluster(cluster_id)
-  local ok, expected = service_call.id_rule.check(cluster_id)
-  if ok then return true end
-  return errors.fail("INVALID_ARGUMENT", "the cluster's id must be " .. expected)
-end
-
 --- A certificate and its key for a cluster: what is kept while it is good, else
 -- a new one. Of several processes that ask at once, one obtains. Asked again within
 -- a minute, which kubectl does after a 401, it asks the cluster whether what is kept
@@ -295,10 +276,11 @@ function M.credential(client, cluster_id, opts)
   options.argument(cluster_id, "string", 2, "credential")
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
+  local is_id, expected = values.is_id(cluster_id)
+  if not is_id then
+    return errors.fail("INVALID_ARGUMENT", "the cluster's id must be " .. expected)
+  end
   local job = { client = client, cluster_id = cluster_id, opts = checked }
-  local ok
-  ok, message, err = check_cluster(cluster_id)
-  if not ok then return nil, message, err end
   job.rule, message, err = stored.rule(checked, client:now())
   if not job.rule then return nil, message, err end
   local config, renewed

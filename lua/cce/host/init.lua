@@ -43,20 +43,13 @@ function M.in_nginx()
   return type(ngx) == "table" and ngx.socket ~= nil and ngx.get_phase ~= nil
 end
 
-local function in_loop()
-  local script = package.loaded["cce.host.script"]
-  return loop and loop.inside() and not (script and script.inside())
-end
-
 --- The driver for the code that runs now.
 -- @treturn table
 function M.current()
-  if M.in_nginx() then
-    return require "cce.host.nginx"
-  elseif in_loop() then
-    return loop
-  end
-  return require "cce.host.script"
+  if M.in_nginx() then return require "cce.host.nginx" end
+  local script = package.loaded["cce.host.script"]
+  if loop and loop.inside() and not (script and script.inside()) then return loop end
+  return script or require "cce.host.script"
 end
 
 --- Send a request and wait for its end. Nothing is sent where nobody can wait.

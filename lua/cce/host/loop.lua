@@ -162,7 +162,7 @@ local function new_each(loop)
 
   -- A problem of on_end, which is the caller's code, is raised in `each`, after
   -- those under way have ended.
-  local function report(group, ok, more)
+  local function note_outcome(group, ok, more)
     if not ok then group.failed, group.problem = true, more end
     if not ok or more == false then group.count = group.started end
   end
@@ -172,9 +172,9 @@ local function new_each(loop)
     local run
     local function finish(number, ok, ...)
       if not ok and protect.is_interrupt((...)) then
-        report(group, false, (...))
+        note_outcome(group, false, (...))
       else
-        report(group, protect.pcall(on_end, number, ok, ...))
+        note_outcome(group, protect.pcall(on_end, number, ok, ...))
       end
       group.active = group.active - 1
       begin(group, run)

@@ -85,15 +85,11 @@ local function stop_waiting(task)
   task.transfer, task.engine = nil, nil
 end
 
-local function block(engine, transfer)
-  while not transfer:finished() do must(engine:step(SLICE)) end
-  waiting.collect(engine)
-end
-
 function M.wait(engine, transfer)
   local task = this_task()
   if not task then
-    return block(engine, transfer)
+    while not transfer:finished() do must(engine:step(SLICE)) end
+    return waiting.collect(engine)
   elseif transfer:finished() then
     return
   end
@@ -177,7 +173,7 @@ end
 
 -- A problem of on_end, which is the caller's code, is raised in `each`, after
 -- those under way have ended.
-local function report(group, ok, more)
+local function note_outcome(group, ok, more)
   if not ok and protect.is_interrupt(more) then error(more, 0) end
   if not ok then group.failed, group.problem = true, more end
   if not ok or more == false then group.count = group.started end
@@ -185,7 +181,7 @@ end
 
 local function note_end(group, number, ...)
   group.active = group.active - 1
-  report(group, pcall(group.on_end, number, ...))
+  note_outcome(group, pcall(group.on_end, number, ...))
   begin(group)
   if group.active == 0 and group.parent then make_ready(group.parent) end
 end

@@ -7,16 +7,9 @@ local host = require "cce.host"
 
 local M = {}
 
--- Seconds. Who was dropped while he did it must not block others for ever.
+-- Seconds. One that was dropped meanwhile must not block the others for ever.
 local LONGEST = 60
 local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
-
--- Code of a plain script that is in no task runs alone: whom it would wait for
--- does not go on meanwhile.
-local function can_wait()
-  local alone = host.current().runs_alone
-  return not (alone and alone())
-end
 
 local function wait_for(flight)
   local pause = FIRST_LOOK
@@ -50,8 +43,13 @@ function M.share(owner, key, fn, ...)
   owner.flights = owner.flights or {}
   local flights = owner.flights
   local flight = flights[key]
-  if flight and can_wait() and wait_for(flight) then
-    return flight.results[1], flight.results[2], flight.results[3]
+  if flight then
+    -- Code of a plain script that is in no task runs alone: the one that it would
+    -- wait for does not go on meanwhile.
+    local alone = host.current().runs_alone
+    if not (alone and alone()) and wait_for(flight) then
+      return flight.results[1], flight.results[2], flight.results[3]
+    end
   end
   flight = { till = core.sys.monotonic() + LONGEST }
   flights[key] = flight

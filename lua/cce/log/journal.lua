@@ -187,9 +187,13 @@ end
 -- @treturn[2] table err
 function M.read(path)
   local state = { runs = {}, rotated = {} }
+  if not core.file.stat(path) then return state end
+  -- A FIFO would be waited for.
+  local ok, message, err = errors.from_core(core.file.check(path))
+  if not ok then return nil, message, err end
   local file = io.open(path, "rb")
   if not file then return state end
-  local ok, message, err = read_lines(path, whole_text(file), state)
+  ok, message, err = read_lines(path, whole_text(file), state)
   file:close()
   if not ok then return nil, message, err end
   local last = state.runs[#state.runs]

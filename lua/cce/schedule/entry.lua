@@ -17,11 +17,11 @@
 -- quarantined.
 -- @module cce.schedule.entry
 -- @local
-local service_call = require "cce.api.service_call"
 local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 local width = require "cce.text.width"
 local when = require "cce.schedule.when"
 
@@ -118,7 +118,7 @@ function M.is_found_in_vain(e)
 end
 
 local function is_name(value)
-  return type(value) == "string" and service_call.id_rule.check(value)
+  return type(value) == "string" and values.is_id(value)
 end
 
 local function plain(longest)

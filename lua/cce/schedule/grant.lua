@@ -14,6 +14,7 @@ local runner = require "cce.schedule.runner"
 local schedules = require "cce.schedule"
 local show = require "cce.text.show"
 local targets = require "cce.workflow.targets"
+local values = require "cce.base.values"
 
 local Grant = {}
 Grant.__index = Grant
@@ -28,7 +29,7 @@ local LEAST, ON_THE_WAY = 900, 60
 -- A change that others get ahead of all the time is given up.
 local TRIES = 10
 
-local id_rule = service_call.id_rule
+local id_rule = values.id_rule
 
 local SECONDS = { type = "number", min = LEAST, max = LONGEST, unit = "seconds", required = true }
 

@@ -18,7 +18,6 @@
 -- `next_try`, `last_error` (`{code=, message=, request_id=, at=}`), `runner` (who
 -- holds it), `ended`, `request_id`, and `why` it is quarantined.
 -- @classmod cce.schedule
-local service_call = require "cce.api.service_call"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
@@ -27,6 +26,7 @@ local options = require "cce.base.options"
 local rotate_options = require "cce.workflow.rotate.options"
 local show = require "cce.text.show"
 local stores = require "cce.schedule.store"
+local values = require "cce.base.values"
 local when = require "cce.schedule.when"
 
 local M = {}
@@ -139,7 +139,7 @@ function Schedule:add(fields)
   return nil, message, err
 end
 
-local id_rule = service_call.id_rule
+local id_rule = values.id_rule
 
 -- What `when` reads.
 local TIME = { "number", "string" }
@@ -628,7 +628,7 @@ end
 function Schedule:export(path)
   check_open(self, "export")
   options.argument(path, "string", 1, "export")
-  local count, message, err = require("cce.schedule.transfer").export(self, path)
+  local count, message, err = require("cce.schedule.backup").export(self, path)
   return count, message, err
 end
 
@@ -652,7 +652,7 @@ function Schedule:import(path, opts)
   local checked, counts, message, err
   checked, message, err = options.check(opts, import_schema)
   if not checked then return nil, message, err end
-  counts, message, err = require("cce.schedule.transfer").import(self, path, checked.dry_run)
+  counts, message, err = require("cce.schedule.backup").import(self, path, checked.dry_run)
   return counts, message, err
 end
 

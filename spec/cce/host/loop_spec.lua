@@ -2,6 +2,7 @@ local cce = require("cce")
 local core = require("cce.core")
 local host = require("cce.host")
 local hosts = require("spec.support.hosts")
+local quick = require "spec.support.quick"
 local simulator = require("spec.support.sim")
 local sys = core.sys
 
@@ -160,14 +161,12 @@ for name, make in pairs(loops) do
     end)
 
     it("several coroutines have calls under way at once", function()
-      sim:fault { operation = "show_cluster", delay = 0.3 }
+      sim:fault { operation = "show_cluster", delay = 0.3, times = 1000 }
       local fns, got = {}, {}
       for i = 1, 5 do
         fns[i] = function() got[i] = show(i) end
       end
-      local start = sys.monotonic()
-      run((table.unpack or unpack)(fns))
-      assert.is_true(sys.monotonic() - start < 1)
+      assert.is_true(quick(1, function() run((table.unpack or unpack)(fns)) end))
       for i = 1, 5 do assert.equal(sim.clusters[i].id, got[i]) end
     end)
 
@@ -278,8 +277,8 @@ for name, make in pairs(loops) do
     end)
 
     it("a client that is closed ends the calls of others, and the loop", function()
-      sim:fault { operation = "show_cluster", delay = 5 }
-      local codes, start = {}, sys.monotonic()
+      sim:fault { operation = "show_cluster", delay = 20 }
+      local codes = {}
       local function wait(i)
         return function()
           local _, _, err = show(i)
@@ -291,7 +290,6 @@ for name, make in pairs(loops) do
         client:close()
       end)
       assert.same({ "CLOSED", "CLOSED", "CLOSED" }, codes)
-      assert.is_true(sys.monotonic() - start < 3)
     end)
 
     it("whoever is woken may close the client", function()

@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "core/openssl_compat.h"
 #include "core/x509/pem.h"
 #include "core/x509/ssl_queue.h"
 
@@ -221,11 +222,25 @@ void cce_certificate_key_cleanup(struct cce_certificate_key *key)
     key->pkey = NULL;
 }
 
+/* Whether the encodings differ: false also when memory ran out for one. */
+static bool differ(EVP_PKEY *a, EVP_PKEY *b)
+{
+    unsigned char *first = NULL, *second = NULL;
+    int first_length = i2d_PUBKEY(a, &first);
+    int second_length = i2d_PUBKEY(b, &second);
+    bool result = first_length > 0 && second_length > 0 &&
+                  (first_length != second_length ||
+                   memcmp(first, second, (size_t)first_length) != 0);
+
+    OPENSSL_free(first);
+    OPENSSL_free(second);
+    return result;
+}
+
 static int compare_key(X509 *x509, EVP_PKEY *pkey, bool *matches,
                        struct cce_error *err)
 {
     EVP_PKEY *public_key = X509_get0_pubkey(x509);
-    unsigned long last = ERR_peek_last_error();
 
     if (public_key == NULL)
         return cce_fail(err, CCE_INVALID_CERTIFICATE,
@@ -233,12 +248,9 @@ static int compare_key(X509 *x509, EVP_PKEY *pkey, bool *matches,
     if (EVP_PKEY_get_base_id(public_key) != EVP_PKEY_get_base_id(pkey))
         return 0;
     *matches = EVP_PKEY_eq(public_key, pkey) == 1;
-    /* OpenSSL answers a failure, of memory say, as it does a difference. Only
-     * the failure leaves an error in the queue. */
-    if (!*matches && ERR_peek_last_error() != last)
-        return cce_fail(err, CCE_INVALID_KEY,
-                        "the private key cannot be compared with the "
-                        "certificate");
+    /* OpenSSL answers a failure, of memory say, as it does a difference. */
+    if (!*matches && !differ(public_key, pkey))
+        return cce_fail_memory(err);
     return 0;
 }
 

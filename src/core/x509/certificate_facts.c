@@ -6,10 +6,10 @@
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "core/openssl_compat.h"
 #include "core/x509/pem.h"
 #include "core/x509/ssl_queue.h"
 
@@ -99,23 +99,69 @@ int cce_certificate_facts_name(struct cce_buf *out, const X509_NAME *name,
     return result;
 }
 
-/* Appends the value of a part of a name; returns whether it is unchanged. */
+/* Bytes of a character in a string of ASN.1; 0: it is UTF-8, or no text. */
+static size_t width_of(int type)
+{
+    switch (type) {
+    case V_ASN1_NUMERICSTRING:
+    case V_ASN1_PRINTABLESTRING:
+    case V_ASN1_T61STRING: /* taken for Latin-1, as everybody does */
+    case V_ASN1_IA5STRING:
+    case V_ASN1_VISIBLESTRING:
+        return 1;
+    case V_ASN1_BMPSTRING:
+        return 2;
+    case V_ASN1_UNIVERSALSTRING:
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+static size_t encode_utf8(unsigned long code, unsigned char out[4])
+{
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+
+    if (length == 1) {
+        out[0] = (unsigned char)code;
+        return 1;
+    }
+    for (size_t i = length - 1; i > 0; i--, code >>= 6)
+        out[i] = (unsigned char)(0x80 | (code & 0x3f));
+    out[0] = (unsigned char)(leads[length] | code);
+    return length;
+}
+
+/* Appends the value of a part of a name; returns whether it is unchanged. This
+ * is ASN1_STRING_to_UTF8 without its allocation: when that fails, OpenSSL does
+ * not tell whether the string was wrong or memory ran out, and an empty id of
+ * a user is an answer, too. */
 static bool append_entry(struct cce_buf *out, const X509_NAME *name, int index)
 {
-    X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, index);
-    ASN1_STRING *string = X509_NAME_ENTRY_get_data(entry);
-    unsigned char *utf8 = NULL;
-    int length = ASN1_STRING_to_UTF8(&utf8, string);
-    bool unchanged;
+    const ASN1_STRING *string =
+        X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index));
+    const unsigned char *bytes = ASN1_STRING_get0_data(string);
+    size_t length = (size_t)ASN1_STRING_length(string);
+    size_t width = width_of(ASN1_STRING_type(string));
+    bool unchanged = true;
 
-    if (length < 0) {
-        append_visible(out, ASN1_STRING_get0_data(string),
-                       (size_t)ASN1_STRING_length(string));
-        out->failed |= cce_ssl_queue_is_memory(ERR_peek_last_error());
-        return false;
+    if (width == 0 || length % width != 0)
+        return append_visible(out, bytes, length) &&
+               ASN1_STRING_type(string) == V_ASN1_UTF8STRING;
+    for (size_t i = 0; i < length; i += width) {
+        unsigned long code = 0;
+        unsigned char utf8[4];
+
+        for (size_t j = 0; j < width; j++)
+            code = code << 8 | bytes[i + j];
+        if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
+            append_visible(out, bytes + i, width);
+            unchanged = false;
+        } else if (!append_visible(out, utf8, encode_utf8(code, utf8))) {
+            unchanged = false;
+        }
     }
-    unchanged = append_visible(out, utf8, (size_t)length);
-    OPENSSL_free(utf8);
     return unchanged;
 }
 
@@ -148,10 +194,11 @@ static int read_serial(X509 *x509, struct cce_buf *out, struct cce_error *err)
     BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x509), NULL);
     char *text = number != NULL ? BN_bn2hex(number) : NULL;
 
+    /* A serial number was read with the certificate: no more than memory can
+     * be missing. */
     BN_free(number);
     if (text == NULL)
-        return cce_fail(err, CCE_INVALID_CERTIFICATE,
-                        "the certificate's serial number cannot be read");
+        return cce_fail_memory(err);
     for (const char *digit = text; *digit != '\0'; digit++)
         cce_buf_append_char(
             out, *digit >= 'A' && *digit <= 'F' ? (char)(*digit + 32) : *digit);

@@ -26,30 +26,36 @@ bool cce_pem_is(const char *text, size_t length)
     return length > 0 && memmem(text, length, begin, sizeof begin - 1) != NULL;
 }
 
+static struct cce_bytes without_indent(struct cce_bytes line)
+{
+    while (line.length > 0 && cce_is_blank(*line.data)) {
+        line.data++;
+        line.length--;
+    }
+    return line;
+}
+
 /* Whether blanks stand before a block, as in the lines of YAML: OpenSSL would
  * not see it. */
 static bool is_indented(struct cce_bytes text)
 {
     struct cce_bytes line;
 
-    while (cce_bytes_next_line(&text, &line)) {
-        struct cce_bytes trimmed = cce_bytes_trim(line);
-
-        if (trimmed.data != line.data &&
-            cce_bytes_begins(trimmed, cce_bytes_of(begin)))
+    while (cce_bytes_next_line(&text, &line))
+        if (line.length > 0 && cce_is_blank(*line.data) &&
+            cce_bytes_begins(without_indent(line), cce_bytes_of(begin)))
             return true;
-    }
     return false;
 }
 
-/* Takes the blanks around each line away, in place. */
+/* In place. */
 static void dedent(struct cce_buf *text)
 {
     struct cce_bytes rest = {text->data, text->length}, line;
     size_t length = 0;
 
     while (cce_bytes_next_line(&rest, &line)) {
-        line = cce_bytes_trim(line);
+        line = without_indent(line);
         memmove(text->data + length, line.data, line.length);
         length += line.length;
         if (rest.data[-1] == '\n')

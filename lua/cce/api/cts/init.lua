@@ -27,6 +27,7 @@ local service_call = require "cce.api.service_call"
 local places = require "cce.api.cts.places"
 local search = require "cce.api.cts.search"
 local show = require "cce.text.show"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -35,7 +36,7 @@ local methods = {}
 --- The methods that a client gets from here.
 M.methods = methods
 
-local text = service_call.text
+local text = values.text
 
 -- The line under each list: nobody may take it for more than it is.
 local function note(list)
@@ -155,8 +156,8 @@ local function deleted_of(found)
 end
 
 local deleted_schema = schema_with {
-  tracker_region = { type = "string", check = service_call.id_rule.check },
-  tracker_project_id = service_call.id_rule,
+  tracker_region = { type = "string", check = values.is_id },
+  tracker_project_id = values.id_rule,
 }
 
 --- List the users and agencies that were deleted, whose certificates may still
@@ -220,7 +221,7 @@ local function downloads_of(found, cluster_id)
   return result(found, list, Downloads)
 end
 
-local downloads_schema = schema_with { cluster_id = service_call.id_rule }
+local downloads_schema = schema_with { cluster_id = values.id_rule }
 
 --- List who obtained certificates, of one cluster or of all of the project.
 -- @function client:certificate_downloads

@@ -1,6 +1,8 @@
 --- Where traces are kept: of a project, and of IAM, which is one for all regions.
 -- @module cce.api.cts.places
 -- @local
+local errors = require "cce.error"
+local project = require "cce.api.project"
 local service_call = require "cce.api.service_call"
 local endpoints = require "cce.api.endpoints"
 
@@ -18,7 +20,7 @@ function M.own(client)
   local address, message, err = endpoints.of(client.config.endpoints, "cts")
   if not address then return nil, message, err end
   local project_id
-  project_id, message, err = service_call.project_id(client)
+  project_id, message, err = project.id_of(client)
   if not project_id then return nil, message, err end
   return { endpoint = address, project_id = project_id, region = client.config.region }
 end
@@ -69,7 +71,7 @@ local function named_place(client, address, checked)
   local places, message, err = places_in(client, address, { checked.tracker_region })
   if not places then return nil, message, err end
   if places[1] then return places end
-  return service_call.fail("NO_PROJECT", ("these credentials see no project called %s"):format(
+  return errors.fail("NO_PROJECT", ("these credentials see no project called %s"):format(
     checked.tracker_region), { hint = "Check tracker_region=, or give tracker_project_id=" })
 end
 

@@ -1,13 +1,15 @@
 --- Searching CTS: which window of time it still has, and all pages of all places.
 -- @module cce.api.cts.search
 -- @local
+local errors = require "cce.error"
 local service_call = require "cce.api.service_call"
 local show = require "cce.text.show"
 local traces = require "cce.api.cts.trace"
+local values = require "cce.base.values"
 
 local M = {}
 
-local text, object = service_call.text, service_call.object
+local text, object = values.text, values.object
 
 -- Seconds that CTS keeps a trace.
 local RETENTION = 7 * 86400
@@ -20,7 +22,7 @@ local SLACK = 60
 local PAGE = 200
 
 local function bad_window(name, message, hint)
-  return service_call.fail("INVALID_ARGUMENT", name .. ": " .. message, {
+  return errors.fail("INVALID_ARGUMENT", name .. ": " .. message, {
     operation = name, retryable = false, maybe_applied = false, attempts = 0, hint = hint,
   })
 end

@@ -1,13 +1,13 @@
 --- One trace of CTS: from what services write, each in its own way, to one shape.
 -- @module cce.api.cts.trace
 -- @local
-local service_call = require "cce.api.service_call"
 local core = require "cce.core"
 local show = require "cce.text.show"
+local values = require "cce.base.values"
 
 local M = {}
 
-local text, object = service_call.text, service_call.object
+local text, object = values.text, values.object
 
 local function seconds(milliseconds)
   milliseconds = tonumber(milliseconds)

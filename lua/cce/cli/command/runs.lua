@@ -1,11 +1,11 @@
 --- `cce runs`: what runs of rotations, revocations and issued kubeconfigs left open.
 -- @module cce.cli.command.runs
 -- @local
-local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 local render = require "cce.cli.render"
+local runs_here = require "cce.cli.runs"
 local workflow_runs = require "cce.workflow.runs"
 
 local M = { name = "runs", summary = "Look at runs, settle what is uncertain, end one." }
@@ -43,20 +43,11 @@ end
 
 -- ---- journals ------------------------------------------------------------------
 
-local function journals_of(args)
-  if args.journal then return { args.journal } end
-  local found = core.file.glob(directories.state() .. "/*.journal") or {}
-  for _, path in ipairs(core.file.glob(directories.state() .. "/schedule/*.journal") or {}) do
-    found[#found + 1] = path
-  end
-  return found
-end
-
 -- The journal that has a run: the only one, or the only one with a run of that name.
 local function journal_of(args)
   if args.journal then return args.journal end
   local found = {}
-  for _, path in ipairs(journals_of(args)) do
+  for _, path in ipairs(args.journal and { args.journal } or runs_here.journals()) do
     local runs, message, err = workflow_runs.list(path)
     if not runs then return nil, message, err end
     local fits = #runs > 0 and not args.run
@@ -100,7 +91,7 @@ local actions = {}
 
 function actions.list(args, ui)
   local rows = {}
-  for _, path in ipairs(journals_of(args)) do
+  for _, path in ipairs(args.journal and { args.journal } or runs_here.journals()) do
     local runs, message, err = workflow_runs.list(path)
     if not runs then return ui:fail(message, err) end
     for _, run in ipairs(runs) do

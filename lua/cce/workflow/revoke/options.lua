@@ -8,6 +8,7 @@ local options = require "cce.base.options"
 local pace = require "cce.workflow.pace"
 local principals = require "cce.workflow.revoke.principals"
 local targets = require "cce.workflow.targets"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -22,16 +23,16 @@ end
 
 local schema = {
   clusters = { type = { "table", "callable" }, required = true },
-  user_id = service_call.id_rule,
-  agency_id = service_call.id_rule,
+  user_id = values.id_rule,
+  agency_id = values.id_rule,
   kubeconfig = { type = { "table", "string" } },
   certificate = { type = "string", non_empty = true },
   deleted_since = service_call.time_rule,
   principal = { type = "string", one_of = { "user", "agency" } },
   principals = { type = "list", check = is_principals },
   partial = { type = "boolean" },
-  tracker_region = { type = "string", check = service_call.id_rule.check },
-  tracker_project_id = service_call.id_rule,
+  tracker_region = { type = "string", check = values.is_id },
+  tracker_project_id = values.id_rule,
   allow_self = { type = "boolean", default = false },
   unknown_ok = { type = "boolean", default = false },
   retry_failed = { type = "boolean", default = false },

@@ -301,10 +301,8 @@ etcd.describe("cce.schedule.etcd", function()
       while connection:request() do connection:note "heard" end
     end)
     store.client.endpoints[1].url = deaf.url
-    local begun = core.sys.monotonic()
     err = failure("STORE_UNAVAILABLE", store:update("a", revision, "b", PENDING))
     assert.is_true(err.maybe_applied)
-    assert.is_true(core.sys.monotonic() - begun < 2)
     assert.is_true(deaf:count "heard" > 1)
     proxy.remove()
   end)

@@ -844,6 +844,98 @@ describe("a rotation of a fleet that is killed and resumed #timing", function()
     assert.equal(30, report.counts.ok + report.counts.uncertain)
   end)
 
+  -- What a fault of each kind does to a rotation; `lost`: no evidence will tell.
+  local FAULTS = {
+    { status = 400 }, { status = 401, body = '{"error_code":"APIGW.0301","error_msg":"no"}' },
+    { status = 403 }, { status = 409 },
+    { status = 429, body = '{"error_code":"APIGW.0308","error_msg":"throttled"}' },
+    { status = 429, body = '{"errorCode":"CCE.01429002","errorMessage":"Resource locked."}' },
+    { status = 500, lost = true }, { status = 502, applied = true },
+    { reset = "before", lost = true }, { reset = "after" }, { truncate = true }, { garbage = true },
+  }
+
+  local function break_clusters(share)
+    for _, cluster in ipairs(sim.clusters) do
+      local dice = math.random()
+      if dice < share then
+        local fault = { operation = "rotate_credentials", cluster = cluster.id }
+        for name, value in pairs(FAULTS[math.random(#FAULTS)]) do
+          if name ~= "lost" then fault[name] = value end
+        end
+        sim:fault(fault)
+      elseif dice < share + 0.1 then
+        sim:fault { operation = math.random(2) == 1 and "show_cluster" or "show_job",
+          cluster = cluster.id, status = math.random(2) == 1 and 500 or 403 }
+      elseif dice < share + 0.15 then
+        sim:set { cluster = cluster.id, phase = "Hibernation" }
+      elseif dice < share + 0.2 then
+        sim:set { cluster = cluster.id, job_outcome = "Failed" }
+      end
+    end
+  end
+
+  -- What a person sees who looks at each cluster that is uncertain: the truth.
+  local function settle_by_looking(journal, report)
+    local accepted = rotations.accepted(sim)
+    for _, item in ipairs(report.uncertain) do
+      assert(require("cce.workflow.runs").settle(journal, { cluster = item.cluster_id,
+        happened = accepted[item.cluster_id] ~= nil }))
+    end
+  end
+
+  -- Two calls with faults, the third without: all are ok, and nothing happened twice but to
+  -- those whose job had failed.
+  local function faults_in_two_calls(number)
+    io.write(("[seed %d] "):format(number))
+    math.randomseed(number)
+    sim:reset()
+    sim:set { job_seconds = 0 }
+    local journal = ("%s/%d.journal"):format(dir, number)
+    local failed_jobs, report = {}, nil
+    local function call(more)
+      -- Each call is another process, whose keys are good again.
+      require("cce.credentials.breaker").forget()
+      local client = clients.new(sim, { retry = { max_attempts = 1 } })
+      client.sleep = function() cce.sleep(0.005) end
+      local opts = { journal = journal, concurrency = 20, wait = { interval = 0.01, timeout = 5 } }
+      for name, value in pairs(more or {}) do opts[name] = value end
+      report = assert(rotations.rotate(client, opts))
+      client:close()
+      for _, item in ipairs(report.failed) do
+        if item.code == "JOB_FAILED" then failed_jobs[item.cluster_id] = true end
+      end
+    end
+    for share = 1, 2 do
+      break_clusters(share == 1 and 0.5 or 0.3)
+      call()
+      sim:clear_faults()
+      sim:set { phase = "Available", job_outcome = "Success" }
+    end
+    settle_by_looking(journal, report)
+    call { retry_failed = true }
+    assert.same({ ok = 200, failed = 0, skipped = 0, uncertain = 0, pending = 0, total = 200 },
+      report:counts(), tostring(report))
+    assert.equal(0, report:exit_code())
+    local accepted, clusters = rotations.accepted(sim)
+    assert.equal(200, clusters)
+    for id, count in pairs(accepted) do
+      assert.is_true(count == 1 or count == 2 and failed_jobs[id] == true, id .. " " .. count)
+    end
+    call()
+    assert.equal(3, report:exit_code())
+  end
+
+  it("is all ok in the third call when two had faults of all kinds", function()
+    prepare(200, 0)
+    for _ = 1, 2 do faults_in_two_calls(seed()) end
+  end)
+
+  it("is all ok in the third call when two had faults, for 50 seeds #long", function()
+    prepare(200, 0)
+    local first = seed()
+    for i = 1, 50 do faults_in_two_calls(first + i) end
+  end)
+
   it("holds for 200 clusters and 50 kills #long", function()
     prepare(200, 0.15)
     local under_way, report, killed = rotations.chaos { sim = sim,

@@ -7,6 +7,9 @@ local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
 local profile = require "cce.cli.profile"
 local render = require "cce.cli.render"
+local values = require "cce.base.values"
+
+local env = values.env
 
 local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure." }
 
@@ -71,11 +74,6 @@ function M.describe(parser)
 end
 
 -- ---- the store ---------------------------------------------------------------------------
-
-local function env(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
 
 local function default_store()
   local made, message, err = directories.make(directories.state())

@@ -24,6 +24,8 @@ function M.describe(parser)
     :convert(convert.duration)
   run:option("--journal-dir", "For the journals of rotations; by default"
     .. " ~/.local/state/cce/schedule."):argname("DIR")
+  run:option("--metrics", "Write metrics for Prometheus to this file, after each event.")
+    :argname("FILE")
   run:flag("--dry-run", "Do nothing; list what is due.")
 end
 
@@ -80,11 +82,25 @@ end
 local LOUD = { overdue = true, missed = true, quarantined = true, lease_lost = true,
   store_unavailable = true }
 
-local function teller(ui)
-  return function(event)
-    local tell = LOUD[event.type] and ui.warn or ui.say
-    tell(ui, event_text(event))
+-- A file that cannot be written is told of once: the work goes on.
+local function measured(ui, path, tell)
+  local metrics, has_told = require("cce.metrics").new(), false
+  return metrics:observer(function(event)
+    local ok, message = core.file.write(path, metrics:text())
+    if not ok and not has_told then
+      has_told = true
+      ui:warn("the metrics cannot be written: " .. message)
+    end
+    return tell(event)
+  end)
+end
+
+local function teller(ui, args)
+  local function tell(event)
+    local put = LOUD[event.type] and ui.warn or ui.say
+    put(ui, event_text(event))
   end
+  return args.metrics and measured(ui, args.metrics, tell) or tell
 end
 
 local function report(ui, result)
@@ -137,7 +153,7 @@ local function options_of(args, ui)
   if not made then return nil, message, err end
   return { once = args.once, until_idle = args.until_idle, lease = args.lease,
     concurrency = args.concurrency, keep = args.keep, journal_dir = journals,
-    on_event = teller(ui) }
+    on_event = teller(ui, args) }
 end
 
 --- Do what is due.

@@ -1,5 +1,5 @@
 /*
- * ljournal: core.journal(path, kind), the methods of what it returns, and
+ * lappend_file: core.journal(path, kind), the methods of what it returns, and
  * the same work on the thread of an engine, for a host that must not wait.
  */
 #include <math.h>

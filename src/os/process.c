@@ -1,23 +1,21 @@
-#include "os/sys.h"
+#include "os/process.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "os/clock.h"
 
 extern char **environ;
 
@@ -37,7 +35,7 @@ static const struct {
     {SIGCONT, "SIGCONT"}, {SIGSTOP, "SIGSTOP"}, {SIGWINCH, "SIGWINCH"},
 };
 
-int cce_sys_signal_number(const char *name)
+int cce_process_signal_number(const char *name)
 {
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         if (strcmp(signals[i].name, name) == 0)
@@ -46,7 +44,7 @@ int cce_sys_signal_number(const char *name)
     return 0;
 }
 
-const char *cce_sys_signal_name(int signal)
+const char *cce_process_signal_name(int signal)
 {
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         if (signals[i].number == signal)
@@ -55,87 +53,7 @@ const char *cce_sys_signal_name(int signal)
     return NULL;
 }
 
-static double seconds_of(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-double cce_sys_monotonic(void)
-{
-    return seconds_of(CLOCK_MONOTONIC);
-}
-
-double cce_sys_boottime(void)
-{
-    return seconds_of(CLOCK_BOOTTIME);
-}
-
-double cce_sys_time(void)
-{
-    return seconds_of(CLOCK_REALTIME);
-}
-
-/* A day at most: callers loop, and nothing overflows. */
-static struct timespec timespec_of(double seconds)
-{
-    struct timespec result = {0, 0};
-
-    if (!(seconds > 0))
-        return result;
-    seconds = fmin(seconds, 86400);
-    result.tv_sec = (time_t)seconds;
-    result.tv_nsec = (long)((seconds - (double)result.tv_sec) * 1e9);
-    return result;
-}
-
-bool cce_sys_sleep(double seconds)
-{
-    double deadline = cce_sys_monotonic() + seconds;
-
-    for (double left = seconds; left > 0;
-         left = deadline - cce_sys_monotonic()) {
-        struct timespec step = timespec_of(left);
-
-        if (nanosleep(&step, NULL) != 0)
-            return false;
-    }
-    return true;
-}
-
-static struct pollfd *pollfds_of(const int *fds, size_t count)
-{
-    struct pollfd *list = calloc(count + 1, sizeof *list);
-
-    for (size_t i = 0; list != NULL && i < count; i++) {
-        list[i].fd = fds[i];
-        list[i].events = POLLIN;
-    }
-    return list;
-}
-
-int cce_sys_poll(const int *fds, bool *ready, size_t count, double seconds,
-                 struct cce_error *err)
-{
-    struct pollfd *list = pollfds_of(fds, count);
-    struct timespec step = timespec_of(seconds < 0 ? 0 : seconds);
-    int found;
-
-    if (list == NULL)
-        return cce_fail_memory(err);
-    found = ppoll(list, count, seconds < 0 ? NULL : &step, NULL);
-    if (found < 0 && errno != EINTR)
-        cce_fail(err, CCE_UNSUPPORTED, "cannot poll: %s", strerror(errno));
-    else
-        for (size_t i = 0; i < count; i++)
-            ready[i] = found > 0 && list[i].revents != 0;
-    free(list);
-    return found < 0 && errno != EINTR ? -1 : 0;
-}
-
-bool cce_sys_signal_is_default(int signal)
+bool cce_process_signal_is_default(int signal)
 {
     struct sigaction action;
 
@@ -143,24 +61,24 @@ bool cce_sys_signal_is_default(int signal)
            action.sa_handler == SIG_DFL;
 }
 
-int cce_sys_take_signal(const sigset_t *set, double seconds)
+int cce_process_take_signal(const sigset_t *set, double seconds)
 {
-    double deadline = cce_sys_monotonic() + seconds;
+    double deadline = cce_clock_monotonic() + seconds;
     double left = seconds;
 
     for (;;) {
-        struct timespec step = timespec_of(seconds < 0 ? 86400 : left);
+        struct timespec step = cce_clock_timespec(seconds < 0 ? 86400 : left);
         int signal = sigtimedwait(set, NULL, &step);
 
         if (signal > 0)
             return signal;
-        left = deadline - cce_sys_monotonic();
+        left = deadline - cce_clock_monotonic();
         if (seconds >= 0 && left <= 0)
             return 0;
     }
 }
 
-int cce_sys_die_with_parent(int signal, struct cce_error *err)
+int cce_process_die_with_parent(int signal, struct cce_error *err)
 {
     pid_t parent = getppid();
 
@@ -306,8 +224,8 @@ static int open_pidfd(pid_t pid)
 #endif
 }
 
-int cce_sys_spawn(struct cce_process *process, const struct cce_spawn *spawn,
-                  struct cce_error *err)
+int cce_process_spawn(struct cce_process *process,
+                      const struct cce_spawn *spawn, struct cce_error *err)
 {
     char path[PATH_MAX];
     int ends[2], failure;
@@ -356,19 +274,19 @@ static bool reap(struct cce_process *process)
 static bool pause_for(struct cce_process *process, double seconds)
 {
     struct pollfd fd = {process->pidfd, POLLIN, 0};
-    struct timespec step = timespec_of(seconds);
+    struct timespec step = cce_clock_timespec(seconds);
 
     if (process->pidfd < 0)
-        return cce_sys_sleep(fmin(seconds, CCE_WAIT_STEP_SECONDS));
+        return cce_clock_sleep(fmin(seconds, CCE_WAIT_STEP_SECONDS));
     return ppoll(&fd, 1, &step, NULL) >= 0 || errno != EINTR;
 }
 
-enum cce_wait cce_sys_wait(struct cce_process *process, double seconds)
+enum cce_wait cce_process_wait(struct cce_process *process, double seconds)
 {
-    double deadline = cce_sys_monotonic() + seconds;
+    double deadline = cce_clock_monotonic() + seconds;
 
     while (!reap(process)) {
-        double left = seconds < 0 ? 86400 : deadline - cce_sys_monotonic();
+        double left = seconds < 0 ? 86400 : deadline - cce_clock_monotonic();
 
         if (left <= 0)
             return CCE_WAIT_TIMEOUT;
@@ -378,7 +296,8 @@ enum cce_wait cce_sys_wait(struct cce_process *process, double seconds)
     return CCE_WAIT_ENDED;
 }
 
-int cce_sys_kill(struct cce_process *process, int signal, struct cce_error *err)
+int cce_process_kill(struct cce_process *process, int signal,
+                     struct cce_error *err)
 {
     if (reap(process))
         return cce_fail(err, CCE_CLOSED, "the process has ended");
@@ -390,96 +309,27 @@ int cce_sys_kill(struct cce_process *process, int signal, struct cce_error *err)
 
 static void wait_uninterrupted(struct cce_process *process, double seconds)
 {
-    double deadline = cce_sys_monotonic() + seconds;
+    double deadline = cce_clock_monotonic() + seconds;
 
-    while (cce_sys_wait(process, seconds) == CCE_WAIT_INTERRUPTED) {
+    while (cce_process_wait(process, seconds) == CCE_WAIT_INTERRUPTED) {
         if (seconds >= 0)
-            seconds = fmax(0, deadline - cce_sys_monotonic());
+            seconds = fmax(0, deadline - cce_clock_monotonic());
     }
 }
 
-void cce_sys_end(struct cce_process *process)
+void cce_process_end(struct cce_process *process)
 {
     struct cce_error ignored;
 
     if (process->pid == 0)
         return;
     if (process->owner == getpid()) {
-        if (cce_sys_kill(process, SIGTERM, &ignored) == 0)
+        if (cce_process_kill(process, SIGTERM, &ignored) == 0)
             wait_uninterrupted(process, CCE_TERM_GRACE_SECONDS);
-        if (cce_sys_kill(process, SIGKILL, &ignored) == 0)
+        if (cce_process_kill(process, SIGKILL, &ignored) == 0)
             wait_uninterrupted(process, -1);
     }
     if (process->pidfd >= 0)
         close(process->pidfd);
     process->pid = 0;
-}
-
-/* ---------------------------------------------------------------- others */
-
-bool cce_sys_is_terminal(int fd)
-{
-    return isatty(fd) == 1;
-}
-
-int cce_sys_terminal_size(int fd, int *columns, int *rows,
-                          struct cce_error *err)
-{
-    struct winsize size;
-
-    if (ioctl(fd, TIOCGWINSZ, &size) != 0)
-        return cce_fail(err, CCE_UNSUPPORTED, "descriptor %d: %s", fd,
-                        strerror(errno));
-    *columns = size.ws_col;
-    *rows = size.ws_row;
-    return 0;
-}
-
-int cce_sys_mkdir_private(char *path, struct cce_error *err)
-{
-    char wanted[256];
-
-    snprintf(wanted, sizeof wanted, "%s", path);
-    if (mkdtemp(path) == NULL)
-        return cce_fail(err, CCE_FILE_ERROR, "cannot make directory %s: %s",
-                        wanted, strerror(errno));
-    return 0;
-}
-
-int cce_sys_mkdir(const char *path, struct cce_error *err)
-{
-    struct stat info;
-
-    if (mkdir(path, 0700) == 0)
-        return 0;
-    if (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return 0;
-    return cce_fail(err, CCE_FILE_ERROR, "cannot make directory %s: %s", path,
-                    strerror(errno));
-}
-
-int cce_sys_realpath(const char *path, char result[PATH_MAX],
-                     struct cce_error *err)
-{
-    if (realpath(path, result) == NULL)
-        return cce_fail(err, CCE_FILE_ERROR, "%s: %s", path, strerror(errno));
-    return 0;
-}
-
-int cce_sys_free_port(int *port, struct cce_error *err)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int result = 0;
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        result = cce_fail(err, CCE_CONNECT_FAILED, "no free port: %s",
-                          strerror(errno));
-    *port = ntohs(address.sin_port);
-    if (fd >= 0)
-        close(fd);
-    return result;
 }

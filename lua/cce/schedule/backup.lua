@@ -3,7 +3,7 @@
 -- The first line names the format, the last one counts the entries between, so
 -- that a file that was cut off is told from a whole one. Each other line is one
 -- entry as it stands in the store.
--- @module cce.schedule.transfer
+-- @module cce.schedule.backup
 -- @local
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
@@ -66,9 +66,10 @@ end
 -- What is at the path goes only if it is an export, or empty: nothing else of
 -- anybody's is replaced.
 local function check_destination(path)
-  local info, message, code = core.file.stat(path)
-  if info == nil then return errors.from_core(nil, message, code) end
-  if not info or info.type == "file" and info.size == 0 then return true end
+  local ok, message, code = core.file.check(path)
+  if not ok then return errors.from_core(nil, message, code) end
+  local info = core.file.stat(path)
+  if not info or info.size == 0 then return true end
   local file, err
   file, message, code = core.journal(path, "schedule export")
   if file then
@@ -108,7 +109,10 @@ end
 
 -- ---- in ----------------------------------------------------------------------------
 
+-- It is read twice: no FIFO.
 local function open(path)
+  local ok, message, code = core.file.check(path)
+  if not ok then return errors.from_core(nil, message, code) end
   local file, why = io.open(path, "rb")
   if file then return file end
   return file_error(("cannot read '%s'"):format(tostring(why)))

@@ -1,0 +1,40 @@
+--- Values that others write: into the environment, into JSON, into paths.
+-- @module cce.base.values
+-- @local
+local core = require "cce.core"
+
+local M = {}
+
+--- The value of an environment variable; nil when it is not set, or empty.
+-- @tparam string name
+-- @treturn ?string
+function M.env(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+--- A text of JSON that may be something else, empty, or not there.
+-- @treturn ?string
+function M.text(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
+
+--- The same for an object; an empty one in its place.
+-- @treturn table
+function M.object(value)
+  return type(value) == "table" and value or {}
+end
+
+--- Whether a string can stand as an id in a path or a query.
+-- @tparam string id
+-- @treturn boolean
+-- @treturn string what is expected
+function M.is_id(id)
+  return core.is_id(id), "an id: 1 to 128 letters, digits, \".\", \"_\" or \"-\","
+    .. " a letter or digit first, no \"..\""
+end
+
+--- The rule for it of `cce.base.options`.
+M.id_rule = { type = "string", check = M.is_id }
+
+return M

@@ -1,0 +1,73 @@
+local command = require "spec.support.command"
+local json = require "cce.base.json"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
+  describe("cce status", function() pending "needs nginx and argparse" end)
+  return
+end
+
+describe("cce status", function()
+  local sim, world
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new(sim)
+    tempdir.shell("mkdir -p " .. world.dir .. "/.kube")
+    for _, name in ipairs { "cluster-001", "cluster-002", "cluster-003" } do
+      assert.equal(0, world:cce({ "obtain", name, "--days", "3", "--merge-into",
+        world.dir .. "/.kube/config" }).code)
+    end
+  end)
+
+  after_each(function() world:remove() end)
+
+  local function rows()
+    local result = world:cce { "status", "-o", "json" }
+    local found = {}
+    for _, row in ipairs(json.decode(result.out)) do found[row.name] = row end
+    return found, result.code
+  end
+
+  it("shows rotations, my certificates as the clusters take them, holders and open runs", function()
+    assert.equal(0, world:cce({ "rotate", "cluster-002", "--component", "all", "--yes", "--every",
+      "1s" }).code)
+    assert.equal(0, world:cce({ "revoke", "cluster-003", "--user", simulator.admin.principal.id,
+      "--allow-self", "--yes" }).code)
+    local found, code = rows()
+    assert.equal(0, code)
+    assert.equal("works", found["cluster-001"].certificate)
+    assert.equal(1, found["cluster-001"].holders)
+    assert.is_number(found["cluster-002"].rotated)
+    assert.equal("untrusted", found["cluster-002"].certificate)
+    assert.equal("refused", found["cluster-003"].certificate)
+    assert.equal(0, found["cluster-003"].holders)
+    assert.is_nil(found["cluster-004"].certificate)
+    local result = world:cce { "status", "cluster-001", "--no-check" }
+    assert.matches("cluster%-001 +v%S+ +Available +%- +not asked +20%d%d%-%d%d%-%d%d +1 +0\n",
+      result.out)
+  end)
+
+  it("ends with 2 while a run is open, and names where", function()
+    sim:fault { cluster = sim.clusters[1].id, operation = "rotate_credentials", status = 403 }
+    assert.equal(2, world:cce({ "rotate", "cluster-001", "--component", "all", "--yes" }).code)
+    local found, code = rows()
+    assert.equal(2, code)
+    assert.equal(1, found["cluster-001"].open)
+  end)
+
+  it("writes itself as a page, and replaces nothing but such a page", function()
+    local path = world.dir .. "/fleet.html"
+    assert.equal(0, world:cce({ "status", "--report", path }).code)
+    assert.equal(0, world:cce({ "status", "--report", path }).code)
+    local html = tempdir.read(path)
+    assert.truthy(html:find(sim.clusters[1].id, 1, true))
+    assert.is_nil(html:find("<script", 1, true))
+    tempdir.write(path, "mine")
+    local result = world:cce { "status", "--report", path }
+    assert.is_true(result.code ~= 0)
+    assert.equal("mine", tempdir.read(path))
+  end)
+end)

@@ -1,0 +1,12 @@
+/*
+ * port: TCP ports of this machine.
+ */
+#ifndef CCE_OS_PORT_H
+#define CCE_OS_PORT_H
+
+#include "core/status.h"
+
+/* One that nobody listens on at 127.0.0.1 at this moment. */
+int cce_port_free(int *port, struct cce_error *err);
+
+#endif
