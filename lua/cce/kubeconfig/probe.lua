@@ -8,7 +8,7 @@ local kubeconfigs = require "cce.kubeconfig"
 
 local M = {}
 
--- Who is known to the cluster may read this, whatever else he may not; who is
+-- A user that the cluster knows may read this, whatever else is forbidden; one who is
 -- not gets 401, or 403 as nobody.
 local PATH = "/api"
 

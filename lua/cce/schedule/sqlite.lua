@@ -2,7 +2,7 @@
 -- `cce.schedule.store` for what a store does.
 --
 -- Each change is a transaction that is on disk when it returns (WAL with
--- synchronous=FULL). Whoever finds the file locked waits a few seconds; since
+-- synchronous=FULL). A process that finds the file locked waits a few seconds; since
 -- SQLite blocks meanwhile, nginx is refused.
 --
 -- luasql binds no values: every text goes in as hex digits, by `text_of`.
