@@ -173,11 +173,11 @@ local function lose(writer)
   return true
 end
 
--- What did not fit of one must not cost the others: they are tried one by one.
 local function put_back(writer, batch)
   for i = #batch, 1, -1 do table.insert(writer.queue, 1, batch[i]) end
 end
 
+-- What did not fit of one must not cost the others: they are tried one by one.
 local function settle_batch(writer, batch, ok, message, code)
   if not ok and lose(writer) then return put_back(writer, batch) end
   if not ok and #batch > 1 then
