@@ -11,8 +11,19 @@
 
 /* A connection costs a handshake. So many to a host are opened at once; beyond
  * that a transfer first waits whether one becomes free, which with a server
- * that answers fast is sooner, and far cheaper. */
-enum { EVENTS_A_STEP = 64, LANE_WIDTH = 10, PATIENCE_MS = 30 };
+ * that answers fast is sooner, and far cheaper.
+ *
+ * Who has waited long enough gets a connection of its own, but no more than
+ * CONNECTING are opened at the same time: the handshakes of hundreds all end
+ * late, while the first of few carry the requests of the others meanwhile. A
+ * server that lets nobody in for STALL_MS holds up nobody by that. */
+enum {
+    EVENTS_A_STEP = 64,
+    LANE_WIDTH = 10,
+    PATIENCE_MS = 30,
+    CONNECTING = 32,
+    STALL_MS = 100
+};
 
 /* ---- what curl waits for, as one descriptor ---- */
 
@@ -138,10 +149,26 @@ static void drop_lane(struct cce_engine *engine, struct cce_lane *lane)
     free(lane);
 }
 
+static void stop_connecting(struct cce_transfer *transfer)
+{
+    if (!transfer->connecting)
+        return;
+    transfer->connecting = false;
+    transfer->lane->connecting--;
+}
+
+void cce_engine_connected(struct cce_transfer *transfer)
+{
+    stop_connecting(transfer);
+    transfer->lane->connected_ms = cce_poller_now_ms();
+}
+
 /* Takes the transfer out of curl and its lane; its outcome is known. */
 static void end_transfer(struct cce_transfer *transfer)
 {
     struct cce_engine *engine = transfer->engine;
+
+    stop_connecting(transfer);
 
     if (transfer->easy != NULL)
         curl_multi_remove_handle(engine->multi, transfer->easy);
@@ -162,6 +189,9 @@ static void depart(struct cce_transfer *transfer)
 
     transfer->started = true;
     transfer->lane->active++;
+    /* Without the callback nothing would tell when it is connected. */
+    transfer->connecting = CCE_HAS_PREREQ;
+    transfer->lane->connecting += CCE_HAS_PREREQ;
     cce_transfer_prepare(transfer);
     if (transfer->easy != NULL &&
         curl_multi_add_handle(engine->multi, transfer->easy) == CURLM_OK)
@@ -196,16 +226,21 @@ static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
                           int64_t now)
 {
     size_t limit = (size_t)engine->options.max_connections;
+    int64_t stalls_ms = lane->connected_ms + STALL_MS;
     struct cce_transfer *first;
 
     while ((first = lane->waiting.first) != NULL && lane->active < limit &&
-           first->impatient_ms <= now) {
+           first->impatient_ms <= now &&
+           (lane->connecting < CONNECTING || stalls_ms <= now)) {
         lane->width = lane->active + 1;
         depart(queue_shift(&lane->waiting));
     }
     if (first == NULL || lane->active >= limit)
         return CCE_POLLER_NEVER;
-    return first->impatient_ms;
+    if (first->impatient_ms > now)
+        return first->impatient_ms;
+    engine->is_crowded = true;
+    return stalls_ms;
 }
 
 static int64_t widen_lanes(struct cce_engine *engine)
@@ -588,6 +623,10 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
     if (engine->poller.rang)
         on_alarm(engine);
     collect_finished(engine);
+    if (engine->is_crowded) {
+        engine->is_crowded = false;
+        cce_poller_ring_at(&engine->poller, widen_lanes(engine));
+    }
     cce_sigpipe_restore(&guard);
     return 0;
 }
