@@ -425,12 +425,13 @@ describe("max_connections", function()
     local count, connect_timeout = 320, 2
     new_engine { max_connections = 1000, connect_timeout = connect_timeout,
       ca_file = identity.ca_file }
-    assert.equal(200, assert(call(s)).status)
     for _ = 1, count do submit(s, { timeout = 60 }) end
     -- So few connections as are opened at once, one batch after the other, would take 20 s.
+    local late = 0
     for _, transfer in ipairs(drive(count, 6 * connect_timeout)) do
-      assert.equal("TIMEOUT", select(3, transfer:result()))
+      late = late + (select(3, transfer:result()) == "TIMEOUT" and 1 or 0)
     end
+    assert.equal(count - 1, late)
     identity.remove()
   end)
 
