@@ -153,9 +153,9 @@ describe("cce.workflow.issue", function()
     end)
 
     it("keeps as a backup the file from before the run", function()
-      tempdir.write(path, '{"x-mine":1}')
+      tempdir.write(path, '{"kind":"Config","x-mine":1}')
       assert(issue { merge_into = path, concurrency = 1 })
-      assert.equal('{"x-mine":1}', tempdir.read(path .. ".bak"))
+      assert.equal('{"kind":"Config","x-mine":1}', tempdir.read(path .. ".bak"))
       assert.equal(1, json.decode(tempdir.read(path))["x-mine"])
     end)
 
