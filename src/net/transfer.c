@@ -96,6 +96,7 @@ static int on_departure(void *context, char *ip, char *local_ip, int port,
     if (transfer->stale)
         return CURL_PREREQFUNC_ABORT;
     transfer->departures++;
+    cce_engine_connected(transfer);
     return CURL_PREREQFUNC_OK;
 }
 
