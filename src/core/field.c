@@ -10,7 +10,12 @@ struct scanner {
     const char *at, *end;
 };
 
-/* ---- JSON ---- */
+/* ---- JSON ----
+ *
+ * A parser that builds values would leave each secret of the text in memory
+ * that nobody wipes. This one walks to the one that is wanted, and checks only
+ * what it needs to get there: the service's JSON may be more than that, never
+ * less. */
 
 /* The next byte that is no blank; 0 at the end. */
 static char peek(struct scanner *s)
@@ -229,48 +234,4 @@ void cce_field_append_json(struct cce_buf *out, struct cce_bytes bytes)
         cce_buf_append_char(out, (char)c);
     }
     cce_buf_append_char(out, '"');
-}
-
-/* ---- INI ---- */
-
-/* The value when the line is one of this key; else no bytes. */
-static struct cce_bytes value_of(struct cce_bytes line, const char *key)
-{
-    struct cce_bytes none = {NULL, 0}, name, value;
-    const char *between;
-
-    if (line.length == 0 || line.data[0] == '#' || line.data[0] == ';')
-        return none;
-    between = memchr(line.data, '=', line.length);
-    if (between == NULL)
-        return none;
-    name.data = line.data;
-    name.length = (size_t)(between - line.data);
-    value.data = between + 1;
-    value.length = line.length - name.length - 1;
-    return equals(cce_bytes_trim(name), key) ? cce_bytes_trim(value) : none;
-}
-
-bool cce_field_ini(struct cce_bytes text, const char *section, const char *key,
-                   struct cce_buf *out)
-{
-    struct cce_bytes line, value;
-    bool inside = false;
-
-    while (cce_bytes_next_line(&text, &line)) {
-        line = cce_bytes_trim(line);
-        if (line.length >= 2 && line.data[0] == '[' &&
-            line.data[line.length - 1] == ']') {
-            line.data++;
-            line.length -= 2;
-            inside = equals(cce_bytes_trim(line), section);
-            continue;
-        }
-        value = inside ? value_of(line, key) : (struct cce_bytes){NULL, 0};
-        if (value.length > 0) {
-            cce_buf_append(out, value.data, value.length);
-            return true;
-        }
-    }
-    return false;
 }

@@ -52,7 +52,7 @@ end
 
 local function finish(run, item, state, err, word)
   item.state, item.err = state, err
-  item.duration = item.began and run.clock() - item.began
+  item.duration = item.steady_began and item.client.monotonic() - item.steady_began
   item.owed = state == "ok" and run.opts.reissue ~= nil and not item.reissued or nil
   run:write(word or state, facts(item, err, { job = item.job_id, seconds = item.duration,
     owed = item.owed, job_before = item.job_before }))
@@ -187,7 +187,7 @@ end
 
 --- Send the request, once the rate limit allows it.
 function M.begin(run, item)
-  item.began, item.err = run.clock(), nil
+  item.began, item.steady_began, item.err = run.clock(), item.client.monotonic(), nil
   -- What the list speaks against takes no turn, unless it has changed.
   local speaks_against = item.status and M.obstacle(item)
   if speaks_against and not look(run, item) then return end
@@ -197,23 +197,21 @@ end
 
 -- ---- the job -----------------------------------------------------------------
 
-local function wait_options(run, deadline)
-  local wait = run.opts.waiting
-  return { timeout = math.max(0, deadline - run.clock()), interval = wait.interval }
-end
-
 local GIVE_UP = { NOT_FOUND = true, PERMISSION_DENIED = true, UNAUTHENTICATED = true,
   ACCESS_KEY_LOCKED = true, API_NOT_FOUND = true }
 
 -- The job goes on while the network does not: looks that fail are repeated.
 local function wait_for_job(run, item)
-  local deadline = run.clock() + run.opts.waiting.timeout
+  local client, interval = item.client, run.opts.waiting.interval
+  local deadline = client.monotonic() + run.opts.waiting.timeout
   while true do
-    local job, _, err = item.client:wait_job(item.job_id, wait_options(run, deadline))
+    local job, _, err = client:wait_job(item.job_id, {
+      timeout = math.max(0, deadline - client.monotonic()), interval = interval,
+    })
     if job then return job end
-    local over = run.clock() + run.opts.waiting.interval > deadline
+    local over = client.monotonic() + interval > deadline
     if err.job or GIVE_UP[err.code] or over then return nil, err end
-    item.client.sleep(run.opts.waiting.interval)
+    client.sleep(interval)
   end
 end
 
