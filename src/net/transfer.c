@@ -320,10 +320,13 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     if (!transfer->has_identity)
         return CURLE_OK;
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    SET(result, easy, CURLOPT_CAINFO,
-        transfer->ca.length > 0 ? NULL : cce_curl_ca_file());
-    SET(result, easy, CURLOPT_CAPATH,
-        transfer->ca.length > 0 ? NULL : cce_curl_ca_directory());
+    if (transfer->ca.length > 0 || transfer->system_ca) {
+        bool given = transfer->ca.length > 0;
+
+        SET(result, easy, CURLOPT_CAINFO, given ? NULL : cce_curl_ca_file());
+        SET(result, easy, CURLOPT_CAPATH,
+            given ? NULL : cce_curl_ca_directory());
+    }
     if (transfer->proxy != NULL)
         SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
@@ -718,6 +721,8 @@ static int copy_request(struct cce_transfer *transfer,
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
     transfer->has_identity = request->identity != NULL;
+    transfer->system_ca =
+        request->identity != NULL && request->identity->system_ca;
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)
