@@ -73,6 +73,7 @@ build = {
         "src/net/engine.c",
         "src/net/engine_thread.c",
         "src/net/listener.c",
+        "src/net/outgoing.c",
         "src/net/sockets.c",
         "src/net/tls.c",
         "src/net/transfer.c",

@@ -42,6 +42,8 @@ describe("tools/layers.lua", function()
     { "a base module requires the api", "lua/cce/base/times.lua", "require 'cce.api.call'" },
     { "the prompt requires a command by a computed name", "lua/cce/repl/init.lua",
       'local _ = function(name) return require("cce.cli.command." .. name) end' },
+    { "the simulator uses what it is to judge", "lua/cce/sim/server/times.lua",
+      'require "cce.base.times"' },
     { "a module requires the front door", "lua/cce/kubeconfig/read.lua", 'require "cce"' },
   } do
     local what, path, line = case[1], case[2], case[3]

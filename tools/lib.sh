@@ -1,4 +1,4 @@
-# Shared by tools/test, tools/lint and .ci/run. Sourced, by bash.
+# Shared by the tools and .ci/run. Sourced, by bash.
 #
 # Results are lines "ok NAME", "not ok NAME" and "skip NAME # WHY" in a file of
 # build/results/, and a last line "end": a file without it counts as a failure,
@@ -19,6 +19,20 @@ check() {
     else
         echo "not ok $name" >>"$RESULTS"
         printf 'FAILED  %s (exit status %d)\n%s\n' "$name" "$status" "$output"
+    fi
+}
+
+# copy_tree DIRECTORY: a copy of the tree, of what git knows or would add: nothing
+# that was built.
+copy_tree() {
+    mkdir -p "$1"
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard |
+            while IFS= read -r -d '' file; do
+                if [ -e "$file" ]; then printf '%s\0' "$file"; fi
+            done | tar -c --null -T - | tar -x -C "$1"
+    else
+        tar -c --exclude=./build --exclude=./doc . | tar -x -C "$1"
     fi
 }
 

@@ -14,7 +14,7 @@ local OUT = assert(arg[1], "usage: tools/site.lua DIRECTORY")
 
 local MANUAL = {
   { "index.html", "manual/tutorial.md" }, { "overview.html", "README.md" },
-  { "architecture.html", "ARCHITECTURE.md" },
+  { "library.html", "manual/library.md" }, { "architecture.html", "ARCHITECTURE.md" },
   { "nginx.html", "manual/nginx.md" }, { "schedule.html", "manual/schedule.md" },
   { "security.html", "manual/security.md" }, { "files.html", "manual/files.md" },
   { "recovery.html", "manual/recovery.md" },

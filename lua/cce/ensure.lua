@@ -41,7 +41,7 @@ local function foreign(path, cluster_id, reason)
   return errors.fail("CONFLICT", ("'%s' is not the file of cluster %s: %s"):format(
     path, cluster_id, reason), {
     retryable = false,
-    hint = "Give another path, or merge with kubeconfig:save(path, { merge = true, name = ... })",
+    hint = "Give another path, or merge into it: kubeconfig:save(path, {merge=true})",
   })
 end
 

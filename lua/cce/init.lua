@@ -63,8 +63,8 @@ M.codes = setmetatable(core.codes, {
 -- @tparam[opt] string opts.user_agent
 -- @tparam[opt] function opts.on_event called with a table for every attempt, and for
 --   what else there is to know: its `type` is "attempt", "credentials" (new ones are in
---   use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with
---   a secret
+--   use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one
+--   `principal_id`, or of all), …; never with a secret
 -- @tparam[opt] string|cce.audit_log opts.audit_log a path, or a log that
 --   `cce.audit_log.open` returned: every call that changes something is logged;
 --   inside nginx into a file for each worker, `<path>.worker-0` and so on

@@ -40,6 +40,24 @@ describe("durations", function()
     client:close()
   end)
 
+  it("of the jobs of a workflow do not either", function()
+    local ahead = 0
+    local client = hosts.client(sim, { clock = function() return core.sys.time() + ahead end,
+      monotonic = core.sys.monotonic })
+    sim:set { job_seconds = 0.3 }
+    local report = assert(cce.workflow.rotate(client, { clusters = {
+      sim.clusters[1].id, sim.clusters[2].id, sim.clusters[3].id }, component = "all",
+      wait = { timeout = 1800, interval = 0.05 }, rate_limit = false,
+      before_send = function()
+        -- As soon as the requests have left.
+        ahead = 3600
+        return 60
+      end }))
+    assert.equal(3, #report.ok, tostring(report))
+    for _, item in ipairs(report.ok) do assert.is_true(item.duration < 600, item.duration) end
+    client:close()
+  end)
+
   it("of rate limits do not either", function()
     local ahead, steady = 0, 1000
     local client = clients.new(sim, { rate_limit = "1/min", monotonic = function()

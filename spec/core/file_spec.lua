@@ -203,6 +203,18 @@ describe("core.file", function()
       assert.equal("mine", tempdir.read(dir .. "/.config.lock"))
     end)
 
+    it("follows links of /proc as the kernel does", function()
+      tempdir.shell(("mkdir %s/gone"):format(dir))
+      local code = [[
+        local f = require "cce.core".file
+        os.execute "rm -rf '%s/gone'; mkdir '%s/gone'; echo another > '%s/gone/config'"
+        print(f.read "/proc/self/cwd/config", (f.read "/proc/self/root/etc/passwd"))]]
+      local output = tempdir.shell(("cd %s/gone; exec env %s"):format(dir, tempdir.lua(
+        code:gsub("%%s", dir))))
+      assert.matches("^nil\t", output)
+      assert.matches("root:", output, 1, true)
+    end)
+
     it("ends in a circle of links with an error", function()
       tempdir.shell(("cd %s && ln -s b a && ln -s a b"):format(dir))
       local ok, message, code = file.write(dir .. "/a", "x")

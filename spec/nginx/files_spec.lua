@@ -192,6 +192,32 @@ nginx.describe("files inside nginx", function()
     assert.equal("", server:complaints())
   end)
 
+  it("loses no line when the log is rotated again and again under load", function()
+    start()
+    set_sync(1)
+    local log, files = path .. ".worker-0", {}
+    local load = server:load(300, 20, { path = "/revoke" })
+    for i = 1, 5 do
+      wait_until_begun(load, log, 3)
+      files[i] = ("%s.%d"):format(log, i)
+      assert(os.rename(log, files[i]))
+    end
+    set_sync(0)
+    assert_all_answered(load:finish())
+    table.insert(files, log)
+    assert.equal(600, assert(audit_log.verify(files)).count)
+    local ended = {}
+    for _, file in ipairs(files) do
+      for _, line in ipairs(lines_of(file)) do
+        if line.call then
+          assert.is_nil(ended[line.call])
+          ended[line.call] = true
+        end
+      end
+    end
+    assert.equal("", server:complaints())
+  end)
+
   it("survives clients that go away while their lines are being written", function()
     start()
     assert_all_answered { server:get "/revoke" }

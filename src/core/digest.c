@@ -116,29 +116,21 @@ int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
     return fail_openssl(err, "hash");
 }
 
-/* The key, hashed when it is longer than a block, and zeros. */
-static int pad_secret(struct cce_digest *digest, struct cce_bytes secret,
-                      unsigned char block[CCE_DIGEST_BLOCK],
-                      struct cce_error *err)
-{
-    memset(block, 0, CCE_DIGEST_BLOCK);
-    if (secret.length > CCE_DIGEST_BLOCK)
-        return cce_digest_hash(digest, secret, block, err);
-    if (secret.length > 0)
-        memcpy(block, secret.data, secret.length);
-    return 0;
-}
-
 /* The inner block, then the outer one. */
 enum { PADS_SIZE = 2 * CCE_DIGEST_BLOCK };
 
+/* A key that is longer than a block counts by its hash (RFC 2104). */
 static int write_pads(struct cce_digest *digest, struct cce_bytes secret,
                       unsigned char pads[PADS_SIZE], struct cce_error *err)
 {
-    unsigned char padded[CCE_DIGEST_BLOCK];
-    int result = pad_secret(digest, secret, padded, err);
+    unsigned char padded[CCE_DIGEST_BLOCK] = {0};
+    int result = 0;
 
-    for (size_t i = 0; i < CCE_DIGEST_BLOCK; i++) {
+    if (secret.length > sizeof padded)
+        result = cce_digest_hash(digest, secret, padded, err);
+    else if (secret.length > 0)
+        memcpy(padded, secret.data, secret.length);
+    for (size_t i = 0; i < sizeof padded; i++) {
         pads[i] = padded[i] ^ 0x36;
         pads[CCE_DIGEST_BLOCK + i] = padded[i] ^ 0x5c;
     }
@@ -165,28 +157,25 @@ void cce_digest_key_cleanup(struct cce_digest_key *key)
     cce_secret_cleanup(&key->pads);
 }
 
-static int hash_after(const struct cce_digest *digest, const void *block,
-                      struct cce_bytes data,
-                      unsigned char hash[CCE_DIGEST_SIZE])
-{
-    return EVP_DigestInit_ex2(digest->scratch, digest->algorithm, NULL) &&
-           EVP_DigestUpdate(digest->scratch, block, CCE_DIGEST_BLOCK) &&
-           EVP_DigestUpdate(digest->scratch, data.data, data.length) &&
-           EVP_DigestFinal_ex(digest->scratch, hash, NULL);
-}
-
 /* A hash that ends leaves its result in the scratch state, and no more of what
  * it read: here that is the MAC. */
 static int hmac(const struct cce_digest *digest, const char *pads,
                 struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
                 struct cce_error *err)
 {
-    unsigned char inner[CCE_DIGEST_SIZE];
-    struct cce_bytes inner_bytes = {(char *)inner, sizeof inner};
-    int done = hash_after(digest, pads, data, inner) &&
-               hash_after(digest, pads + CCE_DIGEST_BLOCK, inner_bytes, mac);
+    EVP_MD_CTX *scratch = digest->scratch;
+    unsigned char outer[CCE_DIGEST_BLOCK + CCE_DIGEST_SIZE];
+    int done;
 
-    cce_wipe(inner, sizeof inner);
+    memcpy(outer, pads + CCE_DIGEST_BLOCK, CCE_DIGEST_BLOCK);
+    done = EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
+           EVP_DigestUpdate(scratch, pads, CCE_DIGEST_BLOCK) &&
+           EVP_DigestUpdate(scratch, data.data, data.length) &&
+           EVP_DigestFinal_ex(scratch, outer + CCE_DIGEST_BLOCK, NULL) &&
+           EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
+           EVP_DigestUpdate(scratch, outer, sizeof outer) &&
+           EVP_DigestFinal_ex(scratch, mac, NULL);
+    cce_wipe(outer, sizeof outer);
     return done ? 0 : fail_openssl(err, "compute an HMAC");
 }
 

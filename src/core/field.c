@@ -10,7 +10,12 @@ struct scanner {
     const char *at, *end;
 };
 
-/* ---- JSON ---- */
+/* ---- JSON ----
+ *
+ * A parser that builds values would leave each secret of the text in memory
+ * that nobody wipes. This one walks to the one that is wanted, and checks only
+ * what it needs to get there: the service's JSON may be more than that, never
+ * less. */
 
 /* The next byte that is no blank; 0 at the end. */
 static char peek(struct scanner *s)

@@ -22,7 +22,11 @@ enum {
 #define CLUSTERS     "/api/v3/projects/{project_id}/clusters"
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* ===== Values in messages ===== */
+/* ===== Values in messages =====
+ *
+ * A person has to find the value again that was refused, and a log must not
+ * take it for something else: so a message shows it on one line, shortened and
+ * escaped. Keys are never shown. */
 
 /* Appends a string in quotes, escaped and shortened, so that a message stays
  * one readable line whatever was given. */
@@ -71,7 +75,11 @@ static int fail_content(const char *name, struct cce_error *err)
                     cause.message);
 }
 
-/* ===== Checks, one for each kind of field ===== */
+/* ===== Checks, one for each kind of field =====
+ *
+ * Each judges a value and says what is sent for it. The API has one sentence
+ * for whatever it does not like about a request; here the field, its value and
+ * what is allowed are named, and nothing leaves that its documents forbid. */
 
 /* One field under check, and where the value that is sent goes. */
 struct check {
@@ -272,7 +280,10 @@ static const struct {
     [CCE_FIELD_KEY] = {CCE_VALUE_STRING, check_content},
 };
 
-/* ===== obtain_cert ===== */
+/* ===== obtain_cert =====
+ *
+ * A certificate without a lifetime lives for five years, and nobody notices.
+ * So one is demanded. */
 
 enum { OBTAIN_DURATION, OBTAIN_EXPIRE_AT };
 
@@ -302,7 +313,9 @@ static int obtain_rule(const struct cce_value *values, int64_t now,
                     obtain_fields[OBTAIN_EXPIRE_AT].allowed);
 }
 
-/* ===== revoke_cert ===== */
+/* ===== revoke_cert =====
+ *
+ * Whom it meets is decided by one of two ids. */
 
 enum { REVOKE_USER, REVOKE_AGENCY };
 
@@ -329,7 +342,10 @@ static int revoke_rule(const struct cce_value *values, int64_t now,
                     user ? "both are" : "neither is");
 }
 
-/* ===== rotate_credentials ===== */
+/* ===== rotate_credentials =====
+ *
+ * It cannot be taken back. With a CA of the caller's own, what does not belong
+ * together is found here, not when the cluster no longer answers. */
 
 enum { ROTATE_COMPONENT, ROTATE_RETENTION, ROTATE_CA, ROTATE_CERT, ROTATE_KEY };
 
@@ -460,7 +476,9 @@ static const struct cce_operation_field list_fields[] = {
      "a version such as v1.28: 1 to 64 characters without spaces"},
 };
 
-/* ===== The table ===== */
+/* ===== The table =====
+ *
+ * A row says all that a call is; nothing else in the tree names its path. */
 
 static const struct cce_operation operations[] = {
     {"obtain_cert",
@@ -538,7 +556,10 @@ cce_operation_field_type(const struct cce_operation_field *field)
     return kinds[field->kind].type;
 }
 
-/* ===== Paths ===== */
+/* ===== Paths =====
+ *
+ * The ids are all that comes from outside. An id needs no encoding, and cannot
+ * leave its segment: that is the rule's reason. */
 
 static const char *const id_names[] = {
     [CCE_ID_PROJECT] = "project_id",

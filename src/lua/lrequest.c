@@ -402,7 +402,6 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
     request->date[0] = '\0';
     request->wants_headers = wants_headers;
     request->prepared = NULL;
-    memset(request->ids, 0, sizeof request->ids);
     request->visit = NULL;
     request->context = NULL;
     request->err = err;

@@ -11,19 +11,9 @@
 
 /* ---- what the table holds besides the request itself (lrequest.h) ---- */
 
-static void read_endpoint(lua_State *L, struct lcce_submission *s)
+static void read_signer(lua_State *L, struct lcce_submission *s)
 {
-    s->spec.endpoint = lcce_option_string(L, "endpoint");
-}
-
-static void read_mutating(lua_State *L, struct lcce_submission *s)
-{
-    s->mutating = lcce_option_boolean(L, "mutating");
-}
-
-static void read_private(lua_State *L, struct lcce_submission *s)
-{
-    s->is_private = lcce_option_boolean(L, "private");
+    s->spec.signer = lcce_check_signer(L, lua_gettop(L));
 }
 
 static void read_purpose(lua_State *L, struct lcce_submission *s)
@@ -36,44 +26,6 @@ static void read_purpose(lua_State *L, struct lcce_submission *s)
         s->spec.purpose = CCE_PURPOSE_POD;
     else
         lcce_option_error(L, "purpose", "metadata or pod");
-}
-
-static void read_connect_timeout(lua_State *L, struct lcce_submission *s)
-{
-    s->connect_timeout = lcce_option_number(L, "connect_timeout");
-    if (!(s->connect_timeout >= 0.001 && s->connect_timeout <= 3600))
-        lcce_option_error(L, "connect_timeout", "from 0.001 to 3600 seconds");
-}
-
-static void read_timeout(lua_State *L, struct lcce_submission *s)
-{
-    s->timeout = lcce_option_number(L, "timeout");
-    if (!(s->timeout >= 0.001 && s->timeout <= 86400))
-        lcce_option_error(L, "timeout", "from 0.001 to 86400 seconds");
-}
-
-static void read_depart_within(lua_State *L, struct lcce_submission *s)
-{
-    s->depart_within = lcce_option_number(L, "depart_within");
-    if (!(s->depart_within > 0 && s->depart_within <= 86400))
-        lcce_option_error(L, "depart_within", "above 0, to 86400 seconds");
-}
-
-static void read_max_response(lua_State *L, struct lcce_submission *s)
-{
-    s->max_response = lcce_option_number(L, "max_response");
-    if (!(s->max_response >= 1 && s->max_response <= 1 << 30))
-        lcce_option_error(L, "max_response", "from 1 to 1073741824 bytes");
-}
-
-static void read_signer(lua_State *L, struct lcce_submission *s)
-{
-    s->spec.signer = lcce_check_signer(L, lua_gettop(L));
-}
-
-static void read_token(lua_State *L, struct lcce_submission *s)
-{
-    s->spec.token = lcce_option_secret(L, "token");
 }
 
 static bool visit_identity(lua_State *L, const char *key, void *context)
@@ -116,24 +68,72 @@ static void read_identity(lua_State *L, struct lcce_submission *s)
     s->has_identity = true;
 }
 
-static const struct {
-    const char *name;
-    void (*read)(lua_State *L, struct lcce_submission *s); /* NULL: not read */
-} submission_options[] = {
-    {"endpoint", read_endpoint},
-    {"purpose", read_purpose},
-    {"mutating", read_mutating},
-    {"private", read_private},
-    {"timeout", read_timeout},
-    {"connect_timeout", read_connect_timeout},
-    {"depart_within", read_depart_within},
-    {"max_response", read_max_response},
-    /* what core.operation adds for its reader */
-    {"operation", NULL},
-    {"signer", read_signer},
-    {"token", read_token},
-    {"identity", read_identity},
+enum option_type {
+    OPTION_STRING,
+    OPTION_SECRET,
+    OPTION_BOOLEAN,
+    OPTION_NUMBER, /* within a range, which `allowed` names */
+    OPTION_READ,   /* by a function of its own */
+    OPTION_IGNORED /* core.operation adds it for its reader */
 };
+
+static const struct submission_option {
+    const char *name;
+    enum option_type type;
+    size_t offset; /* in struct lcce_submission */
+    double least, most;
+    const char *allowed;
+    void (*read)(lua_State *L, struct lcce_submission *s);
+} submission_options[] = {
+#define AT(member) offsetof(struct lcce_submission, member)
+    {"endpoint", OPTION_STRING, AT(spec.endpoint), 0, 0, NULL, NULL},
+    {"token", OPTION_SECRET, AT(spec.token), 0, 0, NULL, NULL},
+    {"mutating", OPTION_BOOLEAN, AT(mutating), 0, 0, NULL, NULL},
+    {"private", OPTION_BOOLEAN, AT(is_private), 0, 0, NULL, NULL},
+    {"timeout", OPTION_NUMBER, AT(timeout), 0.001, 86400,
+     "from 0.001 to 86400 seconds", NULL},
+    {"connect_timeout", OPTION_NUMBER, AT(connect_timeout), 0.001, 3600,
+     "from 0.001 to 3600 seconds", NULL},
+    {"depart_within", OPTION_NUMBER, AT(depart_within), 1e-9, 86400,
+     "above 0, to 86400 seconds", NULL},
+    {"max_response", OPTION_NUMBER, AT(max_response), 1, 1 << 30,
+     "from 1 to 1073741824 bytes", NULL},
+    {"signer", OPTION_READ, 0, 0, 0, NULL, read_signer},
+    {"purpose", OPTION_READ, 0, 0, 0, NULL, read_purpose},
+    {"identity", OPTION_READ, 0, 0, 0, NULL, read_identity},
+    {"operation", OPTION_IGNORED, 0, 0, 0, NULL, NULL},
+#undef AT
+};
+
+static void read_option(lua_State *L, const struct submission_option *option,
+                        struct lcce_submission *s)
+{
+    void *to = (char *)s + option->offset;
+    double number;
+
+    switch (option->type) {
+    case OPTION_STRING:
+        *(const char **)to = lcce_option_string(L, option->name);
+        break;
+    case OPTION_SECRET:
+        *(struct cce_bytes *)to = lcce_option_secret(L, option->name);
+        break;
+    case OPTION_BOOLEAN:
+        *(bool *)to = lcce_option_boolean(L, option->name);
+        break;
+    case OPTION_NUMBER:
+        number = lcce_option_number(L, option->name);
+        if (!(number >= option->least && number <= option->most)) /* nor NaN */
+            lcce_option_error(L, option->name, "%s", option->allowed);
+        *(double *)to = number;
+        break;
+    case OPTION_READ:
+        option->read(L, s);
+        break;
+    case OPTION_IGNORED:
+        break;
+    }
+}
 
 static bool visit_submission(lua_State *L, const char *key, void *context)
 {
@@ -148,8 +148,7 @@ static bool visit_submission(lua_State *L, const char *key, void *context)
     for (size_t i = 0; i < count; i++) {
         if (strcmp(key, submission_options[i].name) != 0)
             continue;
-        if (submission_options[i].read != NULL)
-            submission_options[i].read(L, context);
+        read_option(L, &submission_options[i], context);
         return true;
     }
     return false;

@@ -633,7 +633,7 @@ int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
 
     if (check_process(engine, err) != 0)
         return -1;
-    lane = find_lane(engine, transfer->url);
+    lane = find_lane(engine, transfer->outgoing.url);
     if (lane == NULL)
         return cce_fail_memory(err);
     transfer->engine = engine;

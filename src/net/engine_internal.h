@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/bytes.h"
 #include "net/curl_global.h"
 #include "net/engine.h"
+#include "net/outgoing.h"
 #include "net/sockets.h"
 #include "net/verdict.h"
 #include "os/poller.h"
@@ -43,16 +43,7 @@ struct cce_transfer {
     int64_t impatient_ms;  /* when it stops waiting for somebody's connection */
     void *owner;
     CURL *easy;
-    /* What is sent, in one block of memory; all of these point into it. */
-    char *sent;
-    size_t sent_size;
-    struct curl_slist *headers;
-    struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
-    char *server_url;              /* the URL without the name for TLS, then */
-    char *url, *host;              /* the latter without brackets and port */
-    char *proxy;                   /* of the identity, or NULL */
-    struct cce_bytes body;
-    struct cce_bytes ca, certificate, key; /* of the identity, if any */
+    struct cce_outgoing outgoing; /* empty once it has ended */
     struct cce_buf response_headers, response_body;
     char detail[CURL_ERROR_SIZE];
     char method[16];

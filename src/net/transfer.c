@@ -10,11 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MAX_RESPONSE_HEADERS = 64 * 1024,
-    MAX_REQUEST_BODY = 16 * 1024 * 1024,
-    MAX_PEM = 1024 * 1024
-};
+enum { MAX_RESPONSE_HEADERS = 64 * 1024 };
 
 /* ---- callbacks of one transfer; none calls Lua or jumps ---- */
 
@@ -152,11 +148,12 @@ static CURLcode set_protocols(CURL *easy)
 static const char *proxy_of(const struct cce_transfer *transfer)
 {
     const struct cce_engine_options *options = &transfer->engine->options;
-    const char *server =
-        transfer->server_url != NULL ? transfer->server_url : transfer->url;
+    const char *server = transfer->outgoing.server_url != NULL
+                             ? transfer->outgoing.server_url
+                             : transfer->outgoing.url;
 
-    if (transfer->proxy != NULL)
-        return transfer->proxy;
+    if (transfer->outgoing.proxy != NULL)
+        return transfer->outgoing.proxy;
     if (transfer->direct || options->proxy == NULL ||
         cce_no_proxy_matches(options->no_proxy, server))
         return NULL;
@@ -183,10 +180,11 @@ static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
     }
     cce_tls_unwatch(transfer->server_watch);
     memset(&transfer->server_tls, 0, sizeof transfer->server_tls);
-    transfer->server_tls.host = transfer->host;
+    transfer->server_tls.host = transfer->outgoing.host;
     transfer->server_watch = cce_tls_watch(tls, &transfer->server_tls);
     if (transfer->trusts_by_context &&
-        !cce_tls_trust(tls, transfer->ca.data, transfer->ca.length))
+        !cce_tls_trust(tls, transfer->outgoing.ca.data,
+                       transfer->outgoing.ca.length))
         return CURLE_SSL_CACERT_BADFILE;
     return CURLE_OK;
 }
@@ -255,16 +253,18 @@ static CURLcode set_method(const struct cce_transfer *transfer)
 {
     CURL *easy = transfer->easy;
     const char *method = transfer->method;
-    bool has_body = transfer->body.data != NULL || strcmp(method, "POST") == 0;
+    bool has_body =
+        transfer->outgoing.body.data != NULL || strcmp(method, "POST") == 0;
     bool is_plain = strcmp(method, has_body ? "POST" : "GET") == 0;
     CURLcode result = CURLE_OK;
 
     if (has_body) {
         SET(result, easy, CURLOPT_POST, 1L);
         SET(result, easy, CURLOPT_POSTFIELDS,
-            transfer->body.data != NULL ? transfer->body.data : "");
+            transfer->outgoing.body.data != NULL ? transfer->outgoing.body.data
+                                                 : "");
         SET(result, easy, CURLOPT_POSTFIELDSIZE_LARGE,
-            (curl_off_t)transfer->body.length);
+            (curl_off_t)transfer->outgoing.body.length);
     } else {
         SET(result, easy, CURLOPT_HTTPGET, 1L);
     }
@@ -320,24 +320,25 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     if (!transfer->has_identity)
         return CURLE_OK;
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    if (transfer->ca.length > 0 || transfer->system_ca) {
-        bool given = transfer->ca.length > 0;
+    if (transfer->outgoing.ca.length > 0 || transfer->system_ca) {
+        bool given = transfer->outgoing.ca.length > 0;
 
         SET(result, easy, CURLOPT_CAINFO, given ? NULL : cce_curl_ca_file());
         SET(result, easy, CURLOPT_CAPATH,
             given ? NULL : cce_curl_ca_directory());
     }
-    if (transfer->proxy != NULL)
+    if (transfer->outgoing.proxy != NULL)
         SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
-        result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->ca);
+        result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->outgoing.ca);
     transfer->trusts_by_context = result == CURLE_UNKNOWN_OPTION;
     if (transfer->trusts_by_context)
         result = CURLE_OK;
     if (result == CURLE_OK)
-        result = set_pem(easy, CURLOPT_SSLCERT_BLOB, &transfer->certificate);
+        result = set_pem(easy, CURLOPT_SSLCERT_BLOB,
+                         &transfer->outgoing.certificate);
     if (result == CURLE_OK)
-        result = set_pem(easy, CURLOPT_SSLKEY_BLOB, &transfer->key);
+        result = set_pem(easy, CURLOPT_SSLKEY_BLOB, &transfer->outgoing.key);
     return result;
 }
 
@@ -349,9 +350,9 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
 
     transfer->proxied = proxy != NULL;
 
-    SET(result, easy, CURLOPT_URL, transfer->url);
-    SET(result, easy, CURLOPT_CONNECT_TO, transfer->connect_to);
-    SET(result, easy, CURLOPT_HTTPHEADER, transfer->headers);
+    SET(result, easy, CURLOPT_URL, transfer->outgoing.url);
+    SET(result, easy, CURLOPT_CONNECT_TO, transfer->outgoing.connect_to);
+    SET(result, easy, CURLOPT_HTTPHEADER, transfer->outgoing.headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
     SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_time_left(transfer));
     SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
@@ -370,201 +371,6 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     SET(result, easy, CURLOPT_PRIVATE, transfer);
     SET(result, easy, CURLOPT_ERRORBUFFER, transfer->detail);
     return result == CURLE_OK ? set_identity(transfer) : result;
-}
-
-/* ---- what is sent: one block, which is wiped as one ---- */
-
-/* Copies to *at, which goes on behind. */
-static void append(char **at, const char *bytes, size_t length)
-{
-    if (length > 0)
-        memcpy(*at, bytes, length);
-    *at += length;
-}
-
-static void append_string(char **at, const char *string)
-{
-    append(at, string, strlen(string));
-}
-
-static void end_string(char **at)
-{
-    *(*at)++ = '\0';
-}
-
-static char *put_string(char **at, const char *string)
-{
-    char *copy = *at;
-
-    append(at, string, strlen(string) + 1);
-    return copy;
-}
-
-static struct cce_bytes put_bytes(char **at, const void *data, size_t length)
-{
-    struct cce_bytes copy = {NULL, 0};
-
-    if (data == NULL)
-        return copy;
-    copy.data = *at;
-    copy.length = length;
-    append(at, data, length);
-    end_string(at);
-    return copy;
-}
-
-/* curl sends "Name:" only when told "Name;". */
-static char *put_header(char **at, const struct cce_header *header)
-{
-    char *line = *at;
-
-    append_string(at, header->name);
-    append_string(at, header->value[0] != '\0' ? ": " : ";");
-    append_string(at, header->value);
-    end_string(at);
-    return line;
-}
-
-struct url_parts {
-    const char *host; /* with brackets, if any */
-    size_t host_length;
-    const char *port; /* with its colon; empty when there is none */
-    size_t port_length;
-};
-
-static void split_url(const char *url, struct url_parts *parts)
-{
-    const char *start = strstr(url, "://");
-
-    parts->host = start != NULL ? start + 3 : url;
-    parts->host_length = parts->host[0] == '[' ? strcspn(parts->host, "]") + 1
-                                               : strcspn(parts->host, ":/?");
-    parts->port = parts->host + parts->host_length;
-    parts->port_length = strcspn(parts->port, "/?");
-}
-
-/* The URL with another host, which is what TLS asks for and verifies, and where
- * curl is to connect instead of looking that up. */
-static void put_server_name(struct cce_transfer *transfer, char **at,
-                            const char *url, const char *name,
-                            struct curl_slist *node)
-{
-    bool is_ipv6 = strchr(name, ':') != NULL;
-    struct url_parts parts;
-
-    split_url(url, &parts);
-    transfer->server_url = put_string(at, url);
-    transfer->url = *at;
-    append(at, url, (size_t)(parts.host - url));
-    append_string(at, is_ipv6 ? "[" : "");
-    append_string(at, name);
-    append_string(at, is_ipv6 ? "]" : "");
-    append_string(at, parts.port);
-    end_string(at);
-    node->data = *at;
-    node->next = NULL;
-    append_string(at, "::");
-    append(at, parts.host, parts.host_length + parts.port_length);
-    append_string(at, parts.port_length > 0 ? "" : ":443");
-    end_string(at);
-    transfer->connect_to = node;
-}
-
-static char *put_host(char **at, const char *url)
-{
-    struct url_parts parts;
-    char *copy = *at;
-    size_t bracket;
-
-    split_url(url, &parts);
-    bracket = parts.host[0] == '[' ? 1 : 0;
-    append(at, parts.host + bracket, parts.host_length - 2 * bracket);
-    end_string(at);
-    return copy;
-}
-
-/* No pause for a "100 Continue" before a long body. */
-static const char no_expect[] = "Expect:";
-
-static size_t length_of(const char *string)
-{
-    return string != NULL ? strlen(string) : 0;
-}
-
-/* At most so much is put into it. */
-static size_t size_of(const struct cce_request *request,
-                      const struct cce_identity *identity)
-{
-    size_t size = (request->header_count + 2) * sizeof(struct curl_slist) +
-                  sizeof no_expect + request->body_length +
-                  4 * strlen(request->url) +
-                  2 * length_of(identity->server_name) +
-                  length_of(identity->proxy) + identity->ca.length +
-                  identity->certificate.length + identity->key.length;
-
-    for (size_t i = 0; i < request->header_count; i++)
-        size += strlen(request->headers[i].name) +
-                strlen(request->headers[i].value) + sizeof ": ";
-    return size + 64; /* brackets, a port, and a NUL behind each part */
-}
-
-static int copy_sent(struct cce_transfer *transfer,
-                     const struct cce_request *request, struct cce_error *err)
-{
-    static const struct cce_identity nobody;
-    const struct cce_identity *identity =
-        request->identity != NULL ? request->identity : &nobody;
-    size_t count = request->header_count;
-    struct curl_slist *lines;
-    char *at;
-
-    if (request->body_length > MAX_REQUEST_BODY ||
-        identity->ca.length > MAX_PEM || identity->key.length > MAX_PEM ||
-        identity->certificate.length > MAX_PEM)
-        return cce_fail(err, CCE_INVALID_ARGUMENT, "the request is too long");
-    transfer->sent_size = size_of(request, identity);
-    transfer->sent = calloc(1, transfer->sent_size);
-    if (transfer->sent == NULL)
-        return cce_fail_memory(err);
-    lines = (struct curl_slist *)(void *)transfer->sent;
-    at = (char *)&lines[count + 2];
-    for (size_t i = 0; i < count; i++) {
-        lines[i].data = put_header(&at, &request->headers[i]);
-        lines[i].next = &lines[i + 1];
-    }
-    lines[count].data = put_string(&at, no_expect);
-    transfer->headers = lines;
-    if (identity->server_name != NULL)
-        put_server_name(transfer, &at, request->url, identity->server_name,
-                        &lines[count + 1]);
-    else
-        transfer->url = put_string(&at, request->url);
-    transfer->host = put_host(&at, transfer->url);
-    if (identity->proxy != NULL)
-        transfer->proxy = put_string(&at, identity->proxy);
-    transfer->body = put_bytes(&at, request->body, request->body_length);
-    transfer->ca = put_bytes(&at, identity->ca.data, identity->ca.length);
-    transfer->certificate = put_bytes(&at, identity->certificate.data,
-                                      identity->certificate.length);
-    transfer->key = put_bytes(&at, identity->key.data, identity->key.length);
-    return 0;
-}
-
-/* It is not needed any more once a transfer has ended, and may hold secrets. */
-static void wipe_sent(struct cce_transfer *transfer)
-{
-    static const struct cce_bytes nothing;
-
-    if (transfer->sent == NULL)
-        return;
-    cce_wipe(transfer->sent, transfer->sent_size);
-    free(transfer->sent);
-    transfer->sent = NULL;
-    transfer->headers = transfer->connect_to = NULL;
-    transfer->url = transfer->server_url = NULL;
-    transfer->host = transfer->proxy = NULL;
-    transfer->body = transfer->ca = nothing;
-    transfer->certificate = transfer->key = nothing;
 }
 
 /* ---- how a transfer ends ---- */
@@ -617,7 +423,7 @@ static void count_departures(struct cce_transfer *transfer)
 #if CCE_HAS_PREREQ
     (void)transfer;
 #else
-    bool is_tls = strncmp(transfer->url, "https:", 6) == 0;
+    bool is_tls = strncmp(transfer->outgoing.url, "https:", 6) == 0;
     curl_off_t microseconds = 0;
 
     curl_easy_getinfo(transfer->easy,
@@ -661,11 +467,12 @@ static int check_identity(const struct cce_transfer *transfer,
 
     if (!transfer->has_identity)
         return 0;
-    if (cce_certificate_parse(transfer->certificate.data,
-                              transfer->certificate.length, &certificate,
-                              err) != 0 ||
-        cce_certificate_parse_key(transfer->key.data, transfer->key.length,
-                                  &key, err) != 0 ||
+    if (cce_certificate_parse(transfer->outgoing.certificate.data,
+                              transfer->outgoing.certificate.length,
+                              &certificate, err) != 0 ||
+        cce_certificate_parse_key(transfer->outgoing.key.data,
+                                  transfer->outgoing.key.length, &key,
+                                  err) != 0 ||
         cce_certificate_key_matches(&certificate, &key, &matches, err) != 0)
         goto done;
     result = matches ? 0
@@ -708,7 +515,7 @@ void cce_transfer_give_back(struct cce_transfer *transfer)
     cce_tls_unwatch(transfer->server_watch);
     cce_tls_unwatch(transfer->proxy_watch);
     transfer->server_watch = transfer->proxy_watch = NULL;
-    wipe_sent(transfer);
+    cce_outgoing_wipe(&transfer->outgoing);
 }
 
 static int copy_request(struct cce_transfer *transfer,
@@ -732,7 +539,7 @@ static int copy_request(struct cce_transfer *transfer,
     cce_buf_init(&transfer->response_headers, MAX_RESPONSE_HEADERS);
     cce_buf_init(&transfer->response_body, max_response);
     snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
-    return copy_sent(transfer, request, err);
+    return cce_outgoing_copy(&transfer->outgoing, request, err);
 }
 
 int cce_transfer_new(struct cce_transfer **result,
@@ -794,7 +601,7 @@ void cce_transfer_free(struct cce_transfer *transfer)
     if (transfer == NULL)
         return;
     cce_engine_release(transfer);
-    wipe_sent(transfer);
+    cce_outgoing_wipe(&transfer->outgoing);
     cce_buf_cleanup(&transfer->response_headers);
     cce_buf_cleanup(&transfer->response_body);
     free(transfer);

@@ -164,10 +164,9 @@ struct walk {
     char name[NAME_MAX + 1]; /* the next one, taken off `rest` */
 };
 
-static int enter(struct walk *walk, const char *name)
+static int enter(struct walk *walk, const char *name, int flags)
 {
-    int dir =
-        cce_path_openat(walk->dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+    int dir = cce_path_openat(walk->dir, name, O_PATH | O_DIRECTORY | flags, 0);
     struct stat info;
     struct statfs system;
 
@@ -186,9 +185,9 @@ static int enter(struct walk *walk, const char *name)
 static int start(struct walk *walk)
 {
     if (walk->rest[0] != '/')
-        return walk->dir == AT_FDCWD ? enter(walk, ".") : 0;
+        return walk->dir == AT_FDCWD ? enter(walk, ".", O_NOFOLLOW) : 0;
     walk->done[0] = '\0';
-    if (enter(walk, "/") < 0)
+    if (enter(walk, "/", O_NOFOLLOW) < 0)
         return -1;
     memcpy(walk->done, "/", 2);
     return 0;
@@ -273,13 +272,14 @@ static int step(struct walk *walk)
         return 0;
     if (fstatat(walk->dir, walk->name, &info, AT_SYMLINK_NOFOLLOW) < 0)
         return is_last && errno == ENOENT ? 1 : -1;
-    /* What leads to an open descriptor is no path. */
+    /* A link in /proc may lead where no path does, such as to a pipe: only the
+     * kernel can follow it. */
     walk->is_descriptor = S_ISLNK(info.st_mode) && is_last && walk->is_proc;
-    if (S_ISLNK(info.st_mode) && !walk->is_descriptor)
+    if (S_ISLNK(info.st_mode) && !walk->is_proc)
         return follow(walk, &info);
     if (is_last)
         return 1;
-    if (enter(walk, walk->name) < 0)
+    if (enter(walk, walk->name, walk->is_proc ? 0 : O_NOFOLLOW) < 0)
         return -1;
     return join(walk->done, walk->name);
 }

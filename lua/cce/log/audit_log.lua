@@ -82,9 +82,11 @@ local function lost(log, _, now)
   log.continues = log.continues or { path = now or log.path, head = log.head }
 end
 
--- What rotates files calls them so: log.1, or log-20260102.
+-- What rotates files calls them so: log.1, or log-20260102. But log.worker-0-2 is
+-- another worker's.
 local function rotated_files(path)
-  local files = core.file.glob(path:gsub("[%*%?%[%]\\]", "\\%0") .. "-[0-9]*") or {}
+  local date = ("[0-9]"):rep(8)
+  local files = core.file.glob(path:gsub("[%*%?%[%]\\]", "\\%0") .. "-" .. date .. "*") or {}
   table.sort(files, function(a, b) return a > b end)
   table.insert(files, 1, path .. ".1")
   return files
@@ -93,7 +95,7 @@ end
 -- An empty file, and this process did not see what was there before: another one did.
 local function find_before(log)
   for _, path in ipairs(rotated_files(log.path)) do
-    local line = last_line(path)
+    local line = core.file.check(path) and last_line(path)
     local entry, hash = lines.open(line or "", log.key)
     if entry then
       log.count, log.head, log.continues = entry.n, hash, { path = path, head = hash }
@@ -343,7 +345,8 @@ local function refused(request, message, code)
   return errors.fail(code, ("%s: not sent, since it cannot be logged: %s"):format(
     request.operation, message), {
     operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
-    hint = "Make room for the audit log, or open it with on_failure=\"warn\"",
+    hint = "Make room for the audit log, log to another file, or open it with"
+      .. " on_failure=\"warn\"",
   })
 end
 

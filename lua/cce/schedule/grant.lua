@@ -172,7 +172,7 @@ local function goes_on(id, message, err)
   return errors.fail(err and err.code or "CONFLICT", text, { operation = "grant",
     retryable = err and err.retryable, maybe_applied = err and err.maybe_applied,
     request_id = err and err.request_id,
-    hint = "Who runs the schedule goes on with it: schedule:run, or `cce schedule run`" })
+    hint = "Who runs the schedule goes on with it: schedule:run()" })
 end
 
 -- Where the run at once could not even begin, it is due now for whoever runs the

@@ -164,6 +164,10 @@ local OWN_NAMES = { "nginx.conf", "config.json", "ca.pem", "env", "env.member", 
 
 -- What an earlier simulator left is replaced; what is somebody's stays as it is.
 local function check_dir(dir)
+  if tonumber(core.file.stat(dir).mode, 8) % 4 >= 2 then
+    error({ message = ("everybody may put files into '%s': give a directory of your own"):format(
+      dir), code = "CONFLICT" }, 0)
+  end
   if read(dir .. "/config.json"):find('"job_seconds"', 1, true) then return end
   for _, name in ipairs(OWN_NAMES) do
     if core.file.stat(dir .. "/" .. name) then

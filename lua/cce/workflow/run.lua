@@ -358,14 +358,14 @@ local function add_item(run, item)
   elseif item.given_up then
     entry.given_up = true
   elseif item.state == "ok" and item.owed then
-    bucket, entry.message = "pending", item.problem or "its kubeconfig is still owed: reissue="
-    entry.code = item.problem_code or "CANCELLED"
+    bucket, entry.message = "pending", item.shortfall or "its kubeconfig is still owed: reissue="
+    entry.code = item.shortfall_code or "CANCELLED"
   end
   run.report:add(bucket, entry)
   if item.notice then run.report:note("%s: %s", item.name or item.id, item.notice) end
-  if item.problem and not item.owed then
+  if item.shortfall and not item.owed then
     run.report.incomplete = true
-    run.report:note("%s: %s", item.name or item.id, item.problem)
+    run.report:note("%s: %s", item.name or item.id, item.shortfall)
   end
 end
 

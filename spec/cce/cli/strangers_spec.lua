@@ -150,10 +150,14 @@ describe("files of others", function()
   end)
 
   it("stay as they are in a simulator's directory", function()
+    tempdir.check("chmod 1777 " .. dir)
+    local before = snapshot()
+    assert.is_true(world:cce({ "sim", "--dir", dir }).code ~= 0)
+    assert.equal(before, snapshot())
     for _, name in ipairs { "env", "nginx.conf", "config.json", "ca.pem", "nginx.log", "ready" } do
       tempdir.check(("rm -rf %s; mkdir %s"):format(dir, dir))
       tempdir.write(dir .. "/" .. name, "mine")
-      local before = snapshot()
+      before = snapshot()
       assert.is_true(world:cce({ "sim", "--dir", dir }).code ~= 0)
       assert.equal(before, snapshot())
     end

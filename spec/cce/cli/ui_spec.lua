@@ -59,6 +59,23 @@ describe("the command in a terminal", function()
     assert.equal(1, revocations())
   end)
 
+  it("says that it is one's own, and takes another word for that", function()
+    open(200)
+    terminal:start "cce revoke cluster-001 --user admin"
+    local screen = terminal:wait "Type REVOKE MYSELF to go on: $"
+    assert.matches("this is you; your own access is cut", screen, 1, true)
+    terminal:type "REVOKE"
+    local _, code = terminal:finish()
+    assert.equal(1, code)
+    assert.equal(0, revocations())
+    terminal:start "cce revoke cluster-001 --user admin"
+    terminal:wait "Type REVOKE MYSELF to go on: $"
+    terminal:type "REVOKE MYSELF"
+    screen, code = terminal:finish()
+    assert.equal(0, code, screen)
+    assert.equal(1, revocations())
+  end)
+
   it("ends at Ctrl-C while it asks, on every Lua", function()
     open(80)
     terminal:start("cce revoke cluster-001 --user " .. MEMBER)

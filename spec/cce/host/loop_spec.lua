@@ -141,6 +141,26 @@ for name, make in pairs(loops) do
       assert.equal(0, left)
     end
 
+    it("sends nothing that it could not wait for, and waits in cce.pcall", function()
+      local plain, protected
+      run(function()
+        plain = { pcall(client.rotate_credentials, client, sim.clusters[1].id,
+          { component = "all" }) }
+        protected = { cce.pcall(client.rotate_credentials, client, sim.clusters[2].id,
+          { component = "all" }) }
+      end)
+      assert.is_true(protected[1] and protected[2] ~= nil, tostring(protected[3]))
+      local sent = #sim:log { operation = "rotate_credentials" }
+      if require("cce.host.protect").must_try_yield then
+        assert.equal("UNSUPPORTED", plain[4].code)
+        assert.matches("pcall", plain[3], 1, true)
+        assert.equal(1, sent)
+      else
+        assert.is_true(plain[2] ~= nil, tostring(plain[3]))
+        assert.equal(2, sent)
+      end
+    end)
+
     it("renews a token once for all calls that wait for it", function()
       local member = simulator.member
       local other = hosts.client(sim, {

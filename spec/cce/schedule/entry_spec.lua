@@ -69,6 +69,54 @@ local function row_of(e)
   return { id = e.id, text = text, state = fields.state, runner = fields.runner, revision = 7 }
 end
 
+-- Of a rotation that was tried and failed, claimed again.
+local function failed_rotation()
+  local e = entries.claimed(rotation(), "r1")
+  e = entries.retrying(entries.sending(e, NOW + 3600), NOW + 3700, problem, NOW + 3760)
+  return entries.claimed(e, "r2")
+end
+
+describe("an occurrence of what recurs", function()
+  it("is missed when its next time has come, and hands over its journal", function()
+    local e = failed_rotation()
+    e.begun = { journal = "/j", host = "h", occurrence = e.due }
+    assert.is_nil(entries.missed(e, NOW + 7199))
+    local next_one = entries.missed(e, NOW + 7200 + 3600)
+    assert.same({ "claimed", "r2", NOW + 10800, NOW + 3600, 0 },
+      { next_one.state, next_one.runner, next_one.due, next_one.missed, next_one.attempts })
+    assert.same({ journal = "/j", host = "h", occurrence = NOW + 10800,
+      run = entries.run_of(NOW + 10800) }, next_one.begun)
+    assert.is_nil(next_one.last_error)
+    assert(entries.parse((entries.write(next_one))))
+  end)
+
+  it("is only late when nobody has tried it, and nothing else recurs", function()
+    assert.is_nil(entries.missed(entries.claimed(rotation(), "r1"), NOW + 99999))
+    local e = entries.claimed(new(), "r1")
+    e.attempts = 3
+    assert.is_nil(entries.missed(e, NOW + 99999))
+  end)
+
+  it("is accepted as it is, when it failed", function()
+    local e = entries.released(failed_rotation())
+    local accepted = entries.accepted(e, NOW + 3800)
+    assert.same({ "pending", NOW + 7200, 0 }, { accepted.state, accepted.due, accepted.attempts })
+    assert.is_nil(entries.accepted(rotation(), NOW))
+    local ok, why = entries.accepted(new(), NOW)
+    assert.is_false(ok)
+    assert.matches("cancel it", why)
+  end)
+
+  it("resends failed jobs once", function()
+    local e = entries.retried(entries.released(failed_rotation()), NOW + 3800, true)
+    assert.is_true(e.retry_failed)
+    e = entries.claimed(e, "r3")
+    assert.is_true(e.retry_failed)
+    assert.is_nil(entries.sending(e, NOW + 3801).retry_failed)
+    assert.is_false((entries.retried(new(), NOW, true)))
+  end)
+end)
+
 describe("the states of cce.schedule.entry", function()
   for state, expected in pairs(EXPECTED) do
     for change, act in pairs(CHANGES) do

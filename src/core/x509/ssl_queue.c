@@ -8,7 +8,7 @@ void cce_ssl_queue_enter(struct cce_ssl_queue *queue)
     ERR_set_mark();
 }
 
-bool cce_ssl_queue_is_memory(unsigned long code)
+static bool is_memory(unsigned long code)
 {
     return ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
 }
@@ -21,9 +21,9 @@ static bool ran_out_of_memory(const struct cce_ssl_queue *queue)
     unsigned long code;
 
     if (!queue->was_empty)
-        return cce_ssl_queue_is_memory(ERR_peek_last_error());
+        return is_memory(ERR_peek_last_error());
     while ((code = ERR_get_error()) != 0)
-        if (cce_ssl_queue_is_memory(code))
+        if (is_memory(code))
             return true;
     return false;
 }

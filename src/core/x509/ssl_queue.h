@@ -17,11 +17,10 @@ struct cce_ssl_queue {
 void cce_ssl_queue_enter(struct cce_ssl_queue *queue);
 
 /* Drops what was queued since cce_ssl_queue_enter, and passes `result` on; a
- * failure for want of memory is reported as just that. */
+ * failure for want of memory is reported as just that, where this OpenSSL's
+ * queue tells. Whether something failed is never read from the queue: what it
+ * holds differs from version to version. */
 int cce_ssl_queue_leave(struct cce_ssl_queue *queue, int result,
                         struct cce_error *err);
-
-/* Whether a code of OpenSSL's says that memory ran out. */
-bool cce_ssl_queue_is_memory(unsigned long code);
 
 #endif

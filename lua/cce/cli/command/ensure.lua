@@ -7,7 +7,8 @@ local errors = require "cce.error"
 local lifetime = require "cce.cli.lifetime"
 local render = require "cce.cli.render"
 
-local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what nears its end." }
+local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what nears its end.",
+  calls = { ["kubeconfig:save"] = "--merge-into" } }
 
 function M.describe(parser)
   chosen.describe(parser, { all = true })

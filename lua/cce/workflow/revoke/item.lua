@@ -218,6 +218,7 @@ end
 -- A journal that cannot be written is no reason to leave a certificate valid.
 local function send(run, item)
   item.began = run.clock()
+  local started = item.client.monotonic()
   item.first_intent = item.first_intent or run.opts.first_intent or item.began
   run:intend(line_of(item))
   item.state = "uncertain"
@@ -226,7 +227,7 @@ local function send(run, item)
   })
   note_age(run, item)
   settle(run, item, ok, message, err)
-  item.duration = run.clock() - item.began
+  item.duration = item.client.monotonic() - started
 end
 
 -- What was accepted at an earlier start is not sent again: it is only to be shown.

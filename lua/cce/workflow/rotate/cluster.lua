@@ -52,7 +52,7 @@ end
 
 local function finish(run, item, state, err, word)
   item.state, item.err = state, err
-  item.duration = item.began and run.clock() - item.began
+  item.duration = item.steady_began and item.client.monotonic() - item.steady_began
   item.owed = state == "ok" and run.opts.reissue ~= nil and not item.reissued or nil
   run:write(word or state, facts(item, err, { job = item.job_id, seconds = item.duration,
     owed = item.owed, job_before = item.job_before }))
@@ -136,22 +136,33 @@ local function send(run, item)
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
 end
 
--- What another one did meanwhile is not done again: not for a window of time that
--- was asked for, and not in the place of a job that failed.
-local function was_rotated(run, item, cluster)
+--- Whether somebody has rotated a cluster since the time that `unless_rotated_within`
+-- allows, which leaves it out.
+-- @tparam table run
+-- @tparam table item
+-- @tparam[opt] table cluster as it was looked at just now
+-- @treturn boolean
+function M.is_left_out(run, item, cluster)
   local window = run.opts.unless_rotated_within
-  if item.failed_job then
-    local job = evidence.newer_job(item, cluster, item.failed_job)
-    if job then
-      item.settled_by = "status.jobID"
-      accept(run, item, "settled", job, { job = job, by = item.settled_by })
-      return true
-    end
-  end
-  local text = window and evidence.recent(item, cluster, run.clock() - window)
+  if not window then return false end
+  cluster = cluster or item.client:show_cluster(item.id) or {}
+  local text = evidence.recent(item, cluster, run.clock() - window)
   if not text then return false end
   item.message = ("%s, and unless_rotated_within is %s"):format(text, show.span(window))
   item.state, item.err = "skipped", nil
+  return true
+end
+
+-- What another one did meanwhile is not done again: not for a window of time that
+-- was asked for, and not in the place of a job that failed.
+local function was_rotated(run, item, cluster)
+  local job = item.failed_job and evidence.newer_job(item, cluster, item.failed_job)
+  if job then
+    item.settled_by = "status.jobID"
+    accept(run, item, "settled", job, { job = job, by = item.settled_by })
+    return true
+  end
+  if not M.is_left_out(run, item, cluster) then return false end
   run:write("skipped", facts(item, nil, { message = item.message }))
   return true
 end
@@ -176,7 +187,7 @@ end
 
 --- Send the request, once the rate limit allows it.
 function M.begin(run, item)
-  item.began, item.err = run.clock(), nil
+  item.began, item.steady_began, item.err = run.clock(), item.client.monotonic(), nil
   -- What the list speaks against takes no turn, unless it has changed.
   local speaks_against = item.status and M.obstacle(item)
   if speaks_against and not look(run, item) then return end
@@ -186,23 +197,21 @@ end
 
 -- ---- the job -----------------------------------------------------------------
 
-local function wait_options(run, deadline)
-  local wait = run.opts.waiting
-  return { timeout = math.max(0, deadline - run.clock()), interval = wait.interval }
-end
-
 local GIVE_UP = { NOT_FOUND = true, PERMISSION_DENIED = true, UNAUTHENTICATED = true,
   ACCESS_KEY_LOCKED = true, API_NOT_FOUND = true }
 
 -- The job goes on while the network does not: looks that fail are repeated.
 local function wait_for_job(run, item)
-  local deadline = run.clock() + run.opts.waiting.timeout
+  local client, interval = item.client, run.opts.waiting.interval
+  local deadline = client.monotonic() + run.opts.waiting.timeout
   while true do
-    local job, _, err = item.client:wait_job(item.job_id, wait_options(run, deadline))
+    local job, _, err = client:wait_job(item.job_id, {
+      timeout = math.max(0, deadline - client.monotonic()), interval = interval,
+    })
     if job then return job end
-    local over = run.clock() + run.opts.waiting.interval > deadline
+    local over = client.monotonic() + interval > deadline
     if err.job or GIVE_UP[err.code] or over then return nil, err end
-    item.client.sleep(run.opts.waiting.interval)
+    client.sleep(interval)
   end
 end
 

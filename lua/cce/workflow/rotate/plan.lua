@@ -73,7 +73,7 @@ function M.recall(line)
   return { job_id = line.job or nil, job_before = line.job_before, sent = line.sent,
     request_id = line.request, repair_tried = line.repair_tried or nil, reissued = line.reissued,
     reissue_check = line.checked, settled_by = line.by,
-    problem = line.what == "reissued" and line.message or nil }
+    shortfall = line.what == "reissued" and line.message or nil }
 end
 
 --- A function cannot be part of the hash: it is asked again about what is pending.

@@ -69,14 +69,14 @@ local function check(run, item, kubeconfig)
   if seen.state == "refused" then
     return ("the cluster refuses its new kubeconfig, %s (%s)"):format(item.reissued, seen.text)
   elseif seen.state == "unclear" then
-    item.problem_code = "UNVERIFIED"
+    item.shortfall_code = "UNVERIFIED"
     return ("its new kubeconfig, %s, is unchecked: %s; check=false where clusters cannot be"
       .. " reached"):format(item.reissued, seen.text)
   end
 end
 
 --- Obtain a cluster's kubeconfig again, unless there is one that is only unchecked. The
--- rotation stands, whatever becomes of this: what went wrong is in `item.problem`, and
+-- rotation stands, whatever becomes of this: what went wrong is in `item.shortfall`, and
 -- while it can be mended the kubeconfig is `item.owed`.
 --
 -- `item.reissue_check` says what the cluster did: "works", "refused", or
@@ -88,15 +88,16 @@ function M.process(run, item)
   if item.reissue_check == "unchecked" then kubeconfig = kubeconfigs.load(item.reissued) end
   if not kubeconfig then kubeconfig, message, err = obtain_and_save(run, item) end
   if not kubeconfig then
-    item.owed, item.problem_code = true, err.code
-    item.problem = (err.recovered and "rotated, but its new kubeconfig is not where it was to go: "
+    item.owed, item.shortfall_code = true, err.code
+    item.shortfall = (err.recovered
+      and "rotated, but its new kubeconfig is not where it was to go: "
       or "rotated, but its kubeconfig was not obtained again: ") .. message
     return
   end
-  item.problem = check(run, item, kubeconfig)
+  item.shortfall = check(run, item, kubeconfig)
   run:write("reissued", { cluster = item.id, name = item.name, project = item.project_id,
     job = item.job_id, reissued = item.reissued, checked = item.reissue_check, owed = item.owed,
-    message = item.problem })
+    message = item.shortfall })
 end
 
 return M

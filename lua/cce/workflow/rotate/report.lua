@@ -70,6 +70,8 @@ function M.preview(run)
     elseif item.held then
       report:note("%s: uncertain in run %s: it is looked at first", item.name or item.id,
         item.held.run.name)
+    elseif item.state == "pending" and rotation.is_left_out(run, item) then
+      run:report_item(item)
     elseif item.state == "pending" then
       number = number + 1
       report.plan[number] = plan_line(run, item, number)

@@ -46,8 +46,18 @@ describe("cce ensure", function()
     assert.equal(#sim.clusters + 1, select(2, world:cce({ "expiry", path }).out:gsub("\n", "")))
   end)
 
-  it("ends with 1 when one fails, and names it", function()
+  it("ends with 2 while one is pending, and names it", function()
     sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, status = 403 }
+    local result = world:cce { "ensure", "--all", "--dir", world.dir .. "/k", "--days", "30" }
+    assert.equal(2, result.code)
+    assert.matches("pending cluster-002", result.out, 1, true)
+    sim:clear_faults()
+    assert.equal(0, world:cce({ "ensure", "--all", "--dir", world.dir .. "/k", "--days", "30" })
+      .code)
+  end)
+
+  it("ends with 1 when one fails for good, and names it", function()
+    sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, status = 400 }
     local result = world:cce { "ensure", "--all", "--dir", world.dir .. "/k", "--days", "30" }
     assert.equal(1, result.code)
     assert.matches("issue: 4 ok, 1 failed", result.out, 1, true)

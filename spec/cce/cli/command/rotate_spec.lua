@@ -123,6 +123,26 @@ describe("cce rotate", function()
     assert.equal(0, rotate("--all", "--yes", "--max-clusters", "5").code)
   end)
 
+  it("rotates no more than 100 by --all --yes unless told how many #long", function()
+    local large = simulator.start { clusters = 101 }
+    local other = command.new(large)
+    finally(function()
+      other:remove()
+      large:stop()
+    end)
+    local words = { "rotate", "--all", "--yes", "--rate", "none", "--no-wait" }
+    local result = other:cce(words)
+    assert.equal(64, result.code)
+    assert.matches("101 clusters are chosen, more than 100: give --max-clusters 101", result.err,
+      1, true)
+    assert.equal(0, #large:log { operation = "rotate_credentials" })
+    words[#words + 1], words[#words + 2] = "--max-clusters", "101"
+    assert.equal(0, other:cce(words).code)
+    -- A revocation is not held up.
+    result = other:cce { "revoke", "--all", "--user", "member", "--yes", "--rate", "none" }
+    assert.equal(0, result.code, result.err)
+  end)
+
   it("is done when no cluster is chosen", function()
     local result = rotate("--name", "nothing-*", "--yes")
     assert.equal(0, result.code)

@@ -392,6 +392,27 @@ describe("cce.workflow.rotate", function()
     assert.equal(1, #settled)
   end)
 
+  it("settles by a trace that comes late, at the next call", function()
+    client:close()
+    client = rotations.client(sim, { endpoints = { cce = sim.env.CCE_ENDPOINT,
+      cts = sim.env.CCE_CTS_ENDPOINT } })
+    sim:cts_late(0.3)
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, reset = "after" }
+    local show = client.show_cluster
+    client.show_cluster = function(self, id)
+      local cluster, message, err = show(self, id)
+      if cluster then cluster.raw.status.jobID = nil end
+      return cluster, message, err
+    end
+    local opts = { journal = journal, clusters = { sim.clusters[1].id } }
+    assert.equal(2, rotate(opts):exit_code())
+    core.sys.sleep(0.4)
+    local report = rotate(opts)
+    assert.equal(0, report:exit_code())
+    assert.matches("^CTS trace ", report.ok[1].settled_by)
+    assert.equal(1, sent())
+  end)
+
   it("takes only a trace that is new, and of this cluster", function()
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
     local asked
@@ -646,6 +667,8 @@ describe("cce.workflow.rotate", function()
         .. " hours", report.skipped[1].message)
       assert.equal("0 ok, 0 failed, 5 skipped, 0 uncertain, 0 pending",
         counts(rotate { unless_rotated_within = "24h" }))
+      local plan = rotate { unless_rotated_within = "24h", dry_run = true }
+      assert.same({ 0, 5 }, { #plan.plan, #plan.skipped })
       assert.equal(5, sent())
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate()))
     end)

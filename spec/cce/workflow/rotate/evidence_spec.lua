@@ -1,0 +1,118 @@
+-- What counts as a rotation of a cluster, one term wrong at a time.
+local evidence = require "cce.workflow.rotate.evidence"
+local jobs = require "cce.api.job"
+local times = require "cce.base.times"
+
+local SENT = 1767323045
+local CLUSTER = "c1"
+
+local function job(more)
+  more = more or {}
+  return jobs.new { metadata = { uid = more.id or "new",
+    creationTimestamp = more.created ~= false and times.format(more.created or SENT + 1) or nil },
+    spec = { type = more.type or "RotateClusterCredentials", clusterUID = more.cluster or CLUSTER },
+    status = { phase = more.phase or "Running" } }
+end
+
+local function trace(more)
+  local one = { id = "t", name = "RotateClusterCredentials", ok = true, time = SENT + 1,
+    resource_id = CLUSTER, user = { name = "jane" } }
+  for name, value in pairs(more or {}) do one[name] = value end
+  return one
+end
+
+-- An item whose cluster names a job, and of which CTS knows some traces.
+local function item(shown, traces, more)
+  local client = { clock_shift = 0, show_job = function(_, id)
+    return shown and shown.id == id and shown or nil
+  end, list_traces = traces and function() return traces end }
+  function client.show_cluster()
+    return { raw = { status = { jobID = shown and shown.id } } }
+  end
+  local one = { id = CLUSTER, client = client, sent = SENT, job_before = "old" }
+  for name, value in pairs(more or {}) do one[name] = value end
+  return one
+end
+
+local function shows(...) return (evidence.of_request(item(...))) end
+
+describe("evidence that a rotation was accepted", function()
+  it("is the job that the cluster names", function()
+    assert.same({ "status.jobID", "new" }, { evidence.of_request(item(job())) })
+    -- The cloud's clock may be a little behind.
+    assert.equal("status.jobID", shows(job { created = SENT - 100 }))
+  end)
+
+  it("is no job", function()
+    for what, one in pairs {
+      ["of before the request"] = job { id = "old" },
+      ["older than the request"] = job { created = SENT - 121 },
+      ["without a time"] = job { created = false },
+      ["that does something else"] = job { type = "UpgradeCluster" },
+      ["of another cluster"] = job { cluster = "c2" },
+    } do
+      assert.is_nil(shows(one), what)
+    end
+    assert.is_nil(shows(nil))
+  end)
+
+  it("is a trace of it in CTS", function()
+    assert.equal("CTS trace t", shows(nil, { trace() }))
+    assert.equal("CTS trace t", shows(nil, { trace { name = "RotateCredentials" } }))
+  end)
+
+  it("is no trace", function()
+    for what, one in pairs {
+      ["of something else"] = trace { name = "updateCluster" },
+      ["of an attempt that was refused"] = trace { ok = false },
+      ["of another cluster"] = trace { resource_id = "c2" },
+      ["older than the request"] = trace { time = SENT - 3 },
+      ["without a time"] = trace { time = false },
+    } do
+      if one.time == false then one.time = nil end
+      assert.is_nil(shows(nil, { one }), what)
+    end
+  end)
+
+  it("goes by the API's clock", function()
+    local late = item(nil, { trace { time = SENT + 500 } })
+    late.client.clock_shift = 600
+    assert.is_nil((evidence.of_request(late)))
+  end)
+end)
+
+describe("evidence that somebody rotated since a time", function()
+  local function recent(shown, traces)
+    local one = item(shown, traces)
+    return evidence.recent(one, one.client.show_cluster(), SENT)
+  end
+
+  it("is a job or a trace, and says who and when", function()
+    assert.matches("^rotated at 2026%-01%-02T03:04:06Z by somebody whom CTS does not name, job new"
+      .. " %(Running%)$", recent(job()))
+    assert.equal("rotated at 2026-01-02T03:04:06Z by jane", recent(nil, { trace() }))
+  end)
+
+  it("is no job that failed or is older, and no older trace", function()
+    assert.is_nil(recent(job { phase = "Failed" }))
+    assert.is_nil(recent(job { created = SENT - 1 }))
+    assert.is_nil(recent(nil, { trace { time = SENT - 1 } }))
+    assert.is_nil(recent(nil, {}))
+  end)
+end)
+
+describe("evidence that a failed job was done over", function()
+  local function newer(shown)
+    local one = item(shown)
+    return evidence.newer_job(one, one.client.show_cluster(), "failed")
+  end
+
+  it("is another rotation that runs or succeeded", function()
+    assert.equal("new", newer(job()))
+    assert.equal("new", newer(job { phase = "Success" }))
+    assert.is_nil(newer(job { phase = "Failed" }))
+    assert.is_nil(newer(job { id = "failed" }))
+    assert.is_nil(newer(job { created = SENT - 121 }))
+    assert.is_nil(newer(job { cluster = "c2" }))
+  end)
+end)
