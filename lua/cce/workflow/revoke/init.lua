@@ -133,7 +133,8 @@ local function revoke(clients, opts)
   if not checked then return nil, message, err end
   local report
   report, message, err = runs.call(workflow, clients, checked)
-  return report, message, err
+  if report == nil then return nil, message, err end
+  return report
 end
 
 return revoke

@@ -158,7 +158,8 @@ local function rotate(clients, opts)
   if not checked then return nil, message, err end
   local report
   report, message, err = runs.call(workflow, clients, checked)
-  return report, message, err
+  if report == nil then return nil, message, err end
+  return report
 end
 
 return rotate
