@@ -30,7 +30,7 @@ local M = {}
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "status", "clusters", "jobs", "users", "agencies", "deleted", "downloads",
-  "who", "holders", "expiry", "credential",
+  "who", "holders", "expiry", "credential", "logout",
   "runs", "schedule", "grant",
   "configure", "doctor", "profiles", "log", "metrics", "repl", "sim",
   "completion", "version", "help", "__complete",
