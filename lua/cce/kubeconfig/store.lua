@@ -1,6 +1,6 @@
 --- The file that kubeconfigs are merged into.
 --
--- Internal to @{cce.kubeconfig}. Whoever opens a target holds its lock.
+-- Internal to @{cce.kubeconfig}. The caller that opens a target holds its lock.
 --
 -- @module cce.kubeconfig.store
 -- @local

@@ -52,7 +52,7 @@ end
 
 -- ---- work on a thread ----------------------------------------------------
 
--- Whoever comes first notes what came of it. Nothing that outlives the caller is
+-- The first caller notes what came of it. Nothing that outlives the caller is
 -- a closure: nginx clears the variables of a coroutine that it drops, also those
 -- that a closure of it still sees.
 local function settle(writer)
