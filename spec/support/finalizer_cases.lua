@@ -1,12 +1,13 @@
 -- Run by spec/core/finalizer_spec.lua in a process of its own, whose heap is small:
---   lua finalizer_cases.lua close|change|reuse URL DIRECTORY [STEP]
+--   lua finalizer_cases.lua close|change|reuse URL DIRECTORY [LIMIT]
 -- Every function of cce.core and every method of its objects, with a finalizer at each point where
--- the call may collect garbage. Prints a line for each that failed, and how many there were.
+-- the call may collect garbage, or at the first LIMIT ones. Prints a line for each that failed, and
+-- how many there were.
 local core = require "cce.core"
 local finalizers = require "spec.support.finalizers"
 
 local mischief = finalizers.mischief[arg[1]]
-local url, dir, step = arg[2], arg[3], tonumber(arg[4])
+local url, dir, limit = arg[2], arg[3], tonumber(arg[4])
 local DATE = "20260102T030405Z"
 local SK, TOKEN = "not-a-real-secret-key-000000000", ("t"):rep(300)
 
@@ -521,7 +522,7 @@ local points = 0
 for _, one in ipairs(cases) do
   if not only or one.name:find(only, 1, true) then
     if only then io.write(one.name, " ") io.stdout:flush() end
-    local ok, result = pcall(finalizers.sweep, one.make, mischief, step)
+    local ok, result = pcall(finalizers.sweep, one.make, mischief, limit)
     if only then print(ok and result) end
     if ok then
       points = points + result
