@@ -42,8 +42,13 @@ local function with_tables(name, make_tables, run)
   end)
 end
 
+-- How to make an object of each class.
+local makers = {}
+
 -- A call on one object.
 local function on(name, make, run)
+  local class = name:match "^cce%.[%w_.]+"
+  if class then makers[class] = makers[class] or make end
   case(name, function()
     local object = made(make())
     return { closes = { object }, run = function() return run(object) end }
@@ -490,7 +495,7 @@ local function has_case(name)
   return without_case[name]
 end
 
--- A function that is not named above is tried with numbers, which become texts.
+-- What is not named above is tried with numbers, which become texts.
 local function check_function(name, fn)
   if has_case(name) then return end
   case(name, function() return { run = function() return fn(1234567, 7654321) end } end)
@@ -510,8 +515,11 @@ check_functions(core, "core.")
 for class, metatable in pairs(debug.getregistry()) do
   if type(class) == "string" and class:match "^cce%." and type(metatable) == "table" then
     for name in pairs(metatable.__index) do
-      if name ~= "close" and not has_case(class .. ":" .. name) then
-        print(("FAILED %s:%s has no case here"):format(class, name))
+      local full = class .. ":" .. name
+      if name ~= "close" and not has_case(full) then
+        on(full, assert(makers[class], full .. " has no case here"), function(object)
+          return object[name](object, 1234567, 7654321)
+        end)
       end
     end
   end
