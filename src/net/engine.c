@@ -81,7 +81,7 @@ static void queue_append(struct cce_queue *queue, struct cce_transfer *transfer)
     queue->last = transfer;
 }
 
-/* Nothing when it is in none. Without a walk: whoever has many transfers may
+/* Nothing when it is in none. Without a walk: a caller with many transfers may
  * close them in any order. */
 static void queue_remove(struct cce_transfer *transfer)
 {

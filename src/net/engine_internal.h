@@ -51,7 +51,7 @@ struct cce_transfer {
     char method[16];
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private, proxied;
-    bool has_identity;
+    bool has_identity, system_ca;
     bool trusts_by_context; /* on_tls_context sets the CA of the identity */
     double departs_until;   /* by the time since boot; 0: whenever */
     bool started, finished;
