@@ -173,20 +173,6 @@ describe("TLS", function()
     assert_tls_failed(false, call(s.url))
   end)
 
-  it("does not write its keys where SSLKEYLOGFILE says", function()
-    local s, path = tls_server(), identity.dir .. "/keys"
-    local script = ([[
-      local engine = require("cce.core").engine { ca_file = %q }
-      assert(engine:call{endpoint = %q, method = "GET", path = "/", timeout = 20}.status == 200)
-    ]]):format(identity.ca_file, s.url)
-    server.write(identity.dir .. "/script.lua", script)
-    local command = ("SSLKEYLOGFILE=%s exec %s %s/script.lua"):format(path,
-      simulator.interpreter(), identity.dir)
-    local _, exit_code, text = simulator.run_shell(command)
-    assert.equal(0, exit_code, text)
-    assert.equal("", server.read(path))
-  end)
-
   it("does not send a byte of the request before the certificate is checked", function()
     local s = server.start(function(connection)
       connection:request()
