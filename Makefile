@@ -180,6 +180,9 @@ coverage: ## which lines of C the specs reach: build/coverage/index.html
 matrix: ## README's commands on bare Debian 12 and 13 (as root; needs debootstrap)
 	@tools/matrix
 
+mutate: ## change safety rules one at a time: the specs must notice (ARGS=PATTERN)
+	@tools/run-lua 5.4 tools/mutate.lua $(ARGS)
+
 fuzz: ## every fuzzer of spec/c for FUZZ_SECONDS each
 	@tools/test --fuzz $(FUZZ_SECONDS)
 
@@ -225,5 +228,5 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: all all-luas harness test-core c-tests fuzzers bench-modules deps demo check \
-        test test-long asan tsan valgrind coverage matrix fuzz lint docs man bench install \
+        test test-long asan tsan valgrind coverage matrix mutate fuzz lint docs man bench install \
         uninstall rock deb clean help

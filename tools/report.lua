@@ -54,12 +54,12 @@ end
 -- Without the place in the code that `pending` puts before it.
 local function reason_of(pending)
   local message = pending and pending.message
-  return message and (one_line(describe(message)):gsub("^%S+:%d+: ", "")) or "no reason given"
+  return message and " # " .. one_line(describe(message)):gsub("^%S+:%d+: ", "") or ""
 end
 
 local function show_skipped(handler)
   for _, pending in ipairs(handler.pendings) do
-    io.write("skipped ", pending.name, ": ", reason_of(pending), "\n")
+    io.write("skipped ", pending.name, reason_of(pending), "\n")
   end
 end
 
@@ -116,7 +116,7 @@ return function()
     if status == "success" then
       record("ok", name)
     elseif status == "pending" then
-      record("skip", name .. " # " .. reason_of(handler.pendings[#handler.pendings]))
+      record("skip", name .. reason_of(handler.pendings[#handler.pendings]))
     else
       record("not ok", name)
       local list = status == "failure" and handler.failures or handler.errors

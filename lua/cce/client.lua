@@ -357,7 +357,7 @@ end
 
 local function job_unfinished(job, code, reason)
   return job_error(job, code, ("is %s: %s"):format(job.phase, reason), { retryable = true,
-    hint = "The job goes on by itself: look again with show_job or wait_job" })
+    hint = "The job goes on by itself: look again with client:show_job(id)" })
 end
 
 --- Wait for a job to end.

@@ -11,7 +11,10 @@ local values = require "cce.base.values"
 
 local env = values.env
 
-local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure." }
+local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure.",
+  calls = { ["schedule:cancel"] = "schedule cancel", ["schedule:hasten"] = "schedule hasten",
+    ["schedule:accept"] = "schedule accept", ["schedule:retry"] = "schedule retry",
+    ["schedule:run"] = "schedule run" } }
 
 local STATES = { "pending", "claimed", "sending", "done", "failed-retrying", "cancelled",
   "quarantined", "live", "overdue" }
