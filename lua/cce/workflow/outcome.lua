@@ -85,7 +85,9 @@ local STATES = {
 function M.of_line(line)
   local state = STATES[line.what] or "uncertain"
   if type(state) == "function" then state = state(line) end
-  return state == "pending" and line.moved_to and "moved" or state
+  -- The later run sends a revocation again, which settles it.
+  local can_move = state == "pending" or state == "uncertain" and line.principal ~= nil
+  return can_move and line.moved_to and "moved" or state
 end
 
 local FINAL = set("ok", "failed", "skipped", "moved")

@@ -498,10 +498,17 @@ describe("cce.workflow.rotate", function()
       assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending",
         counts(rotate { journal = journal, run = "two" }))
       assert.equal(9, sent())
+      -- Nor does a third one, which takes it over from the second.
+      report = rotate { journal = journal, run = "three", clusters = { id } }
+      assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
+      assert.matches("uncertain in run one", report.pending[1].message, 1, true)
+      assert.equal(9, sent())
       assert(require("cce.workflow.runs").settle(journal, { run = "one", cluster = id,
         happened = false }))
-      report = rotate { journal = journal, run = "two" }
-      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      report = rotate { journal = journal, run = "three", clusters = { id } }
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      -- Of the second it was handed over.
+      assert.equal(3, rotate({ journal = journal, run = "two" }):exit_code())
       assert.equal(10, sent())
     end)
 
