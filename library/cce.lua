@@ -1437,7 +1437,7 @@ function workflow.revoke(clients, opts) end
 ---certificate. A client that may be the caller's own is refused without `allow_self`: its
 ---identity would be handed out, and be cut off at the end. The end is put
 ---into the schedule first; revoking cuts all certificates of that principal in the
----cluster, also those that he got elsewhere. Something must run the schedule, with
+---cluster, also those that were obtained elsewhere. Something must run the schedule, with
 ---a client that may revoke: `schedule:run`.
 ---
 ---When `expire_at` is known to the service the certificate ends by itself too, a
@@ -1586,7 +1586,7 @@ function schedule:retry(id, opts) end
 ---@return cce.error? err
 function schedule:accept(id) end
 
----Let an entry be done now, before its time: whoever runs the schedule does it
+---Let an entry be done now, before its time: the runner of the schedule does it
 ---next. So somebody other than its holder ends a grant; a shared one ends for all.
 ---```lua
 ---local id = assert(schedule:revoke_at(os.time() + 3600,

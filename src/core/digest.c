@@ -12,7 +12,7 @@ enum { HKDF_INFO_MAX = 512 };
 
 static const char *const names[CCE_DIGEST_KINDS] = {"SHA256", "SM3"};
 
-/* Written once, by whoever fetched first; a fetch that failed is tried again
+/* Written once, by the first that fetched; a fetch that failed is tried again
  * by the next caller, which pthread_once would not do. */
 static EVP_MD *fetched[CCE_DIGEST_KINDS];
 

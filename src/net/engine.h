@@ -52,8 +52,9 @@ struct cce_pem {
 /* Who comes, and whom to trust, instead of the engine's CA file and proxy; as a
  * kubeconfig says it. */
 struct cce_identity {
-    struct cce_pem ca; /* NULL: those that the system trusts */
+    struct cce_pem ca; /* NULL: that of the engine, or the system's */
     struct cce_pem certificate, key;
+    bool system_ca; /* without `ca`: not that of the engine */
     /* What the server's certificate must name. [the host of the URL] */
     const char *server_name;
     const char *proxy; /* for whatever address [that of the engine] */

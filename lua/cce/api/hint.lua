@@ -75,7 +75,7 @@ local function permission_hint(text, request)
     return "The region, the project id and these credentials do not belong together: check"
       .. " region= and project_id=, or leave project_id out to have it looked up"
   elseif has(text, "own credential") then
-    return "Who is no administrator can revoke only his own certificates"
+    return "A user who is no administrator can revoke only their own certificates"
   end
   local known = core.operations[request.operation]
   local action = text:match("[%l%d]+:%a[%w-]*:%a[%w-]*") or request.action

@@ -207,7 +207,7 @@ function M.throttling_window(text)
   return seconds and seconds * (tonumber(count) or 1)
 end
 
--- The documented windows are of one minute and more. Whoever comes back sooner is counted
+-- The documented windows are of one minute and more. A call that comes back sooner is counted
 -- again, and never gets through.
 local DEFAULT_WINDOW = 60
 

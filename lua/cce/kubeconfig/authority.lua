@@ -73,14 +73,20 @@ local function replaced(data, cluster_id, authority)
   return result, count
 end
 
-local function mend(path, cluster_id, authority)
+-- The file with the CA in it, and how many entries were stale.
+local function look(path, cluster_id, authority)
   local target, message, err = store.open(path)
   if not target then return nil, message, err end
-  if not target.data then return 0 end
-  local count
-  target.data, count = replaced(target.data, cluster_id, authority)
+  local count = 0
+  if target.data then target.data, count = replaced(target.data, cluster_id, authority) end
+  return target, count
+end
+
+local function mend(path, cluster_id, authority)
+  local target, count, err = look(path, cluster_id, authority)
+  if not target then return nil, count, err end
   if count == 0 then return 0 end
-  local done
+  local done, message
   done, message, err = store.commit(target, { backup = false })
   if not done then return nil, message, err end
   return count
@@ -97,6 +103,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.mend(path, cluster_id, authority, timeout)
+  -- A file in which nothing is to be mended need not be one that can be written.
+  local target, stale, problem = look(path, cluster_id, authority)
+  if not target then return nil, stale, problem end
+  if stale == 0 then return 0 end
   local lock, message, code = core.file.lock(path, { timeout = timeout or 10, kubectl = true })
   if not lock then return errors.from_core(nil, message, code) end
   local ok, count, reason, err = pcall(mend, path, cluster_id, authority)

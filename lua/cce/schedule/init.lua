@@ -518,7 +518,7 @@ local function hastened(e, now)
   return entries.extended(e, math.min(e.due or now, now))
 end
 
---- Let an entry be done now, before its time: whoever runs the schedule does it
+--- Let an entry be done now, before its time: the runner of the schedule does it
 -- next. So somebody other than its holder ends a grant; a shared one ends for all.
 -- @tparam string id
 -- @treturn[1] boolean true

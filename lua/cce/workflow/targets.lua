@@ -195,7 +195,7 @@ end
 function M.find(clients, selection)
   local found, message, err = M.all(clients)
   if not found then
-    -- Who may not list may still act on one that he names.
+    -- A user who may not list clusters may still act on one by its id.
     local may_go_on = selection.ids and #clients == 1 and err.code == "PERMISSION_DENIED"
     if not may_go_on then return nil, message, err end
     found = { by_id = {} }

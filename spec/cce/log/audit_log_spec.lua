@@ -195,12 +195,27 @@ describe("cce.audit_log", function()
     it("sees an edit of any byte", function()
       fill(1)
       local text = tempdir.read(path)
-      for at = 1, #text - 1, 7 do
+      for at = 1, #text - 1 do
         local byte = text:sub(at, at) == "x" and "y" or "x"
         tempdir.write(path, text:sub(1, at - 1) .. byte .. text:sub(at + 1))
         local state, _, err = audit_log.verify(path)
         assert.is_nil(state, at)
         assert.equal("TAMPERED", err.code)
+      end
+    end)
+
+    it("sees a line that was changed and given its hash anew", function()
+      local lines = require "cce.log.audit_line"
+      for at = 1, 3 do
+        fill(2)
+        rewrite(function(list)
+          local entry = core.json.decode(list[at])
+          entry.hash, entry.operation = nil, "another"
+          list[at] = lines.seal(entry) .. "\n"
+          assert.is_table((lines.open(list[at]:sub(1, -2))))
+        end)
+        verify_fails(("line %d .*does not follow from the line before it"):format(at + 1))
+        os.remove(path)
       end
     end)
 

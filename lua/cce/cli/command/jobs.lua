@@ -17,7 +17,7 @@ function M.describe(parser)
     :convert(convert.duration)
   wait:option("--every", "How often to look, such as 5s."):argname("TIME"):default("5s")
     :convert(convert.duration)
-  parser:epilog("Ends with 1 when the job failed. A job goes on, whoever waits.")
+  parser:epilog("Ends with 1 when the job failed. A job goes on, whether or not anybody waits.")
 end
 
 local function as_value(job)

@@ -191,7 +191,7 @@ function Client:ask(path, body, how)
   return nil, err.message, err, word
 end
 
---- Wipe what is secret; whoever still waits gets CLOSED.
+--- Wipe what is secret; a call that still waits gets CLOSED.
 function Client:close()
   if self.closed then return end
   self.closed = true
