@@ -39,7 +39,8 @@ local LEVELS = {
 }
 
 local DETAILS = { "id", "kind", "cluster_id", "user_id", "agency_id", "clusters", "code",
-  "message", "hint", "seconds", "late", "first_intent", "may_have_cut_newer", "next_try", "state", "request_id" }
+  "message", "hint", "seconds", "late", "first_intent", "may_have_cut_newer", "next_try", "state",
+  "request_id" }
 
 local function text_of(event)
   local parts = { "cce schedule: " .. event.type }

@@ -108,7 +108,7 @@ function M.is_open(run, opts)
   for _, line in ipairs(run.order) do
     local state = M.of_line(line)
     if not M.is_final(state) then return true end
-    local wants_kubeconfig = opts and opts.reissue and not line.reissued
+    local wants_kubeconfig = opts and opts.reissue and line.owed == nil and not line.reissued
     if state == "ok" and (line.owed or wants_kubeconfig) then return true end
     if state == "failed" and opts and opts.retry_failed and line.what ~= "given_up" then
       return true

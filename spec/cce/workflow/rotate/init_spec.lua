@@ -774,6 +774,8 @@ describe("cce.workflow.rotate", function()
     assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
     assert.equal(2, report:exit_code())
     assert.matches("its kubeconfig was not obtained again", tostring(report))
+    -- Who does not want any is told that it is owed.
+    assert.equal(2, rotate({ journal = journal, run = "again" }):exit_code())
     -- It is owed until it is written.
     sim:clear_faults()
     os.remove(dir .. "/" .. sim.clusters[1].id .. ".json")
@@ -782,6 +784,14 @@ describe("cce.workflow.rotate", function()
     assert(cce.kubeconfig.load(dir .. "/" .. sim.clusters[1].id .. ".json"))
     assert.equal(10, sent())
     assert.equal(3, rotate(again):exit_code())
+    -- Also when it is wanted only later.
+    assert.equal(0, rotate({ journal = journal, run = "third" }):exit_code())
+    again.run, again.reissue = "third", { dir = dir .. "/later", duration = 1 }
+    assert(core.sys.mkdir(dir .. "/later"))
+    report = rotate(again)
+    assert.equal(0, report:exit_code())
+    assert.equal(5, #tempdir.list(dir .. "/later"))
+    assert.equal(15, sent())
     clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { reissue = { dir = dir } }))
   end)
 
