@@ -80,7 +80,7 @@ return {
   { name = "rotate: a request leaves without its intent",
     file = "lua/cce/workflow/rotate/cluster.lua",
     find = "    item.err = problem\n    return\n", with = "", specs = RUNS,
-    filter = "disk is full" },
+    filter = "intent cannot be written" },
   { name = "gate: an uncertain canary opens it", quick = true,
     file = "lua/cce/workflow/rotate/waves.lua",
     find = 'if item.state == "failed" or item.state == "uncertain" then',

@@ -606,6 +606,40 @@ describe("cce.workflow.rotate", function()
       assert.equal(6, sent())
     end)
 
+    -- A file that takes no intent: it cannot be written, or there is no room for what follows.
+    for _, what in ipairs { "append", "reserve" } do
+      it("sends nothing whose intent cannot be written: " .. what, function()
+        local open = core.journal
+        finally(function() core.journal = open end)
+        core.journal = function(...)
+          local file, message, code = open(...)
+          if not file then return nil, message, code end
+          return setmetatable({
+            append = function(_, line, ...)
+              if what == "append" and line:find('"what":"intent"', 1, true) then
+                return nil, "no space left on device", "FILE_ERROR"
+              end
+              return file:append(line, ...)
+            end,
+            reserve = function(_, ...)
+              if what == "reserve" then return nil, "no space left on device", "FILE_ERROR" end
+              return file:reserve(...)
+            end,
+          }, { __index = function(_, name)
+            return function(_, ...) return file[name](file, ...) end
+          end })
+        end
+        local report = rotate { journal = journal, concurrency = 1 }
+        assert.equal(0, sent())
+        assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
+        assert.matches("the journal cannot be written", report.stopped)
+        assert.equal(2, report:exit_code())
+        core.journal = open
+        assert.equal(0, rotate({ journal = journal }):exit_code())
+        assert.equal(5, sent())
+      end)
+    end
+
     it("is held by one run at a time", function()
       local holder = assert(core.journal(journal, "run journal"))
       clients.fails("CONFLICT", rotations.rotate(client, { journal = journal }))
