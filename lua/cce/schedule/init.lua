@@ -274,8 +274,8 @@ end
 --   zone="+08:00"}`; without weekdays it is every day; may pass midnight
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
 -- @param[opt] opts.component this one and `certificate_expiration_time`, `wait`, `canary`,
---   `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit` and
---   `accept_token_loss` are those of `cce.workflow.rotate`
+--   `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`,
+--   `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
 -- @treturn[1] string id of the entry, which is on disk
 -- @treturn[2] nil
 -- @treturn[2] string message
