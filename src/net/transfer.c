@@ -416,22 +416,27 @@ bool cce_transfer_renew(struct cce_transfer *transfer)
            CURLE_OK;
 }
 
-/* Without the callback nothing has counted. libcurl sends a request once it is
- * connected; of a connection that is reused it says that it was at once. So
- * what is connected may have been sent. */
+/* Without the callback nothing has counted. libcurl sends a request as soon as
+ * it is connected: so what is connected may have been sent. Of a connection
+ * that is reused, libcurl says that it was connected at once. */
 static void count_departures(struct cce_transfer *transfer)
 {
 #if CCE_HAS_PREREQ
     (void)transfer;
 #else
+    CURL *easy = transfer->easy;
+    curl_off_t connected = 0, secured = 0;
+    long connections = 0;
     bool is_tls = strncmp(transfer->outgoing.url, "https:", 6) == 0;
-    curl_off_t microseconds = 0;
 
-    curl_easy_getinfo(transfer->easy,
-                      is_tls ? CURLINFO_APPCONNECT_TIME_T
-                             : CURLINFO_CONNECT_TIME_T,
-                      &microseconds);
-    transfer->departures = microseconds > 0 ? 1 : 0;
+    curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+    curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &secured);
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
+    /* The proxy's own handshake counts as `secured`, too. */
+    transfer->departures =
+        is_tls
+            ? secured > 0 && (connections == 0 || transfer->server_tls.finished)
+            : connected > 0;
 #endif
 }
 
