@@ -323,7 +323,7 @@
 ---@field first? number|string the first time, as for `revoke_at`; by default one interval from now
 ---@field window? table `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`; without weekdays it is every day; may pass midnight
 ---@field reason? string for people; up to 500 bytes
----@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit` and `accept_token_loss` are those of `cce.workflow.rotate`
+---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
 
 ---@class (exact) cce.schedule.list.opts
 ---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what nobody took within a minute of its time
