@@ -146,7 +146,7 @@ end
 function M.prove_directory(directory)
   directory = existing((directory:gsub("(.)/+$", "%1")))
   local room = ("A"):rep(2 * CERTIFICATE_SIZE + KEY_SIZE)
-  return errors.from_core(core.file.write(directory:gsub("/*$", "/kubeconfig.trial"), room,
+  return errors.from_core(core.file.write(directory:gsub("/+$", "") .. "/kubeconfig.trial", room,
     { trial = true }))
 end
 
