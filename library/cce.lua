@@ -249,7 +249,7 @@
 ---@field unless_rotated_within? number|string seconds, or such as "24h": leave out what anybody rotated since then; the report says who and when
 ---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
 ---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
----@field rate_limit? string|boolean of requests that change something in each account; false: none
+---@field rate_limit? string|boolean of requests that change something in each account, for all workflows of this user together; false: none
 ---@field accept_token_loss? boolean allow `certificate_expiration_time=0`
 ---@field dry_run? boolean send nothing that changes anything, and return the plan
 ---@field before_send? function as for `client:revoke_cert`; asked before every request that changes something
@@ -275,7 +275,7 @@
 ---@field journal? string path of a file
 ---@field run? string the name of the run
 ---@field concurrency? integer clusters at a time
----@field rate_limit? string|boolean of the requests that revoke, of each account; false: none
+---@field rate_limit? string|boolean of the requests that revoke, of each account, for all workflows of this user together; false: none
 ---@field dry_run? boolean revoke nothing, and return the plan
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
 
@@ -323,7 +323,7 @@
 ---@field first? number|string the first time, as for `revoke_at`; by default one interval from now
 ---@field window? table `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`; without weekdays it is every day; may pass midnight
 ---@field reason? string for people; up to 500 bytes
----@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit` and `accept_token_loss` are those of `cce.workflow.rotate`
+---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
 
 ---@class (exact) cce.schedule.list.opts
 ---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what nobody took within a minute of its time

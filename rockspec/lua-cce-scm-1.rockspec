@@ -128,6 +128,7 @@ build = {
     ["cce.base.json_line"] = "lua/cce/base/json_line.lua",
     ["cce.base.options"] = "lua/cce/base/options.lua",
     ["cce.base.times"] = "lua/cce/base/times.lua",
+    ["cce.base.user_state"] = "lua/cce/base/user_state.lua",
     ["cce.base.values"] = "lua/cce/base/values.lua",
     ["cce.certificate"] = "lua/cce/certificate.lua",
     ["cce.cli.chosen"] = "lua/cce/cli/chosen.lua",

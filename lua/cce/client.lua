@@ -341,7 +341,8 @@ end
 -- print(assert(client:show_job(job.id)).phase)
 function Client:show_job(id)
   local job, message, err = look_at_job(self, id, 3)
-  return job, message, err
+  if job == nil then return nil, message, err end
+  return job
 end
 
 local wait_schema = {

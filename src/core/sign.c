@@ -401,18 +401,18 @@ static int put_pieces(struct cce_buf *text, struct cce_bytes path,
     const char *at = path.data, *end = path.data + path.length;
 
     while (at < end) {
-        const char *open = memchr(at, '{', (size_t)(end - at));
-        const char *close =
-            open == NULL ? NULL : memchr(open, '}', (size_t)(end - open));
-        struct cce_bytes piece = {at, (size_t)((open ? open : end) - at)};
-        struct cce_bytes name = {open + 1, (size_t)(close - open - 1)};
+        const char *open = memchr(at, '{', (size_t)(end - at)), *close;
+        struct cce_bytes piece = {at, (size_t)((open ? open : end) - at)}, name;
         size_t place = prepared->place_count;
 
         if (piece.length > 0)
             cce_uri_append_path(text, piece);
         if (open == NULL)
             break;
-        if (close == NULL || !is_place_name(name))
+        close = memchr(open, '}', (size_t)(end - open));
+        name.data = open + 1;
+        name.length = close != NULL ? (size_t)(close - name.data) : 0;
+        if (!is_place_name(name))
             return cce_fail(err, CCE_INVALID_ARGUMENT,
                             "path has a brace that is not of a place such as "
                             "{cluster_id}");
@@ -423,7 +423,7 @@ static int put_pieces(struct cce_buf *text, struct cce_bytes path,
         memcpy(prepared->places[place].name, name.data, name.length);
         prepared->places[place].at = text->length;
         prepared->place_count++;
-        at = close + 1;
+        at = open + name.length + 2;
     }
     return 0;
 }

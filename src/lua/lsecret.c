@@ -181,8 +181,8 @@ static int l_secret_part(lua_State *L)
 /* secret:check_ini(section or nil) -> true | nil, message, code */
 static int l_secret_check_ini(lua_State *L)
 {
-    struct cce_bytes text = cce_secret_bytes(check_open(L, 1));
     const char *section = lua_isnoneornil(L, 2) ? NULL : check_name(L, 2);
+    struct cce_bytes text = cce_secret_bytes(check_open(L, 1));
     struct cce_error err;
 
     if (cce_ini_check(text, section, &err) != 0)

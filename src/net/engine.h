@@ -71,7 +71,8 @@ struct cce_request {
     /* True for a request that changes something: it leaves once and never
      * again. libcurl by itself resends a request when a reused connection
      * dies before the first byte of an answer; that second time is refused
-     * and ends as CONNECTION_LOST. */
+     * and ends as CONNECTION_LOST. A reused connection that has ended, or on
+     * which anything lies unread, gets nothing of it: see sockets.h. */
     bool mutating;
     bool direct; /* never through the proxy */
     /* The answer holds secrets: neither the connection nor curl's buffers are

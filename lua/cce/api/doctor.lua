@@ -30,18 +30,23 @@ function Report:exit_code()
   return self.ok and 0 or 1
 end
 
-function Report:__tostring()
+--- The report as text for people.
+-- @tparam[opt] int limit columns of the terminal
+-- @treturn string
+function Report:text(limit)
   local rows = {}
   for i, item in ipairs(self) do
     local word = item.ok == nil and "-" or item.ok and "ok" or "FAILED"
     rows[i] = { word, item.name, item.message }
   end
-  local lines = { tables.text({ "", "CHECK", "RESULT" }, rows) }
+  local lines = { tables.text({ "", "CHECK", "RESULT" }, rows, limit, { "keep", "keep", "prose" }) }
   for _, item in ipairs(self) do
     if item.hint then lines[#lines + 1] = ("%s: %s"):format(item.name, item.hint) end
   end
   return table.concat(lines, "\n")
 end
+
+Report.__tostring = Report.text
 
 local function good(report, name, message, hint)
   local item = report.items[name]

@@ -381,7 +381,7 @@ function Ui:client(more, args)
     if event.type == "certificates_ended" then require("cce.exec.cache").observe(event) end
     return told(event)
   end
-  require("cce.credentials.breaker").share()
+  require("cce.base.user_state").enable()
   local client
   client, message, err = require("cce").new(opts)
   if not client then return nil, message, err end

@@ -371,7 +371,8 @@ local function log_of(client)
   -- Kept by the client, also while it cannot be opened: the list of open logs does
   -- not keep it, and it knows the head.
   client.audit_log = log or client.audit_log
-  return log, message, err
+  if log == nil then return nil, message, err end
+  return log
 end
 
 local function logged(log, client, request, ids, send)

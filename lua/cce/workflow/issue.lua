@@ -510,10 +510,13 @@ local function issue(client, opts)
   if not place then return nil, message, err end
   selection, message, err = targets.selection(checked.clusters or { name = "*" }, 2)
   if not selection then return nil, message, err end
-  return locked(place, checked, function()
+  local report
+  report, message, err = locked(place, checked, function()
     return runs.call(workflow, clients, checked, { rule = rule, place = place,
       selection = selection })
   end)
+  if not report then return nil, message, err end
+  return report
 end
 
 return issue
