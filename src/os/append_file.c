@@ -356,7 +356,7 @@ int cce_append_file_open(struct cce_append_file **result, const char *path,
     else if (open_and_lock(file, &target, kind, err) == 0 &&
              check_kind(file->fd, file->path, kind, err) == 0 &&
              cut_torn_line(file, err) == 0) {
-        if (cce_path_sync(target.dir, fsync) == 0 || errno == EINVAL)
+        if (cce_path_sync_directory(target.dir) == 0)
             *result = file;
         else
             cce_path_fail_step(err, "sync the directory of", path, "", errno);
