@@ -205,14 +205,14 @@ describe("cce.audit_log", function()
     end)
 
     it("sees a line that was changed and given its hash anew", function()
-      local sealing = require "cce.log.audit_line"
+      local audit_line = require "cce.log.audit_line"
       for at = 1, 3 do
         fill(2)
         rewrite(function(list)
           local entry = core.json.decode(list[at])
           entry.hash, entry.operation = nil, "another"
-          list[at] = sealing.seal(entry) .. "\n"
-          assert.is_table((sealing.open(list[at]:sub(1, -2))))
+          list[at] = audit_line.seal(entry) .. "\n"
+          assert.is_table((audit_line.open(list[at]:sub(1, -2))))
         end)
         verify_fails(("line %d .*does not follow from the line before it"):format(at + 1))
         os.remove(path)
@@ -317,6 +317,8 @@ describe("cce.audit_log", function()
         assert.equal(rotation:find "cp" and path or path .. ".1", log[1].continues)
         assert.is_nil(log[1].after)
         assert.equal(4, events()[4].count)
+        assert.equal(log[1].continues, events()[3].continues)
+        assert.is_nil(events()[4].continues)
         -- Each alone, both in any order, and with what was kept.
         assert.same({ count = 2, head = kept.head }, assert(audit_log.verify(path .. ".1")))
         local state = assert(audit_log.verify(path))
