@@ -249,7 +249,7 @@
 ---@field unless_rotated_within? number|string seconds, or such as "24h": leave out what anybody rotated since then; the report says who and when
 ---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
 ---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
----@field rate_limit? string|boolean of requests that change something in each account; false: none
+---@field rate_limit? string|boolean of requests that change something in each account, for all workflows of this user together; false: none
 ---@field accept_token_loss? boolean allow `certificate_expiration_time=0`
 ---@field dry_run? boolean send nothing that changes anything, and return the plan
 ---@field before_send? function as for `client:revoke_cert`; asked before every request that changes something
@@ -275,7 +275,7 @@
 ---@field journal? string path of a file
 ---@field run? string the name of the run
 ---@field concurrency? integer clusters at a time
----@field rate_limit? string|boolean of the requests that revoke, of each account; false: none
+---@field rate_limit? string|boolean of the requests that revoke, of each account, for all workflows of this user together; false: none
 ---@field dry_run? boolean revoke nothing, and return the plan
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
 
@@ -323,7 +323,7 @@
 ---@field first? number|string the first time, as for `revoke_at`; by default one interval from now
 ---@field window? table `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`; without weekdays it is every day; may pass midnight
 ---@field reason? string for people; up to 500 bytes
----@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit` and `accept_token_loss` are those of `cce.workflow.rotate`
+---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
 
 ---@class (exact) cce.schedule.list.opts
 ---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what nobody took within a minute of its time
@@ -1437,7 +1437,7 @@ function workflow.revoke(clients, opts) end
 ---certificate. A client that may be the caller's own is refused without `allow_self`: its
 ---identity would be handed out, and be cut off at the end. The end is put
 ---into the schedule first; revoking cuts all certificates of that principal in the
----cluster, also those that he got elsewhere. Something must run the schedule, with
+---cluster, also those that were obtained elsewhere. Something must run the schedule, with
 ---a client that may revoke: `schedule:run`.
 ---
 ---When `expire_at` is known to the service the certificate ends by itself too, a
@@ -1586,7 +1586,7 @@ function schedule:retry(id, opts) end
 ---@return cce.error? err
 function schedule:accept(id) end
 
----Let an entry be done now, before its time: whoever runs the schedule does it
+---Let an entry be done now, before its time: the runner of the schedule does it
 ---next. So somebody other than its holder ends a grant; a shared one ends for all.
 ---```lua
 ---local id = assert(schedule:revoke_at(os.time() + 3600,

@@ -12,7 +12,7 @@ local M = {}
 
 local Facts = { __name = "cce.certificate" }
 
--- Whoever made the certificate chose the names in it.
+-- The maker of the certificate chose the names in it.
 local function clean(text)
   return width.clean_line(text, "none")
 end

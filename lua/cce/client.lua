@@ -341,7 +341,8 @@ end
 -- print(assert(client:show_job(job.id)).phase)
 function Client:show_job(id)
   local job, message, err = look_at_job(self, id, 3)
-  return job, message, err
+  if job == nil then return nil, message, err end
+  return job
 end
 
 local wait_schema = {
@@ -357,7 +358,7 @@ end
 
 local function job_unfinished(job, code, reason)
   return job_error(job, code, ("is %s: %s"):format(job.phase, reason), { retryable = true,
-    hint = "The job goes on by itself: look again with show_job or wait_job" })
+    hint = "The job goes on by itself: look again with client:show_job(id)" })
 end
 
 --- Wait for a job to end.

@@ -1,6 +1,7 @@
 --- A kubeconfig file that is always good: `cce.ensure_cert`.
 -- @module cce.ensure
 -- @local
+local authority = require "cce.kubeconfig.authority"
 local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
@@ -40,7 +41,7 @@ local function foreign(path, cluster_id, reason)
   return errors.fail("CONFLICT", ("'%s' is not the file of cluster %s: %s"):format(
     path, cluster_id, reason), {
     retryable = false,
-    hint = "Give another path, or merge with kubeconfig:save(path, { merge = true, name = ... })",
+    hint = "Give another path, or merge into it: kubeconfig:save(path, {merge=true})",
   })
 end
 
@@ -125,6 +126,18 @@ local function due_reason(job, config)
   return stored.due(facts, message, job.rule)
 end
 
+-- kubectl asks `cce credential` there: who keeps no keys in the file gets none. But a
+-- rotation may have replaced the cluster's CA.
+local function of_command(job, holdings)
+  if not job.is_plan then
+    local count, message, err = authority.refresh(job.client, holdings.path, job.cluster_id)
+    if count == nil then return nil, message, err end
+    holdings, message, err = stored.read(job.opts.path, job.client.clock)
+    if not holdings then return nil, message, err end
+  end
+  return stored.of(holdings, job.cluster_id) or holdings.config
+end
+
 -- The good kubeconfig, and what its cluster said; or false, the holdings and the
 -- reason, when it is due.
 local function look(job)
@@ -134,6 +147,7 @@ local function look(job)
   config, message, err = current(job.client, job.cluster_id, holdings)
   if config == nil then return nil, message, err end
   if not config then return false, holdings, "there is none yet" end
+  if holdings.commands[job.cluster_id] then return of_command(job, holdings) end
   local reason = due_reason(job, config)
   if reason then return false, holdings, reason end
   local answer = job.opts.check and stored.ask(job.client, config) or nil
@@ -190,6 +204,7 @@ end
 function M.plan(client, cluster_id, opts)
   local job, message, err = new_job(client, cluster_id, opts, 2)
   if not job then return nil, message, err end
+  job.is_plan = true
   local config, holdings, third = look(job)
   if config == nil then return nil, holdings, third end
   if config then return false, third end

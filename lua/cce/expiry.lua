@@ -1,6 +1,6 @@
 --- Who holds which certificates, for which cluster, until when: `cce.expiry`.
 -- @module cce.expiry
-local asker = require "cce.kubeconfig.asker"
+local probers = require "cce.kubeconfig.prober"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
@@ -144,7 +144,7 @@ end
 
 -- Asks each cluster once for each certificate.
 local function check_all(entries)
-  local prober = asker.new()
+  local prober = probers.new()
   local asked = {}
   for _, entry in ipairs(entries) do
     if entry.ask then asked[#asked + 1] = entry end

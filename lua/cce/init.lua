@@ -82,7 +82,8 @@ M.codes = setmetatable(core.codes, {
 function M.new(opts)
   -- Not a tail call, which would hide the caller that a raised error points at.
   local client, message, err = require("cce.client").new(opts, 2)
-  return client, message, err
+  if client == nil then return nil, message, err end
+  return client
 end
 
 --- Make a signer. It does no I/O. See `signer:sign` and `signer:explain`.
@@ -105,7 +106,8 @@ end
 -- assert(headers.Authorization:match("^SDK%-HMAC%-SHA256 Access=AccessKey, "))
 function M.signer(opts)
   local signer, message, err = require("cce.signer").new(opts, 2)
-  return signer, message, err
+  if signer == nil then return nil, message, err end
+  return signer
 end
 
 --- The facts of a certificate.
@@ -130,7 +132,8 @@ end
 function M.map(items, fn, opts)
   -- No tail call: in Lua 5.1 it would hide the caller from an error.
   local results, message, err = require("cce.map")(items, fn, opts)
-  return results, message, err
+  if results == nil then return nil, message, err end
+  return results
 end
 
 --- Let the calls in coroutines yield to an event loop. Inside nginx this is not

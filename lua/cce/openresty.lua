@@ -33,13 +33,14 @@ local PAUSE = 0.03
 -- ---- what nobody should miss ---------------------------------------------------------
 
 local LEVELS = {
-  overdue = "ERR", quarantined = "ERR", store_unavailable = "ERR", failed = "WARN",
+  overdue = "ERR", missed = "ERR", quarantined = "ERR", store_unavailable = "ERR", failed = "WARN",
   lease_lost = "WARN", resent = "WARN", superseded = "WARN", store_available = "NOTICE",
   done = "INFO",
 }
 
-local DETAILS = { "id", "kind", "cluster_id", "user_id", "agency_id", "code", "message", "hint",
-  "seconds", "late", "first_intent", "may_have_cut_newer", "next_try", "state", "request_id" }
+local DETAILS = { "id", "kind", "cluster_id", "user_id", "agency_id", "clusters", "code",
+  "message", "hint", "seconds", "late", "first_intent", "may_have_cut_newer", "next_try", "state",
+  "request_id" }
 
 local function text_of(event)
   local parts = { "cce schedule: " .. event.type }

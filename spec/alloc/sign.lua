@@ -73,4 +73,20 @@ for _, options in ipairs {
     end,
     teardown = close,
   }
+
+  sweep {
+    name = "prepare a request and sign it with " .. name,
+    setup = function()
+      return assert(signer(options))
+    end,
+    action = function(made)
+      local prepared, message, code = made:prepare(REQUEST)
+      if not prepared then return nil, message, code end
+      local headers
+      headers, message, code = prepared:sign { body = "other" }
+      prepared:close()
+      return headers, message, code
+    end,
+    teardown = close,
+  }
 end

@@ -1,23 +1,11 @@
 /*
  * base64: the vectors of RFC 4648, every length around a group, and what must
  * not decode.
- *
- *   cc -g -D_GNU_SOURCE -Isrc spec/c/base64_test.c src/core/base64.c
- * src/core/buf.c \ src/core/status.c -o base64_test
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "core/base64.h"
-
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                        \
-        }                                                                   \
-    } while (0)
 
 static const struct {
     const char *bytes, *text;

@@ -2,11 +2,6 @@
  * certificate: what only C can see. OpenSSL's error queue is left as it was,
  * and when the N-th allocation fails, for every N, the answer is an error
  * (NO_MEMORY, where OpenSSL says so) or the right one, and nothing leaks.
- *
- * Run from the project's root:
- *   cc -g -D_GNU_SOURCE -Isrc spec/c/certificate_test.c
- * src/core/x509/certificate.c \ src/core/base64.c src/core/buf.c
- * src/core/status.c -lcrypto -o certificate_test
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +10,8 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "check.h"
 #include "core/x509/certificate_facts.h"
-
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                        \
-        }                                                                   \
-    } while (0)
 
 /* ===== Allocations that fail ===== */
 

@@ -3,6 +3,7 @@
  * bytes as a JSON string, which is read as they were.
  */
 #include "core/field.h"
+#include "core/ini.h"
 #include "fuzz.h"
 
 enum { MAXIMUM = 1 << 20 };
@@ -32,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t lengths[2], length;
     char *names[2], *memory;
     struct cce_bytes text;
+    struct cce_error err;
     struct cce_buf out;
 
     for (int i = 0; i < 2; i++)
@@ -47,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(out.length <= length);
         cce_buf_reset(&out);
     }
-    if (cce_field_ini(text, names[0], names[1], &out)) {
+    if (cce_ini_check(text, names[0], &err) == 0 &&
+        cce_ini_value(text, names[0], names[1], &out)) {
         struct cce_bytes value = {out.data, out.length};
 
         REQUIRE(value.length > 0 && value.length < length);

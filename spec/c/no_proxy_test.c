@@ -1,8 +1,5 @@
 /*
  * no_proxy: a table of lists and servers.
- *
- *   cc -g -D_GNU_SOURCE -Isrc spec/c/no_proxy_test.c src/core/no_proxy.c \
- *     -o no_proxy_test
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,18 +3,10 @@
  * get there: signed, with a token, and with neither, by the same rules.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "core/request.h"
-
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                        \
-        }                                                                   \
-    } while (0)
 
 #define LITERAL(string) ((struct cce_bytes)CCE_BYTES(string))
 

@@ -415,6 +415,26 @@ describe("max_connections", function()
     assert.same({ "/slow", "/lost", "/dropped", "/last" }, targets)
   end)
 
+  it("holds up nobody at a server that lets nobody in any more", function()
+    local identity = server.identity()
+    local s = server.start(function(connection)
+      if connection.number > 1 or not connection:starttls() then return connection:hold() end
+      connection:request()
+      connection:answer("200 OK", "", "Connection: close\r\n")
+    end, { tls = identity.pair(), tls_later = true })
+    local count, connect_timeout = 320, 2
+    new_engine { max_connections = 1000, connect_timeout = connect_timeout,
+      ca_file = identity.ca_file }
+    for _ = 1, count do submit(s, { timeout = 60 }) end
+    -- So few connections as are opened at once, one batch after the other, would take 20 s.
+    local late = 0
+    for _, transfer in ipairs(drive(count, 6 * connect_timeout)) do
+      late = late + (select(3, transfer:result()) == "TIMEOUT" and 1 or 0)
+    end
+    assert.equal(count - 1, late)
+    identity.remove()
+  end)
+
   it("carries hundreds of transfers over few connections", function()
     local s = echo()
     new_engine { max_connections = 10 }

@@ -348,6 +348,18 @@ describe("a proxy", function()
     other.remove()
   end)
 
+  it("that breaks off is PROXY_FAILED, and nothing was sent", function()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:close()
+    end)
+    new_engine { proxy = proxy_url(s) }
+    local response, message, code, more = call(FAR, { method = "POST", mutating = true })
+    assert.is_nil(response)
+    assert.equal("PROXY_FAILED", code, message)
+    assert.is_false(more.sent)
+  end)
+
   it("that hangs is a time-out of the connection", function()
     local s = proxy_server { hang = true }
     new_engine { proxy = proxy_url(s), connect_timeout = 0.2 }

@@ -154,6 +154,24 @@ describe("core.file", function()
       assert.same({}, tempdir.list(dir))
     end)
 
+    it("does not use what is in another user's directory where everybody may make one", function()
+      if not tempdir.is_root() then return pending "needs root to give a directory away" end
+      tempdir.shell(("cd %s; mkdir -p theirs/deep; touch theirs/deep/config; chown -R 65534 theirs")
+        :format(dir))
+      local theirs = dir .. "/theirs/deep/config"
+      assert(file.read(theirs))
+      tempdir.shell("chmod 1777 " .. dir)
+      for _, use in ipairs { "read", "write", "check" } do
+        local ok, message = file[use](theirs, use == "write" and "key" or nil)
+        assert.is_nil(ok)
+        assert.matches("it belongs to user 65534", message, 1, true)
+      end
+      assert(file.write(dir .. "/theirs/deep/ours", "new"))
+      assert.equal(0, file.stat(dir .. "/theirs/deep/ours").owner)
+      tempdir.shell(("chown 0 %s/theirs/deep"):format(dir))
+      assert(file.read(theirs))
+    end)
+
     it("does not use a second name of a file where everybody may give one", function()
       tempdir.shell(("cd %s && mkdir real && echo old > real/file && ln real/file config")
         :format(dir))

@@ -121,6 +121,12 @@ describe("core.journal", function()
     assert.equal(lock.identity, core.file.stat(path .. ".lock").identity)
   end)
 
+  it("is not opened beside a process of version 0.1.0, which locks the file itself", function()
+    tempdir.write(path, FIRST_LINES["run journal"][2] .. "\n")
+    local code = ('print((select(3, require "cce.core".journal(%q, "run journal"))))'):format(path)
+    assert.equal("CONFLICT\n", tempdir.shell(("flock %s env %s"):format(path, tempdir.lua(code))))
+  end)
+
   it("notices what happens to the file, and appends nothing any more", function()
     local changes = {
       { "rm %s", "removed" }, { "mv %s %s.1", "renamed", ".1" },

@@ -13,7 +13,7 @@ local DATE, DAY = "20260102T030405Z", "20260102"
 -- What signs, by layout, and all that leads there from the secret key.
 local derived = {}
 
-function derived.plain() return { SK } end
+function derived.plain(sk) return { sk or SK } end
 
 function derived.v11()
   local extracted = sha256.hmac(AK, SK)
@@ -39,9 +39,9 @@ local options = {
 }
 
 -- Everything that could sign, as bytes.
-local function needles_of(layout)
+local function needles_of(layout, sk)
   local needles = {}
-  for _, key in ipairs(derived[layout]()) do
+  for _, key in ipairs(derived[layout](sk)) do
     local inner, outer = sha256.pads(key)
     for _, bytes in ipairs { key, inner:sub(1, 32), outer:sub(1, 32) } do
       needles[#needles + 1] = bytes
@@ -56,7 +56,7 @@ local function needles_of(layout)
 end
 
 -- Runs in a process of its own, and stops at each stage until it may go on.
-local PROGRAM = [[
+local STOP = [[
   local core = require "cce.core"
   local function stop(stage)
     assert(io.open(DIR .. "/at-" .. stage, "w")):close()
@@ -64,6 +64,9 @@ local PROGRAM = [[
       core.sys.sleep(0.01)
     end
   end
+]]
+
+local PROGRAM = STOP .. [[
   local sk = assert(core.secret_from_file(DIR .. "/sk"))
   local signer = assert(core.signer { ak = "EXAMPLEACCESSKEY0000", sk = sk OPTIONS })
   sk:close()
@@ -77,7 +80,7 @@ local PROGRAM = [[
   local transfer = assert(engine:submit {
     endpoint = "URL", method = "POST", path = "/x", body = "y", signer = signer, date = "DATE",
   })
-  for _ = 1, 20 do engine:step(0.05) end
+  for _ = 1, 5 do engine:step(0.05) end
   stop "waiting"
   transfer:close()
   engine:close()
@@ -86,16 +89,28 @@ local PROGRAM = [[
   stop "closed"
 ]]
 
--- {first, last, is in a core dump} of each mapping. The kernel leaves out what is marked "dd"; a
--- device of the kernel cannot be read.
+local CLIENT = STOP .. [[
+  local cce = require "cce"
+  local provider = require("cce.credentials").profile()
+  local client = assert(cce.new { credentials = provider, proxy = false })
+  assert(client:list_clusters())
+  collectgarbage()
+  stop "signed"
+  client:close()
+  provider:close()
+  collectgarbage()
+  stop "closed"
+]]
+
+-- {first, last, is in a core dump} of each mapping that can be written to. The kernel leaves out
+-- what is marked "dd".
 local function mappings(pid)
   local list = {}
   for line in io.lines("/proc/" .. pid .. "/smaps") do
     local first, last, mode = line:match "^(%x+)%-(%x+) (%S+)"
     if first then
-      local readable = mode:sub(1, 1) == "r" and not line:find("[v", 1, true)
       list[#list + 1] = {
-        tonumber(first, 16), tonumber(last, 16), readable = readable, dumped = true,
+        tonumber(first, 16), tonumber(last, 16), written = mode:sub(1, 2) == "rw", dumped = true,
       }
     elseif line:match "^VmFlags:" and (line .. " "):find(" dd ", 1, true) then
       list[#list].dumped = false
@@ -138,21 +153,24 @@ describe("a core dump #unchecked", function()
     tempdir.remove(dir)
   end)
 
+  local function run(program, variables)
+    local env = {
+      "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, "PATH=" .. os.getenv "PATH",
+    }
+    for name, value in pairs(variables or {}) do env[#env + 1] = name .. "=" .. value end
+    tempdir.write(dir .. "/program.lua", ("local DIR = %q\n"):format(dir) .. program)
+    process = assert(core.sys.spawn {
+      argv = { simulator.interpreter(), dir .. "/program.lua" }, env = env,
+      stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/out", die_with_parent = true,
+    })
+  end
+
   local function start(layout)
     local holding = server.start(function(connection)
       connection:request()
       connection:wait()
     end)
-    local program = PROGRAM:gsub("OPTIONS", options[layout]):gsub("DATE", DATE)
-      :gsub("URL", holding.url)
-    tempdir.write(dir .. "/program.lua", ("local DIR = %q\n"):format(dir) .. program)
-    process = assert(core.sys.spawn {
-      argv = { simulator.interpreter(), dir .. "/program.lua" },
-      env = {
-        "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, "PATH=" .. os.getenv "PATH",
-      },
-      stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/out", die_with_parent = true,
-    })
+    run((PROGRAM:gsub("OPTIONS", options[layout]):gsub("DATE", DATE):gsub("URL", holding.url)))
   end
 
   local function arrive(stage)
@@ -169,15 +187,14 @@ describe("a core dump #unchecked", function()
 
   -- How often something that signs lies in what a core dump would hold, and in all memory.
   local function look(needles)
-    local dumped, all = {}, {}
+    local dumped, rest = {}, {}
     for _, mapping in ipairs(mappings(process:pid())) do
-      if mapping.readable then
-        all[#all + 1] = mapping
-        if mapping.dumped then dumped[#dumped + 1] = mapping end
-      end
+      local list = mapping.dumped and dumped or rest
+      if mapping.written then list[#list + 1] = mapping end
     end
     local memory = "/proc/" .. process:pid() .. "/mem"
-    return count_in_file(memory, dumped, needles), count_in_file(memory, all, needles)
+    local count = count_in_file(memory, dumped, needles)
+    return count, count + count_in_file(memory, rest, needles)
   end
 
   for _, layout in ipairs { "plain", "v11", "scoped", "sm3" } do
@@ -196,6 +213,27 @@ describe("a core dump #unchecked", function()
       assert.equal(0, all, "closed")
     end)
   end
+
+  it("of a client lets nobody sign", function()
+    local sim, member = simulator.get(), simulator.member
+    local needles = needles_of("plain", member.sk)
+    sim:reset()
+    tempdir.write(dir .. "/profile", ("[basic]\nak=%s\nsk=%s\n"):format(member.ak, member.sk))
+    os.execute("chmod 600 " .. dir .. "/profile")
+    run(CLIENT, {
+      CCE_ENDPOINT = sim.env.CCE_ENDPOINT, CCE_CA_FILE = sim.env.CCE_CA_FILE,
+      HUAWEICLOUD_SDK_IAM_ENDPOINT = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT,
+      HUAWEICLOUD_SDK_PROJECT_ID = sim.project_id,
+      HUAWEICLOUD_SDK_CREDENTIALS_FILE = dir .. "/profile",
+    })
+    arrive "signed"
+    local dumped, all = look(needles)
+    assert.equal(0, dumped)
+    assert.is_true(all > 0, "the search does not find what is there")
+    leave "signed"
+    arrive "closed"
+    assert.equal(0, select(2, look(needles)))
+  end)
 
   it("that gdb writes lets nobody sign", function()
     local pipe = io.popen "command -v gcore"

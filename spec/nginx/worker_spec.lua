@@ -223,14 +223,14 @@ nginx.describe("a worker", function()
     end)
 
     local function accept()
-      local asker = assert(listener:accept())
-      asker:settimeout(5)
-      assert.equal("12345678", asker:receive(8))
-      return asker
+      local connection = assert(listener:accept())
+      connection:settimeout(5)
+      assert.equal("12345678", connection:receive(8))
+      return connection
     end
 
-    local function is_closed(asker)
-      return (select(2, asker:receive(1))) == "closed"
+    local function is_closed(connection)
+      return (select(2, connection:receive(1))) == "closed"
     end
 
     it("drops a connection with another id, half an id or none, and keeps one with its own",
@@ -252,7 +252,7 @@ nginx.describe("a worker", function()
         assert.matches('{"asked":4}', socket:receive "*a", 1, true)
         right:settimeout(0.2)
         assert.equal("timeout", (select(2, right:receive(1))))
-        for _, asker in ipairs { wrong, half, silent, right, socket } do asker:close() end
+        for _, connection in ipairs { wrong, half, silent, right, socket } do connection:close() end
       end)
   end)
 

@@ -1,12 +1,13 @@
 -- Run by spec/core/finalizer_spec.lua in a process of its own, whose heap is small:
---   lua finalizer_cases.lua close|change|reuse URL DIRECTORY [STEP]
+--   lua finalizer_cases.lua close|change|reuse URL DIRECTORY [LIMIT]
 -- Every function of cce.core and every method of its objects, with a finalizer at each point where
--- the call may collect garbage. Prints a line for each that failed, and how many there were.
+-- the call may collect garbage, or at the first LIMIT ones. Prints a line for each that failed, and
+-- how many there were.
 local core = require "cce.core"
 local finalizers = require "spec.support.finalizers"
 
 local mischief = finalizers.mischief[arg[1]]
-local url, dir, step = arg[2], arg[3], tonumber(arg[4])
+local url, dir, limit = arg[2], arg[3], tonumber(arg[4])
 local DATE = "20260102T030405Z"
 local SK, TOKEN = "not-a-real-secret-key-000000000", ("t"):rep(300)
 
@@ -41,8 +42,13 @@ local function with_tables(name, make_tables, run)
   end)
 end
 
+-- How to make an object of each class.
+local makers = {}
+
 -- A call on one object.
 local function on(name, make, run)
+  local class = name:match "^cce%.[%w_.]+"
+  if class then makers[class] = makers[class] or make end
   case(name, function()
     local object = made(make())
     return { closes = { object }, run = function() return run(object) end }
@@ -489,7 +495,7 @@ local function has_case(name)
   return without_case[name]
 end
 
--- A function that is not named above is tried with numbers, which become texts.
+-- What is not named above is tried with numbers, which become texts.
 local function check_function(name, fn)
   if has_case(name) then return end
   case(name, function() return { run = function() return fn(1234567, 7654321) end } end)
@@ -509,8 +515,11 @@ check_functions(core, "core.")
 for class, metatable in pairs(debug.getregistry()) do
   if type(class) == "string" and class:match "^cce%." and type(metatable) == "table" then
     for name in pairs(metatable.__index) do
-      if name ~= "close" and not has_case(class .. ":" .. name) then
-        print(("FAILED %s:%s has no case here"):format(class, name))
+      local full = class .. ":" .. name
+      if name ~= "close" and not has_case(full) then
+        on(full, assert(makers[class], full .. " has no case here"), function(object)
+          return object[name](object, 1234567, 7654321)
+        end)
       end
     end
   end
@@ -521,7 +530,7 @@ local points = 0
 for _, one in ipairs(cases) do
   if not only or one.name:find(only, 1, true) then
     if only then io.write(one.name, " ") io.stdout:flush() end
-    local ok, result = pcall(finalizers.sweep, one.make, mischief, step)
+    local ok, result = pcall(finalizers.sweep, one.make, mischief, limit)
     if only then print(ok and result) end
     if ok then
       points = points + result

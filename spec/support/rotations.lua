@@ -2,6 +2,7 @@
 -- that rotates and is killed, and what the simulator saw.
 local cce = require "cce"
 local hosts = require "spec.support.hosts"
+local luassert = require "luassert"
 local sys = require("cce.core").sys
 
 local M = {}
@@ -148,7 +149,7 @@ function M.check(sim, report, under_way)
   for _, item in ipairs(report.ok) do
     assert(counts[item.cluster_id], item.cluster_id .. " is ok, but was never accepted")
   end
-  assert(report.counts.total == #sim.clusters, "clusters are missing from the report")
+  luassert.equal(#sim.clusters, report.counts.total, "clusters are missing from the report")
   assert(report.counts.uncertain <= under_way, ("%d uncertain, %d were under way"):format(
     report.counts.uncertain, under_way))
 end

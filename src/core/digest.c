@@ -12,7 +12,7 @@ enum { HKDF_INFO_MAX = 512 };
 
 static const char *const names[CCE_DIGEST_KINDS] = {"SHA256", "SM3"};
 
-/* Written once, by whoever fetched first; a fetch that failed is tried again
+/* Written once, by the first that fetched; a fetch that failed is tried again
  * by the next caller, which pthread_once would not do. */
 static EVP_MD *fetched[CCE_DIGEST_KINDS];
 
@@ -116,29 +116,21 @@ int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
     return fail_openssl(err, "hash");
 }
 
-/* The key, hashed when it is longer than a block, and zeros. */
-static int pad_secret(struct cce_digest *digest, struct cce_bytes secret,
-                      unsigned char block[CCE_DIGEST_BLOCK],
-                      struct cce_error *err)
-{
-    memset(block, 0, CCE_DIGEST_BLOCK);
-    if (secret.length > CCE_DIGEST_BLOCK)
-        return cce_digest_hash(digest, secret, block, err);
-    if (secret.length > 0)
-        memcpy(block, secret.data, secret.length);
-    return 0;
-}
-
 /* The inner block, then the outer one. */
 enum { PADS_SIZE = 2 * CCE_DIGEST_BLOCK };
 
+/* A key that is longer than a block counts by its hash (RFC 2104). */
 static int write_pads(struct cce_digest *digest, struct cce_bytes secret,
                       unsigned char pads[PADS_SIZE], struct cce_error *err)
 {
-    unsigned char padded[CCE_DIGEST_BLOCK];
-    int result = pad_secret(digest, secret, padded, err);
+    unsigned char padded[CCE_DIGEST_BLOCK] = {0};
+    int result = 0;
 
-    for (size_t i = 0; i < CCE_DIGEST_BLOCK; i++) {
+    if (secret.length > sizeof padded)
+        result = cce_digest_hash(digest, secret, padded, err);
+    else if (secret.length > 0)
+        memcpy(padded, secret.data, secret.length);
+    for (size_t i = 0; i < sizeof padded; i++) {
         pads[i] = padded[i] ^ 0x36;
         pads[CCE_DIGEST_BLOCK + i] = padded[i] ^ 0x5c;
     }

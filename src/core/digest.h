@@ -37,7 +37,7 @@ struct cce_digest {
  * The two blocks that an HMAC's hashes begin with, in pages of a secret.
  *
  * The states of the hashes after these blocks would do as well as the key for
- * whoever reads them, and OpenSSL keeps states in the ordinary heap. So they
+ * a reader of them, and OpenSSL keeps states in the ordinary heap. So they
  * are made anew for each HMAC, which costs 6 % of a signature.
  */
 struct cce_digest_key {

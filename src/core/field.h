@@ -1,5 +1,5 @@
 /*
- * field: one value out of a text that may hold secrets: JSON or INI.
+ * field: one value out of a JSON text that may hold secrets.
  *
  * Nothing but the value that was asked for is copied, and that into a buffer
  * which is wiped. Nothing here touches Lua or the system.
@@ -19,12 +19,6 @@
  * own name has escapes is not found. The first of two equal names counts. */
 bool cce_field_json(struct cce_bytes text, const char *const *path,
                     size_t depth, struct cce_buf *out);
-
-/* Appends the value of `key` in [section]: "key = value" on a line of its own;
- * blanks around both are dropped; lines that begin with # or ; are comments.
- * False when there is none, or an empty one. The first one counts. */
-bool cce_field_ini(struct cce_bytes text, const char *section, const char *key,
-                   struct cce_buf *out);
 
 /* Appends a JSON string, with its quotes, that stands for these bytes. */
 void cce_field_append_json(struct cce_buf *out, struct cce_bytes bytes);

@@ -1,10 +1,10 @@
 #include "core/no_proxy.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+
+#include "core/bytes.h"
 
 enum { HOST_MAX = 264, NO_PORT = 0, BAD_PORT = -1 };
 
@@ -25,7 +25,7 @@ static int read_number(const char *text, int maximum)
     char *end;
     long number = strtol(text, &end, 10);
 
-    if (!isdigit((unsigned char)*text) || *end != '\0' || number > maximum)
+    if (!cce_is_digit(*text) || *end != '\0' || number > maximum)
         return -1;
     return (int)number;
 }
@@ -87,7 +87,8 @@ static bool read_host(const char *text, size_t length, int port,
 static bool read_url(const char *url, struct host *host)
 {
     const char *start = strstr(url, "://");
-    int port = strncasecmp(url, "https:", 6) == 0 ? 443 : 80;
+    bool tls = cce_bytes_begins(cce_bytes_of(url), cce_bytes_of("https:"));
+    int port = tls ? 443 : 80;
 
     if (start == NULL)
         return false;
@@ -120,7 +121,9 @@ static bool is_below(const char *name, const char *domain)
 {
     size_t length = strlen(name), tail = strlen(domain);
 
-    if (length < tail || strcasecmp(name + length - tail, domain) != 0)
+    if (length < tail ||
+        !cce_bytes_same_letters(cce_bytes_of(name + length - tail),
+                                cce_bytes_of(domain)))
         return false;
     return length == tail || name[length - tail - 1] == '.';
 }

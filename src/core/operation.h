@@ -34,7 +34,7 @@ enum cce_value_type {
 };
 
 /* A value going in or out. A string need not end with a NUL, and belongs to
- * whoever made the value. */
+ * the maker of the value. */
 struct cce_value {
     enum cce_value_type type;
     bool boolean;

@@ -39,7 +39,10 @@ static bool is_credential(struct cce_bytes bytes)
     return true;
 }
 
-/* --- making a signer --- */
+/* --- making a signer ---
+ *
+ * All that can be refused is refused here, so that a signature fails only by
+ * its request. What no request changes is written once. */
 
 /* Copies a part of the credential. */
 static int set_credential(char *to, size_t maximum, const char *name,
@@ -154,7 +157,11 @@ const char *cce_sign_algorithm_name(const struct cce_signer *signer)
     return signer->algorithm->name.data;
 }
 
-/* --- the stages --- */
+/* --- the stages ---
+ *
+ * Canonical request, string to sign, signature, Authorization: each is the
+ * input of the next, and can be had alone, to be compared with the vectors and
+ * with what a gateway says. */
 
 void cce_sign_work_init(struct cce_sign_work *work)
 {
@@ -296,10 +303,11 @@ static int build_authorization(struct cce_signer *signer, struct cce_bytes date,
     return 0;
 }
 
-static int prepare(struct cce_signer *signer,
-                   const struct cce_sign_request *request,
-                   struct cce_sign_headers *headers, struct cce_sign_work *work,
-                   struct cce_sign_result *result, struct cce_error *err)
+static int first_stage(struct cce_signer *signer,
+                       const struct cce_sign_request *request,
+                       struct cce_sign_headers *headers,
+                       struct cce_sign_work *work,
+                       struct cce_sign_result *result, struct cce_error *err)
 {
     if (cce_sign_headers_resolve(signer, request, headers, err) != 0)
         return -1;
@@ -318,7 +326,7 @@ int cce_sign_canonical(struct cce_signer *signer,
 {
     struct cce_sign_headers headers;
 
-    return prepare(signer, request, &headers, work, result, err);
+    return first_stage(signer, request, &headers, work, result, err);
 }
 
 int cce_sign_string(struct cce_signer *signer, struct cce_bytes date,
@@ -362,7 +370,7 @@ int cce_sign_request(struct cce_signer *signer,
     struct cce_sign_headers headers;
     struct cce_bytes names;
 
-    if (prepare(signer, request, &headers, work, result, err) != 0)
+    if (first_stage(signer, request, &headers, work, result, err) != 0)
         return -1;
     names.data = work->canonical.data + headers.names_start;
     names.length = headers.names_length;
@@ -370,7 +378,11 @@ int cce_sign_request(struct cce_signer *signer,
                     headers.implied[CCE_SIGN_TOKEN].given, work, result, err);
 }
 
-/* --- prepared requests --- */
+/* --- prepared requests ---
+ *
+ * The canonical request with gaps: before the path, at its places, before the
+ * query, at the date and at the body's hash. A signature copies what is between
+ * and fills them. */
 
 static const struct cce_bytes any_date = CCE_BYTES("19700101T000000Z");
 
@@ -389,18 +401,18 @@ static int put_pieces(struct cce_buf *text, struct cce_bytes path,
     const char *at = path.data, *end = path.data + path.length;
 
     while (at < end) {
-        const char *open = memchr(at, '{', (size_t)(end - at));
-        const char *close =
-            open == NULL ? NULL : memchr(open, '}', (size_t)(end - open));
-        struct cce_bytes piece = {at, (size_t)((open ? open : end) - at)};
-        struct cce_bytes name = {open + 1, (size_t)(close - open - 1)};
+        const char *open = memchr(at, '{', (size_t)(end - at)), *close;
+        struct cce_bytes piece = {at, (size_t)((open ? open : end) - at)}, name;
         size_t place = prepared->place_count;
 
         if (piece.length > 0)
             cce_uri_append_path(text, piece);
         if (open == NULL)
             break;
-        if (close == NULL || !is_place_name(name))
+        close = memchr(open, '}', (size_t)(end - open));
+        name.data = open + 1;
+        name.length = close != NULL ? (size_t)(close - name.data) : 0;
+        if (!is_place_name(name))
             return cce_fail(err, CCE_INVALID_ARGUMENT,
                             "path has a brace that is not of a place such as "
                             "{cluster_id}");
@@ -411,7 +423,7 @@ static int put_pieces(struct cce_buf *text, struct cce_bytes path,
         memcpy(prepared->places[place].name, name.data, name.length);
         prepared->places[place].at = text->length;
         prepared->place_count++;
-        at = close + 1;
+        at = open + name.length + 2;
     }
     return 0;
 }

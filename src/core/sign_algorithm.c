@@ -2,11 +2,6 @@
 
 #include <string.h>
 
-static struct cce_bytes bytes_of(const char *string)
-{
-    return (struct cce_bytes){string, strlen(string)};
-}
-
 static const struct cce_sign_algorithm algorithms[] = {
     {CCE_BYTES("SDK-HMAC-SHA256"), CCE_BYTES(""), CCE_SIGN_PLAIN,
      CCE_DIGEST_SHA256, CCE_BYTES("x-sdk-content-sha256")},
@@ -55,9 +50,10 @@ static int derive_v11(struct cce_signer *signer, struct cce_bytes date,
 {
     char memory[CCE_SIGN_SCOPE_SIZE], hex[CCE_DIGEST_HEX];
     unsigned char derived[CCE_DIGEST_SIZE];
-    int result = cce_digest_hkdf(
-        &signer->digest, cce_secret_bytes(&signer->sk), bytes_of(signer->ak),
-        cce_sign_algorithm_scope(signer, date, memory), derived, err);
+    int result = cce_digest_hkdf(&signer->digest, cce_secret_bytes(&signer->sk),
+                                 cce_bytes_of(signer->ak),
+                                 cce_sign_algorithm_scope(signer, date, memory),
+                                 derived, err);
 
     if (result == 0) {
         cce_digest_hex(derived, hex);
@@ -69,47 +65,36 @@ static int derive_v11(struct cce_signer *signer, struct cce_bytes date,
     return result;
 }
 
-/* link = HMAC(link, part) for every part. */
-static int follow_chain(struct cce_signer *signer, struct cce_bytes date,
-                        struct cce_bytes first,
-                        unsigned char link[CCE_DIGEST_SIZE],
-                        struct cce_error *err)
-{
-    const struct cce_bytes parts[] = {
-        {date.data, CCE_DATE_DAY},
-        bytes_of(signer->region),
-        bytes_of(signer->service),
-        bytes_of("sdk_request"),
-    };
-    struct cce_bytes key = first;
-
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (cce_digest_hmac_once(&signer->digest, key, parts[i], link, err))
-            return -1;
-        key = (struct cce_bytes){(char *)link, CCE_DIGEST_SIZE};
-    }
-    return 0;
-}
-
+/* The first key is "SDK" and the secret key; each next one is the HMAC of a
+ * part by the one before. */
 static int derive_scoped(struct cce_signer *signer, struct cce_bytes date,
                          struct cce_error *err)
 {
-    struct cce_bytes sk = cce_secret_bytes(&signer->sk);
+    const struct cce_bytes parts[] = {
+        {date.data, CCE_DATE_DAY},
+        cce_bytes_of(signer->region),
+        cce_bytes_of(signer->service),
+        CCE_BYTES("sdk_request"),
+    };
+    struct cce_bytes sk = cce_secret_bytes(&signer->sk), key;
     unsigned char link[CCE_DIGEST_SIZE];
-    struct cce_bytes derived = {(char *)link, sizeof link};
+    char memory[256];
     struct cce_buf first;
-    int result = -1;
+    int result = 0;
 
-    cce_buf_init(&first, CCE_SECRET_MAX + 3);
+    cce_buf_init_fixed(&first, memory, sizeof memory, CCE_SECRET_MAX + 3);
     cce_buf_append_string(&first, "SDK");
     cce_buf_append(&first, sk.data, sk.length);
     if (first.failed)
-        cce_fail_memory(err);
-    else if (follow_chain(signer, date,
-                          (struct cce_bytes){first.data, first.length}, link,
-                          err) == 0)
+        result = cce_fail_memory(err);
+    key = (struct cce_bytes){first.data, first.length};
+    for (size_t i = 0; result == 0 && i < sizeof parts / sizeof parts[0]; i++) {
         result =
-            cce_digest_key_set(&signer->key, &signer->digest, derived, err);
+            cce_digest_hmac_once(&signer->digest, key, parts[i], link, err);
+        key = (struct cce_bytes){(char *)link, sizeof link};
+    }
+    if (result == 0)
+        result = cce_digest_key_set(&signer->key, &signer->digest, key, err);
     cce_buf_cleanup(&first);
     cce_wipe(link, sizeof link);
     return result;

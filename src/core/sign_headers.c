@@ -25,7 +25,9 @@ static int compare_names(struct cce_bytes a, struct cce_bytes b)
     return (a.length > b.length) - (a.length < b.length);
 }
 
-/* --- which there are --- */
+/* --- which there are ---
+ *
+ * Those given, and host, date and token unless they stand among them. */
 
 static void note_header(struct cce_sign_headers *headers, struct cce_bytes name,
                         struct cce_bytes value, struct cce_bytes content_header)

@@ -11,9 +11,9 @@
 #define CCE_VERSION "0.2.0"
 
 static const lua_CFunction openers[] = {
-    lcce_open_secret,    lcce_open_sign,   lcce_open_certificate,
-    lcce_open_operation, lcce_open_engine, lcce_open_file,
-    lcce_open_journal,   lcce_open_digest, lcce_open_encoding,
+    lcce_open_secret,      lcce_open_sign,   lcce_open_certificate,
+    lcce_open_operation,   lcce_open_engine, lcce_open_file,
+    lcce_open_append_file, lcce_open_digest, lcce_open_encoding,
     lcce_open_sys,
 };
 

@@ -12,7 +12,7 @@ int lcce_open_engine(lua_State *L);
 int lcce_open_digest(lua_State *L);
 int lcce_open_encoding(lua_State *L);
 int lcce_open_file(lua_State *L);
-int lcce_open_journal(lua_State *L);
+int lcce_open_append_file(lua_State *L);
 int lcce_open_sys(lua_State *L);
 
 #endif

@@ -365,7 +365,7 @@ static int l_work_close(lua_State *L)
     return 0;
 }
 
-int lcce_open_journal(lua_State *L)
+int lcce_open_append_file(lua_State *L)
 {
     static const luaL_Reg file_methods[] = {
         {"append", l_file_append}, {"reserve", l_file_reserve},

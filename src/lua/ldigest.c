@@ -7,37 +7,32 @@
 #include "lua/lsecret.h"
 #include "lua/lutil.h"
 
-/* nil, message, code are pushed on failure; else the hex. */
-static int push_hash(lua_State *L, struct cce_bytes data, bool has_key,
-                     struct cce_bytes key)
+/* The key is looked at last: a number as data becomes a string first, which may
+ * run a finalizer that closes the key. */
+static int l_sha256(lua_State *L)
 {
     unsigned char hash[CCE_DIGEST_SIZE];
     char hex[CCE_DIGEST_HEX];
     struct cce_digest digest;
     struct cce_error err;
-    int result = cce_digest_init(&digest, CCE_DIGEST_SHA256, &err);
+    struct cce_bytes data, key = {NULL, 0};
+    int result;
 
+    data.data = luaL_checklstring(L, 1, &data.length);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2))
+        key = lcce_option_secret(L, "key");
+    result = cce_digest_init(&digest, CCE_DIGEST_SHA256, &err);
     if (result == 0)
-        result = has_key ? cce_digest_hmac_once(&digest, key, data, hash, &err)
-                         : cce_digest_hash(&digest, data, hash, &err);
+        result = lua_isnil(L, 2)
+                     ? cce_digest_hash(&digest, data, hash, &err)
+                     : cce_digest_hmac_once(&digest, key, data, hash, &err);
     cce_digest_cleanup(&digest);
     if (result != 0)
         return lcce_fail(L, &err);
     cce_digest_hex(hash, hex);
     lua_pushlstring(L, hex, sizeof hex);
     return 1;
-}
-
-static int l_sha256(lua_State *L)
-{
-    struct cce_bytes data, key = {NULL, 0};
-    bool has_key = !lua_isnoneornil(L, 2);
-
-    data.data = luaL_checklstring(L, 1, &data.length);
-    lua_settop(L, 2);
-    if (has_key)
-        key = lcce_option_secret(L, "key");
-    return push_hash(L, data, has_key, key);
 }
 
 int lcce_open_digest(lua_State *L)

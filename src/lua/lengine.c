@@ -280,12 +280,6 @@ static int l_engine_socket(lua_State *L)
 
 /* Lua's Ctrl-C is a hook that runs at the next instruction of Lua: so a wait
  * in C runs one now and then. What it raises leaves through here. */
-static void let_hooks_run(lua_State *L)
-{
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_call(L, 0, 0);
-}
-
 static int l_engine_call(lua_State *L)
 {
     struct cce_error err;
@@ -300,7 +294,8 @@ static int l_engine_call(lua_State *L)
     while (!lcce_transfer_is_finished(transfer)) {
         if (cce_engine_step(check_driven(L, 1), STEP_MS, &err) != 0)
             return lcce_fail(L, &err);
-        let_hooks_run(L);
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_call(L, 0, 0);
         transfer = lcce_check_transfer(L, -1); /* a hook may have closed it */
     }
     /* Left among the finished, it would let no later step wait. */

@@ -44,7 +44,7 @@ struct lcce_request {
     char date[CCE_DATE_LENGTH + 1];
     bool wants_headers; /* in the table at LCCE_REQUEST_RESULT */
     /* Of changes: to what, and what fills the places of its path (zeros: not
-     * given). Whoever sets `prepared` zeroes `ids`. */
+     * given). The caller that sets `prepared` zeroes `ids`. */
     const struct cce_sign_prepared *prepared;
     struct cce_bytes ids[CCE_SIGN_PLACES_MAX];
     /* Of a request that is sent: its body in parts, and what else its table

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/field.h"
+#include "core/ini.h"
 #include "lua/core.h"
 #include "lua/lutil.h"
 #include "os/secret_file.h"
@@ -146,7 +147,7 @@ static bool find_part(const struct part *part, struct cce_buf *out)
 {
     if (part->is_json)
         return cce_field_json(part->text, part->names, part->count, out);
-    return cce_field_ini(part->text, part->names[0], part->names[1], out);
+    return cce_ini_value(part->text, part->names[0], part->names[1], out);
 }
 
 /* nil when there is none, or an empty one */
@@ -174,6 +175,19 @@ static int l_secret_part(lua_State *L)
         return lcce_fail(L, &err);
     if (!present)
         lua_pushnil(L);
+    return 1;
+}
+
+/* secret:check_ini(section or nil) -> true | nil, message, code */
+static int l_secret_check_ini(lua_State *L)
+{
+    const char *section = lua_isnoneornil(L, 2) ? NULL : check_name(L, 2);
+    struct cce_bytes text = cce_secret_bytes(check_open(L, 1));
+    struct cce_error err;
+
+    if (cce_ini_check(text, section, &err) != 0)
+        return lcce_fail(L, &err);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -210,6 +224,7 @@ static int l_secret_tostring(lua_State *L)
 int lcce_open_secret(lua_State *L)
 {
     static const luaL_Reg methods[] = {
+        {"check_ini", l_secret_check_ini},
         {"part", l_secret_part},
         {"text", l_secret_text},
         {NULL, NULL},

@@ -42,6 +42,8 @@ static bool visit_identity(lua_State *L, const char *key, void *context)
         s->server_name = lcce_option_string(L, key);
     else if (strcmp(key, "proxy") == 0)
         s->identity_proxy = lcce_option_string(L, key);
+    else if (strcmp(key, "system_ca") == 0)
+        s->system_ca = lcce_option_boolean(L, key);
     else
         return false;
     return true;
@@ -224,6 +226,7 @@ static int launch_as(const struct lcce_engine_box *box,
         read_pem(s->key, CCE_PEM_KEY, &key, &identity.key, err) == 0) {
         identity.server_name = s->server_name;
         identity.proxy = s->identity_proxy;
+        identity.system_ca = s->system_ca;
         request->identity = &identity;
         result = launch(box, request, to, err);
         request->identity = NULL;

@@ -10,7 +10,7 @@
 struct lcce_submission {
     struct lcce_request request; /* the first; the rest is read anew with it */
     struct cce_request_spec spec;
-    bool mutating, is_private, has_identity;
+    bool mutating, is_private, has_identity, system_ca;
     struct cce_bytes ca, certificate, key;
     const char *server_name, *identity_proxy;
     double timeout, connect_timeout, depart_within, max_response;

@@ -42,7 +42,7 @@ static int l_transfer_close(lua_State *L)
     return 0;
 }
 
-/* Whoever still counts as a reader ran out of memory. */
+/* A reader that is still counted ran out of memory. */
 static int l_transfer_gc(lua_State *L)
 {
     struct lcce_transfer_box *box = luaL_checkudata(L, 1, LCCE_TRANSFER);

@@ -11,8 +11,19 @@
 
 /* A connection costs a handshake. So many to a host are opened at once; beyond
  * that a transfer first waits whether one becomes free, which with a server
- * that answers fast is sooner, and far cheaper. */
-enum { EVENTS_A_STEP = 64, LANE_WIDTH = 10, PATIENCE_MS = 30 };
+ * that answers fast is sooner, and far cheaper.
+ *
+ * Who has waited long enough gets a connection of its own, but no more than
+ * CONNECTING are opened at the same time: the handshakes of hundreds all end
+ * late, while the first of few carry the requests of the others meanwhile. A
+ * server that lets nobody in for STALL_MS holds up nobody by that. */
+enum {
+    EVENTS_A_STEP = 64,
+    LANE_WIDTH = 10,
+    PATIENCE_MS = 30,
+    CONNECTING = 32,
+    STALL_MS = 100
+};
 
 /* ---- what curl waits for, as one descriptor ---- */
 
@@ -70,7 +81,7 @@ static void queue_append(struct cce_queue *queue, struct cce_transfer *transfer)
     queue->last = transfer;
 }
 
-/* Nothing when it is in none. Without a walk: whoever has many transfers may
+/* Nothing when it is in none. Without a walk: a caller with many transfers may
  * close them in any order. */
 static void queue_remove(struct cce_transfer *transfer)
 {
@@ -138,10 +149,26 @@ static void drop_lane(struct cce_engine *engine, struct cce_lane *lane)
     free(lane);
 }
 
+static void stop_connecting(struct cce_transfer *transfer)
+{
+    if (!transfer->connecting)
+        return;
+    transfer->connecting = false;
+    transfer->lane->connecting--;
+}
+
+void cce_engine_connected(struct cce_transfer *transfer)
+{
+    stop_connecting(transfer);
+    transfer->lane->connected_ms = cce_poller_now_ms();
+}
+
 /* Takes the transfer out of curl and its lane; its outcome is known. */
 static void end_transfer(struct cce_transfer *transfer)
 {
     struct cce_engine *engine = transfer->engine;
+
+    stop_connecting(transfer);
 
     if (transfer->easy != NULL)
         curl_multi_remove_handle(engine->multi, transfer->easy);
@@ -162,6 +189,9 @@ static void depart(struct cce_transfer *transfer)
 
     transfer->started = true;
     transfer->lane->active++;
+    /* Without the callback nothing would tell when it is connected. */
+    transfer->connecting = CCE_HAS_PREREQ;
+    transfer->lane->connecting += CCE_HAS_PREREQ;
     cce_transfer_prepare(transfer);
     if (transfer->easy != NULL &&
         curl_multi_add_handle(engine->multi, transfer->easy) == CURLM_OK)
@@ -172,18 +202,14 @@ static void depart(struct cce_transfer *transfer)
     queue_append(&engine->finished, transfer);
 }
 
-static bool may_depart(const struct cce_engine *engine,
-                       const struct cce_lane *lane)
-{
-    return lane->waiting.first != NULL && lane->active < lane->width &&
-           lane->active < (size_t)engine->options.max_connections;
-}
-
 /* Starts who may start; the lane is gone when nobody is left in it, unless it
  * was found too narrow once: the next burst need not wait. */
 static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
 {
-    while (may_depart(engine, lane))
+    size_t limit = (size_t)engine->options.max_connections;
+
+    while (lane->waiting.first != NULL && lane->active < lane->width &&
+           lane->active < limit)
         depart(queue_shift(&lane->waiting));
     if (lane->active == 0 && lane->waiting.first == NULL &&
         lane->width == LANE_WIDTH)
@@ -196,16 +222,21 @@ static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
                           int64_t now)
 {
     size_t limit = (size_t)engine->options.max_connections;
+    int64_t stalls_ms = lane->connected_ms + STALL_MS;
     struct cce_transfer *first;
 
     while ((first = lane->waiting.first) != NULL && lane->active < limit &&
-           first->impatient_ms <= now) {
+           first->impatient_ms <= now &&
+           (lane->connecting < CONNECTING || stalls_ms <= now)) {
         lane->width = lane->active + 1;
         depart(queue_shift(&lane->waiting));
     }
     if (first == NULL || lane->active >= limit)
         return CCE_POLLER_NEVER;
-    return first->impatient_ms;
+    if (first->impatient_ms > now)
+        return first->impatient_ms;
+    engine->is_crowded = true;
+    return stalls_ms;
 }
 
 static int64_t widen_lanes(struct cce_engine *engine)
@@ -222,6 +253,19 @@ static int64_t widen_lanes(struct cce_engine *engine)
     return next;
 }
 
+/* Takes the outcome of a transfer that was handed to curl, and lets the next
+ * one of its lane begin. */
+static void finish(struct cce_transfer *transfer, CURLcode result)
+{
+    struct cce_engine *engine = transfer->engine;
+    struct cce_lane *lane = transfer->lane;
+
+    cce_transfer_take_outcome(transfer, result);
+    end_transfer(transfer);
+    queue_append(&engine->finished, transfer);
+    serve_lane(engine, lane);
+}
+
 /* curl ran out of memory in the middle of something, and may never come back to
  * it: whatever it was, it has failed. */
 static void fail_started(struct cce_engine *engine)
@@ -230,15 +274,9 @@ static void fail_started(struct cce_engine *engine)
 
     for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
          transfer = next) {
-        struct cce_lane *lane = transfer->lane;
-
         next = transfer->next;
-        if (transfer->easy == NULL)
-            continue;
-        cce_transfer_take_outcome(transfer, CURLE_OUT_OF_MEMORY);
-        end_transfer(transfer);
-        queue_append(&engine->finished, transfer);
-        serve_lane(engine, lane);
+        if (transfer->easy != NULL)
+            finish(transfer, CURLE_OUT_OF_MEMORY);
     }
 }
 
@@ -252,15 +290,9 @@ static void end_late(struct cce_engine *engine)
         return;
     for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
          transfer = next) {
-        struct cce_lane *lane = transfer->lane;
-
         next = transfer->next;
-        if (transfer->easy == NULL || !cce_transfer_is_too_late(transfer))
-            continue;
-        cce_transfer_take_outcome(transfer, CURLE_ABORTED_BY_CALLBACK);
-        end_transfer(transfer);
-        queue_append(&engine->finished, transfer);
-        serve_lane(engine, lane);
+        if (transfer->easy != NULL && cce_transfer_is_too_late(transfer))
+            finish(transfer, CURLE_ABORTED_BY_CALLBACK);
     }
 }
 
@@ -273,13 +305,6 @@ static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
         fail_started(engine);
 }
 
-/* However early that is, curl then says anew when it wants to be called. */
-static void on_alarm(struct cce_engine *engine)
-{
-    drive_curl(engine, CURL_SOCKET_TIMEOUT, 0);
-    cce_poller_ring_at(&engine->poller, widen_lanes(engine));
-}
-
 static void collect_finished(struct cce_engine *engine)
 {
     CURLMsg *message;
@@ -287,13 +312,12 @@ static void collect_finished(struct cce_engine *engine)
 
     while ((message = curl_multi_info_read(engine->multi, &left)) != NULL) {
         struct cce_transfer *transfer = NULL;
-        struct cce_lane *lane;
         CURLcode result = message->data.result;
 
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-        lane = transfer->lane;
+        /* Not one byte has left: so this is no second attempt. */
         if (transfer->stale) {
             curl_multi_remove_handle(engine->multi, transfer->easy);
             if (cce_transfer_renew(transfer) &&
@@ -302,10 +326,7 @@ static void collect_finished(struct cce_engine *engine)
                 continue;
             result = CURLE_OUT_OF_MEMORY;
         }
-        cce_transfer_take_outcome(transfer, result);
-        end_transfer(transfer);
-        queue_append(&engine->finished, transfer);
-        serve_lane(engine, lane);
+        finish(transfer, result);
     }
 }
 
@@ -502,25 +523,6 @@ static void detach(struct cce_transfer *transfer, bool inherited)
     transfer->engine = NULL;
 }
 
-static void free_lanes(struct cce_engine *engine)
-{
-    while (engine->lanes != NULL) {
-        struct cce_lane *lane = engine->lanes;
-
-        engine->lanes = lane->next;
-        free(lane);
-    }
-}
-
-static void free_curl(struct cce_engine *engine)
-{
-    while (engine->idle_count > 0)
-        curl_easy_cleanup(engine->idle[--engine->idle_count]);
-    if (engine->multi != NULL)
-        curl_multi_cleanup(engine->multi);
-    cce_sockets_cleanup(&engine->sockets);
-}
-
 /* Engines of the parent that this process, its child, has let go of: curl's
  * handles in them are the parent's connections, so they are left as they are,
  * but not lost. */
@@ -557,8 +559,13 @@ void cce_engine_free(struct cce_engine *engine)
     }
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
     detach_all(engine, false);
-    free_lanes(engine);
-    free_curl(engine);
+    while (engine->lanes != NULL)
+        drop_lane(engine, engine->lanes);
+    while (engine->idle_count > 0)
+        curl_easy_cleanup(engine->idle[--engine->idle_count]);
+    if (engine->multi != NULL)
+        curl_multi_cleanup(engine->multi);
+    cce_sockets_cleanup(&engine->sockets);
     cce_sigpipe_restore(&guard);
     cce_poller_close(&engine->poller);
     free_options(&engine->options);
@@ -585,9 +592,14 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
     for (int i = 0; i < count; i++)
         drive_curl(engine, (curl_socket_t)events[i].tag,
                    curl_events(events[i].ready));
+    /* However early it rang, curl then says anew when it wants to be called. */
     if (engine->poller.rang)
-        on_alarm(engine);
+        drive_curl(engine, CURL_SOCKET_TIMEOUT, 0);
     collect_finished(engine);
+    if (engine->poller.rang || engine->is_crowded) {
+        engine->is_crowded = false;
+        cce_poller_ring_at(&engine->poller, widen_lanes(engine));
+    }
     cce_sigpipe_restore(&guard);
     return 0;
 }
@@ -599,17 +611,6 @@ struct cce_transfer *cce_engine_next_finished(struct cce_engine *engine)
 
 /* ---- transfers ---- */
 
-static void link_transfer(struct cce_transfer *transfer)
-{
-    struct cce_engine *engine = transfer->engine;
-
-    transfer->next = engine->transfers;
-    if (transfer->next != NULL)
-        transfer->next->previous = transfer;
-    engine->transfers = transfer;
-    engine->in_flight++;
-}
-
 static void unlink_transfer(struct cce_transfer *transfer)
 {
     if (transfer->previous != NULL)
@@ -618,12 +619,6 @@ static void unlink_transfer(struct cce_transfer *transfer)
         transfer->engine->transfers = transfer->next;
     if (transfer->next != NULL)
         transfer->next->previous = transfer->previous;
-}
-
-static void be_patient(struct cce_transfer *transfer)
-{
-    transfer->impatient_ms = cce_poller_now_ms() + PATIENCE_MS;
-    cce_poller_ring_at(&transfer->engine->poller, transfer->impatient_ms);
 }
 
 int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
@@ -638,11 +633,18 @@ int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
         return cce_fail_memory(err);
     transfer->engine = engine;
     transfer->lane = lane;
-    link_transfer(transfer);
+    transfer->next = engine->transfers;
+    if (transfer->next != NULL)
+        transfer->next->previous = transfer;
+    engine->transfers = transfer;
+    engine->in_flight++;
+
     queue_append(&lane->waiting, transfer);
     serve_lane(engine, lane);
-    if (!transfer->started)
-        be_patient(transfer);
+    if (!transfer->started) {
+        transfer->impatient_ms = cce_poller_now_ms() + PATIENCE_MS;
+        cce_poller_ring_at(&engine->poller, transfer->impatient_ms);
+    }
     return 0;
 }
 

@@ -52,8 +52,9 @@ struct cce_pem {
 /* Who comes, and whom to trust, instead of the engine's CA file and proxy; as a
  * kubeconfig says it. */
 struct cce_identity {
-    struct cce_pem ca; /* NULL: those that the system trusts */
+    struct cce_pem ca; /* NULL: that of the engine, or the system's */
     struct cce_pem certificate, key;
+    bool system_ca; /* without `ca`: not that of the engine */
     /* What the server's certificate must name. [the host of the URL] */
     const char *server_name;
     const char *proxy; /* for whatever address [that of the engine] */
@@ -70,7 +71,8 @@ struct cce_request {
     /* True for a request that changes something: it leaves once and never
      * again. libcurl by itself resends a request when a reused connection
      * dies before the first byte of an answer; that second time is refused
-     * and ends as CONNECTION_LOST. */
+     * and ends as CONNECTION_LOST. A reused connection that has ended, or on
+     * which anything lies unread, gets nothing of it: see sockets.h. */
     bool mutating;
     bool direct; /* never through the proxy */
     /* The answer holds secrets: neither the connection nor curl's buffers are

@@ -29,7 +29,9 @@ struct cce_queue {
 struct cce_lane {
     struct cce_lane *next;
     size_t active;
-    size_t width; /* who comes when so many are under way waits a moment */
+    size_t width;      /* who comes when so many are under way waits a moment */
+    size_t connecting; /* of those that are under way */
+    int64_t connected_ms; /* when one was last let out */
     struct cce_queue waiting;
     char origin[]; /* scheme://host:port */
 };
@@ -49,10 +51,11 @@ struct cce_transfer {
     char method[16];
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private, proxied;
-    bool has_identity;
+    bool has_identity, system_ca;
     bool trusts_by_context; /* on_tls_context sets the CA of the identity */
     double departs_until;   /* by the time since boot; 0: whenever */
     bool started, finished;
+    bool connecting;     /* counted so in its lane */
     bool late;           /* it was not let out, its time had passed */
     bool second_time;    /* it was not let out once more */
     bool stale;          /* it was not let out on a connection that was not
@@ -77,10 +80,14 @@ struct cce_engine {
     struct cce_queue finished;
     struct cce_lane *lanes;
     size_t in_flight;
+    bool is_crowded; /* somebody waits since too many connect at once */
     CURL *idle[CCE_ENGINE_IDLE_HANDLES];
     size_t idle_count;
     bool guard_sigpipe;
 };
+
+/* It has its connection, and is let out. */
+void cce_engine_connected(struct cce_transfer *transfer);
 
 /* Gives the transfer a curl handle that is ready to be added to the multi
  * handle. Otherwise `easy` stays NULL and the outcome is known. */

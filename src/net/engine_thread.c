@@ -165,13 +165,6 @@ static bool answer(struct connection *connection)
     return sent == (ssize_t)sizeof connection->id;
 }
 
-static void attach(struct connection *connection, struct cce_job *job)
-{
-    connection->job = job;
-    connection->next_of_job = job->connections;
-    job->connections = connection;
-}
-
 /* The whole id has come. */
 static bool serve_connection(struct cce_thread *thread,
                              struct connection *connection)
@@ -182,8 +175,11 @@ static bool serve_connection(struct cce_thread *thread,
     pthread_mutex_lock(&thread->lock);
     job = find_job(thread, connection->id);
     waits = job != NULL && !job->finished;
-    if (waits)
-        attach(connection, job);
+    if (waits) {
+        connection->job = job;
+        connection->next_of_job = job->connections;
+        job->connections = connection;
+    }
     pthread_mutex_unlock(&thread->lock);
     return waits || answer(connection);
 }
@@ -354,19 +350,12 @@ static void hang_up(struct cce_thread *thread, struct connection *connection)
         finish_job(thread, job);
 }
 
-static void start_job(struct cce_thread *thread, struct cce_job *job)
-{
-    struct cce_error err;
-
-    if (cce_engine_start(thread->engine, job->transfer, &err) != 0)
-        finish_job(thread, job);
-}
-
 /* One at a time: the host may put the next one back meanwhile. What was given
  * up before it began is the host's already. */
 static bool handle_next_job(struct cce_thread *thread)
 {
     struct cce_job *job;
+    struct cce_error err; /* the transfer keeps its own */
     bool is_work, ends, begins;
 
     pthread_mutex_lock(&thread->lock);
@@ -379,8 +368,9 @@ static bool handle_next_job(struct cce_thread *thread)
         return false;
     if (ends)
         finish_job(thread, job);
-    else if (begins)
-        start_job(thread, job);
+    else if (begins &&
+             cce_engine_start(thread->engine, job->transfer, &err) != 0)
+        finish_job(thread, job);
     return true;
 }
 

@@ -32,7 +32,7 @@ static struct cce_tls_handshake *handshake_of(const SSL *ssl)
 
 /* ---- callbacks of OpenSSL ---- */
 
-/* A certificate is public: whoever shows it has still to sign with its key. We
+/* A certificate is public: who shows it must still sign with its key. We
  * have checked that, and all before, when we have sent our Finished; but for
  * TLS 1.2 without an ephemeral key, where the peer signs nothing. */
 static bool has_proved_itself(const SSL *ssl)
@@ -131,7 +131,7 @@ void *cce_tls_watch(void *context, struct cce_tls_handshake *handshake)
     SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
 #endif
     /* libcurl obeys SSLKEYLOGFILE: what it wrote there would open what was
-     * sent and received, keys and tokens included, to whoever reads it. */
+     * sent and received, keys and tokens included, to all who read it. */
     SSL_CTX_set_keylog_callback(context, NULL);
     pthread_once(&once, take_index);
     if (handshake_index < 0 ||

@@ -96,6 +96,7 @@ static int on_departure(void *context, char *ip, char *local_ip, int port,
     if (transfer->stale)
         return CURL_PREREQFUNC_ABORT;
     transfer->departures++;
+    cce_engine_connected(transfer);
     return CURL_PREREQFUNC_OK;
 }
 
@@ -320,10 +321,13 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     if (!transfer->has_identity)
         return CURLE_OK;
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    SET(result, easy, CURLOPT_CAINFO,
-        transfer->outgoing.ca.length > 0 ? NULL : cce_curl_ca_file());
-    SET(result, easy, CURLOPT_CAPATH,
-        transfer->outgoing.ca.length > 0 ? NULL : cce_curl_ca_directory());
+    if (transfer->outgoing.ca.length > 0 || transfer->system_ca) {
+        bool given = transfer->outgoing.ca.length > 0;
+
+        SET(result, easy, CURLOPT_CAINFO, given ? NULL : cce_curl_ca_file());
+        SET(result, easy, CURLOPT_CAPATH,
+            given ? NULL : cce_curl_ca_directory());
+    }
     if (transfer->outgoing.proxy != NULL)
         SET(result, easy, CURLOPT_NOPROXY, "");
     if (result == CURLE_OK)
@@ -525,6 +529,8 @@ static int copy_request(struct cce_transfer *transfer,
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
     transfer->has_identity = request->identity != NULL;
+    transfer->system_ca =
+        request->identity != NULL && request->identity->system_ca;
     transfer->is_private = request->is_private || request->identity != NULL;
     transfer->connect_timeout_ms = request->connect_timeout_ms;
     if (request->depart_within > 0)

@@ -2,8 +2,9 @@
  * verdict: from the numbers of a finished transfer to what it means.
  *
  * No handle of libcurl and no word of its or OpenSSL's is looked at: their
- * texts change from version to version, and whoever answers can choose some of
- * them. They are shown to people, behind our own sentence, and nothing else.
+ * texts change from version to version, and the one that answers can choose
+ * some of them. They are shown to people, behind our own sentence, and nothing
+ * else.
  *
  * verdict.c is one table. Its rows are tried in order, and the first that fits
  * is the verdict.

@@ -369,13 +369,7 @@ int cce_append_file_open(struct cce_append_file **result, const char *path,
 
 /* ---- whether it is still there ---- */
 
-/* Without a name, or under another one. */
-static const char *gone(const struct stat *open)
-{
-    return open->st_nlink == 0 ? "removed" : "renamed";
-}
-
-/* What happened since the last line; NULL: nothing. -1: that is not known. */
+/* Sets file->lost to what happened since the last line. -1: it is not known. */
 static int look(struct cce_append_file *file, struct cce_error *err)
 {
     struct stat open, named;
@@ -386,7 +380,7 @@ static int look(struct cce_append_file *file, struct cce_error *err)
         if (open.st_dev != named.st_dev || open.st_ino != named.st_ino)
             file->lost = "replaced";
     } else if (errno == ENOENT || errno == ENOTDIR)
-        file->lost = gone(&open);
+        file->lost = open.st_nlink == 0 ? "removed" : "renamed";
     else
         return cce_path_fail_step(err, "look at", file->path, "", errno);
     if (file->lost == NULL && open.st_size < file->size)

@@ -17,8 +17,9 @@
  * was removed, renamed, replaced, shortened or written to by others, nothing
  * is appended any more: cce_append_file_lost says why.
  *
- * Any thread may append, one after the other. Whoever works with a file on
- * another thread keeps it (cce_append_file_keep), so that it stays until then.
+ * Any thread may append, one after the other. A caller that works with a file
+ * on another thread keeps it (cce_append_file_keep), so that it stays until
+ * then.
  *
  * Errors are FILE_ERROR, and name the path and the step that failed; CONFLICT
  * when another process holds the lock.

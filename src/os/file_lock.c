@@ -70,7 +70,7 @@ static int try_flock(struct cce_file_lock *lock)
     return result == EWOULDBLOCK ? 0 : -1;
 }
 
-/* Whether a sentinel was made by us. Whoever asks holds the flock, so its
+/* Whether a sentinel was made by us. The caller holds the flock, so its
  * maker cannot be alive. */
 static bool is_our_sentinel(const char *path)
 {

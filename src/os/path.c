@@ -175,7 +175,8 @@ static int enter(struct walk *walk, const char *name, int flags)
     walk->dir = dir;
     if (dir < 0 || fstat(dir, &info) < 0)
         return -1;
-    walk->is_shared = is_shared(&info);
+    walk->is_shared =
+        is_shared(&info) || (walk->is_shared && !is_trusted(info.st_uid));
     walk->is_proc =
         fstatfs(dir, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
     return 0;

@@ -30,29 +30,23 @@ function Report:exit_code()
   return self.ok and 0 or 1
 end
 
-local function word_of(item)
-  if item.ok == nil then return "-" end
-  return item.ok and "ok" or "FAILED"
-end
-
-function Report:__tostring()
+--- The report as text for people.
+-- @tparam[opt] int limit columns of the terminal
+-- @treturn string
+function Report:text(limit)
   local rows = {}
-  for i, item in ipairs(self) do rows[i] = { word_of(item), item.name, item.message } end
-  local lines = { tables.text({ "", "CHECK", "RESULT" }, rows) }
+  for i, item in ipairs(self) do
+    local word = item.ok == nil and "-" or item.ok and "ok" or "FAILED"
+    rows[i] = { word, item.name, item.message }
+  end
+  local lines = { tables.text({ "", "CHECK", "RESULT" }, rows, limit, { "keep", "keep", "prose" }) }
   for _, item in ipairs(self) do
     if item.hint then lines[#lines + 1] = ("%s: %s"):format(item.name, item.hint) end
   end
   return table.concat(lines, "\n")
 end
 
-local function new_report()
-  local report = { ok = true, items = {} }
-  for i, name in ipairs(NAMES) do
-    report[i] = { name = name, message = "not checked" }
-    report.items[name] = report[i]
-  end
-  return setmetatable(report, Report)
-end
+Report.__tostring = Report.text
 
 local function good(report, name, message, hint)
   local item = report.items[name]
@@ -90,10 +84,6 @@ local GOOD = {
   project = "accepted by %s",
 }
 
-local function is_plain(address)
-  return address:lower():sub(1, 7) == "http://"
-end
-
 -- All steps before this one were passed at an address.
 local function passed(report, view, address, until_step)
   local subject = { credentials = view.session:describe(), project = project.known(view) }
@@ -101,13 +91,11 @@ local function passed(report, view, address, until_step)
     if name == until_step then return end
     local text = GOOD[name]
     if subject[name] then text = subject[name] .. ", " .. text end
-    if name == "tls" and is_plain(address) then text = "not used: %s is on this machine" end
+    if name == "tls" and address:lower():find "^http://" then
+      text = "not used: %s is on this machine"
+    end
     if text then good(report, name, text:format(address)) end
   end
-end
-
-local function says_wrong_project(err)
-  return err.message:lower():find("action forbidden", 1, true) ~= nil
 end
 
 -- Whether the project is one that these credentials do not see. nil: unknown.
@@ -121,17 +109,14 @@ local function is_foreign_project(view)
   return true
 end
 
-local function step_of(view, err)
-  if err.code == "PERMISSION_DENIED" and err.operation ~= "list_projects"
-    and (says_wrong_project(err) or is_foreign_project(view)) then
-    return "project"
-  end
-  return STEP_OF[err.code] or "reachability"
-end
-
 local function explain(report, view, address, err)
-  local step = step_of(view, err)
-  passed(report, view, address, step)
+  local step = STEP_OF[err.code] or "reachability"
+  if err.code == "PERMISSION_DENIED" and err.operation ~= "list_projects"
+    and (err.message:lower():find("action forbidden", 1, true) or is_foreign_project(view)) then
+    step = "project"
+  end
+  -- What was not sent has passed nothing.
+  if err.attempts ~= 0 then passed(report, view, address, step) end
   bad(report, step, err.message, err.hint)
 end
 
@@ -174,31 +159,7 @@ local function note_clock(report, view, date)
   end
 end
 
-local function check_credentials(report, view)
-  local auth, message, err = view.session:identify()
-  if auth then return true end
-  bad(report, "credentials", message, err.hint)
-  return false
-end
-
-local function check_project(report, view)
-  local id, _, err = project.id_of(view)
-  note_clock(report, view)
-  if not id then
-    explain(report, view, view.config.endpoints.iam or view.config.endpoints.cce, err)
-    return nil
-  end
-  return id
-end
-
 local CHANGING = { "obtain_cert", "revoke_cert", "rotate_credentials" }
-
-local function note_permissions(report, clusters)
-  local actions = {}
-  for i, name in ipairs(CHANGING) do actions[i] = core.operations[name].action end
-  good(report, "permissions", ("clusters can be listed: %d; not tried, since they change"
-    .. " something: %s"):format(clusters, table.concat(actions, ", ")))
-end
 
 local function check_clusters(report, view, project_id)
   local address = view.config.endpoints.cce
@@ -215,18 +176,35 @@ local function check_clusters(report, view, project_id)
       or ("what answers at %s is not CCE: it lists no clusters"):format(address))
   end
   passed(report, view, address, "permissions")
-  note_permissions(report, #body.items)
+  local actions = {}
+  for i, name in ipairs(CHANGING) do actions[i] = core.operations[name].action end
+  good(report, "permissions", ("clusters can be listed: %d; not tried, since they change"
+    .. " something: %s"):format(#body.items, table.concat(actions, ", ")))
 end
 
 --- Examine a client.
 -- @tparam cce.client client
 -- @treturn table the report, see `client:doctor`
 function M.examine(client)
-  local report, view = new_report(), view_of(client)
+  local view = view_of(client)
+  local report = setmetatable({ ok = true, items = {} }, Report)
+  for i, name in ipairs(NAMES) do
+    report[i] = { name = name, message = "not checked" }
+    report.items[name] = report[i]
+  end
   describe_region(report, view)
-  if not check_credentials(report, view) then return report end
-  local project_id = check_project(report, view)
-  if project_id then check_clusters(report, view, project_id) end
+  local auth, message, err = view.session:identify()
+  if not auth then
+    bad(report, "credentials", message, err.hint)
+    return report
+  end
+  local project_id, _, problem = project.id_of(view)
+  note_clock(report, view)
+  if project_id then
+    check_clusters(report, view, project_id)
+  else
+    explain(report, view, view.config.endpoints.iam or view.config.endpoints.cce, problem)
+  end
   return report
 end
 

@@ -16,7 +16,7 @@ local env = values.env
 
 local M = {}
 
--- Whoever gives an address does not need the table of regions.
+-- A client with an address does not need the table of regions.
 local function regions()
   return require "cce.region"
 end

@@ -42,19 +42,6 @@ local function revoking_hint(text)
   return target and ("%s: upgrade this one to %s at least"):format(hint, target) or hint
 end
 
-local function compare(version, other)
-  for i = 1, #other do
-    if version[i] ~= other[i] then return version[i] - other[i] end
-  end
-  return 0
-end
-
-local function line_of(minor)
-  for _, version in ipairs(REVOKING) do
-    if version[1] == minor then return version end
-  end
-end
-
 --- Whether the certificates of a cluster of some version can be revoked.
 --
 -- Some answers of the API name only the line ("v1.27"): of one that has a
@@ -69,34 +56,30 @@ function M.can_revoke(text)
   if not minor then return "unknown" end
   if tonumber(major) > 1 or minor > REVOKING[#REVOKING][1] then return "yes" end
   local needed = revocable_after("v1." .. minor)
-  local line = line_of(minor)
+  local line
+  for _, version in ipairs(REVOKING) do
+    if version[1] == minor then line = version end
+  end
   if not line then return "no", needed end
   local patch, release = rest:match "^%.(%d+)%-r(%d+)"
+  patch, release = tonumber(patch), tonumber(release)
   if not patch then return "unknown", needed end
-  if compare({ minor, tonumber(patch), tonumber(release) }, line) >= 0 then return "yes" end
+  if patch > line[2] or patch == line[2] and release >= line[3] then return "yes" end
   return "no", needed
 end
 
-local function version_hint(text, operation)
-  if operation == "revoke_cert" then return revoking_hint(text) end
-  return OTHERS[operation]
-end
-
 -- ---- what the API refused ------------------------------------------------
-
-local function action_of(text, request)
-  local known = core.operations[request.operation]
-  return text:match("[%l%d]+:%a[%w-]*:%a[%w-]*") or request.action or known and known.action
-end
 
 local function permission_hint(text, request)
   if has(text, "action forbidden") then
     return "The region, the project id and these credentials do not belong together: check"
       .. " region= and project_id=, or leave project_id out to have it looked up"
   elseif has(text, "own credential") then
-    return "Who is no administrator can revoke only his own certificates"
+    return "A user who is no administrator can revoke only their own certificates"
   end
-  local action = action_of(text, request)
+  local known = core.operations[request.operation]
+  local action = text:match("[%l%d]+:%a[%w-]*:%a[%w-]*") or request.action
+    or known and known.action
   return ("These credentials need the IAM action %s; check the region and the project id too")
     :format(action or "of this call")
 end
@@ -113,7 +96,8 @@ end
 
 local function request_hint(text, request)
   if has(text, "not support this version") then
-    return version_hint(text, request.operation)
+    if request.operation == "revoke_cert" then return revoking_hint(text) end
+    return OTHERS[request.operation]
   elseif has(text, "not available") then
     return "The cluster must be Available: see client:show_cluster(id).status, and wait for what"
       .. " is under way, or wake it up"

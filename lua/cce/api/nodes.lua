@@ -34,12 +34,6 @@ local cluster_schema = { cluster_id = {
   type = "string", required = true, check = values.is_id,
 } }
 
-local function body_for(node_ids)
-  local nodes = {}
-  for i, id in ipairs(node_ids) do nodes[i] = { nodeID = id } end
-  return core.json.encode { apiVersion = "v3", kind = "List", nodeList = nodes }
-end
-
 --- Renew the certificates of nodes that a rotation did not reach.
 --
 -- Only for nodes that failed in the rotation of a cluster whose control plane
@@ -66,12 +60,15 @@ function methods:retry_node_rotation(cluster_id, opts)
   if not ids then return nil, message, err end
   ids.project_id, message, err = project.id_of(self)
   if not ids.project_id then return nil, message, err end
+  local nodes = {}
+  for i, id in ipairs(checked.node_ids) do nodes[i] = { nodeID = id } end
   local response
   response, message, err = call.send(self, {
     operation = name, method = "POST", mutating = true,
     path = ("/api/v3/projects/%s/clusters/%s/nodes/rotate-cert"):format(
       ids.project_id, cluster_id),
-    body = body_for(checked.node_ids), before_send = checked.before_send,
+    body = core.json.encode { apiVersion = "v3", kind = "List", nodeList = nodes },
+    before_send = checked.before_send,
   }, ids)
   if not response then return nil, message, err end
   return true

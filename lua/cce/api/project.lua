@@ -39,14 +39,6 @@ function M.known(client)
   return found[key]
 end
 
-local function projects_in(body)
-  local list = {}
-  for _, entry in ipairs(type(body.projects) == "table" and body.projects or {}) do
-    if type(entry) == "table" and type(entry.id) == "string" then list[#list + 1] = entry end
-  end
-  return list
-end
-
 --- The projects that these credentials can see.
 -- @tparam cce.client client
 -- @tparam ?string name only those of this name
@@ -65,7 +57,11 @@ function M.list(client, name, deadline)
   local body
   body, message, err = call.decode(request, {}, response)
   if not body then return nil, message, err end
-  return projects_in(body)
+  local list = {}
+  for _, entry in ipairs(type(body.projects) == "table" and body.projects or {}) do
+    if type(entry) == "table" and type(entry.id) == "string" then list[#list + 1] = entry end
+  end
+  return list
 end
 
 local function names_of(projects)
@@ -86,14 +82,6 @@ local function not_one(message, hint)
   })
 end
 
-local function none_found(client, deadline)
-  local region = client.config.region
-  local all, message, err = M.list(client, nil, deadline)
-  if not all then return nil, message, err end
-  return not_one(("no project is called %s; these credentials see: %s"):format(
-    region, names_of(all)), "Check the region's name, or give project_id=")
-end
-
 local function look_up(client, deadline)
   local region = client.config.region
   local found, message, err = M.list(client, region, deadline)
@@ -101,7 +89,11 @@ local function look_up(client, deadline)
     err.message = ("the project of region %s was not found: %s"):format(region, message)
     return nil, err.message, err
   elseif #found == 0 then
-    return none_found(client, deadline)
+    local all
+    all, message, err = M.list(client, nil, deadline)
+    if not all then return nil, message, err end
+    return not_one(("no project is called %s; these credentials see: %s"):format(
+      region, names_of(all)), "Check the region's name, or give project_id=")
   elseif #found > 1 then
     return not_one(("%d projects are called %s: %s"):format(#found, region, names_of(found)),
       "Give project_id= with the one that is meant")

@@ -123,7 +123,7 @@ end
 --- What the user says about a region.
 -- @tparam string region
 -- @treturn[1] table lists of addresses by service ("cce", "iam", "cts", "sts");
---   what he says nothing about is missing
+--   what it says nothing about is missing
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err code FILE_ERROR or MISSING_DEPENDENCY

@@ -114,11 +114,6 @@ local function code_of_401(read)
   return "UNAUTHENTICATED"
 end
 
-local function code_of_404(read)
-  local is_gateway = (read.error_code or ""):match("^APIGW?%.0101$")
-  return is_gateway and "API_NOT_FOUND" or "NOT_FOUND"
-end
-
 -- 429 is not always throttling: CCE also uses it for a locked resource and for
 -- a balance that is too low.
 local function code_of_429(read)
@@ -136,7 +131,9 @@ local by_status = {
   [400] = function() return "BAD_REQUEST" end,
   [401] = code_of_401,
   [403] = function() return "PERMISSION_DENIED" end,
-  [404] = code_of_404,
+  [404] = function(read)
+    return (read.error_code or ""):find "^APIGW?%.0101$" and "API_NOT_FOUND" or "NOT_FOUND"
+  end,
   [409] = function() return "CONFLICT" end,
   [429] = code_of_429,
 }
@@ -210,7 +207,7 @@ function M.throttling_window(text)
   return seconds and seconds * (tonumber(count) or 1)
 end
 
--- The documented windows are of one minute and more. Whoever comes back sooner is counted
+-- The documented windows are of one minute and more. A call that comes back sooner is counted
 -- again, and never gets through.
 local DEFAULT_WINDOW = 60
 

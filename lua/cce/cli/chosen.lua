@@ -65,7 +65,7 @@ local function looks_like_id(word)
   return word:match "^%x+%-%x+%-%x+%-%x+%-%x+$" ~= nil and #word >= 36
 end
 
--- Who may not list may still act on one that he names by its id.
+-- A user who may not list clusters may still act on one by its id.
 local function all_or_ids(client, words)
   local all, message, err = targets.all { client }
   if all or err.code ~= "PERMISSION_DENIED" then return all, message, err end

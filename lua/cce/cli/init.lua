@@ -21,6 +21,7 @@
 -- @module cce.cli
 local exit = require "cce.cli.exit"
 local is_interrupt = require("cce.host.protect").is_interrupt
+local stands_for = require("cce.cli.words").stands_for
 local topics = require "cce.cli.topics"
 
 local M = {}
@@ -29,7 +30,7 @@ local M = {}
 M.commands = {
   "obtain", "ensure", "revoke", "rotate",
   "status", "clusters", "jobs", "users", "agencies", "deleted", "downloads",
-  "who", "holders", "expiry", "credential",
+  "who", "holders", "expiry", "credential", "logout",
   "runs", "schedule", "grant",
   "configure", "doctor", "profiles", "log", "metrics", "repl", "sim",
   "completion", "version", "help", "__complete",
@@ -58,7 +59,7 @@ local function describe_all(parser)
     parser:option("--profile", "What stands under [PROFILE] in ~/.config/cce/config."
       .. " By default CCE_PROFILE."):argname("PROFILE"),
     parser:option("--region", "Such as cn-north-4."):argname("REGION"),
-    parser:option("--project", "The id of the project."):argname("ID"),
+    stands_for(parser:option("--project", "The id of the project."):argname("ID"), "project_id"),
     parser:option("--endpoint", "Address of CCE instead of a region's.")
       :argname("URL"):count("*"),
     parser:option("--ca-file", "Certificates to trust instead of the system's (PEM).")

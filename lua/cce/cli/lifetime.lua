@@ -3,6 +3,7 @@
 -- @local
 local convert = require "cce.cli.convert"
 local errors = require "cce.error"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = {}
 
@@ -10,10 +11,10 @@ local M = {}
 -- @tparam table parser of argparse
 function M.describe(parser)
   parser:mutex(
-    parser:option("--days", "How long the certificate lives: 1 to 1827 days, or max.")
-      :argname("DAYS"):convert(convert.days),
-    parser:option("--until", "Its end: such as 2026-01-31T18:00Z, or +2h from now.")
-      :argname("TIME"):convert(convert.time))
+    stands_for(parser:option("--days", "How long the certificate lives: 1 to 1827 days, or max.")
+      :argname("DAYS"):convert(convert.days), "duration"),
+    stands_for(parser:option("--until", "Its end: such as 2026-01-31T18:00Z, or +2h from now.")
+      :argname("TIME"):convert(convert.time), "expire_at"))
 end
 
 --- What was asked for, as `client:obtain_cert` and the workflows take it.

@@ -56,20 +56,26 @@ end
 
 -- ---- what kubectl is to start ----------------------------------------------------
 
--- Whether it is what the name alone finds.
-local function is_in_path(program)
+-- What the PATH finds, if that is this command or, as LuaRocks installs it, a script
+-- that starts it.
+local function in_path(program)
   for directory in (env "PATH" or ""):gmatch "[^:]+" do
-    local found = core.sys.realpath(directory .. "/cce")
-    if found then return found == program end
+    local path = directory .. "/cce"
+    local found = core.sys.realpath(path)
+    if found then
+      local text = found == program and program or core.file.read(found, { max = 4096 }) or ""
+      local is_this = directory:sub(1, 1) == "/" and text:find(program, 1, true)
+      return is_this and path or nil
+    end
   end
-  return false
+  return nil
 end
 
--- The name alone goes on working where the command lies elsewhere; but only if
--- it means this one here.
+-- Absolute, since who starts kubectl may have another PATH. Its own link is kept: what
+-- that points to changes with the version.
 local function program_of(script)
   local program = core.sys.realpath(script)
-  return program and not is_in_path(program) and program or "cce"
+  return program and (in_path(program) or program) or "cce"
 end
 
 local function add(list, option, value)

@@ -140,9 +140,11 @@ end
 --   have been done nevertheless, else 1
 -- @function ui:fail
 function Ui:fail(message, err)
-  self:warn(words.typed(message))
+  self:warn(words.typed(message, self.args.command))
   if not errors.is(err) then return exit.FAILED end
-  if err.hint then tell(self, "  hint: " .. width.clean(words.typed(err.hint))) end
+  if err.hint then
+    tell(self, "  hint: " .. width.clean(words.typed(err.hint, self.args.command)))
+  end
   if self.verbose then tell(self, width.clean(details(err))) end
   return exit_of(err)
 end
@@ -198,7 +200,8 @@ end
 function Ui:report(report)
   local ids = {}
   for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
-  local code = self:show(report:to_table(), words.typed(tostring(report)), table.concat(ids, "\n"))
+  local code = self:show(report:to_table(), words.typed(tostring(report), self.args.command),
+    table.concat(ids, "\n"))
   if self.args.report_file then
     local client = self.clients[1]
     local ok, message, err = require("cce.cli.report_file").write(self.args.report_file, report, {
@@ -269,7 +272,7 @@ local function read_answer(question, hidden)
 end
 
 local function ask(self, text, word)
-  tell(self, width.clean(words.typed(text)))
+  tell(self, width.clean(words.typed(text, self.args.command)))
   io.stderr:flush()
   local answer = read_answer(("Type %s to go on: "):format(word))
   if answer and answer:match "^%s*(.-)%s*$" == word then return true end
@@ -378,7 +381,7 @@ function Ui:client(more, args)
     if event.type == "certificates_ended" then require("cce.exec.cache").observe(event) end
     return told(event)
   end
-  require("cce.credentials.breaker").share()
+  require("cce.base.user_state").enable()
   local client
   client, message, err = require("cce").new(opts)
   if not client then return nil, message, err end

@@ -2,7 +2,7 @@
 -- still work: `cce who`.
 -- @module cce.cli.who
 -- @local
-local asker = require "cce.kubeconfig.asker"
+local probers = require "cce.kubeconfig.prober"
 local cache = require "cce.exec.cache"
 local core = require "cce.core"
 local errors = require "cce.error"
@@ -140,7 +140,7 @@ end
 
 -- ---- names ---------------------------------------------------------------
 
--- Whoever may not ask learns no names.
+-- Without the permission there are no names.
 local function names_of(client)
   local by_id = {}
   for _, list in ipairs { client:list_users() or {}, client:list_agencies() or {} } do
@@ -215,7 +215,7 @@ local function why_not_asked(row)
 end
 
 local function check(run)
-  local prober, seen = asker.new(), {}
+  local prober, seen = probers.new(), {}
   for _, row in ipairs(run.rows) do
     local key = row.ask and ("%s\n%s\n%s"):format(row.server, row.user, row.serial)
     if key then

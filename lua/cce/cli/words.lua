@@ -1,47 +1,111 @@
---- What the library calls by its Lua names, as it is typed: hints name options.
+--- What the library calls by its Lua names, as it is typed: hints name options and
+-- calls, and a person at the shell has other names for them.
+--
+-- There is no list: the names come from the parser of the command that was typed. An
+-- option `--max-failures` is what `max_failures=` is in Lua; one of another name says so
+-- where it is described, by `stands_for`. A command says in `calls` which calls of the
+-- library it stands for: `{ ["client:wait_job"] = "jobs wait" }`.
 -- @module cce.cli.words
 -- @local
 local M = {}
 
-local OPTIONS = { "accept_token_loss", "allow_self", "ca_file", "canary", "deleted_since",
-  "endpoint", "max_failures", "partial", "region", "repair", "retry_failed", "run", "shared",
-  "timeout", "unknown_ok", "unless_rotated_within", "verify" }
+--- Say which option of the library an option of a command is.
+-- @tparam table option of argparse
+-- @tparam string name
+-- @treturn table the same option
+function M.stands_for(option, name)
+  option._library_name = name
+  return option
+end
 
--- The longer ones first.
-local TEXTS = {
-  { 'client:wait_job%("([^"]+)"%)', "cce jobs wait %1" },
-  { 'schedule:cancel%("([^"]+)"%)', "cce schedule cancel %1" },
-  { 'schedule:hasten%("([^"]+)"%)', "cce schedule hasten %1" },
-  { 'schedule:accept%("([^"]+)"%)', "cce schedule accept %1" },
-  { 'schedule:retry%("([^"]+)", {retry_failed=true}%)', "cce schedule retry %1 --retry-failed" },
-  { "schedule:run, or `cce schedule run`", "cce schedule run" },
-  { "show_job or wait_job", "cce jobs show or cce jobs wait" },
-  { "client:list_clusters%(%)", "cce clusters" },
-  { "client:show_cluster%(id%)%.status", "cce clusters" },
-  { "merge with kubeconfig:save%(path, { merge = true, name = %.%.%. }%)", "use --merge-into" },
-  { "project_id=", "project=" }, { "expire_at", "--until" }, { "timeout=, connect_timeout= or"
-    .. " deadline=", "timeout=" },
-  { "certificate_expiration_time", "--expiration-hours" },
-}
+-- ---- what the parser knows ---------------------------------------------------------
 
-local function rename(text, name)
-  local typed = "--" .. name:gsub("_", "-")
-  text = text:gsub("%f[%w_]" .. name .. '="([^"]*)"', typed .. " %1")
-  text = text:gsub("%f[%w_]" .. name .. "=true%f[^%w]", typed)
-  text = text:gsub("%f[%w_]" .. name .. "=(%d)", typed .. " %1")
-  return (text:gsub("%f[%w_]" .. name .. "=", typed))
+local function add_options(parser, names)
+  for _, option in ipairs(parser._options) do
+    for _, alias in ipairs(option._aliases) do
+      local name = alias:match "^%-%-(.+)$"
+      if name then names[option._library_name or name:gsub("-", "_")] = alias end
+    end
+  end
+  for _, command in ipairs(parser._commands) do add_options(command, names) end
+end
+
+-- Typed options by their names in the library, the longest name first.
+local function options_of(command)
+  local names, list = {}, {}
+  local parser = require("cce.cli").parser { command }
+  for _, each in ipairs(parser._commands) do
+    if each._name == command then add_options(each, names) end
+  end
+  parser._commands = {}
+  add_options(parser, names)
+  for name, typed in pairs(names) do list[#list + 1] = { name = name, typed = typed } end
+  table.sort(list, function(a, b)
+    return #a.name > #b.name or #a.name == #b.name and a.name < b.name
+  end)
+  return list
+end
+
+-- What all commands stand for.
+local function all_calls()
+  local cli, calls = require "cce.cli", {}
+  for _, name in ipairs(cli.commands) do
+    for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
+  end
+  return calls
+end
+
+-- ---- texts -------------------------------------------------------------------------
+
+local function rename(text, name, typed)
+  local at = "%f[%w_]" .. name
+  typed = typed:gsub("%%", "%%%%")
+  text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
+  text = text:gsub(at .. "=([%d<])", typed .. " %1"):gsub(at .. "=", typed)
+  -- A name of two words is one wherever it stands.
+  if name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
+  return text
+end
+
+-- The arguments of a call as they are typed: texts as they are, names as what is to be put there.
+local function typed_arguments(arguments)
+  local parts = {}
+  for text, name, options in (arguments .. ","):gmatch '%s*"?([^",{}]*)"?([^",{}]*)({?[^{}]*}?),' do
+    local part = text ~= "" and text or name
+    if part:find "^[%a_]+$" and not arguments:find('"' .. part .. '"', 1, true) then
+      part = part:upper()
+    end
+    if part ~= "" then parts[#parts + 1] = part end
+    if options ~= "" then parts[#parts + 1] = options:match "^{%s*(.-)%s*}$" end
+  end
+  return #parts > 0 and " " .. table.concat(parts, " ") or ""
+end
+
+local function rename_calls(text)
+  if not text:find "%a:[%a_]+%(" then return text end
+  local calls = all_calls()
+  return (text:gsub("([%a_]+:[%a_]+)(%b())%.?[%a_]*", function(call, arguments)
+    local typed = calls[call]
+    if not typed then return nil end
+    if typed:find "^%-%-" then return typed end
+    return "cce " .. typed .. typed_arguments(arguments:sub(2, -2))
+  end))
 end
 
 --- A text of the library for somebody who types.
 -- @tparam string text
+-- @tparam string command the command that was typed
 -- @treturn string
 -- @usage
 -- local words = require "cce.cli.words"
--- assert(words.typed "Give allow_self=true" == "Give --allow-self")
-function M.typed(text)
-  for _, each in ipairs(TEXTS) do text = text:gsub(each[1], each[2]) end
-  for _, name in ipairs(OPTIONS) do text = rename(text, name) end
-  return (rename(text, "project"))
+-- assert(words.typed("Give allow_self=true", "revoke") == "Give --allow-self")
+function M.typed(text, command)
+  if not text:find "[%a_]=" and not text:find "%a:[%a_]+%(" and not text:find "%a_%a" then
+    return text
+  end
+  text = rename_calls(text)
+  for _, each in ipairs(options_of(command)) do text = rename(text, each.name, each.typed) end
+  return text
 end
 
 return M

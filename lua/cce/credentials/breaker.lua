@@ -14,13 +14,13 @@
 -- * `probe_at`: when the next one may try it; seconds of the monotonic clock
 --
 -- The command and the workflows of one user also share the refusals by a file: see
--- `share`.
+-- `cce.base.user_state`.
 -- @module cce.credentials.breaker
 -- @local
 local core = require "cce.core"
-local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local host = require "cce.host"
+local user_state = require "cce.base.user_state"
 
 local M = {}
 
@@ -37,11 +37,10 @@ local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
 local IDLE = 86400
 
 local gates = {} -- by id
-local directory, path -- of what is shared, if it is
 
---- Forget all that was learned, and share nothing any more.
+--- Forget all that was learned.
 function M.forget()
-  gates, directory, path = {}, nil, nil
+  gates = {}
 end
 
 local function now()
@@ -51,53 +50,28 @@ end
 -- ---- shared between processes --------------------------------------------------------
 
 -- `{[id]={refusals=, at=<unix time of the last one>}}`
-local MAX_FILE = 256 * 1024
-local LOCK_SECONDS = 1
+local FILE = "refused-keys"
 
-local function read_entries()
-  local text = core.file.read(path, { max = MAX_FILE })
-  local entries = text and core.json.decode(text)
-  return type(entries) == "table" and entries or {}
-end
-
--- Call a function with the entries, under the lock, and keep what it made of them.
--- Where the file cannot be written each process knows only what it saw itself.
-local function update(change)
-  if not directories.make(directory) then return end
-  local lock = core.file.lock(path .. ".lock", { timeout = LOCK_SECONDS })
-  if not lock then return end
-  local entries, time, kept = read_entries(), core.sys.time(), {}
-  change(entries, time)
-  for id, entry in pairs(entries) do
-    if type(entry) == "table" and type(entry.at) == "number" and math.abs(time - entry.at) < IDLE
-      and type(entry.refusals) == "number" then
-      kept[id] = entry
-    end
-  end
-  core.file.write(path, next(kept) and core.json.encode(kept) or "{}")
-  lock:close()
+local function is_entry(entry)
+  return type(entry) == "table" and type(entry.refusals) == "number" and type(entry.at) == "number"
 end
 
 local function take_entry(gate, entry)
-  if type(entry) ~= "table" or type(entry.refusals) ~= "number" or type(entry.at) ~= "number" then
-    return
-  end
+  if not is_entry(entry) then return end
   local since = math.max(core.sys.time() - entry.at, 0)
   if since >= IDLE then return end
   gate.proven, gate.refusals = false, math.max(gate.refusals, entry.refusals)
   gate.probe_at = math.max(gate.probe_at, now() + PROBE_PAUSE - since)
 end
 
---- Share the refusals with other processes of this user by a file in
--- `$XDG_STATE_HOME/cce`, else `~/.local/state/cce`; not in nginx, where no worker may
--- wait for a disk.
-function M.share()
-  if path or host.in_nginx() then return end
-  local base = directories.base("XDG_STATE_HOME", "/.local/state")
-  if not base then return end
-  directory, path = base .. "/cce", base .. "/cce/refused-keys.json"
-  local entries = read_entries()
-  for id, gate in pairs(gates) do take_entry(gate, entries[id]) end
+-- Change the entry of a key; those that nobody minds any more go.
+local function update(gate, change)
+  user_state.update(FILE, function(entries, time)
+    for id, entry in pairs(entries) do
+      if not is_entry(entry) or math.abs(time - entry.at) >= IDLE then entries[id] = nil end
+    end
+    entries[gate.id] = change(entries[gate.id], time)
+  end)
 end
 
 --- The gate of a key. A mended secret is another key.
@@ -114,7 +88,7 @@ function M.gate(ak, sk)
     gate = { id = id, ak = ak, proven = false, refusals = 0, in_flight = 0, probe_at = time,
       entered_at = time }
     gates[id] = gate
-    if path then take_entry(gate, read_entries()[id]) end
+    if user_state.is_enabled() then take_entry(gate, user_state.read(FILE)[id]) end
   end
   gate.used_at = time
   return gate
@@ -142,15 +116,13 @@ end
 -- One of the processes that share the file tries the key, the others go on waiting.
 local function claim_probe(gate)
   gate.probe_at = now() + PROBE_PAUSE
-  if not path then return true end
   local claimed = true
-  update(function(entries, time)
-    local entry = entries[gate.id]
-    claimed = type(entry) ~= "table" or type(entry.at) ~= "number"
-      or time - entry.at >= PROBE_PAUSE or time < entry.at
-    if claimed then entries[gate.id] = { refusals = gate.refusals, at = time } end
+  update(gate, function(entry, time)
+    claimed = not entry or time - entry.at >= PROBE_PAUSE or time < entry.at
+    if claimed then return { refusals = gate.refusals, at = time } end
+    take_entry(gate, entry)
+    return entry
   end)
-  if not claimed then take_entry(gate, read_entries()[gate.id]) end
   return claimed
 end
 
@@ -191,9 +163,9 @@ function M.leave(gate, outcome)
     gate.proven, gate.refusals = false, gate.refusals + 1
     gate.probe_at = now() + PROBE_PAUSE
   end
-  if not path or outcome == "accepted" and not was_refused then return end
-  update(function(entries, time)
-    entries[gate.id] = gate.refusals > 0 and { refusals = gate.refusals, at = time } or nil
+  if outcome == "accepted" and not was_refused then return end
+  update(gate, function(_, time)
+    return gate.refusals > 0 and { refusals = gate.refusals, at = time } or nil
   end)
 end
 

@@ -18,7 +18,7 @@ local providers = require "cce.credentials.provider"
 
 local M = {}
 
--- Whoever gives keys needs none of these.
+-- A client that is given keys needs none of these.
 local function chains() return require "cce.credentials.chain" end
 local function profile_file() return require "cce.credentials.profile_file" end
 local function metadata() return require "cce.credentials.metadata" end

@@ -63,11 +63,23 @@ local function id_token_of_section(text, section, path, client, iam_endpoint)
   })
 end
 
+-- A line may mean something else than its writer thought: nothing is sent with another
+-- key, nor with a half of one.
+local function check(text, path, section)
+  local ok, reason = text:check_ini(section)
+  if ok then return true end
+  return providers.incomplete(("%s, %s"):format(path, reason))
+end
+
 local function read_section(text, path, wanted, client)
+  local ok, problem, failure = check(text, path)
+  if not ok then return nil, problem, failure end
   local section = section_of(text, wanted)
   if not section then
     return providers.nothing(("%s has no keys in [%s]"):format(path, wanted or "basic] or [global"))
   end
+  ok, problem, failure = check(text, path, section)
+  if not ok then return nil, problem, failure end
   local iam_endpoint = text:text("ini", section, "iam_endpoint")
   if iam_endpoint and not iam_endpoint:find("://", 1, true) then
     iam_endpoint = "https://" .. iam_endpoint

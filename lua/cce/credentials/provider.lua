@@ -4,7 +4,7 @@
 -- message, err`:
 --
 -- * `ak`, `sk` and perhaps `security_token`, or a `token`; never both kinds.
---   What is secret is a `core.secret` that belongs to whoever asked
+--   What is secret is a `core.secret` that belongs to the caller
 -- * `expires_at`: unix time, when there is an end
 -- * `margin`: so many seconds before it they should be renewed
 -- * `source`: the provider's name, for messages and events

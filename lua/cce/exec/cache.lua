@@ -213,4 +213,26 @@ function M.observe(event)
   if event.type == "certificates_ended" then M.drop(event.cluster_id, event.principal_id) end
 end
 
+--- The clusters for which something is kept.
+-- @treturn {string,...} ids, sorted
+function M.clusters()
+  local directory, ids = M.directory(), {}
+  for _, path in ipairs(directory and core.file.glob(escaped(directory) .. "/*") or {}) do
+    ids[#ids + 1] = path:match "[^/]+$"
+  end
+  table.sort(ids)
+  return ids
+end
+
+--- Drop what is kept for a cluster, by a person's wish: it says nothing of a revocation.
+-- @tparam string cluster_id
+-- @treturn number how many were dropped
+function M.clear(cluster_id)
+  local count = 0
+  for _, entry in ipairs(core.is_id(cluster_id) and M.entries(cluster_id) or {}) do
+    if os.remove(entry.path) then count = count + 1 end
+  end
+  return count
+end
+
 return M

@@ -5,6 +5,7 @@
 -- client.authentication.k8s.io, versions v1 and v1beta1.
 -- @module cce.exec
 -- @local
+local authority = require "cce.kubeconfig.authority"
 local cache = require "cce.exec.cache"
 local core = require "cce.core"
 local ensure = require "cce.ensure"
@@ -13,6 +14,7 @@ local stored = require "cce.kubeconfig.stored"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
 local options = require "cce.base.options"
+local paths = require "cce.kubeconfig.paths"
 local probe = require "cce.kubeconfig.probe"
 local times = require "cce.base.times"
 local values = require "cce.base.values"
@@ -38,12 +40,16 @@ end
 
 --- Read the variable in which kubectl says what it wants.
 -- @tparam ?string text of KUBERNETES_EXEC_INFO
+-- @tparam[opt] string fallback the version where it is not set: "v1" or "v1beta1"
 -- @treturn[1] string the apiVersion to answer in
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.request(text)
-  if not text or text == "" then return refuse "is not set" end
+function M.request(text, fallback)
+  if not text or text == "" then
+    if fallback then return GROUP .. fallback end
+    return refuse "is not set"
+  end
   local asked, message = json.decode(text)
   if type(asked) ~= "table" then return refuse("is no JSON object: " .. (message or "a value")) end
   if asked.kind ~= KIND then return refuse("is of another kind than " .. KIND) end
@@ -70,6 +76,9 @@ local schema = {
 
 -- What is kept is used up to here when no other can be had; seconds.
 local LAST_USE = 60
+
+-- kubectl waits: a file that somebody else has locked is mended another time; seconds.
+local MEND_TIMEOUT = 1
 
 -- A revocation while one obtains is rare; two in a row are not to be expected.
 local MOST_ATTEMPTS = 3
@@ -192,6 +201,24 @@ local function from_cache(job)
   return nil, renewed, err
 end
 
+-- ---- the CA -------------------------------------------------------------
+
+-- What comes with a new certificate shows whether the cluster's CA was replaced. kubectl
+-- has read its file by now: the next one finds it mended.
+local function mend_authority(job, config)
+  local current = authority.in_kubeconfig(config)
+  if not current then return end
+  for _, path in ipairs(paths.default()) do
+    local count, message = authority.mend(path, job.cluster_id, current, MEND_TIMEOUT)
+    if count == nil then
+      warn(job, "the CA of cluster %s in '%s' could not be looked at: %s", job.cluster_id, path,
+        message)
+    elseif count > 0 then
+      warn(job, "the cluster's CA was replaced, and now is in '%s': try again", path)
+    end
+  end
+end
+
 -- ---- the answer ----------------------------------------------------------
 
 -- A kubeconfig holds the Base64 of the PEM text, kubectl wants the text.
@@ -259,6 +286,7 @@ function M.credential(client, cluster_id, opts)
   local config, renewed
   config, renewed, err = from_cache(job)
   if not config then return nil, renewed, err end
+  if renewed then mend_authority(job, config) end
   return credential_of(job, config, renewed)
 end
 

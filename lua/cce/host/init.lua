@@ -75,7 +75,7 @@ function M.use_loop(which)
   loop = which and require("cce.host.loop").driver(which) or nil
 end
 
---- Close an engine. Whoever waits for it is woken, and finds CLOSED.
+--- Close an engine. Calls that wait for it are woken, and find CLOSED.
 -- @param engine of `core.engine`
 function M.close(engine)
   local loops = package.loaded["cce.host.loop"]

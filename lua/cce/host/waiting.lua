@@ -21,7 +21,7 @@ function M.remove(transfer)
   wakes[transfer] = nil
 end
 
--- All are taken out first: whoever is woken may close the engine.
+-- All are taken out first: a call that is woken may close the engine.
 local function wake_all(list)
   for _, wake in ipairs(list) do wake() end
 end

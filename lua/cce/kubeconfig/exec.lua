@@ -13,16 +13,17 @@ local COMMAND, FLAG = "credential", "--cluster"
 local INSTALL_HINT = "The command cce of lua-cce gives kubectl its certificate: install it, or put"
   .. " it in the PATH"
 
-local function arguments(cluster_id, more)
-  local args = json.array { COMMAND, FLAG, cluster_id }
-  for _, each in ipairs(more or {}) do args[#args + 1] = each end
+-- The version stands among the arguments, too: some clients do not tell it.
+local function arguments(opts)
+  local args = json.array { COMMAND, FLAG, opts.cluster_id, "--api-version", opts.api_version }
+  for _, each in ipairs(opts.args or {}) do args[#args + 1] = each end
   return args
 end
 
 local function entry(opts)
   return {
     apiVersion = "client.authentication.k8s.io/" .. opts.api_version,
-    command = opts.command, args = arguments(opts.cluster_id, opts.args), env = json.null,
+    command = opts.command, args = arguments(opts), env = json.null,
     interactiveMode = "Never", provideClusterInfo = false, installHint = INSTALL_HINT,
   }
 end

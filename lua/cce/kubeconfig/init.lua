@@ -427,7 +427,8 @@ local function prepare(self, opts)
     result, message, err = derive(state, names.copy(state.data))
   end
   if result and opts.name then result, message, err = result:rename { name = opts.name } end
-  return result, message, err
+  if result == nil then return nil, message, err end
+  return result
 end
 
 local function unnamed_mark()

@@ -8,7 +8,7 @@ local kubeconfigs = require "cce.kubeconfig"
 
 local M = {}
 
--- Who is known to the cluster may read this, whatever else he may not; who is
+-- A user that the cluster knows may read this, whatever else is forbidden; one who is
 -- not gets 401, or 403 as nobody.
 local PATH = "/api"
 
@@ -57,7 +57,7 @@ local function ask(client, identity)
     endpoint = identity.server, method = "GET", path = PATH, private = true,
     timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
     identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key,
-      server_name = identity.server_name, proxy = identity.proxy },
+      server_name = identity.server_name, proxy = identity.proxy, system_ca = true },
   })
   if not transfer then return unclear(message) end
   local response, reason, code, detail = transfer:result()

@@ -69,7 +69,8 @@ local function locked(path, opts, merges, act)
   local ok, result, reason, err = pcall(act)
   lock:close()
   if not ok then error(result, 0) end
-  return result, reason, err
+  if result == nil then return nil, reason, err end
+  return result
 end
 
 local function merged(path, state, opts)

@@ -1,6 +1,6 @@
 --- The file that kubeconfigs are merged into.
 --
--- Internal to @{cce.kubeconfig}. Whoever opens a target holds its lock.
+-- Internal to @{cce.kubeconfig}. The caller that opens a target holds its lock.
 --
 -- @module cce.kubeconfig.store
 -- @local
@@ -37,8 +37,8 @@ local function refused(target, reason, code)
 end
 
 -- Whose file it is. kubectl would take any object for a kubeconfig without entries.
-local function stranger(data, text)
-  if data.kind == "Config" or text:find "^%s*{%s*}%s*$" then return nil end
+local function stranger(data)
+  if data.kind == "Config" or next(data) == nil then return nil end
   for _, section in ipairs(read.section_order) do
     if data[section] ~= nil then return nil end
   end
@@ -48,7 +48,7 @@ end
 local function decode(target, text)
   local file, message, code = read.file(text)
   if code then return refused(target, message, code) end
-  message = message or read.problem(file.data) or stranger(file.data, text)
+  message = message or read.problem(file.data) or stranger(file.data)
   if not message then return file end
   return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(target.path, message))
 end
@@ -68,7 +68,10 @@ function M.check_replaceable(path)
   if text:find("^%s*$") then return true end
   local file
   file, message = read.file(text)
-  message = message or read.problem(file.data) or stranger(file.data, text)
+  message = message or read.problem(file.data) or stranger(file.data)
+  if not message and next(file.data) == nil and not text:find "^%s*{%s*}%s*$" then
+    message = "it holds comments, and no kubeconfig"
+  end
   if not message then return true end
   return error_of.fail("FILE_ERROR", ("'%s' is not replaced: %s"):format(path, message), {
     retryable = false, hint = "Give another path; or remove the file, if nobody needs it" })
@@ -139,7 +142,9 @@ end
 -- A trial needs room for both files at once.
 local function back_up(target, is_trial)
   local backup = target.path .. ".bak"
-  local ok, message, err = M.write(backup, target.found, is_trial)
+  local ok, message, err = M.check_replaceable(backup)
+  if not ok then return nil, message, err end
+  ok, message, err = M.write(backup, target.found, is_trial)
   if not ok then return nil, message, err end
   return backup
 end

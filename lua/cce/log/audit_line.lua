@@ -79,7 +79,9 @@ function M.open(line, key)
   local text, hash = line:match '^(.*),"hash":"(%x+)"}$'
   if not text then return nil, "is not a line of an audit log" end
   local entry = core.json.decode(line)
-  if type(entry) ~= "table" or type(entry.n) ~= "number" or type(entry.previous) ~= "string" then
+  if type(entry) ~= "table" or type(entry.n) ~= "number" or type(entry.previous) ~= "string"
+    or not (entry.n >= 1 and entry.n < 2 ^ 53 and entry.n % 1 == 0)
+    or entry.continues ~= nil and type(entry.continues) ~= "string" then
     return nil, "is not a line of an audit log"
   end
   if core.sha256(text, key) ~= hash then

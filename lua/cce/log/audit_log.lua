@@ -95,7 +95,7 @@ end
 -- An empty file, and this process did not see what was there before: another one did.
 local function find_before(log)
   for _, path in ipairs(rotated_files(log.path)) do
-    local line = last_line(path)
+    local line = core.file.check(path) and last_line(path)
     local entry, hash = lines.open(line or "", log.key)
     if entry then
       log.count, log.head, log.continues = entry.n, hash, { path = path, head = hash }
@@ -369,7 +369,8 @@ local function log_of(client)
   -- Kept by the client, also while it cannot be opened: the list of open logs does
   -- not keep it, and it knows the head.
   client.audit_log = log or client.audit_log
-  return log, message, err
+  if log == nil then return nil, message, err end
+  return log
 end
 
 local function logged(log, client, request, ids, send)

@@ -140,10 +140,26 @@ local function note_line(state, line)
   return true
 end
 
+-- What is looked up, compared or put into paths is text, if it is there at all.
+local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
+  "name", "message" }
+
+local LAST_MOMENT = 253402300799 -- of the year 9999
+
+-- A line as we write them: no tables and no null, which nobody who reads it expects.
 local function decode(text)
   local line = core.json.decode(text)
-  local fits = type(line) == "table" and type(line.what) == "string"
-  return fits and type(line.time) == "number" and line or nil
+  if type(line) ~= "table" or type(line.what) ~= "string" or type(line.time) ~= "number"
+    or not (line.time >= 0 and line.time <= LAST_MOMENT) then
+    return nil
+  end
+  for _, value in pairs(line) do
+    if type(value) == "table" or type(value) == "userdata" then return nil end
+  end
+  for _, name in ipairs(TEXTS) do
+    if line[name] ~= nil and type(line[name]) ~= "string" then return nil end
+  end
+  return line
 end
 
 local function unreadable(path, number, why)

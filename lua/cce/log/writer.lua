@@ -52,7 +52,7 @@ end
 
 -- ---- work on a thread ----------------------------------------------------
 
--- Whoever comes first notes what came of it. Nothing that outlives the caller is
+-- The first caller notes what came of it. Nothing that outlives the caller is
 -- a closure: nginx clears the variables of a coroutine that it drops, also those
 -- that a closure of it still sees.
 local function settle(writer)
@@ -173,11 +173,11 @@ local function lose(writer)
   return true
 end
 
--- What did not fit of one must not cost the others: they are tried one by one.
 local function put_back(writer, batch)
   for i = #batch, 1, -1 do table.insert(writer.queue, 1, batch[i]) end
 end
 
+-- What did not fit of one must not cost the others: they are tried one by one.
 local function settle_batch(writer, batch, ok, message, code)
   if not ok and lose(writer) then return put_back(writer, batch) end
   if not ok and #batch > 1 then

@@ -47,6 +47,7 @@ end
 function M.is_secret(text, secrets)
   if core.is_pem(text) or redact.holds_secret(text) then return true end
   if text:find "eyJ[%w_-]+%.[%w_-]+%." or assigns_secret(text) then return true end
+  if text:find "[^%s\"'@:/]:[^%s\"'@]+@" then return true end -- user:password@host
   for _, secret in ipairs(secrets or {}) do
     if #secret >= LEAST_SECRET and text:find(secret, 1, true) then return true end
   end

@@ -98,7 +98,7 @@ local function new_functions(loop)
     loop.timers[{ at = core.sys.monotonic() + seconds, fn = fn }] = true
   end
 
-  -- A failure of what somebody else spawned is his to handle: `each` does.
+  -- A failure of what a caller spawned is for the caller to handle: `each` does.
   function functions.spawn(fn, ...)
     local parent = loop.current
     resume(loop, new_thread(loop, parent and parent.task or { threads = {} }, fn), ...)

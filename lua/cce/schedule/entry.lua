@@ -32,7 +32,7 @@ Entry.__index = Entry
 Entry.__name = "cce.schedule.entry"
 
 -- Goes up together with the schema of the stores: who does not know an entry must not
--- even open its store, lest he quarantine what others could do.
+-- even open its store, lest it put aside what others could do.
 local VERSION = 1
 
 --- The most bytes of an entry: some thousand clusters of a rotation.

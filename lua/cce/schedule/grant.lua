@@ -2,7 +2,7 @@
 --
 -- The revocation is on disk before the certificate is asked for, so that no crash
 -- leaves a certificate that nobody will end: it is a promise of the schedule, and
--- whoever runs that keeps it.
+-- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
 local identity = require "cce.api.identity"
 local service_call = require "cce.api.service_call"
@@ -172,10 +172,10 @@ local function goes_on(id, message, err)
   return errors.fail(err and err.code or "CONFLICT", text, { operation = "grant",
     retryable = err and err.retryable, maybe_applied = err and err.maybe_applied,
     request_id = err and err.request_id,
-    hint = "Who runs the schedule goes on with it: schedule:run, or `cce schedule run`" })
+    hint = "Who runs the schedule goes on with it: schedule:run()" })
 end
 
--- Where the run at once could not even begin, it is due now for whoever runs the
+-- Where the run at once could not even begin, it is due now for the runner of the
 -- schedule.
 local function make_due(self)
   return change(self, function(e)
@@ -204,7 +204,7 @@ local function lifetime(self, due)
   return { expire_at = expire_at, duration = math.max(1, math.ceil((expire_at - now) / DAY)) }
 end
 
--- What is somebody else's is cut, whoever it is: nobody meant to get it, and no
+-- What is somebody else's is cut, whose it may be: nobody meant to get it, and no
 -- other entry ends it.
 local function cut_stranger(self, id)
   local known = identity.of(self.client)
@@ -385,7 +385,7 @@ end
 -- certificate. A client that may be the caller's own is refused without `allow_self`: its
 -- identity would be handed out, and be cut off at the end. The end is put
 -- into the schedule first; revoking cuts all certificates of that principal in the
--- cluster, also those that he got elsewhere. Something must run the schedule, with
+-- cluster, also those that were obtained elsewhere. Something must run the schedule, with
 -- a client that may revoke: `schedule:run`.
 --
 -- When `expire_at` is known to the service the certificate ends by itself too, a

@@ -274,8 +274,8 @@ end
 --   zone="+08:00"}`; without weekdays it is every day; may pass midnight
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
 -- @param[opt] opts.component this one and `certificate_expiration_time`, `wait`, `canary`,
---   `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit` and
---   `accept_token_loss` are those of `cce.workflow.rotate`
+--   `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`,
+--   `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
 -- @treturn[1] string id of the entry, which is on disk
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -494,7 +494,8 @@ function Schedule:retry(id, opts)
   done, message, err = alter(self, "retry", id, function(e, now)
     return entries.retried(e, now, checked.retry_failed or nil)
   end)
-  return done, message, err
+  if done == nil then return nil, message, err end
+  return done
 end
 
 --- Leave what recurs at what was done of it: it is not overdue any more, and waits for
@@ -518,7 +519,7 @@ local function hastened(e, now)
   return entries.extended(e, math.min(e.due or now, now))
 end
 
---- Let an entry be done now, before its time: whoever runs the schedule does it
+--- Let an entry be done now, before its time: the runner of the schedule does it
 -- next. So somebody other than its holder ends a grant; a shared one ends for all.
 -- @tparam string id
 -- @treturn[1] boolean true
@@ -609,7 +610,8 @@ end
 function Schedule:run(client_for, opts)
   check_open(self, "run")
   local result, message, err = require("cce.schedule.runner").run(self, client_for, opts, 2)
-  return result, message, err
+  if result == nil then return nil, message, err end
+  return result
 end
 
 -- ---- moving --------------------------------------------------------------------------
@@ -629,7 +631,8 @@ function Schedule:export(path)
   check_open(self, "export")
   options.argument(path, "string", 1, "export")
   local count, message, err = require("cce.schedule.backup").export(self, path)
-  return count, message, err
+  if count == nil then return nil, message, err end
+  return count
 end
 
 local import_schema = { dry_run = { type = "boolean", default = false } }
@@ -653,7 +656,8 @@ function Schedule:import(path, opts)
   checked, message, err = options.check(opts, import_schema)
   if not checked then return nil, message, err end
   counts, message, err = require("cce.schedule.backup").import(self, path, checked.dry_run)
-  return counts, message, err
+  if counts == nil then return nil, message, err end
+  return counts
 end
 
 return M

@@ -2,7 +2,7 @@
 -- `cce.schedule.store` for what a store does.
 --
 -- Each change is a transaction that is on disk when it returns (WAL with
--- synchronous=FULL). Whoever finds the file locked waits a few seconds; since
+-- synchronous=FULL). A process that finds the file locked waits a few seconds; since
 -- SQLite blocks meanwhile, nginx is refused.
 --
 -- luasql binds no values: every text goes in as hex digits, by `text_of`.
@@ -164,10 +164,16 @@ local function check_place(self)
       .. " to use what is there now" })
 end
 
+local refresh
+
 -- A statement by itself.
 local function run(self, sql, ...)
   check_open(self)
   local there, why, problem = check_place(self)
+  if there and self.snapshot then
+    if not sql:find "^SELECT" then return failed(self.path, "readonly") end
+    there, why, problem = refresh(self)
+  end
   if not there then return nil, why, problem end
   local result, message = execute(self.connection, fill(sql, ...))
   if result == nil then return failed(self.path, message) end
@@ -530,7 +536,104 @@ local function privately(act)
   return result, message, err
 end
 
---- Open a file, or make it with mode 0600.
+local function connect(self, name)
+  local environment = self.luasql.sqlite3()
+  local connection, reason = environment:connect(name)
+  if not connection then
+    environment:close()
+    return failed(self.path, reason)
+  end
+  self.environment, self.connection = environment, connection
+  return true
+end
+
+local function disconnect(self)
+  if self.connection then self.connection:close() end
+  if self.environment then self.environment:close() end
+  self.connection, self.environment = nil, nil
+end
+
+-- ---- looking at what may not be written ----------------------------------------------
+--
+-- SQLite writes beside a file even to read it: its -shm. So that of somebody else, or on
+-- a disk that is mounted for reading, is copied, and the copy is read.
+
+local MAX_COPY = 1024 * 1024 * 1024
+
+local COPY_TRIES = 5
+
+local function remove_snapshot(self)
+  local directory = self.snapshot
+  if not directory then return end
+  for _, name in ipairs { "/db", "/db-wal", "/db-shm", "/db-journal" } do
+    os.remove(directory .. name)
+  end
+  os.remove(directory)
+  self.snapshot = nil
+end
+
+-- What tells whether a file was written to.
+local function stamp_of(path)
+  local parts = {}
+  for i, suffix in ipairs { "", "-wal" } do
+    local info = core.file.stat(path .. suffix)
+    parts[i] = info and ("%s %d %.9f"):format(info.identity, info.size, info.mtime) or "none"
+  end
+  return table.concat(parts, " ")
+end
+
+local function copy(self, suffix)
+  local text, message, code = core.file.read(self.name .. suffix, { max = MAX_COPY })
+  if text then
+    text, message, code = core.file.write(self.snapshot .. "/db" .. suffix, text)
+  end
+  if text then return true end
+  return errors.from_core(nil, message, code)
+end
+
+-- Its writer may be at work: both files are of one moment when neither changed meanwhile.
+local function take_snapshot(self)
+  local message, err
+  self.snapshot = core.sys.mkdir_private((os.getenv "TMPDIR" or "/tmp") .. "/cce-XXXXXX")
+  for _ = 1, COPY_TRIES do
+    local stamp = stamp_of(self.name)
+    local ok
+    ok, message, err = copy(self, "")
+    if ok and core.file.stat(self.name .. "-wal") then ok, message, err = copy(self, "-wal") end
+    if not ok then break end
+    if stamp_of(self.name) == stamp then
+      self.stamp = stamp
+      return connect(self, self.snapshot .. "/db")
+    end
+    message, err = select(2, failed(self.path, "busy"))
+  end
+  return nil, message, err
+end
+
+function refresh(self)
+  if stamp_of(self.name) == self.stamp then return true end
+  disconnect(self)
+  remove_snapshot(self)
+  return take_snapshot(self)
+end
+
+-- `problem` is why the file itself cannot be used.
+local function open_for_reading(self, message, problem)
+  disconnect(self)
+  local info = core.file.stat(self.name)
+  if problem.code ~= "FILE_ERROR" or not info or info.size == 0 then
+    return nil, message, problem
+  end
+  local ok = take_snapshot(self)
+  local version = ok and check_version(self)
+  if version == SCHEMA then return true end
+  disconnect(self)
+  remove_snapshot(self)
+  return nil, message, problem
+end
+
+--- Open a file, or make it with mode 0600. One that may not be written to is opened for
+-- reading alone.
 -- @tparam string path
 -- @tparam table opts `steady`: returns seconds since boot; `patience`: seconds to wait
 --   for another process
@@ -545,27 +648,24 @@ function M.open(path, opts)
   name, message, err = check_path(path)
   if not name then return nil, message, err end
   return privately(function()
-    local environment = luasql.sqlite3()
-    local connection, reason = environment:connect(name)
-    if not connection then return failed(path, reason) end
-    local self = setmetatable({ path = path, environment = environment, connection = connection,
+    local self = setmetatable({ path = path, name = name, luasql = luasql,
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
-    local ready
-    ready, message, err = prepare(self, opts.patience or PATIENCE)
+    local ready, reason, problem = connect(self, name)
+    if ready then ready, reason, problem = prepare(self, opts.patience or PATIENCE) end
     if ready then
       note_place(self)
-      return self
+    else
+      ready, reason, problem = open_for_reading(self, reason, problem)
     end
-    self:close()
-    return nil, message, err
+    if ready then return self end
+    disconnect(self)
+    return nil, reason, problem
   end)
 end
 
 function Store:close()
-  if not self.connection then return end
-  self.connection:close()
-  self.environment:close()
-  self.connection, self.environment = nil, nil
+  disconnect(self)
+  remove_snapshot(self)
 end
 
 return M

@@ -12,7 +12,7 @@ local M = {}
 local GAP = 2
 
 -- Columns that are left of an identifier and of any other text that is cut, and
--- that a sentence must have to be read beside its row.
+-- that a sentence must have to be read beside its row; its longest word must fit, too.
 local LEAST_ID, LEAST_TEXT, LEAST_PROSE = 9, 8, 24
 
 local function widths_of(titles, rows)
@@ -81,9 +81,13 @@ local function with_prose(titles, rows, kinds, prose, limit)
     shrink(widths, short_titles, short_kinds, "id", LEAST_ID, to)
     shrink(widths, short_titles, short_kinds, nil, LEAST_TEXT, to)
   end
-  narrow(limit - GAP - LEAST_PROSE)
+  local least = LEAST_PROSE
+  for _, row in ipairs(rows) do
+    for word in row[prose]:gmatch "%S+" do least = math.max(least, width.of(word)) end
+  end
+  narrow(limit - GAP - least)
   local room = limit - GAP - total(widths)
-  local is_beside = room >= LEAST_PROSE
+  local is_beside = room >= least
   if not is_beside then
     widths = widths_of(short_titles, short_rows)
     narrow(limit)
@@ -105,7 +109,23 @@ local function with_prose(titles, rows, kinds, prose, limit)
   return lines
 end
 
---- A table.
+-- Without the columns that say nothing in any row.
+local function without_empty(titles, rows, kinds)
+  for i = #titles, 1, -1 do
+    local is_empty = #rows > 0 and #titles > 1
+    for _, row in ipairs(rows) do is_empty = is_empty and row[i] == "-" end
+    if is_empty then
+      titles = without(titles, i)
+      local kept = {}
+      for k = 1, #titles do kept[k] = kinds[k < i and k or k + 1] end
+      kinds = kept
+      for k, row in ipairs(rows) do rows[k] = without(row, i) end
+    end
+  end
+  return titles, kinds
+end
+
+--- A table. Where it does not fit, columns that are "-" in every row go first.
 -- @tparam {string,...} titles
 -- @tparam {{string,...},...} rows
 -- @tparam[opt] int limit columns of the terminal; without it nothing is cut
@@ -115,6 +135,11 @@ end
 function M.text(titles, rows, limit, kinds)
   kinds = kinds or {}
   local widths = widths_of(titles, rows)
+  if limit and total(widths) > limit then
+    rows = without(rows, 0)
+    titles, kinds = without_empty(titles, rows, kinds)
+    widths = widths_of(titles, rows)
+  end
   if limit and total(widths) > limit then
     local prose = find_prose(kinds)
     if prose then return table.concat(with_prose(titles, rows, kinds, prose, limit), "\n") end

@@ -1,5 +1,6 @@
 --- Kubeconfigs for many clusters: `cce.workflow.issue`.
 -- @module cce.workflow.issue
+local authority = require "cce.kubeconfig.authority"
 local core = require "cce.core"
 local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
@@ -62,6 +63,7 @@ local function note_old(target, holdings)
   target.old_facts, target.reason = stored.facts_of(holdings, target.id)
   -- Who keeps no keys in the file would find one there.
   if holdings.commands[target.id] then
+    target.is_command = true
     target.skip = "kubectl asks cce credential for its certificate: it is left as it is"
   end
 end
@@ -282,6 +284,21 @@ local function settle_without(target)
   end
 end
 
+-- Where no certificate stands, the CA may have become another one.
+local function mend_authorities(run)
+  local commands = run:select(function(target) return target.is_command and not target.problem end)
+  map(commands, function(target)
+    local count, message = authority.refresh(target.client, target.path, target.id)
+    if count == nil then
+      target.skip = target.skip .. "; whether its CA is the cluster's is not known: " .. message
+    elseif count > 0 then
+      target.skip = "kubectl asks cce credential for its certificate; the cluster's new CA was"
+        .. " put there"
+    end
+    return true
+  end, { concurrency = run.opts.concurrency })
+end
+
 -- Which must be obtained, and why; and whether those can be saved.
 local function sort_out(run)
   local pending = run:items_in "pending"
@@ -369,6 +386,7 @@ function workflow.check(run)
   refresh(run)
   local prepared, message, err = run.place.prepare(run.items)
   if not prepared then return nil, message, err end
+  if not run.opts.dry_run then mend_authorities(run) end
   return sort_out(run)
 end
 
@@ -492,10 +510,13 @@ local function issue(client, opts)
   if not place then return nil, message, err end
   selection, message, err = targets.selection(checked.clusters or { name = "*" }, 2)
   if not selection then return nil, message, err end
-  return locked(place, checked, function()
+  local report
+  report, message, err = locked(place, checked, function()
     return runs.call(workflow, clients, checked, { rule = rule, place = place,
       selection = selection })
   end)
+  if not report then return nil, message, err end
+  return report
 end
 
 return issue

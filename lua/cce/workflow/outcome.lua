@@ -85,7 +85,9 @@ local STATES = {
 function M.of_line(line)
   local state = STATES[line.what] or "uncertain"
   if type(state) == "function" then state = state(line) end
-  return state == "pending" and line.moved_to and "moved" or state
+  -- The later run sends a revocation again, which settles it.
+  local can_move = state == "pending" or state == "uncertain" and line.principal ~= nil
+  return can_move and line.moved_to and "moved" or state
 end
 
 local FINAL = set("ok", "failed", "skipped", "moved")
@@ -106,7 +108,7 @@ function M.is_open(run, opts)
   for _, line in ipairs(run.order) do
     local state = M.of_line(line)
     if not M.is_final(state) then return true end
-    local wants_kubeconfig = opts and opts.reissue and not line.reissued
+    local wants_kubeconfig = opts and opts.reissue and line.owed == nil and not line.reissued
     if state == "ok" and (line.owed or wants_kubeconfig) then return true end
     if state == "failed" and opts and opts.retry_failed and line.what ~= "given_up" then
       return true

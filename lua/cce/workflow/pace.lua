@@ -1,13 +1,14 @@
 --- How fast a workflow changes things: so many requests a minute of each account.
 --
--- All clients of an account share one limiter, and so do all runs of this
--- process with the same limit. Clients whose account cannot be learned might be
--- of any: then all clients of the run share one. Every attempt that leaves
--- counts, those too that a client makes again by itself.
+-- All clients of an account share one limiter, and so do all runs with the same limit:
+-- those of this process, and by a file those of this user. Clients whose account cannot
+-- be learned might be of any: then all clients of the run share one. Every attempt that
+-- leaves counts, those too that a client makes again by itself.
 -- @module cce.workflow.pace
 -- @local
 local identity = require "cce.api.identity"
 local rate_limit = require "cce.api.rate_limit"
+local user_state = require "cce.base.user_state"
 
 local M = {}
 
@@ -36,18 +37,54 @@ local function limiter_of(clock, account, limit)
   return of_clock[key]
 end
 
+-- ---- the budget of an account, for all processes of a user -----------------------
+
+-- `{["<account> <count>/<seconds>"]={<unix times at which the last requests leave>}}`
+local FILE = "budget"
+
+-- A limit above this is none that people would wait for.
+local MOST_SHARED = 1000
+
+-- So many windows ahead requests may have been promised; what is later was written by
+-- a clock that has been set since.
+local LONGEST_AHEAD = 10
+
+-- Seconds until the request of one more process may leave.
+local function reserve_shared(key, limiter)
+  local wait = 0
+  user_state.update(FILE, function(entries, time)
+    local latest, kept = time + LONGEST_AHEAD * limiter.seconds, {}
+    for _, at in ipairs(type(entries[key]) == "table" and entries[key] or {}) do
+      if type(at) == "number" and at > time - limiter.seconds and at <= latest then
+        kept[#kept + 1] = at
+      end
+    end
+    local before = kept[#kept - limiter.count + 1]
+    local at = math.max(time, before and before + limiter.seconds or 0, kept[#kept] or 0)
+    kept[#kept + 1] = at
+    entries[key], wait = kept, at - time
+  end)
+  return wait
+end
+
 -- ---- turns -----------------------------------------------------------------------
 
 -- What a client asks before each attempt. One turn may be taken ahead of it.
 local Turns = {}
 Turns.__index = Turns
 
+local function take(turns, now)
+  local seconds = turns.limiter:reserve(now)
+  if not turns.key or turns.limiter.count > MOST_SHARED then return seconds end
+  return math.max(seconds, reserve_shared(turns.key, turns.limiter))
+end
+
 function Turns:reserve(now)
   if self.taken then
     self.taken = false
     return 0
   end
-  return self.limiter:reserve(now)
+  return take(self, now)
 end
 
 --- Wait now for the turn of the next request that changes something, so that
@@ -56,7 +93,7 @@ end
 function M.take_turn(client)
   local turns = client.change_limiter
   if not turns or turns.taken then return end
-  local seconds = turns.limiter:reserve(client.monotonic())
+  local seconds = take(turns, client.monotonic())
   if seconds > 0 then client.sleep(seconds) end
   turns.taken = true
 end
@@ -95,7 +132,9 @@ end
 function Pace:limited(client)
   local limiter = self:limiter(client)
   if not limiter then return client end
-  return client:view { change_limiter = setmetatable({ limiter = limiter }, Turns) }
+  local account = self.accounts and self.accounts[client]
+  return client:view { change_limiter = setmetatable({ limiter = limiter,
+    key = account and ("%s %d/%g"):format(account, limiter.count, limiter.seconds) }, Turns) }
 end
 
 --- Count what an earlier process sent. A limiter that was in use has counted the

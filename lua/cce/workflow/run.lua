@@ -107,14 +107,26 @@ local function is_same(run, known)
   return not run.workflow.is_same or run.workflow.is_same(run, known)
 end
 
--- What an earlier run says of an item that is to be done now. Where a request of that
--- run may have been accepted, this one waits until it is settled.
-local function take_over(run, item, known, line)
+-- The request about an item that may have been accepted, in a run or in one that it was
+-- handed over from; nil when there is none.
+local function open_request(run, key, known, line)
   local state = outcome.of_line(line)
-  if outcome.is_final(state) then return end
-  local waits = state ~= "pending" and run.workflow.settle ~= nil
-  if waits then item.held = { run = known, line = line } end
-  if waits or is_same(run, known) then
+  while state == "pending" or state == "moved" do
+    known = line.from and journals.find(run.journal.runs, line.from, known)
+    line = known and known.items[key]
+    if not line then return nil end
+    state = outcome.of_line(line)
+  end
+  if outcome.is_final(state) or not run.workflow.settle then return nil end
+  return { run = known, line = line }
+end
+
+-- What an earlier run says of an item that is to be done now. Where a request may have
+-- been accepted, this run waits until that is settled.
+local function take_over(run, item, known, line)
+  if outcome.is_final(outcome.of_line(line)) then return end
+  item.held = open_request(run, key_of(item), known, line)
+  if item.held or is_same(run, known) then
     item.from, item.first_intent = known.name, line.first
   end
 end
@@ -160,11 +172,8 @@ local function recall_item(run, known, line, client)
   item.message = line.message
   item.given_up, item.moved_to, item.owed = line.what == "given_up", line.moved_to, line.owed
   item.earlier = outcome.is_final(item.state) or nil
-  local earlier = line.from and journals.find(run.journal.runs, line.from, known)
-  local before = earlier and earlier.items[key_of(item)]
-  local open_before = before and item.state == "pending" and outcome.of_line(before)
-  if open_before == "uncertain" or open_before == "accepted" then
-    item.held = run.workflow.settle and { run = earlier, line = before }
+  if item.state == "pending" then
+    item.held = open_request(run, key_of(item), known, line)
   end
   return item
 end

@@ -73,7 +73,8 @@ local function with_run(path, name, act)
       or "the journal has no run")
   end
   journal:close()
-  return result, message, err
+  if result == nil then return nil, message, err end
+  return result
 end
 
 local function write(journal, known, line, what, message, code)

@@ -2,10 +2,10 @@
 -- filters, over the projects of one client or several.
 -- @module cce.workflow.targets
 -- @local
-local breaker = require "cce.credentials.breaker"
 local errors = require "cce.error"
 local options = require "cce.base.options"
 local project = require "cce.api.project"
+local user_state = require "cce.base.user_state"
 
 local M = {}
 
@@ -27,7 +27,7 @@ function M.clients(given, name, level)
   for _, client in ipairs(list) do
     if client.closed then error("the client is closed", level + 1) end
   end
-  breaker.share()
+  user_state.enable()
   return list
 end
 
@@ -195,7 +195,7 @@ end
 function M.find(clients, selection)
   local found, message, err = M.all(clients)
   if not found then
-    -- Who may not list may still act on one that he names.
+    -- A user who may not list clusters may still act on one by its id.
     local may_go_on = selection.ids and #clients == 1 and err.code == "PERMISSION_DENIED"
     if not may_go_on then return nil, message, err end
     found = { by_id = {} }

@@ -146,6 +146,16 @@ describe("a deadline", function()
     client:close()
   end)
 
+  it("does not let it wait in vain where no window is named, either", function()
+    sim:fault { status = 429, body = '{"error_code":"APIG.0308","error_msg":"slow down"}' }
+    local client = with_clock { deadline = 45 }
+    local err = clients.fails("THROTTLED", client:list_clusters())
+    assert.equal(1, err.attempts)
+    assert.same({}, client.slept)
+    assert.equal(60, err.retry_after)
+    client:close()
+  end)
+
   it("counts the wait for a rate limit", function()
     local client = with_clock { deadline = 5, rate_limit = "1/min" }
     assert(client:list_clusters())

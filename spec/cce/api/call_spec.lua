@@ -163,6 +163,19 @@ describe("a call that fails", function()
     client:close()
   end)
 
+  it("waits a minute when no window is named, and what a date in Retry-After says", function()
+    sim:fault { status = 429, times = 1, body = CCE_THROTTLED }
+    local client = clients.new(sim)
+    assert(client:list_clusters())
+    assert.same({ 60.25 }, client.slept)
+    sim:fault { status = 429, times = 1, body = CCE_THROTTLED,
+      headers = { Date = "Fri, 02 Jan 2026 03:04:05 GMT",
+        ["Retry-After"] = "Fri, 02 Jan 2026 03:04:25 GMT" } }
+    assert(client:list_clusters())
+    assert.equal(20.25, client.slept[2])
+    client:close()
+  end)
+
   it("tells the throttling window when it gives up", function()
     sim:fault { status = 429 }
     local client = clients.new(sim, { retry = { max_attempts = 1 } })

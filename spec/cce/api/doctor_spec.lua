@@ -142,6 +142,19 @@ describe("client:doctor", function()
     end)
   end
 
+  it("says of a key that is not tried again only that it was refused", function()
+    local client = client_of { key = { ak = simulator.admin.ak, sk = WRONG_SK } }
+    for _ = 1, 2 do client:doctor() end
+    local before = #sim:log()
+    local report = printed.add(client:doctor())
+    assert.equal(before, #sim:log())
+    assert.matches("not sent: access key .* refused", item_of(report, "credentials").message)
+    for _, name in ipairs { "reachability", "tls", "clock", "permissions" } do
+      assert.is_nil(item_of(report, name).ok, name)
+    end
+    client:close()
+  end)
+
   it("says how far off a clock is that is still good enough", function()
     sim:clock(300)
     local client = client_of()

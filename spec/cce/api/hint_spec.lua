@@ -65,7 +65,7 @@ describe("the hint of a refusal", function()
   it("says that a member revokes only his own", function()
     local member = clients.new(sim, { key = simulator.member })
     local err = clients.fails("PERMISSION_DENIED", member:revoke_cert(cluster, { user_id = "u" }))
-    assert.matches("only his own certificates", err.hint)
+    assert.matches("only their own certificates", err.hint)
     member:close()
   end)
 

@@ -55,15 +55,20 @@ describe("cce.cli.plugin", function()
     assert.equal("--days 1 --project p1 --token-file " .. dir .. "/token", found)
   end)
 
-  it("names the command alone when the PATH finds this one", function()
+  it("names the command by a path that holds whatever kubectl's PATH is", function()
     tempdir.write(dir .. "/cce", "")
     rawset(arg, 0, dir .. "/cce")
-    assert.equal("cce", command({}, { PATH = "/none:" .. dir .. ":/bin" }).command)
-    assert.equal(dir .. "/cce", command({}, { PATH = "/bin" }).command)
-    tempdir.shell("mkdir " .. dir .. "/other; touch " .. dir .. "/other/cce")
+    for _, path in ipairs { "/none:" .. dir .. ":/bin", "/bin", ".", "" } do
+      assert.equal(dir .. "/cce", command({}, { PATH = path }).command)
+    end
+    tempdir.shell("mkdir " .. dir .. "/other; echo other > " .. dir .. "/other/cce")
     assert.equal(dir .. "/cce", command({}, { PATH = dir .. "/other:" .. dir }).command)
+    -- A link, or what LuaRocks puts there, goes on to lead to the version of the day.
     tempdir.shell("ln -sf " .. dir .. "/cce " .. dir .. "/other/cce")
-    assert.equal("cce", command({}, { PATH = dir .. "/other" }).command)
+    assert.equal(dir .. "/other/cce", command({}, { PATH = dir .. "/other" }).command)
+    tempdir.shell(("rm %s/other/cce; echo 'exec lua %s/cce \"$@\"' > %s/other/cce"):format(dir,
+      dir, dir))
+    assert.equal(dir .. "/other/cce", command({}, { PATH = dir .. "/other" }).command)
   end)
 
   it("throws away no certificate of a chosen lifetime", function()

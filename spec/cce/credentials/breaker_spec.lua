@@ -117,7 +117,7 @@ describe("the breaker of an access key", function()
       for i, outcome in ipairs { ... } do words[i] = ("%q"):format(outcome) end
       return tempdir.check("XDG_STATE_HOME=" .. dir .. "/state " .. tempdir.lua(([[
         local breaker, core = require "cce.credentials.breaker", require "cce.core"
-        breaker.share()
+        require("cce.base.user_state").enable()
         local key = breaker.gate("AK", assert(core.secret "example-secret"))
         for _, outcome in ipairs { %s } do
           local entered = breaker.enter(key)

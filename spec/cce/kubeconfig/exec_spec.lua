@@ -23,7 +23,7 @@ describe("kubeconfig:with_command", function()
     end)())
     assert.equal("client.authentication.k8s.io/v1", user.exec.apiVersion)
     assert.equal("cce", user.exec.command)
-    assert.equal("credential --cluster " .. CLUSTER .. " --days 2",
+    assert.equal("credential --cluster " .. CLUSTER .. " --api-version v1 --days 2",
       table.concat(user.exec.args, " "))
     assert.equal("Never", user.exec.interactiveMode)
     assert.is_false(user.exec.provideClusterInfo)

@@ -437,8 +437,10 @@ describe("cce.kubeconfig", function()
       local strangers = { "mine", "mine\n", '{"a":1}', '{"kind":"Pod"}', "a: 1\n", "# mine\n",
         "-----BEGIN CERTIFICATE-----\nAAAA\n", '"text"', "[]", "null", "\0" }
       for _, text in ipairs(strangers) do
-        for _, opts in ipairs { {}, { merge = true, name = "x" }, { trial = true },
-          { mark = true, name = "x" } } do
+        local ways = { {}, { trial = true }, { mark = true, name = "x" } }
+        -- A merge keeps comments.
+        if not text:find "^#" and text ~= "null" then ways[4] = { merge = true, name = "x" } end
+        for _, opts in ipairs(ways) do
           tempdir.write(path, text)
           local saved, _, err = parse(INTERNAL):save(path, opts)
           assert.is_nil(saved)
@@ -454,6 +456,22 @@ describe("cce.kubeconfig", function()
         assert(parse(INTERNAL):save(path))
         assert.equal(INTERNAL, tempdir.read(path))
       end
+    end)
+
+    it("keeps no old file where somebody else's is", function()
+      tempdir.write(path, EIP)
+      for _, text in ipairs { "mine", '{"a":1}' } do
+        tempdir.write(path .. ".bak", text)
+        local saved, message, err = parse(INTERNAL):save(path, { merge = true, name = "x" })
+        assert.is_nil(saved)
+        assert.equal("FILE_ERROR", err.code)
+        assert.matches(path .. ".bak' is not replaced", message, 1, true)
+        assert.equal(text, tempdir.read(path .. ".bak"))
+        assert.equal(EIP, tempdir.read(path))
+      end
+      tempdir.write(path .. ".bak", INTERNAL)
+      assert(parse(INTERNAL):save(path, { merge = true, name = "x" }))
+      assert.equal(EIP, tempdir.read(path .. ".bak"))
     end)
 
     it("returns the error of the file", function()

@@ -12,6 +12,8 @@ describe("what must not be kept", function()
       'cce.credentials.token "abc"', 'cce.kubeconfig.x { private_key = "abc" }', 'secret = "abc"',
       "x = [[-----BEGIN CERTIFICATE-----", "x = '" .. "eyJhbGciOiJI.eyJzdWIi.abc'",
       "for i = 1, 2 do\n  sk = 'x'\nend",
+      'cce.new { proxy = "http://user:not-a-real-password@proxy.example:3128" }',
+      "proxy = 'user:not-a-real-password@proxy.example'",
     } do
       assert.is_true(histories.is_secret(line), line)
     end
@@ -27,6 +29,7 @@ describe("what must not be kept", function()
       "client:list_clusters()", 'client:revoke_cert("id", { user_id = "u" })', "task = 'x'",
       "sk = os.getenv 'MY_SK'", "print(token)",
       "cce.workflow.rotate(client, { accept_token_loss = true })", "desk.x = 'y'",
+      "cce.new { proxy = 'http://proxy.example:3128' }", 'mail = "somebody@example.com"',
     } do
       assert.is_false(histories.is_secret(line), line)
     end

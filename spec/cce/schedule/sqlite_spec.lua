@@ -14,6 +14,8 @@ local function open()
 end
 
 -- What SQLite itself says, past the store.
+local pending_spec = pending
+
 local function sql(store, statement)
   local result = assert(store.connection:execute(statement))
   if type(result) == "number" then return result end
@@ -54,6 +56,42 @@ describe("cce.schedule.sqlite", function()
     end
     assert.equal(0, core.sys.umask(mask))
     store:close()
+  end)
+
+  -- Whom the system lets write anywhere is root; a file system that is mounted for reading
+  -- lets nobody.
+  local function read_only(body)
+    local mounted = select(2, tempdir.run("unshare -m true")) == 0
+    if not mounted then return pending_spec "needs to mount" end
+    tempdir.write(dir .. "/script.lua", body)
+    return tempdir.run(("unshare -m sh -c 'mount --bind %s %s && mount -o remount,ro,bind %s && "
+      .. "LUA_PATH=\"%s\" LUA_CPATH=\"%s\" %s %s/script.lua'"):format(dir, dir, dir, package.path,
+      package.cpath, tempdir.interpreter(), dir))
+  end
+
+  local LOOK = [[
+      local sqlite = require "cce.schedule.sqlite"
+      local store = assert(sqlite.open(%q, {}))
+      assert(#assert(store:page { limit = 10 }) == 1)
+      assert(store:get "a")
+      local ok, message, err = store:insert("b", "t", { state = "pending", due = 1 })
+      assert(not ok and err.code == "FILE_ERROR" and message:find "may not write", message)
+      local copy = store.snapshot
+      store:close()
+      assert(not copy or not require("cce.core").file.stat(copy))
+      print("copied:", copy ~= nil)
+    ]]
+
+  it("reads a file that it may not write to, whether or not its writer lives", function()
+    local store = assert(open())
+    assert(pending(store, "a"))
+    local output, status = read_only(LOOK:format(path))
+    store:close()
+    if not status then return end
+    assert.equal(0, status, output)
+    output, status = read_only(LOOK:format(path))
+    assert.equal(0, status, output)
+    assert.matches("copied:\ttrue", output, 1, true)
   end)
 
   it("writes nothing into a file that is not there any more", function()

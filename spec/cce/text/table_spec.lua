@@ -35,6 +35,15 @@ describe("a table", function()
     end
   end)
 
+  it("drops columns that say nothing in any row, when there is not room for all", function()
+    local titles, rows = { "NAME", "CHECK", "FILE" }, { { "prod", "-", "some/long/file/name" },
+      { "dev", "-", "x" } }
+    assert.equal("NAME  CHECK  FILE\nprod  -      some/long/file/name\ndev   -      x",
+      tables.text(titles, rows, 60))
+    assert.equal("NAME  FILE\nprod  some/long/file/name\ndev   x", tables.text(titles, rows, 30))
+    assert.equal(3, #rows[1])
+  end)
+
   it("wraps sentences beside their row where there is room, else below it", function()
     local says = "the certificate was revoked and the cluster refuses it"
     local beside = lines_of(tables.text({ "NAME", "STATE", "ID" }, { { "c1", says, "x" } }, 40,

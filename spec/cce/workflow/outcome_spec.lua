@@ -19,7 +19,8 @@ describe("the outcome of an item of a run", function()
       accepted = { { what = "accepted" }, { what = "settled" }, { what = "repair" },
         { what = "uncertain", job = "j" } },
       ok = { { what = "ok" }, { what = "reissued" } },
-      moved = { { what = "planned", moved_to = "two" } },
+      moved = { { what = "planned", moved_to = "two" },
+        { what = "uncertain", principal = "u", moved_to = "two" } },
     } do
       for _, line in ipairs(lines) do
         assert.equal(expected, outcome.of_line(line), line.what .. " " .. tostring(line.code))

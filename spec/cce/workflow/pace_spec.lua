@@ -3,6 +3,7 @@ local clients = require "spec.support.clients"
 local pace = require "cce.workflow.pace"
 local rotations = require "spec.support.rotations"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 
 describe("the pace of a workflow", function()
   local sim, opened, now
@@ -179,5 +180,55 @@ describe("the pace of a workflow", function()
     assert.equal(10, #sent)
     -- What left a second apart may arrive a little closer.
     for i = 5, 10 do assert.is_true(sent[i].time - sent[i - 4].time >= 0.9) end
+  end)
+
+  describe("shared by a file", function()
+    local user_state = require "cce.base.user_state"
+    local dir
+
+    before_each(function() dir = tempdir.new() end)
+    after_each(function() tempdir.remove(dir) end)
+
+    -- Seconds that each of so many requests of a process of its own has to wait.
+    local function process(count, limit, key)
+      key = key or simulator.admin
+      local text = tempdir.check("XDG_STATE_HOME=" .. dir .. " " .. tempdir.lua(([[
+        require("cce.base.user_state").enable()
+        local pace, cce = require "cce.workflow.pace", require "cce"
+        local client = assert(cce.new { endpoints = { cce = %q, sts = %q, iam = %q },
+          ca_file = %q, project_id = "p", proxy = false, credentials = { ak = %q, sk = %q } })
+        local view = pace.new({ client }, %q):limited(client)
+        for _ = 1, %d do
+          print(math.ceil(view.change_limiter:reserve(client.monotonic())))
+        end]]):format(sim.env.CCE_ENDPOINT, sim.env.HUAWEICLOUD_SDK_STS_ENDPOINT,
+        sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT, sim.env.CCE_CA_FILE, key.ak, key.sk, limit, count)))
+      local found = {}
+      for number in text:gmatch "%d+" do found[#found + 1] = tonumber(number) end
+      return found
+    end
+
+    it("holds for all processes of an account and a limit together", function()
+      assert.same({ 0, 0 }, process(2, "3/h"))
+      local found = process(3, "3/h", simulator.member)
+      assert.equal(0, found[1])
+      assert.is_true(found[2] > 3500 and found[3] > 3500)
+      assert.same({ 0 }, process(1, "4/h"))
+    end)
+
+    it("is each process's own when the file is none, or of a clock that was set since", function()
+      for _, text in ipairs { "", "[]", "{", '{"x":7}', '{"x 3/3600":["a",{},1e300]}' } do
+        tempdir.check("mkdir -p " .. dir .. "/cce")
+        tempdir.write(dir .. "/cce/budget.json", text)
+        assert.same({ 0, 0, 0 }, process(3, "3/h"))
+      end
+      tempdir.check("rm -r " .. dir .. "/cce && touch " .. dir .. "/cce")
+      assert.same({ 0, 0, 0 }, process(3, "3/h"))
+      assert.same({ 0, 0, 0 }, process(3, "3/h"))
+    end)
+
+    it("is not written by calls that are no workflow's", function()
+      assert.is_false(user_state.is_enabled())
+      assert.is_false(user_state.update("budget", error))
+    end)
   end)
 end)

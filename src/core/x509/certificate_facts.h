@@ -1,6 +1,6 @@
 /*
  * certificate_facts: what a certificate says, as text that is safe to print:
- * whoever made it chose the names in it.
+ * its maker chose the names in it.
  */
 #ifndef CCE_CORE_X509_CERTIFICATE_FACTS_H
 #define CCE_CORE_X509_CERTIFICATE_FACTS_H

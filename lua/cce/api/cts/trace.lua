@@ -14,18 +14,11 @@ local function seconds(milliseconds)
   return milliseconds and milliseconds / 1000
 end
 
--- Older services write the user as JSON in a string.
-local function user_object(value)
-  if type(value) == "string" then
-    return object((core.json.decode(value)))
-  end
-  return object(value)
-end
-
 -- An agency's traces have the agency's id and a session's name in principal_id,
 -- and "<account>/<agency>" as the name.
 local function user_of(value)
-  local raw = user_object(value)
+  -- Older services write the user as JSON in a string.
+  local raw = object(type(value) == "string" and core.json.decode(value) or value)
   local user = { id = text(raw.id), name = text(raw.name) or text(raw.user_name), kind = "user" }
   if raw.type == "AssumedAgency" then
     user.kind = "agency"
@@ -33,13 +26,6 @@ local function user_of(value)
     user.name = user.name and user.name:match("([^/]*)$")
   end
   return user
-end
-
--- A refused attempt is recorded too.
-local function succeeded(raw)
-  local status = tonumber(raw.code)
-  if status then return status < 400 end
-  return raw.trace_rating ~= "warning" and raw.trace_rating ~= "incident"
 end
 
 local Trace = { __name = "cce.trace" }
@@ -54,12 +40,16 @@ end
 -- @tparam table raw as CTS sends it
 -- @treturn table
 function M.read(raw)
+  -- A refused attempt is recorded too.
+  local status = tonumber(raw.code)
+  local ok = raw.trace_rating ~= "warning" and raw.trace_rating ~= "incident"
+  if status then ok = status < 400 end
   return setmetatable({
     id = text(raw.trace_id), name = text(raw.trace_name), service = text(raw.service_type),
     time = seconds(raw.time) or seconds(raw.record_time), recorded = seconds(raw.record_time),
     resource_id = text(raw.resource_id), resource_name = text(raw.resource_name),
     resource_type = text(raw.resource_type), user = user_of(raw.user),
-    source_ip = text(raw.source_ip), code = tonumber(raw.code), ok = succeeded(raw), raw = raw,
+    source_ip = text(raw.source_ip), code = status, ok = ok, raw = raw,
   }, Trace)
 end
 

@@ -4,7 +4,8 @@
 local chosen = require "cce.cli.chosen"
 
 local M = { name = "clusters", summary = "List the clusters of the project.",
-  watchable = true }
+  watchable = true,
+  calls = { ["client:list_clusters"] = "clusters", ["client:show_cluster"] = "clusters" } }
 
 function M.describe(parser)
   chosen.describe(parser)

@@ -14,6 +14,8 @@ function M.describe(parser)
     :argname("DAYS"):default("1"):convert(convert.days)
   parser:option("--min-remaining", "Renew when less is left, such as 8h. By default a third of"
     .. " the lifetime, a week at most."):argname("TIME"):convert(convert.duration)
+  parser:option("--api-version", "Version of kubectl's protocol where KUBERNETES_EXEC_INFO is not"
+    .. " set: v1 or v1beta1."):choices({ "v1", "v1beta1" }):argname("VERSION")
   parser:epilog("kubectl starts it, from a kubeconfig that `cce obtain --exec` wrote. What it"
     .. " prints holds a private key.\nCertificates are kept in $XDG_CACHE_HOME/cce/credentials,"
     .. " else ~/.cache, mode 0600; cce revoke and cce rotate on this machine drop them;"
@@ -21,7 +23,8 @@ function M.describe(parser)
 end
 
 function M.run(args, ui)
-  local version, message, err = exec.request(os.getenv "KUBERNETES_EXEC_INFO")
+  local version, message, err = exec.request(os.getenv "KUBERNETES_EXEC_INFO",
+    args.api_version)
   if not version then return ui:fail(message, err) end
   local client
   client, message, err = ui:client()

@@ -26,7 +26,7 @@ function M.run(_, ui)
   for _, item in ipairs(report) do
     if item.ok == false then failed[#failed + 1] = item.name end
   end
-  local code = ui:show(as_table(report), tostring(report), table.concat(failed, "\n"))
+  local code = ui:show(as_table(report), report:text(ui:width()), table.concat(failed, "\n"))
   return code == exit.DONE and report:exit_code() or code
 end
 

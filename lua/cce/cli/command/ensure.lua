@@ -7,7 +7,8 @@ local errors = require "cce.error"
 local lifetime = require "cce.cli.lifetime"
 local render = require "cce.cli.render"
 
-local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what nears its end." }
+local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what nears its end.",
+  calls = { ["kubeconfig:save"] = "--merge-into" } }
 
 function M.describe(parser)
   chosen.describe(parser, { all = true })
@@ -57,8 +58,10 @@ local function one(ui, client, cluster, args, opts)
   if not kubeconfig then return ui:fail(renewed, answer) end
   local value = as_value(cluster, args, kubeconfig, renewed)
   value.asked = answer and answer.state
-  local text = ("%s: %s, %s, until %s"):format(cluster.name or cluster.id,
-    renewed and "obtained" or "still good", args.out, render.moment(value.expires_at))
+  local text = ("%s: %s, %s, %s"):format(cluster.name or cluster.id,
+    renewed and "obtained" or "still good", args.out,
+    value.expires_at and "until " .. render.moment(value.expires_at)
+      or "kubectl obtains its certificates by cce credential")
   if answer and answer.state == "not asked" then
     text = ("%s\nthe cluster was not asked: %s"):format(text, answer.text)
   end

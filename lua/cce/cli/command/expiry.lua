@@ -32,13 +32,13 @@ local columns = {
     return entry.not_after and times.format(entry.not_after)
   end },
   { "remaining", "LEFT", keep = true, text = left },
-  { "user_id", "USER" }, { "context", "CONTEXT", keep = true }, { "cluster", "CLUSTER" },
+  { "user_id", "USER" }, { "context", "CONTEXT", keep = true }, { "cluster" },
   { "key_matches", "KEY", text = function(entry)
     return entry.key_matches and "matches" or entry.key_matches == false and "DOES NOT MATCH"
       or entry.not_after and "no key" or nil
   end },
   { "check", "CHECK" },
-  { "path", "FILE", name = true },
+  { "path", "FILE", keep = true, name = true },
   { "cluster_id" }, { "server" }, { "user" }, { "serial" }, { "not_before" }, { "expired" },
   { "holder" }, { "kept" }, { "says" }, { "message" },
 }

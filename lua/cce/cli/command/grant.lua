@@ -35,8 +35,8 @@ function M.describe(parser)
   parser:flag("--hold", "Stay until the end, or Ctrl-C, and end it then.")
   schedules.describe_store(parser)
   parser:flag("--dry-run", "Promise and obtain nothing; say what would be done.")
-  parser:epilog("What is obtained is of whoever asks: an agency that is assumed, the grantee with"
-    .. " credentials of its own, or you. The revocation is in the schedule before the"
+  parser:epilog("A certificate is issued to the one who asks: an agency that is assumed, the"
+    .. " grantee with credentials of its own, or you. The revocation is in the schedule before the"
     .. " certificate is obtained; cce schedule run, or --hold, carries it out; cce schedule hasten"
     .. " makes it due at once. It cuts all that the principal holds in the cluster.")
 end

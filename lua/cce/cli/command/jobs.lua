@@ -4,7 +4,8 @@
 local convert = require "cce.cli.convert"
 local exit = require "cce.cli.exit"
 
-local M = { name = "jobs", summary = "Look at a job, such as a rotation, or wait for it." }
+local M = { name = "jobs", summary = "Look at a job, such as a rotation, or wait for it.",
+  calls = { ["client:show_job"] = "jobs show", ["client:wait_job"] = "jobs wait" } }
 
 function M.describe(parser)
   parser:command_target("action"):require_command(true)
@@ -16,7 +17,7 @@ function M.describe(parser)
     :convert(convert.duration)
   wait:option("--every", "How often to look, such as 5s."):argname("TIME"):default("5s")
     :convert(convert.duration)
-  parser:epilog("Ends with 1 when the job failed. A job goes on, whoever waits.")
+  parser:epilog("Ends with 1 when the job failed. A job goes on, whether or not anybody waits.")
 end
 
 local function as_value(job)

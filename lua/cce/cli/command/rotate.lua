@@ -11,6 +11,7 @@ local rotate_options = require "cce.workflow.rotate.options"
 local runs = require "cce.cli.runs"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = { name = "rotate", summary = "Rotate the certificates of clusters." }
 
@@ -20,8 +21,9 @@ local MOST_CLUSTERS = 100
 local function describe_plan(parser)
   parser:option("--component", "all, service-account-controller or custom."):argname("NAME")
     :choices({ "all", "service-account-controller", "custom" })
-  parser:option("--expiration-hours", "How long old ServiceAccount tokens stay valid, 0 to 8784;"
-    .. " by default 24."):argname("HOURS"):convert(convert.integer)
+  stands_for(parser:option("--expiration-hours", "How long old ServiceAccount tokens stay valid,"
+    .. " 0 to 8784; by default 24."):argname("HOURS"):convert(convert.integer),
+    "certificate_expiration_time")
   parser:flag("--accept-token-loss", "Allow --expiration-hours 0.")
   parser:option("--ca", "Your CA certificate, for --component custom."):argname("FILE")
   parser:option("--cert", "Your certificate, for --component custom."):argname("FILE")

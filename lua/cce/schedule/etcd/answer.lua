@@ -11,13 +11,20 @@ local responses = require "cce.api.response"
 
 local M = {}
 
--- By gRPC's code and a piece of the text: our code, the word, what to do.
+-- By gRPC's code and a piece of the text: our code, the word, what to do. What an old
+-- token is answered with depends on the version, as api/v3rpc/util.go of each maps it:
+--
+-- * 3.4: 2, "auth: revision in header is old", since it is not in that map (so 2 is
+--   codes.Unknown, and the text that of server/auth/store.go); and 16, "invalid auth token"
+-- * 3.5, 3.6: 3, "etcdserver: revision of auth store is old"; and 16, as before
 local KNOWN = {
   { 8, "space exceeded", "STORE_UNAVAILABLE", nil, "etcd's quota is used up: compact and defragment"
     .. " it (etcdctl compact, etcdctl defrag), then etcdctl alarm disarm" },
   { 8, "", "STORE_UNAVAILABLE", "elsewhere" },
   { 16, "", "UNAUTHENTICATED", "token", "Check the user name and password" },
   { 3, "auth store is old", "UNAUTHENTICATED", "token" },
+  { 2, "revision in header is old", "UNAUTHENTICATED", "token" },
+  { 2, "invalid auth token", "UNAUTHENTICATED", "token" },
   { 3, "user name is empty", "UNAUTHENTICATED", nil,
     "This etcd asks for a user: give username and password" },
   { 3, "authentication failed", "UNAUTHENTICATED", nil, "Check the user name and password" },

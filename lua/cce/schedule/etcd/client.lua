@@ -39,8 +39,11 @@ end
 
 -- ---- who we are ------------------------------------------------------------------
 
-local function wipe(secrets)
-  for _, secret in pairs(secrets or {}) do secret:close() end
+-- The CA beside them is no secret.
+local function wipe(identity)
+  for _, name in ipairs { "certificate", "key" } do
+    if identity and identity[name] then identity[name]:close() end
+  end
 end
 
 local function read_identity(self)
@@ -52,7 +55,16 @@ local function read_identity(self)
     certificate:close()
     return errors.fail(code, "key: " .. message)
   end
-  return { certificate = certificate, key = key }
+  local identity = { certificate = certificate, key = key }
+  if self.ca_file then
+    -- An identity trusts what it names itself, not what the engine trusts.
+    identity.ca, message, code = core.file.read(self.ca_file)
+    if not identity.ca then
+      wipe(identity)
+      return errors.fail(code, "ca_file: " .. message)
+    end
+  end
+  return identity
 end
 
 -- Read again after a failure of TLS: certificates are renewed in place.
@@ -191,7 +203,7 @@ function Client:ask(path, body, how)
   return nil, err.message, err, word
 end
 
---- Wipe what is secret; whoever still waits gets CLOSED.
+--- Wipe what is secret; a call that still waits gets CLOSED.
 function Client:close()
   if self.closed then return end
   self.closed = true

@@ -128,9 +128,16 @@ local function check_version(value)
     hint = "Use the version of this library that wrote it, or a newer one" })
 end
 
--- Read the version, which the first to come writes.
+-- Read the version, which the first to come writes. Whoever only looks need not be able
+-- to write: etcd may have no space, or its user no right to.
 local function prepare(keyspace)
-  local answer, message, err = write.settle(keyspace, {
+  local seen, message, err = keyspace.client:ask("/v3/kv/range",
+    { key = keyspace:encode "schema" })
+  if not seen then return nil, message, err end
+  local known = seen.kvs and seen.kvs[1]
+  if known then return check_version(core.from_base64(known.value or "")) end
+  local answer
+  answer, message, err = write.settle(keyspace, {
     compare = { write.is_at(keyspace, "schema", "CREATE", "0") },
     success = { write.put(keyspace, "schema", tostring(SCHEMA)) },
     failure = { { request_range = { key = keyspace:encode "schema" } } },

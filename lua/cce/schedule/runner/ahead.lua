@@ -18,7 +18,7 @@ local function pull(run, row, now)
   local e = entries.read(row)
   local failed_at = e and e.last_error and e.last_error.at
   if not failed_at or failed_at <= now + TOLERANCE or e.next_try <= now then return end
-  -- Who is faster than this has put it right himself.
+  -- A process that was faster has put it right.
   local new = entries.retried(e, math.max(now, e.due))
   if new then run.schedule:change(e, new) end
 end

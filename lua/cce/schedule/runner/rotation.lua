@@ -2,7 +2,7 @@
 -- journal of its own.
 --
 -- Which journal, and on which machine, is in the entry before anything is sent.
--- Whoever takes the entry over resumes that journal, or leaves it alone: without the
+-- A runner that takes the entry over resumes that journal, or leaves it alone: without the
 -- journal nobody knows which clusters were rotated.
 -- @module cce.schedule.runner.rotation
 -- @local

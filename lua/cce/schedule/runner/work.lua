@@ -2,7 +2,7 @@
 --
 -- The order is what keeps the promise: the claim, under a lease; the intent, on
 -- disk; a last look at the lease, the clock and the entry's time, right before the
--- request leaves; the outcome, written until it is on disk. Whoever dies in
+-- request leaves; the outcome, written until it is on disk. A runner that dies in
 -- between leaves an entry that says so.
 -- @module cce.schedule.runner.work
 -- @local
@@ -156,7 +156,7 @@ local function note_done(job, request_id)
   local ok, message, err = write(job, new)
   local more = resent_of(job)
   more.request_id, more.late = request_id, now - before.due
-  -- The revocation itself stands, whoever has the entry now.
+  -- The revocation itself stands, whichever runner has the entry now.
   if not ok then more.unwritten = message end
   run.done = run.done + (ok and 1 or 0)
   tell(run, "done", before, more)

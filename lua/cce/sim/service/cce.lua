@@ -320,7 +320,11 @@ local function show_cluster(call)
   if not cluster then
     return refusal
   end
-  return { status = 200, body = cluster_body(cluster) }
+  local body = cluster_body(cluster)
+  body.spec.certificateAuthority = {
+    data = ngx.encode_base64(state.identity(cluster).authority.pem),
+  }
+  return { status = 200, body = body }
 end
 
 local function job_body(job, kind, resource, phase, reason)

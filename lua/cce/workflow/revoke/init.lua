@@ -117,7 +117,7 @@ end
 -- @tparam[opt] string opts.run the name of the run
 -- @tparam[opt=10] int opts.concurrency clusters at a time
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of the requests that
---   revoke, of each account; false: none
+--   revoke, of each account, for all workflows of this user together; false: none
 -- @tparam[opt=false] boolean opts.dry_run revoke nothing, and return the plan
 -- @tparam[opt] function opts.on_progress called with done, total and failed, as
 --   `cce.progress` is; returning false stops
@@ -133,7 +133,8 @@ local function revoke(clients, opts)
   if not checked then return nil, message, err end
   local report
   report, message, err = runs.call(workflow, clients, checked)
-  return report, message, err
+  if report == nil then return nil, message, err end
+  return report
 end
 
 return revoke

@@ -153,7 +153,7 @@ end
 local function refuse_self(principal)
   return refuse(("%s is who makes this call: it would cut its own access"):format(
     M.text(principal)), "Give allow_self=true if that is meant; who is no administrator can"
-    .. " revoke only his own certificates, and needs it")
+    .. " revoke only their own certificates, and needs it")
 end
 
 --- Refuse the caller's own principal; say so when it is not known who that is.

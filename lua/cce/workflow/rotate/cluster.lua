@@ -328,6 +328,13 @@ local function leave_uncertain(run, item)
   })
 end
 
+--- Whether a rotated cluster's new kubeconfig is to be written by this call. Where
+-- `owed` is false it was, or somebody gave it up.
+function M.owes_kubeconfig(run, item)
+  if item.state ~= "ok" or not run.opts.reissue then return false end
+  return item.owed or item.owed == nil and not item.reissued
+end
+
 --- Take one cluster as far as it gets.
 -- @tparam table run
 -- @tparam table item
@@ -337,7 +344,7 @@ function M.process(run, item)
     return leave_uncertain(run, item)
   end
   if item.state == "accepted" then M.follow(run, item) end
-  if item.state == "ok" and item.owed and run.opts.reissue then reissue.process(run, item) end
+  if M.owes_kubeconfig(run, item) then reissue.process(run, item) end
 end
 
 --- Look once more at what stayed uncertain.

@@ -131,7 +131,7 @@ end
 --   still owed, so that the cluster is `pending`; what is refused is noted, and
 --   `exit_code` is 1. The rotation stands. check=false does not ask
 -- @tparam[opt="10/min"] string|boolean opts.rate_limit of requests that change
---   something in each account; false: none
+--   something in each account, for all workflows of this user together; false: none
 -- @tparam[opt=false] boolean opts.accept_token_loss allow
 --   `certificate_expiration_time=0`
 -- @tparam[opt=false] boolean opts.dry_run send nothing that changes anything,
@@ -158,7 +158,8 @@ local function rotate(clients, opts)
   if not checked then return nil, message, err end
   local report
   report, message, err = runs.call(workflow, clients, checked)
-  return report, message, err
+  if report == nil then return nil, message, err end
+  return report
 end
 
 return rotate

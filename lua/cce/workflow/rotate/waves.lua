@@ -11,8 +11,8 @@ local M = {}
 local function go_on(run)
   run:settle_held()
   run:process(run:select(function(item)
-    return item.state == "uncertain" or item.state == "accepted" or item.owed and run.opts.reissue
-      or item.state == "ok" and run.opts.reissue and not item.reissued
+    return item.state == "uncertain" or item.state == "accepted"
+      or rotation.owes_kubeconfig(run, item)
   end), rotation.process)
 end
 

@@ -239,8 +239,9 @@ describe("cce credential", function()
     local config = assert(cce.kubeconfig.load(path))
     assert.is_nil(config.raw:find("client-key", 1, true))
     local exec = config.data.users[1].user.exec
-    assert.equal(core.sys.realpath "bin/cce", exec.command)
-    assert.equal(table.concat({ "credential", "--cluster", cluster.id, "--days", "2",
+    assert.equal(world.dir .. "/bin/cce", exec.command)
+    assert.equal(table.concat({ "credential", "--cluster", cluster.id, "--api-version", "v1",
+      "--days", "2",
       "--endpoint", sim.env.CCE_ENDPOINT, "--project", sim.project_id, "--ca-file",
       sim.env.CCE_CA_FILE }, " "), table.concat(exec.args, " "))
     assert.is_nil(config.raw:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
@@ -251,6 +252,70 @@ describe("cce credential", function()
     -- What the file says is enough, but for the keys.
     assert.is_true(nodes(path, { CCE_ENDPOINT = false, CCE_CA_FILE = false,
       HUAWEICLOUD_SDK_PROJECT_ID = false }))
+  end)
+
+  it("answers in the version among its arguments where none is asked for", function()
+    local found = credential({ "--api-version", "v1beta1" }, { KUBERNETES_EXEC_INFO = false })
+    assert.equal(0, found.code, found.err)
+    assert.equal("client.authentication.k8s.io/v1beta1", found.version)
+    found = credential({ "--api-version", "v1beta1" },
+      { KUBERNETES_EXEC_INFO = command.exec_info "v1" })
+    assert.equal("client.authentication.k8s.io/v1", found.version)
+  end)
+
+  describe("after a rotation of all, has its file's CA replaced", function()
+    local path
+
+    before_each(function()
+      path = world.dir .. "/.kube/config"
+      tempdir.shell("mkdir " .. world.dir .. "/.kube")
+      assert.equal(0, world:cce({ "obtain", cluster.id, "--exec", "--merge-into", path }).code)
+      assert.is_true(nodes(path))
+    end)
+
+    local function rotate()
+      local job = assert(client:rotate_credentials(cluster.id, { component = "all" }))
+      assert(client:wait_job(job.id, { timeout = 20, interval = 0.05 }))
+    end
+
+    it("by the next one that obtains", function()
+      rotate()
+      world:cce { "logout" }
+      local found = credential()
+      assert.equal(0, found.code)
+      assert.matches("the cluster's CA was replaced, and now is in '" .. path, found.err, 1, true)
+      assert.is_true(nodes(path))
+      world:cce { "logout" }
+      assert.equal("", credential().err)
+    end)
+
+    for _, words in ipairs { { "--merge-into" }, { "--out" } } do
+      it("by cce ensure " .. words[1] .. ", which obtains nothing", function()
+        rotate()
+        local before = issued()
+        local ensure = { "ensure", cluster.id, "--days", "1", words[1], path }
+        local result = world:cce(ensure)
+        assert.equal(0, result.code, result.err)
+        assert.equal(before, issued())
+        assert.equal(0, world:cce({ "logout" }).code)
+        assert.is_true(nodes(path))
+        local text = tempdir.read(path)
+        assert.equal(0, world:cce(ensure).code)
+        assert.equal(text, tempdir.read(path))
+        assert.is_nil(text:find("client-key", 1, true))
+      end)
+    end
+  end)
+
+  it("is forgotten by cce logout", function()
+    assert.is_true(credential().code == 0)
+    local result = world:cce { "logout", "another" }
+    assert.equal("0 certificates were dropped\n", result.out)
+    assert.equal("1 certificate was dropped\n", world:cce({ "logout" }).out)
+    assert.equal("0 certificates were dropped\n", world:cce({ "logout" }).out)
+    credential()
+    assert.equal(2, issued())
+    assert.same({}, sim:log { operation = "revoke_cert" })
   end)
 
   it("can be merged into a file, as README says", function()

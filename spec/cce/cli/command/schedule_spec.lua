@@ -1,4 +1,5 @@
 local command = require "spec.support.command"
+local core = require "cce.core"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -31,6 +32,36 @@ describe("cce schedule", function()
     assert.equal(0, result.code, result.err)
     return result.out:match "^%w+"
   end
+
+  it("takes another profile, and other keys, while it runs", function()
+    local function put(path, text)
+      tempdir.write(world.dir .. "/" .. path, text)
+      tempdir.check("chmod 600 " .. world.dir .. "/" .. path)
+    end
+    tempdir.check("mkdir -p " .. world.dir .. "/.config/cce")
+    put("old", "[basic]\nak = OLDKEYTHATISGONE\nsk = example-old\n")
+    put("new", ("[basic]\nak = %s\nsk = %s\n"):format(simulator.admin.ak, simulator.admin.sk))
+    put(".config/cce/config", "[live]\ncredentials = profile-file:~/old\n")
+    local id = add("--at", "+0s")
+    for _, name in ipairs { "AK", "SK" } do world.env["HUAWEICLOUD_SDK_" .. name] = nil end
+    world.env.CCE_PROFILE = "live"
+    local finish, process = world:start_cce { "schedule", "run" }
+    local function wait_for(words)
+      local deadline = core.sys.monotonic() + 30
+      repeat
+        core.sys.sleep(0.02)
+        local text = tempdir.read(("%s/run-%d.err"):format(world.dir, 2)) or ""
+        if text:find(words, 1, true) then return end
+      until core.sys.monotonic() > deadline
+      error("it never said: " .. words)
+    end
+    wait_for(" failed " .. id)
+    put(".config/cce/config", "[live]\ncredentials = profile-file:~/new\n")
+    assert.equal(0, schedule("retry", id).code)
+    wait_for(" done " .. id)
+    process:signal "SIGTERM"
+    finish()
+  end)
 
   it("keeps a revocation and does it when it is due", function()
     local id = add("--at", "+0s", "--reason", "the contract ends")

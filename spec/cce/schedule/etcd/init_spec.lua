@@ -385,6 +385,11 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(err.retryable)
     assert.matches("etcdctl alarm disarm", err.hint, nil, true)
     assert(store:get "e1")
+    -- Who begins now can look, too.
+    local other = assert(open())
+    assert(other:get "e1")
+    assert.is_true(#assert(other:page { limit = 5 }) > 0)
+    other:close()
     assert.is_true(store:prune(2, 5) > 0)
   end)
 

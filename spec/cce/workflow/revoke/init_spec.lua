@@ -392,7 +392,7 @@ describe("cce.workflow.revoke", function()
       local report = revoke({ user_id = "somebody-else", clusters = { sim.clusters[1].id } },
         client_of(simulator.member))
       assert.equal("PERMISSION_DENIED", report.pending[1].code)
-      assert.matches("only his own", report.pending[1].hint, 1, true)
+      assert.matches("only their own", report.pending[1].hint, 1, true)
     end)
   end)
 

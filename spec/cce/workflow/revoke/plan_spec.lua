@@ -149,6 +149,17 @@ describe("a revocation with a journal", function()
     assert.equal(6, sent())
   end)
 
+  it("settles what is uncertain by sending it in the run that took it over", function()
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, reset = "after",
+      times = 1 }
+    assert.equal(2, revoke({ run = "one" }):exit_code())
+    now = now + 601
+    local report = revoke { run = "two" }
+    assert.equal(0, report:exit_code())
+    assert.is_true(report.ok[2].may_have_cut_newer)
+    assert.equal(3, revoke({ run = "one" }):exit_code())
+  end)
+
   it("does not send again what was accepted and not proved, but asks the cluster", function()
     local theirs = clients.new(sim, { key = simulator.member })
     local id = sim.clusters[1].id

@@ -498,10 +498,17 @@ describe("cce.workflow.rotate", function()
       assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending",
         counts(rotate { journal = journal, run = "two" }))
       assert.equal(9, sent())
+      -- Nor does a third one, which takes it over from the second.
+      report = rotate { journal = journal, run = "three", clusters = { id } }
+      assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
+      assert.matches("uncertain in run one", report.pending[1].message, 1, true)
+      assert.equal(9, sent())
       assert(require("cce.workflow.runs").settle(journal, { run = "one", cluster = id,
         happened = false }))
-      report = rotate { journal = journal, run = "two" }
-      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      report = rotate { journal = journal, run = "three", clusters = { id } }
+      assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      -- Of the second it was handed over.
+      assert.equal(3, rotate({ journal = journal, run = "two" }):exit_code())
       assert.equal(10, sent())
     end)
 
@@ -598,6 +605,40 @@ describe("cce.workflow.rotate", function()
       assert.equal("4 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
       assert.equal(6, sent())
     end)
+
+    -- A file that takes no intent: it cannot be written, or there is no room for what follows.
+    for _, what in ipairs { "append", "reserve" } do
+      it("sends nothing whose intent cannot be written: " .. what, function()
+        local open = core.journal
+        finally(function() core.journal = open end)
+        core.journal = function(...)
+          local file, message, code = open(...)
+          if not file then return nil, message, code end
+          return setmetatable({
+            append = function(_, line, ...)
+              if what == "append" and line:find('"what":"intent"', 1, true) then
+                return nil, "no space left on device", "FILE_ERROR"
+              end
+              return file:append(line, ...)
+            end,
+            reserve = function(_, ...)
+              if what == "reserve" then return nil, "no space left on device", "FILE_ERROR" end
+              return file:reserve(...)
+            end,
+          }, { __index = function(_, name)
+            return function(_, ...) return file[name](file, ...) end
+          end })
+        end
+        local report = rotate { journal = journal, concurrency = 1 }
+        assert.equal(0, sent())
+        assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
+        assert.matches("the journal cannot be written", report.stopped)
+        assert.equal(2, report:exit_code())
+        core.journal = open
+        assert.equal(0, rotate({ journal = journal }):exit_code())
+        assert.equal(5, sent())
+      end)
+    end
 
     it("is held by one run at a time", function()
       local holder = assert(core.journal(journal, "run journal"))
@@ -767,6 +808,8 @@ describe("cce.workflow.rotate", function()
     assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
     assert.equal(2, report:exit_code())
     assert.matches("its kubeconfig was not obtained again", tostring(report))
+    -- Who does not want any is told that it is owed.
+    assert.equal(2, rotate({ journal = journal, run = "again" }):exit_code())
     -- It is owed until it is written.
     sim:clear_faults()
     os.remove(dir .. "/" .. sim.clusters[1].id .. ".json")
@@ -775,6 +818,14 @@ describe("cce.workflow.rotate", function()
     assert(cce.kubeconfig.load(dir .. "/" .. sim.clusters[1].id .. ".json"))
     assert.equal(10, sent())
     assert.equal(3, rotate(again):exit_code())
+    -- Also when it is wanted only later.
+    assert.equal(0, rotate({ journal = journal, run = "third" }):exit_code())
+    again.run, again.reissue = "third", { dir = dir .. "/later", duration = 1 }
+    assert(core.sys.mkdir(dir .. "/later"))
+    report = rotate(again)
+    assert.equal(0, report:exit_code())
+    assert.equal(5, #tempdir.list(dir .. "/later"))
+    assert.equal(15, sent())
     clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { reissue = { dir = dir } }))
   end)
 

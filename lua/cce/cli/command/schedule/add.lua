@@ -36,6 +36,8 @@ local function describe_rotate(parser)
     :convert(convert.integer)
   rotate:option("--max-failures", "Stop at so many, or at a share such as 10%."):argname("N")
     :convert(convert.limit)
+  rotate:option("--unless-rotated-within", "Leave out what anybody rotated since then: such as"
+    .. " 24h."):argname("TIME"):convert(convert.duration)
   rotate:option("--reason", "For people."):argname("TEXT")
   rotate:flag("--dry-run", "Put in nothing; say what would be put in.")
 end
@@ -156,7 +158,8 @@ function kinds.rotate(schedule, ui, args, client)
   if not project then return ui:fail(message, err) end
   local opts = { region = client.config.region, project_id = project, clusters = clusters,
     first = args.first, window = args.window, component = args.component, canary = args.canary,
-    max_failures = args.max_failures, reason = args.reason }
+    max_failures = args.max_failures, unless_rotated_within = args.unless_rotated_within,
+    reason = args.reason }
   if args.dry_run then return preview_rotate(ui, args, opts) end
   local id
   id, message, err = schedule:rotate_every(args.every, opts)

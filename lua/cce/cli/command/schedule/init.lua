@@ -11,7 +11,10 @@ local values = require "cce.base.values"
 
 local env = values.env
 
-local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure." }
+local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure.",
+  calls = { ["schedule:cancel"] = "schedule cancel", ["schedule:hasten"] = "schedule hasten",
+    ["schedule:accept"] = "schedule accept", ["schedule:retry"] = "schedule retry",
+    ["schedule:run"] = "schedule run" } }
 
 local STATES = { "pending", "claimed", "sending", "done", "failed-retrying", "cancelled",
   "quarantined", "live", "overdue" }
@@ -124,14 +127,21 @@ local function note(e)
   return e.why or e.last_error and e.last_error.message or e.reason
 end
 
+-- What it does, how often it was tried, and what is to be known of it.
+local function what(e)
+  local text = subject(e)
+  if e.attempts and e.attempts > 0 then
+    text = ("%s, tried %s"):format(text, e.attempts == 1 and "once" or e.attempts .. " times")
+  end
+  local more = note(e)
+  return more and text .. ": " .. more or text
+end
+
 --- How entries are shown.
 M.columns = {
   { "id", "ID" }, { "state", "STATE", keep = true },
   { "due", "DUE", keep = true, text = function(e) return e.due and render.moment(e.due) end },
-  { "kind", "WHAT", text = subject }, { "attempts", "ATTEMPTS", text = function(e)
-    return e.attempts and ("%d"):format(e.attempts)
-  end },
-  { "reason", "NOTE", text = note, prose = true },
+  { "kind", "WHAT", text = what, prose = true }, { "attempts" }, { "reason" },
   { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" }, { "created" },
   { "next_try" }, { "missed" }, { "first_intent" }, { "last_intent" }, { "last_error" },
   { "runner" },

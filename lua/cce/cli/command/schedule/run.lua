@@ -6,6 +6,8 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
+local profiles = require "cce.cli.profile"
+local providers = require "cce.credentials.provider"
 local times = require "cce.base.times"
 
 local M = {}
@@ -44,10 +46,12 @@ local function more_of(base, entry)
   return { project_id = entry.project_id, region = entry.region }
 end
 
--- One for each region and project; the profile and the environment say the rest.
+-- One for each region and project; the profile and the environment say the rest. New
+-- ones when the file of profiles was replaced; the others end with what they are doing.
 local function clients_of(ui, base)
-  local kept = {}
+  local kept, is_replaced = {}, providers.watch(profiles.path())
   return function(entry)
+    if is_replaced() then kept, is_replaced = {}, providers.watch(profiles.path()) end
     local key = (entry.region or "") .. "\n" .. (entry.project_id or "")
     if kept[key] then return kept[key] end
     local more, message, err = more_of(base, entry)

@@ -1,5 +1,5 @@
 --- What `probe` needs of a client: connections, and no credentials.
--- @module cce.kubeconfig.asker
+-- @module cce.kubeconfig.prober
 -- @local
 local configuration = require "cce.api.configuration"
 local core = require "cce.core"

@@ -1,0 +1,134 @@
+--- The CA of a cluster in kubeconfigs that hold no certificate of their own: a rotation
+-- replaces it, and no certificate is to be issued to learn the new one.
+-- @module cce.kubeconfig.authority
+-- @local
+local core = require "cce.core"
+local errors = require "cce.error"
+local exec = require "cce.kubeconfig.exec"
+local merge = require "cce.kubeconfig.merge"
+local names = require "cce.kubeconfig.names"
+local read = require "cce.kubeconfig.read"
+local store = require "cce.kubeconfig.store"
+
+local M = {}
+
+local FIELD = "certificate-authority-data"
+
+-- Line breaks in it mean nothing.
+local function bytes_of(value)
+  return type(value) == "string" and core.from_base64((value:gsub("[\r\n]", ""))) or nil
+end
+
+--- The CA that a service names for a cluster.
+-- @tparam cce.cluster cluster as `client:show_cluster` returns it; lists have none
+-- @treturn ?string Base64 of PEM; nil when the service does not say
+function M.of(cluster)
+  local spec = type(cluster.raw) == "table" and cluster.raw.spec
+  local authority = type(spec) == "table" and spec.certificateAuthority
+  local data = type(authority) == "table" and authority.data
+  local pem = bytes_of(data)
+  return pem and pem:find("-----BEGIN CERTIFICATE-----", 1, true) and data or nil
+end
+
+--- The CA of the current context's cluster in a kubeconfig.
+-- @tparam cce.kubeconfig config
+-- @treturn ?string as of `of`
+function M.in_kubeconfig(config)
+  local context = read.find(config.data, "contexts", config.data["current-context"])
+  local cluster = context and read.find(config.data, "clusters", context.body.cluster)
+  return cluster and read.non_empty(cluster.body[FIELD])
+end
+
+-- The names of the clusters that the contexts of such a user lead to.
+local function clusters_of(data, cluster_id)
+  local users, found = {}, {}
+  for _, user in ipairs(read.entries(data, "users")) do
+    users[user.name] = exec.cluster_of(user.body) == cluster_id
+  end
+  for _, context in ipairs(read.entries(data, "contexts")) do
+    if users[context.body.user] then found[context.body.cluster] = true end
+  end
+  return found
+end
+
+-- Of another cluster's mark nothing is touched, and no CA is added where there is none.
+local function is_stale(each, meant, cluster_id, pem)
+  local mark = merge.find_mark(each.body)
+  if not meant[each.name] or mark and mark.cluster_id and mark.cluster_id ~= cluster_id then
+    return false
+  end
+  local old = read.non_empty(each.body[FIELD])
+  return old ~= nil and bytes_of(old) ~= pem
+end
+
+local function replaced(data, cluster_id, authority)
+  local result, pem, count = names.copy(data), bytes_of(authority), 0
+  local meant = clusters_of(result, cluster_id)
+  for _, each in ipairs(read.entries(result, "clusters")) do
+    if is_stale(each, meant, cluster_id, pem) then
+      each.body[FIELD] = authority
+      count = count + 1
+    end
+  end
+  return result, count
+end
+
+-- The file with the CA in it, and how many entries were stale.
+local function look(path, cluster_id, authority)
+  local target, message, err = store.open(path)
+  if not target then return nil, message, err end
+  local count = 0
+  if target.data then target.data, count = replaced(target.data, cluster_id, authority) end
+  return target, count
+end
+
+local function mend(path, cluster_id, authority)
+  local target, count, err = look(path, cluster_id, authority)
+  if not target then return nil, count, err end
+  if count == 0 then return 0 end
+  local done, message
+  done, message, err = store.commit(target, { backup = false })
+  if not done then return nil, message, err end
+  return count
+end
+
+--- Puts a cluster's CA into a file, where users get its certificate from
+-- `cce credential` and another CA stands.
+-- @tparam string path
+-- @tparam string cluster_id
+-- @tparam string authority Base64 of PEM
+-- @tparam[opt=10] number timeout seconds to wait for the lock
+-- @treturn[1] number how many entries were stale
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.mend(path, cluster_id, authority, timeout)
+  -- A file in which nothing is to be mended need not be one that can be written.
+  local target, stale, problem = look(path, cluster_id, authority)
+  if not target then return nil, stale, problem end
+  if stale == 0 then return 0 end
+  local lock, message, code = core.file.lock(path, { timeout = timeout or 10, kubectl = true })
+  if not lock then return errors.from_core(nil, message, code) end
+  local ok, count, reason, err = pcall(mend, path, cluster_id, authority)
+  lock:close()
+  if not ok then error(count, 0) end
+  return count, reason, err
+end
+
+--- The same with the CA that the service names now; no certificate is issued.
+-- @tparam cce.client client
+-- @tparam string path
+-- @tparam string cluster_id
+-- @treturn[1] number
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.refresh(client, path, cluster_id)
+  local cluster, message, err = client:show_cluster(cluster_id)
+  if not cluster then return nil, message, err end
+  local authority = M.of(cluster)
+  if not authority then return 0 end
+  return M.mend(path, cluster_id, authority)
+end
+
+return M

@@ -1,0 +1,217 @@
+#include "core/ini.h"
+
+#include <string.h>
+
+enum kind { BLANK, SECTION, OPTION, CONTINUATION, UNKNOWN };
+
+struct reader {
+    struct cce_bytes rest;
+    size_t number; /* of the line, from 1 */
+    size_t indent; /* of the option that a deeper line goes on with */
+    struct cce_bytes section; /* its name; no data: none yet */
+    bool in_option;
+
+    enum kind kind; /* of the line that was read last */
+    struct cce_bytes name, value;
+};
+
+static struct reader begin(struct cce_bytes text)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    struct reader reader = {.rest = text};
+
+    if (text.length >= 3 && memcmp(text.data, mark, 3) == 0) {
+        reader.rest.data += 3;
+        reader.rest.length -= 3;
+    }
+    return reader;
+}
+
+static struct cce_bytes take_line(struct cce_bytes *rest)
+{
+    struct cce_bytes line = {rest->data, 0};
+    size_t skip;
+
+    while (line.length < rest->length && line.data[line.length] != '\n' &&
+           line.data[line.length] != '\r')
+        line.length++;
+    skip = line.length < rest->length ? line.length + 1 : line.length;
+    if (skip < rest->length && rest->data[line.length] == '\r' &&
+        rest->data[skip] == '\n')
+        skip++;
+    rest->data += skip;
+    rest->length -= skip;
+    return line;
+}
+
+static void read_section(struct reader *reader, struct cce_bytes line)
+{
+    const char *close = memchr(line.data, ']', line.length);
+    struct cce_bytes name = {line.data + 1, 0};
+
+    reader->in_option = false;
+    if (close == NULL || close == line.data + 1 ||
+        memchr(close + 1, ']', line.length - (size_t)(close + 1 - line.data)))
+        return;
+    name.length = (size_t)(close - name.data);
+    reader->kind = SECTION;
+    reader->section = reader->name = cce_bytes_trim(name);
+}
+
+static void read_option(struct reader *reader, struct cce_bytes line)
+{
+    struct cce_bytes name = {line.data, 0};
+
+    while (name.length < line.length && line.data[name.length] != '=' &&
+           line.data[name.length] != ':')
+        name.length++;
+    if (name.length == 0 || name.length == line.length)
+        return;
+    reader->kind = OPTION;
+    reader->in_option = true;
+    reader->value.data = line.data + name.length + 1;
+    reader->value.length = line.length - name.length - 1;
+    reader->value = cce_bytes_trim(reader->value);
+    reader->name = cce_bytes_trim(name);
+}
+
+static bool next(struct reader *reader)
+{
+    struct cce_bytes line, content;
+    size_t indent;
+
+    if (reader->rest.length == 0)
+        return false;
+    line = take_line(&reader->rest);
+    content = cce_bytes_trim(line);
+    indent = content.length > 0 ? (size_t)(content.data - line.data) : 0;
+    reader->number++;
+    if (content.length == 0 || content.data[0] == '#' ||
+        content.data[0] == ';') {
+        reader->kind = BLANK;
+        return true;
+    }
+    if (reader->in_option && indent > reader->indent) {
+        /* The name stays that of the option. */
+        reader->kind = CONTINUATION;
+        return true;
+    }
+    reader->indent = indent;
+    reader->kind = UNKNOWN;
+    if (content.data[0] == '[')
+        read_section(reader, content);
+    else
+        read_option(reader, content);
+    return true;
+}
+
+/* ---- what is wrong ---- */
+
+static bool is_known(struct cce_bytes name)
+{
+    static const char *const names[] = {
+        "ak",        "sk",           "security_token", "project_id",
+        "domain_id", "iam_endpoint", "idp_id",         "id_token_file"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (cce_bytes_same_letters(name, cce_bytes_of(names[i])))
+            return true;
+    return false;
+}
+
+/* Whether an earlier line is of the same section, or option of it. */
+static bool is_repeated(struct cce_bytes text, const struct reader *at)
+{
+    struct reader earlier = begin(text);
+
+    while (next(&earlier) && earlier.number < at->number)
+        if (earlier.kind == at->kind &&
+            cce_bytes_same(earlier.section, at->section) &&
+            cce_bytes_same_letters(earlier.name, at->name))
+            return true;
+    return false;
+}
+
+static bool is_quoted(struct cce_bytes value)
+{
+    char first = value.length > 1 ? value.data[0] : 'x';
+
+    return (first == '"' || first == '\'') &&
+           value.data[value.length - 1] == first;
+}
+
+static bool holds_blank(struct cce_bytes value)
+{
+    return memchr(value.data, ' ', value.length) != NULL ||
+           memchr(value.data, '\t', value.length) != NULL;
+}
+
+/* Of a file the name may hold blanks. */
+static const char *value_problem(const struct reader *reader)
+{
+    bool is_file =
+        cce_bytes_same_letters(reader->name, cce_bytes_of("id_token_file"));
+
+    if (is_quoted(reader->value))
+        return "the value is in quotes, which would be a part of it";
+    if (!is_file && reader->value.length > 0 && holds_blank(reader->value))
+        return "the value holds a blank (a comment needs a line of its own)";
+    return NULL;
+}
+
+static const char *problem_of(struct cce_bytes text,
+                              const struct reader *reader, const char *section)
+{
+    switch (reader->kind) {
+    case BLANK:
+        return NULL;
+    case UNKNOWN:
+        return "it is no [section], and has no name with '=' or ':' behind it";
+    case SECTION:
+        return is_repeated(text, reader) ? "the section is there twice" : NULL;
+    case CONTINUATION:
+        return is_known(reader->name)
+                   ? "it is indented, and so goes on with the value above it"
+                   : NULL;
+    case OPTION:
+        break;
+    }
+    if (reader->section.data == NULL)
+        return "it stands before the first [section]";
+    if (is_repeated(text, reader))
+        return "its name is there twice in its section";
+    if (section != NULL && is_known(reader->name) &&
+        cce_bytes_same(reader->section, cce_bytes_of(section)))
+        return value_problem(reader);
+    return NULL;
+}
+
+int cce_ini_check(struct cce_bytes text, const char *section,
+                  struct cce_error *err)
+{
+    struct reader reader = begin(text);
+
+    while (next(&reader)) {
+        const char *problem = problem_of(text, &reader, section);
+
+        if (problem != NULL)
+            return cce_fail(err, CCE_INVALID_ARGUMENT, "line %zu: %s",
+                            reader.number, problem);
+    }
+    return 0;
+}
+
+bool cce_ini_value(struct cce_bytes text, const char *section, const char *key,
+                   struct cce_buf *out)
+{
+    struct reader reader = begin(text);
+
+    while (next(&reader))
+        if (reader.kind == OPTION && reader.value.length > 0 &&
+            cce_bytes_same(reader.section, cce_bytes_of(section)) &&
+            cce_bytes_same_letters(reader.name, cce_bytes_of(key))) {
+            cce_buf_append(out, reader.value.data, reader.value.length);
+            return true;
+        }
+    return false;
+}

@@ -1,0 +1,33 @@
+/*
+ * ini: the key files of the official SDKs, which hold secrets.
+ *
+ * They are read as Python's configparser reads them, in its default mode: "="
+ * or ":" between a name and its value, names in any case, "#" and ";" at the
+ * beginning of a line. What that would refuse, or would read as another value
+ * than its writer meant, is an error with the number of its line: a wrong
+ * value is never sent, since five of them lock an access key. Lines may end
+ * with LF, CRLF or CR, and a byte order mark may stand before them.
+ *
+ * Nothing but the value that was asked for is copied, and no message repeats a
+ * piece of the text. Nothing here touches Lua or the system.
+ */
+#ifndef CCE_CORE_INI_H
+#define CCE_CORE_INI_H
+
+#include <stdbool.h>
+
+#include "core/buf.h"
+#include "core/bytes.h"
+#include "core/status.h"
+
+/* INVALID_ARGUMENT, "line 3: ...", for the first line that is wrong. Values are
+ * looked at in `section` alone; NULL: in none. */
+int cce_ini_check(struct cce_bytes text, const char *section,
+                  struct cce_error *err);
+
+/* Appends the value of `key` in [section]. False when there is none, or an
+ * empty one. The text was checked. */
+bool cce_ini_value(struct cce_bytes text, const char *section, const char *key,
+                   struct cce_buf *out);
+
+#endif
