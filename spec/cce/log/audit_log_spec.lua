@@ -205,14 +205,14 @@ describe("cce.audit_log", function()
     end)
 
     it("sees a line that was changed and given its hash anew", function()
-      local lines = require "cce.log.audit_line"
+      local audit_line = require "cce.log.audit_line"
       for at = 1, 3 do
         fill(2)
         rewrite(function(list)
           local entry = core.json.decode(list[at])
           entry.hash, entry.operation = nil, "another"
-          list[at] = lines.seal(entry) .. "\n"
-          assert.is_table((lines.open(list[at]:sub(1, -2))))
+          list[at] = audit_line.seal(entry) .. "\n"
+          assert.is_table((audit_line.open(list[at]:sub(1, -2))))
         end)
         verify_fails(("line %d .*does not follow from the line before it"):format(at + 1))
         os.remove(path)
