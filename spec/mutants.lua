@@ -8,6 +8,7 @@ local CALLS = "spec/cce/api/call_policy_spec.lua spec/cce/api/call_spec.lua"
 local AUDIT = "spec/cce/log/audit_log_spec.lua"
 local SECRETS = "spec/core/field_spec.lua spec/core/secret_spec.lua spec/core/file_spec.lua"
   .. " spec/cce/credentials/init_spec.lua"
+local MERGED = "spec/cce/kubeconfig/init_spec.lua"
 local TLS = "spec/core/engine_tls_spec.lua"
 local WIPED = "spec/core/secret_memory_spec.lua spec/core/secret_spec.lua"
 local APPENDED = "spec/core/journal_spec.lua spec/core/file_faults_spec.lua spec/cce/log"
@@ -121,13 +122,13 @@ return {
   -- ---- kubeconfigs ----------------------------------------------------------------------------
   { name = "merge: a stale insecure-skip-tls-verify stays", quick = true,
     file = "lua/cce/kubeconfig/merge.lua", find = '    "insecure-skip-tls-verify",\n', with = "",
-    specs = "spec/cce/kubeconfig" },
+    specs = MERGED },
   { name = "merge: a stale token stays", quick = true,
     file = "lua/cce/kubeconfig/merge.lua", find = '"client-key-data", "token",',
-    with = '"client-key-data",', specs = "spec/cce/kubeconfig" },
+    with = '"client-key-data",', specs = MERGED },
   { name = "merge: a stale exec stays",
     file = "lua/cce/kubeconfig/merge.lua", find = '"password", "exec",', with = '"password",',
-    specs = "spec/cce/kubeconfig" },
+    specs = MERGED },
 
   -- ---- whom TLS trusts ------------------------------------------------------------------------
   { name = "TLS: the system's CAs are trusted beside ca_file", quick = true,
