@@ -142,7 +142,8 @@ $(BUILD)/failing_malloc.so: spec/support/alloc/failing_malloc.c
 -include $(OBJECTS:.o=.d) $(C_SOURCES:src/%.c=build/c/%.d) $(C_SOURCES:src/%.c=build/fuzz/%.d)
 -include $(wildcard $(BUILD)/*.d build/c/*.d build/fuzz/*.d)
 
-harness: build/tools/reap build/tools/unpreload.so build/tools/slow_sync.so
+harness: build/tools/reap build/tools/unpreload.so build/tools/slow_sync.so \
+         build/tools/unmap_spy.so
 test-core: $(CORE) $(BUILD)/fork.so
 c-tests: $(C_TESTS)
 fuzzers: $(FUZZERS)

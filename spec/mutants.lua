@@ -6,8 +6,9 @@ local EVIDENCE = "spec/cce/workflow/rotate/evidence_spec.lua"
 local RUNS = "spec/cce/workflow/rotate/init_spec.lua"
 local CALLS = "spec/cce/api/call_policy_spec.lua spec/cce/api/call_spec.lua"
 local AUDIT = "spec/cce/log/audit_log_spec.lua"
-local SECRETS = "spec/core/secret_spec.lua spec/core/file_spec.lua"
+local SECRETS = "spec/core/field_spec.lua spec/core/secret_spec.lua spec/core/file_spec.lua"
   .. " spec/cce/credentials/init_spec.lua"
+local MERGED = "spec/cce/kubeconfig/init_spec.lua"
 local TLS = "spec/core/engine_tls_spec.lua"
 local WIPED = "spec/core/secret_memory_spec.lua spec/core/secret_spec.lua"
 local APPENDED = "spec/core/journal_spec.lua spec/core/file_faults_spec.lua spec/cce/log"
@@ -121,13 +122,13 @@ return {
   -- ---- kubeconfigs ----------------------------------------------------------------------------
   { name = "merge: a stale insecure-skip-tls-verify stays", quick = true,
     file = "lua/cce/kubeconfig/merge.lua", find = '    "insecure-skip-tls-verify",\n', with = "",
-    specs = "spec/cce/kubeconfig" },
+    specs = MERGED },
   { name = "merge: a stale token stays", quick = true,
     file = "lua/cce/kubeconfig/merge.lua", find = '"client-key-data", "token",',
-    with = '"client-key-data",', specs = "spec/cce/kubeconfig" },
+    with = '"client-key-data",', specs = MERGED },
   { name = "merge: a stale exec stays",
     file = "lua/cce/kubeconfig/merge.lua", find = '"password", "exec",', with = '"password",',
-    specs = "spec/cce/kubeconfig" },
+    specs = MERGED },
 
   -- ---- whom TLS trusts ------------------------------------------------------------------------
   { name = "TLS: the system's CAs are trusted beside ca_file", quick = true,
@@ -152,6 +153,10 @@ return {
     file = "src/os/append_file.c",
     find = "return cce_path_is_named(target->dir, target->name, &info);", with = "return 1;",
     specs = APPENDED },
+  { name = "files: a lock file that was removed counts",
+    file = "src/os/file_lock.c",
+    find = "fstat(lock->fd, &info) == 0 &&\n        cce_path_is_named(AT_FDCWD, lock->path, &info)",
+    with = "fstat(lock->fd, &info) == 0", specs = APPENDED },
   { name = "secrets: a file that others can read is taken", quick = true,
     file = "src/os/secret_file.c", find = "(info->st_mode & 077) != 0", with = "false",
     specs = SECRETS },

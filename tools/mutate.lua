@@ -55,6 +55,21 @@ local function prepare()
   if status ~= 0 then error("the copy was not built:\n" .. output, 0) end
 end
 
+-- Whether a C source differs from what was built of it.
+local is_stale = false
+
+local function build()
+  if not is_stale then return true end
+  is_stale = false
+  local status, output = run(("cd %s/tree && make -s LUA_VERSION=5.4 test-core"):format(scratch))
+  return status == 0, output
+end
+
+local function change(path, text)
+  write(scratch .. "/tree/" .. path, text)
+  is_stale = is_stale or path:find "%.[ch]$" ~= nil
+end
+
 local runs = 0
 
 -- Whether the specs pass there. A spec that does not end is one that notices.
@@ -67,38 +82,41 @@ local function specs_pass(mutant)
     .. "tools/run-lua 5.4 \"$(command -v busted)\" --lpath=\"$PWD/lua/?.lua\" "
     .. "--cpath=\"$PWD/build/5.4/?.so\" -o tools/report.lua --exclude-tags=long %s %s"):format(
     scratch, out, out, filter, mutant.specs))
-  local text = read(out)
-  return status == 0 and text:find "\nok " ~= nil, output
+  return status == 0 and read(out):find "\nok " ~= nil, output
 end
 
-local function once(text, find)
-  local first, last = text:find(find, 1, true)
-  if not first then return nil, "its text is not in the file any more" end
-  if text:find(find, last + 1, true) then return nil, "its text is in the file twice" end
-  return first, last
+-- Specs that fail without a change notice nothing.
+local healthy = {}
+
+local function are_healthy(mutant)
+  local key = mutant.specs .. "\0" .. (mutant.filter or "")
+  if healthy[key] == nil then
+    assert(build())
+    local pass, output = specs_pass(mutant)
+    healthy[key] = pass
+    if not pass then print(output) end
+  end
+  return healthy[key]
 end
 
 local function try(mutant)
-  local path = scratch .. "/tree/" .. mutant.file
-  local original = read(path)
-  local first, last = once(original, mutant.find)
-  if not first then return tell(false, mutant.name, last) end
-  write(path, original:sub(1, first - 1) .. mutant.with .. original:sub(last + 1))
-  local status, output = 0, nil
-  if path:find "%.[ch]$" then
-    status, output = run(("cd %s/tree && make -s LUA_VERSION=5.4 test-core"):format(scratch))
+  local original = read(scratch .. "/tree/" .. mutant.file)
+  local first, last = original:find(mutant.find, 1, true)
+  if not first or original:find(mutant.find, last + 1, true) then
+    return tell(false, mutant.name, first and "its text is there twice" or "its text is gone")
   end
-  if status ~= 0 then
-    tell(false, mutant.name, "it does not compile:\n" .. output)
-  else
+  if not are_healthy(mutant) then
+    return tell(false, mutant.name, "its specs fail without it")
+  end
+  change(mutant.file, original:sub(1, first - 1) .. mutant.with .. original:sub(last + 1))
+  local built, output = build()
+  if built then
     local pass = specs_pass(mutant)
     tell(not pass, mutant.name, pass and "nothing noticed it" or nil)
+  else
+    tell(false, mutant.name, "it does not compile:\n" .. output)
   end
-  write(path, original)
-  if path:find "%.[ch]$" then
-    run(("cd %s/tree && touch %s && make -s LUA_VERSION=5.4 test-core"):format(scratch,
-      mutant.file))
-  end
+  change(mutant.file, original)
 end
 
 -- ---- main ---------------------------------------------------------------------------------
@@ -110,21 +128,9 @@ end
 
 local ok, problem = pcall(function()
   prepare()
-  local healthy = {}
   for _, mutant in ipairs(mutants) do
     if (mutant.quick or not is_quick) and (not pattern or mutant.name:find(pattern)) then
-      -- Specs that fail without a change notice nothing.
-      local key = mutant.specs .. "\0" .. (mutant.filter or "")
-      if healthy[key] == nil then
-        local passed, output = specs_pass(mutant)
-        healthy[key] = passed
-        if not passed then print(output) end
-      end
-      if healthy[key] then
-        try(mutant)
-      else
-        tell(false, mutant.name, "its specs fail without it")
-      end
+      try(mutant)
     end
   end
 end)

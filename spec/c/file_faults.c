@@ -3,7 +3,8 @@
  *
  * Preloaded into a Lua process. CCE_FAULT=<call>:<errno>:<skip>:<count> lets
  * the first <skip> calls through and makes the next <count> fail; errno 0 for
- * write and read means one byte only. Calls that libc makes for itself are
+ * write and read means one byte only, for flock that the file was renamed right
+ * before. Calls that libc makes for itself are
  * not touched, and malloc counts from the first openat on, and only where the
  * module itself calls it.
  */
@@ -94,9 +95,30 @@ int fsync(int fd)
     return is_due("fsync") ? -1 : NEXT(fsync)(fd);
 }
 
+/* Somebody else takes the file away, right before it is locked. */
+static void move_away(int fd)
+{
+    char link[64], path[4096], gone[4112];
+    ssize_t length;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    length = readlink(link, path, sizeof path - 1);
+    if (length < 0)
+        abort();
+    path[length] = '\0';
+    snprintf(gone, sizeof gone, "%s.gone", path);
+    if (rename(path, gone) != 0)
+        abort();
+}
+
 int flock(int fd, int operation)
 {
-    return is_due("flock") ? -1 : NEXT(flock)(fd, operation);
+    if (is_due("flock")) {
+        if (fault.error != 0)
+            return -1;
+        move_away(fd);
+    }
+    return NEXT(flock)(fd, operation);
 }
 
 int renameat(int from_dir, const char *from, int to_dir, const char *to)

@@ -3,6 +3,7 @@ local core = require "cce.core"
 local pki = require "spec.support.pki"
 local server = require "spec.support.server"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 local sys = core.sys
 
 local identity = server.identity()
@@ -58,6 +59,25 @@ local function assert_tls_failed(untrusted, response, message, code, more)
 end
 
 describe("TLS", function()
+  -- Another directory stands in the place of the system's, for one process.
+  it("trusts ca_file instead of the system's certificates, not beside them", function()
+    local dir, other = tempdir.new(), simulator.get().env.CCE_CA_FILE
+    finally(function() tempdir.remove(dir) end)
+    local hash = tempdir.shell("openssl x509 -hash -noout -in " .. identity.ca_file):match "%x+"
+    tempdir.check(("cd %s && cp %s %s.0 && cp %s ca-certificates.crt"):format(dir,
+      identity.ca_file, hash, other))
+    local function outcome(options)
+      return (tempdir.run(("unshare --mount sh -c %s"):format(tempdir.quote(
+        ("mount --bind %s /etc/ssl/certs && %s"):format(dir, tempdir.lua(([[
+          local engine = require("cce.core").engine { %s }
+          local response, _, code = engine:call { endpoint = %q, method = "GET", path = "/",
+            timeout = 60 }
+          print(response and response.status or code)]]):format(options, tls_server().url)))))))
+    end
+    if outcome "" ~= "200\n" then return pending "needs the right to mount" end
+    assert.equal("TLS_FAILED\n", outcome(("ca_file = %q"):format(other)))
+  end)
+
   it("carries requests over one handshake", function()
     local s = tls_server()
     new_engine()

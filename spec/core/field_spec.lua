@@ -1,6 +1,7 @@
 -- Parts of secret texts: secret:part, secret:text; bodies and headers made of secrets.
 
 local core = require "cce.core"
+local tempdir = require "spec.support.tempdir"
 
 -- The only way to see what a secret holds: what it signs.
 local function same(secret, text)
@@ -128,6 +129,19 @@ describe("core.secret_from_private_file", function()
     end
     assert.equal("FILE_ERROR", select(3, core.secret_from_private_file "/dev/null"))
     assert.equal("FILE_ERROR", select(3, core.secret_from_private_file(path .. "-none")))
+  end)
+
+  it("refuses what another user owns, although it is that one's alone", function()
+    if not tempdir.is_root() then return pending "needs root to give a file away" end
+    -- In a directory of ours, where no other rule refuses it.
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    tempdir.check(("cp %s %s/key && chmod 600 %s/key && chown 65534 %s/key"):format(path, dir, dir,
+      dir))
+    local none, message, code = core.secret_from_private_file(dir .. "/key")
+    assert.is_nil(none)
+    assert.equal("FILE_ERROR", code)
+    assert.matches("belongs to another user (id 65534)", message, 1, true)
   end)
 end)
 

@@ -73,6 +73,24 @@ describe("core.file, when the system fails, #unchecked", function()
     assert.truthy(output:find("cce.file.lock", 1, true), output)
   end)
 
+  it("does not take a lock on a file that has lost its name for one", function()
+    local output = under("flock:0:0:1", ([[
+      local lock = assert(f.lock(path, { timeout = 60 }))
+      os.execute "ls -A %s"
+      lock:close()]]):format(dir))
+    if not output then return no_compiler() end
+    local names = {}
+    for name in output:gmatch "%S+" do names[#names + 1] = name end
+    table.sort(names)
+    assert.same({ ".config.lock", ".config.lock.gone", "config" }, names)
+    output = under("flock:0:0:1", ([[
+      local log = assert(require("cce.core").journal(%q, "audit log"))
+      assert(log:append "{}")
+      log:close()]]):format(dir .. "/log"))
+    assert.equal("", output)
+    assert.equal("{}\n", tempdir.read(dir .. "/log"))
+  end)
+
   local failures = {
     { "write", ENOSPC, 0, "writing: No space left on device" },
     { "write", ENOSPC, 1, nil },

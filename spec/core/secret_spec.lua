@@ -104,6 +104,24 @@ describe("core.secret_from_env", function()
   end)
 end)
 
+describe("the memory of a secret", function()
+  -- Under a checker, other libraries are preloaded.
+  it("is wiped before it is given back #unchecked", function()
+    local spy = os.getenv "CCE_TEST_ROOT" .. "/build/tools/unmap_spy.so"
+    local function told(code)
+      return tempdir.shell(("CCE_SPY=%s LD_PRELOAD=%s env %s"):format("not-a-real-spied-key", spy,
+        tempdir.lua('local core = require "cce.core" local parts = { "not-a-real", "-spied-key" } '
+          .. code)))
+    end
+    assert.equal("", told [[
+      core.secret(table.concat(parts)):close()
+      local s = core.secret(table.concat(parts))
+      local signer = core.signer { ak = "EXAMPLE", sk = s }
+      s:close()
+      signer:close()]])
+  end)
+end)
+
 describe("secrets from files that others may have prepared", function()
   local dir
 

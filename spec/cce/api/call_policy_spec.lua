@@ -99,6 +99,22 @@ describe("several addresses", function()
   end)
 end)
 
+describe("what an attempt may have done", function()
+  it("is not forgotten when later ones surely did nothing", function()
+    sim:reset()
+    sim:fault { operation = "revoke_cert", status = 500, times = 1 }
+    sim:fault { operation = "revoke_cert", status = 429 }
+    local client = clients.new(sim, { retry = { max_attempts = 3 } })
+    local err = clients.fails("THROTTLED", client:revoke_cert(cluster, { user_id = "someone" }))
+    assert.equal(3, err.attempts)
+    local statuses = {}
+    for i, entry in ipairs(sim:log { operation = "revoke_cert" }) do statuses[i] = entry.status end
+    assert.same({ 500, 429, 429 }, statuses)
+    assert.is_true(err.maybe_applied)
+    client:close()
+  end)
+end)
+
 describe("a deadline", function()
   before_each(function() sim:reset() end)
 

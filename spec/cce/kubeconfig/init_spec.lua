@@ -590,6 +590,30 @@ describe("cce.kubeconfig", function()
       end
     end)
 
+    -- Each of these stands in the way of the new certificate, or weakens what it proves.
+    for section, fields in pairs {
+      clusters = { ["insecure-skip-tls-verify"] = true, ["certificate-authority"] = "/old/ca.pem" },
+      users = { token = "example-old-token", tokenFile = "/old/token", username = "old",
+        password = "example-old-password", exec = { command = "old" },
+        ["auth-provider"] = { name = "old" }, ["client-certificate"] = "/old/cert.pem",
+        ["client-key"] = "/old/key.pem" },
+    } do
+      for field, value in pairs(fields) do
+        it("leaves no stale " .. field .. " beside what is new", function()
+          assert(merge "prod")
+          local data = saved_data()
+          for _, each in ipairs(data[section]) do (each.cluster or each.user)[field] = value end
+          tempdir.write(path, json.encode(data))
+          assert(merge "prod")
+          -- CCE's own file switches verification off for one of its addresses.
+          for i, each in ipairs(saved_data()[section]) do
+            local fresh = parse().data[section][i]
+            assert.equal((fresh.cluster or fresh.user)[field], (each.cluster or each.user)[field])
+          end
+        end)
+      end
+    end
+
     it("refuses a name that belongs to something else", function()
       assert(merge("prod", INTERNAL, { cluster_id = "id-1" }))
       local before = tempdir.read(path)
