@@ -31,7 +31,7 @@ describe("tools/layers.lua", function()
     { "the pure C core includes a header of the engine", "src/core/sign.c",
       '#include "net/engine.h"' },
     { "it does so by a relative path", "src/core/sign.c", '#include "../net/engine.h"' },
-    { "files know the bindings", "src/os/file.c", '#include "lua/lutil.h"' },
+    { "files know the bindings", "src/os/file/file.c", '#include "lua/lutil.h"' },
     { "C outside of the bindings includes Lua", "src/net/engine.c", "#include <lua.h>" },
     { "a binding includes libcurl", "src/lua/lsys.c", "#include <curl/curl.h>" },
     { "the client requires the command", "lua/cce/client.lua", 'require "cce.cli"' },

@@ -1,6 +1,6 @@
 --- Regions and the addresses of their services.
 -- @module cce.region
-local data = require "cce.api.region_data"
+local data = require "cce.api.endpoints.regions"
 local error_of = require "cce.error"
 local options = require "cce.base.options"
 

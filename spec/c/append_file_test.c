@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "os/append_file.h"
+#include "os/file/append_file.h"
 
 #define FIRST "{\"schedule\":1}"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "os/append_file.h"
+#include "os/file/append_file.h"
 
 static char path[64], lock[80];
 

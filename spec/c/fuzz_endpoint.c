@@ -3,8 +3,8 @@
  * shows nothing that stands before an "@", after a "?" or as a port that is no
  * number.
  */
-#include "core/endpoint.h"
 #include "core/uri.h"
+#include "core/wire/endpoint.h"
 #include "fuzz.h"
 
 static void check_endpoint(const struct cce_endpoint *endpoint,

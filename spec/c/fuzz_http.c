@@ -3,7 +3,7 @@
  * that is one, without blanks around it or its value, and no line goes beyond
  * the head.
  */
-#include "core/http.h"
+#include "core/wire/http.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

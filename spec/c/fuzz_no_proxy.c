@@ -3,7 +3,7 @@
  * commas part the entries alike, the case of letters and the order of entries
  * make no difference, and "*" matches whatever can be read.
  */
-#include "core/no_proxy.h"
+#include "core/wire/no_proxy.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

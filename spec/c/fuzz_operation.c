@@ -3,7 +3,7 @@
  * of its row, with one plain segment for each id, and nothing is said on more
  * than one line.
  */
-#include "core/operation.h"
+#include "core/wire/operation.h"
 #include "fuzz.h"
 
 static size_t slashes(const char *text, size_t length)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "os/path.h"
+#include "os/file/path.h"
 
 enum { LINKS = 3 };
 

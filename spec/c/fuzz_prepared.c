@@ -2,8 +2,8 @@
  * Any request that is prepared and then signed, against the same request signed
  * at once: the same canonical request and Authorization, or neither.
  */
-#include "core/operation.h"
 #include "core/sign.h"
+#include "core/wire/operation.h"
 #include "fuzz.h"
 
 enum { MAX_FIELDS = 64, MAX_PAIRS = 6 };

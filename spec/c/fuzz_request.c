@@ -3,7 +3,7 @@
  * headers: what is built goes to the endpoint's host and nowhere else, and
  * holds no byte that begins another header or another request.
  */
-#include "core/request.h"
+#include "core/wire/request.h"
 #include "fuzz.h"
 
 enum { MAX_FIELDS = 40 };

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "check.h"
-#include "core/http.h"
 #include "core/uri.h"
+#include "core/wire/http.h"
 
 static const char head[] = "HTTP/1.1 200 OK\r\n"
                            "X-Subject-Token :  fake\t\r\n"

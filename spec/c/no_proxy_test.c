@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/no_proxy.h"
+#include "core/wire/no_proxy.h"
 
 static const struct {
     const char *list, *url;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "core/request.h"
+#include "core/wire/request.h"
 
 #define LITERAL(string) ((struct cce_bytes)CCE_BYTES(string))
 

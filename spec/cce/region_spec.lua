@@ -1,5 +1,5 @@
 local region = require "cce.region"
-local data = require "cce.api.region_data"
+local data = require "cce.api.endpoints.regions"
 
 describe("cce.region", function()
   it("knows the endpoints of a region", function()

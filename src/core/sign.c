@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "core/http.h"
-#include "core/operation.h"
 #include "core/sign_algorithm.h"
 #include "core/sign_headers.h"
+#include "core/wire/http.h"
+#include "core/wire/operation.h"
 
 enum { REQUEST_MAX = 4 * 1024 * 1024 /* bytes of a canonical request */ };
 

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "core/date.h"
-#include "core/http.h"
 #include "core/sign_algorithm.h"
+#include "core/wire/http.h"
 
 static const struct cce_bytes implied_names[CCE_SIGN_IMPLIED] = {
     CCE_BYTES("host"),

@@ -6,8 +6,8 @@
 #ifndef CCE_CORE_SIGN_HEADERS_H
 #define CCE_CORE_SIGN_HEADERS_H
 
-#include "core/http.h"
 #include "core/sign.h"
+#include "core/wire/http.h"
 
 /* The headers that the signer adds unless the caller gave them. */
 enum { CCE_SIGN_HOST, CCE_SIGN_DATE, CCE_SIGN_TOKEN, CCE_SIGN_IMPLIED };

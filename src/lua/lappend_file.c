@@ -9,7 +9,7 @@
 #include "lua/core.h"
 #include "lua/lengine.h"
 #include "lua/lutil.h"
-#include "os/append_file.h"
+#include "os/file/append_file.h"
 
 #define FILE_CLASS "cce.journal"
 #define WORK_CLASS "cce.journal_work"

@@ -4,7 +4,7 @@
  */
 #include "lua/lengine.h"
 
-#include "core/endpoint.h"
+#include "core/wire/endpoint.h"
 #include "lua/core.h"
 #include "lua/lsubmission.h"
 #include "lua/lutil.h"

@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "lua/lutil.h"
-#include "os/file.h"
-#include "os/glob.h"
+#include "os/file/file.h"
+#include "os/file/glob.h"
 
 #define CLASS_LOCK   "cce.file.lock"
 #define CLASS_BUFFER "cce.file.buffer"

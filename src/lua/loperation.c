@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/operation.h"
+#include "core/wire/operation.h"
 #include "lua/core.h"
 #include "lua/lutil.h"
 

@@ -12,7 +12,7 @@
 #ifndef CCE_LUA_LREQUEST_H
 #define CCE_LUA_LREQUEST_H
 
-#include "core/request.h"
+#include "core/wire/request.h"
 #include "lua/lutil.h"
 
 /* Where things stand on the stack of a method that reads a request. */

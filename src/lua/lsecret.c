@@ -14,7 +14,7 @@
 #include "core/ini.h"
 #include "lua/core.h"
 #include "lua/lutil.h"
-#include "os/secret_file.h"
+#include "os/file/secret_file.h"
 
 static struct cce_secret *to_secret(lua_State *L, int index)
 {

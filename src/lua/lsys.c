@@ -9,7 +9,7 @@
 #include "lua/core.h"
 #include "lua/lutil.h"
 #include "os/clock.h"
-#include "os/directory.h"
+#include "os/file/directory.h"
 #include "os/poll.h"
 #include "os/port.h"
 #include "os/process.h"

@@ -1,7 +1,7 @@
 /*
  * ltransfer: the methods of core.transfer, which engine:submit returns.
  */
-#include "core/http.h"
+#include "core/wire/http.h"
 #include "lua/lengine.h"
 #include "lua/lsecret.h"
 #include "lua/lutil.h"

@@ -1,6 +1,6 @@
 #include "net/engine_internal.h"
 
-#include "core/http.h"
+#include "core/wire/http.h"
 #include "os/pid.h"
 #include "os/sigpipe.h"
 

@@ -1,7 +1,7 @@
 #include "net/engine_internal.h"
 
-#include "core/http.h"
-#include "core/no_proxy.h"
+#include "core/wire/http.h"
+#include "core/wire/no_proxy.h"
 #include "core/x509/certificate.h"
 #include "os/clock.h"
 

@@ -25,7 +25,7 @@ local redact = require "cce.kubeconfig.redact"
 local save = require "cce.kubeconfig.save"
 local show = require "cce.text.show"
 local users = require "cce.kubeconfig.users"
-local yaml = require "cce.kubeconfig.yaml"
+local yaml = require "cce.kubeconfig.syntax.yaml"
 
 local M = {}
 

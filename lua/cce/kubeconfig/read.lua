@@ -6,7 +6,7 @@
 -- @module cce.kubeconfig.read
 -- @local
 local json = require "cce.base.json"
-local yaml_text = require "cce.kubeconfig.yaml"
+local yaml_text = require "cce.kubeconfig.syntax.yaml"
 
 local M = {}
 

@@ -8,9 +8,9 @@ local core = require "cce.core"
 local error_of = require "cce.error"
 local json = require "cce.base.json"
 local merge = require "cce.kubeconfig.merge"
-local patch = require "cce.kubeconfig.patch"
+local patch = require "cce.kubeconfig.syntax.patch"
 local read = require "cce.kubeconfig.read"
-local yaml = require "cce.kubeconfig.yaml"
+local yaml = require "cce.kubeconfig.syntax.yaml"
 
 local M = {}
 

@@ -98,7 +98,7 @@ describe("help()", function()
     for _, name in ipairs(manual.modules) do listed[name] = true end
     local pipe = assert(io.popen "find lua/cce -name '*.lua' | grep -v /sim/ | sort")
     local internal = { ["cce.base.json"] = true, ["cce.base.options"] = true,
-      ["cce.openresty"] = true, ["cce.api.region_data"] = true }
+      ["cce.openresty"] = true, ["cce.api.endpoints.regions"] = true }
     for path in pipe:lines() do
       local file = assert(io.open(path))
       local about = manual.parse(file:read "*a")[1]

@@ -1,0 +1,328 @@
+#include "os/file/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/file/path.h"
+
+#define TEMPORARY_BEGINS ".cce-"
+#define TEMPORARY_ENDS   ".tmp"
+
+enum {
+    TEMPORARY_NAME = sizeof TEMPORARY_BEGINS TEMPORARY_ENDS + 16,
+    MAX_ATTEMPTS = 16,    /* for a temporary name that is free */
+    READ_CHUNK = 8 * 1024 /* on the stack, which in a thread may be small */
+};
+
+/* ---- stat ---- */
+
+static const char *type_of(mode_t mode)
+{
+    if (S_ISREG(mode))
+        return "file";
+    return S_ISDIR(mode) ? "directory" : "other";
+}
+
+int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
+                  struct cce_error *err)
+{
+    struct stat info;
+
+    memset(out, 0, sizeof *out);
+    *exists = false;
+    if (lstat(path, &info) == 0)
+        out->is_symlink = S_ISLNK(info.st_mode);
+    if (stat(path, &info) < 0) {
+        if (errno == ENOENT)
+            return 0;
+        return cce_path_fail_step(err, "look at", path, "", errno);
+    }
+    *exists = true;
+    out->mode = info.st_mode & 07777;
+    out->size = info.st_size;
+    out->mtime =
+        (double)info.st_mtim.tv_sec + (double)info.st_mtim.tv_nsec / 1e9;
+    out->owner = info.st_uid;
+    out->group = info.st_gid;
+    out->device = info.st_dev;
+    out->inode = info.st_ino;
+    out->type = type_of(info.st_mode);
+    return 0;
+}
+
+int cce_file_check(const char *path, struct cce_error *err)
+{
+    struct cce_path target;
+    struct stat info;
+    int result = 0;
+
+    if (cce_path_resolve(&target, "open", path, err) < 0)
+        return -1;
+    if (fstatat(target.dir, target.name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (S_ISREG(info.st_mode))
+            result = cce_path_check(&target, "open", path, &info, err);
+        else
+            result =
+                cce_path_fail(err, "open", path, "it is not a regular file");
+    } else if (errno != ENOENT)
+        result = cce_path_fail_step(err, "open", path, "", errno);
+    cce_path_close(&target.dir);
+    return result;
+}
+
+/* ---- read ---- */
+
+/* 1: more may come, 0: the end, -1: failed, and *err says why. */
+static int read_chunk(int fd, const char *path, struct cce_buf *out,
+                      struct cce_error *err)
+{
+    char chunk[READ_CHUNK];
+    ssize_t count;
+
+    do
+        count = read(fd, chunk, sizeof chunk);
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return cce_path_fail_step(err, "read", path, "reading", errno);
+    cce_buf_append(out, chunk, (size_t)count);
+    cce_wipe(chunk, (size_t)count);
+    if (out->too_long)
+        return cce_fail(err, CCE_FILE_ERROR,
+                        "cannot read '%s': it is larger than %zu bytes",
+                        cce_path_shown(path), out->maximum);
+    if (out->failed)
+        return cce_fail_memory(err);
+    return count > 0;
+}
+
+int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err)
+{
+    struct cce_path target;
+    struct stat info;
+    int fd, more = -1;
+
+    if (cce_path_resolve(&target, "read", path, err) < 0)
+        return -1;
+    fd = cce_path_open(&target, "read", path, O_RDONLY, &info, err);
+    cce_path_close(&target.dir);
+    if (fd >= 0)
+        do
+            more = read_chunk(fd, path, out, err);
+        while (more > 0);
+    cce_path_close(&fd);
+    return more;
+}
+
+/* ---- write ---- */
+
+static int random_name(char name[TEMPORARY_NAME])
+{
+    uint64_t number;
+    ssize_t count;
+
+    do
+        count = getrandom(&number, sizeof number, 0);
+    while (count < 0 && errno == EINTR);
+    if (count != sizeof number)
+        return -1;
+    snprintf(name, TEMPORARY_NAME, TEMPORARY_BEGINS "%016llx" TEMPORARY_ENDS,
+             (unsigned long long)number);
+    return 0;
+}
+
+/* A new file that only its owner may read, in `dir`; its name in `name`. It
+ * is locked, which tells it from one that a killed process left: whoever
+ * sweeps may have been faster, and removed it. */
+static int create_temporary(int dir, char name[TEMPORARY_NAME])
+{
+    struct stat info;
+
+    for (int i = 0; i < MAX_ATTEMPTS; i++) {
+        int fd;
+
+        if (random_name(name) < 0)
+            return -1;
+        fd = cce_path_openat(dir, name,
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        if (fd < 0 && errno != EEXIST)
+            return -1;
+        if (fd < 0)
+            continue;
+        if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) &&
+            fstat(fd, &info) == 0 && info.st_nlink > 0)
+            return fd;
+        cce_path_close(&fd);
+    }
+    return -1;
+}
+
+static bool is_temporary_name(const char *name)
+{
+    size_t length = strlen(TEMPORARY_BEGINS), digits;
+
+    if (strncmp(name, TEMPORARY_BEGINS, length) != 0)
+        return false;
+    digits = strspn(name + length, "0123456789abcdef");
+    return digits == 16 && strcmp(name + length + digits, TEMPORARY_ENDS) == 0;
+}
+
+static void remove_if_stale(int dir, const char *name)
+{
+    int fd = cce_path_openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    struct stat info;
+
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+        info.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(dir, name, 0);
+    cce_path_close(&fd);
+}
+
+/* A process that was killed while it wrote left a file with a key in it. */
+static void sweep(int dir)
+{
+    int copy = cce_path_openat(dir, ".", O_RDONLY | O_DIRECTORY, 0);
+    DIR *list = copy < 0 ? NULL : fdopendir(copy);
+    const struct dirent *entry;
+
+    if (list == NULL) {
+        cce_path_close(&copy);
+        return;
+    }
+    while ((entry = readdir(list)) != NULL)
+        if (is_temporary_name(entry->d_name))
+            remove_if_stale(dir, entry->d_name);
+    closedir(list);
+}
+
+/* Gives the new file the owner and group of the old one, as far as the
+ * system lets us: only root may give a file away. */
+static void keep_owner(int fd, const struct stat *old)
+{
+    if (fchown(fd, old->st_uid, old->st_gid) == 0)
+        return;
+    if (fchown(fd, (uid_t)-1, old->st_gid) < 0)
+        return;
+}
+
+/* The file that is there now: 1 and *old, or 0 when there is none. */
+static int find_old(const struct cce_path *target, const char *path,
+                    struct stat *old, struct cce_error *err)
+{
+    if (fstatat(target->dir, target->name, old, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno == ENOENT)
+            return 0;
+        return cce_path_fail_step(err, "write", path, "looking at it", errno);
+    }
+    if (!S_ISREG(old->st_mode))
+        return cce_path_fail(err, "write", path, "it is not a regular file");
+    return cce_path_check(target, "write", path, old, err) < 0 ? -1 : 1;
+}
+
+struct content {
+    const void *bytes;
+    size_t length;
+    mode_t mode;
+    bool is_trial; /* the temporary file is removed, and not renamed */
+};
+
+/* Everything that happens to the temporary file before its rename; returns
+ * the step that failed, with errno, or NULL. */
+static const char *fill_temporary(int fd, const struct content *content,
+                                  const struct stat *old)
+{
+    if (cce_path_write_all(fd, content->bytes, content->length) < 0)
+        return "writing";
+    if (old != NULL)
+        keep_owner(fd, old);
+    /* After the change of owner, which may clear bits. */
+    if (fchmod(fd, content->mode) < 0)
+        return "setting its permissions";
+    if (cce_path_sync(fd, fsync) < 0)
+        return "syncing";
+    return NULL;
+}
+
+static const char *replace(const struct cce_path *target,
+                           const struct content *content,
+                           const struct stat *old)
+{
+    char name[TEMPORARY_NAME];
+    int fd = create_temporary(target->dir, name);
+    const char *step;
+    int error;
+
+    if (fd < 0)
+        return "creating a temporary file beside it";
+    step = fill_temporary(fd, content, old);
+    error = errno;
+    /* Network file systems report a full disk only here. */
+    if (close(fd) < 0 && errno != EINTR && step == NULL) {
+        step = "closing";
+        error = errno;
+    }
+    if (step == NULL && !content->is_trial &&
+        renameat(target->dir, name, target->dir, target->name) < 0) {
+        step = "renaming";
+        error = errno;
+    }
+    if (step != NULL || content->is_trial)
+        unlinkat(target->dir, name, 0);
+    errno = error;
+    return step;
+}
+
+static int write_file(const char *path, const struct content *content,
+                      struct cce_error *err)
+{
+    struct cce_path target;
+    struct stat old;
+    const char *step;
+    int found;
+    int result = -1;
+
+    if (cce_path_resolve(&target, "write", path, err) < 0)
+        return -1;
+    found = find_old(&target, path, &old, err);
+    if (found < 0)
+        goto done;
+    sweep(target.dir);
+    step = replace(&target, content, found ? &old : NULL);
+    if (step != NULL) {
+        cce_path_fail_step(err, "write", path, step, errno);
+        goto done;
+    }
+    if (!content->is_trial && cce_path_sync_directory(target.dir) < 0) {
+        cce_path_fail_step(err, "write", path,
+                           "it is replaced, but syncing its directory failed",
+                           errno);
+        goto done;
+    }
+    result = 0;
+done:
+    cce_path_close(&target.dir);
+    return result;
+}
+
+int cce_file_write(const char *path, const void *bytes, size_t length,
+                   mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, false};
+
+    return write_file(path, &content, err);
+}
+
+int cce_file_try_write(const char *path, const void *bytes, size_t length,
+                       mode_t mode, struct cce_error *err)
+{
+    const struct content content = {bytes, length, mode, true};
+
+    return write_file(path, &content, err);
+}
