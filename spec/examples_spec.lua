@@ -1,10 +1,12 @@
 -- Each example starts with one command, on a simulator of its own.
 local support = require "spec.support.sim"
 local sys = require("cce.core").sys
+local tempdir = require "spec.support.tempdir"
 
 local function run(name, arguments)
-  local out = os.tmpname()
-  local argv = { support.interpreter(), "examples/" .. name .. ".lua" }
+  local out, state = os.tmpname(), tempdir.new()
+  local argv = { "/usr/bin/env", "XDG_STATE_HOME=" .. state, support.interpreter(),
+    "examples/" .. name .. ".lua" }
   for _, argument in ipairs(arguments or {}) do argv[#argv + 1] = argument end
   local process = assert(sys.spawn {
     argv = argv, stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true,
@@ -12,6 +14,7 @@ local function run(name, arguments)
   local status = process:wait(60)
   local text = support.read(out)
   os.remove(out)
+  tempdir.remove(state)
   return status, text
 end
 

@@ -515,9 +515,11 @@ end
 function M.new(opts, level)
   local config, message, err = configuration.read(opts, (level or 1) + 1)
   if not config then return nil, message, err end
-  local provider, owned
-  provider, owned, err = credentials.of(config, (level or 1) + 1)
-  if not provider then return nil, owned, err end
+  -- One that was made here ends with the client.
+  local owned = not credentials.is(config.credentials)
+  local provider
+  provider, message, err = credentials.of(config, (level or 1) + 1)
+  if not provider then return nil, message, err end
   config.token, config.credentials = nil, nil
   config.user_agent = config.user_agent or "lua-cce/" .. core._VERSION
   local client = setmetatable({

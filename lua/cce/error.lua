@@ -15,6 +15,7 @@
 -- * `maybe_applied`: the request may have reached the server and worked
 -- * `attempts`: how many requests were made
 -- * `hint`: what to do about it
+-- * `recovered`: where a kubeconfig is kept that was obtained and could not be saved
 --
 -- Only this file makes such tables.
 -- @module cce.error

@@ -170,6 +170,35 @@ static void check_lock_of_parent(void)
     cce_append_file_free(journal);
 }
 
+/* Where another user may only go through the directory, its own file there is
+ * still its own; root alone can try that. */
+static void check_directory_to_go_through(void)
+{
+    struct cce_append_file *file;
+    struct cce_error err;
+    pid_t child;
+    int status;
+
+    if (geteuid() != 0)
+        return;
+    unlink(path);
+    cce_append_file_free(open_journal());
+    CHECK(chown(path, 65534, 65534) == 0 && chmod(directory, 0711) == 0);
+    child = fork();
+    if (child == 0) {
+        CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+        file = open_journal();
+        append(file, FIRST);
+        cce_append_file_free(file);
+        path[strlen(path) - 1] = 'X';
+        CHECK(cce_append_file_open(&file, path, kind(), &err) != 0);
+        CHECK(strstr(err.message, strerror(EACCES)) != NULL);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    check_text(FIRST "\n");
+}
+
 int main(void)
 {
     CHECK(mkdtemp(directory) != NULL);
@@ -178,6 +207,7 @@ int main(void)
     check_interruptions();
     check_lock_after_fork();
     check_lock_of_parent();
+    check_directory_to_go_through();
     unlink(path);
     rmdir(directory);
     return 0;

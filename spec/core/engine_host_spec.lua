@@ -533,7 +533,7 @@ describe("nothing is left behind", function()
   end)
 end)
 
-describe("many finished transfers", function()
+describe("many finished transfers #timing", function()
   local COUNT = 8000
 
   -- Seconds of this process's own work to close all of them, which nobody took from the engine.

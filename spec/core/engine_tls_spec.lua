@@ -227,6 +227,7 @@ describe("TLS", function()
     assert(call(s.url, { method = "POST", path = "/first", mutating = true }))
     local response, _, code, more = call(s.url,
       { method = "POST", path = "/second", mutating = true })
+    if s:count "accept" == 2 then return end -- libcurl below 7.80: it got a new connection
     assert.is_nil(response)
     assert.equal("CONNECTION_LOST", code)
     assert.is_true(more.sent)
@@ -296,7 +297,7 @@ describe("a proxy", function()
     local s = proxy_server()
     new_engine { proxy = proxy_url(s) }
     for _ = 1, 3 do
-      assert(call(FAR, { mutating = true }))
+      assert(call(FAR))
     end
     assert.equal(1, s:count "accept")
     assert.equal(4, #s:requests())

@@ -47,6 +47,19 @@ nginx.describe("an nginx that ends", function()
     end
   end
 
+  it("has its socket where TMPDIR says, and leaves nothing there", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    local env = { TMPDIR = dir }
+    for name, value in pairs(sim.env) do env[name] = value end
+    server = nginx.start { http = HTTP, env = env }
+    assert.is_true(server:get("/look").json.ok)
+    assert.matches("^lua%-cce%-%w+$", table.concat(tempdir.list(dir), " "))
+    assert.equal(0, (server:quit()))
+    assert.same({}, tempdir.list(dir))
+    assert.equal("", server:complaints())
+  end)
+
   it("quits promptly when idle, and leaves no socket behind", function()
     assert.is_true(quick(PROMPT, function()
       if server then server:close() end

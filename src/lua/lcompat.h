@@ -1,5 +1,5 @@
 /*
- * lcompat: one C source for Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT.
+ * lcompat: one C source for Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT (5.5 is untried).
  *
  * Code is written for Lua 5.3; what an older one lacks is here. Only core.c,
  * the l*.c bindings and this file include lua.h.
@@ -52,9 +52,17 @@ static inline void *lcce_testudata(lua_State *L, int index, const char *name)
 #if LUA_VERSION_NUM < 502
 #define lcce_getuservalue(L, index) lua_getfenv(L, index)
 #define lcce_setuservalue(L, index) lua_setfenv(L, index)
-#else
+#elif LUA_VERSION_NUM < 504
 #define lcce_getuservalue(L, index) lua_getuservalue(L, index)
 #define lcce_setuservalue(L, index) lua_setuservalue(L, index)
+#else
+#define lcce_getuservalue(L, index) lua_getiuservalue(L, index, 1)
+#define lcce_setuservalue(L, index) lua_setiuservalue(L, index, 1)
+#endif
+
+/* A macro of 5.4 for what came before it. */
+#if LUA_VERSION_NUM >= 504 && !defined(lua_newuserdata)
+#define lua_newuserdata(L, size) lua_newuserdatauv(L, size, 1)
 #endif
 
 #endif

@@ -1,5 +1,6 @@
 #include "net/engine_internal.h"
 
+#include "core/http.h"
 #include "os/pid.h"
 #include "os/sigpipe.h"
 
@@ -394,19 +395,11 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
     return 0;
 }
 
-static bool has_control_character(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            return true;
-    return false;
-}
-
 static int check_options(const struct cce_engine_options *options,
                          struct cce_error *err)
 {
     if (options->user_agent != NULL &&
-        has_control_character(options->user_agent))
+        !cce_http_is_value(cce_bytes_of(options->user_agent)))
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "user_agent has a control character");
     if (options->proxy != NULL && options->proxy[0] != '\0')

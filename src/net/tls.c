@@ -51,7 +51,11 @@ static void on_info(const SSL *ssl, int where, int value)
     struct cce_tls_handshake *handshake = handshake_of(ssl);
     int alert = value & 0xff;
 
-    if (handshake == NULL || (where & SSL_CB_READ_ALERT) != SSL_CB_READ_ALERT)
+    if (handshake == NULL)
+        return;
+    if (where & SSL_CB_HANDSHAKE_DONE)
+        handshake->finished = true;
+    if ((where & SSL_CB_READ_ALERT) != SSL_CB_READ_ALERT)
         return;
     if (handshake->alert != 0 || alert == CLOSE_NOTIFY ||
         alert == USER_CANCELED)

@@ -14,6 +14,7 @@
 /* What was seen of one handshake. */
 struct cce_tls_handshake {
     const char *host; /* whom the certificate has to name; NULL: libcurl asks */
+    bool finished;
     int alert;        /* the first fatal alert that the peer sent; 0: none */
     int verify_error; /* why its chain was not accepted; 0: it was, or no
                          certificate has come */

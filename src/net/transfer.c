@@ -347,6 +347,9 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
 {
     const char *proxy = proxy_of(transfer);
     CURL *easy = transfer->easy;
+    /* Where libcurl does not ask before a request leaves: it sends a request
+     * again on a connection that was reused, and on no other. */
+    bool alone = transfer->mutating && !CCE_HAS_PREREQ;
     CURLcode result = set_method(transfer);
 
     transfer->proxied = proxy != NULL;
@@ -356,7 +359,8 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     SET(result, easy, CURLOPT_HTTPHEADER, transfer->outgoing.headers);
     SET(result, easy, CURLOPT_TIMEOUT_MS, transfer->timeout_ms);
     SET(result, easy, CURLOPT_CONNECTTIMEOUT_MS, connect_time_left(transfer));
-    SET(result, easy, CURLOPT_FORBID_REUSE, (long)transfer->is_private);
+    SET(result, easy, CURLOPT_FORBID_REUSE,
+        (long)(transfer->is_private || alone));
     SET(result, easy, CURLOPT_PROXY, proxy != NULL ? proxy : "");
     SET(result, easy, CURLOPT_MAXFILESIZE_LARGE,
         (curl_off_t)transfer->response_body.maximum);
@@ -366,8 +370,7 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
     SET(result, easy, CURLOPT_PREREQDATA, transfer);
 #endif
     SET(result, easy, CURLOPT_FRESH_CONNECT,
-        (long)(transfer->has_identity ||
-               (transfer->mutating && !CCE_HAS_PREREQ)));
+        (long)(transfer->has_identity || alone));
     SET(result, easy, CURLOPT_SSL_CTX_DATA, transfer);
     SET(result, easy, CURLOPT_PRIVATE, transfer);
     SET(result, easy, CURLOPT_ERRORBUFFER, transfer->detail);
@@ -416,22 +419,27 @@ bool cce_transfer_renew(struct cce_transfer *transfer)
            CURLE_OK;
 }
 
-/* Without the callback nothing has counted. libcurl sends a request once it is
- * connected; of a connection that is reused it says that it was at once. So
- * what is connected may have been sent. */
+/* Without the callback nothing has counted. libcurl sends a request as soon as
+ * it is connected: so what is connected may have been sent. Of a connection
+ * that is reused, libcurl says that it was connected at once. */
 static void count_departures(struct cce_transfer *transfer)
 {
 #if CCE_HAS_PREREQ
     (void)transfer;
 #else
+    CURL *easy = transfer->easy;
+    curl_off_t connected = 0, secured = 0;
+    long connections = 0;
     bool is_tls = strncmp(transfer->outgoing.url, "https:", 6) == 0;
-    curl_off_t microseconds = 0;
 
-    curl_easy_getinfo(transfer->easy,
-                      is_tls ? CURLINFO_APPCONNECT_TIME_T
-                             : CURLINFO_CONNECT_TIME_T,
-                      &microseconds);
-    transfer->departures = microseconds > 0 ? 1 : 0;
+    curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+    curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &secured);
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
+    /* The proxy's own handshake counts as `secured`, too. */
+    transfer->departures =
+        is_tls
+            ? secured > 0 && (connections == 0 || transfer->server_tls.finished)
+            : connected > 0;
 #endif
 }
 
@@ -510,8 +518,11 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
 
 void cce_transfer_give_back(struct cce_transfer *transfer)
 {
-    if (transfer->easy != NULL)
+    /* Also of one that was cancelled: whether it had left stays known. */
+    if (transfer->easy != NULL) {
+        count_departures(transfer);
         give_handle(transfer->engine, transfer->easy, transfer->is_private);
+    }
     transfer->easy = NULL;
     cce_tls_unwatch(transfer->server_watch);
     cce_tls_unwatch(transfer->proxy_watch);

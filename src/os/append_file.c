@@ -23,7 +23,7 @@ enum {
 };
 
 struct cce_append_file {
-    pthread_mutex_t lock; /* of the next four */
+    pthread_mutex_t lock; /* of the next three */
     off_t size;           /* where the next line begins */
     bool has_rest;        /* of a line, behind that, which could not be cut */
     const char *lost;     /* what happened to the file; NULL: nothing */
@@ -167,7 +167,7 @@ static int open_known(const struct cce_path *target, const char *path,
 
 /* ---- locks ---- */
 
-static int lock_fd(int fd, const char *path, struct cce_error *err)
+static int lock_file(int fd, const char *path, struct cce_error *err)
 {
     int result;
 
@@ -195,7 +195,7 @@ static int open_lock_file(const struct cce_path *target, const char *path,
     beside.name = beside.path + (target->name - target->path);
     fd = cce_path_open(&beside, "lock with", beside.path, O_RDWR | O_CREAT,
                        &info, err);
-    if (fd >= 0 && lock_fd(fd, path, err) != 0)
+    if (fd >= 0 && lock_file(fd, path, err) != 0)
         cce_path_close(&fd);
     return fd;
 }
@@ -283,7 +283,7 @@ static int try_open(struct cce_append_file *file, const struct cce_path *target,
                        ? 0
                        : cce_path_fail_step(err, "open", file->path, "", errno);
     }
-    if (lock_fd(file->fd, file->path, err) != 0)
+    if (lock_file(file->fd, file->path, err) != 0)
         return -1;
     if (fstat(file->fd, &info) != 0)
         return cce_path_fail_step(err, "look at", file->path, "", errno);
@@ -356,7 +356,7 @@ int cce_append_file_open(struct cce_append_file **result, const char *path,
     else if (open_and_lock(file, &target, kind, err) == 0 &&
              check_kind(file->fd, file->path, kind, err) == 0 &&
              cut_torn_line(file, err) == 0) {
-        if (cce_path_sync(target.dir, fsync) == 0 || errno == EINVAL)
+        if (cce_path_sync_directory(target.dir) == 0)
             *result = file;
         else
             cce_path_fail_step(err, "sync the directory of", path, "", errno);

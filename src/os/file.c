@@ -299,9 +299,7 @@ static int write_file(const char *path, const struct content *content,
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
-    /* Some file systems cannot sync a directory, and say EINVAL. */
-    if (!content->is_trial && cce_path_sync(target.dir, fsync) < 0 &&
-        errno != EINVAL) {
+    if (!content->is_trial && cce_path_sync_directory(target.dir) < 0) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",
                            errno);

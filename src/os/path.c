@@ -70,6 +70,15 @@ int cce_path_sync(int fd, int (*sync)(int fd))
     return result;
 }
 
+int cce_path_sync_directory(int dir)
+{
+    /* Some file systems cannot sync a directory, and say EINVAL; who may not
+     * read it has a descriptor that cannot either, EBADF. */
+    if (cce_path_sync(dir, fsync) == 0 || errno == EINVAL || errno == EBADF)
+        return 0;
+    return -1;
+}
+
 int cce_path_write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -302,6 +311,11 @@ int cce_path_resolve(struct cce_path *target, const char *verb,
         result = step(&walk);
     if (result > 0 && join(walk.done, walk.name) == 0)
         target->dir = cce_path_openat(walk.dir, ".", O_RDONLY | O_DIRECTORY, 0);
+    /* Who may only go through a directory can still name a file there. */
+    if (target->dir < 0 && errno == EACCES && result > 0) {
+        target->dir = walk.dir;
+        walk.dir = AT_FDCWD;
+    }
     if (target->dir < 0 && errno == EISDIR)
         cce_path_fail(err, verb, path, "it is a directory, not a file");
     else if (target->dir < 0)

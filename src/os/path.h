@@ -72,6 +72,9 @@ int cce_path_write_all(int fd, const char *bytes, size_t length);
 /* fsync or fdatasync, again after a signal. */
 int cce_path_sync(int fd, int (*sync)(int fd));
 
+/* So that a new name survives a power cut, as far as that can be had. */
+int cce_path_sync_directory(int dir);
+
 /* Closes a descriptor that is not -1, and makes it that. */
 void cce_path_close(int *fd);
 

@@ -199,9 +199,9 @@ function methods:list_projects(opts)
   while true do
     local asked = request("list_projects", "iam:projects:listProjects", "/v3/projects",
       page_query(checked, page))
-    local items, body
-    items, body, err = service_call.fetch_list(self, asked, "projects")
-    if not items then return nil, body, err end
+    local items
+    items, message, err = service_call.fetch_list(self, asked, "projects")
+    if not items then return nil, message, err end
     -- A service that knows no pages would send the same for ever.
     local known = list[1] and values.object(items[1]).id == list[1].id
     if not known then entries(items, project_of, list, Projects) end

@@ -41,6 +41,9 @@ end
 --   mutating=, action=}`
 -- @tparam[opt] table ids see `call.send`
 -- @treturn[1] table
+-- @treturn[1] nil
+-- @treturn[1] nil
+-- @treturn[1] table the response
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -51,7 +54,7 @@ function M.fetch(client, request, ids)
   local body
   body, message, err = call.decode(request, ids, response)
   if not body then return nil, message, err end
-  return body, response
+  return body, nil, nil, response
 end
 
 --- Make a request and take a list out of the object that it brings.
@@ -60,17 +63,19 @@ end
 -- @tparam string field where the list is
 -- @tparam[opt] table ids
 -- @treturn[1] table
+-- @treturn[1] nil
+-- @treturn[1] nil
 -- @treturn[1] table the whole object
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.fetch_list(client, request, field, ids)
-  local body, response, err = M.fetch(client, request, ids)
-  if not body then return nil, response, err end
+  local body, message, err, response = M.fetch(client, request, ids)
+  if not body then return nil, message, err end
   if type(body[field]) ~= "table" then
     return call.invalid(request, ids or {}, response, "it has no " .. field)
   end
-  return body[field], body
+  return body[field], nil, nil, body
 end
 
 --- Say what an error was about.

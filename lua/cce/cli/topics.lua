@@ -74,6 +74,7 @@ M.examples = {
   credential = {
     { "What kubectl calls", "cce credential --cluster 01234567-89ab-cdef-0123-456789abcdef" },
   },
+  logout = { { "Forget what kubectl was given here", "cce logout" } },
   schedule = {
     { "The last day of a colleague", "cce schedule add revoke prod"
       .. " --user 0123456789abcdef0123456789abcdef --at 2026-12-31T18:00Z" },
@@ -124,6 +125,7 @@ M.environment = {
   { "KUBECONFIG", "The files that expiry and who read when none is named." },
   { "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
     "Instead of ~/.config, ~/.local/state and ~/.cache." },
+  { "TMPDIR", "Instead of /tmp, for a copy of a schedule that may only be read." },
   { "NO_COLOR", "No colours." },
   { "CCE_DEBUG", "1: a mistake of the command itself is shown with a traceback." },
 }

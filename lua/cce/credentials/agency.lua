@@ -25,14 +25,15 @@ local function temporary_keys(client, material, body)
       ak = material.ak, sk = material.sk, security_token = material.security_token,
     }
   end
-  local response, transfer, problem = requests.demand(client, spec)
+  local response
+  response, message, err = requests.demand(client, spec)
   if gate then
     spec.signer:close()
-    breaker.leave(gate, response and "accepted" or responses.verdict_on_key(problem, "iam"))
+    breaker.leave(gate, response and "accepted" or responses.verdict_on_key(err, "iam"))
   end
-  if not response then return nil, transfer, problem end
+  if not response then return nil, message, err end
   local keys
-  keys, message, err = requests.keys(spec, response, transfer,
+  keys, message, err = requests.keys(spec, response,
     { "credential", "access", "secret", "securitytoken", "expires_at" })
   if keys then keys.margin = MARGIN end
   return keys, message, err

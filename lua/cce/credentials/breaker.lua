@@ -134,7 +134,6 @@ end
 -- @treturn[2] table err code UNAUTHENTICATED
 function M.enter(gate)
   local pause = FIRST_LOOK
-  local alone = host.current().runs_alone
   while not gate.proven do
     if gate.refusals >= MOST_REFUSALS then
       if M.is_open(gate) or not claim_probe(gate) then return not_sent(gate) end
@@ -142,6 +141,7 @@ function M.enter(gate)
     end
     if now() - gate.entered_at >= LOST then gate.in_flight = 0 end
     -- Code that runs alone would wait for what does not go on meanwhile.
+    local alone = host.current().runs_alone
     if gate.in_flight < MOST_UNPROVEN or alone and alone() then break end
     host.sleep(pause)
     pause = math.min(pause * 2, LONGEST_LOOK)

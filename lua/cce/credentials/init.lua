@@ -406,31 +406,25 @@ function M.is(value)
   return providers.is(value)
 end
 
--- The provider for the options of `cce.new`, and whether it ends with the client.
+-- The provider for the options of `cce.new`.
 -- @local
 function M.of(config, level)
   local given = config.credentials
   if config.token and given then
     return errors.fail("INVALID_ARGUMENT", "give token or credentials, not both")
   end
-  if providers.is(given) then return given, false end
-  if type(given) == "function" then return M.custom(given), true end
-  local provider, message, err
-  if config.token then
-    provider, message, err = sources.static { token = config.token }
-  elseif given == nil then
-    provider = sources.environment()
-    if not provider.needs_nothing then provider = M.default() end
-  else
-    local is_password = given.username ~= nil or given.password ~= nil
-    local checked
-    checked, message, err = options.check(given,
-      is_password and password_schema or static_schema, level + 1)
-    if not checked then return nil, message, err end
-    provider, message, err = (is_password and tokens().password or sources.static)(checked)
+  if config.token then return sources.static { token = config.token } end
+  if given == nil then
+    local environment = sources.environment()
+    return environment.needs_nothing and environment or M.default()
   end
-  if not provider then return nil, message, err end
-  return provider, true
+  if providers.is(given) then return given end
+  if type(given) == "function" then return M.custom(given) end
+  local is_password = given.username ~= nil or given.password ~= nil
+  local checked, message, err = options.check(given,
+    is_password and password_schema or static_schema, level + 1)
+  if not checked then return nil, message, err end
+  return (is_password and tokens().password or sources.static)(checked)
 end
 
 return M

@@ -38,34 +38,24 @@ local function metadata_token(self, client)
   local spec = metadata_spec(self, "PUT", "/meta-data/latest/api/token", {
     ["X-Metadata-Token-Ttl-Seconds"] = TOKEN_SECONDS,
   })
-  local response, transfer, err = requests.send(client, spec)
+  local response, message, err = requests.send(client, spec)
   if not response then
     if NOBODY[err.code] then
       return providers.nothing(("no metadata service answers at %s (%s)"):format(
         spec.endpoint, err.message))
     end
-    return nil, transfer, err
+    return nil, message, err
   end
   if OLD_MODE[response.status] or is_stranger(response) then
-    transfer:close()
+    response.transfer:close()
     return false
   elseif response.status ~= 200 then
-    return requests.refused(spec, response, transfer)
+    return requests.refused(spec, response)
   end
-  local token = transfer:secret()
-  if not token then return requests.invalid(spec, response, transfer, "token") end
-  transfer:close()
+  local token = response.transfer:secret()
+  if not token then return requests.invalid(spec, response, "token") end
+  response.transfer:close()
   return token
-end
-
--- What the service said no with, in its own words.
-local function says_no_agency(response)
-  return response.body:find("configure Cloud Service Agency", 1, true) ~= nil
-end
-
-local function no_agency()
-  return providers.nothing("this machine has no agency"
-    .. " (configure a cloud service agency for the ECS)")
 end
 
 -- Material; nil, message, err, and true when another token may help.
@@ -73,18 +63,20 @@ local function security_key(self, client, token)
   local spec = metadata_spec(self, "GET", "/openstack/latest/securitykey", {
     ["X-Metadata-Token"] = token or nil,
   })
-  local response, transfer, err = requests.send(client, spec)
-  if not response then return nil, transfer, err end
+  local response, message, err = requests.send(client, spec)
+  if not response then return nil, message, err end
   if response.status == 200 then
-    return requests.keys(spec, response, transfer,
+    return requests.keys(spec, response,
       { "credential", "access", "secret", "securitytoken", "expires_at" })
   end
-  if says_no_agency(response) or is_stranger(response) then
-    transfer:close()
-    return no_agency()
+  -- Its own words for it.
+  if response.body:find("configure Cloud Service Agency", 1, true) or is_stranger(response) then
+    response.transfer:close()
+    return providers.nothing("this machine has no agency"
+      .. " (configure a cloud service agency for the ECS)")
   end
-  local _, message, problem = requests.refused(spec, response, transfer)
-  return nil, message, problem, response.status == 401 and token
+  local _, text, problem = requests.refused(spec, response)
+  return nil, text, problem, response.status == 401 and token
 end
 
 local function metadata_once(self, client)

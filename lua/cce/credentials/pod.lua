@@ -32,10 +32,10 @@ local function pod_material(client, uri, file)
   local token, reason, code = core.secret_from_file(file)
   if not token then return errors.fail(code, reason) end
   local spec = pod_spec(uri, token)
-  local response, transfer, err = requests.demand(client, spec)
+  local response, message, err = requests.demand(client, spec)
   token:close()
-  if not response then return nil, transfer, err end
-  return requests.keys(spec, response, transfer,
+  if not response then return nil, message, err end
+  return requests.keys(spec, response,
     { "credentials", "accessKeyId", "secretAccessKey", "securityToken", "expiration" })
 end
 

@@ -48,9 +48,9 @@ end
 --- Send a request whose answer holds secrets.
 -- @tparam cce.client client
 -- @tparam table spec of `engine:submit`, with `operation`
--- @treturn[1] table response `{status=, headers=, body=}`; of a success the
---   body is left out
--- @treturn[1] userdata the transfer, to take the secrets from and to close
+-- @treturn[1] table response `{status=, headers=, body=, transfer=}`; of a success
+--   the body is left out, and the secrets are to be taken from the transfer, which
+--   is to be closed
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -68,20 +68,21 @@ function M.send(client, spec)
     transfer:close()
     return transport_error(spec, message, code)
   end
-  return response, transfer
+  response.transfer = transfer
+  return response
 end
 
 --- The error of an answer that is no success; closes the transfer.
-function M.refused(spec, response, transfer)
-  transfer:close()
+function M.refused(spec, response)
+  response.transfer:close()
   local err = responses.to_error(spec.operation, spec, response)
   err.maybe_applied = false
   return nil, err.message, err
 end
 
 --- The error of an answer that lacks what it should have; closes the transfer.
-function M.invalid(spec, response, transfer, what)
-  transfer:close()
+function M.invalid(spec, response, what)
+  response.transfer:close()
   return errors.fail("RESPONSE_INVALID", ("%s: HTTP %d, but the answer has no %s"):format(
     spec.operation, response.status, what), {
     operation = spec.operation, status = response.status, maybe_applied = false,
@@ -90,27 +91,24 @@ end
 
 --- Send, and demand a success.
 function M.demand(client, spec)
-  local response, transfer, err = M.send(client, spec)
-  if not response then return nil, transfer, err end
-  if response.status < 200 or response.status > 299 then
-    return M.refused(spec, response, transfer)
-  end
-  return response, transfer
+  local response, message, err = M.send(client, spec)
+  if not response then return nil, message, err end
+  if response.status < 200 or response.status > 299 then return M.refused(spec, response) end
+  return response
 end
 
 --- Read the temporary keys of an answer, and close its transfer.
 -- @tparam table spec
 -- @tparam table response
--- @tparam userdata transfer
 -- @tparam {string,...} names where `ak`, `sk`, `security_token` and the end
 --   stand: the object, then the four fields
 -- @treturn[1] table material
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.keys(spec, response, transfer, names)
-  local body = transfer:secret()
-  if not body then return M.invalid(spec, response, transfer, "keys") end
+function M.keys(spec, response, names)
+  local body = response.transfer:secret()
+  if not body then return M.invalid(spec, response, "keys") end
   local object = names[1]
   local material = {
     ak = body:text("json", object, names[2]),
@@ -121,9 +119,9 @@ function M.keys(spec, response, transfer, names)
   body:close()
   if not material.ak or not material.sk then
     require("cce.credentials.provider").discard(material)
-    return M.invalid(spec, response, transfer, "keys")
+    return M.invalid(spec, response, "keys")
   end
-  transfer:close()
+  response.transfer:close()
   return material
 end
 

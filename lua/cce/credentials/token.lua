@@ -33,9 +33,12 @@ local function no_scope(name)
   })
 end
 
-local function read_token(client, spec, response, transfer)
+local function create_token(client, spec)
+  local response, message, err = requests.demand(client, spec)
+  if not response then return nil, message, err end
+  local transfer = response.transfer
   local token = transfer:secret("X-Subject-Token")
-  if not token then return requests.invalid(spec, response, transfer, "X-Subject-Token") end
+  if not token then return requests.invalid(spec, response, "X-Subject-Token") end
   local body = transfer:secret()
   local material = {
     token = token,
@@ -47,12 +50,6 @@ local function read_token(client, spec, response, transfer)
   if body then body:close() end
   transfer:close()
   return material
-end
-
-local function create_token(client, spec)
-  local response, transfer, err = requests.demand(client, spec)
-  if not response then return nil, transfer, err end
-  return read_token(client, spec, response, transfer)
 end
 
 -- identity: parts of a body, strings and secrets

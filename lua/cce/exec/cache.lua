@@ -59,21 +59,21 @@ end
 
 -- An access key that has no end names its principal. Temporary keys are others
 -- each time, and a token names nobody: for these STS or IAM is asked.
-local function principal_of(client)
-  local auth, message, err = client.session:identify()
-  if not auth then return nil, message, err end
-  if auth.ak and not auth.expires_at then return "key " .. auth.ak, auth end
-  local caller
-  caller, message, err = identity.of(client)
-  if caller then return ("%s %s"):format(caller.kind, caller.id), auth end
-  if auth.ak then return "key " .. auth.ak, auth end
+local function principal_of(client, auth)
+  if auth.ak and not auth.expires_at then return "key " .. auth.ak end
+  local caller, message, err = identity.of(client)
+  if caller then return ("%s %s"):format(caller.kind, caller.id) end
+  if auth.ak then return "key " .. auth.ak end
   return nil, message, err
 end
 
 -- Another one for each endpoint, project and principal.
 local function name_of(client)
-  local principal, auth, err = principal_of(client)
-  if not principal then return nil, auth, err end
+  local auth, message, err = client.session:identify()
+  if not auth then return nil, message, err end
+  local principal
+  principal, message, err = principal_of(client, auth)
+  if not principal then return nil, message, err end
   local config = client.config
   local place = project.known(client) or auth.project_id or "region " .. (config.region or "")
   local parts = { config.endpoints.cce, place, principal }

@@ -24,7 +24,7 @@ local OPTIONS = { "context", "merge", "name", "timeout", "backup", "format", "ma
   "force" }
 
 -- Bytes of Base64 of a certificate and of a key, on the large side.
-local CERTIFICATE_SIZE, KEY_SIZE = 4096, 4096
+local CERTIFICATE_SIZE, KEY_SIZE = 2400, 2400
 
 -- No server can be named so: it is unequal to all that a file holds.
 local UNKNOWN = "https://unknown.invalid"
@@ -146,7 +146,7 @@ end
 function M.prove_directory(directory)
   directory = existing((directory:gsub("(.)/+$", "%1")))
   local room = ("A"):rep(2 * CERTIFICATE_SIZE + KEY_SIZE)
-  return errors.from_core(core.file.write(directory:gsub("/*$", "/kubeconfig.trial"), room,
+  return errors.from_core(core.file.write(directory:gsub("/+$", "") .. "/kubeconfig.trial", room,
     { trial = true }))
 end
 

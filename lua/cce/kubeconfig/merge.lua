@@ -78,12 +78,22 @@ local function is_ours(section, old, new, existing, incoming, mark)
   return is_same[section](old, new, existing, incoming)
 end
 
+-- A merge that goes on: the data, and its entries by section and name, for with hundreds
+-- of clusters they are looked for thousands of times.
+local function index(data, section)
+  local found = {}
+  for _, each in ipairs(read.entries(data, section)) do
+    found[each.name] = found[each.name] or each
+  end
+  return found
+end
+
 --- The first entry whose name is taken by something else.
-local function find_conflict(existing, incoming, mark)
+local function find_conflict(merging, incoming, mark)
   for _, section in ipairs(read.section_order) do
     for _, new in ipairs(read.entries(incoming, section)) do
-      local old = read.find(existing, section, new.name)
-      if old and not is_ours(section, old, new, existing, incoming, mark) then
+      local old = merging.by_name[section][new.name]
+      if old and not is_ours(section, old, new, merging.data, incoming, mark) then
         return ("it has another %s named '%s' already"):format(read.sections[section], new.name)
       end
     end
@@ -95,28 +105,35 @@ local function overlay(section, old, new)
   for _, field in ipairs(our_fields[section]) do old.body[field] = nil end
   for field, value in pairs(new.body) do old.body[field] = value end
   old.entry[read.sections[section]] = old.body
-  return old.entry
 end
 
-local function merge_section(result, incoming, section, mark)
-  local list = result[section]
-  for _, new in ipairs(read.entries(names.copy(incoming), section)) do
-    local old = read.find(result, section, new.name)
-    local entry = old and overlay(section, old, new) or new.entry
-    if not old then list[#list + 1] = entry end
-    if mark then set_mark(entry[read.sections[section]], mark) end
+local function add_section(merging, incoming, section, mark)
+  local list, by_name = merging.data[section], merging.by_name[section]
+  for _, new in ipairs(read.entries(incoming, section)) do
+    local each = by_name[new.name]
+    if each then
+      overlay(section, each, new)
+    else
+      each = new
+      list[#list + 1], by_name[new.name] = new.entry, new
+    end
+    if mark then set_mark(each.entry[read.sections[section]], mark) end
   end
 end
 
 -- A cluster that lost its public address has fewer contexts than before.
-local function remove_stale(result, incoming, section, mark)
-  local kept = json.array()
-  for _, entry in ipairs(result[section]) do
+local function remove_stale(merging, incoming, section, mark)
+  local kept, wanted = json.array(), index(incoming, section)
+  for _, entry in ipairs(merging.data[section]) do
     local body = type(entry) == "table" and entry[read.sections[section]]
     local marked = type(body) == "table" and is_marked(body, mark)
-    if not marked or read.find(incoming, section, entry.name) then kept[#kept + 1] = entry end
+    if not marked or wanted[entry.name] then
+      kept[#kept + 1] = entry
+    else
+      merging.by_name[section][entry.name] = nil
+    end
   end
-  result[section] = kept
+  merging.data[section] = kept
 end
 
 local function skeleton(existing)
@@ -136,25 +153,49 @@ local function wants_none_current(existing)
     and #read.entries(existing, "contexts") > 0
 end
 
---- Merges. The current context of the existing file stays, if it is one or was emptied.
+--- Begins to merge.
 -- @tparam ?table existing data; nil makes a new file
--- @tparam table incoming data
--- @tparam ?table mark { set=<name>, cluster_id=? }; nil marks nothing
--- @treturn table the merged data; the arguments are left as they are
--- @treturn nil,string when a name is taken by an entry that is not ours
-function M.merge(existing, incoming, mark)
-  local result = skeleton(existing)
-  local conflict = find_conflict(result, incoming, mark)
-  if conflict then return nil, conflict end
+-- @treturn table `{data=<a copy, into which @{add} merges>}`
+function M.begin(existing)
+  local merging = { data = skeleton(existing), by_name = {},
+    wants_none = wants_none_current(existing) }
   for _, section in ipairs(read.section_order) do
-    merge_section(result, incoming, section, mark)
-    if mark then remove_stale(result, incoming, section, mark) end
+    merging.by_name[section] = index(merging.data, section)
   end
-  if not read.find(result, "contexts", result["current-context"])
-    and not wants_none_current(existing) then
-    result["current-context"] = incoming["current-context"]
+  return merging
+end
+
+--- Merges one more. The current context of the existing file stays, if it is one or was
+-- emptied.
+-- @tparam table merging of @{begin}
+-- @tparam table incoming data; it is left as it is
+-- @tparam ?table mark { set=<name>, cluster_id=? }; nil marks nothing
+-- @treturn boolean true
+-- @treturn nil,string when a name is taken by an entry that is not ours; then nothing
+--   was merged
+function M.add(merging, incoming, mark)
+  local conflict = find_conflict(merging, incoming, mark)
+  if conflict then return nil, conflict end
+  incoming = names.copy(incoming)
+  for _, section in ipairs(read.section_order) do
+    add_section(merging, incoming, section, mark)
+    if mark then remove_stale(merging, incoming, section, mark) end
   end
-  return result
+  local data = merging.data
+  if not merging.by_name.contexts[data["current-context"] or ""] and not merging.wants_none then
+    data["current-context"] = incoming["current-context"]
+  end
+  return true
+end
+
+--- A new file with one kubeconfig in it.
+-- @tparam table incoming data
+-- @tparam ?table mark as for @{add}
+-- @treturn table
+function M.alone(incoming, mark)
+  local merging = M.begin()
+  assert(M.add(merging, incoming, mark))
+  return merging.data
 end
 
 return M

@@ -126,7 +126,9 @@ end
 
 -- Between brackets: where the members begin and end.
 local function members_of(node)
+  if node.spans then return node.spans end
   local list = {}
+  node.spans = list
   for i, each in ipairs(node.items or node.pairs) do
     list[i] = { each = each, first = (each.key or each).first, last = (each.value or each).last }
   end
@@ -143,9 +145,11 @@ end
 
 -- What stands before a member that begins its line.
 local function indent_of(patch, member)
-  local start = member and start_of_line(patch.text, member.first)
-  local blank = start and patch.text:sub(start, member.first - 1)
-  return blank and start > 1 and blank:find "^[ \t]*$" and blank or nil
+  if not member then return nil end
+  local first = member.first
+  while first > 1 and patch.text:find("^[ \t]", first - 1) do first = first - 1 end
+  if first == 1 or patch.text:byte(first - 1) ~= 10 then return nil end
+  return patch.text:sub(first, member.first - 1)
 end
 
 local function insert_flow(patch, node, head, value)

@@ -93,7 +93,7 @@ end
 -- @return nil, message, err
 function M.text(state, opts)
   if not opts.mark then return text_of(state, opts.format) end
-  return store.encode(merge.merge(nil, state.data, mark_of(state)), opts.format or "json")
+  return store.encode(merge.alone(state.data, mark_of(state)), opts.format or "json")
 end
 
 local function alone(path, state, opts)

@@ -107,9 +107,10 @@ end
 -- @treturn boolean true
 -- @return nil, message, err with the code CONFLICT
 function M.add(target, data, mark)
-  local merged, conflict = merge.merge(target.data, data, mark)
-  if merged then
-    target.data = merged
+  target.merging = target.merging or merge.begin(target.data)
+  local ok, conflict = merge.add(target.merging, data, mark)
+  if ok then
+    target.data = target.merging.data
     return true
   end
   return error_of.fail("CONFLICT", ("cannot merge into '%s': %s; give this one another name with "

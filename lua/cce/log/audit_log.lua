@@ -26,9 +26,10 @@
 -- **What the chain cannot show.** Who may write the file and (without a key, or
 -- with it) can compute hashes may replace all of it by another chain, or cut
 -- lines off at its end. Only a head that was kept elsewhere shows that: every
--- line is told to `on_event` as `{type="audit_log", path=, count=, head=}`; store
--- these on another machine, and give the last one to `verify`. Nor does a log
--- show calls of programs that do not use it.
+-- line is told to `on_event` as `{type="audit_log", path=, count=, head=}`, and with
+-- `continues` when it is the first after the file was rotated; store these on another
+-- machine, and give the last one to `verify`. Nor does a log show calls of programs
+-- that do not use it.
 --
 -- One process at a time writes a log; clients of one process may share it. A client
 -- that was given a path waits up to five seconds for another process that has it.
@@ -273,7 +274,8 @@ local function append(log, item)
 end
 
 local function tell(log, client, item)
-  local event = { type = "audit_log", path = log.path, count = item.entry.n, head = item.head }
+  local event = { type = "audit_log", path = log.path, count = item.entry.n, head = item.head,
+    continues = item.entry.continues }
   client:emit(event)
   if log.on_event then pcall(log.on_event, event) end
 end

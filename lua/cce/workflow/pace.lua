@@ -132,7 +132,10 @@ end
 function Pace:limited(client)
   local limiter = self:limiter(client)
   if not limiter then return client end
-  local account = self.accounts and self.accounts[client]
+  local account, address = self.accounts and self.accounts[client], client.config.endpoints.cce
+  -- All simulators have the same account, and no budget in common.
+  local is_simulator = address:find "^%w+://127%." or address:find "^%w+://localhost"
+  if account and is_simulator then account = address .. " " .. account end
   return client:view { change_limiter = setmetatable({ limiter = limiter,
     key = account and ("%s %d/%g"):format(account, limiter.count, limiter.seconds) }, Turns) }
 end

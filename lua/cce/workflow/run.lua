@@ -394,10 +394,9 @@ end
 
 -- A stop with nothing left to begin is the end.
 local function close(run)
-  local report, open = run.report, #select_items(run, is_open_item)
   if run:count "pending" == 0 and not run.journal.broken then run.stopped = nil end
   if run.workflow.close then run.workflow.close(run) end
-  fill_report(run)
+  local report, open = fill_report(run), #select_items(run, is_open_item)
   local counts = report:counts()
   run:write(open == 0 and "finished" or run.stopped and "stopped" or "ended", {
     message = run.stopped, ok = counts.ok, failed = counts.failed, skipped = counts.skipped,

@@ -317,6 +317,8 @@ describe("cce.audit_log", function()
         assert.equal(rotation:find "cp" and path or path .. ".1", log[1].continues)
         assert.is_nil(log[1].after)
         assert.equal(4, events()[4].count)
+        assert.equal(log[1].continues, events()[3].continues)
+        assert.is_nil(events()[4].continues)
         -- Each alone, both in any order, and with what was kept.
         assert.same({ count = 2, head = kept.head }, assert(audit_log.verify(path .. ".1")))
         local state = assert(audit_log.verify(path))

@@ -5,6 +5,8 @@ local journals = require "cce.log.journal"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
+local USER = ("0"):rep(31) .. "7"
+
 describe("files of version 0.1.0", function()
   local sim, dir
 
@@ -61,5 +63,35 @@ describe("files of version 0.1.0", function()
     local state = assert(cce.audit_log.verify(path, { count = 10,
       head = text:match '"hash":"(%x+)"}\n$' }))
     assert.equal(12, state.count)
+  end)
+
+  it("an interrupted revocation is resumed by the same call", function()
+    local path, text = copy("revoke.journal", '{"at":"2026-')
+    local client, ids = clients.new(sim, {}), {}
+    for i = 1, 3 do ids[i] = sim.clusters[i].id end
+    local report = assert(cce.workflow.revoke(client, { clusters = ids, journal = path,
+      user_id = USER, run = "leaver" }))
+    client:close()
+    assert.is_true(report.resumed)
+    assert.equal(3, #report.ok)
+    assert.equal(2, #sim:log { operation = "revoke_cert" })
+    assert.equal(text, tempdir.read(path):sub(1, #text))
+  end)
+
+  it("a schedule is opened, and an export is imported and replaced", function()
+    if not pcall(require, "luasql.sqlite3") then return pending "needs luasql with SQLite" end
+    local path = copy "schedule.db"
+    local schedule = assert(cce.schedule.open("sqlite:" .. path, {}))
+    local entry = assert(schedule:get "1m8mj03cv6hq9dwx")
+    assert.equal("revoke", entry.kind)
+    assert.equal(USER, entry.user_id)
+    assert.equal(4102444800, entry.due)
+    local export = copy "schedule.jsonl"
+    assert.equal(1, schedule:export(export))
+    schedule:close()
+    schedule = assert(cce.schedule.open("sqlite:" .. dir .. "/new.db", {}))
+    assert.same({ added = 1, existing = 0 }, schedule:import((copy "schedule.jsonl")))
+    assert.equal(4102444800, assert(schedule:get "1m8mj03cv6hq9dwx").due)
+    schedule:close()
   end)
 end)

@@ -96,7 +96,7 @@ end
 local function search(client, place, filter, window, found)
   local now, seen, marker = client:now(), {}, nil
   while true do
-    local items, body, err = service_call.fetch_list(client, {
+    local items, _, err, body = service_call.fetch_list(client, {
       operation = "list_traces", service = "cts", method = "GET", mutating = false,
       action = "cts:trace:list", endpoint = place.endpoint,
       path = "/v3/" .. place.project_id .. "/traces",

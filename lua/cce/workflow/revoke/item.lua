@@ -244,6 +244,8 @@ end
 -- @tparam table run
 -- @tparam table item
 function M.process(run, item)
+  -- What an earlier start was told is no reason any more.
+  item.err, item.message = nil, nil
   if item.accepted then
     look_again(run, item)
   elseif M.may_begin(item) then
