@@ -5,7 +5,8 @@
 -- secret), `outcome` and `request_id` what came of it. What was asked for has the
 -- names of the options: `user_id` or `agency_id` whose certificates are revoked,
 -- `component` and `certificate_expiration_time` (hours) of a rotation, `duration`
--- (days) or `expire_at` of a certificate, the ids of `nodes`. A call has two lines: one
+-- (days) or `expire_at` of a certificate, the ids of `nodes`. `holder` is the id of
+-- the user or agency in a certificate that was obtained. A call has two lines: one
 -- with the outcome `pending` before the request leaves, and one after, whose
 -- `call` is the number of the first. A call without the second was cut short: its
 -- process ended, or the disk failed.
@@ -321,17 +322,23 @@ function M.access_key(client)
   return session.auth and session.auth.ak or session.provider.ak or session.provider.name
 end
 
-local function outcome_of(response, err)
+-- Whose certificate an answer holds.
+local function holder_of(operation, response)
+  local facts = operation == "obtain_cert" and core.certificate(response.body)
+  return facts and facts.user_id or nil
+end
+
+local function outcome_of(operation, response, err)
   if response then
     return { outcome = "ok", status = response.status, attempts = response.attempts,
-      request_id = response.headers["x-request-id"] }
+      request_id = response.headers["x-request-id"], holder = holder_of(operation, response) }
   end
   return { outcome = err.maybe_applied and "unknown" or "failed", status = err.status,
     code = err.code, attempts = err.attempts, request_id = err.request_id }
 end
 
 local function finish(log, client, first, subject, response, err)
-  local last = outcome_of(response, err)
+  local last = outcome_of(subject.operation, response, err)
   for name, value in pairs(subject) do last[name] = value end
   -- Keys that are fetched are known only now.
   last.access_key, last.call = M.access_key(client), first
@@ -403,6 +410,40 @@ function M.around(client, request, ids, send)
   local log, message, err = log_of(client)
   if not log then return refused(request, message, err.code) end
   return logged(log, client, request, ids, send)
+end
+
+-- ---- looking for somebody -------------------------------------------------------------
+
+local function file_names_holder(path, id, key)
+  local file, wanted = core.file.check(path) and io.open(path, "rb"), ('"holder":"%s"'):format(id)
+  if not file then return false end
+  local found = false
+  for line in file:lines() do
+    local entry = line:find(wanted, 1, true) and lines.open(line, key)
+    found = entry and entry.holder == id
+    if found then break end
+  end
+  file:close()
+  return found
+end
+
+--- Whether the log of a client, or a file that was rotated out of it, names somebody as
+-- the holder of a certificate. Whose certificates were revoked is not looked for: anybody
+-- can ask that of any id.
+-- @tparam cce.client client
+-- @tparam string id
+-- @treturn boolean
+-- @local
+function M.names_holder(client, id)
+  local given = client.config.audit_log
+  if not given then return false end
+  local log = M.is(given) and given or client.audit_log or { path = given }
+  local paths = rotated_files(log.path)
+  table.insert(paths, 1, log.path)
+  for _, path in ipairs(paths) do
+    if file_names_holder(path, id, log.key) then return true end
+  end
+  return false
 end
 
 -- ---- checking --------------------------------------------------------------------

@@ -57,6 +57,17 @@ local function options_of(args, ids)
   }
 end
 
+-- Who was granted access for a while may be in no list of IAM's.
+local function knows(ui, args)
+  return function(kind, id)
+    local found, message = require("cce.cli.command.schedule").knows(args, kind, id)
+    if found == nil then
+      ui:say(("the schedule was not asked for grants to %s %s: %s"):format(kind, id, message))
+    end
+    return found
+  end
+end
+
 local function call(client, args, ids, more)
   local opts = options_of(args, ids)
   for name, value in pairs(more) do opts[name] = value end
@@ -89,7 +100,8 @@ end
 local function revoke(ui, client, args, ids)
   args.began = true
   local report, message, err = call(client, args, ids,
-    { on_progress = ui:progress("revoke", #ids), principals = args.principals })
+    { on_progress = ui:progress("revoke", #ids), principals = args.principals,
+      knows = knows(ui, args) })
   if not report then return ui:fail(message, err) end
   return ui:report(report)
 end

@@ -47,16 +47,30 @@ local function note_verified(run)
   run.report:note("verified: %s", table.concat(parts, ", "))
 end
 
---- CTS is asked last: a revocation does not wait for it.
+-- Other clusters' CAs do not say who is known here.
+local function is_known(run, item, strange)
+  if run.history.knows(item.principal.id) or principals.is_on_record(run, item.principal) then
+    return true
+  end
+  local issued = principals.is_issued_by(item, run.opts)
+  if issued == false then strange[#strange + 1] = item.name or item.id end
+  return issued == true
+end
+
+--- CTS is asked last: a revocation does not wait for it; nor for what else shows that
+-- there is somebody whom IAM does not know.
 function M.close(run)
+  local strange = {}
   note_verified(run)
   run.history = principals.history(run.clients, run.began, run.report)
   for _, item in ipairs(run.items) do
-    if item.is_unknown and run.history.knows(item.principal.id) then
-      items.is_known_now(run, item)
-    end
+    if item.is_unknown and is_known(run, item, strange) then items.is_known_now(run, item) end
     note_cut_again(run, run.report, item)
     note_newer(run.report, item)
+  end
+  if #strange > 0 then
+    run.report:note("the certificate is not of the CA of %s: there it does not show that anybody is"
+      .. " known by its id", table.concat(strange, ", "))
   end
 end
 
