@@ -61,24 +61,20 @@ local function is_stale(each, meant, cluster_id, pem)
   return old ~= nil and bytes_of(old) ~= pem
 end
 
-local function replaced(data, cluster_id, authority)
-  local result, pem, count = names.copy(data), bytes_of(authority), 0
-  local meant = clusters_of(result, cluster_id)
-  for _, each in ipairs(read.entries(result, "clusters")) do
+-- The file with the CA in it, and how many entries were stale.
+local function look(path, cluster_id, authority)
+  local target, message, err = store.open(path)
+  if not target then return nil, message, err end
+  if not target.data then return target, 0 end
+  local data, pem, count = names.copy(target.data), bytes_of(authority), 0
+  local meant = clusters_of(data, cluster_id)
+  for _, each in ipairs(read.entries(data, "clusters")) do
     if is_stale(each, meant, cluster_id, pem) then
       each.body[FIELD] = authority
       count = count + 1
     end
   end
-  return result, count
-end
-
--- The file with the CA in it, and how many entries were stale.
-local function look(path, cluster_id, authority)
-  local target, message, err = store.open(path)
-  if not target then return nil, message, err end
-  local count = 0
-  if target.data then target.data, count = replaced(target.data, cluster_id, authority) end
+  target.data = data
   return target, count
 end
 
