@@ -273,6 +273,7 @@ static void finish_job(struct cce_thread *thread, struct cce_job *job)
 
     if (job->transfer != NULL)
         cce_engine_release(job->transfer);
+    /* Once this is set and the lock is released, the host may free the job. */
     job->connections = NULL;
     pthread_mutex_lock(&thread->lock);
     job->finished = true;
@@ -494,6 +495,8 @@ void cce_thread_free(struct cce_thread *thread)
         cce_poller_wake(&thread->poller);
         pthread_join(thread->thread, NULL);
     }
+
+    /* The thread has ended: what was its own belongs to the caller now. */
     while (thread->connections != NULL)
         close_connection(thread, thread->connections);
     cce_engine_free(thread->engine);
@@ -647,6 +650,7 @@ void cce_job_free(struct cce_job *job)
     if (cce_thread_is_inherited(thread))
         return;
     pthread_mutex_lock(&thread->lock);
+    /* Else the thread has still to do with it, and frees it afterwards. */
     is_ours = job->finished && !job->in_inbox;
     if (is_ours) {
         remove_job(thread, job);

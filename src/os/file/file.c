@@ -139,6 +139,7 @@ static int create_temporary(int dir, char name[TEMPORARY_NAME])
                  (unsigned long long)number);
         fd = cce_path_openat(dir, name,
                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        /* Another name helps only against a name that is taken. */
         if (fd < 0 && errno != EEXIST)
             return -1;
         if (fd < 0)
@@ -278,6 +279,7 @@ static int write_file(const char *path, const struct content *content,
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
+    /* The new name survives a power cut only after this. */
     if (!content->is_trial && cce_path_sync_directory(target.dir) < 0) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",
