@@ -93,8 +93,8 @@ end
 
 -- ---- one attempt --------------------------------------------------------------
 
--- Ask who knows whether the request may leave now, after all that took time: the
--- seconds that it may take, or nil and the error that ends the call.
+-- Whether the request may leave now, after all that took time; `before_send` has the last
+-- word. The seconds that it may take, or nil and the error that ends the call.
 local function ask_before_send(client, state)
   local left = left_of(client, state) or math.huge
   if left <= 0 then return nil, too_late(client, state) end

@@ -220,11 +220,6 @@ local function retry_after(code, response, read)
     or nil
 end
 
-local function skew_of(text)
-  local signed, server = M.clocks(text)
-  return signed and server and signed - server
-end
-
 local RETRYABLE = {
   SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true,
 }
@@ -245,6 +240,8 @@ function M.to_error(what, request, response)
   if request_id then
     message = message .. " (request id " .. M.excerpt(request_id) .. ")"
   end
+  local signed, server = M.clocks(read.text)
+  local skew = signed and server and signed - server
   return errors.new(code, message, {
     operation = request.operation,
     status = response.status,
@@ -253,7 +250,7 @@ function M.to_error(what, request, response)
     request_id = request_id,
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
-    hint = hint.of_answer(code, read.text, request, skew_of(read.text))
+    hint = hint.of_answer(code, read.text, request, skew)
       or hint.of_missing(code, what:match " cluster (%S+)$"),
     retry_after = retry_after(code, response, read),
     detail = read.text,
