@@ -32,15 +32,6 @@ local function descriptor(stream)
   return stream == io.stdout and 1 or nil
 end
 
--- The columns that may be used: one less than there are, since some terminals
--- begin a new line when the last one is written.
-local function columns(self)
-  if self.width then return self.width end
-  local fd = descriptor(self.stream)
-  local found = fd and sys.terminal_size and sys.terminal_size(fd)
-  return (found and found > 0 and found or DEFAULT_WIDTH) - 1
-end
-
 ---- Text ----
 
 local function duration_text(seconds)
@@ -134,7 +125,11 @@ local function erase_rest(self, width)
 end
 
 local function draw_bar(self, now)
-  local width = columns(self)
+  -- One column less than there are: some terminals begin a new line when the last one is
+  -- written.
+  local fd = not self.width and descriptor(self.stream)
+  local found = fd and sys.terminal_size and sys.terminal_size(fd)
+  local width = self.width or (found and found > 0 and found or DEFAULT_WIDTH) - 1
   local parts = parts_of(self, now)
   make_fit(parts, width)
   add_bar(self, parts, width)

@@ -86,12 +86,6 @@ local token_names = {
   T_STRING = "a string", T_NUMBER = "a number", T_BOOLEAN = "a boolean", T_NULL = "null",
 }
 
--- lua-cjson's message for people, and whether the text just ends too early.
-local function explain(message)
-  local cut_off = message:find("found T_END", 1, true) or message:find("unexpected end", 1, true)
-  return (message:gsub("T_[%u_]+", token_names)), cut_off ~= nil
-end
-
 --- Reads JSON.
 -- @tparam string text
 -- @return the value; a JSON null is @{null}
@@ -108,7 +102,10 @@ function M.decode(text)
     local value, message = reader.decode(filled)
     if message then
       -- Read again, so that the position is that in the caller's text.
-      return nil, explain(expected > 0 and select(2, reader.decode(text)) or message)
+      message = expected > 0 and select(2, reader.decode(text)) or message
+      local cut_off = message:find("found T_END", 1, true)
+        or message:find("unexpected end", 1, true)
+      return nil, (message:gsub("T_[%u_]+", token_names)), cut_off ~= nil
     end
     if expected == 0 or unmark(value, marker) <= expected then return value end
   end

@@ -222,12 +222,6 @@ end
 
 local value_of
 
-local function key_of(node)
-  while node.kind == "alias" do node = node.target end
-  if node.kind ~= "scalar" then refuse("a key in it is no text") end
-  return node.value
-end
-
 -- Later ones win, merged ones too; of several that are merged, the first.
 local function merge_into(result, node)
   while node.kind == "alias" do node = node.target end
@@ -246,7 +240,10 @@ local function mapping_value(node)
     if member.key.kind == "scalar" and member.key.is_plain and member.key.value == "<<" then
       merge_into(result, member.value)
     else
-      result[key_of(member.key)] = value_of(member.value)
+      local key = member.key
+      while key.kind == "alias" do key = key.target end
+      if key.kind ~= "scalar" then refuse("a key in it is no text") end
+      result[key.value] = value_of(member.value)
     end
   end
   return result
