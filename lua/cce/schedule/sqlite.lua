@@ -104,16 +104,15 @@ local PROBLEMS = {
     "Its directory must exist, and this user must be allowed to write to '%s'" },
 }
 
-local function problem_of(text)
-  local lower = text:lower()
-  for _, problem in ipairs(PROBLEMS) do
-    if lower:find(problem[1], 1, true) then return problem end
-  end
-  return { nil, "INTERNAL", text }
-end
-
 local function failed(path, text)
-  local problem = problem_of(tostring(text):gsub("^LuaSQL: ", ""))
+  text = tostring(text):gsub("^LuaSQL: ", "")
+  local lower, problem = text:lower(), { nil, "INTERNAL", text }
+  for _, known in ipairs(PROBLEMS) do
+    if lower:find(known[1], 1, true) then
+      problem = known
+      break
+    end
+  end
   local code = problem[2]
   return errors.fail(code, ("the schedule '%s': %s"):format(path, problem[3]), {
     retryable = code == "STORE_UNAVAILABLE", maybe_applied = false,
