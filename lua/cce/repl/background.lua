@@ -51,6 +51,7 @@ local function finish(work, ok, ...)
   work.ended, work.progress = core.sys.monotonic(), nil
   local value, message, err = ...
   work.results = { n = select("#", ...), ... }
+  -- What it raised, or what a function of the library returns instead of a value.
   if not ok then return fail(work, value) end
   if not value and type(message) == "string" then return fail(work, message, err) end
   work.state, work.value = "done", value

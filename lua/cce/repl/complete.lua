@@ -11,13 +11,8 @@ local M = {}
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if",
   "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
 
--- Chains of __index longer than this are somebody's mistake.
+-- Chains of __index longer than this are a mistake, or go round in a circle.
 local LONGEST_CHAIN = 8
-
-local function index_of(value)
-  local meta = getmetatable(value)
-  return type(meta) == "table" and rawget(meta, "__index") or nil
-end
 
 -- A field, though its object may raise.
 local function field(value, name)
@@ -33,14 +28,9 @@ local function add_fields(value, names)
     for key in next, value do
       if type(key) == "string" then names[key] = true end
     end
-    value = index_of(value)
+    local meta = getmetatable(value)
+    value = type(meta) == "table" and rawget(meta, "__index") or nil
   end
-end
-
-local function class_of(value)
-  local meta = getmetatable(value)
-  local name = type(meta) == "table" and rawget(meta, "__name")
-  return type(name) == "string" and name or nil
 end
 
 local CLIENT_MODULES = { "cce.client", "cce.nodes", "cce.iam", "cce.cts" }
@@ -49,7 +39,9 @@ local CLIENT_MODULES = { "cce.client", "cce.nodes", "cce.iam", "cce.cts" }
 -- @param value
 -- @treturn {table,...} blocks
 function M.methods(value)
-  local class, list = class_of(value), {}
+  local meta, list = getmetatable(value), {}
+  local class = type(meta) == "table" and rawget(meta, "__name")
+  if type(class) ~= "string" then return list end
   for _, module in ipairs(class == "cce.client" and CLIENT_MODULES or { class }) do
     for _, block in ipairs(manual.entries(module)) do
       local method = block.title:match ":([%w_]+)$"
@@ -57,14 +49,6 @@ function M.methods(value)
     end
   end
   return list
-end
-
--- Submodules that nobody has loaded yet are in no table.
-local function add_submodules(path, names)
-  for _, module in ipairs(manual.modules) do
-    local owner, name = module:match "^(.*)%.([%w_]+)$"
-    if owner == path then names[name] = true end
-  end
 end
 
 local function method_names(value)
@@ -83,7 +67,11 @@ end
 local function field_names(value, path)
   local names = {}
   add_fields(value, names)
-  add_submodules(path, names)
+  -- Submodules that are not loaded yet are in no table.
+  for _, module in ipairs(manual.modules) do
+    local owner, name = module:match "^(.*)%.([%w_]+)$"
+    if owner == path then names[name] = true end
+  end
   for name in pairs(names) do
     if field(value, name) == nil then names[name] = nil end
   end
@@ -135,10 +123,6 @@ local function open_bracket(text)
   return stack[#stack]
 end
 
-local function without_strings(text)
-  return (text:gsub("([\"']).-%1", function(found) return ("_"):rep(#found) end))
-end
-
 -- The function in whose `{ … }` the cursor is, as "client:revoke_cert".
 local function called(text)
   local brace = open_bracket(text)
@@ -163,17 +147,10 @@ local function matching(names, partial, head, tail)
   return list
 end
 
--- What the prompt has behind its own globals is in no table that can be walked.
-local function globals(context)
-  local names = { client = true }
-  add_fields(context.env, names)
-  add_fields(_G, names)
-  for _, word in ipairs(KEYWORDS) do names[word] = true end
-  return names
-end
-
 local function option_names(text, context)
-  local path = called(without_strings(text))
+  -- A bracket in a string is none.
+  text = text:gsub("([\"']).-%1", function(found) return ("_"):rep(#found) end)
+  local path = called(text)
   local fn = path and resolve(path, context.env)
   local block = type(fn) == "function" and manual.of_function(context.original(fn))
     or type(fn) == "table" and manual.by_name(path)[1]
@@ -183,11 +160,6 @@ local function option_names(text, context)
   return next(names) and names
 end
 
--- The calls want ids; a filter of clusters wants names.
-local function wants_id(text, from, word)
-  return word == text:sub(from) and not text:sub(1, from - 2):find "name%s*=%s*$"
-end
-
 local function in_quotes(text, from, word, context)
   local partial, list = text:sub(from), {}
   for _, name in ipairs(context.clusters()) do
@@ -195,17 +167,12 @@ local function in_quotes(text, from, word, context)
     if name:sub(1, #partial) == partial then list[#list + 1] = name:sub(#partial - #word + 1) end
   end
   table.sort(list)
-  if #list == 1 and wants_id(text, from, word) then
+  -- The calls want ids; a filter of clusters wants names.
+  local is_name = text:sub(1, from - 2):find "name%s*=%s*$"
+  if #list == 1 and word == partial and not is_name then
     return { context.id_of(list[1]) or list[1] }
   end
   return list
-end
-
-local function path_candidates(path, separator, partial, head, env)
-  local value = resolve(path, env)
-  if value == nil then return {} end
-  local names = separator == ":" and method_names(value) or field_names(value, path)
-  return matching(names, partial, head .. path .. separator)
 end
 
 --- What may stand in the place of a word.
@@ -222,14 +189,21 @@ function M.candidates(line, from, to, context)
   if quote then return in_quotes(text, start, word, context) end
   local path, separator, partial = word:match "([%a_][%w_.:]*)([.:])([%w_]*)$"
   if path then
-    return path_candidates(path, separator, partial, word:sub(1, #word - #path - #partial - 1),
-      context.env)
+    local value = resolve(path, context.env)
+    if value == nil then return {} end
+    local names = separator == ":" and method_names(value) or field_names(value, path)
+    return matching(names, partial, word:sub(1, #word - #partial))
   end
   partial = word:match "[%w_]*$"
   local head, before = word:sub(1, #word - #partial), text:sub(1, #text - #partial)
   local options = before:find "[{,]%s*$" and option_names(before, context)
   if options then return matching(options, partial, head, " = ") end
-  return matching(globals(context), partial, head)
+  -- What the prompt makes when it is asked for is in no table that can be walked.
+  local globals = { client = true }
+  add_fields(context.env, globals)
+  add_fields(_G, globals)
+  for _, keyword in ipairs(KEYWORDS) do globals[keyword] = true end
+  return matching(globals, partial, head)
 end
 
 return M

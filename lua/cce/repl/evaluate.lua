@@ -9,10 +9,6 @@ local function load_in(text, env)
   return fn and setfenv(fn, env), message
 end
 
-local function is_incomplete(message)
-  return message:find("near '?<eof>'?$") ~= nil
-end
-
 -- LuaJIT's compiled loops look at no hook, and so at no Ctrl-C.
 local function interruptible(fn)
   if rawget(_G, "jit") then jit.off(fn, true) end
@@ -66,7 +62,8 @@ function M.compile(text, env)
   local message
   fn, message = load_in(text, env)
   if fn then return interruptible(fn) end
-  return nil, (message:gsub("^prompt:", "line ")), is_open or is_incomplete(message)
+  return nil, (message:gsub("^prompt:", "line ")),
+    is_open or message:find("near '?<eof>'?$") ~= nil
 end
 
 return M

@@ -44,7 +44,7 @@ local function is_dry(opts)
   return type(opts) == "table" and opts.dry_run == true
 end
 
--- Whoever would cut their own certificates is told so, and types another word.
+-- A person who would cut their own certificates is told so, and types another word.
 local function revocation(client, opts, where)
   local id = type(opts) == "table" and (opts.user_id or opts.agency_id)
   if type(client) == "table" and not client.config then client = client[1] end
@@ -100,13 +100,6 @@ local SCHEDULE = {
 
 -- ---- asking ----------------------------------------------------------------------
 
-local function refused(name)
-  return errors.fail("CANCELLED", name .. ": not confirmed, nothing was sent", {
-    operation = name, retryable = true, maybe_applied = false, attempts = 0,
-    hint = "repl.confirm = false, or cce repl --yes, asks no more",
-  })
-end
-
 local function leave(task, ok, ...)
   task.answered = task.answered - 1
   if not ok then error((...), 0) end
@@ -118,7 +111,12 @@ local function wrapped(self, name, original, question)
     local task = self.task()
     local text, word
     if not (task.answered and task.answered > 0) then text, word = question(...) end
-    if text and self.wanted() and not self.ask(text, word) then return refused(name) end
+    if text and self.wanted() and not self.ask(text, word) then
+      return errors.fail("CANCELLED", name .. ": not confirmed, nothing was sent", {
+        operation = name, retryable = true, maybe_applied = false, attempts = 0,
+        hint = "repl.confirm = false, or cce repl --yes, asks no more",
+      })
+    end
     task.answered = (task.answered or 0) + 1
     return leave(task, protect.pcall(original, ...))
   end
@@ -159,21 +157,16 @@ local function through(module, own)
   return setmetatable(own, { __index = module, __tostring = meta.__tostring })
 end
 
--- Parts that this library lacks are left out.
-local function workflow_of(self, workflow)
-  local own = {}
-  for name, question in pairs(WORKFLOW) do
-    own[name] = wrapped(self, name, workflow[name], question)
-  end
-  return through(workflow, own)
-end
-
 --- The library to hand out.
 -- @tparam table cce
 -- @tparam function progress what `cce.progress` is here
 -- @treturn table
 function Guard:library(cce, progress)
-  local own = { new = making(self, cce.new, CLIENT), workflow = workflow_of(self, cce.workflow),
+  local workflow = {}
+  for name, question in pairs(WORKFLOW) do
+    workflow[name] = wrapped(self, name, cce.workflow[name], question)
+  end
+  local own = { new = making(self, cce.new, CLIENT), workflow = through(cce.workflow, workflow),
     progress = progress }
   self.originals[progress] = cce.progress
   if cce.schedule then

@@ -51,14 +51,13 @@ end
 
 -- ---- finding what is meant -----------------------------------------------------
 
-local function code_text(name)
-  local meaning = core.codes[name:upper()]
-  return meaning and ("%s: %s"):format(name:upper(), meaning) or nil
-end
-
 local function by_name(name)
   local found = manual.by_name(name)
-  if #found == 0 then return code_text(name) or module_text(name) or module_text("cce." .. name) end
+  if #found == 0 then
+    local code = name:upper()
+    if core.codes[code] then return ("%s: %s"):format(code, core.codes[code]) end
+    return module_text(name) or module_text("cce." .. name)
+  end
   local texts = {}
   for i, block in ipairs(found) do texts[i] = manual.render(block) end
   return table.concat(texts, "\n\n")
@@ -84,18 +83,6 @@ local function class_text(value)
   return #parts > 0 and table.concat(parts, "\n\n") or nil
 end
 
-local function of_function(fn)
-  local block = manual.of_function(fn)
-  return block and manual.render(block)
-end
-
-local function of_value(value)
-  if value == core.codes then return tostring(value) end
-  if value == M.help then return PROMPT end
-  local name = module_name(value)
-  return name and module_text(name) or class_text(value)
-end
-
 --- The manual's text about a value.
 -- @tparam[opt] any value a function, its name, a word of `cce.codes`, a module,
 --   an object; nothing: an overview
@@ -103,8 +90,13 @@ end
 function M.text(value)
   if value == nil then return overview() end
   if type(value) == "string" then return by_name(value) end
-  if type(value) == "function" then return of_function(value) end
-  return of_value(value)
+  if type(value) == "function" then
+    local block = manual.of_function(value)
+    return block and manual.render(block)
+  end
+  if value == core.codes then return tostring(value) end
+  local name = module_name(value)
+  return name and module_text(name) or class_text(value)
 end
 
 return M

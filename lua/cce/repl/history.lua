@@ -54,12 +54,6 @@ function M.is_secret(text, secrets)
   return false
 end
 
-local function known_secrets()
-  local list = {}
-  for _, name in ipairs(VARIABLES) do list[#list + 1] = os.getenv(name) end
-  return list
-end
-
 -- ---- the file ----------------------------------------------------------------
 
 --- Where it is kept: $XDG_STATE_HOME/cce/history.
@@ -68,38 +62,22 @@ function M.path()
   return directories.state() .. "/history"
 end
 
-local function read_lines(path)
-  local list, text = {}, core.file.read(path, { max = LONGEST_FILE })
-  for line in (text or ""):gmatch "[^\n]+" do list[#list + 1] = line end
-  return list
-end
-
-local function last_of(list)
-  local kept = {}
-  for i = math.max(1, #list - MOST + 1), #list do kept[#kept + 1] = list[i] end
-  return kept
-end
-
 --- Open the history; without a path nothing is kept beyond the session.
 -- @tparam ?string path
 -- @treturn table with `lines`, and `problem` when the file cannot be used
 function M.open(path)
-  local self = setmetatable({ path = path, lines = {}, secrets = known_secrets() }, History)
+  local self = setmetatable({ path = path, lines = {}, secrets = {} }, History)
+  for _, name in ipairs(VARIABLES) do self:hide(os.getenv(name)) end
   if not path then return self end
   directories.make(path:match "^(.*)/")
-  local lines = read_lines(path)
-  self.lines = last_of(lines)
-  local text = #self.lines > 0 and table.concat(self.lines, "\n") .. "\n" or ""
+  local lines, text = {}, core.file.read(path, { max = LONGEST_FILE })
+  for line in (text or ""):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  for i = math.max(1, #lines - MOST + 1), #lines do self.lines[#self.lines + 1] = lines[i] end
+  -- Each session only appends: here the file is cut to its last lines, and its mode made 0600.
+  text = #self.lines > 0 and table.concat(self.lines, "\n") .. "\n" or ""
   local ok, message = core.file.write(path, text)
   if not ok then self.path, self.problem = nil, message end
   return self
-end
-
-local function append(path, text)
-  local file = io.open(path, "a")
-  if not file then return end
-  file:write(text, "\n")
-  file:close()
 end
 
 --- Keep what was typed, unless it holds a secret or is what was typed last.
@@ -110,7 +88,11 @@ function History:add(text)
   if line == "" or line == self.lines[#self.lines] then return false end
   if M.is_secret(line, self.secrets) then return false end
   self.lines[#self.lines + 1] = line
-  if self.path then append(self.path, line) end
+  local file = self.path and io.open(self.path, "a")
+  if file then
+    file:write(line, "\n")
+    file:close()
+  end
   return true
 end
 

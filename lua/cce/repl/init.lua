@@ -45,16 +45,9 @@ local function was_interrupted(self)
   return self.signals:wait(0) ~= nil
 end
 
--- A command that computes for ever never comes to where it waits.
-local function watch_instructions(self, task)
-  debug.sethook(task.coroutine, function()
-    if self.loop.current and was_interrupted(self) then error(loops.INTERRUPTED, 0) end
-  end, "", INSTRUCTIONS)
-end
-
 -- ---- lines ----------------------------------------------------------------------
 
--- News that came while somebody types stay behind the next Enter.
+-- News that came while a line is being typed stay behind the next Enter.
 local function draw_status(self)
   local text = self.works:status()
   if #self.notices > 0 then text = (text and text .. "   " or "") .. "news: Enter shows them" end
@@ -65,12 +58,6 @@ local function print_notices(self)
   local notices = self.notices
   self.notices = {}
   for _, notice in ipairs(notices) do notice() end
-end
-
--- Whether something waits for the line to be free, which is so until the first
--- key.
-local function must_make_room(self)
-  return self.reader.pristine and (#self.notices > 0 or #self.questions > 0)
 end
 
 local ask_waiting
@@ -91,7 +78,8 @@ local function read_line(self, prompt)
       outcome = "interrupt"
     elseif is_readable then
       self.reader:feed()
-    elseif must_make_room(self) then
+    elseif self.reader.pristine and (#self.notices > 0 or #self.questions > 0) then
+      -- Until the first key the line is free for what waits.
       self.reader:erase()
       print_notices(self)
       ask_waiting(self)
@@ -155,22 +143,15 @@ local function note_problem(self, message, err)
   self.screen:problem(errors.is(err) and err.message or message, errors.is(err) and err.hint)
 end
 
-local function is_failure(count, value, message)
-  return count >= 2 and value == nil and type(message) == "string"
-end
-
--- Functions of the library return three values, of which the last two are nil.
-local function without_trailing_nils(count, ...)
-  while count > 1 and select(count, ...) == nil do count = count - 1 end
-  return count
-end
-
 local function print_results(self, count, ...)
   if count == 0 then return end
   local value, message, err = ...
-  if is_failure(count, value, message) then return note_problem(self, message, err) end
+  if count >= 2 and value == nil and type(message) == "string" then
+    return note_problem(self, message, err)
+  end
   if value ~= nil then self.env._ = value end
-  count = without_trailing_nils(count, ...)
+  -- Functions of the library return three values, of which the last two are nil.
+  while count > 1 and select(count, ...) == nil do count = count - 1 end
   if count == 1 and value == nil then return end
   -- What the library adds stands behind the places of an error.
   local adds = count == 4 and value ~= nil and message == nil and err == nil
@@ -187,11 +168,6 @@ local function raised(self, problem)
   if errors.is(problem) then return note_problem(self, problem.message, problem) end
   local text = type(problem) == "string" and problem or inspect.show(problem)
   note_problem(self, (text:gsub("^prompt:", "line ")), nil)
-end
-
-local function show_outcome(self, ok, ...)
-  if ok then return print_results(self, select("#", ...), ...) end
-  raised(self, (...))
 end
 
 -- ---- running what was typed ------------------------------------------------------
@@ -216,14 +192,20 @@ local function run(self, fn)
   self.outstanding:clear()
   local task = self.loop:start(function()
     self.foreground = self.loop:task()
-    watch_instructions(self, self.foreground.main or { coroutine = coroutine.running() })
+    local main = self.foreground.main
+    -- A command that computes for ever never comes to where it waits.
+    debug.sethook(main and main.coroutine or coroutine.running(), function()
+      if self.loop.current and was_interrupted(self) then error(loops.INTERRUPTED, 0) end
+    end, "", INSTRUCTIONS)
     return fn()
   end, function(...) outcome = { n = select("#", ...), ... } end)
   drive(self, task)
   debug.sethook()
   self.foreground = nil
+  -- A task that a second Ctrl-C gave up has not ended.
   if not outcome then return raised(self, loops.INTERRUPTED) end
-  show_outcome(self, (table.unpack or unpack)(outcome, 1, outcome.n))
+  if not outcome[1] then return raised(self, outcome[2]) end
+  print_results(self, outcome.n - 1, (table.unpack or unpack)(outcome, 2, outcome.n))
 end
 
 local function keep(self, text)
@@ -260,15 +242,12 @@ local function may_end(self)
   return answer(self, text:format(count), "yes to end") == "yes"
 end
 
--- "exit" and "quit" are what hands type that come from other prompts.
-local function says_end(self, text)
-  local word = text:match "^%s*(%a+)[%s();]*$"
-  return (word == "exit" or word == "quit") and self.env[word] == nil
-end
-
 local function turn(self)
   local what, text, fn, message = read_chunk(self)
-  if what == "chunk" and says_end(self, text) then return not may_end(self) end
+  -- "exit" and "quit" are what hands type that come from other prompts.
+  local word = what == "chunk" and text:match "^%s*(%a+)[%s();]*$"
+  local is_end = (word == "exit" or word == "quit") and self.env[word] == nil
+  if is_end then return not may_end(self) end
   if what == "end" then
     if self.is_terminal then self.screen:print "" end
     return not may_end(self)
@@ -340,30 +319,23 @@ local function client_of(self)
   return self.client
 end
 
-local function help_here(self)
+local function new_env(self)
   local Help = { __tostring = function() return "help() tells more; Ctrl-D ends" end }
   function Help.__call(_, value)
     if type(value) == "function" then value = self.guard:original(value) end
     self.screen:print(help.text(value) or "The manual says nothing about it; help() tells more")
   end
-  return setmetatable({}, Help)
-end
-
-local function background_here(self)
-  return function(fn, name)
+  local cce = require "cce"
+  local env = {
+    cce = self.guard:library(cce, progress_here(self)), print = print_here(self),
+    help = setmetatable({}, Help), repl = self.settings,
+    jobs = function() return self.works:all() end,
+  }
+  function env.bg(fn, name)
     options.argument(fn, "callable", 1, "bg")
     options.argument(name, { "string", "nil" }, 2, "bg")
     return self.works:start(fn, name)
   end
-end
-
-local function new_env(self)
-  local cce = require "cce"
-  local env = {
-    cce = self.guard:library(cce, progress_here(self)), print = print_here(self),
-    help = help_here(self), bg = background_here(self), repl = self.settings,
-    jobs = function() return self.works:all() end,
-  }
   env._G = env
   -- Lua 5.1 cannot wait within its own.
   if _VERSION == "Lua 5.1" then env.pcall = protect.pcall end
@@ -404,36 +376,7 @@ local function cluster_names(self)
   return self.names
 end
 
-local function candidates(self)
-  return function(line, from, to)
-    return complete.candidates(line, from, to, {
-      env = self.env,
-      clusters = function() return cluster_names(self) end,
-      id_of = function(name) return self.ids[name] or nil end,
-      original = function(fn) return self.guard:original(fn) end,
-    })
-  end
-end
-
 -- ---- from beginning to end -------------------------------------------------------
-
-local function greet(self, reader_note)
-  if not self.is_terminal then return end
-  self.screen:print(("cce %s on %s: help() tells what can be done, Ctrl-D ends")
-    :format(core._VERSION, rawget(_G, "jit") and "LuaJIT" or _VERSION))
-  if reader_note then self.screen:print(reader_note) end
-  if self.history.problem then
-    self.screen:print("what is typed is not kept: " .. self.history.problem)
-  end
-end
-
-local function new_guard(self)
-  return guards.new {
-    ask = function(text, word) return ask(self, text, word) end,
-    wanted = function() return self.settings.confirm end,
-    task = function() return self.loop:task() or {} end,
-  }
-end
 
 local function new_repl(opts)
   local self = setmetatable({
@@ -443,7 +386,11 @@ local function new_repl(opts)
     is_terminal = core.sys.is_terminal(0) and core.sys.is_terminal(1),
   }, Repl)
   self.works = backgrounds.new(self.loop, function(work) announce(self, work) end)
-  self.guard = new_guard(self)
+  self.guard = guards.new {
+    ask = function(text, word) return ask(self, text, word) end,
+    wanted = function() return self.settings.confirm end,
+    task = function() return self.loop:task() or {} end,
+  }
   self.env = new_env(self)
   self.history = histories.open(self.is_terminal and histories.path() or nil)
   return self
@@ -451,11 +398,24 @@ end
 
 local function begin(self)
   local note
-  self.reader, note = readers.new(candidates(self))
+  self.reader, note = readers.new(function(line, from, to)
+    return complete.candidates(line, from, to, {
+      env = self.env,
+      clusters = function() return cluster_names(self) end,
+      id_of = function(name) return self.ids[name] or nil end,
+      original = function(fn) return self.guard:original(fn) end,
+    })
+  end)
   for _, line in ipairs(self.history.lines) do self.reader:remember(line) end
   self.signals = core.sys.signals "SIGINT"
   host.use_loop(self.loop.functions)
-  greet(self, note)
+  if not self.is_terminal then return end
+  self.screen:print(("cce %s on %s: help() tells what can be done, Ctrl-D ends")
+    :format(core._VERSION, rawget(_G, "jit") and "LuaJIT" or _VERSION))
+  if note then self.screen:print(note) end
+  if self.history.problem then
+    self.screen:print("what is typed is not kept: " .. self.history.problem)
+  end
 end
 
 local function finish(self)

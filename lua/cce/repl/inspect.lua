@@ -12,10 +12,6 @@ local HIDDEN = "***"
 -- Of a nested table so much is shown.
 local DEPTH, ITEMS, WIDTH = 3, 40, 80
 
-local function is_secret(key)
-  return redact.is_secret_name(key) or key == "sk"
-end
-
 local function quoted(text)
   local escaped = text:gsub("[\\\"]", "\\%0"):gsub("\n", "\\n"):gsub("\t", "\\t")
   return '"' .. clean(escaped) .. '"'
@@ -26,7 +22,7 @@ local function has_text(value)
   return type(meta) == "table" and type(rawget(meta, "__tostring")) == "function"
 end
 
--- An object of somebody else may raise.
+-- The __tostring of an object that is not ours may raise.
 local function text_of(value)
   local ok, text = pcall(tostring, value)
   return ok and clean(text) or "<a " .. type(value) .. " that cannot be shown>"
@@ -54,19 +50,15 @@ local function sorted_keys(value, count)
   return keys
 end
 
-local function member(value, key, depth, seen)
-  local inner = rawget(value, key)
-  if type(inner) == "string" and is_secret(key) then return HIDDEN end
-  return inspect(inner, depth + 1, seen)
-end
-
 local function parts_of(value, depth, seen)
   local parts, count = {}, #value
   for i = 1, math.min(count, ITEMS) do parts[i] = inspect(rawget(value, i), depth + 1, seen) end
   local keys = sorted_keys(value, count)
   for _, key in ipairs(keys) do
     if #parts >= ITEMS then break end
-    parts[#parts + 1] = key_text(key) .. member(value, key, depth, seen)
+    local inner = rawget(value, key)
+    local is_hidden = type(inner) == "string" and (redact.is_secret_name(key) or key == "sk")
+    parts[#parts + 1] = key_text(key) .. (is_hidden and HIDDEN or inspect(inner, depth + 1, seen))
   end
   local left = count + #keys - #parts
   if left > 0 then parts[#parts + 1] = ("… %d more"):format(left) end
@@ -84,29 +76,19 @@ local function joined(parts, depth)
   return "{\n" .. indent .. table.concat(parts, ",\n" .. indent) .. "\n" .. ("  "):rep(depth) .. "}"
 end
 
-local function inspect_table(value, depth, seen)
-  if next(value) == nil then return "{}" end
-  if seen[value] then return "<as above>" end
-  if depth >= DEPTH then return "{…}" end
-  seen[value] = true
-  local text = joined(parts_of(value, depth, seen), depth)
-  seen[value] = nil
-  return text
-end
-
 function inspect(value, depth, seen)
   if type(value) == "string" then return quoted(redact.string(value)) end
   if has_text(value) or type(value) ~= "table" then
     return (text_of(value):gsub("\n", "\n" .. ("  "):rep(depth)))
   end
-  return inspect_table(value, depth, seen)
-end
-
-local function string_text(value)
-  if redact.holds_secret(value) then
-    return ("<%d bytes that hold a secret; print(…) shows them>"):format(#value)
-  end
-  return value:find "\n" and clean(value) or quoted(value)
+  if next(value) == nil then return "{}" end
+  if seen[value] then return "<as above>" end
+  if depth >= DEPTH then return "{…}" end
+  -- Only what encloses a table counts as seen: one that stands twice side by side is shown twice.
+  seen[value] = true
+  local text = joined(parts_of(value, depth, seen), depth)
+  seen[value] = nil
+  return text
 end
 
 -- A list of objects that read as a line each.
@@ -118,20 +100,21 @@ local function is_list_of_objects(value)
   return #sorted_keys(value, #value) == 0
 end
 
-local function lines_of(list)
-  local lines = {}
-  for i = 1, math.min(#list, 10 * ITEMS) do lines[i] = text_of(list[i]) end
-  if #list > #lines then lines[#lines + 1] = ("… %d more"):format(#list - #lines) end
-  return table.concat(lines, "\n")
-end
-
 --- The text of a result.
 -- @param value
 -- @treturn string
 function M.show(value)
-  if type(value) == "string" then return string_text(value) end
-  if is_list_of_objects(value) then return lines_of(value) end
-  return inspect(value, 0, {})
+  if type(value) == "string" then
+    if redact.holds_secret(value) then
+      return ("<%d bytes that hold a secret; print(…) shows them>"):format(#value)
+    end
+    return value:find "\n" and clean(value) or quoted(value)
+  end
+  if not is_list_of_objects(value) then return inspect(value, 0, {}) end
+  local lines = {}
+  for i = 1, math.min(#value, 10 * ITEMS) do lines[i] = text_of(value[i]) end
+  if #value > #lines then lines[#lines + 1] = ("… %d more"):format(#value - #lines) end
+  return table.concat(lines, "\n")
 end
 
 return M

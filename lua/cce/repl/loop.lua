@@ -17,11 +17,6 @@ Loop.__index = Loop
 --- What an interrupted task raises.
 M.INTERRUPTED = protect.INTERRUPT
 
--- Where a yield would cross a C function, a call must block instead.
-local function can_yield()
-  return not coroutine.isyieldable or coroutine.isyieldable()
-end
-
 -- ---- coroutines ------------------------------------------------------------
 
 local function make_ready(loop, thread)
@@ -30,22 +25,15 @@ local function make_ready(loop, thread)
   loop.ready[#loop.ready + 1] = thread
 end
 
-local function end_of(loop, thread, ...)
-  loop.threads[thread.coroutine] = nil
-  thread.task.threads[thread] = nil
-  if thread.on_end then thread.on_end(...) end
-end
-
-local function after_resume(loop, thread, ...)
-  if coroutine.status(thread.coroutine) == "dead" then end_of(loop, thread, ...) end
-end
-
 local function resume(loop, thread, ...)
   local before = loop.current
   loop.current = thread
   local function finish(...)
     loop.current = before
-    after_resume(loop, thread, ...)
+    if coroutine.status(thread.coroutine) ~= "dead" then return end
+    loop.threads[thread.coroutine] = nil
+    thread.task.threads[thread] = nil
+    if thread.on_end then thread.on_end(...) end
   end
   finish(coroutine.resume(thread.coroutine, ...))
 end
@@ -72,7 +60,9 @@ local function new_functions(loop)
   local functions = {}
 
   function functions.inside()
-    return thread_of(loop) ~= nil and can_yield()
+    -- Where a yield would cross a C function, a call must block instead.
+    return thread_of(loop) ~= nil
+      and (not coroutine.isyieldable or coroutine.isyieldable())
   end
 
   function functions.watch(fd, on_readable)

@@ -44,10 +44,6 @@ local function defined_name(code)
     or code:match "^([%w_.]+)%s*=%s*function" or code:match "^(M%.[%w_]+)%s*="
 end
 
-local function new_block(number)
-  return { first = number, text = {}, tags = {} }
-end
-
 -- A tag goes on until the next one.
 local function add_line(block, line)
   local name, rest = line:match "^%s*@(%w+)(.*)$"
@@ -80,8 +76,7 @@ end
 
 local function close_block(block, code, number)
   block.last, block.code = number - 1, code
-  local named = find_tag(block, "function")
-  block.name = named or defined_name(code)
+  block.name = find_tag(block, "function") or defined_name(code)
   block.module = find_tag(block, "module") or find_tag(block, "classmod")
   block.is_local = find_tag(block, "local") ~= nil
   return block
@@ -103,7 +98,7 @@ function M.parse(source)
     elseif block then
       add_line(block, (comment:gsub("^ ", "")))
     elseif first then
-      block = new_block(number)
+      block = { first = number, text = {}, tags = {} }
       add_line(block, first)
     end
   end
@@ -257,17 +252,10 @@ local function signature(block)
 end
 
 local function add_indented(out, first, lines, indent)
-  local text = first
   for i, line in ipairs(lines) do
     line = line:gsub("^%s+", "")
-    out[#out + 1] = i == 1 and text .. line or (" "):rep(indent) .. line
+    out[#out + 1] = i == 1 and first .. line or (" "):rep(indent) .. line
   end
-end
-
-local function lines_of(text)
-  local list = {}
-  for line in (text .. "\n"):gmatch "(.-)\n" do list[#list + 1] = line end
-  return list
 end
 
 local function note_on(each)
@@ -286,8 +274,9 @@ local function add_parameters(out, block)
   for _, each in ipairs(list) do
     local option = each.name:match "^[%w_]+%.(.+)$"
     local indent = option and "    " or "  "
-    local text = each.text ~= "" and ": " .. each.text or ""
-    add_indented(out, indent .. (option or each.name) .. note_on(each), lines_of(text), #indent + 2)
+    local text, lines = each.text ~= "" and ": " .. each.text or "", {}
+    for line in (text .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = line end
+    add_indented(out, indent .. (option or each.name) .. note_on(each), lines, #indent + 2)
   end
 end
 

@@ -53,22 +53,16 @@ function Readline:remember(line)
   self.library.add_history(line)
 end
 
--- A completer that fails must not unwind through readline. The library says one
--- too many for where the word ends.
-local function completer(candidates)
-  return function(line, from, to)
-    local ok, list = pcall(candidates, line, from, to - 1)
-    return ok and list or {}
-  end
-end
-
 local function new_readline(library, candidates)
   -- It must neither read nor write a file of its own.
   library.set_options { histfile = "", auto_add = false, keeplines = 0 }
   library.set_readline_name "cce"
-  library.set_complete_function(function(...)
+  library.set_complete_function(function(line, from, to)
     library.set_completion_append_character ""
-    return completer(candidates)(...)
+    -- A completer that fails must not unwind through readline. The library says one
+    -- too many for where the word ends.
+    local ok, list = pcall(candidates, line, from, to - 1)
+    return ok and list or {}
   end)
   return setmetatable({ library = library, fd = 0, echo = "^C" }, Readline)
 end

@@ -139,9 +139,9 @@ describe("cce repl without a terminal", function()
     assert.truthy(text:find "ID  NAME  STATE")
   end)
 
-  it("runs what the README types, but for a line that Tab completes", function()
+  it("runs what the manual types, but for a line that Tab completes", function()
     local lines = { "cce.sleep(0.1)", "jobs()" }
-    for line in tempdir.read "README.md":gmatch "\ncce> ([^\n]*)" do
+    for line in tempdir.read "manual/library.md":gmatch "\ncce> ([^\n]*)" do
       if not line:find "%-%- Tab$" then table.insert(lines, #lines - 1, line) end
     end
     assert.is_true(#lines >= 6)
