@@ -452,6 +452,10 @@ local function check_version(self)
   if application ~= APPLICATION then
     local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")
     if used == nil then return nil, message, err end
+    -- Another process may have made the schedule since the first look.
+    if used and pragma(self.connection, "application_id") == APPLICATION then
+      return check_version(self)
+    end
     if used or version ~= 0 or application ~= 0 then
       return refuse(self.path, "is the database of another program", "Give another path")
     end
