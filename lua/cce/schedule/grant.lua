@@ -1,7 +1,7 @@
 --- Access for a while: `cce.workflow.grant`.
 --
 -- The revocation is on disk before the certificate is asked for, so that no crash
--- leaves a certificate that nobody will end: it is a promise of the schedule, and
+-- leaves a certificate that nothing will end: it is a promise of the schedule, and
 -- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
 local identity = require "cce.api.identity"
@@ -266,7 +266,7 @@ function Grant:extend(seconds)
   return nil, message, err
 end
 
--- What the end of an entry means for who wants it ended.
+-- What the state of an entry means for a caller that wants it ended.
 local function is_over(e)
   if e.state == "done" then return true end
   if e.state == "cancelled" then
@@ -310,7 +310,7 @@ end
 -- at its time.
 -- @treturn[1] boolean true
 -- @treturn[1] boolean whether the certificates are revoked; false: others share it
--- @treturn[2] nil the revocation is due now, and who runs the schedule goes on
+-- @treturn[2] nil the revocation is due now, and the runner of the schedule goes on
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @usage
@@ -352,7 +352,7 @@ end
 -- minute after the shortest grant of 15 minutes at the earliest. Where the principal
 -- cannot be looked up and the one that was given is wrong, the certificate that came
 -- is revoked at once, and this fails; only a crash between these two steps leaves
--- such a certificate, whose key nobody has.
+-- such a certificate, whose key is lost.
 -- @tparam cce.client client
 -- @tparam cce.schedule schedule
 -- @tparam table opts

@@ -40,7 +40,7 @@ local TABLES = {
       text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
       due REAL, ended REAL, uniq TEXT, runner TEXT)]],
   "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
-  -- Holds nothing, unless somebody else has written here.
+  -- Holds nothing, unless another program has written here.
   "CREATE INDEX entries_timeless ON entries (id) WHERE " .. IS_TIMELESS,
   "CREATE INDEX entries_state ON entries (state, id)",
   "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
@@ -151,7 +151,7 @@ local function execute(connection, sql)
   return rows
 end
 
--- What was removed, or replaced by an older one, can still be written to: but nobody
+-- What was removed, or replaced by an older one, can still be written to: but no process
 -- will ever see it again.
 local function check_place(self)
   if not self.identity then return true end
@@ -275,7 +275,7 @@ function Store:get(id)
 end
 
 -- What waits and has no number for its time is none of ours. It comes first, so that
--- somebody looks at it. Texts sort behind all numbers.
+-- a person looks at it. Texts sort behind all numbers.
 local TIMELESS = ("SELECT * FROM (%sWHERE %s ORDER BY id LIMIT #) UNION ALL SELECT * FROM"
   .. " (%sWHERE due >= '' ORDER BY due, id LIMIT #) LIMIT #"):format(COLUMNS, IS_TIMELESS, COLUMNS)
 
@@ -532,7 +532,7 @@ end
 
 -- ---- looking at what may not be written ----------------------------------------------
 --
--- SQLite writes beside a file even to read it: its -shm. So that of somebody else, or on
+-- SQLite writes beside a file even to read it: its -shm. So that of another user, or on
 -- a disk that is mounted for reading, is copied, and the copy is read.
 
 local MAX_COPY = 1024 * 1024 * 1024
