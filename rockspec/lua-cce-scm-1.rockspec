@@ -131,6 +131,7 @@ build = {
     ["cce.base.user_state"] = "lua/cce/base/user_state.lua",
     ["cce.base.values"] = "lua/cce/base/values.lua",
     ["cce.certificate"] = "lua/cce/certificate.lua",
+    ["cce.cli.affected"] = "lua/cce/cli/affected.lua",
     ["cce.cli.chosen"] = "lua/cce/cli/chosen.lua",
     ["cce.cli.command.agencies"] = "lua/cce/cli/command/agencies.lua",
     ["cce.cli.command.clusters"] = "lua/cce/cli/command/clusters.lua",

@@ -95,6 +95,11 @@ int fsync(int fd)
     return is_due("fsync") ? -1 : NEXT(fsync)(fd);
 }
 
+int fdatasync(int fd)
+{
+    return is_due("fdatasync") ? -1 : NEXT(fdatasync)(fd);
+}
+
 /* Somebody else takes the file away, right before it is locked. */
 static void move_away(int fd)
 {

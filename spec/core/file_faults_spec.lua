@@ -130,6 +130,33 @@ describe("core.file, when the system fails, #unchecked", function()
     assert.equal("true\n", output)
   end)
 
+  it("does not take a line for written that the disk has not confirmed", function()
+    local log = dir .. "/log"
+    local output = under(("fdatasync:%d:1:1"):format(EIO), ([[
+      local log = assert(require("cce.core").journal(%q, "audit log"))
+      assert(log:append "one")
+      print(log:append "two")
+      print(log:size() == 4)
+      assert(log:append "three")
+      log:close()]]):format(log))
+    if not output then return no_compiler() end
+    assert.equal(("nil\tcannot append to '%s': Input/output error\tFILE_ERROR\ntrue\n"):format(log),
+      output)
+    assert.equal("one\nthree\n", tempdir.read(log))
+  end)
+
+  it("asks the disk for no line that may be lost", function()
+    local log = dir .. "/log"
+    local output = under(("fdatasync:%d:0:1"):format(EIO), ([[
+      local log = assert(require("cce.core").journal(%q, "audit log"))
+      print(log:append("one", false))
+      print((log:append "two"))
+      log:close()]]):format(log))
+    if not output then return no_compiler() end
+    assert.equal("true\nnil\n", output)
+    assert.equal("one\n", tempdir.read(log))
+  end)
+
   it("reports failures of reading and locking", function()
     local output = under(("read:%d:0:1"):format(EIO), "print(f.read(path))")
     if not output then return no_compiler() end

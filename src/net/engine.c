@@ -14,10 +14,11 @@
  * that a transfer first waits whether one becomes free, which with a server
  * that answers fast is sooner, and far cheaper.
  *
- * Who has waited long enough gets a connection of its own, but no more than
- * CONNECTING are opened at the same time: the handshakes of hundreds all end
- * late, while the first of few carry the requests of the others meanwhile. A
- * server that lets nobody in for STALL_MS holds up nobody by that. */
+ * A transfer that has waited for PATIENCE_MS gets a connection of its own, but
+ * no more than CONNECTING are opened at the same time: the handshakes of
+ * hundreds all end late, while the first of few carry the requests of the
+ * others meanwhile. The limit does not hold for a server that has completed no
+ * handshake for STALL_MS. */
 enum {
     EVENTS_A_STEP = 64,
     LANE_WIDTH = 10,
@@ -59,13 +60,6 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context)
     if (timeout_ms >= 0)
         cce_poller_ring_at(&engine->poller, cce_poller_now_ms() + timeout_ms);
     return 0;
-}
-
-static int curl_events(unsigned ready)
-{
-    return (ready & CCE_POLLER_READ ? CURL_CSELECT_IN : 0) |
-           (ready & CCE_POLLER_WRITE ? CURL_CSELECT_OUT : 0) |
-           (ready & CCE_POLLER_FAILED ? CURL_CSELECT_ERR : 0);
 }
 
 /* ---- queues ---- */
@@ -113,17 +107,12 @@ static struct cce_transfer *queue_shift(struct cce_queue *queue)
 
 /* ---- lanes ---- */
 
-static size_t origin_length(const char *url)
-{
-    const char *host = strstr(url, "://");
-
-    host = host != NULL ? host + 3 : url;
-    return (size_t)(host - url) + strcspn(host, "/?");
-}
-
+/* The lane of the URL's origin, made when there is none; NULL: no memory. */
 static struct cce_lane *find_lane(struct cce_engine *engine, const char *url)
 {
-    size_t length = origin_length(url);
+    const char *scheme_end = strstr(url, "://");
+    const char *host = scheme_end != NULL ? scheme_end + 3 : url;
+    size_t length = (size_t)(host - url) + strcspn(host, "/?");
     struct cce_lane *lane;
 
     for (lane = engine->lanes; lane != NULL; lane = lane->next)
@@ -203,8 +192,8 @@ static void depart(struct cce_transfer *transfer)
     queue_append(&engine->finished, transfer);
 }
 
-/* Starts who may start; the lane is gone when nobody is left in it, unless it
- * was found too narrow once: the next burst need not wait. */
+/* Starts the transfers that may start. An empty lane is freed, unless it was
+ * found too narrow once: the next burst need not wait. */
 static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
 {
     size_t limit = (size_t)engine->options.max_connections;
@@ -217,8 +206,8 @@ static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
         drop_lane(engine, lane);
 }
 
-/* Makes room for those who have waited long enough, as far as the limit lets
- * them. Returns when the next one will have. */
+/* Starts the transfers that have waited long enough, up to the limits. Returns
+ * when to look again (ms, monotonic). */
 static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
                           int64_t now)
 {
@@ -267,20 +256,6 @@ static void finish(struct cce_transfer *transfer, CURLcode result)
     serve_lane(engine, lane);
 }
 
-/* curl ran out of memory in the middle of something, and may never come back to
- * it: whatever it was, it has failed. */
-static void fail_started(struct cce_engine *engine)
-{
-    struct cce_transfer *next;
-
-    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
-         transfer = next) {
-        next = transfer->next;
-        if (transfer->easy != NULL)
-            finish(transfer, CURLE_OUT_OF_MEMORY);
-    }
-}
-
 /* Where nothing asks us when a request leaves, those whose time has passed are
  * ended before libcurl gets to do anything. */
 static void end_late(struct cce_engine *engine)
@@ -299,11 +274,20 @@ static void end_late(struct cce_engine *engine)
 
 static void drive_curl(struct cce_engine *engine, curl_socket_t fd, int events)
 {
+    struct cce_transfer *next;
     int running;
 
-    if (curl_multi_socket_action(engine->multi, fd, events, &running) !=
+    if (curl_multi_socket_action(engine->multi, fd, events, &running) ==
         CURLM_OK)
-        fail_started(engine);
+        return;
+    /* curl ran out of memory in the middle of something, and may never come
+     * back to it: whatever it was, it has failed. */
+    for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
+         transfer = next) {
+        next = transfer->next;
+        if (transfer->easy != NULL)
+            finish(transfer, CURLE_OUT_OF_MEMORY);
+    }
 }
 
 static void collect_finished(struct cce_engine *engine)
@@ -395,18 +379,6 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
     return 0;
 }
 
-static int check_options(const struct cce_engine_options *options,
-                         struct cce_error *err)
-{
-    if (options->user_agent != NULL &&
-        !cce_http_is_value(cce_bytes_of(options->user_agent)))
-        return cce_fail(err, CCE_INVALID_ARGUMENT,
-                        "user_agent has a control character");
-    if (options->proxy != NULL && options->proxy[0] != '\0')
-        return cce_engine_check_proxy(options->proxy, err);
-    return 0;
-}
-
 static bool copy_string(const char **copy, const char *string)
 {
     *copy = string != NULL && string[0] != '\0' ? strdup(string) : NULL;
@@ -429,17 +401,6 @@ static bool copy_options(struct cce_engine_options *to,
            copy_string(&to->user_agent, from->user_agent);
 }
 
-static void free_options(struct cce_engine_options *options)
-{
-    if (options->proxy != NULL)
-        cce_wipe((char *)options->proxy, strlen(options->proxy));
-    free((char *)options->ca_file);
-    free((char *)options->proxy);
-    free((char *)options->proxy_ca_file);
-    free((char *)options->no_proxy);
-    free((char *)options->user_agent);
-}
-
 static bool set_multi_options(struct cce_engine *engine)
 {
     CURLM *multi = engine->multi;
@@ -460,8 +421,16 @@ int cce_engine_new(struct cce_engine **result,
     struct cce_engine *engine = NULL;
 
     *result = NULL;
-    if (cce_curl_init(err) != 0 || check_options(options, err) != 0)
+    if (cce_curl_init(err) != 0)
         return -1;
+    if (options->user_agent != NULL &&
+        !cce_http_is_value(cce_bytes_of(options->user_agent)))
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "user_agent has a control character");
+    if (options->proxy != NULL && options->proxy[0] != '\0' &&
+        cce_engine_check_proxy(options->proxy, err) != 0)
+        return -1;
+
     engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         return cce_fail_memory(err);
@@ -521,16 +490,6 @@ static void detach(struct cce_transfer *transfer, bool inherited)
  * but not lost. */
 static struct cce_engine *inherited_engines;
 
-static void keep_inherited(struct cce_engine *engine)
-{
-    engine->next_inherited =
-        __atomic_load_n(&inherited_engines, __ATOMIC_ACQUIRE);
-    while (!__atomic_compare_exchange_n(&inherited_engines,
-                                        &engine->next_inherited, engine, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        continue;
-}
-
 static void detach_all(struct cce_engine *engine, bool inherited)
 {
     for (struct cce_transfer *transfer = engine->transfers; transfer != NULL;
@@ -547,9 +506,16 @@ void cce_engine_free(struct cce_engine *engine)
     if (cce_engine_is_inherited(engine)) {
         detach_all(engine, true);
         cce_poller_close(&engine->poller);
-        keep_inherited(engine);
+        engine->next_inherited =
+            __atomic_load_n(&inherited_engines, __ATOMIC_ACQUIRE);
+        while (!__atomic_compare_exchange_n(
+            &inherited_engines, &engine->next_inherited, engine, false,
+            __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            continue;
         return;
     }
+
+    /* What closes a connection may write to it. */
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
     detach_all(engine, false);
     while (engine->lanes != NULL)
@@ -561,7 +527,14 @@ void cce_engine_free(struct cce_engine *engine)
     cce_sockets_cleanup(&engine->sockets);
     cce_sigpipe_restore(&guard);
     cce_poller_close(&engine->poller);
-    free_options(&engine->options);
+    /* The proxy's URL may hold a password. */
+    if (engine->options.proxy != NULL)
+        cce_wipe((char *)engine->options.proxy, strlen(engine->options.proxy));
+    free((char *)engine->options.ca_file);
+    free((char *)engine->options.proxy);
+    free((char *)engine->options.proxy_ca_file);
+    free((char *)engine->options.no_proxy);
+    free((char *)engine->options.user_agent);
     free(engine);
 }
 
@@ -582,9 +555,14 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
                         strerror(errno));
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
     end_late(engine);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        unsigned ready = events[i].ready;
+
         drive_curl(engine, (curl_socket_t)events[i].tag,
-                   curl_events(events[i].ready));
+                   (ready & CCE_POLLER_READ ? CURL_CSELECT_IN : 0) |
+                       (ready & CCE_POLLER_WRITE ? CURL_CSELECT_OUT : 0) |
+                       (ready & CCE_POLLER_FAILED ? CURL_CSELECT_ERR : 0));
+    }
     /* However early it rang, curl then says anew when it wants to be called. */
     if (engine->poller.rang)
         drive_curl(engine, CURL_SOCKET_TIMEOUT, 0);
@@ -603,16 +581,6 @@ struct cce_transfer *cce_engine_next_finished(struct cce_engine *engine)
 }
 
 /* ---- transfers ---- */
-
-static void unlink_transfer(struct cce_transfer *transfer)
-{
-    if (transfer->previous != NULL)
-        transfer->previous->next = transfer->next;
-    else
-        transfer->engine->transfers = transfer->next;
-    if (transfer->next != NULL)
-        transfer->next->previous = transfer->previous;
-}
 
 int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
                      struct cce_error *err)
@@ -641,11 +609,24 @@ int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
     return 0;
 }
 
-static void leave_engine(struct cce_transfer *transfer)
+void cce_engine_release(struct cce_transfer *transfer)
 {
     struct cce_engine *engine = transfer->engine;
     struct cce_lane *lane = transfer->lane;
     struct cce_sigpipe guard;
+
+    if (engine == NULL)
+        return;
+    if (transfer->previous != NULL)
+        transfer->previous->next = transfer->next;
+    else
+        engine->transfers = transfer->next;
+    if (transfer->next != NULL)
+        transfer->next->previous = transfer->previous;
+    if (cce_engine_is_inherited(engine)) {
+        detach(transfer, true);
+        return;
+    }
 
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
     if (transfer->finished) {
@@ -655,20 +636,10 @@ static void leave_engine(struct cce_transfer *transfer)
         cce_fail(&transfer->verdict.error, CCE_CANCELLED,
                  "the call was cancelled");
     }
+    /* Its place in the lane may be free now. */
     if (lane != NULL)
         serve_lane(engine, lane);
     cce_sigpipe_restore(&guard);
-}
-
-void cce_engine_release(struct cce_transfer *transfer)
-{
-    if (transfer->engine == NULL)
-        return;
-    unlink_transfer(transfer);
-    if (cce_engine_is_inherited(transfer->engine))
-        detach(transfer, true);
-    else
-        leave_engine(transfer);
     transfer->engine = NULL;
 }
 

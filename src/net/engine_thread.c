@@ -74,19 +74,6 @@ static struct cce_job **bucket_of(struct cce_thread *thread, uint64_t number)
     return &thread->known[number % BUCKETS];
 }
 
-static struct cce_job *find_job(struct cce_thread *thread,
-                                const unsigned char id[CCE_JOB_ID_LENGTH])
-{
-    uint64_t number;
-    struct cce_job *job;
-
-    memcpy(&number, id, sizeof number);
-    job = *bucket_of(thread, number);
-    while (job != NULL && job->number != number)
-        job = job->next_known;
-    return job;
-}
-
 static void add_job(struct cce_thread *thread, struct cce_job *job)
 {
     struct cce_job **bucket;
@@ -128,21 +115,17 @@ static int watch(struct cce_thread *thread, int fd, void *source)
                           (uintptr_t)source);
 }
 
-static void detach(struct connection *connection)
-{
-    struct connection **place = &connection->job->connections;
-
-    while (*place != connection)
-        place = &(*place)->next_of_job;
-    *place = connection->next_of_job;
-    connection->job = NULL;
-}
-
 static void close_connection(struct cce_thread *thread,
                              struct connection *connection)
 {
-    if (connection->job != NULL)
-        detach(connection);
+    if (connection->job != NULL) {
+        struct connection **place = &connection->job->connections;
+
+        while (*place != connection)
+            place = &(*place)->next_of_job;
+        *place = connection->next_of_job;
+        connection->job = NULL;
+    }
     if (connection->previous != NULL)
         connection->previous->next = connection->next;
     else
@@ -165,15 +148,19 @@ static bool answer(struct connection *connection)
     return sent == (ssize_t)sizeof connection->id;
 }
 
-/* The whole id has come. */
+/* The whole id has come. A job that is unknown has been freed: it has ended. */
 static bool serve_connection(struct cce_thread *thread,
                              struct connection *connection)
 {
     struct cce_job *job;
+    uint64_t number;
     bool waits;
 
+    memcpy(&number, connection->id, sizeof number);
     pthread_mutex_lock(&thread->lock);
-    job = find_job(thread, connection->id);
+    job = *bucket_of(thread, number);
+    while (job != NULL && job->number != number)
+        job = job->next_known;
     waits = job != NULL && !job->finished;
     if (waits) {
         connection->job = job;
@@ -205,21 +192,16 @@ static bool read_connection(struct cce_thread *thread,
            serve_connection(thread, connection);
 }
 
-static bool is_our_own(int fd)
-{
-    struct ucred peer;
-    socklen_t length = sizeof peer;
-
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-           peer.pid == cce_pid();
-}
-
 static void add_connection(struct cce_thread *thread, int fd)
 {
     struct connection *connection = calloc(1, sizeof *connection);
+    struct ucred peer;
+    socklen_t length = sizeof peer;
 
+    /* The socket is for this process alone. */
     if (connection == NULL || thread->connection_count >= MAX_CONNECTIONS ||
-        !is_our_own(fd) || watch(thread, fd, connection) != 0) {
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
+        peer.pid != cce_pid() || watch(thread, fd, connection) != 0) {
         free(connection);
         close(fd);
         return;
@@ -243,13 +225,18 @@ static int open_spare(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* The process has no descriptor left. Who has connected would wait for ever,
- * and the listener stay readable: so each is let in and hung up on. */
-static void refuse_connections(struct cce_thread *thread)
+static void accept_connections(struct cce_thread *thread)
 {
     static const struct timespec moment = {0, 1000000};
     int fd;
 
+    while ((fd = accept_one(thread)) >= 0)
+        add_connection(thread, fd);
+    if (errno != EMFILE && errno != ENFILE)
+        return;
+
+    /* The process has no descriptor left. The peers would wait for ever, and
+     * the listener stay readable: so each is accepted and closed. */
     do {
         if (thread->spare_fd >= 0)
             close(thread->spare_fd);
@@ -261,16 +248,6 @@ static void refuse_connections(struct cce_thread *thread)
     /* The host was faster and took it. */
     if (thread->spare_fd < 0)
         nanosleep(&moment, NULL);
-}
-
-static void accept_connections(struct cce_thread *thread)
-{
-    int fd;
-
-    while ((fd = accept_one(thread)) >= 0)
-        add_connection(thread, fd);
-    if (errno == EMFILE || errno == ENFILE)
-        refuse_connections(thread);
 }
 
 /* ---- the inbox; the lock is held ---- */
@@ -290,35 +267,10 @@ static void put_into_inbox(struct cce_thread *thread, struct cce_job *job)
     thread->inbox_last = job;
 }
 
-static struct cce_job *take_from_inbox(struct cce_thread *thread)
-{
-    struct cce_job *job = thread->inbox_first;
-
-    if (job == NULL)
-        return NULL;
-    job->in_inbox = false;
-    thread->inbox_first = job->next_in_inbox;
-    if (thread->inbox_first == NULL)
-        thread->inbox_last = NULL;
-    return job;
-}
-
 /* ---- the thread's side of jobs ---- */
 
-static void answer_all(struct cce_thread *thread, struct connection *connection)
-{
-    while (connection != NULL) {
-        struct connection *next = connection->next_of_job;
-
-        connection->job = NULL;
-        if (!answer(connection))
-            close_connection(thread, connection);
-        connection = next;
-    }
-}
-
-/* Tells who asked; or frees, when nobody will. A transfer that has not ended
- * by itself is cancelled. */
+/* Answers the connections that wait for the job; frees it when the host has
+ * abandoned it. A transfer that has not ended by itself is cancelled. */
 static void finish_job(struct cce_thread *thread, struct cce_job *job)
 {
     struct connection *connections = job->connections;
@@ -335,19 +287,14 @@ static void finish_job(struct cce_thread *thread, struct cce_job *job)
     pthread_mutex_unlock(&thread->lock);
     if (is_last)
         free_job(job);
-    answer_all(thread, connections);
-}
+    while (connections != NULL) {
+        struct connection *next = connections->next_of_job;
 
-/* Who hangs up while it waits has given up the job. A transfer that nobody
- * waits for any more ends now, not when the host comes to free it, for others
- * may queue behind it. */
-static void hang_up(struct cce_thread *thread, struct connection *connection)
-{
-    struct cce_job *job = connection->job;
-
-    close_connection(thread, connection);
-    if (job != NULL && job->transfer != NULL && job->connections == NULL)
-        finish_job(thread, job);
+        connections->job = NULL;
+        if (!answer(connections))
+            close_connection(thread, connections);
+        connections = next;
+    }
 }
 
 /* One at a time: the host may put the next one back meanwhile. What was given
@@ -359,29 +306,26 @@ static bool handle_next_job(struct cce_thread *thread)
     bool is_work, ends, begins;
 
     pthread_mutex_lock(&thread->lock);
-    job = take_from_inbox(thread);
-    is_work = job != NULL && job->transfer == NULL;
-    ends = job != NULL && (is_work ? job->worked : job->abandoned);
-    begins = job != NULL && !is_work && !job->finished;
-    pthread_mutex_unlock(&thread->lock);
-    if (job == NULL)
+    job = thread->inbox_first;
+    if (job == NULL) {
+        pthread_mutex_unlock(&thread->lock);
         return false;
+    }
+    thread->inbox_first = job->next_in_inbox;
+    if (thread->inbox_first == NULL)
+        thread->inbox_last = NULL;
+    job->in_inbox = false;
+    is_work = job->transfer == NULL;
+    ends = is_work ? job->worked : job->abandoned;
+    begins = !is_work && !job->finished;
+    pthread_mutex_unlock(&thread->lock);
+
     if (ends)
         finish_job(thread, job);
     else if (begins &&
              cce_engine_start(thread->engine, job->transfer, &err) != 0)
         finish_job(thread, job);
     return true;
-}
-
-static void run_engine(struct cce_thread *thread)
-{
-    struct cce_error err;
-    struct cce_transfer *transfer;
-
-    cce_engine_step(thread->engine, 0, &err);
-    while ((transfer = cce_engine_next_finished(thread->engine)) != NULL)
-        finish_job(thread, cce_transfer_owner(transfer));
 }
 
 /* ---- the thread ---- */
@@ -396,43 +340,55 @@ static bool is_stopping(struct cce_thread *thread)
     return stopping;
 }
 
-/* Askers are known by their address, the other descriptors by their place. The
+/* The tag of a connection is its address, that of the other two descriptors
+ * the address of their field. The
  * engine is stepped after each batch anyway: before that no answer is sent, so
  * that no connection is closed while an event of its own waits in the batch. */
 static void handle_event(struct cce_thread *thread, void *source)
 {
+    struct connection *connection = source;
+    struct cce_job *job;
+
     if (source == &thread->engine)
         return;
-    if (source == &thread->listener)
+    if (source == &thread->listener) {
         accept_connections(thread);
-    else if (!read_connection(thread, source))
-        hang_up(thread, source);
-}
+        return;
+    }
+    if (read_connection(thread, connection))
+        return;
 
-/* Once a process, and here: a directory may be slow, and the host must not
- * wait. */
-static void sweep_once(const struct cce_thread *thread)
-{
-    static bool swept;
-
-    if (!__atomic_exchange_n(&swept, true, __ATOMIC_RELAXED))
-        cce_listener_sweep(&thread->listener);
+    /* A peer that hangs up while it waits has given up the job. A transfer that
+     * nobody waits for any more ends now, not when the host comes to free it,
+     * for others may queue behind it. */
+    job = connection->job;
+    close_connection(thread, connection);
+    if (job != NULL && job->transfer != NULL && job->connections == NULL)
+        finish_job(thread, job);
 }
 
 static void *run(void *context)
 {
+    static bool swept;
     struct cce_thread *thread = context;
     struct cce_poller_event events[EVENTS_A_WAIT];
 
-    sweep_once(thread);
+    /* Once a process, and here: a directory may be slow, and the host must not
+     * wait. */
+    if (!__atomic_exchange_n(&swept, true, __ATOMIC_RELAXED))
+        cce_listener_sweep(&thread->listener);
     while (!is_stopping(thread)) {
+        struct cce_transfer *transfer;
+        struct cce_error err; /* ignored: the next round tries again */
         int count = cce_poller_wait(&thread->poller, events, EVENTS_A_WAIT, -1);
 
         for (int i = 0; i < count; i++)
             handle_event(thread, (void *)events[i].tag);
         while (thread->poller.woken && handle_next_job(thread))
             continue;
-        run_engine(thread);
+        cce_engine_step(thread->engine, 0, &err);
+        while ((transfer = cce_engine_next_finished(thread->engine)) != NULL)
+            finish_job(thread, cce_transfer_owner(transfer));
     }
     return NULL;
 }
@@ -458,15 +414,6 @@ static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
     return 0;
 }
 
-static int start_thread(struct cce_thread *thread, struct cce_error *err)
-{
-    if (cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
-                                err) != 0)
-        return -1;
-    thread->running = true;
-    return 0;
-}
-
 int cce_thread_new(struct cce_thread **result,
                    const struct cce_engine_options *options,
                    struct cce_error *err)
@@ -482,10 +429,13 @@ int cce_thread_new(struct cce_thread **result,
     thread->pid = cce_pid();
     pthread_mutex_init(&thread->lock, NULL);
     if (cce_engine_new(&thread->engine, options, err) != 0 ||
-        open_descriptors(thread, err) != 0 || start_thread(thread, err) != 0) {
+        open_descriptors(thread, err) != 0 ||
+        cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
+                                err) != 0) {
         cce_thread_free(thread);
         return -1;
     }
+    thread->running = true;
     *result = thread;
     return 0;
 }
@@ -493,17 +443,6 @@ int cce_thread_new(struct cce_thread **result,
 bool cce_thread_is_inherited(const struct cce_thread *thread)
 {
     return thread->pid != cce_pid();
-}
-
-static void stop_thread(struct cce_thread *thread)
-{
-    if (!thread->running)
-        return;
-    pthread_mutex_lock(&thread->lock);
-    thread->stopping = true;
-    pthread_mutex_unlock(&thread->lock);
-    cce_poller_wake(&thread->poller);
-    pthread_join(thread->thread, NULL);
 }
 
 /* The thread has ended: all is ours now. */
@@ -533,16 +472,6 @@ static void close_descriptors(struct cce_thread *thread)
  * left as they are, but not lost. */
 static struct cce_thread *inherited_threads;
 
-static void keep_inherited(struct cce_thread *thread)
-{
-    thread->next_inherited =
-        __atomic_load_n(&inherited_threads, __ATOMIC_ACQUIRE);
-    while (!__atomic_compare_exchange_n(&inherited_threads,
-                                        &thread->next_inherited, thread, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        continue;
-}
-
 /* In a child after fork nothing may be touched but the descriptors: the fork
  * may have caught the thread in the middle of anything. */
 void cce_thread_free(struct cce_thread *thread)
@@ -552,11 +481,24 @@ void cce_thread_free(struct cce_thread *thread)
     if (cce_thread_is_inherited(thread)) {
         close_descriptors(thread);
         close(thread->listener.fd);
-        keep_inherited(thread);
+        thread->next_inherited =
+            __atomic_load_n(&inherited_threads, __ATOMIC_ACQUIRE);
+        while (!__atomic_compare_exchange_n(
+            &inherited_threads, &thread->next_inherited, thread, false,
+            __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            continue;
         return;
     }
+
+    /* The worker first: what it has done goes into the thread's inbox. */
     cce_worker_free(thread->worker);
-    stop_thread(thread);
+    if (thread->running) {
+        pthread_mutex_lock(&thread->lock);
+        thread->stopping = true;
+        pthread_mutex_unlock(&thread->lock);
+        cce_poller_wake(&thread->poller);
+        pthread_join(thread->thread, NULL);
+    }
     while (thread->connections != NULL)
         close_connection(thread, thread->connections);
     cce_engine_free(thread->engine);

@@ -19,13 +19,6 @@
 
 enum { BACKLOG = 1024, STALE_SECONDS = 60 };
 
-static int fail_errno(struct cce_error *err, const char *what)
-{
-    return cce_fail(err, CCE_UNSUPPORTED,
-                    "cannot start the engine's thread: %s: %s", what,
-                    strerror(errno));
-}
-
 static int new_socket(void)
 {
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -117,7 +110,9 @@ int cce_listener_open(struct cce_listener *listener, struct cce_error *err)
     listener->fd = new_socket();
     if (listener->fd < 0 || use_path(listener->fd, listener->path, bind) != 0 ||
         listen(listener->fd, BACKLOG) != 0)
-        return fail_errno(err, listener->path);
+        return cce_fail(err, CCE_UNSUPPORTED,
+                        "cannot start the engine's thread: %s: %s",
+                        listener->path, strerror(errno));
     return 0;
 }
 
@@ -133,21 +128,6 @@ void cce_listener_close(struct cce_listener *listener)
 }
 
 /* ---- what killed processes left ---- */
-
-static bool has_our_name(const char *name)
-{
-    return strlen(name) == strlen(PREFIX RANDOM) &&
-           strncmp(name, PREFIX, strlen(PREFIX)) == 0;
-}
-
-static bool is_old_and_ours(int fd)
-{
-    struct stat info;
-
-    return fstat(fd, &info) == 0 && info.st_uid == geteuid() &&
-           (info.st_mode & 07777) == 0700 &&
-           time(NULL) - info.st_mtime > STALE_SECONDS;
-}
 
 /* Only a socket that nobody listens at refuses; the queue of one that is alive
  * may be full, which is another error. */
@@ -177,7 +157,9 @@ static void remove_if_stale(const char *path, int place, const char *name)
 
     if (fd < 0)
         return;
-    if (is_old_and_ours(fd) && is_deserted(path, name)) {
+    if (fstat(fd, &info) == 0 && info.st_uid == geteuid() &&
+        (info.st_mode & 07777) == 0700 &&
+        time(NULL) - info.st_mtime > STALE_SECONDS && is_deserted(path, name)) {
         if (fstatat(fd, SOCKET, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISSOCK(info.st_mode))
             unlinkat(fd, SOCKET, 0);
@@ -194,7 +176,8 @@ void cce_listener_sweep(const struct cce_listener *listener)
     if (place == NULL)
         return;
     while ((entry = readdir(place)) != NULL)
-        if (has_our_name(entry->d_name))
+        if (strlen(entry->d_name) == strlen(PREFIX RANDOM) &&
+            strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0)
             remove_if_stale(listener->place, dirfd(place), entry->d_name);
     closedir(place);
 }

@@ -59,19 +59,12 @@ static int local_port_of(curl_socket_t fd)
     return 0;
 }
 
-static bool is_quiet(curl_socket_t fd)
-{
-    char byte;
-
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
 /* Two sockets with the same local port lead to different places: then both
  * have to be quiet, as it is not known which one is meant. */
 bool cce_sockets_is_quiet(struct cce_sockets *sockets, int local_port)
 {
     bool found = false;
+    char byte;
 
     for (size_t i = 0; i < sockets->count; i++) {
         struct cce_socket *socket = &sockets->open[i];
@@ -81,7 +74,8 @@ bool cce_sockets_is_quiet(struct cce_sockets *sockets, int local_port)
         if (socket->local_port != local_port)
             continue;
         found = true;
-        if (!is_quiet(socket->fd))
+        if (recv(socket->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+            (errno != EAGAIN && errno != EWOULDBLOCK))
             return false;
     }
     return found;

@@ -56,26 +56,24 @@ static bool is_late(const struct cce_transfer *transfer)
 
 #if CCE_HAS_PREREQ
 
-/* Bytes that libcurl's TLS has received already are no longer in the socket. */
-static bool has_unread_tls(CURL *easy)
-{
-    struct curl_tlssessioninfo *tls = NULL;
-
-    return curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &tls) == CURLE_OK &&
-           tls != NULL && tls->backend == CURLSSLBACKEND_OPENSSL &&
-           tls->internals != NULL && cce_tls_has_unread(tls->internals);
-}
-
 /* A new connection of TLS 1.3 can be read, too: the server sends tickets for
  * later sessions. It is left alone. */
 static bool is_stale(struct cce_transfer *transfer, int local_port)
 {
+    struct curl_tlssessioninfo *tls = NULL;
     long connections = 0;
 
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connections);
-    return connections == 0 &&
-           (!cce_sockets_is_quiet(&transfer->engine->sockets, local_port) ||
-            has_unread_tls(transfer->easy));
+    if (connections > 0)
+        return false;
+    if (!cce_sockets_is_quiet(&transfer->engine->sockets, local_port))
+        return true;
+
+    /* Bytes that TLS has received already are no longer in the socket. */
+    return curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &tls) ==
+               CURLE_OK &&
+           tls != NULL && tls->backend == CURLSSLBACKEND_OPENSSL &&
+           tls->internals != NULL && cce_tls_has_unread(tls->internals);
 }
 
 /* The last moment before a request leaves, whichever attempt of libcurl's own
@@ -135,16 +133,6 @@ static const struct {
             (result) = curl_easy_setopt(easy, option, value); \
     } while (0)
 
-static CURLcode set_protocols(CURL *easy)
-{
-#if LIBCURL_VERSION_NUM >= 0x075500
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http");
-#else
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
-                            (long)(CURLPROTO_HTTPS | CURLPROTO_HTTP));
-#endif
-}
-
 /* NULL: it goes without. */
 static const char *proxy_of(const struct cce_transfer *transfer)
 {
@@ -193,8 +181,14 @@ static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
 static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
 {
     const struct cce_engine_options *options = &engine->options;
-    CURLcode result = set_protocols(easy);
+    CURLcode result = CURLE_OK;
 
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(result, easy, CURLOPT_PROTOCOLS_STR, "https,http");
+#else
+    SET(result, easy, CURLOPT_PROTOCOLS,
+        (long)(CURLPROTO_HTTPS | CURLPROTO_HTTP));
+#endif
     for (size_t i = 0; i < sizeof fixed_options / sizeof *fixed_options; i++)
         SET(result, easy, fixed_options[i].option, fixed_options[i].value);
     SET(result, easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -209,12 +203,13 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     SET(result, easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
     SET(result, easy, CURLOPT_MAXAGE_CONN, options->max_idle_seconds);
     SET(result, easy, CURLOPT_USERAGENT, options->user_agent);
+
     if (options->ca_file != NULL) {
         SET(result, easy, CURLOPT_CAINFO, options->ca_file);
         SET(result, easy, CURLOPT_CAPATH, NULL);
         SET(result, easy, CURLOPT_PROXY_CAINFO, options->ca_file);
     }
-    /* Who has a CA of its own for the cloud may have a proxy with a public
+    /* A site with a CA of its own for the cloud may have a proxy with a public
      * certificate: the system's directory stays, unless the proxy has one. */
     if (options->proxy_ca_file != NULL) {
         SET(result, easy, CURLOPT_PROXY_CAINFO, options->proxy_ca_file);
@@ -238,16 +233,6 @@ static CURL *take_handle(struct cce_engine *engine)
         return NULL;
     }
     return easy;
-}
-
-/* Its pointers into the transfer are replaced before it is used again. */
-static void give_handle(struct cce_engine *engine, CURL *easy, bool is_private)
-{
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
-    if (!is_private && engine->idle_count < CCE_ENGINE_IDLE_HANDLES)
-        engine->idle[engine->idle_count++] = easy;
-    else
-        curl_easy_cleanup(easy);
 }
 
 static CURLcode set_method(const struct cce_transfer *transfer)
@@ -518,10 +503,20 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
 
 void cce_transfer_give_back(struct cce_transfer *transfer)
 {
-    /* Also of one that was cancelled: whether it had left stays known. */
-    if (transfer->easy != NULL) {
+    struct cce_engine *engine = transfer->engine;
+    CURL *easy = transfer->easy;
+
+    if (easy != NULL) {
+        /* Also of one that was cancelled: whether it had left stays known. */
         count_departures(transfer);
-        give_handle(transfer->engine, transfer->easy, transfer->is_private);
+        /* The handle's other pointers into the transfer are replaced before it
+         * is used again. One with an identity or a secret is not used again. */
+        curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+        if (!transfer->is_private &&
+            engine->idle_count < CCE_ENGINE_IDLE_HANDLES)
+            engine->idle[engine->idle_count++] = easy;
+        else
+            curl_easy_cleanup(easy);
     }
     transfer->easy = NULL;
     cce_tls_unwatch(transfer->server_watch);
@@ -530,13 +525,16 @@ void cce_transfer_give_back(struct cce_transfer *transfer)
     cce_outgoing_wipe(&transfer->outgoing);
 }
 
-static int copy_request(struct cce_transfer *transfer,
-                        const struct cce_request *request,
-                        struct cce_error *err)
+int cce_transfer_new(struct cce_transfer **result,
+                     const struct cce_request *request, struct cce_error *err)
 {
+    struct cce_transfer *transfer = calloc(1, sizeof *transfer);
     size_t max_response =
         request->max_response > 0 ? request->max_response : 4 * 1024 * 1024;
 
+    *result = NULL;
+    if (transfer == NULL)
+        return cce_fail_memory(err);
     transfer->mutating = request->mutating;
     transfer->direct = request->direct;
     transfer->has_identity = request->identity != NULL;
@@ -551,18 +549,7 @@ static int copy_request(struct cce_transfer *transfer,
     cce_buf_init(&transfer->response_headers, MAX_RESPONSE_HEADERS);
     cce_buf_init(&transfer->response_body, max_response);
     snprintf(transfer->method, sizeof transfer->method, "%s", request->method);
-    return cce_outgoing_copy(&transfer->outgoing, request, err);
-}
-
-int cce_transfer_new(struct cce_transfer **result,
-                     const struct cce_request *request, struct cce_error *err)
-{
-    struct cce_transfer *transfer = calloc(1, sizeof *transfer);
-
-    *result = NULL;
-    if (transfer == NULL)
-        return cce_fail_memory(err);
-    if (copy_request(transfer, request, err) != 0) {
+    if (cce_outgoing_copy(&transfer->outgoing, request, err) != 0) {
         cce_transfer_free(transfer);
         return -1;
     }

@@ -6,21 +6,19 @@
 
 /* ---- what the rows ask for ---- */
 
-/* A server refuses a client's certificate with one of these: bad_certificate,
- * certificate_revoked, certificate_unknown, unknown_ca, access_denied. Not
- * with certificate_expired (45), which would say nothing of a revocation; nor
- * with certificate_required (116), for which we have to have sent none. */
-static bool refuses_certificate(int alert)
-{
-    return alert == 42 || alert == 44 || alert == 46 || alert == 48 ||
-           alert == 49;
-}
-
-/* Until the server has proved who it is, anybody can send an alert. */
+/* A server refuses a client's certificate with one of these (RFC 8446, 6.2):
+ * bad_certificate, certificate_revoked, certificate_unknown, unknown_ca,
+ * access_denied. Not with certificate_expired (45), which would say nothing of
+ * a revocation; nor with certificate_required (116), for which we have to have
+ * sent none. Until the server has proved its identity, an attacker on the
+ * network can send any alert. */
 static bool is_refused(const struct cce_evidence *e)
 {
+    int alert = e->server.alert;
+
     return e->server.verified && e->server.alert_after &&
-           refuses_certificate(e->server.alert);
+           (alert == 42 || alert == 44 || alert == 46 || alert == 48 ||
+            alert == 49);
 }
 
 static bool is_late(const struct cce_evidence *e)

@@ -130,17 +130,6 @@ local function view_of(client)
   return setmetatable({ config = config, clock_shift = 0 }, { __index = client })
 end
 
-local function describe_region(report, view)
-  local endpoints = view.config.endpoints
-  local where = { "CCE at " .. endpoints.cce }
-  for _, service in ipairs { "iam", "cts", "sts" } do
-    local address = endpoints[service]
-    where[#where + 1] = address and ("%s at %s"):format(service:upper(), address)
-      or ("no %s known"):format(service:upper())
-  end
-  good(report, "region", table.concat(where, ", "))
-end
-
 -- Seconds that our clock is ahead; the second of an answer's date is no more
 -- exact than that.
 local function note_clock(report, view, date)
@@ -192,7 +181,14 @@ function M.examine(client)
     report[i] = { name = name, message = "not checked" }
     report.items[name] = report[i]
   end
-  describe_region(report, view)
+  local endpoints = view.config.endpoints
+  local where = { "CCE at " .. endpoints.cce }
+  for _, service in ipairs { "iam", "cts", "sts" } do
+    local address = endpoints[service]
+    where[#where + 1] = address and ("%s at %s"):format(service:upper(), address)
+      or ("no %s known"):format(service:upper())
+  end
+  good(report, "region", table.concat(where, ", "))
   local auth, message, err = view.session:identify()
   if not auth then
     bad(report, "credentials", message, err.hint)
@@ -203,7 +199,7 @@ function M.examine(client)
   if project_id then
     check_clusters(report, view, project_id)
   else
-    explain(report, view, view.config.endpoints.iam or view.config.endpoints.cce, problem)
+    explain(report, view, endpoints.iam or endpoints.cce, problem)
   end
   return report
 end

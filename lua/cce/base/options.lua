@@ -84,20 +84,15 @@ local function show(value)
   return type(value) == "string" and ("'%s'"):format(value) or tostring(value)
 end
 
-local function describe_range(rule)
-  local unit = rule.unit and " " .. rule.unit or ""
-  if rule.min and rule.max then return ("%s to %s%s"):format(rule.min, rule.max, unit) end
-  if rule.min then return ("at least %s%s"):format(rule.min, unit) end
-  return ("at most %s%s"):format(rule.max, unit)
-end
-
 -- What was expected of a value of the right type, or nil when it is fine.
 local function range_problem(value, rule)
   if is_fraction(value, rule) and value % 1 ~= 0 then return "a whole number" end
   local low, high = rule.min, rule.max
   -- NaN is inside of no range.
   if low and value < low or high and value > high or (low or high) and value ~= value then
-    return describe_range(rule)
+    local unit = rule.unit and " " .. rule.unit or ""
+    if low and high then return ("%s to %s%s"):format(low, high, unit) end
+    return ("at %s %s%s"):format(low and "least" or "most", low or high, unit)
   end
   if rule.one_of and not contains(rule.one_of, value) then
     return "one of " .. table.concat(rule.one_of, ", ")

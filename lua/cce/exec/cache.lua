@@ -43,18 +43,6 @@ local function check_private(directory)
     info.mode), { hint = "Mend it with: chmod 700 on it" })
 end
 
-local function prepare(cluster_id)
-  local directory = directory_of(cluster_id)
-  if not directory then
-    return errors.fail("FILE_ERROR", "neither XDG_CACHE_HOME nor HOME says where to keep it")
-  end
-  local ok, message, err = directories.make(directory)
-  if ok then ok, message, err = check_private(M.directory()) end
-  if ok then ok, message, err = check_private(directory) end
-  if not ok then return nil, message, err end
-  return directory
-end
-
 -- ---- whose ---------------------------------------------------------------
 
 -- An access key that has no end names its principal. Temporary keys are others
@@ -67,19 +55,6 @@ local function principal_of(client, auth)
   return nil, message, err
 end
 
--- Another one for each endpoint, project and principal.
-local function name_of(client)
-  local auth, message, err = client.session:identify()
-  if not auth then return nil, message, err end
-  local principal
-  principal, message, err = principal_of(client, auth)
-  if not principal then return nil, message, err end
-  local config = client.config
-  local place = project.known(client) or auth.project_id or "region " .. (config.region or "")
-  local parts = { config.endpoints.cce, place, principal }
-  return core.sha256(table.concat(parts, "\n")):sub(1, 32) .. ".json"
-end
-
 --- Where what a client obtains for a cluster is kept: a file of its own for each
 -- endpoint, project and principal. Makes the directories, for their owner alone.
 -- @tparam cce.client client
@@ -90,12 +65,25 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.path(client, cluster_id)
-  local directory, message, err = prepare(cluster_id)
-  if not directory then return nil, message, err end
-  local name
-  name, message, err = name_of(client)
-  if not name then return nil, message, err end
-  return directory .. "/" .. name
+  local directory = directory_of(cluster_id)
+  if not directory then
+    return errors.fail("FILE_ERROR", "neither XDG_CACHE_HOME nor HOME says where to keep it")
+  end
+  local ok, message, err = directories.make(directory)
+  if ok then ok, message, err = check_private(M.directory()) end
+  if ok then ok, message, err = check_private(directory) end
+  if not ok then return nil, message, err end
+
+  -- The name is a digest: it tells nothing, and is the same for the same three.
+  local auth, principal
+  auth, message, err = client.session:identify()
+  if not auth then return nil, message, err end
+  principal, message, err = principal_of(client, auth)
+  if not principal then return nil, message, err end
+  local config = client.config
+  local place = project.known(client) or auth.project_id or "region " .. (config.region or "")
+  local parts = { config.endpoints.cce, place, principal }
+  return directory .. "/" .. core.sha256(table.concat(parts, "\n")):sub(1, 32) .. ".json"
 end
 
 -- ---- what is there -------------------------------------------------------

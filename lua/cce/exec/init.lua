@@ -77,7 +77,7 @@ local schema = {
 -- What is kept is used up to here when no other can be had; seconds.
 local LAST_USE = 60
 
--- kubectl waits: a file that somebody else has locked is mended another time; seconds.
+-- kubectl waits: a file that another process has locked is mended another time; seconds.
 local MEND_TIMEOUT = 1
 
 -- A revocation while one obtains is rare; two in a row are not to be expected.
@@ -112,7 +112,7 @@ local function remove_broken(job, path)
   return ok, message, err
 end
 
--- Somebody revoked it, or rotated the cluster, since the request was made.
+-- Whether it was revoked, or the cluster rotated, since the request was made.
 local function was_dropped(job, config, since)
   local facts = config:certificate()
   local note = facts and cache.dropped(job.cluster_id, facts.user_id)
@@ -227,14 +227,6 @@ local function pem(text)
   return errors.from_core(core.from_base64(text))
 end
 
--- When to ask again: once it would be renewed. One that could not be renewed
--- is asked for soon.
-local function ask_again(job, facts)
-  local now = job.client:now()
-  local at = facts.not_after - job.rule.min_remaining
-  return at > now and at or math.min(facts.not_after, now + LAST_USE)
-end
-
 local function credential_of(job, config, renewed)
   local identity, message, err = kubeconfigs.identity(config)
   if not identity then return nil, message, err end
@@ -246,9 +238,13 @@ local function credential_of(job, config, renewed)
   if not certificate then return nil, message, err end
   key, message, err = pem(identity.key)
   if not key then return nil, message, err end
+  -- To be asked for again once it would be renewed. One that could not be renewed is asked
+  -- for soon.
+  local now, due = job.client:now(), facts.not_after - job.rule.min_remaining
   return {
-    certificate = certificate, key = key, user_id = facts.user_id,
-    not_after = facts.not_after, expires_at = ask_again(job, facts), renewed = renewed,
+    certificate = certificate, key = key, user_id = facts.user_id, not_after = facts.not_after,
+    expires_at = due > now and due or math.min(facts.not_after, now + LAST_USE),
+    renewed = renewed,
   }
 end
 

@@ -51,34 +51,23 @@ local function clusters_of(data, cluster_id)
   return found
 end
 
--- Of another cluster's mark nothing is touched, and no CA is added where there is none.
-local function is_stale(each, meant, cluster_id, pem)
-  local mark = merge.find_mark(each.body)
-  if not meant[each.name] or mark and mark.cluster_id and mark.cluster_id ~= cluster_id then
-    return false
-  end
-  local old = read.non_empty(each.body[FIELD])
-  return old ~= nil and bytes_of(old) ~= pem
-end
-
-local function replaced(data, cluster_id, authority)
-  local result, pem, count = names.copy(data), bytes_of(authority), 0
-  local meant = clusters_of(result, cluster_id)
-  for _, each in ipairs(read.entries(result, "clusters")) do
-    if is_stale(each, meant, cluster_id, pem) then
-      each.body[FIELD] = authority
-      count = count + 1
-    end
-  end
-  return result, count
-end
-
 -- The file with the CA in it, and how many entries were stale.
 local function look(path, cluster_id, authority)
   local target, message, err = store.open(path)
   if not target then return nil, message, err end
-  local count = 0
-  if target.data then target.data, count = replaced(target.data, cluster_id, authority) end
+  if not target.data then return target, 0 end
+  local data, pem, count = names.copy(target.data), bytes_of(authority), 0
+  local meant = clusters_of(data, cluster_id)
+  for _, each in ipairs(read.entries(data, "clusters")) do
+    -- Of another cluster's mark nothing is touched, and no CA is added where there is none.
+    local mark, old = merge.find_mark(each.body), read.non_empty(each.body[FIELD])
+    local is_others = mark and mark.cluster_id and mark.cluster_id ~= cluster_id
+    if meant[each.name] and not is_others and old and bytes_of(old) ~= pem then
+      each.body[FIELD] = authority
+      count = count + 1
+    end
+  end
+  target.data = data
   return target, count
 end
 

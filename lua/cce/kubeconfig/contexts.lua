@@ -13,30 +13,15 @@ local M = {}
 -- server's certificate, and of the one inside of the VPC.
 local VERIFYING, INTERNAL = "externalTLSVerify", "internal"
 
-local function row_of(data, context)
-  local body = context.body
-  local cluster = read.find(data, "clusters", body.cluster)
-  local server = cluster and read.text(cluster.body.server)
-  local skips = cluster and cluster.body["insecure-skip-tls-verify"] == true
-  return {
-    name = context.name, cluster = read.text(body.cluster), user = read.text(body.user),
-    namespace = read.text(body.namespace), server = server,
-    verifies_tls = server ~= nil and not skips and server:lower():find("^https://") ~= nil,
-    current = data["current-context"] == context.name,
-  }
-end
-
-local function row_text(row)
-  return ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name,
-    row.server and redact.string(row.server) or "no server",
-    row.verifies_tls and "TLS verified" or "TLS NOT verified")
-end
-
 local rows_meta = {
   __name = "cce.kubeconfig.contexts",
   __tostring = function(rows)
     local lines = {}
-    for i, row in ipairs(rows) do lines[i] = row_text(row) end
+    for i, row in ipairs(rows) do
+      lines[i] = ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name,
+        row.server and redact.string(row.server) or "no server",
+        row.verifies_tls and "TLS verified" or "TLS NOT verified")
+    end
     return #lines > 0 and table.concat(lines, "\n") or "no contexts"
   end,
 }
@@ -46,7 +31,18 @@ local rows_meta = {
 -- @treturn {table,...}
 function M.rows(data)
   local rows = {}
-  for i, context in ipairs(read.entries(data, "contexts")) do rows[i] = row_of(data, context) end
+  for i, context in ipairs(read.entries(data, "contexts")) do
+    local body = context.body
+    local cluster = read.find(data, "clusters", body.cluster)
+    local server = cluster and read.text(cluster.body.server)
+    local skips = cluster and cluster.body["insecure-skip-tls-verify"] == true
+    rows[i] = {
+      name = context.name, cluster = read.text(body.cluster), user = read.text(body.user),
+      namespace = read.text(body.namespace), server = server,
+      verifies_tls = server ~= nil and not skips and server:lower():find("^https://") ~= nil,
+      current = data["current-context"] == context.name,
+    }
+  end
   return setmetatable(rows, rows_meta)
 end
 

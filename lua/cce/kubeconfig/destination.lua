@@ -83,18 +83,6 @@ local function try(destination, id, servers)
   return config:save(destination.path, options_of(destination, true))
 end
 
--- Addresses are asked for only where they decide: whether an entry of that name is the
--- cluster's own, or whether there is such a context.
-local function try_with_addresses(destination, target, client)
-  local servers = servers_of(target.cluster)
-  local ok, message, err = try(destination, target.id, servers)
-  local decides = destination.context or err and err.code == "CONFLICT"
-  if servers or not decides or not client then return ok, message, err end
-  servers = servers_of((client:show_cluster(target.id)))
-  if not servers then return ok, message, err end
-  return try(destination, target.id, servers)
-end
-
 --- Whether a kubeconfig of a cluster can be kept there. The file stays as it is.
 -- @tparam table destination also `command`: the options of `kubeconfig:with_command`
 -- @tparam table target `id`, and if known `cluster`, as the API described it
@@ -105,7 +93,15 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.prove(destination, target, client)
-  local ok, message, err = try_with_addresses(destination, target, client)
+  local servers = servers_of(target.cluster)
+  local ok, message, err = try(destination, target.id, servers)
+  -- Addresses are asked for only where they decide: whether an entry of that name is the
+  -- cluster's own, or whether there is such a context.
+  local decides = destination.context or err and err.code == "CONFLICT"
+  if not servers and decides and client then
+    servers = servers_of((client:show_cluster(target.id)))
+    if servers then ok, message, err = try(destination, target.id, servers) end
+  end
   if not ok then return nil, message, err end
   return true, M.recovery_problem()
 end
@@ -127,16 +123,6 @@ function M.prove_many(path, targets, opts)
   return kubeconfigs.merge(path, items, options_of(opts, true))
 end
 
--- The directory, or the one above in which it can be made.
-local function existing(directory)
-  while not core.file.stat(directory) do
-    local above = directory:match "^(.*)/[^/]*$" or "."
-    if above == "" then return "/" end
-    directory = above
-  end
-  return directory
-end
-
 --- Whether files can be put into a directory, which need not be there yet.
 -- @tparam string directory
 -- @treturn[1] boolean true
@@ -144,7 +130,15 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.prove_directory(directory)
-  directory = existing((directory:gsub("(.)/+$", "%1")))
+  directory = directory:gsub("(.)/+$", "%1")
+  -- What is not there yet can be made if the nearest directory above it can be written to.
+  while not core.file.stat(directory) do
+    directory = directory:match "^(.*)/[^/]*$" or "."
+    if directory == "" then
+      directory = "/"
+      break
+    end
+  end
   local room = ("A"):rep(2 * CERTIFICATE_SIZE + KEY_SIZE)
   return errors.from_core(core.file.write(directory:gsub("/+$", "") .. "/kubeconfig.trial", room,
     { trial = true }))
@@ -168,15 +162,6 @@ function M.recovery_problem()
   return "if it could not be saved after all, it would be lost: " .. message
 end
 
-local function recovered_path(kubeconfig)
-  local directory, message, err = recovery()
-  local ok
-  if directory then ok, message, err = directories.make(directory) end
-  if not ok then return nil, message, err end
-  return ("%s/%s-%s.json"):format(directory, kubeconfig.cluster_id or "cluster",
-    json_line.new_id())
-end
-
 --- Keep it where what cannot be saved is kept.
 -- @tparam cce.kubeconfig kubeconfig
 -- @tparam table err why it could not be saved
@@ -185,9 +170,12 @@ end
 -- @treturn string message, which names the file
 -- @treturn table err also `recovered`, its path, when it could be written
 function M.recover(kubeconfig, err, name)
-  local path, reason = recovered_path(kubeconfig)
-  local saved
-  if path then
+  local directory, reason = recovery()
+  local ok, path, saved
+  if directory then ok, reason = directories.make(directory) end
+  if ok then
+    path = ("%s/%s-%s.json"):format(directory, kubeconfig.cluster_id or "cluster",
+      json_line.new_id())
     saved, reason = kubeconfig:save(path, { name = name, mark = name ~= nil })
   end
   local fields = {}

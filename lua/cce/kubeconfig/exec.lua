@@ -13,21 +13,6 @@ local COMMAND, FLAG = "credential", "--cluster"
 local INSTALL_HINT = "The command cce of lua-cce gives kubectl its certificate: install it, or put"
   .. " it in the PATH"
 
--- The version stands among the arguments, too: some clients do not tell it.
-local function arguments(opts)
-  local args = json.array { COMMAND, FLAG, opts.cluster_id, "--api-version", opts.api_version }
-  for _, each in ipairs(opts.args or {}) do args[#args + 1] = each end
-  return args
-end
-
-local function entry(opts)
-  return {
-    apiVersion = "client.authentication.k8s.io/" .. opts.api_version,
-    command = opts.command, args = arguments(opts), env = json.null,
-    interactiveMode = "Never", provideClusterInfo = false, installHint = INSTALL_HINT,
-  }
-end
-
 --- The data with every user's credentials replaced by the command.
 -- @tparam table data
 -- @tparam table opts `{cluster_id=, command=, api_version=, args=<more of them>}`
@@ -35,7 +20,14 @@ end
 function M.apply(data, opts)
   local result = names.copy(data)
   for _, user in ipairs(read.entries(result, "users")) do
-    user.entry.user = { exec = entry(opts), extensions = user.body.extensions }
+    -- The version stands among the arguments, too: some clients do not tell it.
+    local args = json.array { COMMAND, FLAG, opts.cluster_id, "--api-version", opts.api_version }
+    for _, each in ipairs(opts.args or {}) do args[#args + 1] = each end
+    user.entry.user = { extensions = user.body.extensions, exec = {
+      apiVersion = "client.authentication.k8s.io/" .. opts.api_version,
+      command = opts.command, args = args, env = json.null,
+      interactiveMode = "Never", provideClusterInfo = false, installHint = INSTALL_HINT,
+    } }
   end
   return result
 end

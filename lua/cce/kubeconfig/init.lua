@@ -178,12 +178,6 @@ function methods.contexts(self)
   return contexts.rows(state_for(self, "contexts").data)
 end
 
-local function unknown_context(data, name)
-  local known = read.names(data, "contexts")
-  return error_of.fail("INVALID_ARGUMENT", ("there is no context '%s'; there %s"):format(name,
-    #known > 0 and "are: " .. table.concat(known, ", ") or "is none at all"))
-end
-
 --- The same kubeconfig with another current context.
 -- @tparam string context its name
 -- @treturn cce.kubeconfig a new object; saving it keeps this choice
@@ -197,7 +191,9 @@ function methods.use(self, context)
   local state = state_for(self, "use")
   options.argument(context, "string", 1, "use")
   if not read.find(state.data, "contexts", context) then
-    return unknown_context(state.data, context)
+    local known = read.names(state.data, "contexts")
+    return error_of.fail("INVALID_ARGUMENT", ("there is no context '%s'; there %s"):format(context,
+      #known > 0 and "are: " .. table.concat(known, ", ") or "is none at all"))
   end
   local data = names.copy(state.data)
   data["current-context"] = context
@@ -213,22 +209,19 @@ local rename_schema = {
   user = { type = { "string", "table" } },
 }
 
--- A string is the new name of the current context's part.
-local function rename_map(data, given, section)
-  local field = read.sections[section]
-  if type(given[field]) ~= "string" then return given[field] end
-  local current = contexts.current(data)
-  local old = current and (section == "contexts" and current.name or current[field])
-  if not old then return nil, "it has no current context to rename the " .. field .. " of" end
-  return { [old] = given[field] }
-end
-
 local function rename_maps(state, given)
   local data = state.data
   local maps = given.name and names.plan(data, given.name, contexts.secure(state)) or {}
   for _, section in ipairs(read.section_order) do
-    local map, message = rename_map(data, given, section)
-    if message then return nil, message end
+    local field = read.sections[section]
+    local map = given[field]
+    if type(map) == "string" then
+      -- A string is the new name of the current context's part.
+      local current = contexts.current(data)
+      local old = current and (section == "contexts" and current.name or current[field])
+      if not old then return nil, "it has no current context to rename the " .. field .. " of" end
+      map = { [old] = map }
+    end
     maps[section] = map or maps[section]
   end
   return maps
@@ -330,18 +323,6 @@ local function not_verified(cluster)
   return nil
 end
 
-local function add_credentials(identity, state, cluster, user)
-  for _, each in ipairs { { "ca", cluster, "certificate-authority" },
-    { "certificate", user, "client-certificate" }, { "key", user, "client-key" } } do
-    local text, message, code = users.credential(state, each[2], each[3])
-    if message then return error_of.from_core(nil, message, code) end
-    identity[each[1]] = text
-  end
-  if identity.certificate and identity.key then return identity end
-  return error_of.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
-    users.other_means(user)))
-end
-
 --- Where the current context leads and as whom, for a request of our own. A
 -- context that does not verify the server is never taken when another leads
 -- there too, as for saving.
@@ -362,10 +343,19 @@ function M.identity(self)
   end
   message = not_verified(cluster)
   if message then return error_of.fail("UNSUPPORTED", message) end
-  return add_credentials({
+  local identity = {
     server = cluster.body.server, context = name, proxy = read.non_empty(cluster.body["proxy-url"]),
     server_name = read.non_empty(cluster.body["tls-server-name"]),
-  }, state, cluster, user)
+  }
+  for _, each in ipairs { { "ca", cluster, "certificate-authority" },
+    { "certificate", user, "client-certificate" }, { "key", user, "client-key" } } do
+    local text, problem, code = users.credential(state, each[2], each[3])
+    if problem then return error_of.from_core(nil, problem, code) end
+    identity[each[1]] = text
+  end
+  if identity.certificate and identity.key then return identity end
+  return error_of.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
+    users.other_means(user)))
 end
 
 local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT", "" },
@@ -523,18 +513,6 @@ local merge_schema = {
   trial = save_schema.trial,
 }
 
-local function prepared_items(items)
-  local prepared = {}
-  for i, item in ipairs(items) do
-    if type(item) ~= "table" or not M.is(item.kubeconfig) then
-      error(("bad item %d (a table with a kubeconfig expected)"):format(i), 3)
-    end
-    local object, message, err = prepare(item.kubeconfig, { name = item.name })
-    prepared[i] = { state = state_of[object], message = message, err = err }
-  end
-  return prepared
-end
-
 --- Merges many kubeconfigs into one file, in one write: see `save`. One that
 -- cannot be merged stays out and stops no other.
 -- @tparam string path
@@ -550,27 +528,18 @@ function M.merge(path, items, opts)
   options.argument(items, "table", 2, "merge")
   local given, message, err = options.check(opts, merge_schema)
   if not given then return nil, message, err end
-  local prepared = prepared_items(items)
+  local prepared = {}
+  for i, item in ipairs(items) do
+    if type(item) ~= "table" or not M.is(item.kubeconfig) then
+      error(("bad item %d (a table with a kubeconfig expected)"):format(i), 2)
+    end
+    local object, problem, why = prepare(item.kubeconfig, { name = item.name })
+    prepared[i] = { state = state_of[object], message = problem, err = why }
+  end
   return save.many(path, prepared, given)
 end
 
 ---- Printing ----
-
-local function expiry_text(not_after, now)
-  local date = os.date("!%Y-%m-%d", math.floor(not_after))
-  if not_after > now then
-    return ("expires %s (in %s)"):format(date, show.span(not_after - now))
-  end
-  return ("expired %s (%s ago)"):format(date, show.span(now - not_after))
-end
-
-local function holder_text(state)
-  local facts, message = users.current_certificate(state)
-  if not facts then return message end
-  local text = ("user %s, %s"):format(facts.user_id or "without a name",
-    expiry_text(facts.not_after, state.clock()))
-  return facts.key_matches == false and text .. ", its key does NOT match" or text
-end
 
 function meta.__tostring(self)
   local state = state_of[self]
@@ -578,7 +547,16 @@ function meta.__tostring(self)
   local count = show.count(#contexts.rows(state.data), "context")
   local which = current and current.name .. " current" or "none current"
   if current and not current.verifies_tls then which = which .. ", TLS NOT verified" end
-  return ("cce.kubeconfig: %s (%s), %s"):format(count, which, holder_text(state))
+  local facts, holder = users.current_certificate(state)
+  if facts then
+    local date = os.date("!%Y-%m-%d", math.floor(facts.not_after))
+    local remaining = facts.not_after - state.clock()
+    holder = ("user %s, %s %s (%s)"):format(facts.user_id or "without a name",
+      remaining > 0 and "expires" or "expired", date,
+      remaining > 0 and "in " .. show.span(remaining) or show.span(-remaining) .. " ago")
+    if facts.key_matches == false then holder = holder .. ", its key does NOT match" end
+  end
+  return ("cce.kubeconfig: %s (%s), %s"):format(count, which, holder)
 end
 
 return M

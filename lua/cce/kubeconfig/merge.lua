@@ -88,36 +88,21 @@ local function index(data, section)
   return found
 end
 
---- The first entry whose name is taken by something else.
-local function find_conflict(merging, incoming, mark)
-  for _, section in ipairs(read.section_order) do
-    for _, new in ipairs(read.entries(incoming, section)) do
-      local old = merging.by_name[section][new.name]
-      if old and not is_ours(section, old, new, merging.data, incoming, mark) then
-        return ("it has another %s named '%s' already"):format(read.sections[section], new.name)
-      end
-    end
-  end
-  return nil
-end
-
-local function overlay(section, old, new)
-  for _, field in ipairs(our_fields[section]) do old.body[field] = nil end
-  for field, value in pairs(new.body) do old.body[field] = value end
-  old.entry[read.sections[section]] = old.body
-end
-
 local function add_section(merging, incoming, section, mark)
   local list, by_name = merging.data[section], merging.by_name[section]
+  local field = read.sections[section]
   for _, new in ipairs(read.entries(incoming, section)) do
     local each = by_name[new.name]
     if each then
-      overlay(section, each, new)
+      -- Fields that are not ours stay.
+      for _, name in ipairs(our_fields[section]) do each.body[name] = nil end
+      for name, value in pairs(new.body) do each.body[name] = value end
+      each.entry[field] = each.body
     else
       each = new
       list[#list + 1], by_name[new.name] = new.entry, new
     end
-    if mark then set_mark(each.entry[read.sections[section]], mark) end
+    if mark then set_mark(each.entry[field], mark) end
   end
 end
 
@@ -136,31 +121,21 @@ local function remove_stale(merging, incoming, section, mark)
   merging.data[section] = kept
 end
 
-local function skeleton(existing)
-  local result = existing and names.copy(existing) or { preferences = {} }
-  result.apiVersion = result.apiVersion or "v1"
-  result.kind = "Config"
-  for _, section in ipairs(read.section_order) do
-    if type(result[section]) ~= "table" then result[section] = json.array() end
-  end
-  return result
-end
-
--- Somebody who has contexts and wants none to be current: kubectl config unset leaves
--- the empty text.
-local function wants_none_current(existing)
-  return existing ~= nil and existing["current-context"] == ""
-    and #read.entries(existing, "contexts") > 0
-end
-
 --- Begins to merge.
 -- @tparam ?table existing data; nil makes a new file
 -- @treturn table `{data=<a copy, into which @{add} merges>}`
 function M.begin(existing)
-  local merging = { data = skeleton(existing), by_name = {},
-    wants_none = wants_none_current(existing) }
+  local data = existing and names.copy(existing) or { preferences = {} }
+  data.apiVersion = data.apiVersion or "v1"
+  data.kind = "Config"
+  -- Contexts of which none is current are a choice: `kubectl config unset` leaves the
+  -- empty text.
+  local wants_none = existing ~= nil and existing["current-context"] == ""
+    and #read.entries(existing, "contexts") > 0
+  local merging = { data = data, by_name = {}, wants_none = wants_none }
   for _, section in ipairs(read.section_order) do
-    merging.by_name[section] = index(merging.data, section)
+    if type(data[section]) ~= "table" then data[section] = json.array() end
+    merging.by_name[section] = index(data, section)
   end
   return merging
 end
@@ -174,8 +149,16 @@ end
 -- @treturn nil,string when a name is taken by an entry that is not ours; then nothing
 --   was merged
 function M.add(merging, incoming, mark)
-  local conflict = find_conflict(merging, incoming, mark)
-  if conflict then return nil, conflict end
+  -- Before anything changes: no name may be taken by something else.
+  for _, section in ipairs(read.section_order) do
+    local field = read.sections[section]
+    for _, new in ipairs(read.entries(incoming, section)) do
+      local old = merging.by_name[section][new.name]
+      if old and not is_ours(section, old, new, merging.data, incoming, mark) then
+        return nil, ("it has another %s named '%s' already"):format(field, new.name)
+      end
+    end
+  end
   incoming = names.copy(incoming)
   for _, section in ipairs(read.section_order) do
     add_section(merging, incoming, section, mark)

@@ -19,21 +19,13 @@ function M.copy(value)
   return setmetatable(result, getmetatable(value))
 end
 
-local function is_valid(name)
-  return type(name) == "string" and name ~= "" and not name:find("%c")
-end
-
--- An old name that already belongs to `base` stays, so that the same name can
--- be given twice.
-local function derived(base, old)
-  if old:sub(1, #base + 1) == base .. "-" then return old end
-  return base .. "-" .. old
-end
-
 local function derive_section(data, section, base, chosen)
   local map = {}
   for _, old in ipairs(read.names(data, section)) do
-    map[old] = old == chosen and base or derived(base, old)
+    -- An old name that already belongs to `base` stays, so that the same name can be
+    -- given twice.
+    local belongs = old:sub(1, #base + 1) == base .. "-"
+    map[old] = old == chosen and base or belongs and old or base .. "-" .. old
   end
   return map
 end
@@ -60,7 +52,7 @@ local function map_problem(data, section, map)
     if not read.find(data, section, old) then
       return ("there is no %s '%s'; there are: %s"):format(
         field, tostring(old), table.concat(read.names(data, section), ", "))
-    elseif not is_valid(new) then
+    elseif type(new) ~= "string" or new == "" or new:find("%c") then
       return ("the new name of %s '%s' must be text without control characters"):format(field, old)
     end
   end
@@ -71,12 +63,6 @@ local function map_problem(data, section, map)
     seen[name] = true
   end
   return nil
-end
-
-local function rename_section(data, section, map)
-  for _, each in ipairs(read.entries(data, section)) do
-    each.entry.name = map[each.name] or each.name
-  end
 end
 
 --- Renames in a copy.
@@ -97,7 +83,10 @@ function M.apply(data, maps)
     end
   end
   for _, section in ipairs(read.section_order) do
-    rename_section(result, section, maps[section] or {})
+    local map = maps[section] or {}
+    for _, each in ipairs(read.entries(result, section)) do
+      each.entry.name = map[each.name] or each.name
+    end
   end
   local current = result["current-context"]
   result["current-context"] = (maps.contexts or {})[current] or current

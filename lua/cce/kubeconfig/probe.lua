@@ -23,14 +23,6 @@ local function unclear(text, code)
   return { state = "unclear", text = text, code = code }
 end
 
--- The texts of what was seen stand in the middle of a sentence.
-local function untrusted(message, code, detail)
-  local hint = hints.of_untrusted_cluster(detail.verify_error)
-  local seen = unclear(hint and hint:sub(1, 1):lower() .. hint:sub(2) or message, code)
-  seen.untrusted = true
-  return seen
-end
-
 -- Whether this is the cluster at all is asked first. Only what a server with the
 -- cluster's own certificate said counts for a refusal.
 local function judge(response, message, code, detail)
@@ -40,29 +32,17 @@ local function judge(response, message, code, detail)
     local state = works and "works" or response.status == 401 and "refused" or "unclear"
     return { state = state, text = text, status = response.status }
   elseif detail and detail.untrusted then
-    return untrusted(message, code, detail)
+    -- The texts of what was seen stand in the middle of a sentence.
+    local hint = hints.of_untrusted_cluster(detail.verify_error)
+    local seen = unclear(hint and hint:sub(1, 1):lower() .. hint:sub(2) or message, code)
+    seen.untrusted = true
+    return seen
   elseif detail and detail.refused then
     return { state = "refused", text = "TLS alert " .. detail.alert, alert = detail.alert }
   end
   local seen = unclear(message, code)
   seen.alert = detail and detail.alert ~= 0 and detail.alert or nil
   return seen
-end
-
-local function ask(client, identity)
-  local engine, message = client:engine()
-  if not engine then return unclear(message) end
-  local transfer
-  transfer, message = host.exchange(engine, {
-    endpoint = identity.server, method = "GET", path = PATH, private = true,
-    timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
-    identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key,
-      server_name = identity.server_name, proxy = identity.proxy, system_ca = true },
-  })
-  if not transfer then return unclear(message) end
-  local response, reason, code, detail = transfer:result()
-  transfer:close()
-  return judge(response, reason, code, detail)
 end
 
 --- Ask once.
@@ -76,7 +56,19 @@ end
 function M.look(client, kubeconfig)
   local identity, message = kubeconfigs.identity(kubeconfig)
   if not identity then return unclear(message) end
-  return ask(client, identity)
+  local engine, transfer
+  engine, message = client:engine()
+  if not engine then return unclear(message) end
+  transfer, message = host.exchange(engine, {
+    endpoint = identity.server, method = "GET", path = PATH, private = true,
+    timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
+    identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key,
+      server_name = identity.server_name, proxy = identity.proxy, system_ca = true },
+  })
+  if not transfer then return unclear(message) end
+  local response, reason, code, detail = transfer:result()
+  transfer:close()
+  return judge(response, reason, code, detail)
 end
 
 --- Ask until it is seen as wanted, for `PATIENCE` seconds at most.
@@ -138,16 +130,6 @@ local function loaded(value)
   return nil, "what was given for it is no kubeconfig"
 end
 
-local function loaded_list(given)
-  local list = {}
-  for i, value in ipairs(given) do
-    local kubeconfig, message, err = loaded(value)
-    if not kubeconfig then return nil, message, err end
-    list[i] = kubeconfig
-  end
-  return list
-end
-
 --- How to find a cluster's kubeconfig.
 -- @tparam table|function given a list of kubeconfigs (or paths), which are told
 --   apart by their servers; a table of them by cluster id or name; or a function
@@ -158,8 +140,12 @@ end
 -- @treturn[2] table err
 function M.finder(given)
   if type(given) == "table" and given[1] ~= nil then
-    local list, message, err = loaded_list(given)
-    if not list then return nil, message, err end
+    local list = {}
+    for i, value in ipairs(given) do
+      local kubeconfig, message, err = loaded(value)
+      if not kubeconfig then return nil, message, err end
+      list[i] = kubeconfig
+    end
     return function(cluster) return one_that_fits(list, cluster) end
   end
   local choose = given

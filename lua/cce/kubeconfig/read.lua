@@ -257,15 +257,6 @@ local config_type = { fields = {
   } } } } },
 } }
 
-local function find_duplicate(data, section)
-  local seen = {}
-  for _, name in ipairs(M.names(data, section)) do
-    if seen[name] then return ("there are two %s named '%s'"):format(section, name) end
-    seen[name] = true
-  end
-  return nil
-end
-
 --- What keeps data from being a kubeconfig that kubectl would read.
 -- @param data
 -- @treturn ?string nil when nothing does
@@ -278,10 +269,15 @@ function M.problem(data)
     return ("its apiVersion is '%s', not 'v1'"):format(data.apiVersion:sub(1, 40))
   end
   local problem = check_table("", data, config_type)
+  if problem then return problem end
   for _, section in ipairs(M.section_order) do
-    problem = problem or find_duplicate(data, section)
+    local seen = {}
+    for _, name in ipairs(M.names(data, section)) do
+      if seen[name] then return ("there are two %s named '%s'"):format(section, name) end
+      seen[name] = true
+    end
   end
-  return problem
+  return nil
 end
 
 --- What is wrong with the Base64 of a PEM text: as Go's encoding/base64 reads it, line

@@ -28,37 +28,30 @@ local function mark_of(state)
   return state.set and { set = state.set, cluster_id = state.cluster_id } or nil
 end
 
-local function saved_into(target, state, backup)
-  local context = read.text(state.data["current-context"])
-  return setmetatable({
-    path = target.path, merged = true, backup = backup, context = context,
-    current = target.data["current-context"] == context,
-  }, saved_meta)
-end
-
--- One write for all; those that cannot be merged stay out.
-local function add_all(target, items)
-  local results, added = {}, 0
-  for i, item in ipairs(items) do
-    local state, message, err = item.state, item.message, item.err
-    local ok
-    if state then ok, message, err = store.add(target, state.data, mark_of(state)) end
-    if ok then added = added + 1 end
-    results[i] = { ok = ok or false, message = message, err = err }
-  end
-  return results, added
-end
-
 local function commit_all(path, items, opts)
   local target, message, err = store.open(path, opts.format)
   if not target then return nil, message, err end
-  local results, added = add_all(target, items)
+  -- One write for all; those that cannot be merged stay out.
+  local results, added = {}, 0
+  for i, item in ipairs(items) do
+    local state, problem, why = item.state, item.message, item.err
+    local ok
+    if state then ok, problem, why = store.add(target, state.data, mark_of(state)) end
+    if ok then added = added + 1 end
+    results[i] = { ok = ok or false, message = problem, err = why }
+  end
   if added == 0 then return results end
   local committed
   committed, message, err = store.commit(target, opts)
   if not committed then return nil, message, err end
   for i, result in ipairs(results) do
-    result.saved = result.ok and saved_into(target, items[i].state, committed.backup) or nil
+    if result.ok then
+      local context = read.text(items[i].state.data["current-context"])
+      result.saved = setmetatable({
+        path = target.path, merged = true, backup = committed.backup, context = context,
+        current = target.data["current-context"] == context,
+      }, saved_meta)
+    end
   end
   return results
 end
@@ -79,21 +72,20 @@ local function merged(path, state, opts)
   return results[1].saved, results[1].message, results[1].err
 end
 
-local function text_of(state, format)
-  if not format then return state.raw end
-  local file = read.file(state.raw)
-  if file and file.format == format then return state.raw end
-  return store.encode(state.data, format)
-end
-
 --- The text of a file of its own: it holds the private key.
 -- @tparam table state
 -- @tparam table opts format and mark, as of `kubeconfig:save`
 -- @treturn string
 -- @return nil, message, err
 function M.text(state, opts)
-  if not opts.mark then return text_of(state, opts.format) end
-  return store.encode(merge.alone(state.data, mark_of(state)), opts.format or "json")
+  local format = opts.format
+  if opts.mark then
+    return store.encode(merge.alone(state.data, mark_of(state)), format or "json")
+  end
+  if not format then return state.raw end
+  local file = read.file(state.raw)
+  if file and file.format == format then return state.raw end
+  return store.encode(state.data, format)
 end
 
 local function alone(path, state, opts)

@@ -45,14 +45,6 @@ local function stranger(data)
   return "it is no kubeconfig: it has neither kind 'Config' nor clusters, users or contexts"
 end
 
-local function decode(target, text)
-  local file, message, code = read.file(text)
-  if code then return refused(target, message, code) end
-  message = message or read.problem(file.data) or stranger(file.data)
-  if not message then return file end
-  return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(target.path, message))
-end
-
 --- Whether a file of its own may take the place of what is there: nothing, an empty
 -- file, or a kubeconfig.
 -- @tparam string path
@@ -92,9 +84,13 @@ function M.open(path, format)
   text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
   if not text then return error_of.from_core(nil, message, code) end
   if text:find("^%s*$") then return target end
-  local file, err
-  file, message, err = decode(target, text)
-  if not file then return nil, message, err end
+  local file
+  file, message, code = read.file(text)
+  if code then return refused(target, message, code) end
+  message = message or read.problem(file.data) or stranger(file.data)
+  if message then
+    return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(path, message))
+  end
   target.text, target.format, target.found = file.text, file.format, text
   target.data, target.original = file.data, file.data
   return target
@@ -133,23 +129,6 @@ function M.encode(data, format)
   return text
 end
 
-local function new_text(target)
-  if not target.text then return M.encode(target.data, target.format) end
-  local text, reason = patch.patch(target.text, target.original, target.data, target.format)
-  if not text then return refused(target, reason) end
-  return text
-end
-
--- A trial needs room for both files at once.
-local function back_up(target, is_trial)
-  local backup = target.path .. ".bak"
-  local ok, message, err = M.check_replaceable(backup)
-  if not ok then return nil, message, err end
-  ok, message, err = M.write(backup, target.found, is_trial)
-  if not ok then return nil, message, err end
-  return backup
-end
-
 --- Writes the target's data to its file, the old one beside it as `<path>.bak`.
 -- @tparam table target
 -- @tparam table opts `backup`: whether to keep the old one; `trial`: see @{write}
@@ -157,11 +136,19 @@ end
 -- @return nil, message, err
 function M.commit(target, opts)
   local text, backup, ok, message, err
-  text, message, err = new_text(target)
-  if not text then return nil, message, err end
+  if target.text then
+    text, message = patch.patch(target.text, target.original, target.data, target.format)
+    if not text then return refused(target, message) end
+  else
+    text, message, err = M.encode(target.data, target.format)
+    if not text then return nil, message, err end
+  end
   if opts.backup and target.found and target.found ~= text then
-    backup, message, err = back_up(target, opts.trial)
-    if not backup then return nil, message, err end
+    backup = target.path .. ".bak"
+    ok, message, err = M.check_replaceable(backup)
+    if ok then ok, message, err = M.write(backup, target.found, opts.trial) end
+    if not ok then return nil, message, err end
+    -- A trial needs room for both files at once.
     if opts.trial then text = text .. target.found end
   end
   ok, message, err = M.write(target.path, text, opts.trial)

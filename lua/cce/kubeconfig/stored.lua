@@ -34,11 +34,6 @@ M.schema = {
   check = { type = "boolean", default = true },
 }
 
-local function lifetime_of(opts, now)
-  if opts.expire_at then return opts.expire_at - now end
-  return (opts.duration == -1 and LONGEST_DAYS or opts.duration) * DAY
-end
-
 --- When a certificate is due.
 -- @tparam table opts checked
 -- @tparam number now unix time
@@ -51,7 +46,8 @@ function M.rule(opts, now)
     return errors.fail("INVALID_ARGUMENT",
       "give duration (days) or expire_at (unix time): no lifetime is taken silently")
   end
-  local lifetime = lifetime_of(opts, now)
+  local lifetime = opts.expire_at and opts.expire_at - now
+    or (opts.duration == -1 and LONGEST_DAYS or opts.duration) * DAY
   local least = opts.min_remaining or math.max(0, math.min(7 * DAY, lifetime / 3))
   if opts.min_remaining and least >= lifetime then
     return errors.fail("INVALID_ARGUMENT", ("min_remaining is %d seconds, but a new certificate"
@@ -78,10 +74,6 @@ local function add_cluster(holdings, context)
   end
 end
 
-local function empty(path)
-  return { path = path, by_id = {}, names = {}, commands = {} }
-end
-
 --- Reads a file.
 -- @tparam string path
 -- @tparam function clock
@@ -95,7 +87,7 @@ end
 function M.read(path, clock)
   local info, message, code = core.file.stat(path)
   if info == nil then return errors.from_core(nil, message, code) end
-  local holdings = empty(path)
+  local holdings = { path = path, by_id = {}, names = {}, commands = {} }
   if not info or info.size == 0 then return holdings end
   local config, reason, err = kubeconfig.load(path, { clock = clock })
   if not config then return nil, reason, err end
@@ -119,17 +111,6 @@ function M.until_text(not_after)
   return "valid until " .. show.time(not_after)
 end
 
-local function certificate_problem(facts, rule)
-  if facts.key_matches == false then return "its key does not match its certificate" end
-  if facts.key_matches == nil then return "it has no private key" end
-  -- A beginning in the future means that the clocks differ, or that another
-  -- process was faster just now: a new one would begin no earlier.
-  local remaining = facts.not_after - rule.now
-  if remaining <= 0 then return "it has expired" end
-  if remaining < rule.min_remaining then return "it ends soon" end
-  return nil
-end
-
 --- Why a kubeconfig must be obtained anew; nil when it need not.
 -- @tparam ?table facts of its certificate
 -- @tparam ?string message why there are none
@@ -137,7 +118,14 @@ end
 -- @treturn ?string
 function M.due(facts, message, rule)
   if not facts then return message end
-  return certificate_problem(facts, rule) or rule.renew and "a new one is asked for" or nil
+  if facts.key_matches == false then return "its key does not match its certificate" end
+  if facts.key_matches == nil then return "it has no private key" end
+  -- A beginning in the future means that the clocks differ, or that another
+  -- process was faster just now: a new one would begin no earlier.
+  local remaining = facts.not_after - rule.now
+  if remaining <= 0 then return "it has expired" end
+  if remaining < rule.min_remaining then return "it ends soon" end
+  return rule.renew and "a new one is asked for" or nil
 end
 
 --- The kubeconfig of a cluster in a file, its context chosen.
@@ -149,14 +137,6 @@ function M.of(holdings, cluster_id)
   return entry and holdings.config:use(entry.context)
 end
 
-local function holders_by_context(config)
-  local found = {}
-  for _, holder in ipairs(config:certificates()) do
-    for _, context in ipairs(holder.contexts) do found[context] = holder end
-  end
-  return found
-end
-
 --- The facts of a cluster's certificate in a file, without a copy of it all.
 -- @tparam table holdings of @{read}
 -- @tparam string cluster_id
@@ -166,7 +146,13 @@ end
 function M.facts_of(holdings, cluster_id)
   local entry = holdings.by_id[cluster_id]
   if not entry then return nil, "there is none yet" end
-  holdings.holders = holdings.holders or holders_by_context(holdings.config)
+  if not holdings.holders then
+    local by_context = {}
+    for _, each in ipairs(holdings.config:certificates()) do
+      for _, context in ipairs(each.contexts) do by_context[context] = each end
+    end
+    holdings.holders = by_context
+  end
   local holder = holdings.holders[entry.context]
   if not holder then return nil, "its context names no user that there is" end
   return holder.facts, holder.message

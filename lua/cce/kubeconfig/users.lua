@@ -12,11 +12,6 @@ local read = require "cce.kubeconfig.read"
 
 local M = {}
 
-local function beside(path, file)
-  if file:sub(1, 1) == "/" or not path then return file end
-  return (path:match("^(.*/)") or "") .. file
-end
-
 --- The content of `<field>-data`, or of the file that `<field>` names.
 -- @tparam table state
 -- @tparam table entry a user or a cluster
@@ -35,7 +30,11 @@ function M.credential(state, entry, field)
   end
   local file = read.non_empty(entry.body[field])
   if not file then return nil end
-  return core.file.read(beside(state.path, file), { max = 1024 * 1024 })
+  -- A relative path starts at the directory of the kubeconfig, as for kubectl.
+  if file:sub(1, 1) ~= "/" and state.path then
+    file = (state.path:match("^(.*/)") or "") .. file
+  end
+  return core.file.read(file, { max = 1024 * 1024 })
 end
 
 --- What a user without a client certificate has instead.

@@ -298,11 +298,6 @@ local function unique_of(e)
     e.user_id or e.agency_id)
 end
 
-local function due_of(e)
-  if e.state == "pending" then return e.due end
-  return e.state == "failed-retrying" and e.next_try or nil
-end
-
 --- The text of an entry, and what its store must know of it.
 -- @tparam table e
 -- @treturn string JSON
@@ -310,7 +305,8 @@ end
 function M.write(e)
   local data = {}
   for name in pairs(CHECKS) do data[name] = e[name] end
-  return assert(json.encode(data)), { state = e.state, due = due_of(e), ended = e.ended,
+  return assert(json.encode(data)), { state = e.state, due = e.state == "pending" and e.due
+      or e.state == "failed-retrying" and e.next_try or nil, ended = e.ended,
     unique = unique_of(e), runner = e.runner }
 end
 

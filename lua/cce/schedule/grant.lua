@@ -26,7 +26,7 @@ local LONGEST = 1825 * DAY
 -- The API takes no end that is nearer than 15 minutes when the request arrives.
 local LEAST, ON_THE_WAY = 900, 60
 
--- A change that others get ahead of all the time is given up.
+-- A change that other writers get ahead of each time is given up after so many tries.
 local TRIES = 10
 
 local id_rule = values.id_rule
@@ -55,11 +55,6 @@ local function name_of(principal)
   return ("%s %s"):format(principal.kind, principal.id)
 end
 
-local function given_principal(opts)
-  if opts.user_id then return { kind = "user", id = opts.user_id } end
-  if opts.agency_id then return { kind = "agency", id = opts.agency_id } end
-end
-
 -- A client obtains its own principal's certificate: where that is not an agency that was
 -- assumed, it may well be who calls.
 local function check_self(opts, known)
@@ -71,12 +66,18 @@ local function check_self(opts, known)
     .. " when the client is the grantee's, allow_self=true when it is meant to be your own")
 end
 
--- Whose certificate it will be. What was given is believed only where nobody can say.
+-- Whose certificate it will be. What was given is believed only where nothing can tell.
 local function principal_of(client, opts)
   if opts.user_id and opts.agency_id then
     return fail("INVALID_ARGUMENT", "user_id and agency_id are given: one is whose client it is")
   end
-  local given, known, message, err = given_principal(opts), identity.of(client)
+  local given
+  if opts.user_id then
+    given = { kind = "user", id = opts.user_id }
+  elseif opts.agency_id then
+    given = { kind = "agency", id = opts.agency_id }
+  end
+  local known, message, err = identity.of(client)
   local ok, why, refused = check_self(opts, known)
   if not ok then return nil, why, refused end
   if not known then
@@ -175,37 +176,28 @@ local function goes_on(id, message, err)
     hint = "Who runs the schedule goes on with it: schedule:run()" })
 end
 
--- Where the run at once could not even begin, it is due now for the runner of the
--- schedule.
-local function make_due(self)
-  return change(self, function(e)
-    local now = self.schedule.clock()
-    if e.due <= now or entries.left(e, self.holder) then return nil, "there is no need" end
-    return entries.extended(e, now)
-  end)
-end
-
 -- At once, in the way that a runner does it. nil and CONFLICT without an operation:
--- somebody changed the entry meanwhile.
+-- the entry was changed meanwhile.
 local function revoke(self, e)
   local done, message, err = runner.run_one(self.schedule, e, self.client)
   if done then return true end
   if err and err.code == "CONFLICT" and not err.operation then return nil, message, err end
-  make_due(self)
+  -- Where the run at once could not even begin, it is due now for the runner of the
+  -- schedule.
+  change(self, function(found)
+    local now = self.schedule.clock()
+    if found.due <= now or entries.left(found, self.holder) then
+      return nil, "there is no need"
+    end
+    return entries.extended(found, now)
+  end)
   return goes_on(e.id, message, err)
 end
 
 -- ---- obtaining ------------------------------------------------------------------------
 
--- Both ends are given: a service that does not know expire_at takes the other.
-local function lifetime(self, due)
-  local now = self.client:now()
-  local expire_at = math.ceil(math.max(due, now + LEAST + ON_THE_WAY))
-  return { expire_at = expire_at, duration = math.max(1, math.ceil((expire_at - now) / DAY)) }
-end
-
--- What is somebody else's is cut, whose it may be: nobody meant to get it, and no
--- other entry ends it.
+-- A certificate of another principal is cut, whose it may be: it was not asked for, and
+-- no other entry ends it.
 local function cut_stranger(self, id)
   local known = identity.of(self.client)
   local kind = known and known.id == id and known.kind or self.principal.kind
@@ -233,26 +225,26 @@ local function refuse_stranger(self, id)
     "Name the principal whose keys the client has, or none")
 end
 
--- Who it is of is not known: only its own revocation can end it, so that one is now.
-local function refuse_unknown(self, message)
-  local ended, revoked = self:finish()
-  local outcome = ended and (revoked and "it was revoked" or "it ends with those that share it")
-  return fail("INVALID_CERTIFICATE", ("what was obtained cannot be used: %s; %s"):format(message,
-    outcome or revoked))
-end
-
 local function reject(self, facts, message)
   local id = facts and facts.user_id
-  if not id or facts.key_matches == false then
-    return true, refuse_unknown(self, message or (id and "its key does not match its certificate")
-      or "its certificate names nobody")
-  end
-  return false, refuse_stranger(self, id)
+  if id and facts.key_matches ~= false then return false, refuse_stranger(self, id) end
+  -- Whose it is is not known: only the grant's own revocation can end it, so that one is now.
+  message = message or (id and "its key does not match its certificate")
+    or "its certificate names nobody"
+  local ended, revoked = self:finish()
+  local outcome = ended and (revoked and "it was revoked" or "it ends with those that share it")
+  return true, fail("INVALID_CERTIFICATE", ("what was obtained cannot be used: %s; %s"):format(
+    message, outcome or revoked))
 end
 
 -- The second result tells whether a certificate of the principal may be out.
 local function obtain(self, due)
-  local kubeconfig, message, err = self.client:obtain_cert(self.cluster_id, lifetime(self, due))
+  local now = self.client:now()
+  local expire_at = math.ceil(math.max(due, now + LEAST + ON_THE_WAY))
+  -- Both ends are given: a service that does not know expire_at takes the other.
+  local kubeconfig, message, err = self.client:obtain_cert(self.cluster_id, {
+    expire_at = expire_at, duration = math.max(1, math.ceil((expire_at - now) / DAY)),
+  })
   if not kubeconfig then return nil, err.maybe_applied == true, message, err end
   local facts
   facts, message = kubeconfig:certificate()
@@ -265,12 +257,6 @@ local function obtain(self, due)
 end
 
 -- ---- the grant -----------------------------------------------------------------------
-
--- A longer promise that was not needed; somebody may have come to rely on it since.
-local function shorten(self, e, due)
-  local new = entries.extended(e, due)
-  if new then self.schedule:change(e, new) end
-end
 
 local function lengthen(self, e, seconds)
   local new, why
@@ -304,7 +290,9 @@ function Grant:extend(seconds)
   if not e then return nil, message, err end
   obtained, may_be_out, message, err = obtain(self, e.due)
   if obtained then return true end
-  if not may_be_out then shorten(self, e, e.due - seconds) end
+  -- The longer promise was not needed, unless another holder relies on it since.
+  local shorter = not may_be_out and entries.extended(e, e.due - seconds)
+  if shorter then self.schedule:change(e, shorter) end
   return nil, message, err
 end
 
@@ -322,7 +310,7 @@ local function is_over(e)
   return false
 end
 
--- Leave it to the others, or end it. nil and CONFLICT: somebody was faster.
+-- Leave it to the others, or end it. nil and CONFLICT: another writer was faster.
 local function leave_or_revoke(self, e)
   local new = entries.left(e, self.holder)
   if not new then
@@ -366,18 +354,6 @@ function Grant:__tostring()
     self.cluster_id, show.time(self.expires_at), self.is_finished and " (finished)" or "")
 end
 
-local function check_arguments(client, schedule, level)
-  targets.clients(client, "grant", level + 1)
-  if not client.config then
-    error("bad argument #1 to 'grant' (one client expected, got a list)", level + 1)
-  elseif not schedules.is(schedule) then
-    error(("bad argument #2 to 'grant' (cce.schedule expected, got %s)"):format(type(schedule)),
-      level + 1)
-  elseif schedule.closed then
-    error("the schedule is closed", level + 1)
-  end
-end
-
 --- Give access to a cluster for a while.
 --
 -- The client is the grantee's own: with credentials that assume an agency, or the
@@ -418,7 +394,14 @@ end
 -- assert(grant.kubeconfig:save("kubeconfig.json"))
 -- assert(grant:finish())
 local function grant(client, schedule, opts)
-  check_arguments(client, schedule, 2)
+  targets.clients(client, "grant", 2)
+  if not client.config then
+    error("bad argument #1 to 'grant' (one client expected, got a list)", 2)
+  elseif not schedules.is(schedule) then
+    error(("bad argument #2 to 'grant' (cce.schedule expected, got %s)"):format(type(schedule)), 2)
+  elseif schedule.closed then
+    error("the schedule is closed", 2)
+  end
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
   local self = setmetatable({ client = client, schedule = schedule,

@@ -209,14 +209,11 @@ end
 
 local COLUMNS = "SELECT id, text, revision, state, runner, due FROM entries "
 
-local function holder_of(self, unique, id)
-  if not unique then return false end
-  return first(self, "SELECT id FROM entries WHERE uniq = ? AND id <> ?", unique, id)
-end
-
 -- Refuse what another row has already.
 local function check_unique(self, unique, id)
-  local holder, message, err = holder_of(self, unique, id)
+  if not unique then return true end
+  local holder, message, err = first(self, "SELECT id FROM entries WHERE uniq = ? AND id <> ?",
+    unique, id)
   if holder == nil then return nil, message, err end
   if not holder then return true end
   return conflict(("%s has it already"):format(holder.id), holder.id)
@@ -396,12 +393,8 @@ end
 
 -- ---- opening --------------------------------------------------------------------------------
 
-local function in_nginx()
-  return type(rawget(_G, "ngx")) == "table"
-end
-
 local function driver()
-  if in_nginx() then
+  if type(rawget(_G, "ngx")) == "table" then
     return errors.fail("UNSUPPORTED", "SQLite would block the worker: inside nginx a schedule is"
       .. " kept in etcd", { hint = "Open \"etcd:<url>/<prefix>\" instead; `export` and `import`"
       .. " move what is there" })
@@ -447,37 +440,23 @@ local function patiently(deadline, connection, text)
   end
 end
 
--- The mode of the journal is written into the file.
-local function configure(connection, deadline)
-  for _, setting in ipairs { "journal_mode = WAL", "synchronous = FULL" } do
-    local value, message = patiently(deadline, connection, setting)
-    if value == nil then return nil, message end
-  end
-  return true
-end
-
 local function refuse(path, message, hint)
   return errors.fail("UNSUPPORTED", ("the schedule '%s' %s"):format(path, message),
     { retryable = false, hint = hint })
 end
 
--- 0 for a file that has nothing in it yet.
-local function version_of(self)
+-- The version; 0 for a file that has nothing in it yet.
+local function check_version(self)
   local version, reason = pragma(self.connection, "user_version")
   local application = version and pragma(self.connection, "application_id")
   if not application then return failed(self.path, reason) end
-  if application == APPLICATION then return version end
-  local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")
-  if used == nil then return nil, message, err end
-  if used or version ~= 0 or application ~= 0 then
-    return refuse(self.path, "is the database of another program", "Give another path")
+  if application ~= APPLICATION then
+    local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")
+    if used == nil then return nil, message, err end
+    if used or version ~= 0 or application ~= 0 then
+      return refuse(self.path, "is the database of another program", "Give another path")
+    end
   end
-  return 0
-end
-
-local function check_version(self)
-  local version, message, err = version_of(self)
-  if not version then return nil, message, err end
   if version <= SCHEMA then return version end
   return refuse(self.path, ("has version %d, and this library knows %d"):format(version, SCHEMA),
     "Use the version of this library that wrote it, or a newer one")
@@ -505,8 +484,11 @@ local function prepare(self, patience)
   if ok == nil then return failed(self.path, reason) end
   local version, message, err = check_version(self)
   if not version then return nil, message, err end
-  ok, reason = configure(self.connection, deadline)
-  if not ok then return failed(self.path, reason) end
+  -- The mode of the journal is written into the file.
+  for _, setting in ipairs { "journal_mode = WAL", "synchronous = FULL" } do
+    ok, reason = patiently(deadline, self.connection, setting)
+    if ok == nil then return failed(self.path, reason) end
+  end
   if version ~= 0 then return version end
   return create(self)
 end
@@ -517,14 +499,6 @@ local function boot_id()
   local id = file and file:read "*l"
   if file then file:close() end
   return id or "unknown"
-end
-
--- Which file it is, by the path that SQLite itself has found.
-local function note_place(self)
-  local rows = execute(self.connection, "PRAGMA database_list")
-  self.file = rows and rows[1] and rows[1].file or self.path
-  local info = core.file.stat(self.file)
-  self.identity = info and info.identity
 end
 
 -- SQLite makes its -wal and -shm with the mode of the file itself.
@@ -653,7 +627,11 @@ function M.open(path, opts)
     local ready, reason, problem = connect(self, name)
     if ready then ready, reason, problem = prepare(self, opts.patience or PATIENCE) end
     if ready then
-      note_place(self)
+      -- Which file it is, by the path that SQLite itself has found.
+      local rows = execute(self.connection, "PRAGMA database_list")
+      self.file = rows and rows[1] and rows[1].file or self.path
+      local info = core.file.stat(self.file)
+      self.identity = info and info.identity
     else
       ready, reason, problem = open_for_reading(self, reason, problem)
     end

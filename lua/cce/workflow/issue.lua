@@ -61,7 +61,7 @@ local function note_old(target, holdings)
   local entry = holdings.by_id[target.id]
   target.context = entry and entry.context
   target.old_facts, target.reason = stored.facts_of(holdings, target.id)
-  -- Who keeps no keys in the file would find one there.
+  -- Where a command obtains the certificate, no key is to stand in the file.
   if holdings.commands[target.id] then
     target.is_command = true
     target.skip = "kubectl asks cce credential for its certificate: it is left as it is"
@@ -186,7 +186,14 @@ local function into_file(opts, clock)
     place.flush(false)
   end
 
-  local function note(batch, results, message, err)
+  -- The backup is of the file as it was before the run.
+  function place.flush(force)
+    local started = core.sys.monotonic()
+    local is_time = #pending >= BATCH and started >= next_flush
+    if #pending == 0 or not (force or is_time) then return end
+    local batch = pending
+    pending = {}
+    local results, message, err = kubeconfig.merge(opts.merge_into, batch, file_options())
     for i, item in ipairs(batch) do
       local result = results and results[i] or { message = message, err = err }
       item.target.saved = result.saved
@@ -195,16 +202,6 @@ local function into_file(opts, clock)
       end
       backed_up = backed_up or result.saved ~= nil
     end
-  end
-
-  -- The backup is of the file as it was before the run.
-  function place.flush(force)
-    local started = core.sys.monotonic()
-    local is_time = #pending >= BATCH and started >= next_flush
-    if #pending == 0 or not (force or is_time) then return end
-    local batch = pending
-    pending = {}
-    note(batch, kubeconfig.merge(opts.merge_into, batch, file_options()))
     local ended = core.sys.monotonic()
     next_flush = ended + PAUSE * (ended - started)
   end
@@ -254,11 +251,6 @@ local function obtain(run, target)
   note_saved(run)
 end
 
-local function unavailable(target)
-  return errors.new("CONFLICT", ("the cluster is %s, not Available"):format(target.status), {
-    operation = "obtain_cert", retryable = true, maybe_applied = false })
-end
-
 -- What the date alone would keep.
 local function ask_clusters(run)
   local kept = run:select(function(target)
@@ -280,7 +272,8 @@ local function settle_without(target)
   elseif not target.reason then
     target.state, target.kept = "ok", true
   elseif target.status and target.status ~= "Available" then
-    target.err = unavailable(target)
+    target.err = errors.new("CONFLICT", ("the cluster is %s, not Available"):format(target.status),
+      { operation = "obtain_cert", retryable = true, maybe_applied = false })
   end
 end
 
@@ -373,17 +366,13 @@ function workflow.planned(target)
   return { cluster = target.id, name = target.name, project = target.project_id }
 end
 
--- What a journal does not tell.
-local function refresh(run)
+function workflow.check(run)
+  -- What a journal does not tell.
   local found = run.report.resumed and targets.all(run.clients)
   for _, target in ipairs(found and run.items or {}) do
     local now = found.by_id[target.id] or {}
     target.cluster, target.status, target.version = now.cluster, now.status, now.version
   end
-end
-
-function workflow.check(run)
-  refresh(run)
   local prepared, message, err = run.place.prepare(run.items)
   if not prepared then return nil, message, err end
   if not run.opts.dry_run then mend_authorities(run) end
@@ -430,13 +419,6 @@ function workflow.close(run)
   if unasked > 0 then
     run.report:note("not asked: %d clusters gave no answer; theirs is kept by its date", unasked)
   end
-end
-
-local function make_place(opts, clock)
-  if (opts.dir == nil) == (opts.merge_into == nil) then
-    return errors.fail("INVALID_ARGUMENT", "give one of dir and merge_into")
-  end
-  return (opts.dir and into_directory or into_file)(opts, clock)
 end
 
 -- The lock file of a directory is in it.
@@ -506,8 +488,10 @@ local function issue(client, opts)
   local rule, place, selection
   rule, message, err = stored.rule(checked, clients[1]:now())
   if not rule then return nil, message, err end
-  place, message, err = make_place(checked, clock)
-  if not place then return nil, message, err end
+  if (checked.dir == nil) == (checked.merge_into == nil) then
+    return errors.fail("INVALID_ARGUMENT", "give one of dir and merge_into")
+  end
+  place = (checked.dir and into_directory or into_file)(checked, clock)
   selection, message, err = targets.selection(checked.clusters or { name = "*" }, 2)
   if not selection then return nil, message, err end
   local report

@@ -12,37 +12,16 @@ local function clean(text)
   return name ~= "" and name or nil
 end
 
--- Not known when the clusters cannot be listed.
-local function project_of(target)
-  return (target.project_id or "project"):sub(1, 8)
-end
-
--- What tells one client's clusters from another's.
-local function place_of(target)
+-- The shortest first. The place is what tells one client's clusters from another's.
+local function candidates(target)
+  local base, id = clean(target.name or target.id) or "cluster", clean(target.id)
+  -- Not known when the clusters cannot be listed.
+  local project = (target.project_id or "project"):sub(1, 8)
   local config = target.client.config
   local region = config.region or config.endpoints.cce:match("^https://cce%.([%w-]+)%.")
-  return region and clean(region) or project_of(target)
-end
-
-local function candidates(target)
-  local base = clean(target.name or target.id) or "cluster"
-  local list = { base }
-  list[2] = base .. "-" .. place_of(target)
-  list[3] = base .. "-" .. project_of(target)
-  list[4] = base .. "-" .. clean(target.id):sub(1, 8)
-  list[5] = base .. "-" .. clean(target.id)
-  return list
-end
-
--- How many clusters that have no name yet would like one.
-local function count_wishes(targets)
-  local wishes = {}
-  for _, target in ipairs(targets) do
-    for _, name in ipairs(target.set and {} or target.candidates) do
-      wishes[name] = (wishes[name] or 0) + 1
-    end
-  end
-  return wishes
+  local place = region and clean(region) or project
+  return { base, base .. "-" .. place, base .. "-" .. project, base .. "-" .. id:sub(1, 8),
+    base .. "-" .. id }
 end
 
 local function choose(target, wishes, taken, holder_of)
@@ -51,18 +30,6 @@ local function choose(target, wishes, taken, holder_of)
     if alone and not taken[name] and holder_of(name) == nil then return name end
   end
   return target.candidates[#target.candidates]
-end
-
-local function keep_earlier(targets, taken, holder_of, earlier)
-  for _, target in ipairs(targets) do
-    target.candidates = candidates(target)
-    local known = earlier(target.id)
-    for _, name in ipairs(known and { known } or target.candidates) do
-      if not target.set and not taken[name] and holder_of(name) == target.id then
-        target.set, taken[name] = name, true
-      end
-    end
-  end
 end
 
 --- Gives each target its `set`.
@@ -80,8 +47,23 @@ function M.assign(targets, holder_of, earlier, chosen)
       taken[target.set or ""] = true
     end
   end
-  keep_earlier(targets, taken, holder_of, earlier)
-  local wishes = count_wishes(targets)
+  -- A name that was given once stays.
+  for _, target in ipairs(targets) do
+    target.candidates = candidates(target)
+    local known = earlier(target.id)
+    for _, name in ipairs(known and { known } or target.candidates) do
+      if not target.set and not taken[name] and holder_of(name) == target.id then
+        target.set, taken[name] = name, true
+      end
+    end
+  end
+  -- How many clusters that have no name yet would like one.
+  local wishes = {}
+  for _, target in ipairs(targets) do
+    for _, name in ipairs(target.set and {} or target.candidates) do
+      wishes[name] = (wishes[name] or 0) + 1
+    end
+  end
   for _, target in ipairs(targets) do
     target.set = target.set or choose(target, wishes, taken, holder_of)
     taken[target.set] = true

@@ -29,14 +29,6 @@ function M.forget()
   limiters = setmetatable({}, { __mode = "k" })
 end
 
-local function limiter_of(clock, account, limit)
-  local of_clock = limiters[clock] or {}
-  limiters[clock] = of_clock
-  local key = ("%s %d/%g"):format(account, rate_limit.parse(limit))
-  of_clock[key] = of_clock[key] or rate_limit.new(limit)
-  return of_clock[key]
-end
-
 -- ---- the budget of an account, for all processes of a user -----------------------
 
 -- `{["<account> <count>/<seconds>"]={<unix times at which the last requests leave>}}`
@@ -121,7 +113,11 @@ end
 function Pace:limiter(client)
   if not self.limit then return nil end
   local account = self.accounts and self.accounts[client] or "unknown"
-  return limiter_of(client.monotonic, account, self.limit)
+  local of_clock = limiters[client.monotonic] or {}
+  limiters[client.monotonic] = of_clock
+  local key = ("%s %d/%g"):format(account, rate_limit.parse(self.limit))
+  of_clock[key] = of_clock[key] or rate_limit.new(self.limit)
+  return of_clock[key]
 end
 
 --- The same client, but its requests that change something have to wait for

@@ -95,18 +95,6 @@ local function another_plan(run, known)
   })
 end
 
--- What this call is to do: "new", "resume" or "finished", and the run of the journal.
-local function choose(run, hash)
-  local known = journals.find(run.journal.runs, run.opts.run)
-  if not known then return "new" end
-  if known.plan ~= hash then return another_plan(run, known) end
-  return outcome.is_open(known, run.opts) and "resume" or "finished", known
-end
-
-local function is_same(run, known)
-  return not run.workflow.is_same or run.workflow.is_same(run, known)
-end
-
 -- The request about an item that may have been accepted, in a run or in one that it was
 -- handed over from; nil when there is none.
 local function open_request(run, key, known, line)
@@ -126,7 +114,8 @@ end
 local function take_over(run, item, known, line)
   if outcome.is_final(outcome.of_line(line)) then return end
   item.held = open_request(run, key_of(item), known, line)
-  if item.held or is_same(run, known) then
+  local is_same = run.workflow.is_same
+  if item.held or not is_same or is_same(run, known) then
     item.from, item.first_intent = known.name, line.first
   end
 end
@@ -149,26 +138,16 @@ local function plan_anew(run)
   return true
 end
 
-local function no_client(run, line)
-  return errors.fail("INVALID_ARGUMENT", ("%s: no client is of project %s, where the run has"
-    .. " cluster %s"):format(run.workflow.name, tostring(line.project), line.cluster), {
-    operation = run.workflow.name, retryable = false, maybe_applied = false,
-    hint = "Give the clients that the run was begun with" })
-end
-
-local function error_of(line, operation)
-  if not line.code then return nil end
-  return errors.new(core.codes[line.code] and line.code or "INTERNAL", line.message or "", {
-    hint = line.hint, request_id = line.request_id, retryable = line.retryable,
-    operation = operation,
-  })
-end
-
 local function recall_item(run, known, line, client)
   local item = run.workflow.recall(run, line, client)
   item.client, item.id, item.name, item.project_id = client, line.cluster, line.name, line.project
   item.duration, item.from, item.state = line.seconds, line.from, outcome.of_line(line)
-  item.err = error_of(line, run.workflow.operation)
+  if line.code then
+    item.err = errors.new(core.codes[line.code] and line.code or "INTERNAL", line.message or "", {
+      hint = line.hint, request_id = line.request_id, retryable = line.retryable,
+      operation = run.workflow.operation,
+    })
+  end
   item.message = line.message
   item.given_up, item.moved_to, item.owed = line.what == "given_up", line.moved_to, line.owed
   item.earlier = outcome.is_final(item.state) or nil
@@ -178,21 +157,24 @@ local function recall_item(run, known, line, client)
   return item
 end
 
--- A failure is not left at that when a person says so.
-local function retry_failed(item)
-  if item.state ~= "failed" or item.given_up then return end
-  item.state, item.failed_job, item.job_id = "pending", item.job_id, nil
-  item.err, item.message, item.earlier = nil, nil, nil
-end
-
 local function recall(run, known)
   local by_project, message, err = targets.by_project(run.clients)
   if not by_project then return nil, message, err end
   for i, line in ipairs(known.order) do
     local client = by_project[line.project or ""]
-    if not client then return no_client(run, line) end
-    run.items[i] = recall_item(run, known, line, client)
-    if run.opts.retry_failed then retry_failed(run.items[i]) end
+    if not client then
+      return errors.fail("INVALID_ARGUMENT", ("%s: no client is of project %s, where the run has"
+        .. " cluster %s"):format(run.workflow.name, tostring(line.project), line.cluster), {
+        operation = run.workflow.name, retryable = false, maybe_applied = false,
+        hint = "Give the clients that the run was begun with" })
+    end
+    local item = recall_item(run, known, line, client)
+    run.items[i] = item
+    -- What a person gave up stays given up.
+    if run.opts.retry_failed and item.state == "failed" and not item.given_up then
+      item.state, item.failed_job, item.job_id = "pending", item.job_id, nil
+      item.err, item.message, item.earlier = nil, nil, nil
+    end
   end
   run.name, run.report.resumed = known.name, true
   run.of = known ~= run.journal.runs[#run.journal.runs] and known.id or nil
@@ -261,19 +243,17 @@ local function report_progress(run)
   return run.workflow.settle ~= nil
 end
 
-local function max_failures(run)
-  local limit = run.opts.max_failures
-  if type(limit) ~= "string" then return limit end
-  return math.max(1, math.ceil(#run.items * tonumber(limit:match "[%d.]+") / 100))
-end
-
 local function count_failure(run, item)
   if outcome.is_key_refused(item.err) and item.state == "pending" then
     run.refused[item.client] = run.refused[item.client] or item.err
   end
   if not outcome.counts(item) then return end
   run.failures = run.failures + 1
-  local limit = max_failures(run)
+  -- A share is one of all items of the run, and never none.
+  local limit = run.opts.max_failures
+  if type(limit) == "string" then
+    limit = math.max(1, math.ceil(#run.items * tonumber(limit:match "[%d.]+") / 100))
+  end
   if limit and run.failures >= limit then
     run:stop(("%d failures: max_failures is %s"):format(run.failures,
       tostring(run.opts.max_failures)))
@@ -313,11 +293,6 @@ function Run:process(items, act, concurrency)
   for i, result in ipairs(results) do note_raised(items[i], result) end
 end
 
-local function how_to_settle(known, item, path)
-  return ("`cce runs settle %s %s --journal %s`, with --happened or --did-not, settles it"):format(
-    known.name, item.id, path)
-end
-
 local function settle_held(run, item)
   local known, line = item.held.run, item.held.line
   local earlier = setmetatable({ main = run, of = known.id, name = known.name }, { __index = run })
@@ -331,7 +306,9 @@ local function settle_held(run, item)
   local message = ("uncertain in run %s, so nothing is sent: %s"):format(known.name,
     old.err and old.err.message or "its outcome is not known")
   item.err = errors.new("CONFLICT", message, { retryable = true, maybe_applied = false,
-    operation = run.workflow.operation, hint = how_to_settle(known, item, run.opts.journal) })
+    operation = run.workflow.operation,
+    hint = ("`cce runs settle %s %s --journal %s`, with --happened or --did-not, settles it")
+      :format(known.name, item.id, run.opts.journal) })
 end
 
 --- Look for what settles the items that an earlier run left uncertain.
@@ -348,20 +325,16 @@ end
 local BUCKETS = { ok = "ok", failed = "failed", skipped = "skipped", moved = "skipped",
   pending = "pending", uncertain = "uncertain", accepted = "uncertain" }
 
-local function why_not_begun(run, item)
-  local err = run.refused[item.client]
-  if err then return "not begun: " .. err.message, err end
-  return "not begun: " .. (run.stopped or "the run was interrupted")
-end
-
 local function add_item(run, item)
   local entry, bucket = run.workflow.entry(run, item), BUCKETS[item.state]
   entry.err = item.state ~= "ok" and item.err or nil
   entry.message = entry.message or item.state == "skipped" and item.message or nil
   entry.earlier = item.earlier
   if item.state == "pending" and not item.err then
-    entry.message, entry.err = why_not_begun(run, item)
-    entry.code = entry.err and entry.err.code or "CANCELLED"
+    local refusal = run.refused[item.client]
+    entry.message = "not begun: " .. (refusal and refusal.message or run.stopped
+      or "the run was interrupted")
+    entry.err, entry.code = refusal, refusal and refusal.code or "CANCELLED"
   elseif item.state == "moved" then
     entry.message = "handed over to run " .. item.moved_to
   elseif item.given_up then
@@ -413,27 +386,30 @@ local function close(run)
   return report
 end
 
-local function report_finished(run, known)
-  run.report.resumed = nil
-  fill_report(run)
-  run.report.already_finished = known.finished or known.ended or known.last
-  return run.report
-end
-
 -- ---- from beginning to end -----------------------------------------------------
 
 local function carry_out(run, hash)
-  local choice, known, err = choose(run, hash)
-  if not choice then return nil, known, err end
-  local ok, message
+  local choice, known = "new", journals.find(run.journal.runs, run.opts.run)
+  if known then
+    if known.plan ~= hash then return another_plan(run, known) end
+    choice = outcome.is_open(known, run.opts) and "resume" or "finished"
+  end
+  local ok, message, err
   if choice == "new" then
     ok, message, err = plan_anew(run)
   else
     ok, message, err = recall(run, known)
   end
   if not ok then return nil, message, err end
-  if choice == "finished" then return report_finished(run, known) end
+  if choice == "finished" then
+    run.report.resumed = nil
+    fill_report(run)
+    run.report.already_finished = known.finished or known.ended or known.last
+    return run.report
+  end
   if #run.items == 0 then return run.report:finish(run.clock()) end
+
+  -- Nothing is written or sent before this.
   ok, message, err = run.workflow.check(run)
   if not ok then return nil, message, err end
   if run.opts.dry_run then

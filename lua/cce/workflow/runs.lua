@@ -16,12 +16,6 @@ local function fail(code, message, hint)
     maybe_applied = false, hint = hint })
 end
 
-local function reason_of(line, state)
-  if state == "moved" then return "handed over to run " .. line.moved_to end
-  if state == "ok" and line.owed then return "its kubeconfig is still owed" end
-  return line.message
-end
-
 --- A run as it stands.
 -- @tparam table known of `cce.log.journal`
 -- @treturn table `{run=, workflow=, opened=, open=, counts={ok=, …}, items={{cluster_id=,
@@ -33,9 +27,15 @@ function M.describe(known)
   for i, line in ipairs(known.order) do
     local state = outcome.of_line(line)
     run.counts[state] = run.counts[state] + 1
+    local message = line.message
+    if state == "moved" then
+      message = "handed over to run " .. line.moved_to
+    elseif state == "ok" and line.owed then
+      message = "its kubeconfig is still owed"
+    end
     run.items[i] = { cluster_id = line.cluster, name = line.name, principal_id = line.principal,
       state = line.what == "given_up" and "given up" or state, code = line.code,
-      message = reason_of(line, state), job_id = line.job or nil, time = line.time }
+      message = message, job_id = line.job or nil, time = line.time }
   end
   return run
 end

@@ -64,18 +64,14 @@ local filter_schema = {
   status = { type = "string", non_empty = true },
 }
 
-local function glob(text)
-  local pattern = text:gsub("[^%w]", "%%%0"):gsub("%%%*", ".*"):gsub("%%%?", ".")
-  return "^" .. pattern .. "$"
-end
-
 local function version_fits(version, wanted)
   version, wanted = (version or ""):gsub("^v", ""), wanted:gsub("^v", "")
   return version == wanted or version:sub(1, #wanted + 1):match("^(.*)[.-]$") == wanted
 end
 
 local function filter_by_table(filter)
-  local name = filter.name and glob(filter.name)
+  local name = filter.name and "^" .. filter.name:gsub("[^%w]", "%%%0"):gsub("%%%*", ".*")
+    :gsub("%%%?", ".") .. "$"
   return function(cluster)
     return (not name or (cluster.name or ""):match(name) ~= nil)
       and (not filter.version or version_fits(cluster.version, filter.version))
@@ -134,22 +130,6 @@ local function target(client, project_id, cluster)
     version = cluster.version, status = cluster.status, cluster = cluster }
 end
 
-local function list_of_one(client, found)
-  local project_id, message, err = M.project_of(client)
-  if not project_id then return nil, message, err end
-  local clusters
-  clusters, message, err = client:list_clusters()
-  if not clusters then return nil, message, err end
-  for _, cluster in ipairs(clusters) do
-    if not found.by_id[cluster.id] then
-      local each = target(client, project_id, cluster)
-      found.by_id[cluster.id] = each
-      found[#found + 1] = each
-    end
-  end
-  return true
-end
-
 --- All clusters of all clients, each once.
 -- @tparam {cce.client,...} clients
 -- @treturn[1] {table,...} as those of `find`, and `by_id`
@@ -159,29 +139,20 @@ end
 function M.all(clients)
   local found = { by_id = {} }
   for _, client in ipairs(clients) do
-    local ok, message, err = list_of_one(client, found)
-    if not ok then return nil, message, err end
+    local project_id, message, err = M.project_of(client)
+    if not project_id then return nil, message, err end
+    local clusters
+    clusters, message, err = client:list_clusters()
+    if not clusters then return nil, message, err end
+    for _, cluster in ipairs(clusters) do
+      if not found.by_id[cluster.id] then
+        local each = target(client, project_id, cluster)
+        found.by_id[cluster.id] = each
+        found[#found + 1] = each
+      end
+    end
   end
   return found
-end
-
--- An id that no list names is kept: the call on it says what is wrong.
-local function by_ids(clients, ids, found)
-  local list = {}
-  for i, id in ipairs(ids) do
-    local project_id = M.project_of(clients[1])
-    list[i] = found.by_id[id] or target(clients[1], project_id, { id = id })
-    list[i].unlisted = found.by_id[id] == nil
-  end
-  return list
-end
-
-local function by_filter(filter, found)
-  local list = {}
-  for _, each in ipairs(found) do
-    if filter(each.cluster) then list[#list + 1] = each end
-  end
-  return list
 end
 
 --- Find the clusters.
@@ -200,8 +171,20 @@ function M.find(clients, selection)
     if not may_go_on then return nil, message, err end
     found = { by_id = {} }
   end
-  return selection.ids and by_ids(clients, selection.ids, found)
-    or by_filter(selection.filter, found)
+  local list = {}
+  if selection.ids then
+    -- An id that no list names is kept: the call on it says what is wrong.
+    for i, id in ipairs(selection.ids) do
+      local project_id = M.project_of(clients[1])
+      list[i] = found.by_id[id] or target(clients[1], project_id, { id = id })
+      list[i].unlisted = found.by_id[id] == nil
+    end
+  else
+    for _, each in ipairs(found) do
+      if selection.filter(each.cluster) then list[#list + 1] = each end
+    end
+  end
+  return list
 end
 
 return M

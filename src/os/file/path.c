@@ -72,8 +72,8 @@ int cce_path_sync(int fd, int (*sync)(int fd))
 
 int cce_path_sync_directory(int dir)
 {
-    /* Some file systems cannot sync a directory, and say EINVAL; who may not
-     * read it has a descriptor that cannot either, EBADF. */
+    /* Some file systems cannot sync a directory, and say EINVAL; without
+     * the right to read it the descriptor is O_PATH, and that says EBADF. */
     if (cce_path_sync(dir, fsync) == 0 || errno == EINVAL || errno == EBADF)
         return 0;
     return -1;
@@ -133,7 +133,7 @@ int cce_path_open(const struct cce_path *target, const char *verb,
                   const char *path, int flags, struct stat *info,
                   struct cce_error *err)
 {
-    /* O_NONBLOCK: opening a FIFO that nobody writes to would wait. */
+    /* O_NONBLOCK: opening a FIFO without a writer would wait. */
     int fd = cce_path_openat(target->dir, target->name,
                              flags | O_NONBLOCK | O_NOCTTY |
                                  (target->is_descriptor ? 0 : O_NOFOLLOW),
@@ -258,11 +258,6 @@ static int follow(struct walk *walk, const struct stat *link)
     return -1;
 }
 
-static bool is_directory_name(const char *name)
-{
-    return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* 1: the last name was reached; 0: go on; -1: errno says. */
 static int step(struct walk *walk)
 {
@@ -274,7 +269,8 @@ static int step(struct walk *walk)
     if (taken < 0)
         return -1;
     is_last = walk->rest[0] == '\0';
-    if (is_last && is_directory_name(walk->name)) {
+    if (is_last && (walk->name[0] == '\0' || strcmp(walk->name, ".") == 0 ||
+                    strcmp(walk->name, "..") == 0)) {
         errno = EISDIR;
         return -1;
     }
@@ -311,7 +307,8 @@ int cce_path_resolve(struct cce_path *target, const char *verb,
         result = step(&walk);
     if (result > 0 && join(walk.done, walk.name) == 0)
         target->dir = cce_path_openat(walk.dir, ".", O_RDONLY | O_DIRECTORY, 0);
-    /* Who may only go through a directory can still name a file there. */
+    /* With the right to search a directory, but not to read it, a file in it
+     * can still be opened. */
     if (target->dir < 0 && errno == EACCES && result > 0) {
         target->dir = walk.dir;
         walk.dir = AT_FDCWD;

@@ -37,24 +37,19 @@ local function list_of(addresses)
   return type(addresses) == "table" and addresses or { addresses }
 end
 
-local function of_table(name)
-  local found, message, err = regions().endpoints(name)
-  if not found then return nil, message, err end
-  -- The table has no CTS; its addresses follow the pattern of the others.
-  local suffix = found.cce:match("^https://cce(%..+)$")
-  return { cce = { found.cce }, iam = { found.iam }, cts = { "https://cts" .. suffix },
-    sts = found.sts and { found.sts } }
-end
-
 -- Where a user says where CCE is, it may be another cloud with a region of the
 -- same name: then the table says nothing about its other services either.
 local function of_region(name)
   local own, message, err = override.of(name)
   if not own then return nil, message, err end
   if own.cce then return own end
-  local found
-  found, message, err = of_table(name)
-  if not found then return nil, message, err end
+  local row
+  row, message, err = regions().endpoints(name)
+  if not row then return nil, message, err end
+  -- The table has no CTS; its addresses follow the pattern of the others.
+  local suffix = row.cce:match("^https://cce(%..+)$")
+  local found = { cce = { row.cce }, iam = { row.iam }, cts = { "https://cts" .. suffix },
+    sts = row.sts and { row.sts } }
   for service, list in pairs(own) do found[service] = list end
   return found
 end

@@ -174,11 +174,18 @@ end
 
 -- ---- asking ------------------------------------------------------------------------
 
+-- Only a rotation of all ends client certificates.
+local function affected(args, plan)
+  return plan.component == "all" and require("cce.cli.affected").text(plan.ids, args) or nil
+end
+
 local function confirmed(ui, client, args, plan)
   return ui:confirm { word = "ROTATE", yes = args.yes, text = function()
     local report, message, err = call(client, args, plan, { dry_run = true })
     if not report then return nil, ui:fail(message, err) end
-    return (tostring(report):gsub("^[^\n]*", "This will rotate:", 1))
+    local text = tostring(report):gsub("^[^\n]*", "This will rotate:", 1)
+    local whom = affected(args, plan)
+    return whom and text .. "\n" .. whom or text
   end }
 end
 
@@ -256,7 +263,10 @@ function M.run(args, ui)
   if args.dry_run then
     local report
     report, message, err = call(client, args, plan, { dry_run = true })
-    return report and ui:report(report) or ui:fail(message, err)
+    if not report then return ui:fail(message, err) end
+    local whom = affected(args, plan)
+    if whom then ui:say(whom) end
+    return ui:report(report)
   end
   if plan.is_finished then return rotate(ui, client, args, plan) end
   -- Before the clusters are rotated: later it would be too late to say no.

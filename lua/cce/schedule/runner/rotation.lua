@@ -3,7 +3,7 @@
 --
 -- Which journal, and on which machine, is in the entry before anything is sent.
 -- A runner that takes the entry over resumes that journal, or leaves it alone: without the
--- journal nobody knows which clusters were rotated.
+-- journal it is not known which clusters were rotated.
 -- @module cce.schedule.runner.rotation
 -- @local
 local core = require "cce.core"
@@ -19,14 +19,10 @@ local function fail(code, message, hint)
     operation = "rotate" })
 end
 
-local function path_of(run, e)
-  return ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
-    os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
-end
-
 -- There from now on, so that one that is missing later is one that was lost.
 local function begin(run, e)
-  local path = path_of(run, e)
+  local path = ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
+    os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
   local file, why, code = core.journal(path, "run journal")
   if not file then
     return fail(code, "the journal of the rotation: " .. why,
@@ -55,16 +51,6 @@ function M.prepare(job)
       .. " it", "Give journal_dir=, a directory that outlasts the process, to schedule:run")
   end
   return begin(run, job.entry)
-end
-
-local function options_of(job)
-  local run, opts = job.run, {}
-  for name, value in pairs(job.entry.options) do opts[name] = value end
-  opts.journal, opts.run = job.entry.begun.journal, job.entry.begun.run
-  opts.retry_failed = job.retry_failed
-  opts.before_send = function() return job.may_leave(job) end
-  opts.on_progress = function() return not run:must_stop() end
-  return opts
 end
 
 local function first_problem(report)
@@ -113,7 +99,12 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err `is_closed`: nothing is open, but clusters failed for good
 function M.carry_out(job)
-  local report, message, err = require("cce.workflow.rotate")(job.client, options_of(job))
+  local run, begun, opts = job.run, job.entry.begun, {}
+  for name, value in pairs(job.entry.options) do opts[name] = value end
+  opts.journal, opts.run, opts.retry_failed = begun.journal, begun.run, job.retry_failed
+  opts.before_send = function() return job.may_leave(job) end
+  opts.on_progress = function() return not run:must_stop() end
+  local report, message, err = require("cce.workflow.rotate")(job.client, opts)
   if not report then return nil, message, err end
   local counts = report:counts()
   job.tell("rotated", { ok = counts.ok, failed = counts.failed, skipped = counts.skipped,

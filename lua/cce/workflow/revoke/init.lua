@@ -17,21 +17,16 @@ local workflow = { name = "revoke", operation = "revoke_cert", hash = plan.hash,
 
 function workflow.opening() return {} end
 
--- The holder's kubeconfig was loaded meanwhile, if it was a path.
-local function set_finder(run)
-  local verify = run.opts.verify
-  if not verify then return true end
-  local message, err
-  run.kubeconfig_for, message, err = probe.finder(verify == true and { run.opts.kubeconfig }
-    or verify)
-  if not run.kubeconfig_for then return nil, message, err end
-  return true
-end
-
 function workflow.check(run)
   local ok, message, err = principals.check_self(run.clients, run.list, run.opts, run.report)
-  if ok then ok, message, err = set_finder(run) end
   if not ok then return nil, message, err end
+  local verify = run.opts.verify
+  if verify then
+    -- The holder's kubeconfig was loaded meanwhile, if it was a path.
+    run.kubeconfig_for, message, err = probe.finder(verify == true and { run.opts.kubeconfig }
+      or verify)
+    if not run.kubeconfig_for then return nil, message, err end
+  end
   principals.look_up(run.clients, run.list, run.opts, run.report)
   run.pace = pace.new(run.clients, run.opts.rate_limit)
   return true

@@ -23,12 +23,6 @@ local function cannot(code, hint, format, ...)
     operation = "revoke_cert", hint = hint })
 end
 
-local function too_old(item, needed)
-  return cannot("UNSUPPORTED", "Upgrade the cluster; until then only a rotation of all its"
-    .. " certificates cuts this one", "version %s is too old: revoking needs %s or later",
-    item.version, needed or "a later line")
-end
-
 -- A version of which it cannot be told is for the API to judge.
 local function obstacle(item)
   if item.status and item.status ~= "Available" then
@@ -36,7 +30,11 @@ local function obstacle(item)
       .. " certificates stay valid", "the cluster is %s, not Available", item.status)
   end
   local can, needed = hints.can_revoke(item.version)
-  if can == "no" then return too_old(item, needed) end
+  if can == "no" then
+    return cannot("UNSUPPORTED", "Upgrade the cluster; until then only a rotation of all its"
+      .. " certificates cuts this one", "version %s is too old: revoking needs %s or later",
+      item.version, needed or "a later line")
+  end
 end
 
 -- ---- one principal on one cluster ------------------------------------------------
@@ -50,25 +48,21 @@ function M.who(item)
   return principals.text(item.principal)
 end
 
--- What no list tells. Who may not look may still revoke.
-local function look(item)
-  if item.status then return true end
-  local cluster, message, err = item.client:show_cluster(item.id)
-  if cluster then
-    item.name, item.version, item.status = cluster.name, cluster.version, cluster.status
-    item.cluster = cluster
-  elseif err.code ~= "PERMISSION_DENIED" then
-    finish(item, outcome.of_refusal(err.code), message, err)
-    return false
-  end
-  return true
-end
-
 --- Whether the cluster lets certificates be revoked; else the item ends.
 -- @tparam table item
 -- @treturn boolean
 function M.may_begin(item)
-  if not look(item) then return false end
+  -- What no list tells. A caller that may not look may still revoke.
+  if not item.status then
+    local cluster, message, err = item.client:show_cluster(item.id)
+    if cluster then
+      item.name, item.version, item.status = cluster.name, cluster.version, cluster.status
+      item.cluster = cluster
+    elseif err.code ~= "PERMISSION_DENIED" then
+      finish(item, outcome.of_refusal(err.code), message, err)
+      return false
+    end
+  end
   local problem = obstacle(item)
   if problem then finish(item, outcome.of_refusal(problem.code), problem.message, problem) end
   return not problem
@@ -111,17 +105,6 @@ local function look_before(run, item)
   end
 end
 
-local function not_revoked(item, seen)
-  local message = ("NOT revoked: the certificate of %s still works (%s)"):format(M.who(item),
-    seen.text)
-  item.verified = "no"
-  finish(item, "failed", message, errors.new("NOT_REVOKED", message, {
-    operation = "revoke_cert", retryable = true, maybe_applied = true,
-    hint = "Revoke again, which retry_failed=true does; if it goes on, rotate the cluster's"
-      .. " certificates",
-  }))
-end
-
 local function unverified(item, why, hint)
   local message = ("%s, unverified: %s"):format(
     item.accepted and "the revocation was accepted" or item.err.message, why)
@@ -134,7 +117,16 @@ end
 local function verify(run, item)
   local seen = item.unanswered and probe.look(item.client, item.probed)
     or probe.wait_until(item.client, item.probed, "refused")
-  if seen.state == "works" then return not_revoked(item, seen) end
+  if seen.state == "works" then
+    local message = ("NOT revoked: the certificate of %s still works (%s)"):format(M.who(item),
+      seen.text)
+    item.verified = "no"
+    return finish(item, "failed", message, errors.new("NOT_REVOKED", message, {
+      operation = "revoke_cert", retryable = true, maybe_applied = true,
+      hint = "Revoke again, which retry_failed=true does; if it goes on, rotate the cluster's"
+        .. " certificates",
+    }))
+  end
   local why = item.unanswered or seen.state ~= "refused" and seen.text
     or item.worked_until <= run.clock() and "the certificate has expired meanwhile"
   if why then
@@ -172,14 +164,12 @@ local function conclude(run, item)
   if item.state == "ok" and item.verified ~= "yes" then note_unknown(run, item) end
 end
 
--- What the list did not tell, since it names only the line of a version.
-local function says_too_old(err)
-  return err.code == "BAD_REQUEST" and err.message:find("not support this version", 1, true)
-end
-
 local function settle(run, item, ok, message, err)
   item.accepted, item.err = ok, err
-  if not ok and says_too_old(err) then
+  -- The list did not tell, since it names only the line of a version.
+  local is_too_old = not ok and err.code == "BAD_REQUEST"
+    and err.message:find("not support this version", 1, true)
+  if is_too_old then
     local problem = cannot("UNSUPPORTED", err.hint, "%s", message)
     problem.request_id = err.request_id
     finish(item, "failed", message, problem)
@@ -210,11 +200,6 @@ end
 
 -- ---- the request --------------------------------------------------------------
 
--- Attempts that follow one another are few: after so long, this was sent again.
-local function note_age(run, item)
-  if run.clock() - item.first_intent > LONG_AGO then item.may_have_cut_newer = true end
-end
-
 -- A journal that cannot be written is no reason to leave a certificate valid.
 local function send(run, item)
   item.began = run.clock()
@@ -225,19 +210,10 @@ local function send(run, item)
   local ok, message, err = item.paced:revoke_cert(item.id, {
     [item.principal.kind .. "_id"] = item.principal.id,
   })
-  note_age(run, item)
+  -- Attempts that follow one another are few: after so long, this was sent again.
+  if run.clock() - item.first_intent > LONG_AGO then item.may_have_cut_newer = true end
   settle(run, item, ok, message, err)
   item.duration = item.client.monotonic() - started
-end
-
--- What was accepted at an earlier start is not sent again: it is only to be shown.
-local function look_again(run, item)
-  if run.kubeconfig_for then
-    local kubeconfig, why = M.own_kubeconfig(run, item)
-    item.probed = item.worked_until and kubeconfig
-    item.no_kubeconfig = not kubeconfig and why or nil
-  end
-  conclude(run, item)
 end
 
 --- Take one principal on one cluster as far as it gets.
@@ -247,7 +223,13 @@ function M.process(run, item)
   -- What an earlier start was told is no reason any more.
   item.err, item.message = nil, nil
   if item.accepted then
-    look_again(run, item)
+    -- It is not sent again: it is only to be shown.
+    if run.kubeconfig_for then
+      local kubeconfig, why = M.own_kubeconfig(run, item)
+      item.probed = item.worked_until and kubeconfig
+      item.no_kubeconfig = not kubeconfig and why or nil
+    end
+    conclude(run, item)
   elseif M.may_begin(item) then
     look_before(run, item)
     pace.take_turn(item.paced)

@@ -51,13 +51,6 @@ local function refuse(message, hint)
     retryable = false, maybe_applied = false, hint = hint })
 end
 
-local function check_kubeconfig(opts, level)
-  local given = opts.kubeconfig
-  if type(given) == "table" and not kubeconfigs.is(given) then
-    error("bad option 'kubeconfig' (cce.kubeconfig or a path expected, got table)", level + 1)
-  end
-end
-
 --- Check and complete the options.
 -- @tparam table given
 -- @tparam int level whom a raised error points at
@@ -68,7 +61,9 @@ end
 function M.read(given, level)
   local opts, message, err = options.check(given, schema, level + 1)
   if not opts then return nil, message, err end
-  check_kubeconfig(opts, level + 1)
+  if type(opts.kubeconfig) == "table" and not kubeconfigs.is(opts.kubeconfig) then
+    error("bad option 'kubeconfig' (cce.kubeconfig or a path expected, got table)", level + 1)
+  end
   local source
   source, message, err = principals.source(opts)
   if not source then return nil, message, err end

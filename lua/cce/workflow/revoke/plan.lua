@@ -8,12 +8,6 @@ local targets = require "cce.workflow.targets"
 
 local M = {}
 
-local function who_is_meant(run)
-  -- Whom CTS names differs from start to start: an interrupted run has its own list.
-  if run.opts.deleted_since then return "deleted_since" end
-  return run.list[1].kind .. " " .. run.list[1].id
-end
-
 --- The hash of what a run is to do: the same for the same plan.
 -- @treturn[1] string
 -- @treturn[2] nil
@@ -30,14 +24,11 @@ function M.hash(run)
   local ids = {}
   for id in pairs(by_project) do ids[#ids + 1] = id end
   table.sort(ids)
+  -- Whom CTS names differs from start to start: an interrupted run has its own list.
+  local who = "deleted_since"
+  if not run.opts.deleted_since then who = run.list[1].kind .. " " .. run.list[1].id end
   return core.sha256(table.concat({ "revoke", run.opts.selection.text, table.concat(ids, " "),
-    who_is_meant(run) }, "\n"))
-end
-
-local function new_item(target, principal)
-  return { client = target.client, project_id = target.project_id, id = target.id,
-    name = target.name, version = target.version, status = target.status,
-    cluster = target.cluster, principal = principal, state = "pending" }
+    who }, "\n"))
 end
 
 --- Fill `run.items` with all principals of `run.list` on all clusters that are there.
@@ -58,7 +49,9 @@ function M.new(run)
   if #found == 0 then run.report:note("no cluster is chosen: %s", run.opts.selection.text) end
   for _, target in ipairs(found) do
     for _, principal in ipairs(run.list) do
-      run.items[#run.items + 1] = new_item(target, principal)
+      run.items[#run.items + 1] = { client = target.client, project_id = target.project_id,
+        id = target.id, name = target.name, version = target.version, status = target.status,
+        cluster = target.cluster, principal = principal, state = "pending" }
     end
   end
   return true
@@ -71,22 +64,18 @@ function M.planned(item)
     principal = item.principal.id, kind = item.principal.kind, who = item.principal.name }
 end
 
--- Items of one principal share what is found out of it.
-local function principal_of(run, line)
+--- An item as the journal knows it. To revoke twice does no harm but to what was
+-- obtained in between, which `first_intent` lets the report say.
+-- @treturn table
+function M.recall(run, line)
+  -- Items of one principal share what is found out of it.
   if not run.recalled then run.recalled, run.list = {}, {} end
   local key = tostring(line.kind) .. " " .. tostring(line.principal)
   if not run.recalled[key] then
     run.recalled[key] = { kind = line.kind, id = line.principal, name = line.who }
     run.list[#run.list + 1] = run.recalled[key]
   end
-  return run.recalled[key]
-end
-
---- An item as the journal knows it. To revoke twice does no harm but to what was
--- obtained in between, which `first_intent` lets the report say.
--- @treturn table
-function M.recall(run, line)
-  return { cluster = { id = line.cluster, name = line.name }, principal = principal_of(run, line),
+  return { cluster = { id = line.cluster, name = line.name }, principal = run.recalled[key],
     first_intent = line.first, verified = line.verified, accepted = line.accepted,
     worked_until = line.worked_until }
 end

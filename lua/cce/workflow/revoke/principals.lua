@@ -52,20 +52,17 @@ local function facts_of_certificate(text)
   return errors.from_core(facts, message, code)
 end
 
-local function kubeconfig_of(value)
-  if type(value) == "string" then return kubeconfigs.load(value) end
-  return value
-end
-
 -- The CN says who, and not what: IAM may know.
 local function holder(opts)
   local facts, message, err
   if opts.kubeconfig then
-    local kubeconfig
-    kubeconfig, message, err = kubeconfig_of(opts.kubeconfig)
-    if not kubeconfig then return nil, message, err end
-    opts.kubeconfig = kubeconfig
-    facts, message, err = kubeconfig:certificate()
+    if type(opts.kubeconfig) == "string" then
+      local kubeconfig
+      kubeconfig, message, err = kubeconfigs.load(opts.kubeconfig)
+      if not kubeconfig then return nil, message, err end
+      opts.kubeconfig = kubeconfig
+    end
+    facts, message, err = opts.kubeconfig:certificate()
   else
     facts, message, err = facts_of_certificate(opts.certificate)
   end
@@ -93,12 +90,7 @@ local function note_window(report, deleted, opts)
   end
 end
 
-local function deleted_of(client, opts)
-  return client:deleted_principals { from = opts.deleted_since, partial = opts.partial,
-    tracker_region = opts.tracker_region, tracker_project_id = opts.tracker_project_id }
-end
-
--- Those whom somebody has looked at; who is found beside them may not be meant.
+-- Those of a report that was looked at; what is found beside them may not be meant.
 local function only_seen(found, opts, report)
   local list, is_seen = {}, {}
   for i, each in ipairs(opts.principals) do
@@ -118,7 +110,9 @@ end
 local function leavers(clients, opts, report)
   local list, seen = {}, {}
   for i, client in ipairs(clients) do
-    local deleted, message, err = deleted_of(client, opts)
+    local deleted, message, err = client:deleted_principals { from = opts.deleted_since,
+      partial = opts.partial, tracker_region = opts.tracker_region,
+      tracker_project_id = opts.tracker_project_id }
     if not deleted then return nil, message, err end
     if i == 1 then note_window(report, deleted, opts) end
     for _, each in ipairs(deleted) do

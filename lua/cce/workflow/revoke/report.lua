@@ -18,21 +18,6 @@ function M.entry(_, item)
     began = item.began, duration = item.duration, message = item.message }
 end
 
-local function note_cut_again(run, report, item)
-  local revoked, obtained = run.history.obtained_again(item.id, item.principal)
-  if not revoked or item.state ~= "ok" or item.earlier then return end
-  item.cut_again = { revoked = revoked, obtained = obtained }
-  report:note("%s: %s had obtained a certificate at %s, after a revocation there at %s: this one"
-    .. " cuts it, too", item.name or item.id, items.who(item), show.time(obtained),
-    show.time(revoked))
-end
-
-local function note_newer(report, item)
-  if not item.may_have_cut_newer then return end
-  report:note("%s: sent again more than 10 min after it was first meant, so it may have cut newer"
-    .. " certificates of %s", item.name or item.id, items.who(item))
-end
-
 -- What was proved, and of what nothing was.
 local function note_verified(run)
   if not run.kubeconfig_for then return end
@@ -50,13 +35,23 @@ end
 --- CTS is asked last: a revocation does not wait for it.
 function M.close(run)
   note_verified(run)
-  run.history = principals.history(run.clients, run.began, run.report)
+  local report = run.report
+  run.history = principals.history(run.clients, run.began, report)
   for _, item in ipairs(run.items) do
     if item.is_unknown and run.history.knows(item.principal.id) then
       items.is_known_now(run, item)
     end
-    note_cut_again(run, run.report, item)
-    note_newer(run.report, item)
+    local revoked, obtained = run.history.obtained_again(item.id, item.principal)
+    if revoked and item.state == "ok" and not item.earlier then
+      item.cut_again = { revoked = revoked, obtained = obtained }
+      report:note("%s: %s had obtained a certificate at %s, after a revocation there at %s: this"
+        .. " one cuts it, too", item.name or item.id, items.who(item), show.time(obtained),
+        show.time(revoked))
+    end
+    if item.may_have_cut_newer then
+      report:note("%s: sent again more than 10 min after it was first meant, so it may have cut"
+        .. " newer certificates of %s", item.name or item.id, items.who(item))
+    end
   end
 end
 
@@ -72,13 +67,10 @@ function M.announce(run)
     seconds = run.pace:seconds(left), journal = run.opts.journal }
 end
 
-local function plan_line(item)
-  return ("revoke %s in %s%s (%s, %s), project %s"):format(items.who(item),
+local function plan_line(run, item)
+  local line = ("revoke %s in %s%s (%s, %s), project %s"):format(items.who(item),
     item.name and item.name .. " " or "", item.id, item.version or "version not known",
     item.status or "status not known", item.project_id or "not known")
-end
-
-local function plan_verification(run, item, line)
   if not run.kubeconfig_for then return line end
   local kubeconfig, why = items.own_kubeconfig(run, item)
   return line .. (kubeconfig and ", then verify" or ", without verification: " .. why)
@@ -95,7 +87,7 @@ function M.preview(run)
       report:note("%s: it was accepted, and is only looked at again", item.name or item.id)
     elseif items.may_begin(item) then
       planned[#planned + 1] = item
-      report.plan[#planned] = plan_verification(run, item, plan_line(item))
+      report.plan[#planned] = plan_line(run, item)
     else
       run:report_item(item)
     end

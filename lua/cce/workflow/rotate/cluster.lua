@@ -81,30 +81,19 @@ function M.settle(run, item)
   return true
 end
 
-local function how_to_settle(item)
-  return ("It was rotated if a rotation began after %s. This shows it:"
+local function uncertain(run, item, message, fields)
+  fields = fields or {}
+  fields.maybe_applied, fields.operation = true, "rotate_credentials"
+  fields.hint = fields.hint or ("It was rotated if a rotation began after %s. This shows it:"
     .. " client:show_cluster(\"%s\").raw.status.jobID is another than %s; or"
     .. " client:list_traces{service=\"CCE\", resource_id=\"%s\"} names one."
     .. " Else rotate it again, in a run of its own"):format(
     item.sent and times.format(item.sent) or "the intent", item.id,
     item.job_before and '"' .. item.job_before .. '"' or "nil", item.id)
-end
-
-local function uncertain(run, item, message, fields)
-  fields = fields or {}
-  fields.maybe_applied, fields.operation = true, "rotate_credentials"
-  fields.hint = fields.hint or how_to_settle(item)
   finish(run, item, "uncertain", errors.new(fields.code or "CONNECTION_LOST", message, fields))
 end
 
 -- ---- the request -------------------------------------------------------------
-
-local function request_options(run)
-  local opts = run.opts
-  return { component = opts.component, cert_content = opts.cert_content,
-    certificate_expiration_time = opts.certificate_expiration_time,
-    before_send = opts.before_send }
-end
 
 -- What surely was not accepted is no reason to ask whether it was; but a locked
 -- resource may be our own rotation.
@@ -130,13 +119,18 @@ local function send(run, item)
     return
   end
   item.state = "uncertain"
-  local job, message, err = item.paced:rotate_credentials(item.id, request_options(run))
+  local opts = run.opts
+  local job, message, err = item.paced:rotate_credentials(item.id, {
+    component = opts.component, cert_content = opts.cert_content,
+    certificate_expiration_time = opts.certificate_expiration_time,
+    before_send = opts.before_send,
+  })
   if not job then return refused(run, item, err or errors.new("INTERNAL", tostring(message))) end
   item.request_id = job.request_id
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
 end
 
---- Whether somebody has rotated a cluster since the time that `unless_rotated_within`
+--- Whether a cluster was rotated, by whatever caller, since the time that `unless_rotated_within`
 -- allows, which leaves it out.
 -- @tparam table run
 -- @tparam table item
@@ -153,7 +147,7 @@ function M.is_left_out(run, item, cluster)
   return true
 end
 
--- What another one did meanwhile is not done again: not for a window of time that
+-- What another process did meanwhile is not done again: not for a window of time that
 -- was asked for, and not in the place of a job that failed.
 local function was_rotated(run, item, cluster)
   local job = item.failed_job and evidence.newer_job(item, cluster, item.failed_job)
@@ -215,15 +209,6 @@ local function wait_for_job(run, item)
   end
 end
 
-local function failed_nodes(job)
-  local nodes = {}
-  for _, failure in ipairs(job:failures()) do
-    local is_node = (failure.type or ""):lower():find("node", 1, true)
-    if is_node and failure.resource_id then nodes[#nodes + 1] = failure.resource_id end
-  end
-  return nodes
-end
-
 -- At most 200 nodes a call.
 local NODES_A_CALL = 200
 
@@ -272,10 +257,6 @@ local function follow_repair(run, item, nodes)
   job_lost(run, item, err)
 end
 
-local function can_repair(run, item, nodes)
-  return run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil
-end
-
 -- Written before the request, so that no start of the run sends it again.
 local function repair(run, item, err, nodes)
   item.repair_tried = true
@@ -291,11 +272,16 @@ local function repair(run, item, err, nodes)
 end
 
 local function job_ended_badly(run, item, err)
-  local nodes = failed_nodes(err.job)
+  local nodes = {}
+  for _, failure in ipairs(err.job:failures()) do
+    local is_node = (failure.type or ""):lower():find("node", 1, true)
+    if is_node and failure.resource_id then nodes[#nodes + 1] = failure.resource_id end
+  end
   -- An earlier start sent the repair.
   if item.repair_tried and #nodes > 0 then return follow_repair(run, item, nodes) end
-  if can_repair(run, item, nodes) then return repair(run, item, err, nodes) end
-  if #nodes > 0 and not run.opts.repair then
+  if run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil then
+    return repair(run, item, err, nodes)
+  elseif #nodes > 0 and not run.opts.repair then
     err.hint = ("repair=true tells the %d failed nodes to rotate again"):format(#nodes)
   end
   finish(run, item, "failed", err)
@@ -319,17 +305,8 @@ end
 
 -- ---- all of it ---------------------------------------------------------------
 
--- No evidence was found.
-local function leave_uncertain(run, item)
-  local err = item.err
-  uncertain(run, item, err and err.message
-    or "a start of this run ended before it knew whether its request was accepted", {
-    code = err and err.code, request_id = err and err.request_id,
-  })
-end
-
 --- Whether a rotated cluster's new kubeconfig is to be written by this call. Where
--- `owed` is false it was, or somebody gave it up.
+-- `owed` is false it was, or a person gave it up.
 function M.owes_kubeconfig(run, item)
   if item.state ~= "ok" or not run.opts.reissue then return false end
   return item.owed or item.owed == nil and not item.reissued
@@ -341,7 +318,12 @@ end
 function M.process(run, item)
   if item.state == "pending" then M.begin(run, item) end
   if item.state == "uncertain" and not M.settle(run, item) then
-    return leave_uncertain(run, item)
+    -- No evidence was found: that proves nothing.
+    local err = item.err
+    return uncertain(run, item, err and err.message
+      or "a start of this run ended before it knew whether its request was accepted", {
+      code = err and err.code, request_id = err and err.request_id,
+    })
   end
   if item.state == "accepted" then M.follow(run, item) end
   if M.owes_kubeconfig(run, item) then reissue.process(run, item) end

@@ -23,11 +23,6 @@ function M.job_id_of(cluster)
   return type(id) == "string" and id ~= "" and id or nil
 end
 
-local function created_at(job)
-  local metadata = type(job.raw) == "table" and job.raw.metadata
-  return times.parse(type(metadata) == "table" and metadata.creationTimestamp)
-end
-
 -- The request's time by the clock that signed it.
 local function sent_at(item)
   return (item.sent or 0) + (item.client.clock_shift or 0)
@@ -38,7 +33,8 @@ local function job_of(item, cluster, since, other_than)
   local id = M.job_id_of(cluster)
   if not id or id == other_than then return nil end
   local job = item.client:show_job(id)
-  local created = job and created_at(job)
+  local metadata = job and type(job.raw) == "table" and job.raw.metadata
+  local created = job and times.parse(type(metadata) == "table" and metadata.creationTimestamp)
   if not created or created < since - JOB_TOLERANCE then return nil end
   if not job:is_rotation() or job.cluster_id ~= item.id then return nil end
   return job, created

@@ -6,17 +6,6 @@ local targets = require "cce.workflow.targets"
 
 local M = {}
 
-local function projects_of(clients)
-  local list = {}
-  for i, client in ipairs(clients) do
-    local id, message, err = targets.project_of(client)
-    if not id then return nil, message, err end
-    list[i] = id
-  end
-  table.sort(list)
-  return list
-end
-
 -- Not the keys themselves: only whether they are the same.
 local function content_hash(content)
   if not content then return "" end
@@ -27,28 +16,24 @@ local function content_hash(content)
   return table.concat(parts, " ")
 end
 
--- 48 and 48.0 are one plan: what was read from JSON may be the latter.
-local function hours_text(hours)
-  return hours and ("%d"):format(hours) or "nil"
-end
-
 --- The hash of what a run is to do: the same for the same plan.
 -- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.hash(run)
-  local opts = run.opts
-  local projects, message, err = projects_of(run.clients)
-  if not projects then return nil, message, err end
+  local opts, projects = run.opts, {}
+  for i, client in ipairs(run.clients) do
+    local id, message, err = targets.project_of(client)
+    if not id then return nil, message, err end
+    projects[i] = id
+  end
+  table.sort(projects)
+  -- 48 and 48.0 are one plan: what was read from JSON may be the latter.
+  local hours = opts.certificate_expiration_time
   return core.sha256(table.concat({ opts.selection.text, table.concat(projects, " "),
-    opts.component, hours_text(opts.certificate_expiration_time), content_hash(opts.cert_content),
+    opts.component, hours and ("%d"):format(hours) or "nil", content_hash(opts.cert_content),
   }, "\n"))
-end
-
-local function item_of(target)
-  return { id = target.id, name = target.name, project_id = target.project_id,
-    client = target.client, version = target.version, status = target.status, state = "pending" }
 end
 
 --- Fill `run.items` with the clusters that are there.
@@ -60,7 +45,11 @@ function M.new(run)
   local found, message, err = targets.find(run.clients, run.opts.selection)
   if not found then return nil, message, err end
   if #found == 0 then run.report:note("no cluster is chosen: %s", run.opts.selection.text) end
-  for i, target in ipairs(found) do run.items[i] = item_of(target) end
+  for i, target in ipairs(found) do
+    run.items[i] = { id = target.id, name = target.name, project_id = target.project_id,
+      client = target.client, version = target.version, status = target.status,
+      state = "pending" }
+  end
   return true
 end
 

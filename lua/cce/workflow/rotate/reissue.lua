@@ -10,19 +10,6 @@ local probe = require "cce.kubeconfig.probe"
 
 local M = {}
 
-local function obtain(run, item)
-  local opts = run.opts.reissue
-  local kubeconfig, message, err = item.client:obtain_cert(item.id, {
-    duration = opts.duration, expire_at = opts.expire_at, before_send = run.opts.before_send,
-  })
-  if not kubeconfig then return nil, message, err end
-  local certificate
-  certificate, message, err = kubeconfig:certificate()
-  if not certificate then return nil, message, err end
-  if certificate.key_matches == true then return kubeconfig end
-  return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
-end
-
 local function destination_of(run, item)
   return { path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id) }
 end
@@ -48,8 +35,17 @@ function M.prove(run, items)
 end
 
 local function obtain_and_save(run, item)
-  local kubeconfig, message, err = obtain(run, item)
+  local opts = run.opts.reissue
+  local kubeconfig, message, err = item.client:obtain_cert(item.id, {
+    duration = opts.duration, expire_at = opts.expire_at, before_send = run.opts.before_send,
+  })
   if not kubeconfig then return nil, message, err end
+  local certificate
+  certificate, message, err = kubeconfig:certificate()
+  if not certificate then return nil, message, err end
+  if certificate.key_matches ~= true then
+    return errors.fail("KEY_MISMATCH", "the key of the new kubeconfig is not its certificate's")
+  end
   local saved
   saved, message, err = destinations.save(destination_of(run, item), kubeconfig)
   if not saved then return nil, message, err end

@@ -7,15 +7,6 @@ local rotation = require "cce.workflow.rotate.cluster"
 
 local M = {}
 
--- What earlier starts left open, before anything new is sent.
-local function go_on(run)
-  run:settle_held()
-  run:process(run:select(function(item)
-    return item.state == "uncertain" or item.state == "accepted"
-      or rotation.owes_kubeconfig(run, item)
-  end), rotation.process)
-end
-
 local function settles(run, item)
   if item.state == "uncertain" or item.held then
     if not run.opts.journal then return "look at the cluster whether it was rotated" end
@@ -60,7 +51,14 @@ function M.execute(run)
   -- Those that an earlier start sent within the window count, too.
   run.pace:count_earlier(run.items)
   for _, item in ipairs(run.items) do item.paced = run.pace:limited(item.client) end
-  go_on(run)
+
+  -- What earlier starts left open, before anything new is sent.
+  run:settle_held()
+  run:process(run:select(function(item)
+    return item.state == "uncertain" or item.state == "accepted"
+      or rotation.owes_kubeconfig(run, item)
+  end), rotation.process)
+
   if run.opts.canary > 0 then canary_wave(run) end
   if not run.stopped then
     run:process(run:select(function(item)

@@ -45,7 +45,7 @@ describe("cce configure", function()
   end)
 
   it("asks, writes two files, shows no secret, and ends with the doctor", function()
-    terminal = terminals.new(world, 80)
+    terminal = terminals.new(world, 160)
     terminal:start "cce configure"
     terminal:wait "Region: "
     terminal:type "nowhere"

@@ -55,6 +55,30 @@ describe("cce rotate", function()
     assert.equal(3, rotations())
   end)
 
+  it("says before a rotation of all whose access it ends, as far as is known here", function()
+    local config = world.dir .. "/.kube/config"
+    tempdir.shell("mkdir -p " .. world.dir .. "/.kube")
+    assert.equal(0, world:cce({ "obtain", "cluster-001", "--days", "1", "--merge-into",
+      config }).code)
+    assert.equal(0, world:cce({ "obtain", "cluster-002", "--exec", "--merge-into", config }).code)
+    local result = rotate("--all", "--component", "all", "--dry-run")
+    assert.equal(0, result.code, result.err)
+    assert.matches("These stop working, as far as is known here:", result.err, 1, true)
+    assert.matches("cluster-001 in " .. config .. ": obtain it again", result.err, 1, true)
+    assert.matches("cluster-002 in " .. config .. ": kubectl obtains another certificate by itself",
+      result.err, 1, true)
+    result = rotate("cluster-003", "--component", "all", "--dry-run")
+    assert.is_nil(result.err:find("stop working", 1, true))
+    result = rotate("--all", "--component", "service-account-controller", "--dry-run")
+    assert.is_nil(result.err:find("stop working", 1, true))
+    if not pcall(require, "luasql.sqlite3") then return end
+    local grant = world:cce { "grant", "cluster-003", "--for", "1h", "--allow-self", "--out",
+      world.dir .. "/visitor.json" }
+    assert.equal(0, grant.code, grant.err)
+    result = rotate("cluster-003", "--component", "all", "--dry-run")
+    assert.matches("grant %w+, until 20.-Z: its kubeconfig", result.err)
+  end)
+
   it("does not repeat a run that has a name", function()
     assert.equal(0, rotate("cluster-001", "--yes", "--run", "tonight").code)
     assert.equal(3, rotate("cluster-001", "--yes", "--run", "tonight").code)

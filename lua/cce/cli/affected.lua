@@ -1,0 +1,55 @@
+--- Who a rotation of all certificates of clusters cuts off, as far as this machine
+-- knows: kubeconfigs, entries of kubectl's plugin, and grants in the schedule.
+-- @module cce.cli.affected
+-- @local
+local core = require "cce.core"
+local directories = require "cce.base.directories"
+local paths = require "cce.kubeconfig.paths"
+local show = require "cce.text.show"
+
+local M = {}
+
+local function add_kubeconfigs(is_meant, lines)
+  local files = paths.default()
+  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files) or {}) do
+    if is_meant[entry.cluster_id or ""] then
+      local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
+      lines[#lines + 1] = entry.holder
+        and where .. ": kubectl obtains another certificate by itself"
+        or where .. ": obtain it again, by cce obtain or cce ensure"
+    end
+  end
+end
+
+-- No schedule is made for the question.
+local function add_grants(args, is_meant, lines)
+  local said = args.store or os.getenv "CCE_SCHEDULE"
+  if not said and not core.file.stat(directories.state() .. "/schedule.db") then return end
+  local commands = require "cce.cli.command.schedule"
+  local schedule, message = commands.open(args)
+  local entries
+  if schedule then entries, message = commands.all(schedule, "pending") end
+  for _, entry in ipairs(entries or {}) do
+    if entry.grant and is_meant[entry.cluster_id or ""] then
+      lines[#lines + 1] = ("grant %s, until %s: its kubeconfig"):format(entry.id,
+        show.time(entry.due))
+    end
+  end
+  if schedule then schedule:close() end
+  if not entries then lines[#lines + 1] = "grants are not known: " .. tostring(message) end
+end
+
+--- What stops working, for the question before a rotation.
+-- @tparam {string,...} ids of clusters
+-- @tparam table args
+-- @treturn ?string several lines; nil when nothing is known here
+function M.text(ids, args)
+  local is_meant, lines = {}, {}
+  for _, id in ipairs(ids) do is_meant[id] = true end
+  add_kubeconfigs(is_meant, lines)
+  add_grants(args, is_meant, lines)
+  if #lines == 0 then return nil end
+  return "These stop working, as far as is known here:\n  " .. table.concat(lines, "\n  ")
+end
+
+return M
