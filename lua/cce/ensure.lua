@@ -118,7 +118,7 @@ local function renew(job, holdings)
   return config, true, answer
 end
 
--- kubectl asks `cce credential` there: who keeps no keys in the file gets none. But a
+-- kubectl asks `cce credential` there: a file without keys gets none. But a
 -- rotation may have replaced the cluster's CA.
 local function of_command(job, holdings)
   if not job.is_plan then

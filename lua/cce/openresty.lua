@@ -30,7 +30,7 @@ local LONGEST_SLEEP = 3
 -- How soon it is noticed that the worker is to end.
 local PAUSE = 0.03
 
--- ---- what nobody should miss ---------------------------------------------------------
+-- ---- what is logged ------------------------------------------------------------------
 
 local LEVELS = {
   overdue = "ERR", missed = "ERR", quarantined = "ERR", store_unavailable = "ERR", failed = "WARN",

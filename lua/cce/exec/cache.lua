@@ -46,7 +46,7 @@ end
 -- ---- whose ---------------------------------------------------------------
 
 -- An access key that has no end names its principal. Temporary keys are others
--- each time, and a token names nobody: for these STS or IAM is asked.
+-- each time, and a token names no principal: for these STS or IAM is asked.
 local function principal_of(client, auth)
   if auth.ak and not auth.expires_at then return "key " .. auth.ak end
   local caller, message, err = identity.of(client)
@@ -170,7 +170,7 @@ end
 local function drop(cluster_id, principal)
   local directory = directory_of(cluster_id)
   if not directory or not core.file.stat(directory) then return 0 end
-  -- Noted first: who obtains meanwhile looks at it after saving.
+  -- Noted first: a process that obtains meanwhile looks at it after saving.
   core.file.write(directory .. "/" .. (principal and "revoked-" .. principal or "rotated"),
     json.encode { at = core.sys.time() })
   local count = 0
