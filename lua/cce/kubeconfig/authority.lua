@@ -51,16 +51,6 @@ local function clusters_of(data, cluster_id)
   return found
 end
 
--- Of another cluster's mark nothing is touched, and no CA is added where there is none.
-local function is_stale(each, meant, cluster_id, pem)
-  local mark = merge.find_mark(each.body)
-  if not meant[each.name] or mark and mark.cluster_id and mark.cluster_id ~= cluster_id then
-    return false
-  end
-  local old = read.non_empty(each.body[FIELD])
-  return old ~= nil and bytes_of(old) ~= pem
-end
-
 -- The file with the CA in it, and how many entries were stale.
 local function look(path, cluster_id, authority)
   local target, message, err = store.open(path)
@@ -69,7 +59,10 @@ local function look(path, cluster_id, authority)
   local data, pem, count = names.copy(target.data), bytes_of(authority), 0
   local meant = clusters_of(data, cluster_id)
   for _, each in ipairs(read.entries(data, "clusters")) do
-    if is_stale(each, meant, cluster_id, pem) then
+    -- Of another cluster's mark nothing is touched, and no CA is added where there is none.
+    local mark, old = merge.find_mark(each.body), read.non_empty(each.body[FIELD])
+    local is_others = mark and mark.cluster_id and mark.cluster_id ~= cluster_id
+    if meant[each.name] and not is_others and old and bytes_of(old) ~= pem then
       each.body[FIELD] = authority
       count = count + 1
     end

@@ -38,7 +38,7 @@ M.methods = methods
 
 local text = values.text
 
--- The line under each list: nobody may take it for more than it is.
+-- The line under each list, so that it is not taken for more than it is.
 local function note(list)
   local texts = {}
   for i, place in ipairs(list.searched) do
@@ -207,20 +207,6 @@ local function is_of(trace, cluster_id)
     or (text(trace.raw.request) or ""):find(cluster_id, 1, true) ~= nil
 end
 
-local function downloads_of(found, cluster_id)
-  local list = {}
-  for _, trace in ipairs(found) do
-    if trace.ok and is_of(trace, cluster_id) then
-      list[#list + 1] = setmetatable({
-        id = trace.user.id, kind = trace.user.kind, name = trace.user.name, time = trace.time,
-        cluster_id = cluster_id or trace.resource_id, source_ip = trace.source_ip,
-        trace_id = trace.id,
-      }, Downloads.Entry)
-    end
-  end
-  return result(found, list, Downloads)
-end
-
 local downloads_schema = schema_with { cluster_id = values.id_rule }
 
 --- List who obtained certificates, of one cluster or of all of the project.
@@ -249,7 +235,17 @@ function methods:certificate_downloads(opts)
   found, message, err = search.all(self, { place },
     { { service_type = "CCE", trace_name = "getClusterCertByUID" } }, window)
   if not found then return nil, message, err end
-  return downloads_of(found, checked.cluster_id)
+  local list, cluster_id = {}, checked.cluster_id
+  for _, trace in ipairs(found) do
+    if trace.ok and is_of(trace, cluster_id) then
+      list[#list + 1] = setmetatable({
+        id = trace.user.id, kind = trace.user.kind, name = trace.user.name, time = trace.time,
+        cluster_id = cluster_id or trace.resource_id, source_ip = trace.source_ip,
+        trace_id = trace.id,
+      }, Downloads.Entry)
+    end
+  end
+  return result(found, list, Downloads)
 end
 
 return M
