@@ -338,6 +338,7 @@ static int l_work_result(lua_State *L)
     err = work->error;
     if (err.code != CCE_OK)
         return lcce_fail(L, &err);
+    /* From here on the box closes the file. */
     if (work->opens != NULL) {
         luaL_argcheck(L, work->file != NULL, 1, "the file was taken before");
         box->file = work->file;

@@ -373,6 +373,7 @@ int lcce_open_engine(lua_State *L)
     lcce_open_transfer(L);
     luaL_getmetatable(L, ENGINE);
     lua_getfield(L, -1, "__index");
+    /* A function of Lua for engine:call, in which a pending hook runs. */
     if (luaL_loadstring(L, "return") != 0)
         return lua_error(L);
     lua_pushcclosure(L, l_engine_call, 1);

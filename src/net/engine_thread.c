@@ -273,6 +273,7 @@ static void finish_job(struct cce_thread *thread, struct cce_job *job)
 
     if (job->transfer != NULL)
         cce_engine_release(job->transfer);
+    /* Once this is set and the lock is released, the host may free the job. */
     job->connections = NULL;
     pthread_mutex_lock(&thread->lock);
     job->finished = true;
@@ -395,20 +396,6 @@ static int fail_errno(struct cce_error *err, const char *what)
                     strerror(errno));
 }
 
-static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
-{
-    thread->spare_fd = open_spare();
-    if (thread->spare_fd < 0)
-        return fail_errno(err, "a descriptor");
-    if (cce_poller_open(&thread->poller, CCE_POLLER_WAKES, err) != 0 ||
-        cce_listener_open(&thread->listener, err) != 0)
-        return -1;
-    if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
-        watch(thread, thread->listener.fd, &thread->listener) != 0)
-        return fail_errno(err, "watching a descriptor");
-    return 0;
-}
-
 int cce_thread_new(struct cce_thread **result,
                    const struct cce_engine_options *options,
                    struct cce_error *err)
@@ -423,16 +410,33 @@ int cce_thread_new(struct cce_thread **result,
     cce_listener_init(&thread->listener);
     thread->pid = cce_pid();
     pthread_mutex_init(&thread->lock, NULL);
-    if (cce_engine_new(&thread->engine, options, err) != 0 ||
-        open_descriptors(thread, err) != 0 ||
-        cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
-                                err) != 0) {
-        cce_thread_free(thread);
-        return -1;
+
+    if (cce_engine_new(&thread->engine, options, err) != 0)
+        goto failed;
+    thread->spare_fd = open_spare();
+    if (thread->spare_fd < 0) {
+        fail_errno(err, "a descriptor");
+        goto failed;
     }
+    if (cce_poller_open(&thread->poller, CCE_POLLER_WAKES, err) != 0 ||
+        cce_listener_open(&thread->listener, err) != 0)
+        goto failed;
+    if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
+        watch(thread, thread->listener.fd, &thread->listener) != 0) {
+        fail_errno(err, "watching a descriptor");
+        goto failed;
+    }
+    /* Last: from here on the thread owns all of it. */
+    if (cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
+                                err) != 0)
+        goto failed;
     thread->running = true;
     *result = thread;
     return 0;
+
+failed:
+    cce_thread_free(thread);
+    return -1;
 }
 
 bool cce_thread_is_inherited(const struct cce_thread *thread)
@@ -494,6 +498,8 @@ void cce_thread_free(struct cce_thread *thread)
         cce_poller_wake(&thread->poller);
         pthread_join(thread->thread, NULL);
     }
+
+    /* The thread has ended: what was its own belongs to the caller now. */
     while (thread->connections != NULL)
         close_connection(thread, thread->connections);
     cce_engine_free(thread->engine);
@@ -647,6 +653,7 @@ void cce_job_free(struct cce_job *job)
     if (cce_thread_is_inherited(thread))
         return;
     pthread_mutex_lock(&thread->lock);
+    /* Else the thread has still to do with it, and frees it afterwards. */
     is_ours = job->finished && !job->in_inbox;
     if (is_ours) {
         remove_job(thread, job);

@@ -230,6 +230,8 @@ static CURLcode set_method(const struct cce_transfer *transfer)
     bool is_plain = strcmp(method, has_body ? "POST" : "GET") == 0;
     CURLcode result = CURLE_OK;
 
+    /* curl has settings for GET and POST alone. Another method is one of the
+     * two, with or without a body, under its own name. */
     if (has_body) {
         SET(result, easy, CURLOPT_POST, 1L);
         SET(result, easy, CURLOPT_POSTFIELDS,
@@ -301,6 +303,9 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     }
     if (transfer->outgoing.proxy != NULL)
         SET(result, easy, CURLOPT_NOPROXY, "");
+
+    /* libcurl before 7.77 takes no CA from memory: then on_tls_context sets it.
+     */
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->outgoing.ca);
     transfer->trusts_by_context = result == CURLE_UNKNOWN_OPTION;
@@ -376,6 +381,7 @@ static void judge(struct cce_transfer *transfer, CURLcode result)
         .proxy = transfer->proxy_tls,
     };
 
+    /* Without a handle nothing was sent, not even to a proxy. */
     if (transfer->easy != NULL)
         curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
                           &evidence.connect_status);
@@ -493,6 +499,8 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
         result = set_transfer_options(transfer);
     if (result == CURLE_OK)
         return;
+
+    /* What is set up halfway fits no other transfer. */
     judge(transfer, result);
     if (transfer->easy != NULL)
         curl_easy_cleanup(transfer->easy);

@@ -72,6 +72,7 @@ int cce_process_take_signal(const sigset_t *set, double seconds)
 
         if (signal > 0)
             return signal;
+        /* The time is up, or another signal interrupted the wait. */
         left = deadline - cce_clock_monotonic();
         if (seconds >= 0 && left <= 0)
             return 0;
@@ -86,6 +87,7 @@ int cce_process_die_with_parent(int signal, struct cce_error *err)
         return cce_fail(err, CCE_UNSUPPORTED,
                         "cannot follow the parent process: %s",
                         strerror(errno));
+    /* It ended before the kernel was told: no signal would come. */
     if (getppid() != parent)
         raise(signal);
     return 0;
@@ -119,6 +121,8 @@ static int find_program(const char *name, char path[PATH_MAX],
     return cce_fail(err, CCE_MISSING_DEPENDENCY, "%s is not in PATH", name);
 }
 
+/* The host may have opened descriptors without O_CLOEXEC. They are marked and
+ * not closed: the pipe for the report is needed until then. */
 static void close_others_on_exec(void)
 {
     struct rlimit limit;
@@ -135,6 +139,8 @@ static void close_others_on_exec(void)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* What the parent ignores or blocks would stay ignored or blocked across
+ * execve. */
 static void reset_signals(void)
 {
     sigset_t none;
@@ -177,6 +183,7 @@ static void run_child(const struct cce_spawn *spawn, const char *path,
     reset_signals();
     if (spawn->die_with_parent) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* It ended before that: no signal would come. */
         if (getppid() != parent)
             _exit(127);
     }

@@ -254,6 +254,7 @@ static int try_open(struct cce_append_file *file, const struct cce_path *target,
 
     if (!is_missing(target)) {
         file->fd = open_known(target, file->path, kind, err);
+        /* It may have been removed since the look. */
         if (file->fd < 0)
             return is_missing(target) ? 0 : -1;
     }

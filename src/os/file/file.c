@@ -139,6 +139,7 @@ static int create_temporary(int dir, char name[TEMPORARY_NAME])
                  (unsigned long long)number);
         fd = cce_path_openat(dir, name,
                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        /* Another name helps only against a name that is taken. */
         if (fd < 0 && errno != EEXIST)
             return -1;
         if (fd < 0)
@@ -187,20 +188,6 @@ static void sweep(int dir)
         if (is_temporary_name(entry->d_name))
             remove_if_stale(dir, entry->d_name);
     closedir(list);
-}
-
-/* The file that is there now: 1 and *old, or 0 when there is none. */
-static int find_old(const struct cce_path *target, const char *path,
-                    struct stat *old, struct cce_error *err)
-{
-    if (fstatat(target->dir, target->name, old, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno == ENOENT)
-            return 0;
-        return cce_path_fail_step(err, "write", path, "looking at it", errno);
-    }
-    if (!S_ISREG(old->st_mode))
-        return cce_path_fail(err, "write", path, "it is not a regular file");
-    return cce_path_check(target, "write", path, old, err) < 0 ? -1 : 1;
 }
 
 struct content {
@@ -264,20 +251,30 @@ static int write_file(const char *path, const struct content *content,
     struct cce_path target;
     struct stat old;
     const char *step;
-    int found;
+    bool found;
     int result = -1;
 
     if (cce_path_resolve(&target, "write", path, err) < 0)
         return -1;
-    found = find_old(&target, path, &old, err);
-    if (found < 0)
+    found = fstatat(target.dir, target.name, &old, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!found && errno != ENOENT) {
+        cce_path_fail_step(err, "write", path, "looking at it", errno);
         goto done;
+    }
+    if (found && !S_ISREG(old.st_mode)) {
+        cce_path_fail(err, "write", path, "it is not a regular file");
+        goto done;
+    }
+    if (found && cce_path_check(&target, "write", path, &old, err) < 0)
+        goto done;
+
     sweep(target.dir);
     step = replace(&target, content, found ? &old : NULL);
     if (step != NULL) {
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
+    /* The new name survives a power cut only after this. */
     if (!content->is_trial && cce_path_sync_directory(target.dir) < 0) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",

@@ -130,6 +130,8 @@ static int wait_for(int (*attempt)(struct cce_file_lock *),
 static int acquire(struct cce_file_lock *lock, int64_t deadline_ms,
                    const char **waited_for)
 {
+    /* The flock first: it decides between processes that use this library, so
+     * that one at a time looks at the sentinel, which kubectl sees. */
     int result = wait_for(try_flock, lock, deadline_ms);
 
     *waited_for = lock->path;

@@ -184,6 +184,7 @@ static int enter(struct walk *walk, const char *name, int flags)
     walk->dir = dir;
     if (dir < 0 || fstat(dir, &info) < 0)
         return -1;
+    /* Another user's directory within a shared one is that user's to fill. */
     walk->is_shared =
         is_shared(&info) || (walk->is_shared && !is_trusted(info.st_uid));
     walk->is_proc =
@@ -296,6 +297,8 @@ int cce_path_resolve(struct cce_path *target, const char *verb,
         result = -1;
     while (result == 0)
         result = step(&walk);
+
+    /* Opened anew, to be read: a descriptor with O_PATH cannot be synced. */
     if (result > 0 && join(walk.done, walk.name) == 0)
         target->dir = cce_path_openat(walk.dir, ".", O_RDONLY | O_DIRECTORY, 0);
     /* With the right to search a directory, but not to read it, a file in it
