@@ -113,8 +113,8 @@ end
 -- been accepted, this run waits until that is settled.
 local function take_over(run, item, known, line)
   if outcome.is_final(outcome.of_line(line)) then return end
-  item.held = open_request(run, key_of(item), known, line)
   local is_same = run.workflow.is_same
+  item.held = open_request(run, key_of(item), known, line)
   if item.held or not is_same or is_same(run, known) then
     item.from, item.first_intent = known.name, line.first
   end
