@@ -22,7 +22,7 @@
 ---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials" (new ones are in use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
 ---@field clock? function returns unix time: what signs, and is written down
----@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
+---@field monotonic? function returns seconds of a clock that is never set: what times waits, retries, limits and deadlines
 
 ---@class (exact) cce.signer.opts
 ---@field ak string
@@ -430,7 +430,7 @@ function cce.certificate(text) end
 ---end, { concurrency = 50 })
 ---```
 ---@param items table a list
----@param fn function called with an item and its index. Returning nothing or a value is success; returning `nil, message, err` or raising is that item's failure and stops nobody else.
+---@param fn function called with an item and its index. Returning nothing or a value is success; returning `nil, message, err` or raising is that item's failure and stops no other item.
 ---@param opts? cce.map.opts
 ---@return table[] # in the order of the items: `{item=, ok=, value=, message=, err=}`; it prints as a table
 function cce.map(items, fn, opts) end
@@ -455,7 +455,7 @@ function cce.map(items, fn, opts) end
 ---@param loop string|table|nil "cqueues", "luv", a table, or nil for none
 function cce.use_loop(loop) end
 
----Wait without being in anybody's way.
+---Wait without holding up other calls.
 ---```lua
 ---cce.sleep(0.1)
 ---```
