@@ -217,23 +217,19 @@ end
 
 -- ---- writing -------------------------------------------------------------------
 
--- Where a line stands in the chain is known when it is its turn. It may have been
--- meant for a file that was lost.
-local function link(log, entry, count, head, is_first)
-  local before = is_first and log.continues or nil
-  entry.n, entry.previous = count + 1, head
-  entry.file = is_first and log.is_new and "lua-cce " .. KIND or nil
-  entry.continues = before and before.path
-  -- Another file that has lines: then they are not the ones before.
-  entry.after = before and before.head ~= head and before.head or nil
-  return lines.seal(entry, log.key)
-end
-
 function compose(log, items)
   local texts, begun = {}, false
   local count, head = log.count, log.head
   for i, item in ipairs(items) do
-    texts[i], head = link(log, item.entry, count, head, i == 1)
+    -- Where a line stands in the chain is known when it is its turn. It may have been
+    -- meant for a file that was lost.
+    local entry, continued = item.entry, i == 1 and log.continues or nil
+    entry.n, entry.previous = count + 1, head
+    entry.file = i == 1 and log.is_new and "lua-cce " .. KIND or nil
+    entry.continues = continued and continued.path
+    -- Another file that has lines: then they are not the ones before.
+    entry.after = continued and continued.head ~= head and continued.head or nil
+    texts[i], head = lines.seal(entry, log.key)
     count, item.head = count + 1, head
     begun = begun or item.begins
   end
@@ -312,19 +308,16 @@ end
 -- Processes of the command take turns: each has the log for the time of its calls.
 local TRIES, PAUSE = 100, 0.05
 
-local function open_in_turn(client, given)
-  for try = 1, TRIES do
-    local opened = open_logs[given]
-    local log, message, err = (opened and open_log or M.open)(given, opened)
-    if log or err.code ~= "CONFLICT" or try == TRIES then return log, message, err end
-    client.sleep(PAUSE)
-  end
-end
-
 local function log_of(client)
   local given = client.config.audit_log
   if M.is(given) then return given end
-  local log, message, err = open_in_turn(client, given)
+  local log, message, err
+  for try = 1, TRIES do
+    local opened = open_logs[given]
+    log, message, err = (opened and open_log or M.open)(given, opened)
+    if log or err.code ~= "CONFLICT" or try == TRIES then break end
+    client.sleep(PAUSE)
+  end
   -- Kept by the client, also while it cannot be opened: the list of open logs does
   -- not keep it, and it knows the head.
   client.audit_log = log or client.audit_log

@@ -46,7 +46,9 @@ local function wipe(identity)
   end
 end
 
-local function read_identity(self)
+-- Read again after a failure of TLS: certificates are renewed in place.
+local function identity_of(self)
+  if not self.cert or self.identity then return self.identity end
   local certificate, message, code = core.secret_from_file(self.cert)
   if not certificate then return errors.fail(code, "cert: " .. message) end
   local key
@@ -64,18 +66,8 @@ local function read_identity(self)
       return errors.fail(code, "ca_file: " .. message)
     end
   end
+  self.identity = identity
   return identity
-end
-
--- Read again after a failure of TLS: certificates are renewed in place.
-local function identity_of(self)
-  if not self.cert then return nil end
-  if not self.identity then
-    local identity, message, err = read_identity(self)
-    if not identity then return nil, message, err end
-    self.identity = identity
-  end
-  return self.identity
 end
 
 -- ---- one request ---------------------------------------------------------------------

@@ -87,15 +87,6 @@ end
 
 local ENDS = { CONFLICT = true, NOT_FOUND = true, LEASE_LOST = true }
 
--- What only the holder of the lease may do is not tried beyond its end. The outcome
--- of a request is, for as long as the process lives; but where a caller waits for the end of
--- the run, only until other runners may have the entry anyway.
-local function gives_up(job, guard)
-  local run = job.run
-  if guard and run.stopped then return true end
-  return (guard ~= nil or run:must_end()) and leases.left(job.session) <= 0
-end
-
 -- Change the entry, however long the store stays away.
 local function write(job, new, guard)
   local run, failures = job.run, 0
@@ -110,7 +101,12 @@ local function write(job, new, guard)
     if err.code == "LEASE_LOST" then run.lease:lose(job.session) end
     if ENDS[err.code] then return nil, message, err end
     run:store_failed(message, err, true)
-    if gives_up(job, guard) then return nil, message, err end
+    -- What only the holder of the lease may do is not tried beyond its end. The outcome of
+    -- a request is, for as long as the process lives; but where a caller waits for the end
+    -- of the run, only until other runners may have the entry anyway.
+    local gives_up = guard and run.stopped
+      or (guard or run:must_end()) and leases.left(job.session) <= 0
+    if gives_up then return nil, message, err end
     failures = failures + 1
     run.sleep(math.min(backoff.store_delay(failures, run.random), 5))
   end
