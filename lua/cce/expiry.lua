@@ -239,7 +239,7 @@ local function expiry(paths, opts)
   if type(paths) == "string" then paths = { paths } end
   for i, path in ipairs(paths) do
     if type(path) ~= "string" then
-      error(("bad argument #1 to 'expiry' (path %d is a %s)"):format(i, type(path)), 2)
+      error(("bad argument #1 to 'expiry' (path %d is a %s)"):format(i, type(path)), 3)
     end
   end
   local checked, message, err = options.check(opts, schema, 3)
