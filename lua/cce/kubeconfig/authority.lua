@@ -51,7 +51,8 @@ local function look(path, cluster_id, authority)
     users[user.name] = exec.cluster_of(user.body) == cluster_id
   end
   for _, context in ipairs(read.entries(data, "contexts")) do
-    if users[context.body.user] then meant[context.body.cluster] = true end
+    local name = context.body.cluster
+    if name ~= nil and users[context.body.user] then meant[name] = true end
   end
   for _, each in ipairs(read.entries(data, "clusters")) do
     -- Of another cluster's mark nothing is touched, and no CA is added where there is none.
