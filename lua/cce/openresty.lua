@@ -30,7 +30,7 @@ local LONGEST_SLEEP = 3
 -- How soon it is noticed that the worker is to end.
 local PAUSE = 0.03
 
--- ---- what is logged ------------------------------------------------------------------
+-- ---- what is to be noticed -----------------------------------------------------------
 
 local LEVELS = {
   overdue = "ERR", missed = "ERR", quarantined = "ERR", store_unavailable = "ERR", failed = "WARN",
@@ -191,6 +191,7 @@ function M.schedule(opts)
   end
   rest, message, err = runner.read_options(rest, 2)
   if not rest then return nil, message, err end
+
   local on_event = rest.on_event
   rest.on_event = function(event)
     ngx.log(ngx[LEVELS[event.type] or "NOTICE"], text_of(event))

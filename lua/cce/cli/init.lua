@@ -168,13 +168,6 @@ local function first_command(arguments)
   end
 end
 
-local function wrong_use(message, arguments)
-  complain(message)
-  local name = first_command(arguments)
-  io.stderr:write(("  hint: cce help%s\n"):format(name and " " .. name or ""))
-  return exit.USAGE
-end
-
 local function note_trace(problem)
   local text = type(problem) == "string" and not is_interrupt(problem)
     and debug.traceback(problem, 2)
@@ -237,7 +230,12 @@ function M.main(arguments)
     return exit.DONE
   end
   local parsed, args = M.parser(arguments):pparse(arguments)
-  if not parsed then return wrong_use(args, arguments) end
+  if not parsed then
+    complain(args)
+    local name = first_command(arguments)
+    io.stderr:write(("  hint: cce help%s\n"):format(name and " " .. name or ""))
+    return exit.USAGE
+  end
   return run(M.load(args.command), args, arguments)
 end
 

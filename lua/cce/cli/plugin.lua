@@ -71,13 +71,6 @@ local function in_path(program)
   return nil
 end
 
--- Absolute, since who starts kubectl may have another PATH. Its own link is kept: what
--- that points to changes with the version.
-local function program_of(script)
-  local program = core.sys.realpath(script)
-  return program and (in_path(program) or program) or "cce"
-end
-
 local function add(list, option, value)
   if not value then return end
   list[#list + 1] = option
@@ -114,7 +107,11 @@ function M.command(args, client, cluster_id)
   add(list, "--project", project.known(client))
   add(list, "--ca-file", absolute(args.ca_file or not profile and env "CCE_CA_FILE" or nil))
   add(list, "--token-file", absolute(args.token_file))
-  return { cluster_id = cluster_id, command = program_of(arg and arg[0] or ""), args = list,
+  -- Absolute, since kubectl may be started with another PATH. Its own link is kept: what
+  -- that points to changes with the version.
+  local program = core.sys.realpath(arg and arg[0] or "")
+  program = program and (in_path(program) or program) or "cce"
+  return { cluster_id = cluster_id, command = program, args = list,
     api_version = args.exec_api or M.api_of_kubectl() }
 end
 

@@ -46,15 +46,6 @@ local function options_of(command)
   return list
 end
 
--- What all commands stand for.
-local function all_calls()
-  local cli, calls = require "cce.cli", {}
-  for _, name in ipairs(cli.commands) do
-    for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
-  end
-  return calls
-end
-
 -- ---- texts -------------------------------------------------------------------------
 
 local function rename(text, name, typed)
@@ -83,7 +74,10 @@ end
 
 local function rename_calls(text)
   if not text:find "%a:[%a_]+%(" then return text end
-  local calls = all_calls()
+  local cli, calls = require "cce.cli", {}
+  for _, name in ipairs(cli.commands) do
+    for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
+  end
   return (text:gsub("([%a_]+:[%a_]+)(%b())%.?[%a_]*", function(call, arguments)
     local typed = calls[call]
     if not typed then return nil end

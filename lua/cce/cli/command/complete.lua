@@ -44,11 +44,6 @@ local function read_cache(path)
   return age >= 0 and age < FRESH and kept.clusters or nil
 end
 
-local function write_cache(path, clusters)
-  if not directories.make(directories.cache()) then return end
-  core.file.write(path, core.json.encode { at = os.time(), clusters = clusters })
-end
-
 local function ask_for_clusters(args)
   local opts = require("cce.cli.profile").client_options(args)
   if not opts then return {} end
@@ -68,7 +63,10 @@ local function clusters_of(args)
   local clusters = read_cache(path)
   if clusters then return clusters end
   clusters = ask_for_clusters(args)
-  if #clusters > 0 then write_cache(path, clusters) end
+  -- A cache that cannot be written costs another request, and nothing else.
+  if #clusters > 0 and directories.make(directories.cache()) then
+    core.file.write(path, core.json.encode { at = os.time(), clusters = clusters })
+  end
   return clusters
 end
 
@@ -129,19 +127,16 @@ local function find_command(parser, word)
   end
 end
 
-local function note_value(state, option, word)
-  local name = option._aliases[#option._aliases]:gsub("^%-+", ""):gsub("-", "_")
-  if name == "endpoint" then
-    table.insert(state.args.endpoint, word)
-  else
-    state.args[name] = word
-  end
-end
-
--- One finished word further.
+-- One finished word further: an option's value, an option, a command, or an argument.
 local function step(state, word)
   if state.option then
-    note_value(state, state.option, word)
+    local aliases = state.option._aliases
+    local name = aliases[#aliases]:gsub("^%-+", ""):gsub("-", "_")
+    if name == "endpoint" then
+      table.insert(state.args.endpoint, word)
+    else
+      state.args[name] = word
+    end
     state.option = nil
     return
   end
@@ -166,23 +161,18 @@ local function add_options(state, add)
   end
 end
 
-local function add_commands(parser, add)
-  for _, command in ipairs(parser._commands) do
-    if not command._hidden then add(command._name, command._description or "") end
-  end
-end
-
-local function argument_at(parser, position)
-  local last = parser._arguments[#parser._arguments]
-  return parser._arguments[position] or last and last._maxargs == math.huge and last or nil
-end
-
 local function complete(state, current, add, say)
   local parser = state.parsers[1]
   if state.option then return add_values(state.option, state.args, add, say) end
   if current:sub(1, 1) == "-" then return add_options(state, add) end
-  if #parser._commands > 0 then return add_commands(parser, add) end
-  local argument = argument_at(parser, state.position)
+  for _, command in ipairs(parser._commands) do
+    if not command._hidden then add(command._name, command._description or "") end
+  end
+  if #parser._commands > 0 then return end
+  -- The last argument may take any number of words.
+  local last = parser._arguments[#parser._arguments]
+  local argument = parser._arguments[state.position]
+    or last and last._maxargs == math.huge and last or nil
   if argument then add_values(argument, state.args, add, say) end
 end
 

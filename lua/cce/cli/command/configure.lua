@@ -22,11 +22,6 @@ local function home()
   return os.getenv "HOME" or "."
 end
 
--- Where the keys of a profile lie; the default one's where the official SDKs look.
-local function key_file(name)
-  return home() .. "/.huaweicloud/" .. (name == "default" and "credentials" or name)
-end
-
 local function ask_region(ui, known)
   local names = region.names()
   ui:say("Regions: " .. table.concat(width.wrap(table.concat(names, " "), 70), "\n         "))
@@ -52,7 +47,7 @@ local function ask_keys(ui)
   if not ak or ak == "" then return nil end
   local sk = ui:read("Secret key (SK), not shown: ", true)
   if not sk or sk == "" then return nil end
-  if (ak .. sk):find "[^%g]" then
+  if (ak .. sk):find "[^\33-\126]" then
     return errors.fail("INVALID_ARGUMENT", "a key holds a blank or another character that keys do"
       .. " not have: nothing was written")
   end
@@ -117,7 +112,8 @@ function M.run(args, ui)
   if not found then return ui:fail(message, err) end
   local chosen = args.region or ask_region(ui, (found[name] or {}).region)
   if not chosen then return exit.FAILED end
-  local path = key_file(name)
+  -- The keys of the default profile lie where the official SDKs look.
+  local path = home() .. "/.huaweicloud/" .. (name == "default" and "credentials" or name)
   local has_keys = core.file.stat(path) and true
   if has_keys then ui:say(("keys are in %s; Enter keeps them"):format(path)) end
   local keys

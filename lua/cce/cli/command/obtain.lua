@@ -21,21 +21,14 @@ end
 
 -- ---- from beginning to end ---------------------------------------------------------
 
-local function as_value(cluster, facts, saved)
-  return { cluster_id = cluster.id, name = cluster.name, user_id = facts.user_id,
-    expires_at = facts.not_after, path = saved.path, context = saved.context,
-    merged = saved.merged, backup = saved.backup }
-end
-
-local function until_text(facts)
-  return facts.not_after and "until " .. render.moment(facts.not_after)
-    or "kubectl obtains its certificates by cce credential"
-end
-
 local function report(ui, cluster, facts, saved)
   local text = ("%s: user %s, %s\n%s"):format(cluster.name or cluster.id,
-    facts.user_id or "without a name", until_text(facts), tostring(saved))
-  return ui:show(as_value(cluster, facts, saved), text, saved.path)
+    facts.user_id or "without a name",
+    facts.not_after and "until " .. render.moment(facts.not_after)
+      or "kubectl obtains its certificates by cce credential", tostring(saved))
+  return ui:show({ cluster_id = cluster.id, name = cluster.name, user_id = facts.user_id,
+    expires_at = facts.not_after, path = saved.path, context = saved.context,
+    merged = saved.merged, backup = saved.backup }, text, saved.path)
 end
 
 local function dry_run(ui, args, cluster, life)

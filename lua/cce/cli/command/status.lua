@@ -74,10 +74,6 @@ local function holders_by_cluster(client, ids, ui)
   return counts, rotated
 end
 
-local function later(a, b)
-  return (a and b) and math.max(a, b) or a or b
-end
-
 local function rows_of(client, clusters, args, ui)
   local ids, rows = {}, {}
   for i, each in ipairs(clusters) do ids[i] = each.id end
@@ -86,8 +82,9 @@ local function rows_of(client, clusters, args, ui)
   local holders, seen_rotated = holders_by_cluster(client, ids, ui)
   for i, each in ipairs(clusters) do
     local certificate = mine[each.id] or each.name and mine[each.name]
+    local here, seen = rotated[each.id], seen_rotated[each.id]
     rows[i] = { name = each.name or each.id, id = each.id, version = each.version,
-      status = each.status, rotated = later(rotated[each.id], seen_rotated[each.id]),
+      status = each.status, rotated = here and seen and math.max(here, seen) or here or seen,
       certificate = certificate and (certificate.check or (certificate.expired and "expired"
         or "not asked")), ends = certificate and certificate.not_after,
       holders = holders[each.id] or 0, open = open[each.id] or 0 }

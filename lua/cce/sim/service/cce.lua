@@ -32,19 +32,6 @@ local function invalid(format, ...)
   return nil, errors.cce("invalid", format:format(...))
 end
 
--- The body as a table; nil, response when it is none.
-local function read_body(call)
-  local content_type = call.request.headers["content-type"] or ""
-  if not content_type:lower():match("^application/json%s*;?") then
-    return nil, errors.cce("content_type", "Content-Type: " .. content_type)
-  end
-  local body, problem = json.decode(call.request.body or "")
-  if type(body) ~= "table" then
-    return nil, errors.cce("bad_body", problem or "a JSON object is expected")
-  end
-  return body
-end
-
 local function find_cluster(call)
   local cluster = state.cluster_by_id[call.ids.cluster_id]
   if not cluster or cluster.project ~= call.ids.project_id then
@@ -64,9 +51,13 @@ local function open_call(call, supports)
   if cluster.phase ~= "Available" then
     return nil, errors.cce("invalid", "cluster is not Available: " .. cluster.phase)
   end
-  local body, problem = read_body(call)
-  if not body then
-    return nil, problem
+  local content_type = call.request.headers["content-type"] or ""
+  if not content_type:lower():match("^application/json%s*;?") then
+    return nil, errors.cce("content_type", "Content-Type: " .. content_type)
+  end
+  local body, problem = json.decode(call.request.body or "")
+  if type(body) ~= "table" then
+    return nil, errors.cce("bad_body", problem or "a JSON object is expected")
   end
   if supports and not supports(cluster.version) then
     return nil, errors.cce("invalid", "not support this version " .. cluster.version)
@@ -148,10 +139,6 @@ local function revoked_principal(body)
   return user and "user" or "agency", id
 end
 
-local function may_revoke(principal, kind, id)
-  return principal.admin or (principal.kind == kind and principal.id == id)
-end
-
 local function revoke(call)
   local cluster, body = open_call(call, versions.can_revoke)
   if not cluster then
@@ -161,7 +148,9 @@ local function revoke(call)
   if not kind then
     return id
   end
-  if not may_revoke(call.principal, kind, id) then
+  local caller = call.principal
+  local is_own = caller.kind == kind and caller.id == id
+  if not caller.admin and not is_own then
     return errors.cce("forbidden", "an IAM user can revoke only the user's own credential")
   end
   state.revoke(cluster, kind, id)

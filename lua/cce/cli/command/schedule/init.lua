@@ -78,12 +78,6 @@ end
 
 -- ---- the store ---------------------------------------------------------------------------
 
-local function default_store()
-  local made, message, err = directories.make(directories.state())
-  if not made then return nil, message, err end
-  return "sqlite:" .. directories.state() .. "/schedule.db"
-end
-
 --- Where the schedule is.
 -- @tparam table args
 -- @treturn[1] string
@@ -97,7 +91,10 @@ function M.where(args)
   said, message, err = profile.schedule(args)
   if said == nil then return nil, message, err end
   if said then return (said:gsub("^sqlite:~/", "sqlite:" .. (env "HOME" or "~") .. "/")) end
-  return default_store()
+  local made
+  made, message, err = directories.make(directories.state())
+  if not made then return nil, message, err end
+  return "sqlite:" .. directories.state() .. "/schedule.db"
 end
 
 --- Open the schedule.
@@ -119,21 +116,13 @@ end
 
 -- ---- looking -----------------------------------------------------------------------------
 
-local function subject(e)
-  return e.kind .. " " .. require("cce.schedule.entry").subject(e)
-end
-
-local function note(e)
-  return e.why or e.last_error and e.last_error.message or e.reason
-end
-
 -- What it does, how often it was tried, and what is to be known of it.
 local function what(e)
-  local text = subject(e)
+  local text = e.kind .. " " .. require("cce.schedule.entry").subject(e)
   if e.attempts and e.attempts > 0 then
     text = ("%s, tried %s"):format(text, e.attempts == 1 and "once" or e.attempts .. " times")
   end
-  local more = note(e)
+  local more = e.why or e.last_error and e.last_error.message or e.reason
   return more and text .. ": " .. more or text
 end
 
@@ -190,26 +179,17 @@ local function value_text(name, value)
   return name == "attempts" and ("%d"):format(value) or render.moment(value)
 end
 
--- Its fields in the order of the columns, for people.
-local function as_text(e)
-  local lines = {}
-  for _, column in ipairs(M.columns) do
-    local name, value = column[1], e[column[1]]
-    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
-  end
-  return table.concat(lines, "\n")
-end
-
-local function as_value(e)
-  local value = {}
-  for _, column in ipairs(M.columns) do value[column[1]] = e[column[1]] end
-  return value
-end
-
 function actions.show(schedule, args, ui)
   local e, message, err = schedule:get(args.id)
   if not e then return ui:fail(message, err) end
-  return ui:show(as_value(e), as_text(e), e.id)
+  -- Its fields; for people in the order of the columns.
+  local shown, lines = {}, {}
+  for _, column in ipairs(M.columns) do
+    local name, value = column[1], e[column[1]]
+    shown[name] = value
+    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
+  end
+  return ui:show(shown, table.concat(lines, "\n"), e.id)
 end
 
 -- ---- changing ----------------------------------------------------------------------------
