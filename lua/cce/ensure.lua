@@ -27,16 +27,6 @@ local function address(url)
   return type(url) == "string" and url:match("^%a+://([^/]+)") or nil
 end
 
-local function addresses_of(cluster)
-  local found = {}
-  local status = type(cluster.raw.status) == "table" and cluster.raw.status or {}
-  for _, each in ipairs(type(status.endpoints) == "table" and status.endpoints or {}) do
-    local where = type(each) == "table" and address(each.url)
-    if where then found[where] = true end
-  end
-  return found
-end
-
 local function foreign(path, cluster_id, reason)
   return errors.fail("CONFLICT", ("'%s' is not the file of cluster %s: %s"):format(
     path, cluster_id, reason), {
@@ -49,7 +39,12 @@ end
 local function check_addresses(client, cluster_id, holdings)
   local cluster, message, err = client:show_cluster(cluster_id)
   if not cluster then return nil, message, err end
-  local expected = addresses_of(cluster)
+  local expected = {}
+  local status = type(cluster.raw.status) == "table" and cluster.raw.status or {}
+  for _, each in ipairs(type(status.endpoints) == "table" and status.endpoints or {}) do
+    local where = type(each) == "table" and address(each.url)
+    if where then expected[where] = true end
+  end
   for _, each in ipairs(read.entries(holdings.config.data, "clusters")) do
     if not expected[address(each.body.server) or ""] then
       return foreign(holdings.path, cluster_id, ("its cluster '%s' has another address"):format(

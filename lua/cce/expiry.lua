@@ -134,20 +134,6 @@ local function entries_of(path, opts)
   return { bad(path, message, errors.new("INVALID_CERTIFICATE", message)) }
 end
 
--- Asks each cluster once for each certificate.
-local function check_all(entries)
-  local prober = probers.new()
-  local asked = {}
-  for _, entry in ipairs(entries) do
-    if entry.ask then asked[#asked + 1] = entry end
-  end
-  map(asked, function(entry)
-    local answer = stored.ask(prober, entry.ask)
-    entry.check, entry.says = answer.state, answer.text
-  end, { concurrency = CONCURRENCY })
-  prober.close()
-end
-
 local function collect(paths, opts)
   local entries, seen = {}, {}
   for _, path in ipairs(paths) do
@@ -253,13 +239,23 @@ local function expiry(paths, opts)
   if type(paths) == "string" then paths = { paths } end
   for i, path in ipairs(paths) do
     if type(path) ~= "string" then
-      error(("bad argument #1 to 'expiry' (path %d is a %s)"):format(i, type(path)), 2)
+      error(("bad argument #1 to 'expiry' (path %d is a %s)"):format(i, type(path)), 3)
     end
   end
   local checked, message, err = options.check(opts, schema, 3)
   if not checked then return nil, message, err end
   local entries = collect(paths, checked)
-  if checked.check then check_all(entries) end
+  if checked.check then
+    local prober, asked = probers.new(), {}
+    for _, entry in ipairs(entries) do
+      if entry.ask then asked[#asked + 1] = entry end
+    end
+    map(asked, function(entry)
+      local answer = stored.ask(prober, entry.ask)
+      entry.check, entry.says = answer.state, answer.text
+    end, { concurrency = CONCURRENCY })
+    prober.close()
+  end
   table.sort(entries, is_before)
   for _, entry in ipairs(entries) do
     entry.ask = nil

@@ -102,17 +102,6 @@ end
 
 local tick
 
--- While timers are used up, this one waits; it must not get lost.
-local function ring(self, delay)
-  while not is_over(self) do
-    local ok, problem = ngx.timer.at(delay, tick, self)
-    if ok then return end
-    ngx.log(ngx.ERR, "cce schedule: no timer: ", problem)
-    ngx.sleep(1)
-  end
-  finish(self)
-end
-
 -- In a thread of its own, so that a store that does not answer keeps no worker from
 -- its end: once nothing is in hand, all that waits is dropped with its handler.
 local function work_beside(self)
@@ -137,7 +126,14 @@ function tick(premature, self)
   end
   if is_over(self) then return finish(self) end
   if delay then self.failures = 0 else delay = failed(self, message, err) end
-  ring(self, delay)
+  -- While timers are used up, this one waits; it must not get lost.
+  while not is_over(self) do
+    local set, problem = ngx.timer.at(delay, tick, self)
+    if set then return end
+    ngx.log(ngx.ERR, "cce schedule: no timer: ", problem)
+    ngx.sleep(1)
+  end
+  finish(self)
 end
 
 --- Begin nothing new. What is being sent ends, within the lease; what was only

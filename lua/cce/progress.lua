@@ -101,14 +101,6 @@ local function make_fit(parts, width)
   parts.counts = widths.cut(parts.counts, width)
 end
 
-local function add_bar(self, parts, width)
-  local room = math.min(width - widths.of(join(parts)) - 2, MOST_BAR)
-  if not self.total or room < LEAST_BAR then return end
-  local share = self.total > 0 and math.min(1, self.done / self.total) or 1
-  local filled = math.floor((room - 2) * share)
-  parts.bar = "[" .. ("#"):rep(filled) .. ("."):rep(room - 2 - filled) .. "]"
-end
-
 ---- Drawing ----
 
 -- A stream that cannot be written to is no reason to stop the work.
@@ -132,7 +124,13 @@ local function draw_bar(self, now)
   local width = self.width or (found and found > 0 and found or DEFAULT_WIDTH) - 1
   local parts = parts_of(self, now)
   make_fit(parts, width)
-  add_bar(self, parts, width)
+  -- The bar takes what is left, if that is enough for one.
+  local room = math.min(width - widths.of(join(parts)) - 2, MOST_BAR)
+  if self.total and room >= LEAST_BAR then
+    local share = self.total > 0 and math.min(1, self.done / self.total) or 1
+    local filled = math.floor((room - 2) * share)
+    parts.bar = "[" .. ("#"):rep(filled) .. ("."):rep(room - 2 - filled) .. "]"
+  end
   -- Measured before the colours, which take no column.
   local used = widths.of(join(parts))
   if self.color then

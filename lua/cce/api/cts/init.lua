@@ -136,25 +136,6 @@ local Deleted = show.list("cce.deleted_principals", { "TIME", "KIND", "NAME", "I
       line, #list.unidentified)
   end)
 
--- Each once, at the first time: both generations of IAM may tell of the same.
-local function deleted_of(found)
-  local list, seen = { unidentified = {} }, {}
-  for _, trace in ipairs(found) do
-    local kind = KIND_OF[trace.name]
-    local key = kind and trace.resource_id and kind .. trace.resource_id
-    if kind and trace.ok and not key then
-      list.unidentified[#list.unidentified + 1] = trace
-    elseif kind and trace.ok and not seen[key] then
-      seen[key] = true
-      list[#list + 1] = setmetatable({
-        id = trace.resource_id, kind = kind, name = trace.resource_name, time = trace.time,
-        by = trace.user.name or trace.user.id, trace_id = trace.id,
-      }, Deleted.Entry)
-    end
-  end
-  return result(found, list, Deleted)
-end
-
 local deleted_schema = schema_with {
   tracker_region = { type = "string", check = values.is_id },
   tracker_project_id = values.id_rule,
@@ -190,7 +171,22 @@ function methods:deleted_principals(opts)
   if not searched then return nil, message, err end
   found, message, err = search.all(self, searched, DELETION_FILTERS, window)
   if not found then return nil, message, err end
-  return deleted_of(found)
+  -- Each once, at the first time: both generations of IAM may tell of the same.
+  local list, seen = { unidentified = {} }, {}
+  for _, trace in ipairs(found) do
+    local kind = KIND_OF[trace.name]
+    local key = kind and trace.resource_id and kind .. trace.resource_id
+    if kind and trace.ok and not key then
+      list.unidentified[#list.unidentified + 1] = trace
+    elseif kind and trace.ok and not seen[key] then
+      seen[key] = true
+      list[#list + 1] = setmetatable({
+        id = trace.resource_id, kind = kind, name = trace.resource_name, time = trace.time,
+        by = trace.user.name or trace.user.id, trace_id = trace.id,
+      }, Deleted.Entry)
+    end
+  end
+  return result(found, list, Deleted)
 end
 
 -- ---- who obtained certificates -------------------------------------------------
