@@ -180,7 +180,7 @@ local function interrupted(command, args, ui)
   return exit.INTERRUPTED
 end
 
--- A mistake of ours: nobody but us can read a traceback.
+-- A mistake of ours: a traceback helps those who mend it, and no user.
 local function broken(ui, caught)
   ui:settle()
   if os.getenv("CCE_DEBUG") == "1" and caught.trace then

@@ -58,8 +58,8 @@ function Ui:settle()
   self.display = nil
 end
 
--- Standard output may be closed early, as by `| head`: then there is nobody to
--- write for, which is no news either.
+-- Standard output may be closed early, as by `| head`: then nothing reads what is
+-- written, which is no error.
 local function put(self, text)
   if self.out_failed then return end
   local ok, message, number = io.stdout:write(text)
