@@ -118,18 +118,6 @@ local function renew(job, holdings)
   return config, true, answer
 end
 
--- kubectl asks `cce credential` there: who keeps no keys in the file gets none. But a
--- rotation may have replaced the cluster's CA.
-local function of_command(job, holdings)
-  if not job.is_plan then
-    local count, message, err = authority.refresh(job.client, holdings.path, job.cluster_id)
-    if count == nil then return nil, message, err end
-    holdings, message, err = stored.read(job.opts.path, job.client.clock)
-    if not holdings then return nil, message, err end
-  end
-  return stored.of(holdings, job.cluster_id) or holdings.config
-end
-
 -- The good kubeconfig, and what its cluster said; or false, the holdings and the
 -- reason, when it is due.
 local function look(job)
@@ -139,7 +127,18 @@ local function look(job)
   config, message, err = current(job.client, job.cluster_id, holdings)
   if config == nil then return nil, message, err end
   if not config then return false, holdings, "there is none yet" end
-  if holdings.commands[job.cluster_id] then return of_command(job, holdings) end
+  -- kubectl asks `cce credential` there: a file without keys gets none. But a rotation may
+  -- have replaced the cluster's CA.
+  if holdings.commands[job.cluster_id] then
+    if not job.is_plan then
+      local count
+      count, message, err = authority.refresh(job.client, holdings.path, job.cluster_id)
+      if count == nil then return nil, message, err end
+      holdings, message, err = stored.read(job.opts.path, job.client.clock)
+      if not holdings then return nil, message, err end
+    end
+    return stored.of(holdings, job.cluster_id) or holdings.config
+  end
   local facts, problem = config:certificate()
   local reason = stored.due(facts, problem, job.rule)
   if reason then return false, holdings, reason end

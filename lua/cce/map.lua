@@ -71,7 +71,7 @@ end
 -- @tparam table items a list
 -- @tparam function fn called with an item and its index. Returning nothing or
 --   a value is success; returning `nil, message, err` or raising is that
---   item's failure and stops nobody else.
+--   item's failure and stops no other item.
 -- @tparam[opt] table opts
 -- @tparam[opt=20] int opts.concurrency how many at a time
 -- @tparam[opt] function opts.on_progress called with done, total and failed

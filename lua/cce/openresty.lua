@@ -154,24 +154,6 @@ local schema = {
   client_for = { type = "callable", required = true },
 }
 
-local function check(given, level)
-  options.argument(given, "table", 1, "schedule", level + 1)
-  -- Our own options, and those of the runner.
-  local own, rest = {}, {}
-  for name, value in pairs(given) do
-    (schema[name] and own or rest)[name] = value
-  end
-  local message, err
-  own, message, err = options.check(own, schema, level + 1)
-  if not own then return nil, message, err end
-  if rest.once or rest.until_idle or rest.stop then
-    error("a schedule inside nginx runs for as long as its worker", level + 1)
-  end
-  rest, message, err = runner.read_options(rest, level + 1)
-  if not rest then return nil, message, err end
-  return own, rest
-end
-
 --- Run a schedule in this worker: to be called in `init_worker_by_lua`, so that each
 -- worker of each gateway does it. What is due is done once, by one of them.
 --
@@ -199,8 +181,21 @@ function M.schedule(opts)
     return errors.fail("UNSUPPORTED", "cce.openresty works inside nginx alone", {
       hint = "Elsewhere use schedule:run" })
   end
-  local own, rest, err = check(opts, 2)
-  if not own then return nil, rest, err end
+  options.argument(opts, "table", 1, "schedule", 2)
+  -- Our own options, and those of the runner.
+  local own, rest = {}, {}
+  for name, value in pairs(opts) do
+    (schema[name] and own or rest)[name] = value
+  end
+  local message, err
+  own, message, err = options.check(own, schema, 2)
+  if not own then return nil, message, err end
+  if rest.once or rest.until_idle or rest.stop then
+    error("a schedule inside nginx runs for as long as its worker", 2)
+  end
+  rest, message, err = runner.read_options(rest, 2)
+  if not rest then return nil, message, err end
+
   local on_event = rest.on_event
   rest.on_event = function(event)
     ngx.log(ngx[LEVELS[event.type] or "NOTICE"], text_of(event))

@@ -90,7 +90,7 @@ static void run_work(void *context)
         cce_append_file_reserve(work->file, work->room, &work->error) == 0)
         cce_append_file_append(work->file, work->text, work->length, work->sync,
                                &work->error);
-    /* Here rather than where others would wait for it. */
+    /* Here rather than on the host's thread, which would wait for it. */
     cce_append_file_free(work->file);
     work->file = NULL;
 }

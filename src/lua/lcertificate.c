@@ -75,12 +75,12 @@ static void into_named(lua_State *L, int name)
     lua_pushnil(L);
 }
 
-/* Pushes the user entry that the current context of the kubeconfig at `index`
- * names, or nil. */
-static void push_current_user(lua_State *L, int index)
+/* Pushes the "user" object of the kubeconfig at `index`, or nil. */
+static void push_user(lua_State *L, int index)
 {
     int name = lua_gettop(L) + 1;
 
+    /* The user that the current context names. */
     lua_pushvalue(L, index);
     into_member(L, "current-context");
     lua_pushvalue(L, index);
@@ -93,12 +93,8 @@ static void push_current_user(lua_State *L, int index)
     into_member(L, "users");
     into_named(L, name);
     lua_remove(L, name);
-}
 
-/* Pushes the "user" object of the current context, else of the first user. */
-static void push_user(lua_State *L, int index)
-{
-    push_current_user(L, index);
+    /* Without such a user, the first one. */
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         lua_pushvalue(L, index);

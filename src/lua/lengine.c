@@ -132,8 +132,8 @@ static int l_engine_new(lua_State *L)
 
     /* The engine's uservalue is {engine, transfers = {[pointer] = transfer}}
      * with weak values there. Each transfer has the same one: it keeps its
-     * engine, but the engine does not keep it, so that a call that nobody waits
-     * for ends. */
+     * engine, but the engine does not keep it, so that a call without a waiter
+     * ends. */
     lua_newtable(L);
     lua_pushvalue(L, -2);
     lua_rawseti(L, -2, 1);

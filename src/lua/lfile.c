@@ -188,7 +188,7 @@ static int l_file_stat(lua_State *L)
     return 1;
 }
 
-/* true when the path may be opened by others than this module. */
+/* true when the path may be opened by code other than this module. */
 static int l_file_check(lua_State *L)
 {
     struct cce_error err;

@@ -208,35 +208,30 @@ static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
 
 /* Starts the transfers that have waited long enough, up to the limits. Returns
  * when to look again (ms, monotonic). */
-static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
-                          int64_t now)
-{
-    size_t limit = (size_t)engine->options.max_connections;
-    int64_t stalls_ms = lane->connected_ms + STALL_MS;
-    struct cce_transfer *first;
-
-    while ((first = lane->waiting.first) != NULL && lane->active < limit &&
-           first->impatient_ms <= now &&
-           (lane->connecting < CONNECTING || stalls_ms <= now)) {
-        lane->width = lane->active + 1;
-        depart(queue_shift(&lane->waiting));
-    }
-    if (first == NULL || lane->active >= limit)
-        return CCE_POLLER_NEVER;
-    if (first->impatient_ms > now)
-        return first->impatient_ms;
-    engine->is_crowded = true;
-    return stalls_ms;
-}
-
 static int64_t widen_lanes(struct cce_engine *engine)
 {
+    size_t limit = (size_t)engine->options.max_connections;
     int64_t now = cce_poller_now_ms(), next = CCE_POLLER_NEVER;
 
     for (struct cce_lane *lane = engine->lanes; lane != NULL;
          lane = lane->next) {
-        int64_t at = widen_lane(engine, lane, now);
+        int64_t stalls_ms = lane->connected_ms + STALL_MS, at;
+        struct cce_transfer *first;
 
+        while ((first = lane->waiting.first) != NULL && lane->active < limit &&
+               first->impatient_ms <= now &&
+               (lane->connecting < CONNECTING || stalls_ms <= now)) {
+            lane->width = lane->active + 1;
+            depart(queue_shift(&lane->waiting));
+        }
+        /* At the limit only the end of a transfer makes room. */
+        if (first == NULL || lane->active >= limit)
+            continue;
+        at = first->impatient_ms;
+        if (at <= now) {
+            engine->is_crowded = true;
+            at = stalls_ms;
+        }
         if (at < next)
             next = at;
     }

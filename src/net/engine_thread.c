@@ -27,8 +27,8 @@ struct connection {
     size_t received;
 };
 
-/* Who may touch a job: the host until it is submitted and once it is finished;
- * the thread in between, and the worker what its work is. The flags are under
+/* A job belongs to the host until it is submitted and once it is finished, to
+ * the thread in between; its work belongs to the worker. The flags are under
  * the thread's lock. */
 struct cce_job {
     struct cce_thread *thread;     /* NULL once the thread has ended */
@@ -148,14 +148,30 @@ static bool answer(struct connection *connection)
     return sent == (ssize_t)sizeof connection->id;
 }
 
-/* The whole id has come. A job that is unknown has been freed: it has ended. */
-static bool serve_connection(struct cce_thread *thread,
-                             struct connection *connection)
+/* False when the connection is to be closed: its peer has gone, or speaks out
+ * of turn. */
+static bool read_connection(struct cce_thread *thread,
+                            struct connection *connection)
 {
+    unsigned char *to = connection->id + connection->received;
+    size_t room = sizeof connection->id - connection->received;
     struct cce_job *job;
     uint64_t number;
+    ssize_t count;
     bool waits;
 
+    if (connection->job != NULL || room == 0)
+        return false;
+    count = recv(connection->fd, to, room, MSG_DONTWAIT);
+    if (count < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (count == 0)
+        return false;
+    connection->received += (size_t)count;
+    if (connection->received < sizeof connection->id)
+        return true;
+
+    /* The whole id has come. An unknown job has been freed: it has ended. */
     memcpy(&number, connection->id, sizeof number);
     pthread_mutex_lock(&thread->lock);
     job = *bucket_of(thread, number);
@@ -169,27 +185,6 @@ static bool serve_connection(struct cce_thread *thread,
     }
     pthread_mutex_unlock(&thread->lock);
     return waits || answer(connection);
-}
-
-/* False when the connection is to be closed: its peer has gone, or speaks out
- * of turn. */
-static bool read_connection(struct cce_thread *thread,
-                            struct connection *connection)
-{
-    unsigned char *to = connection->id + connection->received;
-    size_t room = sizeof connection->id - connection->received;
-    ssize_t count;
-
-    if (connection->job != NULL || room == 0)
-        return false;
-    count = recv(connection->fd, to, room, MSG_DONTWAIT);
-    if (count < 0)
-        return errno == EAGAIN || errno == EINTR;
-    if (count == 0)
-        return false;
-    connection->received += (size_t)count;
-    return connection->received < sizeof connection->id ||
-           serve_connection(thread, connection);
 }
 
 static void add_connection(struct cce_thread *thread, int fd)
@@ -359,8 +354,8 @@ static void handle_event(struct cce_thread *thread, void *source)
         return;
 
     /* A peer that hangs up while it waits has given up the job. A transfer that
-     * nobody waits for any more ends now, not when the host comes to free it,
-     * for others may queue behind it. */
+     * no connection waits for any more ends now, not when the host comes to
+     * free it, for others may queue behind it. */
     job = connection->job;
     close_connection(thread, connection);
     if (job != NULL && job->transfer != NULL && job->connections == NULL)

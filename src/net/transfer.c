@@ -221,20 +221,6 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     return result;
 }
 
-static CURL *take_handle(struct cce_engine *engine)
-{
-    CURL *easy;
-
-    if (engine->idle_count > 0)
-        return engine->idle[--engine->idle_count];
-    easy = curl_easy_init();
-    if (easy != NULL && set_engine_options(engine, easy) != CURLE_OK) {
-        curl_easy_cleanup(easy);
-        return NULL;
-    }
-    return easy;
-}
-
 static CURLcode set_method(const struct cce_transfer *transfer)
 {
     CURL *easy = transfer->easy;
@@ -481,7 +467,9 @@ done:
 
 void cce_transfer_prepare(struct cce_transfer *transfer)
 {
+    struct cce_engine *engine = transfer->engine;
     CURLcode result = CURLE_OUT_OF_MEMORY;
+    CURL *easy;
 
     if (check_identity(transfer, &transfer->verdict.error) != 0)
         return;
@@ -490,8 +478,18 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
         judge(transfer, CURLE_ABORTED_BY_CALLBACK);
         return;
     }
-    transfer->easy = take_handle(transfer->engine);
-    if (transfer->easy != NULL)
+
+    if (engine->idle_count > 0) {
+        easy = engine->idle[--engine->idle_count];
+    } else {
+        easy = curl_easy_init();
+        if (easy != NULL && set_engine_options(engine, easy) != CURLE_OK) {
+            curl_easy_cleanup(easy);
+            easy = NULL;
+        }
+    }
+    transfer->easy = easy;
+    if (easy != NULL)
         result = set_transfer_options(transfer);
     if (result == CURLE_OK)
         return;

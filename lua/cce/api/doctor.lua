@@ -122,14 +122,6 @@ end
 
 -- ---- the checks ------------------------------------------------------------------
 
--- The client, but without second attempts and with the machine's own clock.
-local function view_of(client)
-  client:engine()
-  local retry = { max_attempts = 1, base = 0, cap = 0, budget = 0 }
-  local config = setmetatable({ retry = retry }, { __index = client.config })
-  return setmetatable({ config = config, clock_shift = 0 }, { __index = client })
-end
-
 -- Seconds that our clock is ahead; the second of an answer's date is no more
 -- exact than that.
 local function note_clock(report, view, date)
@@ -175,7 +167,11 @@ end
 -- @tparam cce.client client
 -- @treturn table the report, see `client:doctor`
 function M.examine(client)
-  local view = view_of(client)
+  -- The client, but without second attempts and with the machine's own clock.
+  client:engine()
+  local retry = { max_attempts = 1, base = 0, cap = 0, budget = 0 }
+  local config = setmetatable({ retry = retry }, { __index = client.config })
+  local view = setmetatable({ config = config, clock_shift = 0 }, { __index = client })
   local report = setmetatable({ ok = true, items = {} }, Report)
   for i, name in ipairs(NAMES) do
     report[i] = { name = name, message = "not checked" }

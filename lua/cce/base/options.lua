@@ -159,15 +159,6 @@ local function raise_unknown(key, schema, level)
   error(("unknown option '%s'%s"):format(key, question), level)
 end
 
-local function check_type(key, value, rule, level)
-  if value == nil then
-    if rule.required then error(("option '%s' is missing"):format(key), level) end
-  elseif not has_one_of_types(value, rule.type or "any") and not is_fraction(value, rule) then
-    error(("bad option '%s' (%s expected, got %s)"):format(
-      key, describe_types(rule.type), type(value)), level)
-  end
-end
-
 --- Checks the options of a call.
 -- @tparam ?table given what the caller passed; nil stands for no options
 -- @tparam table schema rules by option name, as above
@@ -182,16 +173,25 @@ end
 -- local ok, message, err = options.check({ duration = 0 }, schema)
 -- assert(err.code == "INVALID_ARGUMENT")
 function M.check(given, schema, level)
-  level = (level or 2) + 2 -- as seen from the local functions that raise
+  level = (level or 2) + 1 -- as seen from here
   if given ~= nil and type(given) ~= "table" then
-    error(("a table of options expected, got %s"):format(type(given)), level - 1)
+    error(("a table of options expected, got %s"):format(type(given)), level)
   end
   local result = {}
   for key, value in pairs(given or {}) do
-    if schema[key] == nil then raise_unknown(key, schema, level) end
+    if schema[key] == nil then raise_unknown(key, schema, level + 1) end
     result[key] = value
   end
-  for key, rule in pairs(schema) do check_type(key, result[key], rule, level) end
+  -- Wrong use of any option raises, before the value of another one is looked at.
+  for key, rule in pairs(schema) do
+    local value = result[key]
+    if value == nil then
+      if rule.required then error(("option '%s' is missing"):format(key), level) end
+    elseif not has_one_of_types(value, rule.type or "any") and not is_fraction(value, rule) then
+      error(("bad option '%s' (%s expected, got %s)"):format(
+        key, describe_types(rule.type), type(value)), level)
+    end
+  end
   for key, rule in pairs(schema) do
     local value = result[key]
     local expected = value ~= nil and range_problem(value, rule)

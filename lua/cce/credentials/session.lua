@@ -3,8 +3,8 @@
 -- client's end.
 --
 -- However many calls need them at once, one of them fetches and the others
--- wait for it. While the old ones are still good nobody waits but the one who
--- renews.
+-- wait for it. While the old ones are still good, only the call that
+-- renews waits.
 -- @module cce.credentials.session
 -- @local
 local breaker = require "cce.credentials.breaker"
@@ -104,7 +104,7 @@ local function adopt(self, material)
     let_go(self, before)
   end
   self.auth, self.failure = auth, nil
-  -- Where a profile file says where IAM is, and nobody else does.
+  -- Where a profile file says where IAM is, and nothing else does.
   local endpoints = client.config.endpoints
   if auth.iam_endpoint and not endpoints.iam then
     endpoints.iam, endpoints.all.iam = auth.iam_endpoint, { auth.iam_endpoint }

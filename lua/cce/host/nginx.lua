@@ -69,7 +69,7 @@ M.shares_engines = true
 
 -- ---- files ---------------------------------------------------------------
 
--- Nobody is served yet in init_worker. What the master opens in init would be
+-- No request is served yet in init_worker. What the master opens in init would be
 -- no worker's.
 function M.file_engine()
   if ngx.get_phase() == "init_worker" then return false end

@@ -6,7 +6,7 @@
 -- Nothing here yields across a pcall, so it works on Lua 5.1.
 --
 -- A task yields one of three words: `WAITING`, `TURN` (it can go on at once) or
--- `ENDED`. Any other yield is not ours, and nobody would resume it.
+-- `ENDED`. Any other yield is not ours, and nothing would resume it.
 -- @module cce.host.script
 -- @local
 local core = require "cce.core"

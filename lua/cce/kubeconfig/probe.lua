@@ -8,8 +8,8 @@ local kubeconfigs = require "cce.kubeconfig"
 
 local M = {}
 
--- A user that the cluster knows may read this, whatever else is forbidden; one who is
--- not gets 401, or 403 as nobody.
+-- A user that the cluster knows may read this, whatever else is forbidden; one that
+-- it does not know gets 401, or 403 as anonymous.
 local PATH = "/api"
 
 local TIMEOUT, CONNECT_TIMEOUT, MAX_RESPONSE = 10, 5, 256 * 1024

@@ -24,26 +24,21 @@ local function note_known(state, opts)
   end
 end
 
--- The first line of a file may go on with the chain of another one.
-local function begin(state, path, entry, opts)
-  state.first, state.before, state.continues = entry.n, entry.previous, entry.continues
-  if entry.n == 1 and entry.previous == lines.FIRST then return true end
-  if not entry.continues then
-    return tampered(path, 1, ("says that it is line %d: lines are missing or out of order")
-      :format(entry.n))
-  end
-  state.count, state.head = entry.n - 1, entry.previous
-  note_known(state, opts)
-  return true
-end
-
 local function check_line(state, path, line, opts)
   local entry, hash = lines.open(line, opts.key)
   state.line = state.line + 1
   if not entry then return tampered(path, state.line, hash) end
   if state.line == 1 then
-    local ok, message, err = begin(state, path, entry, opts)
-    if not ok then return nil, message, err end
+    -- The first line of a file may go on with the chain of another one.
+    state.first, state.before, state.continues = entry.n, entry.previous, entry.continues
+    if entry.n ~= 1 or entry.previous ~= lines.FIRST then
+      if not entry.continues then
+        return tampered(path, 1, ("says that it is line %d: lines are missing or out of order")
+          :format(entry.n))
+      end
+      state.count, state.head = entry.n - 1, entry.previous
+      note_known(state, opts)
+    end
   end
   if entry.n ~= state.count + 1 then
     return tampered(path, state.line, ("says that it is line %d: lines are missing or out of order")

@@ -11,7 +11,7 @@
 -- process ended, or the disk failed.
 --
 -- `hash` is the SHA-256 of the line up to there, `previous` the hash of the line
--- before. With a key it is an HMAC, and who does not have the key cannot make
+-- before. With a key it is an HMAC, and without the key no one can make
 -- such a line. The first line of a file has `file`, which says that this is an audit
 -- log (files of version 0.1.0 have it not).
 --
@@ -161,7 +161,7 @@ end
 --- Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
 -- `cce.new { audit_log = path }` with no options.
 --
--- Inside nginx it is for workers: the master's, in init_by_lua, would be nobody's.
+-- Inside nginx it is for workers: the master's, in init_by_lua, would be no worker's.
 -- Two logs of one path in a worker are two files.
 -- @tparam string path made with mode 0600; inside nginx the worker's number is
 --   appended, as said above

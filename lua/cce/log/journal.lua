@@ -21,7 +21,7 @@
 -- Only lines are appended. A last line that was torn is cut off; any other line
 -- that cannot be read is an error, since something may have been lost. When the
 -- file is removed or replaced while a run is under way, the next line fails, and
--- the run stops. `<path>.lock` stays locked until then, so that nobody begins anew
+-- the run stops. `<path>.lock` stays locked until then, so that no other run begins anew
 -- what is still being done; that file is made once, and never removed.
 -- @module cce.log.journal
 -- @local

@@ -26,32 +26,25 @@ end
 
 -- ---- out ---------------------------------------------------------------------------
 
-local function write_rows(schedule, file)
-  local now, count, after = schedule.clock(), 0, nil
-  while true do
-    local rows, message, err = schedule.store:page { after = after, limit = PAGE }
-    if not rows then return nil, message, err end
-    for _, row in ipairs(rows) do
-      -- What cannot be read goes as what the runner would put in its place: foreign text
-      -- could be several lines.
-      local e, why = entries.read(row)
-      local line = e and entries.write(e) or entries.quarantine(row, why, now)
-      local ok, reason, code = file:append(line, false)
-      if not ok then return errors.from_core(nil, reason, code) end
-    end
-    count, after = count + #rows, rows[#rows] and rows[#rows].id
-    if #rows < PAGE then return count end
-  end
-end
-
 local function write_all(schedule, file)
   local header = json_line.encode({ schedule = FORMAT,
     exported = times.format(schedule.clock()) }, { "schedule" })
   local ok, message, code = file:append(header, false)
   if not ok then return errors.from_core(nil, message, code) end
-  local count, err
-  count, message, err = write_rows(schedule, file)
-  if not count then return nil, message, err end
+  local now, count, after = schedule.clock(), 0, nil
+  repeat
+    local rows, reason, err = schedule.store:page { after = after, limit = PAGE }
+    if not rows then return nil, reason, err end
+    for _, row in ipairs(rows) do
+      -- What cannot be read goes as what the runner would put in its place: foreign text
+      -- could be several lines.
+      local e, why = entries.read(row)
+      local line = e and entries.write(e) or entries.quarantine(row, why, now)
+      ok, message, code = file:append(line, false)
+      if not ok then return errors.from_core(nil, message, code) end
+    end
+    count, after = count + #rows, rows[#rows] and rows[#rows].id
+  until #rows < PAGE
   ok, message, code = file:append(assert(json.encode { count = count }), true)
   if not ok then return errors.from_core(nil, message, code) end
   return count

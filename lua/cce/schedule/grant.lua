@@ -1,7 +1,7 @@
 --- Access for a while: `cce.workflow.grant`.
 --
 -- The revocation is on disk before the certificate is asked for, so that no crash
--- leaves a certificate that nobody will end: it is a promise of the schedule, and
+-- leaves a certificate that nothing will end: it is a promise of the schedule, and
 -- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
 local identity = require "cce.api.identity"
@@ -55,17 +55,6 @@ local function name_of(principal)
   return ("%s %s"):format(principal.kind, principal.id)
 end
 
--- A client obtains its own principal's certificate: where that is not an agency that was
--- assumed, it may well be who calls.
-local function check_self(opts, known)
-  if opts.allow_self or opts.grantee or known and known.kind == "agency" then return true end
-  local whose = known and ", " .. name_of(known) or ""
-  return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s, and"
-    .. " cut all that it holds in the cluster at the end"):format(whose),
-    "Use a client whose credentials assume an agency: cce.credentials.agency; or say grantee=true"
-    .. " when the client is the grantee's, allow_self=true when it is meant to be your own")
-end
-
 -- Whose certificate it will be. What was given is believed only where nothing can tell.
 local function principal_of(client, opts)
   if opts.user_id and opts.agency_id then
@@ -78,8 +67,18 @@ local function principal_of(client, opts)
     given = { kind = "agency", id = opts.agency_id }
   end
   local known, message, err = identity.of(client)
-  local ok, why, refused = check_self(opts, known)
-  if not ok then return nil, why, refused end
+
+  -- A client obtains its own principal's certificate: where that is not an agency that was
+  -- assumed, it may well be the caller.
+  if not (opts.allow_self or opts.grantee or known and known.kind == "agency") then
+    local whose = known and ", " .. name_of(known) or ""
+    return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s,"
+      .. " and cut all that it holds in the cluster at the end"):format(whose),
+      "Use a client whose credentials assume an agency: cce.credentials.agency; or say"
+      .. " grantee=true when the client is the grantee's, allow_self=true when it is meant to be"
+      .. " your own")
+  end
+
   if not known then
     if given then return given end
     return service_call.about("grant: who the client is must be known before anything is obtained",
@@ -154,17 +153,6 @@ local function promise(self, due, opts)
   return nil, message, err
 end
 
--- Nothing was obtained: as if it had not been promised. What cannot be written now
--- stays: a revocation too many is no harm, one too few is.
-local function take_back(self)
-  return change(self, function(e)
-    local new = entries.left(e, self.holder)
-    if new then return new end
-    if not self.is_new then return nil, "others hold it" end
-    return entries.cancelled(e, self.schedule.clock())
-  end)
-end
-
 -- ---- revoking -----------------------------------------------------------------------
 
 local function goes_on(id, message, err)
@@ -174,24 +162,6 @@ local function goes_on(id, message, err)
     retryable = err and err.retryable, maybe_applied = err and err.maybe_applied,
     request_id = err and err.request_id,
     hint = "Who runs the schedule goes on with it: schedule:run()" })
-end
-
--- At once, in the way that a runner does it. nil and CONFLICT without an operation:
--- the entry was changed meanwhile.
-local function revoke(self, e)
-  local done, message, err = runner.run_one(self.schedule, e, self.client)
-  if done then return true end
-  if err and err.code == "CONFLICT" and not err.operation then return nil, message, err end
-  -- Where the run at once could not even begin, it is due now for the runner of the
-  -- schedule.
-  change(self, function(found)
-    local now = self.schedule.clock()
-    if found.due <= now or entries.left(found, self.holder) then
-      return nil, "there is no need"
-    end
-    return entries.extended(found, now)
-  end)
-  return goes_on(e.id, message, err)
 end
 
 -- ---- obtaining ------------------------------------------------------------------------
@@ -296,7 +266,7 @@ function Grant:extend(seconds)
   return nil, message, err
 end
 
--- What the end of an entry means for who wants it ended.
+-- What the state of an entry means for a caller that wants it ended.
 local function is_over(e)
   if e.state == "done" then return true end
   if e.state == "cancelled" then
@@ -313,20 +283,34 @@ end
 -- Leave it to the others, or end it. nil and CONFLICT: another writer was faster.
 local function leave_or_revoke(self, e)
   local new = entries.left(e, self.holder)
-  if not new then
-    local done, message, err = revoke(self, e)
-    return done, message, err
+  if new then
+    local changed, message, err = self.schedule:change(e, new)
+    if not changed then return nil, message, err end
+    return false
   end
-  local changed, message, err = self.schedule:change(e, new)
-  if not changed then return nil, message, err end
-  return false
+
+  -- At once, in the way that a runner does it. A CONFLICT without an operation: the entry
+  -- was changed meanwhile.
+  local done, message, err = runner.run_one(self.schedule, e, self.client)
+  if done then return true end
+  if err and err.code == "CONFLICT" and not err.operation then return nil, message, err end
+  -- Where the run at once could not even begin, it is due now for the runner of the
+  -- schedule.
+  change(self, function(found)
+    local now = self.schedule.clock()
+    if found.due <= now or entries.left(found, self.holder) then
+      return nil, "there is no need"
+    end
+    return entries.extended(found, now)
+  end)
+  return goes_on(e.id, message, err)
 end
 
 --- End it now. A shared one ends when the last of those who share it ends it, or
 -- at its time.
 -- @treturn[1] boolean true
 -- @treturn[1] boolean whether the certificates are revoked; false: others share it
--- @treturn[2] nil the revocation is due now, and who runs the schedule goes on
+-- @treturn[2] nil the revocation is due now, and the runner of the schedule goes on
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @usage
@@ -368,7 +352,7 @@ end
 -- minute after the shortest grant of 15 minutes at the earliest. Where the principal
 -- cannot be looked up and the one that was given is wrong, the certificate that came
 -- is revoked at once, and this fails; only a crash between these two steps leaves
--- such a certificate, whose key nobody has.
+-- such a certificate, whose key is lost.
 -- @tparam cce.client client
 -- @tparam cce.schedule schedule
 -- @tparam table opts
@@ -415,7 +399,15 @@ local function grant(client, schedule, opts)
   if not e then return nil, message, err end
   obtained, may_be_out, message, err = obtain(self, e.due)
   if obtained then return self end
-  if not may_be_out then take_back(self) end
+  if may_be_out then return nil, message, err end
+  -- Nothing was obtained: as if it had not been promised. What cannot be written now
+  -- stays: a revocation too many is no harm, one too few is.
+  change(self, function(found)
+    local new = entries.left(found, self.holder)
+    if new then return new end
+    if not self.is_new then return nil, "others hold it" end
+    return entries.cancelled(found, schedule.clock())
+  end)
   return nil, message, err
 end
 

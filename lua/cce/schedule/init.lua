@@ -35,7 +35,7 @@ local Schedule = {}
 Schedule.__index = Schedule
 Schedule.__name = "cce.schedule"
 
--- An entry that somebody else changes all the time is given up for now.
+-- An entry that other processes change all the time is given up for now.
 local TRIES = 10
 
 -- Farther back than this, a moment is a mistake: minutes from now, say.
@@ -254,7 +254,7 @@ end
 -- uncertain is left alone until it is settled.
 --
 -- Times are `first` and whole intervals after it, each moved to the next moment
--- that the window allows. What was missed while nobody ran is done once, inside
+-- that the window allows. What was missed while no runner ran is done once, inside
 -- of the window. Cron expressions are not understood.
 -- @tparam number|string interval seconds, or such as "12h", "7d" or "4w"
 -- @tparam table opts
@@ -370,7 +370,7 @@ end
 --- List entries, the oldest first, a page at a time.
 -- @tparam[opt] table opts
 -- @tparam[opt] string opts.status a state; or "live": what runners have; or "overdue":
---   what failed so far, and what nobody took within a minute of its time
+--   what failed so far, and what no runner took within a minute of its time
 -- @tparam[opt] string opts.after `next` of the page before
 -- @tparam[opt=100] int opts.limit up to 1000
 -- @treturn[1] {table,...} entries; `next` is there when more may follow
@@ -511,7 +511,7 @@ local function hastened(e, now)
 end
 
 --- Let an entry be done now, before its time: the runner of the schedule does it
--- next. So somebody other than its holder ends a grant; a shared one ends for all.
+-- next. So a grant can be ended by another than its holder; a shared one ends for all.
 -- @tparam string id
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -561,7 +561,7 @@ end
 --   which were issued since are cut, too
 -- * `rotated`: a call of a rotation ended: `ok`, `failed`, `skipped`, `uncertain` and
 --   `pending` clusters, `report`, `journal`; `resumed`: one that was begun before goes on
--- * `superseded`: somebody else, say who cancelled it, was faster; `state`
+-- * `superseded`: another writer, such as a cancellation, was faster; `state`
 -- * `quarantined`: what cannot be read; `message`
 -- * `lease_lost`, `store_unavailable`, `store_available`
 -- @tparam function client_for called with a copy of an entry, returns the `cce.client`

@@ -40,7 +40,7 @@ local TABLES = {
       text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
       due REAL, ended REAL, uniq TEXT, runner TEXT)]],
   "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
-  -- Holds nothing, unless somebody else has written here.
+  -- Holds nothing, unless another program has written here.
   "CREATE INDEX entries_timeless ON entries (id) WHERE " .. IS_TIMELESS,
   "CREATE INDEX entries_state ON entries (state, id)",
   "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
@@ -104,16 +104,15 @@ local PROBLEMS = {
     "Its directory must exist, and this user must be allowed to write to '%s'" },
 }
 
-local function problem_of(text)
-  local lower = text:lower()
-  for _, problem in ipairs(PROBLEMS) do
-    if lower:find(problem[1], 1, true) then return problem end
-  end
-  return { nil, "INTERNAL", text }
-end
-
 local function failed(path, text)
-  local problem = problem_of(tostring(text):gsub("^LuaSQL: ", ""))
+  text = tostring(text):gsub("^LuaSQL: ", "")
+  local lower, problem = text:lower(), { nil, "INTERNAL", text }
+  for _, known in ipairs(PROBLEMS) do
+    if lower:find(known[1], 1, true) then
+      problem = known
+      break
+    end
+  end
   local code = problem[2]
   return errors.fail(code, ("the schedule '%s': %s"):format(path, problem[3]), {
     retryable = code == "STORE_UNAVAILABLE", maybe_applied = false,
@@ -152,7 +151,7 @@ local function execute(connection, sql)
   return rows
 end
 
--- What was removed, or replaced by an older one, can still be written to: but nobody
+-- What was removed, or replaced by an older one, can still be written to: but no process
 -- will ever see it again.
 local function check_place(self)
   if not self.identity then return true end
@@ -276,7 +275,7 @@ function Store:get(id)
 end
 
 -- What waits and has no number for its time is none of ours. It comes first, so that
--- somebody looks at it. Texts sort behind all numbers.
+-- a person looks at it. Texts sort behind all numbers.
 local TIMELESS = ("SELECT * FROM (%sWHERE %s ORDER BY id LIMIT #) UNION ALL SELECT * FROM"
   .. " (%sWHERE due >= '' ORDER BY due, id LIMIT #) LIMIT #"):format(COLUMNS, IS_TIMELESS, COLUMNS)
 
@@ -453,6 +452,10 @@ local function check_version(self)
   if application ~= APPLICATION then
     local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")
     if used == nil then return nil, message, err end
+    -- Another process may have made the schedule since the first look.
+    if used and pragma(self.connection, "application_id") == APPLICATION then
+      return check_version(self)
+    end
     if used or version ~= 0 or application ~= 0 then
       return refuse(self.path, "is the database of another program", "Give another path")
     end
@@ -529,7 +532,7 @@ end
 
 -- ---- looking at what may not be written ----------------------------------------------
 --
--- SQLite writes beside a file even to read it: its -shm. So that of somebody else, or on
+-- SQLite writes beside a file even to read it: its -shm. So that of another user, or on
 -- a disk that is mounted for reading, is copied, and the copy is read.
 
 local MAX_COPY = 1024 * 1024 * 1024

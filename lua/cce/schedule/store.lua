@@ -8,7 +8,7 @@
 -- A row is `{id=, text=, revision=, state=, runner=}`. `fields` are what a row can
 -- be found by: `state`; `due`, when a runner should look (only of what waits);
 -- `ended`, when it was over; `unique`, which no two rows have at a time; `runner`,
--- who holds it.
+-- the runner that holds it.
 --
 -- * `store:insert(id, text, fields)` → revision. CONFLICT: there is such a row;
 --   with `err.holder` it is another one, the id of that with the same `unique`

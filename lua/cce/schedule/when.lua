@@ -188,7 +188,7 @@ function M.last(every, now)
 end
 
 --- When something recurs next. What was missed is not made up for: however long
--- nobody ran, there is one next time.
+-- no runner ran, there is one next time.
 -- @tparam table every that @{check_every} accepts
 -- @tparam number now unix time
 -- @treturn number unix time after now, inside the window

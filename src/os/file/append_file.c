@@ -19,7 +19,7 @@ enum {
     BLOCK = 4096,
     LONGEST_FIRST_LINE = 64 * 1024,
     LONGEST_TORN_LINE = 16 * 1024 * 1024,
-    MAX_ATTEMPTS = 8, /* to open a file that others replace meanwhile */
+    MAX_ATTEMPTS = 8, /* to open a file that is replaced meanwhile */
 };
 
 struct cce_append_file {
@@ -528,28 +528,23 @@ struct cce_append_file *cce_append_file_keep(struct cce_append_file *file)
     return file;
 }
 
-/* Shortening a file to its own size frees what lies beyond its end. What others
- * did to it stays as it is. */
-static void give_back_room(struct cce_append_file *file)
+void cce_append_file_free(struct cce_append_file *file)
 {
     struct stat info;
 
-    if (fstat(file->fd, &info) != 0 ||
-        (info.st_size != file->size && !file->has_rest))
-        return;
-    if (ftruncate(file->fd, file->size) != 0)
-        return;
-}
-
-void cce_append_file_free(struct cce_append_file *file)
-{
     if (file == NULL ||
         __atomic_sub_fetch(&file->keepers, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    /* The locks would stay as long as a child after fork has the
-     * descriptors. */
     if (!is_inherited(file)) {
-        give_back_room(file);
+        /* Shortening a file to its own size frees the room that was reserved
+         * beyond its end. What other processes did to the file stays
+         * as it is. */
+        if (fstat(file->fd, &info) == 0 &&
+            (info.st_size == file->size || file->has_rest) &&
+            ftruncate(file->fd, file->size) != 0)
+            errno = 0; /* then the room stays reserved */
+        /* The locks would stay as long as a child after fork has the
+         * descriptors. */
         flock(file->fd, LOCK_UN);
         if (file->lock_fd >= 0)
             flock(file->lock_fd, LOCK_UN);

@@ -94,7 +94,7 @@ int cce_path_write_all(int fd, const char *bytes, size_t length)
     return 0;
 }
 
-/* ---- who prepared it ---- */
+/* ---- which user prepared it ---- */
 
 static bool is_trusted(uid_t owner)
 {
@@ -203,22 +203,6 @@ static int start(struct walk *walk)
     return 0;
 }
 
-/* 1: walk->name is the next name; 0: there is none; -1: errno says. */
-static int take_name(struct walk *walk)
-{
-    const char *from = walk->rest + strspn(walk->rest, "/");
-    size_t length = strcspn(from, "/");
-
-    if (length > NAME_MAX) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(walk->name, from, length);
-    walk->name[length] = '\0';
-    memmove(walk->rest, from + length, strlen(from + length) + 1);
-    return length > 0;
-}
-
 /* Joins a name to what was walked. */
 static int join(char path[PATH_MAX], const char *name)
 {
@@ -261,13 +245,20 @@ static int follow(struct walk *walk, const struct stat *link)
 /* 1: the last name was reached; 0: go on; -1: errno says. */
 static int step(struct walk *walk)
 {
-    bool is_last;
+    const char *from = walk->rest + strspn(walk->rest, "/");
+    size_t length = strcspn(from, "/");
     struct stat info;
-    int taken = take_name(walk);
+    bool is_last;
 
     walk->step = "opening its directory";
-    if (taken < 0)
+    if (length > NAME_MAX) {
+        errno = ENAMETOOLONG;
         return -1;
+    }
+    memcpy(walk->name, from, length);
+    walk->name[length] = '\0';
+    memmove(walk->rest, from + length, strlen(from + length) + 1);
+
     is_last = walk->rest[0] == '\0';
     if (is_last && (walk->name[0] == '\0' || strcmp(walk->name, ".") == 0 ||
                     strcmp(walk->name, "..") == 0)) {

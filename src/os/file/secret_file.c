@@ -88,7 +88,7 @@ static int open_private(const struct cce_path *target, const char *path,
 
     if (fd < 0)
         return -1;
-    /* Asked of the open file, so that nobody changes it in between. */
+    /* Asked of the open file, so that it cannot change in between. */
     if (info.st_uid != geteuid() && info.st_uid != 0)
         cce_fail(err, CCE_FILE_ERROR, "%s belongs to another user (id %ld)",
                  path, (long)info.st_uid);

@@ -38,7 +38,7 @@ M.methods = methods
 
 local text = values.text
 
--- The line under each list: nobody may take it for more than it is.
+-- The line under each list, so that it is not taken for more than it is.
 local function note(list)
   local texts = {}
   for i, place in ipairs(list.searched) do

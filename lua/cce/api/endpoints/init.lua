@@ -122,18 +122,6 @@ function M.resolve(config, level)
   return result
 end
 
--- Only some regions have an STS, and users look for the mistake on their side.
-local function missing_hint(endpoints, service)
-  local hint = ("Give endpoints={%s=\"https://…\"} or set %s"):format(service, VARIABLES[service])
-  if service ~= "sts" or not endpoints.region then return hint end
-  local having = {}
-  for _, name in ipairs(regions().names()) do
-    if regions().endpoints(name).sts then having[#having + 1] = name end
-  end
-  return ("No STS is known in region %s; these have one: %s. %s"):format(
-    endpoints.region, table.concat(having, ", "), hint)
-end
-
 --- The address of one service, the first if there are several.
 -- @tparam table endpoints of `resolve`
 -- @tparam string service "cce", "iam", "cts" or "sts"
@@ -144,8 +132,18 @@ end
 -- @treturn[2] table err code NO_ENDPOINT
 function M.of(endpoints, service)
   if endpoints[service] then return endpoints[service], endpoints.all[service] end
+  local hint = ("Give endpoints={%s=\"https://…\"} or set %s"):format(service, VARIABLES[service])
+  -- Only some regions have an STS, and users look for the mistake on their side.
+  if service == "sts" and endpoints.region then
+    local having = {}
+    for _, name in ipairs(regions().names()) do
+      if regions().endpoints(name).sts then having[#having + 1] = name end
+    end
+    hint = ("No STS is known in region %s; these have one: %s. %s"):format(
+      endpoints.region, table.concat(having, ", "), hint)
+  end
   return errors.fail("NO_ENDPOINT", ("the address of %s is not known"):format(service:upper()),
-    { hint = missing_hint(endpoints, service) })
+    { hint = hint })
 end
 
 return M

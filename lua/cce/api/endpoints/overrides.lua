@@ -47,7 +47,7 @@ local function bad_file(path, reason, code)
   })
 end
 
--- The text; false when there is no such file and nobody named it.
+-- The text; false when there is no such file and no variable names it.
 local function read(path, is_named)
   local file, reason = io.open(path)
   local text

@@ -43,7 +43,7 @@ local function ask_keys(ui)
   if not ak or ak == "" then return nil end
   local sk = ui:read("Secret key (SK), not shown: ", true)
   if not sk or sk == "" then return nil end
-  if (ak .. sk):find "[^%g]" then
+  if (ak .. sk):find "[^\33-\126]" then
     return errors.fail("INVALID_ARGUMENT", "a key holds a blank or another character that keys do"
       .. " not have: nothing was written")
   end

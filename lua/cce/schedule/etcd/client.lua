@@ -124,7 +124,7 @@ end
 
 -- ---- tokens ----------------------------------------------------------------------------
 
--- true, or nil, err, word. The token that was lies in nobody's hands then.
+-- true, or nil, err, word. The token before is wiped then.
 local function log_in(self, endpoint)
   local response, transfer, word = exchange(self, endpoint, {
     path = "/v3/auth/authenticate", headers = headers_of(), private = true,

@@ -76,8 +76,8 @@ end
 
 -- ---- history -----------------------------------------------------------------------------
 
--- Let etcd forget what was replaced before the last mark, once that is old; whoever
--- sets the next mark does so. A mark is a key with the time at which it was written.
+-- Let etcd forget what was replaced before the last mark, once that is old; the
+-- process that sets the next mark does so. A mark is a key with the time at which it was written.
 -- What fails here is tried again by the next one.
 local function forget(keyspace)
   local answer = keyspace.client:ask("/v3/kv/range", { key = keyspace:encode "history" })

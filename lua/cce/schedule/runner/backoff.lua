@@ -55,8 +55,8 @@ local function level(seconds)
   return 6 + math.floor(seconds / HOUR)
 end
 
---- Whether it is time to say that an entry is late: at growing intervals, whoever
--- runs it, since only the entry itself is asked.
+--- Whether it is time to say that an entry is late: at growing intervals, and
+-- the same for every runner, since only the entry itself is asked.
 -- @tparam number due unix time
 -- @tparam ?number told when it was last tried; nil: never
 -- @tparam number now

@@ -108,7 +108,7 @@ function Run:must_end()
   return self.once or self.stopped ~= nil
 end
 
---- Ask all who may stop it.
+--- Whether the run is to stop: asked of the option `stop` and the signals.
 -- @treturn boolean
 function Run:must_stop()
   if self.stopped then return true end
@@ -438,10 +438,10 @@ end
 -- @tparam cce.client client
 -- @tparam[opt] table opts as for `schedule:run`
 -- @treturn[1] boolean true: it is done, and that is on disk
--- @treturn[2] nil; unless it was never claimed, the entry is tried again by who runs
---   the schedule
+-- @treturn[2] nil; unless it was never claimed, the entry is tried again by the
+--   runner of the schedule
 -- @treturn[2] string message
--- @treturn[2] table err code CONFLICT: somebody else has it or it is over
+-- @treturn[2] table err code CONFLICT: another runner has it, or it is over
 function M.run_one(schedule, e, client, opts)
   local checked, message, err = M.read_options(opts, 2)
   if not checked then return nil, message, err end

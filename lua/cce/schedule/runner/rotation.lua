@@ -19,19 +19,6 @@ local function fail(code, message, hint)
     operation = "rotate" })
 end
 
--- There from now on, so that one that is missing later is one that was lost.
-local function begin(run, e)
-  local path = ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
-    os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
-  local file, why, code = core.journal(path, "run journal")
-  if not file then
-    return fail(code, "the journal of the rotation: " .. why,
-      "journal_dir must exist, and this user must be allowed to write there")
-  end
-  file:close()
-  return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
-end
-
 --- What the entry must say before the rotation begins or goes on.
 -- @tparam table job of `cce.schedule.runner.work`
 -- @treturn[1] table `{journal=, host=, occurrence=}`
@@ -50,7 +37,17 @@ function M.prepare(job)
     return fail("INVALID_ARGUMENT", "a rotation needs a journal, and this runner has no place for"
       .. " it", "Give journal_dir=, a directory that outlasts the process, to schedule:run")
   end
-  return begin(run, job.entry)
+  -- The journal is there from now on, so that one that is missing later is one that was lost.
+  local e = job.entry
+  local path = ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
+    os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
+  local file, why, code = core.journal(path, "run journal")
+  if not file then
+    return fail(code, "the journal of the rotation: " .. why,
+      "journal_dir must exist, and this user must be allowed to write there")
+  end
+  file:close()
+  return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
 end
 
 local function first_problem(report)

@@ -67,13 +67,6 @@ end
 
 -- ---- writing ---------------------------------------------------------------------------
 
--- A write whose answer was lost may have been made.
-local function is_ours(now, new)
-  return now ~= nil and now.state == new.state and now.runner == new.runner
-    and now.last_intent == new.last_intent and now.next_try == new.next_try
-    and now.ended == new.ended and now.last_done == new.last_done
-end
-
 -- After a conflict: it was our own earlier try; or another writer was faster, a runner or
 -- a cancellation. That is not told of a mere claim.
 local function settle(job, new)
@@ -81,7 +74,11 @@ local function settle(job, new)
   local row, message, err = run.store:get(e.id)
   if not row then return nil, message, err end
   local now = entries.read(row)
-  if is_ours(now, new) then return now end
+  -- A write whose answer was lost may have been made.
+  local is_ours = now ~= nil and now.state == new.state and now.runner == new.runner
+    and now.last_intent == new.last_intent and now.next_try == new.next_try
+    and now.ended == new.ended and now.last_done == new.last_done
+  if is_ours then return now end
   if new.state ~= "claimed" then
     tell(run, "superseded", e, { step = new.state, state = row.state, runner = row.runner })
   end
@@ -145,22 +142,19 @@ local function note_done(job, request_id)
   return true
 end
 
--- The time by our clock at which the API's clock will say that it is due; but what
--- is due by ours is never left alone for long, whatever the API says.
-local function next_try_of(job, err, now)
-  local run, e = job.run, job.entry
-  local early = early_by(job)
-  if early then return math.max(e.due, now + math.min(early, LONGEST_EARLY)) end
-  if err.code == "CANCELLED" or err.code == "LEASE_LOST" then return now end
-  local attempts = e.state == "claimed" and e.attempts + 1 or e.attempts
-  return now + backoff.delay(attempts, err, run.policy, run.random)
-end
-
 local function note_failed(job, err)
-  local run = job.run
-  local now = run.clock()
-  local new = assert(entries.retrying(job.entry, now, err, next_try_of(job, err, now)))
-  local before = job.entry
+  local run, before = job.run, job.entry
+  local now, early = run.clock(), early_by(job)
+  local next_try = now
+  if early then
+    -- The time by our clock at which the API's clock will say that it is due; but what
+    -- is due by ours is never left alone for long, whatever the API says.
+    next_try = math.max(before.due, now + math.min(early, LONGEST_EARLY))
+  elseif err.code ~= "CANCELLED" and err.code ~= "LEASE_LOST" then
+    local attempts = before.state == "claimed" and before.attempts + 1 or before.attempts
+    next_try = now + backoff.delay(attempts, err, run.policy, run.random)
+  end
+  local new = assert(entries.retrying(before, now, err, next_try))
   local ok = write(job, new)
   tell(run, "failed", new, { code = err.code, message = err.message, hint = err.hint,
     maybe_applied = err.maybe_applied, request_id = err.request_id,
@@ -271,13 +265,6 @@ function carry_out.revoke(job)
   return ok, message, err, request_id
 end
 
-local function perform(job)
-  local ok, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
-  if not ok then return nil, errors.new("RAISED", entries.clean(done, 500)) end
-  if done then return true, request_id end
-  return nil, errors.is(err) and err or errors.new("INTERNAL", tostring(message))
-end
-
 local function send(job)
   local run = job.run
   job.retry_failed = job.entry.retry_failed
@@ -290,29 +277,32 @@ local function send(job)
   tell_resent(job)
   local ok, message, err = write(job, new, { session = job.session })
   if not ok then return nil, message, err end
-  local request_id
-  ok, request_id = perform(job)
-  if ok then return note_done(job, request_id) end
-  return note_failed(job, request_id)
+
+  local has_returned, done, request_id
+  has_returned, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
+  if not has_returned then
+    return note_failed(job, errors.new("RAISED", entries.clean(done, 500)))
+  end
+  if done then return note_done(job, request_id) end
+  return note_failed(job, errors.is(err) and err or errors.new("INTERNAL", tostring(message)))
 end
 
 -- ---- all of it -------------------------------------------------------------------------
 
--- What recurs is done inside of its window alone, also when it is late, and also what
--- a dead runner left: that is let go of once it is ours, and waits then.
-local function is_outside_window(job)
-  local run, e = job.run, job.entry
-  local opens = entries.opens(e, run.clock())
-  if job.at_once or opens <= run.clock() then return false end
-  local new = entries.extended(e, opens)
-  if new then run.schedule:change(e, new) end
-  return true, new == nil
-end
-
 local function begin(job)
-  local run = job.run
-  local must_wait, is_held = is_outside_window(job)
-  if must_wait and not is_held then return nil, "it waits for its window" end
+  local run, is_held = job.run, false
+  -- What recurs is done inside of its window alone, also when it is late, and also what
+  -- a dead runner left: that is let go of once it is ours, and waits then.
+  local opens = entries.opens(job.entry, run.clock())
+  if not job.at_once and opens > run.clock() then
+    local later = entries.extended(job.entry, opens)
+    if later then
+      run.schedule:change(job.entry, later)
+      return nil, "it waits for its window"
+    end
+    is_held = true
+  end
+
   local message, err
   job.session, message, err = run.lease:get()
   if not job.session then

@@ -138,7 +138,7 @@ local function verify(run, item)
     seen.text))
 end
 
--- A request of which nobody knows whom it was about has cut nobody that is known.
+-- An accepted request about an id that is not known may have cut nothing.
 local function note_unknown(run, item)
   local known = item.principal.known
   if known == nil then
