@@ -39,7 +39,7 @@ local function put_option(option)
   put("%s", escape(description))
 end
 
--- That every command has --help is said once.
+-- That every command has --help is said once, with the options of all.
 local function put_options(parser, with_help)
   for _, option in ipairs(parser._options) do
     if with_help or option._name ~= "-h" then put_option(option) end

@@ -81,18 +81,6 @@ local function absolute(path)
   return path and (core.sys.realpath(path) or path)
 end
 
--- What the environment says now need not be there when kubectl runs; keys are
--- never written.
-local function add_place(list, args)
-  local endpoints = args.endpoint and args.endpoint[1] and args.endpoint
-  local region = args.region
-  if not endpoints and not region and not args.profile then
-    endpoints, region = { env "CCE_ENDPOINT" }, env "CCE_REGION"
-  end
-  for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
-  add(list, "--region", region)
-end
-
 --- How kubectl is to start `cce credential`.
 -- @tparam table args of `cce obtain`
 -- @tparam cce.client client
@@ -103,7 +91,14 @@ function M.command(args, client, cluster_id)
   add(list, "--days", args.days == -1 and "max" or args.days or 1)
   local profile = args.profile or env "CCE_PROFILE"
   add(list, "--profile", profile)
-  add_place(list, { endpoint = args.endpoint, region = args.region, profile = profile })
+  -- What the environment says now need not be there when kubectl runs; keys are
+  -- never written.
+  local endpoints, region = args.endpoint and args.endpoint[1] and args.endpoint, args.region
+  if not endpoints and not region and not profile then
+    endpoints, region = { env "CCE_ENDPOINT" }, env "CCE_REGION"
+  end
+  for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
+  add(list, "--region", region)
   add(list, "--project", project.known(client))
   add(list, "--ca-file", absolute(args.ca_file or not profile and env "CCE_CA_FILE" or nil))
   add(list, "--token-file", absolute(args.token_file))

@@ -93,7 +93,7 @@ function M.is_self(client, id)
   return caller ~= nil and caller.id == id
 end
 
---- Ask whoever would cut their own certificates.
+--- Ask a person who would cut their own certificates.
 -- @tparam cce.cli.ui ui
 -- @tparam table args `allow_self`
 -- @tparam string what will happen

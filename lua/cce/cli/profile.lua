@@ -104,15 +104,6 @@ function M.read(path)
   return state.found
 end
 
-local function missing(name, path, profiles)
-  local names = {}
-  for each in pairs(profiles) do names[#names + 1] = each end
-  table.sort(names)
-  return errors.fail("NOT_FOUND", ("there is no profile '%s' in %s"):format(name, path), {
-    hint = #names > 0 and "There are: " .. table.concat(names, ", ")
-      or ("Write it: [%s], then settings such as region = cn-north-4"):format(name) })
-end
-
 -- The settings that are meant; empty when there are none.
 local function settings_of(args)
   args.endpoint = args.endpoint or {}
@@ -123,8 +114,13 @@ local function settings_of(args)
   if not name and is_said then return {} end
   local profiles, message, err = M.read(path)
   if not profiles then return nil, message, err end
-  if name and not profiles[name] then return missing(name, path, profiles) end
-  return profiles[name or "default"] or {}
+  if not name or profiles[name] then return profiles[name or "default"] or {} end
+  local names = {}
+  for each in pairs(profiles) do names[#names + 1] = each end
+  table.sort(names)
+  return errors.fail("NOT_FOUND", ("there is no profile '%s' in %s"):format(name, path), {
+    hint = #names > 0 and "There are: " .. table.concat(names, ", ")
+      or ("Write it: [%s], then settings such as region = cn-north-4"):format(name) })
 end
 
 -- ---- where keys come from ----------------------------------------------------------

@@ -58,8 +58,8 @@ function Ui:settle()
   self.display = nil
 end
 
--- Standard output may be closed early, as by `| head`: then there is nobody to
--- write for, which is no news either.
+-- Standard output may be closed early, as by `| head`: then nothing reads what is
+-- written, which is no error.
 local function put(self, text)
   if self.out_failed then return end
   local ok, message, number = io.stdout:write(text)
@@ -112,14 +112,6 @@ function Ui:warn(text)
   tell(self, "cce: " .. width.clean(text))
 end
 
-local function details(err)
-  local parts = { "code " .. err.code }
-  for _, name in ipairs { "status", "api_code", "error_code", "request_id" } do
-    if err[name] then parts[#parts + 1] = ("%s %s"):format((name:gsub("_", " ")), err[name]) end
-  end
-  return "  " .. table.concat(parts, ", ")
-end
-
 --- Say what went wrong.
 -- @tparam string message
 -- @tparam[opt] table err
@@ -132,7 +124,13 @@ function Ui:fail(message, err)
   if err.hint then
     tell(self, "  hint: " .. width.clean(words.typed(err.hint, self.args.command)))
   end
-  if self.verbose then tell(self, width.clean(details(err))) end
+  if self.verbose then
+    local parts = { "code " .. err.code }
+    for _, name in ipairs { "status", "api_code", "error_code", "request_id" } do
+      if err[name] then parts[#parts + 1] = ("%s %s"):format((name:gsub("_", " ")), err[name]) end
+    end
+    tell(self, width.clean("  " .. table.concat(parts, ", ")))
+  end
   if err.code == "INVALID_ARGUMENT" then return exit.USAGE end
   return err.maybe_applied and exit.UNCERTAIN or exit.FAILED
 end

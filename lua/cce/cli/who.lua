@@ -222,13 +222,6 @@ function M.text(row)
   return row.not_after and stored.until_text(row.not_after) or nil
 end
 
--- What is known without asking the cluster.
-local function state_of(row)
-  if row.message then return "unreadable" end
-  if row.holder == "cce credential" and not row.kept then return "not kept" end
-  return row.expired and "expired" or "valid"
-end
-
 --- Who holds what.
 -- @tparam {string,...} sources paths of kubeconfigs and PEM files; "-" is
 --   standard input
@@ -251,7 +244,11 @@ function M.look(sources, opts)
   if opts.client then add_names(run, opts.client) end
   if opts.check then check(run) end
   for _, row in ipairs(run.rows) do
-    row.state = row.check ~= "not asked" and row.check or state_of(row)
+    local is_kept = row.holder ~= "cce credential" or row.kept
+    -- What is known without asking the cluster.
+    local known = row.message and "unreadable" or not is_kept and "not kept"
+      or row.expired and "expired" or "valid"
+    row.state = row.check ~= "not asked" and row.check or known
   end
   return run.rows
 end

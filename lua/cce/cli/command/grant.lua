@@ -82,26 +82,6 @@ local function keep(ui, args, grant, cluster)
     render.moment(grant.expires_at), tostring(saved)), grant.id)
 end
 
-local function grant_to(ui, args, client, cluster, schedule)
-  local grant, message, err = require("cce").workflow.grant(client, schedule, {
-    cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
-    shared = args.shared, reason = args.reason, grantee = args.is_grantee,
-    allow_self = args.allow_self })
-  if not grant then return ui:fail(message, err) end
-  local code = keep(ui, args, grant, cluster)
-  if code ~= 0 then return code end
-  if args.hold then
-    args.held = grant -- what Ctrl-C ends
-    ui:say("holding it; Ctrl-C ends it now")
-    require("cce").sleep(math.max(0, grant.expires_at - os.time()))
-    args.held = nil
-    return finish(ui, grant) or code
-  end
-  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out; to end it earlier:"
-    .. " cce schedule hasten %s"):format(grant.id, grant.id))
-  return code
-end
-
 local function client_of_agency(ui, args)
   local base, message, err = ui:client()
   if not base then return nil, message, err end
@@ -122,7 +102,7 @@ local function client_of_agency(ui, args)
   return ui:client { credentials = provider }
 end
 
--- A profile without credentials would mean those of who types.
+-- A profile without credentials would mean those of the person who types.
 local function client_of_profile(ui, args)
   local theirs = setmetatable({ profile = args.grantee_profile, token_file = false },
     { __index = args })
@@ -182,7 +162,24 @@ function M.run(args, ui)
   schedule, message, err = schedules.open(args)
   if not schedule then return ui:fail(message, err) end
   args.schedule = schedule
-  return grant_to(ui, args, client, cluster, schedule)
+  local grant
+  grant, message, err = require("cce").workflow.grant(client, schedule, {
+    cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
+    shared = args.shared, reason = args.reason, grantee = args.is_grantee,
+    allow_self = args.allow_self })
+  if not grant then return ui:fail(message, err) end
+  code = keep(ui, args, grant, cluster)
+  if code ~= 0 then return code end
+  if args.hold then
+    args.held = grant -- what Ctrl-C ends
+    ui:say("holding it; Ctrl-C ends it now")
+    require("cce").sleep(math.max(0, grant.expires_at - os.time()))
+    args.held = nil
+    return finish(ui, grant) or code
+  end
+  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out; to end it earlier:"
+    .. " cce schedule hasten %s"):format(grant.id, grant.id))
+  return code
 end
 
 --- After Ctrl-C: what is held ends now.

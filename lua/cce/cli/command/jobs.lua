@@ -29,7 +29,7 @@ local function as_value(job)
     reason = job.reason, failures = failures }
 end
 
---- After Ctrl-C: nobody has to wait.
+--- After Ctrl-C: the job does not depend on the waiting.
 function M.interrupted(args, ui)
   ui:warn(("the job goes on by itself: cce jobs show %s"):format(args.job))
 end

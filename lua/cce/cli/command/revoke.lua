@@ -74,14 +74,6 @@ local function confirmed(ui, client, args, ids)
   return sure, code
 end
 
-local function revoke(ui, client, args, ids)
-  args.began = true
-  local report, message, err = call(client, args, ids,
-    { on_progress = ui:progress("revoke", #ids), principals = args.principals })
-  if not report then return ui:fail(message, err) end
-  return ui:report(report)
-end
-
 -- What a person types anew is meant anew, unless something of it is left to do.
 local function name_run(args)
   args.run_name = args.run
@@ -111,14 +103,16 @@ function M.run(args, ui)
     ui:say "no cluster is chosen: nothing to do"
     return exit.DONE
   end
-  if args.dry_run then
-    local plan
-    plan, message, err = call(client, args, ids, { dry_run = true })
-    return plan and ui:report(plan) or ui:fail(message, err)
+  local more = { dry_run = true }
+  if not args.dry_run then
+    local sure, code = confirmed(ui, client, args, ids)
+    if not sure then return code end
+    args.began = true -- from here on Ctrl-C finds something sent
+    more = { on_progress = ui:progress("revoke", #ids), principals = args.principals }
   end
-  local sure, code = confirmed(ui, client, args, ids)
-  if not sure then return code end
-  return revoke(ui, client, args, ids)
+  local report
+  report, message, err = call(client, args, ids, more)
+  return report and ui:report(report) or ui:fail(message, err)
 end
 
 --- After Ctrl-C: what is known.

@@ -131,13 +131,6 @@ local function resumed_plan(args, plan)
   return plan
 end
 
-local function unfinished(path, run)
-  return errors.fail("CONFLICT", ("something of run %s, begun at %s, is open"):format(run.name,
-    times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
-    .. " cce runs show --journal %s says with what, and cce runs discard --journal %s ends it;"
-    .. " another --run NAME takes over what is pending"):format(path, path) })
-end
-
 -- What was typed wrongly is told before what else is in the way.
 local function new_plan(client, args, plan)
   local message, err
@@ -150,7 +143,13 @@ local function new_plan(client, args, plan)
   local run
   run, message, err = runs.find(plan.journal)
   if run == nil then return nil, message, err end
-  if runs.is_open(run) and not args.run then return unfinished(plan.journal, run) end
+  if runs.is_open(run) and not args.run then
+    local path = plan.journal
+    return errors.fail("CONFLICT", ("something of run %s, begun at %s, is open"):format(run.name,
+      times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
+      .. " cce runs show --journal %s says with what, and cce runs discard --journal %s ends it;"
+      .. " another --run NAME takes over what is pending"):format(path, path) })
+  end
   -- What a person types anew is meant anew.
   plan.run = args.run or runs.new_name()
   return plan

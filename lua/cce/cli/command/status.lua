@@ -107,17 +107,14 @@ local columns = {
   { "id", nil, name = true },
 }
 
-local function class_of(row)
-  if row.certificate == "refused" or row.certificate == "expired" then return "bad" end
-  return row.certificate == "works" and "good" or "quiet"
-end
-
 local function write_page(path, rows, asked, version)
   local page, lines = pages.new "Fleet", {}
   page:facts { { "asked", asked }, { "at", show.time(os.time()) }, { "clusters", #rows } }
+  local classes = { refused = "bad", expired = "bad", works = "good" }
   for i, row in ipairs(rows) do
+    local class = classes[row.certificate or "none"] or "quiet"
     lines[i] = { { row.name, class = "whole" }, { row.id, class = "id" }, row.version, row.status,
-      day_of "rotated"(row) or "", { row.certificate or "none", class = class_of(row) },
+      day_of "rotated"(row) or "", { row.certificate or "none", class = class },
       day_of "ends"(row) or "", row.holders,
       { row.open, class = row.open > 0 and "open" or "quiet" } }
   end

@@ -1,4 +1,4 @@
---- What the account allows, beyond who somebody is: the projects of a region, actions that are
+--- What the account allows, whoever asks: the projects of a region, actions that are
 -- denied, and how many requests a window of time takes.
 local account = require("cce.sim.account")
 local errors = require("cce.sim.server.errors")

@@ -80,33 +80,26 @@ end
 
 -- --------------------------------------------------------------------------- obtain, revoke
 
-local function expiry_of_date(text, now)
-  local expires = type(text) == "string" and times.from_cce(text)
+-- When the certificate is to end: expire_at beats duration. nil, response when neither says.
+local function expiry(body, now)
+  local expire_at, days = given(body.expire_at), given(body.duration)
+  local longest = times.add_years(now, MAX_YEARS)
+  if expire_at == nil and days == nil then
+    return invalid("at least one of duration and expire_at is mandatory")
+  elseif expire_at == nil then
+    if not is_integer(days) or not (days == -1 or days >= 1 and days <= MAX_DAYS) then
+      return invalid("duration must be -1 or from 1 to %d days", MAX_DAYS)
+    end
+    return days == -1 and longest or math.min(now + days * 86400, longest)
+  end
+  local expires = type(expire_at) == "string" and times.from_cce(expire_at)
   if not expires then
     return invalid("expire_at must look like 2025-01-01 16:00:00 +0000 UTC")
   end
-  if expires < now + MIN_EXPIRY_SECONDS or expires > times.add_years(now, MAX_YEARS) then
+  if expires < now + MIN_EXPIRY_SECONDS or expires > longest then
     return invalid("expire_at must be 15 minutes to 5 years ahead")
   end
   return expires
-end
-
-local function expiry_of_days(days, now)
-  local longest = times.add_years(now, MAX_YEARS)
-  if not is_integer(days) or not (days == -1 or days >= 1 and days <= MAX_DAYS) then
-    return invalid("duration must be -1 or from 1 to %d days", MAX_DAYS)
-  end
-  return days == -1 and longest or math.min(now + days * 86400, longest)
-end
-
-local function expiry(body, now)
-  local expire_at, days = given(body.expire_at), given(body.duration)
-  if expire_at ~= nil then
-    return expiry_of_date(expire_at, now)
-  elseif days ~= nil then
-    return expiry_of_days(days, now)
-  end
-  return invalid("at least one of duration and expire_at is mandatory")
 end
 
 local function obtain(call)

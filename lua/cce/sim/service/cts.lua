@@ -66,7 +66,9 @@ end
 -- What was asked for: where, and the fields of the body that are no secret.
 local SHOWN = { "userId", "agencyId", "component", "duration", "expire_at" }
 
-local function asked_for(call)
+--- The trace of a call on a cluster.
+function M.record_call(call, route, response)
+  local cluster = state.cluster_by_id[call.ids.cluster_id]
   local body = call.request.body and call.request.method == "POST"
     and json.decode(call.request.body)
   local asked = { url = call.request.target }
@@ -74,17 +76,11 @@ local function asked_for(call)
     local value = type(body) == "table" and body[name]
     if value and value ~= json.null then asked[name] = value end
   end
-  return json.encode(asked)
-end
-
---- The trace of a call on a cluster.
-function M.record_call(call, route, response)
-  local cluster = state.cluster_by_id[call.ids.cluster_id]
   M.record({
     name = route.trace, service = "CCE", resource_type = "cluster", status = response.status,
     resource_id = call.ids.cluster_id, resource_name = cluster and cluster.name or nil,
     project_id = call.ids.project_id, principal = call.principal, source_ip = "127.0.0.1",
-    request = asked_for(call),
+    request = json.encode(asked),
   })
 end
 

@@ -38,6 +38,7 @@ end
 
 -- ------------------------------------------------------------------------------------ tokens
 
+-- Tokens are given for the region's project alone.
 local function scope_is_ours(body)
   local project = at(body, "auth", "scope", "project")
   return project ~= nil

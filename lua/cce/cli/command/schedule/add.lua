@@ -95,8 +95,8 @@ function kinds.revoke(schedule, ui, args, client)
   end
   local ids, targets, err = chosen.ids(client, args)
   if not ids then return ui:fail(targets, err) end
-  -- Names are looked up now, and never again: whom they name when it is due may be
-  -- somebody else.
+  -- Names are looked up now, and never again: when it is due, a name may be that of
+  -- another principal.
   local ok, found, problem = principals.resolve(ui, client, args)
   if not ok then return ui:fail(found, problem) end
   if found and found.unknown then

@@ -31,15 +31,6 @@ function M.describe_store(parser)
   parser:option("--etcd-key", "Its private key."):argname("FILE")
 end
 
-local function describe_looking(parser)
-  local list = parser:command("list", "List entries, the oldest first.")
-  list:option("--status", "Those in a state; live: what runners have; overdue: what should have"
-    .. " been done."):choices(STATES):argname("STATE")
-  list:option("--limit", "So many at most; by default all."):argname("N"):convert(convert.integer)
-  local show = parser:command("show", "Show all of an entry.")
-  show:argument("id", "The entry."):argname("ENTRY")
-end
-
 local function describe_changing(parser)
   for _, each in ipairs { { "cancel", "Cancel entries." },
     { "retry", "Try entries that failed again at once." },
@@ -55,22 +46,23 @@ local function describe_changing(parser)
   end
 end
 
-local function describe_moving(parser)
+function M.describe(parser)
+  parser:command_target("action"):require_command(true)
+  M.describe_store(parser)
+  require("cce.cli.command.schedule.add").describe(parser)
+  local list = parser:command("list", "List entries, the oldest first.")
+  list:option("--status", "Those in a state; live: what runners have; overdue: what should have"
+    .. " been done."):choices(STATES):argname("STATE")
+  list:option("--limit", "So many at most; by default all."):argname("N"):convert(convert.integer)
+  local show = parser:command("show", "Show all of an entry.")
+  show:argument("id", "The entry."):argname("ENTRY")
+  describe_changing(parser)
+  require("cce.cli.command.schedule.run").describe(parser)
   local export = parser:command("export", "Write all entries to a file.")
   export:argument("file", "The file, as JSON lines."):argname("FILE")
   local import = parser:command("import", "Put in what was exported; what is there stays.")
   import:argument("file", "The file."):argname("FILE")
   import:flag("--dry-run", "Check the file and put in nothing.")
-end
-
-function M.describe(parser)
-  parser:command_target("action"):require_command(true)
-  M.describe_store(parser)
-  require("cce.cli.command.schedule.add").describe(parser)
-  describe_looking(parser)
-  describe_changing(parser)
-  require("cce.cli.command.schedule.run").describe(parser)
-  describe_moving(parser)
   parser:epilog("An entry is on disk once its id is printed. cce schedule run does what is due;"
     .. " let a service keep it running. For etcd, CCE_ETCD_USERNAME and CCE_ETCD_PASSWORD are"
     .. " used. Ends with 4 when something is overdue or in quarantine.")

@@ -33,17 +33,6 @@ end
 
 -- ---- clients -------------------------------------------------------------------------------
 
--- Whether the addresses that were given are those of this region.
-local function more_of(base, entry)
-  local is_same = not entry.region or entry.region == base.config.region
-  if is_same then return { project_id = entry.project_id } end
-  if not base.config.region then
-    return errors.fail("NO_ENDPOINT", ("this runner is told of one endpoint, and the entry is of"
-      .. " region %s"):format(entry.region))
-  end
-  return { project_id = entry.project_id, region = entry.region }
-end
-
 -- One for each region and project; the profile and the environment say the rest. New
 -- ones when the file of profiles was replaced; the others end with what they are doing.
 local function clients_of(ui, base)
@@ -52,10 +41,16 @@ local function clients_of(ui, base)
     if is_replaced() then kept, is_replaced = {}, providers.watch(profiles.path()) end
     local key = (entry.region or "") .. "\n" .. (entry.project_id or "")
     if kept[key] then return kept[key] end
-    local more, message, err = more_of(base, entry)
-    if not more then return nil, message, err end
-    kept[key], message, err = ui:client(more)
-    return kept[key], message, err
+    -- An endpoint that was given without a region is that of the entries without one.
+    local is_same = not entry.region or entry.region == base.config.region
+    if not is_same and not base.config.region then
+      return errors.fail("NO_ENDPOINT", ("this runner is told of one endpoint, and the entry is of"
+        .. " region %s"):format(entry.region))
+    end
+    local client, message, err = ui:client { project_id = entry.project_id,
+      region = not is_same and entry.region or nil }
+    kept[key] = client
+    return client, message, err
   end
 end
 
