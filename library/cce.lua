@@ -22,7 +22,7 @@
 ---@field on_event? function called with a table for every attempt, and for what else there is to know: its `type` is "attempt", "credentials" (new ones are in use), "key_refused", "notice", "certificates_ended" (of `cluster_id`; of one `principal_id`, or of all), …; never with a secret
 ---@field audit_log? string|cce.audit_log a path, or a log that `cce.audit_log.open` returned: every call that changes something is logged; inside nginx into a file for each worker, `<path>.worker-0` and so on
 ---@field clock? function returns unix time: what signs, and is written down
----@field monotonic? function returns seconds of a clock that nobody sets: what times waits, retries, limits and deadlines
+---@field monotonic? function returns seconds of a clock that is never set: what times waits, retries, limits and deadlines
 
 ---@class (exact) cce.signer.opts
 ---@field ak string
@@ -246,7 +246,7 @@
 ---@field concurrency? integer clusters at a time
 ---@field max_failures? integer|string stop at so many, or at a share such as "10%". Failed jobs count, what the API refused (401, 403, 5xx), and what is uncertain; not what hibernates, is locked or throttled
 ---@field retry_failed? boolean send again what failed in a run, after a look at the cluster
----@field unless_rotated_within? number|string seconds, or such as "24h": leave out what anybody rotated since then; the report says who and when
+---@field unless_rotated_within? number|string seconds, or such as "24h": leave out what was rotated since then, by any caller; the report says who and when
 ---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
 ---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
 ---@field rate_limit? string|boolean of requests that change something in each account, for all workflows of this user together; false: none
@@ -262,14 +262,14 @@
 ---@field kubeconfig? cce.kubeconfig|string whose holder is meant; or its path
 ---@field certificate? string PEM, or its path; whose holder is meant
 ---@field deleted_since? number unix time: everyone whom CTS shows to have been deleted since then, seven days ago at most
----@field principals? table[] with `deleted_since`: the `principals` of the report of a dry run; who is found beside them is left out, and a note tells of him, so that what is done is what was looked at
+---@field principals? table[] with `deleted_since`: the `principals` of the report of a dry run; others that are found are left out, and a note names them, so that what is done is what was looked at
 ---@field partial? boolean `deleted_since` may be earlier; then only what CTS still has is searched, and the report says so
 ---@field tracker_region? string where IAM's traces are, and
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`
 ---@field principal? string "user" or "agency": what the holder of a certificate is; by default what IAM says, else a user
 ---@field allow_self? boolean revoke the caller's own
----@field knows? function asked about an id that neither IAM nor CTS knows, with its kind ("user" or "agency") and the id: true when there is, or was, somebody of it
----@field unknown_ok? boolean take an id that nobody knows as it is
+---@field knows? function asked about an id that neither IAM nor CTS knows, with its kind ("user" or "agency") and the id: true when a user or an agency has or had it
+---@field unknown_ok? boolean take an id that is not known as it is
 ---@field retry_failed? boolean send again what failed in a run
 ---@field verify? boolean|table|function true: with `kubeconfig`, on the clusters that it has; or a list of kubeconfigs (or paths), a table of them by cluster id or name, or a function of a cluster that returns one
 ---@field first_intent? number unix time: when this was first tried. A request more than 10 minutes after it is marked `may_have_cut_newer`
@@ -327,7 +327,7 @@
 ---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
 
 ---@class (exact) cce.schedule.list.opts
----@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what nobody took within a minute of its time
+---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what no runner took within a minute of its time
 ---@field after? string `next` of the page before
 ---@field limit? integer up to 1000
 
@@ -431,7 +431,7 @@ function cce.certificate(text) end
 ---end, { concurrency = 50 })
 ---```
 ---@param items table a list
----@param fn function called with an item and its index. Returning nothing or a value is success; returning `nil, message, err` or raising is that item's failure and stops nobody else.
+---@param fn function called with an item and its index. Returning nothing or a value is success; returning `nil, message, err` or raising is that item's failure and stops no other item.
 ---@param opts? cce.map.opts
 ---@return table[] # in the order of the items: `{item=, ok=, value=, message=, err=}`; it prints as a table
 function cce.map(items, fn, opts) end
@@ -456,7 +456,7 @@ function cce.map(items, fn, opts) end
 ---@param loop string|table|nil "cqueues", "luv", a table, or nil for none
 function cce.use_loop(loop) end
 
----Wait without being in anybody's way.
+---Wait without holding up other calls.
 ---```lua
 ---cce.sleep(0.1)
 ---```
@@ -1385,7 +1385,7 @@ function workflow.rotate(clients, opts) end
 
 ---Revoke what a user or an agency holds, on many clusters at once.
 ---
----**Revoking is not removing.** Whoever still has rights in IAM can obtain a new
+---**Revoking is not removing.** A principal that still has rights in IAM can obtain a new
 ---certificate at once: the report says of each principal "can obtain again: still
 ---enabled in IAM", "no" or "unknown", the last when IAM may not be asked.
 ---Remove the rights first, then revoke. A revocation cuts every certificate that
@@ -1400,7 +1400,7 @@ function workflow.rotate(clients, opts) end
 ---**Whose.** An id is known by IAM, by CTS's deletions and downloads, by the client's
 ---audit log (which names the holder of each certificate that was obtained), by `knows`, or
 ---by a certificate (`kubeconfig=`, `certificate=`) in the clusters whose CA issued it. That
----it was once revoked shows nothing. A request about an id that nobody knows is
+---it was once revoked shows nothing. A request about an id that is not known is
 ---sent, and then `uncertain`: "nobody is known by this id", unless `unknown_ok`. When
 ---IAM cannot be asked, an emergency is not held up: it is sent, and `ok`, "not checked".
 ---
@@ -1447,7 +1447,7 @@ function workflow.revoke(clients, opts) end
 ---minute after the shortest grant of 15 minutes at the earliest. Where the principal
 ---cannot be looked up and the one that was given is wrong, the certificate that came
 ---is revoked at once, and this fails; only a crash between these two steps leaves
----such a certificate, whose key nobody has.
+---such a certificate, whose key is lost.
 ---```lua
 ---local grant = assert(cce.workflow.grant(client, schedule,
 ---  { cluster_id = cluster_id, seconds = 3600, grantee = true }))
@@ -1534,7 +1534,7 @@ function schedule:revoke_at(time, opts) end
 ---uncertain is left alone until it is settled.
 ---
 ---Times are `first` and whole intervals after it, each moved to the next moment
----that the window allows. What was missed while nobody ran is done once, inside
+---that the window allows. What was missed while no runner ran is done once, inside
 ---of the window. Cron expressions are not understood.
 ---```lua
 ---local id = assert(schedule:rotate_every("4w", { clusters = { name = "prod-*" }, canary = 1,
@@ -1590,7 +1590,7 @@ function schedule:retry(id, opts) end
 function schedule:accept(id) end
 
 ---Let an entry be done now, before its time: the runner of the schedule does it
----next. So somebody other than its holder ends a grant; a shared one ends for all.
+---next. So a grant can be ended by another than its holder; a shared one ends for all.
 ---```lua
 ---local id = assert(schedule:revoke_at(os.time() + 3600,
 ---  { cluster_id = cluster_id, user_id = leaver }))
@@ -1633,7 +1633,7 @@ function schedule:hasten(id) end
 ---  which were issued since are cut, too
 ---* `rotated`: a call of a rotation ended: `ok`, `failed`, `skipped`, `uncertain` and
 ---  `pending` clusters, `report`, `journal`; `resumed`: one that was begun before goes on
----* `superseded`: somebody else, say who cancelled it, was faster; `state`
+---* `superseded`: another writer, such as a cancellation, was faster; `state`
 ---* `quarantined`: what cannot be read; `message`
 ---* `lease_lost`, `store_unavailable`, `store_available`
 ---```lua
@@ -1726,7 +1726,7 @@ local audit_logs = {}
 ---Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
 ---`cce.new { audit_log = path }` with no options.
 ---
----Inside nginx it is for workers: the master's, in init_by_lua, would be nobody's.
+---Inside nginx it is for workers: the master's, in init_by_lua, would be no worker's.
 ---Two logs of one path in a worker are two files.
 ---```lua
 ---local log = assert(cce.audit_log.open("/var/log/cce.log", { on_failure = "warn" }))

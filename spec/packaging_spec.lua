@@ -199,8 +199,15 @@ describe("make install #toolchain", function()
     assert.equal(version .. " " .. lib .. "/cce/core.so\n", run_elsewhere(
       ("LUA_PATH=%s LUA_CPATH=%s %s -e %s"):format(
         quote(share .. "/?.lua;" .. share .. "/?/init.lua;;"), quote(lib .. "/?.so;;"), LUA,
-        quote [[print(require("cce")._VERSION .. " "
-          .. package.searchpath("cce.core", package.cpath))]])))
+        quote [[
+          for template in package.cpath:gmatch "[^;]+" do
+            local path = template:gsub("%?", "cce/core")
+            local file = io.open(path)
+            if file then
+              print(require("cce")._VERSION .. " " .. path)
+              os.exit()
+            end
+          end]])))
   end)
 
   -- For which a rock has no place.

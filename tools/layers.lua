@@ -97,15 +97,12 @@ each_file("lua", "*.lua", function(path)
   if not modules[name] then error(path .. " is in no layer: name it in LUA_LAYERS") end
 end)
 
--- Comments go; strings stay, for a name may stand in any.
-local function without_comments(text)
-  return (text:gsub("%-%-%[(=*)%[.-%]%1%]", ""):gsub("%-%-[^\n]*", ""))
-end
-
--- What `__name` says is a name of a class, and no module.
 each_file("lua", "*.lua", function(path, text)
   local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
-  local code = without_comments(text):gsub("__name%s*=%s*\"[^\"]*\"", "")
+  -- Comments go; strings stay, for a name may stand in any. What `__name` says is a name
+  -- of a class, and no module.
+  local code = text:gsub("%-%-%[(=*)%[.-%]%1%]", ""):gsub("%-%-[^\n]*", "")
+    :gsub("__name%s*=%s*\"[^\"]*\"", "")
   for _, target in code:gmatch "([\"'])(cce[%w_.]*)%1" do
     -- "cce.cli.command." is the beginning of a name.
     local rank = modules[target] or target:find "%.$" and rank_of(target:sub(1, -2))

@@ -104,6 +104,7 @@ local function add(out, format, ...)
   out[#out + 1] = (format:format(...):gsub("%s+$", ""))
 end
 
+-- What it does, and how it is used.
 local function add_text(out, block)
   for _, line in ipairs(block.text) do add(out, "---%s", line) end
   for _, tag in ipairs(block.tags) do
@@ -203,6 +204,7 @@ end
 
 -- ---- all modules -----------------------------------------------------------------
 
+-- The class of a function, what stands before its name there, and its name.
 local function place_of(owners, full_name)
   -- "cce.schedule.open" is the same as "M.open" in that module.
   full_name = full_name:gsub("^cce%.[%w_.]+%.", "M.")
@@ -219,8 +221,8 @@ local function is_function(block)
   return block.code:find("function", 1, true) ~= nil
 end
 
-local function collect()
-  local functions, classes = {}, {}
+local function text_of_all()
+  local out, functions, classes = {}, {}, {}
   for _, module in ipairs(manual.modules) do
     for _, block in ipairs(manual.entries(module)) do
       local class, separator, name = place_of(OWNERS[module] or {}, block.name)
@@ -229,12 +231,6 @@ local function collect()
       end
     end
   end
-  return functions, classes
-end
-
-local function write_all()
-  local functions, classes = collect()
-  local out = {}
   for _, class in ipairs(classes) do
     add(out, "---@class (exact) %s", class[1])
     for _, field in ipairs(class[2]) do add(out, "---@field %s", field) end
@@ -254,19 +250,14 @@ local function write_all()
   return HEAD .. table.concat(out, "\n") .. "\n"
 end
 
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a"
-  if file then file:close() end
-  return text
-end
-
-local text = write_all()
+local text = text_of_all()
 if arg[1] == "--check" then
-  if read(PATH) ~= text then
+  local file = io.open(PATH, "rb")
+  if not file or file:read "*a" ~= text then
     io.stderr:write(PATH, " is not what the sources say; run `lua5.4 tools/luacats.lua`\n")
     os.exit(1)
   end
+  file:close()
 else
   local file = assert(io.open(PATH, "wb"))
   file:write(text)

@@ -26,24 +26,20 @@ local function value_of(element)
   return name or "VALUE"
 end
 
-local function option_head(option)
+local function put_option(option)
   local names = {}
   for i, alias in ipairs(option._aliases) do names[i] = "\\fB" .. escape(alias) .. "\\fR" end
   local value = value_of(option)
-  return table.concat(names, ", ") .. (value ~= "" and " \\fI" .. escape(value) .. "\\fR" or "")
-end
-
-local function put_option(option)
+  put ".TP"
+  put("%s%s", table.concat(names, ", "), value ~= "" and " \\fI" .. escape(value) .. "\\fR" or "")
   local description = option._description or ""
   if option._default and option._show_default then
     description = ("%s By default %s."):format(description, tostring(option._default))
   end
-  put ".TP"
-  put("%s", option_head(option))
   put("%s", escape(description))
 end
 
--- That every command has --help is said once.
+-- That every command has --help is said once, with the options of all.
 local function put_options(parser, with_help)
   for _, option in ipairs(parser._options) do
     if with_help or option._name ~= "-h" then put_option(option) end
@@ -61,14 +57,10 @@ local function synopsis(name, parser)
   return table.concat(words, " ")
 end
 
-local function sentence(text)
-  return text:find "%.$" and text or text .. "."
-end
-
-local put_command
-
-local function put_body(name, parser)
-  put("%s", escape(sentence(parser._description or "")))
+local function put_command(name, parser)
+  put(".SS %s", synopsis(name, parser))
+  local text = parser._description or ""
+  put("%s", escape(text:find "%.$" and text or text .. "."))
   for _, argument in ipairs(parser._arguments) do
     put ".TP"
     put("\\fI%s\\fR", escape(value_of(argument)))
@@ -84,40 +76,17 @@ local function put_body(name, parser)
   end
 end
 
-function put_command(name, parser)
-  put(".SS %s", synopsis(name, parser))
-  put_body(name, parser)
-end
-
-local function put_examples(name)
-  for _, example in ipairs(topics.examples[name] or {}) do
-    put ".TP"
-    put("%s:", escape(example[1]))
-    put("\\fB%s\\fR", escape(example[2]))
-  end
-end
-
 local function put_commands(parser)
   put ".SH COMMANDS"
   for _, command in ipairs(parser._commands) do
-    if not command._hidden then
-      put_command("cce " .. command._name, command)
-      put_examples(command._name)
+    local name = command._name
+    if not command._hidden then put_command("cce " .. name, command) end
+    for _, example in ipairs(not command._hidden and topics.examples[name] or {}) do
+      put ".TP"
+      put("%s:", escape(example[1]))
+      put("\\fB%s\\fR", escape(example[2]))
     end
   end
-end
-
-local function put_exit_codes()
-  put ".SH EXIT STATUS"
-  for _, each in ipairs(exit.meanings) do
-    put ".TP"
-    put("%d", each[1])
-    put("%s", escape(each[2]))
-  end
-end
-
-local function put_text(text)
-  for line in text:gmatch "[^\n]+" do put("%s", line) end
 end
 
 local MACHINES = [[
@@ -139,40 +108,38 @@ local function put_entries(title, entries)
   end
 end
 
-local function page()
-  local parser = cli.parser()
-  put('.TH CCE 1 "" "lua\\-cce %s" "User Commands"', escape(require("cce")._VERSION))
-  put ".SH NAME"
-  put "cce \\- certificates of Huawei Cloud CCE clusters"
-  put ".SH SYNOPSIS"
-  put "\\fBcce\\fR [\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]"
-  put ".SH DESCRIPTION"
-  put("%s", escape(parser._description))
-  put ".SH OPTIONS"
-  put "These may stand before or after the command."
-  put_options(parser, true)
-  put_commands(parser)
-  put_text(MACHINES)
-  put_exit_codes()
-  put_entries("FILES", topics.files)
-  put_entries("ENVIRONMENT", topics.environment)
-  return table.concat(out, "\n") .. "\n"
+local parser = cli.parser()
+put('.TH CCE 1 "" "lua\\-cce %s" "User Commands"', escape(require("cce")._VERSION))
+put ".SH NAME"
+put "cce \\- certificates of Huawei Cloud CCE clusters"
+put ".SH SYNOPSIS"
+put "\\fBcce\\fR [\\fIoptions\\fR] \\fIcommand\\fR [\\fIarguments\\fR]"
+put ".SH DESCRIPTION"
+put("%s", escape(parser._description))
+put ".SH OPTIONS"
+put "These may stand before or after the command."
+put_options(parser, true)
+put_commands(parser)
+for line in MACHINES:gmatch "[^\n]+" do put("%s", line) end
+put ".SH EXIT STATUS"
+for _, each in ipairs(exit.meanings) do
+  put ".TP"
+  put("%d", each[1])
+  put("%s", escape(each[2]))
 end
+put_entries("FILES", topics.files)
+put_entries("ENVIRONMENT", topics.environment)
+local new = table.concat(out, "\n") .. "\n"
 
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a"
-  if file then file:close() end
-  return text
-end
-
-local new = page()
-if new == read(PATH) then
+local file = io.open(PATH, "rb")
+local old = file and file:read "*a"
+if file then file:close() end
+if new == old then
   return
 elseif arg[1] == "--check" then
   io.stderr:write(PATH, " is not what the command says; run `make man`\n")
   os.exit(1)
 end
-local file = assert(io.open(PATH, "wb"))
+file = assert(io.open(PATH, "wb"))
 file:write(new)
 file:close()

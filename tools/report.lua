@@ -57,12 +57,6 @@ local function reason_of(pending)
   return message and " # " .. one_line(describe(message)):gsub("^%S+:%d+: ", "") or ""
 end
 
-local function show_skipped(handler)
-  for _, pending in ipairs(handler.pendings) do
-    io.write("skipped ", pending.name, reason_of(pending), "\n")
-  end
-end
-
 -- ---- assertions are counted ----------------------------------------------
 
 local assertions = 0
@@ -72,15 +66,6 @@ local function counted(call)
     assertions = assertions + 1
     return call(...)
   end
-end
-
-local function count_assertions()
-  for _, assertion in pairs(namespace.assertion) do
-    assertion.callback = counted(assertion.callback)
-  end
-  -- `assert(value, message)`.
-  local meta = getmetatable(luassert)
-  meta.__call = counted(meta.__call)
 end
 
 -- Called after before_each: what is asserted there does not count.
@@ -97,7 +82,12 @@ end
 
 return function()
   local handler = base()
-  count_assertions()
+  for _, assertion in pairs(namespace.assertion) do
+    assertion.callback = counted(assertion.callback)
+  end
+  -- `assert(value, message)`.
+  local meta = getmetatable(luassert)
+  meta.__call = counted(meta.__call)
 
   local function on_test_start(element)
     record("begin", handler.getFullName(element))
@@ -136,7 +126,9 @@ return function()
   end
 
   local function on_suite_end()
-    show_skipped(handler)
+    for _, pending in ipairs(handler.pendings) do
+      io.write("skipped ", pending.name, reason_of(pending), "\n")
+    end
     io.write(("Lua %s: %d passed, %d failed, %d skipped in %.1f s\n"):format(
       os.getenv "CCE_TEST_VERSION" or "?", handler.successesCount,
       handler.failuresCount + handler.errorsCount, handler.pendingsCount,

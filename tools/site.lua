@@ -43,32 +43,22 @@ local function shell(line)
   if ok ~= true and ok ~= 0 then error("this failed: " .. line, 0) end
 end
 
-local function lines_of(command)
-  local list, pipe = {}, assert(io.popen(command))
-  for line in pipe:lines() do list[#list + 1] = line end
-  pipe:close()
-  return list
-end
-
 local function escape(text)
   return (text:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"))
 end
 
 -- ---- Markdown ----------------------------------------------------------------------
 
--- Of what is typed in a terminal, the lines that a person types stand out.
-local function console(code)
+local function highlighted(language, code)
+  if language == "lua" then return prettify.code("lua", "a page", code .. "\n", 0, false) end
+  if language ~= "console" then return escape(code) end
+  -- Of what stands in a terminal, the lines that a person types stand out.
   local lines = {}
   for line in (code .. "\n"):gmatch "(.-)\n" do
     line = escape(line)
     lines[#lines + 1] = line:find "^%$ " and '<span class="command">' .. line .. "</span>" or line
   end
   return table.concat(lines, "\n")
-end
-
-local function highlighted(language, code)
-  if language == "lua" then return prettify.code("lua", "a page", code .. "\n", 0, false) end
-  return language == "console" and console(code) or escape(code)
 end
 
 -- Code goes round discount, which would know nothing of languages.
@@ -225,15 +215,6 @@ local function json_text(text)
   end) .. '"'
 end
 
-local function write_index()
-  local rows = {}
-  for i, entry in ipairs(index) do
-    rows[i] = ("{page:%s,title:%s,of:%s,text:%s}"):format(json_text(entry.page),
-      json_text(entry.title), json_text(entry.of), json_text(entry.text))
-  end
-  write("search_index.js", "const SEARCH_INDEX = [\n" .. table.concat(rows, ",\n") .. "\n];\n")
-end
-
 shell(("rm -rf '%s' && mkdir -p '%s'"):format(OUT, OUT))
 shell(("env -u LUA_PATH -u LUA_CPATH ldoc --fatalwarnings -d '%s/ldoc' . >/dev/null"):format(OUT))
 shell(("mkdir '%s/reference' && cp tools/site/site.css tools/site/search.js '%s'"):format(OUT, OUT))
@@ -248,7 +229,10 @@ for _, command in ipairs(cli.parser()._commands) do
 end
 add_page("Command", "environment.html", html_of(entries_page("Environment", topics.environment)))
 add_page("Command", "files.html", html_of(entries_page("Files", topics.files)))
-local references = lines_of(("cd '%s/ldoc' && ls classes/*.html modules/*.html"):format(OUT))
+local references = {}
+local pipe = assert(io.popen(("cd '%s/ldoc' && ls classes/*.html modules/*.html"):format(OUT)))
+for line in pipe:lines() do references[#references + 1] = line end
+pipe:close()
 table.sort(references, function(a, b) return a:match "/(.*)" < b:match "/(.*)" end)
 for _, path in ipairs(references) do
   local name = path:match "([^/]+)%.html$"
@@ -260,5 +244,10 @@ for _, page in ipairs(pages) do
   add_to_index(page)
   write_page(page)
 end
-write_index()
+local rows = {}
+for i, entry in ipairs(index) do
+  rows[i] = ("{page:%s,title:%s,of:%s,text:%s}"):format(json_text(entry.page),
+    json_text(entry.title), json_text(entry.of), json_text(entry.text))
+end
+write("search_index.js", "const SEARCH_INDEX = [\n" .. table.concat(rows, ",\n") .. "\n];\n")
 shell(("rm -rf '%s/ldoc'"):format(OUT))

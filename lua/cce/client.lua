@@ -31,7 +31,7 @@ Client.__name = "cce.client"
 -- How far a clock may drift before a correction of it is forgotten; seconds.
 local DRIFT = 30
 
--- Changes only when somebody sets the clock.
+-- Changes only when the clock is set.
 local function clock_origin(self)
   return self.clock() - self.boottime()
 end

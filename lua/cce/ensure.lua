@@ -27,16 +27,6 @@ local function address(url)
   return type(url) == "string" and url:match("^%a+://([^/]+)") or nil
 end
 
-local function addresses_of(cluster)
-  local found = {}
-  local status = type(cluster.raw.status) == "table" and cluster.raw.status or {}
-  for _, each in ipairs(type(status.endpoints) == "table" and status.endpoints or {}) do
-    local where = type(each) == "table" and address(each.url)
-    if where then found[where] = true end
-  end
-  return found
-end
-
 local function foreign(path, cluster_id, reason)
   return errors.fail("CONFLICT", ("'%s' is not the file of cluster %s: %s"):format(
     path, cluster_id, reason), {
@@ -49,7 +39,12 @@ end
 local function check_addresses(client, cluster_id, holdings)
   local cluster, message, err = client:show_cluster(cluster_id)
   if not cluster then return nil, message, err end
-  local expected = addresses_of(cluster)
+  local expected = {}
+  local status = type(cluster.raw.status) == "table" and cluster.raw.status or {}
+  for _, each in ipairs(type(status.endpoints) == "table" and status.endpoints or {}) do
+    local where = type(each) == "table" and address(each.url)
+    if where then expected[where] = true end
+  end
   for _, each in ipairs(read.entries(holdings.config.data, "clusters")) do
     if not expected[address(each.body.server) or ""] then
       return foreign(holdings.path, cluster_id, ("its cluster '%s' has another address"):format(
@@ -81,19 +76,16 @@ end
 
 -- ---- renewing it ---------------------------------------------------------
 
-local function set_name(job, holdings)
-  local entry = holdings.by_id[job.cluster_id]
-  if entry then return entry.set end
-  return job.opts.name or job.opts.path:match("([^/]+)$"):gsub("(.)%.%a+$", "%1")
-end
-
 -- A file with more in it is merged into; one that is this cluster's alone, but
 -- without a mark, is replaced.
 local function destination_of(job, holdings)
   local is_shared = holdings.others or marked_for_another(holdings, job.cluster_id) ~= nil
-  local is_marked = holdings.by_id[job.cluster_id] ~= nil
-  local destination = { path = job.opts.path, name = set_name(job, holdings) }
-  if is_marked then
+
+  local entry = holdings.by_id[job.cluster_id]
+  local name = entry and entry.set or job.opts.name
+    or job.opts.path:match("([^/]+)$"):gsub("(.)%.%a+$", "%1")
+  local destination = { path = job.opts.path, name = name }
+  if entry then
     destination.merge, destination.backup = true, is_shared
   else
     destination.mark = true
@@ -121,23 +113,6 @@ local function renew(job, holdings)
   return config, true, answer
 end
 
-local function due_reason(job, config)
-  local facts, message = config:certificate()
-  return stored.due(facts, message, job.rule)
-end
-
--- kubectl asks `cce credential` there: who keeps no keys in the file gets none. But a
--- rotation may have replaced the cluster's CA.
-local function of_command(job, holdings)
-  if not job.is_plan then
-    local count, message, err = authority.refresh(job.client, holdings.path, job.cluster_id)
-    if count == nil then return nil, message, err end
-    holdings, message, err = stored.read(job.opts.path, job.client.clock)
-    if not holdings then return nil, message, err end
-  end
-  return stored.of(holdings, job.cluster_id) or holdings.config
-end
-
 -- The good kubeconfig, and what its cluster said; or false, the holdings and the
 -- reason, when it is due.
 local function look(job)
@@ -147,20 +122,25 @@ local function look(job)
   config, message, err = current(job.client, job.cluster_id, holdings)
   if config == nil then return nil, message, err end
   if not config then return false, holdings, "there is none yet" end
-  if holdings.commands[job.cluster_id] then return of_command(job, holdings) end
-  local reason = due_reason(job, config)
+  -- kubectl asks `cce credential` there: a file without keys gets none. But a rotation may
+  -- have replaced the cluster's CA.
+  if holdings.commands[job.cluster_id] then
+    if not job.is_plan then
+      local count
+      count, message, err = authority.refresh(job.client, holdings.path, job.cluster_id)
+      if count == nil then return nil, message, err end
+      holdings, message, err = stored.read(job.opts.path, job.client.clock)
+      if not holdings then return nil, message, err end
+    end
+    return stored.of(holdings, job.cluster_id) or holdings.config
+  end
+  local facts, problem = config:certificate()
+  local reason = stored.due(facts, problem, job.rule)
   if reason then return false, holdings, reason end
   local answer = job.opts.check and stored.ask(job.client, config) or nil
   reason = stored.refusal(answer)
   if reason then return false, holdings, reason end
   return config, false, answer
-end
-
-local function look_and_renew(job)
-  local config, holdings, err = look(job)
-  if config == nil then return nil, holdings, err end
-  if config then return config, false, err end
-  return renew(job, holdings)
 end
 
 local function new_job(client, cluster_id, opts, level)
@@ -189,7 +169,12 @@ function M.ensure(client, cluster_id, opts, level)
   if config == nil then return nil, holdings, third end
   if config then return config, false, third end
   -- Looked at again under the lock: another process may have been faster.
-  return stored.locked(job.opts.path, job.opts.timeout, function() return look_and_renew(job) end)
+  return stored.locked(job.opts.path, job.opts.timeout, function()
+    config, holdings, third = look(job)
+    if config == nil then return nil, holdings, third end
+    if config then return config, false, third end
+    return renew(job, holdings)
+  end)
 end
 
 --- What it would do; nothing is obtained or written, and the place is proved.

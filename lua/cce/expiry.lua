@@ -26,11 +26,6 @@ local CONCURRENCY = 20
 
 -- ---- from paths to files -------------------------------------------------
 
--- Kept beside a kubeconfig by ourselves, kubectl or editors.
-local function is_side_file(path)
-  return path:find("%.bak$") ~= nil or path:find("%.lock$") ~= nil or path:find("~$") ~= nil
-end
-
 local function files_of(pattern)
   local paths, message, code = core.file.glob(pattern)
   if not paths then return errors.from_core(nil, message, code) end
@@ -49,7 +44,9 @@ local function files_in(directory)
   if not all then return nil, message, err end
   local files = {}
   for _, path in ipairs(all) do
-    if not is_side_file(path) then files[#files + 1] = path end
+    -- Such files this library, kubectl or an editor keeps beside a kubeconfig.
+    local is_beside = path:find("%.bak$") or path:find("%.lock$") or path:find("~$")
+    if not is_beside then files[#files + 1] = path end
   end
   return files
 end
@@ -77,27 +74,18 @@ local fact_names = {
   "user_id", "organizations", "serial", "not_before", "not_after", "key_matches",
 }
 
-local function add_facts(entry, facts, now)
-  for _, name in ipairs(fact_names) do entry[name] = facts[name] end
-  entry.remaining = facts.not_after - now
-  entry.expired = entry.remaining <= 0
-  return entry
-end
-
 local holder_names = {
   "user", "context", "contexts", "cluster", "cluster_id", "server", "message", "err",
 }
 
 local function entry_of(path, holder, now)
-  local entry = { path = path }
+  local entry, facts = { path = path }, holder.facts
   for _, name in ipairs(holder_names) do entry[name] = holder[name] end
-  if holder.facts then add_facts(entry, holder.facts, now) end
-  return entry
-end
-
-local function ask_by(entry, config)
-  local found = entry.context and config:use(entry.context)
-  entry.ask = found or nil
+  if facts then
+    for _, name in ipairs(fact_names) do entry[name] = facts[name] end
+    entry.remaining = facts.not_after - now
+    entry.expired = entry.remaining <= 0
+  end
   return entry
 end
 
@@ -122,7 +110,11 @@ end
 
 -- A user with a token or another command expires in no way that a file could tell.
 local function entries_of_holder(path, config, holder, opts)
-  if holder.facts then return { ask_by(entry_of(path, holder, opts.clock()), config) } end
+  if holder.facts then
+    local entry = entry_of(path, holder, opts.clock())
+    entry.ask = entry.context and config:use(entry.context) or nil
+    return { entry }
+  end
   if holder.err.code ~= "UNSUPPORTED" then return { entry_of(path, holder, opts.clock()) } end
   local cluster_id = exec.cluster_of(read.find(config.data, "users", holder.user).body)
   return cluster_id and entries_of_command(path, holder, cluster_id, opts) or {}
@@ -140,20 +132,6 @@ local function entries_of(path, opts)
   if #entries > 0 then return entries end
   message = ("there is no client certificate in '%s'"):format(path)
   return { bad(path, message, errors.new("INVALID_CERTIFICATE", message)) }
-end
-
--- Asks each cluster once for each certificate.
-local function check_all(entries)
-  local prober = probers.new()
-  local asked = {}
-  for _, entry in ipairs(entries) do
-    if entry.ask then asked[#asked + 1] = entry end
-  end
-  map(asked, function(entry)
-    local answer = stored.ask(prober, entry.ask)
-    entry.check, entry.says = answer.state, answer.text
-  end, { concurrency = CONCURRENCY })
-  prober.close()
 end
 
 local function collect(paths, opts)
@@ -195,15 +173,6 @@ local function clean(text)
   return width.clean_line(text, "-")
 end
 
-local function row_of(entry)
-  return {
-    entry.not_after and show.time(entry.not_after) or "-",
-    entry.remaining and left(entry.remaining) or "-", clean(entry.user_id),
-    clean(entry.context or entry.user), clean(entry.server),
-    key_words[entry.key_matches] or entry.not_after and "no key" or "-", clean(entry.path),
-  }
-end
-
 local function problem_line(entry)
   local message = clean(entry.message)
   if message:find(clean(entry.path), 1, true) then return message end
@@ -231,21 +200,18 @@ local list_meta = {
       if entry.err then
         problems[#problems + 1] = problem_line(entry)
       else
-        rows[#rows + 1] = row_of(entry)
+        rows[#rows + 1] = {
+          entry.not_after and show.time(entry.not_after) or "-",
+          entry.remaining and left(entry.remaining) or "-", clean(entry.user_id),
+          clean(entry.context or entry.user), clean(entry.server),
+          key_words[entry.key_matches] or entry.not_after and "no key" or "-", clean(entry.path),
+        }
       end
     end
     if #rows > 0 then table.insert(problems, 1, tables.text(titles, rows)) end
     return #problems > 0 and table.concat(problems, "\n") or "no certificates"
   end,
 }
-
-local function check_paths(paths)
-  for i, path in ipairs(paths) do
-    if type(path) ~= "string" then
-      error(("bad argument #1 to 'expiry' (path %d is a %s)"):format(i, type(path)), 3)
-    end
-  end
-end
 
 --- Whose certificates are in these kubeconfigs, for which cluster, until when.
 --
@@ -271,11 +237,25 @@ end
 local function expiry(paths, opts)
   options.argument(paths, { "string", "table" }, 1, "expiry", 3)
   if type(paths) == "string" then paths = { paths } end
-  check_paths(paths)
+  for i, path in ipairs(paths) do
+    if type(path) ~= "string" then
+      error(("bad argument #1 to 'expiry' (path %d is a %s)"):format(i, type(path)), 3)
+    end
+  end
   local checked, message, err = options.check(opts, schema, 3)
   if not checked then return nil, message, err end
   local entries = collect(paths, checked)
-  if checked.check then check_all(entries) end
+  if checked.check then
+    local prober, asked = probers.new(), {}
+    for _, entry in ipairs(entries) do
+      if entry.ask then asked[#asked + 1] = entry end
+    end
+    map(asked, function(entry)
+      local answer = stored.ask(prober, entry.ask)
+      entry.check, entry.says = answer.state, answer.text
+    end, { concurrency = CONCURRENCY })
+    prober.close()
+  end
   table.sort(entries, is_before)
   for _, entry in ipairs(entries) do
     entry.ask = nil

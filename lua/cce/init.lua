@@ -69,7 +69,7 @@ M.codes = setmetatable(core.codes, {
 --   `cce.audit_log.open` returned: every call that changes something is logged;
 --   inside nginx into a file for each worker, `<path>.worker-0` and so on
 -- @tparam[opt] function opts.clock returns unix time: what signs, and is written down
--- @tparam[opt] function opts.monotonic returns seconds of a clock that nobody sets: what
+-- @tparam[opt] function opts.monotonic returns seconds of a clock that is never set: what
 --   times waits, retries, limits and deadlines
 -- @treturn[1] cce.client
 -- @treturn[2] nil
@@ -157,7 +157,7 @@ function M.use_loop(loop)
   require("cce.host").use_loop(loop)
 end
 
---- Wait without being in anybody's way.
+--- Wait without holding up other calls.
 -- @tparam number seconds
 -- @usage
 -- cce.sleep(0.1)

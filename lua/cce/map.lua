@@ -61,17 +61,6 @@ local function result_of(item, ok, value, message, err)
   return problem_of(item, message, err)
 end
 
-local function cancel_rest(items, count, results)
-  for i = 1, count do
-    if not results[i] then
-      local message = "cancelled before it began"
-      results[i] = failed(items[i], message, errors.new("CANCELLED", message, {
-        retryable = true, maybe_applied = false, attempts = 0,
-      }))
-    end
-  end
-end
-
 --- Call a function for every item, several at a time.
 --
 -- In a plain script this drives the calls itself; inside nginx, or an event
@@ -82,7 +71,7 @@ end
 -- @tparam table items a list
 -- @tparam function fn called with an item and its index. Returning nothing or
 --   a value is success; returning `nil, message, err` or raising is that
---   item's failure and stops nobody else.
+--   item's failure and stops no other item.
 -- @tparam[opt] table opts
 -- @tparam[opt=20] int opts.concurrency how many at a time
 -- @tparam[opt] function opts.on_progress called with done, total and failed
@@ -115,7 +104,15 @@ local function map(items, fn, opts)
       done, failures = done + 1, failures + (results[i].ok and 0 or 1)
       return not checked.on_progress or checked.on_progress(done, count, failures) ~= false
     end)
-  cancel_rest(items, count, results)
+  -- What was not begun, after on_progress returned false.
+  for i = 1, count do
+    if not results[i] then
+      local problem = "cancelled before it began"
+      results[i] = failed(items[i], problem, errors.new("CANCELLED", problem, {
+        retryable = true, maybe_applied = false, attempts = 0,
+      }))
+    end
+  end
   return getmetatable(results) and results or setmetatable(results, Results)
 end
 

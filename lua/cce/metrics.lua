@@ -2,7 +2,7 @@
 --
 -- Give `metrics:observer()` as `on_event` to clients, to `schedule:run` and to
 -- `cce.openresty`, and serve `metrics:text()`. Labels are bounded: operations, codes, kinds and
--- states; nobody's name, no cluster.
+-- states; no user's name, no cluster.
 -- @module cce.metrics
 local exposition = require "cce.text.exposition"
 local options = require "cce.base.options"

@@ -30,7 +30,7 @@ local LONGEST_SLEEP = 3
 -- How soon it is noticed that the worker is to end.
 local PAUSE = 0.03
 
--- ---- what nobody should miss ---------------------------------------------------------
+-- ---- what is to be noticed -----------------------------------------------------------
 
 local LEVELS = {
   overdue = "ERR", missed = "ERR", quarantined = "ERR", store_unavailable = "ERR", failed = "WARN",
@@ -51,26 +51,17 @@ local function text_of(event)
   return table.concat(parts, " ")
 end
 
-local function listener(on_event)
-  return function(event)
-    ngx.log(ngx[LEVELS[event.type] or "NOTICE"], text_of(event))
-    if on_event then return on_event(event) end
-  end
-end
-
 -- ---- a worker of nginx ---------------------------------------------------------------
-
-local function open(self)
-  if type(self.where) == "string" then
-    return require("cce.schedule").open(self.where, self.store_options)
-  end
-  return self.where()
-end
 
 -- Opened in a timer, since it asks the store for its version.
 local function run_of(self)
   if self.run then return self.run end
-  local schedule, message, err = open(self)
+  local schedule, message, err
+  if type(self.where) == "string" then
+    schedule, message, err = require("cce.schedule").open(self.where, self.store_options)
+  else
+    schedule, message, err = self.where()
+  end
   if not schedule then
     return nil, message, err or errors.new("STORE_UNAVAILABLE", tostring(message))
   end
@@ -111,17 +102,6 @@ end
 
 local tick
 
--- While timers are used up, this one waits; it must not get lost.
-local function ring(self, delay)
-  while not is_over(self) do
-    local ok, problem = ngx.timer.at(delay, tick, self)
-    if ok then return end
-    ngx.log(ngx.ERR, "cce schedule: no timer: ", problem)
-    ngx.sleep(1)
-  end
-  finish(self)
-end
-
 -- In a thread of its own, so that a store that does not answer keeps no worker from
 -- its end: once nothing is in hand, all that waits is dropped with its handler.
 local function work_beside(self)
@@ -146,7 +126,14 @@ function tick(premature, self)
   end
   if is_over(self) then return finish(self) end
   if delay then self.failures = 0 else delay = failed(self, message, err) end
-  ring(self, delay)
+  -- While timers are used up, this one waits; it must not get lost.
+  while not is_over(self) do
+    local set, problem = ngx.timer.at(delay, tick, self)
+    if set then return end
+    ngx.log(ngx.ERR, "cce schedule: no timer: ", problem)
+    ngx.sleep(1)
+  end
+  finish(self)
 end
 
 --- Begin nothing new. What is being sent ends, within the lease; what was only
@@ -162,29 +149,6 @@ local schema = {
   options = { type = "table" },
   client_for = { type = "callable", required = true },
 }
-
--- Our own options, and those of the runner.
-local function split(given)
-  local own, rest = {}, {}
-  for name, value in pairs(given) do
-    (schema[name] and own or rest)[name] = value
-  end
-  return own, rest
-end
-
-local function check(given, level)
-  options.argument(given, "table", 1, "schedule", level + 1)
-  local own, rest = split(given)
-  local message, err
-  own, message, err = options.check(own, schema, level + 1)
-  if not own then return nil, message, err end
-  if rest.once or rest.until_idle or rest.stop then
-    error("a schedule inside nginx runs for as long as its worker", level + 1)
-  end
-  rest, message, err = runner.read_options(rest, level + 1)
-  if not rest then return nil, message, err end
-  return own, rest
-end
 
 --- Run a schedule in this worker: to be called in `init_worker_by_lua`, so that each
 -- worker of each gateway does it. What is due is done once, by one of them.
@@ -213,10 +177,26 @@ function M.schedule(opts)
     return errors.fail("UNSUPPORTED", "cce.openresty works inside nginx alone", {
       hint = "Elsewhere use schedule:run" })
   end
-  local own, rest, err = check(opts, 2)
-  if not own then return nil, rest, err end
+  options.argument(opts, "table", 1, "schedule", 2)
+  -- Our own options, and those of the runner.
+  local own, rest = {}, {}
+  for name, value in pairs(opts) do
+    (schema[name] and own or rest)[name] = value
+  end
+  local message, err
+  own, message, err = options.check(own, schema, 2)
+  if not own then return nil, message, err end
+  if rest.once or rest.until_idle or rest.stop then
+    error("a schedule inside nginx runs for as long as its worker", 2)
+  end
+  rest, message, err = runner.read_options(rest, 2)
+  if not rest then return nil, message, err end
+
   local on_event = rest.on_event
-  rest.on_event = listener(on_event)
+  rest.on_event = function(event)
+    ngx.log(ngx[LEVELS[event.type] or "NOTICE"], text_of(event))
+    if on_event then return on_event(event) end
+  end
   rest.stop = ngx.worker.exiting
   local self = setmetatable({ where = own.store, store_options = own.options,
     client_for = own.client_for, opts = rest, failures = 0 }, Worker)

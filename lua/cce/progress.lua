@@ -32,25 +32,6 @@ local function descriptor(stream)
   return stream == io.stdout and 1 or nil
 end
 
-local function find_terminal(stream)
-  local fd = descriptor(stream)
-  return fd ~= nil and sys.is_terminal ~= nil and sys.is_terminal(fd) == true
-end
-
-local function is_set(name)
-  local value = os.getenv(name)
-  return value ~= nil and value ~= ""
-end
-
--- The columns that may be used: one less than there are, since some terminals
--- begin a new line when the last one is written.
-local function columns(self)
-  if self.width then return self.width end
-  local fd = descriptor(self.stream)
-  local found = fd and sys.terminal_size and sys.terminal_size(fd)
-  return (found and found > 0 and found or DEFAULT_WIDTH) - 1
-end
-
 ---- Text ----
 
 local function duration_text(seconds)
@@ -60,11 +41,6 @@ local function duration_text(seconds)
       seconds % 60)
   end
   return ("%d:%02d"):format(math.floor(seconds / 60), seconds % 60)
-end
-
-local function rate_text(rate)
-  if rate >= 1 or rate == 0 then return ("%.1f/s"):format(rate) end
-  return ("%.1f/min"):format(rate * 60)
 end
 
 ---- The parts of a line ----
@@ -85,16 +61,6 @@ local function counts_text(self)
   return ("%d/%d"):format(self.done, self.total)
 end
 
-local function percent_text(self)
-  if not self.total then return nil end
-  local percent = self.total > 0 and self.done / self.total * 100 or 100
-  return ("%3d%%"):format(math.floor(percent))
-end
-
-local function failed_text(self)
-  return self.failed > 0 and ("%d failed"):format(self.failed) or nil
-end
-
 local function time_text(self, now)
   if self.finished then return "in " .. duration_text(elapsed(self, now)) end
   local rate = rate_of(self, now)
@@ -103,11 +69,18 @@ local function time_text(self, now)
 end
 
 local function parts_of(self, now)
+  local parts = { label = self.label, counts = counts_text(self), time = time_text(self, now) }
+  if self.total then
+    local percent = self.total > 0 and self.done / self.total * 100 or 100
+    parts.percent = ("%3d%%"):format(math.floor(percent))
+  end
   local rate = rate_of(self, now)
-  return {
-    label = self.label, counts = counts_text(self), percent = percent_text(self),
-    rate = rate and rate_text(rate), time = time_text(self, now), failed = failed_text(self),
-  }
+  if rate then
+    local by_second = rate >= 1 or rate == 0
+    parts.rate = by_second and ("%.1f/s"):format(rate) or ("%.1f/min"):format(rate * 60)
+  end
+  if self.failed > 0 then parts.failed = ("%d failed"):format(self.failed) end
+  return parts
 end
 
 -- How they are shown, and which are dropped first when there is no room.
@@ -128,25 +101,6 @@ local function make_fit(parts, width)
   parts.counts = widths.cut(parts.counts, width)
 end
 
-local function bar_text(self, width)
-  local share = self.total > 0 and math.min(1, self.done / self.total) or 1
-  local filled = math.floor((width - 2) * share)
-  return "[" .. ("#"):rep(filled) .. ("."):rep(width - 2 - filled) .. "]"
-end
-
-local function add_bar(self, parts, width)
-  local room = width - widths.of(join(parts)) - 2
-  if self.total and room >= LEAST_BAR then
-    parts.bar = bar_text(self, math.min(room, MOST_BAR))
-  end
-end
-
-local function paint(self, parts)
-  if not self.color then return end
-  if parts.bar then parts.bar = GREEN .. parts.bar .. PLAIN end
-  if parts.failed then parts.failed = RED .. parts.failed .. PLAIN end
-end
-
 ---- Drawing ----
 
 -- A stream that cannot be written to is no reason to stop the work.
@@ -163,22 +117,36 @@ local function erase_rest(self, width)
 end
 
 local function draw_bar(self, now)
-  local width = columns(self)
+  -- One column less than there are: some terminals begin a new line when the last one is
+  -- written.
+  local fd = not self.width and descriptor(self.stream)
+  local found = fd and sys.terminal_size and sys.terminal_size(fd)
+  local width = self.width or (found and found > 0 and found or DEFAULT_WIDTH) - 1
   local parts = parts_of(self, now)
   make_fit(parts, width)
-  add_bar(self, parts, width)
+  -- The bar takes what is left, if that is enough for one.
+  local room = math.min(width - widths.of(join(parts)) - 2, MOST_BAR)
+  if self.total and room >= LEAST_BAR then
+    local share = self.total > 0 and math.min(1, self.done / self.total) or 1
+    local filled = math.floor((room - 2) * share)
+    parts.bar = "[" .. ("#"):rep(filled) .. ("."):rep(room - 2 - filled) .. "]"
+  end
+  -- Measured before the colours, which take no column.
   local used = widths.of(join(parts))
-  paint(self, parts)
+  if self.color then
+    if parts.bar then parts.bar = GREEN .. parts.bar .. PLAIN end
+    if parts.failed then parts.failed = RED .. parts.failed .. PLAIN end
+  end
   write(self, "\r" .. join(parts) .. erase_rest(self, used) .. (self.finished and "\n" or ""))
-end
-
-local function draw_line(self, now)
-  write(self, join(parts_of(self, now)) .. "\n")
 end
 
 local function draw(self, now)
   self.next_drawing = now + self.interval
-  if self.is_terminal then draw_bar(self, now) else draw_line(self, now) end
+  if self.is_terminal then
+    draw_bar(self, now)
+  else
+    write(self, join(parts_of(self, now)) .. "\n")
+  end
 end
 
 local schema = {
@@ -221,13 +189,16 @@ function M.new(opts)
   local self, message, err = options.check(opts, schema)
   if not self then return nil, message, err end
   self.stream = self.stream or io.stderr
-  if self.is_terminal == nil then self.is_terminal = find_terminal(self.stream) end
+  if self.is_terminal == nil then
+    local fd = descriptor(self.stream)
+    self.is_terminal = fd ~= nil and sys.is_terminal ~= nil and sys.is_terminal(fd) == true
+  end
   self.interval = self.interval or (self.is_terminal and TERMINAL_INTERVAL or LINE_INTERVAL)
   self.clock = self.clock or sys.monotonic or os.time
   self.label = self.label and widths.clean_line(self.label)
   self.dumb = os.getenv("TERM") == "dumb"
   self.color = self.color ~= false and self.is_terminal and not self.dumb
-    and not is_set("NO_COLOR")
+    and (os.getenv("NO_COLOR") or "") == ""
   self.first, self.failed, self.drawn = self.done, 0, 0
   self.started = self.clock()
   -- A bar shows at once; the first line of a log only when it takes long.

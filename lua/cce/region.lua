@@ -29,16 +29,6 @@ function M.names()
   return setmetatable(names, Names)
 end
 
-local function unknown(region)
-  local near = options.nearest(region, M.names())
-  local message = ("there is no region '%s' in the table"):format(region)
-  if #near > 0 then
-    message = message .. "; near it are: " .. table.concat(near, ", ", 1, math.min(#near, 3))
-  end
-  return error_of.fail("NO_ENDPOINT", message,
-    { hint = "a region that is new, or of another cloud of the same kind, needs its endpoint" })
-end
-
 --- The addresses of a region's services.
 --
 -- A region without an IAM of its own gets the global one of
@@ -57,7 +47,15 @@ end
 function M.endpoints(region)
   options.argument(region, "string", 1, "endpoints")
   local row = data.regions[region]
-  if not row then return unknown(region) end
+  if not row then
+    local near = options.nearest(region, M.names())
+    local message = ("there is no region '%s' in the table"):format(region)
+    if #near > 0 then
+      message = message .. "; near it are: " .. table.concat(near, ", ", 1, math.min(#near, 3))
+    end
+    return error_of.fail("NO_ENDPOINT", message,
+      { hint = "a region that is new, or of another cloud of the same kind, needs its endpoint" })
+  end
   return setmetatable({ cce = row.cce, iam = row.iam or data.default_iam, sts = row.sts },
     Endpoints)
 end

@@ -124,4 +124,16 @@ describe("cce.expiry", function()
     assert.has_error(function() cce.expiry { 1 } end)
     assert.has_error(function() cce.expiry({}, { clok = os.time }) end)
   end)
+
+  it("says for each wrong use where it was called", function()
+    local here = debug.getinfo(1, "S").short_src
+    for _, arguments in ipairs { { 1 }, { { 1 } }, { {}, { clok = os.time } } } do
+      local ok, problem = pcall(function()
+        local entries = cce.expiry(arguments[1], arguments[2])
+        return entries
+      end)
+      assert.is_false(ok)
+      assert.equal(here, problem:match "^(.-):%d+: ")
+    end
+  end)
 end)

@@ -106,9 +106,8 @@ describe("core.file, when the system fails, #unchecked", function()
   }
   for _, case in ipairs(failures) do
     local call, error_number, skip, expected = case[1], case[2], case[3], case[4]
-    local name = ("keeps the old file when %s %d fails: %s"):format(call, skip + 1,
-      expected or "it goes on")
-    it(name, function()
+    it(("keeps the old file when %s %d fails: %s"):format(call, skip + 1,
+      expected or "tried again"), function()
       local walked = case.walk and case.walk + select(2, path:gsub("/", "")) or 0
       local output = under(("%s:%d:%d:1"):format(call, error_number, skip + walked),
         'print(f.write(path, "new"))')

@@ -17,27 +17,6 @@ static const lua_CFunction openers[] = {
     lcce_open_sys,
 };
 
-static void push_codes(lua_State *L)
-{
-    lua_newtable(L);
-    for (int i = CCE_OK + 1; i < CCE_STATUS_COUNT; i++) {
-        lua_pushstring(L, cce_status_text(i));
-        lua_setfield(L, -2, cce_status_name(i));
-    }
-}
-
-/* JSON is lua-cjson's, on an instance of our own, which returns its errors as
- * nil, message. Its 14 digits suffice: no number of the API is longer. */
-static void push_json(lua_State *L)
-{
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "cjson.safe");
-    lua_call(L, 1, 1);
-    lua_getfield(L, -1, "new");
-    lua_remove(L, -2);
-    lua_call(L, 0, 1);
-}
-
 __attribute__((visibility("default"))) int luaopen_cce_core(lua_State *L);
 
 int luaopen_cce_core(lua_State *L)
@@ -45,10 +24,25 @@ int luaopen_cce_core(lua_State *L)
     lua_newtable(L);
     lua_pushliteral(L, CCE_VERSION);
     lua_setfield(L, -2, "_VERSION");
-    push_codes(L);
+
+    lua_newtable(L);
+    for (int i = CCE_OK + 1; i < CCE_STATUS_COUNT; i++) {
+        lua_pushstring(L, cce_status_text(i));
+        lua_setfield(L, -2, cce_status_name(i));
+    }
     lua_setfield(L, -2, "codes");
-    push_json(L);
+
+    /* JSON is lua-cjson's, on an instance of our own, which returns its errors
+     * as nil, message. Its 14 digits suffice: no number of the API is longer.
+     */
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "cjson.safe");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "new");
+    lua_remove(L, -2);
+    lua_call(L, 0, 1);
     lua_setfield(L, -2, "json");
+
     for (size_t i = 0; i < sizeof openers / sizeof openers[0]; i++)
         openers[i](L);
     return 1;

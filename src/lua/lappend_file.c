@@ -90,7 +90,7 @@ static void run_work(void *context)
         cce_append_file_reserve(work->file, work->room, &work->error) == 0)
         cce_append_file_append(work->file, work->text, work->length, work->sync,
                                &work->error);
-    /* Here rather than where others would wait for it. */
+    /* Here rather than on the host's thread, which would wait for it. */
     cce_append_file_free(work->file);
     work->file = NULL;
 }
@@ -138,16 +138,6 @@ static int launch(lua_State *L, struct cce_thread *thread, struct work_box *box,
 
 /* ---- core.journal(path, kind [, engine]) ---- */
 
-static const struct cce_append_kind *check_kind(lua_State *L, int index)
-{
-    const struct cce_append_kind *kind =
-        cce_append_kind_find(luaL_checkstring(L, index));
-
-    luaL_argcheck(L, kind != NULL, index,
-                  "a kind of file expected, such as \"run journal\"");
-    return kind;
-}
-
 static int open_on_thread(lua_State *L, const char *path,
                           const struct cce_append_kind *kind)
 {
@@ -167,10 +157,13 @@ static int l_file_open(lua_State *L)
 {
     size_t length;
     const char *path = luaL_checklstring(L, 1, &length);
-    const struct cce_append_kind *kind = check_kind(L, 2);
+    const struct cce_append_kind *kind =
+        cce_append_kind_find(luaL_checkstring(L, 2));
     struct file_box *box;
     struct cce_error err;
 
+    luaL_argcheck(L, kind != NULL, 2,
+                  "a kind of file expected, such as \"run journal\"");
     luaL_argcheck(L, strlen(path) == length, 1, "it has a zero byte inside");
     if (!lua_isnoneornil(L, 3))
         return open_on_thread(L, path, kind);
@@ -345,6 +338,7 @@ static int l_work_result(lua_State *L)
     err = work->error;
     if (err.code != CCE_OK)
         return lcce_fail(L, &err);
+    /* From here on the box closes the file. */
     if (work->opens != NULL) {
         luaL_argcheck(L, work->file != NULL, 1, "the file was taken before");
         box->file = work->file;

@@ -38,16 +38,6 @@ static void close_reader(lua_State *L, int index)
 
 /* ===== Kubeconfigs ===== */
 
-static bool is_json(const char *text, size_t length)
-{
-    size_t blanks = 0;
-
-    while (blanks < length && strchr(" \t\r\n", text[blanks]) != NULL &&
-           text[blanks] != '\0')
-        blanks++;
-    return blanks < length && text[blanks] == '{';
-}
-
 /* Pushes t[key] for the value at the top, nil when that is no table. */
 static void push_member(lua_State *L, const char *key)
 {
@@ -85,12 +75,12 @@ static void into_named(lua_State *L, int name)
     lua_pushnil(L);
 }
 
-/* Pushes the user entry that the current context of the kubeconfig at `index`
- * names, or nil. */
-static void push_current_user(lua_State *L, int index)
+/* Pushes the "user" object of the kubeconfig at `index`, or nil. */
+static void push_user(lua_State *L, int index)
 {
     int name = lua_gettop(L) + 1;
 
+    /* The user that the current context names. */
     lua_pushvalue(L, index);
     into_member(L, "current-context");
     lua_pushvalue(L, index);
@@ -103,12 +93,8 @@ static void push_current_user(lua_State *L, int index)
     into_member(L, "users");
     into_named(L, name);
     lua_remove(L, name);
-}
 
-/* Pushes the "user" object of the current context, else of the first user. */
-static void push_user(lua_State *L, int index)
-{
-    push_current_user(L, index);
+    /* Without such a user, the first one. */
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         lua_pushvalue(L, index);
@@ -148,6 +134,12 @@ static int open_kubeconfig(lua_State *L, int index, struct cce_error *err)
     return 0;
 }
 
+/* Neither PEM nor Base64 nor DER begins like JSON. */
+static bool is_json(const char *text)
+{
+    return text[strspn(text, " \t\r\n")] == '{';
+}
+
 /* ===== Facts ===== */
 
 static void set_buf(lua_State *L, const char *key, const struct cce_buf *buf)
@@ -166,25 +158,20 @@ static void set_time(lua_State *L, const char *key, int64_t seconds)
     lua_setfield(L, -2, key);
 }
 
-static void set_organizations(lua_State *L, const struct cce_buf *names)
+static void push_facts(lua_State *L, const struct cce_certificate_facts *facts)
 {
-    const char *name = names->data;
-    const char *end = name != NULL ? name + names->length : name;
+    const char *name = facts->organizations.data;
+    const char *end = name != NULL ? name + facts->organizations.length : name;
 
+    lua_newtable(L);
+    if (facts->user_id.length > 0)
+        set_buf(L, "user_id", &facts->user_id);
     lua_newtable(L);
     for (int i = 1; name < end; i++, name += strlen(name) + 1) {
         lua_pushstring(L, name);
         lua_rawseti(L, -2, i);
     }
     lua_setfield(L, -2, "organizations");
-}
-
-static void push_facts(lua_State *L, const struct cce_certificate_facts *facts)
-{
-    lua_newtable(L);
-    if (facts->user_id.length > 0)
-        set_buf(L, "user_id", &facts->user_id);
-    set_organizations(L, &facts->organizations);
     set_buf(L, "subject", &facts->subject);
     set_buf(L, "issuer", &facts->issuer);
     set_buf(L, "serial", &facts->serial);
@@ -209,19 +196,6 @@ static int read_texts(lua_State *L, int index, struct reader *reader,
         return 0;
     text = lua_tolstring(L, index + 1, &length);
     return cce_certificate_parse_key(text, length, &reader->key, err);
-}
-
-static int read_all(lua_State *L, struct reader *reader, bool *matches,
-                    struct cce_error *err)
-{
-    if (read_texts(L, 1, reader, err) != 0 ||
-        cce_certificate_facts_read(&reader->certificate, &reader->facts, err) !=
-            0)
-        return -1;
-    if (reader->key.pkey == NULL)
-        return 0;
-    return cce_certificate_key_matches(&reader->certificate, &reader->key,
-                                       matches, err);
 }
 
 /*** The facts of a certificate.
@@ -249,18 +223,24 @@ static int l_certificate(lua_State *L)
     struct reader *reader;
     struct cce_error err;
     bool matches = false;
-    size_t length;
-    const char *text;
+    int result;
 
     luaL_checktype(L, 1, LUA_TSTRING);
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TSTRING);
     lua_settop(L, 2);
-    text = lua_tolstring(L, 1, &length);
-    if (is_json(text, length) && open_kubeconfig(L, 1, &err) != 0)
+    if (is_json(lua_tostring(L, 1)) && open_kubeconfig(L, 1, &err) != 0)
         return lcce_fail(L, &err);
+
     reader = lcce_newobject(L, CLASS, sizeof *reader);
-    if (read_all(L, reader, &matches, &err) != 0) {
+    result = read_texts(L, 1, reader, &err);
+    if (result == 0)
+        result = cce_certificate_facts_read(&reader->certificate,
+                                            &reader->facts, &err);
+    if (result == 0 && reader->key.pkey != NULL)
+        result = cce_certificate_key_matches(&reader->certificate, &reader->key,
+                                             &matches, &err);
+    if (result != 0) {
         close_reader(L, 3);
         return lcce_fail(L, &err);
     }
@@ -334,8 +314,6 @@ static int l_issued_by(lua_State *L)
     struct reader *reader, *ca;
     struct cce_error err;
     lua_Number at = luaL_checknumber(L, 3);
-    size_t length;
-    const char *text;
     int result;
 
     luaL_checktype(L, 1, LUA_TSTRING);
@@ -346,8 +324,7 @@ static int l_issued_by(lua_State *L)
      * key. */
     lua_pushvalue(L, 1);
     lua_pushnil(L);
-    text = lua_tolstring(L, 3, &length);
-    if (is_json(text, length) && open_kubeconfig(L, 3, &err) != 0)
+    if (is_json(lua_tostring(L, 3)) && open_kubeconfig(L, 3, &err) != 0)
         return lcce_fail(L, &err);
     reader = lcce_newobject(L, CLASS, sizeof *reader);
     ca = lcce_newobject(L, CLASS, sizeof *ca);

@@ -83,16 +83,6 @@ static const struct engine_option {
      offsetof(struct cce_engine_options, connect_timeout_ms)},
 };
 
-/* A positive number that a long holds, after scaling. */
-static long option_positive(lua_State *L, const char *name, double scale)
-{
-    double value = lcce_option_number(L, name) * scale;
-
-    if (!(value >= 1 && value <= 2147483647))
-        lcce_option_error(L, name, "out of range");
-    return (long)value;
-}
-
 struct engine_settings {
     struct cce_engine_options options;
     bool threaded;
@@ -110,34 +100,22 @@ static bool visit_engine_option(lua_State *L, const char *key, void *context)
     for (size_t i = 0; i < count; i++) {
         const struct engine_option *option = &engine_options[i];
         char *field = (char *)&settings->options + option->offset;
+        double number;
 
         if (strcmp(key, option->name) != 0)
             continue;
-        if (option->type == OPTION_STRING)
+        if (option->type == OPTION_STRING) {
             *(const char **)field = lcce_option_string(L, key);
-        else
-            *(long *)field =
-                option_positive(L, key, option->type == OPTION_MS ? 1000 : 1);
+            return true;
+        }
+        number =
+            lcce_option_number(L, key) * (option->type == OPTION_MS ? 1000 : 1);
+        if (!(number >= 1 && number <= 2147483647)) /* nor NaN */
+            lcce_option_error(L, key, "out of range");
+        *(long *)field = (long)number;
         return true;
     }
     return false;
-}
-
-/* The engine's uservalue is {engine, transfers = {[pointer] = transfer}} with
- * weak values there. Each transfer has the same one: it keeps its engine, but
- * the engine does not keep it, so that a call that nobody waits for ends. */
-static void make_uservalue(lua_State *L)
-{
-    lua_newtable(L);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, 1);
-    lua_newtable(L);
-    lua_newtable(L);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_setfield(L, -2, "transfers");
-    lcce_setuservalue(L, -2);
 }
 
 /* The object comes first: what it allocates may run a finalizer that changes
@@ -151,7 +129,22 @@ static int l_engine_new(lua_State *L)
 
     lua_settop(L, 1);
     box = lcce_newobject(L, ENGINE, sizeof *box);
-    make_uservalue(L);
+
+    /* The engine's uservalue is {engine, transfers = {[pointer] = transfer}}
+     * with weak values there. Each transfer has the same one: it keeps its
+     * engine, but the engine does not keep it, so that a call without a waiter
+     * ends. */
+    lua_newtable(L);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, 1);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "transfers");
+    lcce_setuservalue(L, -2);
+
     if (!lua_isnil(L, 1))
         lcce_options(L, 1, visit_engine_option, &settings);
     result = settings.threaded
@@ -161,20 +154,6 @@ static int l_engine_new(lua_State *L)
 }
 
 /* ---- engine methods ---- */
-
-static void remember_transfer(lua_State *L, int engine_index)
-{
-    struct lcce_transfer_box *box = lua_touserdata(L, -1);
-
-    lcce_getuservalue(L, engine_index);
-    lua_pushvalue(L, -1);
-    lcce_setuservalue(L, -3);
-    lua_getfield(L, -1, "transfers");
-    lua_pushlightuserdata(L, box->transfer);
-    lua_pushvalue(L, -4);
-    lua_rawset(L, -3);
-    lua_pop(L, 2);
-}
 
 /* A new userdata may run finalizers, and these close anything: so it comes
  * first, then the reading, and then the engine is looked at. */
@@ -195,8 +174,18 @@ static int l_engine_submit(lua_State *L)
     if (lcce_submission_start(engine, &s, box, &err) != 0)
         return lcce_fail(L, &err);
     lua_settop(L, LCCE_REQUEST_SPEC + 1);
-    if (box->transfer != NULL)
-        remember_transfer(L, 1);
+    if (box->transfer == NULL) /* the thread of the engine has it */
+        return 1;
+
+    /* Found again by engine:finished. */
+    lcce_getuservalue(L, 1);
+    lua_pushvalue(L, -1);
+    lcce_setuservalue(L, LCCE_REQUEST_SPEC + 1);
+    lua_getfield(L, -1, "transfers");
+    lua_pushlightuserdata(L, box->transfer);
+    lua_pushvalue(L, LCCE_REQUEST_SPEC + 1);
+    lua_rawset(L, -3);
+    lua_settop(L, LCCE_REQUEST_SPEC + 1);
     return 1;
 }
 
@@ -384,6 +373,7 @@ int lcce_open_engine(lua_State *L)
     lcce_open_transfer(L);
     luaL_getmetatable(L, ENGINE);
     lua_getfield(L, -1, "__index");
+    /* A function of Lua for engine:call, in which a pending hook runs. */
     if (luaL_loadstring(L, "return") != 0)
         return lua_error(L);
     lua_pushcclosure(L, l_engine_call, 1);

@@ -1,6 +1,6 @@
 /*
  * lengine: what the bindings of the engine (lengine), of its transfers
- * (ltransfer) and others need of one another.
+ * (ltransfer) and of append files need of one another.
  */
 #ifndef CCE_LUA_LENGINE_H
 #define CCE_LUA_LENGINE_H

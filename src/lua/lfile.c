@@ -152,48 +152,43 @@ static void set_integer(lua_State *L, const char *key, lua_Integer value)
     lua_setfield(L, -2, key);
 }
 
-static void push_stat(lua_State *L, const struct cce_file_stat *info)
-{
-    char mode[8], identity[40];
-
-    snprintf(mode, sizeof mode, "%04o", (unsigned)info->mode);
-    /* A text: an inode has more digits than a double. */
-    snprintf(identity, sizeof identity, "%jx:%jx", (uintmax_t)info->device,
-             (uintmax_t)info->inode);
-    lua_createtable(L, 0, 8);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "mode");
-    lua_pushstring(L, identity);
-    lua_setfield(L, -2, "identity");
-    lua_pushstring(L, info->type);
-    lua_setfield(L, -2, "type");
-    lua_pushboolean(L, info->is_symlink);
-    lua_setfield(L, -2, "is_symlink");
-    lua_pushnumber(L, info->mtime);
-    lua_setfield(L, -2, "mtime");
-    set_integer(L, "size", (lua_Integer)info->size);
-    set_integer(L, "owner", (lua_Integer)info->owner);
-    set_integer(L, "group", (lua_Integer)info->group);
-}
-
 /* A table; false when nothing is there; or nil, message, code. */
 static int l_file_stat(lua_State *L)
 {
     const char *path = check_path(L);
+    char mode[8], identity[40];
     struct cce_file_stat info;
     struct cce_error err;
     bool exists;
 
     if (cce_file_stat(path, &info, &exists, &err) < 0)
         return lcce_fail(L, &err);
-    if (exists)
-        push_stat(L, &info);
-    else
+    if (!exists) {
         lua_pushboolean(L, 0);
+        return 1;
+    }
+    snprintf(mode, sizeof mode, "%04o", (unsigned)info.mode);
+    /* A text: an inode has more digits than a double. */
+    snprintf(identity, sizeof identity, "%jx:%jx", (uintmax_t)info.device,
+             (uintmax_t)info.inode);
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "mode");
+    lua_pushstring(L, identity);
+    lua_setfield(L, -2, "identity");
+    lua_pushstring(L, info.type);
+    lua_setfield(L, -2, "type");
+    lua_pushboolean(L, info.is_symlink);
+    lua_setfield(L, -2, "is_symlink");
+    lua_pushnumber(L, info.mtime);
+    lua_setfield(L, -2, "mtime");
+    set_integer(L, "size", (lua_Integer)info.size);
+    set_integer(L, "owner", (lua_Integer)info.owner);
+    set_integer(L, "group", (lua_Integer)info.group);
     return 1;
 }
 
-/* true when the path may be opened by others than this module. */
+/* true when the path may be opened by code other than this module. */
 static int l_file_check(lua_State *L)
 {
     struct cce_error err;

@@ -20,8 +20,18 @@ static int l_request_gc(lua_State *L)
 
 /* ===== What comes in ===== */
 
-static void read_value(lua_State *L, struct cce_value *value)
+/* Reads the value at the top, which must be of a type. A zero byte in a string
+ * is left to the checks: it is a bad value, not wrong use. */
+static void read_typed(lua_State *L, const char *name, enum cce_value_type type,
+                       struct cce_value *value)
 {
+    static const char *const types[] = {
+        [CCE_VALUE_NONE] = "nothing",
+        [CCE_VALUE_BOOLEAN] = "boolean",
+        [CCE_VALUE_NUMBER] = "number",
+        [CCE_VALUE_STRING] = "string",
+    };
+
     memset(value, 0, sizeof *value);
     switch (lua_type(L, -1)) {
     case LUA_TBOOLEAN:
@@ -39,51 +49,21 @@ static void read_value(lua_State *L, struct cce_value *value)
     default:
         break;
     }
-}
-
-/* Reads the value at the top, which must be of a type. A zero byte in a string
- * is left to the checks: it is a bad value, not wrong use. */
-static void read_typed(lua_State *L, const char *name, enum cce_value_type type,
-                       struct cce_value *value)
-{
-    static const char *const types[] = {
-        [CCE_VALUE_NONE] = "nothing",
-        [CCE_VALUE_BOOLEAN] = "boolean",
-        [CCE_VALUE_NUMBER] = "number",
-        [CCE_VALUE_STRING] = "string",
-    };
-
-    read_value(L, value);
     if (value->type != type)
         lcce_option_error(L, name, "%s expected, got %s", types[type],
                           luaL_typename(L, -1));
 }
 
-struct ids {
-    const struct cce_operation *operation;
-    struct cce_value values[CCE_ID_COUNT];
-};
-
 static bool visit_id(lua_State *L, const char *key, void *context)
 {
-    struct ids *ids = context;
+    struct cce_value *ids = context;
 
     for (int id = 0; id < CCE_ID_COUNT; id++)
         if (strcmp(key, cce_operation_id_name(id)) == 0) {
-            read_typed(L, key, CCE_VALUE_STRING, &ids->values[id]);
+            read_typed(L, key, CCE_VALUE_STRING, &ids[id]);
             return true;
         }
     return false;
-}
-
-static void read_ids(lua_State *L, int index, struct ids *ids)
-{
-    lcce_options(L, index, visit_id, ids);
-    for (int id = 0; id < CCE_ID_COUNT; id++)
-        if (cce_operation_needs_id(ids->operation, id) &&
-            ids->values[id].type == CCE_VALUE_NONE)
-            lcce_option_error(L, cce_operation_id_name(id),
-                              "string expected, got nil");
 }
 
 /* What the fields' strings are kept in while the request points to them: a
@@ -161,20 +141,6 @@ static bool visit_field(lua_State *L, const char *key, void *context)
     return true;
 }
 
-static const struct cce_operation *check_operation(lua_State *L, int index)
-{
-    const struct cce_operation *operation;
-    const char *name;
-    size_t length;
-
-    luaL_checktype(L, index, LUA_TSTRING);
-    name = lua_tolstring(L, index, &length);
-    operation = strlen(name) == length ? cce_operation_find(name) : NULL;
-    if (operation == NULL)
-        luaL_argerror(L, index, "no such operation");
-    return operation;
-}
-
 static int64_t read_now(lua_State *L, int index)
 {
     lua_Number now;
@@ -247,20 +213,6 @@ static int push_body(lua_State *L, const struct cce_operation_request *request)
     return count;
 }
 
-/* Sets result.body to JSON, by the encoder in the upvalue. */
-static void set_body(lua_State *L, const struct cce_operation_request *request)
-{
-    lua_pushvalue(L, lua_upvalueindex(1));
-    if (push_body(L, request) == 0) {
-        lua_pop(L, 2);
-        return;
-    }
-    lua_call(L, 1, 1);
-    if (lua_type(L, -1) != LUA_TSTRING)
-        luaL_error(L, "the body cannot be encoded");
-    lua_setfield(L, -2, "body");
-}
-
 /* Appends {name, value}, the value being at the top, to the list below it. */
 static void append_pair(lua_State *L, const char *name)
 {
@@ -308,7 +260,18 @@ static void push_request(lua_State *L,
     lua_pushboolean(L, operation->mutating);
     lua_setfield(L, -2, "mutating");
     set_query(L, request);
-    set_body(L, request);
+
+    /* The body is JSON, by the encoder in the upvalue; without fields there is
+     * none. */
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (push_body(L, request) == 0) {
+        lua_pop(L, 2);
+        return;
+    }
+    lua_call(L, 1, 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "the body cannot be encoded");
+    lua_setfield(L, -2, "body");
 }
 
 /*** The request for a call of the API, checked but not sent.
@@ -338,21 +301,34 @@ static int l_operation(lua_State *L)
 {
     const struct cce_operation *operation;
     struct cce_operation_request *request;
-    struct ids ids = {0};
+    struct cce_value ids[CCE_ID_COUNT] = {0};
     struct fields fields = {0};
     struct cce_error err;
+    const char *name;
+    size_t length;
     int64_t now;
 
-    operation = check_operation(L, 1);
+    luaL_checktype(L, 1, LUA_TSTRING);
+    name = lua_tolstring(L, 1, &length);
+    operation = strlen(name) == length ? cce_operation_find(name) : NULL;
+    if (operation == NULL)
+        return luaL_argerror(L, 1, "no such operation");
     lua_settop(L, 4);
     now = read_now(L, 4);
     request = lcce_newobject(L, CLASS, sizeof *request);
-    lua_createtable(L, CCE_OPERATION_FIELDS_MAX, 0);
-    ids.operation = fields.operation = operation;
-    read_ids(L, 2, &ids);
+    lua_createtable(L, CCE_OPERATION_FIELDS_MAX, 0); /* at STRINGS */
+
+    lcce_options(L, 2, visit_id, ids);
+    for (int id = 0; id < CCE_ID_COUNT; id++)
+        if (cce_operation_needs_id(operation, id) &&
+            ids[id].type == CCE_VALUE_NONE)
+            lcce_option_error(L, cce_operation_id_name(id),
+                              "string expected, got nil");
+    fields.operation = operation;
     if (!lua_isnil(L, 3))
         lcce_options(L, 3, visit_field, &fields);
-    if (cce_operation_build(operation, ids.values, fields.values, now, request,
+
+    if (cce_operation_build(operation, ids, fields.values, now, request,
                             &err) != 0)
         return lcce_fail(L, &err);
     push_request(L, request);

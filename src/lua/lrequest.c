@@ -254,19 +254,6 @@ static int read_query_field(lua_State *L, struct lcce_request *request)
     return 0;
 }
 
-static int read_query_item(lua_State *L, struct lcce_request *request)
-{
-    switch (lua_type(L, -2)) {
-    case LUA_TNUMBER:
-        return read_query_pair(L, request);
-    case LUA_TSTRING:
-        return read_query_field(L, request);
-    default:
-        return lcce_option_error(L, "query", "a %s cannot be a name",
-                                 luaL_typename(L, -2));
-    }
-}
-
 static int read_query(lua_State *L, struct lcce_request *request)
 {
     int index = lua_gettop(L);
@@ -274,7 +261,13 @@ static int read_query(lua_State *L, struct lcce_request *request)
     check_table(L, "query");
     lua_pushnil(L);
     while (lua_next(L, index)) {
-        if (read_query_item(L, request) != 0)
+        int type = lua_type(L, -2);
+
+        if (type != LUA_TNUMBER && type != LUA_TSTRING)
+            lcce_option_error(L, "query", "a %s cannot be a name",
+                              lua_typename(L, type));
+        if ((type == LUA_TNUMBER ? read_query_pair(L, request)
+                                 : read_query_field(L, request)) != 0)
             return -1;
         lua_pop(L, 1);
     }
@@ -301,28 +294,15 @@ static const struct {
 #undef FIELD
 };
 
-/* What fills a place of the path. */
-static bool read_id(lua_State *L, struct cce_bytes key,
-                    struct lcce_request *request)
-{
-    const struct cce_sign_prepared *prepared = request->prepared;
-
-    for (size_t i = 0; i < prepared->place_count; i++)
-        if (cce_bytes_same(key, cce_bytes_of(prepared->places[i].name))) {
-            request->ids[i] = string_field(L, prepared->places[i].name);
-            return true;
-        }
-    return false;
-}
-
 /* Reads the value at the top. A number as key becomes a string here, which
  * would break the walk; but then it is unknown, and ends it. */
 static int read_field(lua_State *L, struct lcce_request *request)
 {
+    const struct cce_sign_prepared *prepared = request->prepared;
     struct cce_bytes key = lcce_to_bytes(L, -2);
-    int where = request->visit != NULL      ? SENT
-                : request->prepared != NULL ? CHANGED
-                                            : SIGNED;
+    int where = request->visit != NULL ? SENT
+                : prepared != NULL     ? CHANGED
+                                       : SIGNED;
 
     if (key.data == NULL)
         return luaL_error(L, "an option's name must be a string, not a %s",
@@ -332,8 +312,12 @@ static int read_field(lua_State *L, struct lcce_request *request)
             memcmp(key.data, fields[i].name, key.length) == 0 &&
             (fields[i].where & where) != 0)
             return fields[i].read(L, request);
-    if (request->prepared != NULL && read_id(L, key, request))
-        return 0;
+    /* What fills a place of the path of a prepared request. */
+    for (size_t i = 0; prepared != NULL && i < prepared->place_count; i++)
+        if (cce_bytes_same(key, cce_bytes_of(prepared->places[i].name))) {
+            request->ids[i] = string_field(L, prepared->places[i].name);
+            return 0;
+        }
     if (request->visit == NULL || strlen(key.data) != key.length ||
         !request->visit(L, key.data, request->context))
         return luaL_error(L, "unknown option '%s'", key.data);

@@ -84,8 +84,10 @@ struct cce_signer *lcce_check_signer(lua_State *L, int index)
 
 struct signer_options {
     struct cce_sign_options sign;
-    bool has_clock;
+    bool has_clock; /* it is in the table at CLOCKS */
 };
+
+enum { CLOCKS = 3 };
 
 static struct cce_bytes option_bytes(lua_State *L, const char *key)
 {
@@ -100,19 +102,6 @@ static void read_not_empty(lua_State *L, const char *key,
     *bytes = option_bytes(L, key);
     if (bytes->length == 0)
         lcce_option_error(L, key, "it is empty");
-}
-
-/* The clock goes into the table at CLOCKS. */
-enum { CLOCKS = 3 };
-
-static void read_clock(lua_State *L, struct signer_options *options)
-{
-    if (lua_type(L, -1) != LUA_TFUNCTION)
-        lcce_option_error(L, "clock", "function expected, got %s",
-                          luaL_typename(L, -1));
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, CLOCKS, CLOCK_SLOT);
-    options->has_clock = true;
 }
 
 static bool read_signer_option(lua_State *L, const char *key, void *context)
@@ -134,9 +123,14 @@ static bool read_signer_option(lua_State *L, const char *key, void *context)
         sign->region = option_bytes(L, key);
     else if (strcmp(key, "service") == 0)
         sign->service = option_bytes(L, key);
-    else if (strcmp(key, "clock") == 0)
-        read_clock(L, options);
-    else
+    else if (strcmp(key, "clock") == 0) {
+        if (lua_type(L, -1) != LUA_TFUNCTION)
+            lcce_option_error(L, key, "function expected, got %s",
+                              luaL_typename(L, -1));
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, CLOCKS, CLOCK_SLOT);
+        options->has_clock = true;
+    } else
         return false;
     return true;
 }
@@ -198,19 +192,6 @@ static int ask_clock(lua_State *L, int index, struct lcce_request *request)
     return lcce_request_date(now, request->date, request->err);
 }
 
-/* The time of the system, written anew once a second only. */
-static int system_date(struct lsigner *object, struct lcce_request *request)
-{
-    time_t now = time(NULL);
-
-    if (now != object->now &&
-        cce_date_format(now, object->now_text, request->err) != 0)
-        return -1;
-    object->now = now;
-    memcpy(request->date, object->now_text, sizeof request->date);
-    return 0;
-}
-
 /* Reads the table at LCCE_REQUEST_SPEC into request->sign, and finds memory for
  * the results. From the return on, what the request points to and the signer
  * are there until Lua is called again. */
@@ -226,12 +207,22 @@ static int read_request(lua_State *L, struct lsigner *object,
     if (lcce_request_read(L, request) != 0)
         return -1;
     check_open(L, 1, object);
-    if (request->sign.date.data == NULL) {
-        if (request->date[0] == '\0' && system_date(object, request) != 0)
+    if (request->sign.date.data != NULL)
+        return 0;
+
+    /* Without a clock of its own it is the system's time, which is written anew
+     * once a second only. */
+    if (request->date[0] == '\0') {
+        time_t now = time(NULL);
+
+        if (now != object->now &&
+            cce_date_format(now, object->now_text, request->err) != 0)
             return -1;
-        request->sign.default_date =
-            (struct cce_bytes){request->date, CCE_DATE_LENGTH};
+        object->now = now;
+        memcpy(request->date, object->now_text, sizeof request->date);
     }
+    request->sign.default_date =
+        (struct cce_bytes){request->date, CCE_DATE_LENGTH};
     return 0;
 }
 
@@ -411,11 +402,28 @@ static int l_signer_signature(lua_State *L)
 
 /* --- prepared requests --- */
 
-/* Sets the table of the prepared request at LCCE_REQUEST_OWN. */
-static void keep_headers(lua_State *L, struct lprepared *prepared)
+static int l_signer_prepare(lua_State *L)
 {
+    struct lsigner *object = to_open(L);
+    struct lprepared *prepared;
+    struct cce_error err;
+    struct lcce_request request;
     int slot = HEADERS_SLOT, table;
 
+    lcce_request_init(&request, true, &err);
+    luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
+    lua_settop(L, LCCE_REQUEST_SPEC);
+    lua_newtable(L);
+    lua_settop(L, LCCE_REQUEST_OWN - 1);
+    prepared = lcce_newobject(L, PREPARED, sizeof *prepared);
+    if (lcce_request_read(L, &request) != 0)
+        return lcce_fail(L, &err);
+    check_open(L, 1, object);
+    if (cce_sign_prepare(&object->signer, &request.sign, &prepared->prepared,
+                         &err) != 0)
+        return lcce_fail(L, &err);
+
+    /* Its table keeps the signer, and the headers that stay the same. */
     lua_newtable(L);
     table = lua_gettop(L);
     lua_pushvalue(L, 1);
@@ -434,28 +442,6 @@ static void keep_headers(lua_State *L, struct lprepared *prepared)
     }
     prepared->header_count = (slot - HEADERS_SLOT) / 2;
     lcce_setuservalue(L, LCCE_REQUEST_OWN);
-}
-
-static int l_signer_prepare(lua_State *L)
-{
-    struct lsigner *object = to_open(L);
-    struct lprepared *prepared;
-    struct cce_error err;
-    struct lcce_request request;
-
-    lcce_request_init(&request, true, &err);
-    luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
-    lua_settop(L, LCCE_REQUEST_SPEC);
-    lua_newtable(L);
-    lua_settop(L, LCCE_REQUEST_OWN - 1);
-    prepared = lcce_newobject(L, PREPARED, sizeof *prepared);
-    if (lcce_request_read(L, &request) != 0)
-        return lcce_fail(L, &err);
-    check_open(L, 1, object);
-    if (cce_sign_prepare(&object->signer, &request.sign, &prepared->prepared,
-                         &err) != 0)
-        return lcce_fail(L, &err);
-    keep_headers(L, prepared);
     prepared->signer = object;
     lua_settop(L, LCCE_REQUEST_OWN);
     return 1;

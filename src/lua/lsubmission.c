@@ -49,19 +49,18 @@ static bool visit_identity(lua_State *L, const char *key, void *context)
     return true;
 }
 
-/* A host name or an address, for it becomes a part of a URL. */
-static bool is_server_name(const char *name)
-{
-    return name[0] != '\0' && strlen(name) <= 253 &&
-           name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
-                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_")] ==
-               '\0';
-}
-
 static void read_identity(lua_State *L, struct lcce_submission *s)
 {
+    const char *name;
+
     lcce_options(L, lua_gettop(L), visit_identity, s);
-    if (s->server_name != NULL && !is_server_name(s->server_name))
+    /* A host name or an address, for it becomes a part of a URL. */
+    name = s->server_name;
+    if (name != NULL &&
+        (name[0] == '\0' || strlen(name) > 253 ||
+         name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_")] !=
+             '\0'))
         lcce_option_error(L, "identity", "a host name as server_name expected");
     if (s->certificate.length == 0 || s->key.length == 0)
         lcce_option_error(L, "identity", "it needs certificate and key");

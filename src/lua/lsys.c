@@ -124,36 +124,30 @@ static const luaL_Reg process_methods[] = {
     {NULL, NULL},
 };
 
-/* The strings of the array at the top of the stack, in memory that the Lua
- * state owns: a userdata left on the stack above it. */
-static char **string_array(lua_State *L, const char *key)
-{
-    size_t count = lua_rawlen(L, -1);
-    char **strings = lua_newuserdata(L, (count + 1) * sizeof *strings);
+struct spawn_options {
+    struct cce_spawn spawn;
+    int anchor; /* a table that keeps the arrays alive */
+};
 
+/* The strings of the array at the top of the stack, in memory that the anchor
+ * keeps. */
+static char **option_array(lua_State *L, const char *key,
+                           struct spawn_options *options)
+{
+    char **strings;
+    size_t count;
+
+    if (lua_type(L, -1) != LUA_TTABLE)
+        lcce_option_error(L, key, "array of strings expected, got %s",
+                          luaL_typename(L, -1));
+    count = lua_rawlen(L, -1);
+    strings = lua_newuserdata(L, (count + 1) * sizeof *strings);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, -2, (int)i + 1);
         strings[i] = (char *)lcce_option_string(L, key);
         lua_pop(L, 1);
     }
     strings[count] = NULL;
-    return strings;
-}
-
-struct spawn_options {
-    struct cce_spawn spawn;
-    int anchor; /* a table that keeps the arrays alive */
-};
-
-static char **option_array(lua_State *L, const char *key,
-                           struct spawn_options *options)
-{
-    char **strings;
-
-    if (lua_type(L, -1) != LUA_TTABLE)
-        lcce_option_error(L, key, "array of strings expected, got %s",
-                          luaL_typename(L, -1));
-    strings = string_array(L, key);
     lua_setfield(L, options->anchor, key);
     return strings;
 }

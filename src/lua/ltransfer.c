@@ -80,16 +80,6 @@ static struct cce_bytes lines_of(const struct cce_result *result)
     return (struct cce_bytes){result->headers, result->headers_length};
 }
 
-static void push_lower(lua_State *L, struct cce_bytes name)
-{
-    luaL_Buffer buffer;
-
-    luaL_buffinit(L, &buffer);
-    for (size_t i = 0; i < name.length; i++)
-        luaL_addchar(&buffer, (char)cce_lower(name.data[i]));
-    luaL_pushresult(&buffer);
-}
-
 /* A table of the headers by lower-case name; a repeated one is joined. A token
  * stays out of a private answer's. */
 static void push_headers(lua_State *L, const struct cce_result *result,
@@ -97,12 +87,16 @@ static void push_headers(lua_State *L, const struct cce_result *result,
 {
     struct cce_bytes lines = lines_of(result);
     struct cce_pair header;
+    luaL_Buffer name;
 
     lua_newtable(L);
     while (cce_http_next_header(&lines, &header)) {
         if (is_private && cce_bytes_same_letters(header.name, token_name))
             continue;
-        push_lower(L, header.name);
+        luaL_buffinit(L, &name);
+        for (size_t i = 0; i < header.name.length; i++)
+            luaL_addchar(&name, (char)cce_lower(header.name.data[i]));
+        luaL_pushresult(&name);
         lua_pushvalue(L, -1);
         lua_rawget(L, -3);
         if (lua_isnil(L, -1)) {
@@ -115,27 +109,6 @@ static void push_headers(lua_State *L, const struct cce_result *result,
         }
         lua_rawset(L, -3);
     }
-}
-
-static int fail_transfer(lua_State *L, const struct cce_result *result)
-{
-    lcce_fail(L, &result->error);
-    lua_createtable(L, 0, 7);
-    lua_pushboolean(L, result->sent);
-    lua_setfield(L, -2, "sent");
-    lua_pushboolean(L, result->untrusted);
-    lua_setfield(L, -2, "untrusted");
-    lua_pushboolean(L, result->refused);
-    lua_setfield(L, -2, "refused");
-    lua_pushinteger(L, result->alert);
-    lua_setfield(L, -2, "alert");
-    lua_pushboolean(L, result->verified);
-    lua_setfield(L, -2, "verified");
-    lua_pushinteger(L, result->verify_error);
-    lua_setfield(L, -2, "verify_error");
-    lua_pushnumber(L, result->seconds);
-    lua_setfield(L, -2, "seconds");
-    return 4;
 }
 
 /* The result points into the transfer. */
@@ -193,26 +166,6 @@ static int l_transfer_secret(lua_State *L)
     return 1;
 }
 
-static void push_answer(lua_State *L, const struct cce_result *result,
-                        bool is_private)
-{
-    bool hides_body =
-        is_private && result->status >= 200 && result->status <= 299;
-
-    lua_createtable(L, 0, 4);
-    lua_pushinteger(L, result->status);
-    lua_setfield(L, -2, "status");
-    push_headers(L, result, is_private);
-    lua_setfield(L, -2, "headers");
-    if (hides_body || result->body_length == 0)
-        lua_pushliteral(L, "");
-    else
-        lua_pushlstring(L, result->body, result->body_length);
-    lua_setfield(L, -2, "body");
-    lua_pushnumber(L, result->seconds);
-    lua_setfield(L, -2, "seconds");
-}
-
 /* With a true argument the body of a success and a token stay out. */
 int lcce_transfer_result(lua_State *L)
 {
@@ -220,10 +173,42 @@ int lcce_transfer_result(lua_State *L)
     struct cce_result result;
     struct lcce_transfer_box *box = check_result(L, &result);
 
-    if (result.error.code != CCE_OK)
-        return fail_transfer(L, &result);
+    if (result.error.code != CCE_OK) {
+        lcce_fail(L, &result.error);
+        lua_createtable(L, 0, 7);
+        lua_pushboolean(L, result.sent);
+        lua_setfield(L, -2, "sent");
+        lua_pushboolean(L, result.untrusted);
+        lua_setfield(L, -2, "untrusted");
+        lua_pushboolean(L, result.refused);
+        lua_setfield(L, -2, "refused");
+        lua_pushinteger(L, result.alert);
+        lua_setfield(L, -2, "alert");
+        lua_pushboolean(L, result.verified);
+        lua_setfield(L, -2, "verified");
+        lua_pushinteger(L, result.verify_error);
+        lua_setfield(L, -2, "verify_error");
+        lua_pushnumber(L, result.seconds);
+        lua_setfield(L, -2, "seconds");
+        return 4;
+    }
+
+    /* A push may run a finalizer that closes the transfer: a counted reader
+     * keeps what the result points to. */
     box->readers++;
-    push_answer(L, &result, is_private);
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, result.status);
+    lua_setfield(L, -2, "status");
+    push_headers(L, &result, is_private);
+    lua_setfield(L, -2, "headers");
+    if (result.body_length == 0 ||
+        (is_private && result.status >= 200 && result.status <= 299))
+        lua_pushliteral(L, "");
+    else
+        lua_pushlstring(L, result.body, result.body_length);
+    lua_setfield(L, -2, "body");
+    lua_pushnumber(L, result.seconds);
+    lua_setfield(L, -2, "seconds");
     box->readers--;
     if (box->closed && box->readers == 0)
         free_transfer(box);

@@ -43,6 +43,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context,
         cce_poller_remove(poller, fd);
         return 0;
     }
+    /* epoll forgets a socket that was closed, and curl may still know it, or
+     * its number be in use again: then it is added anew. */
     if (known != NULL && cce_poller_change(poller, fd, wanted, tag) == 0)
         return 0;
     curl_multi_assign(engine->multi, fd, engine);
@@ -160,6 +162,8 @@ static void end_transfer(struct cce_transfer *transfer)
 
     stop_connecting(transfer);
 
+    /* Out of the multi handle first: cce_transfer_give_back passes the easy
+     * handle on to the next transfer. */
     if (transfer->easy != NULL)
         curl_multi_remove_handle(engine->multi, transfer->easy);
     if (transfer->started)
@@ -208,35 +212,30 @@ static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
 
 /* Starts the transfers that have waited long enough, up to the limits. Returns
  * when to look again (ms, monotonic). */
-static int64_t widen_lane(struct cce_engine *engine, struct cce_lane *lane,
-                          int64_t now)
-{
-    size_t limit = (size_t)engine->options.max_connections;
-    int64_t stalls_ms = lane->connected_ms + STALL_MS;
-    struct cce_transfer *first;
-
-    while ((first = lane->waiting.first) != NULL && lane->active < limit &&
-           first->impatient_ms <= now &&
-           (lane->connecting < CONNECTING || stalls_ms <= now)) {
-        lane->width = lane->active + 1;
-        depart(queue_shift(&lane->waiting));
-    }
-    if (first == NULL || lane->active >= limit)
-        return CCE_POLLER_NEVER;
-    if (first->impatient_ms > now)
-        return first->impatient_ms;
-    engine->is_crowded = true;
-    return stalls_ms;
-}
-
 static int64_t widen_lanes(struct cce_engine *engine)
 {
+    size_t limit = (size_t)engine->options.max_connections;
     int64_t now = cce_poller_now_ms(), next = CCE_POLLER_NEVER;
 
     for (struct cce_lane *lane = engine->lanes; lane != NULL;
          lane = lane->next) {
-        int64_t at = widen_lane(engine, lane, now);
+        int64_t stalls_ms = lane->connected_ms + STALL_MS, at;
+        struct cce_transfer *first;
 
+        while ((first = lane->waiting.first) != NULL && lane->active < limit &&
+               first->impatient_ms <= now &&
+               (lane->connecting < CONNECTING || stalls_ms <= now)) {
+            lane->width = lane->active + 1;
+            depart(queue_shift(&lane->waiting));
+        }
+        /* At the limit only the end of a transfer makes room. */
+        if (first == NULL || lane->active >= limit)
+            continue;
+        at = first->impatient_ms;
+        if (at <= now) {
+            engine->is_crowded = true;
+            at = stalls_ms;
+        }
         if (at < next)
             next = at;
     }
@@ -365,6 +364,7 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
         decoded = try_decode(url, CURLUPART_PASSWORD);
     curl_free(scheme);
     curl_url_cleanup(url);
+
     if (!known)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "the proxy is not an address such as "
@@ -431,6 +431,7 @@ int cce_engine_new(struct cce_engine **result,
         cce_engine_check_proxy(options->proxy, err) != 0)
         return -1;
 
+    /* Of a zeroed engine cce_engine_free frees what there is. */
     engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         return cce_fail_memory(err);
@@ -547,12 +548,14 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
 
     if (check_process(engine, err) != 0)
         return -1;
+    /* The caller has results to take: it is not to wait for others. */
     if (engine->finished.first != NULL)
         timeout_ms = 0;
     count = cce_poller_wait(&engine->poller, events, EVENTS_A_STEP, timeout_ms);
     if (count < 0 && errno != EINTR)
         return cce_fail(err, CCE_INTERNAL, "the engine cannot wait: %s",
                         strerror(errno));
+    /* From here on curl may write to connections that the peer has closed. */
     cce_sigpipe_block(&guard, engine->guard_sigpipe);
     end_late(engine);
     for (int i = 0; i < count; i++) {
@@ -602,6 +605,8 @@ int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
 
     queue_append(&lane->waiting, transfer);
     serve_lane(engine, lane);
+    /* The lane is full: it waits a moment for a connection that becomes free.
+     */
     if (!transfer->started) {
         transfer->impatient_ms = cce_poller_now_ms() + PATIENCE_MS;
         cce_poller_ring_at(&engine->poller, transfer->impatient_ms);

@@ -49,8 +49,8 @@ struct cce_pem {
     size_t length;
 };
 
-/* Who comes, and whom to trust, instead of the engine's CA file and proxy; as a
- * kubeconfig says it. */
+/* A client certificate, and the CA and the proxy that take the place of the
+ * engine's; as a kubeconfig says it. */
 struct cce_identity {
     struct cce_pem ca; /* NULL: that of the engine, or the system's */
     struct cce_pem certificate, key;

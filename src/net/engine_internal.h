@@ -1,7 +1,7 @@
 /*
- * engine_internal: what engine.c (descriptors, lanes, who is next) and
- * transfer.c (one request: its curl handle, its outcome) share. Nobody else
- * includes it, and nobody else includes curl.
+ * engine_internal: what engine.c (descriptors, lanes, which transfer is next)
+ * and transfer.c (one request: its curl handle, its outcome) share. No other
+ * file includes it.
  */
 #ifndef CCE_NET_ENGINE_INTERNAL_H
 #define CCE_NET_ENGINE_INTERNAL_H
@@ -29,7 +29,7 @@ struct cce_queue {
 struct cce_lane {
     struct cce_lane *next;
     size_t active;
-    size_t width;      /* who comes when so many are under way waits a moment */
+    size_t width;      /* from so many under way on, the next waits a moment */
     size_t connecting; /* of those that are under way */
     int64_t connected_ms; /* when one was last let out */
     struct cce_queue waiting;
@@ -42,7 +42,7 @@ struct cce_transfer {
     struct cce_queue *queue; /* of its lane, of the finished, or NULL */
     struct cce_transfer *previous_in_queue, *next_in_queue;
     struct cce_lane *lane; /* NULL once it has ended */
-    int64_t impatient_ms;  /* when it stops waiting for somebody's connection */
+    int64_t impatient_ms;  /* when it stops waiting for a used connection */
     void *owner;
     CURL *easy;
     struct cce_outgoing outgoing; /* empty once it has ended */
@@ -80,7 +80,7 @@ struct cce_engine {
     struct cce_queue finished;
     struct cce_lane *lanes;
     size_t in_flight;
-    bool is_crowded; /* somebody waits since too many connect at once */
+    bool is_crowded; /* a transfer waits: too many connect at once */
     CURL *idle[CCE_ENGINE_IDLE_HANDLES];
     size_t idle_count;
     bool guard_sigpipe;

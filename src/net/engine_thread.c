@@ -27,8 +27,8 @@ struct connection {
     size_t received;
 };
 
-/* Who may touch a job: the host until it is submitted and once it is finished;
- * the thread in between, and the worker what its work is. The flags are under
+/* A job belongs to the host until it is submitted and once it is finished, to
+ * the thread in between; its work belongs to the worker. The flags are under
  * the thread's lock. */
 struct cce_job {
     struct cce_thread *thread;     /* NULL once the thread has ended */
@@ -148,14 +148,30 @@ static bool answer(struct connection *connection)
     return sent == (ssize_t)sizeof connection->id;
 }
 
-/* The whole id has come. A job that is unknown has been freed: it has ended. */
-static bool serve_connection(struct cce_thread *thread,
-                             struct connection *connection)
+/* False when the connection is to be closed: its peer has gone, or speaks out
+ * of turn. */
+static bool read_connection(struct cce_thread *thread,
+                            struct connection *connection)
 {
+    unsigned char *to = connection->id + connection->received;
+    size_t room = sizeof connection->id - connection->received;
     struct cce_job *job;
     uint64_t number;
+    ssize_t count;
     bool waits;
 
+    if (connection->job != NULL || room == 0)
+        return false;
+    count = recv(connection->fd, to, room, MSG_DONTWAIT);
+    if (count < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (count == 0)
+        return false;
+    connection->received += (size_t)count;
+    if (connection->received < sizeof connection->id)
+        return true;
+
+    /* The whole id has come. An unknown job has been freed: it has ended. */
     memcpy(&number, connection->id, sizeof number);
     pthread_mutex_lock(&thread->lock);
     job = *bucket_of(thread, number);
@@ -169,27 +185,6 @@ static bool serve_connection(struct cce_thread *thread,
     }
     pthread_mutex_unlock(&thread->lock);
     return waits || answer(connection);
-}
-
-/* False when the connection is to be closed: its peer has gone, or speaks out
- * of turn. */
-static bool read_connection(struct cce_thread *thread,
-                            struct connection *connection)
-{
-    unsigned char *to = connection->id + connection->received;
-    size_t room = sizeof connection->id - connection->received;
-    ssize_t count;
-
-    if (connection->job != NULL || room == 0)
-        return false;
-    count = recv(connection->fd, to, room, MSG_DONTWAIT);
-    if (count < 0)
-        return errno == EAGAIN || errno == EINTR;
-    if (count == 0)
-        return false;
-    connection->received += (size_t)count;
-    return connection->received < sizeof connection->id ||
-           serve_connection(thread, connection);
 }
 
 static void add_connection(struct cce_thread *thread, int fd)
@@ -278,6 +273,7 @@ static void finish_job(struct cce_thread *thread, struct cce_job *job)
 
     if (job->transfer != NULL)
         cce_engine_release(job->transfer);
+    /* Once this is set and the lock is released, the host may free the job. */
     job->connections = NULL;
     pthread_mutex_lock(&thread->lock);
     job->finished = true;
@@ -359,8 +355,8 @@ static void handle_event(struct cce_thread *thread, void *source)
         return;
 
     /* A peer that hangs up while it waits has given up the job. A transfer that
-     * nobody waits for any more ends now, not when the host comes to free it,
-     * for others may queue behind it. */
+     * no connection waits for any more ends now, not when the host comes to
+     * free it, for others may queue behind it. */
     job = connection->job;
     close_connection(thread, connection);
     if (job != NULL && job->transfer != NULL && job->connections == NULL)
@@ -400,20 +396,6 @@ static int fail_errno(struct cce_error *err, const char *what)
                     strerror(errno));
 }
 
-static int open_descriptors(struct cce_thread *thread, struct cce_error *err)
-{
-    thread->spare_fd = open_spare();
-    if (thread->spare_fd < 0)
-        return fail_errno(err, "a descriptor");
-    if (cce_poller_open(&thread->poller, CCE_POLLER_WAKES, err) != 0 ||
-        cce_listener_open(&thread->listener, err) != 0)
-        return -1;
-    if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
-        watch(thread, thread->listener.fd, &thread->listener) != 0)
-        return fail_errno(err, "watching a descriptor");
-    return 0;
-}
-
 int cce_thread_new(struct cce_thread **result,
                    const struct cce_engine_options *options,
                    struct cce_error *err)
@@ -428,16 +410,33 @@ int cce_thread_new(struct cce_thread **result,
     cce_listener_init(&thread->listener);
     thread->pid = cce_pid();
     pthread_mutex_init(&thread->lock, NULL);
-    if (cce_engine_new(&thread->engine, options, err) != 0 ||
-        open_descriptors(thread, err) != 0 ||
-        cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
-                                err) != 0) {
-        cce_thread_free(thread);
-        return -1;
+
+    if (cce_engine_new(&thread->engine, options, err) != 0)
+        goto failed;
+    thread->spare_fd = open_spare();
+    if (thread->spare_fd < 0) {
+        fail_errno(err, "a descriptor");
+        goto failed;
     }
+    if (cce_poller_open(&thread->poller, CCE_POLLER_WAKES, err) != 0 ||
+        cce_listener_open(&thread->listener, err) != 0)
+        goto failed;
+    if (watch(thread, cce_engine_fd(thread->engine), &thread->engine) != 0 ||
+        watch(thread, thread->listener.fd, &thread->listener) != 0) {
+        fail_errno(err, "watching a descriptor");
+        goto failed;
+    }
+    /* Last: from here on the thread owns all of it. */
+    if (cce_worker_start_thread(&thread->thread, run, thread, "cce-engine",
+                                err) != 0)
+        goto failed;
     thread->running = true;
     *result = thread;
     return 0;
+
+failed:
+    cce_thread_free(thread);
+    return -1;
 }
 
 bool cce_thread_is_inherited(const struct cce_thread *thread)
@@ -499,6 +498,8 @@ void cce_thread_free(struct cce_thread *thread)
         cce_poller_wake(&thread->poller);
         pthread_join(thread->thread, NULL);
     }
+
+    /* The thread has ended: what was its own belongs to the caller now. */
     while (thread->connections != NULL)
         close_connection(thread, thread->connections);
     cce_engine_free(thread->engine);
@@ -652,6 +653,7 @@ void cce_job_free(struct cce_job *job)
     if (cce_thread_is_inherited(thread))
         return;
     pthread_mutex_lock(&thread->lock);
+    /* Else the thread has still to do with it, and frees it afterwards. */
     is_ours = job->finished && !job->in_inbox;
     if (is_ours) {
         remove_job(thread, job);

@@ -2,16 +2,17 @@
  * engine_thread: an engine on a helper thread, for a host that must not wait
  * and has no way to poll a descriptor of ours: an nginx worker.
  *
- * Jobs are submitted from the host's thread. Each has an id of 8 bytes; who
- * sends it to the thread's unix socket gets the same 8 bytes back once the job
- * has ended (at once when it is unknown), and can wait for them with whatever
- * sockets the host offers. Several may wait for the same job.
+ * Jobs are submitted from the host's thread. Each has an id of 8 bytes. A
+ * connection to the thread's unix socket that sends the id gets the same 8
+ * bytes back once the job has ended (at once when it is unknown): the host can
+ * wait for them with its own sockets. Several may wait for the same job.
  *
- * A job is a transfer, or any function that blocks. A transfer that nobody
- * waits for is cancelled by freeing it; when the last connection that waits
- * for it is closed, it is cancelled at once. A function is never cancelled: it
- * runs on another thread, so that a slow disk holds up no transfer, in the
- * order of submission, and to its end even when nobody waits any more.
+ * A job is a transfer, or any function that blocks. A transfer without a
+ * waiting connection is cancelled by freeing it; when the last connection that
+ * waits for it is closed, it is cancelled at once. A function is never
+ * cancelled: it runs on another thread, so that a slow disk holds up no
+ * transfer, in the order of submission, and to its end even when no connection
+ * waits any more.
  *
  * The thread blocks all signals, never touches Lua, and ends in
  * cce_thread_free, which waits for it. It does not survive a fork: in the

@@ -81,7 +81,7 @@ static bool make_directory(struct cce_listener *listener, const char *place,
     return false;
 }
 
-static int find_place(struct cce_listener *listener, struct cce_error *err)
+int cce_listener_open(struct cce_listener *listener, struct cce_error *err)
 {
     const char *temporary = getenv("TMPDIR");
     const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -89,22 +89,16 @@ static int find_place(struct cce_listener *listener, struct cce_error *err)
 
     if (temporary == NULL || temporary[0] == '\0')
         temporary = "/tmp";
-    if (make_directory(listener, temporary, &problems) ||
-        (runtime != NULL && runtime[0] != '\0' &&
-         make_directory(listener, runtime, &problems)))
-        return 0;
-    return cce_fail(err, CCE_UNSUPPORTED,
-                    "cannot start the engine's thread: there is no place for "
-                    "its socket (%.300s); set TMPDIR to a directory that this "
-                    "process may write to, of at most %d bytes (nginx: env "
-                    "TMPDIR=...;)",
-                    problems.message, CCE_LISTENER_PLACE_MAX);
-}
+    if (!make_directory(listener, temporary, &problems) &&
+        (runtime == NULL || runtime[0] == '\0' ||
+         !make_directory(listener, runtime, &problems)))
+        return cce_fail(err, CCE_UNSUPPORTED,
+                        "cannot start the engine's thread: there is no place "
+                        "for its socket (%.300s); set TMPDIR to a directory "
+                        "that this process may write to, of at most %d bytes "
+                        "(nginx: env TMPDIR=...;)",
+                        problems.message, CCE_LISTENER_PLACE_MAX);
 
-int cce_listener_open(struct cce_listener *listener, struct cce_error *err)
-{
-    if (find_place(listener, err) != 0)
-        return -1;
     snprintf(listener->path, sizeof listener->path, "%s/%s",
              listener->directory, SOCKET);
     listener->fd = new_socket();
@@ -129,8 +123,8 @@ void cce_listener_close(struct cce_listener *listener)
 
 /* ---- what killed processes left ---- */
 
-/* Only a socket that nobody listens at refuses; the queue of one that is alive
- * may be full, which is another error. */
+/* Only a socket without a listener refuses; the queue of one that is alive may
+ * be full, which is another error. */
 static bool is_deserted(const char *place, const char *name)
 {
     char path[CCE_LISTENER_PATH_MAX + 1];
@@ -147,8 +141,8 @@ static bool is_deserted(const char *place, const char *name)
     return refused;
 }
 
-/* Nobody but this user and root can put anything else into the name's place:
- * the directory is the user's own, and its place lets no other rename it. */
+/* Only this user and root can put anything else into the name's place: the
+ * directory is the user's own, and its place lets no other user rename it. */
 static void remove_if_stale(const char *path, int place, const char *name)
 {
     int fd =

@@ -1,13 +1,13 @@
 /*
- * listener: a listening unix socket of our own, under a name that others of the
- * process can find: lua-cce-XXXXXX/engine in a directory for such things. That
- * is TMPDIR, or /tmp when it is not set; then XDG_RUNTIME_DIR, where a
+ * listener: a listening unix socket of our own, under a name that the host's
+ * own sockets can use: lua-cce-XXXXXX/engine in a directory for such things.
+ * That is TMPDIR, or /tmp when it is not set; then XDG_RUNTIME_DIR, where a
  * container has no other place to write to. (An abstract socket would need
  * none, but nginx's cosockets refuse its name.)
  *
- * The directory has mode 0700, which keeps others out even where a socket's
- * mode is not looked at. A process that is killed leaves its directory behind:
- * cce_listener_sweep removes such ones.
+ * The directory has mode 0700, which keeps other users out even where a
+ * socket's mode is not looked at. A process that is killed leaves its directory
+ * behind: cce_listener_sweep removes such ones.
  */
 #ifndef CCE_NET_LISTENER_H
 #define CCE_NET_LISTENER_H
@@ -35,8 +35,8 @@ int cce_listener_open(struct cce_listener *listener, struct cce_error *err);
 /* Closes, and removes the socket and its directory. */
 void cce_listener_close(struct cce_listener *listener);
 
-/* Removes, where this listener's directory is, those of this user that nobody
- * listens in any more and that have not changed for a minute: a younger one may
+/* Removes, where this listener's directory is, those of this user that have
+ * no listener any more and have not changed for a minute: a younger one may
  * be about to listen. It goes by the sockets and not by ids of processes, which
  * mean nothing in another container that shares that place. What else lies in
  * one stays, and the directory with it. */

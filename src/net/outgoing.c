@@ -46,18 +46,6 @@ static struct cce_bytes put_bytes(char **at, const void *data, size_t length)
     return copy;
 }
 
-/* curl sends "Name:" only when told "Name;". */
-static char *put_header(char **at, const struct cce_header *header)
-{
-    char *line = *at;
-
-    append_string(at, header->name);
-    append_string(at, header->value[0] != '\0' ? ": " : ";");
-    append_string(at, header->value);
-    end_string(at);
-    return line;
-}
-
 struct url_parts {
     const char *host; /* with brackets, if any */
     size_t host_length;
@@ -144,9 +132,9 @@ static size_t size_of(const struct cce_request *request,
 int cce_outgoing_copy(struct cce_outgoing *outgoing,
                       const struct cce_request *request, struct cce_error *err)
 {
-    static const struct cce_identity nobody;
+    static const struct cce_identity none;
     const struct cce_identity *identity =
-        request->identity != NULL ? request->identity : &nobody;
+        request->identity != NULL ? request->identity : &none;
     size_t count = request->header_count;
     struct curl_slist *lines;
     char *at;
@@ -162,7 +150,14 @@ int cce_outgoing_copy(struct cce_outgoing *outgoing,
     lines = (struct curl_slist *)(void *)outgoing->memory;
     at = (char *)&lines[count + 2];
     for (size_t i = 0; i < count; i++) {
-        lines[i].data = put_header(&at, &request->headers[i]);
+        const struct cce_header *header = &request->headers[i];
+
+        lines[i].data = at;
+        append_string(&at, header->name);
+        /* curl sends "Name:" only when told "Name;". */
+        append_string(&at, header->value[0] != '\0' ? ": " : ";");
+        append_string(&at, header->value);
+        end_string(&at);
         lines[i].next = &lines[i + 1];
     }
     lines[count].data = put_string(&at, no_expect);

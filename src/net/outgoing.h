@@ -1,5 +1,6 @@
 /*
- * outgoing: the copy of what a request sends, and of whom it comes from.
+ * outgoing: the copy of what a request sends, and of the identity it is sent
+ * with.
  *
  * It is one block of memory, since all of it begins and ends together: it is
  * wiped and freed as soon as the transfer has ended, while the answer stays.

@@ -4,11 +4,11 @@
  *
  * A reused connection on which something lies already is not fit for a request
  * that changes something. It may be the end of the stream: then the request is
- * lost, and nobody knows whether it was read. Or it may be bytes that nobody
- * asked for: then they become the answer. libcurl looks by itself, but not
- * each time (from 8.22 once a second), and it does not tell which socket it
- * takes: CURLINFO_ACTIVESOCKET is -1 at that moment. So the socket is found by
- * its local port.
+ * lost, and whether it was read is not known. Or it may be bytes that answer no
+ * request: then they become the answer to this one. libcurl looks by itself,
+ * but not each time (from 8.22 once a second), and it does not tell which
+ * socket it takes: CURLINFO_ACTIVESOCKET is -1 at that moment. So the socket is
+ * found by its local port.
  */
 #ifndef CCE_NET_SOCKETS_H
 #define CCE_NET_SOCKETS_H

@@ -32,8 +32,8 @@ static struct cce_tls_handshake *handshake_of(const SSL *ssl)
 
 /* ---- callbacks of OpenSSL ---- */
 
-/* A certificate is public: who shows it must still sign with its key. We
- * have checked that, and all before, when we have sent our Finished; but for
+/* A certificate is public: a peer that shows it must still sign with its key.
+ * We have checked that, and all before, when we have sent our Finished; but for
  * TLS 1.2 without an ephemeral key, where the peer signs nothing. */
 static bool has_proved_itself(const SSL *ssl)
 {

@@ -13,7 +13,7 @@
 
 /* What was seen of one handshake. */
 struct cce_tls_handshake {
-    const char *host; /* whom the certificate has to name; NULL: libcurl asks */
+    const char *host; /* the certificate has to name it; NULL: libcurl asks */
     bool finished;
     int alert;        /* the first fatal alert that the peer sent; 0: none */
     int verify_error; /* why its chain was not accepted; 0: it was, or no
@@ -21,8 +21,8 @@ struct cce_tls_handshake {
     bool verified;    /* its chain was accepted, and names the host */
     bool alert_after; /* when the alert came, the peer had shown that the
                          certificate is its own. Still, with TLS 1.2 an alert
-                         is not encrypted: who relays the connection can have
-                         put it there. */
+                         is not encrypted: any relay on the way can have put
+                         it there. */
 };
 
 /* Lets an SSL_CTX trust the certificates of a PEM text, for a libcurl that
@@ -37,8 +37,8 @@ void *cce_tls_watch(void *context, struct cce_tls_handshake *handshake);
 /* NULL is fine. */
 void cce_tls_unwatch(void *watched);
 
-/* Whether there are bytes of the peer in the SSL that it has received and
- * nobody has read yet. */
+/* Whether the SSL has received bytes of the peer that have not been read yet.
+ */
 bool cce_tls_has_unread(void *ssl);
 
 /* For people: "certificate revoked"; "unable to get local issuer

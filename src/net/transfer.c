@@ -221,20 +221,6 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     return result;
 }
 
-static CURL *take_handle(struct cce_engine *engine)
-{
-    CURL *easy;
-
-    if (engine->idle_count > 0)
-        return engine->idle[--engine->idle_count];
-    easy = curl_easy_init();
-    if (easy != NULL && set_engine_options(engine, easy) != CURLE_OK) {
-        curl_easy_cleanup(easy);
-        return NULL;
-    }
-    return easy;
-}
-
 static CURLcode set_method(const struct cce_transfer *transfer)
 {
     CURL *easy = transfer->easy;
@@ -244,6 +230,8 @@ static CURLcode set_method(const struct cce_transfer *transfer)
     bool is_plain = strcmp(method, has_body ? "POST" : "GET") == 0;
     CURLcode result = CURLE_OK;
 
+    /* curl has settings for GET and POST alone. Another method is one of the
+     * two, with or without a body, under its own name. */
     if (has_body) {
         SET(result, easy, CURLOPT_POST, 1L);
         SET(result, easy, CURLOPT_POSTFIELDS,
@@ -315,6 +303,9 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     }
     if (transfer->outgoing.proxy != NULL)
         SET(result, easy, CURLOPT_NOPROXY, "");
+
+    /* libcurl before 7.77 takes no CA from memory: then on_tls_context sets it.
+     */
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->outgoing.ca);
     transfer->trusts_by_context = result == CURLE_UNKNOWN_OPTION;
@@ -390,6 +381,7 @@ static void judge(struct cce_transfer *transfer, CURLcode result)
         .proxy = transfer->proxy_tls,
     };
 
+    /* Without a handle nothing was sent, not even to a proxy. */
     if (transfer->easy != NULL)
         curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
                           &evidence.connect_status);
@@ -481,7 +473,9 @@ done:
 
 void cce_transfer_prepare(struct cce_transfer *transfer)
 {
+    struct cce_engine *engine = transfer->engine;
     CURLcode result = CURLE_OUT_OF_MEMORY;
+    CURL *easy;
 
     if (check_identity(transfer, &transfer->verdict.error) != 0)
         return;
@@ -490,11 +484,23 @@ void cce_transfer_prepare(struct cce_transfer *transfer)
         judge(transfer, CURLE_ABORTED_BY_CALLBACK);
         return;
     }
-    transfer->easy = take_handle(transfer->engine);
-    if (transfer->easy != NULL)
+
+    if (engine->idle_count > 0) {
+        easy = engine->idle[--engine->idle_count];
+    } else {
+        easy = curl_easy_init();
+        if (easy != NULL && set_engine_options(engine, easy) != CURLE_OK) {
+            curl_easy_cleanup(easy);
+            easy = NULL;
+        }
+    }
+    transfer->easy = easy;
+    if (easy != NULL)
         result = set_transfer_options(transfer);
     if (result == CURLE_OK)
         return;
+
+    /* What is set up halfway fits no other transfer. */
     judge(transfer, result);
     if (transfer->easy != NULL)
         curl_easy_cleanup(transfer->easy);

@@ -39,7 +39,7 @@ struct cce_evidence {
     size_t body_limit, headers_limit;
     long timeout_ms, connect_timeout_ms;
 
-    /* What others said. */
+    /* What the proxy and the server said. */
     long connect_status; /* of a proxy's answer to CONNECT; 0: none */
     struct cce_tls_handshake server, proxy;
 };

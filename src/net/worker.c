@@ -38,30 +38,26 @@ int cce_worker_start_thread(pthread_t *thread, void *(*run)(void *context),
 
 /* ---- the thread ---- */
 
-/* NULL: nothing is left, and nothing will come. */
-static struct cce_task *next_task(struct cce_worker *worker)
-{
-    struct cce_task *task;
-
-    pthread_mutex_lock(&worker->lock);
-    while (worker->first == NULL && !worker->stopping)
-        pthread_cond_wait(&worker->changed, &worker->lock);
-    task = worker->first;
-    if (task != NULL)
-        worker->first = task->next;
-    if (worker->first == NULL)
-        worker->last = NULL;
-    pthread_mutex_unlock(&worker->lock);
-    return task;
-}
-
 static void *run(void *context)
 {
+    struct cce_worker *worker = context;
     struct cce_task *task;
 
-    while ((task = next_task(context)) != NULL)
+    /* What was submitted before the worker is to stop is still done. */
+    for (;;) {
+        pthread_mutex_lock(&worker->lock);
+        while (worker->first == NULL && !worker->stopping)
+            pthread_cond_wait(&worker->changed, &worker->lock);
+        task = worker->first;
+        if (task != NULL)
+            worker->first = task->next;
+        if (worker->first == NULL)
+            worker->last = NULL;
+        pthread_mutex_unlock(&worker->lock);
+        if (task == NULL)
+            return NULL;
         task->run(task->context);
-    return NULL;
+    }
 }
 
 int cce_worker_new(struct cce_worker **result, struct cce_error *err)

@@ -5,7 +5,7 @@
 #ifndef CCE_OS_MODULE_H
 #define CCE_OS_MODULE_H
 
-/* Keeps it mapped until the process ends. To be called wherever somebody else
+/* Keeps it mapped until the process ends. To be called wherever other code
  * keeps a pointer into it: a thread, a library's callback. The Makefile links
  * with -z nodelete, but a rock is built without. */
 void cce_module_pin(void);

@@ -3,8 +3,8 @@
  *
  * Every request asks whether its engine is this process's own or has come
  * through a fork. The answer is kept in a page that the kernel empties in a
- * child, whoever forked and by whatever call. Where there is no such page it
- * is getpid.
+ * child, whichever code forked, and by whatever call. Where there is no such
+ * page it is getpid.
  */
 #ifndef CCE_OS_PID_H
 #define CCE_OS_PID_H

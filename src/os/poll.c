@@ -8,26 +8,19 @@
 
 #include "os/clock.h"
 
-static struct pollfd *pollfds_of(const int *fds, size_t count)
-{
-    struct pollfd *list = calloc(count + 1, sizeof *list);
-
-    for (size_t i = 0; list != NULL && i < count; i++) {
-        list[i].fd = fds[i];
-        list[i].events = POLLIN;
-    }
-    return list;
-}
-
 int cce_poll(const int *fds, bool *ready, size_t count, double seconds,
              struct cce_error *err)
 {
-    struct pollfd *list = pollfds_of(fds, count);
+    struct pollfd *list = calloc(count + 1, sizeof *list);
     struct timespec step = cce_clock_timespec(seconds < 0 ? 0 : seconds);
     int found;
 
     if (list == NULL)
         return cce_fail_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        list[i].fd = fds[i];
+        list[i].events = POLLIN;
+    }
     found = ppoll(list, count, seconds < 0 ? NULL : &step, NULL);
     if (found < 0 && errno != EINTR)
         cce_fail(err, CCE_UNSUPPORTED, "cannot poll: %s", strerror(errno));

@@ -14,25 +14,15 @@ enum { EVENTS_A_WAIT = 64 };
  * number and no other address equals them. */
 static const char timer_tag, wake_tag;
 
-static uint32_t events_of(unsigned what)
-{
-    return (what & CCE_POLLER_READ ? EPOLLIN | EPOLLRDHUP : 0u) |
-           (what & CCE_POLLER_WRITE ? EPOLLOUT : 0u);
-}
-
-static unsigned ready_of(uint32_t events)
-{
-    return (events & (EPOLLIN | EPOLLRDHUP) ? CCE_POLLER_READ : 0u) |
-           (events & EPOLLOUT ? CCE_POLLER_WRITE : 0u) |
-           (events & (EPOLLERR | EPOLLHUP) ? CCE_POLLER_FAILED : 0u);
-}
-
 static int control(struct cce_poller *poller, int operation, int fd,
                    unsigned what, uintptr_t tag)
 {
-    struct epoll_event event = {.events = events_of(what)};
+    struct epoll_event event = {
+        .events = (what & CCE_POLLER_READ ? EPOLLIN | EPOLLRDHUP : 0u) |
+                  (what & CCE_POLLER_WRITE ? EPOLLOUT : 0u),
+        .data.ptr = (void *)tag,
+    };
 
-    event.data.ptr = (void *)tag;
     return epoll_ctl(poller->fd, operation, fd, &event);
 }
 
@@ -153,6 +143,8 @@ int cce_poller_wait(struct cce_poller *poller, struct cce_poller_event *events,
     all = epoll_wait(poller->fd, found,
                      count < EVENTS_A_WAIT ? count : EVENTS_A_WAIT, timeout_ms);
     for (int i = 0; i < all; i++) {
+        uint32_t what = found[i].events;
+
         if (found[i].data.ptr == &timer_tag) {
             poller->rang = drain(poller->timer_fd);
             if (poller->rang)
@@ -161,7 +153,10 @@ int cce_poller_wait(struct cce_poller *poller, struct cce_poller_event *events,
             poller->woken = drain(poller->wake_fd);
         } else {
             events[ready].tag = (uintptr_t)found[i].data.ptr;
-            events[ready].ready = ready_of(found[i].events);
+            events[ready].ready =
+                (what & (EPOLLIN | EPOLLRDHUP) ? CCE_POLLER_READ : 0u) |
+                (what & EPOLLOUT ? CCE_POLLER_WRITE : 0u) |
+                (what & (EPOLLERR | EPOLLHUP) ? CCE_POLLER_FAILED : 0u);
             ready++;
         }
     }

@@ -6,7 +6,7 @@
 
 #include "core/status.h"
 
-/* One that nobody listens on at 127.0.0.1 at this moment. */
+/* A port without a listener at 127.0.0.1 at this moment. */
 int cce_port_free(int *port, struct cce_error *err);
 
 #endif

@@ -72,6 +72,7 @@ int cce_process_take_signal(const sigset_t *set, double seconds)
 
         if (signal > 0)
             return signal;
+        /* The time is up, or another signal interrupted the wait. */
         left = deadline - cce_clock_monotonic();
         if (seconds >= 0 && left <= 0)
             return 0;
@@ -86,6 +87,7 @@ int cce_process_die_with_parent(int signal, struct cce_error *err)
         return cce_fail(err, CCE_UNSUPPORTED,
                         "cannot follow the parent process: %s",
                         strerror(errno));
+    /* It ended before the kernel was told: no signal would come. */
     if (getppid() != parent)
         raise(signal);
     return 0;
@@ -119,6 +121,8 @@ static int find_program(const char *name, char path[PATH_MAX],
     return cce_fail(err, CCE_MISSING_DEPENDENCY, "%s is not in PATH", name);
 }
 
+/* The host may have opened descriptors without O_CLOEXEC. They are marked and
+ * not closed: the pipe for the report is needed until then. */
 static void close_others_on_exec(void)
 {
     struct rlimit limit;
@@ -135,6 +139,8 @@ static void close_others_on_exec(void)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* What the parent ignores or blocks would stay ignored or blocked across
+ * execve. */
 static void reset_signals(void)
 {
     sigset_t none;
@@ -177,6 +183,7 @@ static void run_child(const struct cce_spawn *spawn, const char *path,
     reset_signals();
     if (spawn->die_with_parent) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* It ended before that: no signal would come. */
         if (getppid() != parent)
             _exit(127);
     }
@@ -189,56 +196,37 @@ static void run_child(const struct cce_spawn *spawn, const char *path,
     _exit(127);
 }
 
-/* 0 when the child has executed its program, else its errno. */
-static int read_report(int fd)
-{
-    int failure = 0;
-    ssize_t got;
-
-    do
-        got = read(fd, &failure, sizeof failure);
-    while (got < 0 && errno == EINTR);
-    return got == sizeof failure ? failure : 0;
-}
-
-/* Above 2, so that open_files cannot overwrite it. */
-static int report_pipe(int ends[2], struct cce_error *err)
-{
-    int high;
-
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return cce_fail(err, CCE_UNSUPPORTED, "no pipe: %s", strerror(errno));
-    high = fcntl(ends[1], F_DUPFD_CLOEXEC, 3);
-    close(ends[1]);
-    ends[1] = high;
-    return 0;
-}
-
-static int open_pidfd(pid_t pid)
-{
-#ifdef SYS_pidfd_open
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-#else
-    (void)pid;
-    return -1;
-#endif
-}
-
 int cce_process_spawn(struct cce_process *process,
                       const struct cce_spawn *spawn, struct cce_error *err)
 {
     char path[PATH_MAX];
-    int ends[2], failure;
+    int ends[2], high, failure = 0;
     pid_t parent = getpid();
+    ssize_t got;
 
-    if (find_program(spawn->argv[0], path, err) != 0 ||
-        report_pipe(ends, err) != 0)
+    if (find_program(spawn->argv[0], path, err) != 0)
         return -1;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return cce_fail(err, CCE_UNSUPPORTED, "no pipe: %s", strerror(errno));
+    /* Above 2, so that open_files cannot overwrite it. */
+    high = fcntl(ends[1], F_DUPFD_CLOEXEC, 3);
+    close(ends[1]);
+    ends[1] = high;
+
     process->pid = fork();
     if (process->pid == 0)
         run_child(spawn, path, parent, ends[1]);
     close(ends[1]);
-    failure = process->pid < 0 ? errno : read_report(ends[0]);
+    /* The child's errno; nothing when it has executed its program. */
+    if (process->pid < 0) {
+        failure = errno;
+    } else {
+        do
+            got = read(ends[0], &failure, sizeof failure);
+        while (got < 0 && errno == EINTR);
+        if (got != sizeof failure)
+            failure = 0;
+    }
     close(ends[0]);
     if (failure != 0) {
         if (process->pid > 0)
@@ -248,7 +236,11 @@ int cce_process_spawn(struct cce_process *process,
                         strerror(failure));
     }
     process->owner = parent;
-    process->pidfd = open_pidfd(process->pid);
+#ifdef SYS_pidfd_open
+    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+#else
+    process->pidfd = -1;
+#endif
     return 0;
 }
 
@@ -263,7 +255,8 @@ static bool reap(struct cce_process *process)
     got = waitpid(process->pid, &process->status, WNOHANG);
     if (got == 0 || (got < 0 && errno == EINTR))
         return false;
-    /* Somebody else may have reaped it: then how it ended is not known. */
+    /* Another part of the host may have reaped it: then how it ended is not
+     * known. */
     if (got < 0)
         process->status = 0;
     process->ended = true;

@@ -24,7 +24,8 @@ struct cce_spawn {
 
 struct cce_process {
     pid_t pid;   /* 0: none, or already reaped and `ended` */
-    pid_t owner; /* who started it: after a fork the child leaves it alone */
+    pid_t owner; /* the parent that started it: a child after fork leaves it
+                    alone */
     int pidfd;   /* -1 when the kernel has no pidfd_open */
     bool ended;
     int status; /* as of waitpid, once ended */

@@ -93,8 +93,8 @@ end
 
 -- ---- one attempt --------------------------------------------------------------
 
--- Ask who knows whether the request may leave now, after all that took time: the
--- seconds that it may take, or nil and the error that ends the call.
+-- Whether the request may leave now, after all that took time; `before_send` has the last
+-- word. The seconds that it may take, or nil and the error that ends the call.
 local function ask_before_send(client, state)
   local left = left_of(client, state) or math.huge
   if left <= 0 then return nil, too_late(client, state) end
@@ -182,34 +182,29 @@ end
 
 -- ---- attempts -----------------------------------------------------------------
 
--- A 401 for an expired token, or a key that was replaced at its source: others are
--- fetched, once.
-local function renew_credentials(client, err, state, auth, outcome)
-  if not auth or state.renewed then return false end
-  if outcome == "refused" then
-    state.renewed = client.session:replace(auth)
-  elseif responses.is_expired_token(err) then
-    state.renewed = client.session:expire(auth)
-  end
-  return state.renewed
-end
-
--- A 401 for a skewed clock names the server's time: take it over, once.
-local function correct_clock(client, err, state)
-  if err.code ~= "CLOCK_SKEW" or state.clock_corrected then return false end
-  local signed, server = responses.clocks(err.detail)
-  if not signed then return false end
-  state.clock_corrected = true
-  client:set_clock(server)
-  client:emit { type = "clock_corrected", seconds = server - signed, operation = err.operation }
-  return true
-end
-
 -- Seconds, or nil and perhaps why the rules did not have their way.
 local function delay_before_next(client, err, state, auth, outcome)
   if err.not_sent then return nil end
-  if renew_credentials(client, err, state, auth, outcome) then return 0 end
-  if correct_clock(client, err, state) then return 0 end
+  -- A 401 for an expired token, or a key that was replaced at its source: others are
+  -- fetched, once.
+  if auth and not state.renewed then
+    if outcome == "refused" then
+      state.renewed = client.session:replace(auth)
+    elseif responses.is_expired_token(err) then
+      state.renewed = client.session:expire(auth)
+    end
+    if state.renewed then return 0 end
+  end
+  -- A 401 for a skewed clock names the server's time: it is taken over, once.
+  if err.code == "CLOCK_SKEW" and not state.clock_corrected then
+    local signed, server = responses.clocks(err.detail)
+    if signed then
+      state.clock_corrected = true
+      client:set_clock(server)
+      client:emit { type = "clock_corrected", seconds = server - signed, operation = err.operation }
+      return 0
+    end
+  end
   -- Another address of the service, if this one got nothing and not all were tried
   -- in this round.
   if state.tried < #state.addresses and retry.never_left(err) then
@@ -222,21 +217,6 @@ local function delay_before_next(client, err, state, auth, outcome)
   }, state.request, err, state.round)
   state.round, state.tried = state.round + 1, 1
   return delay, why
-end
-
-local function note_attempt(client, state, address, response, err, delay)
-  client:emit {
-    type = "attempt",
-    operation = state.request.operation,
-    endpoint = address,
-    cluster_id = state.ids.cluster_id,
-    job_id = state.ids.job_id,
-    attempt = state.attempts,
-    status = response and response.status or err.status,
-    code = err and err.code,
-    request_id = response and response.headers["x-request-id"] or err and err.request_id,
-    retry_in = delay,
-  }
 end
 
 local function finish_error(err, state, why)
@@ -273,7 +253,15 @@ local function send(client, request, ids, deadline)
     if response or err.status then client.good_address[service] = state.index end
     local delay, why
     if err then delay, why = delay_before_next(client, err, state, auth, outcome) end
-    if client.on_event then note_attempt(client, state, address, response, err, delay) end
+    if client.on_event then
+      client:emit {
+        type = "attempt", operation = request.operation, endpoint = address,
+        cluster_id = ids.cluster_id, job_id = ids.job_id, attempt = state.attempts,
+        status = response and response.status or err.status, code = err and err.code,
+        request_id = response and response.headers["x-request-id"] or err and err.request_id,
+        retry_in = delay,
+      }
+    end
     if response then
       response.attempts = state.attempts
       return response

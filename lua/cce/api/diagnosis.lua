@@ -21,13 +21,6 @@ local function split(text, separator)
   return lines
 end
 
--- The first line that differs; nil when all are the same.
-local function first_difference(theirs, ours)
-  for i = 1, math.max(#theirs, #ours) do
-    if theirs[i] ~= ours[i] then return i end
-  end
-end
-
 local function is_secret(line)
   return line:lower():match("^x%-[%w]+%-token%s*:") ~= nil
 end
@@ -48,8 +41,9 @@ function M.compare(theirs, ours)
     -- What was made unreadable on the way here counts as the same.
     if is_secret(line) and left[i] and is_secret(left[i]) then left[i] = line end
   end
-  local line = first_difference(left, right)
-  if not line then
+  local line, last = 1, math.max(#left, #right)
+  while line <= last and left[line] == right[line] do line = line + 1 end
+  if line > last then
     return "The gateway signed exactly the same request, so the secret key is wrong"
       .. " or belongs to another access key"
   end

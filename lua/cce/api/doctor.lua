@@ -122,25 +122,6 @@ end
 
 -- ---- the checks ------------------------------------------------------------------
 
--- The client, but without second attempts and with the machine's own clock.
-local function view_of(client)
-  client:engine()
-  local retry = { max_attempts = 1, base = 0, cap = 0, budget = 0 }
-  local config = setmetatable({ retry = retry }, { __index = client.config })
-  return setmetatable({ config = config, clock_shift = 0 }, { __index = client })
-end
-
-local function describe_region(report, view)
-  local endpoints = view.config.endpoints
-  local where = { "CCE at " .. endpoints.cce }
-  for _, service in ipairs { "iam", "cts", "sts" } do
-    local address = endpoints[service]
-    where[#where + 1] = address and ("%s at %s"):format(service:upper(), address)
-      or ("no %s known"):format(service:upper())
-  end
-  good(report, "region", table.concat(where, ", "))
-end
-
 -- Seconds that our clock is ahead; the second of an answer's date is no more
 -- exact than that.
 local function note_clock(report, view, date)
@@ -186,13 +167,24 @@ end
 -- @tparam cce.client client
 -- @treturn table the report, see `client:doctor`
 function M.examine(client)
-  local view = view_of(client)
+  -- The client, but without second attempts and with the machine's own clock.
+  client:engine()
+  local retry = { max_attempts = 1, base = 0, cap = 0, budget = 0 }
+  local config = setmetatable({ retry = retry }, { __index = client.config })
+  local view = setmetatable({ config = config, clock_shift = 0 }, { __index = client })
   local report = setmetatable({ ok = true, items = {} }, Report)
   for i, name in ipairs(NAMES) do
     report[i] = { name = name, message = "not checked" }
     report.items[name] = report[i]
   end
-  describe_region(report, view)
+  local endpoints = view.config.endpoints
+  local where = { "CCE at " .. endpoints.cce }
+  for _, service in ipairs { "iam", "cts", "sts" } do
+    local address = endpoints[service]
+    where[#where + 1] = address and ("%s at %s"):format(service:upper(), address)
+      or ("no %s known"):format(service:upper())
+  end
+  good(report, "region", table.concat(where, ", "))
   local auth, message, err = view.session:identify()
   if not auth then
     bad(report, "credentials", message, err.hint)
@@ -203,7 +195,7 @@ function M.examine(client)
   if project_id then
     check_clusters(report, view, project_id)
   else
-    explain(report, view, view.config.endpoints.iam or view.config.endpoints.cce, problem)
+    explain(report, view, endpoints.iam or endpoints.cce, problem)
   end
   return report
 end

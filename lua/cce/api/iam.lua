@@ -35,19 +35,6 @@ end
 
 -- ---- the account -------------------------------------------------------------
 
-local function ask_account(client)
-  local asked = request("list_domains", nil, "/v3/auth/domains", {})
-  local domains, _, err = service_call.fetch_list(client, asked, "domains")
-  if not domains then return service_call.about("the account's id cannot be looked up", err) end
-  local first = values.object(domains[1])
-  if #domains == 1 and text(first.id) then return first.id end
-  return errors.fail(#domains == 0 and "NOT_FOUND" or "INVALID_ARGUMENT",
-    ("IAM names %d accounts for these credentials, not one"):format(#domains), {
-    operation = "list_domains", retryable = false, maybe_applied = false,
-    hint = "Give domain_id= with the id of the account that is meant",
-  })
-end
-
 --- The id of a client's account. It never changes: it is asked for once.
 -- @tparam cce.client client
 -- @treturn[1] string
@@ -55,11 +42,20 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.account_of(client)
-  local message, err
-  if not client.account_id then
-    client.account_id, message, err = ask_account(client)
+  if client.account_id then return client.account_id end
+  local asked = request("list_domains", nil, "/v3/auth/domains", {})
+  local domains, _, err = service_call.fetch_list(client, asked, "domains")
+  if not domains then return service_call.about("the account's id cannot be looked up", err) end
+  local first = values.object(domains[1])
+  if #domains == 1 and text(first.id) then
+    client.account_id = first.id
+    return first.id
   end
-  return client.account_id, message, err
+  return errors.fail(#domains == 0 and "NOT_FOUND" or "INVALID_ARGUMENT",
+    ("IAM names %d accounts for these credentials, not one"):format(#domains), {
+    operation = "list_domains", retryable = false, maybe_applied = false,
+    hint = "Give domain_id= with the id of the account that is meant",
+  })
 end
 
 local function with_account(client, checked)
@@ -171,13 +167,6 @@ local function project_of(raw)
     parent_id = text(raw.parent_id) }
 end
 
-local function page_query(checked, page)
-  local query = query_of(checked, { "domain_id", "parent_id", "name", "enabled" })
-  query[#query + 1] = { "page", tostring(page) }
-  query[#query + 1] = { "per_page", tostring(PER_PAGE) }
-  return query
-end
-
 --- List the projects that these credentials can see: one a region, which has the
 -- region's name, and those made in it.
 -- @function client:list_projects
@@ -197,8 +186,10 @@ function methods:list_projects(opts)
   if not checked then return nil, message, err end
   local list, page = setmetatable({}, Projects), 1
   while true do
-    local asked = request("list_projects", "iam:projects:listProjects", "/v3/projects",
-      page_query(checked, page))
+    local query = query_of(checked, { "domain_id", "parent_id", "name", "enabled" })
+    query[#query + 1] = { "page", tostring(page) }
+    query[#query + 1] = { "per_page", tostring(PER_PAGE) }
+    local asked = request("list_projects", "iam:projects:listProjects", "/v3/projects", query)
     local items
     items, message, err = service_call.fetch_list(self, asked, "projects")
     if not items then return nil, message, err end

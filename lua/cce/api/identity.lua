@@ -55,7 +55,7 @@ local ONE_ATTEMPT = { max_attempts = 1, base = 0, cap = 0, budget = 0 }
 --- The id of the account of a client, from what is known of it, from STS or from
 -- IAM, each of which is asked once and at one attempt.
 -- @tparam cce.client client
--- @treturn ?string nil when nobody tells
+-- @treturn ?string nil when none of them tells
 function M.account(client)
   local known = client.account_id or client.caller and client.caller.account
   if known then return known end

@@ -101,18 +101,6 @@ local function look_up(client, deadline)
   return found[1].id
 end
 
-local function check_can_ask(client)
-  local config = client.config
-  if config.region and config.endpoints.iam then return true end
-  return errors.fail("NO_PROJECT", config.region
-    and "the project id is not known, nor the address of IAM to look it up"
-    or "the project id is not known, nor the region to look it up", {
-    retryable = false, maybe_applied = false, attempts = 0,
-    hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID; or give region= and the"
-      .. " address of IAM, endpoints={iam=\"https://…\"}",
-  })
-end
-
 -- What the source of the credentials knows beats what IAM would say.
 local function ask(client, deadline)
   local auth, message, err = client.session:identify()
@@ -123,8 +111,16 @@ local function ask(client, deadline)
   end
   local known = M.known(client)
   if known then return known end
-  local can, why, problem = check_can_ask(client)
-  if not can then return nil, why, problem end
+  local config = client.config
+  if not config.region or not config.endpoints.iam then
+    return errors.fail("NO_PROJECT", config.region
+      and "the project id is not known, nor the address of IAM to look it up"
+      or "the project id is not known, nor the region to look it up", {
+      retryable = false, maybe_applied = false, attempts = 0,
+      hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID; or give region= and the"
+        .. " address of IAM, endpoints={iam=\"https://…\"}",
+    })
+  end
   return look_up(client, deadline)
 end
 

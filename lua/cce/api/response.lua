@@ -36,13 +36,6 @@ local function redact(text)
   return text
 end
 
--- A text of the API on one line: all of it, but for what a terminal could obey.
-local function one_line(text)
-  text = redact(text):sub(1, MAX_TEXT):gsub("%s+", " ")
-  -- Only where something failed is there text to clean.
-  return (require("cce.text.width").clean_line(text):gsub("%.?%s*$", ""))
-end
-
 local function is_text(value)
   return type(value) == "string" and value ~= ""
 end
@@ -85,12 +78,15 @@ function M.read_error_body(text)
   if summary and detail and detail ~= summary then
     summary = summary .. ", " .. detail
   end
+  -- All of it on one line, but for what a terminal could obey.
+  local line = redact(summary or detail or first_text(inner.error_msg, inner.message, body.reason)
+    or M.excerpt(redact(text))):sub(1, MAX_TEXT):gsub("%s+", " ")
+  -- Loaded here: only where something failed is there text to clean.
+  line = require("cce.text.width").clean_line(line):gsub("%.?%s*$", "")
   return {
     api_code = first_text(body.errorCode, body.error_code, generic),
     error_code = first_text(body.error_code, body.errorCode, generic),
-    text = one_line(summary or detail
-      or first_text(inner.error_msg, inner.message, body.reason)
-      or M.excerpt(redact(text))),
+    text = line,
     request_id = first_text(body.request_id),
   }
 end
@@ -137,17 +133,6 @@ local by_status = {
   [409] = function() return "CONFLICT" end,
   [429] = code_of_429,
 }
-
-local function code_of(status, read)
-  if by_status[status] then
-    return by_status[status](read)
-  elseif status >= 500 then
-    return "SERVER_ERROR"
-  elseif status >= 400 then
-    return "REQUEST_REJECTED"
-  end
-  return "RESPONSE_INVALID"
-end
 
 --- The clocks that a "signature expired" message names.
 -- @tparam string text
@@ -220,11 +205,6 @@ local function retry_after(code, response, read)
     or nil
 end
 
-local function skew_of(text)
-  local signed, server = M.clocks(text)
-  return signed and server and signed - server
-end
-
 local RETRYABLE = {
   SERVER_ERROR = true, THROTTLED = true, RESOURCE_LOCKED = true, CLOCK_SKEW = true,
 }
@@ -236,7 +216,9 @@ local RETRYABLE = {
 -- @treturn table err
 function M.to_error(what, request, response)
   local read = M.read_error_body(response.body)
-  local code = code_of(response.status, read)
+  local status, of_status = response.status, by_status[response.status]
+  local code = of_status and of_status(read) or status >= 500 and "SERVER_ERROR"
+    or status >= 400 and "REQUEST_REJECTED" or "RESPONSE_INVALID"
   local request_id = response.headers["x-request-id"] or read.request_id
   local named = read.error_code and read.error_code ~= read.api_code
     and read.api_code .. " " .. read.error_code or read.api_code
@@ -245,6 +227,8 @@ function M.to_error(what, request, response)
   if request_id then
     message = message .. " (request id " .. M.excerpt(request_id) .. ")"
   end
+  local signed, server = M.clocks(read.text)
+  local skew = signed and server and signed - server
   return errors.new(code, message, {
     operation = request.operation,
     status = response.status,
@@ -253,7 +237,7 @@ function M.to_error(what, request, response)
     request_id = request_id,
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
-    hint = hint.of_answer(code, read.text, request, skew_of(read.text))
+    hint = hint.of_answer(code, read.text, request, skew)
       or hint.of_missing(code, what:match " cluster (%S+)$"),
     retry_after = retry_after(code, response, read),
     detail = read.text,

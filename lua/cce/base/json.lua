@@ -80,25 +80,11 @@ local function unmark(value, marker)
   return count
 end
 
--- A string that the text does not hold. It could still spell it by escapes:
--- the caller counts what it finds, and asks for another one.
-local function new_marker(text, attempt)
-  local marker = "empty-array-" .. attempt
-  while text:find(marker, 1, true) do marker = marker .. "-" end
-  return marker
-end
-
 local token_names = {
   T_END = "the end of the text", T_COMMA = "a comma", T_COLON = "a colon",
   T_OBJ_BEGIN = "'{'", T_OBJ_END = "'}'", T_ARR_BEGIN = "'['", T_ARR_END = "']'",
   T_STRING = "a string", T_NUMBER = "a number", T_BOOLEAN = "a boolean", T_NULL = "null",
 }
-
--- lua-cjson's message for people, and whether the text just ends too early.
-local function explain(message)
-  local cut_off = message:find("found T_END", 1, true) or message:find("unexpected end", 1, true)
-  return (message:gsub("T_[%u_]+", token_names)), cut_off ~= nil
-end
 
 --- Reads JSON.
 -- @tparam string text
@@ -108,12 +94,18 @@ end
 function M.decode(text)
   if type(text) ~= "string" then return nil, "no text to read as JSON", false end
   for attempt = 1, 8 do
-    local marker = new_marker(text, attempt)
+    -- A string that the text does not hold. It could still spell it by escapes: what is
+    -- found is counted, and then another marker is tried.
+    local marker = "empty-array-" .. attempt
+    while text:find(marker, 1, true) do marker = marker .. "-" end
     local filled, expected = fill_empty_arrays(text, '"' .. marker .. '"')
     local value, message = reader.decode(filled)
     if message then
       -- Read again, so that the position is that in the caller's text.
-      return nil, explain(expected > 0 and select(2, reader.decode(text)) or message)
+      message = expected > 0 and select(2, reader.decode(text)) or message
+      local cut_off = message:find("found T_END", 1, true)
+        or message:find("unexpected end", 1, true)
+      return nil, (message:gsub("T_[%u_]+", token_names)), cut_off ~= nil
     end
     if expected == 0 or unmark(value, marker) <= expected then return value end
   end
@@ -174,26 +166,20 @@ local function write_members(out, depth, brackets, count, each)
   return true
 end
 
-local function write_array(out, value, depth)
-  return write_members(out, depth, "[]", #value, function(i)
-    return write_value(out, value[i], depth)
-  end)
-end
-
-local function write_object(out, value, keys, depth)
-  local colon = out.indent and ": " or ":"
-  return write_members(out, depth, "{}", #keys, function(i)
-    out[#out + 1] = quote(keys[i]) .. colon
-    return write_value(out, value[keys[i]], depth)
-  end)
-end
-
 local function write_table(out, value, depth)
   if depth > MAX_DEPTH then return nil, "data nested too deeply (or in a circle) has no JSON" end
   local shape, message = shape_of(value)
   if not shape then return nil, message end
-  if shape == "array" then return write_array(out, value, depth) end
-  return write_object(out, value, shape, depth)
+  if shape == "array" then
+    return write_members(out, depth, "[]", #value, function(i)
+      return write_value(out, value[i], depth)
+    end)
+  end
+  local colon = out.indent and ": " or ":"
+  return write_members(out, depth, "{}", #shape, function(i)
+    out[#out + 1] = quote(shape[i]) .. colon
+    return write_value(out, value[shape[i]], depth)
+  end)
 end
 
 local scalars = {

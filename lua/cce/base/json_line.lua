@@ -6,15 +6,6 @@ local core = require "cce.core"
 
 local M = {}
 
-local function sorted_rest(record, known)
-  local names = {}
-  for name in pairs(record) do
-    if not known[name] then names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
 local function add(parts, name, value)
   if value == nil then return end
   parts[#parts + 1] = ('"%s":%s'):format(name, assert(core.json.encode(value)))
@@ -30,7 +21,12 @@ function M.encode(record, order)
     known[name] = true
     add(parts, name, record[name])
   end
-  for _, name in ipairs(sorted_rest(record, known)) do add(parts, name, record[name]) end
+  local rest = {}
+  for name in pairs(record) do
+    if not known[name] then rest[#rest + 1] = name end
+  end
+  table.sort(rest)
+  for _, name in ipairs(rest) do add(parts, name, record[name]) end
   -- JSON allows these two only escaped, and a line must stay one.
   return "{" .. table.concat(parts, ","):gsub("[\r\n]", " ") .. "}"
 end

@@ -84,20 +84,15 @@ local function show(value)
   return type(value) == "string" and ("'%s'"):format(value) or tostring(value)
 end
 
-local function describe_range(rule)
-  local unit = rule.unit and " " .. rule.unit or ""
-  if rule.min and rule.max then return ("%s to %s%s"):format(rule.min, rule.max, unit) end
-  if rule.min then return ("at least %s%s"):format(rule.min, unit) end
-  return ("at most %s%s"):format(rule.max, unit)
-end
-
 -- What was expected of a value of the right type, or nil when it is fine.
 local function range_problem(value, rule)
   if is_fraction(value, rule) and value % 1 ~= 0 then return "a whole number" end
   local low, high = rule.min, rule.max
   -- NaN is inside of no range.
   if low and value < low or high and value > high or (low or high) and value ~= value then
-    return describe_range(rule)
+    local unit = rule.unit and " " .. rule.unit or ""
+    if low and high then return ("%s to %s%s"):format(low, high, unit) end
+    return ("at %s %s%s"):format(low and "least" or "most", low or high, unit)
   end
   if rule.one_of and not contains(rule.one_of, value) then
     return "one of " .. table.concat(rule.one_of, ", ")
@@ -164,15 +159,6 @@ local function raise_unknown(key, schema, level)
   error(("unknown option '%s'%s"):format(key, question), level)
 end
 
-local function check_type(key, value, rule, level)
-  if value == nil then
-    if rule.required then error(("option '%s' is missing"):format(key), level) end
-  elseif not has_one_of_types(value, rule.type or "any") and not is_fraction(value, rule) then
-    error(("bad option '%s' (%s expected, got %s)"):format(
-      key, describe_types(rule.type), type(value)), level)
-  end
-end
-
 --- Checks the options of a call.
 -- @tparam ?table given what the caller passed; nil stands for no options
 -- @tparam table schema rules by option name, as above
@@ -187,16 +173,25 @@ end
 -- local ok, message, err = options.check({ duration = 0 }, schema)
 -- assert(err.code == "INVALID_ARGUMENT")
 function M.check(given, schema, level)
-  level = (level or 2) + 2 -- as seen from the local functions that raise
+  level = (level or 2) + 1 -- as seen from here
   if given ~= nil and type(given) ~= "table" then
-    error(("a table of options expected, got %s"):format(type(given)), level - 1)
+    error(("a table of options expected, got %s"):format(type(given)), level)
   end
   local result = {}
   for key, value in pairs(given or {}) do
-    if schema[key] == nil then raise_unknown(key, schema, level) end
+    if schema[key] == nil then raise_unknown(key, schema, level + 1) end
     result[key] = value
   end
-  for key, rule in pairs(schema) do check_type(key, result[key], rule, level) end
+  -- Wrong use of any option raises, before the value of another one is looked at.
+  for key, rule in pairs(schema) do
+    local value = result[key]
+    if value == nil then
+      if rule.required then error(("option '%s' is missing"):format(key), level) end
+    elseif not has_one_of_types(value, rule.type or "any") and not is_fraction(value, rule) then
+      error(("bad option '%s' (%s expected, got %s)"):format(
+        key, describe_types(rule.type), type(value)), level)
+    end
+  end
   for key, rule in pairs(schema) do
     local value = result[key]
     local expected = value ~= nil and range_problem(value, rule)

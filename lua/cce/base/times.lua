@@ -5,17 +5,14 @@ local M = {}
 
 local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 
-local function days_of(year, month)
-  local is_leap = year % 4 == 0 and year % 100 ~= 0 or year % 400 == 0
-  return month == 2 and is_leap and 29 or DAYS[month] or 0
-end
-
 -- Unix time of a date in UTC, nil when there is no such day or time of day; the parts may
 -- be strings of digits. A leap second is the first of the next minute.
 local function unix_time(year, month, day, hour, minute, second)
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
   hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
-  if day < 1 or day > days_of(year, month) or hour > 23 or minute > 59 or second > 60 then
+  local is_leap = year % 4 == 0 and year % 100 ~= 0 or year % 400 == 0
+  local last = month == 2 and is_leap and 29 or DAYS[month] or 0
+  if day < 1 or day > last or hour > 23 or minute > 59 or second > 60 then
     return nil
   end
   -- Days are counted in the Gregorian calendar, with March as the first month.

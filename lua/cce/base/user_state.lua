@@ -3,7 +3,7 @@
 --
 -- The command and the workflows turn it on; plain calls of the library write no file
 -- of their own accord. Where a file cannot be read or written, each process goes by
--- what it knows itself, and nobody is told. Not in nginx, where no worker may wait
+-- what it knows itself, and no error is raised. Not in nginx, where no worker may wait
 -- for a disk.
 -- @module cce.base.user_state
 -- @local

@@ -41,28 +41,19 @@ local function ambiguous(word, found)
     table.concat(ids, ", ")), { hint = "Give the id of the one that is meant" })
 end
 
-local function nearest(word, all)
-  local names = {}
-  for _, each in ipairs(all) do names[#names + 1] = each.name end
-  local near = require("cce.base.options").nearest(word, names)[1]
-  return near and ("Did you mean '%s'?"):format(near) or "See: cce clusters"
-end
-
--- An id beats a name: it cannot be chosen by somebody else.
+-- An id beats a name: names can be given to any cluster, ids cannot.
 local function resolve(word, all)
   if all.by_id[word] then return all.by_id[word] end
-  local found = {}
+  local found, names = {}, {}
   for _, each in ipairs(all) do
     if each.name == word then found[#found + 1] = each end
+    names[#names + 1] = each.name
   end
   if #found == 1 then return found[1] end
   if #found > 1 then return ambiguous(word, found) end
+  local near = require("cce.base.options").nearest(word, names)[1]
   return errors.fail("NOT_FOUND", ("there is no cluster '%s'"):format(word),
-    { hint = nearest(word, all) })
-end
-
-local function looks_like_id(word)
-  return word:match "^%x+%-%x+%-%x+%-%x+%-%x+$" ~= nil and #word >= 36
+    { hint = near and ("Did you mean '%s'?"):format(near) or "See: cce clusters" })
 end
 
 -- A user who may not list clusters may still act on one by its id.
@@ -71,30 +62,11 @@ local function all_or_ids(client, words)
   if all or err.code ~= "PERMISSION_DENIED" then return all, message, err end
   local found = { by_id = {} }
   for _, word in ipairs(words) do
-    if not looks_like_id(word) then return nil, message, err end
+    local is_id = word:match "^%x+%-%x+%-%x+%-%x+%-%x+$" and #word >= 36
+    if not is_id then return nil, message, err end
     found.by_id[word] = { id = word, client = client }
   end
   return found
-end
-
--- Each once, however it was named.
-local function resolve_all(words, all)
-  local list, seen = {}, {}
-  for _, word in ipairs(words) do
-    local each, message, err = resolve(word, all)
-    if not each then return nil, message, err end
-    if not seen[each.id] then
-      seen[each.id] = true
-      list[#list + 1] = each
-    end
-  end
-  return list
-end
-
-local function fitting(client, args)
-  local selection, message, err = targets.selection(M.filter(args) or { name = "*" }, 1)
-  if not selection then return nil, message, err end
-  return targets.find({ client }, selection)
 end
 
 --- The words of a file: one a line, what follows a "#" is for people.
@@ -132,14 +104,6 @@ local function add_file(args)
   return true
 end
 
-local function check(args)
-  local ways = (#args.cluster > 0 and 1 or 0) + (M.filter(args) and 1 or 0)
-    + (args.all and 1 or 0)
-  if ways <= 1 then return true end
-  return errors.fail("INVALID_ARGUMENT",
-    "clusters are named, or chosen by --name, --version and --status, or --all: not both")
-end
-
 --- The clusters that are meant; all, when nothing chooses.
 -- @tparam cce.client client
 -- @tparam table args
@@ -149,13 +113,34 @@ end
 -- @treturn[2] table err
 function M.list(client, args)
   local ok, message, err = add_file(args)
-  if ok then ok, message, err = check(args) end
   if not ok then return nil, message, err end
-  if #args.cluster == 0 then return fitting(client, args) end
+  local filter = M.filter(args)
+  local ways = (#args.cluster > 0 and 1 or 0) + (filter and 1 or 0) + (args.all and 1 or 0)
+  if ways > 1 then
+    return errors.fail("INVALID_ARGUMENT",
+      "clusters are named, or chosen by --name, --version and --status, or --all: not both")
+  end
+  if #args.cluster == 0 then
+    local selection
+    selection, message, err = targets.selection(filter or { name = "*" }, 1)
+    if not selection then return nil, message, err end
+    return targets.find({ client }, selection)
+  end
   local all
   all, message, err = all_or_ids(client, args.cluster)
   if not all then return nil, message, err end
-  return resolve_all(args.cluster, all)
+  -- Each once, however it was named.
+  local list, seen = {}, {}
+  for _, word in ipairs(args.cluster) do
+    local each
+    each, message, err = resolve(word, all)
+    if not each then return nil, message, err end
+    if not seen[each.id] then
+      seen[each.id] = true
+      list[#list + 1] = each
+    end
+  end
+  return list
 end
 
 --- The clusters that are meant, where none chosen is a mistake.

@@ -161,20 +161,6 @@ end
 
 -- ---- from beginning to end -------------------------------------------------------
 
-local function first_command(arguments)
-  local found = chosen(arguments)
-  for _, argument in ipairs(arguments) do
-    if found[argument] then return argument end
-  end
-end
-
-local function wrong_use(message, arguments)
-  complain(message)
-  local name = first_command(arguments)
-  io.stderr:write(("  hint: cce help%s\n"):format(name and " " .. name or ""))
-  return exit.USAGE
-end
-
 local function note_trace(problem)
   local text = type(problem) == "string" and not is_interrupt(problem)
     and debug.traceback(problem, 2)
@@ -194,7 +180,7 @@ local function interrupted(command, args, ui)
   return exit.INTERRUPTED
 end
 
--- A mistake of ours: nobody but us can read a traceback.
+-- A mistake of ours: a traceback helps those who mend it, and no user.
 local function broken(ui, caught)
   ui:settle()
   if os.getenv("CCE_DEBUG") == "1" and caught.trace then
@@ -237,7 +223,15 @@ function M.main(arguments)
     return exit.DONE
   end
   local parsed, args = M.parser(arguments):pparse(arguments)
-  if not parsed then return wrong_use(args, arguments) end
+  if not parsed then
+    complain(args)
+    local found, name = chosen(arguments), nil
+    for _, argument in ipairs(arguments) do
+      name = name or found[argument] and argument
+    end
+    io.stderr:write(("  hint: cce help%s\n"):format(name and " " .. name or ""))
+    return exit.USAGE
+  end
   return run(M.load(args.command), args, arguments)
 end
 

@@ -23,12 +23,6 @@ function M.describe(parser)
     :argname("FORMAT")
 end
 
-local function check_directory(path)
-  local directory = path ~= "-" and path:match "^(.*)/[^/]*$"
-  if not directory or directory == "" or core.file.stat(directory) then return true end
-  return errors.fail("INVALID_ARGUMENT", ("there is no directory '%s'"):format(directory))
-end
-
 --- Whether the options go together, which no network is needed for.
 -- @tparam table args
 -- @treturn[1] boolean true
@@ -43,7 +37,10 @@ function M.check(args)
     return errors.fail("INVALID_ARGUMENT", ("'%s' is there already"):format(args.out),
       { hint = "--merge-into adds to it, --force replaces it" })
   end
-  return check_directory(args.merge_into or args.out)
+  local path = args.merge_into or args.out
+  local directory = path ~= "-" and path:match "^(.*)/[^/]*$"
+  if not directory or directory == "" or core.file.stat(directory) then return true end
+  return errors.fail("INVALID_ARGUMENT", ("there is no directory '%s'"):format(directory))
 end
 
 --- The same for people: "into prod.json".

@@ -71,13 +71,6 @@ local function in_path(program)
   return nil
 end
 
--- Absolute, since who starts kubectl may have another PATH. Its own link is kept: what
--- that points to changes with the version.
-local function program_of(script)
-  local program = core.sys.realpath(script)
-  return program and (in_path(program) or program) or "cce"
-end
-
 local function add(list, option, value)
   if not value then return end
   list[#list + 1] = option
@@ -86,18 +79,6 @@ end
 
 local function absolute(path)
   return path and (core.sys.realpath(path) or path)
-end
-
--- What the environment says now need not be there when kubectl runs; keys are
--- never written.
-local function add_place(list, args)
-  local endpoints = args.endpoint and args.endpoint[1] and args.endpoint
-  local region = args.region
-  if not endpoints and not region and not args.profile then
-    endpoints, region = { env "CCE_ENDPOINT" }, env "CCE_REGION"
-  end
-  for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
-  add(list, "--region", region)
 end
 
 --- How kubectl is to start `cce credential`.
@@ -110,11 +91,22 @@ function M.command(args, client, cluster_id)
   add(list, "--days", args.days == -1 and "max" or args.days or 1)
   local profile = args.profile or env "CCE_PROFILE"
   add(list, "--profile", profile)
-  add_place(list, { endpoint = args.endpoint, region = args.region, profile = profile })
+  -- What the environment says now need not be there when kubectl runs; keys are
+  -- never written.
+  local endpoints, region = args.endpoint and args.endpoint[1] and args.endpoint, args.region
+  if not endpoints and not region and not profile then
+    endpoints, region = { env "CCE_ENDPOINT" }, env "CCE_REGION"
+  end
+  for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
+  add(list, "--region", region)
   add(list, "--project", project.known(client))
   add(list, "--ca-file", absolute(args.ca_file or not profile and env "CCE_CA_FILE" or nil))
   add(list, "--token-file", absolute(args.token_file))
-  return { cluster_id = cluster_id, command = program_of(arg and arg[0] or ""), args = list,
+  -- Absolute, since kubectl may be started with another PATH. Its own link is kept: what
+  -- that points to changes with the version.
+  local program = core.sys.realpath(arg and arg[0] or "")
+  program = program and (in_path(program) or program) or "cce"
+  return { cluster_id = cluster_id, command = program, args = list,
     api_version = args.exec_api or M.api_of_kubectl() }
 end
 

@@ -24,14 +24,7 @@ local function fail(message, hint)
     maybe_applied = false })
 end
 
-local function ambiguous(kind, word, found)
-  local ids = {}
-  for i, each in ipairs(found) do ids[i] = each.id end
-  return fail(("%d of kind %s are named '%s': %s"):format(#found, kind, word,
-    table.concat(ids, ", ")), "Give the id of the one that is meant")
-end
-
--- An id beats a name: it cannot be chosen by somebody else.
+-- An id beats a name: names can be given to any principal, ids cannot.
 local function find(kind, word, list)
   local found, names = {}, {}
   for _, each in ipairs(list) do
@@ -39,8 +32,13 @@ local function find(kind, word, list)
     if each.name == word then found[#found + 1] = each end
     names[#names + 1] = each.name
   end
-  if #found > 1 then return ambiguous(kind, word, found) end
-  if found[1] then return found[1] end
+  if #found == 1 then return found[1] end
+  if #found > 1 then
+    local ids = {}
+    for i, each in ipairs(found) do ids[i] = each.id end
+    return fail(("%d of kind %s are named '%s': %s"):format(#found, kind, word,
+      table.concat(ids, ", ")), "Give the id of the one that is meant")
+  end
   if looks_like_id(word) then return { id = word, unknown = true } end
   local near = require("cce.base.options").nearest(word, names)[1]
   return fail(("there is no %s '%s', and it is no id"):format(kind, word),
@@ -95,7 +93,7 @@ function M.is_self(client, id)
   return caller ~= nil and caller.id == id
 end
 
---- Ask whoever would cut their own certificates.
+--- Ask a person who would cut their own certificates.
 -- @tparam cce.cli.ui ui
 -- @tparam table args `allow_self`
 -- @tparam string what will happen

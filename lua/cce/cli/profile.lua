@@ -44,20 +44,15 @@ local function bad(path, number, message, hint)
     { hint = hint })
 end
 
-local function knows(key)
-  for _, name in ipairs(KEYS) do
-    if name == key then return true end
-  end
-  return false
-end
-
 -- Never repeats a value: it may be a secret.
 local function check_key(path, number, key)
+  local is_known = false
+  for _, name in ipairs(KEYS) do is_known = is_known or name == key end
   if SECRETS[key] or key:find "secret" or key:find "password" then
     return bad(path, number, ("'%s' has no place here: profiles are no place for secrets, they are"
       .. " copied and shown"):format(key), "Keep keys in ~/.huaweicloud/credentials (mode 0600)"
       .. " or a file like it, and write credentials = profile-file:PATH; or in the environment")
-  elseif not knows(key) then
+  elseif not is_known then
     local near = options.nearest(key, KEYS)[1]
     return bad(path, number, ("there is no setting of that name%s"):format(
       near and (" (did you mean '%s'?)"):format(near) or ""),
@@ -109,50 +104,29 @@ function M.read(path)
   return state.found
 end
 
-local function names_of(profiles)
-  local names = {}
-  for name in pairs(profiles) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
-local function missing(name, path, profiles)
-  local names = names_of(profiles)
-  return errors.fail("NOT_FOUND", ("there is no profile '%s' in %s"):format(name, path), {
-    hint = #names > 0 and "There are: " .. table.concat(names, ", ")
-      or ("Write it: [%s], then settings such as region = cn-north-4"):format(name) })
-end
-
--- Where the environment or an option says where CCE is, a default is not meant.
-local function is_said(args)
-  return args.region or args.endpoint[1] or env "CCE_ENDPOINT" or env "CCE_REGION"
-end
-
 -- The settings that are meant; empty when there are none.
 local function settings_of(args)
   args.endpoint = args.endpoint or {}
   local name = args.profile or env "CCE_PROFILE"
   local path = M.path()
-  if not name and is_said(args) then return {} end
+  -- Where the environment or an option says where CCE is, a default is not meant.
+  local is_said = args.region or args.endpoint[1] or env "CCE_ENDPOINT" or env "CCE_REGION"
+  if not name and is_said then return {} end
   local profiles, message, err = M.read(path)
   if not profiles then return nil, message, err end
-  if name and not profiles[name] then return missing(name, path, profiles) end
-  return profiles[name or "default"] or {}
+  if not name or profiles[name] then return profiles[name or "default"] or {} end
+  local names = {}
+  for each in pairs(profiles) do names[#names + 1] = each end
+  table.sort(names)
+  return errors.fail("NOT_FOUND", ("there is no profile '%s' in %s"):format(name, path), {
+    hint = #names > 0 and "There are: " .. table.concat(names, ", ")
+      or ("Write it: [%s], then settings such as region = cn-north-4"):format(name) })
 end
 
 -- ---- where keys come from ----------------------------------------------------------
 
 local function expand_home(path)
   return path and (path:gsub("^~/", (env "HOME" or "~") .. "/"))
-end
-
-local function of_agency(text)
-  local name, domain = text:match "^([^@]+)@(.+)$"
-  if not name then
-    return errors.fail("INVALID_ARGUMENT", "credentials = agency:NAME@DOMAIN names an agency and"
-      .. " the account that entrusts it")
-  end
-  return require("cce.credentials").agency { agency_name = name, domain_name = domain }
 end
 
 local sources = {
@@ -166,7 +140,14 @@ local sources = {
     return require("cce.credentials").token_file(expand_home(path))
   end,
   terraform = function() return require("cce.credentials").terraform() end,
-  agency = function(text) return of_agency(text or "") end,
+  agency = function(text)
+    local name, domain = (text or ""):match "^([^@]+)@(.+)$"
+    if not name then
+      return errors.fail("INVALID_ARGUMENT", "credentials = agency:NAME@DOMAIN names an agency and"
+        .. " the account that entrusts it")
+    end
+    return require("cce.credentials").agency { agency_name = name, domain_name = domain }
+  end,
 }
 
 local SOURCES = "env, profile-file, profile-file:PATH, ecs, pod, terraform,"
@@ -192,21 +173,6 @@ local function words(text)
   return #list > 0 and list or nil
 end
 
-local function set_place(opts, args, settings)
-  local typed = args.endpoint[1] and args.endpoint
-  local endpoints = { cce = typed or not args.region and words(settings.endpoint) or nil,
-    iam = words(settings.iam_endpoint), cts = words(settings.cts_endpoint),
-    sts = words(settings.sts_endpoint) }
-  opts.endpoints = next(endpoints) and endpoints or nil
-  opts.region = args.region or settings.region
-end
-
-local function set_keys(opts, args, settings)
-  if args.token_file then return set_credentials(opts, "token-file:" .. args.token_file) end
-  if settings.credentials then return set_credentials(opts, settings.credentials) end
-  return true
-end
-
 --- Where the profile keeps its schedule.
 -- @tparam table args of argparse
 -- @treturn[1] string|boolean false: it does not say
@@ -219,15 +185,6 @@ function M.schedule(args)
   return settings.schedule or false
 end
 
--- A profile that is named beats the environment. One that is set to nothing leaves
--- the other to say it.
-local function audit_log_of(args, settings)
-  local of_profile = expand_home(settings.audit_log)
-  local of_environment = env "CCE_AUDIT_LOG"
-  local is_named = args.profile or env "CCE_PROFILE"
-  return args.audit_log or is_named and of_profile or of_environment or of_profile
-end
-
 --- The options of `cce.new` for what was typed and for the profile.
 -- @tparam table args of argparse
 -- @treturn[1] table
@@ -237,15 +194,27 @@ end
 function M.client_options(args)
   local settings, message, err = settings_of(args)
   if not settings then return nil, message, err end
+  -- An address that was typed takes the place of the profile's; so does a region.
+  local typed = args.endpoint[1] and args.endpoint
+  local endpoints = { cce = typed or not args.region and words(settings.endpoint) or nil,
+    iam = words(settings.iam_endpoint), cts = words(settings.cts_endpoint),
+    sts = words(settings.sts_endpoint) }
+  -- A profile that is named beats the environment. One that is set to nothing leaves
+  -- the other to say it.
+  local of_profile = expand_home(settings.audit_log)
+  local is_named = args.profile or env "CCE_PROFILE"
   local opts = {
+    region = args.region or settings.region,
+    endpoints = next(endpoints) and endpoints or nil,
     project_id = args.project or settings.project,
     ca_file = args.ca_file or expand_home(settings.ca_file),
-    audit_log = audit_log_of(args, settings),
+    audit_log = args.audit_log or is_named and of_profile or env "CCE_AUDIT_LOG" or of_profile,
     timeout = args.timeout or tonumber(settings.timeout),
   }
-  set_place(opts, args, settings)
+  local source = args.token_file and "token-file:" .. args.token_file or settings.credentials
+  if not source then return opts end
   local ok
-  ok, message, err = set_keys(opts, args, settings)
+  ok, message, err = set_credentials(opts, source)
   if not ok then return nil, message, err end
   return opts
 end

@@ -29,18 +29,13 @@ local function cell(column, row)
   return (width.clean(value):gsub("\n", " "))
 end
 
-local function kind_of(column)
-  if column.keep then return "keep" end
-  if column.prose then return "prose" end
-  return (column[1] == "id" or column[1]:find "_id$") and "id" or nil
-end
-
 local function as_table(rows, columns, limit, without_titles)
   local titles, kinds, shown = {}, {}, {}
   for _, column in ipairs(columns) do
     if column[2] then
-      shown[#shown + 1] = column
-      titles[#shown], kinds[#shown] = column[2], kind_of(column)
+      local is_id = column[1] == "id" or column[1]:find "_id$"
+      shown[#shown + 1], titles[#titles + 1] = column, column[2]
+      kinds[#shown] = column.keep and "keep" or column.prose and "prose" or is_id and "id" or nil
     end
   end
   local lines = {}
@@ -53,15 +48,6 @@ local function as_table(rows, columns, limit, without_titles)
 end
 
 -- ---- for machines ----------------------------------------------------------------
-
-local function plain_rows(rows, columns)
-  local list = json.array {}
-  for i, row in ipairs(rows) do
-    list[i] = {}
-    for _, column in ipairs(columns) do list[i][column[1]] = row[column[1]] end
-  end
-  return list
-end
 
 local function as_json(value)
   local text, message = json.encode(value, { pretty = true })
@@ -105,7 +91,12 @@ end
 function M.list(rows, columns, output, limit, without_titles)
   if output == "table" then return as_table(rows, columns, limit, without_titles) end
   if output == "name" then return names_of(rows, columns) end
-  return machines[output](plain_rows(rows, columns))
+  local list = json.array {}
+  for i, row in ipairs(rows) do
+    list[i] = {}
+    for _, column in ipairs(columns) do list[i][column[1]] = row[column[1]] end
+  end
+  return machines[output](list)
 end
 
 --- One thing: see `ui:show`.

@@ -34,20 +34,16 @@ local Ui = {}
 Ui.__index = Ui
 Ui.__name = "cce.cli.ui"
 
-local function is_set(name)
-  local value = os.getenv(name)
-  return value ~= nil and value ~= ""
-end
-
 --- Make one.
 -- @tparam table args of argparse: those of all commands
 -- @treturn cce.cli.ui
 function M.new(args)
   local is_terminal = sys.is_terminal(1)
+  local no_color = os.getenv "NO_COLOR"
   return setmetatable({
     args = args, output = args.output or "table", quiet = args.quiet == true,
     verbose = args.verbose == true, out_is_terminal = is_terminal,
-    colour = is_terminal and not args.no_color and not is_set "NO_COLOR"
+    colour = is_terminal and not args.no_color and (no_color == nil or no_color == "")
       and os.getenv "TERM" ~= "dumb",
     clients = {}, outstanding = outstanding.new(),
   }, Ui)
@@ -62,13 +58,8 @@ function Ui:settle()
   self.display = nil
 end
 
--- What is said meanwhile does not end it.
-local function make_room(self)
-  if self.display then self.display:clear() end
-end
-
--- Standard output may be closed early, as by `| head`: then there is nobody to
--- write for, which is no news either.
+-- Standard output may be closed early, as by `| head`: then nothing reads what is
+-- written, which is no error.
 local function put(self, text)
   if self.out_failed then return end
   local ok, message, number = io.stdout:write(text)
@@ -99,9 +90,10 @@ function Ui:written()
   return not self.out_failed
 end
 
--- In the order in which it happened, where both go to one place.
+-- In the order in which it happened, where both go to one place. The progress bar
+-- makes room, and goes on below.
 local function tell(self, text)
-  make_room(self)
+  if self.display then self.display:clear() end
   io.stdout:flush()
   io.stderr:write(text, "\n")
 end
@@ -120,19 +112,6 @@ function Ui:warn(text)
   tell(self, "cce: " .. width.clean(text))
 end
 
-local function details(err)
-  local parts = { "code " .. err.code }
-  for _, name in ipairs { "status", "api_code", "error_code", "request_id" } do
-    if err[name] then parts[#parts + 1] = ("%s %s"):format((name:gsub("_", " ")), err[name]) end
-  end
-  return "  " .. table.concat(parts, ", ")
-end
-
-local function exit_of(err)
-  if err.code == "INVALID_ARGUMENT" then return exit.USAGE end
-  return err.maybe_applied and exit.UNCERTAIN or exit.FAILED
-end
-
 --- Say what went wrong.
 -- @tparam string message
 -- @tparam[opt] table err
@@ -145,8 +124,15 @@ function Ui:fail(message, err)
   if err.hint then
     tell(self, "  hint: " .. width.clean(words.typed(err.hint, self.args.command)))
   end
-  if self.verbose then tell(self, width.clean(details(err))) end
-  return exit_of(err)
+  if self.verbose then
+    local parts = { "code " .. err.code }
+    for _, name in ipairs { "status", "api_code", "error_code", "request_id" } do
+      if err[name] then parts[#parts + 1] = ("%s %s"):format((name:gsub("_", " ")), err[name]) end
+    end
+    tell(self, width.clean("  " .. table.concat(parts, ", ")))
+  end
+  if err.code == "INVALID_ARGUMENT" then return exit.USAGE end
+  return err.maybe_applied and exit.UNCERTAIN or exit.FAILED
 end
 
 --- Say what was typed wrongly.
@@ -271,16 +257,6 @@ local function read_answer(question, hidden)
   return answer
 end
 
-local function ask(self, text, word)
-  tell(self, width.clean(words.typed(text, self.args.command)))
-  io.stderr:flush()
-  local answer = read_answer(("Type %s to go on: "):format(word))
-  if answer and answer:match "^%s*(.-)%s*$" == word then return true end
-  if not answer then io.stderr:write "\n" end
-  self:warn "nothing was done"
-  return nil, exit.FAILED
-end
-
 --- Whether there is a person to ask.
 -- @treturn boolean
 -- @function ui:is_interactive
@@ -323,7 +299,14 @@ function Ui:confirm(question)
   local text, code, word = question.text, nil, nil
   if type(text) == "function" then text, code, word = text() end
   if not text then return nil, code end
-  return ask(self, text, word or question.word)
+  word = word or question.word
+  tell(self, width.clean(words.typed(text, self.args.command)))
+  io.stderr:flush()
+  local answer = read_answer(("Type %s to go on: "):format(word))
+  if answer and answer:match "^%s*(.-)%s*$" == word then return true end
+  if not answer then io.stderr:write "\n" end
+  self:warn "nothing was done"
+  return nil, exit.FAILED
 end
 
 -- ---- the client -------------------------------------------------------------------

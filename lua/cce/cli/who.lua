@@ -45,12 +45,6 @@ local function row_of_pem(run, source, text)
   return set_facts(row, facts, run.clock())
 end
 
-local function holders_of(config)
-  local found = {}
-  for _, holder in ipairs(config:certificates()) do found[holder.user] = holder end
-  return found
-end
-
 local function new_row(source, context, holder)
   return { source = source, holder = "certificate", context = context.name,
     cluster = context.cluster, server = context.server, user = context.user,
@@ -103,15 +97,13 @@ local function rows_of_command(run, source, config, context, cluster_id)
   return { row }
 end
 
-local function command_of(config, user)
-  local found = user and read.find(config.data, "users", user)
-  return found and exec.cluster_of(found.body)
-end
-
 local function add_kubeconfig(run, source, config)
-  local holders = holders_of(config)
+  local holders = {}
+  for _, holder in ipairs(config:certificates()) do holders[holder.user] = holder end
   for _, context in ipairs(config:contexts()) do
-    local cluster_id = command_of(config, context.user)
+    -- A user whose certificate `cce credential` gives has none in the file.
+    local user = context.user and read.find(config.data, "users", context.user)
+    local cluster_id = user and exec.cluster_of(user.body)
     local rows = cluster_id and rows_of_command(run, source, config, context, cluster_id)
       or { row_of_context(run, source, config, context, holders[context.user]) }
     for _, row in ipairs(rows) do run.rows[#run.rows + 1] = row end
@@ -141,16 +133,11 @@ end
 -- ---- names ---------------------------------------------------------------
 
 -- Without the permission there are no names.
-local function names_of(client)
+local function add_names(run, client)
   local by_id = {}
   for _, list in ipairs { client:list_users() or {}, client:list_agencies() or {} } do
     for _, each in ipairs(list) do by_id[each.id] = each.name end
   end
-  return by_id
-end
-
-local function add_names(run, client)
-  local by_id = names_of(client)
   for _, row in ipairs(run.rows) do
     row.user_name = row.user_id and by_id[row.user_id]
   end
@@ -201,19 +188,6 @@ local function judge(row, seen)
   end
 end
 
--- Nothing is kept: what kubectl would do, and why it has to.
-local function judge_command(row)
-  local note = cache.dropped(row.cluster_id)
-  verdict(row, "not kept", "no certificate is kept%s; the next kubectl obtains one",
-    note and ": " .. why_dropped(note) or "")
-end
-
-local function why_not_asked(row)
-  if row.message then return row.message end
-  return row.context and "no context of it verifies the server"
-    or "there is no server in it to ask"
-end
-
 local function check(run)
   local prober, seen = probers.new(), {}
   for _, row in ipairs(run.rows) do
@@ -222,9 +196,14 @@ local function check(run)
       seen[key] = seen[key] or probe.look(prober, row.ask)
       judge(row, seen[key])
     elseif row.holder == "cce credential" and not row.kept then
-      judge_command(row)
+      -- What kubectl would do, and why it has to.
+      local note = cache.dropped(row.cluster_id)
+      verdict(row, "not kept", "no certificate is kept%s; the next kubectl obtains one",
+        note and ": " .. why_dropped(note) or "")
     else
-      verdict(row, "not asked", "not asked: %s", why_not_asked(row))
+      verdict(row, "not asked", "not asked: %s", row.message
+        or row.context and "no context of it verifies the server"
+        or "there is no server in it to ask")
     end
   end
   prober.close()
@@ -241,13 +220,6 @@ function M.text(row)
   if row.holder == "cce credential" and not row.kept then return "obtained by the next kubectl" end
   if row.expired then return "expired" end
   return row.not_after and stored.until_text(row.not_after) or nil
-end
-
--- What is known without asking the cluster.
-local function state_of(row)
-  if row.message then return "unreadable" end
-  if row.holder == "cce credential" and not row.kept then return "not kept" end
-  return row.expired and "expired" or "valid"
 end
 
 --- Who holds what.
@@ -272,7 +244,11 @@ function M.look(sources, opts)
   if opts.client then add_names(run, opts.client) end
   if opts.check then check(run) end
   for _, row in ipairs(run.rows) do
-    row.state = row.check ~= "not asked" and row.check or state_of(row)
+    local is_kept = row.holder ~= "cce credential" or row.kept
+    -- What is known without asking the cluster.
+    local known = row.message and "unreadable" or not is_kept and "not kept"
+      or row.expired and "expired" or "valid"
+    row.state = row.check ~= "not asked" and row.check or known
   end
   return run.rows
 end

@@ -46,26 +46,7 @@ local function options_of(command)
   return list
 end
 
--- What all commands stand for.
-local function all_calls()
-  local cli, calls = require "cce.cli", {}
-  for _, name in ipairs(cli.commands) do
-    for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
-  end
-  return calls
-end
-
 -- ---- texts -------------------------------------------------------------------------
-
-local function rename(text, name, typed)
-  local at = "%f[%w_]" .. name
-  typed = typed:gsub("%%", "%%%%")
-  text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
-  text = text:gsub(at .. "=([%d<])", typed .. " %1"):gsub(at .. "=", typed)
-  -- A name of two words is one wherever it stands.
-  if name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
-  return text
-end
 
 -- The arguments of a call as they are typed: texts as they are, names as what is to be put there.
 local function typed_arguments(arguments)
@@ -83,7 +64,10 @@ end
 
 local function rename_calls(text)
   if not text:find "%a:[%a_]+%(" then return text end
-  local calls = all_calls()
+  local cli, calls = require "cce.cli", {}
+  for _, name in ipairs(cli.commands) do
+    for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
+  end
   return (text:gsub("([%a_]+:[%a_]+)(%b())%.?[%a_]*", function(call, arguments)
     local typed = calls[call]
     if not typed then return nil end
@@ -92,7 +76,7 @@ local function rename_calls(text)
   end))
 end
 
---- A text of the library for somebody who types.
+--- A text of the library for a person at the shell.
 -- @tparam string text
 -- @tparam string command the command that was typed
 -- @treturn string
@@ -104,7 +88,13 @@ function M.typed(text, command)
     return text
   end
   text = rename_calls(text)
-  for _, each in ipairs(options_of(command)) do text = rename(text, each.name, each.typed) end
+  for _, each in ipairs(options_of(command)) do
+    local at, typed = "%f[%w_]" .. each.name, each.typed:gsub("%%", "%%%%")
+    text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
+    text = text:gsub(at .. "=([%d<])", typed .. " %1"):gsub(at .. "=", typed)
+    -- A name of two words is one wherever it stands.
+    if each.name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
+  end
   return text
 end
 

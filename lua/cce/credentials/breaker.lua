@@ -33,7 +33,7 @@ local PROBE_PAUSE = 60
 local LOST = 60
 local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
 
--- So long a key is remembered that nobody uses; temporary keys are many.
+-- How long a key that is not used is remembered, in seconds; temporary keys are many.
 local IDLE = 86400
 
 local gates = {} -- by id
@@ -64,7 +64,7 @@ local function take_entry(gate, entry)
   gate.probe_at = math.max(gate.probe_at, now() + PROBE_PAUSE - since)
 end
 
--- Change the entry of a key; those that nobody minds any more go.
+-- Change the entry of a key; those that are no longer needed go.
 local function update(gate, change)
   user_state.update(FILE, function(entries, time)
     for id, entry in pairs(entries) do

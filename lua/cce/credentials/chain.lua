@@ -23,7 +23,7 @@ local function first_of(list, client)
       return material
     elseif err.code ~= "NO_CREDENTIALS" or err.incomplete then
       -- What is there but cannot be used is not passed over: the next source may
-      -- belong to somebody else.
+      -- belong to another principal.
       local fields = {}
       for name, value in pairs(err) do fields[name] = value end
       fields.code, fields.message = nil, nil

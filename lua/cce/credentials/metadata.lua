@@ -9,14 +9,15 @@ local M = {}
 local ADDRESS = "http://169.254.169.254"
 local TIMEOUT = 3 -- seconds, as in the official SDKs
 local TOKEN_SECONDS = "21600"
--- A machine of the cloud answers within a millisecond; elsewhere nobody does.
+-- A machine of the cloud answers within a millisecond; elsewhere nothing does.
 local CONNECT_TIMEOUT = 1
 local MARGIN = 40 * 60
 
 -- An older service knows no tokens.
 local OLD_MODE = { [404] = true, [405] = true, [503] = true }
 
-local NOBODY = {
+-- Errors that mean that there is no metadata service.
+local NO_SERVICE = {
   CONNECT_FAILED = true, TIMEOUT = true, CONNECTION_LOST = true, RESPONSE_INVALID = true,
 }
 
@@ -40,7 +41,7 @@ local function metadata_token(self, client)
   })
   local response, message, err = requests.send(client, spec)
   if not response then
-    if NOBODY[err.code] then
+    if NO_SERVICE[err.code] then
       return providers.nothing(("no metadata service answers at %s (%s)"):format(
         spec.endpoint, err.message))
     end

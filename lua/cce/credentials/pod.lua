@@ -14,24 +14,15 @@ local MARGIN = 10 * 60
 local URI, TOKEN_FILE =
   "HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 
-local function split_uri(uri)
-  local origin, path = uri:match("^(%a+://[^/?#]+)(/[^?#]*)$")
-  return origin or uri, path or "/"
-end
-
-local function pod_spec(uri, token)
-  local origin, path = split_uri(uri)
-  return {
-    operation = "pod_identity", purpose = "pod", endpoint = origin, method = "POST",
-    path = path, headers = { ["Authorization"] = token, ["Content-Type"] = "application/json" },
-    body = "{}", timeout = TIMEOUT, connect_timeout = TIMEOUT,
-  }
-end
-
 local function pod_material(client, uri, file)
   local token, reason, code = core.secret_from_file(file)
   if not token then return errors.fail(code, reason) end
-  local spec = pod_spec(uri, token)
+  local origin, path = uri:match("^(%a+://[^/?#]+)(/[^?#]*)$")
+  local spec = {
+    operation = "pod_identity", purpose = "pod", endpoint = origin or uri, method = "POST",
+    path = path or "/", body = "{}", timeout = TIMEOUT, connect_timeout = TIMEOUT,
+    headers = { ["Authorization"] = token, ["Content-Type"] = "application/json" },
+  }
   local response, message, err = requests.demand(client, spec)
   token:close()
   if not response then return nil, message, err end

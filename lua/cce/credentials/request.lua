@@ -16,14 +16,6 @@ local function transport_error(spec, message, code)
   })
 end
 
-local function note(client, spec, response, code)
-  client:emit {
-    type = "credentials_request", operation = spec.operation,
-    status = response and response.status, code = code,
-    request_id = response and response.headers["x-request-id"],
-  }
-end
-
 --- A request to IAM.
 -- @tparam cce.client client
 -- @tparam string operation
@@ -63,7 +55,11 @@ function M.send(client, spec)
   if not transfer then return transport_error(spec, message, code) end
   local response
   response, message, code = transfer:result(true)
-  note(client, spec, response, code)
+  client:emit {
+    type = "credentials_request", operation = spec.operation,
+    status = response and response.status, code = code,
+    request_id = response and response.headers["x-request-id"],
+  }
   if not response then
     transfer:close()
     return transport_error(spec, message, code)

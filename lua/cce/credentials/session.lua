@@ -3,8 +3,8 @@
 -- client's end.
 --
 -- However many calls need them at once, one of them fetches and the others
--- wait for it. While the old ones are still good nobody waits but the one who
--- renews.
+-- wait for it. While the old ones are still good, only the call that
+-- renews waits.
 -- @module cce.credentials.session
 -- @local
 local breaker = require "cce.credentials.breaker"
@@ -104,7 +104,7 @@ local function adopt(self, material)
     let_go(self, before)
   end
   self.auth, self.failure = auth, nil
-  -- Where a profile file says where IAM is, and nobody else does.
+  -- Where a profile file says where IAM is, and nothing else does.
   local endpoints = client.config.endpoints
   if auth.iam_endpoint and not endpoints.iam then
     endpoints.iam, endpoints.all.iam = auth.iam_endpoint, { auth.iam_endpoint }
@@ -121,25 +121,23 @@ end
 
 -- ---- one fetches, the others wait ----------------------------------------
 
-local function note_failure(self, message, err)
-  local now, is_replaced = self.client.monotonic(), err.is_replaced
-  err.incomplete, err.is_replaced = nil, nil
-  local pause = PAUSES[err.code] or 0
-  self.client:emit {
-    type = "credentials_failed", source = self.provider.name, code = err.code, message = message,
-  }
-  if pause > 0 then
-    self.failure = { message = message, err = err, till = now + pause, is_replaced = is_replaced }
-  end
-  self.pause_till = now + PAUSE_IN_MARGIN
-end
-
 local function fetch(self)
   local material, message, err = self.provider:fetch(self.client)
   local auth
   if material then auth, message, err = adopt(self, material) end
-  if not auth then note_failure(self, message, err) end
-  return auth, message, err
+  if auth then return auth end
+  -- These two are for the chain and this module, not for the caller.
+  local now, is_replaced = self.client.monotonic(), err.is_replaced
+  err.incomplete, err.is_replaced = nil, nil
+  self.client:emit {
+    type = "credentials_failed", source = self.provider.name, code = err.code, message = message,
+  }
+  local pause = PAUSES[err.code] or 0
+  if pause > 0 then
+    self.failure = { message = message, err = err, till = now + pause, is_replaced = is_replaced }
+  end
+  self.pause_till = now + PAUSE_IN_MARGIN
+  return nil, message, err
 end
 
 local function is_good(auth, now)

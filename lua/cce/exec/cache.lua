@@ -46,7 +46,7 @@ end
 -- ---- whose ---------------------------------------------------------------
 
 -- An access key that has no end names its principal. Temporary keys are others
--- each time, and a token names nobody: for these STS or IAM is asked.
+-- each time, and a token names no principal: for these STS or IAM is asked.
 local function principal_of(client, auth)
   if auth.ak and not auth.expires_at then return "key " .. auth.ak end
   local caller, message, err = identity.of(client)
@@ -145,13 +145,6 @@ end
 
 -- ---- dropping ------------------------------------------------------------
 
-local function read_note(path)
-  local text = core.file.read(path, { max = NOTE_BYTES })
-  local note = text and json.decode(text)
-  if type(note) ~= "table" or type(note.at) ~= "number" then return nil end
-  return { at = note.at, principal = path:match "/revoked%-([^/]+)$" }
-end
-
 --- When what was kept of a cluster was last dropped on this machine.
 -- @tparam string cluster_id
 -- @tparam[opt] string principal only what concerns this one; by default all
@@ -160,9 +153,14 @@ end
 function M.dropped(cluster_id, principal)
   local directory, latest = directory_of(cluster_id), nil
   for _, path in ipairs(directory and core.file.glob(escaped(directory) .. "/r*ed*") or {}) do
-    local note = read_note(path)
-    local fits = note and (not principal or not note.principal or note.principal == principal)
-    if fits and not (latest and latest.at > note.at) then latest = note end
+    local text = core.file.read(path, { max = NOTE_BYTES })
+    local note = text and json.decode(text)
+    local holder = path:match "/revoked%-([^/]+)$"
+    local fits = type(note) == "table" and type(note.at) == "number"
+      and (not principal or not holder or holder == principal)
+    if fits and not (latest and latest.at > note.at) then
+      latest = { at = note.at, principal = holder }
+    end
   end
   return latest
 end
@@ -170,7 +168,7 @@ end
 local function drop(cluster_id, principal)
   local directory = directory_of(cluster_id)
   if not directory or not core.file.stat(directory) then return 0 end
-  -- Noted first: who obtains meanwhile looks at it after saving.
+  -- Noted first: a process that obtains meanwhile looks at it after saving.
   core.file.write(directory .. "/" .. (principal and "revoked-" .. principal or "rotated"),
     json.encode { at = core.sys.time() })
   local count = 0

@@ -112,13 +112,6 @@ local function remove_broken(job, path)
   return ok, message, err
 end
 
--- Whether it was revoked, or the cluster rotated, since the request was made.
-local function was_dropped(job, config, since)
-  local facts = config:certificate()
-  local note = facts and cache.dropped(job.cluster_id, facts.user_id)
-  return note ~= nil and note.at >= since
-end
-
 -- Another process, or another machine, may have ended it: then the cluster refuses
 -- it, or shows a CA that it does not know. What is that new is not replaced for the
 -- latter: the other one would be no better.
@@ -148,7 +141,11 @@ local function ensure_kept(job, path)
     if not config then return nil, renewed, err end
     if renewed then
       cache.prune(job.cluster_id, job.client:now())
-      if not was_dropped(job, config, since) then
+      -- Obtained again when it was revoked, or the cluster rotated, since the request was
+      -- made.
+      local facts = config:certificate()
+      local note = facts and cache.dropped(job.cluster_id, facts.user_id)
+      if not note or note.at < since then
         cache.serve(path)
         return config, true
       end

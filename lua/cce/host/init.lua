@@ -18,7 +18,7 @@
 -- * `shares_engines`: true when clients must not close it
 -- * `wait(engine, transfer)` returns once the transfer has ended
 -- * `sleep(seconds)`
--- * `file_engine()`, or nothing where writing a file holds up nobody: the engine
+-- * `file_engine()`, or nothing where writing a file holds up no other task: the engine
 --   on whose thread files are to be written, or nil, message, code; false: here
 --   and now the caller may do it
 -- * `own_path(path, number)`, where there is one: the number-th name that this
@@ -52,7 +52,7 @@ function M.current()
   return script or require "cce.host.script"
 end
 
---- Send a request and wait for its end. Nothing is sent where nobody can wait.
+--- Send a request and wait for its end. Nothing is sent where the caller cannot wait.
 -- @param engine of `core.engine`
 -- @tparam table request of `engine:submit`
 -- @treturn[1] userdata the transfer that has ended
@@ -84,7 +84,7 @@ function M.close(engine)
   waiting.collect_closed()
 end
 
---- Sleep without being in anybody's way.
+--- Sleep without holding up other tasks.
 -- @tparam number seconds
 function M.sleep(seconds)
   M.current().sleep(math.max(seconds, 0))

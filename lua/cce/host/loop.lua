@@ -1,4 +1,4 @@
---- Waiting inside somebody's event loop: cqueues, luv, or any other that offers
+--- Waiting inside the program's event loop: cqueues, luv, or any other that offers
 -- three functions. See `cce.use_loop`.
 -- @module cce.host.loop
 -- @local

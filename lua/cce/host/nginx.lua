@@ -47,14 +47,10 @@ local engines = {}
 local OPTIONS = { "ca_file", "proxy", "proxy_ca_file", "no_proxy", "user_agent",
   "max_connections", "connect_timeout" }
 
-local function key_of(options)
+function M.engine(options)
   local parts = {}
   for i, name in ipairs(OPTIONS) do parts[i] = tostring(options[name]) end
-  return table.concat(parts, "\0")
-end
-
-function M.engine(options)
-  local key = key_of(options)
+  local key = table.concat(parts, "\0")
   local engine = engines[key]
   if engine and engine:inherited() then engine = nil end
   if not engine then
@@ -73,7 +69,7 @@ M.shares_engines = true
 
 -- ---- files ---------------------------------------------------------------
 
--- Nobody is served yet in init_worker. What the master opens in init would be
+-- No request is served yet in init_worker. What the master opens in init would be
 -- no worker's.
 function M.file_engine()
   if ngx.get_phase() == "init_worker" then return false end
@@ -98,20 +94,14 @@ end
 
 -- ---- waiting -------------------------------------------------------------
 
-local function connect(engine)
+-- A cosocket that was not read to its end is closed, never pooled.
+local function ask(engine, transfer)
   local socket = ngx.socket.tcp()
   socket:settimeouts(10000, 10000, M.ask_ms)
   local ok, problem = socket:connect("unix:" .. engine:socket(), {
     pool = POOL .. engine:socket(), pool_size = POOL_SIZE,
   })
   if not ok then return nil, problem end
-  return socket
-end
-
--- A cosocket that was not read to its end is closed, never pooled.
-local function ask(engine, transfer)
-  local socket, problem = connect(engine)
-  if not socket then return nil, problem end
   local id = transfer:id()
   local answer, reason = socket:send(id)
   if answer then answer, reason = socket:receive(#id) end

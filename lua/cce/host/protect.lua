@@ -24,7 +24,7 @@ end
 
 -- Runs the function in a coroutine and hands its yields on. What pcall calls,
 -- C functions and tables with __call too, is more than a coroutine may run. The
--- main program yields to nobody, and is all that Ctrl-C interrupts in Lua 5.1: a
+-- main program cannot yield, and is all that Ctrl-C interrupts in Lua 5.1: a
 -- loop that waits must stay in it.
 local function by_coroutine(fn, ...)
   local caller = coroutine.running()
@@ -82,7 +82,7 @@ M.INTERRUPT = setmetatable({}, {
 --- Whether what was raised is Ctrl-C, which is of the whole program and no
 -- failure of one item. The interpreters of PUC Lua and LuaJIT raise this text from
 -- a hook, at any place, after they have given the signal its default action back:
--- the same words of somebody else are none.
+-- the same words from anywhere else are no interrupt.
 -- @param problem
 -- @treturn boolean
 function M.is_interrupt(problem)

@@ -6,7 +6,7 @@
 -- Nothing here yields across a pcall, so it works on Lua 5.1.
 --
 -- A task yields one of three words: `WAITING`, `TURN` (it can go on at once) or
--- `ENDED`. Any other yield is not ours, and nobody would resume it.
+-- `ENDED`. Any other yield is not ours, and nothing would resume it.
 -- @module cce.host.script
 -- @local
 local core = require "cce.core"
@@ -171,25 +171,16 @@ local function begin(group)
   end
 end
 
--- A problem of on_end, which is the caller's code, is raised in `each`, after
--- those under way have ended.
-local function note_outcome(group, ok, more)
-  if not ok and protect.is_interrupt(more) then error(more, 0) end
-  if not ok then group.failed, group.problem = true, more end
-  if not ok or more == false then group.count = group.started end
-end
-
 local function note_end(group, number, ...)
   group.active = group.active - 1
-  note_outcome(group, pcall(group.on_end, number, ...))
+  local ok, more = pcall(group.on_end, number, ...)
+  if not ok and protect.is_interrupt(more) then error(more, 0) end
+  -- A problem of on_end, which is the caller's code, is raised in `each`, after those
+  -- under way have ended.
+  if not ok then group.failed, group.problem = true, more end
+  if not ok or more == false then group.count = group.started end
   begin(group)
   if group.active == 0 and group.parent then make_ready(group.parent) end
-end
-
-local function foreign_yield(task)
-  local place = debug.getinfo(task.thread, 1, "Sl") or {}
-  return ("%s:%d: coroutine.yield() in a function of cce.map, where nothing resumes it; to wait,"
-    .. " use cce.sleep"):format(place.short_src or "?", place.currentline or 0)
 end
 
 local function after_resume(task, ok, what, ...)
@@ -206,19 +197,22 @@ local function after_resume(task, ok, what, ...)
     -- Left where it is, and collected.
     task.abandoned = true
     tasks[task.thread] = nil
-    note_end(group, task.number, false, foreign_yield(task))
+    local place = debug.getinfo(task.thread, 1, "Sl") or {}
+    note_end(group, task.number, false, ("%s:%d: coroutine.yield() in a function of cce.map, where"
+      .. " nothing resumes it; to wait, use cce.sleep"):format(place.short_src or "?",
+      place.currentline or 0))
   end
-end
-
-local function resume(task)
-  after_resume(task, coroutine.resume(task.thread, task.number))
 end
 
 local function drive(group)
   begin(group)
   while group.active > 0 do
     local task = next_ready()
-    if task then resume(task) else poll() end
+    if task then
+      after_resume(task, coroutine.resume(task.thread, task.number))
+    else
+      poll()
+    end
   end
 end
 

@@ -15,7 +15,7 @@ function M.add(transfer, wake)
   wakes[transfer] = wake
 end
 
---- Nobody waits for it any more.
+--- Nothing waits for it any more.
 -- @param transfer
 function M.remove(transfer)
   wakes[transfer] = nil

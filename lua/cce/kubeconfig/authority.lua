@@ -39,37 +39,26 @@ function M.in_kubeconfig(config)
   return cluster and read.non_empty(cluster.body[FIELD])
 end
 
--- The names of the clusters that the contexts of such a user lead to.
-local function clusters_of(data, cluster_id)
-  local users, found = {}, {}
-  for _, user in ipairs(read.entries(data, "users")) do
-    users[user.name] = exec.cluster_of(user.body) == cluster_id
-  end
-  for _, context in ipairs(read.entries(data, "contexts")) do
-    if users[context.body.user] then found[context.body.cluster] = true end
-  end
-  return found
-end
-
--- Of another cluster's mark nothing is touched, and no CA is added where there is none.
-local function is_stale(each, meant, cluster_id, pem)
-  local mark = merge.find_mark(each.body)
-  if not meant[each.name] or mark and mark.cluster_id and mark.cluster_id ~= cluster_id then
-    return false
-  end
-  local old = read.non_empty(each.body[FIELD])
-  return old ~= nil and bytes_of(old) ~= pem
-end
-
 -- The file with the CA in it, and how many entries were stale.
 local function look(path, cluster_id, authority)
   local target, message, err = store.open(path)
   if not target then return nil, message, err end
   if not target.data then return target, 0 end
   local data, pem, count = names.copy(target.data), bytes_of(authority), 0
-  local meant = clusters_of(data, cluster_id)
+  -- The clusters that the contexts of a user with `cce credential` lead to.
+  local users, meant = {}, {}
+  for _, user in ipairs(read.entries(data, "users")) do
+    users[user.name] = exec.cluster_of(user.body) == cluster_id
+  end
+  for _, context in ipairs(read.entries(data, "contexts")) do
+    local name = context.body.cluster
+    if name ~= nil and users[context.body.user] then meant[name] = true end
+  end
   for _, each in ipairs(read.entries(data, "clusters")) do
-    if is_stale(each, meant, cluster_id, pem) then
+    -- Of another cluster's mark nothing is touched, and no CA is added where there is none.
+    local mark, old = merge.find_mark(each.body), read.non_empty(each.body[FIELD])
+    local is_others = mark and mark.cluster_id and mark.cluster_id ~= cluster_id
+    if meant[each.name] and not is_others and old and bytes_of(old) ~= pem then
       each.body[FIELD] = authority
       count = count + 1
     end

@@ -551,24 +551,22 @@ end
 
 ---- Printing ----
 
-local function holder_text(state)
-  local facts, message = users.current_certificate(state)
-  if not facts then return message end
-  local date, remaining = os.date("!%Y-%m-%d", math.floor(facts.not_after)),
-    facts.not_after - state.clock()
-  local text = ("user %s, %s %s (%s)"):format(facts.user_id or "without a name",
-    remaining > 0 and "expires" or "expired", date,
-    remaining > 0 and "in " .. show.span(remaining) or show.span(-remaining) .. " ago")
-  return facts.key_matches == false and text .. ", its key does NOT match" or text
-end
-
 function meta.__tostring(self)
   local state = state_of[self]
   local current = contexts.current(state.data)
   local count = show.count(#contexts.rows(state.data), "context")
   local which = current and current.name .. " current" or "none current"
   if current and not current.verifies_tls then which = which .. ", TLS NOT verified" end
-  return ("cce.kubeconfig: %s (%s), %s"):format(count, which, holder_text(state))
+  local facts, holder = users.current_certificate(state)
+  if facts then
+    local date = os.date("!%Y-%m-%d", math.floor(facts.not_after))
+    local remaining = facts.not_after - state.clock()
+    holder = ("user %s, %s %s (%s)"):format(facts.user_id or "without a name",
+      remaining > 0 and "expires" or "expired", date,
+      remaining > 0 and "in " .. show.span(remaining) or show.span(-remaining) .. " ago")
+    if facts.key_matches == false then holder = holder .. ", its key does NOT match" end
+  end
+  return ("cce.kubeconfig: %s (%s), %s"):format(count, which, holder)
 end
 
 return M

@@ -88,19 +88,6 @@ local function index(data, section)
   return found
 end
 
---- The first entry whose name is taken by something else.
-local function find_conflict(merging, incoming, mark)
-  for _, section in ipairs(read.section_order) do
-    for _, new in ipairs(read.entries(incoming, section)) do
-      local old = merging.by_name[section][new.name]
-      if old and not is_ours(section, old, new, merging.data, incoming, mark) then
-        return ("it has another %s named '%s' already"):format(read.sections[section], new.name)
-      end
-    end
-  end
-  return nil
-end
-
 local function add_section(merging, incoming, section, mark)
   local list, by_name = merging.data[section], merging.by_name[section]
   local field = read.sections[section]
@@ -162,8 +149,16 @@ end
 -- @treturn nil,string when a name is taken by an entry that is not ours; then nothing
 --   was merged
 function M.add(merging, incoming, mark)
-  local conflict = find_conflict(merging, incoming, mark)
-  if conflict then return nil, conflict end
+  -- Before anything changes: no name may be taken by something else.
+  for _, section in ipairs(read.section_order) do
+    local field = read.sections[section]
+    for _, new in ipairs(read.entries(incoming, section)) do
+      local old = merging.by_name[section][new.name]
+      if old and not is_ours(section, old, new, merging.data, incoming, mark) then
+        return nil, ("it has another %s named '%s' already"):format(field, new.name)
+      end
+    end
+  end
   incoming = names.copy(incoming)
   for _, section in ipairs(read.section_order) do
     add_section(merging, incoming, section, mark)

@@ -8,8 +8,8 @@ local kubeconfigs = require "cce.kubeconfig"
 
 local M = {}
 
--- A user that the cluster knows may read this, whatever else is forbidden; one who is
--- not gets 401, or 403 as nobody.
+-- A user that the cluster knows may read this, whatever else is forbidden; one that
+-- it does not know gets 401, or 403 as anonymous.
 local PATH = "/api"
 
 local TIMEOUT, CONNECT_TIMEOUT, MAX_RESPONSE = 10, 5, 256 * 1024
@@ -93,17 +93,6 @@ local function address_of(url)
   return type(url) == "string" and url:lower():match "^https://([^/]+)" or nil
 end
 
-local function addresses_of(cluster)
-  local raw, found = cluster.raw, {}
-  local status = type(raw) == "table" and raw.status
-  local list = type(status) == "table" and status.endpoints
-  for _, each in ipairs(type(list) == "table" and list or {}) do
-    local address = type(each) == "table" and address_of(each.url)
-    if address then found[address] = true end
-  end
-  return found
-end
-
 -- A file for many clusters has a context for each.
 local function context_for(kubeconfig, addresses)
   local best
@@ -116,7 +105,13 @@ local function context_for(kubeconfig, addresses)
 end
 
 local function one_that_fits(list, cluster)
-  local addresses = addresses_of(cluster)
+  local raw, addresses = cluster.raw, {}
+  local status = type(raw) == "table" and raw.status
+  local endpoints = type(status) == "table" and status.endpoints
+  for _, each in ipairs(type(endpoints) == "table" and endpoints or {}) do
+    local address = type(each) == "table" and address_of(each.url)
+    if address then addresses[address] = true end
+  end
   for _, kubeconfig in ipairs(list) do
     if kubeconfig.cluster_id == cluster.id then return kubeconfig end
     local fits = context_for(kubeconfig, addresses)

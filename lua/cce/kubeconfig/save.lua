@@ -28,14 +28,6 @@ local function mark_of(state)
   return state.set and { set = state.set, cluster_id = state.cluster_id } or nil
 end
 
-local function saved_into(target, state, backup)
-  local context = read.text(state.data["current-context"])
-  return setmetatable({
-    path = target.path, merged = true, backup = backup, context = context,
-    current = target.data["current-context"] == context,
-  }, saved_meta)
-end
-
 local function commit_all(path, items, opts)
   local target, message, err = store.open(path, opts.format)
   if not target then return nil, message, err end
@@ -53,7 +45,13 @@ local function commit_all(path, items, opts)
   committed, message, err = store.commit(target, opts)
   if not committed then return nil, message, err end
   for i, result in ipairs(results) do
-    result.saved = result.ok and saved_into(target, items[i].state, committed.backup) or nil
+    if result.ok then
+      local context = read.text(items[i].state.data["current-context"])
+      result.saved = setmetatable({
+        path = target.path, merged = true, backup = committed.backup, context = context,
+        current = target.data["current-context"] == context,
+      }, saved_meta)
+    end
   end
   return results
 end

@@ -129,16 +129,6 @@ function M.encode(data, format)
   return text
 end
 
--- A trial needs room for both files at once.
-local function back_up(target, is_trial)
-  local backup = target.path .. ".bak"
-  local ok, message, err = M.check_replaceable(backup)
-  if not ok then return nil, message, err end
-  ok, message, err = M.write(backup, target.found, is_trial)
-  if not ok then return nil, message, err end
-  return backup
-end
-
 --- Writes the target's data to its file, the old one beside it as `<path>.bak`.
 -- @tparam table target
 -- @tparam table opts `backup`: whether to keep the old one; `trial`: see @{write}
@@ -154,8 +144,11 @@ function M.commit(target, opts)
     if not text then return nil, message, err end
   end
   if opts.backup and target.found and target.found ~= text then
-    backup, message, err = back_up(target, opts.trial)
-    if not backup then return nil, message, err end
+    backup = target.path .. ".bak"
+    ok, message, err = M.check_replaceable(backup)
+    if ok then ok, message, err = M.write(backup, target.found, opts.trial) end
+    if not ok then return nil, message, err end
+    -- A trial needs room for both files at once.
     if opts.trial then text = text .. target.found end
   end
   ok, message, err = M.write(target.path, text, opts.trial)

@@ -24,26 +24,21 @@ local function note_known(state, opts)
   end
 end
 
--- The first line of a file may go on with the chain of another one.
-local function begin(state, path, entry, opts)
-  state.first, state.before, state.continues = entry.n, entry.previous, entry.continues
-  if entry.n == 1 and entry.previous == lines.FIRST then return true end
-  if not entry.continues then
-    return tampered(path, 1, ("says that it is line %d: lines are missing or out of order")
-      :format(entry.n))
-  end
-  state.count, state.head = entry.n - 1, entry.previous
-  note_known(state, opts)
-  return true
-end
-
 local function check_line(state, path, line, opts)
   local entry, hash = lines.open(line, opts.key)
   state.line = state.line + 1
   if not entry then return tampered(path, state.line, hash) end
   if state.line == 1 then
-    local ok, message, err = begin(state, path, entry, opts)
-    if not ok then return nil, message, err end
+    -- The first line of a file may go on with the chain of another one.
+    state.first, state.before, state.continues = entry.n, entry.previous, entry.continues
+    if entry.n ~= 1 or entry.previous ~= lines.FIRST then
+      if not entry.continues then
+        return tampered(path, 1, ("says that it is line %d: lines are missing or out of order")
+          :format(entry.n))
+      end
+      state.count, state.head = entry.n - 1, entry.previous
+      note_known(state, opts)
+    end
   end
   if entry.n ~= state.count + 1 then
     return tampered(path, state.line, ("says that it is line %d: lines are missing or out of order")
@@ -73,15 +68,6 @@ local function check_file(path, opts)
 end
 
 -- ---- a series --------------------------------------------------------------------
-
--- A file without lines, as logrotate leaves it, follows from any.
-local function without_empty(states)
-  local list = {}
-  for _, state in ipairs(states) do
-    if state.line > 0 then list[#list + 1] = state end
-  end
-  return #list > 0 and list or { states[1] }
-end
 
 -- By its head, the one that each follows from.
 local function first_of(states)
@@ -117,19 +103,6 @@ local function in_order(states)
   return fail "two of the audit logs follow from the same line: one of them was copied or changed"
 end
 
-local function check_kept(state, name, opts)
-  if opts.count and state.count < opts.count then
-    return fail(("%s has %d lines, but had %d: its end is missing"):format(name, state.count,
-      opts.count))
-  elseif opts.head and not state.found then
-    return fail(("%s does not have the head that was kept: lines are missing, or it was replaced")
-      :format(name), state.continues and ("The lines before are in '%s'; give that file, too")
-      :format(state.continues))
-  end
-  return { count = state.count, head = state.head, first = state.continues and state.first,
-    continues = state.continues }
-end
-
 --- Check every line of some files, and what was kept of them elsewhere.
 -- @tparam {string,...} paths of one log, in any order
 -- @tparam table opts head, count and key, as of `audit_log.verify`
@@ -144,14 +117,29 @@ function M.files(paths, opts)
     if not state then return nil, message, err end
     states[i] = state
   end
-  local ordered, message, err = in_order(without_empty(states))
+
+  -- A file without lines, as logrotate leaves it, follows from any.
+  local with_lines = {}
+  for _, state in ipairs(states) do
+    if state.line > 0 then with_lines[#with_lines + 1] = state end
+  end
+  local ordered, message, err = in_order(#with_lines > 0 and with_lines or { states[1] })
   if not ordered then return nil, message, err end
-  local first, last = ordered[1], ordered[#ordered]
-  local found = false
+
+  -- What is missing at the end only the head and the count that were kept tell.
+  local first, last, found = ordered[1], ordered[#ordered], false
   for _, state in ipairs(ordered) do found = found or state.found end
-  return check_kept({ count = last.count, head = last.head, found = found,
-    first = first.first, continues = first.continues },
-    #paths == 1 and ("the audit log '%s'"):format(paths[1]) or "the series of audit logs", opts)
+  local name = #paths == 1 and ("the audit log '%s'"):format(paths[1]) or "the series of audit logs"
+  if opts.count and last.count < opts.count then
+    return fail(("%s has %d lines, but had %d: its end is missing"):format(name, last.count,
+      opts.count))
+  elseif opts.head and not found then
+    return fail(("%s does not have the head that was kept: lines are missing, or it was replaced")
+      :format(name), first.continues and ("The lines before are in '%s'; give that file, too")
+      :format(first.continues))
+  end
+  return { count = last.count, head = last.head, first = first.continues and first.first,
+    continues = first.continues }
 end
 
 return M

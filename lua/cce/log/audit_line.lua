@@ -19,15 +19,6 @@ M.ROOM = 1536
 
 local LONGEST_TEXT = 128
 
-local function shorten(entry)
-  for name, value in pairs(entry) do
-    if type(value) == "string" and #value > LONGEST_TEXT and name ~= "continues" then
-      entry[name] = value:sub(1, LONGEST_TEXT):gsub("[\128-\255]+$", "")
-    end
-  end
-  return entry
-end
-
 -- ---- what was asked for ------------------------------------------------------
 
 -- What the API calls it, and what we do. A name that is not here is not logged: it
@@ -35,12 +26,6 @@ end
 local ARGUMENTS = { userId = "user_id", agencyId = "agency_id", component = "component",
   certificateExpirationTime = "certificate_expiration_time", duration = "duration",
   expire_at = "expire_at" }
-
-local function node_ids(list)
-  local ids = {}
-  for i, node in ipairs(list) do ids[i] = tostring(node.nodeID) end
-  return table.concat(ids, " ")
-end
 
 --- The arguments of a call that changes something, as they are sent.
 -- @tparam ?string body of the request
@@ -52,7 +37,11 @@ function M.arguments(body)
     local value = sent[wire]
     if type(value) == "string" or type(value) == "number" then found[name] = value end
   end
-  if type(sent.nodeList) == "table" then found.nodes = node_ids(sent.nodeList) end
+  if type(sent.nodeList) == "table" then
+    local ids = {}
+    for i, node in ipairs(sent.nodeList) do ids[i] = tostring(node.nodeID) end
+    found.nodes = table.concat(ids, " ")
+  end
   return found
 end
 
@@ -64,7 +53,12 @@ end
 -- @treturn string without a line end
 -- @treturn string
 function M.seal(entry, key)
-  local text = json_line.encode(shorten(entry), ORDER):sub(1, -2)
+  for name, value in pairs(entry) do
+    if type(value) == "string" and #value > LONGEST_TEXT and name ~= "continues" then
+      entry[name] = value:sub(1, LONGEST_TEXT):gsub("[\128-\255]+$", "")
+    end
+  end
+  local text = json_line.encode(entry, ORDER):sub(1, -2)
   local hash = core.sha256(text, key)
   return ('%s,"hash":"%s"}'):format(text, hash), hash
 end

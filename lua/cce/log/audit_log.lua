@@ -12,7 +12,7 @@
 -- process ended, or the disk failed.
 --
 -- `hash` is the SHA-256 of the line up to there, `previous` the hash of the line
--- before. With a key it is an HMAC, and who does not have the key cannot make
+-- before. With a key it is an HMAC, and without the key no one can make
 -- such a line. The first line of a file has `file`, which says that this is an audit
 -- log (files of version 0.1.0 have it not).
 --
@@ -79,11 +79,6 @@ local function last_line(path)
   return text:match "([^\n]*)\n$"
 end
 
--- What a file that was lost leaves to the next one: its head, and where it is.
-local function lost(log, _, now)
-  log.continues = log.continues or { path = now or log.path, head = log.head }
-end
-
 -- What rotates files calls them so: log.1, or log-20260102. But log.worker-0-2 is
 -- another worker's.
 local function rotated_files(path)
@@ -131,12 +126,6 @@ local OPEN_HINTS = {
   TAMPERED = "Keep that file for an inspection, and log to another path",
 }
 
-local function owned(path, number)
-  local own_path = host.current().own_path
-  if own_path then return own_path(path, number) end
-  return number == 1 and path or nil
-end
-
 local KIND = "audit log"
 
 local compose, note_written -- below
@@ -144,14 +133,21 @@ local compose, note_written -- below
 local function new_writer(log, given)
   return writers.new {
     kind = KIND,
-    path = function(number) return owned(given, number) end,
+    path = function(number)
+      local own_path = host.current().own_path
+      if own_path then return own_path(given, number) end
+      return number == 1 and given or nil
+    end,
     opened = function(path)
       log.path = path
       return continue_chain(log)
     end,
     compose = function(items) return compose(log, items) end,
     written = function(items) note_written(log, items) end,
-    lost = function(why, now) lost(log, why, now) end,
+    -- What a file that was lost leaves to the next one: its head, and where it is.
+    lost = function(_, now)
+      log.continues = log.continues or { path = now or log.path, head = log.head }
+    end,
   }
 end
 
@@ -167,19 +163,10 @@ local function open_log(path, log)
   return errors.fail(code, message, { retryable = code == "CONFLICT", hint = OPEN_HINTS[code] })
 end
 
-local function new_log(path, checked)
-  local key = checked.key
-  if type(key) == "string" then key = core.secret(key) end
-  return setmetatable({ given = path, path = path, key = key, on_failure = checked.on_failure,
-    on_event = checked.on_event, clock = checked.clock, count = 0, head = lines.FIRST,
-    -- What is under way, as long as somebody waits for it.
-    pending = setmetatable({}, { __mode = "k" }) }, Log)
-end
-
 --- Open a log, or make one. `cce.new { audit_log = log }` uses it; so does
 -- `cce.new { audit_log = path }` with no options.
 --
--- Inside nginx it is for workers: the master's, in init_by_lua, would be nobody's.
+-- Inside nginx it is for workers: the master's, in init_by_lua, would be no worker's.
 -- Two logs of one path in a worker are two files.
 -- @tparam string path made with mode 0600; inside nginx the worker's number is
 --   appended, as said above
@@ -202,7 +189,13 @@ function M.open(path, opts)
   options.argument(path, "string", 1, "open")
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
-  return open_log(path, new_log(path, checked))
+  local key = checked.key
+  if type(key) == "string" then key = core.secret(key) end
+  return open_log(path, setmetatable({ given = path, path = path, key = key,
+    on_failure = checked.on_failure, on_event = checked.on_event, clock = checked.clock,
+    count = 0, head = lines.FIRST,
+    -- What is under way, as long as its caller waits for it.
+    pending = setmetatable({}, { __mode = "k" }) }, Log))
 end
 
 --- Whether a value is a log.
@@ -229,34 +222,27 @@ end
 
 -- ---- writing -------------------------------------------------------------------
 
--- Where a line stands in the chain is known when it is its turn. It may have been
--- meant for a file that was lost.
-local function link(log, entry, count, head, is_first)
-  local before = is_first and log.continues or nil
-  entry.n, entry.previous = count + 1, head
-  entry.file = is_first and log.is_new and "lua-cce " .. KIND or nil
-  entry.continues = before and before.path
-  -- Another file that has lines: then they are not the ones before.
-  entry.after = before and before.head ~= head and before.head or nil
-  return lines.seal(entry, log.key)
-end
-
-local function count_pending(log)
-  local count = 0
-  for _ in pairs(log.pending) do count = count + 1 end
-  return count
-end
-
--- Every call under way has room for its second line.
 function compose(log, items)
   local texts, begun = {}, false
   local count, head = log.count, log.head
   for i, item in ipairs(items) do
-    texts[i], head = link(log, item.entry, count, head, i == 1)
+    -- Where a line stands in the chain is known when it is its turn. It may have been
+    -- meant for a file that was lost.
+    local entry, continued = item.entry, i == 1 and log.continues or nil
+    entry.n, entry.previous = count + 1, head
+    entry.file = i == 1 and log.is_new and "lua-cce " .. KIND or nil
+    entry.continues = continued and continued.path
+    -- Another file that has lines: then they are not the ones before.
+    entry.after = continued and continued.head ~= head and continued.head or nil
+    texts[i], head = lines.seal(entry, log.key)
     count, item.head = count + 1, head
     begun = begun or item.begins
   end
-  return texts, begun and (count_pending(log) + #items) * lines.ROOM or nil
+  if not begun then return texts end
+  -- Every call under way has room for its second line.
+  local reserved = #items
+  for _ in pairs(log.pending) do reserved = reserved + 1 end
+  return texts, reserved * lines.ROOM
 end
 
 function note_written(log, items)
@@ -286,34 +272,7 @@ local function warn(log, client, message)
   if not client.on_event then io.stderr:write("cce: ", message, "\n") end
 end
 
--- The first line.
-local function begin(log, client, entry)
-  local item = { entry = entry, begins = true }
-  local number, message, code = append(log, item)
-  if number then tell(log, client, item) end
-  return number, message, code
-end
-
 -- ---- around a call ---------------------------------------------------------------
-
-local function target_of(ids)
-  if ids.job_id then return "job " .. ids.job_id end
-  return ids.cluster_id and "cluster " .. ids.cluster_id or nil
-end
-
--- What both lines of a call say.
-local function subject_of(request, ids)
-  local subject = lines.arguments(request.body)
-  subject.operation, subject.target = request.operation, target_of(ids)
-  subject.project = ids.project_id
-  return subject
-end
-
-local function entry_of(client, subject)
-  local entry = { access_key = M.access_key(client), outcome = "pending" }
-  for name, value in pairs(subject) do entry[name] = value end
-  return entry
-end
 
 --- The id of the key that a client signs with.
 -- @local
@@ -322,23 +281,18 @@ function M.access_key(client)
   return session.auth and session.auth.ak or session.provider.ak or session.provider.name
 end
 
--- Whose certificate an answer holds.
-local function holder_of(operation, response)
-  local facts = operation == "obtain_cert" and core.certificate(response.body)
-  return facts and facts.user_id or nil
-end
-
-local function outcome_of(operation, response, err)
-  if response then
-    return { outcome = "ok", status = response.status, attempts = response.attempts,
-      request_id = response.headers["x-request-id"], holder = holder_of(operation, response) }
-  end
-  return { outcome = err.maybe_applied and "unknown" or "failed", status = err.status,
-    code = err.code, attempts = err.attempts, request_id = err.request_id }
-end
-
 local function finish(log, client, first, subject, response, err)
-  local last = outcome_of(subject.operation, response, err)
+  local last
+  if response then
+    last = { outcome = "ok", status = response.status, attempts = response.attempts,
+      request_id = response.headers["x-request-id"] }
+    -- Whose certificate the answer holds.
+    local facts = subject.operation == "obtain_cert" and core.certificate(response.body)
+    last.holder = facts and facts.user_id or nil
+  else
+    last = { outcome = err.maybe_applied and "unknown" or "failed", status = err.status,
+      code = err.code, attempts = err.attempts, request_id = err.request_id }
+  end
   for name, value in pairs(subject) do last[name] = value end
   -- Keys that are fetched are known only now.
   last.access_key, last.call = M.access_key(client), first
@@ -362,41 +316,21 @@ end
 -- Processes of the command take turns: each has the log for the time of its calls.
 local TRIES, PAUSE = 100, 0.05
 
-local function open_in_turn(client, given)
-  for try = 1, TRIES do
-    local opened = open_logs[given]
-    local log, message, err = (opened and open_log or M.open)(given, opened)
-    if log or err.code ~= "CONFLICT" or try == TRIES then return log, message, err end
-    client.sleep(PAUSE)
-  end
-end
-
 local function log_of(client)
   local given = client.config.audit_log
   if M.is(given) then return given end
-  local log, message, err = open_in_turn(client, given)
+  local log, message, err
+  for try = 1, TRIES do
+    local opened = open_logs[given]
+    log, message, err = (opened and open_log or M.open)(given, opened)
+    if log or err.code ~= "CONFLICT" or try == TRIES then break end
+    client.sleep(PAUSE)
+  end
   -- Kept by the client, also while it cannot be opened: the list of open logs does
   -- not keep it, and it knows the head.
   client.audit_log = log or client.audit_log
   if log == nil then return nil, message, err end
   return log
-end
-
-local function logged(log, client, request, ids, send)
-  local subject = subject_of(request, ids)
-  local entry = entry_of(client, subject)
-  log.pending[entry] = true
-  local first, problem, code = begin(log, client, entry)
-  if not first and log.on_failure == "refuse" then
-    log.pending[entry] = nil
-    return refused(request, problem, code)
-  elseif not first then
-    warn(log, client, ("%s is not in the audit log: %s"):format(request.operation, problem))
-  end
-  local response, message, err = send()
-  finish(log, client, first, subject, response, err)
-  log.pending[entry] = nil
-  return response, message, err
 end
 
 --- Make a call, and log it when it changes something.
@@ -409,7 +343,33 @@ end
 function M.around(client, request, ids, send)
   local log, message, err = log_of(client)
   if not log then return refused(request, message, err.code) end
-  return logged(log, client, request, ids, send)
+
+  -- What both lines of the call say.
+  local subject = lines.arguments(request.body)
+  subject.operation, subject.project = request.operation, ids.project_id
+  subject.target = ids.job_id and "job " .. ids.job_id
+    or ids.cluster_id and "cluster " .. ids.cluster_id or nil
+
+  -- The first line is on disk before anything is sent.
+  local entry = { access_key = M.access_key(client), outcome = "pending" }
+  for name, value in pairs(subject) do entry[name] = value end
+  local item = { entry = entry, begins = true }
+  log.pending[entry] = true
+  local first, problem, code = append(log, item)
+  if first then
+    tell(log, client, item)
+  elseif log.on_failure == "refuse" then
+    log.pending[entry] = nil
+    return refused(request, problem, code)
+  else
+    warn(log, client, ("%s is not in the audit log: %s"):format(request.operation, problem))
+  end
+
+  local response
+  response, message, err = send()
+  finish(log, client, first, subject, response, err)
+  log.pending[entry] = nil
+  return response, message, err
 end
 
 -- ---- looking for somebody -------------------------------------------------------------

@@ -21,7 +21,7 @@
 -- Only lines are appended. A last line that was torn is cut off; any other line
 -- that cannot be read is an error, since something may have been lost. When the
 -- file is removed or replaced while a run is under way, the next line fails, and
--- the run stops. `<path>.lock` stays locked until then, so that nobody begins anew
+-- the run stops. `<path>.lock` stays locked until then, so that no other run begins anew
 -- what is still being done; that file is made once, and never removed.
 -- @module cce.log.journal
 -- @local
@@ -118,13 +118,6 @@ local function run_of(state, line)
   end
 end
 
--- When a cluster was last rotated, whichever run did it.
-local function note_rotation(state, line)
-  if line.what == "accepted" or line.what == "settled" then
-    state.rotated[line.cluster] = line.time
-  end
-end
-
 local function note_line(state, line)
   local run = run_of(state, line)
   if line.what == "run" then
@@ -133,7 +126,10 @@ local function note_line(state, line)
     return false
   elseif line.cluster then
     note_item(run, line)
-    note_rotation(state, line)
+    -- When a cluster was last rotated, whichever run did it.
+    if line.what == "accepted" or line.what == "settled" then
+      state.rotated[line.cluster] = line.time
+    end
   elseif marks[line.what] then
     marks[line.what](run, line, state)
   end
@@ -146,7 +142,7 @@ local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "comp
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
 
--- A line as we write them: no tables and no null, which nobody who reads it expects.
+-- A line as we write them: no tables and no null, which no reader of it expects.
 local function decode(text)
   local line = core.json.decode(text)
   if type(line) ~= "table" or type(line.what) ~= "string" or type(line.time) ~= "number"
@@ -179,18 +175,13 @@ local function read_lines(path, file, state)
   return true
 end
 
-local function last_byte(file)
-  local size = file:seek("end")
-  if size == 0 then return "\n" end
-  file:seek("end", -1)
-  return file:read(1)
-end
-
 -- All but a last line that was torn.
 local function whole_text(file)
-  local whole = last_byte(file) == "\n"
+  local size = file:seek "end"
+  if size ~= 0 then file:seek("end", -1) end
+  local is_whole = size == 0 or file:read(1) == "\n"
   file:seek "set"
-  if whole then return file end
+  if is_whole then return file end
   local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
   return { lines = function() return lines:gmatch "([^\n]*)\n" end }
 end
@@ -224,12 +215,6 @@ local function cut(value)
   return value:sub(1, LONGEST_TEXT):gsub("[\128-\191]*$", ""):gsub("[\192-\255]$", "") .. "…"
 end
 
-local function encode(what, fields, now)
-  local line = { at = times.format(now), time = now, what = what }
-  for name, value in pairs(fields or {}) do line[name] = cut(value) end
-  return json_line.encode(line, ORDER)
-end
-
 local function failed(message, code, hint)
   return errors.fail(code, message, {
     retryable = code == "CONFLICT", maybe_applied = false,
@@ -243,9 +228,11 @@ local LOST = "Put the journal back as it was, then make the same call again: wit
 local function append(journal, what, fields, sync, room)
   local writer = journal.writer
   if not writer then return true end
-  local ok, message, code = writer:append {
-    line = encode(what, fields, journal.clock()), sync = sync, room = room,
-  }
+  local now = journal.clock()
+  local line = { at = times.format(now), time = now, what = what }
+  for name, value in pairs(fields or {}) do line[name] = cut(value) end
+  local ok, message, code = writer:append { line = json_line.encode(line, ORDER), sync = sync,
+    room = room }
   if ok then return true end
   journal.broken = message
   return failed(message, code, writer.file and writer.file:lost() and LOST or nil)
@@ -298,16 +285,6 @@ local function compose(items, is_first)
   return lines, room
 end
 
-local function new_writer(path)
-  local writer
-  writer = writers.new {
-    kind = KIND,
-    path = function(number) return number == 1 and path or nil end,
-    compose = function(items) return compose(items, writer:is_empty()) end,
-  }
-  return writer
-end
-
 --- Open a journal, which locks it, and read it.
 -- @tparam ?string path nil: none is kept
 -- @tparam function clock
@@ -317,7 +294,12 @@ end
 -- @treturn[2] table err
 function M.open(path, clock)
   if not path then return wrap(nil, { runs = {}, rotated = {} }, clock) end
-  local writer = new_writer(path)
+  local writer
+  writer = writers.new {
+    kind = KIND,
+    path = function(number) return number == 1 and path or nil end,
+    compose = function(items) return compose(items, writer:is_empty()) end,
+  }
   local ok, reason, code = writer:open()
   if not ok then return failed(reason, code) end
   local state, message, err = M.read(path)

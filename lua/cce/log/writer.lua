@@ -5,12 +5,12 @@
 -- the caller yields. One piece of work is under way at a time; lines that come
 -- meanwhile are written together after it, with one fsync. All callers wait for
 -- the work itself, and whichever goes on first notes what came of it and begins
--- the next: so a caller that nginx drops leaves nobody waiting. What it handed
+-- the next: so no caller waits for one that nginx has dropped. What it handed
 -- over is still written, whole or not at all: with the next line at the latest.
 --
 -- A file may be renamed, replaced or shortened by others while it is open, as
 -- logrotate does it. An owner that has `lost` goes on in a file of the same path:
--- the lines that found nobody are composed anew, for that file.
+-- the lines that were not written are composed anew, for that file.
 -- @module cce.log.writer
 -- @local
 local core = require "cce.core"
@@ -42,7 +42,7 @@ function M.new(owner)
   return setmetatable({ owner = owner, queue = {}, singly = 0, attempt = 1 }, Writer)
 end
 
--- The thread that is to do it; false: nobody else goes on meanwhile.
+-- The thread that is to do it; false: no other task goes on meanwhile.
 local function thread_of()
   local driver = host.current()
   if not driver.file_engine then return false end
@@ -123,12 +123,6 @@ local function begin_opening(writer, engine)
     core.journal(path, writer.owner.kind, engine))
 end
 
-local function open_on_thread(writer, driver, engine)
-  go_on(writer, driver, function() return writer.file or writer.problem end, function()
-    begin_opening(writer, engine)
-  end)
-end
-
 -- A file that was lost and could not be opened again is tried each time.
 local function forget_problem(writer)
   if writer.was_open and writer.owner.lost then writer.problem, writer.code = nil, nil end
@@ -145,7 +139,9 @@ function Writer:open()
   local engine, message, code, driver = thread_of()
   if engine == nil then return nil, message, code end
   if engine then
-    open_on_thread(self, driver, engine)
+    go_on(self, driver, function() return self.file or self.problem end, function()
+      begin_opening(self, engine)
+    end)
   else
     open_directly(self)
   end
@@ -224,20 +220,14 @@ local function append_on_thread(writer, driver, engine, item)
   end)
 end
 
-local function write(file, line, sync, room)
-  if room then
-    local ok, message, code = file:reserve(room)
-    if not ok then return nil, message, code end
-  end
-  return file:append(line, sync)
-end
-
 local function append_directly(writer, item)
   repeat
     if can_reopen(writer) then open_directly(writer) end
     if not writer.file then return fail_batch(writer, { item }) end
     local lines, room = writer.owner.compose { item }
-    local ok, message, code = write(writer.file, lines[1], item.sync ~= false, room)
+    local ok, message, code = true, nil, nil
+    if room then ok, message, code = writer.file:reserve(room) end
+    if ok then ok, message, code = writer.file:append(lines[1], item.sync ~= false) end
     if ok or not lose(writer) then note_written(writer, { item }, ok, message, code) end
   until item.done
 end

@@ -1,4 +1,4 @@
---- What runs while somebody types: `bg` and `jobs` of the prompt.
+--- What runs while lines are typed: `bg` and `jobs` of the prompt.
 -- @module cce.repl.background
 -- @local
 local core = require "cce.core"

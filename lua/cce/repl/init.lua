@@ -300,19 +300,18 @@ local function progress_here(self)
   end
 end
 
-local function note_event(self, event)
-  local task = self.loop:task()
-  if task and task == self.foreground then self.outstanding:note(event) end
-  if event.type == "notice" then
-    notice(self, function() self.screen:print("note: " .. event.notice) end)
-  end
-end
-
 -- Made when it is first asked for: what is wrong with the options is a sentence
 -- then, and no reason not to start.
 local function client_of(self)
   if not self.client then
-    local client, message, err = self.make_client(function(event) note_event(self, event) end)
+    local client, message, err = self.make_client(function(event)
+      -- What runs in the background is counted by nothing: it is not what Ctrl-C interrupts.
+      local task = self.loop:task()
+      if task and task == self.foreground then self.outstanding:note(event) end
+      if event.type == "notice" then
+        notice(self, function() self.screen:print("note: " .. event.notice) end)
+      end
+    end)
     if not client then error(err or message, 0) end
     self.client = self.guard:client(client)
   end

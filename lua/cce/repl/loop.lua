@@ -1,5 +1,5 @@
 --- The prompt's event loop: descriptors, timers and coroutines, so that what
--- runs in the background goes on while somebody types.
+-- runs in the background goes on while a line is typed.
 --
 -- `loop.functions` is what `cce.use_loop` takes. What runs is a task; what a
 -- task starts (`cce.map`, a workflow) belongs to it, and an interrupt of the

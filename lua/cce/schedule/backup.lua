@@ -26,45 +26,31 @@ end
 
 -- ---- out ---------------------------------------------------------------------------
 
-local function header(now)
-  return json_line.encode({ schedule = FORMAT, exported = times.format(now) }, { "schedule" })
-end
-
--- What cannot be read goes as what the runner would put in its place: the text of
--- somebody's own could be several lines.
-local function line_of(row, now)
-  local e, why = entries.read(row)
-  if e then return (entries.write(e)) end
-  return (entries.quarantine(row, why, now))
-end
-
-local function write_rows(schedule, file)
+local function write_all(schedule, file)
+  local header = json_line.encode({ schedule = FORMAT,
+    exported = times.format(schedule.clock()) }, { "schedule" })
+  local ok, message, code = file:append(header, false)
+  if not ok then return errors.from_core(nil, message, code) end
   local now, count, after = schedule.clock(), 0, nil
-  while true do
-    local rows, message, err = schedule.store:page { after = after, limit = PAGE }
-    if not rows then return nil, message, err end
+  repeat
+    local rows, reason, err = schedule.store:page { after = after, limit = PAGE }
+    if not rows then return nil, reason, err end
     for _, row in ipairs(rows) do
-      local ok, reason, code = file:append(line_of(row, now), false)
-      if not ok then return errors.from_core(nil, reason, code) end
+      -- What cannot be read goes as what the runner would put in its place: foreign text
+      -- could be several lines.
+      local e, why = entries.read(row)
+      local line = e and entries.write(e) or entries.quarantine(row, why, now)
+      ok, message, code = file:append(line, false)
+      if not ok then return errors.from_core(nil, message, code) end
     end
     count, after = count + #rows, rows[#rows] and rows[#rows].id
-    if #rows < PAGE then return count end
-  end
-end
-
-local function write_all(schedule, file)
-  local ok, message, code = file:append(header(schedule.clock()), false)
-  if not ok then return errors.from_core(nil, message, code) end
-  local count, err
-  count, message, err = write_rows(schedule, file)
-  if not count then return nil, message, err end
+  until #rows < PAGE
   ok, message, code = file:append(assert(json.encode { count = count }), true)
   if not ok then return errors.from_core(nil, message, code) end
   return count
 end
 
--- What is at the path goes only if it is an export, or empty: nothing else of
--- anybody's is replaced.
+-- What is at the path is replaced only if it is an export, or empty.
 local function check_destination(path)
   local ok, message, code = core.file.check(path)
   if not ok then return errors.from_core(nil, message, code) end
@@ -118,22 +104,6 @@ local function open(path)
   return file_error(("cannot read '%s'"):format(tostring(why)))
 end
 
-local function check_header(path, line)
-  local data = line and json.decode(line)
-  if type(data) ~= "table" or type(data.schedule) ~= "number" then
-    return file_error(("'%s' is no export of a schedule"):format(path))
-  elseif data.schedule > FORMAT then
-    return errors.fail("UNSUPPORTED", ("'%s' was written by a newer version of this library")
-      :format(path), { retryable = false, hint = "Import it with that version, or a newer one" })
-  end
-  return true
-end
-
-local function count_of(line)
-  local data = json.decode(line)
-  return type(data) == "table" and data.id == nil and tonumber(data.count) or nil
-end
-
 -- Calls each(e, number, why) for every line between the first and the last; e is
 -- nil for one that is wrong. Returns what the last line says, and what there was.
 local function each_entry(lines, each)
@@ -141,7 +111,8 @@ local function each_entry(lines, each)
   for line in lines do
     number = number + 1
     if said then return nil, count end
-    said = count_of(line)
+    local data = json.decode(line)
+    said = type(data) == "table" and data.id == nil and tonumber(data.count) or nil
     if not said then
       count = count + 1
       local e, why = entries.parse(line)
@@ -155,8 +126,14 @@ end
 -- One line that is wrong keeps all out: half an import would pass for a whole one.
 local function check_file(path, file)
   local lines = file:lines()
-  local ok, message, err = check_header(path, lines())
-  if not ok then return nil, message, err end
+  local header = lines()
+  local data = header and json.decode(header)
+  if type(data) ~= "table" or type(data.schedule) ~= "number" then
+    return file_error(("'%s' is no export of a schedule"):format(path))
+  elseif data.schedule > FORMAT then
+    return errors.fail("UNSUPPORTED", ("'%s' was written by a newer version of this library")
+      :format(path), { retryable = false, hint = "Import it with that version, or a newer one" })
+  end
   local wrong, first = 0, {}
   local said, count = each_entry(lines, function(e, number, why)
     if not e then
@@ -176,7 +153,7 @@ local function check_file(path, file)
   return true
 end
 
--- Nobody here holds what a runner there held. What may have been sent is as if that
+-- No runner here holds what a runner there held. What may have been sent is as if that
 -- had failed.
 local function unheld(e, now)
   if e.state == "claimed" then return assert(entries.released(e)) end

@@ -31,7 +31,7 @@ local Entry = {}
 Entry.__index = Entry
 Entry.__name = "cce.schedule.entry"
 
--- Goes up together with the schema of the stores: who does not know an entry must not
+-- Goes up together with the schema of the stores: a version that does not know an entry must not
 -- even open its store, lest it put aside what others could do.
 local VERSION = 1
 
@@ -298,11 +298,6 @@ local function unique_of(e)
     e.user_id or e.agency_id)
 end
 
-local function due_of(e)
-  if e.state == "pending" then return e.due end
-  return e.state == "failed-retrying" and e.next_try or nil
-end
-
 --- The text of an entry, and what its store must know of it.
 -- @tparam table e
 -- @treturn string JSON
@@ -310,7 +305,8 @@ end
 function M.write(e)
   local data = {}
   for name in pairs(CHECKS) do data[name] = e[name] end
-  return assert(json.encode(data)), { state = e.state, due = due_of(e), ended = e.ended,
+  return assert(json.encode(data)), { state = e.state, due = e.state == "pending" and e.due
+      or e.state == "failed-retrying" and e.next_try or nil, ended = e.ended,
     unique = unique_of(e), runner = e.runner }
 end
 
@@ -360,7 +356,7 @@ local function fits(e, change)
   return nil, ("it is %s, and cannot be %s"):format(e.state, change)
 end
 
--- Nobody holds the copy, and its revision is the store's to tell.
+-- The copy has no holder, and its revision is the store's to tell.
 local function copy_of(e, state)
   local copy = {}
   for name, value in pairs(e) do copy[name] = value end
@@ -400,7 +396,7 @@ local function recurring(e, now)
 end
 
 --- The next time of what recurs has come, and the last is not done: nil, unless that
--- is so. What was begun is taken over with its journal. What nobody has tried is only
+-- is so. What was begun is taken over with its journal. What was never tried is only
 -- late.
 function M.missed(e, now)
   local due = e.every and e.attempts > 0 and when.last(e.every, now)
@@ -561,7 +557,7 @@ function M.next_occurrence(e, now)
 end
 
 --- The first moment from a time on that the entry's window allows. What is begun
--- late, since nobody ran, must be inside too.
+-- late, since no runner ran, must be inside too.
 -- @tparam table e
 -- @tparam number time
 -- @treturn number the same when there is no window

@@ -1,7 +1,7 @@
 --- Access for a while: `cce.workflow.grant`.
 --
 -- The revocation is on disk before the certificate is asked for, so that no crash
--- leaves a certificate that nobody will end: it is a promise of the schedule, and
+-- leaves a certificate that nothing will end: it is a promise of the schedule, and
 -- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
 local identity = require "cce.api.identity"
@@ -26,7 +26,7 @@ local LONGEST = 1825 * DAY
 -- The API takes no end that is nearer than 15 minutes when the request arrives.
 local LEAST, ON_THE_WAY = 900, 60
 
--- A change that others get ahead of all the time is given up.
+-- A change that other writers get ahead of each time is given up after so many tries.
 local TRIES = 10
 
 local id_rule = values.id_rule
@@ -55,30 +55,30 @@ local function name_of(principal)
   return ("%s %s"):format(principal.kind, principal.id)
 end
 
-local function given_principal(opts)
-  if opts.user_id then return { kind = "user", id = opts.user_id } end
-  if opts.agency_id then return { kind = "agency", id = opts.agency_id } end
-end
-
--- A client obtains its own principal's certificate: where that is not an agency that was
--- assumed, it may well be who calls.
-local function check_self(opts, known)
-  if opts.allow_self or opts.grantee or known and known.kind == "agency" then return true end
-  local whose = known and ", " .. name_of(known) or ""
-  return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s, and"
-    .. " cut all that it holds in the cluster at the end"):format(whose),
-    "Use a client whose credentials assume an agency: cce.credentials.agency; or say grantee=true"
-    .. " when the client is the grantee's, allow_self=true when it is meant to be your own")
-end
-
--- Whose certificate it will be. What was given is believed only where nobody can say.
+-- Whose certificate it will be. What was given is believed only where nothing can tell.
 local function principal_of(client, opts)
   if opts.user_id and opts.agency_id then
     return fail("INVALID_ARGUMENT", "user_id and agency_id are given: one is whose client it is")
   end
-  local given, known, message, err = given_principal(opts), identity.of(client)
-  local ok, why, refused = check_self(opts, known)
-  if not ok then return nil, why, refused end
+  local given
+  if opts.user_id then
+    given = { kind = "user", id = opts.user_id }
+  elseif opts.agency_id then
+    given = { kind = "agency", id = opts.agency_id }
+  end
+  local known, message, err = identity.of(client)
+
+  -- A client obtains its own principal's certificate: where that is not an agency that was
+  -- assumed, it may well be the caller.
+  if not (opts.allow_self or opts.grantee or known and known.kind == "agency") then
+    local whose = known and ", " .. name_of(known) or ""
+    return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s,"
+      .. " and cut all that it holds in the cluster at the end"):format(whose),
+      "Use a client whose credentials assume an agency: cce.credentials.agency; or say"
+      .. " grantee=true when the client is the grantee's, allow_self=true when it is meant to be"
+      .. " your own")
+  end
+
   if not known then
     if given then return given end
     return service_call.about("grant: who the client is must be known before anything is obtained",
@@ -153,17 +153,6 @@ local function promise(self, due, opts)
   return nil, message, err
 end
 
--- Nothing was obtained: as if it had not been promised. What cannot be written now
--- stays: a revocation too many is no harm, one too few is.
-local function take_back(self)
-  return change(self, function(e)
-    local new = entries.left(e, self.holder)
-    if new then return new end
-    if not self.is_new then return nil, "others hold it" end
-    return entries.cancelled(e, self.schedule.clock())
-  end)
-end
-
 -- ---- revoking -----------------------------------------------------------------------
 
 local function goes_on(id, message, err)
@@ -175,37 +164,10 @@ local function goes_on(id, message, err)
     hint = "Who runs the schedule goes on with it: schedule:run()" })
 end
 
--- Where the run at once could not even begin, it is due now for the runner of the
--- schedule.
-local function make_due(self)
-  return change(self, function(e)
-    local now = self.schedule.clock()
-    if e.due <= now or entries.left(e, self.holder) then return nil, "there is no need" end
-    return entries.extended(e, now)
-  end)
-end
-
--- At once, in the way that a runner does it. nil and CONFLICT without an operation:
--- somebody changed the entry meanwhile.
-local function revoke(self, e)
-  local done, message, err = runner.run_one(self.schedule, e, self.client)
-  if done then return true end
-  if err and err.code == "CONFLICT" and not err.operation then return nil, message, err end
-  make_due(self)
-  return goes_on(e.id, message, err)
-end
-
 -- ---- obtaining ------------------------------------------------------------------------
 
--- Both ends are given: a service that does not know expire_at takes the other.
-local function lifetime(self, due)
-  local now = self.client:now()
-  local expire_at = math.ceil(math.max(due, now + LEAST + ON_THE_WAY))
-  return { expire_at = expire_at, duration = math.max(1, math.ceil((expire_at - now) / DAY)) }
-end
-
--- What is somebody else's is cut, whose it may be: nobody meant to get it, and no
--- other entry ends it.
+-- A certificate of another principal is cut, whose it may be: it was not asked for, and
+-- no other entry ends it.
 local function cut_stranger(self, id)
   local known = identity.of(self.client)
   local kind = known and known.id == id and known.kind or self.principal.kind
@@ -233,26 +195,26 @@ local function refuse_stranger(self, id)
     "Name the principal whose keys the client has, or none")
 end
 
--- Who it is of is not known: only its own revocation can end it, so that one is now.
-local function refuse_unknown(self, message)
-  local ended, revoked = self:finish()
-  local outcome = ended and (revoked and "it was revoked" or "it ends with those that share it")
-  return fail("INVALID_CERTIFICATE", ("what was obtained cannot be used: %s; %s"):format(message,
-    outcome or revoked))
-end
-
 local function reject(self, facts, message)
   local id = facts and facts.user_id
-  if not id or facts.key_matches == false then
-    return true, refuse_unknown(self, message or (id and "its key does not match its certificate")
-      or "its certificate names nobody")
-  end
-  return false, refuse_stranger(self, id)
+  if id and facts.key_matches ~= false then return false, refuse_stranger(self, id) end
+  -- Whose it is is not known: only the grant's own revocation can end it, so that one is now.
+  message = message or (id and "its key does not match its certificate")
+    or "its certificate names nobody"
+  local ended, revoked = self:finish()
+  local outcome = ended and (revoked and "it was revoked" or "it ends with those that share it")
+  return true, fail("INVALID_CERTIFICATE", ("what was obtained cannot be used: %s; %s"):format(
+    message, outcome or revoked))
 end
 
 -- The second result tells whether a certificate of the principal may be out.
 local function obtain(self, due)
-  local kubeconfig, message, err = self.client:obtain_cert(self.cluster_id, lifetime(self, due))
+  local now = self.client:now()
+  local expire_at = math.ceil(math.max(due, now + LEAST + ON_THE_WAY))
+  -- Both ends are given: a service that does not know expire_at takes the other.
+  local kubeconfig, message, err = self.client:obtain_cert(self.cluster_id, {
+    expire_at = expire_at, duration = math.max(1, math.ceil((expire_at - now) / DAY)),
+  })
   if not kubeconfig then return nil, err.maybe_applied == true, message, err end
   local facts
   facts, message = kubeconfig:certificate()
@@ -265,12 +227,6 @@ local function obtain(self, due)
 end
 
 -- ---- the grant -----------------------------------------------------------------------
-
--- A longer promise that was not needed; somebody may have come to rely on it since.
-local function shorten(self, e, due)
-  local new = entries.extended(e, due)
-  if new then self.schedule:change(e, new) end
-end
 
 local function lengthen(self, e, seconds)
   local new, why
@@ -304,11 +260,13 @@ function Grant:extend(seconds)
   if not e then return nil, message, err end
   obtained, may_be_out, message, err = obtain(self, e.due)
   if obtained then return true end
-  if not may_be_out then shorten(self, e, e.due - seconds) end
+  -- The longer promise was not needed, unless another holder relies on it since.
+  local shorter = not may_be_out and entries.extended(e, e.due - seconds)
+  if shorter then self.schedule:change(e, shorter) end
   return nil, message, err
 end
 
--- What the end of an entry means for who wants it ended.
+-- What the state of an entry means for a caller that wants it ended.
 local function is_over(e)
   if e.state == "done" then return true end
   if e.state == "cancelled" then
@@ -322,23 +280,37 @@ local function is_over(e)
   return false
 end
 
--- Leave it to the others, or end it. nil and CONFLICT: somebody was faster.
+-- Leave it to the others, or end it. nil and CONFLICT: another writer was faster.
 local function leave_or_revoke(self, e)
   local new = entries.left(e, self.holder)
-  if not new then
-    local done, message, err = revoke(self, e)
-    return done, message, err
+  if new then
+    local changed, message, err = self.schedule:change(e, new)
+    if not changed then return nil, message, err end
+    return false
   end
-  local changed, message, err = self.schedule:change(e, new)
-  if not changed then return nil, message, err end
-  return false
+
+  -- At once, in the way that a runner does it. A CONFLICT without an operation: the entry
+  -- was changed meanwhile.
+  local done, message, err = runner.run_one(self.schedule, e, self.client)
+  if done then return true end
+  if err and err.code == "CONFLICT" and not err.operation then return nil, message, err end
+  -- Where the run at once could not even begin, it is due now for the runner of the
+  -- schedule.
+  change(self, function(found)
+    local now = self.schedule.clock()
+    if found.due <= now or entries.left(found, self.holder) then
+      return nil, "there is no need"
+    end
+    return entries.extended(found, now)
+  end)
+  return goes_on(e.id, message, err)
 end
 
 --- End it now. A shared one ends when the last of those who share it ends it, or
 -- at its time.
 -- @treturn[1] boolean true
 -- @treturn[1] boolean whether the certificates are revoked; false: others share it
--- @treturn[2] nil the revocation is due now, and who runs the schedule goes on
+-- @treturn[2] nil the revocation is due now, and the runner of the schedule goes on
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @usage
@@ -366,18 +338,6 @@ function Grant:__tostring()
     self.cluster_id, show.time(self.expires_at), self.is_finished and " (finished)" or "")
 end
 
-local function check_arguments(client, schedule, level)
-  targets.clients(client, "grant", level + 1)
-  if not client.config then
-    error("bad argument #1 to 'grant' (one client expected, got a list)", level + 1)
-  elseif not schedules.is(schedule) then
-    error(("bad argument #2 to 'grant' (cce.schedule expected, got %s)"):format(type(schedule)),
-      level + 1)
-  elseif schedule.closed then
-    error("the schedule is closed", level + 1)
-  end
-end
-
 --- Give access to a cluster for a while.
 --
 -- The client is the grantee's own: with credentials that assume an agency, or the
@@ -392,7 +352,7 @@ end
 -- minute after the shortest grant of 15 minutes at the earliest. Where the principal
 -- cannot be looked up and the one that was given is wrong, the certificate that came
 -- is revoked at once, and this fails; only a crash between these two steps leaves
--- such a certificate, whose key nobody has.
+-- such a certificate, whose key is lost.
 -- @tparam cce.client client
 -- @tparam cce.schedule schedule
 -- @tparam table opts
@@ -418,7 +378,14 @@ end
 -- assert(grant.kubeconfig:save("kubeconfig.json"))
 -- assert(grant:finish())
 local function grant(client, schedule, opts)
-  check_arguments(client, schedule, 2)
+  targets.clients(client, "grant", 2)
+  if not client.config then
+    error("bad argument #1 to 'grant' (one client expected, got a list)", 2)
+  elseif not schedules.is(schedule) then
+    error(("bad argument #2 to 'grant' (cce.schedule expected, got %s)"):format(type(schedule)), 2)
+  elseif schedule.closed then
+    error("the schedule is closed", 2)
+  end
   local checked, message, err = options.check(opts, schema)
   if not checked then return nil, message, err end
   local self = setmetatable({ client = client, schedule = schedule,
@@ -432,7 +399,15 @@ local function grant(client, schedule, opts)
   if not e then return nil, message, err end
   obtained, may_be_out, message, err = obtain(self, e.due)
   if obtained then return self end
-  if not may_be_out then take_back(self) end
+  if may_be_out then return nil, message, err end
+  -- Nothing was obtained: as if it had not been promised. What cannot be written now
+  -- stays: a revocation too many is no harm, one too few is.
+  change(self, function(found)
+    local new = entries.left(found, self.holder)
+    if new then return new end
+    if not self.is_new then return nil, "others hold it" end
+    return entries.cancelled(found, schedule.clock())
+  end)
   return nil, message, err
 end
 

@@ -35,7 +35,7 @@ local Schedule = {}
 Schedule.__index = Schedule
 Schedule.__name = "cce.schedule"
 
--- An entry that somebody else changes all the time is given up for now.
+-- An entry that other processes change all the time is given up for now.
 local TRIES = 10
 
 -- Farther back than this, a moment is a mistake: minutes from now, say.
@@ -212,17 +212,6 @@ local rotate_schema = {
 }
 for _, name in ipairs(ROTATE_OPTIONS) do rotate_schema[name] = { type = "any" } end
 
-local function options_of(checked, level)
-  local opts = { clusters = checked.clusters or { checked.cluster_id } }
-  for _, name in ipairs(ROTATE_OPTIONS) do opts[name] = checked[name] end
-  local ok, message, err = rotate_options.read(opts, level + 1)
-  if not ok then return nil, message, err end
-  -- What has no JSON would only be found when it is written.
-  ok, message = json.encode(opts)
-  if not ok then return refuse("rotate_every", message) end
-  return opts
-end
-
 -- What recurs, and when it first does.
 local function every_of(interval, checked, now)
   local seconds, why = when.interval(interval)
@@ -241,9 +230,15 @@ local function rotation_of(interval, checked, now, level)
   end
   local every, message, err = every_of(interval, checked, now)
   if not every then return nil, message, err end
-  local opts
-  opts, message, err = options_of(checked, level + 1)
-  if not opts then return nil, message, err end
+
+  local opts = { clusters = checked.clusters or { checked.cluster_id } }
+  for _, name in ipairs(ROTATE_OPTIONS) do opts[name] = checked[name] end
+  local ok
+  ok, message, err = rotate_options.read(opts, level + 1)
+  if not ok then return nil, message, err end
+  -- What has no JSON would only be found when it is written.
+  ok, message = json.encode(opts)
+  if not ok then return refuse("rotate_every", message) end
   return { kind = "rotate", region = checked.region, project_id = checked.project_id,
     cluster_id = checked.cluster_id, reason = checked.reason, every = every, options = opts,
     due = when.into_window(every.window, every.first) }
@@ -259,7 +254,7 @@ end
 -- uncertain is left alone until it is settled.
 --
 -- Times are `first` and whole intervals after it, each moved to the next moment
--- that the window allows. What was missed while nobody ran is done once, inside
+-- that the window allows. What was missed while no runner ran is done once, inside
 -- of the window. Cron expressions are not understood.
 -- @tparam number|string interval seconds, or such as "12h", "7d" or "4w"
 -- @tparam table opts
@@ -334,16 +329,7 @@ local List = show.list("cce.schedule.list",
     return list.next and ("more follow: after = \"%s\""):format(entries.clean(list.next, 80))
   end)
 
--- Those that failed, by id; then those whose time has passed and which nobody
--- took, by time. A mark says where in which of the two a page begins.
-local function overdue_failed(self, after, limit)
-  local rows, message, err = self.store:page { status = "failed-retrying", after = after,
-    limit = limit }
-  if not rows then return nil, message, err end
-  for _, row in ipairs(rows) do row.mark = "f" .. row.id end
-  return rows
-end
-
+-- Those whose time has passed and which no runner took, by time.
 local function overdue_pending(self, after, limit)
   local found, now = {}, self.clock()
   while #found < limit do
@@ -358,15 +344,20 @@ local function overdue_pending(self, after, limit)
   return found
 end
 
+-- First those that failed, by id. A mark says where in which of the two a page begins.
 local function overdue(self, after, limit)
   local failed_after = after and after:match "^f(.+)$"
   local due, id = (after or ""):match "^p(%S+) (.+)$"
   if after and not failed_after and not tonumber(due) then
     return refuse("list", "after is no `next` of a list of what is overdue")
   end
-  local rows, message, err = {}, nil, nil
-  if not due then rows, message, err = overdue_failed(self, failed_after, limit) end
-  if not rows then return nil, message, err end
+  local rows, message, err = {}
+  if not due then
+    rows, message, err = self.store:page { status = "failed-retrying", after = failed_after,
+      limit = limit }
+    if not rows then return nil, message, err end
+    for _, row in ipairs(rows) do row.mark = "f" .. row.id end
+  end
   if #rows == limit then return rows end
   local more
   more, message, err = overdue_pending(self, due and { due = tonumber(due), id = id },
@@ -376,16 +367,10 @@ local function overdue(self, after, limit)
   return rows
 end
 
-local function rows_of(self, opts)
-  if opts.status == "live" then return self.store:held(opts.after, opts.limit) end
-  if opts.status == "overdue" then return overdue(self, opts.after, opts.limit) end
-  return self.store:page(opts)
-end
-
 --- List entries, the oldest first, a page at a time.
 -- @tparam[opt] table opts
 -- @tparam[opt] string opts.status a state; or "live": what runners have; or "overdue":
---   what failed so far, and what nobody took within a minute of its time
+--   what failed so far, and what no runner took within a minute of its time
 -- @tparam[opt] string opts.after `next` of the page before
 -- @tparam[opt=100] int opts.limit up to 1000
 -- @treturn[1] {table,...} entries; `next` is there when more may follow
@@ -400,7 +385,13 @@ function Schedule:list(opts)
   local checked, message, err = options.check(opts, list_schema)
   if not checked then return nil, message, err end
   local rows
-  rows, message, err = rows_of(self, checked)
+  if checked.status == "live" then
+    rows, message, err = self.store:held(checked.after, checked.limit)
+  elseif checked.status == "overdue" then
+    rows, message, err = overdue(self, checked.after, checked.limit)
+  else
+    rows, message, err = self.store:page(checked)
+  end
   if not rows then return nil, message, err end
   local list = {}
   for i, row in ipairs(rows) do list[i] = entries.describe(row) end
@@ -520,7 +511,7 @@ local function hastened(e, now)
 end
 
 --- Let an entry be done now, before its time: the runner of the schedule does it
--- next. So somebody other than its holder ends a grant; a shared one ends for all.
+-- next. So a grant can be ended by another than its holder; a shared one ends for all.
 -- @tparam string id
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -570,7 +561,7 @@ end
 --   which were issued since are cut, too
 -- * `rotated`: a call of a rotation ended: `ok`, `failed`, `skipped`, `uncertain` and
 --   `pending` clusters, `report`, `journal`; `resumed`: one that was begun before goes on
--- * `superseded`: somebody else, say who cancelled it, was faster; `state`
+-- * `superseded`: another writer, such as a cancellation, was faster; `state`
 -- * `quarantined`: what cannot be read; `message`
 -- * `lease_lost`, `store_unavailable`, `store_available`
 -- @tparam function client_for called with a copy of an entry, returns the `cce.client`

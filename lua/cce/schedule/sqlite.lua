@@ -40,7 +40,7 @@ local TABLES = {
       text TEXT NOT NULL, revision INTEGER NOT NULL, state TEXT NOT NULL,
       due REAL, ended REAL, uniq TEXT, runner TEXT)]],
   "CREATE INDEX entries_due ON entries (due, id) WHERE due IS NOT NULL",
-  -- Holds nothing, unless somebody else has written here.
+  -- Holds nothing, unless another program has written here.
   "CREATE INDEX entries_timeless ON entries (id) WHERE " .. IS_TIMELESS,
   "CREATE INDEX entries_state ON entries (state, id)",
   "CREATE INDEX entries_ended ON entries (ended) WHERE ended IS NOT NULL",
@@ -104,16 +104,15 @@ local PROBLEMS = {
     "Its directory must exist, and this user must be allowed to write to '%s'" },
 }
 
-local function problem_of(text)
-  local lower = text:lower()
-  for _, problem in ipairs(PROBLEMS) do
-    if lower:find(problem[1], 1, true) then return problem end
-  end
-  return { nil, "INTERNAL", text }
-end
-
 local function failed(path, text)
-  local problem = problem_of(tostring(text):gsub("^LuaSQL: ", ""))
+  text = tostring(text):gsub("^LuaSQL: ", "")
+  local lower, problem = text:lower(), { nil, "INTERNAL", text }
+  for _, known in ipairs(PROBLEMS) do
+    if lower:find(known[1], 1, true) then
+      problem = known
+      break
+    end
+  end
   local code = problem[2]
   return errors.fail(code, ("the schedule '%s': %s"):format(path, problem[3]), {
     retryable = code == "STORE_UNAVAILABLE", maybe_applied = false,
@@ -152,7 +151,7 @@ local function execute(connection, sql)
   return rows
 end
 
--- What was removed, or replaced by an older one, can still be written to: but nobody
+-- What was removed, or replaced by an older one, can still be written to: but no process
 -- will ever see it again.
 local function check_place(self)
   if not self.identity then return true end
@@ -209,14 +208,11 @@ end
 
 local COLUMNS = "SELECT id, text, revision, state, runner, due FROM entries "
 
-local function holder_of(self, unique, id)
-  if not unique then return false end
-  return first(self, "SELECT id FROM entries WHERE uniq = ? AND id <> ?", unique, id)
-end
-
 -- Refuse what another row has already.
 local function check_unique(self, unique, id)
-  local holder, message, err = holder_of(self, unique, id)
+  if not unique then return true end
+  local holder, message, err = first(self, "SELECT id FROM entries WHERE uniq = ? AND id <> ?",
+    unique, id)
   if holder == nil then return nil, message, err end
   if not holder then return true end
   return conflict(("%s has it already"):format(holder.id), holder.id)
@@ -279,7 +275,7 @@ function Store:get(id)
 end
 
 -- What waits and has no number for its time is none of ours. It comes first, so that
--- somebody looks at it. Texts sort behind all numbers.
+-- a person looks at it. Texts sort behind all numbers.
 local TIMELESS = ("SELECT * FROM (%sWHERE %s ORDER BY id LIMIT #) UNION ALL SELECT * FROM"
   .. " (%sWHERE due >= '' ORDER BY due, id LIMIT #) LIMIT #"):format(COLUMNS, IS_TIMELESS, COLUMNS)
 
@@ -396,12 +392,8 @@ end
 
 -- ---- opening --------------------------------------------------------------------------------
 
-local function in_nginx()
-  return type(rawget(_G, "ngx")) == "table"
-end
-
 local function driver()
-  if in_nginx() then
+  if type(rawget(_G, "ngx")) == "table" then
     return errors.fail("UNSUPPORTED", "SQLite would block the worker: inside nginx a schedule is"
       .. " kept in etcd", { hint = "Open \"etcd:<url>/<prefix>\" instead; `export` and `import`"
       .. " move what is there" })
@@ -447,37 +439,27 @@ local function patiently(deadline, connection, text)
   end
 end
 
--- The mode of the journal is written into the file.
-local function configure(connection, deadline)
-  for _, setting in ipairs { "journal_mode = WAL", "synchronous = FULL" } do
-    local value, message = patiently(deadline, connection, setting)
-    if value == nil then return nil, message end
-  end
-  return true
-end
-
 local function refuse(path, message, hint)
   return errors.fail("UNSUPPORTED", ("the schedule '%s' %s"):format(path, message),
     { retryable = false, hint = hint })
 end
 
--- 0 for a file that has nothing in it yet.
-local function version_of(self)
+-- The version; 0 for a file that has nothing in it yet.
+local function check_version(self)
   local version, reason = pragma(self.connection, "user_version")
   local application = version and pragma(self.connection, "application_id")
   if not application then return failed(self.path, reason) end
-  if application == APPLICATION then return version end
-  local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")
-  if used == nil then return nil, message, err end
-  if used or version ~= 0 or application ~= 0 then
-    return refuse(self.path, "is the database of another program", "Give another path")
+  if application ~= APPLICATION then
+    local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")
+    if used == nil then return nil, message, err end
+    -- Another process may have made the schedule since the first look.
+    if used and pragma(self.connection, "application_id") == APPLICATION then
+      return check_version(self)
+    end
+    if used or version ~= 0 or application ~= 0 then
+      return refuse(self.path, "is the database of another program", "Give another path")
+    end
   end
-  return 0
-end
-
-local function check_version(self)
-  local version, message, err = version_of(self)
-  if not version then return nil, message, err end
   if version <= SCHEMA then return version end
   return refuse(self.path, ("has version %d, and this library knows %d"):format(version, SCHEMA),
     "Use the version of this library that wrote it, or a newer one")
@@ -505,8 +487,11 @@ local function prepare(self, patience)
   if ok == nil then return failed(self.path, reason) end
   local version, message, err = check_version(self)
   if not version then return nil, message, err end
-  ok, reason = configure(self.connection, deadline)
-  if not ok then return failed(self.path, reason) end
+  -- The mode of the journal is written into the file.
+  for _, setting in ipairs { "journal_mode = WAL", "synchronous = FULL" } do
+    ok, reason = patiently(deadline, self.connection, setting)
+    if ok == nil then return failed(self.path, reason) end
+  end
   if version ~= 0 then return version end
   return create(self)
 end
@@ -517,14 +502,6 @@ local function boot_id()
   local id = file and file:read "*l"
   if file then file:close() end
   return id or "unknown"
-end
-
--- Which file it is, by the path that SQLite itself has found.
-local function note_place(self)
-  local rows = execute(self.connection, "PRAGMA database_list")
-  self.file = rows and rows[1] and rows[1].file or self.path
-  local info = core.file.stat(self.file)
-  self.identity = info and info.identity
 end
 
 -- SQLite makes its -wal and -shm with the mode of the file itself.
@@ -555,7 +532,7 @@ end
 
 -- ---- looking at what may not be written ----------------------------------------------
 --
--- SQLite writes beside a file even to read it: its -shm. So that of somebody else, or on
+-- SQLite writes beside a file even to read it: its -shm. So that of another user, or on
 -- a disk that is mounted for reading, is copied, and the copy is read.
 
 local MAX_COPY = 1024 * 1024 * 1024
@@ -653,7 +630,11 @@ function M.open(path, opts)
     local ready, reason, problem = connect(self, name)
     if ready then ready, reason, problem = prepare(self, opts.patience or PATIENCE) end
     if ready then
-      note_place(self)
+      -- Which file it is, by the path that SQLite itself has found.
+      local rows = execute(self.connection, "PRAGMA database_list")
+      self.file = rows and rows[1] and rows[1].file or self.path
+      local info = core.file.stat(self.file)
+      self.identity = info and info.identity
     else
       ready, reason, problem = open_for_reading(self, reason, problem)
     end

@@ -8,7 +8,7 @@
 -- A row is `{id=, text=, revision=, state=, runner=}`. `fields` are what a row can
 -- be found by: `state`; `due`, when a runner should look (only of what waits);
 -- `ended`, when it was over; `unique`, which no two rows have at a time; `runner`,
--- who holds it.
+-- the runner that holds it.
 --
 -- * `store:insert(id, text, fields)` → revision. CONFLICT: there is such a row;
 --   with `err.holder` it is another one, the id of that with the same `unique`
@@ -43,12 +43,6 @@ local M = {}
 
 local modules = { sqlite = "cce.schedule.sqlite", etcd = "cce.schedule.etcd" }
 
--- What was given may hold a password, as an address of etcd can.
-local function bad_place()
-  return errors.fail("INVALID_ARGUMENT", "a schedule is kept in \"sqlite:<path>\" or in"
-    .. " \"etcd:<url>[,<url>...]/<prefix>\"")
-end
-
 --- Open a store.
 -- @tparam string where
 -- @tparam table opts as checked by `cce.schedule.open`
@@ -59,7 +53,11 @@ end
 -- @treturn[2] table err
 function M.open(where, opts)
   local kind, rest = where:match "^(%l+):(.+)$"
-  if not modules[kind] then return bad_place() end
+  if not modules[kind] then
+    -- What was given is not shown: it may hold a password, as an address of etcd can.
+    return errors.fail("INVALID_ARGUMENT", "a schedule is kept in \"sqlite:<path>\" or in"
+      .. " \"etcd:<url>[,<url>...]/<prefix>\"")
+  end
   local store, message, err = require(modules[kind]).open(rest, opts)
   if not store then return nil, message, err end
   return store, kind

@@ -40,13 +40,6 @@ function M.offset(zone)
   return (sign == "-" and -1 or 1) * (hours * 3600 + minutes * 60)
 end
 
--- A date that no calendar has (30 February) comes back as another one.
-local function read_utc(date, clock)
-  local text = ("%sT%sZ"):format(date, clock)
-  local seconds = times.parse(text)
-  return seconds and times.format(seconds) == text and seconds or nil
-end
-
 local function parse_text(text)
   local date, clock, rest = text:match "^(%d%d%d%d%-%d%d%-%d%d)[Tt ](%d%d:%d%d)(.*)$"
   if not date then return nil, "it is no moment such as \"2026-11-27T18:00:00+08:00\"" end
@@ -55,9 +48,14 @@ local function parse_text(text)
   if zone == "" then
     return nil, "it names no zone: put \"Z\" or such as \"+08:00\" behind it"
   end
-  local offset, utc = M.offset(zone:upper()), read_utc(date, clock .. seconds)
+  local offset = M.offset(zone:upper())
   if not offset then return nil, "its zone is neither \"Z\" nor such as \"+08:00\"" end
-  if not utc then return nil, "there is no such date or time of day" end
+  -- A date that no calendar has (30 February) comes back as another one.
+  local moment = ("%sT%sZ"):format(date, clock .. seconds)
+  local utc = times.parse(moment)
+  if not utc or times.format(utc) ~= moment then
+    return nil, "there is no such date or time of day"
+  end
   return utc - offset + (tonumber("0" .. fraction) or 0)
 end
 
@@ -78,14 +76,6 @@ end
 
 -- ---- intervals ---------------------------------------------------------------
 
-local function interval_of(text)
-  local seconds = times.interval(text)
-  if seconds then return seconds end
-  local fields = select(2, text:gsub("%S+", ""))
-  if fields >= 5 or text:sub(1, 1) == "@" then return nil, CRON end
-  return nil, "it is no interval such as \"12h\" or \"7d\""
-end
-
 --- Read an interval.
 -- @tparam number|string value seconds, or a count of s, m, h, d or w
 -- @treturn[1] number seconds
@@ -93,8 +83,12 @@ end
 -- @treturn[2] string why it is none
 function M.interval(value)
   if type(value) == "string" then
-    local seconds, why = interval_of(value)
-    if not seconds then return nil, why end
+    local seconds = times.interval(value)
+    if not seconds then
+      local fields = select(2, value:gsub("%S+", ""))
+      if fields >= 5 or value:sub(1, 1) == "@" then return nil, CRON end
+      return nil, "it is no interval such as \"12h\" or \"7d\""
+    end
     value = seconds
   end
   if value >= SHORTEST and value <= LONGEST then return value end
@@ -123,17 +117,11 @@ end
 
 local KNOWN = { weekdays = true, from = true, to = true, zone = true }
 
-local function unknown_name(window)
-  for name in pairs(window) do
-    if not KNOWN[name] then return name end
-  end
-end
-
 -- A window as numbers, or nil and what is wrong with it.
 local function read_window(window)
   if type(window) ~= "table" then return nil, "window is no table" end
-  if unknown_name(window) ~= nil then
-    return nil, "window has more than weekdays, from, to and zone"
+  for name in pairs(window) do
+    if not KNOWN[name] then return nil, "window has more than weekdays, from, to and zone" end
   end
   local days = weekday_set(window.weekdays or DAYS)
   local from, to = seconds_of_day(window.from), seconds_of_day(window.to)
@@ -200,7 +188,7 @@ function M.last(every, now)
 end
 
 --- When something recurs next. What was missed is not made up for: however long
--- nobody ran, there is one next time.
+-- no runner ran, there is one next time.
 -- @tparam table every that @{check_every} accepts
 -- @tparam number now unix time
 -- @treturn number unix time after now, inside the window

@@ -90,18 +90,13 @@ local function service(options, address, pair, name)
   return SERVICE:format(address, options.port, pair, pair, name)
 end
 
-local function load_modules(paths)
-  local lines = {}
-  for i, path in ipairs(paths) do
-    lines[i] = ("load_module %s;"):format(path)
-  end
-  return table.concat(lines, "\n")
-end
-
 --- The text. options: port, clusters, modules (paths to load), lua_path.
 function M.build(options)
-  local connections = 4096 + 2 * options.clusters
-  local parts = { HEAD:format(load_modules(options.modules), connections, options.lua_path) }
+  local connections, modules = 4096 + 2 * options.clusters, {}
+  for i, path in ipairs(options.modules) do
+    modules[i] = ("load_module %s;"):format(path)
+  end
+  local parts = { HEAD:format(table.concat(modules, "\n"), connections, options.lua_path) }
   for name, address in pairs(addresses.services) do
     parts[#parts + 1] = service(options, address, "services", name)
   end

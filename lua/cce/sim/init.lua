@@ -93,20 +93,8 @@ local function write_tls(dir)
   write_bad_tls(dir, authority, now)
 end
 
-local function write_config(dir, options, modules)
-  write(dir .. "/nginx.conf", config.build({
-    port = options.port, clusters = options.clusters, modules = modules,
-    lua_path = LUA_DIR .. "?.lua;" .. LUA_DIR .. "?/init.lua",
-  }))
-  write(dir .. "/config.json", json.encode({
-    port = options.port, clusters = options.clusters, job_seconds = options.job_seconds,
-    project_id = account.project_id, domain_id = account.domain_id, region = account.region,
-    keys = account.keys, tokens = {},
-  }))
-end
-
--- The environment of a client with some key, as a list of { name, value } in order.
-local function environment(dir, port, key)
+-- The environment of a client with this key. It is there at once and whole, or not at all.
+local function write_env_of(key, dir, port, name)
   local function url(scheme, address)
     return ("%s://%s:%d"):format(scheme, address, port)
   end
@@ -121,26 +109,12 @@ local function environment(dir, port, key)
     { "HUAWEICLOUD_SDK_PROJECT_ID", account.project_id },
     { "CCE_SIM_CONTROL", url("http", addresses.control) },
   }
-  return list
-end
-
-local function shell_quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local function write_env_of(key, dir, port, name)
   local lines = {}
-  for i, item in ipairs(environment(dir, port, key)) do
-    lines[i] = item[1] .. "=" .. shell_quote(item[2]) .. "\n"
+  for i, item in ipairs(list) do
+    lines[i] = ("%s='%s'\n"):format(item[1], (item[2]:gsub("'", "'\\''")))
   end
   write(dir .. "/env.new", table.concat(lines))
   assert(os.rename(dir .. "/env.new", dir .. "/" .. name))
-end
-
--- The administrator's comes last: it says that all is there.
-local function write_env(dir, port)
-  write_env_of(account.keys[2], dir, port, "env.member")
-  write_env_of(account.keys[1], dir, port, "env")
 end
 
 -- Values or a raised { message=, code= }.
@@ -151,18 +125,10 @@ local function check(value, message, code)
   return value
 end
 
--- The process of a simulator that runs in this directory, or nil.
-local function running_here(dir)
-  local pid = read(dir .. "/nginx.pid"):match("^%d+")
-  if pid and read("/proc/" .. pid .. "/cmdline"):find("nginx.conf", 1, true) then
-    return pid
-  end
-end
-
 local OWN_NAMES = { "nginx.conf", "config.json", "ca.pem", "env", "env.member", "env.new", "ready",
   "nginx.log", "tls", "tmp" }
 
--- What an earlier simulator left is replaced; what is somebody's stays as it is.
+-- What an earlier simulator left is replaced; what is a user's stays as it is.
 local function check_dir(dir)
   if tonumber(core.file.stat(dir).mode, 8) % 4 >= 2 then
     error({ message = ("everybody may put files into '%s': give a directory of your own"):format(
@@ -182,8 +148,9 @@ local function prepare_dir(dir)
   core.sys.umask(63) -- 0077: nothing here is for others
   check(core.sys.mkdir(dir))
   dir = check(core.sys.realpath(dir))
-  local pid = running_here(dir)
-  if pid then
+  local pid = read(dir .. "/nginx.pid"):match("^%d+")
+  -- A process of that id may be another one by now.
+  if pid and read("/proc/" .. pid .. "/cmdline"):find("nginx.conf", 1, true) then
     error({ message = ("a simulator runs in %s already (process %s)"):format(dir, pid),
       code = "CONFLICT" }, 0)
   end
@@ -208,10 +175,6 @@ local function log_tail(dir)
   return table.concat(lines, "\n", math.max(1, #lines - 14))
 end
 
-local function address_in_use(dir)
-  return read(dir .. "/nginx.log"):match("bind%(%) to (%S+) failed %(98:")
-end
-
 -- nil, message, code when nginx does not come up; nil, "stopped" when a signal says to end.
 local function wait_until_ready(dir, process, signals)
   local deadline = core.sys.monotonic() + START_SECONDS
@@ -219,7 +182,8 @@ local function wait_until_ready(dir, process, signals)
     if nginx.exists(dir .. "/ready") then
       return true
     end
-    local busy = address_in_use(dir)
+    -- 98 is EADDRINUSE.
+    local busy = read(dir .. "/nginx.log"):match("bind%(%) to (%S+) failed %(98:")
     if busy then
       return nil, ("port in use: something listens at %s already"):format(busy), "PORT_IN_USE"
     end
@@ -235,14 +199,23 @@ local function wait_until_ready(dir, process, signals)
 end
 
 local function start_at(options, program, modules, signals)
-  write_config(options.dir, options, modules)
-  os.remove(options.dir .. "/nginx.log")
-  local process, problem, code = nginx.start(program, options.dir)
+  local dir = options.dir
+  write(dir .. "/nginx.conf", config.build({
+    port = options.port, clusters = options.clusters, modules = modules,
+    lua_path = LUA_DIR .. "?.lua;" .. LUA_DIR .. "?/init.lua",
+  }))
+  write(dir .. "/config.json", json.encode({
+    port = options.port, clusters = options.clusters, job_seconds = options.job_seconds,
+    project_id = account.project_id, domain_id = account.domain_id, region = account.region,
+    keys = account.keys, tokens = {},
+  }))
+  os.remove(dir .. "/nginx.log")
+  local process, problem, code = nginx.start(program, dir)
   if not process then
     return nil, problem, code
   end
   local ready
-  ready, problem, code = wait_until_ready(options.dir, process, signals)
+  ready, problem, code = wait_until_ready(dir, process, signals)
   if not ready then
     process:close()
     return nil, problem, code
@@ -295,7 +268,9 @@ local function run(options, signals)
   if not process then
     return code == "CANCELLED" or nil, problem, code
   end
-  write_env(options.dir, options.port)
+  -- The administrator's comes last: it says that all is there.
+  write_env_of(account.keys[2], options.dir, options.port, "env.member")
+  write_env_of(account.keys[1], options.dir, options.port, "env")
   options.on_ready(options)
   local ok
   ok, problem, code = supervise(options, process, signals)

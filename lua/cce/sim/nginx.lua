@@ -30,14 +30,6 @@ function M.find(path)
     .. " nginx and libnginx-mod-http-lua", "MISSING_DEPENDENCY"
 end
 
-local function has_lua_inside(program)
-  local pipe = io.popen("'" .. program .. "' -V 2>&1")
-  local text = pipe:read("*a")
-  pipe:close()
-  return text:find("openresty", 1, true) or text:find("ngx_lua", 1, true)
-    or text:find("lua-nginx-module", 1, true)
-end
-
 --- The modules to load so that nginx knows Lua, looked for in `dirs`; an empty list when it does
 -- already; nil, message, code when they are not there.
 function M.find_modules(program, dirs)
@@ -46,7 +38,12 @@ function M.find_modules(program, dirs)
       return { dir .. "/" .. MODULES[1], dir .. "/" .. MODULES[2] }
     end
   end
-  if has_lua_inside(program) then
+  -- OpenResty's nginx, and others, have it inside.
+  local pipe = io.popen("'" .. program .. "' -V 2>&1")
+  local text = pipe:read("*a")
+  pipe:close()
+  if text:find("openresty", 1, true) or text:find("ngx_lua", 1, true)
+    or text:find("lua-nginx-module", 1, true) then
     return {}
   end
   return nil, "the simulator needs nginx's Lua module; on Debian and Ubuntu install the"

@@ -15,24 +15,15 @@ local function new_key()
   return pkey.new({ type = "EC", curve = "prime256v1" })
 end
 
-local function new_name(parts)
-  local result = name.new()
-  for _, part in ipairs(parts) do
-    result:add(part[1], part[2])
-  end
-  return result
-end
-
--- A top bit of 0, so that the number is positive in DER and prints the same everywhere.
-local function new_serial()
-  return "0x7" .. random.hex(16):sub(2)
-end
-
 local function unsigned_certificate(spec, key)
-  local certificate = x509.new()
+  local certificate, subject = x509.new(), name.new()
+  for _, part in ipairs(spec.subject) do
+    subject:add(part[1], part[2])
+  end
   certificate:setVersion(3)
-  certificate:setSerial(bignum.new(new_serial()))
-  certificate:setSubject(new_name(spec.subject))
+  -- A top bit of 0, so that the number is positive in DER and prints the same everywhere.
+  certificate:setSerial(bignum.new("0x7" .. random.hex(16):sub(2)))
+  certificate:setSubject(subject)
   certificate:setLifetime(spec.not_before, spec.not_after)
   certificate:setPublicKey(key)
   for _, item in ipairs(spec.extensions) do

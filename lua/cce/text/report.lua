@@ -110,12 +110,6 @@ local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id"
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
   "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
 
-local function plain_item(item)
-  local copy = {}
-  for _, name in ipairs(ITEM_FIELDS) do copy[name] = plain(item[name]) end
-  return copy
-end
-
 --- The report as tables, strings, numbers and booleans alone, as JSON can hold.
 -- @treturn table the lists, `counts`, `exit_code`, and the other fields
 -- @usage
@@ -132,7 +126,11 @@ function Report:to_table()
   end
   for _, bucket in ipairs(BUCKETS) do
     copy[bucket] = json.array()
-    for i, item in ipairs(self[bucket]) do copy[bucket][i] = plain_item(item) end
+    for i, item in ipairs(self[bucket]) do
+      local entry = {}
+      for _, name in ipairs(ITEM_FIELDS) do entry[name] = plain(item[name]) end
+      copy[bucket][i] = entry
+    end
   end
   return copy
 end
@@ -198,12 +196,6 @@ local function facts_of(item)
   return #facts > 0 and " (" .. table.concat(facts, ", ") .. ")" or ""
 end
 
-local function item_line(bucket, item)
-  local line = ("  %s %s%s: %s%s"):format(bucket, item.name and item.name .. " " or "",
-    item.cluster_id or "?", item.message or "no reason given", facts_of(item))
-  return item.hint and line .. ". " .. item.hint or line
-end
-
 -- Those that were not begun are one line, however many.
 local function add_items(self, bucket, lines)
   local not_begun, reason = 0, nil
@@ -211,13 +203,17 @@ local function add_items(self, bucket, lines)
     if item.code == "CANCELLED" then
       not_begun, reason = not_begun + 1, item.message
     else
-      lines[#lines + 1] = item_line(bucket, item)
+      local line = ("  %s %s%s: %s%s"):format(bucket, item.name and item.name .. " " or "",
+        item.cluster_id or "?", item.message or "no reason given", facts_of(item))
+      lines[#lines + 1] = item.hint and line .. ". " .. item.hint or line
     end
   end
   if not_begun > 0 then lines[#lines + 1] = ("  %s %d: %s"):format(bucket, not_begun, reason) end
 end
 
-local function state_lines(self, lines)
+function Report:__tostring()
+  local lines = { header(self) }
+  if self.dry_run then lines[1] = ("%s: dry run, nothing was sent"):format(self.workflow) end
   if self.already_finished then
     lines[#lines + 1] = ("  NOTHING WAS DONE: nothing of this run is open since %s; a new one needs"
       .. " another journal or run="):format(show.time(self.already_finished))
@@ -225,12 +221,6 @@ local function state_lines(self, lines)
   if self.stopped then lines[#lines + 1] = "  STOPPED: " .. self.stopped end
   for _, note in ipairs(self.notes) do lines[#lines + 1] = "  note: " .. note end
   for _, step in ipairs(self.plan or {}) do lines[#lines + 1] = "  " .. step end
-end
-
-function Report:__tostring()
-  local lines = { header(self) }
-  if self.dry_run then lines[1] = ("%s: dry run, nothing was sent"):format(self.workflow) end
-  state_lines(self, lines)
   for _, bucket in ipairs { "failed", "uncertain", "pending", "skipped" } do
     add_items(self, bucket, lines)
   end

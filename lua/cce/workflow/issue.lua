@@ -149,7 +149,7 @@ local function into_file(opts, clock)
   local place, pending, holdings, backed_up = {}, {}, nil, false
   local next_flush = 0
 
-  -- Whether what nobody marked is in the way, the proof says.
+  -- Whether an entry without our mark is in the way, the proof says.
   local function holder_of(name) return holdings.names[name] or nil end
 
   local function earlier(id)

@@ -113,8 +113,8 @@ end
 -- been accepted, this run waits until that is settled.
 local function take_over(run, item, known, line)
   if outcome.is_final(outcome.of_line(line)) then return end
-  item.held = open_request(run, key_of(item), known, line)
   local is_same = run.workflow.is_same
+  item.held = open_request(run, key_of(item), known, line)
   if item.held or not is_same or is_same(run, known) then
     item.from, item.first_intent = known.name, line.first
   end
@@ -293,29 +293,27 @@ function Run:process(items, act, concurrency)
   for i, result in ipairs(results) do note_raised(items[i], result) end
 end
 
-local function settle_held(run, item)
-  local known, line = item.held.run, item.held.line
-  local earlier = setmetatable({ main = run, of = known.id, name = known.name }, { __index = run })
-  local old = recall_item(run, known, line, item.client)
-  old.paced, old.tried = item.paced, true
-  run.workflow.settle(earlier, old)
-  if outcome.is_final(old.state) then
-    item.held, item.err = nil, nil
-    return
-  end
-  local message = ("uncertain in run %s, so nothing is sent: %s"):format(known.name,
-    old.err and old.err.message or "its outcome is not known")
-  item.err = errors.new("CONFLICT", message, { retryable = true, maybe_applied = false,
-    operation = run.workflow.operation,
-    hint = ("`cce runs settle %s %s --journal %s`, with --happened or --did-not, settles it")
-      :format(known.name, item.id, run.opts.journal) })
-end
-
 --- Look for what settles the items that an earlier run left uncertain.
 -- @function run:settle_held
 function Run:settle_held()
   map(select_items(self, function(item) return item.held end), function(item)
-    settle_held(self, item)
+    local known, line = item.held.run, item.held.line
+    -- What is written goes to the run that left it.
+    local earlier = setmetatable({ main = self, of = known.id, name = known.name },
+      { __index = self })
+    local old = recall_item(self, known, line, item.client)
+    old.paced, old.tried = item.paced, true
+    self.workflow.settle(earlier, old)
+    if outcome.is_final(old.state) then
+      item.held, item.err = nil, nil
+      return true
+    end
+    local message = ("uncertain in run %s, so nothing is sent: %s"):format(known.name,
+      old.err and old.err.message or "its outcome is not known")
+    item.err = errors.new("CONFLICT", message, { retryable = true, maybe_applied = false,
+      operation = self.workflow.operation,
+      hint = ("`cce runs settle %s %s --journal %s`, with --happened or --did-not, settles it")
+        :format(known.name, item.id, self.opts.journal) })
     return true
   end, { concurrency = self.opts.concurrency })
 end

@@ -369,6 +369,35 @@ describe("cce.schedule.sqlite", function()
       store:close()
     end)
 
+    it("takes a file that another process makes while it is looked at for a schedule", function()
+      -- The other one opens it between two statements of this one.
+      local luasql, other = require "luasql.sqlite3", nil
+      local function connect(environment, name)
+        local real = environment:connect(name)
+        return { close = function() return real:close() end, execute = function(_, statement)
+          if statement:find "sqlite_master" and not other then
+            other = true
+            other = assert(open())
+          end
+          return real:execute(statement)
+        end }
+      end
+      local function environment()
+        local real = luasql.sqlite3()
+        return { close = function() return real:close() end,
+          connect = function(_, name) return connect(real, name) end }
+      end
+      package.loaded["luasql.sqlite3"] = { sqlite3 = environment }
+      local opened, store, message = pcall(open)
+      package.loaded["luasql.sqlite3"] = luasql
+      assert(opened, store)
+      assert(store, message)
+      assert(store:insert("a", "text", { state = "pending", due = 1 }))
+      assert.equal("text", other:get("a").text)
+      store:close()
+      other:close()
+    end)
+
     it("lets one have what both want", function()
       local children = {}
       for i = 1, 3 do

@@ -19,7 +19,7 @@ enum {
     BLOCK = 4096,
     LONGEST_FIRST_LINE = 64 * 1024,
     LONGEST_TORN_LINE = 16 * 1024 * 1024,
-    MAX_ATTEMPTS = 8, /* to open a file that others replace meanwhile */
+    MAX_ATTEMPTS = 8, /* to open a file that is replaced meanwhile */
 };
 
 struct cce_append_file {
@@ -71,25 +71,19 @@ static bool skip(const char **text, const char *expected)
     return true;
 }
 
-/* As in "2026-01-02T03:04:05Z". */
-static bool skip_moment(const char **text)
-{
-    static const char form[] = "0000-00-00T00:00:00Z";
-
-    for (const char *each = form; *each != '\0'; each++, (*text)++)
-        if (*each == '0' ? **text < '0' || **text > '9' : **text != *each)
-            return false;
-    return true;
-}
-
 static bool is_of_kind(const struct cce_append_kind *kind, const char *line)
 {
+    static const char moment[] = "0000-00-00T00:00:00Z"; /* 0: any digit */
     const char *old = line;
 
     if (strncmp(line, kind->begins, strlen(kind->begins)) == 0)
         return true;
-    return skip(&old, kind->before_moment) && skip_moment(&old) &&
-           skip(&old, kind->after_moment);
+    if (!skip(&old, kind->before_moment))
+        return false;
+    for (const char *each = moment; *each != '\0'; each++, old++)
+        if (*each == '0' ? *old < '0' || *old > '9' : *old != *each)
+            return false;
+    return skip(&old, kind->after_moment);
 }
 
 /* ---- what a file is ---- */
@@ -137,18 +131,6 @@ static int check_kind(int fd, const char *path,
     return 0;
 }
 
-static int check_mode(const char *path, const struct stat *info,
-                      struct cce_error *err)
-{
-    if ((info->st_mode & S_IWOTH) == 0 || info->st_uid == geteuid())
-        return 0;
-    return cce_fail(err, CCE_FILE_ERROR,
-                    "cannot open '%s': it belongs to user %ld, and everybody "
-                    "may write to it (mode %04o)",
-                    cce_path_shown(path), (long)info->st_uid,
-                    (unsigned)(info->st_mode & 07777));
-}
-
 /* Opens a file that is there, and is what it should be. */
 static int open_known(const struct cce_path *target, const char *path,
                       const struct cce_append_kind *kind, struct cce_error *err)
@@ -158,8 +140,13 @@ static int open_known(const struct cce_path *target, const char *path,
 
     if (fd < 0)
         return -1;
-    if (check_mode(path, &info, err) == 0 &&
-        check_kind(fd, path, kind, err) == 0)
+    if ((info.st_mode & S_IWOTH) != 0 && info.st_uid != geteuid())
+        cce_fail(err, CCE_FILE_ERROR,
+                 "cannot open '%s': it belongs to user %ld, and everybody "
+                 "may write to it (mode %04o)",
+                 cce_path_shown(path), (long)info.st_uid,
+                 (unsigned)(info.st_mode & 07777));
+    else if (check_kind(fd, path, kind, err) == 0)
         return fd;
     cce_path_close(&fd);
     return -1;
@@ -226,8 +213,8 @@ static off_t end_of_lines(int fd, off_t size)
     return 0;
 }
 
-/* A line without an end was never acknowledged: nothing followed from it. Only
- * who has the lock may ask for the size: until then another holder appends. */
+/* A line without an end was never acknowledged: nothing followed from it. The
+ * size is asked for under the lock: until then another holder appends. */
 static int cut_torn_line(struct cce_append_file *file, struct cce_error *err)
 {
     struct stat info;
@@ -257,8 +244,9 @@ static bool is_missing(const struct cce_path *target)
            errno == ENOENT;
 }
 
-/* One try: 1: it is open, locked, and what the name leads to; 0: others were
- * faster; -1: *err says why. Nothing is made beside a file that is not ours. */
+/* One try: 1: it is open, locked, and what the name leads to; 0: another
+ * process replaced it meanwhile; -1: *err says why. Nothing is made beside a
+ * file that is not ours. */
 static int try_open(struct cce_append_file *file, const struct cce_path *target,
                     const struct cce_append_kind *kind, struct cce_error *err)
 {
@@ -266,6 +254,7 @@ static int try_open(struct cce_append_file *file, const struct cce_path *target,
 
     if (!is_missing(target)) {
         file->fd = open_known(target, file->path, kind, err);
+        /* It may have been removed since the look. */
         if (file->fd < 0)
             return is_missing(target) ? 0 : -1;
     }
@@ -290,32 +279,21 @@ static int try_open(struct cce_append_file *file, const struct cce_path *target,
     return cce_path_is_named(target->dir, target->name, &info);
 }
 
-static int open_and_lock(struct cce_append_file *file,
-                         const struct cce_path *target,
-                         const struct cce_append_kind *kind,
-                         struct cce_error *err)
+static void discard(struct cce_append_file *file)
 {
-    if (target->is_descriptor)
-        return cce_path_fail(err, "open", file->path,
-                             "it is an open descriptor, not a file");
-    for (int i = 0; i < MAX_ATTEMPTS; i++) {
-        int result = try_open(file, target, kind, err);
-
-        if (result != 0)
-            return result > 0 ? 0 : -1;
-        cce_path_close(&file->fd);
-    }
-    return cce_fail(err, CCE_CONFLICT, "'%s' is being replaced by others",
-                    cce_path_shown(file->path));
+    cce_path_close(&file->fd);
+    cce_path_close(&file->lock_fd);
+    free(file);
 }
 
-/* A process may change its directory while the file is open. */
+/* NULL: no memory. */
 static struct cce_append_file *new_file(const char *path)
 {
     char directory[PATH_MAX] = "";
     struct cce_append_file *file;
     size_t size;
 
+    /* A process may change its directory while the file is open. */
     if (path[0] != '/' && getcwd(directory, sizeof directory) == NULL)
         directory[0] = '\0';
     size = strlen(directory) + 1 + strlen(path) + 1;
@@ -331,36 +309,47 @@ static struct cce_append_file *new_file(const char *path)
     return file;
 }
 
-static void discard(struct cce_append_file *file)
-{
-    cce_path_close(&file->fd);
-    cce_path_close(&file->lock_fd);
-    free(file);
-}
-
 int cce_append_file_open(struct cce_append_file **result, const char *path,
                          const struct cce_append_kind *kind,
                          struct cce_error *err)
 {
     struct cce_path target;
     struct cce_append_file *file;
+    int opened = 0;
 
     *result = NULL;
     if (cce_path_resolve(&target, "open", path, err) != 0)
         return -1;
     file = new_file(path);
-    if (file == NULL)
+    if (file == NULL) {
         cce_fail_memory(err);
-    /* Asked again once it is locked: a holder may have written meanwhile. The
-     * name of a new file must survive a power cut, too. */
-    else if (open_and_lock(file, &target, kind, err) == 0 &&
-             check_kind(file->fd, file->path, kind, err) == 0 &&
-             cut_torn_line(file, err) == 0) {
-        if (cce_path_sync_directory(target.dir) == 0)
-            *result = file;
-        else
-            cce_path_fail_step(err, "sync the directory of", path, "", errno);
+        goto done;
     }
+    if (target.is_descriptor) {
+        cce_path_fail(err, "open", file->path,
+                      "it is an open descriptor, not a file");
+        goto done;
+    }
+    for (int i = 0; i < MAX_ATTEMPTS && opened == 0; i++) {
+        opened = try_open(file, &target, kind, err);
+        if (opened == 0)
+            cce_path_close(&file->fd);
+    }
+    if (opened == 0)
+        cce_fail(err, CCE_CONFLICT, "'%s' is being replaced by others",
+                 cce_path_shown(file->path));
+
+    /* The kind is asked again once the file is locked: another process may have
+     * written meanwhile. The name of a new file must survive a power cut. */
+    if (opened <= 0 || check_kind(file->fd, file->path, kind, err) != 0 ||
+        cut_torn_line(file, err) != 0)
+        goto done;
+    if (cce_path_sync_directory(target.dir) == 0)
+        *result = file;
+    else
+        cce_path_fail_step(err, "sync the directory of", path, "", errno);
+
+done:
     cce_path_close(&target.dir);
     if (*result == NULL && file != NULL)
         discard(file);
@@ -369,7 +358,8 @@ int cce_append_file_open(struct cce_append_file **result, const char *path,
 
 /* ---- whether it is still there ---- */
 
-/* Sets file->lost to what happened since the last line. -1: it is not known. */
+/* Sets file->lost to what happened since the last line; a lost file is never
+ * written to again. -1: it is not known. */
 static int look(struct cce_append_file *file, struct cce_error *err)
 {
     struct stat open, named;
@@ -435,32 +425,27 @@ static int check_owner(const struct cce_append_file *file,
                     file->path, (long)file->owner);
 }
 
-static ssize_t write_lines(int fd, const void *lines, size_t length, off_t at)
-{
-    struct iovec parts[2] = {{(void *)lines, length}, {(void *)"\n", 1}};
-    ssize_t count;
-
-    do
-        count = pwritev(fd, parts, 2, at);
-    while (count < 0 && errno == EINTR);
-    return count;
-}
-
 static int append(struct cce_append_file *file, const void *lines,
                   size_t length, bool sync, struct cce_error *err)
 {
+    struct iovec parts[2] = {{(void *)lines, length}, {(void *)"\n", 1}};
     ssize_t written;
     int problem;
 
     if (check_place(file, err) != 0)
         return -1;
-    written = write_lines(file->fd, lines, length, file->size);
+    do
+        written = pwritev(file->fd, parts, 2, file->size);
+    while (written < 0 && errno == EINTR);
     if (written == (ssize_t)length + 1 &&
         (!sync || cce_path_sync(file->fd, fdatasync) == 0)) {
         file->size += written;
         file->has_rest = false;
         return 0;
     }
+
+    /* A part may have been written. It is cut off, so that it is never read as
+     * a line: the caller takes all of it for not written. */
     problem = written < 0 || written == (ssize_t)length + 1 ? errno : ENOSPC;
     file->has_rest = ftruncate(file->fd, file->size) != 0;
     if (file->has_rest)
@@ -481,37 +466,26 @@ int cce_append_file_append(struct cce_append_file *file, const void *lines,
     return result;
 }
 
-/* A limit on the size of files (ulimit -f), which fallocate does not heed. */
-static bool is_within_limit(off_t size, size_t bytes)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-        limit.rlim_cur != RLIM_INFINITY &&
-        (rlim_t)size + bytes > limit.rlim_cur) {
-        errno = EFBIG;
-        return false;
-    }
-    return true;
-}
-
-static int allocate(int fd, off_t from, size_t bytes)
-{
-    int result;
-
-    do
-        result = fallocate(fd, FALLOC_FL_KEEP_SIZE, from, (off_t)bytes);
-    while (result != 0 && errno == EINTR);
-    return result;
-}
-
 static int reserve(struct cce_append_file *file, size_t bytes,
                    struct cce_error *err)
 {
+    struct rlimit limit;
+    int result;
+
     if (check_place(file, err) != 0)
         return -1;
-    if (is_within_limit(file->size, bytes) &&
-        (allocate(file->fd, file->size, bytes) == 0 || errno == EOPNOTSUPP))
+    /* fallocate does not heed the limit on the size of files (ulimit -f). */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+        limit.rlim_cur != RLIM_INFINITY &&
+        (rlim_t)file->size + bytes > limit.rlim_cur)
+        return cce_path_fail_step(err, "reserve room in", file->path, "",
+                                  EFBIG);
+    do
+        result =
+            fallocate(file->fd, FALLOC_FL_KEEP_SIZE, file->size, (off_t)bytes);
+    while (result != 0 && errno == EINTR);
+    /* A file system that cannot reserve is no reason not to write. */
+    if (result == 0 || errno == EOPNOTSUPP)
         return 0;
     return cce_path_fail_step(err, "reserve room in", file->path, "", errno);
 }
@@ -555,28 +529,23 @@ struct cce_append_file *cce_append_file_keep(struct cce_append_file *file)
     return file;
 }
 
-/* Shortening a file to its own size frees what lies beyond its end. What others
- * did to it stays as it is. */
-static void give_back_room(struct cce_append_file *file)
+void cce_append_file_free(struct cce_append_file *file)
 {
     struct stat info;
 
-    if (fstat(file->fd, &info) != 0 ||
-        (info.st_size != file->size && !file->has_rest))
-        return;
-    if (ftruncate(file->fd, file->size) != 0)
-        return;
-}
-
-void cce_append_file_free(struct cce_append_file *file)
-{
     if (file == NULL ||
         __atomic_sub_fetch(&file->keepers, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    /* The locks would stay as long as a child after fork has the
-     * descriptors. */
     if (!is_inherited(file)) {
-        give_back_room(file);
+        /* Shortening a file to its own size frees the room that was reserved
+         * beyond its end. What other processes did to the file stays
+         * as it is. */
+        if (fstat(file->fd, &info) == 0 &&
+            (info.st_size == file->size || file->has_rest) &&
+            ftruncate(file->fd, file->size) != 0)
+            errno = 0; /* then the room stays reserved */
+        /* The locks would stay as long as a child after fork has the
+         * descriptors. */
         flock(file->fd, LOCK_UN);
         if (file->lock_fd >= 0)
             flock(file->lock_fd, LOCK_UN);

@@ -4,8 +4,8 @@
  *
  * A file is of a kind, and its first line says of which. Nothing of a file
  * changes before that line was read: one that is not empty, and is not of the
- * kind, is refused. So is one that others may write to, or may have prepared
- * (see path.h).
+ * kind, is refused. So is one that other users may write to, or may have
+ * prepared (see path.h).
  *
  * One holder at a time: a second open fails while the first holds the lock,
  * which ends with its process. A line is there whole or not at all: what a
@@ -42,7 +42,7 @@ const struct cce_append_kind *cce_append_kind_find(const char *name);
 
 /* Opens, or makes with mode 0600, and locks. A run journal is locked by
  * "<path>.lock" as well, which is made once and never removed: so the lock
- * holds also when somebody replaces the journal. */
+ * holds also when the journal is replaced. */
 int cce_append_file_open(struct cce_append_file **file, const char *path,
                          const struct cce_append_kind *kind,
                          struct cce_error *err);
@@ -67,7 +67,7 @@ size_t cce_append_file_size(struct cce_append_file *file);
 const char *cce_append_file_lost(struct cce_append_file *file,
                                  char now[PATH_MAX]);
 
-/* One more has it, who is to free it, too. */
+/* For one more holder, which frees it, too. */
 struct cce_append_file *cce_append_file_keep(struct cce_append_file *file);
 
 /* The last one gives back what was reserved, and unlocks. NULL is fine. */

@@ -24,13 +24,6 @@ enum {
 
 /* ---- stat ---- */
 
-static const char *type_of(mode_t mode)
-{
-    if (S_ISREG(mode))
-        return "file";
-    return S_ISDIR(mode) ? "directory" : "other";
-}
-
 int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
                   struct cce_error *err)
 {
@@ -54,7 +47,9 @@ int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
     out->group = info.st_gid;
     out->device = info.st_dev;
     out->inode = info.st_ino;
-    out->type = type_of(info.st_mode);
+    out->type = S_ISREG(info.st_mode)   ? "file"
+                : S_ISDIR(info.st_mode) ? "directory"
+                                        : "other";
     return 0;
 }
 
@@ -123,35 +118,28 @@ int cce_file_read(const char *path, struct cce_buf *out, struct cce_error *err)
 
 /* ---- write ---- */
 
-static int random_name(char name[TEMPORARY_NAME])
-{
-    uint64_t number;
-    ssize_t count;
-
-    do
-        count = getrandom(&number, sizeof number, 0);
-    while (count < 0 && errno == EINTR);
-    if (count != sizeof number)
-        return -1;
-    snprintf(name, TEMPORARY_NAME, TEMPORARY_BEGINS "%016llx" TEMPORARY_ENDS,
-             (unsigned long long)number);
-    return 0;
-}
-
 /* A new file that only its owner may read, in `dir`; its name in `name`. It
- * is locked, which tells it from one that a killed process left: whoever
- * sweeps may have been faster, and removed it. */
+ * is locked, which tells it from one that a killed process left. Before that
+ * another process that sweeps may have removed it. */
 static int create_temporary(int dir, char name[TEMPORARY_NAME])
 {
-    struct stat info;
-
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
+        struct stat info;
+        uint64_t number;
+        ssize_t count;
         int fd;
 
-        if (random_name(name) < 0)
+        do
+            count = getrandom(&number, sizeof number, 0);
+        while (count < 0 && errno == EINTR);
+        if (count != sizeof number)
             return -1;
+        snprintf(name, TEMPORARY_NAME,
+                 TEMPORARY_BEGINS "%016llx" TEMPORARY_ENDS,
+                 (unsigned long long)number);
         fd = cce_path_openat(dir, name,
                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        /* Another name helps only against a name that is taken. */
         if (fd < 0 && errno != EEXIST)
             return -1;
         if (fd < 0)
@@ -202,30 +190,6 @@ static void sweep(int dir)
     closedir(list);
 }
 
-/* Gives the new file the owner and group of the old one, as far as the
- * system lets us: only root may give a file away. */
-static void keep_owner(int fd, const struct stat *old)
-{
-    if (fchown(fd, old->st_uid, old->st_gid) == 0)
-        return;
-    if (fchown(fd, (uid_t)-1, old->st_gid) < 0)
-        return;
-}
-
-/* The file that is there now: 1 and *old, or 0 when there is none. */
-static int find_old(const struct cce_path *target, const char *path,
-                    struct stat *old, struct cce_error *err)
-{
-    if (fstatat(target->dir, target->name, old, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno == ENOENT)
-            return 0;
-        return cce_path_fail_step(err, "write", path, "looking at it", errno);
-    }
-    if (!S_ISREG(old->st_mode))
-        return cce_path_fail(err, "write", path, "it is not a regular file");
-    return cce_path_check(target, "write", path, old, err) < 0 ? -1 : 1;
-}
-
 struct content {
     const void *bytes;
     size_t length;
@@ -240,9 +204,11 @@ static const char *fill_temporary(int fd, const struct content *content,
 {
     if (cce_path_write_all(fd, content->bytes, content->length) < 0)
         return "writing";
-    if (old != NULL)
-        keep_owner(fd, old);
-    /* After the change of owner, which may clear bits. */
+    /* As far as the system lets us: only root may give a file away. The mode
+     * comes after it, since a change of owner may clear bits. */
+    if (old != NULL && fchown(fd, old->st_uid, old->st_gid) < 0 &&
+        fchown(fd, (uid_t)-1, old->st_gid) < 0)
+        errno = 0; /* it stays this process's own */
     if (fchmod(fd, content->mode) < 0)
         return "setting its permissions";
     if (cce_path_sync(fd, fsync) < 0)
@@ -285,20 +251,30 @@ static int write_file(const char *path, const struct content *content,
     struct cce_path target;
     struct stat old;
     const char *step;
-    int found;
+    bool found;
     int result = -1;
 
     if (cce_path_resolve(&target, "write", path, err) < 0)
         return -1;
-    found = find_old(&target, path, &old, err);
-    if (found < 0)
+    found = fstatat(target.dir, target.name, &old, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!found && errno != ENOENT) {
+        cce_path_fail_step(err, "write", path, "looking at it", errno);
         goto done;
+    }
+    if (found && !S_ISREG(old.st_mode)) {
+        cce_path_fail(err, "write", path, "it is not a regular file");
+        goto done;
+    }
+    if (found && cce_path_check(&target, "write", path, &old, err) < 0)
+        goto done;
+
     sweep(target.dir);
     step = replace(&target, content, found ? &old : NULL);
     if (step != NULL) {
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;
     }
+    /* The new name survives a power cut only after this. */
     if (!content->is_trial && cce_path_sync_directory(target.dir) < 0) {
         cce_path_fail_step(err, "write", path,
                            "it is replaced, but syncing its directory failed",

@@ -2,8 +2,8 @@
  * file: files that hold secrets: whole reads, atomic writes, locks.
  *
  * A reader of a path written here sees the old bytes or the new ones, never a
- * mixture, also after a power cut. New bytes are never readable by others, not
- * even for a moment. A symlink at the path stays one: what it points to is
+ * mixture, also after a power cut. New bytes are never readable by other users,
+ * not even for a moment. A symlink at the path stays one: what it points to is
  * replaced. In a directory such as /tmp, links and files of other users are
  * refused, see path.h.
  * Every call goes on after EINTR; every descriptor is O_CLOEXEC. All
@@ -38,8 +38,8 @@ struct cce_file_stat {
 int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
                   struct cce_error *err);
 
-/* Fails unless a path may be used by who opens files without this module: a
- * regular file that nobody else prepared (see path.h), or nothing yet. */
+/* Fails unless a path may be used by code that opens files without this module:
+ * a regular file that no other user prepared (see path.h), or nothing yet. */
 int cce_file_check(const char *path, struct cce_error *err);
 
 /* Appends a whole regular file to `out`; more than out->maximum bytes are an

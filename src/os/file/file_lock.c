@@ -26,21 +26,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits a little longer every time; false once the deadline has passed. */
-static bool pause_until(int64_t deadline_ms, long *pause_ms)
-{
-    int64_t left = deadline_ms - now_ms();
-    struct timespec pause = {0, 0};
-
-    if (left <= 0)
-        return false;
-    pause.tv_nsec = (left < *pause_ms ? (long)left : *pause_ms) * 1000000;
-    nanosleep(&pause, NULL); /* cut short by a signal: looks again sooner */
-    *pause_ms = *pause_ms * 2 < LAST_PAUSE_MS ? *pause_ms * 2 : LAST_PAUSE_MS;
-    return true;
-}
-
-/* 1: locked, 0: someone else holds it, -1: errno says. */
+/* 1: locked, 0: another process holds it, -1: errno says. */
 static int try_flock(struct cce_file_lock *lock)
 {
     struct stat info;
@@ -58,7 +44,7 @@ static int try_flock(struct cce_file_lock *lock)
      * and our flock; a lock on a file without a name protects nothing. */
     if (result == 0 && fstat(lock->fd, &info) == 0 &&
         cce_path_is_named(AT_FDCWD, lock->path, &info)) {
-        /* One with anything in it is somebody's file. */
+        /* A file with anything in it is not a lock file of ours. */
         lock->keep = info.st_size > 0;
         return 1;
     }
@@ -70,30 +56,26 @@ static int try_flock(struct cce_file_lock *lock)
     return result == EWOULDBLOCK ? 0 : -1;
 }
 
-/* Whether a sentinel was made by us. The caller holds the flock, so its
- * maker cannot be alive. */
-static bool is_our_sentinel(const char *path)
+/* 1: made, or ours already; 0: it exists; -1: errno says. */
+static int try_sentinel(struct cce_file_lock *lock)
 {
     char text[sizeof sentinel_mark] = "";
-    int fd =
-        cce_path_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-    ssize_t count = fd < 0 ? -1 : read(fd, text, sizeof text);
-
-    cce_path_close(&fd);
-    return count == sizeof sentinel_mark - 1 &&
-           memcmp(text, sentinel_mark, (size_t)count) == 0;
-}
-
-/* 1: made, 0: it exists, -1: errno says. */
-static int try_sentinel(const char *path)
-{
-    int fd = cce_path_openat(AT_FDCWD, path,
+    ssize_t count;
+    int fd = cce_path_openat(AT_FDCWD, lock->sentinel,
                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 
-    if (fd < 0 && errno == EEXIST)
-        return is_our_sentinel(path);
-    if (fd < 0)
+    if (fd < 0 && errno != EEXIST)
         return -1;
+    if (fd < 0) {
+        /* One with our mark was left by a process that was killed: we hold the
+         * flock, so its maker cannot be alive. */
+        fd = cce_path_openat(AT_FDCWD, lock->sentinel,
+                             O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        count = fd < 0 ? -1 : read(fd, text, sizeof text);
+        cce_path_close(&fd);
+        return count == sizeof sentinel_mark - 1 &&
+               memcmp(text, sentinel_mark, (size_t)count) == 0;
+    }
     /* Without the mark it counts as kubectl's, which is only stricter. */
     if (cce_path_write_all(fd, sentinel_mark, sizeof sentinel_mark - 1) < 0)
         errno = 0;
@@ -101,20 +83,7 @@ static int try_sentinel(const char *path)
     return 1;
 }
 
-static int name_locks(struct cce_file_lock *lock, const struct cce_path *target,
-                      bool kubectl)
-{
-    int directory = (int)(target->name - target->path);
-
-    if (asprintf(&lock->path, "%.*s.%s.lock", directory, target->path,
-                 target->name) < 0)
-        lock->path = NULL;
-    if (kubectl && asprintf(&lock->sentinel, "%s.lock", target->path) < 0)
-        lock->sentinel = NULL;
-    return lock->path == NULL || (kubectl && lock->sentinel == NULL) ? -1 : 0;
-}
-
-/* The lock files lie where others may have put them, too. */
+/* Others may have put files there under the names of the lock files. */
 static int check_locks(const struct cce_file_lock *lock,
                        const struct cce_path *target, struct cce_error *err)
 {
@@ -141,18 +110,19 @@ static void forget(struct cce_file_lock *lock)
 static int wait_for(int (*attempt)(struct cce_file_lock *),
                     struct cce_file_lock *lock, int64_t deadline_ms)
 {
-    long pause_ms = FIRST_PAUSE_MS;
+    int64_t pause_ms = FIRST_PAUSE_MS, left;
     int result;
 
-    do
-        result = attempt(lock);
-    while (result == 0 && pause_until(deadline_ms, &pause_ms));
-    return result;
-}
+    /* It waits a little longer every time. A signal cuts the pause short. */
+    while ((result = attempt(lock)) == 0 &&
+           (left = deadline_ms - now_ms()) > 0) {
+        struct timespec pause = {0,
+                                 (left < pause_ms ? left : pause_ms) * 1000000};
 
-static int attempt_sentinel(struct cce_file_lock *lock)
-{
-    return try_sentinel(lock->sentinel);
+        nanosleep(&pause, NULL);
+        pause_ms = pause_ms * 2 < LAST_PAUSE_MS ? pause_ms * 2 : LAST_PAUSE_MS;
+    }
+    return result;
 }
 
 /* Takes what the options ask for; *waited_for is the file that was in the
@@ -160,6 +130,8 @@ static int attempt_sentinel(struct cce_file_lock *lock)
 static int acquire(struct cce_file_lock *lock, int64_t deadline_ms,
                    const char **waited_for)
 {
+    /* The flock first: it decides between processes that use this library, so
+     * that one at a time looks at the sentinel, which kubectl sees. */
     int result = wait_for(try_flock, lock, deadline_ms);
 
     *waited_for = lock->path;
@@ -170,20 +142,8 @@ static int acquire(struct cce_file_lock *lock, int64_t deadline_ms,
     if (lock->sentinel == NULL)
         return 1;
     *waited_for = lock->sentinel;
-    result = wait_for(attempt_sentinel, lock, deadline_ms);
+    result = wait_for(try_sentinel, lock, deadline_ms);
     return result;
-}
-
-static int fail_locked(struct cce_error *err, const char *path,
-                       const char *in_the_way,
-                       const struct cce_file_lock_options *options,
-                       bool is_sentinel)
-{
-    return cce_fail(err, CCE_TIMEOUT,
-                    "cannot lock '%s': another process held '%s' for %ld ms%s",
-                    cce_path_shown(path), cce_path_shown(in_the_way),
-                    options->timeout_ms,
-                    is_sentinel ? "; remove it if no kubectl is running" : "");
 }
 
 int cce_file_lock(struct cce_file_lock *lock, const char *path,
@@ -193,12 +153,21 @@ int cce_file_lock(struct cce_file_lock *lock, const char *path,
     int64_t deadline_ms = now_ms() + options->timeout_ms;
     const char *in_the_way = NULL;
     struct cce_path target;
-    int result, error;
+    int result, error, directory;
 
     if (cce_path_resolve(&target, "lock", path, err) < 0)
         return -1;
     cce_path_close(&target.dir);
-    if (name_locks(lock, &target, options->kubectl) < 0) {
+    /* Beside "<dir>/<name>": our ".<name>.lock", and kubectl's "<name>.lock".
+     */
+    directory = (int)(target.name - target.path);
+    if (asprintf(&lock->path, "%.*s.%s.lock", directory, target.path,
+                 target.name) < 0)
+        lock->path = NULL;
+    if (options->kubectl &&
+        asprintf(&lock->sentinel, "%s.lock", target.path) < 0)
+        lock->sentinel = NULL;
+    if (lock->path == NULL || (options->kubectl && lock->sentinel == NULL)) {
         forget(lock);
         return cce_fail_memory(err);
     }
@@ -214,7 +183,11 @@ int cce_file_lock(struct cce_file_lock *lock, const char *path,
         cce_path_fail_step(err, "lock", path, "creating a lock file beside it",
                            error);
     else
-        fail_locked(err, path, in_the_way, options, lock->held);
+        cce_fail(err, CCE_TIMEOUT,
+                 "cannot lock '%s': another process held '%s' for %ld ms%s",
+                 cce_path_shown(path), cce_path_shown(in_the_way),
+                 options->timeout_ms,
+                 lock->held ? "; remove it if no kubectl is running" : "");
     /* What stands there is not ours to remove. */
     free(lock->sentinel);
     lock->sentinel = NULL;
@@ -229,7 +202,7 @@ void cce_file_unlock(struct cce_file_lock *lock)
 
         if (ours && lock->sentinel != NULL)
             unlink(lock->sentinel);
-        /* Removed while it is still locked: see still_named. */
+        /* Removed while it is still locked: see try_flock. */
         if (ours && !lock->keep)
             unlink(lock->path);
         cce_path_close(&lock->fd);

@@ -72,8 +72,8 @@ int cce_path_sync(int fd, int (*sync)(int fd))
 
 int cce_path_sync_directory(int dir)
 {
-    /* Some file systems cannot sync a directory, and say EINVAL; who may not
-     * read it has a descriptor that cannot either, EBADF. */
+    /* Some file systems cannot sync a directory, and say EINVAL; without
+     * the right to read it the descriptor is O_PATH, and that says EBADF. */
     if (cce_path_sync(dir, fsync) == 0 || errno == EINVAL || errno == EBADF)
         return 0;
     return -1;
@@ -94,7 +94,7 @@ int cce_path_write_all(int fd, const char *bytes, size_t length)
     return 0;
 }
 
-/* ---- who prepared it ---- */
+/* ---- which user prepared it ---- */
 
 static bool is_trusted(uid_t owner)
 {
@@ -133,7 +133,7 @@ int cce_path_open(const struct cce_path *target, const char *verb,
                   const char *path, int flags, struct stat *info,
                   struct cce_error *err)
 {
-    /* O_NONBLOCK: opening a FIFO that nobody writes to would wait. */
+    /* O_NONBLOCK: opening a FIFO without a writer would wait. */
     int fd = cce_path_openat(target->dir, target->name,
                              flags | O_NONBLOCK | O_NOCTTY |
                                  (target->is_descriptor ? 0 : O_NOFOLLOW),
@@ -184,6 +184,7 @@ static int enter(struct walk *walk, const char *name, int flags)
     walk->dir = dir;
     if (dir < 0 || fstat(dir, &info) < 0)
         return -1;
+    /* Another user's directory within a shared one is that user's to fill. */
     walk->is_shared =
         is_shared(&info) || (walk->is_shared && !is_trusted(info.st_uid));
     walk->is_proc =
@@ -201,22 +202,6 @@ static int start(struct walk *walk)
         return -1;
     memcpy(walk->done, "/", 2);
     return 0;
-}
-
-/* 1: walk->name is the next name; 0: there is none; -1: errno says. */
-static int take_name(struct walk *walk)
-{
-    const char *from = walk->rest + strspn(walk->rest, "/");
-    size_t length = strcspn(from, "/");
-
-    if (length > NAME_MAX) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(walk->name, from, length);
-    walk->name[length] = '\0';
-    memmove(walk->rest, from + length, strlen(from + length) + 1);
-    return length > 0;
 }
 
 /* Joins a name to what was walked. */
@@ -258,23 +243,26 @@ static int follow(struct walk *walk, const struct stat *link)
     return -1;
 }
 
-static bool is_directory_name(const char *name)
-{
-    return *name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* 1: the last name was reached; 0: go on; -1: errno says. */
 static int step(struct walk *walk)
 {
-    bool is_last;
+    const char *from = walk->rest + strspn(walk->rest, "/");
+    size_t length = strcspn(from, "/");
     struct stat info;
-    int taken = take_name(walk);
+    bool is_last;
 
     walk->step = "opening its directory";
-    if (taken < 0)
+    if (length > NAME_MAX) {
+        errno = ENAMETOOLONG;
         return -1;
+    }
+    memcpy(walk->name, from, length);
+    walk->name[length] = '\0';
+    memmove(walk->rest, from + length, strlen(from + length) + 1);
+
     is_last = walk->rest[0] == '\0';
-    if (is_last && is_directory_name(walk->name)) {
+    if (is_last && (walk->name[0] == '\0' || strcmp(walk->name, ".") == 0 ||
+                    strcmp(walk->name, "..") == 0)) {
         errno = EISDIR;
         return -1;
     }
@@ -309,9 +297,12 @@ int cce_path_resolve(struct cce_path *target, const char *verb,
         result = -1;
     while (result == 0)
         result = step(&walk);
+
+    /* Opened anew, to be read: a descriptor with O_PATH cannot be synced. */
     if (result > 0 && join(walk.done, walk.name) == 0)
         target->dir = cce_path_openat(walk.dir, ".", O_RDONLY | O_DIRECTORY, 0);
-    /* Who may only go through a directory can still name a file there. */
+    /* With the right to search a directory, but not to read it, a file in it
+     * can still be opened. */
     if (target->dir < 0 && errno == EACCES && result > 0) {
         target->dir = walk.dir;
         walk.dir = AT_FDCWD;

@@ -1,14 +1,14 @@
 /*
- * path: where a path leads, who prepared what is there, and the calls on it
- * that go on after EINTR.
+ * path: where a path leads, which user prepared what is there, and the calls on
+ * it that go on after EINTR.
  *
- * All who read, write, append or lock come through here, so that one rule
- * holds for them: in a directory where others may put names (a sticky one, or
- * one that everybody may write to, such as /tmp) a link or a file is used only
- * if it is this user's or root's, and has no second name elsewhere. What
- * another user made a directory there is such a directory. Root is held to it,
- * too. The kernel's own rules (protected_symlinks and
- * protected_regular) can be off, and do not see a rename over a file.
+ * Every read, write, append and lock comes through here, so that one rule holds
+ * for them: in a directory where other users may put names (a sticky one, or
+ * one that is writable for all, such as /tmp) a link or a file is used only
+ * if it is this user's or root's, and has no second name elsewhere. A
+ * directory that another user made there is such a directory. Root is held to
+ * it, too. The kernel's own rules (protected_symlinks and protected_regular)
+ * can be off, and do not see a rename over a file.
  *
  * Errors are those of file.h.
  */

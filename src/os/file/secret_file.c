@@ -26,27 +26,6 @@ static int read_all(int fd, char *bytes, size_t size, size_t *length)
     return 0;
 }
 
-static size_t trim_newline(const char *bytes, size_t length)
-{
-    if (length == 0 || bytes[length - 1] != '\n')
-        return length;
-    length--;
-    return length > 0 && bytes[length - 1] == '\r' ? length - 1 : length;
-}
-
-static int init_from_read(struct cce_secret *secret, struct cce_bytes read,
-                          const char *path, struct cce_error *err)
-{
-    if (read.length > CCE_SECRET_MAX)
-        return cce_fail(err, CCE_FILE_ERROR,
-                        "%s has more than the %d bytes a secret may have", path,
-                        CCE_SECRET_MAX);
-    read.length = trim_newline(read.data, read.length);
-    if (read.length == 0)
-        return cce_fail(err, CCE_FILE_ERROR, "%s is empty", path);
-    return cce_secret_init(secret, read, err);
-}
-
 static int init_from_fd(struct cce_secret *secret, int fd, const char *path,
                         struct cce_error *err)
 {
@@ -54,18 +33,38 @@ static int init_from_fd(struct cce_secret *secret, int fd, const char *path,
     size_t length = 0;
     int result = -1;
 
+    /* One byte more than a secret may have shows that a file is too long. */
     if (cce_secret_allocate(&scratch, CCE_SECRET_MAX + 1, err) != 0)
         return -1;
-    if (read_all(fd, scratch.data, scratch.length, &length) != 0)
+    if (read_all(fd, scratch.data, scratch.length, &length) != 0) {
         cce_path_fail_step(err, "read", path, "", errno);
+        goto done;
+    }
+    if (length > CCE_SECRET_MAX) {
+        cce_fail(err, CCE_FILE_ERROR,
+                 "%s has more than the %d bytes a secret may have", path,
+                 CCE_SECRET_MAX);
+        goto done;
+    }
+
+    /* One line end, as editors leave it, is no part of the secret. */
+    if (length > 0 && scratch.data[length - 1] == '\n') {
+        length--;
+        if (length > 0 && scratch.data[length - 1] == '\r')
+            length--;
+    }
+    if (length > 0)
+        result = cce_secret_init(secret,
+                                 (struct cce_bytes){scratch.data, length}, err);
     else
-        result = init_from_read(
-            secret, (struct cce_bytes){scratch.data, length}, path, err);
+        cce_fail(err, CCE_FILE_ERROR, "%s is empty", path);
+
+done:
     cce_secret_cleanup(&scratch);
     return result;
 }
 
-/* Any file, also a pipe that somebody writes to. */
+/* Any file, also a pipe that another process writes to. */
 static int open_any(const struct cce_path *target, const char *path,
                     struct cce_error *err)
 {
@@ -81,30 +80,26 @@ static int open_any(const struct cce_path *target, const char *path,
     return -1;
 }
 
-/* Asked of the open file, so that nobody changes it in between. */
-static int check_private(const struct stat *info, const char *path,
-                         struct cce_error *err)
-{
-    if (info->st_uid != geteuid() && info->st_uid != 0)
-        return cce_fail(err, CCE_FILE_ERROR,
-                        "%s belongs to another user (id %ld)", path,
-                        (long)info->st_uid);
-    if ((info->st_mode & 077) != 0)
-        return cce_fail(err, CCE_FILE_ERROR,
-                        "others than its owner can use %s (mode %04o)", path,
-                        (unsigned)(info->st_mode & 07777));
-    return 0;
-}
-
 static int open_private(const struct cce_path *target, const char *path,
                         struct cce_error *err)
 {
     struct stat info;
     int fd = cce_path_open(target, "open", path, O_RDONLY, &info, err);
 
-    if (fd >= 0 && check_private(&info, path, err) != 0)
-        cce_path_close(&fd);
-    return fd;
+    if (fd < 0)
+        return -1;
+    /* Asked of the open file, so that it cannot change in between. */
+    if (info.st_uid != geteuid() && info.st_uid != 0)
+        cce_fail(err, CCE_FILE_ERROR, "%s belongs to another user (id %ld)",
+                 path, (long)info.st_uid);
+    else if ((info.st_mode & 077) != 0)
+        cce_fail(err, CCE_FILE_ERROR,
+                 "others than its owner can use %s (mode %04o)", path,
+                 (unsigned)(info.st_mode & 07777));
+    else
+        return fd;
+    cce_path_close(&fd);
+    return -1;
 }
 
 static int init_from_path(struct cce_secret *secret, const char *path,

@@ -2,7 +2,7 @@
  * secret_file: secrets out of files. What is read lies in pages of secrets at
  * each step, and nowhere else.
  *
- * Links and files that others prepared are refused, see path.h. No message
+ * Links and files that other users prepared are refused, see path.h. No message
  * ever holds a byte of the secret.
  */
 #ifndef CCE_OS_FILE_SECRET_FILE_H

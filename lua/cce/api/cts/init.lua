@@ -38,7 +38,7 @@ M.methods = methods
 
 local text = values.text
 
--- The line under each list: nobody may take it for more than it is.
+-- The line under each list, so that it is not taken for more than it is.
 local function note(list)
   local texts = {}
   for i, place in ipairs(list.searched) do
@@ -136,25 +136,6 @@ local Deleted = show.list("cce.deleted_principals", { "TIME", "KIND", "NAME", "I
       line, #list.unidentified)
   end)
 
--- Each once, at the first time: both generations of IAM may tell of the same.
-local function deleted_of(found)
-  local list, seen = { unidentified = {} }, {}
-  for _, trace in ipairs(found) do
-    local kind = KIND_OF[trace.name]
-    local key = kind and trace.resource_id and kind .. trace.resource_id
-    if kind and trace.ok and not key then
-      list.unidentified[#list.unidentified + 1] = trace
-    elseif kind and trace.ok and not seen[key] then
-      seen[key] = true
-      list[#list + 1] = setmetatable({
-        id = trace.resource_id, kind = kind, name = trace.resource_name, time = trace.time,
-        by = trace.user.name or trace.user.id, trace_id = trace.id,
-      }, Deleted.Entry)
-    end
-  end
-  return result(found, list, Deleted)
-end
-
 local deleted_schema = schema_with {
   tracker_region = { type = "string", check = values.is_id },
   tracker_project_id = values.id_rule,
@@ -190,7 +171,22 @@ function methods:deleted_principals(opts)
   if not searched then return nil, message, err end
   found, message, err = search.all(self, searched, DELETION_FILTERS, window)
   if not found then return nil, message, err end
-  return deleted_of(found)
+  -- Each once, at the first time: both generations of IAM may tell of the same.
+  local list, seen = { unidentified = {} }, {}
+  for _, trace in ipairs(found) do
+    local kind = KIND_OF[trace.name]
+    local key = kind and trace.resource_id and kind .. trace.resource_id
+    if kind and trace.ok and not key then
+      list.unidentified[#list.unidentified + 1] = trace
+    elseif kind and trace.ok and not seen[key] then
+      seen[key] = true
+      list[#list + 1] = setmetatable({
+        id = trace.resource_id, kind = kind, name = trace.resource_name, time = trace.time,
+        by = trace.user.name or trace.user.id, trace_id = trace.id,
+      }, Deleted.Entry)
+    end
+  end
+  return result(found, list, Deleted)
 end
 
 -- ---- who obtained certificates -------------------------------------------------
@@ -205,20 +201,6 @@ local Downloads = show.list("cce.certificate_downloads",
 local function is_of(trace, cluster_id)
   return not cluster_id or trace.resource_id == cluster_id or trace.resource_name == cluster_id
     or (text(trace.raw.request) or ""):find(cluster_id, 1, true) ~= nil
-end
-
-local function downloads_of(found, cluster_id)
-  local list = {}
-  for _, trace in ipairs(found) do
-    if trace.ok and is_of(trace, cluster_id) then
-      list[#list + 1] = setmetatable({
-        id = trace.user.id, kind = trace.user.kind, name = trace.user.name, time = trace.time,
-        cluster_id = cluster_id or trace.resource_id, source_ip = trace.source_ip,
-        trace_id = trace.id,
-      }, Downloads.Entry)
-    end
-  end
-  return result(found, list, Downloads)
 end
 
 local downloads_schema = schema_with { cluster_id = values.id_rule }
@@ -249,7 +231,17 @@ function methods:certificate_downloads(opts)
   found, message, err = search.all(self, { place },
     { { service_type = "CCE", trace_name = "getClusterCertByUID" } }, window)
   if not found then return nil, message, err end
-  return downloads_of(found, checked.cluster_id)
+  local list, cluster_id = {}, checked.cluster_id
+  for _, trace in ipairs(found) do
+    if trace.ok and is_of(trace, cluster_id) then
+      list[#list + 1] = setmetatable({
+        id = trace.user.id, kind = trace.user.kind, name = trace.user.name, time = trace.time,
+        cluster_id = cluster_id or trace.resource_id, source_ip = trace.source_ip,
+        trace_id = trace.id,
+      }, Downloads.Entry)
+    end
+  end
+  return result(found, list, Downloads)
 end
 
 return M

@@ -34,26 +34,20 @@ function M.address_in(address, region)
     function(head, tail) return head .. region .. tail end))
 end
 
-local function project_in(client, region)
-  local projects, _, err = client:list_projects { name = region }
-  if not projects then
-    err.hint = (err.hint and err.hint .. "; or g" or "G")
-      .. "ive tracker_region= and tracker_project_id="
-    return service_call.about("it cannot be found out where IAM's traces are", err)
-  end
-  return projects[1] and projects[1].id or false
-end
-
 -- A list of the places; a region without a project of this account has none of
 -- its traces.
 local function places_in(client, address, regions)
   local places = {}
   for _, region in ipairs(regions) do
-    local id, message, err = project_in(client, region)
-    if id == nil then return nil, message, err end
-    if id then
+    local projects, _, err = client:list_projects { name = region }
+    if not projects then
+      err.hint = (err.hint and err.hint .. "; or g" or "G")
+        .. "ive tracker_region= and tracker_project_id="
+      return service_call.about("it cannot be found out where IAM's traces are", err)
+    end
+    if projects[1] and projects[1].id then
       places[#places + 1] = {
-        endpoint = M.address_in(address, region), project_id = id, region = region,
+        endpoint = M.address_in(address, region), project_id = projects[1].id, region = region,
       }
     end
   end

@@ -37,24 +37,19 @@ local function list_of(addresses)
   return type(addresses) == "table" and addresses or { addresses }
 end
 
-local function of_table(name)
-  local found, message, err = regions().endpoints(name)
-  if not found then return nil, message, err end
-  -- The table has no CTS; its addresses follow the pattern of the others.
-  local suffix = found.cce:match("^https://cce(%..+)$")
-  return { cce = { found.cce }, iam = { found.iam }, cts = { "https://cts" .. suffix },
-    sts = found.sts and { found.sts } }
-end
-
 -- Where a user says where CCE is, it may be another cloud with a region of the
 -- same name: then the table says nothing about its other services either.
 local function of_region(name)
   local own, message, err = override.of(name)
   if not own then return nil, message, err end
   if own.cce then return own end
-  local found
-  found, message, err = of_table(name)
-  if not found then return nil, message, err end
+  local row
+  row, message, err = regions().endpoints(name)
+  if not row then return nil, message, err end
+  -- The table has no CTS; its addresses follow the pattern of the others.
+  local suffix = row.cce:match("^https://cce(%..+)$")
+  local found = { cce = { row.cce }, iam = { row.iam }, cts = { "https://cts" .. suffix },
+    sts = row.sts and { row.sts } }
   for service, list in pairs(own) do found[service] = list end
   return found
 end
@@ -127,18 +122,6 @@ function M.resolve(config, level)
   return result
 end
 
--- Only some regions have an STS, and users look for the mistake on their side.
-local function missing_hint(endpoints, service)
-  local hint = ("Give endpoints={%s=\"https://…\"} or set %s"):format(service, VARIABLES[service])
-  if service ~= "sts" or not endpoints.region then return hint end
-  local having = {}
-  for _, name in ipairs(regions().names()) do
-    if regions().endpoints(name).sts then having[#having + 1] = name end
-  end
-  return ("No STS is known in region %s; these have one: %s. %s"):format(
-    endpoints.region, table.concat(having, ", "), hint)
-end
-
 --- The address of one service, the first if there are several.
 -- @tparam table endpoints of `resolve`
 -- @tparam string service "cce", "iam", "cts" or "sts"
@@ -149,8 +132,18 @@ end
 -- @treturn[2] table err code NO_ENDPOINT
 function M.of(endpoints, service)
   if endpoints[service] then return endpoints[service], endpoints.all[service] end
+  local hint = ("Give endpoints={%s=\"https://…\"} or set %s"):format(service, VARIABLES[service])
+  -- Only some regions have an STS, and users look for the mistake on their side.
+  if service == "sts" and endpoints.region then
+    local having = {}
+    for _, name in ipairs(regions().names()) do
+      if regions().endpoints(name).sts then having[#having + 1] = name end
+    end
+    hint = ("No STS is known in region %s; these have one: %s. %s"):format(
+      endpoints.region, table.concat(having, ", "), hint)
+  end
   return errors.fail("NO_ENDPOINT", ("the address of %s is not known"):format(service:upper()),
-    { hint = missing_hint(endpoints, service) })
+    { hint = hint })
 end
 
 return M

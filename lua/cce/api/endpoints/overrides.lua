@@ -38,16 +38,6 @@ function M.split(text)
   return #list > 0 and list or nil
 end
 
-local function from_environment(region)
-  local found = {}
-  for _, service in ipairs(M.services) do
-    local name = (service .. "_" .. region):upper():gsub("[^%w]", "_")
-    local text = env("HUAWEICLOUD_SDK_REGION_" .. name)
-    found[service] = text and M.split(text)
-  end
-  return found
-end
-
 -- ---- the file ------------------------------------------------------------
 
 local function bad_file(path, reason, code)
@@ -57,7 +47,7 @@ local function bad_file(path, reason, code)
   })
 end
 
--- The text; false when there is no such file and nobody named it.
+-- The text; false when there is no such file and no variable names it.
 local function read(path, is_named)
   local file, reason = io.open(path)
   local text
@@ -130,7 +120,11 @@ end
 function M.of(region)
   local found, message, err = from_file(region)
   if not found then return nil, message, err end
-  for service, list in pairs(from_environment(region)) do found[service] = list end
+  for _, service in ipairs(M.services) do
+    local name = (service .. "_" .. region):upper():gsub("[^%w]", "_")
+    local text = env("HUAWEICLOUD_SDK_REGION_" .. name)
+    if text then found[service] = M.split(text) end
+  end
   return found
 end
 

@@ -28,27 +28,6 @@ local ENVIRONMENT = { "CCE_PROFILE", "CCE_ENDPOINT", "CCE_REGION", "HW_REGION_NA
   "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_CREDENTIALS_FILE" }
 local GLOBAL = { "profile", "region", "project", "ca_file", "token_file" }
 
-local function cache_path(args)
-  local parts = { table.concat(args.endpoint, " ") }
-  for _, name in ipairs(GLOBAL) do parts[#parts + 1] = name .. "=" .. (args[name] or "") end
-  for _, name in ipairs(ENVIRONMENT) do parts[#parts + 1] = os.getenv(name) or "" end
-  local hash = core.sha256(table.concat(parts, "\n")):sub(1, 32)
-  return ("%s/clusters-%s"):format(directories.cache(), hash)
-end
-
-local function read_cache(path)
-  local text = core.file.read(path)
-  local kept = text and core.json.decode(text)
-  if type(kept) ~= "table" or type(kept.at) ~= "number" then return nil end
-  local age = os.time() - kept.at
-  return age >= 0 and age < FRESH and kept.clusters or nil
-end
-
-local function write_cache(path, clusters)
-  if not directories.make(directories.cache()) then return end
-  core.file.write(path, core.json.encode { at = os.time(), clusters = clusters })
-end
-
 local function ask_for_clusters(args)
   local opts = require("cce.cli.profile").client_options(args)
   if not opts then return {} end
@@ -64,11 +43,23 @@ local function ask_for_clusters(args)
 end
 
 local function clusters_of(args)
-  local path = cache_path(args)
-  local clusters = read_cache(path)
-  if clusters then return clusters end
-  clusters = ask_for_clusters(args)
-  if #clusters > 0 then write_cache(path, clusters) end
+  local parts = { table.concat(args.endpoint, " ") }
+  for _, name in ipairs(GLOBAL) do parts[#parts + 1] = name .. "=" .. (args[name] or "") end
+  for _, name in ipairs(ENVIRONMENT) do parts[#parts + 1] = os.getenv(name) or "" end
+  local hash = core.sha256(table.concat(parts, "\n")):sub(1, 32)
+  local path = ("%s/clusters-%s"):format(directories.cache(), hash)
+  local text = core.file.read(path)
+  local kept = text and core.json.decode(text)
+  if type(kept) == "table" and type(kept.at) == "number" then
+    -- What was written in the future was written by a clock that was wrong.
+    local age = os.time() - kept.at
+    if age >= 0 and age < FRESH and kept.clusters then return kept.clusters end
+  end
+  local clusters = ask_for_clusters(args)
+  -- A cache that cannot be written costs another request, and nothing else.
+  if #clusters > 0 and directories.make(directories.cache()) then
+    core.file.write(path, core.json.encode { at = os.time(), clusters = clusters })
+  end
   return clusters
 end
 
@@ -129,19 +120,16 @@ local function find_command(parser, word)
   end
 end
 
-local function note_value(state, option, word)
-  local name = option._aliases[#option._aliases]:gsub("^%-+", ""):gsub("-", "_")
-  if name == "endpoint" then
-    table.insert(state.args.endpoint, word)
-  else
-    state.args[name] = word
-  end
-end
-
--- One finished word further.
+-- One finished word further: an option's value, an option, a command, or an argument.
 local function step(state, word)
   if state.option then
-    note_value(state, state.option, word)
+    local aliases = state.option._aliases
+    local name = aliases[#aliases]:gsub("^%-+", ""):gsub("-", "_")
+    if name == "endpoint" then
+      table.insert(state.args.endpoint, word)
+    else
+      state.args[name] = word
+    end
     state.option = nil
     return
   end
@@ -158,31 +146,25 @@ local function step(state, word)
   end
 end
 
-local function add_options(state, add)
-  for _, parser in ipairs(state.parsers) do
-    for _, option in ipairs(parser._options) do
-      add(option._aliases[#option._aliases], option._description or "")
-    end
-  end
-end
-
-local function add_commands(parser, add)
-  for _, command in ipairs(parser._commands) do
-    if not command._hidden then add(command._name, command._description or "") end
-  end
-end
-
-local function argument_at(parser, position)
-  local last = parser._arguments[#parser._arguments]
-  return parser._arguments[position] or last and last._maxargs == math.huge and last or nil
-end
-
 local function complete(state, current, add, say)
   local parser = state.parsers[1]
   if state.option then return add_values(state.option, state.args, add, say) end
-  if current:sub(1, 1) == "-" then return add_options(state, add) end
-  if #parser._commands > 0 then return add_commands(parser, add) end
-  local argument = argument_at(parser, state.position)
+  if current:sub(1, 1) == "-" then
+    for _, each in ipairs(state.parsers) do
+      for _, option in ipairs(each._options) do
+        add(option._aliases[#option._aliases], option._description or "")
+      end
+    end
+    return
+  end
+  for _, command in ipairs(parser._commands) do
+    if not command._hidden then add(command._name, command._description or "") end
+  end
+  if #parser._commands > 0 then return end
+  -- The last argument may take any number of words.
+  local last = parser._arguments[#parser._arguments]
+  local argument = parser._arguments[state.position]
+    or last and last._maxargs == math.huge and last or nil
   if argument then add_values(argument, state.args, add, say) end
 end
 

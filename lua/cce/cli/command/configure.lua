@@ -18,15 +18,6 @@ function M.describe(parser)
     .. " see cce help files.")
 end
 
-local function home()
-  return os.getenv "HOME" or "."
-end
-
--- Where the keys of a profile lie; the default one's where the official SDKs look.
-local function key_file(name)
-  return home() .. "/.huaweicloud/" .. (name == "default" and "credentials" or name)
-end
-
 local function ask_region(ui, known)
   local names = region.names()
   ui:say("Regions: " .. table.concat(width.wrap(table.concat(names, " "), 70), "\n         "))
@@ -52,19 +43,19 @@ local function ask_keys(ui)
   if not ak or ak == "" then return nil end
   local sk = ui:read("Secret key (SK), not shown: ", true)
   if not sk or sk == "" then return nil end
-  if (ak .. sk):find "[^%g]" then
+  if (ak .. sk):find "[^\33-\126]" then
     return errors.fail("INVALID_ARGUMENT", "a key holds a blank or another character that keys do"
       .. " not have: nothing was written")
   end
   return { ak = ak, sk = sk }
 end
 
-local function write_keys(path, keys)
+-- Write a file that only its owner can read, in a directory that is made where it is missing.
+local function write(path, text)
   local ok, message, err = directories.make(path:match "^(.*)/")
   if not ok then return nil, message, err end
   local code
-  ok, message, code = core.file.write(path,
-    ("[basic]\nak = %s\nsk = %s\n"):format(keys.ak, keys.sk))
+  ok, message, code = core.file.write(path, text)
   return errors.from_core(ok, message, code)
 end
 
@@ -95,45 +86,38 @@ local function with_profile(text, name, settings)
   return table.concat(lines, "\n") .. "\n"
 end
 
-local function write_profile(name, chosen, path)
-  local file = profiles.path()
-  local text = core.file.read(file) or ""
-  local settings = { { "region", chosen },
-    { "credentials", name == "default" and "profile-file"
-      or "profile-file:" .. path:gsub("^" .. home():gsub("%p", "%%%0") .. "/", "~/") } }
-  local ok, message, err = directories.make(file:match "^(.*)/")
-  if not ok then return nil, message, err end
-  local code
-  ok, message, code = core.file.write(file, with_profile(text, name, settings))
-  return errors.from_core(ok, message, code)
-end
-
 function M.run(args, ui)
   if not ui:is_interactive() then
     return ui:usage "this asks questions, and there is no terminal to ask them at"
   end
-  local name = args.profile or os.getenv "CCE_PROFILE" or "default"
-  local found, message, err = profiles.read(profiles.path())
+  local name, file = args.profile or os.getenv "CCE_PROFILE" or "default", profiles.path()
+  local found, message, err = profiles.read(file)
   if not found then return ui:fail(message, err) end
   local chosen = args.region or ask_region(ui, (found[name] or {}).region)
   if not chosen then return exit.FAILED end
-  local path = key_file(name)
+  -- The keys of the default profile lie where the official SDKs look.
+  local home = os.getenv "HOME" or "."
+  local path = home .. "/.huaweicloud/" .. (name == "default" and "credentials" or name)
   local has_keys = core.file.stat(path) and true
   if has_keys then ui:say(("keys are in %s; Enter keeps them"):format(path)) end
   local keys
   keys, message, err = ask_keys(ui)
   if err then return ui:fail(message, err) end
   local ok = true
-  if keys then ok, message, err = write_keys(path, keys) end
+  if keys then
+    ok, message, err = write(path, ("[basic]\nak = %s\nsk = %s\n"):format(keys.ak, keys.sk))
+  end
   if not ok then return ui:fail(message, err) end
   if not keys and not has_keys then
     ui:warn "no keys were given: nothing was written"
     return exit.FAILED
   end
-  ok, message, err = write_profile(name, chosen, path)
+  local settings = { { "region", chosen },
+    { "credentials", name == "default" and "profile-file"
+      or "profile-file:" .. path:gsub("^" .. home:gsub("%p", "%%%0") .. "/", "~/") } }
+  ok, message, err = write(file, with_profile(core.file.read(file) or "", name, settings))
   if not ok then return ui:fail(message, err) end
-  ui:say(("wrote [%s] in %s%s"):format(name, profiles.path(),
-    keys and " and keys in " .. path or ""))
+  ui:say(("wrote [%s] in %s%s"):format(name, file, keys and " and keys in " .. path or ""))
   args.region, args.profile = nil, name
   return require("cce.cli.command.doctor").run(args, ui)
 end

@@ -10,23 +10,17 @@ function M.describe(parser)
   parser:epilog "It only reads. Ends with 1 when something is wrong."
 end
 
-local function as_table(report)
-  local checks = {}
-  for i, item in ipairs(report) do
-    checks[i] = { name = item.name, ok = item.ok, message = item.message, hint = item.hint }
-  end
-  return { ok = report.ok, checks = checks }
-end
-
 function M.run(_, ui)
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
   local report = client:doctor()
-  local failed = {}
-  for _, item in ipairs(report) do
+  local checks, failed = {}, {}
+  for i, item in ipairs(report) do
+    checks[i] = { name = item.name, ok = item.ok, message = item.message, hint = item.hint }
     if item.ok == false then failed[#failed + 1] = item.name end
   end
-  local code = ui:show(as_table(report), report:text(ui:width()), table.concat(failed, "\n"))
+  local code = ui:show({ ok = report.ok, checks = checks }, report:text(ui:width()),
+    table.concat(failed, "\n"))
   return code == exit.DONE and report:exit_code() or code
 end
 

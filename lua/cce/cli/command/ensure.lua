@@ -34,12 +34,6 @@ end
 
 -- ---- one cluster in a file of its own ------------------------------------------------
 
-local function as_value(cluster, args, kubeconfig, renewed)
-  local facts = kubeconfig:certificate() or {}
-  return { cluster_id = cluster.id, name = cluster.name, path = args.out, renewed = renewed,
-    user_id = facts.user_id, expires_at = facts.not_after }
-end
-
 local function dry_run(ui, client, cluster, args, opts)
   local due, message, err = require("cce.ensure").plan(client, cluster.id, opts)
   if due == nil then return ui:fail(message, err) end
@@ -56,8 +50,10 @@ local function one(ui, client, cluster, args, opts)
   if args.dry_run then return dry_run(ui, client, cluster, args, opts) end
   local kubeconfig, renewed, answer = require("cce").ensure_cert(client, cluster.id, opts)
   if not kubeconfig then return ui:fail(renewed, answer) end
-  local value = as_value(cluster, args, kubeconfig, renewed)
-  value.asked = answer and answer.state
+  local facts = kubeconfig:certificate() or {}
+  local value = { cluster_id = cluster.id, name = cluster.name, path = args.out,
+    renewed = renewed, user_id = facts.user_id, expires_at = facts.not_after,
+    asked = answer and answer.state }
   local text = ("%s: %s, %s, %s"):format(cluster.name or cluster.id,
     renewed and "obtained" or "still good", args.out,
     value.expires_at and "until " .. render.moment(value.expires_at)
@@ -82,17 +78,12 @@ end
 
 -- ---- from beginning to end -----------------------------------------------------------
 
-local function check_place(args)
-  if args.out or args.dir or args.merge_into then return true end
-  return errors.fail("INVALID_ARGUMENT", "it is not said where to: give --out, --dir or"
-    .. " --merge-into")
-end
-
 local function prepare(ui, args)
-  local ok, message, err = check_place(args)
-  if not ok then return nil, message, err end
-  local opts
-  opts, message, err = lifetime.of(args)
+  if not (args.out or args.dir or args.merge_into) then
+    return errors.fail("INVALID_ARGUMENT", "it is not said where to: give --out, --dir or"
+      .. " --merge-into")
+  end
+  local opts, message, err = lifetime.of(args)
   if not opts then return nil, message, err end
   local client
   client, message, err = ui:client()

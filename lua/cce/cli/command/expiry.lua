@@ -43,22 +43,6 @@ local columns = {
   { "holder" }, { "kept" }, { "says" }, { "message" },
 }
 
--- Those to show, those that are due, and those that cannot be used.
-local function sort_out(entries, within)
-  local rows, due, broken = {}, 0, {}
-  for _, entry in ipairs(entries) do
-    local is_due = entry.remaining and entry.remaining <= (within or 0)
-      or entry.check == "refused" or entry.check == "untrusted"
-    if is_due then due = due + 1 end
-    if entry.err then
-      broken[#broken + 1] = entry
-    elseif is_due or not within then
-      rows[#rows + 1] = entry
-    end
-  end
-  return rows, due, broken
-end
-
 function M.run(args, ui)
   local files, looked_for = args.path, nil
   if #files == 0 then files, looked_for = paths.default() end
@@ -66,13 +50,22 @@ function M.run(args, ui)
     return ui:fail("there is no kubeconfig: " .. looked_for)
   end
   local entries = require("cce.expiry")(files, { check = args.check, kept = cache.entries })
-  local rows, due, broken = sort_out(entries, args.within)
+  local rows, broken, code = {}, {}, exit.DONE
+  for _, entry in ipairs(entries) do
+    local is_due = entry.remaining and entry.remaining <= (args.within or 0)
+      or entry.check == "refused" or entry.check == "untrusted"
+    if is_due then code = exit.OVERDUE end
+    if entry.err then
+      broken[#broken + 1] = entry
+    elseif is_due or not args.within then
+      rows[#rows + 1] = entry
+    end
+  end
   if #rows > 0 or ui.output ~= "table" then
     ui:table(rows, columns)
   elseif #broken == 0 then
     ui:say("no certificate ends in that time")
   end
-  local code = due > 0 and exit.OVERDUE or exit.DONE
   for _, entry in ipairs(broken) do
     ui:fail(entry.message, entry.err)
     code = exit.FAILED

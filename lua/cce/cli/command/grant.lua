@@ -41,16 +41,7 @@ function M.describe(parser)
     .. " makes it due at once. It cuts all that the principal holds in the cluster.")
 end
 
--- ---- telling -------------------------------------------------------------------------
-
-local function report(ui, grant, cluster, saved)
-  local value = { id = grant.id, cluster_id = cluster.id, name = cluster.name, path = saved.path,
-    context = saved.context, expires_at = grant.expires_at, principal_kind = grant.principal.kind,
-    principal_id = grant.principal.id }
-  return ui:show(value, ("%s: %s %s, until %s\n%s"):format(cluster.name or cluster.id,
-    grant.principal.kind, grant.principal.id, render.moment(grant.expires_at), tostring(saved)),
-    grant.id)
-end
+-- ---- a dry run -----------------------------------------------------------------------
 
 local function dry_run(ui, args, client, cluster)
   local caller, message, err = identity.of(client)
@@ -72,14 +63,6 @@ local function finish(ui, grant)
     or "the grant is left: others share it")
 end
 
-local function hold(ui, args, grant)
-  args.held = grant
-  ui:say("holding it; Ctrl-C ends it now")
-  require("cce").sleep(math.max(0, grant.expires_at - os.time()))
-  args.held = nil
-  return finish(ui, grant)
-end
-
 -- ---- from beginning to end -----------------------------------------------------------
 
 -- What cannot be saved is not ended at once: that would cut what the principal held
@@ -87,24 +70,16 @@ end
 local function keep(ui, args, grant, cluster)
   if args.out == "-" then return place.print(ui, args, grant.kubeconfig, cluster) end
   local saved, message, err = place.save(args, grant.kubeconfig, cluster)
-  if saved then return report(ui, grant, cluster, saved) end
-  ui:warn(("the grant stands, and ends as entry %s of the schedule; its kubeconfig could not be"
-    .. " saved:"):format(grant.id))
-  return ui:fail(message, err)
-end
-
-local function grant_to(ui, args, client, cluster, schedule)
-  local grant, message, err = require("cce").workflow.grant(client, schedule, {
-    cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
-    shared = args.shared, reason = args.reason, grantee = args.is_grantee,
-    allow_self = args.allow_self })
-  if not grant then return ui:fail(message, err) end
-  local code = keep(ui, args, grant, cluster)
-  if code ~= 0 then return code end
-  if args.hold then return hold(ui, args, grant) or code end
-  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out; to end it earlier:"
-    .. " cce schedule hasten %s"):format(grant.id, grant.id))
-  return code
+  if not saved then
+    ui:warn(("the grant stands, and ends as entry %s of the schedule; its kubeconfig could not be"
+      .. " saved:"):format(grant.id))
+    return ui:fail(message, err)
+  end
+  local kind, id = grant.principal.kind, grant.principal.id
+  return ui:show({ id = grant.id, cluster_id = cluster.id, name = cluster.name, path = saved.path,
+    context = saved.context, expires_at = grant.expires_at, principal_kind = kind,
+    principal_id = id }, ("%s: %s %s, until %s\n%s"):format(cluster.name or cluster.id, kind, id,
+    render.moment(grant.expires_at), tostring(saved)), grant.id)
 end
 
 local function client_of_agency(ui, args)
@@ -127,7 +102,7 @@ local function client_of_agency(ui, args)
   return ui:client { credentials = provider }
 end
 
--- A profile without credentials would mean those of who types.
+-- A profile without credentials would mean those of the person who types.
 local function client_of_profile(ui, args)
   local theirs = setmetatable({ profile = args.grantee_profile, token_file = false },
     { __index = args })
@@ -146,12 +121,6 @@ local function client_of_profile(ui, args)
   return client
 end
 
-local function client_of(ui, args)
-  if args.as_agency then return client_of_agency(ui, args) end
-  if args.grantee_profile then return client_of_profile(ui, args) end
-  return ui:client()
-end
-
 -- What is obtained with one's own keys is one's own.
 local function confirmed(ui, args, client, cluster)
   local known = identity.of(client)
@@ -166,7 +135,13 @@ local function prepare(ui, args)
   local ok, message, err = place.check(args)
   if not ok then return nil, message, err end
   local client
-  client, message, err = client_of(ui, args)
+  if args.as_agency then
+    client, message, err = client_of_agency(ui, args)
+  elseif args.grantee_profile then
+    client, message, err = client_of_profile(ui, args)
+  else
+    client, message, err = ui:client()
+  end
   if not client then return nil, message, err end
   local cluster
   cluster, message, err = chosen.one(client, args.cluster)
@@ -187,7 +162,24 @@ function M.run(args, ui)
   schedule, message, err = schedules.open(args)
   if not schedule then return ui:fail(message, err) end
   args.schedule = schedule
-  return grant_to(ui, args, client, cluster, schedule)
+  local grant
+  grant, message, err = require("cce").workflow.grant(client, schedule, {
+    cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
+    shared = args.shared, reason = args.reason, grantee = args.is_grantee,
+    allow_self = args.allow_self })
+  if not grant then return ui:fail(message, err) end
+  code = keep(ui, args, grant, cluster)
+  if code ~= 0 then return code end
+  if args.hold then
+    args.held = grant -- what Ctrl-C ends
+    ui:say("holding it; Ctrl-C ends it now")
+    require("cce").sleep(math.max(0, grant.expires_at - os.time()))
+    args.held = nil
+    return finish(ui, grant) or code
+  end
+  ui:say(("its end is entry %s of the schedule: cce schedule run carries it out; to end it earlier:"
+    .. " cce schedule hasten %s"):format(grant.id, grant.id))
+  return code
 end
 
 --- After Ctrl-C: what is held ends now.

@@ -14,22 +14,18 @@ function M.describe(parser)
     :args("*"):argname("COMMAND")
 end
 
-local function explained(entries)
-  local lines = {}
-  for _, entry in ipairs(entries) do
-    lines[#lines + 1] = entry[1]
-    for _, line in ipairs(width.wrap(entry[2], COLUMNS - 7)) do
-      lines[#lines + 1] = "       " .. line
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
 function M.run(args, ui)
   local parser, path = require("cce.cli").parser(), {}
   local topic = #args.topic == 1 and args.topic[1]
   if topic == "environment" or topic == "files" then
-    ui:print(explained(topics[topic]))
+    local lines = {}
+    for _, entry in ipairs(topics[topic]) do
+      lines[#lines + 1] = entry[1]
+      for _, line in ipairs(width.wrap(entry[2], COLUMNS - 7)) do
+        lines[#lines + 1] = "       " .. line
+      end
+    end
+    ui:print(table.concat(lines, "\n"))
     return exit.DONE
   end
   for _, word in ipairs(args.topic) do

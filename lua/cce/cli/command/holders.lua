@@ -23,17 +23,15 @@ function M.describe(parser)
     .. " what the files tell. What cannot be seen is said.")
 end
 
-local function time_of(field)
-  return function(row) return row[field] and show.time(row[field]) end
-end
-
 local columns = {
   { "cluster_name", "CLUSTER", keep = true },
   { "name", "NAME", keep = true }, { "kind", "KIND", keep = true }, { "id", "ID", name = true },
   { "state", "STATE", keep = true, text = function(row)
     return row.unexpected and row.state .. ", UNEXPECTED" or row.state
   end },
-  { "iam", "IAM" }, { "latest_end", "LATEST END", keep = true, text = time_of "latest_end" },
+  { "iam", "IAM" }, { "latest_end", "LATEST END", keep = true, text = function(row)
+    return row.latest_end and show.time(row.latest_end)
+  end },
   { "cluster_id" }, { "obtained" }, { "revoked" }, { "rotated" }, { "due" }, { "unexpected" },
   { "evidence" },
 }

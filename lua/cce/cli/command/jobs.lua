@@ -29,16 +29,7 @@ local function as_value(job)
     reason = job.reason, failures = failures }
 end
 
-local function report(ui, job)
-  local code = ui:show(as_value(job), tostring(job), job.id)
-  return code == exit.DONE and job.phase == "Failed" and exit.FAILED or code
-end
-
-local function wait(client, args)
-  return client:wait_job(args.job, { timeout = args.within, interval = args.every })
-end
-
---- After Ctrl-C: nobody has to wait.
+--- After Ctrl-C: the job does not depend on the waiting.
 function M.interrupted(args, ui)
   ui:warn(("the job goes on by itself: cce jobs show %s"):format(args.job))
 end
@@ -49,11 +40,14 @@ function M.run(args, ui)
   local job
   if args.action == "wait" then
     ui:say("waiting for job " .. args.job)
-    job, message, err = wait(client, args)
+    job, message, err = client:wait_job(args.job, { timeout = args.within, interval = args.every })
   else
     job, message, err = client:show_job(args.job)
   end
-  if job then return report(ui, job) end
+  if job then
+    local code = ui:show(as_value(job), tostring(job), job.id)
+    return code == exit.DONE and job.phase == "Failed" and exit.FAILED or code
+  end
   if err and err.job then ui:show(as_value(err.job), tostring(err.job), err.job.id) end
   local code = ui:fail(message, err)
   -- That the job was begun is no doubt about the waiting.

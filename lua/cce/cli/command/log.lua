@@ -19,30 +19,24 @@ function M.describe(parser)
   parser:epilog("Without --head it cannot be seen whether lines are missing at the end.")
 end
 
--- The key as it stands in the file, without the line end that an editor adds.
-local function key_of(path)
-  if not path then return nil end
-  local key, message, code = core.secret_from_private_file(path)
-  if not key then return errors.from_core(nil, message, code) end
-  return key
-end
-
-local function sentence(paths, state)
-  local text = ("%s: %d lines, unbroken; its head is %s"):format(table.concat(paths, ", "),
-    state.count, state.head)
-  if not state.continues then return text end
-  return ("%s\nIt begins with line %d; the lines before were in %s"):format(text, state.first,
-    state.continues)
-end
-
 function M.run(args, ui)
-  local key, message, err = key_of(args.key_file)
-  if args.key_file and not key then return ui:fail(message, err) end
-  local state
-  state, message, err = require("cce.log.audit_log").verify(args.paths,
+  local key
+  if args.key_file then
+    -- As it stands in the file, without the line end that an editor adds.
+    local problem, code
+    key, problem, code = core.secret_from_private_file(args.key_file)
+    if not key then return ui:fail(select(2, errors.from_core(nil, problem, code))) end
+  end
+  local state, message, err = require("cce.log.audit_log").verify(args.paths,
     { head = args.head, count = args.count, key = key })
   if not state then return ui:fail(message, err) end
-  return ui:show(state, sentence(args.paths, state), state.head)
+  local text = ("%s: %d lines, unbroken; its head is %s"):format(table.concat(args.paths, ", "),
+    state.count, state.head)
+  if state.continues then
+    text = ("%s\nIt begins with line %d; the lines before were in %s"):format(text, state.first,
+      state.continues)
+  end
+  return ui:show(state, text, state.head)
 end
 
 return M

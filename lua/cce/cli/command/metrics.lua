@@ -81,14 +81,11 @@ end
 
 local STATES = { "pending", "claimed", "failed-retrying", "overdue", "quarantined" }
 
--- None is made for the question alone.
-local function has_schedule(args)
-  local said = args.store or os.getenv "CCE_SCHEDULE"
-  return said or core.file.stat(directories.state() .. "/schedule.db")
-end
-
 local function add_schedule(all, args)
-  if not has_schedule(args) then return true end
+  -- None is made for the question alone.
+  local has_schedule = args.store or os.getenv "CCE_SCHEDULE"
+    or core.file.stat(directories.state() .. "/schedule.db")
+  if not has_schedule then return true end
   local commands = require "cce.cli.command.schedule"
   local schedule, message, err = commands.open(args)
   if not schedule then return nil, message, err end

@@ -21,23 +21,6 @@ end
 
 -- ---- from beginning to end ---------------------------------------------------------
 
-local function as_value(cluster, facts, saved)
-  return { cluster_id = cluster.id, name = cluster.name, user_id = facts.user_id,
-    expires_at = facts.not_after, path = saved.path, context = saved.context,
-    merged = saved.merged, backup = saved.backup }
-end
-
-local function until_text(facts)
-  return facts.not_after and "until " .. render.moment(facts.not_after)
-    or "kubectl obtains its certificates by cce credential"
-end
-
-local function report(ui, cluster, facts, saved)
-  local text = ("%s: user %s, %s\n%s"):format(cluster.name or cluster.id,
-    facts.user_id or "without a name", until_text(facts), tostring(saved))
-  return ui:show(as_value(cluster, facts, saved), text, saved.path)
-end
-
 local function dry_run(ui, args, cluster, life)
   local text = ("dry run: would obtain a certificate for %s (%s), %s, %s"):format(
     cluster.name or cluster.id, cluster.id, lifetime.text(life), place.text(args))
@@ -46,21 +29,28 @@ local function dry_run(ui, args, cluster, life)
 end
 
 local function obtain(ui, args, job)
-  local kubeconfig, message, err = job.client:obtain_cert(job.cluster.id, job.life)
+  local cluster = job.cluster
+  local kubeconfig, message, err = job.client:obtain_cert(cluster.id, job.life)
   if not kubeconfig then return ui:fail(message, err) end
   local facts = kubeconfig:certificate()
   if job.command then
     kubeconfig = assert(kubeconfig:with_command(job.command))
     facts = { user_id = facts.user_id }
   end
-  if args.out == "-" then return place.print(ui, args, kubeconfig, job.cluster) end
+  if args.out == "-" then return place.print(ui, args, kubeconfig, cluster) end
   local saved
-  saved, message, err = place.save(args, kubeconfig, job.cluster, job.command)
+  saved, message, err = place.save(args, kubeconfig, cluster, job.command)
   if not saved then
     ui:warn("a certificate was issued, but it could not be saved:")
     return ui:fail(message, err)
   end
-  return report(ui, job.cluster, facts, saved)
+  local text = ("%s: user %s, %s\n%s"):format(cluster.name or cluster.id,
+    facts.user_id or "without a name",
+    facts.not_after and "until " .. render.moment(facts.not_after)
+      or "kubectl obtains its certificates by cce credential", tostring(saved))
+  return ui:show({ cluster_id = cluster.id, name = cluster.name, user_id = facts.user_id,
+    expires_at = facts.not_after, path = saved.path, context = saved.context,
+    merged = saved.merged, backup = saved.backup }, text, saved.path)
 end
 
 local function prepare(ui, args)

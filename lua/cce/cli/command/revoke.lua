@@ -41,22 +41,6 @@ function M.describe(parser)
     .. " undone. Revoking is not removing: who still has rights in IAM can obtain a new one.")
 end
 
-local function verification(args)
-  if #args.verify_with > 0 then return args.verify_with end
-  return args.verify or false
-end
-
-local function options_of(args, ids)
-  return {
-    clusters = ids, user_id = args.user, agency_id = args.agency, kubeconfig = args.kubeconfig,
-    certificate = args.certificate, deleted_since = args.deleted_since,
-    principal = args.principal, partial = args.partial, allow_self = args.allow_self,
-    verify = verification(args), concurrency = args.concurrency,
-    unknown_ok = args.unknown_ok, retry_failed = args.retry_failed,
-    rate_limit = convert.rate(args.rate), journal = args.journal, run = args.run_name,
-  }
-end
-
 -- Who was granted access for a while may be in no list of IAM's.
 local function knows(ui, args)
   return function(kind, id)
@@ -69,20 +53,22 @@ local function knows(ui, args)
 end
 
 local function call(client, args, ids, more)
-  local opts = options_of(args, ids)
+  local opts = {
+    clusters = ids, user_id = args.user, agency_id = args.agency, kubeconfig = args.kubeconfig,
+    certificate = args.certificate, deleted_since = args.deleted_since,
+    principal = args.principal, partial = args.partial, allow_self = args.allow_self,
+    verify = #args.verify_with > 0 and args.verify_with or args.verify or false,
+    concurrency = args.concurrency, unknown_ok = args.unknown_ok,
+    retry_failed = args.retry_failed, rate_limit = convert.rate(args.rate),
+    journal = args.journal, run = args.run_name,
+  }
   for name, value in pairs(more) do opts[name] = value end
   return require("cce").workflow.revoke(client, opts)
 end
 
--- What would be cut off; the notes of the report say who can obtain again.
-local function question(plan)
-  return ("%s\nThis cannot be undone."):format(
-    tostring(plan):gsub("^[^\n]*", "This will revoke:", 1))
-end
-
 -- Nothing to ask when nothing would be done; the report says why. What was agreed to
--- is what is done: somebody may be deleted while the question stands. Who would cut
--- their own types another word.
+-- is what is done: more users may be deleted while the question stands. A person who
+-- would cut their own certificates types another word.
 local function confirmed(ui, client, args, ids)
   local is_self = false
   local sure, code = ui:confirm { word = "REVOKE", yes = args.yes, text = function()
@@ -91,25 +77,12 @@ local function confirmed(ui, client, args, ids)
     if #plan.plan == 0 then return nil, ui:report(plan) end
     args.principals = args.deleted_since and plan.principals
     is_self = plan.is_self and not args.allow_self or false
-    return question(plan), nil, is_self and "REVOKE MYSELF" or nil
+    -- The notes of the plan say who can obtain again.
+    local text = tostring(plan):gsub("^[^\n]*", "This will revoke:", 1)
+    return text .. "\nThis cannot be undone.", nil, is_self and "REVOKE MYSELF" or nil
   end }
   if sure and is_self then args.allow_self = true end
   return sure, code
-end
-
-local function revoke(ui, client, args, ids)
-  args.began = true
-  local report, message, err = call(client, args, ids,
-    { on_progress = ui:progress("revoke", #ids), principals = args.principals,
-      knows = knows(ui, args) })
-  if not report then return ui:fail(message, err) end
-  return ui:report(report)
-end
-
-local function preview(ui, client, args, ids)
-  local plan, message, err = call(client, args, ids, { dry_run = true })
-  if not plan then return ui:fail(message, err) end
-  return ui:report(plan)
 end
 
 -- What a person types anew is meant anew, unless something of it is left to do.
@@ -122,17 +95,13 @@ local function name_run(args)
   return true
 end
 
-local function wrong_use(args)
+function M.run(args, ui)
   if not (args.user or args.agency or args.kubeconfig or args.certificate
     or args.deleted_since) then
-    return "nobody is named: give --user, --agency, --kubeconfig, --certificate or --deleted-since"
+    return ui:usage("nobody is named: give --user, --agency, --kubeconfig, --certificate or"
+      .. " --deleted-since")
   end
-  return args.run and not args.journal and "--run needs --journal" or nil
-end
-
-function M.run(args, ui)
-  local wrong = wrong_use(args)
-  if wrong then return ui:usage(wrong) end
+  if args.run and not args.journal then return ui:usage "--run needs --journal" end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
   local ids, ok
@@ -145,10 +114,17 @@ function M.run(args, ui)
     ui:say "no cluster is chosen: nothing to do"
     return exit.DONE
   end
-  if args.dry_run then return preview(ui, client, args, ids) end
-  local sure, code = confirmed(ui, client, args, ids)
-  if not sure then return code end
-  return revoke(ui, client, args, ids)
+  local more = { dry_run = true }
+  if not args.dry_run then
+    local sure, code = confirmed(ui, client, args, ids)
+    if not sure then return code end
+    args.began = true -- from here on Ctrl-C finds something sent
+    more = { on_progress = ui:progress("revoke", #ids), principals = args.principals,
+      knows = knows(ui, args) }
+  end
+  local report
+  report, message, err = call(client, args, ids, more)
+  return report and ui:report(report) or ui:fail(message, err)
 end
 
 --- After Ctrl-C: what is known.

@@ -101,29 +101,18 @@ local function read_content(args)
   return content
 end
 
-local function reissue_of(args)
-  if not args.reissue then return nil end
-  return { dir = args.reissue, duration = args.days, expire_at = args["until"] }
-end
-
-local function wait_of(args)
-  if args.no_wait then return false end
-  return { timeout = args.wait_timeout, interval = args.every }
-end
-
 local function options_of(args, plan)
+  local reissue = args.reissue
+    and { dir = args.reissue, duration = args.days, expire_at = args["until"] }
   return {
     clusters = plan.ids, component = plan.component, certificate_expiration_time = plan.hours,
     cert_content = plan.content, journal = plan.journal, run = plan.run, canary = args.canary,
-    concurrency = args.concurrency, max_failures = args.max_failures, wait = wait_of(args),
-    repair = args.repair, reissue = reissue_of(args), accept_token_loss = args.accept_token_loss,
+    concurrency = args.concurrency, max_failures = args.max_failures,
+    wait = not args.no_wait and { timeout = args.wait_timeout, interval = args.every },
+    repair = args.repair, reissue = reissue, accept_token_loss = args.accept_token_loss,
     rate_limit = convert.rate(args.rate), retry_failed = args.retry_failed,
     unless_rotated_within = args.unless_rotated_within,
   }
-end
-
-local function nothing_to_resume(path)
-  return errors.fail("NOT_FOUND", ("there is nothing to resume: %s holds no run"):format(path))
 end
 
 -- The plan of a run, from its journal. Where nothing of it is open, nothing is left
@@ -131,19 +120,15 @@ end
 local function resumed_plan(args, plan)
   local run, message, err = runs.find(plan.journal, args.run)
   if run == nil then return nil, message, err end
-  if not run then return nothing_to_resume(plan.journal) end
+  if not run then
+    return errors.fail("NOT_FOUND", ("there is nothing to resume: %s holds no run"):format(
+      plan.journal))
+  end
   plan.ids, plan.component, plan.hours, plan.run = {}, run.component, run.hours, run.name
   for i, item in ipairs(run.order) do plan.ids[i] = item.cluster end
   plan.is_finished = not runs.is_open(run, options_of(args, plan))
   args.accept_token_loss = args.accept_token_loss or run.hours == 0
   return plan
-end
-
-local function unfinished(path, run)
-  return errors.fail("CONFLICT", ("something of run %s, begun at %s, is open"):format(run.name,
-    times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
-    .. " cce runs show --journal %s says with what, and cce runs discard --journal %s ends it;"
-    .. " another --run NAME takes over what is pending"):format(path, path) })
 end
 
 -- What was typed wrongly is told before what else is in the way.
@@ -158,7 +143,13 @@ local function new_plan(client, args, plan)
   local run
   run, message, err = runs.find(plan.journal)
   if run == nil then return nil, message, err end
-  if runs.is_open(run) and not args.run then return unfinished(plan.journal, run) end
+  if runs.is_open(run) and not args.run then
+    local path = plan.journal
+    return errors.fail("CONFLICT", ("something of run %s, begun at %s, is open"):format(run.name,
+      times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
+      .. " cce runs show --journal %s says with what, and cce runs discard --journal %s ends it;"
+      .. " another --run NAME takes over what is pending"):format(path, path) })
+  end
   -- What a person types anew is meant anew.
   plan.run = args.run or runs.new_name()
   return plan
@@ -187,17 +178,13 @@ local function affected(args, plan)
   return plan.component == "all" and require("cce.cli.affected").text(plan.ids, args) or nil
 end
 
-local function question(report, args, plan)
-  local text = tostring(report):gsub("^[^\n]*", "This will rotate:", 1)
-  local whom = affected(args, plan)
-  return whom and text .. "\n" .. whom or text
-end
-
 local function confirmed(ui, client, args, plan)
   return ui:confirm { word = "ROTATE", yes = args.yes, text = function()
     local report, message, err = call(client, args, plan, { dry_run = true })
     if not report then return nil, ui:fail(message, err) end
-    return question(report, args, plan)
+    local text = tostring(report):gsub("^[^\n]*", "This will rotate:", 1)
+    local whom = affected(args, plan)
+    return whom and text .. "\n" .. whom or text
   end }
 end
 
@@ -208,6 +195,7 @@ local REPEATED = { "profile", "region", "project", "ca_file", "token_file", "jou
   "wait_timeout", "every", "ca", "cert", "key", "reissue" }
 local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss" }
 
+-- As a shell takes it.
 local function quoted(value)
   value = tostring(value)
   if value:find "^[%w%%/._:@+-]+$" then return value end
@@ -246,12 +234,6 @@ end
 
 -- ---- from beginning to end -----------------------------------------------------------
 
--- Before the clusters are rotated: later it would be too late to say no.
-local function make_directory(args)
-  if not args.reissue then return true end
-  return directories.make(args.reissue)
-end
-
 local function rotate(ui, client, args, plan)
   args.journal_in_use, args.run_in_use = plan.journal, plan.run
   local report, message, err = call(client, args, plan,
@@ -286,8 +268,9 @@ function M.run(args, ui)
     return ui:report(report)
   end
   if plan.is_finished then return rotate(ui, client, args, plan) end
-  local made
-  made, message, err = make_directory(args)
+  -- Before the clusters are rotated: later it would be too late to say no.
+  local made = true
+  if args.reissue then made, message, err = directories.make(args.reissue) end
   if not made then return ui:fail(message, err) end
   local sure, code = confirmed(ui, client, args, plan)
   if not sure then return code end

@@ -47,7 +47,7 @@ end
 local function journal_of(args)
   if args.journal then return args.journal end
   local found = {}
-  for _, path in ipairs(args.journal and { args.journal } or runs_here.journals()) do
+  for _, path in ipairs(runs_here.journals()) do
     local runs, message, err = workflow_runs.list(path)
     if not runs then return nil, message, err end
     local fits = #runs > 0 and not args.run

@@ -74,10 +74,6 @@ local function holders_by_cluster(client, ids, ui)
   return counts, rotated
 end
 
-local function later(a, b)
-  return (a and b) and math.max(a, b) or a or b
-end
-
 local function rows_of(client, clusters, args, ui)
   local ids, rows = {}, {}
   for i, each in ipairs(clusters) do ids[i] = each.id end
@@ -86,8 +82,9 @@ local function rows_of(client, clusters, args, ui)
   local holders, seen_rotated = holders_by_cluster(client, ids, ui)
   for i, each in ipairs(clusters) do
     local certificate = mine[each.id] or each.name and mine[each.name]
+    local here, seen = rotated[each.id], seen_rotated[each.id]
     rows[i] = { name = each.name or each.id, id = each.id, version = each.version,
-      status = each.status, rotated = later(rotated[each.id], seen_rotated[each.id]),
+      status = each.status, rotated = here and seen and math.max(here, seen) or here or seen,
       certificate = certificate and (certificate.check or (certificate.expired and "expired"
         or "not asked")), ends = certificate and certificate.not_after,
       holders = holders[each.id] or 0, open = open[each.id] or 0 }
@@ -110,17 +107,14 @@ local columns = {
   { "id", nil, name = true },
 }
 
-local function class_of(row)
-  if row.certificate == "refused" or row.certificate == "expired" then return "bad" end
-  return row.certificate == "works" and "good" or "quiet"
-end
-
 local function write_page(path, rows, asked, version)
   local page, lines = pages.new "Fleet", {}
   page:facts { { "asked", asked }, { "at", show.time(os.time()) }, { "clusters", #rows } }
+  local classes = { refused = "bad", expired = "bad", works = "good" }
   for i, row in ipairs(rows) do
+    local class = classes[row.certificate or "none"] or "quiet"
     lines[i] = { { row.name, class = "whole" }, { row.id, class = "id" }, row.version, row.status,
-      day_of "rotated"(row) or "", { row.certificate or "none", class = class_of(row) },
+      day_of "rotated"(row) or "", { row.certificate or "none", class = class },
       day_of "ends"(row) or "", row.holders,
       { row.open, class = row.open > 0 and "open" or "quiet" } }
   end

@@ -64,14 +64,6 @@ local function exit_of(rows)
   return worst
 end
 
--- Names are a service: without them all else still holds.
-local function resolver(args, ui)
-  if not args.resolve then return nil end
-  local client, message = ui:client()
-  if not client then ui:say("names were not looked up: " .. message) end
-  return client
-end
-
 local function read_stdin()
   return io.read "*a" or ""
 end
@@ -80,9 +72,11 @@ function M.run(args, ui)
   local sources, looked_for = args.source, nil
   if #sources == 0 then sources, looked_for = paths.default() end
   if #sources == 0 then return ui:fail("there is no kubeconfig: " .. looked_for) end
-  local rows = who.look(sources, {
-    client = resolver(args, ui), check = args.check, stdin = read_stdin,
-  })
+  -- Names are a service: without them all else still holds.
+  local client, message
+  if args.resolve then client, message = ui:client() end
+  if message then ui:say("names were not looked up: " .. message) end
+  local rows = who.look(sources, { client = client, check = args.check, stdin = read_stdin })
   local code = ui:table(rows, columns)
   return code == exit.DONE and exit_of(rows) or code
 end

@@ -16,14 +16,6 @@ end
 
 local function fail() error({ not_json = true }, 0) end
 
-local function end_of_string(text, position)
-  while true do
-    position = text:find('["\\]', position) or fail()
-    if text:byte(position) == 34 then return position end
-    position = position + 2
-  end
-end
-
 local build
 
 local function new_node(kind, first, last)
@@ -32,7 +24,13 @@ local function new_node(kind, first, last)
 end
 
 local function build_string(text, first)
-  local last = end_of_string(text, first + 1)
+  local last = first + 1
+  while true do
+    last = text:find('["\\]', last) or fail()
+    if text:byte(last) == 34 then break end
+    -- The backslash and what it escapes.
+    last = last + 2
+  end
   local node = new_node("scalar", first, last + 1)
   node.value = json.decode(text:sub(first, last))
   return node

@@ -188,51 +188,29 @@ local function delete_flow(patch, node, wanted)
   end
 end
 
-local function added_keys(old, new)
-  local keys = {}
-  for key in pairs(new) do
-    if old[key] == nil then keys[#keys + 1] = key end
-  end
-  table.sort(keys)
-  return keys
-end
-
-local function add_pair(patch, node, key, value)
-  if node.flow then
-    insert_flow(patch, node, json.encode(key) .. (patch.is_dense and ":" or ": "), value)
-  else
-    insert_lines(patch, node.tip, yaml.lines({ [key] = value }, node.column))
-  end
-end
-
-local function delete_pair(patch, node, pair)
-  if node.flow then return delete_flow(patch, node, pair) end
-  delete_lines(patch, pair.key.first, pair.value.tip, "^ *$")
-end
-
 local function change_mapping(patch, node, old, new)
   if node.opaque then refuse("a key there occurs twice, or merges others") end
   for _, pair in ipairs(node.pairs) do
-    if new[pair.name] == nil then
-      delete_pair(patch, node, pair)
-    else
+    if new[pair.name] ~= nil then
       change(patch, pair.value, old[pair.name], new[pair.name], node.column, node.flow)
+    elseif node.flow then
+      delete_flow(patch, node, pair)
+    else
+      delete_lines(patch, pair.key.first, pair.value.tip, "^ *$")
     end
   end
-  for _, key in ipairs(added_keys(old, new)) do add_pair(patch, node, key, new[key]) end
-end
-
-local function add_item(patch, node, value)
-  if node.flow then
-    insert_flow(patch, node, "", value)
-  else
-    insert_lines(patch, node.tip, yaml.lines({ value }, node.column))
+  local added = {}
+  for key in pairs(new) do
+    if old[key] == nil then added[#added + 1] = key end
   end
-end
-
-local function delete_item(patch, node, item)
-  if node.flow then return delete_flow(patch, node, item) end
-  delete_lines(patch, item.first, item.tip, "^ *%- +$")
+  table.sort(added)
+  for _, key in ipairs(added) do
+    if node.flow then
+      insert_flow(patch, node, json.encode(key) .. (patch.is_dense and ":" or ": "), new[key])
+    else
+      insert_lines(patch, node.tip, yaml.lines({ [key] = new[key] }, node.column))
+    end
+  end
 end
 
 -- To kubectl, no name is a name.
@@ -271,12 +249,19 @@ local function change_sequence(patch, node, old, new)
     local wanted = new_names[name_of(old[i])]
     if wanted then
       change(patch, item, old[i], wanted, node.column, node.flow)
+    elseif node.flow then
+      delete_flow(patch, node, item)
     else
-      delete_item(patch, node, item)
+      delete_lines(patch, item.first, item.tip, "^ *%- +$")
     end
   end
   for _, each in ipairs(new) do
-    if not old_names[name_of(each)] then add_item(patch, node, each) end
+    local is_new = not old_names[name_of(each)]
+    if is_new and node.flow then
+      insert_flow(patch, node, "", each)
+    elseif is_new then
+      insert_lines(patch, node.tip, yaml.lines({ each }, node.column))
+    end
   end
 end
 
@@ -290,21 +275,6 @@ function change(patch, node, old, new, column, in_flow)
   if node.kind == "mapping" and #new == 0 then return change_mapping(patch, node, old, new) end
   if node.kind == "sequence" then return change_sequence(patch, node, old, new) end
   refuse("what must change there is of another kind")
-end
-
-local function apply(text, edits)
-  table.sort(edits, function(a, b)
-    if a.first ~= b.first then return a.first < b.first end
-    return a.number < b.number
-  end)
-  local parts, position = {}, 1
-  for _, each in ipairs(edits) do
-    if each.first < position then refuse("two changes there touch each other") end
-    parts[#parts + 1] = text:sub(position, each.first - 1) .. each.text
-    position = each.last
-  end
-  parts[#parts + 1] = text:sub(position)
-  return table.concat(parts)
 end
 
 local function append(patch, new)
@@ -341,7 +311,19 @@ local function patched(text, old, new, format)
   }
   local change_text = format == "json" and change_json or change_yaml
   change_text(patch, old, new)
-  local result = apply(text, patch.edits)
+  -- Edits at one place stay in the order in which they were made.
+  table.sort(patch.edits, function(a, b)
+    if a.first ~= b.first then return a.first < b.first end
+    return a.number < b.number
+  end)
+  local parts, position = {}, 1
+  for _, each in ipairs(patch.edits) do
+    if each.first < position then refuse("two changes there touch each other") end
+    parts[#parts + 1] = text:sub(position, each.first - 1) .. each.text
+    position = each.last
+  end
+  parts[#parts + 1] = text:sub(position)
+  local result = table.concat(parts)
   -- The proof: whatever was misjudged above shows here.
   if not same(read[format](result), new) then refuse("the result would not be what is meant") end
   return result

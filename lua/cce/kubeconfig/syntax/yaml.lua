@@ -142,23 +142,17 @@ local function first_document(reader)
   return root
 end
 
-local function size_problem(text)
-  if #text > M.MAX_BYTES then
-    return ("it has %d bytes; more than %d are not read"):format(#text, M.MAX_BYTES)
-  elseif text:find("%z") then
-    return "it holds a byte of zero"
-  end
-  return nil
-end
-
 --- Looks at the first document of a text without loading it.
 -- @tparam string text without a byte order mark
 -- @treturn ?table the root node: kind, first and last (bytes, `last` is the
 --   one after), tip (the byte after its last leaf), column, `pairs` or `items`
 -- @treturn nil,string what is wrong; nil alone when the text is empty
 function M.tree(text)
-  local problem = size_problem(text)
-  if problem then return nil, problem end
+  if #text > M.MAX_BYTES then
+    return nil, ("it has %d bytes; more than %d are not read"):format(#text, M.MAX_BYTES)
+  elseif text:find("%z") then
+    return nil, "it holds a byte of zero"
+  end
   local reader = { byte = byte_of(text), anchors = {} }
   local ok, result = pcall(function()
     reader.next = require("yaml").parser(text)
@@ -214,27 +208,19 @@ local function plain_value(text)
   return number_of(text) or text
 end
 
-local function binary(text)
-  local bytes = core.from_base64((text:gsub("%s", "")))
-  if not bytes then refuse("what is tagged !!binary there is no Base64") end
-  return bytes
-end
-
 local function scalar_value(node)
   local tag = node.tag and node.tag:match(TAGS)
-  if tag == "binary" then return binary(node.value) end
+  if tag == "binary" then
+    local bytes = core.from_base64((node.value:gsub("%s", "")))
+    if not bytes then refuse("what is tagged !!binary there is no Base64") end
+    return bytes
+  end
   if node.is_plain and not node.tag then return plain_value(node.value) end
   local is_typed = tag == "int" or tag == "float" or tag == "bool" or tag == "null"
   return is_typed and plain_value(node.value) or node.value
 end
 
 local value_of
-
-local function key_of(node)
-  while node.kind == "alias" do node = node.target end
-  if node.kind ~= "scalar" then refuse("a key in it is no text") end
-  return node.value
-end
 
 -- Later ones win, merged ones too; of several that are merged, the first.
 local function merge_into(result, node)
@@ -254,7 +240,10 @@ local function mapping_value(node)
     if member.key.kind == "scalar" and member.key.is_plain and member.key.value == "<<" then
       merge_into(result, member.value)
     else
-      result[key_of(member.key)] = value_of(member.value)
+      local key = member.key
+      while key.kind == "alias" do key = key.target end
+      if key.kind ~= "scalar" then refuse("a key in it is no text") end
+      result[key.value] = value_of(member.value)
     end
   end
   return result

@@ -48,15 +48,6 @@ end
 
 -- ---- who we are ------------------------------------------------------------------
 
-local function check_pairs(opts)
-  if (opts.cert == nil) ~= (opts.key == nil) then
-    return refuse "a client certificate needs both cert and key"
-  elseif (opts.username == nil) ~= (opts.password == nil) then
-    return refuse "a user of etcd needs both username and password"
-  end
-  return true
-end
-
 local function check_transport(endpoints, opts)
   for _, endpoint in ipairs(endpoints) do
     if not endpoint.tls and opts.cert then
@@ -80,9 +71,13 @@ end
 function M.read(text, opts)
   local endpoints, prefix, err = read_endpoints(text)
   if not endpoints then return nil, prefix, err end
+  if (opts.cert == nil) ~= (opts.key == nil) then
+    return refuse "a client certificate needs both cert and key"
+  elseif (opts.username == nil) ~= (opts.password == nil) then
+    return refuse "a user of etcd needs both username and password"
+  end
   local ok, message
-  ok, message, err = check_pairs(opts)
-  if ok then ok, message, err = check_transport(endpoints, opts) end
+  ok, message, err = check_transport(endpoints, opts)
   if not ok then return nil, message, err end
   return { endpoints = endpoints, prefix = prefix }
 end

@@ -44,13 +44,6 @@ local KNOWN = {
   { 15, "", "STORE_UNAVAILABLE", nil, "etcd found its data damaged: see etcdctl alarm list" },
 }
 
-local function known(code, text)
-  for _, row in ipairs(KNOWN) do
-    if row[1] == code and text:find(row[2], 1, true) then return row end
-  end
-  return { code, "", "REQUEST_REJECTED" }
-end
-
 local function fail(code, endpoint, text, fields)
   fields.operation = "schedule"
   fields.retryable = code == "STORE_UNAVAILABLE"
@@ -81,7 +74,13 @@ function M.refused(endpoint, response)
   if type(failure) == "table" then body, failure = failure, failure.message end
   if type(failure) ~= "string" then return no_etcd(endpoint, response) end
   local code = tonumber(body.code or body.grpc_code) or 2
-  local row = known(code, failure)
+  local row = { code, "", "REQUEST_REJECTED" }
+  for _, known in ipairs(KNOWN) do
+    if known[1] == code and failure:find(known[2], 1, true) then
+      row = known
+      break
+    end
+  end
   local words = responses.excerpt(failure):gsub("^etcdserver: ", "")
   return fail(row[3], endpoint, words, {
     status = response.status, hint = row[5], maybe_applied = row[4] == "elsewhere",

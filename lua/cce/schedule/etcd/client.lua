@@ -46,7 +46,9 @@ local function wipe(identity)
   end
 end
 
-local function read_identity(self)
+-- Read again after a failure of TLS: certificates are renewed in place.
+local function identity_of(self)
+  if not self.cert or self.identity then return self.identity end
   local certificate, message, code = core.secret_from_file(self.cert)
   if not certificate then return errors.fail(code, "cert: " .. message) end
   local key
@@ -64,18 +66,8 @@ local function read_identity(self)
       return errors.fail(code, "ca_file: " .. message)
     end
   end
+  self.identity = identity
   return identity
-end
-
--- Read again after a failure of TLS: certificates are renewed in place.
-local function identity_of(self)
-  if not self.cert then return nil end
-  if not self.identity then
-    local identity, message, err = read_identity(self)
-    if not identity then return nil, message, err end
-    self.identity = identity
-  end
-  return self.identity
 end
 
 -- ---- one request ---------------------------------------------------------------------
@@ -124,7 +116,7 @@ end
 
 -- ---- tokens ----------------------------------------------------------------------------
 
--- true, or nil, err, word. The token that was lies in nobody's hands then.
+-- true, or nil, err, word. The token before is wiped then.
 local function log_in(self, endpoint)
   local response, transfer, word = exchange(self, endpoint, {
     path = "/v3/auth/authenticate", headers = headers_of(), private = true,
@@ -141,12 +133,6 @@ local function log_in(self, endpoint)
   return true
 end
 
--- Many calls may find at once that they need one.
-local function renew_token(self, endpoint, old)
-  if self.token ~= old then return true end
-  return singleflight.share(self, "token", log_in, self, endpoint)
-end
-
 -- With a token, which is renewed once when it is missing or refused.
 local function ask_as_user(self, endpoint, request)
   local token = self.token
@@ -154,16 +140,16 @@ local function ask_as_user(self, endpoint, request)
     local answer, err, word = ask(self, endpoint, request)
     if word ~= "token" then return answer, err, word end
   end
-  local ok, err, word = renew_token(self, endpoint, token)
+  -- Many calls may find at once that they need one: the first of them renews it.
+  local ok, err, word = true, nil, nil
+  if self.token == token then
+    ok, err, word = singleflight.share(self, "token", log_in, self, endpoint)
+  end
   if not ok then return nil, err, word end
   return ask(self, endpoint, request)
 end
 
 -- ---- any endpoint --------------------------------------------------------------------------
-
-local function next_endpoint(self, index)
-  if self.index == index then self.index = index % #self.endpoints + 1 end
-end
 
 local function cannot_ask(self)
   if self.closed then return "CLOSED", "the schedule was closed" end
@@ -196,7 +182,8 @@ function Client:ask(path, body, how)
     answer, err, word = send(self, self.endpoints[index], request)
     if answer then return answer end
     if word ~= "elsewhere" then break end
-    next_endpoint(self, index)
+    -- Another call may have gone on to the next one already.
+    if self.index == index then self.index = index % #self.endpoints + 1 end
     if once and err.maybe_applied then break end
   end
   err.maybe_applied = once and err.maybe_applied or false

@@ -128,8 +128,8 @@ local function check_version(value)
     hint = "Use the version of this library that wrote it, or a newer one" })
 end
 
--- Read the version, which the first to come writes. Whoever only looks need not be able
--- to write: etcd may have no space, or its user no right to.
+-- Read the version, which the first to come writes. A process that only looks need not be
+-- able to write: etcd may have no space, or its user no right to.
 local function prepare(keyspace)
   local seen, message, err = keyspace.client:ask("/v3/kv/range",
     { key = keyspace:encode "schema" })

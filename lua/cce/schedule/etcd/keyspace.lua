@@ -35,13 +35,6 @@ local function range(self, from, to, fields)
   return self.client:ask("/v3/kv/range", request)
 end
 
-local function add_keys(self, list, answer)
-  for _, kv in ipairs(answer.kvs or {}) do
-    local key = core.from_base64(kv.key)
-    list[#list + 1] = key:sub(#self.prefix + 2)
-  end
-end
-
 -- Where the first part of a range may end: behind the keys that begin like
 -- `anchor`, as far as those of the last page of this size did.
 local function guess(self, index, from, to, limit)
@@ -56,11 +49,6 @@ local function alike(a, b)
   local count = 0
   while count < #a and a:byte(count + 1) == b:byte(count + 1) do count = count + 1 end
   return count
-end
-
-local function remember(self, index, keys, limit)
-  if #keys == 0 then return end
-  self.hints[index .. limit] = { first = keys[1], alike = alike(keys[1], keys[#keys]) }
 end
 
 --- The first keys of a range.
@@ -82,11 +70,17 @@ function Keyspace:first(index, from, to, limit)
       limit = limit - #keys, keys_only = true, revision = revision,
     })
     if not answer then return nil, message, err, word end
-    add_keys(self, keys, answer)
+    for _, kv in ipairs(answer.kvs or {}) do
+      local key = core.from_base64(kv.key)
+      keys[#keys + 1] = key:sub(#self.prefix + 2)
+    end
     revision, start = revision or answer.header.revision, stop
     if #keys >= limit then break end
   end
-  remember(self, index, keys, limit)
+  -- What the next page of this size begins with, `guess` takes from here.
+  if #keys > 0 then
+    self.hints[index .. limit] = { first = keys[1], alike = alike(keys[1], keys[#keys]) }
+  end
   return keys, revision
 end
 
@@ -99,19 +93,15 @@ end
 
 -- ---- entries -------------------------------------------------------------------------
 
-local function get_all(self, ids, first, last, revision)
+-- Entries that are too large for one answer are asked for in halves.
+local function collect(self, ids, first, last, revision, into)
   local gets = {}
   for i = first, last do
     gets[#gets + 1] = { request_range = {
       key = self:encode("entries/" .. ids[i]), revision = revision,
     } }
   end
-  return self.client:ask("/v3/kv/txn", { success = gets })
-end
-
--- Entries that are too large for one answer are asked for in halves.
-local function collect(self, ids, first, last, revision, into)
-  local answer, message, err, word = get_all(self, ids, first, last, revision)
+  local answer, message, err, word = self.client:ask("/v3/kv/txn", { success = gets })
   if word == "too_large" and first < last then
     local middle = math.floor((first + last) / 2)
     local ok

@@ -128,8 +128,8 @@ function M.read_value(value)
   return {}, value
 end
 
---- A row of what etcd has. What is no row of ours is one, too, so that somebody
--- looks at it: all text, in the state "unknown".
+--- A row of what etcd has. What is no row of ours is one, too, so that a
+-- person looks at it: all text, in the state "unknown".
 -- @tparam string id
 -- @tparam ?table kv of etcd; nil: only a key of an index names the entry
 -- @tparam[opt] string found that key; then `row.is_stray` tells whether the entry

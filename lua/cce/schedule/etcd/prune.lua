@@ -74,35 +74,10 @@ local function batches_of(steps)
   return batches
 end
 
-local function remove(keyspace, before, limit)
-  local keys, revision, err = keyspace:first("ended/", "ended/",
-    "ended/" .. layout.not_before(before), limit)
-  if not keys then return nil, revision, err end
-  local rows, message
-  rows, message, err = keyspace:rows(keys, revision, read_ended)
-  if not rows then return nil, message, err end
-  local steps, removed = {}, 0
-  for i, row in ipairs(rows) do steps[i] = plan(keyspace, row, keys[i]) end
-  for _, batch in ipairs(batches_of(steps)) do
-    local count
-    count, message, err = run_all(keyspace, batch)
-    if not count then return nil, message, err end
-    removed = removed + count
-  end
-  return removed
-end
-
 -- ---- history -----------------------------------------------------------------------------
 
-local function mark(keyspace, mod)
-  return keyspace.client:ask("/v3/kv/txn", {
-    compare = { write.is_at(keyspace, "history", "MOD", mod) },
-    success = { write.put(keyspace, "history", ("%.0f"):format(core.sys.time())) },
-  })
-end
-
--- Let etcd forget what was replaced before the last mark, once that is old; whoever
--- sets the next mark does so. A mark is a key with the time at which it was written.
+-- Let etcd forget what was replaced before the last mark, once that is old; the
+-- process that sets the next mark does so. A mark is a key with the time at which it was written.
 -- What fails here is tried again by the next one.
 local function forget(keyspace)
   local answer = keyspace.client:ask("/v3/kv/range", { key = keyspace:encode "history" })
@@ -110,7 +85,10 @@ local function forget(keyspace)
   local kv = (answer.kvs or {})[1]
   local age = kv and core.sys.time() - (tonumber(core.from_base64(kv.value or "")) or 0)
   if age and math.abs(age) < HISTORY then return end
-  local marked = mark(keyspace, kv and kv.mod_revision or "0")
+  local marked = keyspace.client:ask("/v3/kv/txn", {
+    compare = { write.is_at(keyspace, "history", "MOD", kv and kv.mod_revision or "0") },
+    success = { write.put(keyspace, "history", ("%.0f"):format(core.sys.time())) },
+  })
   if kv and marked and marked.succeeded then
     keyspace.client:ask("/v3/kv/compaction", { revision = kv.mod_revision })
   end
@@ -125,8 +103,20 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.prune(keyspace, before, limit)
-  local removed, message, err = remove(keyspace, before, limit)
-  if not removed then return nil, message, err end
+  local keys, revision, err = keyspace:first("ended/", "ended/",
+    "ended/" .. layout.not_before(before), limit)
+  if not keys then return nil, revision, err end
+  local rows, message
+  rows, message, err = keyspace:rows(keys, revision, read_ended)
+  if not rows then return nil, message, err end
+  local steps, removed = {}, 0
+  for i, row in ipairs(rows) do steps[i] = plan(keyspace, row, keys[i]) end
+  for _, batch in ipairs(batches_of(steps)) do
+    local count
+    count, message, err = run_all(keyspace, batch)
+    if not count then return nil, message, err end
+    removed = removed + count
+  end
   forget(keyspace)
   return removed
 end

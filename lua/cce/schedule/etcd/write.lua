@@ -65,48 +65,35 @@ local function conflict(message, unsure, holder)
     { retryable = false, maybe_applied = unsure, holder = holder })
 end
 
--- A demand is a condition of a key, and `refuse(kv, unsure)`: the error when the key
--- did not meet it.
-local function demand_entry(change)
-  return { key = "entries/" .. change.id, target = "MOD", revision = change.mod,
+-- A demand is a condition of a key, and `refuse(kv, unsure)`: the error when the key did
+-- not meet it. Of several that are not met, the first is told.
+local function demands(change, guard)
+  local list, session, unique = {}, guard.session, change.fields.unique
+  if session then
+    list[1] = { key = "runners/" .. session.runner, target = "CREATE",
+      revision = session.revision, refuse = function(_, unsure)
+        return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(
+          session.runner), { retryable = false, maybe_applied = unsure })
+      end }
+  end
+  list[#list + 1] = { key = "entries/" .. change.id, target = "MOD", revision = change.mod,
     refuse = function(_, unsure)
       return conflict(change.mod == "0" and "there is an entry with this id already"
         or "the entry was changed meanwhile", unsure)
     end }
-end
-
-local function demand_session(session)
-  return { key = "runners/" .. session.runner, target = "CREATE", revision = session.revision,
-    refuse = function(_, unsure)
-      return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(
-        session.runner), { retryable = false, maybe_applied = unsure })
-    end }
-end
-
-local function demand_dead(runner)
-  return { key = "runners/" .. runner, target = "CREATE", revision = "0",
-    refuse = function(_, unsure)
-      return conflict(("runner %s is alive"):format(runner), unsure)
-    end }
-end
-
-local function demand_unique(unique)
-  return { key = "unique/" .. unique, target = "CREATE", revision = "0",
-    refuse = function(kv, unsure)
-      local holder = core.from_base64(kv.value or "")
-      return conflict(("%s has it already"):format(holder), unsure, holder)
-    end }
-end
-
--- Of several that are not met, the first is told.
-local function demands(change, guard)
-  local list = { demand_entry(change) }
-  if guard.dead then list[2] = demand_dead(guard.dead) end
-  local unique = change.fields.unique
-  if unique and not change.old["unique/" .. unique] then
-    list[#list + 1] = demand_unique(unique)
+  if guard.dead then
+    list[#list + 1] = { key = "runners/" .. guard.dead, target = "CREATE", revision = "0",
+      refuse = function(_, unsure)
+        return conflict(("runner %s is alive"):format(guard.dead), unsure)
+      end }
   end
-  if guard.session then table.insert(list, 1, demand_session(guard.session)) end
+  if unique and not change.old["unique/" .. unique] then
+    list[#list + 1] = { key = "unique/" .. unique, target = "CREATE", revision = "0",
+      refuse = function(kv, unsure)
+        local holder = core.from_base64(kv.value or "")
+        return conflict(("%s has it already"):format(holder), unsure, holder)
+      end }
+  end
   return list
 end
 

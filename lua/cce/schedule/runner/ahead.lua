@@ -2,7 +2,7 @@
 --
 -- A machine whose clock was years ahead for a minute takes all for due. The API
 -- refuses, and the next try stands in those years. Once the clock is right again,
--- here or on the machine that was wrong, nobody would look before.
+-- here or on the machine that was wrong, no runner would look before.
 -- @module cce.schedule.runner.ahead
 -- @local
 local entries = require "cce.schedule.entry"

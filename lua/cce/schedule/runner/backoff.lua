@@ -19,14 +19,6 @@ local HOUR = 3600
 -- What an API, or something on the way to it, may ask to wait for; seconds.
 local LONGEST_WINDOW = HOUR
 
-local function bounds(err, policy)
-  -- An answer that says no, or wrong use: the same again brings the same.
-  if err.retryable == false then
-    return policy.mend_base, policy.mend_cap, policy.mend_floor
-  end
-  return policy.base, policy.cap, policy.floor
-end
-
 --- Seconds until the next try: a random time below a bound that doubles with each.
 -- @tparam int attempts so far, 1 for the first
 -- @tparam table err of `cce.error`
@@ -34,7 +26,11 @@ end
 -- @tparam function random returns a number in [0,1)
 -- @treturn number
 function M.delay(attempts, err, policy, random)
-  local base, cap, floor = bounds(err, policy)
+  local base, cap, floor = policy.base, policy.cap, policy.floor
+  -- An answer that says no, or wrong use: the same again brings the same.
+  if err.retryable == false then
+    base, cap, floor = policy.mend_base, policy.mend_cap, policy.mend_floor
+  end
   -- 2^64 is farther than any cap, and finite.
   local bound = math.min(cap, base * 2 ^ math.min(attempts - 1, 64))
   local delay = math.max(math.min(floor, cap), random() * bound)
@@ -59,8 +55,8 @@ local function level(seconds)
   return 6 + math.floor(seconds / HOUR)
 end
 
---- Whether it is time to say that an entry is late: at growing intervals, whoever
--- runs it, since only the entry itself is asked.
+--- Whether it is time to say that an entry is late: at growing intervals, and
+-- the same for every runner, since only the entry itself is asked.
 -- @tparam number due unix time
 -- @tparam ?number told when it was last tried; nil: never
 -- @tparam number now

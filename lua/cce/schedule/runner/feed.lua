@@ -1,7 +1,7 @@
 --- What a runner is to do next: what is due, in pages, and what dead runners left.
 --
 -- Workers take from it until it is empty. Nothing is looked at twice in one round,
--- so that one row that cannot be dealt with keeps nobody from the rest.
+-- so that one row that cannot be dealt with does not hold up the rest.
 -- @module cce.schedule.runner.feed
 -- @local
 local M = {}
@@ -28,17 +28,7 @@ local function is_alive(self, runner, known)
   return known[runner]
 end
 
--- Add those of a page whose runner is gone.
-local function add_orphans(self, rows, known)
-  for _, row in ipairs(rows) do
-    local alive, message, err = true, nil, nil
-    if row.runner then alive, message, err = is_alive(self, row.runner, known) end
-    if alive == nil then return nil, message, err end
-    if not row.runner or not alive then self.rows[#self.rows + 1] = row end
-  end
-  return true
-end
-
+-- Add what is held by no runner, or by one that is gone.
 local function look_for_orphans(self)
   local known, after = {}, nil
   local session = self.run.lease.session
@@ -46,20 +36,16 @@ local function look_for_orphans(self)
   repeat
     local rows, message, err = self.run.store:held(after, HELD_PAGE)
     if not rows then return nil, message, err end
-    local ok
-    ok, message, err = add_orphans(self, rows, known)
-    if not ok then return nil, message, err end
+    for _, row in ipairs(rows) do
+      local alive = false
+      if row.runner then
+        alive, message, err = is_alive(self, row.runner, known)
+        if alive == nil then return nil, message, err end
+      end
+      if not alive then self.rows[#self.rows + 1] = row end
+    end
     after = #rows == HELD_PAGE and rows[#rows].id or nil
   until not after
-  return true
-end
-
-local function look_for_due(self)
-  local now = self.till or self.run.clock()
-  local rows, message, err = self.run.store:due(now, self.page, self.cursor)
-  if not rows then return nil, message, err end
-  for _, row in ipairs(rows) do self.rows[#self.rows + 1] = row end
-  self.cursor = #rows == self.page and rows[#rows] or nil
   return true
 end
 
@@ -77,8 +63,11 @@ local function fill(self)
     if not ok then return nil, message, err end
     self.orphans_seen = true
   end
-  local ok, message, err = look_for_due(self)
-  if not ok then return nil, message, err end
+  local now = self.till or self.run.clock()
+  local rows, message, err = self.run.store:due(now, self.page, self.cursor)
+  if not rows then return nil, message, err end
+  for _, row in ipairs(rows) do self.rows[#self.rows + 1] = row end
+  self.cursor = #rows == self.page and rows[#rows] or nil
   self.is_at_end = self.cursor == nil
   return true
 end
@@ -109,7 +98,7 @@ function Feed:count()
   return math.max(0, #self.rows - self.first + 1)
 end
 
---- Take the next row that nobody here works at.
+--- Take the next row that no worker of this run has in hand.
 -- @treturn ?table
 function Feed:take()
   while true do

@@ -102,13 +102,13 @@ function Run:store_worked(is_write)
   self:tell { type = "store_available", seconds = self.steady() - trouble.since }
 end
 
---- Whether somebody waits for the end of the run.
+--- Whether a caller waits for the end of the run.
 -- @treturn boolean
 function Run:must_end()
   return self.once or self.stopped ~= nil
 end
 
---- Ask all who may stop it.
+--- Whether the run is to stop: asked of the option `stop` and the signals.
 -- @treturn boolean
 function Run:must_stop()
   if self.stopped then return true end
@@ -133,16 +133,6 @@ local function process(run, row)
   work.process(run, e)
 end
 
--- A mistake of ours must not stop the rest. The entry is left to be taken over.
-local function handle(run, row)
-  run.feed.active[row.id] = true
-  local ok, problem = protect.pcall(process, run, row)
-  run.feed.active[row.id] = nil
-  if ok then return end
-  run:tell { type = "failed", id = entries.clean(row.id, 64), code = "INTERNAL",
-    message = entries.clean(problem, 500) }
-end
-
 local function next_row(run)
   if run:must_stop() then return nil end
   if run.feed:is_empty() and not run.feed:load() then return nil end
@@ -153,19 +143,17 @@ end
 local function serve(run)
   local row = next_row(run)
   while row do
-    handle(run, row)
+    run.feed.active[row.id] = true
+    local ok, problem = protect.pcall(process, run, row)
+    run.feed.active[row.id] = nil
+    -- A mistake of ours must not stop the rest. The entry is left to be taken over.
+    if not ok then
+      run:tell { type = "failed", id = entries.clean(row.id, 64), code = "INTERNAL",
+        message = entries.clean(problem, 500) }
+    end
     row = next_row(run)
   end
   run.workers = run.workers - 1
-end
-
--- As many as there is work for.
-local function staff(run)
-  local wanted = math.min(run.feed:count(), run.concurrency - run.workers)
-  for _ = 1, wanted do
-    run.workers = run.workers + 1
-    host.current().spawn(function() serve(run) end)
-  end
 end
 
 -- Look for more: the next page, or, when all was seen and some are still at work,
@@ -190,7 +178,11 @@ local function lead(run)
   repeat
     if run:must_stop() then run.feed:drop() end
     next_look = look(run, next_look)
-    staff(run)
+    -- As many workers as there is work for.
+    for _ = 1, math.min(run.feed:count(), run.concurrency - run.workers) do
+      run.workers = run.workers + 1
+      host.current().spawn(function() serve(run) end)
+    end
     local is_busy = run.workers > 0 or not run.feed:is_empty()
     local is_over = run.feed.is_at_end or run.look_failed
     if is_busy or not is_over then run.sleep(PAUSE) end
@@ -267,7 +259,7 @@ function Run:next_wait(longest)
   return math.min(longest, left)
 end
 
--- Whether nothing is due, and nobody has anything in hand.
+-- Whether nothing is due, and no runner has anything in hand.
 local function is_idle(run)
   local due, message, err = run.store:next_due()
   if due == nil then return nil, message, err end
@@ -297,20 +289,13 @@ local function rest(run)
   return false
 end
 
-local function turn(run)
-  local ok, message, err = run:pass()
-  if not ok then return nil, message, err end
-  local over
-  over, message, err = rest(run)
-  return over, message, err
-end
-
 -- Until it is over or stopped. What never worked and cannot pass ends it, and so
 -- does any failure when it shall run just once.
 local function go_on(run)
   local failures, has_worked = 0, false
   while not run:must_stop() do
-    local over, message, err = turn(run)
+    local over, message, err = run:pass()
+    if over then over, message, err = rest(run) end
     if over then return true end
     if over == nil then
       run:store_failed(message, err)
@@ -346,8 +331,8 @@ local function count_all(run, result)
     if not result[name] then return nil, message, err end
   end
   if result.quarantined == 0 then result.quarantined = nil end
-  -- And of the pending ones those whose time has come: few, or somebody waits for the
-  -- end of the run, and "at least so many" tells him enough.
+  -- And of the pending ones those whose time has come: few; else the caller waits for the
+  -- end of the run, and "at least so many" is enough.
   local rows
   rows, message, err = run.store:due(run.clock(), MOST_ROWS)
   if not rows then return nil, message, err end
@@ -378,11 +363,6 @@ local function host_name()
   return name
 end
 
-local function default_name()
-  local name = host_name():gsub("[^%w-]", ""):gsub("^%-+", ""):sub(1, 64)
-  return name ~= "" and name or "runner"
-end
-
 --- Make a run.
 -- @tparam cce.schedule schedule
 -- @tparam function client_for
@@ -400,7 +380,8 @@ function M.new(schedule, client_for, opts)
     machine = host_name(), done = 0, missed = 0, claimed = 0,
     workers = 0, prune_at = schedule.steady(),
   }, Run)
-  run.lease = leases.new(run, opts.runner or default_name(), opts.lease)
+  local name = run.machine:gsub("[^%w-]", ""):gsub("^%-+", ""):sub(1, 64)
+  run.lease = leases.new(run, opts.runner or (name ~= "" and name or "runner"), opts.lease)
   run.feed = feeds.new(run, math.min(opts.concurrency, MOST_ROWS))
   return run
 end
@@ -420,16 +401,6 @@ function M.read_options(opts, level)
   return checked
 end
 
--- In a plain script a signal ends the run in order; an event loop and nginx have
--- ways of their own. Beside other tasks the signals are not ours alone: runs that
--- overlap would give them back in the wrong order.
-local function hold_signals(run)
-  local script = require "cce.host.script"
-  if host.current() == script and script.runs_alone() then
-    run.signals = core.sys.signals("SIGINT", "SIGTERM")
-  end
-end
-
 --- Run: see `schedule:run`.
 -- @tparam cce.schedule schedule
 -- @tparam function client_for
@@ -446,7 +417,13 @@ function M.run(schedule, client_for, opts, level)
   local can_wait, reason = host.current().check()
   if not can_wait then return errors.fail("UNSUPPORTED", "run: " .. reason) end
   local run = M.new(schedule, client_for, checked)
-  hold_signals(run)
+  -- In a plain script a signal ends the run in order; an event loop and nginx have
+  -- ways of their own. Beside other tasks the signals are not ours alone: runs that
+  -- overlap would give them back in the wrong order.
+  local script = require "cce.host.script"
+  if host.current() == script and script.runs_alone() then
+    run.signals = core.sys.signals("SIGINT", "SIGTERM")
+  end
   local ok, done
   ok, done, message, err = protect.pcall(go_on, run)
   if run.signals then run.signals:close() end
@@ -461,10 +438,10 @@ end
 -- @tparam cce.client client
 -- @tparam[opt] table opts as for `schedule:run`
 -- @treturn[1] boolean true: it is done, and that is on disk
--- @treturn[2] nil; unless it was never claimed, the entry is tried again by who runs
---   the schedule
+-- @treturn[2] nil; unless it was never claimed, the entry is tried again by the
+--   runner of the schedule
 -- @treturn[2] string message
--- @treturn[2] table err code CONFLICT: somebody else has it or it is over
+-- @treturn[2] table err code CONFLICT: another runner has it, or it is over
 function M.run_one(schedule, e, client, opts)
   local checked, message, err = M.read_options(opts, 2)
   if not checked then return nil, message, err end

@@ -1,7 +1,7 @@
 --- A runner's lease: while it lasts, what the runner has claimed is its own.
 --
 -- A lease is opened when it is first needed and renewed beside the work. Once
--- lost it stays lost: who began under it sends nothing more, and what comes
+-- lost it stays lost: what was begun under it sends nothing more, and what comes
 -- after gets another one, under another name.
 -- @module cce.schedule.runner.lease
 -- @local

@@ -3,7 +3,7 @@
 --
 -- Which journal, and on which machine, is in the entry before anything is sent.
 -- A runner that takes the entry over resumes that journal, or leaves it alone: without the
--- journal nobody knows which clusters were rotated.
+-- journal it is not known which clusters were rotated.
 -- @module cce.schedule.runner.rotation
 -- @local
 local core = require "cce.core"
@@ -17,23 +17,6 @@ local M = {}
 local function fail(code, message, hint)
   return errors.fail(code, message, { retryable = false, maybe_applied = false, hint = hint,
     operation = "rotate" })
-end
-
-local function path_of(run, e)
-  return ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
-    os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
-end
-
--- There from now on, so that one that is missing later is one that was lost.
-local function begin(run, e)
-  local path = path_of(run, e)
-  local file, why, code = core.journal(path, "run journal")
-  if not file then
-    return fail(code, "the journal of the rotation: " .. why,
-      "journal_dir must exist, and this user must be allowed to write there")
-  end
-  file:close()
-  return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
 end
 
 --- What the entry must say before the rotation begins or goes on.
@@ -54,17 +37,17 @@ function M.prepare(job)
     return fail("INVALID_ARGUMENT", "a rotation needs a journal, and this runner has no place for"
       .. " it", "Give journal_dir=, a directory that outlasts the process, to schedule:run")
   end
-  return begin(run, job.entry)
-end
-
-local function options_of(job)
-  local run, opts = job.run, {}
-  for name, value in pairs(job.entry.options) do opts[name] = value end
-  opts.journal, opts.run = job.entry.begun.journal, job.entry.begun.run
-  opts.retry_failed = job.retry_failed
-  opts.before_send = function() return job.may_leave(job) end
-  opts.on_progress = function() return not run:must_stop() end
-  return opts
+  -- The journal is there from now on, so that one that is missing later is one that was lost.
+  local e = job.entry
+  local path = ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
+    os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
+  local file, why, code = core.journal(path, "run journal")
+  if not file then
+    return fail(code, "the journal of the rotation: " .. why,
+      "journal_dir must exist, and this user must be allowed to write there")
+  end
+  file:close()
+  return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
 end
 
 local function first_problem(report)
@@ -113,7 +96,12 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err `is_closed`: nothing is open, but clusters failed for good
 function M.carry_out(job)
-  local report, message, err = require("cce.workflow.rotate")(job.client, options_of(job))
+  local run, begun, opts = job.run, job.entry.begun, {}
+  for name, value in pairs(job.entry.options) do opts[name] = value end
+  opts.journal, opts.run, opts.retry_failed = begun.journal, begun.run, job.retry_failed
+  opts.before_send = function() return job.may_leave(job) end
+  opts.on_progress = function() return not run:must_stop() end
+  local report, message, err = require("cce.workflow.rotate")(job.client, opts)
   if not report then return nil, message, err end
   local counts = report:counts()
   job.tell("rotated", { ok = counts.ok, failed = counts.failed, skipped = counts.skipped,

@@ -35,13 +35,6 @@ local function tell(run, what, e, more)
   run:tell(event)
 end
 
-local function tell_overdue(run, e)
-  local now, last = run.clock(), e.last_error
-  if not backoff.must_tell(e.due, last and last.at, now) then return end
-  tell(run, "overdue", e, { seconds = now - e.due, code = last and last.code,
-    message = last and last.message })
-end
-
 -- ---- what cannot be read ---------------------------------------------------------------
 
 --- Put aside what cannot be read, and say so.
@@ -74,21 +67,18 @@ end
 
 -- ---- writing ---------------------------------------------------------------------------
 
--- A write whose answer was lost may have been made.
-local function is_ours(now, new)
-  return now ~= nil and now.state == new.state and now.runner == new.runner
-    and now.last_intent == new.last_intent and now.next_try == new.next_try
-    and now.ended == new.ended and now.last_done == new.last_done
-end
-
--- After a conflict: it was our own earlier try; or somebody else was faster, another
--- runner or who cancelled it. Who only wanted to claim it need not be told.
+-- After a conflict: it was our own earlier try; or another writer was faster, a runner or
+-- a cancellation. That is not told of a mere claim.
 local function settle(job, new)
   local run, e = job.run, job.entry
   local row, message, err = run.store:get(e.id)
   if not row then return nil, message, err end
   local now = entries.read(row)
-  if is_ours(now, new) then return now end
+  -- A write whose answer was lost may have been made.
+  local is_ours = now ~= nil and now.state == new.state and now.runner == new.runner
+    and now.last_intent == new.last_intent and now.next_try == new.next_try
+    and now.ended == new.ended and now.last_done == new.last_done
+  if is_ours then return now end
   if new.state ~= "claimed" then
     tell(run, "superseded", e, { step = new.state, state = row.state, runner = row.runner })
   end
@@ -96,15 +86,6 @@ local function settle(job, new)
 end
 
 local ENDS = { CONFLICT = true, NOT_FOUND = true, LEASE_LOST = true }
-
--- What only the holder of the lease may do is not tried beyond its end. The outcome
--- of a request is, for as long as the process lives; but who waits for the run to
--- end gets that once others may have the entry anyway.
-local function gives_up(job, guard)
-  local run = job.run
-  if guard and run.stopped then return true end
-  return (guard ~= nil or run:must_end()) and leases.left(job.session) <= 0
-end
 
 -- Change the entry, however long the store stays away.
 local function write(job, new, guard)
@@ -120,18 +101,15 @@ local function write(job, new, guard)
     if err.code == "LEASE_LOST" then run.lease:lose(job.session) end
     if ENDS[err.code] then return nil, message, err end
     run:store_failed(message, err, true)
-    if gives_up(job, guard) then return nil, message, err end
+    -- What only the holder of the lease may do is not tried beyond its end. The outcome of
+    -- a request is, for as long as the process lives; but where a caller waits for the end
+    -- of the run, only until other runners may have the entry anyway.
+    local gives_up = guard and run.stopped
+      or (guard or run:must_end()) and leases.left(job.session) <= 0
+    if gives_up then return nil, message, err end
     failures = failures + 1
     run.sleep(math.min(backoff.store_delay(failures, run.random), 5))
   end
-end
-
-local function claim(job)
-  local e, session = job.entry, job.session
-  local new, why = entries.claimed(e, session.runner)
-  if not new then return errors.fail("CONFLICT", ("entry %s: %s"):format(e.id, why)) end
-  if job.at_once then new.due = math.min(new.due, job.run.clock()) end
-  return write(job, new, { session = session, dead = e.runner })
 end
 
 -- ---- the outcome -----------------------------------------------------------------------
@@ -141,21 +119,17 @@ local function release(job)
   write(job, assert(entries.released(job.entry)))
 end
 
-local function resent_of(job)
-  local e, first = job.entry, job.resent
-  if not first then return {} end
-  return { first_intent = first, resent = true,
-    may_have_cut_newer = (e.last_intent or first) - first > OLD_INTENT or nil }
-end
-
 local function note_done(job, request_id)
   local run, before = job.run, job.entry
   -- What recurs must not wait for a next time that a clock that is ahead has thought of.
   local now = before.every and earlier_clock(job) or run.clock()
   local new = assert(entries.done(before, now, request_id))
   local ok, message, err = write(job, new)
-  local more = resent_of(job)
-  more.request_id, more.late = request_id, now - before.due
+  local more, first = { request_id = request_id, late = now - before.due }, job.resent
+  if first then
+    more.first_intent, more.resent = first, true
+    more.may_have_cut_newer = (job.entry.last_intent or first) - first > OLD_INTENT or nil
+  end
   -- The revocation itself stands, whichever runner has the entry now.
   if not ok then more.unwritten = message end
   run.done = run.done + (ok and 1 or 0)
@@ -164,35 +138,29 @@ local function note_done(job, request_id)
   return true
 end
 
--- The time by our clock at which the API's clock will say that it is due; but what
--- is due by ours is never left alone for long, whatever the API says.
-local function next_try_of(job, err, now)
-  local run, e = job.run, job.entry
-  local early = early_by(job)
-  if early then return math.max(e.due, now + math.min(early, LONGEST_EARLY)) end
-  if err.code == "CANCELLED" or err.code == "LEASE_LOST" then return now end
-  local attempts = e.state == "claimed" and e.attempts + 1 or e.attempts
-  return now + backoff.delay(attempts, err, run.policy, run.random)
-end
-
--- What nothing but a person mends is overdue at once; told once for each reason.
-local function tell_closed(job, before, err)
-  local last = before.last_error
-  if not err.is_closed or last and last.code == err.code and not job.retry_failed then return end
-  tell(job.run, "overdue", before, { seconds = job.run.clock() - before.due, code = err.code,
-    message = err.message, hint = err.hint })
-end
-
 local function note_failed(job, err)
-  local run = job.run
-  local now = run.clock()
-  local new = assert(entries.retrying(job.entry, now, err, next_try_of(job, err, now)))
-  local before = job.entry
+  local run, before = job.run, job.entry
+  local now, early = run.clock(), early_by(job)
+  local next_try = now
+  if early then
+    -- The time by our clock at which the API's clock will say that it is due; but what
+    -- is due by ours is never left alone for long, whatever the API says.
+    next_try = math.max(before.due, now + math.min(early, LONGEST_EARLY))
+  elseif err.code ~= "CANCELLED" and err.code ~= "LEASE_LOST" then
+    local attempts = before.state == "claimed" and before.attempts + 1 or before.attempts
+    next_try = now + backoff.delay(attempts, err, run.policy, run.random)
+  end
+  local new = assert(entries.retrying(before, now, err, next_try))
   local ok = write(job, new)
   tell(run, "failed", new, { code = err.code, message = err.message, hint = err.hint,
     maybe_applied = err.maybe_applied, request_id = err.request_id,
     state = before.state, unwritten = not ok or nil })
-  tell_closed(job, before, err)
+  -- What nothing but a person mends is overdue at once; told once for each reason.
+  local last = before.last_error
+  if err.is_closed and (not last or last.code ~= err.code or job.retry_failed) then
+    tell(run, "overdue", before, { seconds = run.clock() - before.due, code = err.code,
+      message = err.message, hint = err.hint })
+  end
   return nil, err.message, err
 end
 
@@ -255,18 +223,6 @@ local function tell_resent(job)
     may_have_cut_newer = job.run.clock() - first > OLD_INTENT or nil })
 end
 
--- The client itself may send again, while the lease lasts: that is told, too.
-local function guard_of(job)
-  local sent = 0
-  return function()
-    local seconds, why, err = M.may_leave(job)
-    if not seconds then return nil, why, err end
-    sent = sent + 1
-    if sent > 1 then tell_resent(job) end
-    return seconds
-  end
-end
-
 -- How each kind is carried out: true and perhaps the request's id, or nil, message, err.
 local carry_out = { rotate = rotation.carry_out }
 
@@ -289,19 +245,20 @@ local function explain_not_found(job, err)
 end
 
 function carry_out.revoke(job)
-  local e = job.entry
+  local e, sent = job.entry, 0
+  -- The client itself may send again, while the lease lasts: that is told, too.
+  local function before_send()
+    local seconds, why, problem = M.may_leave(job)
+    if not seconds then return nil, why, problem end
+    sent = sent + 1
+    if sent > 1 then tell_resent(job) end
+    return seconds
+  end
   local ok, message, err, request_id = job.client:revoke_cert(e.cluster_id, {
-    user_id = e.user_id, agency_id = e.agency_id, before_send = guard_of(job),
+    user_id = e.user_id, agency_id = e.agency_id, before_send = before_send,
   })
   if not ok and err and err.code == "NOT_FOUND" then return explain_not_found(job, err) end
   return ok, message, err, request_id
-end
-
-local function perform(job)
-  local ok, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
-  if not ok then return nil, errors.new("RAISED", entries.clean(done, 500)) end
-  if done then return true, request_id end
-  return nil, errors.is(err) and err or errors.new("INTERNAL", tostring(message))
 end
 
 local function send(job)
@@ -316,37 +273,45 @@ local function send(job)
   tell_resent(job)
   local ok, message, err = write(job, new, { session = job.session })
   if not ok then return nil, message, err end
-  local request_id
-  ok, request_id = perform(job)
-  if ok then return note_done(job, request_id) end
-  return note_failed(job, request_id)
+
+  local has_returned, done, request_id
+  has_returned, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
+  if not has_returned then
+    return note_failed(job, errors.new("RAISED", entries.clean(done, 500)))
+  end
+  if done then return note_done(job, request_id) end
+  return note_failed(job, errors.is(err) and err or errors.new("INTERNAL", tostring(message)))
 end
 
 -- ---- all of it -------------------------------------------------------------------------
 
--- What recurs is done inside of its window alone, also when it is late, and also what
--- a dead runner left: that is let go of once it is ours, and waits then.
-local function is_outside_window(job)
-  local run, e = job.run, job.entry
-  local opens = entries.opens(e, run.clock())
-  if job.at_once or opens <= run.clock() then return false end
-  local new = entries.extended(e, opens)
-  if new then run.schedule:change(e, new) end
-  return true, new == nil
-end
-
 local function begin(job)
-  local run = job.run
-  local must_wait, is_held = is_outside_window(job)
-  if must_wait and not is_held then return nil, "it waits for its window" end
+  local run, is_held = job.run, false
+  -- What recurs is done inside of its window alone, also when it is late, and also what
+  -- a dead runner left: that is let go of once it is ours, and waits then.
+  local opens = entries.opens(job.entry, run.clock())
+  if not job.at_once and opens > run.clock() then
+    local later = entries.extended(job.entry, opens)
+    if later then
+      run.schedule:change(job.entry, later)
+      return nil, "it waits for its window"
+    end
+    is_held = true
+  end
+
   local message, err
   job.session, message, err = run.lease:get()
   if not job.session then
     run:store_failed(message, err, true)
     return nil, message, err
   end
+
+  local e, session = job.entry, job.session
+  local new, why = entries.claimed(e, session.runner)
+  if not new then return errors.fail("CONFLICT", ("entry %s: %s"):format(e.id, why)) end
+  if job.at_once then new.due = math.min(new.due, run.clock()) end
   local ok
-  ok, message, err = claim(job)
+  ok, message, err = write(job, new, { session = session, dead = e.runner })
   if not ok then return nil, message, err end
   run.claimed = run.claimed + 1
   if not is_held then return true end
@@ -374,7 +339,11 @@ local function carry(job)
   local ok, message, err = begin(job)
   if ok then ok, message, err = close_missed(job) end
   if not ok then return nil, message, err end
-  tell_overdue(run, job.entry)
+  local e, now, last = job.entry, run.clock(), job.entry.last_error
+  if backoff.must_tell(e.due, last and last.at, now) then
+    tell(run, "overdue", e, { seconds = now - e.due, code = last and last.code,
+      message = last and last.message })
+  end
   if run:must_stop() then
     release(job)
     return errors.fail("CANCELLED", "the runner is being stopped")
@@ -392,10 +361,6 @@ local function carry(job)
   return send(job)
 end
 
-local function is_held(job)
-  return job.session ~= nil and job.entry.runner == job.session.runner
-end
-
 --- Do one entry.
 -- @tparam table run
 -- @tparam table e of `cce.schedule.entry`
@@ -410,7 +375,8 @@ function M.process(run, e, at_once)
   local ok, done, message, err = protect.pcall(carry, job)
   if ok then return done, message, err end
   -- A mistake of ours: what was held must not be held for ever, nor tried all the time.
-  if not is_held(job) then error(done, 0) end
+  local is_held = job.session ~= nil and job.entry.runner == job.session.runner
+  if not is_held then error(done, 0) end
   return note_failed(job, errors.new("INTERNAL", entries.clean(done, 500)))
 end
 

@@ -21,33 +21,6 @@ local function find_key(ak)
   return issued.find(ak)
 end
 
-local function count_failure(key, now)
-  key.failures = (key.failures or 0) + 1
-  if key.failures > MAX_FAILURES then
-    key.locked_until, key.failures = now + LOCK_SECONDS, 0
-  end
-end
-
-local function is_locked(key, now)
-  return key.locked_until ~= nil and now < key.locked_until
-end
-
-local function mismatch(canonical)
-  return errors.unauthenticated(
-    "verify aksk signature fail, canonicalRequest:" .. canonical:gsub("\n", "|"))
-end
-
-local function expired(request, now)
-  return errors.unauthenticated((
-    "calc aksk signature fail:signature expired, signature time:%s,server time:%s"
-  ):format(request.headers["x-sdk-date"], times.to_sdk(now)))
-end
-
--- A key that comes with a security token is nothing without it.
-local function token_fits(request, key)
-  return key.security_token == request.headers["x-security-token"]
-end
-
 local function by_signature(request, now)
   local parsed = signature.parse(request.headers.authorization)
   if not parsed then
@@ -60,41 +33,45 @@ local function by_signature(request, now)
   if key.expires_at and now >= key.expires_at then
     return nil, errors.unauthenticated("the security token has expired")
   end
-  if is_locked(key, now) then
+  if key.locked_until and now < key.locked_until then
     return nil, errors.unauthenticated("AK access failed to reach the limit,forbidden.")
   end
   local problem = signature.check_date(request, parsed, now)
   if problem == "expired" then
-    return nil, expired(request, now)
+    return nil, errors.unauthenticated((
+      "calc aksk signature fail:signature expired, signature time:%s,server time:%s"
+    ):format(request.headers["x-sdk-date"], times.to_sdk(now)))
   end
   local right, canonical = signature.verify(request, parsed, key.sk)
-  if problem or not right or not token_fits(request, key) then
-    count_failure(key, now)
-    return nil, mismatch(canonical)
+  -- A key that comes with a security token is nothing without it.
+  local token_fits = key.security_token == request.headers["x-security-token"]
+  if not problem and right and token_fits then
+    key.failures = 0
+    return key.principal
   end
-  key.failures = 0
-  return key.principal
-end
-
-local function by_token(token)
-  local principal = state.config.tokens[token] or issued.holder(token)
-  if principal and directory.is_active(principal) then
-    return principal
+  key.failures = (key.failures or 0) + 1
+  if key.failures > MAX_FAILURES then
+    key.locked_until, key.failures = now + LOCK_SECONDS, 0
   end
-  return nil, errors.unauthenticated("decrypt token fail")
+  return nil, errors.unauthenticated(
+    "verify aksk signature fail, canonicalRequest:" .. canonical:gsub("\n", "|"))
 end
 
 --- The principal behind a request.
 -- @treturn ?table { id=, kind=, name=, admin=, organisation= }; nil, response when refused
 function M.identify(request)
   local headers = request.headers
-  if headers["x-auth-token"] then
-    return by_token(headers["x-auth-token"])
-  end
-  if headers.authorization then
+  local token = headers["x-auth-token"]
+  if not token and not headers.authorization then
+    return nil, errors.unauthenticated("x-auth-token not found")
+  elseif not token then
     return by_signature(request, state.now())
   end
-  return nil, errors.unauthenticated("x-auth-token not found")
+  local principal = state.config.tokens[token] or issued.holder(token)
+  if principal and directory.is_active(principal) then
+    return principal
+  end
+  return nil, errors.unauthenticated("decrypt token fail")
 end
 
 return M

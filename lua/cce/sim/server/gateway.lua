@@ -33,21 +33,17 @@ local services = {
 
 -- ---------------------------------------------------------------------------------- requests
 
-local function lower_headers()
-  local result = {}
-  for name, value in pairs(ngx.req.get_headers(0, true)) do
-    result[name:lower()] = value
-  end
-  return result
-end
-
 --- The request that nginx is handling, as the other modules expect it.
 function M.read_request()
   ngx.req.read_body()
+  local headers = {}
+  for name, value in pairs(ngx.req.get_headers(0, true)) do
+    headers[name:lower()] = value
+  end
   return {
     method = ngx.req.get_method(),
     target = ngx.var.request_uri,
-    headers = lower_headers(),
+    headers = headers,
     body = ngx.req.get_body_data(),
     connection = tonumber(ngx.var.connection),
     connection_request = tonumber(ngx.var.connection_requests),
@@ -137,14 +133,6 @@ local function served(entry, response)
   return response
 end
 
-local function answer(service, route, call)
-  if call.principal and permissions.lacks(call.principal, route.action) then
-    return service.denied(route.action)
-  end
-  return call.principal and policy.refuse(service, route.action)
-    or service.check and service.check(call) or route.handler(call)
-end
-
 local function serve(service, route, ids, request, entry)
   if not route then
     return served(entry, errors.no_api())
@@ -157,7 +145,13 @@ local function serve(service, route, ids, request, entry)
     end
     call.principal, entry.principal = principal, principal.id
   end
-  local response = answer(service, route, call)
+  local response
+  if call.principal and permissions.lacks(call.principal, route.action) then
+    response = service.denied(route.action)
+  else
+    response = call.principal and policy.refuse(service, route.action)
+      or service.check and service.check(call) or route.handler(call)
+  end
   if route.trace then
     cts.record_call(call, route, response)
   end
@@ -178,14 +172,6 @@ local function spoil(fault, response)
   return response
 end
 
-local function replacement(fault)
-  local response = errors.of_status(fault.status)
-  response.status = fault.status
-  response.body = fault.body or response.body
-  response.headers = fault.headers
-  return response
-end
-
 local function serve_with_fault(fault, entry, serve_it)
   entry.fault = true
   if fault.delay then
@@ -200,8 +186,12 @@ local function serve_with_fault(fault, entry, serve_it)
     if fault.applied then
       serve_it()
     end
+    local response = errors.of_status(fault.status)
+    response.status = fault.status
+    response.body = fault.body or response.body
+    response.headers = fault.headers
     entry.status = fault.status
-    return M.send(replacement(fault))
+    return M.send(response)
   end
   local response = serve_it()
   if fault.hold == "after" and holds.wait(entry, "after") then

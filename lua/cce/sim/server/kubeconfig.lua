@@ -13,14 +13,6 @@ local function add(config, context, cluster_name, cluster)
   contexts[#contexts + 1] = { name = context, context = { cluster = cluster_name, user = "user" } }
 end
 
-local function add_external(config, address, ca)
-  add(config, "external", "externalCluster",
-    { server = server_url(address), ["insecure-skip-tls-verify"] = true })
-  add(config, "externalTLSVerify", "externalClusterTLSVerify",
-    { server = server_url(address), ["certificate-authority-data"] = ca })
-  config["current-context"] = "external"
-end
-
 --- The kubeconfig for a client's pair, as a table.
 function M.build(cluster, authority, pair)
   local ca = ngx.encode_base64(authority.pem)
@@ -38,7 +30,12 @@ function M.build(cluster, authority, pair)
   add(config, "internal", "internalCluster",
     { server = server_url(cluster.internal), ["certificate-authority-data"] = ca })
   if cluster.external then
-    add_external(config, cluster.external, ca)
+    local server = server_url(cluster.external)
+    add(config, "external", "externalCluster",
+      { server = server, ["insecure-skip-tls-verify"] = true })
+    add(config, "externalTLSVerify", "externalClusterTLSVerify",
+      { server = server, ["certificate-authority-data"] = ca })
+    config["current-context"] = "external"
   end
   return config
 end

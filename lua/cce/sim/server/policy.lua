@@ -1,4 +1,4 @@
---- What the account allows, beyond who somebody is: the projects of a region, actions that are
+--- What the account allows, whoever asks: the projects of a region, actions that are
 -- denied, and how many requests a window of time takes.
 local account = require("cce.sim.account")
 local errors = require("cce.sim.server.errors")
@@ -84,14 +84,6 @@ function M.set(settings)
   end
 end
 
--- "5 minute" where that is exact, as the gateway says it.
-local function window_text(seconds)
-  if seconds % 60 == 0 then
-    return ("%d minute"):format(seconds / 60)
-  end
-  return ("%d second"):format(seconds)
-end
-
 local function is_throttled()
   if not limit then
     return false
@@ -107,10 +99,13 @@ local function is_throttled()
   return false
 end
 
---- A response that refuses the request of somebody who is known, or nil. service: the module.
+--- A response that refuses the request of a known principal, or nil. service: the module.
 function M.refuse(service, action)
   if is_throttled() then
-    return errors.throttled(limit.limit, window_text(limit.seconds))
+    -- "5 minute" where that is exact, as the gateway says it.
+    local seconds = limit.seconds
+    return errors.throttled(limit.limit, seconds % 60 == 0 and ("%d minute"):format(seconds / 60)
+      or ("%d second"):format(seconds))
   elseif action and denied[action] then
     return service.denied(action)
   end

@@ -49,18 +49,13 @@ local function canonical_path(path)
   return result:sub(-1) == "/" and result or result .. "/"
 end
 
-local function query_pairs(query)
+-- Sorted by the decoded key, then by the decoded value.
+local function canonical_query(query)
   local list = {}
   for item in query:gmatch("[^&]+") do
     local key, value = item:match("^([^=]*)=?(.*)$")
     list[#list + 1] = { percent_decode(key), percent_decode(value) }
   end
-  return list
-end
-
--- Sorted by the decoded key, then by the decoded value.
-local function canonical_query(query)
-  local list = query_pairs(query)
   table.sort(list, function(a, b)
     if a[1] ~= b[1] then
       return a[1] < b[1]
@@ -81,30 +76,22 @@ local function header_value(request, name)
   return value and value:match("^%s*(.-)%s*$")
 end
 
-local function canonical_headers(request, names)
-  local lines = {}
-  for name in names:gmatch("[^;]+") do
-    lines[#lines + 1] = name .. ":" .. (header_value(request, name) or "") .. "\n"
-  end
-  return table.concat(lines)
-end
-
-local function payload_hash(request, algorithm)
-  return header_value(request, algorithm.payload_header)
-    or hash_hex(algorithm.hash, request.body or "")
-end
-
 --- The canonical request. request: { method=, target= (as on the request line), headers=
 -- (lower-case names), body= }; parsed: as of M.parse.
 function M.canonical_request(request, parsed)
   local path, query = request.target:match("^([^?]*)%??(.*)$")
+  local algorithm, lines = algorithms[parsed.algorithm], {}
+  for name in parsed.signed_headers:gmatch("[^;]+") do
+    lines[#lines + 1] = name .. ":" .. (header_value(request, name) or "") .. "\n"
+  end
   return table.concat({
     request.method,
     canonical_path(path),
     canonical_query(query),
-    canonical_headers(request, parsed.signed_headers),
+    table.concat(lines),
     parsed.signed_headers,
-    payload_hash(request, algorithms[parsed.algorithm]),
+    header_value(request, algorithm.payload_header)
+      or hash_hex(algorithm.hash, request.body or ""),
   }, "\n")
 end
 
@@ -177,24 +164,13 @@ function M.expected(request, parsed, secret)
   return to_hex(mac(hash, key, table.concat(lines, "\n"))), canonical
 end
 
--- A hash sent in the header and signed must still be that of the bytes that came.
-local function payload_is_as_signed(request, parsed)
-  local algorithm = algorithms[parsed.algorithm]
-  local given = header_value(request, algorithm.payload_header)
-  return not given or given == "UNSIGNED-PAYLOAD"
-    or given:lower() == hash_hex(algorithm.hash, request.body or "")
-end
-
-local function is_listed(names, name)
-  return (";" .. names .. ";"):find(";" .. name .. ";", 1, true) ~= nil
-end
-
 --- Checks the moment at which a request was signed.
 -- @treturn ?string nil when all is well, else "expired" or "no_date"
 function M.check_date(request, parsed, now)
   local text = header_value(request, "x-sdk-date")
   local date = text and times.from_sdk(text)
-  if not date or not is_listed(parsed.signed_headers, "x-sdk-date") then
+  local is_signed = (";" .. parsed.signed_headers .. ";"):find(";x-sdk-date;", 1, true)
+  if not date or not is_signed then
     return "no_date"
   end
   return math.abs(date - now) > M.max_skew and "expired" or nil
@@ -205,7 +181,12 @@ end
 -- @treturn string the canonical request as the gateway sees it
 function M.verify(request, parsed, secret)
   local expected, canonical = M.expected(request, parsed, secret)
-  return expected == parsed.signature and payload_is_as_signed(request, parsed), canonical
+  -- A hash sent in the header and signed must still be that of the bytes that came.
+  local algorithm = algorithms[parsed.algorithm]
+  local given = header_value(request, algorithm.payload_header)
+  local is_whole = not given or given == "UNSIGNED-PAYLOAD"
+    or given:lower() == hash_hex(algorithm.hash, request.body or "")
+  return expected == parsed.signature and is_whole, canonical
 end
 
 return M

@@ -4,20 +4,15 @@ local state = require("cce.sim.store.state")
 
 local M = {}
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
 --- For init_by_lua: loads everything, so that a fault in the code stops the start.
 --
 -- Nothing is compiled: with the compiler on, this process was seen to die inside LuaJIT, rarely
 -- and with a table that was none (Debian's build of January 2023). It need not be fast.
 function M.init()
   require("jit").off()
-  local config = assert(json.decode(read(ngx.config.prefix() .. "config.json")))
+  local file = assert(io.open(ngx.config.prefix() .. "config.json"))
+  local config = assert(json.decode(file:read("*a")))
+  file:close()
   for _, key in ipairs(config.keys) do
     config.tokens[key.token] = key.principal
   end

@@ -32,19 +32,6 @@ local function invalid(format, ...)
   return nil, errors.cce("invalid", format:format(...))
 end
 
--- The body as a table; nil, response when it is none.
-local function read_body(call)
-  local content_type = call.request.headers["content-type"] or ""
-  if not content_type:lower():match("^application/json%s*;?") then
-    return nil, errors.cce("content_type", "Content-Type: " .. content_type)
-  end
-  local body, problem = json.decode(call.request.body or "")
-  if type(body) ~= "table" then
-    return nil, errors.cce("bad_body", problem or "a JSON object is expected")
-  end
-  return body
-end
-
 local function find_cluster(call)
   local cluster = state.cluster_by_id[call.ids.cluster_id]
   if not cluster or cluster.project ~= call.ids.project_id then
@@ -64,9 +51,13 @@ local function open_call(call, supports)
   if cluster.phase ~= "Available" then
     return nil, errors.cce("invalid", "cluster is not Available: " .. cluster.phase)
   end
-  local body, problem = read_body(call)
-  if not body then
-    return nil, problem
+  local content_type = call.request.headers["content-type"] or ""
+  if not content_type:lower():match("^application/json%s*;?") then
+    return nil, errors.cce("content_type", "Content-Type: " .. content_type)
+  end
+  local body, problem = json.decode(call.request.body or "")
+  if type(body) ~= "table" then
+    return nil, errors.cce("bad_body", problem or "a JSON object is expected")
   end
   if supports and not supports(cluster.version) then
     return nil, errors.cce("invalid", "not support this version " .. cluster.version)
@@ -89,33 +80,26 @@ end
 
 -- --------------------------------------------------------------------------- obtain, revoke
 
-local function expiry_of_date(text, now)
-  local expires = type(text) == "string" and times.from_cce(text)
+-- When the certificate is to end: expire_at beats duration. nil, response when neither says.
+local function expiry(body, now)
+  local expire_at, days = given(body.expire_at), given(body.duration)
+  local longest = times.add_years(now, MAX_YEARS)
+  if expire_at == nil and days == nil then
+    return invalid("at least one of duration and expire_at is mandatory")
+  elseif expire_at == nil then
+    if not is_integer(days) or not (days == -1 or days >= 1 and days <= MAX_DAYS) then
+      return invalid("duration must be -1 or from 1 to %d days", MAX_DAYS)
+    end
+    return days == -1 and longest or math.min(now + days * 86400, longest)
+  end
+  local expires = type(expire_at) == "string" and times.from_cce(expire_at)
   if not expires then
     return invalid("expire_at must look like 2025-01-01 16:00:00 +0000 UTC")
   end
-  if expires < now + MIN_EXPIRY_SECONDS or expires > times.add_years(now, MAX_YEARS) then
+  if expires < now + MIN_EXPIRY_SECONDS or expires > longest then
     return invalid("expire_at must be 15 minutes to 5 years ahead")
   end
   return expires
-end
-
-local function expiry_of_days(days, now)
-  local longest = times.add_years(now, MAX_YEARS)
-  if not is_integer(days) or not (days == -1 or days >= 1 and days <= MAX_DAYS) then
-    return invalid("duration must be -1 or from 1 to %d days", MAX_DAYS)
-  end
-  return days == -1 and longest or math.min(now + days * 86400, longest)
-end
-
-local function expiry(body, now)
-  local expire_at, days = given(body.expire_at), given(body.duration)
-  if expire_at ~= nil then
-    return expiry_of_date(expire_at, now)
-  elseif days ~= nil then
-    return expiry_of_days(days, now)
-  end
-  return invalid("at least one of duration and expire_at is mandatory")
 end
 
 local function obtain(call)
@@ -148,10 +132,6 @@ local function revoked_principal(body)
   return user and "user" or "agency", id
 end
 
-local function may_revoke(principal, kind, id)
-  return principal.admin or (principal.kind == kind and principal.id == id)
-end
-
 local function revoke(call)
   local cluster, body = open_call(call, versions.can_revoke)
   if not cluster then
@@ -161,7 +141,9 @@ local function revoke(call)
   if not kind then
     return id
   end
-  if not may_revoke(call.principal, kind, id) then
+  local caller = call.principal
+  local is_own = caller.kind == kind and caller.id == id
+  if not caller.admin and not is_own then
     return errors.cce("forbidden", "an IAM user can revoke only the user's own credential")
   end
   state.revoke(cluster, kind, id)

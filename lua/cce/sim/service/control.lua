@@ -195,62 +195,46 @@ local function release(body)
   return { status = 200, body = { released = holds.release(body.id, body.drop) } }
 end
 
-local function list_of_keys(set)
-  local list = {}
-  for key in pairs(set) do
-    list[#list + 1] = key
-  end
-  table.sort(list)
-  return json.array(list)
-end
-
 local function describe_cluster(cluster)
   state.settle(cluster)
-  local certificates = 0
+  local certificates, failed_nodes = 0, {}
   for _ in pairs(cluster.certificates) do
     certificates = certificates + 1
   end
+  for id in pairs(cluster.failed_nodes) do
+    failed_nodes[#failed_nodes + 1] = id
+  end
+  table.sort(failed_nodes)
   return {
     id = cluster.id, name = cluster.name, version = cluster.version, phase = cluster.phase,
     internal = cluster.internal, external = cluster.external, certificates = certificates,
     revoked_users = cluster.revoked.user, revoked_agencies = cluster.revoked.agency,
     job_id = cluster.job and cluster.job.id or nil,
-    failed_nodes = list_of_keys(cluster.failed_nodes),
+    failed_nodes = json.array(failed_nodes),
   }
 end
 
-local function describe_jobs()
-  local jobs = {}
+local function show_state()
+  local clusters, jobs, keys = {}, {}, {}
+  for i, cluster in ipairs(state.clusters) do
+    clusters[i] = describe_cluster(cluster)
+  end
   for id, job in pairs(state.jobs) do
     jobs[#jobs + 1] = {
       id = id, cluster = job.cluster.id, component = job.component,
       phase = state.job_phase(job), started = job.started,
     }
   end
-  return jobs
-end
-
-local function describe_keys()
-  local keys = {}
   for i, key in ipairs(state.config.keys) do
     keys[i] = {
       ak = key.ak, principal = key.principal, failures = key.failures,
       locked_until = key.locked_until,
     }
   end
-  return keys
-end
-
-local function show_state()
-  local clusters = {}
-  for i, cluster in ipairs(state.clusters) do
-    clusters[i] = describe_cluster(cluster)
-  end
   return {
     status = 200,
     body = {
-      now = state.now(), clusters = json.array(clusters), jobs = json.array(describe_jobs()),
-      keys = describe_keys(),
+      now = state.now(), clusters = json.array(clusters), jobs = json.array(jobs), keys = keys,
     },
   }
 end

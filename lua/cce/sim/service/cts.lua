@@ -41,10 +41,6 @@ local function user_of(principal)
   return user
 end
 
-local function rating(status)
-  return status < 400 and "normal" or "warning"
-end
-
 --- Notes what happened. fact: name, service, resource_type, resource_id, resource_name, project_id,
 -- principal (who did it), status (default 200), ago (seconds before now, default 0), source_ip,
 -- request (a string).
@@ -53,7 +49,8 @@ function M.record(fact)
   local status = fact.status or 200
   traces[#traces + 1] = {
     trace_id = random.uuid(), trace_name = fact.name, trace_type = "ApiCall",
-    trace_rating = rating(status), tracker_name = "system", event_type = "system",
+    trace_rating = status < 400 and "normal" or "warning", tracker_name = "system",
+    event_type = "system",
     api_version = "1.0", service_type = fact.service, resource_type = fact.resource_type,
     resource_id = fact.resource_id, resource_name = fact.resource_name, code = tostring(status),
     project_id = fact.project_id, user = user_of(fact.principal), source_ip = fact.source_ip,
@@ -69,7 +66,9 @@ end
 -- What was asked for: where, and the fields of the body that are no secret.
 local SHOWN = { "userId", "agencyId", "component", "duration", "expire_at" }
 
-local function asked_for(call)
+--- The trace of a call on a cluster.
+function M.record_call(call, route, response)
+  local cluster = state.cluster_by_id[call.ids.cluster_id]
   local body = call.request.body and call.request.method == "POST"
     and json.decode(call.request.body)
   local asked = { url = call.request.target }
@@ -77,17 +76,11 @@ local function asked_for(call)
     local value = type(body) == "table" and body[name]
     if value and value ~= json.null then asked[name] = value end
   end
-  return json.encode(asked)
-end
-
---- The trace of a call on a cluster.
-function M.record_call(call, route, response)
-  local cluster = state.cluster_by_id[call.ids.cluster_id]
   M.record({
     name = route.trace, service = "CCE", resource_type = "cluster", status = response.status,
     resource_id = call.ids.cluster_id, resource_name = cluster and cluster.name or nil,
     project_id = call.ids.project_id, principal = call.principal, source_ip = "127.0.0.1",
-    request = asked_for(call),
+    request = json.encode(asked),
   })
 end
 
@@ -153,20 +146,6 @@ local function find(project_id, query, from, to)
   return found
 end
 
-local function page_after(found, marker, limit)
-  local start = 1
-  for i, each in ipairs(found) do
-    if each.trace.trace_id == marker then
-      start = i + 1
-    end
-  end
-  local items = {}
-  for i = start, math.min(start + limit - 1, #found) do
-    items[#items + 1] = found[i].trace
-  end
-  return items
-end
-
 local function list_traces(call)
   local query = ngx.decode_args(call.request.target:match("%?(.*)$") or "", 0)
   local limit = tonumber(query.limit or DEFAULT_LIMIT)
@@ -178,7 +157,16 @@ local function list_traces(call)
     return to
   end
   local found = find(call.ids.project_id, query, from, to)
-  local items = page_after(found, query.next, limit)
+  -- `next` is the id of the last trace of the page before.
+  local items, start = {}, 1
+  for i, each in ipairs(found) do
+    if each.trace.trace_id == query.next then
+      start = i + 1
+    end
+  end
+  for i = start, math.min(start + limit - 1, #found) do
+    items[#items + 1] = found[i].trace
+  end
   -- A full page has a marker even when nothing follows.
   local marker = #items == limit and items[#items].trace_id or json.null
   return { status = 200, body = {

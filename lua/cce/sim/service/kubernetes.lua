@@ -62,23 +62,6 @@ end
 
 local COLUMNS = { "Name", "Status", "Roles", "Age", "Version" }
 
-local function age(seconds)
-  if seconds < 120 then
-    return ("%ds"):format(math.floor(seconds))
-  end
-  return ("%dm"):format(math.floor(seconds / 60))
-end
-
-local function row(cluster, item)
-  return {
-    cells = { item.metadata.name, "Ready", "<none>", age(state.now() - cluster.created),
-      cluster.version },
-    object = {
-      kind = "PartialObjectMetadata", apiVersion = "meta.k8s.io/v1", metadata = item.metadata,
-    },
-  }
-end
-
 -- What kubectl asks for to print: without it there would be names and ages only.
 local function node_table(cluster, items)
   local columns, rows = {}, {}
@@ -88,8 +71,16 @@ local function node_table(cluster, items)
       description = name,
     }
   end
+  local seconds = state.now() - cluster.created
+  local age = seconds < 120 and ("%ds"):format(math.floor(seconds))
+    or ("%dm"):format(math.floor(seconds / 60))
   for i, item in ipairs(items) do
-    rows[i] = row(cluster, item)
+    rows[i] = {
+      cells = { item.metadata.name, "Ready", "<none>", age, cluster.version },
+      object = {
+        kind = "PartialObjectMetadata", apiVersion = "meta.k8s.io/v1", metadata = item.metadata,
+      },
+    }
   end
   return {
     kind = "Table", apiVersion = "meta.k8s.io/v1", metadata = { resourceVersion = "1" },

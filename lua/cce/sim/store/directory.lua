@@ -154,18 +154,14 @@ local function show_access_key(call)
   return errors.iam(404, 404, "Could not find credential: " .. call.ids.access_key .. ".")
 end
 
-local function project(id, name)
-  return {
-    id = id, name = name, domain_id = account.domain_id, parent_id = account.domain_id,
-    enabled = true, is_domain = false, description = "",
-  }
-end
-
 local function list_projects(call)
   local query = query_of(call)
   local items = {}
   for i, each in ipairs(policy.projects()) do
-    items[i] = project(each.id, each.name)
+    items[i] = {
+      id = each.id, name = each.name, domain_id = account.domain_id,
+      parent_id = account.domain_id, enabled = true, is_domain = false, description = "",
+    }
   end
   items = select_items(items, query, { "name", "domain_id", "parent_id", "enabled" })
   local size, page = tonumber(query.per_page or 5000), tonumber(query.page or 1)

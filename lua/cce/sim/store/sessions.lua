@@ -38,6 +38,7 @@ end
 
 -- ------------------------------------------------------------------------------------ tokens
 
+-- Tokens are given for the region's project alone.
 local function scope_is_ours(body)
   local project = at(body, "auth", "scope", "project")
   return project ~= nil
@@ -119,14 +120,6 @@ function M.credential(principal, seconds)
   }
 end
 
-local function agency_of(role)
-  local agency = account.agency
-  local domain = role.domain_name == account.domain_name
-    or role.domain_id == state.config.domain_id
-  return role.agency_name == agency.name and domain
-    and account.keys[agency.key].principal or nil
-end
-
 local function create_keys(call)
   local identity = at(read_body(call), "auth", "identity")
   local method = at(identity, "methods", 1)
@@ -137,7 +130,11 @@ local function create_keys(call)
   end
   local principal
   if method == "assume_role" then
-    principal = agency_of(settings)
+    local agency = account.agency
+    local is_ours = settings.domain_name == account.domain_name
+      or settings.domain_id == state.config.domain_id
+    principal = settings.agency_name == agency.name and is_ours
+      and account.keys[agency.key].principal or nil
   elseif method == "token" then
     principal = issued.holder(settings.id)
   end

@@ -51,18 +51,6 @@ local function pristine(cluster)
   return cluster
 end
 
-local function new_cluster(index)
-  return pristine({
-    index = index,
-    id = ("c1050000-0000-4000-8000-%012x"):format(index),
-    name = ("cluster-%03d"):format(index),
-    internal = addresses.internal(index),
-    external = addresses.has_external(index) and addresses.external(index) or nil,
-    certificates = {},
-    created = M.now(),
-  })
-end
-
 --- The ids of a cluster's nodes.
 function M.node_ids(cluster)
   local ids = {}
@@ -77,7 +65,15 @@ function M.setup(config)
   M.config = config
   M.clusters, M.cluster_by_id, M.jobs = {}, {}, {}
   for index = 1, config.clusters do
-    local cluster = new_cluster(index)
+    local cluster = pristine({
+      index = index,
+      id = ("c1050000-0000-4000-8000-%012x"):format(index),
+      name = ("cluster-%03d"):format(index),
+      internal = addresses.internal(index),
+      external = addresses.has_external(index) and addresses.external(index) or nil,
+      certificates = {},
+      created = M.now(),
+    })
     M.clusters[index] = cluster
     M.cluster_by_id[cluster.id] = cluster
   end

@@ -42,7 +42,7 @@ end
 
 --- Revoke what a user or an agency holds, on many clusters at once.
 --
--- **Revoking is not removing.** Whoever still has rights in IAM can obtain a new
+-- **Revoking is not removing.** A principal that still has rights in IAM can obtain a new
 -- certificate at once: the report says of each principal "can obtain again: still
 -- enabled in IAM", "no" or "unknown", the last when IAM may not be asked.
 -- Remove the rights first, then revoke. A revocation cuts every certificate that
@@ -57,7 +57,7 @@ end
 -- **Whose.** An id is known by IAM, by CTS's deletions and downloads, by the client's
 -- audit log (which names the holder of each certificate that was obtained), by `knows`, or
 -- by a certificate (`kubeconfig=`, `certificate=`) in the clusters whose CA issued it. That
--- it was once revoked shows nothing. A request about an id that nobody knows is
+-- it was once revoked shows nothing. A request about an id that is not known is
 -- sent, and then `uncertain`: "nobody is known by this id", unless `unknown_ok`. When
 -- IAM cannot be asked, an emergency is not held up: it is sent, and `ok`, "not checked".
 --
@@ -93,8 +93,8 @@ end
 -- @tparam[opt] number opts.deleted_since unix time: everyone whom CTS shows to
 --   have been deleted since then, seven days ago at most
 -- @tparam[opt] {table,...} opts.principals with `deleted_since`: the `principals` of the
---   report of a dry run; who is found beside them is left out, and a note tells of
---   him, so that what is done is what was looked at
+--   report of a dry run; others that are found are left out, and a note names them,
+--   so that what is done is what was looked at
 -- @tparam[opt=false] boolean opts.partial `deleted_since` may be earlier; then
 --   only what CTS still has is searched, and the report says so
 -- @tparam[opt] string opts.tracker_region where IAM's traces are, and
@@ -104,8 +104,8 @@ end
 --   certificate is; by default what IAM says, else a user
 -- @tparam[opt=false] boolean opts.allow_self revoke the caller's own
 -- @tparam[opt] function opts.knows asked about an id that neither IAM nor CTS knows, with
---   its kind ("user" or "agency") and the id: true when there is, or was, somebody of it
--- @tparam[opt=false] boolean opts.unknown_ok take an id that nobody knows as it is
+--   its kind ("user" or "agency") and the id: true when a user or an agency has or had it
+-- @tparam[opt=false] boolean opts.unknown_ok take an id that is not known as it is
 -- @tparam[opt=false] boolean opts.retry_failed send again what failed in a run
 -- @tparam[opt=false] boolean|table|function opts.verify true: with `kubeconfig`,
 --   on the clusters that it has; or a list of kubeconfigs (or paths), a table of

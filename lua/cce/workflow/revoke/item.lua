@@ -23,20 +23,6 @@ local function cannot(code, hint, format, ...)
     operation = "revoke_cert", hint = hint })
 end
 
--- A version of which it cannot be told is for the API to judge.
-local function obstacle(item)
-  if item.status and item.status ~= "Available" then
-    return cannot("CONFLICT", "Run it again once the cluster is Available: until then the"
-      .. " certificates stay valid", "the cluster is %s, not Available", item.status)
-  end
-  local can, needed = hints.can_revoke(item.version)
-  if can == "no" then
-    return cannot("UNSUPPORTED", "Upgrade the cluster; until then only a rotation of all its"
-      .. " certificates cuts this one", "version %s is too old: revoking needs %s or later",
-      item.version, needed or "a later line")
-  end
-end
-
 -- ---- one principal on one cluster ------------------------------------------------
 
 local function finish(item, state, message, err)
@@ -63,7 +49,18 @@ function M.may_begin(item)
       return false
     end
   end
-  local problem = obstacle(item)
+  local problem
+  if item.status and item.status ~= "Available" then
+    problem = cannot("CONFLICT", "Run it again once the cluster is Available: until then the"
+      .. " certificates stay valid", "the cluster is %s, not Available", item.status)
+  else
+    -- A version of which it cannot be told is for the API to judge.
+    local can, needed = hints.can_revoke(item.version)
+    problem = can == "no" and cannot("UNSUPPORTED", "Upgrade the cluster; until then only a"
+      .. " rotation of all its certificates cuts this one",
+      "version %s is too old: revoking needs %s or later", item.version,
+      needed or "a later line") or nil
+  end
   if problem then finish(item, outcome.of_refusal(problem.code), problem.message, problem) end
   return not problem
 end
@@ -138,7 +135,7 @@ local function verify(run, item)
     seen.text))
 end
 
--- A request of which nobody knows whom it was about has cut nobody that is known.
+-- An accepted request about an id that is not known may have cut nothing.
 local function note_unknown(run, item)
   local known = item.principal.known
   if known == nil then

@@ -350,7 +350,7 @@ end
 --   may not have cut
 -- @tparam cce.report report
 -- @treturn table `obtained_again(cluster_id, principal)`: nil, or the times of the
---   revocation and of the certificate; `knows(id)`: whether somebody of this id obtained
+--   revocation and of the certificate; `knows(id)`: whether a principal of this id obtained
 --   certificates or was deleted
 function M.history(clients, limit, report)
   local found = { obtained = {}, revoked = {}, known = {} }

@@ -18,20 +18,6 @@ function M.entry(_, item)
     began = item.began, duration = item.duration, message = item.message }
 end
 
--- What was proved, and of what nothing was.
-local function note_verified(run)
-  if not run.kubeconfig_for then return end
-  local counts, parts = {}, {}
-  for _, item in ipairs(run.items) do
-    local word = item.verified or "not asked"
-    counts[word] = (counts[word] or 0) + 1
-  end
-  for _, word in ipairs { "yes", "no", "no answer", "no kubeconfig", "not asked" } do
-    if counts[word] then parts[#parts + 1] = ("%d %s"):format(counts[word], word) end
-  end
-  run.report:note("verified: %s", table.concat(parts, ", "))
-end
-
 -- Other clusters' CAs do not say who is known here.
 local function is_known(run, item, strange)
   if run.history.knows(item.principal.id) or principals.is_on_record(run, item.principal) then
@@ -42,12 +28,24 @@ local function is_known(run, item, strange)
   return issued == true
 end
 
---- CTS is asked last: a revocation does not wait for it; nor for what else shows that
--- there is somebody whom IAM does not know.
+--- CTS is asked last: a revocation does not wait for it, nor for other records of users
+-- whom IAM does not know.
 function M.close(run)
   local strange = {}
-  note_verified(run)
   local report = run.report
+  -- What was proved, and of what nothing was.
+  if run.kubeconfig_for then
+    local counts, parts = {}, {}
+    for _, item in ipairs(run.items) do
+      local word = item.verified or "not asked"
+      counts[word] = (counts[word] or 0) + 1
+    end
+    for _, word in ipairs { "yes", "no", "no answer", "no kubeconfig", "not asked" } do
+      if counts[word] then parts[#parts + 1] = ("%d %s"):format(counts[word], word) end
+    end
+    report:note("verified: %s", table.concat(parts, ", "))
+  end
+
   run.history = principals.history(run.clients, run.began, report)
   for _, item in ipairs(run.items) do
     if item.is_unknown and is_known(run, item, strange) then items.is_known_now(run, item) end

@@ -74,7 +74,7 @@ function M.newer_job(item, cluster, failed)
   return job and job.phase ~= "Failed" and job.id or nil
 end
 
---- A rotation since a time, whoever asked for it.
+--- A rotation since a time, by any caller.
 -- @tparam table item
 -- @tparam table cluster
 -- @tparam number since unix time

@@ -120,7 +120,7 @@ end
 -- @tparam[opt=false] boolean opts.retry_failed send again what failed in a run, after a
 --   look at the cluster
 -- @tparam[opt] number|string opts.unless_rotated_within seconds, or such as "24h": leave
---   out what anybody rotated since then; the report says who and when
+--   out what was rotated since then, by any caller; the report says who and when
 -- @tparam[opt=false] boolean opts.repair tell nodes that failed to rotate again;
 --   a cluster where the API accepts that counts as ok, with a note that names
 --   the nodes

@@ -6,16 +6,6 @@ local targets = require "cce.workflow.targets"
 
 local M = {}
 
--- Not the keys themselves: only whether they are the same.
-local function content_hash(content)
-  if not content then return "" end
-  local parts = {}
-  for _, name in ipairs { "ca", "cert", "private_key" } do
-    parts[#parts + 1] = core.sha256(tostring(content[name]))
-  end
-  return table.concat(parts, " ")
-end
-
 --- The hash of what a run is to do: the same for the same plan.
 -- @treturn[1] string
 -- @treturn[2] nil
@@ -29,10 +19,15 @@ function M.hash(run)
     projects[i] = id
   end
   table.sort(projects)
+  -- Not the keys themselves: only whether they are the same.
+  local content, hashes = opts.cert_content, {}
+  for i, name in ipairs(content and { "ca", "cert", "private_key" } or {}) do
+    hashes[i] = core.sha256(tostring(content[name]))
+  end
   -- 48 and 48.0 are one plan: what was read from JSON may be the latter.
   local hours = opts.certificate_expiration_time
   return core.sha256(table.concat({ opts.selection.text, table.concat(projects, " "),
-    opts.component, hours and ("%d"):format(hours) or "nil", content_hash(opts.cert_content),
+    opts.component, hours and ("%d"):format(hours) or "nil", table.concat(hashes, " "),
   }, "\n"))
 end
 

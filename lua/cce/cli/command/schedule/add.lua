@@ -61,14 +61,11 @@ local function report(schedule, ui, ids)
   return ui:table(entries, require("cce.cli.command.schedule").columns)
 end
 
-local function who(args)
-  return args.user and "user " .. args.user or "agency " .. tostring(args.agency)
-end
-
 local function preview_revoke(ui, args, targets)
   local lines = {}
+  local who = args.user and "user " .. args.user or "agency " .. args.agency
   for i, target in ipairs(targets) do
-    lines[i] = ("dry run: would revoke %s in cluster %s (%s) at %s"):format(who(args),
+    lines[i] = ("dry run: would revoke %s in cluster %s (%s) at %s"):format(who,
       target.name or target.id, target.id, render.moment(args.at))
   end
   return ui:show({ dry_run = true, due = args.at, clusters = #targets }, table.concat(lines, "\n"))
@@ -98,8 +95,8 @@ function kinds.revoke(schedule, ui, args, client)
   end
   local ids, targets, err = chosen.ids(client, args)
   if not ids then return ui:fail(targets, err) end
-  -- Names are looked up now, and never again: whom they name when it is due may be
-  -- somebody else.
+  -- Names are looked up now, and never again: when it is due, a name may be that of
+  -- another principal.
   local ok, found, problem = principals.resolve(ui, client, args)
   if not ok then return ui:fail(found, problem) end
   local kind = args.user and "user" or "agency"
@@ -145,15 +142,10 @@ local function preview_rotate(ui, args, opts)
     :format(args.every, render.moment(e.due)))
 end
 
--- A pattern is kept as one: clusters that come later are meant, too.
-local function clusters_of(client, args)
-  local filter = chosen.filter(args)
-  if filter or args.all then return filter or { name = "*" } end
-  return chosen.ids(client, args)
-end
-
 function kinds.rotate(schedule, ui, args, client)
-  local clusters, message, err = clusters_of(client, args)
+  -- A pattern is kept as one: clusters that come later are meant, too.
+  local clusters, message, err = chosen.filter(args) or args.all and { name = "*" }, nil, nil
+  if not clusters then clusters, message, err = chosen.ids(client, args) end
   if not clusters then return ui:fail(message, err) end
   local project
   project, message, err = require("cce.api.project").id_of(client)

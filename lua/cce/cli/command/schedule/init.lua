@@ -32,15 +32,6 @@ function M.describe_store(parser)
   parser:option("--etcd-key", "Its private key."):argname("FILE")
 end
 
-local function describe_looking(parser)
-  local list = parser:command("list", "List entries, the oldest first.")
-  list:option("--status", "Those in a state; live: what runners have; overdue: what should have"
-    .. " been done."):choices(STATES):argname("STATE")
-  list:option("--limit", "So many at most; by default all."):argname("N"):convert(convert.integer)
-  local show = parser:command("show", "Show all of an entry.")
-  show:argument("id", "The entry."):argname("ENTRY")
-end
-
 local function describe_changing(parser)
   for _, each in ipairs { { "cancel", "Cancel entries." },
     { "retry", "Try entries that failed again at once." },
@@ -56,34 +47,29 @@ local function describe_changing(parser)
   end
 end
 
-local function describe_moving(parser)
+function M.describe(parser)
+  parser:command_target("action"):require_command(true)
+  M.describe_store(parser)
+  require("cce.cli.command.schedule.add").describe(parser)
+  local list = parser:command("list", "List entries, the oldest first.")
+  list:option("--status", "Those in a state; live: what runners have; overdue: what should have"
+    .. " been done."):choices(STATES):argname("STATE")
+  list:option("--limit", "So many at most; by default all."):argname("N"):convert(convert.integer)
+  local show = parser:command("show", "Show all of an entry.")
+  show:argument("id", "The entry."):argname("ENTRY")
+  describe_changing(parser)
+  require("cce.cli.command.schedule.run").describe(parser)
   local export = parser:command("export", "Write all entries to a file.")
   export:argument("file", "The file, as JSON lines."):argname("FILE")
   local import = parser:command("import", "Put in what was exported; what is there stays.")
   import:argument("file", "The file."):argname("FILE")
   import:flag("--dry-run", "Check the file and put in nothing.")
-end
-
-function M.describe(parser)
-  parser:command_target("action"):require_command(true)
-  M.describe_store(parser)
-  require("cce.cli.command.schedule.add").describe(parser)
-  describe_looking(parser)
-  describe_changing(parser)
-  require("cce.cli.command.schedule.run").describe(parser)
-  describe_moving(parser)
   parser:epilog("An entry is on disk once its id is printed. cce schedule run does what is due;"
     .. " let a service keep it running. For etcd, CCE_ETCD_USERNAME and CCE_ETCD_PASSWORD are"
     .. " used. Ends with 4 when something is overdue or in quarantine.")
 end
 
 -- ---- the store ---------------------------------------------------------------------------
-
-local function default_store()
-  local made, message, err = directories.make(directories.state())
-  if not made then return nil, message, err end
-  return "sqlite:" .. directories.state() .. "/schedule.db"
-end
 
 --- Where the schedule is.
 -- @tparam table args
@@ -98,7 +84,10 @@ function M.where(args)
   said, message, err = profile.schedule(args)
   if said == nil then return nil, message, err end
   if said then return (said:gsub("^sqlite:~/", "sqlite:" .. (env "HOME" or "~") .. "/")) end
-  return default_store()
+  local made
+  made, message, err = directories.make(directories.state())
+  if not made then return nil, message, err end
+  return "sqlite:" .. directories.state() .. "/schedule.db"
 end
 
 --- Open the schedule.
@@ -165,21 +154,13 @@ end
 
 -- ---- looking -----------------------------------------------------------------------------
 
-local function subject(e)
-  return e.kind .. " " .. require("cce.schedule.entry").subject(e)
-end
-
-local function note(e)
-  return e.why or e.last_error and e.last_error.message or e.reason
-end
-
 -- What it does, how often it was tried, and what is to be known of it.
 local function what(e)
-  local text = subject(e)
+  local text = e.kind .. " " .. require("cce.schedule.entry").subject(e)
   if e.attempts and e.attempts > 0 then
     text = ("%s, tried %s"):format(text, e.attempts == 1 and "once" or e.attempts .. " times")
   end
-  local more = note(e)
+  local more = e.why or e.last_error and e.last_error.message or e.reason
   return more and text .. ": " .. more or text
 end
 
@@ -236,26 +217,17 @@ local function value_text(name, value)
   return name == "attempts" and ("%d"):format(value) or render.moment(value)
 end
 
--- Its fields in the order of the columns, for people.
-local function as_text(e)
-  local lines = {}
-  for _, column in ipairs(M.columns) do
-    local name, value = column[1], e[column[1]]
-    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
-  end
-  return table.concat(lines, "\n")
-end
-
-local function as_value(e)
-  local value = {}
-  for _, column in ipairs(M.columns) do value[column[1]] = e[column[1]] end
-  return value
-end
-
 function actions.show(schedule, args, ui)
   local e, message, err = schedule:get(args.id)
   if not e then return ui:fail(message, err) end
-  return ui:show(as_value(e), as_text(e), e.id)
+  -- Its fields; for people in the order of the columns.
+  local shown, lines = {}, {}
+  for _, column in ipairs(M.columns) do
+    local name, value = column[1], e[column[1]]
+    shown[name] = value
+    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
+  end
+  return ui:show(shown, table.concat(lines, "\n"), e.id)
 end
 
 -- ---- changing ----------------------------------------------------------------------------

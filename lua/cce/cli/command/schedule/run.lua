@@ -33,19 +33,6 @@ end
 
 -- ---- clients -------------------------------------------------------------------------------
 
-local function other_region(entry)
-  return errors.fail("NO_ENDPOINT", ("this runner is told of one endpoint, and the entry is of"
-    .. " region %s"):format(entry.region))
-end
-
--- Whether the addresses that were given are those of this region.
-local function more_of(base, entry)
-  local is_same = not entry.region or entry.region == base.config.region
-  if is_same then return { project_id = entry.project_id } end
-  if not base.config.region then return other_region(entry) end
-  return { project_id = entry.project_id, region = entry.region }
-end
-
 -- One for each region and project; the profile and the environment say the rest. New
 -- ones when the file of profiles was replaced; the others end with what they are doing.
 local function clients_of(ui, base)
@@ -54,10 +41,16 @@ local function clients_of(ui, base)
     if is_replaced() then kept, is_replaced = {}, providers.watch(profiles.path()) end
     local key = (entry.region or "") .. "\n" .. (entry.project_id or "")
     if kept[key] then return kept[key] end
-    local more, message, err = more_of(base, entry)
-    if not more then return nil, message, err end
-    kept[key], message, err = ui:client(more)
-    return kept[key], message, err
+    -- An endpoint that was given without a region is that of the entries without one.
+    local is_same = not entry.region or entry.region == base.config.region
+    if not is_same and not base.config.region then
+      return errors.fail("NO_ENDPOINT", ("this runner is told of one endpoint, and the entry is of"
+        .. " region %s"):format(entry.region))
+    end
+    local client, message, err = ui:client { project_id = entry.project_id,
+      region = not is_same and entry.region or nil }
+    kept[key] = client
+    return client, message, err
   end
 end
 
@@ -131,18 +124,14 @@ end
 
 -- ---- a dry run -----------------------------------------------------------------------------
 
-local function is_due(e, now)
-  local time = e.state == "failed-retrying" and e.next_try or e.due
-  return time ~= nil and time <= now
-end
-
 local function list_due(schedule, ui)
   local commands, due, now = require "cce.cli.command.schedule", {}, os.time()
   for _, status in ipairs { "failed-retrying", "pending" } do
     local found, message, err = commands.all(schedule, status)
     if not found then return ui:fail(message, err) end
     for _, e in ipairs(found) do
-      if is_due(e, now) then due[#due + 1] = e end
+      local time = e.state == "failed-retrying" and e.next_try or e.due
+      if time and time <= now then due[#due + 1] = e end
     end
   end
   ui:say(("dry run: %d would be done now"):format(#due))
@@ -150,15 +139,6 @@ local function list_due(schedule, ui)
 end
 
 -- ---- from beginning to end -----------------------------------------------------------------
-
-local function options_of(args, ui)
-  local journals = args.journal_dir or directories.state() .. "/schedule"
-  local made, message, err = directories.make(journals)
-  if not made then return nil, message, err end
-  return { once = args.once, until_idle = args.until_idle, lease = args.lease,
-    concurrency = args.concurrency, keep = args.keep, journal_dir = journals,
-    on_event = teller(ui, args) }
-end
 
 --- Do what is due.
 -- @tparam cce.schedule schedule
@@ -169,9 +149,13 @@ function M.run(schedule, args, ui)
   if args.dry_run then return list_due(schedule, ui) end
   local base, message, err = ui:client()
   if not base then return ui:fail(message, err) end
-  local opts
-  opts, message, err = options_of(args, ui)
-  if not opts then return ui:fail(message, err) end
+  local journals = args.journal_dir or directories.state() .. "/schedule"
+  local made
+  made, message, err = directories.make(journals)
+  if not made then return ui:fail(message, err) end
+  local opts = { once = args.once, until_idle = args.until_idle, lease = args.lease,
+    concurrency = args.concurrency, keep = args.keep, journal_dir = journals,
+    on_event = teller(ui, args) }
   ui:say(("running %s; Ctrl-C ends it"):format(tostring(schedule)))
   local result
   result, message, err = schedule:run(clients_of(ui, base), opts)
