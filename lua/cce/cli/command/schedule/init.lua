@@ -2,6 +2,7 @@
 -- @module cce.cli.command.schedule
 -- @local
 local convert = require "cce.cli.convert"
+local core = require "cce.core"
 local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
@@ -87,6 +88,15 @@ function M.where(args)
   made, message, err = directories.make(directories.state())
   if not made then return nil, message, err end
   return "sqlite:" .. directories.state() .. "/schedule.db"
+end
+
+--- Whether there is a schedule: one is named, or the default one was made. For those
+-- who only look: opening would make it.
+-- @tparam table args
+-- @treturn boolean
+function M.exists(args)
+  return (args.store or env "CCE_SCHEDULE"
+    or core.file.stat(directories.state() .. "/schedule.db")) and true or false
 end
 
 --- Open the schedule.
