@@ -2,8 +2,6 @@
 -- knows: kubeconfigs, entries of kubectl's plugin, and grants in the schedule.
 -- @module cce.cli.affected
 -- @local
-local core = require "cce.core"
-local directories = require "cce.base.directories"
 local paths = require "cce.kubeconfig.paths"
 local show = require "cce.text.show"
 
@@ -21,11 +19,9 @@ local function add_kubeconfigs(is_meant, lines)
   end
 end
 
--- No schedule is made for the question.
 local function add_grants(args, is_meant, lines)
-  local said = args.store or os.getenv "CCE_SCHEDULE"
-  if not said and not core.file.stat(directories.state() .. "/schedule.db") then return end
   local commands = require "cce.cli.command.schedule"
+  if not commands.exists(args) then return end
   local schedule, message = commands.open(args)
   local entries
   if schedule then entries, message = commands.all(schedule, "pending") end

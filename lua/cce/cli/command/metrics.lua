@@ -1,8 +1,6 @@
 --- `cce metrics`: certificates, runs and the schedule, as metrics for Prometheus.
 -- @module cce.cli.command.metrics
 -- @local
-local core = require "cce.core"
-local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
 local exposition = require "cce.text.exposition"
 local paths = require "cce.kubeconfig.paths"
@@ -83,10 +81,8 @@ local STATES = { "pending", "claimed", "failed-retrying", "overdue", "quarantine
 
 local function add_schedule(all, args)
   -- None is made for the question alone.
-  local has_schedule = args.store or os.getenv "CCE_SCHEDULE"
-    or core.file.stat(directories.state() .. "/schedule.db")
-  if not has_schedule then return true end
   local commands = require "cce.cli.command.schedule"
+  if not commands.exists(args) then return true end
   local schedule, message, err = commands.open(args)
   if not schedule then return nil, message, err end
   all:family("cce_schedule_entries", "gauge", "Entries of the schedule by state.")

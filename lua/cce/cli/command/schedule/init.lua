@@ -90,6 +90,15 @@ function M.where(args)
   return "sqlite:" .. directories.state() .. "/schedule.db"
 end
 
+--- Whether there is a schedule: one is named, or the default one was made. For those
+-- who only look: opening would make it.
+-- @tparam table args
+-- @treturn boolean
+function M.exists(args)
+  return (args.store or env "CCE_SCHEDULE"
+    or core.file.stat(directories.state() .. "/schedule.db")) and true or false
+end
+
 --- Open the schedule.
 -- @tparam table args
 -- @treturn[1] cce.schedule
