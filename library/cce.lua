@@ -268,6 +268,7 @@
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`
 ---@field principal? string "user" or "agency": what the holder of a certificate is; by default what IAM says, else a user
 ---@field allow_self? boolean revoke the caller's own
+---@field knows? function asked about an id that neither IAM nor CTS knows, with its kind ("user" or "agency") and the id: true when a user or an agency has or had it
 ---@field unknown_ok? boolean take an id that is not known as it is
 ---@field retry_failed? boolean send again what failed in a run
 ---@field verify? boolean|table|function true: with `kubeconfig`, on the clusters that it has; or a list of kubeconfigs (or paths), a table of them by cluster id or name, or a function of a cluster that returns one
@@ -1396,8 +1397,10 @@ function workflow.rotate(clients, opts) end
 ---old are `failed`. Where only the line of a version is known ("v1.27"), the API is
 ---asked. The caller's own principal is refused without `allow_self`.
 ---
----**Whose.** An id is known by IAM, by CTS's deletions and downloads, or by a
----certificate (`kubeconfig=`, `certificate=`). A request about an id that is not known is
+---**Whose.** An id is known by IAM, by CTS's deletions and downloads, by the client's
+---audit log (which names the holder of each certificate that was obtained), by `knows`, or
+---by a certificate (`kubeconfig=`, `certificate=`) in the clusters whose CA issued it. That
+---it was once revoked shows nothing. A request about an id that is not known is
 ---sent, and then `uncertain`: "nobody is known by this id", unless `unknown_ok`. When
 ---IAM cannot be asked, an emergency is not held up: it is sent, and `ok`, "not checked".
 ---

@@ -280,6 +280,38 @@ local function der_of(pem)
   return (mime.unb64((pem:gsub("%-%-%-%-%-[^\n]*\n", ""):gsub("\n", ""))))
 end
 
+describe("core.issued_by", function()
+  local other = pki.authority("Test CA")
+
+  it("tells which CA issued a certificate, not which has the name", function()
+    assert.is_true(core.issued_by(client.pem, ca.pem, pki.NOW))
+    assert.is_false(core.issued_by(client.pem, other.pem, pki.NOW))
+    assert.is_true(core.issued_by(client.pem, other.pem .. ca.pem, pki.NOW))
+    assert.is_true(core.issued_by(client.pem, base64(ca.pem), pki.NOW))
+    assert.is_true(core.issued_by(kubeconfig(), base64(ca.pem), pki.NOW))
+    assert.is_false(core.issued_by(kubeconfig(), base64(other.pem), pki.NOW))
+  end)
+
+  it("takes nothing for its own issuer", function()
+    assert.is_false(core.issued_by(client.pem, client.pem, pki.NOW))
+  end)
+
+  it("asks at one time, when both must be valid", function()
+    assert.is_true(core.issued_by(client.pem, ca.pem, pki.NOW + 364 * pki.DAY))
+    assert.is_false(core.issued_by(client.pem, ca.pem, pki.NOW + 366 * pki.DAY))
+  end)
+
+  it("says which text it cannot read, and raises on wrong use", function()
+    assert_fails("INVALID_CERTIFICATE", "", core.issued_by("", ca.pem, pki.NOW))
+    assert_fails("INVALID_CERTIFICATE", "", core.issued_by(client.pem, "x", pki.NOW))
+    assert_fails("INVALID_CERTIFICATE", "", core.issued_by("{", ca.pem, pki.NOW))
+    assert.has_error(function() core.issued_by(client.pem, ca.pem) end)
+    assert.has_error(function() core.issued_by(client.pem, ca.pem, -1) end)
+    assert.has_error(function() core.issued_by(client.pem, ca.pem, 0 / 0) end)
+    assert.has_error(function() core.issued_by(client.pem, 1, pki.NOW) end)
+  end)
+end)
+
 describe("core.key_matches", function()
   local rsa = pki.issue(ca, { key = pki.fixture("rsa.pem") })
   local ec = pki.issue(ca, { key = pki.fixture("ec.pem") })

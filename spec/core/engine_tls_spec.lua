@@ -60,22 +60,31 @@ end
 
 describe("TLS", function()
   -- Another directory stands in the place of the system's, for one process.
-  it("trusts ca_file instead of the system's certificates, not beside them", function()
+  it("trusts ca_file, or an identity's CA, instead of the system's, not beside them", function()
     local dir, other = tempdir.new(), simulator.get().env.CCE_CA_FILE
     finally(function() tempdir.remove(dir) end)
     local hash = tempdir.shell("openssl x509 -hash -noout -in " .. identity.ca_file):match "%x+"
     tempdir.check(("cd %s && cp %s %s.0 && cp %s ca-certificates.crt"):format(dir,
       identity.ca_file, hash, other))
-    local function outcome(options)
+    local function outcome(options, more)
       return (tempdir.run(("unshare --mount sh -c %s"):format(tempdir.quote(
         ("mount --bind %s /etc/ssl/certs && %s"):format(dir, tempdir.lua(([[
           local engine = require("cce.core").engine { %s }
           local response, _, code = engine:call { endpoint = %q, method = "GET", path = "/",
-            timeout = 60 }
-          print(response and response.status or code)]]):format(options, tls_server().url)))))))
+            timeout = 60, %s }
+          print(response and response.status or code)]]):format(options, tls_server().url,
+          more or "")))))))
     end
     if outcome "" ~= "200\n" then return pending "needs the right to mount" end
     assert.equal("TLS_FAILED\n", outcome(("ca_file = %q"):format(other)))
+    local ours = pki.authority "ours"
+    local pair = pki.issue(ours, { subject = { { "CN", "a client" } } })
+    local function as(ca)
+      return outcome("", ("identity = { ca = %q, certificate = %q, key = %q }"):format(ca, pair.pem,
+        pair.key))
+    end
+    assert.equal("200\n", as(tempdir.read(identity.ca_file)))
+    assert.equal("TLS_FAILED\n", as(tempdir.read(other)))
   end)
 
   it("carries requests over one handshake", function()

@@ -146,6 +146,25 @@ describe("core.file, when the system fails, #unchecked", function()
     assert.equal("one\nthree\n", tempdir.read(log))
   end)
 
+  it("takes no intent of a run, and no call of an audit log, that is not on disk", function()
+    local output = under(("fdatasync:%d:0:99"):format(EIO), ([[
+      local journal = assert(require("cce.log.journal").open(%q, os.time))
+      print((select(3, journal:intend({ cluster = "c" }, 1))).code)
+      print((journal:write("unknown", { cluster = "c" }, false)))
+      journal:close()]]):format(dir .. "/journal"))
+    if not output then return no_compiler() end
+    assert.equal("FILE_ERROR\ntrue\n", output)
+    assert.is_nil(tempdir.read(dir .. "/journal"):find('"intent"', 1, true))
+    output = under(("fdatasync:%d:0:99"):format(EIO), ([[
+      local client = assert(require("cce").new { region = "cn-north-4", project_id = "p",
+        credentials = { ak = "EXAMPLEAK", sk = "example-secret-key" }, audit_log = %q,
+        endpoint = "https://127.0.0.1:9" })
+      local _, message, err = client:revoke_cert("c", { user_id = "u" })
+      print(err.code, err.attempts, err.maybe_applied)]]):format(dir .. "/audit.log"))
+    assert.equal("FILE_ERROR\t0\tfalse\n", output)
+    assert.equal("", tempdir.read(dir .. "/audit.log"))
+  end)
+
   it("asks the disk for no line that may be lost", function()
     local log = dir .. "/log"
     local output = under(("fdatasync:%d:0:1"):format(EIO), ([[

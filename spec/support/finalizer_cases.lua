@@ -208,6 +208,9 @@ end)
 case("core.certificate of PEM", function()
   return { run = function() return core.certificate(pem, nil) end }
 end)
+case("core.issued_by", function()
+  return { run = function() return core.issued_by(kubeconfig, pem, 1800000000) end }
+end)
 case("core.key_matches", function()
   return { run = function() return core.key_matches(pem, read "spec/fixtures/pki/rsa.pem") end }
 end)

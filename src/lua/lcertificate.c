@@ -1,5 +1,5 @@
 /*
- * lcertificate: core.certificate and core.key_matches.
+ * lcertificate: core.certificate, core.key_matches and core.issued_by.
  */
 #include <string.h>
 
@@ -134,6 +134,12 @@ static int open_kubeconfig(lua_State *L, int index, struct cce_error *err)
     return 0;
 }
 
+/* Neither PEM nor Base64 nor DER begins like JSON. */
+static bool is_json(const char *text)
+{
+    return text[strspn(text, " \t\r\n")] == '{';
+}
+
 /* ===== Facts ===== */
 
 static void set_buf(lua_State *L, const char *key, const struct cce_buf *buf)
@@ -217,17 +223,13 @@ static int l_certificate(lua_State *L)
     struct reader *reader;
     struct cce_error err;
     bool matches = false;
-    const char *text;
     int result;
 
     luaL_checktype(L, 1, LUA_TSTRING);
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TSTRING);
     lua_settop(L, 2);
-    /* Neither PEM nor Base64 nor DER begins like JSON. */
-    text = lua_tostring(L, 1);
-    if (text[strspn(text, " \t\r\n")] == '{' &&
-        open_kubeconfig(L, 1, &err) != 0)
+    if (is_json(lua_tostring(L, 1)) && open_kubeconfig(L, 1, &err) != 0)
         return lcce_fail(L, &err);
 
     reader = lcce_newobject(L, CLASS, sizeof *reader);
@@ -285,6 +287,64 @@ static int l_key_matches(lua_State *L)
     return 1;
 }
 
+static int parse_at(lua_State *L, int index, int text, struct cce_error *err)
+{
+    struct reader *reader = lua_touserdata(L, index);
+    size_t length;
+    const char *bytes = lua_tolstring(L, text, &length);
+
+    return cce_certificate_parse(bytes, length, &reader->certificate, err);
+}
+
+/*** Whether a CA issued a certificate, at once or by way of others that stand
+in the certificate's text. Both are trusted to be valid at that time only.
+@function issued_by
+@tparam string certificate as for `certificate`
+@tparam string ca one CA or several: PEM, DER or Base64 of either
+@tparam number at unix time
+@treturn boolean
+@treturn[2] nil
+@treturn[2] string what is wrong
+@treturn[2] string INVALID_CERTIFICATE: one of the texts; or NO_MEMORY
+@usage
+local issued = assert(core.issued_by(pem, ca_pem, os.time()) ~= nil)
+*/
+static int l_issued_by(lua_State *L)
+{
+    struct reader *reader, *ca;
+    struct cce_error err;
+    lua_Number at = luaL_checknumber(L, 3);
+    int result;
+
+    luaL_checktype(L, 1, LUA_TSTRING);
+    luaL_checktype(L, 2, LUA_TSTRING);
+    luaL_argcheck(L, at >= 0 && at < 1e12, 3, "it is no unix time");
+    lua_settop(L, 2);
+    /* A kubeconfig is replaced by its certificate, and what is after it by its
+     * key. */
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    if (is_json(lua_tostring(L, 3)) && open_kubeconfig(L, 3, &err) != 0)
+        return lcce_fail(L, &err);
+    reader = lcce_newobject(L, CLASS, sizeof *reader);
+    ca = lcce_newobject(L, CLASS, sizeof *ca);
+    result = parse_at(L, 5, 3, &err);
+    if (result == 0)
+        result = parse_at(L, 6, 2, &err);
+    if (result == 0) {
+        bool issued =
+            cce_certificate_check_issuer(&reader->certificate, &ca->certificate,
+                                         (int64_t)at, &err) == 0;
+
+        if (!issued && err.code == CCE_NO_MEMORY)
+            result = -1;
+        lua_pushboolean(L, issued);
+    }
+    close_reader(L, 5);
+    close_reader(L, 6);
+    return result == 0 ? 1 : lcce_fail(L, &err);
+}
+
 /*** Whether the start of a PEM block is in a text.
 @function is_pem
 @tparam string text
@@ -311,7 +371,10 @@ int lcce_open_certificate(lua_State *L)
     lua_getfield(L, -1, "json");
     lua_getfield(L, -1, "decode");
     lua_remove(L, -2);
+    lua_pushvalue(L, -1);
     lua_pushcclosure(L, l_certificate, 1);
-    lua_setfield(L, -2, "certificate");
+    lua_setfield(L, -3, "certificate");
+    lua_pushcclosure(L, l_issued_by, 1);
+    lua_setfield(L, -2, "issued_by");
     return 0;
 }

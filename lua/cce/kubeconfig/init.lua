@@ -358,6 +358,16 @@ function M.identity(self)
     users.other_means(user)))
 end
 
+--- The client certificate of the current context as it stands there.
+-- @tparam cce.kubeconfig self
+-- @treturn ?string PEM, or its Base64; nil when there is none
+-- @local
+function M.certificate_text(self)
+  local state = state_for(self, "certificate_text")
+  local user = users.current(state)
+  return user and users.credential(state, user, "client-certificate") or nil
+end
+
 local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT", "" },
   function(entry)
     return { entry.user, entry.context, entry.facts or entry.message }

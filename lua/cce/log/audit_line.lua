@@ -9,9 +9,10 @@ local M = {}
 --- What the first line names as the hash of the one before.
 M.FIRST = ("0"):rep(64)
 
-local ORDER = { "file", "n", "at", "operation", "target", "user_id", "agency_id", "component",
-  "certificate_expiration_time", "duration", "expire_at", "nodes", "project", "access_key",
-  "outcome", "status", "code", "request_id", "attempts", "call", "continues", "after", "previous" }
+local ORDER = { "file", "n", "at", "operation", "target", "user_id", "agency_id", "holder",
+  "component", "certificate_expiration_time", "duration", "expire_at", "nodes", "project",
+  "access_key", "outcome", "status", "code", "request_id", "attempts", "call", "continues",
+  "after", "previous" }
 
 --- Bytes of a line at most: ids are limited, and what the API says is cut.
 M.ROOM = 1536

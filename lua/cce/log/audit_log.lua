@@ -5,7 +5,8 @@
 -- secret), `outcome` and `request_id` what came of it. What was asked for has the
 -- names of the options: `user_id` or `agency_id` whose certificates are revoked,
 -- `component` and `certificate_expiration_time` (hours) of a rotation, `duration`
--- (days) or `expire_at` of a certificate, the ids of `nodes`. A call has two lines: one
+-- (days) or `expire_at` of a certificate, the ids of `nodes`. `holder` is the id of
+-- the user or agency in a certificate that was obtained. A call has two lines: one
 -- with the outcome `pending` before the request leaves, and one after, whose
 -- `call` is the number of the first. A call without the second was cut short: its
 -- process ended, or the disk failed.
@@ -78,15 +79,19 @@ local function last_line(path)
   return text:match "([^\n]*)\n$"
 end
 
+-- What rotates files calls them so: log.1, or log-20260102. But log.worker-0-2 is
+-- another worker's.
+local function rotated_files(path)
+  local date = ("[0-9]"):rep(8)
+  local files = core.file.glob(path:gsub("[%*%?%[%]\\]", "\\%0") .. "-" .. date .. "*") or {}
+  table.sort(files, function(a, b) return a > b end)
+  table.insert(files, 1, path .. ".1")
+  return files
+end
+
 -- An empty file, and this process did not see what was there before: another one did.
 local function find_before(log)
-  -- What rotates files calls them so: log.1, or log-20260102. But log.worker-0-2 is
-  -- another worker's.
-  local date = ("[0-9]"):rep(8)
-  local files = core.file.glob(log.path:gsub("[%*%?%[%]\\]", "\\%0") .. "-" .. date .. "*") or {}
-  table.sort(files, function(a, b) return a > b end)
-  table.insert(files, 1, log.path .. ".1")
-  for _, path in ipairs(files) do
+  for _, path in ipairs(rotated_files(log.path)) do
     local line = core.file.check(path) and last_line(path)
     local entry, hash = lines.open(line or "", log.key)
     if entry then
@@ -281,6 +286,9 @@ local function finish(log, client, first, subject, response, err)
   if response then
     last = { outcome = "ok", status = response.status, attempts = response.attempts,
       request_id = response.headers["x-request-id"] }
+    -- Whose certificate the answer holds.
+    local facts = subject.operation == "obtain_cert" and core.certificate(response.body)
+    last.holder = facts and facts.user_id or nil
   else
     last = { outcome = err.maybe_applied and "unknown" or "failed", status = err.status,
       code = err.code, attempts = err.attempts, request_id = err.request_id }
@@ -362,6 +370,40 @@ function M.around(client, request, ids, send)
   finish(log, client, first, subject, response, err)
   log.pending[entry] = nil
   return response, message, err
+end
+
+-- ---- looking for somebody -------------------------------------------------------------
+
+local function file_names_holder(path, id, key)
+  local file, wanted = core.file.check(path) and io.open(path, "rb"), ('"holder":"%s"'):format(id)
+  if not file then return false end
+  local found = false
+  for line in file:lines() do
+    local entry = line:find(wanted, 1, true) and lines.open(line, key)
+    found = entry and entry.holder == id
+    if found then break end
+  end
+  file:close()
+  return found
+end
+
+--- Whether the log of a client, or a file that was rotated out of it, names somebody as
+-- the holder of a certificate. Whose certificates were revoked is not looked for: anybody
+-- can ask that of any id.
+-- @tparam cce.client client
+-- @tparam string id
+-- @treturn boolean
+-- @local
+function M.names_holder(client, id)
+  local given = client.config.audit_log
+  if not given then return false end
+  local log = M.is(given) and given or client.audit_log or { path = given }
+  local paths = rotated_files(log.path)
+  table.insert(paths, 1, log.path)
+  for _, path in ipairs(paths) do
+    if file_names_holder(path, id, log.key) then return true end
+  end
+  return false
 end
 
 -- ---- checking --------------------------------------------------------------------

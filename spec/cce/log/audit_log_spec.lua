@@ -109,6 +109,39 @@ describe("cce.audit_log", function()
     end
   end)
 
+  it("says whose certificate was obtained, and nothing else of it", function()
+    local client = clients.new(sim, { audit_log = path })
+    local admin = simulator.admin.principal.id
+    assert(client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+    sim:fault { operation = "obtain_cert", status = 400 }
+    clients.fails("BAD_REQUEST", client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+    assert(client:revoke_cert(sim.clusters[1].id, { user_id = admin }))
+    client:close()
+    local holders = {}
+    for i, line in ipairs(lines()) do holders[i] = line.holder or "-" end
+    assert.same({ "-", admin, "-", "-", "-", "-" }, holders)
+  end)
+
+  it("knows whom it names as a holder, by lines that were not changed", function()
+    local admin, other = simulator.admin.principal.id, ("f"):rep(32)
+    for _, key in ipairs { false, "an-example-key" } do
+      local log = assert(audit_log.open(path, { key = key or nil }))
+      local client = clients.new(sim, { audit_log = log })
+      assert(client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+      assert(client:revoke_cert(sim.clusters[1].id, { user_id = other }))
+      assert.is_true(audit_log.names_holder(client, admin))
+      assert.is_false(audit_log.names_holder(client, other))
+      tempdir.write(path, (tempdir.read(path):gsub('("holder":")' .. admin, "%1" .. other)))
+      assert.is_false(audit_log.names_holder(client, admin))
+      assert.is_false(audit_log.names_holder(client, other))
+      log:close()
+      client:close()
+      os.remove(path)
+    end
+    assert.is_false(audit_log.names_holder(clients.new(sim), admin))
+    assert.is_false(audit_log.names_holder(clients.new(sim, { audit_log = path }), admin))
+  end)
+
   it("has a place for each argument of each call that changes something, but for keys", function()
     local seen = {}
     for _, name in ipairs { "duration", "expire_at", "user_id", "agency_id", "component",

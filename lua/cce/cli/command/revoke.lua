@@ -41,6 +41,17 @@ function M.describe(parser)
     .. " undone. Revoking is not removing: who still has rights in IAM can obtain a new one.")
 end
 
+-- Who was granted access for a while may be in no list of IAM's.
+local function knows(ui, args)
+  return function(kind, id)
+    local found, message = require("cce.cli.command.schedule").knows(args, kind, id)
+    if found == nil then
+      ui:say(("the schedule was not asked for grants to %s %s: %s"):format(kind, id, message))
+    end
+    return found
+  end
+end
+
 local function call(client, args, ids, more)
   local opts = {
     clusters = ids, user_id = args.user, agency_id = args.agency, kubeconfig = args.kubeconfig,
@@ -108,7 +119,8 @@ function M.run(args, ui)
     local sure, code = confirmed(ui, client, args, ids)
     if not sure then return code end
     args.began = true -- from here on Ctrl-C finds something sent
-    more = { on_progress = ui:progress("revoke", #ids), principals = args.principals }
+    more = { on_progress = ui:progress("revoke", #ids), principals = args.principals,
+      knows = knows(ui, args) }
   end
   local report
   report, message, err = call(client, args, ids, more)

@@ -54,8 +54,10 @@ end
 -- old are `failed`. Where only the line of a version is known ("v1.27"), the API is
 -- asked. The caller's own principal is refused without `allow_self`.
 --
--- **Whose.** An id is known by IAM, by CTS's deletions and downloads, or by a
--- certificate (`kubeconfig=`, `certificate=`). A request about an id that is not known is
+-- **Whose.** An id is known by IAM, by CTS's deletions and downloads, by the client's
+-- audit log (which names the holder of each certificate that was obtained), by `knows`, or
+-- by a certificate (`kubeconfig=`, `certificate=`) in the clusters whose CA issued it. That
+-- it was once revoked shows nothing. A request about an id that is not known is
 -- sent, and then `uncertain`: "nobody is known by this id", unless `unknown_ok`. When
 -- IAM cannot be asked, an emergency is not held up: it is sent, and `ok`, "not checked".
 --
@@ -101,6 +103,8 @@ end
 -- @tparam[opt] string opts.principal "user" or "agency": what the holder of a
 --   certificate is; by default what IAM says, else a user
 -- @tparam[opt=false] boolean opts.allow_self revoke the caller's own
+-- @tparam[opt] function opts.knows asked about an id that neither IAM nor CTS knows, with
+--   its kind ("user" or "agency") and the id: true when a user or an agency has or had it
 -- @tparam[opt=false] boolean opts.unknown_ok take an id that is not known as it is
 -- @tparam[opt=false] boolean opts.retry_failed send again what failed in a run
 -- @tparam[opt=false] boolean|table|function opts.verify true: with `kubeconfig`,

@@ -143,8 +143,15 @@ local function note_unknown(run, item)
   elseif known == false and not run.opts.unknown_ok then
     unverified(item, "nobody is known by this id",
       "Check the id; unknown_ok=true takes it as it is")
-    item.is_unknown = true
+  else
+    return
   end
+  item.is_unknown = true
+end
+
+local function finish_accepted(item)
+  finish(item, "ok", M.who(item) .. ": revoked" .. (item.no_kubeconfig
+    and ", not verified: " .. item.no_kubeconfig or ""))
 end
 
 -- What is to be said of a request that was accepted, or may have been.
@@ -153,8 +160,7 @@ local function conclude(run, item)
     verify(run, item)
   elseif item.accepted then
     item.verified = run.kubeconfig_for and "no kubeconfig" or nil
-    finish(item, "ok", M.who(item) .. ": revoked" .. (item.no_kubeconfig
-      and ", not verified: " .. item.no_kubeconfig or ""))
+    finish_accepted(item)
   else
     finish(item, "uncertain", ("%s: %s"):format(M.who(item), item.err.message), item.err)
   end
@@ -238,8 +244,9 @@ end
 
 --- That a principal is known after all.
 function M.is_known_now(run, item)
-  finish(item, "ok", M.who(item) .. ": revoked")
-  M.note_end(run, item)
+  local was = item.state
+  finish_accepted(item)
+  if was ~= "ok" then M.note_end(run, item) end
 end
 
 return M

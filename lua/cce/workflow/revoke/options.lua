@@ -34,6 +34,7 @@ local schema = {
   tracker_region = { type = "string", check = values.is_id },
   tracker_project_id = values.id_rule,
   allow_self = { type = "boolean", default = false },
+  knows = { type = "callable" },
   unknown_ok = { type = "boolean", default = false },
   retry_failed = { type = "boolean", default = false },
   verify = { type = { "boolean", "table", "callable" }, default = false },

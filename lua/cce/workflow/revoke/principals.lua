@@ -2,10 +2,13 @@
 -- whether they can obtain new ones.
 -- @module cce.workflow.revoke.principals
 -- @local
-local identity = require "cce.api.identity"
+local audit_log = require "cce.log.audit_log"
+local authority = require "cce.kubeconfig.authority"
 local core = require "cce.core"
 local errors = require "cce.error"
+local identity = require "cce.api.identity"
 local kubeconfigs = require "cce.kubeconfig"
+local protect = require "cce.host.protect"
 local show = require "cce.text.show"
 
 local M = {}
@@ -44,32 +47,37 @@ function M.source(opts)
     table.concat(SOURCES, ", ")))
 end
 
+-- The second result is the certificate's text.
 local function facts_of_certificate(text)
   local facts, message, code = core.certificate(text)
-  if facts or text:find("\n", 1, true) then return errors.from_core(facts, message, code) end
-  local content = core.file.read(text)
+  if facts then return facts, text end
+  local content = not text:find("\n", 1, true) and core.file.read(text)
   if content then facts, message, code = core.certificate(content) end
-  return errors.from_core(facts, message, code)
+  if facts then return facts, content end
+  return errors.from_core(nil, message, code)
 end
 
 -- The CN says who, and not what: IAM may know.
 local function holder(opts)
-  local facts, message, err
+  local facts, text, err
   if opts.kubeconfig then
     if type(opts.kubeconfig) == "string" then
       local kubeconfig
-      kubeconfig, message, err = kubeconfigs.load(opts.kubeconfig)
-      if not kubeconfig then return nil, message, err end
+      kubeconfig, text, err = kubeconfigs.load(opts.kubeconfig)
+      if not kubeconfig then return nil, text, err end
       opts.kubeconfig = kubeconfig
     end
-    facts, message, err = opts.kubeconfig:certificate()
+    facts, text, err = opts.kubeconfig:certificate()
+    if facts then text = kubeconfigs.certificate_text(opts.kubeconfig) end
   else
-    facts, message, err = facts_of_certificate(opts.certificate)
+    facts, text, err = facts_of_certificate(opts.certificate)
   end
-  if not facts then return nil, message, err end
+  if not facts then return nil, text, err end
   if not facts.user_id then
     return errors.fail("INVALID_CERTIFICATE", "revoke: the certificate names no user (CN)")
   end
+  opts.proof = { id = facts.user_id, certificate = text, from = facts.not_before,
+    to = facts.not_after }
   return { { kind = opts.principal or "user", id = facts.user_id, guessed = not opts.principal } }
 end
 
@@ -207,7 +215,7 @@ local function settle_kind(principal, directory, report)
   end
 end
 
--- By IAM of either kind, by CTS, or by a certificate; nil when IAM cannot be asked.
+-- By IAM of either kind, or by CTS; nil when IAM cannot be asked.
 local function set_known(principal, directory, opts)
   local known, of_other = directory[principal.kind], directory[other(principal.kind)]
   principal.in_iam = known and known[principal.id] ~= nil
@@ -215,8 +223,7 @@ local function set_known(principal, directory, opts)
     principal.in_iam = nil
   end
   principal.known = principal.in_iam
-  if opts.deleted_since or opts.kubeconfig or opts.certificate or of_other
-    and of_other[principal.id] then
+  if opts.deleted_since or of_other and of_other[principal.id] then
     principal.known = true
   end
 end
@@ -231,11 +238,11 @@ local function can_obtain_again(principal, directory)
 end
 
 -- A mistyped id revokes nothing, and nothing else shows it.
-local function note_principal(principal, report)
+local function note_principal(principal, opts, report)
   local doubt = ""
   if principal.in_iam == false and not principal.deleted then
     doubt = ("; IAM has no such %s: check the id, or it was deleted"):format(principal.kind)
-  elseif principal.known == nil then
+  elseif principal.known == nil and not opts.proof then
     doubt = "; whether anybody is known by this id was not checked: IAM could not be asked"
   end
   report:note("%s can obtain again: %s%s", M.text(principal), principal.can_obtain_again, doubt)
@@ -258,9 +265,46 @@ function M.look_up(clients, list, opts, report)
     report.principals[i] = { kind = principal.kind, id = principal.id, name = principal.name,
       deleted = principal.deleted, can_obtain_again = principal.can_obtain_again,
       in_iam = principal.in_iam }
-    if i <= MOST_NOTES then note_principal(principal, report) end
+    if i <= MOST_NOTES then note_principal(principal, opts, report) end
   end
   if #list > MOST_NOTES then report:note("and %d more principals", #list - MOST_NOTES) end
+end
+
+-- ---- who is in no list of IAM's -------------------------------------------------
+
+--- Whether our own records show that there was somebody of an id: an audit log of the
+-- clients, or what the caller knows (`knows`).
+-- @treturn boolean
+function M.is_on_record(run, principal)
+  if principal.on_record ~= nil then return principal.on_record end
+  local found, knows = false, run.opts.knows
+  for _, client in ipairs(run.clients) do
+    found = found or audit_log.names_holder(client, principal.id)
+  end
+  if not found and knows then
+    local ok, answer = protect.pcall(knows, principal.kind, principal.id)
+    if not ok then run.report:note("knows= raised an error: %s", tostring(answer)) end
+    found = ok and answer == true
+  end
+  principal.on_record = found
+  return found
+end
+
+--- Whether a cluster's CA issued the certificate that says who is meant.
+-- @treturn ?boolean nil when no certificate says it; true also when the service does not
+--   say which CA that is
+function M.is_issued_by(item, opts)
+  local proof = opts.proof
+  if not proof or proof.id ~= item.principal.id then return nil end
+  local ca = authority.of(item.cluster)
+  if not ca then
+    local cluster = item.client:show_cluster(item.id)
+    ca = cluster and authority.of(cluster)
+  end
+  if not ca then return true end
+  -- One that has expired was issued all the same.
+  local at = math.max(proof.from, math.min(item.client:now(), proof.to))
+  return core.issued_by(proof.certificate, ca, at) == true
 end
 
 -- ---- what was obtained again ------------------------------------------------------

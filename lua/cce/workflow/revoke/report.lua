@@ -18,8 +18,20 @@ function M.entry(_, item)
     began = item.began, duration = item.duration, message = item.message }
 end
 
---- CTS is asked last: a revocation does not wait for it.
+-- Other clusters' CAs do not say who is known here.
+local function is_known(run, item, strange)
+  if run.history.knows(item.principal.id) or principals.is_on_record(run, item.principal) then
+    return true
+  end
+  local issued = principals.is_issued_by(item, run.opts)
+  if issued == false then strange[#strange + 1] = item.name or item.id end
+  return issued == true
+end
+
+--- CTS is asked last: a revocation does not wait for it, nor for other records of users
+-- whom IAM does not know.
 function M.close(run)
+  local strange = {}
   local report = run.report
   -- What was proved, and of what nothing was.
   if run.kubeconfig_for then
@@ -36,9 +48,7 @@ function M.close(run)
 
   run.history = principals.history(run.clients, run.began, report)
   for _, item in ipairs(run.items) do
-    if item.is_unknown and run.history.knows(item.principal.id) then
-      items.is_known_now(run, item)
-    end
+    if item.is_unknown and is_known(run, item, strange) then items.is_known_now(run, item) end
     local revoked, obtained = run.history.obtained_again(item.id, item.principal)
     if revoked and item.state == "ok" and not item.earlier then
       item.cut_again = { revoked = revoked, obtained = obtained }
@@ -50,6 +60,10 @@ function M.close(run)
       report:note("%s: sent again more than 10 min after it was first meant, so it may have cut"
         .. " newer certificates of %s", item.name or item.id, items.who(item))
     end
+  end
+  if #strange > 0 then
+    report:note("the certificate is not of the CA of %s: there it does not show that anybody is"
+      .. " known by its id", table.concat(strange, ", "))
   end
 end
 

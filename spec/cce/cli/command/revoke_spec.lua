@@ -127,6 +127,47 @@ describe("cce revoke", function()
         .code)
     end)
 
+    it("knows whom the schedule has a grant of, and not whom an entry only names", function()
+      if not pcall(require, "luasql.sqlite3") then return pending "needs luasql.sqlite3" end
+      local function revoke(id)
+        return world:cce { "revoke", "cluster-001", "--user", id, "--yes" }
+      end
+      local member = { env = { HUAWEICLOUD_SDK_AK = simulator.member.ak,
+        HUAWEICLOUD_SDK_SK = simulator.member.sk } }
+      assert.equal(0, world:cce({ "grant", "cluster-002", "--for", "20m", "--allow-self", "--out",
+        world.dir .. "/granted.json" }, member).code)
+      local added = world:cce { "schedule", "add", "revoke", "cluster-002", "--user", UNKNOWN,
+        "--at", "+2h" }
+      assert.equal(0, added.code)
+      assert.matches("nobody is known by the id " .. UNKNOWN, added.err, 1, true)
+      -- Neither IAM nor CTS knows them any more.
+      sim:reset()
+      sim:delete_principal { kind = "user", id = MEMBER, ago = 8 * 86400 }
+      assert.equal(2, revoke(UNKNOWN).code)
+      local result = revoke(MEMBER)
+      assert.equal(0, result.code, result.out .. result.err)
+      assert.is_nil(result.out:find "nobody is known")
+      added = world:cce { "schedule", "add", "revoke", "cluster-002", "--user", MEMBER, "--at",
+        "+2h" }
+      assert.is_nil(added.err:find "nobody is known")
+      assert.equal(2, world:cce({ "revoke", "cluster-001", "--user", MEMBER, "--yes" },
+        { env = { CCE_SCHEDULE = "sqlite:" .. world.dir .. "/another.db" } }).code)
+      assert.is_false(core.file.stat(world.dir .. "/another.db"))
+    end)
+
+    it("knows of the audit log whose certificate was obtained", function()
+      local log = world.dir .. "/audit.log"
+      assert.equal(0, world:cce({ "obtain", "cluster-002", "--days", "1", "--audit-log", log,
+        "--out", world.dir .. "/own.json" }, { env = { HUAWEICLOUD_SDK_AK = simulator.member.ak,
+        HUAWEICLOUD_SDK_SK = simulator.member.sk } }).code)
+      sim:reset()
+      sim:delete_principal { kind = "user", id = MEMBER, ago = 8 * 86400 }
+      local revoke = { "revoke", "cluster-001", "--user", MEMBER, "--yes" }
+      assert.equal(2, world:cce(revoke).code)
+      revoke[#revoke + 1], revoke[#revoke + 2] = "--audit-log", log
+      assert.equal(0, world:cce(revoke).code)
+    end)
+
     it("is not held up by an IAM that cannot be asked", function()
       sim:deny(simulator.admin.principal.id, "iam:users:listUsers")
       local result = world:cce { "revoke", "cluster-001", "--user", UNKNOWN, "--yes" }

@@ -191,6 +191,80 @@ describe("cce.workflow.revoke", function()
       assert.equal(0, report:exit_code())
     end)
 
+    -- Nobody of this id is in IAM's lists, nor in what CTS still has.
+    local function forget_member()
+      sim:reset()
+      sim:delete_principal { kind = "user", id = member.id, ago = 8 * DAY }
+    end
+
+    it("counts a certificate only in the clusters whose CA issued it", function()
+      local kubeconfig = obtain(1)
+      forget_member()
+      local report = revoke { kubeconfig = kubeconfig }
+      assert.equal("1 ok, 0 failed, 0 skipped, 4 uncertain, 0 pending", counts(report))
+      assert.equal(sim.clusters[1].id, report.ok[1].cluster_id)
+      assert.is_true(noted(report, "^the certificate is not of the CA of cluster%-002, "))
+      assert.equal("1 ok, 0 failed, 0 skipped, 4 uncertain, 0 pending",
+        counts(revoke { certificate = kubeconfig.raw }))
+    end)
+
+    it("counts a certificate where the cluster's CA is not told", function()
+      local kubeconfig = obtain(1)
+      forget_member()
+      sim:fault { operation = "show_cluster", status = 403, times = 100 }
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+        counts(revoke { kubeconfig = kubeconfig }))
+    end)
+
+    it("looks at no cluster's CA when IAM or CTS knows the holder", function()
+      local kubeconfig = obtain(1)
+      assert.equal(0, revoke({ kubeconfig = kubeconfig }):exit_code())
+      sim:delete_principal { kind = "user", id = member.id, ago = 100 }
+      assert.equal(0, revoke({ kubeconfig = kubeconfig }):exit_code())
+      assert.equal(0, #sim:log { operation = "show_cluster" })
+    end)
+
+    it("knows of its own audit log whose certificates were obtained", function()
+      local dir = tempdir.new()
+      finally(function() tempdir.remove(dir) end)
+      local holder = client_of(simulator.member, { audit_log = dir .. "/log" })
+      assert(holder:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+      holder:close()
+      forget_member()
+      assert.equal(2, revoke({ user_id = member.id }):exit_code())
+      local logging = client_of(simulator.admin, { audit_log = dir .. "/log" })
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+        counts(revoke({ user_id = member.id }, logging)))
+      os.rename(dir .. "/log", dir .. "/log.1")
+      assert.equal(0, revoke({ user_id = member.id }, logging):exit_code())
+    end)
+
+    it("does not take what was revoked before for somebody who is known", function()
+      local dir = tempdir.new()
+      finally(function() tempdir.remove(dir) end)
+      local logging = client_of(simulator.admin, { audit_log = dir .. "/log" })
+      for _ = 1, 2 do
+        assert.equal("0 ok, 0 failed, 0 skipped, 5 uncertain, 0 pending",
+          counts(revoke({ user_id = "mistyped" }, logging)))
+      end
+      assert.matches('"user_id":"mistyped"', tempdir.read(dir .. "/log"), 1, true)
+    end)
+
+    it("asks knows= once about an id that IAM and CTS do not know", function()
+      local asked = {}
+      local function knows(kind, id)
+        asked[#asked + 1] = kind .. " " .. id
+        return id == "federated"
+      end
+      assert.equal(0, revoke({ user_id = member.id, knows = knows }):exit_code())
+      assert.equal(0, revoke({ user_id = "federated", knows = knows }):exit_code())
+      assert.equal(2, revoke({ agency_id = "mistyped", knows = knows }):exit_code())
+      assert.same({ "user federated", "agency mistyped" }, asked)
+      local report = revoke { user_id = "federated", knows = function() error "no directory" end }
+      assert.equal(2, report:exit_code())
+      assert.is_true(noted(report, "^knows= raised an error: .*no directory"))
+    end)
+
     it("fails where it is too old, and waits for what is not Available", function()
       sim:set { cluster = sim.clusters[1].id, version = "v1.17.9-r0" }
       sim:set { cluster = sim.clusters[2].id, phase = "Hibernation" }

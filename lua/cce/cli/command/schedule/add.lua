@@ -99,7 +99,9 @@ function kinds.revoke(schedule, ui, args, client)
   -- another principal.
   local ok, found, problem = principals.resolve(ui, client, args)
   if not ok then return ui:fail(found, problem) end
-  if found and found.unknown then
+  local kind = args.user and "user" or "agency"
+  if found and found.unknown
+    and not require("cce.cli.command.schedule").has_grant(schedule, kind, found.id) then
     ui:warn(("nobody is known by the id %s: check it, or cancel the entry"):format(found.id))
   end
   if args.dry_run then return preview_revoke(ui, args, targets) end

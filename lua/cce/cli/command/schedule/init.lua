@@ -116,6 +116,51 @@ function M.open(args)
   return require("cce.schedule").open(where, opts)
 end
 
+--- Whether a grant of a schedule is, or was, somebody's.
+-- @tparam cce.schedule schedule
+-- @tparam string kind "user" or "agency"
+-- @tparam string id
+-- @treturn[1] boolean
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.has_grant(schedule, kind, id)
+  local field, after = kind .. "_id", nil
+  repeat
+    local list, message, err = schedule:list { after = after, limit = 1000 }
+    if not list then return nil, message, err end
+    for _, e in ipairs(list) do
+      -- A grant is of the identity of its own client; any other entry is of whatever id
+      -- was typed.
+      if e[field] == id and e.grant and e.state ~= "cancelled" then return true end
+    end
+    after = list.next
+  until not after
+  return false
+end
+
+--- The same of the schedule that the options name. None is made for it.
+-- @tparam table args
+-- @tparam string kind "user" or "agency"
+-- @tparam string id
+-- @treturn[1] boolean
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.knows(args, kind, id)
+  local where, message, err = M.where(args)
+  if not where then return nil, message, err end
+  local path = where:match "^sqlite:(.*)"
+  if path and not core.file.stat(path) then return false end
+  local schedule, found
+  schedule, message, err = M.open(args)
+  if not schedule then return nil, message, err end
+  found, message, err = M.has_grant(schedule, kind, id)
+  schedule:close()
+  if found == nil then return nil, message, err end
+  return found
+end
+
 -- ---- looking -----------------------------------------------------------------------------
 
 -- What it does, how often it was tried, and what is to be known of it.
