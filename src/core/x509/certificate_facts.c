@@ -158,8 +158,11 @@ static bool append_entry(struct cce_buf *out, const X509_NAME *name, int index)
         if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
             append_visible(out, bytes + i, width);
             unchanged = false;
-        } else if (!append_visible(out, utf8, encode_utf8(code, utf8))) {
-            unchanged = false;
+        } else {
+            size_t encoded = encode_utf8(code, utf8);
+
+            if (!append_visible(out, utf8, encoded))
+                unchanged = false;
         }
     }
     return unchanged;
