@@ -1,7 +1,8 @@
 -- Run by specs in a process of its own: uses a client with credentials from one source, closes
 -- it, and looks for secrets in the whole memory of this process.
---   lua memory.lua SOURCE SECRET…   where each SECRET is written backwards
--- so that nothing here holds it but what should not. Prints how often each was found.
+--   lua memory.lua SOURCE PATTERN…   where each PATTERN is [s][e][c][r][e][t]
+-- so that nothing here holds the secret itself, not even what is left of the search, which reads
+-- its own memory too. Prints how often each was found.
 -- The secrets that the simulator makes up are unknown to us: their beginning is looked for.
 local cce = require "cce"
 local credentials = require "cce.credentials"
@@ -59,28 +60,18 @@ end
 
 local STEP, OVERLAP = 65536, 256
 
--- One chunk backwards; what was read is dropped before the next is.
-local function count_in(text, needles, counts)
-  local reversed = text:reverse()
-  for i, needle in ipairs(needles) do
-    local at = reversed:find(needle, 1, true)
-    while at do
-      counts[i] = counts[i] + 1
-      at = reversed:find(needle, at + 1, true)
-    end
-  end
-end
-
-local function scan(needles)
+local function scan(patterns)
   local counts, memory = {}, assert(io.open("/proc/self/mem", "rb"))
   memory:setvbuf "no"
-  for i = 1, #needles do counts[i] = 0 end
+  for i = 1, #patterns do counts[i] = 0 end
   for _, range in ipairs(maps()) do
     local at = range[1]
     while at < range[2] do
       local text = memory:seek("set", at) and memory:read(math.min(STEP, range[2] - at))
       if not text then break end
-      count_in(text, needles, counts)
+      for i, pattern in ipairs(patterns) do
+        counts[i] = counts[i] + select(2, text:gsub(pattern, "%0"))
+      end
       at = #text == STEP and at + STEP - OVERLAP or at + math.max(#text, 1)
       text = nil -- luacheck: ignore
     end
@@ -97,6 +88,6 @@ provider = nil -- luacheck: ignore
 collectgarbage()
 collectgarbage()
 
-local needles = {}
-for i = 2, #arg do needles[#needles + 1] = arg[i] end
-print("found " .. table.concat(scan(needles), " "))
+local patterns = {}
+for i = 2, #arg do patterns[#patterns + 1] = arg[i] end
+print("found " .. table.concat(scan(patterns), " "))
