@@ -37,6 +37,8 @@ end
 local DIFFERS = {
   { "%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.?%d*Z", "<time>" },
   { "%d%d%d%d%-%d%d%-%d%d%f[^%d-]", "<day>" },
+  -- A certificate of 30 days has 29 days and some hours left, or a second after it was issued 30.
+  { "%f[%d]29 days", "30 days" },
   { "in %d+ %a+s?", "in <span>" }, { "%d+ %a+ ago", "<span> ago" },
   { "%d+%.%d+ s%f[^%w]", "<seconds>" }, { "late=%d+%.%d", "late=<seconds>" },
   { "%d+%.%d/%a+", "<rate>" }, { "in %d+:%d%d", "in <span>" },
