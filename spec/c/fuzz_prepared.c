@@ -5,29 +5,9 @@
 #include "core/sign.h"
 #include "core/wire/operation.h"
 #include "fuzz.h"
+#include "fuzz_signer.h"
 
 enum { MAX_FIELDS = 64, MAX_PAIRS = 6 };
-
-static struct cce_signer *the_signer(unsigned which)
-{
-    static struct cce_signer signers[3];
-    static const struct cce_sign_options options[3] = {
-        {.ak = CCE_BYTES("FAKEAK"), .sk = CCE_BYTES("not-a-real-key")},
-        {.ak = CCE_BYTES("FAKEAK"),
-         .sk = CCE_BYTES("not-a-real-key"),
-         .security_token = CCE_BYTES("fake-token")},
-        {.ak = CCE_BYTES("FAKEAK"),
-         .sk = CCE_BYTES("not-a-real-key"),
-         .algorithm = CCE_BYTES("V11-HMAC-SHA256"),
-         .region = CCE_BYTES("cn-north-4"),
-         .service = CCE_BYTES("cce")},
-    };
-    struct cce_error err;
-
-    if (signers[which].algorithm == NULL)
-        REQUIRE(cce_sign_init(&signers[which], &options[which], &err) == 0);
-    return &signers[which];
-}
 
 struct fields {
     char *memory[MAX_FIELDS];
