@@ -114,7 +114,7 @@ return {
     find = "found = found or audit_log.names_holder(client, principal.id)",
     with = "found = found", specs = "spec/cce/workflow/revoke/init_spec.lua" },
   { name = "revoke: whatever an entry names is known",
-    file = "lua/cce/cli/command/schedule/init.lua",
+    file = "lua/cce/cli/command/work/schedule/init.lua",
     find = "e[field] == id and e.grant and e.state", with = "e[field] == id and e.state",
     specs = "spec/cce/cli/command/revoke_spec.lua", filter = "knows whom the schedule" },
   { name = "audit: a line that was changed names a holder",

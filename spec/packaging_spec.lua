@@ -237,7 +237,7 @@ describe("make install #toolchain", function()
     for path in pairs(beside) do
       assert.is_true(#read(directory .. "/usr/" .. path) > 100, path)
     end
-    assert.equal(require("cce.cli.command.completion").scripts.bash,
+    assert.equal(require("cce.cli.command.tool.completion").scripts.bash,
       read(directory .. "/usr/share/bash-completion/completions/cce"))
   end)
 

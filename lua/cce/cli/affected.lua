@@ -20,7 +20,7 @@ local function add_kubeconfigs(is_meant, lines)
 end
 
 local function add_grants(args, is_meant, lines)
-  local commands = require "cce.cli.command.schedule"
+  local commands = require "cce.cli.command.work.schedule"
   if not commands.exists(args) then return end
   local schedule, message = commands.open(args)
   local entries

@@ -1,6 +1,6 @@
 --- The `cce` command: what is typed, which command that is, and how it ends.
 --
--- Each command is a module `cce.cli.command.<name>` that returns a table:
+-- Each command is a module `cce.cli.command.<folder>.<name>` that returns a table:
 --
 -- * `name`: the word that is typed; `summary`: one line for the list of commands
 -- * `describe(parser)`: adds the command's own arguments and options to its
@@ -16,8 +16,7 @@
 -- * `hidden=true`, optional: stands in no list
 -- * `watchable=true`, optional: it only reads, and --watch shows it again and again
 --
--- A new command is one line in `M.commands`. Only those that are meant are
--- loaded.
+-- A new command is one word in `MODULES`. Only those that are meant are loaded.
 -- @module cce.cli
 local exit = require "cce.cli.exit"
 local is_interrupt = require("cce.host.protect").is_interrupt
@@ -26,15 +25,27 @@ local topics = require "cce.cli.topics"
 
 local M = {}
 
---- The commands, in the order in which the help shows them.
-M.commands = {
-  "obtain", "ensure", "revoke", "rotate",
-  "status", "clusters", "jobs", "users", "agencies", "deleted", "downloads",
-  "who", "holders", "expiry", "credential", "logout",
-  "runs", "schedule", "grant",
-  "configure", "doctor", "profiles", "log", "metrics", "repl", "sim",
-  "completion", "version", "help", "__complete",
+-- In the order in which the help shows them.
+local MODULES = {
+  "certificate.obtain", "certificate.ensure", "certificate.revoke", "certificate.rotate",
+  "cloud.status", "cloud.clusters", "cloud.jobs", "cloud.users", "cloud.agencies",
+  "cloud.deleted", "cloud.downloads",
+  "certificate.who", "cloud.holders", "certificate.expiry", "certificate.credential",
+  "certificate.logout",
+  "work.runs", "work.schedule", "certificate.grant",
+  "tool.configure", "tool.doctor", "tool.profiles", "work.log", "work.metrics",
+  "tool.repl", "tool.sim", "tool.completion", "tool.version", "tool.help", "tool.__complete",
 }
+
+--- The commands, in the order in which the help shows them.
+M.commands = {}
+
+local module_of = {}
+for i, path in ipairs(MODULES) do
+  local folder, name = path:match "^(%w+)%.(.+)$"
+  M.commands[i] = name
+  module_of[name] = "cce.cli.command." .. folder .. "." .. name:gsub("^_+", "")
+end
 
 local function complain(message)
   io.stderr:write("cce: ", message, "\n")
@@ -44,7 +55,7 @@ end
 -- @tparam string name
 -- @treturn table
 function M.load(name)
-  return require("cce.cli.command." .. name:gsub("^_+", ""))
+  return require(module_of[name])
 end
 
 -- ---- the parser ----------------------------------------------------------------

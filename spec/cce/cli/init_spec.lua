@@ -146,8 +146,8 @@ describe("the command", function()
 
   describe("with a mistake of ours in it", function()
     local function run(env)
-      tempdir.shell("mkdir -p " .. world.dir .. "/cce/cli/command")
-      tempdir.write(world.dir .. "/cce/cli/command/doctor.lua", [[
+      tempdir.shell("mkdir -p " .. world.dir .. "/cce/cli/command/tool")
+      tempdir.write(world.dir .. "/cce/cli/command/tool/doctor.lua", [[
         return { name = "doctor", summary = "Broken.", describe = function() end,
           run = function() local nothing; return nothing.field end }
       ]])
@@ -191,8 +191,8 @@ describe("the command", function()
       if name:find "^cce%.cli%." then package.loaded[name] = nil end
     end
     local parser = cli.parser { "clusters" }
-    assert.is_nil(package.loaded["cce.cli.command.rotate"])
-    assert.is_table(package.loaded["cce.cli.command.clusters"])
+    assert.is_nil(package.loaded["cce.cli.command.certificate.rotate"])
+    assert.is_table(package.loaded["cce.cli.command.cloud.clusters"])
     assert.equal(#cli.commands, #parser._commands)
   end)
 end)

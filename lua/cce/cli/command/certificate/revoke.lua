@@ -1,0 +1,144 @@
+--- `cce revoke`: cut a principal's certificates.
+-- @module cce.cli.command.certificate.revoke
+-- @local
+local chosen = require "cce.cli.chosen"
+local convert = require "cce.cli.convert"
+local exit = require "cce.cli.exit"
+local principals = require "cce.cli.principal"
+local runs = require "cce.cli.runs"
+
+local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency." }
+
+function M.describe(parser)
+  chosen.describe(parser, { all = true })
+  local user, agency = principals.describe(parser)
+  parser:mutex(
+    user, agency,
+    parser:option("--kubeconfig", "A kubeconfig whose holder is meant."):argname("FILE"),
+    parser:option("--certificate", "A certificate (PEM) whose holder is meant."):argname("FILE"),
+    parser:option("--deleted-since", "Everyone who was deleted since then: such as 2d ago, or"
+      .. " 2026-01-31T18:00Z; 7 days at most."):argname("TIME"):convert(convert.past))
+  parser:option("--principal", "What the holder of a certificate is: user or agency.")
+    :choices({ "user", "agency" }):argname("KIND")
+  parser:flag("--partial", "With --deleted-since: search what CTS still has, though it is less.")
+  parser:flag("--allow-self", "Allow to revoke your own.")
+  parser:flag("--unknown-ok", "Take an id that nobody is known by as it is.")
+  parser:flag("--verify", "Ask the clusters with --kubeconfig, before and after.")
+  parser:option("--verify-with", "A kubeconfig of the principal to ask a cluster with.")
+    :argname("FILE"):count("*")
+  parser:option("--journal", "Write down here what was done: the same command goes on with what"
+    .. " was interrupted or failed, and cuts nothing twice."):argname("FILE")
+  parser:option("--run", "With --journal, the name of the run: one that has finished is not"
+    .. " repeated."):argname("NAME")
+  parser:flag("--retry-failed", "Send again what failed in the run.")
+  parser:option("--concurrency", "So many clusters at a time."):argname("N")
+    :convert(convert.integer)
+  parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
+  require("cce.cli.report_file").describe(parser)
+  parser:flag("--yes", "Do not ask.")
+  parser:flag("--dry-run", "Revoke nothing; say what would be cut off.")
+  parser:epilog("Cuts every certificate that the principal holds in these clusters, and cannot be"
+    .. " undone. Revoking is not removing: who still has rights in IAM can obtain a new one.")
+end
+
+-- Who was granted access for a while may be in no list of IAM's.
+local function knows(ui, args)
+  return function(kind, id)
+    local found, message = require("cce.cli.command.work.schedule").knows(args, kind, id)
+    if found == nil then
+      ui:say(("the schedule was not asked for grants to %s %s: %s"):format(kind, id, message))
+    end
+    return found
+  end
+end
+
+local function call(client, args, ids, more)
+  local opts = {
+    clusters = ids, user_id = args.user, agency_id = args.agency, kubeconfig = args.kubeconfig,
+    certificate = args.certificate, deleted_since = args.deleted_since,
+    principal = args.principal, partial = args.partial, allow_self = args.allow_self,
+    verify = #args.verify_with > 0 and args.verify_with or args.verify or false,
+    concurrency = args.concurrency, unknown_ok = args.unknown_ok,
+    retry_failed = args.retry_failed, rate_limit = convert.rate(args.rate),
+    journal = args.journal, run = args.run_name,
+  }
+  for name, value in pairs(more) do opts[name] = value end
+  return require("cce").workflow.revoke(client, opts)
+end
+
+-- Nothing to ask when nothing would be done; the report says why. What was agreed to
+-- is what is done: more users may be deleted while the question stands. A person who
+-- would cut their own certificates types another word.
+local function confirmed(ui, client, args, ids)
+  local is_self = false
+  local sure, code = ui:confirm { word = "REVOKE", yes = args.yes, text = function()
+    local plan, message, err = call(client, args, ids, { dry_run = true, allow_self = true })
+    if not plan then return nil, ui:fail(message, err) end
+    if #plan.plan == 0 then return nil, ui:report(plan) end
+    args.principals = args.deleted_since and plan.principals
+    is_self = plan.is_self and not args.allow_self or false
+    -- The notes of the plan say who can obtain again.
+    local text = tostring(plan):gsub("^[^\n]*", "This will revoke:", 1)
+    return text .. "\nThis cannot be undone.", nil, is_self and "REVOKE MYSELF" or nil
+  end }
+  if sure and is_self then args.allow_self = true end
+  return sure, code
+end
+
+-- What a person types anew is meant anew, unless something of it is left to do.
+local function name_run(args)
+  args.run_name = args.run
+  if args.run or not args.journal then return true end
+  local run, message, err = runs.find(args.journal)
+  if run == nil then return nil, message, err end
+  if run and not runs.is_open(run, args) then args.run_name = runs.new_name() end
+  return true
+end
+
+function M.run(args, ui)
+  if not (args.user or args.agency or args.kubeconfig or args.certificate
+    or args.deleted_since) then
+    return ui:usage("nobody is named: give --user, --agency, --kubeconfig, --certificate or"
+      .. " --deleted-since")
+  end
+  if args.run and not args.journal then return ui:usage "--run needs --journal" end
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local ids, ok
+  ids, message, err = chosen.ids(client, args)
+  if not ids then return ui:fail(message, err) end
+  ok, message, err = principals.resolve(ui, client, args)
+  if ok then ok, message, err = name_run(args) end
+  if not ok then return ui:fail(message, err) end
+  if #ids == 0 then
+    ui:say "no cluster is chosen: nothing to do"
+    return exit.DONE
+  end
+  local more = { dry_run = true }
+  if not args.dry_run then
+    local sure, code = confirmed(ui, client, args, ids)
+    if not sure then return code end
+    args.began = true -- from here on Ctrl-C finds something sent
+    more = { on_progress = ui:progress("revoke", #ids), principals = args.principals,
+      knows = knows(ui, args) }
+  end
+  local report
+  report, message, err = call(client, args, ids, more)
+  return report and ui:report(report) or ui:fail(message, err)
+end
+
+--- After Ctrl-C: what is known.
+function M.interrupted(args, ui)
+  if not args.began then return ui:warn("nothing was sent") end
+  local run = args.journal and runs.find(args.journal, args.run_name)
+  if runs.is_open(run) then
+    local counts = runs.counts(run)
+    return ui:warn(("run %s: %d revoked, %d failed, %d not known, %d not begun; to go on: the same"
+      .. " command"):format(run.name, counts.ok, counts.failed, counts.uncertain, counts.pending))
+  end
+  ui:warn(ui.outstanding:text())
+  ui:warn("the same command again does all of it, and cuts what the principal obtained meanwhile;"
+    .. " with --journal FILE it would go on")
+end
+
+return M

@@ -1,0 +1,28 @@
+--- `cce clusters`: which there are.
+-- @module cce.cli.command.cloud.clusters
+-- @local
+local chosen = require "cce.cli.chosen"
+
+local M = { name = "clusters", summary = "List the clusters of the project.",
+  watchable = true,
+  calls = { ["client:list_clusters"] = "clusters", ["client:show_cluster"] = "clusters" } }
+
+function M.describe(parser)
+  chosen.describe(parser)
+end
+
+local columns = {
+  { "name", "NAME", keep = true }, { "id", "ID", name = true }, { "version", "VERSION" },
+  { "status", "STATUS" }, { "project_id" },
+}
+
+function M.run(args, ui)
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local list
+  list, message, err = chosen.list(client, args)
+  if not list then return ui:fail(message, err) end
+  return ui:table(list, columns)
+end
+
+return M

@@ -1,0 +1,35 @@
+--- `cce deleted`: users and agencies that were deleted, whose certificates may
+-- still work.
+-- @module cce.cli.command.cloud.deleted
+-- @local
+local show = require "cce.text.show"
+local traces = require "cce.cli.traces"
+
+local M = { name = "deleted", summary = "List users and agencies that were deleted of late." }
+
+function M.describe(parser)
+  traces.describe(parser)
+  parser:epilog("Their certificates go on working until they are revoked: cce revoke"
+    .. " --deleted-since. CTS keeps traces for seven days.")
+end
+
+local columns = {
+  { "time", "DELETED", keep = true, text = function(each) return show.time(each.time) end },
+  { "kind", "KIND", keep = true }, { "name", "NAME", keep = true }, { "id", "ID", name = true },
+  { "by", "BY" }, { "trace_id" },
+}
+
+function M.run(args, ui)
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local list
+  list, message, err = client:deleted_principals(traces.window(args))
+  if not list then return ui:fail(message, err) end
+  traces.say_window(ui, list)
+  if #list.unidentified > 0 then
+    ui:warn(("%d deletions are on record that do not say of whom"):format(#list.unidentified))
+  end
+  return ui:table(list, columns)
+end
+
+return M

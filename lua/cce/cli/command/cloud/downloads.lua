@@ -1,0 +1,41 @@
+--- `cce downloads`: who obtained certificates.
+-- @module cce.cli.command.cloud.downloads
+-- @local
+local chosen = require "cce.cli.chosen"
+local show = require "cce.text.show"
+local traces = require "cce.cli.traces"
+
+local M = { name = "downloads", summary = "List who obtained certificates, by CTS.",
+  watchable = true }
+
+function M.describe(parser)
+  parser:argument("cluster", "Id or name of a cluster; none: all of the project."):args("?")
+    :argname("CLUSTER")
+  traces.describe(parser)
+  parser:epilog("CTS keeps traces for seven days: who obtained one before is not in the list.")
+end
+
+local columns = {
+  { "time", "OBTAINED", keep = true, text = function(each) return show.time(each.time) end },
+  { "cluster_id", "CLUSTER" }, { "kind", "KIND", keep = true }, { "name", "NAME", keep = true },
+  { "id", "ID", name = true }, { "source_ip", "FROM" }, { "trace_id" },
+}
+
+function M.run(args, ui)
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local opts = traces.window(args)
+  if args.cluster then
+    local cluster
+    cluster, message, err = chosen.one(client, args.cluster)
+    if not cluster then return ui:fail(message, err) end
+    opts.cluster_id = cluster.id
+  end
+  local list
+  list, message, err = client:certificate_downloads(opts)
+  if not list then return ui:fail(message, err) end
+  traces.say_window(ui, list)
+  return ui:table(list, columns)
+end
+
+return M

@@ -1,0 +1,145 @@
+--- `cce status`: the fleet on one screen.
+-- @module cce.cli.command.cloud.status
+-- @local
+local chosen = require "cce.cli.chosen"
+local exit = require "cce.cli.exit"
+local pages = require "cce.text.page"
+local paths = require "cce.kubeconfig.paths"
+local runs_here = require "cce.cli.runs"
+local show = require "cce.text.show"
+local workflow_runs = require "cce.workflow.runs"
+
+local M = { name = "status", summary = "Show the fleet: rotations, certificates, who is in.",
+  watchable = true }
+
+function M.describe(parser)
+  chosen.describe(parser)
+  parser:flag("--no-check", "Do not ask the clusters whether my certificates work.")
+  require("cce.cli.report_file").describe(parser)
+  parser:epilog("My certificates are those of KUBECONFIG, else of ~/.kube/config; runs are those of"
+    .. " the journals in ~/.local/state/cce; who holds certificates is as cce holders tells. Ends"
+    .. " with 2 when a run is open.")
+end
+
+-- ---- what is known of each cluster --------------------------------------------------------
+
+-- My certificate for each cluster, by its id or the name of its context: the one that ends last.
+local function certificates(args)
+  local found, files = {}, paths.default()
+  if #files == 0 then return found end
+  for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check })) do
+    for _, key in ipairs { entry.cluster_id or false, entry.context or false } do
+      local old = key and found[key]
+      if key and entry.not_after and (not old or old.not_after < entry.not_after) then
+        found[key] = entry
+      end
+    end
+  end
+  return found
+end
+
+-- What the journals have: when a cluster was last rotated, and in how many open runs it is open.
+local function journal_facts(ui)
+  local rotated, open = {}, {}
+  for _, path in ipairs(runs_here.journals()) do
+    local list, message = workflow_runs.list(path)
+    if not list then ui:warn(message) end
+    for _, run in ipairs(list or {}) do
+      for _, item in ipairs(run.items) do
+        local id, time = item.cluster_id, item.time
+        if run.workflow == "rotate" and item.state == "ok" and time then
+          rotated[id] = math.max(rotated[id] or 0, time)
+        end
+        if item.state == "pending" or item.state == "uncertain" or item.state == "accepted" then
+          open[id] = (open[id] or 0) + (run.open and 1 or 0)
+        end
+      end
+    end
+  end
+  return rotated, open
+end
+
+local function holders_by_cluster(client, ids, ui)
+  local holders, message = require("cce").workflow.holders(client, { clusters = ids })
+  if not holders then
+    ui:warn("who holds certificates is not known: " .. message)
+    return {}, {}
+  end
+  local counts, rotated = {}, {}
+  for _, row in ipairs(holders) do
+    local is_in = row.state == "holds" or row.state == "may"
+    counts[row.cluster_id] = (counts[row.cluster_id] or 0) + (is_in and 1 or 0)
+    rotated[row.cluster_id] = row.rotated
+  end
+  return counts, rotated
+end
+
+local function rows_of(client, clusters, args, ui)
+  local ids, rows = {}, {}
+  for i, each in ipairs(clusters) do ids[i] = each.id end
+  local mine = certificates(args)
+  local rotated, open = journal_facts(ui)
+  local holders, seen_rotated = holders_by_cluster(client, ids, ui)
+  for i, each in ipairs(clusters) do
+    local certificate = mine[each.id] or each.name and mine[each.name]
+    local here, seen = rotated[each.id], seen_rotated[each.id]
+    rows[i] = { name = each.name or each.id, id = each.id, version = each.version,
+      status = each.status, rotated = here and seen and math.max(here, seen) or here or seen,
+      certificate = certificate and (certificate.check or (certificate.expired and "expired"
+        or "not asked")), ends = certificate and certificate.not_after,
+      holders = holders[each.id] or 0, open = open[each.id] or 0 }
+  end
+  return rows
+end
+
+-- ---- showing it ------------------------------------------------------------------------------
+
+local function day_of(field)
+  return function(row) return row[field] and show.time(row[field]):sub(1, 10) end
+end
+
+local columns = {
+  { "name", "CLUSTER", keep = true }, { "version", "VERSION" },
+  { "status", "STATUS", keep = true },
+  { "rotated", "ROTATED", keep = true, text = day_of "rotated" },
+  { "certificate", "MINE", keep = true }, { "ends", "ENDS", keep = true, text = day_of "ends" },
+  { "holders", "HOLDERS", keep = true }, { "open", "OPEN", keep = true },
+  { "id", nil, name = true },
+}
+
+local function write_page(path, rows, asked, version)
+  local page, lines = pages.new "Fleet", {}
+  page:facts { { "asked", asked }, { "at", show.time(os.time()) }, { "clusters", #rows } }
+  local classes = { refused = "bad", expired = "bad", works = "good" }
+  for i, row in ipairs(rows) do
+    local class = classes[row.certificate or "none"] or "quiet"
+    lines[i] = { { row.name, class = "whole" }, { row.id, class = "id" }, row.version, row.status,
+      day_of "rotated"(row) or "", { row.certificate or "none", class = class },
+      day_of "ends"(row) or "", row.holders,
+      { row.open, class = row.open > 0 and "open" or "quiet" } }
+  end
+  page:table({ "CLUSTER", "ID", "VERSION", "STATUS", "ROTATED", "MY CERTIFICATE", "ENDS", "HOLDERS",
+    "OPEN RUNS" }, lines)
+  return require("cce.cli.report_file").write_files(path, page:html("Written by cce " .. version),
+    { asked = asked, counts = { clusters = #rows }, clusters = rows })
+end
+
+function M.run(args, ui)
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local clusters
+  clusters, message, err = chosen.list(client, args)
+  if not clusters then return ui:fail(message, err) end
+  local rows, is_open = {}, false
+  if #clusters > 0 then rows = rows_of(client, clusters, args, ui) end
+  for _, row in ipairs(rows) do is_open = is_open or row.open > 0 end
+  local code = ui:table(rows, columns)
+  if args.report_file then
+    local ok
+    ok, message, err = write_page(args.report_file, rows, ui.asked, require("cce")._VERSION)
+    if not ok then return ui:fail(message, err) end
+  end
+  return code == exit.DONE and is_open and exit.UNCERTAIN or code
+end
+
+return M

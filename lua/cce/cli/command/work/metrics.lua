@@ -1,0 +1,115 @@
+--- `cce metrics`: certificates, runs and the schedule, as metrics for Prometheus.
+-- @module cce.cli.command.work.metrics
+-- @local
+local exit = require "cce.cli.exit"
+local exposition = require "cce.text.exposition"
+local paths = require "cce.kubeconfig.paths"
+local runs_here = require "cce.cli.runs"
+local workflow_runs = require "cce.workflow.runs"
+
+local M = { name = "metrics", summary = "Print metrics for Prometheus (textfile collector)." }
+
+function M.describe(parser)
+  parser:argument("path", "Files, directories and patterns of kubeconfigs; by default KUBECONFIG or"
+    .. " ~/.kube/config."):args("*"):argname("PATH")
+  parser:flag("--check", "Ask each cluster whether the certificates work.")
+  parser:flag("--users", "Label certificates with the ids of their users, too.")
+  require("cce.cli.command.work.schedule").describe_store(parser)
+  parser:epilog("Where there is a schedule (--store, CCE_SCHEDULE) its states are counted; runs are"
+    .. " those of the journals in ~/.local/state/cce. For node_exporter: cce metrics > FILE.new &&"
+    .. " mv FILE.new FILE.prom")
+end
+
+-- ---- certificates -----------------------------------------------------------------
+
+local function add_certificates(all, args)
+  all:family("cce_certificate_not_after_timestamp_seconds", "gauge",
+    "End of each client certificate in the kubeconfigs.")
+  all:family("cce_certificate_works", "gauge",
+    "Whether the cluster takes the certificate: 1 yes, 0 refused; absent when it was not asked.")
+  all:family("cce_kubeconfigs_unreadable", "gauge", "Kubeconfigs that could not be used.")
+  local unreadable = 0
+  local entries = require("cce.expiry")(args.path, { check = args.check or nil })
+  for _, entry in ipairs(entries) do
+    if entry.err then
+      unreadable = unreadable + 1
+    elseif entry.not_after then
+      local labels = { context = entry.context or entry.user, file = entry.path:match "[^/]+$",
+        user_id = args.users and entry.user_id or nil }
+      all:set("cce_certificate_not_after_timestamp_seconds", labels, entry.not_after)
+      if entry.check == "works" or entry.check == "refused" then
+        all:set("cce_certificate_works", labels, entry.check == "works" and 1 or 0)
+      end
+    end
+  end
+  all:set("cce_kubeconfigs_unreadable", nil, unreadable)
+end
+
+-- ---- runs --------------------------------------------------------------------------
+
+local function add_runs(all)
+  all:family("cce_runs_open", "gauge", "Runs of which something is uncertain or pending.")
+  all:family("cce_cluster_last_rotation_timestamp_seconds", "gauge",
+    "When a run last rotated each cluster.")
+  all:family("cce_journals_unreadable", "gauge", "Journals that could not be read.")
+  local open, unreadable, last = {}, 0, {}
+  for _, path in ipairs(runs_here.journals()) do
+    local runs = workflow_runs.list(path)
+    if not runs then unreadable = unreadable + 1 end
+    for _, run in ipairs(runs or {}) do
+      open[run.workflow] = (open[run.workflow] or 0) + (run.open and 1 or 0)
+      for _, item in ipairs(run.workflow == "rotate" and run.items or {}) do
+        if item.state == "ok" and item.time then
+          local name = item.name or item.cluster_id
+          last[name] = math.max(last[name] or 0, item.time)
+        end
+      end
+    end
+  end
+  for workflow, count in pairs(open) do
+    all:set("cce_runs_open", { workflow = workflow }, count)
+  end
+  for cluster, time in pairs(last) do
+    all:set("cce_cluster_last_rotation_timestamp_seconds", { cluster = cluster }, time)
+  end
+  all:set("cce_journals_unreadable", nil, unreadable)
+end
+
+-- ---- the schedule --------------------------------------------------------------------
+
+local STATES = { "pending", "claimed", "failed-retrying", "overdue", "quarantined" }
+
+local function add_schedule(all, args)
+  -- None is made for the question alone.
+  local commands = require "cce.cli.command.work.schedule"
+  if not commands.exists(args) then return true end
+  local schedule, message, err = commands.open(args)
+  if not schedule then return nil, message, err end
+  all:family("cce_schedule_entries", "gauge", "Entries of the schedule by state.")
+  for _, state in ipairs(STATES) do
+    local found
+    found, message, err = commands.all(schedule, state)
+    if not found then
+      schedule:close()
+      return nil, message, err
+    end
+    all:set("cce_schedule_entries", { state = state }, #found)
+  end
+  schedule:close()
+  return true
+end
+
+function M.run(args, ui)
+  local all = exposition.new()
+  if #args.path == 0 then args.path = paths.default() end
+  if #args.path > 0 then add_certificates(all, args) end
+  add_runs(all)
+  local ok, message, err = add_schedule(all, args)
+  if not ok then return ui:fail(message, err) end
+  all:family("cce_metrics_timestamp_seconds", "gauge", "When these metrics were made.")
+  all:set("cce_metrics_timestamp_seconds", nil, os.time())
+  ui:print(all:text())
+  return exit.DONE
+end
+
+return M

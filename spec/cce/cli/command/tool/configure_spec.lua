@@ -1,0 +1,87 @@
+local command = require "spec.support.command"
+local configure = require "cce.cli.command.tool.configure"
+local core = require "cce.core"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+local terminals = require "spec.support.terminal"
+
+describe("the file of profiles", function()
+  it("gets a profile, and keeps every other line", function()
+    local settings = { { "region", "cn-north-4" }, { "credentials", "profile-file" } }
+    assert.equal("[default]\nregion = cn-north-4\ncredentials = profile-file\n",
+      configure.with_profile("", "default", settings))
+    assert.equal("# mine\n[a]\nregion = x\n\n[default]\nregion = cn-north-4\n"
+      .. "credentials = profile-file\n",
+      configure.with_profile("# mine\n[a]\nregion = x\n", "default", settings))
+    assert.equal("[default]\nregion = cn-north-4\ncredentials = profile-file\n# why\ntimeout = 5\n"
+      .. "[a]\nregion = x\n", configure.with_profile(
+        "[default]\n# why\nregion = old\ntimeout = 5\n[a]\nregion = x\n", "default", settings))
+  end)
+end)
+
+if not (simulator.has_program "nginx" and simulator.has_program "tmux"
+  and pcall(require, "argparse")) then
+  describe("cce configure", function() pending "needs nginx, tmux and argparse" end)
+  return
+end
+
+describe("cce configure", function()
+  local sim, world, terminal
+
+  before_each(function()
+    sim = simulator.get()
+    sim:reset()
+    world = command.new { env = {
+      HUAWEICLOUD_SDK_REGION_CCE_CN_NORTH_4 = sim.env.CCE_ENDPOINT,
+      HUAWEICLOUD_SDK_IAM_ENDPOINT = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT,
+      HUAWEICLOUD_SDK_PROJECT_ID = sim.project_id, CCE_CA_FILE = sim.env.CCE_CA_FILE,
+    } }
+  end)
+
+  after_each(function()
+    if terminal then terminal:close() end
+    terminal = nil
+    world:remove()
+  end)
+
+  it("asks, writes two files, shows no secret, and ends with the doctor", function()
+    terminal = terminals.new(world, 160)
+    terminal:start "cce configure"
+    terminal:wait "Region: "
+    terminal:type "nowhere"
+    terminal:wait "no region that is known"
+    terminal:type "cn-north-4"
+    terminal:wait "Access key"
+    terminal:type(sim.env.HUAWEICLOUD_SDK_AK)
+    terminal:wait "Secret key"
+    terminal:type(sim.env.HUAWEICLOUD_SDK_SK)
+    local _, code = terminal:finish()
+    local shown = terminal:history()
+    assert.equal(0, code, shown)
+    assert.matches("ok  credentials", shown, 1, true)
+    assert.is_nil(shown:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
+    local keys = world.dir .. "/.huaweicloud/credentials"
+    assert.equal(("[basic]\nak = %s\nsk = %s\n"):format(sim.env.HUAWEICLOUD_SDK_AK,
+      sim.env.HUAWEICLOUD_SDK_SK), tempdir.read(keys))
+    assert.equal("0600", tostring(core.file.stat(keys).mode))
+    assert.equal("[default]\nregion = cn-north-4\ncredentials = profile-file\n",
+      tempdir.read(world.dir .. "/.config/cce/config"))
+    assert.equal(0, world:cce({ "clusters" }).code)
+
+    -- What is there stays when it is not typed anew, and what is typed shows nothing.
+    terminal:start "cce configure"
+    terminal:wait "Region %[cn%-north%-4%]: "
+    terminal:type ""
+    terminal:wait "Enter keeps them"
+    terminal:wait "Access key %(AK%): $"
+    terminal:type ""
+    assert.equal(0, select(2, terminal:finish()))
+    assert.matches(sim.env.HUAWEICLOUD_SDK_SK, tempdir.read(keys), 1, true)
+  end)
+
+  it("says what to do where there is no terminal", function()
+    local result = world:cce { "configure" }
+    assert.equal(64, result.code)
+    assert.matches("no terminal", result.err, 1, true)
+  end)
+end)
