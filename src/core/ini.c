@@ -132,29 +132,20 @@ static bool is_repeated(struct cce_bytes text, const struct reader *at)
     return false;
 }
 
-static bool is_quoted(struct cce_bytes value)
-{
-    char first = value.length > 1 ? value.data[0] : 'x';
-
-    return (first == '"' || first == '\'') &&
-           value.data[value.length - 1] == first;
-}
-
-static bool holds_blank(struct cce_bytes value)
-{
-    return memchr(value.data, ' ', value.length) != NULL ||
-           memchr(value.data, '\t', value.length) != NULL;
-}
-
-/* Of a file the name may hold blanks. */
+/* Quotes or a comment would become a part of the key: the service refuses what
+ * is signed with that, and does not say why. A file's name may hold blanks. */
 static const char *value_problem(const struct reader *reader)
 {
+    struct cce_bytes value = reader->value;
     bool is_file =
         cce_bytes_same_letters(reader->name, cce_bytes_of("id_token_file"));
 
-    if (is_quoted(reader->value))
+    if (value.length > 1 && (value.data[0] == '"' || value.data[0] == '\'') &&
+        value.data[value.length - 1] == value.data[0])
         return "the value is in quotes, which would be a part of it";
-    if (!is_file && reader->value.length > 0 && holds_blank(reader->value))
+    if (!is_file && value.length > 0 &&
+        (memchr(value.data, ' ', value.length) != NULL ||
+         memchr(value.data, '\t', value.length) != NULL))
         return "the value holds a blank (a comment needs a line of its own)";
     return NULL;
 }
