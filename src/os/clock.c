@@ -15,6 +15,14 @@ double cce_clock_monotonic(void)
     return seconds_of(CLOCK_MONOTONIC);
 }
 
+int64_t cce_clock_monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 double cce_clock_boottime(void)
 {
     return seconds_of(CLOCK_BOOTTIME);

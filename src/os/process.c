@@ -122,7 +122,7 @@ static int find_program(const char *name, char path[PATH_MAX],
 }
 
 /* The host may have opened descriptors without O_CLOEXEC. They are marked and
- * not closed: the pipe for the report is needed until then. */
+ * not closed: the pipe that tells of a failure is needed until then. */
 static void close_others_on_exec(void)
 {
     struct rlimit limit;
@@ -178,7 +178,7 @@ static bool open_files(const struct cce_spawn *spawn)
 
 /* Runs in the child and only makes calls that are safe there. */
 static void run_child(const struct cce_spawn *spawn, const char *path,
-                      pid_t parent, int report)
+                      pid_t parent, int failure_pipe)
 {
     reset_signals();
     if (spawn->die_with_parent) {
@@ -191,7 +191,7 @@ static void run_child(const struct cce_spawn *spawn, const char *path,
         close_others_on_exec();
         execve(path, spawn->argv, spawn->env != NULL ? spawn->env : environ);
     }
-    if (write(report, &errno, sizeof errno) < 0)
+    if (write(failure_pipe, &errno, sizeof errno) < 0)
         _exit(126);
     _exit(127);
 }
