@@ -134,21 +134,6 @@ local function entries_of(path, opts)
   return { bad(path, message, errors.new("INVALID_CERTIFICATE", message)) }
 end
 
-local function collect(paths, opts)
-  local entries, seen = {}, {}
-  for _, path in ipairs(paths) do
-    local files, message, err = expand(path)
-    if not files then entries[#entries + 1] = bad(path, message, err) end
-    for _, file in ipairs(files or {}) do
-      for _, entry in ipairs(seen[file] and {} or entries_of(file, opts)) do
-        entries[#entries + 1] = entry
-      end
-      seen[file] = true
-    end
-  end
-  return entries
-end
-
 local function is_before(a, b)
   local a_end, b_end = a.not_after or math.huge, b.not_after or math.huge
   if a_end ~= b_end then return a_end < b_end end
@@ -244,7 +229,17 @@ local function expiry(paths, opts)
   end
   local checked, message, err = options.check(opts, schema, 3)
   if not checked then return nil, message, err end
-  local entries = collect(paths, checked)
+  local entries, seen = {}, {}
+  for _, path in ipairs(paths) do
+    local files, reason, problem = expand(path)
+    if not files then entries[#entries + 1] = bad(path, reason, problem) end
+    for _, file in ipairs(files or {}) do
+      for _, entry in ipairs(seen[file] and {} or entries_of(file, checked)) do
+        entries[#entries + 1] = entry
+      end
+      seen[file] = true
+    end
+  end
   if checked.check then
     local prober, asked = probers.new(), {}
     for _, entry in ipairs(entries) do

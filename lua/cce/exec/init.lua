@@ -102,14 +102,13 @@ end
 -- Looked at again under the lock: another process may have mended it.
 local function remove_broken(job, path)
   if kept(job, path) ~= nil then return true end
-  local ok, message, err = stored.locked(path, job.opts.timeout, function()
+  return stored.locked(path, job.opts.timeout, function()
     if kept(job, path) ~= nil then return true end
     warn(job, "what was kept in '%s' cannot be used, and is obtained again", path)
     local removed, reason = cache.remove(path)
     if removed then return true end
     return errors.fail("FILE_ERROR", "cannot remove what cannot be used: " .. tostring(reason))
   end)
-  return ok, message, err
 end
 
 -- Another process, or another machine, may have ended it: then the cluster refuses
@@ -161,15 +160,11 @@ local function ensure_kept(job, path)
     .. " again"):format(job.cluster_id))
 end
 
-local function obtain(job)
+local function without_cache(job, reason)
+  warn(job, "the certificate cannot be kept: %s", reason)
   local config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
   if not config then return nil, message, err end
   return config, true
-end
-
-local function without_cache(job, message)
-  warn(job, "the certificate cannot be kept: %s", message)
-  return obtain(job)
 end
 
 -- Better than none: it still works.
