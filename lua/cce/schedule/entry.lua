@@ -567,7 +567,15 @@ end
 
 -- ---- for people ----------------------------------------------------------------------
 
-local function rotated(e)
+--- What an entry is about, in a few words.
+-- @treturn string
+function M.subject(e)
+  if e.kind == "revoke" then
+    return ("%s %s in cluster %s"):format(e.user_id and "user" or "agency",
+      e.user_id or e.agency_id, e.cluster_id)
+  elseif e.kind ~= "rotate" then
+    return "an entry that cannot be read"
+  end
   local chosen, text = e.options and e.options.clusters or {}, "clusters"
   if e.cluster_id then
     text = "cluster " .. e.cluster_id
@@ -577,18 +585,6 @@ local function rotated(e)
     text = "clusters named " .. M.clean(chosen.name, 128)
   end
   return e.every and ("%s every %s"):format(text, show.span(e.every.seconds)) or text
-end
-
---- What an entry is about, in a few words.
--- @treturn string
-function M.subject(e)
-  if e.kind == "revoke" then
-    return ("%s %s in cluster %s"):format(e.user_id and "user" or "agency",
-      e.user_id or e.agency_id, e.cluster_id)
-  elseif e.kind == "rotate" then
-    return rotated(e)
-  end
-  return "an entry that cannot be read"
 end
 
 function Entry:__tostring()

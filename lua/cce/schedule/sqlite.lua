@@ -465,19 +465,6 @@ local function check_version(self)
     "Use the version of this library that wrote it, or a newer one")
 end
 
-local function create(self)
-  return transaction(self, function()
-    local version, message, err = check_version(self)
-    if version ~= 0 then return version, message, err end
-    for _, statement in ipairs(TABLES) do
-      local done
-      done, message, err = run(self, statement)
-      if not done then return nil, message, err end
-    end
-    return SCHEMA
-  end)
-end
-
 -- Nothing is written before it is known whose database it is.
 local function prepare(self, patience)
   local deadline = core.sys.monotonic() + patience
@@ -493,7 +480,17 @@ local function prepare(self, patience)
     if ok == nil then return failed(self.path, reason) end
   end
   if version ~= 0 then return version end
-  return create(self)
+  return transaction(self, function()
+    -- Another process may have made them since the first look.
+    version, message, err = check_version(self)
+    if version ~= 0 then return version, message, err end
+    for _, statement in ipairs(TABLES) do
+      local done
+      done, message, err = run(self, statement)
+      if not done then return nil, message, err end
+    end
+    return SCHEMA
+  end)
 end
 
 -- Of this start of the machine: time since boot means nothing after the next.

@@ -50,25 +50,19 @@ function M.prepare(job)
   return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
 end
 
-local function first_problem(report)
-  for _, bucket in ipairs { "failed", "uncertain", "pending" } do
-    local item = report[bucket][1]
-    if item then return item.err, item.message end
-  end
-end
-
 -- Done is what is closed with every cluster ok. What is open is tried again, by the
 -- same journal. What failed for good is for a person, who is told at once.
 local function not_done(job, report)
   local counts = report:counts()
   local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
-  local err, message = first_problem(report)
+  local first = report.failed[1] or report.uncertain[1] or report.pending[1] or {}
+  local err = first.err
   local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed;"
     .. " schedule:accept(\"%s\") leaves it at that"):format(job.entry.id, job.entry.id)
   return errors.fail(err and err.code or "CANCELLED",
     ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
       :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
-        report.stopped or message or "the rest was not begun"),
+        report.stopped or first.message or "the rest was not begun"),
     { retryable = not is_closed, operation = "rotate", is_closed = is_closed,
       hint = is_closed and hint or err and err.hint })
 end
