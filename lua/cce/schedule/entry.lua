@@ -215,29 +215,23 @@ local function contradiction(e)
   end
 end
 
--- The fields that are known, checked; or nil and what is wrong.
-local function checked_fields(data)
+-- The entry of the fields that are known; or nil and what is wrong with them.
+local function check(data)
+  if type(data) ~= "table" then return nil, "it is no object" end
+  if type(data.v) == "number" and data.v > VERSION then
+    return nil, "it was written by a newer version of this library"
+  end
   local e = {}
-  for name, check in pairs(CHECKS) do
+  for name, check_field in pairs(CHECKS) do
     if data[name] ~= nil then
-      local ok, why = check(data[name])
+      local ok, why = check_field(data[name])
       if not ok then
         return nil, ("bad %s%s"):format(name, why and ": " .. tostring(why) or "")
       end
       e[name] = data[name]
     end
   end
-  return e
-end
-
-local function check(data)
-  if type(data) ~= "table" then return nil, "it is no object" end
-  if type(data.v) == "number" and data.v > VERSION then
-    return nil, "it was written by a newer version of this library"
-  end
-  local e, why = checked_fields(data)
-  if not e then return nil, why end
-  why = missing_field(e, ALWAYS) or missing_field(e, REQUIRED[e.kind])
+  local why = missing_field(e, ALWAYS) or missing_field(e, REQUIRED[e.kind])
     or missing_field(e, REQUIRED_OF_STATE[e.state]) or contradiction(e)
   if why then return nil, why end
   return e

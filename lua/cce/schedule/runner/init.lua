@@ -340,18 +340,7 @@ local function count_all(run, result)
   for _, row in ipairs(rows) do
     if row.state == "pending" then result.overdue = result.overdue + 1 end
   end
-  return result
-end
-
-local function result_of(run)
-  local result = setmetatable({ done = run.done, stopped = run.stopped,
-    missed = run.missed > 0 and run.missed or nil }, Result)
-  local counted, message, err = count_all(run, result)
-  if counted then return counted end
-  if run.once then return nil, message, err end
-  result.failed, result.pending, result.overdue, result.quarantined = nil, nil, nil, nil
-  result.err = err
-  return result
+  return true
 end
 
 -- ---- making one --------------------------------------------------------------------------
@@ -429,7 +418,14 @@ function M.run(schedule, client_for, opts, level)
   if run.signals then run.signals:close() end
   if not ok then error(done, 0) end
   if not done then return nil, message, err end
-  return result_of(run)
+  local result = setmetatable({ done = run.done, stopped = run.stopped,
+    missed = run.missed > 0 and run.missed or nil }, Result)
+  ok, message, err = count_all(run, result)
+  if ok then return result end
+  if run.once then return nil, message, err end
+  result.failed, result.pending, result.overdue, result.quarantined = nil, nil, nil, nil
+  result.err = err
+  return result
 end
 
 --- Do one entry now, whenever it is due, under a lease of its own.
