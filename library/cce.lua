@@ -1713,7 +1713,8 @@ function openresty.schedule(opts) end
 ---@field head string
 local audit_log = {}
 
----Let others have the file. Later calls that would be logged fail.
+---Close the log, so that another process can open it. Later calls that would be
+---logged fail.
 ---```lua
 ---local log = assert(cce.audit_log.open("/var/log/cce.log"))
 ---log:close()

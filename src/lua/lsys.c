@@ -242,6 +242,7 @@ static int l_sys_signals(lua_State *L)
     struct signals *signals;
     sigset_t set;
 
+    /* All names are read before anything is blocked: a wrong one raises. */
     sigemptyset(&set);
     luaL_checkstring(L, 1);
     for (int i = 1; i <= count; i++)
@@ -377,7 +378,8 @@ static int l_sys_realpath(lua_State *L)
     return 1;
 }
 
-/* umask(mask) -> the mask before; for a process of our own only */
+/* umask(mask) -> the mask before; for a process of our own only, since it holds
+ * for all threads */
 static int l_sys_umask(lua_State *L)
 {
     lua_pushinteger(L, umask((mode_t)luaL_checkinteger(L, 1)));

@@ -37,7 +37,7 @@ struct timespec cce_clock_timespec(double seconds)
 {
     struct timespec result = {0, 0};
 
-    if (!(seconds > 0))
+    if (!(seconds > 0)) /* nor NaN */
         return result;
     seconds = fmin(seconds, 86400);
     result.tv_sec = (time_t)seconds;
@@ -45,6 +45,7 @@ struct timespec cce_clock_timespec(double seconds)
     return result;
 }
 
+/* By the monotonic clock: the time of day may be set meanwhile. */
 bool cce_clock_sleep(double seconds)
 {
     double deadline = cce_clock_monotonic() + seconds;

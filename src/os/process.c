@@ -206,6 +206,8 @@ int cce_process_spawn(struct cce_process *process,
 
     if (find_program(spawn->argv[0], path, err) != 0)
         return -1;
+    /* It closes when the child executes its program; what is in it before that
+     * is why the child could not. */
     if (pipe2(ends, O_CLOEXEC) != 0)
         return cce_fail(err, CCE_UNSUPPORTED, "no pipe: %s", strerror(errno));
     /* Above 2, so that open_files cannot overwrite it. */
@@ -317,6 +319,7 @@ void cce_process_end(struct cce_process *process)
     if (process->pid == 0)
         return;
     if (process->owner == getpid()) {
+        /* SIGTERM first, so that it can give back what it holds. */
         if (cce_process_kill(process, SIGTERM, &ignored) == 0)
             wait_uninterrupted(process, CCE_TERM_GRACE_SECONDS);
         if (cce_process_kill(process, SIGKILL, &ignored) == 0)

@@ -260,7 +260,7 @@ function Journal:intend(fields, in_flight)
   return append(self, "intent", fields, true, (in_flight + 1) * LINES_AFTER * LINE)
 end
 
---- Let others have the file.
+--- Close the file, so that others can open it.
 -- @function journal:close
 function Journal:close()
   if self.writer then self.writer:close() end

@@ -358,8 +358,8 @@ local function copy_of(e, state)
   return setmetatable(copy, Entry)
 end
 
---- Let a runner have it. What another one holds may be had once that one is
--- dead, which the `guard` of `schedule:change` makes sure of.
+--- Claimed by a runner. What another one holds can be claimed once that one is dead,
+-- which the `guard` of `schedule:change` makes sure of.
 function M.claimed(e, runner)
   local ok, why = fits(e, "claimed")
   if not ok then return nil, why end

@@ -20,6 +20,7 @@ struct host {
     int port;
 };
 
+/* strtol takes blanks and a sign: hence the look at the first character. */
 static int read_number(const char *text, int maximum)
 {
     char *end;
@@ -84,6 +85,7 @@ static bool read_host(const char *text, size_t length, int port,
     return name[0] != '\0' && host->port != BAD_PORT;
 }
 
+/* `block` is a copy, which is cut at its slash. */
 static bool in_block(char *block, const struct address *address)
 {
     char *slash = strchr(block, '/');
@@ -139,6 +141,8 @@ static bool entry_matches(const char *text, size_t length,
         text++;
         length--;
     }
+    /* Addresses are compared by their bytes, since one may be written in many
+     * ways; an address and a name are never the same. */
     if (!read_host(text, length, NO_PORT, &host) ||
         (host.port != NO_PORT && host.port != server->port))
         return false;

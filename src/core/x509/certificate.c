@@ -48,6 +48,7 @@ static int add_certificate(struct cce_certificate *certificate,
     return 0;
 }
 
+/* The names of PKCS#8 and of the older forms all end so. */
 static bool is_key_block(const struct cce_pem_block *block)
 {
     static const char suffix[] = "PRIVATE KEY";
@@ -57,6 +58,8 @@ static bool is_key_block(const struct cce_pem_block *block)
            strcmp(block->name + length - (sizeof suffix - 1), suffix) == 0;
 }
 
+/* A key beside the certificate is no mistake; it is noted for the message about
+ * a text that is nothing but a key. */
 static int visit_certificate(const struct cce_pem_block *block, void *context,
                              struct cce_error *err)
 {

@@ -160,6 +160,8 @@ static void read_user_id(const X509_NAME *subject, struct cce_buf *user_id)
         cce_buf_reset(user_id);
 }
 
+/* Kubernetes takes these for the user's groups. A NUL ends each of them, and no
+ * name has one: it would be escaped. */
 static void read_organizations(const X509_NAME *subject, struct cce_buf *out)
 {
     int index = -1;

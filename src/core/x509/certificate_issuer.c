@@ -72,6 +72,8 @@ static int verify(X509_STORE_CTX *context, X509 *x509, int64_t now,
 {
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
 
+    /* A certificate authority need not be self-signed to end the chain, as in
+     * Kubernetes. */
     X509_VERIFY_PARAM_set_time(param, (time_t)now);
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
     if (X509_verify_cert(context) != 1)

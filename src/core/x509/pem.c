@@ -21,6 +21,7 @@ static const struct {
 
 static const char begin[] = "-----BEGIN ";
 
+/* Not at the start alone: `openssl x509 -text` writes the facts before it. */
 bool cce_pem_is(const char *text, size_t length)
 {
     return length > 0 && memmem(text, length, begin, sizeof begin - 1) != NULL;
@@ -90,6 +91,8 @@ static bool is_base64_of_readable(const struct cce_buf *bytes)
     return result;
 }
 
+/* A kubeconfig holds the Base64 of PEM. Who copies that out of one may have put
+ * it in Base64 once more: that has a message of its own. */
 static int unwrap(const char *text, size_t length, enum cce_pem_kind kind,
                   struct cce_buf *bytes, struct cce_error *err)
 {

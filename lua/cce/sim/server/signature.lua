@@ -127,7 +127,7 @@ function M.parse(authorization)
   return parsed.layout and parsed or nil
 end
 
--- HKDF-SHA256 of 32 bytes; the key is the hexadecimal text, as odd as it is.
+-- HKDF-SHA256 of 32 bytes. The key is their hexadecimal text, not the bytes.
 local function derived_key(parsed, secret)
   local pseudo_random = mac("sha256", parsed.ak, secret)
   return to_hex(mac("sha256", pseudo_random, parsed.scope .. "\1"))
