@@ -212,20 +212,6 @@ end
 
 -- ---- the grant -----------------------------------------------------------------------
 
-local function lengthen(self, e, seconds)
-  local new, why
-  if self.is_finished then
-    why = "it is finished"
-  elseif e.first_intent then
-    why = "its revocation was tried already"
-  else
-    new, why = entries.extended(e, e.due + seconds)
-  end
-  if new then return new end
-  return fail("CONFLICT", ("entry %s cannot be extended: %s"):format(self.id, why),
-    "Ask for another grant")
-end
-
 --- Hold it longer. The later end is on disk first; then another certificate is
 -- obtained, since the one that was handed out ends by itself.
 -- @tparam number seconds by which the end is later, from 900 on
@@ -241,7 +227,17 @@ function Grant:extend(seconds)
   if not checked then return nil, message, err end
   local e, obtained, may_be_out
   e, message, err = self.schedule:alter(self.id, function(found)
-    return lengthen(self, found, seconds)
+    local new, why
+    if self.is_finished then
+      why = "it is finished"
+    elseif found.first_intent then
+      why = "its revocation was tried already"
+    else
+      new, why = entries.extended(found, found.due + seconds)
+    end
+    if new then return new end
+    return fail("CONFLICT", ("entry %s cannot be extended: %s"):format(self.id, why),
+      "Ask for another grant")
   end)
   if not e then return nil, message, err end
   obtained, may_be_out, message, err = obtain(self, e.due)

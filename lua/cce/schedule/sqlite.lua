@@ -501,15 +501,6 @@ local function boot_id()
   return id or "unknown"
 end
 
--- SQLite makes its -wal and -shm with the mode of the file itself.
-local function privately(act)
-  local before = core.sys.umask(63) -- 077
-  local ok, result, message, err = pcall(act)
-  core.sys.umask(before)
-  if not ok then error(result, 0) end
-  return result, message, err
-end
-
 local function connect(self, name)
   local environment = self.luasql.sqlite3()
   local connection, reason = environment:connect(name)
@@ -621,7 +612,10 @@ function M.open(path, opts)
   local name
   name, message, err = check_path(path)
   if not name then return nil, message, err end
-  return privately(function()
+  -- SQLite makes its -wal and -shm with the mode of the file itself.
+  local mask = core.sys.umask(63) -- 077
+  local ok, store
+  ok, store, message, err = pcall(function()
     local self = setmetatable({ path = path, name = name, luasql = luasql,
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
     local ready, reason, problem = connect(self, name)
@@ -639,6 +633,9 @@ function M.open(path, opts)
     disconnect(self)
     return nil, reason, problem
   end)
+  core.sys.umask(mask)
+  if not ok then error(store, 0) end
+  return store, message, err
 end
 
 function Store:close()

@@ -345,19 +345,15 @@ end
 
 -- ---- making one --------------------------------------------------------------------------
 
-local function host_name()
-  local file = io.open "/proc/sys/kernel/hostname"
-  local name = file and file:read "*l" or ""
-  if file then file:close() end
-  return name
-end
-
 --- Make a run.
 -- @tparam cce.schedule schedule
 -- @tparam function client_for
 -- @tparam table opts checked
 -- @treturn table
 function M.new(schedule, client_for, opts)
+  local file = io.open "/proc/sys/kernel/hostname"
+  local machine = file and file:read "*l" or ""
+  if file then file:close() end
   local run = setmetatable({
     schedule = schedule, store = schedule.store, steady = schedule.steady,
     clock = function() return schedule.clock() end,
@@ -366,10 +362,10 @@ function M.new(schedule, client_for, opts)
     client_for = client_for, on_event = opts.on_event, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
-    machine = host_name(), done = 0, missed = 0, claimed = 0,
+    machine = machine, done = 0, missed = 0, claimed = 0,
     workers = 0, prune_at = schedule.steady(),
   }, Run)
-  local name = run.machine:gsub("[^%w-]", ""):gsub("^%-+", ""):sub(1, 64)
+  local name = machine:gsub("[^%w-]", ""):gsub("^%-+", ""):sub(1, 64)
   run.lease = leases.new(run, opts.runner or (name ~= "" and name or "runner"), opts.lease)
   run.feed = feeds.new(run, math.min(opts.concurrency, MOST_ROWS))
   return run
