@@ -116,7 +116,9 @@ local function erase_rest(self, width)
   return self.dumb and (" "):rep(left) or CLEAR_REST
 end
 
-local function draw_bar(self, now)
+local function draw(self, now)
+  self.next_drawing = now + self.interval
+  if not self.is_terminal then return write(self, join(parts_of(self, now)) .. "\n") end
   -- One column less than there are: some terminals begin a new line when the last one is
   -- written.
   local fd = not self.width and descriptor(self.stream)
@@ -138,15 +140,6 @@ local function draw_bar(self, now)
     if parts.failed then parts.failed = RED .. parts.failed .. PLAIN end
   end
   write(self, "\r" .. join(parts) .. erase_rest(self, used) .. (self.finished and "\n" or ""))
-end
-
-local function draw(self, now)
-  self.next_drawing = now + self.interval
-  if self.is_terminal then
-    draw_bar(self, now)
-  else
-    write(self, join(parts_of(self, now)) .. "\n")
-  end
 end
 
 local schema = {
