@@ -4,7 +4,7 @@ local probers = require "cce.kubeconfig.prober"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
-local kubeconfig = require "cce.kubeconfig"
+local kubeconfigs = require "cce.kubeconfig"
 local map = require "cce.map"
 local options = require "cce.base.options"
 local read = require "cce.kubeconfig.read"
@@ -121,7 +121,7 @@ local function entries_of_holder(path, config, holder, opts)
 end
 
 local function entries_of(path, opts)
-  local config, message, err = kubeconfig.load(path, { clock = opts.clock })
+  local config, message, err = kubeconfigs.load(path, { clock = opts.clock })
   if not config then return { bad(path, message, err) } end
   local entries = {}
   for _, holder in ipairs(config:certificates()) do
