@@ -1564,16 +1564,16 @@ function schedule:get(id) end
 ---@return cce.error? err
 function schedule:list(opts) end
 
----Let an entry not be done. Of a cancel and a run that meet, one wins; the
----other is told.
+---Cancel an entry. Of a cancellation and a run that meet, one wins; the other is
+---told.
 ---@param id string
 ---@return boolean? # true
 ---@return string? message
 ---@return cce.error? err
 function schedule:cancel(id) end
 
----Let an entry that failed be tried again at once. What is pending is not
----touched: nothing happens before its time.
+---Try an entry that failed again, at once. What is pending is not touched: nothing
+---happens before its time.
 ---@param id string
 ---@param opts? cce.schedule.retry.opts
 ---@return boolean? # true
@@ -1589,8 +1589,8 @@ function schedule:retry(id, opts) end
 ---@return cce.error? err
 function schedule:accept(id) end
 
----Let an entry be done now, before its time: the runner of the schedule does it
----next. So a grant can be ended by another than its holder; a shared one ends for all.
+---Do an entry now, before its time: the runner of the schedule does it next. So a
+---grant can be ended by another than its holder; a shared one ends for all.
 ---```lua
 ---local id = assert(schedule:revoke_at(os.time() + 3600,
 ---  { cluster_id = cluster_id, user_id = leaver }))
@@ -1713,7 +1713,8 @@ function openresty.schedule(opts) end
 ---@field head string
 local audit_log = {}
 
----Let others have the file. Later calls that would be logged fail.
+---Close the log, so that another process can open it. Later calls that would be
+---logged fail.
 ---```lua
 ---local log = assert(cce.audit_log.open("/var/log/cce.log"))
 ---log:close()

@@ -4,7 +4,7 @@ local probers = require "cce.kubeconfig.prober"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
-local kubeconfig = require "cce.kubeconfig"
+local kubeconfigs = require "cce.kubeconfig"
 local map = require "cce.map"
 local options = require "cce.base.options"
 local read = require "cce.kubeconfig.read"
@@ -121,7 +121,7 @@ local function entries_of_holder(path, config, holder, opts)
 end
 
 local function entries_of(path, opts)
-  local config, message, err = kubeconfig.load(path, { clock = opts.clock })
+  local config, message, err = kubeconfigs.load(path, { clock = opts.clock })
   if not config then return { bad(path, message, err) } end
   local entries = {}
   for _, holder in ipairs(config:certificates()) do
@@ -132,21 +132,6 @@ local function entries_of(path, opts)
   if #entries > 0 then return entries end
   message = ("there is no client certificate in '%s'"):format(path)
   return { bad(path, message, errors.new("INVALID_CERTIFICATE", message)) }
-end
-
-local function collect(paths, opts)
-  local entries, seen = {}, {}
-  for _, path in ipairs(paths) do
-    local files, message, err = expand(path)
-    if not files then entries[#entries + 1] = bad(path, message, err) end
-    for _, file in ipairs(files or {}) do
-      for _, entry in ipairs(seen[file] and {} or entries_of(file, opts)) do
-        entries[#entries + 1] = entry
-      end
-      seen[file] = true
-    end
-  end
-  return entries
 end
 
 local function is_before(a, b)
@@ -244,7 +229,17 @@ local function expiry(paths, opts)
   end
   local checked, message, err = options.check(opts, schema, 3)
   if not checked then return nil, message, err end
-  local entries = collect(paths, checked)
+  local entries, seen = {}, {}
+  for _, path in ipairs(paths) do
+    local files, reason, problem = expand(path)
+    if not files then entries[#entries + 1] = bad(path, reason, problem) end
+    for _, file in ipairs(files or {}) do
+      for _, entry in ipairs(seen[file] and {} or entries_of(file, checked)) do
+        entries[#entries + 1] = entry
+      end
+      seen[file] = true
+    end
+  end
   if checked.check then
     local prober, asked = probers.new(), {}
     for _, entry in ipairs(entries) do

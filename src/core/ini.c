@@ -27,6 +27,7 @@ static struct reader begin(struct cce_bytes text)
     return reader;
 }
 
+/* Lines end with LF, CR LF or CR, as files of any system do. */
 static struct cce_bytes take_line(struct cce_bytes *rest)
 {
     struct cce_bytes line = {rest->data, 0};
@@ -44,6 +45,8 @@ static struct cce_bytes take_line(struct cce_bytes *rest)
     return line;
 }
 
+/* configparser reads up to the last bracket of the line, others up to the
+ * first: where there are two it is no section. */
 static void read_section(struct reader *reader, struct cce_bytes line)
 {
     const char *close = memchr(line.data, ']', line.length);
@@ -58,6 +61,7 @@ static void read_section(struct reader *reader, struct cce_bytes line)
     reader->section = reader->name = cce_bytes_trim(name);
 }
 
+/* Whichever of "=" and ":" comes first ends the name. */
 static void read_option(struct reader *reader, struct cce_bytes line)
 {
     struct cce_bytes name = {line.data, 0};
@@ -119,7 +123,9 @@ static bool is_known(struct cce_bytes name)
     return false;
 }
 
-/* Whether an earlier line is of the same section, or option of it. */
+/* Whether an earlier line is of the same section, or option of it. The text is
+ * read from its start again for each line: key files are short, and so nothing
+ * is kept of one that holds secrets. */
 static bool is_repeated(struct cce_bytes text, const struct reader *at)
 {
     struct reader earlier = begin(text);

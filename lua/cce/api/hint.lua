@@ -34,14 +34,6 @@ local function revocable_after(text)
   end
 end
 
-local function revoking_hint(text)
-  local names = {}
-  for i, version in ipairs(REVOKING) do names[i] = version_name(version) end
-  local hint = "Revoking needs a cluster of " .. table.concat(names, ", ") .. " or later"
-  local target = revocable_after(text)
-  return target and ("%s: upgrade this one to %s at least"):format(hint, target) or hint
-end
-
 --- Whether the certificates of a cluster of some version can be revoked.
 --
 -- Some answers of the API name only the line ("v1.27"): of one that has a
@@ -96,8 +88,12 @@ end
 
 local function request_hint(text, request)
   if has(text, "not support this version") then
-    if request.operation == "revoke_cert" then return revoking_hint(text) end
-    return OTHERS[request.operation]
+    if request.operation ~= "revoke_cert" then return OTHERS[request.operation] end
+    local names = {}
+    for i, version in ipairs(REVOKING) do names[i] = version_name(version) end
+    local hint = "Revoking needs a cluster of " .. table.concat(names, ", ") .. " or later"
+    local target = revocable_after(text)
+    return target and ("%s: upgrade this one to %s at least"):format(hint, target) or hint
   elseif has(text, "not available") then
     return "The cluster must be Available: see client:show_cluster(id).status, and wait for what"
       .. " is under way, or wake it up"

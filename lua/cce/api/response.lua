@@ -8,7 +8,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local times = require "cce.base.times"
-local hint = require "cce.api.hint"
+local hints = require "cce.api.hint"
 
 local M = {}
 
@@ -237,8 +237,8 @@ function M.to_error(what, request, response)
     request_id = request_id,
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
-    hint = hint.of_answer(code, read.text, request, skew)
-      or hint.of_missing(code, what:match " cluster (%S+)$"),
+    hint = hints.of_answer(code, read.text, request, skew)
+      or hints.of_missing(code, what:match " cluster (%S+)$"),
     retry_after = retry_after(code, response, read),
     detail = read.text,
   })

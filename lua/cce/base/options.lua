@@ -21,7 +21,7 @@
 --
 -- @module cce.base.options
 -- @local
-local error_of = require "cce.error"
+local errors = require "cce.error"
 
 local M = {}
 
@@ -196,7 +196,7 @@ function M.check(given, schema, level)
     local value = result[key]
     local expected = value ~= nil and range_problem(value, rule)
     if expected then
-      return error_of.fail("INVALID_ARGUMENT",
+      return errors.fail("INVALID_ARGUMENT",
         ("%s is %s, but must be %s"):format(key, show(value), expected))
     end
     if value == nil then result[key] = rule.default end

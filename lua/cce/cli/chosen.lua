@@ -31,16 +31,6 @@ function M.filter(args)
   return { name = args.name, version = args.cluster_version, status = args.status }
 end
 
-local function ambiguous(word, found)
-  local ids = {}
-  for i, each in ipairs(found) do
-    ids[i] = ("%s (%s, %s)"):format(each.id, each.version or "no version",
-      each.status or "no status")
-  end
-  return errors.fail("INVALID_ARGUMENT", ("%d clusters are named '%s': %s"):format(#found, word,
-    table.concat(ids, ", ")), { hint = "Give the id of the one that is meant" })
-end
-
 -- An id beats a name: names can be given to any cluster, ids cannot.
 local function resolve(word, all)
   if all.by_id[word] then return all.by_id[word] end
@@ -50,7 +40,15 @@ local function resolve(word, all)
     names[#names + 1] = each.name
   end
   if #found == 1 then return found[1] end
-  if #found > 1 then return ambiguous(word, found) end
+  if #found > 1 then
+    local ids = {}
+    for i, each in ipairs(found) do
+      ids[i] = ("%s (%s, %s)"):format(each.id, each.version or "no version",
+        each.status or "no status")
+    end
+    return errors.fail("INVALID_ARGUMENT", ("%d clusters are named '%s': %s"):format(#found, word,
+      table.concat(ids, ", ")), { hint = "Give the id of the one that is meant" })
+  end
   local near = require("cce.base.options").nearest(word, names)[1]
   return errors.fail("NOT_FOUND", ("there is no cluster '%s'"):format(word),
     { hint = near and ("Did you mean '%s'?"):format(near) or "See: cce clusters" })

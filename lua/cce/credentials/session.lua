@@ -117,7 +117,7 @@ local function adopt(self, material)
   if auth.iam_endpoint and not endpoints.iam then
     endpoints.iam, endpoints.all.iam = auth.iam_endpoint, { auth.iam_endpoint }
   end
-  -- Those that were given are no news, nor is the same key.
+  -- No event for those that the caller gave, nor for the same key.
   local is_same = before and auth.gate and before.gate == auth.gate and before.ak == auth.ak
   if is_same or self.provider.needs_nothing and not before then return auth end
   client:emit {

@@ -206,7 +206,8 @@ function M.is(value)
   return getmetatable(value) == Log
 end
 
---- Let others have the file. Later calls that would be logged fail.
+--- Close the log, so that another process can open it. Later calls that would be
+-- logged fail.
 -- @usage
 -- local log = assert(cce.audit_log.open("/var/log/cce.log"))
 -- log:close()

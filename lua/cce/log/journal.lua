@@ -57,29 +57,6 @@ function M.key(cluster, principal)
   return principal and cluster .. " " .. principal or cluster
 end
 
-local function note_item(run, line)
-  local key = M.key(line.cluster, line.principal)
-  local item = run.items[key]
-  if not item then
-    item = { cluster = line.cluster }
-    run.items[key] = item
-    run.order[#run.order + 1] = item
-  end
-  for _, name in ipairs(TRANSIENT) do item[name] = nil end
-  for name, value in pairs(line) do item[name] = value end
-  run.last = line.time
-end
-
-local function open_run(state, line)
-  local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
-    component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
-    items = {}, order = {} }
-  local last = state.runs[#state.runs]
-  -- One that had not begun leaves no trace: nothing was sent.
-  if last and not last.begun then state.runs[#state.runs] = nil end
-  state.runs[#state.runs + 1] = run
-end
-
 --- The last run of a name, or of all names.
 -- @tparam {table,...} runs
 -- @tparam ?string name
@@ -119,13 +96,26 @@ local function run_of(state, line)
 end
 
 local function note_line(state, line)
-  local run = run_of(state, line)
+  local run, runs = run_of(state, line), state.runs
   if line.what == "run" then
-    open_run(state, line)
+    -- A run that had not begun leaves no trace: nothing was sent.
+    if runs[#runs] and not runs[#runs].begun then runs[#runs] = nil end
+    runs[#runs + 1] = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
+      component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
+      items = {}, order = {} }
   elseif not run then
     return false
   elseif line.cluster then
-    note_item(run, line)
+    local key = M.key(line.cluster, line.principal)
+    local item = run.items[key]
+    if not item then
+      item = { cluster = line.cluster }
+      run.items[key] = item
+      run.order[#run.order + 1] = item
+    end
+    for _, name in ipairs(TRANSIENT) do item[name] = nil end
+    for name, value in pairs(line) do item[name] = value end
+    run.last = line.time
     -- When a cluster was last rotated, whichever run did it.
     if line.what == "accepted" or line.what == "settled" then
       state.rotated[line.cluster] = line.time
@@ -260,7 +250,7 @@ function Journal:intend(fields, in_flight)
   return append(self, "intent", fields, true, (in_flight + 1) * LINES_AFTER * LINE)
 end
 
---- Let others have the file.
+--- Close the file, so that others can open it.
 -- @function journal:close
 function Journal:close()
   if self.writer then self.writer:close() end

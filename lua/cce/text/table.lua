@@ -43,14 +43,12 @@ local function shrink(widths, titles, kinds, kind, least, limit)
   end
 end
 
-local function fit(text, columns, is_last)
-  if width.of(text) > columns then text = width.cut(text, columns - 1) .. "…" end
-  return is_last and text or text .. (" "):rep(columns - width.of(text))
-end
-
 local function join(cells, widths)
   local padded = {}
-  for i, text in ipairs(cells) do padded[i] = fit(text, widths[i], i == #cells) end
+  for i, text in ipairs(cells) do
+    if width.of(text) > widths[i] then text = width.cut(text, widths[i] - 1) .. "…" end
+    padded[i] = i == #cells and text or text .. (" "):rep(widths[i] - width.of(text))
+  end
   return table.concat(padded, (" "):rep(GAP))
 end
 
@@ -60,12 +58,6 @@ local function without(list, index)
     if i ~= index then rest[#rest + 1] = each end
   end
   return rest
-end
-
-local function find_prose(kinds)
-  for i, kind in pairs(kinds) do
-    if kind == "prose" then return i end
-  end
 end
 
 -- Lines of a table whose sentences stand wrapped in its last column, or below
@@ -141,7 +133,8 @@ function M.text(titles, rows, limit, kinds)
     widths = widths_of(titles, rows)
   end
   if limit and total(widths) > limit then
-    local prose = find_prose(kinds)
+    local prose
+    for i, kind in pairs(kinds) do prose = kind == "prose" and i or prose end
     if prose then return table.concat(with_prose(titles, rows, kinds, prose, limit), "\n") end
     shrink(widths, titles, kinds, "id", LEAST_ID, limit)
     shrink(widths, titles, kinds, nil, LEAST_TEXT, limit)

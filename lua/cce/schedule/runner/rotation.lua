@@ -50,29 +50,6 @@ function M.prepare(job)
   return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
 end
 
-local function first_problem(report)
-  for _, bucket in ipairs { "failed", "uncertain", "pending" } do
-    local item = report[bucket][1]
-    if item then return item.err, item.message end
-  end
-end
-
--- Done is what is closed with every cluster ok. What is open is tried again, by the
--- same journal. What failed for good is for a person, who is told at once.
-local function not_done(job, report)
-  local counts = report:counts()
-  local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
-  local err, message = first_problem(report)
-  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed;"
-    .. " schedule:accept(\"%s\") leaves it at that"):format(job.entry.id, job.entry.id)
-  return errors.fail(err and err.code or "CANCELLED",
-    ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
-      :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
-        report.stopped or message or "the rest was not begun"),
-    { retryable = not is_closed, operation = "rotate", is_closed = is_closed,
-      hint = is_closed and hint or err and err.hint })
-end
-
 --- What of an occurrence is not done, for people.
 -- @tparam table e entry
 -- @treturn ?string nil when nothing is known here
@@ -109,7 +86,19 @@ function M.carry_out(job)
     journal = job.entry.begun.journal, report = tostring(report) })
   local code = report:exit_code()
   if code == 0 or code == 3 then return true end
-  return not_done(job, report)
+
+  -- Done is what is closed with every cluster ok. What is open is tried again, by the
+  -- same journal. What failed for good is for a person, who is told at once.
+  local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
+  local first = report.failed[1] or report.uncertain[1] or report.pending[1] or {}
+  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed;"
+    .. " schedule:accept(\"%s\") leaves it at that"):format(job.entry.id, job.entry.id)
+  return errors.fail(first.err and first.err.code or "CANCELLED",
+    ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
+      :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
+        report.stopped or first.message or "the rest was not begun"),
+    { retryable = not is_closed, operation = "rotate", is_closed = is_closed,
+      hint = is_closed and hint or first.err and first.err.hint })
 end
 
 return M
