@@ -101,6 +101,7 @@ build = {
       libraries = { "curl", "ssl", "crypto", "pthread", "m" },
       libdirs = { "$(CURL_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
+    ["cce.api.autopilot"] = "lua/cce/api/autopilot.lua",
     ["cce.api.call"] = "lua/cce/api/call.lua",
     ["cce.api.cluster"] = "lua/cce/api/cluster.lua",
     ["cce.api.configuration"] = "lua/cce/api/configuration.lua",

@@ -83,6 +83,7 @@ local function kubernetes_listeners(options)
       listen(addresses.external(index))
     end
   end
+  listen(addresses.internal(addresses.autopilot_index))
   return table.concat(lines)
 end
 
@@ -106,9 +107,7 @@ function M.build(options)
   for name, address in pairs(addresses.bad_tls) do
     parts[#parts + 1] = service(options, address, name, "cce")
   end
-  if options.clusters > 0 then
-    parts[#parts + 1] = KUBERNETES:format(kubernetes_listeners(options))
-  end
+  parts[#parts + 1] = KUBERNETES:format(kubernetes_listeners(options))
   parts[#parts + 1] = CONTROL:format(addresses.control, options.port)
   parts[#parts + 1] = "}\n"
   return table.concat(parts)
