@@ -213,6 +213,7 @@ build = {
     ["cce.kubeconfig.destination"] = "lua/cce/kubeconfig/destination.lua",
     ["cce.kubeconfig.exec"] = "lua/cce/kubeconfig/exec.lua",
     ["cce.kubeconfig"] = "lua/cce/kubeconfig/init.lua",
+    ["cce.kubeconfig.joined"] = "lua/cce/kubeconfig/joined.lua",
     ["cce.kubeconfig.merge"] = "lua/cce/kubeconfig/merge.lua",
     ["cce.kubeconfig.names"] = "lua/cce/kubeconfig/names.lua",
     ["cce.kubeconfig.paths"] = "lua/cce/kubeconfig/paths.lua",

@@ -9,7 +9,7 @@ local M = {}
 
 local function add_kubeconfigs(is_meant, lines)
   local files = paths.default()
-  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files) or {}) do
+  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files, { together = true }) or {}) do
     if is_meant[entry.cluster_id or ""] then
       local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
       lines[#lines + 1] = entry.holder

@@ -27,7 +27,8 @@ end
 local function certificates(args)
   local found, files = {}, paths.default()
   if #files == 0 then return found end
-  for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check })) do
+  for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check,
+    together = true })) do
     for _, key in ipairs { entry.cluster_id or false, entry.context or false } do
       local old = key and found[key]
       if key and entry.not_after and (not old or old.not_after < entry.not_after) then
