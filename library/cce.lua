@@ -62,11 +62,12 @@
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
 ---@field check? boolean ask each cluster once whether it takes the certificate: entries get `check`, which is "works", "refused", "untrusted" or "not asked", and `says`, a sentence
+---@field together? boolean the paths are files that belong together, as those of KUBECONFIG do to kubectl: the first to have a name wins, and a context in one may name a user in another
 ---@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 
 ---@class (exact) cce.client.obtain_cert.opts
 ---@field duration? integer lifetime in days, 1 to 1827, or -1 for the longest, which is five years
----@field expire_at? number its end as unix time, 15 minutes to five years ahead; wins over `duration`. One of the two is mandatory.
+---@field expire_at? number its end as unix time, 15 minutes to five years ahead; wins over `duration`. One of the two is mandatory. A cluster of CCE Autopilot takes whole days only: there it is a day ahead at least, and the certificate ends up to a day earlier
 
 ---@class (exact) cce.client.revoke_cert.opts
 ---@field user_id? string
@@ -92,6 +93,7 @@
 ---@field status? string such as "Available"
 ---@field type? string "VirtualMachine" or "ARM64"
 ---@field version? string such as "v1.27"
+---@field autopilot? boolean those of CCE Autopilot, too, behind the others
 
 ---@class (exact) cce.client.retry_node_rotation.opts
 ---@field node_ids string[] at most 200
@@ -597,7 +599,7 @@ function client:show_job(id) end
 ---@return cce.error? err
 function client:wait_job(id, opts) end
 
----List the clusters of the project.
+---List the clusters of the project. Those of CCE Autopilot only when they are asked for.
 ---```lua
 ---for _, cluster in ipairs(assert(client:list_clusters { status = "Available" })) do
 ---  print(cluster.id, cluster.name, cluster.version)
@@ -609,7 +611,7 @@ function client:wait_job(id, opts) end
 ---@return cce.error? err
 function client:list_clusters(opts) end
 
----Look at a cluster.
+---Look at a cluster, be it of CCE or of CCE Autopilot.
 ---```lua
 ---local cluster = assert(client:show_cluster(cluster_id))
 ---assert(cluster.status == "Available", cluster.status)

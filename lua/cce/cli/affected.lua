@@ -31,7 +31,7 @@ function M.text(ids, args)
   local is_meant, lines = {}, {}
   for _, id in ipairs(ids) do is_meant[id] = true end
   local files = paths.default()
-  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files) or {}) do
+  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files, { together = true }) or {}) do
     if is_meant[entry.cluster_id or ""] then
       local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
       lines[#lines + 1] = entry.holder

@@ -4,6 +4,7 @@
 -- leaves a certificate that nothing will end: it is a promise of the schedule, and
 -- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
+local autopilot = require "cce.api.autopilot"
 local identity = require "cce.api.identity"
 local service_call = require "cce.api.service_call"
 local entries = require "cce.schedule.entry"
@@ -376,6 +377,11 @@ local function grant(client, schedule, opts)
   if not self.principal then return nil, message, err end
   self.project_id, message, err = project.id_of(client)
   if not self.project_id then return nil, message, err end
+  -- What cannot be revoked cannot be granted for a while.
+  local can_end
+  can_end, message, err = autopilot.allows(client, "revoke_cert",
+    { cluster_id = self.cluster_id, project_id = self.project_id })
+  if not can_end then return service_call.about("grant", err) end
   local e, obtained, may_be_out
   e, message, err = promise(self, schedule.clock() + checked.seconds, checked)
   if not e then return nil, message, err end

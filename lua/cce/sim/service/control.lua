@@ -3,7 +3,8 @@
 --   POST   /-/faults    adds a fault (a JSON object, see cce.sim.server.faults) or a list of them
 --   GET    /-/faults    those not used up          DELETE /-/faults   removes all
 --   GET    /-/log       every request seen         DELETE /-/log      forgets them
---   GET    /-/state     clusters, revocations, jobs, keys and who they belong to
+--   GET    /-/state     clusters, those of Autopilot apart, revocations, rotations as `jobs`, keys
+--                       and who they belong to
 --   POST   /-/clusters  { cluster=, version=, phase=, job_outcome="Failed", job_seconds= }: changes
 --                       one cluster, or all without `cluster`; also `nodes` (how many it has) and
 --                       `failing_nodes` (at how many of them a rotation fails), and `project`: of
@@ -78,8 +79,8 @@ local function set_clusters(body)
   if problem then
     return bad(problem)
   end
-  for _, cluster in ipairs(state.clusters) do
-    if not body.cluster or cluster.id == body.cluster then
+  for id, cluster in pairs(state.cluster_by_id) do
+    if not body.cluster or id == body.cluster then
       for key in pairs(SETTINGS) do
         cluster[key] = body[key] or cluster[key]
       end
@@ -219,11 +220,14 @@ local function show_state()
   for i, cluster in ipairs(state.clusters) do
     clusters[i] = describe_cluster(cluster)
   end
+  local autopilot = describe_cluster(state.autopilot[1])
   for id, job in pairs(state.jobs) do
-    jobs[#jobs + 1] = {
-      id = id, cluster = job.cluster.id, component = job.component,
-      phase = state.job_phase(job), started = job.started,
-    }
+    if job.component then
+      jobs[#jobs + 1] = {
+        id = id, cluster = job.cluster.id, component = job.component,
+        phase = state.job_phase(job), started = job.started,
+      }
+    end
   end
   for i, key in ipairs(state.config.keys) do
     keys[i] = {
@@ -234,7 +238,8 @@ local function show_state()
   return {
     status = 200,
     body = {
-      now = state.now(), clusters = json.array(clusters), jobs = json.array(jobs), keys = keys,
+      now = state.now(), clusters = json.array(clusters), autopilot = { autopilot },
+      jobs = json.array(jobs), keys = keys,
     },
   }
 end

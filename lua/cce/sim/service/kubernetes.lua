@@ -133,7 +133,7 @@ end
 
 --- Handles the current nginx request: the cluster is the one at the address it came to.
 function M.handle()
-  local cluster = state.clusters[addresses.cluster_index(ngx.var.server_addr)]
+  local cluster = state.cluster_at(addresses.cluster_index(ngx.var.server_addr))
   local request = gateway.read_request()
   local entry = log.begin(request, "kubernetes", state.now())
   entry.cluster, entry.operation = cluster.id, "kubernetes"

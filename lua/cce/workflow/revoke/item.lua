@@ -3,6 +3,7 @@
 -- `cce.workflow.outcome`.
 -- @module cce.workflow.revoke.item
 -- @local
+local autopilot = require "cce.api.autopilot"
 local errors = require "cce.error"
 local hints = require "cce.api.hint"
 local outcome = require "cce.workflow.outcome"
@@ -50,7 +51,9 @@ function M.may_begin(item)
     end
   end
   local problem
-  if item.status and item.status ~= "Available" then
+  if item.cluster and item.cluster.autopilot then
+    problem = autopilot.lack("revoke_cert", item.id)
+  elseif item.status and item.status ~= "Available" then
     problem = cannot("CONFLICT", "Run it again once the cluster is Available: until then the"
       .. " certificates stay valid", "the cluster is %s, not Available", item.status)
   else

@@ -5,6 +5,7 @@
 -- back to `pending`: only evidence leads on, or a person.
 -- @module cce.workflow.rotate.cluster
 -- @local
+local autopilot = require "cce.api.autopilot"
 local errors = require "cce.error"
 local evidence = require "cce.workflow.rotate.evidence"
 local outcome = require "cce.workflow.outcome"
@@ -25,9 +26,10 @@ local function cannot(code, format, ...)
 end
 
 --- Why a cluster cannot be rotated, by what a list or a look says of it.
--- @tparam table cluster `{id=, version=, status=}`
+-- @tparam table cluster `{id=, version=, status=, autopilot=}`
 -- @treturn ?table err nil when nothing speaks against it
 function M.obstacle(cluster)
+  if cluster.autopilot then return autopilot.lack("rotate_credentials", cluster.id) end
   local major, minor = (cluster.version or ""):match "^v?(%d+)%.(%d+)"
   if cluster.status ~= "Available" then
     return cannot("CONFLICT", "the cluster is %s, not Available", cluster.status or "in no phase")

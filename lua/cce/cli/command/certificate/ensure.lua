@@ -11,7 +11,7 @@ local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what 
   calls = { ["kubeconfig:save"] = "--merge-into" } }
 
 function M.describe(parser)
-  chosen.describe(parser, { all = true })
+  chosen.describe(parser, { all = true, autopilot = true })
   lifetime.describe(parser)
   parser:mutex(
     parser:option("--out", "The file of one cluster."):argname("FILE"),

@@ -144,7 +144,7 @@ local function prepare(ui, args)
   end
   if not client then return nil, message, err end
   local cluster
-  cluster, message, err = chosen.one(client, args.cluster)
+  cluster, message, err = chosen.one(client, args.cluster, "revoke_cert")
   if not cluster then return nil, message, err end
   ok, message, err = place.prove(ui, args, client, cluster)
   if not ok then return nil, message, err end

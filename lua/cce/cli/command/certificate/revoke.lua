@@ -105,7 +105,7 @@ function M.run(args, ui)
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
   local ids, ok
-  ids, message, err = chosen.ids(client, args)
+  ids, message, err = chosen.ids(client, args, "revoke_cert")
   if not ids then return ui:fail(message, err) end
   ok, message, err = principals.resolve(ui, client, args)
   if ok then ok, message, err = name_run(args) end

@@ -134,7 +134,7 @@ end
 -- What was typed wrongly is told before what else is in the way.
 local function new_plan(client, args, plan)
   local message, err
-  plan.ids, message, err = chosen.ids(client, args)
+  plan.ids, message, err = chosen.ids(client, args, "rotate_credentials")
   if not plan.ids then return nil, message, err end
   plan.component, plan.hours = args.component, args.expiration_hours
   local checked

@@ -9,7 +9,7 @@ local M = { name = "holders", summary = "List who holds or may hold a working ce
   watchable = true }
 
 function M.describe(parser)
-  chosen.describe(parser)
+  chosen.describe(parser, { autopilot = true })
   parser:option("--user", "Only this user or agency."):argname("ID")
   parser:option("--traces", "Files of older traces, as CTS exports them."):argname("FILE")
     :args("+"):count("*")

@@ -93,7 +93,7 @@ function kinds.revoke(schedule, ui, args, client)
   if not args.user and not args.agency then
     return ui:usage "nobody is named: give --user or --agency"
   end
-  local ids, targets, err = chosen.ids(client, args)
+  local ids, targets, err = chosen.ids(client, args, "revoke_cert")
   if not ids then return ui:fail(targets, err) end
   -- Names are looked up now, and never again: when it is due, a name may be that of
   -- another principal.
@@ -145,7 +145,9 @@ end
 function kinds.rotate(schedule, ui, args, client)
   -- A pattern is kept as one: clusters that come later are meant, too.
   local clusters, message, err = chosen.filter(args) or args.all and { name = "*" }, nil, nil
-  if not clusters then clusters, message, err = chosen.ids(client, args) end
+  if not clusters then
+    clusters, message, err = chosen.ids(client, args, "rotate_credentials")
+  end
   if not clusters then return ui:fail(message, err) end
   local project
   project, message, err = require("cce.api.project").id_of(client)
