@@ -24,6 +24,7 @@ local times = require "cce.base.times"
 local values = require "cce.base.values"
 local width = require "cce.text.width"
 local when = require "cce.schedule.when"
+local windows = require "cce.base.windows"
 
 local M = {}
 
@@ -186,7 +187,7 @@ local ALWAYS = { "v", "id", "kind", "state", "created" }
 
 local REQUIRED = {
   revoke = { "due", "cluster_id", "attempts" },
-  rotate = { "due", "every", "options", "attempts" },
+  rotate = { "due", "options", "attempts" },
   unknown = { "why", "at", "text" },
 }
 
@@ -399,7 +400,7 @@ end
 -- is so. What was begun is taken over with its journal. What was never tried is only
 -- late.
 function M.missed(e, now)
-  local due = e.every and e.attempts > 0 and when.last(e.every, now)
+  local due = e.every and e.attempts > 0 and when.last(e.every, M.windows(e), now)
   if not due or due <= e.due or not fits(e, "missed") then return nil end
   local new = copy_of(e, "claimed")
   new.runner, new.missed, new.due, new.attempts = e.runner, e.due, due, 0
@@ -553,16 +554,28 @@ end
 -- @tparam number now unix time
 -- @treturn number
 function M.next_occurrence(e, now)
-  return when.next(e.every, now)
+  return when.next(e.every, M.windows(e), now)
 end
 
---- The first moment from a time on that the entry's window allows. What is begun
+--- The maintenance windows of a rotation.
+-- @tparam table e
+-- @treturn ?table of `cce.base.windows`; nil when it may be begun at all times
+function M.windows(e)
+  local opts, every = e.options or {}, e.every or {}
+  if opts.windows or opts.except then
+    return assert(windows.read(opts.windows, opts.except, opts.zone))
+  end
+  return every.window and assert(windows.read(every.window))
+end
+
+--- The first moment from a time on that the entry's windows allow. What is begun
 -- late, since no runner ran, must be inside too.
 -- @tparam table e
 -- @tparam number time
--- @treturn number the same when there is no window
+-- @treturn number the same when there are no windows
 function M.opens(e, time)
-  return when.into_window(e.every and e.every.window, time)
+  local open = M.windows(e)
+  return open and open:opens(time) or time
 end
 
 -- ---- for people ----------------------------------------------------------------------

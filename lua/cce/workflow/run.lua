@@ -17,6 +17,7 @@
 -- * `entry(run, item)` → the item of the report; `close(run)`, optional, adds notes
 -- * `settle(run, item)`, optional: look for evidence of an item that is uncertain. A
 --   workflow without it sends again, which settles it
+-- * `may_begin(run)`, optional: stops the run when nothing may be begun now
 -- * `is_same(run, known)`, optional: whether the run does to a cluster what another
 --   one was to do
 -- * `outlasts_journal`: it goes on when the journal cannot be written any more
@@ -176,7 +177,7 @@ local function recall(run, known)
       item.err, item.message, item.earlier = nil, nil, nil
     end
   end
-  run.name, run.report.resumed = known.name, true
+  run.name, run.report.resumed, run.known = known.name, true, known
   run.of = known ~= run.journal.runs[#run.journal.runs] and known.id or nil
   return true
 end
@@ -272,6 +273,7 @@ end
 --- Whether an item may be begun now.
 -- @function run:may_begin
 function Run:may_begin(item)
+  if self.workflow.may_begin then self.workflow.may_begin(self) end
   return not (self.stopped or item.held or self.refused[item.client])
 end
 

@@ -63,8 +63,10 @@ local function not_done(job, report)
   local counts = report:counts()
   local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
   local err, message = first_problem(report)
+  local id = job.entry.id
   local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed;"
-    .. " schedule:accept(\"%s\") leaves it at that"):format(job.entry.id, job.entry.id)
+    .. " schedule:%s(\"%s\") leaves it at that"):format(id,
+    job.entry.every and "accept" or "cancel", id)
   return errors.fail(err and err.code or "CANCELLED",
     ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
       :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
@@ -98,6 +100,9 @@ end
 function M.carry_out(job)
   local run, begun, opts = job.run, job.entry.begun, {}
   for name, value in pairs(job.entry.options) do opts[name] = value end
+  local every = job.entry.every
+  -- As entries of version 0.1.0 have it.
+  if every and every.window and not opts.windows then opts.windows = every.window end
   opts.journal, opts.run, opts.retry_failed = begun.journal, begun.run, job.retry_failed
   opts.before_send = function() return job.may_leave(job) end
   opts.on_progress = function() return not run:must_stop() end

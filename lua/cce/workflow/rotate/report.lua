@@ -4,7 +4,8 @@
 local preflight = require "cce.workflow.rotate.preflight"
 local reports = require "cce.text.report"
 local rotation = require "cce.workflow.rotate.cluster"
-local times = require "cce.base.times"
+local show = require "cce.text.show"
+local windows = require "cce.workflow.rotate.windows"
 
 local M = {}
 
@@ -34,7 +35,7 @@ function M.note_recent(run)
   if recent == 0 then return end
   run.report:note("%d of the clusters were rotated less than %d h ago, such as %s at %s: rotating"
     .. " again ends the time for which older ServiceAccount tokens stay valid", recent, hours,
-    example.name or example.id, times.format(run.journal.rotated[example.id]))
+    example.name or example.id, show.time(run.journal.rotated[example.id]))
 end
 
 local function seconds_needed(run)
@@ -84,6 +85,11 @@ function M.preview(run)
     or ("%d h"):format(hours or DEFAULT_RETENTION_HOURS))
   report:note("whether these credentials may do it cannot be told before: %s",
     preflight.untried(run.opts))
+  if run.open then
+    local is_open = windows.note(run)
+    report:note("nothing is begun outside of %s; %s", run.open.text, is_open and "that is now"
+      or "the next window opens at " .. show.time(report.next_window))
+  end
   local seconds = seconds_needed(run)
   if seconds > 0 then
     report:note("at %s the last request leaves after about %s", run.opts.rate_limit,
