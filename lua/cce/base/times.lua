@@ -86,6 +86,25 @@ function M.local_offset(seconds)
   return unix_time(t.year, t.month, t.day, t.hour, t.min, t.sec) - seconds
 end
 
+local DAY = 86400
+
+--- The moment at which a clock shows a local time.
+-- @tparam number wall what it shows, in seconds, as unix time is of UTC
+-- @treturn[1] number unix time
+-- @treturn[2] nil
+-- @treturn[2] string why not: it "is skipped", or "is there twice"
+function M.of_local(wall)
+  -- The clock is put forward or back at most once in two days.
+  local before, after = M.local_offset(wall - DAY), M.local_offset(wall + DAY)
+  local first, second = wall - before, wall - after
+  local fits_first = M.local_offset(first) == before
+  local fits_second = M.local_offset(second) == after
+  if fits_first and fits_second and first ~= second then return nil, "is there twice" end
+  if fits_first then return first end
+  if fits_second then return second end
+  return nil, "is skipped"
+end
+
 local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
 
 --- Read a length of time.

@@ -54,7 +54,7 @@ local function read_span(text)
     return nil, ("'%s' is no window such as \"sat,sun 01:00-05:00\""):format(text)
   end
   local set = weekday_set(days)
-  if not set then return nil, ("the days of '%s' are not such as sat,sun or mon-fri"):format(text) end
+  if not set then return nil, ("'%s' names no days such as sat,sun or mon-fri"):format(text) end
   from, to = seconds_of_day(from), seconds_of_day(to)
   if not from or not to then return nil, ("'%s' names a time that no day has"):format(text) end
   if from == to then return nil, ("'%s' is empty: it begins when it ends"):format(text) end

@@ -83,6 +83,8 @@ local function describe_all(parser)
     parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
       :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")
       :show_default(false),
+    parser:flag("--local", "Show times in local time, with its offset; without it in UTC.")
+      :target("local_time"),
     parser:flag("--no-headers", "No line of titles above a table."),
     parser:flag("-q --quiet", "No notes and no progress; results and errors stay."),
     parser:flag("-v --verbose", "Tell of every attempt, and of codes and request ids."),
@@ -206,6 +208,8 @@ end
 local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
   ui.asked = "cce " .. table.concat(arguments, " ")
+  require("cce.text.show").use_local_time(args.local_time == true)
+  for _, note in ipairs(require("cce.cli.convert").heard()) do ui:say(note) end
   local ok, result = xpcall(function()
     if args.report_file then
       local fits, message, err = require("cce.cli.report_file").check(args.report_file)

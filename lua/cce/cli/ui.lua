@@ -149,9 +149,10 @@ end
 
 --- Print a list as --output says.
 -- @tparam {table,...} rows
--- @tparam {table,...} columns `{ key, title, text=function(row), prose=true,
---   keep=true }`: `key` is the field of a row and its name in JSON and YAML; `text`
---   what people see of it; where the table is too wide for the terminal, `prose`
+-- @tparam {table,...} columns `{ key, title, text=function(row), json=function(value),
+--   time=true, prose=true, keep=true }`: `key` is the field of a row and its name in JSON and
+--   YAML; `text` what people see of it, `json` what machines do; `time` marks unix time, which
+--   all see as RFC 3339; where the table is too wide for the terminal, `prose`
 --   stands below its row, and `keep` is cut last; without a title it is for machines
 --   alone. The first column's
 --   values are what `-o name` prints, unless one has `name=true`
@@ -166,8 +167,8 @@ function Ui:table(rows, columns)
 end
 
 --- Print one thing.
--- @tparam table value what JSON and YAML have of it: strings, numbers, booleans
---   and tables of them
+-- @tparam table value what JSON and YAML have of it, beside `schema_version`: strings,
+--   numbers, booleans and tables of them; times as text
 -- @tparam string text what people see, and
 -- @tparam[opt] string name what `-o name` prints
 -- @treturn int 0

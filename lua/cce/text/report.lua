@@ -12,6 +12,7 @@
 -- Further fields: `workflow`, `run`, `started` and `ended` (unix time),
 -- `duration` (seconds), `resumed`, `stopped` (why it ended before its end),
 -- `incomplete` (something beside the clusters themselves went wrong; see `notes`),
+-- `windows` and `next_window` (unix time) of a rotation that waits for its windows,
 -- `already_finished` (unix time: nothing of the run was open, so this call did nothing,
 -- and the report is that of before), `notes` (a list of sentences) and, for a dry run,
 -- `dry_run=true` and `plan`, a list of sentences.
@@ -96,12 +97,18 @@ function Report:exit_code()
   return self.already_finished and 3 or 0
 end
 
-local function plain(value)
+local TIMES = { started = true, ended = true, already_finished = true, next_window = true,
+  began = true, expires_at = true, from = true, to = true }
+
+-- Moments as text; lengths of time in milliseconds at most.
+local function plain(value, of)
   local kind = type(value)
+  if kind == "number" and TIMES[of] then return show.time(value) end
+  if kind == "number" and of == "duration" then return math.floor(value * 1000 + 0.5) / 1000 end
   if kind == "string" or kind == "number" or kind == "boolean" then return value end
   if kind ~= "table" then return nil end
   local copy = {}
-  for name, inner in pairs(value) do copy[name] = plain(inner) end
+  for name, inner in pairs(value) do copy[name] = plain(inner, name) end
   return copy
 end
 
@@ -110,7 +117,8 @@ local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id"
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
   "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
 
---- The report as tables, strings, numbers and booleans alone, as JSON can hold.
+--- The report as tables, strings, numbers and booleans alone, as JSON can hold. Moments are text
+-- as RFC 3339 has it.
 -- @treturn table the lists, `counts`, `exit_code`, and the other fields
 -- @usage
 -- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
@@ -119,7 +127,7 @@ local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id"
 function Report:to_table()
   local copy = { counts = self:counts(), exit_code = self:exit_code() }
   for name, value in pairs(self) do
-    if not M.is_bucket(name) then copy[name] = plain(value) end
+    if not M.is_bucket(name) then copy[name] = plain(value, name) end
   end
   for _, name in ipairs { "notes", "plan", "principals" } do
     if copy[name] then json.array(copy[name]) end
@@ -128,7 +136,7 @@ function Report:to_table()
     copy[bucket] = json.array()
     for i, item in ipairs(self[bucket]) do
       local entry = {}
-      for _, name in ipairs(ITEM_FIELDS) do entry[name] = plain(item[name]) end
+      for _, name in ipairs(ITEM_FIELDS) do entry[name] = plain(item[name], name) end
       copy[bucket][i] = entry
     end
   end

@@ -34,6 +34,7 @@ local map = require "cce.map"
 local outcome = require "cce.workflow.outcome"
 local protect = require "cce.host.protect"
 local reports = require "cce.text.report"
+local show = require "cce.text.show"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
 
@@ -86,7 +87,7 @@ end
 local function another_plan(run, known)
   local open = outcome.is_open(known)
   local message = ("the journal holds run %s of another plan, opened at %s%s"):format(known.name,
-    times.format(known.opened), open and ", of which something is open" or "")
+    show.time(known.opened), open and ", of which something is open" or "")
   return errors.fail("CONFLICT", message, {
     retryable = false, maybe_applied = false, operation = run.workflow.name,
     hint = not open and "Give another journal or run="

@@ -11,7 +11,6 @@ local outcome = require "cce.workflow.outcome"
 local pace = require "cce.workflow.pace"
 local reissue = require "cce.workflow.rotate.reissue"
 local show = require "cce.text.show"
-local times = require "cce.base.times"
 local windows = require "cce.workflow.rotate.windows"
 
 local M = {}
@@ -89,7 +88,7 @@ local function uncertain(run, item, message, fields)
     .. " client:show_cluster(\"%s\").raw.status.jobID is another than %s; or"
     .. " client:list_traces{service=\"CCE\", resource_id=\"%s\"} names one."
     .. " Else rotate it again, in a run of its own"):format(
-    item.sent and times.format(item.sent) or "the intent", item.id,
+    item.sent and show.time(item.sent) or "the intent", item.id,
     item.job_before and '"' .. item.job_before .. '"' or "nil", item.id)
   finish(run, item, "uncertain", errors.new(fields.code or "CONNECTION_LOST", message, fields))
 end

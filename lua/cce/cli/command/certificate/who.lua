@@ -3,7 +3,6 @@
 -- @local
 local exit = require "cce.cli.exit"
 local paths = require "cce.kubeconfig.paths"
-local show = require "cce.text.show"
 local who = require "cce.cli.who"
 
 local M = { name = "who",
@@ -30,15 +29,14 @@ local columns = {
   { "context", "CONTEXT", keep = true, name = true },
   { "user_id", "USER", text = who_text },
   { "cluster_id", "CLUSTER", text = function(row) return row.cluster_id or row.server end },
-  { "not_after", "UNTIL", keep = true, text = function(row)
-    return row.not_after and show.time(row.not_after)
-  end },
+  { "not_after", "UNTIL", keep = true, time = true },
   { "key_matches", "KEY", text = function(row)
     return keys[row.key_matches] or row.not_after and "none" or nil
   end },
   { "says", "STATE", text = who.text, prose = true },
   { "source" }, { "user_name" }, { "user" }, { "cluster" }, { "server" }, { "organizations" },
-  { "serial" }, { "not_before" }, { "remaining" }, { "expired" }, { "holder" }, { "kept" },
+  { "serial" }, { "not_before", time = true }, { "remaining" }, { "expired" },
+  { "holder" }, { "kept" },
   { "check" }, { "state" }, { "message" }, { "current" },
 }
 

@@ -2,7 +2,6 @@
 -- @module cce.cli.command.cloud.downloads
 -- @local
 local chosen = require "cce.cli.chosen"
-local show = require "cce.text.show"
 local traces = require "cce.cli.traces"
 
 local M = { name = "downloads", summary = "List who obtained certificates, by CTS.",
@@ -16,7 +15,7 @@ function M.describe(parser)
 end
 
 local columns = {
-  { "time", "OBTAINED", keep = true, text = function(each) return show.time(each.time) end },
+  { "time", "OBTAINED", keep = true, time = true },
   { "cluster_id", "CLUSTER" }, { "kind", "KIND", keep = true }, { "name", "NAME", keep = true },
   { "id", "ID", name = true }, { "source_ip", "FROM" }, { "trace_id" },
 }

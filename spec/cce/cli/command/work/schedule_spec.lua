@@ -115,15 +115,41 @@ describe("cce schedule", function()
     assert.equal(0, result.code, result.err)
     local e = json.decode(result.out)[1]
     assert.same({ name = "prod-*" }, e.options.clusters)
-    assert.same({ "Sat", "Sun" }, e.every.window.weekdays)
+    assert.equal("Sat,Sun 01:00-05:00 +08:00", e.options.windows)
     for expected, words in pairs {
-      ["no interval"] = { "--every", "often" }, ["a window such as"] = { "--every", "4w",
-        "--window", "at night" }, ["no list of Sun"] = { "--every", "4w", "--window",
-        "Someday 01:00-05:00 Z" } } do
+      ["no interval"] = { "--every", "often" }, ["no window such as"] = { "--every", "4w",
+        "--window", "at night" }, ["names no days"] = { "--every", "4w", "--windows",
+        "someday 01:00-05:00 Z" }, ["give --at, or --every"] = {},
+        ["--at"] = { "--at", "+2h", "--every", "4w" } } do
       result = schedule("add", "rotate", "--all", (table.unpack or unpack)(words))
       assert.equal(64, result.code, expected)
       assert.matches(expected, result.err, 1, true)
     end
+  end)
+
+  it("keeps a rotation at a time, in its windows and not in a blackout", function()
+    local words = { "add", "rotate", "--all", "--at", "2030-12-20T12:00Z", "--windows",
+      "sat,sun 01:00-05:00", "--not", "2030-12-21/2031-01-05", "--not", "2031-01-11", "-o", "json" }
+    local result = schedule((table.unpack or unpack)(words))
+    assert.equal(0, result.code, result.err)
+    local e = json.decode(result.out)[1]
+    assert.same({ "2031-01-12T01:00:00Z", "rotate" }, { e.due, e.kind })
+    assert.is_nil(e.every)
+    words[#words - 1], words[#words] = "--zone", "+08:00"
+    words[#words + 1] = "--dry-run"
+    result = schedule((table.unpack or unpack)(words))
+    assert.matches("dry run: would rotate once, at 2031-01-11T17:00:00Z (in ", result.out, 1, true)
+    assert.matches("in the windows sat,sun 01:00-05:00, not 2030-12-21/2031-01-05, 2031-01-11"
+      .. " (+08:00)", result.out, 1, true)
+  end)
+
+  it("says which moment it understood, where that is in local time", function()
+    local result = schedule("add", "rotate", "--all", "--at", "tomorrow 09:00", "--dry-run")
+    local moment = assert(result.err:match "'tomorrow 09:00' is (%S+), local time of this machine")
+    assert.matches("once, at " .. moment:gsub("%+00:00$", "Z"), result.out, 1, true)
+    result = schedule("add", "rotate", "--all", "--at", "next friday", "--dry-run")
+    assert.equal(64, result.code)
+    assert.matches("'fri 18:00'", result.err, 1, true)
   end)
 
   it("cancels, and tells of each what failed", function()

@@ -8,6 +8,7 @@ local errors = require "cce.error"
 local principals = require "cce.cli.principal"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
+local windows = require "cce.cli.windows"
 
 local M = {}
 
@@ -16,20 +17,22 @@ local function describe_revoke(parser)
   chosen.describe(revoke, { all = true })
   revoke:mutex(principals.describe(revoke))
   revoke:flag("--allow-self", "Allow to revoke your own.")
-  revoke:option("--at", "When: such as 2026-01-31T18:00Z, or +2h from now."):argname("TIME")
+  revoke:option("--at", "When: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h."):argname("TIME")
     :convert(convert.time):count(1)
   revoke:option("--reason", "For people."):argname("TEXT")
   revoke:flag("--dry-run", "Put in nothing; say what would be put in.")
 end
 
 local function describe_rotate(parser)
-  local rotate = parser:command("rotate", "Rotate clusters again and again.")
+  local rotate = parser:command("rotate", "Rotate clusters once, or again and again.")
   chosen.describe(rotate, { all = true })
-  rotate:option("--every", "How often: such as 12h, 7d or 4w."):argname("TIME"):count(1)
+  rotate:mutex(
+    rotate:option("--at", "Once: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h."):argname("TIME")
+      :convert(convert.time),
+    rotate:option("--every", "Again and again, so often: such as 12h, 7d or 4w."):argname("TIME"))
   rotate:option("--first", "The first time; by default one interval from now."):argname("TIME")
     :convert(convert.time)
-  rotate:option("--window", "Only then: such as 'Sat,Sun 01:00-05:00 +08:00'."):argname("WINDOW")
-    :convert(convert.window)
+  windows.describe(rotate)
   rotate:option("--component", "all or service-account-controller."):argname("NAME")
     :choices({ "all", "service-account-controller" })
   rotate:option("--canary", "So many clusters first, one at a time."):argname("N")
@@ -68,7 +71,8 @@ local function preview_revoke(ui, args, targets)
     lines[i] = ("dry run: would revoke %s in cluster %s (%s) at %s"):format(who,
       target.name or target.id, target.id, render.moment(args.at))
   end
-  return ui:show({ dry_run = true, due = args.at, clusters = #targets }, table.concat(lines, "\n"))
+  return ui:show({ dry_run = true, due = show.time(args.at), clusters = #targets },
+    table.concat(lines, "\n"))
 end
 
 -- What was put in stays, whatever becomes of the rest; so it is shown.
@@ -130,19 +134,29 @@ local function with_scratch(act)
   return result, message, err
 end
 
+local function rotate(schedule, args, opts)
+  if args.at then return schedule:rotate_at(args.at, opts) end
+  return schedule:rotate_every(args.every, opts)
+end
+
 -- What a schedule says of it, and when it would be done first.
 local function preview_rotate(ui, args, opts)
   local e, message, err = with_scratch(function(schedule)
-    local id, reason, problem = schedule:rotate_every(args.every, opts)
+    local id, reason, problem = rotate(schedule, args, opts)
     if not id then return nil, reason, problem end
     return schedule:get(id)
   end)
   if not e then return ui:fail(message, err) end
-  return ui:show({ dry_run = true, due = e.due }, ("dry run: would rotate every %s, first at %s")
-    :format(args.every, render.moment(e.due)))
+  local open = require("cce.schedule.entry").windows(e)
+  return ui:show({ dry_run = true, due = show.time(e.due), windows = open and open.text },
+    ("dry run: would rotate %s %s%s"):format(args.every and "every " .. args.every .. ", first at"
+      or "once, at", render.moment(e.due), open and ", in the windows " .. open.text or ""))
 end
 
 function kinds.rotate(schedule, ui, args, client)
+  if not args.at and not args.every then
+    return ui:usage "it is not said when: give --at, or --every"
+  end
   -- A pattern is kept as one: clusters that come later are meant, too.
   local clusters, message, err = chosen.filter(args) or args.all and { name = "*" }, nil, nil
   if not clusters then clusters, message, err = chosen.ids(client, args) end
@@ -150,13 +164,13 @@ function kinds.rotate(schedule, ui, args, client)
   local project
   project, message, err = require("cce.api.project").id_of(client)
   if not project then return ui:fail(message, err) end
-  local opts = { region = client.config.region, project_id = project, clusters = clusters,
-    first = args.first, window = args.window, component = args.component, canary = args.canary,
+  local opts = windows.put(args, { region = client.config.region, project_id = project,
+    clusters = clusters, first = args.first, component = args.component, canary = args.canary,
     max_failures = args.max_failures, unless_rotated_within = args.unless_rotated_within,
-    reason = args.reason }
+    reason = args.reason })
   if args.dry_run then return preview_rotate(ui, args, opts) end
   local id
-  id, message, err = schedule:rotate_every(args.every, opts)
+  id, message, err = rotate(schedule, args, opts)
   if not id then return ui:fail(message, err) end
   return report(schedule, ui, { id })
 end
