@@ -292,6 +292,7 @@
 ---@field grantee? boolean the client is the grantee's
 ---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
+---@field names? table of the cluster and the grantee, by id, for people
 
 ---@class (exact) cce.workflow.holders.opts
 ---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
@@ -318,6 +319,7 @@
 ---@field user_id? string
 ---@field agency_id? string one of the two is mandatory
 ---@field reason? string for people; up to 500 bytes
+---@field names? table of the cluster and of whom it is about, by id, for people
 
 ---@class (exact) cce.schedule.rotate_every.opts
 ---@field region? string by which the runner chooses its client
@@ -327,6 +329,7 @@
 ---@field first? number|string the first time, as for `revoke_at`; by default one interval from now
 ---@field window? table older name of `windows`, which may be such a table: `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`
 ---@field reason? string for people; up to 500 bytes
+---@field names? table of clusters, by id, for people
 ---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within`, `accept_token_loss`, `windows`, `except` and `zone` are those of `cce.workflow.rotate`; local time is that of the runner's machine
 
 ---@class (exact) cce.schedule.list.opts
@@ -1296,6 +1299,11 @@ function report:exit_code() end
 ---```
 ---@return table # the lists, `counts`, `exit_code`, and the other fields
 function report:to_table() end
+
+---The report for people.
+---@param limit? integer columns of the terminal; without it no line is broken
+---@return string # several lines
+function report:text(limit) end
 
 ---@class cce.workflow
 local workflow = {}

@@ -14,7 +14,8 @@
 -- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
 --   to go on; without it what was sent is counted
 -- * `hidden=true`, optional: stands in no list
--- * `watchable=true`, optional: it only reads, and --watch shows it again and again
+-- * `watchable`, optional: true where it only reads, or a set of the commands inside it that do;
+--   --watch shows them again and again
 --
 -- A new command is one word in `MODULES`. Only those that are meant are loaded.
 -- @module cce.cli
@@ -144,9 +145,11 @@ local function add_command(parser, name, is_chosen)
   if command.hidden then inner:hidden(true) end
   inner:add_help(true)
   command.describe(inner)
-  if command.watchable then
-    inner:option("--watch", "Show it again every so many seconds, until Ctrl-C."):argname("SECONDS")
-      :args("?"):convert(seconds)
+  for _, each in ipairs(command.watchable == true and { inner } or inner._commands) do
+    if command.watchable and (each == inner or command.watchable[each._name]) then
+      each:option("--watch", "Show it again every so many seconds, until Ctrl-C.")
+        :argname("SECONDS"):args("?"):convert(seconds)
+    end
   end
   complete_help(inner, name)
   return inner

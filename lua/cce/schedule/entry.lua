@@ -41,7 +41,7 @@ M.MAX_TEXT = 256 * 1024
 
 -- Of a text that cannot be read, as it is kept.
 local MAX_QUARANTINED = 4096
-local MAX_REASON, MAX_MESSAGE = 500, 500
+local MAX_REASON, MAX_MESSAGE, MAX_NAME = 500, 500, 255
 local MAX_HOLDERS = 1000
 
 -- ---- ids -----------------------------------------------------------------------
@@ -145,6 +145,15 @@ local function is_grant(value)
   return #value.holders > 0
 end
 
+-- Names by id, for people, as they were when it was put in.
+local function is_names(value)
+  if type(value) ~= "table" then return false end
+  for id, name in pairs(value) do
+    if not is_name(id) or not is_plain(name, MAX_NAME) then return false end
+  end
+  return true
+end
+
 -- The rules are those of the workflow that will get them. It raises on a wrong
 -- type, which here is no mistake of the caller's.
 local function is_rotation(value)
@@ -180,6 +189,7 @@ local CHECKS = {
   agency_id = is_name, runner = is_name,
   reason = plain(MAX_REASON), request_id = plain(131), why = plain(MAX_MESSAGE + 3),
   attempts = is_count, last_error = is_error, grant = is_grant,
+  names = is_names,
   every = when.check_every, options = is_rotation, begun = is_begun, text = is_text,
 }
 
@@ -580,12 +590,24 @@ end
 
 -- ---- for people ----------------------------------------------------------------------
 
+-- So many clusters are named, not counted.
+local FEW = 3
+
+local function named(e, id)
+  local name = e.names and e.names[id]
+  return name and ("%s (%s)"):format(name, id) or id
+end
+
 local function rotated(e)
   local chosen, text = e.options and e.options.clusters or {}, "clusters"
   if e.cluster_id then
-    text = "cluster " .. e.cluster_id
-  elseif #chosen > 0 then
+    text = "cluster " .. named(e, e.cluster_id)
+  elseif #chosen > FEW then
     text = show.count(#chosen, "cluster")
+  elseif #chosen > 0 then
+    local list = {}
+    for i, id in ipairs(chosen) do list[i] = named(e, id) end
+    text = (#chosen > 1 and "clusters " or "cluster ") .. table.concat(list, ", ")
   elseif chosen.name then
     text = "clusters named " .. M.clean(chosen.name, 128)
   end
@@ -597,7 +619,7 @@ end
 function M.subject(e)
   if e.kind == "revoke" then
     return ("%s %s in cluster %s"):format(e.user_id and "user" or "agency",
-      e.user_id or e.agency_id, e.cluster_id)
+      named(e, e.user_id or e.agency_id), named(e, e.cluster_id))
   elseif e.kind == "rotate" then
     return rotated(e)
   end

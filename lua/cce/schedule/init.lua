@@ -151,6 +151,7 @@ local revoke_schema = {
   user_id = id_rule,
   agency_id = id_rule,
   reason = { type = "string" },
+  names = { type = "table" },
 }
 
 local function check_time(name, time, now)
@@ -172,6 +173,7 @@ end
 -- @tparam[opt] string opts.user_id
 -- @tparam[opt] string opts.agency_id one of the two is mandatory
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
+-- @tparam[opt] table opts.names of the cluster and of whom it is about, by id, for people
 -- @treturn[1] string id of the entry, which is on disk
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -209,6 +211,7 @@ local rotate_schema = {
   first = { type = TIME },
   window = { type = "table" },
   reason = { type = "string" },
+  names = { type = "table" },
 }
 for _, name in ipairs(ROTATE_OPTIONS) do rotate_schema[name] = { type = "any" } end
 
@@ -246,7 +249,7 @@ local function add_rotation(self, name, checked, time, every)
   local e
   e, message, err = self:add { kind = "rotate", region = checked.region, every = every,
     project_id = checked.project_id, cluster_id = checked.cluster_id, reason = checked.reason,
-    options = opts, due = due }
+    names = checked.names, options = opts, due = due }
   if not e then return nil, message, err end
   return e.id
 end
@@ -301,6 +304,7 @@ end
 -- @tparam[opt] table opts.window older name of `windows`, which may be such a table:
 --   `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
+-- @tparam[opt] table opts.names of clusters, by id, for people
 -- @param[opt] opts.component this one and `certificate_expiration_time`, `wait`, `canary`,
 --   `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`,
 --   `unless_rotated_within`, `accept_token_loss`, `windows`, `except` and `zone` are those of

@@ -15,10 +15,13 @@
 -- `windows` and `next_window` (unix time) of a rotation that waits for its windows,
 -- `already_finished` (unix time: nothing of the run was open, so this call did nothing,
 -- and the report is that of before), `notes` (a list of sentences) and, for a dry run,
--- `dry_run=true` and `plan`, a list of sentences.
+-- `dry_run=true` and `plan`, a list of sentences. (`steps`, the plan as rows of a table, is for
+-- `text` alone.)
 -- @module cce.report
 local json = require "cce.base.json"
 local show = require "cce.text.show"
+local tables = require "cce.text.table"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -127,7 +130,7 @@ local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id"
 function Report:to_table()
   local copy = { counts = self:counts(), exit_code = self:exit_code() }
   for name, value in pairs(self) do
-    if not M.is_bucket(name) then copy[name] = plain(value, name) end
+    if name ~= "steps" and not M.is_bucket(name) then copy[name] = plain(value, name) end
   end
   for _, name in ipairs { "notes", "plan", "principals" } do
     if copy[name] then json.array(copy[name]) end
@@ -219,7 +222,29 @@ local function add_items(self, bucket, lines)
   if not_begun > 0 then lines[#lines + 1] = ("  %s %d: %s"):format(bucket, not_begun, reason) end
 end
 
-function Report:__tostring()
+-- The plan, as a table where the workflow has one.
+local function add_plan(self, lines, limit)
+  if self.steps and self.steps[1] then
+    local text = tables.text(self.steps.titles, self.steps, limit and limit - 2, self.steps.kinds)
+    for line in text:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line end
+    return
+  end
+  for _, step in ipairs(self.plan or {}) do lines[#lines + 1] = "  " .. step end
+end
+
+-- What goes on below is further in.
+local function wrapped(line, limit)
+  if not limit or width.of(line) <= limit then return line end
+  local indent = line:match "^ *"
+  local parts = width.wrap(line, limit - #indent - 2)
+  return indent .. table.concat(parts, "\n  " .. indent)
+end
+
+--- The report for people.
+-- @tparam[opt] int limit columns of the terminal; without it no line is broken
+-- @treturn string several lines
+-- @function report:text
+function Report:text(limit)
   local lines = { header(self) }
   if self.dry_run then lines[1] = ("%s: dry run, nothing was sent"):format(self.workflow) end
   if self.already_finished then
@@ -228,11 +253,18 @@ function Report:__tostring()
   end
   if self.stopped then lines[#lines + 1] = "  STOPPED: " .. self.stopped end
   for _, note in ipairs(self.notes) do lines[#lines + 1] = "  note: " .. note end
-  for _, step in ipairs(self.plan or {}) do lines[#lines + 1] = "  " .. step end
+  for i, line in ipairs(lines) do lines[i] = wrapped(line, limit) end
+  add_plan(self, lines, limit)
+  local first = #lines + 1
   for _, bucket in ipairs { "failed", "uncertain", "pending", "skipped" } do
     add_items(self, bucket, lines)
   end
+  for i = first, #lines do lines[i] = wrapped(lines[i], limit) end
   return table.concat(lines, "\n")
+end
+
+function Report:__tostring()
+  return self:text()
 end
 
 return M

@@ -35,7 +35,7 @@ local columns = {
       or entry.not_after and "no key" or nil
   end },
   { "check", "CHECK" },
-  { "path", "FILE", keep = true, name = true },
+  { "path", "FILE", prose = true, name = true },
   { "cluster_id" }, { "server" }, { "user" }, { "serial" }, { "not_before", time = true },
   { "expired" }, { "holder" }, { "kept" }, { "says" }, { "message" },
 }

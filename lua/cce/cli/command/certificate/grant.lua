@@ -52,7 +52,8 @@ local function dry_run(ui, args, client, cluster)
   local ends = os.time() + args["for"]
   return ui:show({ dry_run = true, cluster_id = cluster.id, name = cluster.name,
     expires_at = show.time(ends) }, ("dry run: would obtain a certificate of %s for %s, %s, and"
-    .. " revoke it at %s"):format(who, cluster.name or cluster.id, place.text(args), render.moment(ends)))
+    .. " revoke it at %s"):format(who, cluster.name or cluster.id, place.text(args),
+    render.moment(ends)))
 end
 
 -- ---- ending --------------------------------------------------------------------------
@@ -166,8 +167,8 @@ function M.run(args, ui)
   local grant
   grant, message, err = require("cce").workflow.grant(client, schedule, {
     cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
-    shared = args.shared, reason = args.reason, grantee = args.is_grantee,
-    allow_self = args.allow_self })
+    shared = args.shared, reason = args.reason, names = { [cluster.id] = cluster.name },
+    grantee = args.is_grantee, allow_self = args.allow_self })
   if not grant then return ui:fail(message, err) end
   code = keep(ui, args, grant, cluster)
   if code ~= 0 then return code end

@@ -178,18 +178,21 @@ end
 
 -- ---- asking ------------------------------------------------------------------------
 
--- Only a rotation of all ends client certificates.
-local function affected(args, plan)
-  return plan.component == "all" and require("cce.cli.affected").text(plan.ids, args) or nil
+-- The plan. Only a rotation of all ends client certificates; it says whose, as far as that is
+-- known here.
+local function preview(client, args, plan)
+  local report, message, err = call(client, args, plan, { dry_run = true })
+  if not report then return nil, message, err end
+  local lines = plan.component == "all" and require("cce.cli.affected").lines(plan.ids, args) or {}
+  for _, line in ipairs(lines) do report:note("this ends what is in use: %s", line) end
+  return report
 end
 
 local function confirmed(ui, client, args, plan)
   return ui:confirm { word = "ROTATE", yes = args.yes, text = function()
-    local report, message, err = call(client, args, plan, { dry_run = true })
+    local report, message, err = preview(client, args, plan)
     if not report then return nil, ui:fail(message, err) end
-    local text = tostring(report):gsub("^[^\n]*", "This will rotate:", 1)
-    local whom = affected(args, plan)
-    return whom and text .. "\n" .. whom or text
+    return (report:text(ui:width()):gsub("^[^\n]*", "This will rotate:", 1))
   end }
 end
 
@@ -267,11 +270,8 @@ function M.run(args, ui)
   end
   if args.dry_run then
     local report
-    report, message, err = call(client, args, plan, { dry_run = true })
-    if not report then return ui:fail(message, err) end
-    local whom = affected(args, plan)
-    if whom then ui:say(whom) end
-    return ui:report(report)
+    report, message, err = preview(client, args, plan)
+    return report and ui:report(report) or ui:fail(message, err)
   end
   if plan.is_finished then return rotate(ui, client, args, plan) end
   -- Before the clusters are rotated: later it would be too late to say no.

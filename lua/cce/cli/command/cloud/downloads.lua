@@ -16,7 +16,8 @@ end
 
 local columns = {
   { "time", "OBTAINED", keep = true, time = true },
-  { "cluster_id", "CLUSTER" }, { "kind", "KIND", keep = true }, { "name", "NAME", keep = true },
+  { "cluster_name", "CLUSTER", keep = true }, { "cluster_id", "CLUSTER ID" },
+  { "kind", "KIND", keep = true }, { "name", "NAME", keep = true },
   { "id", "ID", name = true }, { "source_ip", "FROM" }, { "trace_id" },
 }
 
@@ -34,6 +35,8 @@ function M.run(args, ui)
   list, message, err = client:certificate_downloads(opts)
   if not list then return ui:fail(message, err) end
   traces.say_window(ui, list)
+  local names = #list > 0 and chosen.names(client) or {}
+  for _, each in ipairs(list) do each.cluster_name = names[each.cluster_id] end
   return ui:table(list, columns)
 end
 

@@ -8,7 +8,8 @@ local render = require "cce.cli.render"
 local runs_here = require "cce.cli.runs"
 local workflow_runs = require "cce.workflow.runs"
 
-local M = { name = "runs", summary = "Look at runs, settle what is uncertain, end one." }
+local M = { name = "runs", summary = "Look at runs, settle what is uncertain, end one.",
+  watchable = { list = true, show = true } }
 
 local function describe_journal(parser)
   parser:option("--journal", "The journal; where it is left out, the one in ~/.local/state/cce"

@@ -152,6 +152,41 @@ describe("cce schedule", function()
     assert.matches("'fri 18:00'", result.err, 1, true)
   end)
 
+  it("keeps revocations of a list of users, with names of all, or none of them", function()
+    local list = world.dir .. "/leavers"
+    tempdir.write(list, "member # leaves\nnobody\n")
+    local words = { "add", "revoke", "cluster-001", "cluster-002", "--users", list, "--at", "+2h",
+      "-o", "json" }
+    local result = schedule((table.unpack or unpack)(words))
+    assert.equal(64, result.code)
+    assert.matches("there is no user 'nobody'", result.err, 1, true)
+    assert.equal("[]\n", schedule("list", "-o", "json").out)
+    tempdir.write(list, MEMBER .. "\n")
+    result = schedule((table.unpack or unpack)(words))
+    assert.equal(0, result.code, result.err)
+    local entries = json.decode(result.out)
+    assert.equal(2, #entries)
+    local id = sim.clusters[2].id
+    assert.same({ [id] = "cluster-002", [MEMBER] = "member" }, entries[2].names)
+    local shown = schedule("list").out:gsub("%s+", " ")
+    assert.matches(("revoke user member (%s) in cluster cluster-002 (%s)"):format(MEMBER, id),
+      shown, 1, true)
+  end)
+
+  it("shows itself again and again with --watch", function()
+    add("--at", "+2h")
+    local finish, process = world:start_cce { "schedule", "list", "--watch", "0.1" }
+    local deadline, text = core.sys.monotonic() + 20
+    repeat
+      core.sys.sleep(0.1)
+      text = tempdir.read(world.dir .. "/run-" .. world.count .. ".out") or ""
+    until select(2, text:gsub("pending", "")) >= 3 or core.sys.monotonic() > deadline
+    process:signal "SIGINT"
+    assert.equal(130, finish().code)
+    assert.is_true(select(2, text:gsub("pending", "")) >= 3, text)
+    assert.equal(64, schedule("cancel", "0000000000000000", "--watch").code)
+  end)
+
   it("cancels, and tells of each what failed", function()
     local id = add("--at", "+2h")
     assert.matches("pending", schedule("cancel", id, "--dry-run").out, 1, true)

@@ -14,6 +14,7 @@ local values = require "cce.base.values"
 local env = values.env
 
 local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure.",
+  watchable = { list = true, show = true },
   calls = { ["schedule:cancel"] = "schedule cancel", ["schedule:hasten"] = "schedule hasten",
     ["schedule:accept"] = "schedule accept", ["schedule:retry"] = "schedule retry",
     ["schedule:run"] = "schedule run" } }
@@ -195,6 +196,7 @@ M.columns = {
   { "last_intent", time = true }, { "last_error", json = error_json }, { "runner" },
   { "ended", time = true }, { "request_id" }, { "why" }, { "every", json = every_json },
   { "options" }, { "grant" },
+  { "names" },
 }
 
 --- All entries in a state, page by page.
