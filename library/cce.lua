@@ -249,6 +249,9 @@
 ---@field max_failures? integer|string stop at so many, or at a share such as "10%". Failed jobs count, what the API refused (401, 403, 5xx), and what is uncertain; not what hibernates, is locked or throttled
 ---@field retry_failed? boolean send again what failed in a run, after a look at the cluster
 ---@field unless_rotated_within? number|string seconds, or such as "24h": leave out what was rotated since then, by any caller; the report says who and when
+---@field windows? string|string[]|boolean when clusters may be begun: such as "sat,sun 01:00-05:00" or "mon-fri 22:00-04:00"; see above
+---@field except? string|string[] when none may be begun: such as "2026-12-20/2027-01-05", both days included, or "2026-12-24T18:00/2026-12-27"
+---@field zone? string of both: "UTC", "local" (of this machine) or such as "+08:00"
 ---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
 ---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
 ---@field rate_limit? string|boolean of requests that change something in each account, for all workflows of this user together; false: none
@@ -291,6 +294,7 @@
 ---@field grantee? boolean the client is the grantee's
 ---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
+---@field names? table of the cluster and the grantee, by id, for people
 
 ---@class (exact) cce.workflow.holders.opts
 ---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
@@ -317,6 +321,7 @@
 ---@field user_id? string
 ---@field agency_id? string one of the two is mandatory
 ---@field reason? string for people; up to 500 bytes
+---@field names? table of the cluster and of whom it is about, by id, for people
 
 ---@class (exact) cce.schedule.rotate_every.opts
 ---@field region? string by which the runner chooses its client
@@ -324,9 +329,10 @@
 ---@field cluster_id? string
 ---@field clusters? table ids, or a filter such as `{name="prod-*"}`; one of the two is mandatory
 ---@field first? number|string the first time, as for `revoke_at`; by default one interval from now
----@field window? table `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`; without weekdays it is every day; may pass midnight
+---@field window? table older name of `windows`, which may be such a table: `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`
 ---@field reason? string for people; up to 500 bytes
----@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
+---@field names? table of clusters, by id, for people
+---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within`, `accept_token_loss`, `windows`, `except` and `zone` are those of `cce.workflow.rotate`; local time is that of the runner's machine
 
 ---@class (exact) cce.schedule.list.opts
 ---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what no runner took within a minute of its time
@@ -1287,13 +1293,19 @@ function report:counts() end
 ---@return integer #
 function report:exit_code() end
 
----The report as tables, strings, numbers and booleans alone, as JSON can hold.
+---The report as tables, strings, numbers and booleans alone, as JSON can hold. Moments are text
+---as RFC 3339 has it.
 ---```lua
 ---local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 ---print(core.json.encode(report:to_table()))
 ---```
 ---@return table # the lists, `counts`, `exit_code`, and the other fields
 function report:to_table() end
+
+---The report for people.
+---@param limit? integer columns of the terminal; without it no line is broken
+---@return string # several lines
+function report:text(limit) end
 
 ---@class cce.workflow
 local workflow = {}
@@ -1367,8 +1379,15 @@ function workflow.issue(client, opts) end
 ---failed or is uncertain stops the run, and so does `max_failures`; `report.stopped`
 ---says why, and what would settle it. Once a key is refused, nothing more is sent with
 ---it. The same call goes on; `canary=0`, or another `max_failures`, in spite of it.
----These, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
+---These, `windows`, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
 ---the plan.
+---
+---**Windows.** Outside of `windows`, and inside of what `except` names, no cluster is begun; one
+---that was begun is followed to its end. When they close the call ends: what is left is pending,
+---`report.next_window` says when they open again, and the same call goes on then. A run keeps the
+---windows that it was begun with, unless the call names others; `windows=false` goes on at all
+---times. A window belongs to the day on which it begins; what counts is what the clock on the wall
+---shows in `zone`. (A blackout is `except`, since `not` is a word of Lua.)
 ---```lua
 ---local report = assert(cce.workflow.rotate(client, {
 ---  clusters = { name = "prod-*", status = "Available" },
@@ -1526,6 +1545,21 @@ function schedule:close() end
 ---@return cce.error? err
 function schedule:revoke_at(time, opts) end
 
+---Rotate clusters once, at a time, by a run of `cce.workflow.rotate` with a journal of its own.
+---
+---It is done when its run is closed with every cluster ok. Else what is open is tried again, and it
+---is overdue, until it is done or a person cancels it.
+---```lua
+---local id = assert(schedule:rotate_at(os.time() + 86400, { clusters = { name = "prod-*" },
+---  canary = 1 }))
+---```
+---@param time number|string as for `revoke_at`; moved to the next moment that the windows allow
+---@param opts table as for `rotate_every`, without `first`
+---@return string? # id of the entry, which is on disk
+---@return string? message
+---@return cce.error? err
+function schedule:rotate_at(time, opts) end
+
 ---Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
 ---with a journal of its own.
 ---
@@ -1536,11 +1570,12 @@ function schedule:revoke_at(time, opts) end
 ---uncertain is left alone until it is settled.
 ---
 ---Times are `first` and whole intervals after it, each moved to the next moment
----that the window allows. What was missed while no runner ran is done once, inside
----of the window. Cron expressions are not understood.
+---that the windows allow. What was missed while no runner ran is done once, inside
+---of them; what is not begun when they close goes on when they open again. Cron expressions are
+---not understood.
 ---```lua
 ---local id = assert(schedule:rotate_every("4w", { clusters = { name = "prod-*" }, canary = 1,
----  window = { weekdays = { "Sat" }, from = "01:00", to = "05:00", zone = "+08:00" } }))
+---  windows = "sat 01:00-05:00", except = "2026-12-20/2027-01-05", zone = "+08:00" }))
 ---```
 ---@param interval number|string seconds, or such as "12h", "7d" or "4w"
 ---@param opts cce.schedule.rotate_every.opts
@@ -1566,16 +1601,16 @@ function schedule:get(id) end
 ---@return cce.error? err
 function schedule:list(opts) end
 
----Cancel an entry. Of a cancellation and a run that meet, one wins; the other is
----told.
+---Let an entry not be done. Of a cancel and a run that meet, one wins; the
+---other is told.
 ---@param id string
 ---@return boolean? # true
 ---@return string? message
 ---@return cce.error? err
 function schedule:cancel(id) end
 
----Try an entry that failed again, at once. What is pending is not touched: nothing
----happens before its time.
+---Let an entry that failed be tried again at once. What is pending is not
+---touched: nothing happens before its time.
 ---@param id string
 ---@param opts? cce.schedule.retry.opts
 ---@return boolean? # true
@@ -1591,8 +1626,8 @@ function schedule:retry(id, opts) end
 ---@return cce.error? err
 function schedule:accept(id) end
 
----Do an entry now, before its time: the runner of the schedule does it next. So a
----grant can be ended by another than its holder; a shared one ends for all.
+---Let an entry be done now, before its time: the runner of the schedule does it
+---next. So a grant can be ended by another than its holder; a shared one ends for all.
 ---```lua
 ---local id = assert(schedule:revoke_at(os.time() + 3600,
 ---  { cluster_id = cluster_id, user_id = leaver }))

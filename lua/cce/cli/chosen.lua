@@ -80,6 +80,15 @@ local function all_or_ids(client, words)
   return found
 end
 
+--- Names of clusters by id; none, where the credentials may not list them.
+-- @tparam cce.client client
+-- @treturn table
+function M.names(client)
+  local names = {}
+  for _, each in ipairs(client:list_clusters() or {}) do names[each.id] = each.name end
+  return names
+end
+
 --- The words of a file: one a line, what follows a "#" is for people.
 -- @tparam string path "-" is standard input
 -- @treturn[1] {string,...}

@@ -14,7 +14,8 @@
 -- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
 --   to go on; without it what was sent is counted
 -- * `hidden=true`, optional: stands in no list
--- * `watchable=true`, optional: it only reads, and --watch shows it again and again
+-- * `watchable`, optional: true where it only reads, or a set of the commands inside it that do;
+--   --watch shows them again and again
 --
 -- A new command is one word in `MODULES`. Only those that are meant are loaded.
 -- @module cce.cli
@@ -83,6 +84,8 @@ local function describe_all(parser)
     parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
       :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")
       :show_default(false),
+    parser:flag("--local", "Show times in local time, with its offset; without it in UTC.")
+      :target("local_time"),
     parser:flag("--no-headers", "No line of titles above a table."),
     parser:flag("-q --quiet", "No notes and no progress; results and errors stay."),
     parser:flag("-v --verbose", "Tell of every attempt, and of codes and request ids."),
@@ -142,9 +145,11 @@ local function add_command(parser, name, is_chosen)
   if command.hidden then inner:hidden(true) end
   inner:add_help(true)
   command.describe(inner)
-  if command.watchable then
-    inner:option("--watch", "Show it again every so many seconds, until Ctrl-C."):argname("SECONDS")
-      :args("?"):convert(seconds)
+  for _, each in ipairs(command.watchable == true and { inner } or inner._commands) do
+    if command.watchable and (each == inner or command.watchable[each._name]) then
+      each:option("--watch", "Show it again every so many seconds, until Ctrl-C.")
+        :argname("SECONDS"):args("?"):convert(seconds)
+    end
   end
   complete_help(inner, name)
   return inner
@@ -206,6 +211,8 @@ end
 local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
   ui.asked = "cce " .. table.concat(arguments, " ")
+  require("cce.text.show").use_local_time(args.local_time == true)
+  for _, note in ipairs(require("cce.cli.convert").heard()) do ui:say(note) end
   local ok, result = xpcall(function()
     if args.report_file then
       local fits, message, err = require("cce.cli.report_file").check(args.report_file)

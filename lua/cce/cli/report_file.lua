@@ -6,6 +6,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local json = require "cce.base.json"
 local pages = require "cce.text.page"
+local render = require "cce.cli.render"
 local show = require "cce.text.show"
 
 local M = {}
@@ -178,6 +179,7 @@ function M.write_files(path, html, value)
   local ok, message, err = M.check(path)
   if not ok then return nil, message, err end
   local page, data = paths_of(path)
+  value.schema_version = render.SCHEMA_VERSION
   local text, problem = json.encode(value, { pretty = true })
   if not text then return errors.fail("INTERNAL", problem) end
   for _, each in ipairs { { page, html }, { data, text } } do

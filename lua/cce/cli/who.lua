@@ -3,6 +3,7 @@
 -- @module cce.cli.who
 -- @local
 local probers = require "cce.kubeconfig.prober"
+local chosen = require "cce.cli.chosen"
 local cache = require "cce.exec.cache"
 local core = require "cce.core"
 local errors = require "cce.error"
@@ -149,12 +150,13 @@ end
 
 -- Without the permission there are no names.
 local function add_names(run, client)
-  local by_id = {}
+  local by_id, clusters = {}, chosen.names(client)
   for _, list in ipairs { client:list_users() or {}, client:list_agencies() or {} } do
     for _, each in ipairs(list) do by_id[each.id] = each.name end
   end
   for _, row in ipairs(run.rows) do
     row.user_name = row.user_id and by_id[row.user_id]
+    row.cluster_name = row.cluster_id and clusters[row.cluster_id]
   end
 end
 
@@ -249,7 +251,7 @@ end
 -- @tparam[opt] function opts.stdin returns what "-" stands for
 -- @tparam[opt=os.time] function opts.clock
 -- @treturn {table,...} one for each context, or PEM: `{source=, context=, cluster=,
---   cluster_id=, server=, user=, user_id=, user_name=, not_before=, not_after=,
+--   cluster_id=, cluster_name=, server=, user=, user_id=, user_name=, not_before=, not_after=,
 --   remaining=, expired=, key_matches=, holder="certificate"|"cce credential",
 --   kept=<path>, message=<what is wrong>, check=, says=, state=}`; `check` is "works",
 --   "no rights" (403), "refused" (401, or a TLS alert of the cluster itself), "not

@@ -57,6 +57,30 @@ function M.key(cluster, principal)
   return principal and cluster .. " " .. principal or cluster
 end
 
+local function note_item(run, line)
+  local key = M.key(line.cluster, line.principal)
+  local item = run.items[key]
+  if not item then
+    item = { cluster = line.cluster }
+    run.items[key] = item
+    run.order[#run.order + 1] = item
+  end
+  for _, name in ipairs(TRANSIENT) do item[name] = nil end
+  for name, value in pairs(line) do item[name] = value end
+  run.last = line.time
+end
+
+local function open_run(state, line)
+  local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
+    component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
+    windows = line.windows, except = line.except, zone = line.zone,
+    items = {}, order = {} }
+  local last = state.runs[#state.runs]
+  -- One that had not begun leaves no trace: nothing was sent.
+  if last and not last.begun then state.runs[#state.runs] = nil end
+  state.runs[#state.runs + 1] = run
+end
+
 --- The last run of a name, or of all names.
 -- @tparam {table,...} runs
 -- @tparam ?string name
@@ -96,26 +120,13 @@ local function run_of(state, line)
 end
 
 local function note_line(state, line)
-  local run, runs = run_of(state, line), state.runs
+  local run = run_of(state, line)
   if line.what == "run" then
-    -- A run that had not begun leaves no trace: nothing was sent.
-    if runs[#runs] and not runs[#runs].begun then runs[#runs] = nil end
-    runs[#runs + 1] = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
-      component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
-      items = {}, order = {} }
+    open_run(state, line)
   elseif not run then
     return false
   elseif line.cluster then
-    local key = M.key(line.cluster, line.principal)
-    local item = run.items[key]
-    if not item then
-      item = { cluster = line.cluster }
-      run.items[key] = item
-      run.order[#run.order + 1] = item
-    end
-    for _, name in ipairs(TRANSIENT) do item[name] = nil end
-    for name, value in pairs(line) do item[name] = value end
-    run.last = line.time
+    note_item(run, line)
     -- When a cluster was last rotated, whichever run did it.
     if line.what == "accepted" or line.what == "settled" then
       state.rotated[line.cluster] = line.time
@@ -128,7 +139,7 @@ end
 
 -- What is looked up, compared or put into paths is text, if it is there at all.
 local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
-  "name", "message" }
+  "name", "message", "windows", "except", "zone" }
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
 
@@ -250,7 +261,7 @@ function Journal:intend(fields, in_flight)
   return append(self, "intent", fields, true, (in_flight + 1) * LINES_AFTER * LINE)
 end
 
---- Close the file, so that others can open it.
+--- Let others have the file.
 -- @function journal:close
 function Journal:close()
   if self.writer then self.writer:close() end

@@ -41,6 +41,7 @@ local schema = {
   agency_id = id_rule,
   shared = { type = "boolean", default = false },
   reason = { type = "string" },
+  names = { type = "table" },
   allow_self = { type = "boolean", default = false },
   grantee = { type = "boolean", default = false },
 }
@@ -116,9 +117,12 @@ end
 
 -- The entry of the revocation: a new one, or a part in that of a shared grant.
 local function promise(self, due, opts)
+  local names = {}
+  for id, name in pairs(opts.names or {}) do names[id] = name end
+  names[self.principal.id] = names[self.principal.id] or self.principal.name
   local fields = { kind = "revoke", due = due, region = self.client.config.region,
     project_id = self.project_id, cluster_id = self.cluster_id, reason = opts.reason,
-    grant = { shared = opts.shared, holders = { self.holder } } }
+    names = names, grant = { shared = opts.shared, holders = { self.holder } } }
   fields[self.principal.kind .. "_id"] = self.principal.id
   local message, err
   for _ = 1, TRIES do
@@ -349,6 +353,7 @@ end
 -- @tparam[opt=false] boolean opts.allow_self the client is the caller's own, and that is
 --   meant
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
+-- @tparam[opt] table opts.names of the cluster and the grantee, by id, for people
 -- @treturn[1] cce.grant `{kubeconfig=, id=<of the entry>, expires_at=<unix time>,
 --   principal={kind=, id=}, cluster_id=}`
 -- @treturn[2] nil

@@ -64,10 +64,20 @@ function M.span(seconds)
   return M.count(math.floor(seconds), "second")
 end
 
---- A moment: RFC 3339 in UTC, the one form that all that we print has.
--- @function time
+local is_local = false
+
+--- Let moments be shown in local time: `--local` of the command.
+-- @tparam boolean wanted
+function M.use_local_time(wanted)
+  is_local = wanted
+end
+
+--- A moment: RFC 3339, the one form that all that we print has; in UTC, unless local time
+-- is wanted.
 -- @tparam number seconds unix time
--- @treturn string such as "2026-01-02T03:04:05Z"
-M.time = times.format
+-- @treturn string such as "2026-01-02T03:04:05Z" or "2026-01-02T11:04:05+08:00"
+function M.time(seconds)
+  return times.format(seconds, is_local and times.local_offset(seconds) or nil)
+end
 
 return M

@@ -12,7 +12,7 @@ local outcome = require "cce.workflow.outcome"
 local pace = require "cce.workflow.pace"
 local reissue = require "cce.workflow.rotate.reissue"
 local show = require "cce.text.show"
-local times = require "cce.base.times"
+local windows = require "cce.workflow.rotate.windows"
 
 local M = {}
 
@@ -90,7 +90,7 @@ local function uncertain(run, item, message, fields)
     .. " client:show_cluster(\"%s\").raw.status.jobID is another than %s; or"
     .. " client:list_traces{service=\"CCE\", resource_id=\"%s\"} names one."
     .. " Else rotate it again, in a run of its own"):format(
-    item.sent and times.format(item.sent) or "the intent", item.id,
+    item.sent and show.time(item.sent) or "the intent", item.id,
     item.job_before and '"' .. item.job_before .. '"' or "nil", item.id)
   finish(run, item, "uncertain", errors.new(fields.code or "CONNECTION_LOST", message, fields))
 end
@@ -109,6 +109,18 @@ local function refused(run, item, err)
   run:write("unknown", facts(item, err))
 end
 
+-- Asked right before each attempt: by then the windows may have closed.
+local function before_send(run)
+  local given = run.opts.before_send
+  if not run.open then return given end
+  return function(cluster_id)
+    local ok, why = windows.are_open(run)
+    if not ok then return nil, why end
+    if given then return given(cluster_id) end
+    return math.huge
+  end
+end
+
 -- Nothing is between the line on disk and the request but this process.
 local function send(run, item)
   item.sent = run.clock()
@@ -125,7 +137,7 @@ local function send(run, item)
   local job, message, err = item.paced:rotate_credentials(item.id, {
     component = opts.component, cert_content = opts.cert_content,
     certificate_expiration_time = opts.certificate_expiration_time,
-    before_send = opts.before_send,
+    before_send = before_send(run),
   })
   if not job then return refused(run, item, err or errors.new("INTERNAL", tostring(message))) end
   item.request_id = job.request_id

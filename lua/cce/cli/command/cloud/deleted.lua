@@ -2,7 +2,6 @@
 -- still work.
 -- @module cce.cli.command.cloud.deleted
 -- @local
-local show = require "cce.text.show"
 local traces = require "cce.cli.traces"
 
 local M = { name = "deleted", summary = "List users and agencies that were deleted of late." }
@@ -14,7 +13,7 @@ function M.describe(parser)
 end
 
 local columns = {
-  { "time", "DELETED", keep = true, text = function(each) return show.time(each.time) end },
+  { "time", "DELETED", keep = true, time = true },
   { "kind", "KIND", keep = true }, { "name", "NAME", keep = true }, { "id", "ID", name = true },
   { "by", "BY" }, { "trace_id" },
 }

@@ -3,7 +3,7 @@
 -- @local
 local chosen = require "cce.cli.chosen"
 local exit = require "cce.cli.exit"
-local show = require "cce.text.show"
+local json = require "cce.base.json"
 
 local M = { name = "holders", summary = "List who holds or may hold a working certificate.",
   watchable = true }
@@ -29,11 +29,10 @@ local columns = {
   { "state", "STATE", keep = true, text = function(row)
     return row.unexpected and row.state .. ", UNEXPECTED" or row.state
   end },
-  { "iam", "IAM" }, { "latest_end", "LATEST END", keep = true, text = function(row)
-    return row.latest_end and show.time(row.latest_end)
-  end },
-  { "cluster_id" }, { "obtained" }, { "revoked" }, { "rotated" }, { "due" }, { "unexpected" },
-  { "evidence" },
+  { "iam", "IAM" }, { "latest_end", "LATEST END", keep = true, time = true },
+  { "cluster_id" }, { "obtained", time = true }, { "revoked", time = true },
+  { "rotated", time = true }, { "due", time = true }, { "unexpected" },
+  { "evidence", json = json.array },
 }
 
 local function flat(lists)

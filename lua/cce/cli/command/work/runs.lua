@@ -8,7 +8,8 @@ local render = require "cce.cli.render"
 local runs_here = require "cce.cli.runs"
 local workflow_runs = require "cce.workflow.runs"
 
-local M = { name = "runs", summary = "Look at runs, settle what is uncertain, end one." }
+local M = { name = "runs", summary = "Look at runs, settle what is uncertain, end one.",
+  watchable = { list = true, show = true } }
 
 local function describe_journal(parser)
   parser:option("--journal", "The journal; where it is left out, the one in ~/.local/state/cce"
@@ -75,7 +76,8 @@ end
 
 local run_columns = {
   { "run", "RUN", keep = true }, { "workflow", "WHAT" },
-  { "opened", "OPENED", text = function(run) return render.moment(run.opened) end },
+  { "opened", "OPENED", keep = true, time = true,
+    text = function(run) return render.moment(run.opened) end },
   { "open", "STATE", text = function(run) return run.open and "open" or "closed" end },
   { "counts", "CLUSTERS", text = function(run) return counts_text(run.counts) end },
   { "journal", "JOURNAL", prose = true },
@@ -84,7 +86,7 @@ local run_columns = {
 local item_columns = {
   { "name", "NAME" }, { "cluster_id", "ID", name = true, keep = true },
   { "principal_id", "PRINCIPAL" }, { "state", "STATE" },
-  { "message", "NOTE", prose = true }, { "code" }, { "job_id" }, { "time" },
+  { "message", "NOTE", prose = true }, { "code" }, { "job_id" }, { "time", time = true },
 }
 
 local actions = {}

@@ -8,7 +8,7 @@ local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 local profiles = require "cce.cli.profile"
 local providers = require "cce.credentials.provider"
-local times = require "cce.base.times"
+local show = require "cce.text.show"
 
 local M = {}
 
@@ -61,7 +61,7 @@ local DETAILS = { "cluster_id", "user_id", "agency_id", "ok", "failed", "uncerta
 
 -- A line of a log. No field of an event holds a secret.
 local function event_text(event)
-  local parts = { times.format(event.at or os.time()), event.type }
+  local parts = { show.time(event.at or os.time()), event.type }
   parts[#parts + 1] = event.id
   parts[#parts + 1] = event.kind
   for _, name in ipairs(DETAILS) do
@@ -70,7 +70,7 @@ local function event_text(event)
   for _, name in ipairs { "late", "seconds" } do
     if event[name] then parts[#parts + 1] = ("%s=%.1f"):format(name, event[name]) end
   end
-  if event.next_try then parts[#parts + 1] = "next_try=" .. times.format(event.next_try) end
+  if event.next_try then parts[#parts + 1] = "next_try=" .. show.time(event.next_try) end
   if event.may_have_cut_newer then parts[#parts + 1] = "may_have_cut_newer" end
   return table.concat(parts, " ")
 end
