@@ -1,4 +1,5 @@
 --- The CCE service, version 3: certificates, revocation, rotation, clusters and jobs.
+local access_policy = require("cce.sim.service.access_policy")
 local errors = require("cce.sim.server.errors")
 local json = require("cce.sim.server.json")
 local kubeconfig = require("cce.sim.server.kubeconfig")
@@ -72,7 +73,7 @@ end
 
 --- Refuses a call for a project that is none of the account's.
 function M.check(call)
-  if not state.is_project(call.ids.project_id) then
+  if call.ids.project_id and not state.is_project(call.ids.project_id) then
     return errors.cce("forbidden",
       ("Action Forbidden: project %s is not the token's"):format(call.ids.project_id))
   end
@@ -375,5 +376,9 @@ M.routes = {
   { method = "GET", path = "/api/v3/projects/{project_id}/jobs/{job_id}",
     operation = "show_job", action = "cce:job:get", handler = show_job },
 }
+
+for _, route in ipairs(access_policy.routes) do
+  M.routes[#M.routes + 1] = route
+end
 
 return M
