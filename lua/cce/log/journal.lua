@@ -73,6 +73,7 @@ end
 local function open_run(state, line)
   local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
     component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
+    undo = line.undo, undo_id = line.undo_id,
     items = {}, order = {} }
   local last = state.runs[#state.runs]
   -- One that had not begun leaves no trace: nothing was sent.
@@ -138,7 +139,7 @@ end
 
 -- What is looked up, compared or put into paths is text, if it is there at all.
 local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
-  "name", "message" }
+  "name", "message", "undo", "undo_id" }
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
 

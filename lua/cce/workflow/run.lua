@@ -176,7 +176,7 @@ local function recall(run, known)
       item.err, item.message, item.earlier = nil, nil, nil
     end
   end
-  run.name, run.report.resumed = known.name, true
+  run.name, run.known, run.report.resumed = known.name, known, true
   run.of = known ~= run.journal.runs[#run.journal.runs] and known.id or nil
   return true
 end
