@@ -137,6 +137,7 @@ build = {
     ["cce.cli.command.certificate.ensure"] = "lua/cce/cli/command/certificate/ensure.lua",
     ["cce.cli.command.certificate.expiry"] = "lua/cce/cli/command/certificate/expiry.lua",
     ["cce.cli.command.certificate.grant"] = "lua/cce/cli/command/certificate/grant.lua",
+    ["cce.cli.command.certificate.leaver"] = "lua/cce/cli/command/certificate/leaver.lua",
     ["cce.cli.command.certificate.logout"] = "lua/cce/cli/command/certificate/logout.lua",
     ["cce.cli.command.certificate.obtain"] = "lua/cce/cli/command/certificate/obtain.lua",
     ["cce.cli.command.certificate.revoke"] = "lua/cce/cli/command/certificate/revoke.lua",
