@@ -18,17 +18,19 @@ Access.__index = Access
 
 --- The kubeconfig to ask a cluster with.
 -- @tparam table target `id`, `name`, `client`, `cluster`
+-- @tparam[opt=false] boolean given_only obtain none: false, when none was given
 -- @treturn[1] table `{client=, kubeconfig=, cluster_id=, cluster=<for people>, project_id=,
 --   is_own=<whether it was obtained for this>}`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] ?table err
 -- @function access:of
-function Access:of(target)
+function Access:of(target, given_only)
   local client = target.client
   local kubeconfig, message, err = self.find(target.cluster)
   if message then return nil, message, err end
   local is_own = not kubeconfig
+  if is_own and given_only then return false end
   if is_own then
     local now, kept = client:now(), self.own[target.id]
     if not kept or kept.ends < now then
