@@ -267,7 +267,7 @@
 ---@field kubeconfig? cce.kubeconfig|string whose holder is meant; or its path
 ---@field certificate? string PEM, or its path; whose holder is meant
 ---@field deleted_since? number unix time: everyone whom CTS shows to have been deleted since then, seven days ago at most
----@field principals? table[] with `deleted_since`: the `principals` of the report of a dry run; others that are found are left out, and a note names them, so that what is done is what was looked at
+---@field principals? table[] several, each `{kind="user"|"agency", id=, name=}`; with `deleted_since`: the `principals` of the report of a dry run; others that are found are left out, and a note names them, so that what is done is what was looked at
 ---@field partial? boolean `deleted_since` may be earlier; then only what CTS still has is searched, and the report says so
 ---@field tracker_region? string where IAM's traces are, and
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`
@@ -277,6 +277,9 @@
 ---@field unknown_ok? boolean take an id that is not known as it is
 ---@field retry_failed? boolean send again what failed in a run
 ---@field verify? boolean|table|function true: with `kubeconfig`, on the clusters that it has; or a list of kubeconfigs (or paths), a table of them by cluster id or name, or a function of a cluster that returns one
+---@field remove? boolean take away their rights in the clusters, too
+---@field admin? string|table|function with `remove`: kubeconfigs of an administrator, by whom the clusters are asked: one (or its path), or as for `verify`
+---@field undo? string with `remove`: the path of the undo file; by default `removed-<id>.json` in `$XDG_STATE_HOME/cce`
 ---@field first_intent? number unix time: when this was first tried. A request more than 10 minutes after it is marked `may_have_cut_newer`
 ---@field journal? string path of a file
 ---@field run? string the name of the run
@@ -303,6 +306,8 @@
 ---@field logs? string[] audit logs of ours: revocations and rotations
 ---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
 ---@field schedule? cce.schedule revocations that are due
+---@field admin? string|table|function kubeconfigs to ask clusters for bindings with, as for `cce.workflow.revoke`; none is obtained
+---@field concurrency? integer clusters that are asked at a time
 ---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
 
 ---@class (exact) cce.schedules.open.opts
@@ -1432,6 +1437,18 @@ function workflow.rotate(clients, opts) end
 ---`uncertain` with the code UNVERIFIED. "no kubeconfig": there is none for this cluster
 ---that worked before; what was accepted is `ok` all the same.
 ---
+---**remove** takes away rights in the clusters, too: after the certificates are cut, the principal
+---leaves the subjects of RoleBindings and ClusterRoleBindings, by the cluster's own API, and
+---AccessPolicies that reach none but the chosen clusters. Only that subject goes; a binding
+---stays, if need be without subjects. What a group gives him is named, and not touched:
+---`left` where his certificate says that he is in it, else `perhaps`. Who may come back by
+---what is left is no success (exit code 1). Before anything is taken it is
+---written to the undo file, from which `cce.workflow.restore` puts it back. Edits of others
+---are not lost: what was changed meanwhile is read anew, by its resourceVersion; AccessPolicies
+---have no such thing, and are looked at again instead. Done is only who was seen to be in none;
+---what is not known is `pending`, and the same call goes on with it. Without `admin` for a
+---cluster, a certificate of the caller for 15 minutes is obtained, for a dry run as well.
+---
 ---**Runs.** With a journal, the same call goes on with what is open, as for
 ---`cce.workflow.rotate`: what is done is not sent again, so that nothing that was
 ---obtained since is cut; what was accepted is only verified again; what is not known, or
@@ -1442,13 +1459,15 @@ function workflow.rotate(clients, opts) end
 ---
 ---Items of the report have, beside the fields of `cce.report`, `principal_id`,
 ---`principal_kind`, `can_obtain_again`, `verified` (nil when it was not asked for),
----`may_have_cut_newer` and `cut_again`; the report has `principals` and, with
----`deleted_since`, `window`.
+---`may_have_cut_newer` and `cut_again`, with `remove` also `rights` ("removed" or "none", nil when
+---it is not done), and the texts `removed`, `left` and `perhaps`; the report has `principals`,
+---with `deleted_since` `window`, and `undo`, the path of the undo file, if anything was taken.
 ---```lua
----print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver })))
+---print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver,
+---  remove = true, admin = { [cluster_id] = "admin.kubeconfig" } })))
 ---```
 ---@param clients cce.client|cce.client[] one, or one for each project
----@param opts cce.workflow.revoke.opts exactly one of user_id, agency_id, kubeconfig, certificate and deleted_since
+---@param opts cce.workflow.revoke.opts exactly one of user_id, agency_id, kubeconfig, certificate, principals and deleted_since
 ---@return cce.report? #
 ---@return string? message
 ---@return cce.error? err
@@ -1493,7 +1512,7 @@ function workflow.is_in() end
 ---```
 ---@param client cce.client|cce.client[]
 ---@param opts? cce.workflow.holders.opts
----@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, rights={…}, evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its role; what a group gives is not among them, and said. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
 ---@return string? message
 ---@return cce.error? err
 function workflow.holders(client, opts) end

@@ -28,7 +28,8 @@ local M = {}
 
 -- In the order in which the help shows them.
 local MODULES = {
-  "certificate.obtain", "certificate.ensure", "certificate.revoke", "certificate.rotate",
+  "certificate.obtain", "certificate.ensure", "certificate.revoke", "certificate.leaver",
+  "certificate.rotate",
   "cloud.status", "cloud.clusters", "cloud.jobs", "cloud.users", "cloud.agencies",
   "cloud.deleted", "cloud.downloads",
   "certificate.who", "cloud.holders", "certificate.expiry", "certificate.credential",

@@ -41,6 +41,9 @@ local function proof_of(item)
   add("settled by %s", item.settled_by)
   add("verified: %s", item.verified)
   add("can obtain again: %s", item.can_obtain_again)
+  add("rights in the cluster: %s", item.rights)
+  add("taken out of %s", item.removed)
+  add("keeps rights by %s", item.left)
   add("kubeconfig %s", item.path)
   if item.expires_at then add("valid until %s", show.time(item.expires_at)) end
   if item.earlier then proofs[#proofs + 1] = "at an earlier start" end
@@ -87,6 +90,7 @@ function M.html(report, context)
     { "stopped", report.stopped },
     { "finished before", report.already_finished and show.time(report.already_finished) },
     { "audit log", context.audit_log },
+    { "undo file", report.undo },
   }
   if #report.notes > 0 then
     page:heading "Notes"

@@ -348,7 +348,7 @@ function M.around(client, request, ids, send)
   -- What both lines of the call say.
   local subject = lines.arguments(request.body)
   subject.operation, subject.project = request.operation, ids.project_id
-  subject.target = ids.job_id and "job " .. ids.job_id
+  subject.target = ids.target or ids.job_id and "job " .. ids.job_id
     or ids.cluster_id and "cluster " .. ids.cluster_id or nil
 
   -- The first line is on disk before anything is sent.

@@ -74,6 +74,7 @@ local function open_run(state, line)
   local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
     component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
     windows = line.windows, except = line.except, zone = line.zone,
+    undo = line.undo, undo_id = line.undo_id,
     items = {}, order = {} }
   local last = state.runs[#state.runs]
   -- One that had not begun leaves no trace: nothing was sent.
@@ -139,7 +140,7 @@ end
 
 -- What is looked up, compared or put into paths is text, if it is there at all.
 local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
-  "name", "message", "windows", "except", "zone" }
+  "name", "message", "windows", "except", "zone", "undo", "undo_id" }
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
 

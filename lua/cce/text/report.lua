@@ -118,7 +118,8 @@ end
 local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "began",
   "duration", "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
-  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
+  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up", "rights",
+  "removed", "left", "perhaps" }
 
 --- The report as tables, strings, numbers and booleans alone, as JSON can hold. Moments are text
 -- as RFC 3339 has it.

@@ -1,5 +1,6 @@
 --- The CCE service, version 3: certificates, revocation, rotation, clusters and jobs. CCE
 -- Autopilot is beside it, with paths and clusters of its own: neither finds those of the other.
+local access_policy = require("cce.sim.service.access_policy")
 local errors = require("cce.sim.server.errors")
 local json = require("cce.sim.server.json")
 local kubeconfig = require("cce.sim.server.kubeconfig")
@@ -74,7 +75,7 @@ end
 
 --- Refuses a call for a project that is none of the account's.
 function M.check(call)
-  if not state.is_project(call.ids.project_id) then
+  if call.ids.project_id and not state.is_project(call.ids.project_id) then
     return errors.cce("forbidden",
       ("Action Forbidden: project %s is not the token's"):format(call.ids.project_id))
   end
@@ -413,5 +414,9 @@ M.routes = {
   { method = "GET", path = AUTOPILOT .. "/jobs/{job_id}", operation = "show_autopilot_job",
     action = "cce:job:get", handler = at_autopilot(show_job) },
 }
+
+for _, route in ipairs(access_policy.routes) do
+  M.routes[#M.routes + 1] = route
+end
 
 return M

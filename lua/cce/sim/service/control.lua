@@ -15,6 +15,7 @@
 --   POST   /-/permissions  { principal=ID, deny=[ACTION, ...] }: who gets 403 for exactly these
 --   POST   /-/cts       { late=SECONDS }: what happens from now on is seen so much later
 --   GET    /-/traces    all traces, the late ones too
+--   GET    /-/export    the same, as CTS exports them to OBS: a list of JSON, and nothing around it
 --   GET    /-/holds     requests held by a fault with `hold`
 --   POST   /-/release   { id=, drop=true }: lets one go, or all without `id`; drop: no answer
 --   POST   /-/clock     { offset=SECONDS }: the simulator's clock runs ahead (or behind) by this
@@ -24,6 +25,7 @@
 --                       throttle={limit=,seconds=} }: actions that nobody may, the account's
 --                       projects, how many requests a window takes
 --   POST   /-/reset     as after the start; certificates once issued stay valid
+local access_policies = require("cce.sim.store.access_policies")
 local cts = require("cce.sim.service.cts")
 local directory = require("cce.sim.store.directory")
 local faults = require("cce.sim.server.faults")
@@ -115,6 +117,7 @@ local function set_policy(body)
 end
 
 local function reset()
+  access_policies.reset()
   issued.reset()
   metadata.reset()
   policy.reset()
@@ -267,6 +270,7 @@ local routes = {
   ["POST /-/permissions"] = set_permissions,
   ["POST /-/cts"] = set_cts,
   ["GET /-/traces"] = show_list(cts.list),
+  ["GET /-/export"] = function() return { status = 200, body = json.encode(cts.list()) } end,
   ["GET /-/holds"] = show_list(holds.list),
   ["POST /-/release"] = release,
 }

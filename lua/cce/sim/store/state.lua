@@ -48,6 +48,7 @@ local function pristine(cluster)
   cluster.failed_nodes = {}
   cluster.job = nil
   cluster.revoked = { user = {}, agency = {} }
+  cluster.bindings = nil
   return cluster
 end
 
