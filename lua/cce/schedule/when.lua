@@ -18,7 +18,7 @@ for i, name in ipairs(DAYS) do DAY_NUMBER[name] = i - 1 end
 local WEEKDAY_OF_1970 = 4
 
 local CRON = "a cron expression is not understood: give an interval such as \"7d\", and for certain"
-  .. " hours a window such as {weekdays={\"Sat\"}, from=\"01:00\", to=\"05:00\", zone=\"+08:00\"}"
+  .. " hours a window"
 
 -- ---- moments -----------------------------------------------------------------
 
@@ -87,7 +87,7 @@ function M.interval(value)
     if not seconds then
       local fields = select(2, value:gsub("%S+", ""))
       if fields >= 5 or value:sub(1, 1) == "@" then return nil, CRON end
-      return nil, "it is no interval such as \"12h\" or \"7d\""
+      return nil, ("'%s' is no interval such as \"12h\" or \"7d\""):format(value)
     end
     value = seconds
   end
