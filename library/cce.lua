@@ -634,8 +634,9 @@ function client:list_clusters(opts) end
 function client:show_cluster(cluster_id) end
 
 ---Check step by step whether this client can work, and say what is wrong:
----credentials, clock, region, project, reachability, TLS and permissions. It only
----reads, tries nothing twice, and prints nothing.
+---credentials, clock, region, project, reachability, TLS, then IAM, CTS and STS, and
+---which actions are allowed, as far as reading tells. It only reads, tries nothing
+---twice, and prints nothing. A service whose address is not known is not checked.
 ---```lua
 ---local report = client:doctor()
 ---print(report)

@@ -508,8 +508,9 @@ setmetatable(Client, { __index = function(_, name)
 end })
 
 --- Check step by step whether this client can work, and say what is wrong:
--- credentials, clock, region, project, reachability, TLS and permissions. It only
--- reads, tries nothing twice, and prints nothing.
+-- credentials, clock, region, project, reachability, TLS, then IAM, CTS and STS, and
+-- which actions are allowed, as far as reading tells. It only reads, tries nothing
+-- twice, and prints nothing. A service whose address is not known is not checked.
 -- @treturn table the report: a list of `{name=, ok=, message=, hint=}`, where `ok`
 --   is true, false, or nil for what could not be checked; `report.ok` tells
 --   whether all is well, `report:exit_code()` is 0 or 1, and `tostring(report)`

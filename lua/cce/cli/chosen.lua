@@ -173,11 +173,20 @@ local function all_have(operation, list)
   return list
 end
 
+local function none_fits(filter)
+  local parts = {}
+  for _, name in ipairs { "name", "version", "status" } do
+    if filter[name] then parts[#parts + 1] = ("--%s '%s'"):format(name, filter[name]) end
+  end
+  return errors.fail("NOT_FOUND", "no cluster fits " .. table.concat(parts, " "),
+    { hint = "See: cce clusters" })
+end
+
 --- The clusters that are meant, where none chosen is a mistake.
 -- @tparam cce.client client
 -- @tparam table args
 -- @tparam[opt] string operation that all of them must have
--- @treturn[1] {string,...} ids
+-- @treturn[1] {string,...} ids; empty where all are meant, and there are none
 -- @treturn[1] {table,...} as those of `list`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -191,6 +200,7 @@ function M.ids(client, args, operation)
   local list, message, err = M.list(client, args)
   if list then list, message, err = all_have(operation, list) end
   if not list then return nil, message, err end
+  if #list == 0 and not args.all then return none_fits(M.filter(args)) end
   local ids = {}
   for i, each in ipairs(list) do ids[i] = each.id end
   return ids, list

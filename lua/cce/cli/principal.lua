@@ -3,6 +3,7 @@
 -- @local
 local errors = require "cce.error"
 local identity = require "cce.api.identity"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = {}
 
@@ -11,8 +12,10 @@ local M = {}
 -- @treturn table option
 -- @treturn table option
 function M.describe(parser)
-  return parser:option("--user", "Name or id of an IAM user."):argname("USER"),
-    parser:option("--agency", "Name or id of an agency."):argname("AGENCY")
+  return stands_for(parser:option("--user", "Name or id of an IAM user.")
+      :argname("USER"), "user_id"),
+    stands_for(parser:option("--agency", "Name or id of an agency."):argname("AGENCY"),
+      "agency_id")
 end
 
 local function looks_like_id(word)

@@ -309,8 +309,7 @@ local function refused(request, message, code)
   return errors.fail(code, ("%s: not sent, since it cannot be logged: %s"):format(
     request.operation, message), {
     operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
-    hint = "Make room for the audit log, log to another file, or open it with"
-      .. " on_failure=\"warn\"",
+    hint = "Make room for the audit log, or log to another file",
   })
 end
 

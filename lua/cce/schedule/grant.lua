@@ -76,9 +76,8 @@ local function principal_of(client, opts)
     local whose = known and ", " .. name_of(known) or ""
     return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s,"
       .. " and cut all that it holds in the cluster at the end"):format(whose),
-      "Use a client whose credentials assume an agency: cce.credentials.agency; or say"
-      .. " grantee=true when the client is the grantee's, allow_self=true when it is meant to be"
-      .. " your own")
+      "Use a client whose credentials assume an agency; or say grantee=true when the client is"
+      .. " the grantee's, allow_self=true when it is meant to be your own")
   end
 
   if not known then
@@ -258,7 +257,7 @@ local function is_over(e)
   if e.state == "done" then return true end
   if e.state == "cancelled" then
     return fail("CONFLICT", ("entry %s was cancelled: its certificates were not revoked"):format(
-      e.id), "Revoke them: client:revoke_cert, or cce.workflow.revoke")
+      e.id), "Revoke what its principal holds, if that is still meant")
   elseif e.state == "sending" or e.state == "claimed" then
     return fail("CONFLICT", ("entry %s %s by runner %s just now"):format(e.id,
       e.state == "sending" and "is being sent" or "is claimed", e.runner),

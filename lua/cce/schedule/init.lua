@@ -340,7 +340,7 @@ end
 function Schedule:get(id)
   check_open(self, "get")
   options.argument(id, "string", 1, "get")
-  if not entries.is_id(id) then return refuse("get", "this is no id of an entry") end
+  if not entries.is_id(id) then return refuse("get", ("'%s' is no id of an entry"):format(id)) end
   local row, message, err = self.store:get(id)
   if not row then return nil, message, err end
   return entries.describe(row)

@@ -271,7 +271,7 @@ function Store:get(id)
   local row, message, err = first(self, COLUMNS .. "WHERE id = ?", id)
   if row == nil then return nil, message, err end
   if row then return row end
-  return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
+  return errors.fail("NOT_FOUND", ("there is no entry '%s'"):format(id), { retryable = false })
 end
 
 -- What waits and has no number for its time is none of ours. It comes first, so that

@@ -69,7 +69,7 @@ function M.interval(value)
     if not seconds then
       local fields = select(2, value:gsub("%S+", ""))
       if fields >= 5 or value:sub(1, 1) == "@" then return nil, CRON end
-      return nil, "it is no interval such as \"12h\" or \"7d\""
+      return nil, ("'%s' is no interval such as \"12h\" or \"7d\""):format(value)
     end
     value = seconds
   end

@@ -86,12 +86,11 @@ end
 local function uncertain(run, item, message, fields)
   fields = fields or {}
   fields.maybe_applied, fields.operation = true, "rotate_credentials"
-  fields.hint = fields.hint or ("It was rotated if a rotation began after %s. This shows it:"
-    .. " client:show_cluster(\"%s\").raw.status.jobID is another than %s; or"
-    .. " client:list_traces{service=\"CCE\", resource_id=\"%s\"} names one."
-    .. " Else rotate it again, in a run of its own"):format(
+  fields.hint = fields.hint or ("It was rotated if a rotation began after %s: its last job"
+    .. " (client:show_cluster(\"%s\").raw.status.jobID) is then another than %s, and CTS has a"
+    .. " trace RotateClusterCredentials of it. Else rotate it again, in a run of its own"):format(
     item.sent and show.time(item.sent) or "the intent", item.id,
-    item.job_before and '"' .. item.job_before .. '"' or "nil", item.id)
+    item.job_before and '"' .. item.job_before .. '"' or "none")
   finish(run, item, "uncertain", errors.new(fields.code or "CONNECTION_LOST", message, fields))
 end
 

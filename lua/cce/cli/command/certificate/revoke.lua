@@ -6,6 +6,7 @@ local convert = require "cce.cli.convert"
 local exit = require "cce.cli.exit"
 local principals = require "cce.cli.principal"
 local runs = require "cce.cli.runs"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency." }
 
@@ -23,7 +24,8 @@ function M.describe_run(parser)
   parser:flag("--allow-self", "Allow to revoke your own.")
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
-  parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
+  stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
+    :argname("RATE"), "rate_limit")
   require("cce.cli.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
 end
@@ -142,8 +144,8 @@ function M.carry_out(args, ui, client, ids)
   local ok, message, err = name_run(args)
   if not ok then return ui:fail(message, err) end
   if #ids == 0 then
-    ui:say "no cluster is chosen: nothing to do"
-    return exit.DONE
+    ui:say "there are no clusters: nothing was done"
+    return exit.FINISHED_BEFORE
   end
   local more = { dry_run = true }
   if not args.dry_run then
