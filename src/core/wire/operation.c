@@ -164,19 +164,21 @@ static int check_days(const struct check *check)
 
 bool cce_operation_is_id(struct cce_bytes text)
 {
-    if (text.length == 0 || text.length > ID_MAX ||
-        !cce_is_alphanumeric(text.data[0]))
-        return false;
-    for (size_t i = 1; i < text.length; i++) {
-        char character = text.data[i];
+    enum { IN_ID = 1 };
+    static const unsigned char
+        in_id[256] =
+            {
+                ['-' ... '.'] = IN_ID, ['0' ... '9'] = IN_ID,
+                ['A' ... 'Z'] = IN_ID, ['_'] = IN_ID,
+                ['a' ... 'z'] = IN_ID,
+            };
 
-        if (character == '.' && text.data[i - 1] == '.')
-            return false;
-        if (!cce_is_alphanumeric(character) && character != '.' &&
-            character != '_' && character != '-')
-            return false;
-    }
-    return true;
+    if (text.length == 0 || text.length > ID_MAX ||
+        !cce_is_alphanumeric(text.data[0]) ||
+        (cce_bytes_classes(in_id, text) & IN_ID) == 0)
+        return false;
+    return memchr(text.data, '.', text.length) == NULL ||
+           memmem(text.data, text.length, "..", 2) == NULL;
 }
 
 /* `name` is for the message. */
