@@ -4,8 +4,8 @@
 --
 -- @module cce.kubeconfig.contexts
 -- @local
+local core = require "cce.core"
 local read = require "cce.kubeconfig.read"
-local redact = require "cce.kubeconfig.redact"
 
 local M = {}
 
@@ -19,7 +19,7 @@ local rows_meta = {
     local lines = {}
     for i, row in ipairs(rows) do
       lines[i] = ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name,
-        row.server and redact.string(row.server) or "no server",
+        row.server and core.show_address(row.server) or "no server",
         row.verifies_tls and "TLS verified" or "TLS NOT verified")
     end
     return #lines > 0 and table.concat(lines, "\n") or "no contexts"

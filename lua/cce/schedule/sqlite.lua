@@ -9,6 +9,7 @@
 -- @module cce.schedule.sqlite
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local json_line = require "cce.base.json_line"
 
@@ -571,7 +572,7 @@ end
 -- Its writer may be at work: both files are of one moment when neither changed meanwhile.
 local function take_snapshot(self)
   local message, err
-  self.snapshot = core.sys.mkdir_private((os.getenv "TMPDIR" or "/tmp") .. "/cce-XXXXXX")
+  self.snapshot = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   for _ = 1, COPY_TRIES do
     local stamp = stamp_of(self.name)
     local ok
