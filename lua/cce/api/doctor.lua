@@ -10,6 +10,7 @@ local core = require "cce.core"
 local project = require "cce.api.project"
 local tables = require "cce.text.table"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -91,7 +92,7 @@ local function passed(report, view, address, until_step)
     if name == until_step then return end
     local text = GOOD[name]
     if subject[name] then text = subject[name] .. ", " .. text end
-    if name == "tls" and address:lower():find "^http://" then
+    if name == "tls" and values.lower(address):find "^http://" then
       text = "not used: %s is on this machine"
     end
     if text then good(report, name, text:format(address)) end
@@ -112,7 +113,8 @@ end
 local function explain(report, view, address, err)
   local step = STEP_OF[err.code] or "reachability"
   if err.code == "PERMISSION_DENIED" and err.operation ~= "list_projects"
-    and (err.message:lower():find("action forbidden", 1, true) or is_foreign_project(view)) then
+    and (values.lower(err.message):find("action forbidden", 1, true)
+      or is_foreign_project(view)) then
     step = "project"
   end
   -- What was not sent has passed nothing.
@@ -181,8 +183,8 @@ function M.examine(client)
   local where = { "CCE at " .. endpoints.cce }
   for _, service in ipairs { "iam", "cts", "sts" } do
     local address = endpoints[service]
-    where[#where + 1] = address and ("%s at %s"):format(service:upper(), address)
-      or ("no %s known"):format(service:upper())
+    where[#where + 1] = address and ("%s at %s"):format(values.upper(service), address)
+      or ("no %s known"):format(values.upper(service))
   end
   good(report, "region", table.concat(where, ", "))
   local auth, message, err = view.session:identify()

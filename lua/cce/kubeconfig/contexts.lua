@@ -6,6 +6,7 @@
 -- @local
 local core = require "cce.core"
 local read = require "cce.kubeconfig.read"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -39,7 +40,7 @@ function M.rows(data)
     rows[i] = {
       name = context.name, cluster = read.text(body.cluster), user = read.text(body.user),
       namespace = read.text(body.namespace), server = server,
-      verifies_tls = server ~= nil and not skips and server:lower():find("^https://") ~= nil,
+      verifies_tls = server ~= nil and not skips and values.lower(server):find("^https://") ~= nil,
       current = data["current-context"] == context.name,
     }
   end

@@ -4,6 +4,7 @@
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local redact = require "cce.kubeconfig.redact"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -31,7 +32,7 @@ local NAMES = { "%f[%w]sk", "_sk", "token", "passw%w*", "passphrase", "secret%w*
 local VALUES = { "[\"']?%]?%s*=%s*%(?%s*[\"'%[]", "%s*%(%s*[\"'%[]", "%s+[\"'%[]", "%[=*%[" }
 
 local function assigns_secret(line)
-  local lower = line:lower()
+  local lower = values.lower(line)
   for _, name in ipairs(NAMES) do
     for _, value in ipairs(VALUES) do
       if lower:find(name .. value) then return true end

@@ -12,6 +12,7 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local json_line = require "cce.base.json_line"
+local to_lower = require("cce.base.values").lower
 
 local M = {}
 
@@ -107,7 +108,7 @@ local PROBLEMS = {
 
 local function failed(path, text)
   text = tostring(text):gsub("^LuaSQL: ", "")
-  local lower, problem = text:lower(), { nil, "INTERNAL", text }
+  local lower, problem = to_lower(text), { nil, "INTERNAL", text }
   for _, known in ipairs(PROBLEMS) do
     if lower:find(known[1], 1, true) then
       problem = known

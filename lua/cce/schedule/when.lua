@@ -2,6 +2,7 @@
 -- @module cce.schedule.when
 -- @local
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -48,7 +49,7 @@ local function parse_text(text)
   if zone == "" then
     return nil, "it names no zone: put \"Z\" or such as \"+08:00\" behind it"
   end
-  local offset = M.offset(zone:upper())
+  local offset = M.offset(values.upper(zone))
   if not offset then return nil, "its zone is neither \"Z\" nor such as \"+08:00\"" end
   -- A date that no calendar has (30 February) comes back as another one.
   local moment = ("%sT%sZ"):format(date, clock .. seconds)

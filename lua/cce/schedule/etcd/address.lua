@@ -4,6 +4,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -24,7 +25,7 @@ local function read_url(url)
   local host, path, is_here = core.endpoint(url)
   if not host then return nil, path end
   local origin = url:match "^%a+://[^/]+"
-  local tls = origin:lower():match "^https:" ~= nil
+  local tls = values.lower(origin):match "^https:" ~= nil
   return { url = origin, host = host, is_here = is_here, tls = tls }, path
 end
 
