@@ -540,7 +540,7 @@ function cce.ensure_cert(client, cluster_id, opts) end
 ---```
 ---@param paths string|string[] files, directories (each of their files that is not hidden) and patterns such as "team/*/*.json"
 ---@param opts? cce.expiry.opts
----@return table[] # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
+---@return table[] # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
 function cce.expiry(paths, opts) end
 
 ---@class cce.client

@@ -173,6 +173,7 @@ build = {
     ["cce.cli"] = "lua/cce/cli/init.lua",
     ["cce.cli.lifetime"] = "lua/cce/cli/lifetime.lua",
     ["cce.cli.moment"] = "lua/cce/cli/moment.lua",
+    ["cce.cli.own_file"] = "lua/cce/cli/own_file.lua",
     ["cce.cli.place"] = "lua/cce/cli/place.lua",
     ["cce.cli.plugin"] = "lua/cce/cli/plugin.lua",
     ["cce.cli.principal"] = "lua/cce/cli/principal.lua",

@@ -77,11 +77,16 @@ local fact_names = {
 }
 
 local holder_names = {
-  "user", "context", "contexts", "cluster", "cluster_id", "server", "message", "err",
+  "user", "context", "contexts", "cluster", "cluster_id", "message", "err",
 }
 
+-- An address may hold a password.
+local function shown(server)
+  return server and core.show_address(server)
+end
+
 local function entry_of(path, holder, now)
-  local entry, facts = { path = path }, holder.facts
+  local entry, facts = { path = path, server = shown(holder.server) }, holder.facts
   for _, name in ipairs(holder_names) do entry[name] = holder[name] end
   if facts then
     for _, name in ipairs(fact_names) do entry[name] = facts[name] end
@@ -105,7 +110,7 @@ local function entries_of_command(path, holder, cluster_id, opts)
   end
   if #entries > 0 then return entries end
   return { { path = path, user = holder.user, context = holder.context,
-    contexts = holder.contexts, cluster = holder.cluster, server = holder.server,
+    contexts = holder.contexts, cluster = holder.cluster, server = shown(holder.server),
     cluster_id = cluster_id, holder = "cce credential",
     message = "no certificate is kept; the next kubectl obtains one" } }
 end
@@ -252,8 +257,8 @@ local list_meta = {
 -- @tparam[opt] function opts.kept of a cluster id: what `cce credential` keeps for it, a
 --   list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 -- @treturn {table,...} sorted by expiry; each { path=, user=<name in the
---   file>, user_id=, organizations=, context=, contexts=, cluster=, server=,
---   cluster_id=<when known>, serial=, not_before=, not_after=,
+--   file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without
+--   a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=,
 --   remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= };
 --   it prints as a table
 -- @usage

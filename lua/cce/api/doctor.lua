@@ -14,6 +14,7 @@ local identity = require "cce.api.identity"
 local project = require "cce.api.project"
 local tables = require "cce.text.table"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -96,7 +97,7 @@ local function passed(report, view, address, until_step)
     if name == until_step then return end
     local text = GOOD[name]
     if subject[name] then text = subject[name] .. ", " .. text end
-    if name == "tls" and address:lower():find "^http://" then
+    if name == "tls" and values.lower(address):find "^http://" then
       text = "not used: %s is on this machine"
     end
     if text then good(report, name, text:format(address)) end
@@ -117,7 +118,8 @@ end
 local function explain(report, view, address, err)
   local step = STEP_OF[err.code] or "reachability"
   if err.code == "PERMISSION_DENIED" and err.operation ~= "list_projects"
-    and (err.message:lower():find("action forbidden", 1, true) or is_foreign_project(view)) then
+    and (values.lower(err.message):find("action forbidden", 1, true)
+      or is_foreign_project(view)) then
     step = "project"
   end
   -- What was not sent has passed nothing.

@@ -3,13 +3,14 @@
 -- @module cce.api.hint
 -- @local
 local core = require "cce.core"
+local values = require "cce.base.values"
 
 local M = {}
 
 M.maybe = "The request may have arrived and worked: look before you send it again"
 
 local function has(text, words)
-  return text:lower():find(words, 1, true) ~= nil
+  return values.lower(text):find(words, 1, true) ~= nil
 end
 
 -- ---- versions ----------------------------------------------------------------

@@ -5,6 +5,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local json = require "cce.base.json"
+local own_file = require "cce.cli.own_file"
 local pages = require "cce.text.page"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
@@ -130,19 +131,6 @@ local function is_data(text)
   return type(value) == "table" and type(value.asked) == "string" and type(value.counts) == "table"
 end
 
-local function check_file(path, is_ours)
-  local info, message, code = core.file.stat(path)
-  if info == nil then return errors.from_core(nil, message, code) end
-  local text = ""
-  if info then text, message, code = core.file.read(path) end
-  if not text then return errors.from_core(nil, message, code) end
-  if text ~= "" and not is_ours(text) then
-    return errors.fail("FILE_ERROR", ("'%s' is not replaced: it is no report"):format(path), {
-      retryable = false, hint = "Give another path for --report, or remove the file" })
-  end
-  return errors.from_core(core.file.write(path, "", { trial = true }))
-end
-
 --- Whether both files can be written, before anything is done: a report is replaced,
 -- nothing else.
 -- @tparam string path
@@ -152,8 +140,8 @@ end
 -- @treturn[2] table err
 function M.check(path)
   local page, data = paths_of(path)
-  local ok, message, err = check_file(page, is_page)
-  if ok then ok, message, err = check_file(data, is_data) end
+  local ok, message, err = own_file.check(page, "report", is_page)
+  if ok then ok, message, err = own_file.check(data, "report", is_data) end
   return ok, message, err
 end
 

@@ -48,8 +48,9 @@ local function row_of_pem(run, source, text)
 end
 
 local function new_row(source, context, holder)
-  return { source = source, holder = "certificate", context = context.name,
-    cluster = context.cluster, server = context.server, user = context.user,
+  local server = context.server and core.show_address(context.server)
+  return { source = source, holder = "certificate", server = server, context = context.name,
+    cluster = context.cluster, user = context.user,
     cluster_id = holder and holder.cluster_id, current = context.current or nil }
 end
 

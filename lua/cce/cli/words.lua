@@ -9,6 +9,7 @@
 -- @module cce.cli.words
 -- @local
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -57,7 +58,7 @@ local function typed_arguments(arguments)
   for text, name, options in (arguments .. ","):gmatch '%s*"?([^",{}]*)"?([^",{}]*)({?[^{}]*}?),' do
     local part = text ~= "" and text or name
     if part:find "^[%a_]+$" and not arguments:find('"' .. part .. '"', 1, true) then
-      part = part:upper()
+      part = values.upper(part)
     end
     if part ~= "" then parts[#parts + 1] = part end
     if options ~= "" then parts[#parts + 1] = options:match "^{%s*(.-)%s*}$" end

@@ -5,6 +5,7 @@
 local ask = require "cce.kubeconfig.ask"
 local hints = require "cce.api.hint"
 local kubeconfigs = require "cce.kubeconfig"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -34,7 +35,7 @@ local function judge(response, message, code, detail)
   elseif detail and detail.untrusted then
     -- The texts of what was seen stand in the middle of a sentence.
     local hint = hints.of_untrusted_cluster(detail.verify_error)
-    local seen = unclear(hint and hint:sub(1, 1):lower() .. hint:sub(2) or message, code)
+    local seen = unclear(hint and values.lower(hint:sub(1, 1)) .. hint:sub(2) or message, code)
     seen.untrusted = true
     return seen
   elseif detail and detail.refused then
@@ -78,7 +79,7 @@ end
 -- ---- which kubeconfig ----------------------------------------------------------
 
 local function address_of(url)
-  return type(url) == "string" and url:lower():match "^https://([^/]+)" or nil
+  return type(url) == "string" and values.lower(url):match "^https://([^/]+)" or nil
 end
 
 -- A file for many clusters has a context for each.

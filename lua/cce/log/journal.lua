@@ -166,26 +166,28 @@ local function unreadable(path, number, why)
   })
 end
 
+-- All but a last line that was torn.
+local function whole_lines(file)
+  local size = file:seek "end"
+  if size ~= 0 then file:seek("end", -1) end
+  local is_whole = size == 0 or file:read(1) == "\n"
+  file:seek "set"
+  if is_whole then return file:lines() end
+  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
+  return lines:gmatch "([^\n]*)\n"
+end
+
 local function read_lines(path, file, state)
   local number = 0
-  for text in file:lines() do
+  for text in whole_lines(file) do
     number = number + 1
     local line = decode(text)
     if not line then return unreadable(path, number, "cannot be read") end
     if not note_line(state, line) then return unreadable(path, number, "belongs to no run") end
   end
+  -- What has no whole line was not begun by us.
+  if number == 0 and file:seek "end" ~= 0 then return unreadable(path, 1, "has no end") end
   return true
-end
-
--- All but a last line that was torn.
-local function whole_text(file)
-  local size = file:seek "end"
-  if size ~= 0 then file:seek("end", -1) end
-  local is_whole = size == 0 or file:read(1) == "\n"
-  file:seek "set"
-  if is_whole then return file end
-  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
-  return { lines = function() return lines:gmatch "([^\n]*)\n" end }
 end
 
 --- Read a journal without locking it.
@@ -196,13 +198,13 @@ end
 -- @treturn[2] table err
 function M.read(path)
   local state = { runs = {}, rotated = {} }
-  if not core.file.stat(path) then return state end
+  if core.file.stat(path) == false then return state end
   -- A FIFO would be waited for.
   local ok, message, err = errors.from_core(core.file.check(path))
   if not ok then return nil, message, err end
-  local file = io.open(path, "rb")
-  if not file then return state end
-  ok, message, err = read_lines(path, whole_text(file), state)
+  local file, reason = io.open(path, "rb")
+  if not file then return errors.fail("FILE_ERROR", reason) end
+  ok, message, err = read_lines(path, file, state)
   file:close()
   if not ok then return nil, message, err end
   local last = state.runs[#state.runs]

@@ -9,8 +9,10 @@
 -- @module cce.schedule.sqlite
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local json_line = require "cce.base.json_line"
+local to_lower = require("cce.base.values").lower
 
 local M = {}
 
@@ -106,7 +108,7 @@ local PROBLEMS = {
 
 local function failed(path, text)
   text = tostring(text):gsub("^LuaSQL: ", "")
-  local lower, problem = text:lower(), { nil, "INTERNAL", text }
+  local lower, problem = to_lower(text), { nil, "INTERNAL", text }
   for _, known in ipairs(PROBLEMS) do
     if lower:find(known[1], 1, true) then
       problem = known
@@ -559,7 +561,7 @@ end
 -- Its writer may be at work: both files are of one moment when neither changed meanwhile.
 local function take_snapshot(self)
   local message, err
-  self.snapshot = core.sys.mkdir_private((os.getenv "TMPDIR" or "/tmp") .. "/cce-XXXXXX")
+  self.snapshot = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   for _ = 1, COPY_TRIES do
     local stamp = stamp_of(self.name)
     local ok

@@ -2,6 +2,7 @@
 -- @module cce.schedule.when
 -- @local
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 local windows = require "cce.base.windows"
 
 local M = {}
@@ -30,7 +31,7 @@ local function parse_text(text)
   if zone == "" then
     return nil, "it names no zone: put \"Z\" or such as \"+08:00\" behind it"
   end
-  local offset = times.offset(zone)
+  local offset = times.offset(values.upper(zone))
   if not offset then return nil, "its zone is neither \"Z\" nor such as \"+08:00\"" end
   -- A date that no calendar has (30 February) comes back as another one.
   local moment = ("%sT%sZ"):format(date, clock .. seconds)

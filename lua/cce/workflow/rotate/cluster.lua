@@ -12,6 +12,7 @@ local outcome = require "cce.workflow.outcome"
 local pace = require "cce.workflow.pace"
 local reissue = require "cce.workflow.rotate.reissue"
 local show = require "cce.text.show"
+local values = require "cce.base.values"
 local windows = require "cce.workflow.rotate.windows"
 
 local M = {}
@@ -287,7 +288,7 @@ end
 local function job_ended_badly(run, item, err)
   local nodes = {}
   for _, failure in ipairs(err.job:failures()) do
-    local is_node = (failure.type or ""):lower():find("node", 1, true)
+    local is_node = values.lower(failure.type or ""):find("node", 1, true)
     if is_node and failure.resource_id then nodes[#nodes + 1] = failure.resource_id end
   end
   -- An earlier start sent the repair.

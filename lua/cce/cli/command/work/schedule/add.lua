@@ -4,6 +4,7 @@
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local principals = require "cce.cli.principal"
 local render = require "cce.cli.render"
@@ -147,7 +148,7 @@ end
 
 -- Calls act with a schedule that is thrown away.
 local function with_scratch(act)
-  local dir, message, code = core.sys.mkdir_private "/tmp/cce-XXXXXX"
+  local dir, message, code = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   if not dir then return errors.from_core(nil, message, code) end
   local schedule, result, err
   schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
