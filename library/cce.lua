@@ -1621,16 +1621,16 @@ function schedule:get(id) end
 ---@return cce.error? err
 function schedule:list(opts) end
 
----Let an entry not be done. Of a cancel and a run that meet, one wins; the
----other is told.
+---Cancel an entry. Of a cancellation and a run that meet, one wins; the other is
+---told.
 ---@param id string
 ---@return boolean? # true
 ---@return string? message
 ---@return cce.error? err
 function schedule:cancel(id) end
 
----Let an entry that failed be tried again at once. What is pending is not
----touched: nothing happens before its time.
+---Try an entry that failed again, at once. What is pending is not touched: nothing
+---happens before its time.
 ---@param id string
 ---@param opts? cce.schedule.retry.opts
 ---@return boolean? # true
@@ -1646,8 +1646,8 @@ function schedule:retry(id, opts) end
 ---@return cce.error? err
 function schedule:accept(id) end
 
----Let an entry be done now, before its time: the runner of the schedule does it
----next. So a grant can be ended by another than its holder; a shared one ends for all.
+---Do an entry now, before its time: the runner of the schedule does it next. So a
+---grant can be ended by another than its holder; a shared one ends for all.
 ---```lua
 ---local id = assert(schedule:revoke_at(os.time() + 3600,
 ---  { cluster_id = cluster_id, user_id = leaver }))

@@ -382,8 +382,8 @@ local function grant(client, schedule, opts)
   self.project_id, message, err = project.id_of(client)
   if not self.project_id then return nil, message, err end
   -- What cannot be revoked cannot be granted for a while.
-  local can_end
-  can_end, message, err = autopilot.allows(client, "revoke_cert",
+  local can_end, _
+  can_end, _, err = autopilot.allows(client, "revoke_cert",
     { cluster_id = self.cluster_id, project_id = self.project_id })
   if not can_end then return service_call.about("grant", err) end
   local e, obtained, may_be_out
