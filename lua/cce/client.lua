@@ -8,6 +8,7 @@
 -- @classmod cce.client
 local autopilot = require "cce.api.autopilot"
 local call = require "cce.api.call"
+local clouds = require "cce.api.cloud"
 local clusters = require "cce.api.cluster"
 local configuration = require "cce.api.configuration"
 local core = require "cce.core"
@@ -115,6 +116,18 @@ local function without(opts, name)
   return others
 end
 
+-- Whether neither the cloud nor a cluster of Autopilot is known to lack a call.
+local function may_be_sent(self, operation, ids, fields)
+  local ok, message, err = true, nil, nil
+  if self.config.cloud then
+    ok, message, err = clouds.allows(self.config.cloud, operation, fields)
+  end
+  if ok and ids.cluster_id and self.autopilot[ids.cluster_id] ~= false then
+    ok, message, err = autopilot.allows(self, operation, ids)
+  end
+  return ok, message, err
+end
+
 -- Build and send one operation. Returns the response, which knows its `request`; or
 -- nil, message, err.
 local function perform(self, operation, ids, opts, level)
@@ -150,7 +163,7 @@ local function perform(self, operation, ids, opts, level)
   end
   request.operation, request.before_send = operation, before_send
   local response, err
-  ok, message, err = autopilot.allows(self, operation, ids)
+  ok, message, err = may_be_sent(self, operation, ids, fields)
   if ok then response, message, err = call.send(self, request, ids, deadline) end
   -- What CCE does not find may be of Autopilot, where the call is made again.
   if err and err.code == "NOT_FOUND" and id and autopilot.calls[operation]

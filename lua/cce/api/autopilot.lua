@@ -7,6 +7,7 @@
 -- @module cce.api.autopilot
 -- @local
 local call = require "cce.api.call"
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
 local object = require("cce.base.values").object
@@ -62,6 +63,9 @@ end
 -- @treturn[2] table err
 function M.look(client, ids, deadline)
   local operation = M.calls[ids.job_id and "show_job" or "show_cluster"]
+  if clouds.lacks(client.config.cloud, "autopilot") then
+    return errors.fail("API_NOT_FOUND", operation .. ": this cloud has no CCE Autopilot")
+  end
   local request = assert(core.operation(operation, ids))
   local response, message, err = call.send(client, request, ids, deadline)
   if not response then return nil, message, err end

@@ -105,6 +105,7 @@ M.examples = {
 M.environment = {
   { "CCE_PROFILE", "The profile, when --profile names none." },
   { "CCE_REGION, CCE_ENDPOINT", "Where CCE is, when neither an option nor a profile says it." },
+  { "CCE_CLOUD", "Another cloud of the same kind: huawei-eu, otc, flexible-engine, sber, hcso." },
   { "CCE_CA_FILE", "Certificates to trust instead of the system's (PEM)." },
   { "CCE_AUDIT_LOG", "Where every change is logged, when --audit-log names no file." },
   { "CCE_SCHEDULE", "The schedule, when --store names none." },
