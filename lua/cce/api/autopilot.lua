@@ -86,18 +86,19 @@ end
 -- @tparam cce.client client
 -- @tparam string operation
 -- @tparam table ids
+-- @tparam ?number deadline see `cce.api.call`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err code UNSUPPORTED; or that of a key that is refused
-function M.allows(client, operation, ids)
+function M.allows(client, operation, ids, deadline)
   local id = ids.cluster_id
   if not LACKING[operation] then return true end
   if client.autopilot[id] == nil then
     local config = setmetatable({ timeout = math.min(client.config.timeout, SHORT),
       retry = setmetatable({ max_attempts = 1 }, { __index = client.config.retry }) },
       { __index = client.config })
-    local found, message, err = M.look(client:view { config = config }, ids)
+    local found, message, err = M.look(client:view { config = config }, ids, deadline)
     local code = err and err.code
     if code == "UNAUTHENTICATED" or code == "ACCESS_KEY_LOCKED" then
       err.operation = operation
