@@ -69,6 +69,18 @@ function M.is(name)
     tostring(name):sub(1, 40), table.concat(M.names(), ", ")))
 end
 
+--- The regions of a cloud, in the order of the alphabet.
+-- @tparam ?string name
+-- @treturn ?{string,...} nil when the table of `cce.region` holds, or there is none
+function M.regions(name)
+  local regions = name and M.clouds[name].regions
+  if not regions then return nil end
+  local names = {}
+  for region in pairs(regions) do names[#names + 1] = region end
+  table.sort(names)
+  return names
+end
+
 --- The addresses of a region.
 -- @tparam string name of a cloud that has regions of its own
 -- @tparam string region
@@ -82,11 +94,8 @@ function M.endpoints(name, region)
     return errors.fail("NO_ENDPOINT", ("%s has addresses of its own wherever it runs"):format(
       cloud.title), { hint = "Give endpoints={cce=\"https://…\", iam=\"https://…\"}" })
   elseif not cloud.regions[region] then
-    local known = {}
-    for each in pairs(cloud.regions) do known[#known + 1] = each end
-    table.sort(known)
-    return errors.fail("NO_ENDPOINT", ("there is no region '%s' of %s in the table; there %s")
-      :format(region, cloud.title, "are: " .. table.concat(known, ", ")),
+    return errors.fail("NO_ENDPOINT", ("there is no region '%s' of %s in the table; there are: %s")
+      :format(region, cloud.title, table.concat(M.regions(name), ", ")),
       { hint = "One that is new needs its endpoint" })
   end
   local found = {}
@@ -100,9 +109,8 @@ end
 -- @tparam ?string name
 -- @treturn ?string
 function M.only_region(name)
-  local regions = name and M.clouds[name].regions
-  local region = regions and next(regions)
-  return region and next(regions, region) == nil and region or nil
+  local regions = M.regions(name)
+  return regions and #regions == 1 and regions[1] or nil
 end
 
 --- By which source a cloud lacks something.

@@ -134,7 +134,7 @@ M.environment = {
 --- The files.
 M.files = {
   { "~/.config/cce/config", "Profiles: under [name], settings such as region = cn-north-4. They"
-    .. " are region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file,"
+    .. " are cloud, region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file,"
     .. " credentials, audit_log and timeout. credentials says where keys are: env, profile-file,"
     .. " profile-file:PATH, ecs, pod, terraform, agency:NAME@DOMAIN or token-file:PATH. A secret in"
     .. " this file is refused. A profile that is named beats the environment, and options beat"
