@@ -4,6 +4,7 @@
 
 ---@class (exact) cce.new.opts
 ---@field region? string such as "cn-north-4"
+---@field cloud? string another cloud of the same kind: "huawei-eu", "otc", "flexible-engine", "sber" or "hcso"; `region` is one of its own then, and what it is known to lack ends with UNSUPPORTED before it is sent
 ---@field endpoint? string instead of a region: https://host[:port]
 ---@field endpoints? table `{cce=, iam=, cts=, sts=}`, the same by service; each an address or a list of them, of which the next is tried when nothing could be sent to one. With an address for CCE the others are known only when they are given too
 ---@field project_id? string by default looked up by the region at the first call
@@ -396,7 +397,7 @@ local cce = {}
 
 ---Make a client. Options left out come from the environment:
 ---HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN,
----HUAWEICLOUD_SDK_PROJECT_ID, CCE_ENDPOINT, CCE_REGION, CCE_CA_FILE, HTTPS_PROXY
+---HUAWEICLOUD_SDK_PROJECT_ID, CCE_CLOUD, CCE_ENDPOINT, CCE_REGION, CCE_CA_FILE, HTTPS_PROXY
 ---and NO_PROXY. Does no network I/O.
 ---```lua
 ---local client = assert(cce.new { region = "cn-north-4", timeout = 30, rate_limit = "200/5min" })

@@ -103,6 +103,7 @@ build = {
     },
     ["cce.api.autopilot"] = "lua/cce/api/autopilot.lua",
     ["cce.api.call"] = "lua/cce/api/call.lua",
+    ["cce.api.cloud"] = "lua/cce/api/cloud.lua",
     ["cce.api.cluster"] = "lua/cce/api/cluster.lua",
     ["cce.api.configuration"] = "lua/cce/api/configuration.lua",
     ["cce.api.cts"] = "lua/cce/api/cts/init.lua",

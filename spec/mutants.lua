@@ -171,6 +171,21 @@ return {
     file = "src/net/transfer.c", find = "{CURLOPT_PROXY_SSL_VERIFYPEER, 1}",
     with = "{CURLOPT_PROXY_SSL_VERIFYPEER, 0}", specs = TLS },
 
+  -- ---- what a cluster or a cloud lacks ---------------------------------------------------------
+  { name = "autopilot: what its API lacks is sent",
+    file = "lua/cce/api/autopilot.lua", find = "if not client.autopilot[id] then return true end",
+    with = "do return true end", specs = "spec/cce/api/autopilot_spec.lua" },
+  { name = "autopilot: any answer is a cluster of it",
+    file = "lua/cce/api/autopilot.lua", find = "object(body.metadata).uid ~= id", with = "false",
+    specs = "spec/cce/api/autopilot_spec.lua" },
+  { name = "cloud: what it lacks is sent",
+    file = "lua/cce/api/cloud.lua",
+    find = "NEEDS[operation] and M.lacks(name, NEEDS[operation])", with = "nil",
+    specs = "spec/cce/api/cloud_spec.lua" },
+  { name = "kubeconfig: of several files the last to have a name wins",
+    file = "lua/cce/kubeconfig/joined.lua", find = "if not origin[section][each.name] then",
+    with = "if true then", specs = "spec/cce/kubeconfig/joined_spec.lua" },
+
   -- ---- files and secrets ----------------------------------------------------------------------
   { name = "files: who appends does not wait for the disk", quick = true,
     file = "src/os/file/append_file.c", find = "(!sync || cce_path_sync(file->fd, fdatasync) == 0)",

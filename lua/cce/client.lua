@@ -8,6 +8,7 @@
 -- @classmod cce.client
 local autopilot = require "cce.api.autopilot"
 local call = require "cce.api.call"
+local clouds = require "cce.api.cloud"
 local clusters = require "cce.api.cluster"
 local configuration = require "cce.api.configuration"
 local core = require "cce.core"
@@ -115,6 +116,18 @@ local function without(opts, name)
   return others
 end
 
+-- Whether neither the cloud nor a cluster of Autopilot is known to lack a call.
+local function may_be_sent(self, operation, ids, fields, deadline)
+  local ok, message, err = true, nil, nil
+  if self.config.cloud then
+    ok, message, err = clouds.allows(self.config.cloud, operation, fields)
+  end
+  if ok and ids.cluster_id and self.autopilot[ids.cluster_id] ~= false then
+    ok, message, err = autopilot.allows(self, operation, ids, deadline)
+  end
+  return ok, message, err
+end
+
 -- Build and send one operation. Returns the response, which knows its `request`; or
 -- nil, message, err.
 local function perform(self, operation, ids, opts, level)
@@ -131,10 +144,9 @@ local function perform(self, operation, ids, opts, level)
     end
     fields = without(opts, "before_send")
   end
-  local deadline
+  local deadline = call.deadline(self)
   ids.project_id = self.config.project_id
   if not ids.project_id then
-    deadline = call.deadline(self)
     local project_id, _, problem = project.id_of(self, deadline)
     if not project_id then return call.cannot_begin(operation, problem) end
     ids.project_id = project_id
@@ -150,7 +162,7 @@ local function perform(self, operation, ids, opts, level)
   end
   request.operation, request.before_send = operation, before_send
   local response, err
-  ok, message, err = autopilot.allows(self, operation, ids)
+  ok, message, err = may_be_sent(self, operation, ids, fields, deadline)
   if ok then response, message, err = call.send(self, request, ids, deadline) end
   -- What CCE does not find may be of Autopilot, where the call is made again.
   if err and err.code == "NOT_FOUND" and id and autopilot.calls[operation]

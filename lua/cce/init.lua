@@ -30,10 +30,13 @@ M.codes = setmetatable(core.codes, {
 
 --- Make a client. Options left out come from the environment:
 -- HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK, HUAWEICLOUD_SDK_SECURITY_TOKEN,
--- HUAWEICLOUD_SDK_PROJECT_ID, CCE_ENDPOINT, CCE_REGION, CCE_CA_FILE, HTTPS_PROXY
+-- HUAWEICLOUD_SDK_PROJECT_ID, CCE_CLOUD, CCE_ENDPOINT, CCE_REGION, CCE_CA_FILE, HTTPS_PROXY
 -- and NO_PROXY. Does no network I/O.
 -- @tparam[opt] table opts
 -- @tparam[opt] string opts.region such as "cn-north-4"
+-- @tparam[opt] string opts.cloud another cloud of the same kind: "huawei-eu", "otc",
+--   "flexible-engine", "sber" or "hcso"; `region` is one of its own then, and what it is known
+--   to lack ends with UNSUPPORTED before it is sent
 -- @tparam[opt] string opts.endpoint instead of a region: https://host[:port]
 -- @tparam[opt] table opts.endpoints `{cce=, iam=, cts=, sts=}`, the same by service; each
 --   an address or a list of them, of which the next is tried when nothing could be sent to

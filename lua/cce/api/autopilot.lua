@@ -7,6 +7,7 @@
 -- @module cce.api.autopilot
 -- @local
 local call = require "cce.api.call"
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
 local object = require("cce.base.values").object
@@ -62,6 +63,9 @@ end
 -- @treturn[2] table err
 function M.look(client, ids, deadline)
   local operation = M.calls[ids.job_id and "show_job" or "show_cluster"]
+  if clouds.lacks(client.config.cloud, "autopilot") then
+    return errors.fail("API_NOT_FOUND", operation .. ": this cloud has no CCE Autopilot")
+  end
   local request = assert(core.operation(operation, ids))
   local response, message, err = call.send(client, request, ids, deadline)
   if not response then return nil, message, err end
@@ -82,25 +86,26 @@ end
 -- @tparam cce.client client
 -- @tparam string operation
 -- @tparam table ids
+-- @tparam ?number deadline see `cce.api.call`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err code UNSUPPORTED; or that of a key that is refused
-function M.allows(client, operation, ids)
+function M.allows(client, operation, ids, deadline)
   local id = ids.cluster_id
   if not LACKING[operation] then return true end
   if client.autopilot[id] == nil then
     local config = setmetatable({ timeout = math.min(client.config.timeout, SHORT),
       retry = setmetatable({ max_attempts = 1 }, { __index = client.config.retry }) },
       { __index = client.config })
-    local found, message, err = M.look(client:view { config = config }, ids)
+    local found, message, err = M.look(client:view { config = config }, ids, deadline)
     local code = err and err.code
     if code == "UNAUTHENTICATED" or code == "ACCESS_KEY_LOCKED" then
       err.operation = operation
       return nil, message, err
     end
-    if code == "NOT_FOUND" or code == "API_NOT_FOUND" then client.autopilot[id] = false end
-    if not found then return true end
+    -- Whatever else was answered: it is not asked before each call.
+    if not found then client.autopilot[id] = false end
   end
   if not client.autopilot[id] then return true end
   local err = M.lack(operation, id)

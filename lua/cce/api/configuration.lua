@@ -2,6 +2,7 @@
 -- the environment. Reads no file and touches no network.
 -- @module cce.api.configuration
 -- @local
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
@@ -14,6 +15,7 @@ local env = values.env
 local M = {}
 
 local schema = {
+  cloud = { type = "string", non_empty = true },
   region = { type = "string", non_empty = true },
   endpoint = { type = "string", non_empty = true },
   endpoints = { type = "table" },
@@ -83,9 +85,12 @@ function M.read(given, level)
   config.retry, message, err = options.check(config.retry, retry_schema, level + 1)
   if not config.retry then return nil, message, err end
   config.ca_file = config.ca_file or env("CCE_CA_FILE")
+  config.cloud = config.cloud or env("CCE_CLOUD")
+  local usable = true
+  if config.cloud then usable, message, err = clouds.is(config.cloud) end
+  if not usable then return nil, message, err end
   config.endpoints, message, err = endpoints.resolve(config, level + 1)
   if not config.endpoints then return nil, message, err end
-  local usable
   usable, message, err = M.set_proxy(config)
   if not usable then return nil, message, err end
   config.project_id = config.project_id or env("HUAWEICLOUD_SDK_PROJECT_ID")

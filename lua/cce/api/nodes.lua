@@ -2,6 +2,7 @@
 -- @module cce.nodes
 local autopilot = require "cce.api.autopilot"
 local call = require "cce.api.call"
+local clouds = require "cce.api.cloud"
 local project = require "cce.api.project"
 local service_call = require "cce.api.service_call"
 local core = require "cce.core"
@@ -62,7 +63,8 @@ function methods:retry_node_rotation(cluster_id, opts)
   ids.project_id, message, err = project.id_of(self)
   if not ids.project_id then return nil, message, err end
   local allowed
-  allowed, message, err = autopilot.allows(self, name, ids)
+  allowed, message, err = clouds.allows(self.config.cloud, name)
+  if allowed then allowed, message, err = autopilot.allows(self, name, ids) end
   if not allowed then return nil, message, err end
   local nodes = {}
   for i, id in ipairs(checked.node_ids) do nodes[i] = { nodeID = id } end

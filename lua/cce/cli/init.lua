@@ -71,6 +71,8 @@ local function describe_all(parser)
   parser:group("Options of all commands",
     parser:option("--profile", "What stands under [PROFILE] in ~/.config/cce/config."
       .. " By default CCE_PROFILE."):argname("PROFILE"),
+    parser:option("--cloud", "Such as otc: where its regions are, and what it lacks."
+      .. " By default CCE_CLOUD."):argname("CLOUD"),
     parser:option("--region", "Such as cn-north-4."):argname("REGION"),
     stands_for(parser:option("--project", "The id of the project."):argname("ID"), "project_id"),
     parser:option("--endpoint", "Address of CCE instead of a region's.")

@@ -97,6 +97,7 @@ function M.command(args, client, cluster_id)
   if not endpoints and not region and not profile then
     endpoints, region = { env "CCE_ENDPOINT" }, env "CCE_REGION"
   end
+  add(list, "--cloud", args.cloud or not profile and env "CCE_CLOUD" or nil)
   for _, each in ipairs(endpoints or {}) do add(list, "--endpoint", each) end
   add(list, "--region", region)
   add(list, "--project", project.known(client))

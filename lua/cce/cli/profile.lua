@@ -24,8 +24,8 @@ local env = values.env
 local M = {}
 
 -- The settings, in the order in which the manual names them.
-local KEYS = { "region", "project", "endpoint", "iam_endpoint", "cts_endpoint", "sts_endpoint",
-  "ca_file", "credentials", "audit_log", "timeout", "schedule" }
+local KEYS = { "cloud", "region", "project", "endpoint", "iam_endpoint", "cts_endpoint",
+  "sts_endpoint", "ca_file", "credentials", "audit_log", "timeout", "schedule" }
 M.KEYS = KEYS
 
 local SECRETS = { ak = true, sk = true, access_key = true, secret_key = true, password = true,
@@ -205,6 +205,7 @@ function M.client_options(args)
   local of_profile = expand_home(settings.audit_log)
   local is_named = args.profile or env "CCE_PROFILE"
   local opts = {
+    cloud = args.cloud or settings.cloud,
     region = args.region or settings.region,
     endpoints = next(endpoints) and endpoints or nil,
     project_id = args.project or settings.project,

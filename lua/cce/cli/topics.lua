@@ -114,6 +114,7 @@ M.examples = {
 M.environment = {
   { "CCE_PROFILE", "The profile, when --profile names none." },
   { "CCE_REGION, CCE_ENDPOINT", "Where CCE is, when neither an option nor a profile says it." },
+  { "CCE_CLOUD", "Another cloud of the same kind: huawei-eu, otc, flexible-engine, sber, hcso." },
   { "CCE_CA_FILE", "Certificates to trust instead of the system's (PEM)." },
   { "CCE_AUDIT_LOG", "Where every change is logged, when --audit-log names no file." },
   { "CCE_SCHEDULE", "The schedule, when --store names none." },
@@ -142,7 +143,7 @@ M.environment = {
 --- The files.
 M.files = {
   { "~/.config/cce/config", "Profiles: under [name], settings such as region = cn-north-4. They"
-    .. " are region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file,"
+    .. " are cloud, region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file,"
     .. " credentials, audit_log and timeout. credentials says where keys are: env, profile-file,"
     .. " profile-file:PATH, ecs, pod, terraform, agency:NAME@DOMAIN or token-file:PATH. A secret in"
     .. " this file is refused. A profile that is named beats the environment, and options beat"

@@ -5,6 +5,7 @@
 -- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
 local autopilot = require "cce.api.autopilot"
+local clouds = require "cce.api.cloud"
 local identity = require "cce.api.identity"
 local service_call = require "cce.api.service_call"
 local entries = require "cce.schedule.entry"
@@ -383,8 +384,11 @@ local function grant(client, schedule, opts)
   if not self.project_id then return nil, message, err end
   -- What cannot be revoked cannot be granted for a while.
   local can_end, _
-  can_end, _, err = autopilot.allows(client, "revoke_cert",
-    { cluster_id = self.cluster_id, project_id = self.project_id })
+  can_end, _, err = clouds.allows(client.config.cloud, "revoke_cert")
+  if can_end then
+    can_end, _, err = autopilot.allows(client, "revoke_cert",
+      { cluster_id = self.cluster_id, project_id = self.project_id })
+  end
   if not can_end then return service_call.about("grant", err) end
   local e, obtained, may_be_out
   e, message, err = promise(self, schedule.clock() + checked.seconds, checked)

@@ -26,6 +26,7 @@
 -- cluster), `client`, `state`, `err`, perhaps `principal`, `name`, `project_id`.
 -- @module cce.workflow.run
 -- @local
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
 local journals = require "cce.log.journal"
@@ -441,6 +442,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.call(workflow, clients, opts, more)
+  for _, client in ipairs(clients) do
+    local allowed, why, problem = clouds.allows(client.config.cloud, workflow.operation, opts)
+    if not allowed then return nil, why, problem end
+  end
   local clock = clients[1].clock
   local run = { workflow = workflow, clients = clients, opts = opts, clock = clock, items = {},
     failures = 0, refused = {}, report = reports.new(workflow.name, clock()),

@@ -151,6 +151,15 @@ describe("CCE Autopilot", function()
     other:close()
   end)
 
+  it("is looked for within the deadline of the call", function()
+    sim:fault { operation = "show_autopilot_cluster", delay = 0.6 }
+    local hurried = clients.new(sim, { stranger = true, deadline = 0.2 })
+    local err = clients.fails("TIMEOUT", hurried:revoke_cert(cce_id, { user_id = "u1" }))
+    assert.is_false(err.maybe_applied)
+    assert.equal(0, #sim:log { operation = "revoke_cert" })
+    hurried:close()
+  end)
+
   it("lets wrong use be found first", function()
     clients.fails("INVALID_ARGUMENT", client:revoke_cert("../x", { user_id = "u1" }))
     clients.fails("INVALID_ARGUMENT", client:rotate_credentials(cce_id, { component = "some" }))

@@ -52,6 +52,22 @@ describe("kubectl on the simulator", function()
     assert.matches('"v1.29.13%-r0"', output)
   end)
 
+  it("works in a cluster of Autopilot, whose API knows days alone", function()
+    local id, config = sim:state().autopilot[1].id, home .. "/autopilot"
+    local function post(path, body)
+      return sim:curl({ method = "POST", path = path .. "/projects/" .. sim.project_id
+        .. "/clusters/" .. id .. "/clustercert", body = body })
+    end
+    local answer = post("/autopilot/v3", '{"duration":1}')
+    assert.equal(200, answer.status)
+    simulator.write(config, answer.body)
+    local ok, output = kubectl(config, "get nodes")
+    assert.is_true(ok, output)
+    assert.matches("autopilot%-001%-node%-1%s+Ready", output)
+    assert.equal(400, post("/autopilot/v3", '{"expire_at":"2030-01-01 00:00:00 +0000 UTC"}').status)
+    assert.equal(404, post("/api/v3", '{"duration":1}').status)
+  end)
+
   it("is refused at once after a revocation; others and other clusters are not", function()
     local mine, theirs = obtain("mine"), obtain("theirs", member)
     local elsewhere = home .. "/elsewhere"

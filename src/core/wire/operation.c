@@ -305,12 +305,12 @@ static const struct {
 
 enum { OBTAIN_DURATION, OBTAIN_EXPIRE_AT };
 
-#define DURATION_FIELD                                                         \
-    {                                                                          \
-        "duration", "duration", CCE_FIELD_BODY, CCE_FIELD_INTEGER, 1,          \
-            DAYS_MAX, -1, NULL,                                                \
-            "a whole number of days from 1 to 1827, or -1 for the longest, "   \
-            "five years"                                                       \
+#define DURATION_FIELD                                                       \
+    {                                                                        \
+        "duration", "duration", CCE_FIELD_BODY, CCE_FIELD_INTEGER, 1,        \
+            DAYS_MAX, -1, NULL,                                              \
+            "a whole number of days from 1 to 1827, or -1 for the longest, " \
+            "five years"                                                     \
     }
 
 static const struct cce_operation_field obtain_fields[] = {

@@ -6,6 +6,7 @@
 -- several addresses: the next one is tried when nothing could be sent to one.
 -- @module cce.api.endpoints
 -- @local
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
 local options = require "cce.base.options"
@@ -39,10 +40,17 @@ end
 
 -- Where a user says where CCE is, it may be another cloud with a region of the
 -- same name: then the table says nothing about its other services either.
-local function of_region(name)
+local function of_region(name, cloud)
   local own, message, err = override.of(name)
   if not own then return nil, message, err end
   if own.cce then return own end
+  if cloud and cloud ~= "huawei" then
+    local found
+    found, message, err = clouds.endpoints(cloud, name)
+    if not found then return nil, message, err end
+    for service, list in pairs(own) do found[service] = list end
+    return found
+  end
   local row
   row, message, err = regions().endpoints(name)
   if not row then return nil, message, err end
@@ -64,17 +72,20 @@ local function choose(config)
   end
   local addresses = given.cce or config.endpoint
   if addresses then return { cce = list_of(addresses) } end
-  if config.region then return of_region(config.region) end
+  local cloud = config.cloud
+  if config.region then return of_region(config.region, cloud) end
   if env("CCE_ENDPOINT") then return { cce = override.split(env("CCE_ENDPOINT")) } end
   if env("CCE_REGION") then
     config.region = env("CCE_REGION")
-    return of_region(config.region)
+    return of_region(config.region, cloud)
   end
   if env("HW_REGION_NAME") then
     config.region = env("HW_REGION_NAME")
     config.notice = "the region is that of Terraform: HW_REGION_NAME"
-    return of_region(config.region)
+    return of_region(config.region, cloud)
   end
+  config.region = clouds.only_region(cloud)
+  if config.region then return of_region(config.region, cloud) end
   return errors.fail("NO_ENDPOINT", "it is not known where CCE is", {
     hint = "Give region=\"cn-north-4\" or endpoint=\"https://…\", or set CCE_REGION or"
       .. " CCE_ENDPOINT",
@@ -98,7 +109,7 @@ end
 -- @tparam table config `endpoint`, `endpoints` and `region`, which may be set here
 -- @tparam int level whom a raised error points at
 -- @treturn[1] table `{cce=, iam=, cts=, sts=}`: the first address of each, what is
---   not known is missing; `all`: lists of addresses, by service; `region`
+--   not known is missing; `all`: lists of addresses, by service; `region`; `cloud`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -108,7 +119,7 @@ function M.resolve(config, level)
   local found
   found, message, err = choose(config)
   if not found then return nil, message, err end
-  local result = { all = {}, region = config.region }
+  local result = { all = {}, region = config.region, cloud = config.cloud }
   for _, service in ipairs(override.services) do
     local own = service ~= "cce" and (given[service] or env(VARIABLES[service]))
     local list = own and (type(own) == "table" and own or override.split(own)) or found[service]
@@ -134,7 +145,10 @@ function M.of(endpoints, service)
   if endpoints[service] then return endpoints[service], endpoints.all[service] end
   local hint = ("Give endpoints={%s=\"https://…\"} or set %s"):format(service, VARIABLES[service])
   -- Only some regions have an STS, and users look for the mistake on their side.
-  if service == "sts" and endpoints.region then
+  local lacking = clouds.lacks(endpoints.cloud, service)
+  if lacking then
+    hint = ("%s has none, by the %s"):format(clouds.clouds[endpoints.cloud].title, lacking)
+  elseif service == "sts" and endpoints.region and not endpoints.cloud then
     local having = {}
     for _, name in ipairs(regions().names()) do
       if regions().endpoints(name).sts then having[#having + 1] = name end

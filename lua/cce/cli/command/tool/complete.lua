@@ -24,9 +24,9 @@ end
 -- ---- clusters, kept for a minute ---------------------------------------------------
 
 -- All that decides whose clusters they are.
-local ENVIRONMENT = { "CCE_PROFILE", "CCE_ENDPOINT", "CCE_REGION", "HW_REGION_NAME",
+local ENVIRONMENT = { "CCE_PROFILE", "CCE_CLOUD", "CCE_ENDPOINT", "CCE_REGION", "HW_REGION_NAME",
   "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_PROJECT_ID", "HUAWEICLOUD_SDK_CREDENTIALS_FILE" }
-local GLOBAL = { "profile", "region", "project", "ca_file", "token_file" }
+local GLOBAL = { "profile", "cloud", "region", "project", "ca_file", "token_file" }
 
 local function ask_for_clusters(args)
   local opts = require("cce.cli.profile").client_options(args)

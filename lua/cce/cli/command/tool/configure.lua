@@ -1,6 +1,7 @@
 --- `cce configure`: a profile and a file of keys, asked for one by one.
 -- @module cce.cli.command.tool.configure
 -- @local
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
@@ -19,8 +20,8 @@ function M.describe(parser)
     .. " see cce help files.")
 end
 
-local function ask_region(ui, known)
-  local names = region.names()
+local function ask_region(ui, known, cloud)
+  local names = clouds.regions(cloud) or region.names()
   ui:say("Regions: " .. table.concat(width.wrap(table.concat(names, " "), 70), "\n         "))
   while true do
     local typed = ui:read(("Region%s: "):format(known and " [" .. known .. "]" or ""))
@@ -33,7 +34,7 @@ local function ask_region(ui, known)
     end
     if #fitting == 1 then return fitting[1] end
     ui:say(#fitting > 1 and "that could be " .. table.concat(fitting, ", ")
-      or ("'%s' is no region that is known here; another cloud is an endpoint: see cce help files")
+      or ("'%s' is no region that is known here; another cloud: --cloud and --region")
         :format(typed))
   end
 end
@@ -117,8 +118,10 @@ function M.run(args, ui)
     return ui:usage("a profile's name has letters, digits, '.', '_' and '-' only")
   end
   local found, message, err = profiles.read(file)
-  if not found then return ui:fail(message, err) end
-  local chosen = args.region or ask_region(ui, (found[name] or {}).region)
+  local ok = found
+  if ok and args.cloud then ok, message, err = clouds.is(args.cloud) end
+  if not ok then return ui:fail(message, err) end
+  local chosen = args.region or ask_region(ui, (found[name] or {}).region, args.cloud)
   if not chosen then return exit.FAILED end
   -- The keys of the default profile lie where the official SDKs look.
   local home = os.getenv "HOME" or "."
@@ -128,7 +131,6 @@ function M.run(args, ui)
   local keys
   keys, message, err = ask_keys(ui)
   if err then return ui:fail(message, err) end
-  local ok = true
   if keys then
     ok, message, err = write_keys(path, keys)
   end
@@ -140,6 +142,7 @@ function M.run(args, ui)
   local settings = { { "region", chosen },
     { "credentials", name == "default" and "profile-file"
       or "profile-file:" .. path:gsub("^" .. home:gsub("%p", "%%%0") .. "/", "~/") } }
+  if args.cloud then table.insert(settings, 1, { "cloud", args.cloud }) end
   ok, message, err = write(file, with_profile(core.file.read(file) or "", name, settings))
   if not ok then return ui:fail(message, err) end
   ui:say(("wrote [%s] in %s%s"):format(name, file, keys and " and keys in " .. path or ""))

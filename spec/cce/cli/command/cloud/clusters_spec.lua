@@ -38,7 +38,8 @@ describe("cce clusters", function()
     local autopilot = sim:state().autopilot[1]
     local result = world:cce { "clusters", "--autopilot" }
     assert.matches("^NAME +ID +VERSION +STATUS +AUTOPILOT\ncluster%-001 .* %-\n", result.out)
-    assert.matches("\nautopilot%-001 +" .. autopilot.id:gsub("%-", "%%-") .. " .* yes\n$", result.out)
+    assert.matches("\nautopilot%-001 +" .. autopilot.id:gsub("%-", "%%-") .. " .* yes\n$",
+      result.out)
     for _, word in ipairs { "autopilot-001", autopilot.id } do
       local rows = json.decode(world:cce({ "-o", "json", "clusters", word }).out)
       assert.equal(1, #rows)

@@ -36,6 +36,7 @@ describe("cce configure", function()
     sim:reset()
     world = command.new { env = {
       HUAWEICLOUD_SDK_REGION_CCE_CN_NORTH_4 = sim.env.CCE_ENDPOINT,
+      HUAWEICLOUD_SDK_REGION_CCE_EU_DE = sim.env.CCE_ENDPOINT,
       HUAWEICLOUD_SDK_IAM_ENDPOINT = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT,
       HUAWEICLOUD_SDK_PROJECT_ID = sim.project_id, CCE_CA_FILE = sim.env.CCE_CA_FILE,
     } }
@@ -80,6 +81,18 @@ describe("cce configure", function()
     terminal:type ""
     assert.equal(0, select(2, terminal:finish()))
     assert.matches(sim.env.HUAWEICLOUD_SDK_SK, tempdir.read(keys), 1, true)
+
+    -- Another cloud has regions of its own.
+    terminal:start "cce --cloud otc --profile other configure"
+    terminal:wait "Regions: eu%-de eu%-nl"
+    terminal:type "eu-de"
+    terminal:wait "Access key %(AK%): $"
+    terminal:type(sim.env.HUAWEICLOUD_SDK_AK)
+    terminal:wait "not shown"
+    terminal:type(sim.env.HUAWEICLOUD_SDK_SK)
+    assert.equal(0, select(2, terminal:finish()), terminal:history())
+    assert.matches("[other]\ncloud = otc\nregion = eu-de\n",
+      tempdir.read(world.dir .. "/.config/cce/config"), 1, true)
   end)
 
   it("changes the keys that are typed, and no other line or file", function()
