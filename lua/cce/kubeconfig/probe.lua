@@ -2,6 +2,7 @@
 -- with the kubeconfig's own certificate.
 -- @module cce.kubeconfig.probe
 -- @local
+local clusters = require "cce.api.cluster"
 local hints = require "cce.api.hint"
 local host = require "cce.host"
 local kubeconfigs = require "cce.kubeconfig"
@@ -105,11 +106,9 @@ local function context_for(kubeconfig, addresses)
 end
 
 local function one_that_fits(list, cluster)
-  local raw, addresses = cluster.raw, {}
-  local status = type(raw) == "table" and raw.status
-  local endpoints = type(status) == "table" and status.endpoints
-  for _, each in ipairs(type(endpoints) == "table" and endpoints or {}) do
-    local address = type(each) == "table" and address_of(each.url)
+  local addresses = {}
+  for _, endpoint in ipairs(clusters.endpoints(cluster)) do
+    local address = address_of(endpoint.url)
     if address then addresses[address] = true end
   end
   for _, kubeconfig in ipairs(list) do
