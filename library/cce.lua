@@ -62,11 +62,12 @@
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
 ---@field check? boolean ask each cluster once whether it takes the certificate: entries get `check`, which is "works", "refused", "untrusted" or "not asked", and `says`, a sentence
+---@field together? boolean the paths are files that belong together, as those of KUBECONFIG do to kubectl: the first to have a name wins, and a context in one may name a user in another
 ---@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 
 ---@class (exact) cce.client.obtain_cert.opts
 ---@field duration? integer lifetime in days, 1 to 1827, or -1 for the longest, which is five years
----@field expire_at? number its end as unix time, 15 minutes to five years ahead; wins over `duration`. One of the two is mandatory.
+---@field expire_at? number its end as unix time, 15 minutes to five years ahead; wins over `duration`. One of the two is mandatory. A cluster of CCE Autopilot takes whole days only: there it is a day ahead at least, and the certificate ends up to a day earlier
 
 ---@class (exact) cce.client.revoke_cert.opts
 ---@field user_id? string
@@ -92,6 +93,7 @@
 ---@field status? string such as "Available"
 ---@field type? string "VirtualMachine" or "ARM64"
 ---@field version? string such as "v1.27"
+---@field autopilot? boolean those of CCE Autopilot, too, behind the others
 
 ---@class (exact) cce.client.retry_node_rotation.opts
 ---@field node_ids string[] at most 200
@@ -247,6 +249,9 @@
 ---@field max_failures? integer|string stop at so many, or at a share such as "10%". Failed jobs count, what the API refused (401, 403, 5xx), and what is uncertain; not what hibernates, is locked or throttled
 ---@field retry_failed? boolean send again what failed in a run, after a look at the cluster
 ---@field unless_rotated_within? number|string seconds, or such as "24h": leave out what was rotated since then, by any caller; the report says who and when
+---@field windows? string|string[]|boolean when clusters may be begun: such as "sat,sun 01:00-05:00" or "mon-fri 22:00-04:00"; see above
+---@field except? string|string[] when none may be begun: such as "2026-12-20/2027-01-05", both days included, or "2026-12-24T18:00/2026-12-27"
+---@field zone? string of both: "UTC", "local" (of this machine) or such as "+08:00"
 ---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
 ---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
 ---@field rate_limit? string|boolean of requests that change something in each account, for all workflows of this user together; false: none
@@ -262,7 +267,7 @@
 ---@field kubeconfig? cce.kubeconfig|string whose holder is meant; or its path
 ---@field certificate? string PEM, or its path; whose holder is meant
 ---@field deleted_since? number unix time: everyone whom CTS shows to have been deleted since then, seven days ago at most
----@field principals? table[] with `deleted_since`: the `principals` of the report of a dry run; others that are found are left out, and a note names them, so that what is done is what was looked at
+---@field principals? table[] several, each `{kind="user"|"agency", id=, name=}`; with `deleted_since`: the `principals` of the report of a dry run; others that are found are left out, and a note names them, so that what is done is what was looked at
 ---@field partial? boolean `deleted_since` may be earlier; then only what CTS still has is searched, and the report says so
 ---@field tracker_region? string where IAM's traces are, and
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`
@@ -272,6 +277,9 @@
 ---@field unknown_ok? boolean take an id that is not known as it is
 ---@field retry_failed? boolean send again what failed in a run
 ---@field verify? boolean|table|function true: with `kubeconfig`, on the clusters that it has; or a list of kubeconfigs (or paths), a table of them by cluster id or name, or a function of a cluster that returns one
+---@field remove? boolean take away their rights in the clusters, too
+---@field admin? string|table|function with `remove`: kubeconfigs of an administrator, by whom the clusters are asked: one (or its path), or as for `verify`
+---@field undo? string with `remove`: the path of the undo file; by default `removed-<id>.json` in `$XDG_STATE_HOME/cce`
 ---@field first_intent? number unix time: when this was first tried. A request more than 10 minutes after it is marked `may_have_cut_newer`
 ---@field journal? string path of a file
 ---@field run? string the name of the run
@@ -289,6 +297,7 @@
 ---@field grantee? boolean the client is the grantee's
 ---@field allow_self? boolean the client is the caller's own, and that is meant
 ---@field reason? string for people; up to 500 bytes
+---@field names? table of the cluster and the grantee, by id, for people
 
 ---@class (exact) cce.workflow.holders.opts
 ---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
@@ -297,6 +306,8 @@
 ---@field logs? string[] audit logs of ours: revocations and rotations
 ---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
 ---@field schedule? cce.schedule revocations that are due
+---@field admin? string|table|function kubeconfigs to ask clusters for bindings with, as for `cce.workflow.revoke`; none is obtained
+---@field concurrency? integer clusters that are asked at a time
 ---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
 
 ---@class (exact) cce.schedules.open.opts
@@ -315,6 +326,7 @@
 ---@field user_id? string
 ---@field agency_id? string one of the two is mandatory
 ---@field reason? string for people; up to 500 bytes
+---@field names? table of the cluster and of whom it is about, by id, for people
 
 ---@class (exact) cce.schedule.rotate_every.opts
 ---@field region? string by which the runner chooses its client
@@ -322,9 +334,10 @@
 ---@field cluster_id? string
 ---@field clusters? table ids, or a filter such as `{name="prod-*"}`; one of the two is mandatory
 ---@field first? number|string the first time, as for `revoke_at`; by default one interval from now
----@field window? table `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`; without weekdays it is every day; may pass midnight
+---@field window? table older name of `windows`, which may be such a table: `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`
 ---@field reason? string for people; up to 500 bytes
----@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
+---@field names? table of clusters, by id, for people
+---@field component? any this one and `certificate_expiration_time`, `wait`, `canary`, `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`, `unless_rotated_within`, `accept_token_loss`, `windows`, `except` and `zone` are those of `cce.workflow.rotate`; local time is that of the runner's machine
 
 ---@class (exact) cce.schedule.list.opts
 ---@field status? string a state; or "live": what runners have; or "overdue": what failed so far, and what no runner took within a minute of its time
@@ -527,7 +540,7 @@ function cce.ensure_cert(client, cluster_id, opts) end
 ---```
 ---@param paths string|string[] files, directories (each of their files that is not hidden) and patterns such as "team/*/*.json"
 ---@param opts? cce.expiry.opts
----@return table[] # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
+---@return table[] # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
 function cce.expiry(paths, opts) end
 
 ---@class cce.client
@@ -597,7 +610,7 @@ function client:show_job(id) end
 ---@return cce.error? err
 function client:wait_job(id, opts) end
 
----List the clusters of the project.
+---List the clusters of the project. Those of CCE Autopilot only when they are asked for.
 ---```lua
 ---for _, cluster in ipairs(assert(client:list_clusters { status = "Available" })) do
 ---  print(cluster.id, cluster.name, cluster.version)
@@ -609,7 +622,7 @@ function client:wait_job(id, opts) end
 ---@return cce.error? err
 function client:list_clusters(opts) end
 
----Look at a cluster.
+---Look at a cluster, be it of CCE or of CCE Autopilot.
 ---```lua
 ---local cluster = assert(client:show_cluster(cluster_id))
 ---assert(cluster.status == "Available", cluster.status)
@@ -621,8 +634,9 @@ function client:list_clusters(opts) end
 function client:show_cluster(cluster_id) end
 
 ---Check step by step whether this client can work, and say what is wrong:
----credentials, clock, region, project, reachability, TLS and permissions. It only
----reads, tries nothing twice, and prints nothing.
+---credentials, clock, region, project, reachability, TLS, then IAM, CTS and STS, and
+---which actions are allowed, as far as reading tells. It only reads, tries nothing
+---twice, and prints nothing. A service whose address is not known is not checked.
 ---```lua
 ---local report = client:doctor()
 ---print(report)
@@ -1285,13 +1299,19 @@ function report:counts() end
 ---@return integer #
 function report:exit_code() end
 
----The report as tables, strings, numbers and booleans alone, as JSON can hold.
+---The report as tables, strings, numbers and booleans alone, as JSON can hold. Moments are text
+---as RFC 3339 has it.
 ---```lua
 ---local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
 ---print(core.json.encode(report:to_table()))
 ---```
 ---@return table # the lists, `counts`, `exit_code`, and the other fields
 function report:to_table() end
+
+---The report for people.
+---@param limit? integer columns of the terminal; without it no line is broken
+---@return string # several lines
+function report:text(limit) end
 
 ---@class cce.workflow
 local workflow = {}
@@ -1365,8 +1385,15 @@ function workflow.issue(client, opts) end
 ---failed or is uncertain stops the run, and so does `max_failures`; `report.stopped`
 ---says why, and what would settle it. Once a key is refused, nothing more is sent with
 ---it. The same call goes on; `canary=0`, or another `max_failures`, in spite of it.
----These, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
+---These, `windows`, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
 ---the plan.
+---
+---**Windows.** Outside of `windows`, and inside of what `except` names, no cluster is begun; one
+---that was begun is followed to its end. When they close the call ends: what is left is pending,
+---`report.next_window` says when they open again, and the same call goes on then. A run keeps the
+---windows that it was begun with, unless the call names others; `windows=false` goes on at all
+---times. A window belongs to the day on which it begins; what counts is what the clock on the wall
+---shows in `zone`. (A blackout is `except`, since `not` is a word of Lua.)
 ---```lua
 ---local report = assert(cce.workflow.rotate(client, {
 ---  clusters = { name = "prod-*", status = "Available" },
@@ -1411,6 +1438,18 @@ function workflow.rotate(clients, opts) end
 ---`uncertain` with the code UNVERIFIED. "no kubeconfig": there is none for this cluster
 ---that worked before; what was accepted is `ok` all the same.
 ---
+---**remove** takes away rights in the clusters, too: after the certificates are cut, the principal
+---leaves the subjects of RoleBindings and ClusterRoleBindings, by the cluster's own API, and
+---AccessPolicies that reach none but the chosen clusters. Only that subject goes; a binding
+---stays, if need be without subjects. What a group gives him is named, and not touched:
+---`left` where his certificate says that he is in it, else `perhaps`. Who may come back by
+---what is left is no success (exit code 1). Before anything is taken it is
+---written to the undo file, from which `cce.workflow.restore` puts it back. Edits of others
+---are not lost: what was changed meanwhile is read anew, by its resourceVersion; AccessPolicies
+---have no such thing, and are looked at again instead. Done is only who was seen to be in none;
+---what is not known is `pending`, and the same call goes on with it. Without `admin` for a
+---cluster, a certificate of the caller for 15 minutes is obtained, for a dry run as well.
+---
 ---**Runs.** With a journal, the same call goes on with what is open, as for
 ---`cce.workflow.rotate`: what is done is not sent again, so that nothing that was
 ---obtained since is cut; what was accepted is only verified again; what is not known, or
@@ -1421,13 +1460,15 @@ function workflow.rotate(clients, opts) end
 ---
 ---Items of the report have, beside the fields of `cce.report`, `principal_id`,
 ---`principal_kind`, `can_obtain_again`, `verified` (nil when it was not asked for),
----`may_have_cut_newer` and `cut_again`; the report has `principals` and, with
----`deleted_since`, `window`.
+---`may_have_cut_newer` and `cut_again`, with `remove` also `rights` ("removed" or "none", nil when
+---it is not done), and the texts `removed`, `left` and `perhaps`; the report has `principals`,
+---with `deleted_since` `window`, and `undo`, the path of the undo file, if anything was taken.
 ---```lua
----print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver })))
+---print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver,
+---  remove = true, admin = { [cluster_id] = "admin.kubeconfig" } })))
 ---```
 ---@param clients cce.client|cce.client[] one, or one for each project
----@param opts cce.workflow.revoke.opts exactly one of user_id, agency_id, kubeconfig, certificate and deleted_since
+---@param opts cce.workflow.revoke.opts exactly one of user_id, agency_id, kubeconfig, certificate, principals and deleted_since
 ---@return cce.report? #
 ---@return string? message
 ---@return cce.error? err
@@ -1472,7 +1513,7 @@ function workflow.is_in() end
 ---```
 ---@param client cce.client|cce.client[]
 ---@param opts? cce.workflow.holders.opts
----@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, rights={…}, evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its role; what a group gives is not among them, and said. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
 ---@return string? message
 ---@return cce.error? err
 function workflow.holders(client, opts) end
@@ -1524,6 +1565,21 @@ function schedule:close() end
 ---@return cce.error? err
 function schedule:revoke_at(time, opts) end
 
+---Rotate clusters once, at a time, by a run of `cce.workflow.rotate` with a journal of its own.
+---
+---It is done when its run is closed with every cluster ok. Else what is open is tried again, and it
+---is overdue, until it is done or a person cancels it.
+---```lua
+---local id = assert(schedule:rotate_at(os.time() + 86400, { clusters = { name = "prod-*" },
+---  canary = 1 }))
+---```
+---@param time number|string as for `revoke_at`; moved to the next moment that the windows allow
+---@param opts table as for `rotate_every`, without `first`
+---@return string? # id of the entry, which is on disk
+---@return string? message
+---@return cce.error? err
+function schedule:rotate_at(time, opts) end
+
 ---Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
 ---with a journal of its own.
 ---
@@ -1534,11 +1590,12 @@ function schedule:revoke_at(time, opts) end
 ---uncertain is left alone until it is settled.
 ---
 ---Times are `first` and whole intervals after it, each moved to the next moment
----that the window allows. What was missed while no runner ran is done once, inside
----of the window. Cron expressions are not understood.
+---that the windows allow. What was missed while no runner ran is done once, inside
+---of them; what is not begun when they close goes on when they open again. Cron expressions are
+---not understood.
 ---```lua
 ---local id = assert(schedule:rotate_every("4w", { clusters = { name = "prod-*" }, canary = 1,
----  window = { weekdays = { "Sat" }, from = "01:00", to = "05:00", zone = "+08:00" } }))
+---  windows = "sat 01:00-05:00", except = "2026-12-20/2027-01-05", zone = "+08:00" }))
 ---```
 ---@param interval number|string seconds, or such as "12h", "7d" or "4w"
 ---@param opts cce.schedule.rotate_every.opts

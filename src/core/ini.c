@@ -138,21 +138,20 @@ static bool is_repeated(struct cce_bytes text, const struct reader *at)
     return false;
 }
 
-/* Quotes or a comment would become a part of the key: the service refuses what
- * is signed with that, and does not say why. A file's name may hold blanks. */
-static const char *value_problem(const struct reader *reader)
+const char *cce_key_problem(struct cce_bytes key)
 {
-    struct cce_bytes value = reader->value;
-    bool is_file =
-        cce_bytes_same_letters(reader->name, cce_bytes_of("id_token_file"));
+    char first = key.length > 1 ? key.data[0] : 'x';
 
-    if (value.length > 1 && (value.data[0] == '"' || value.data[0] == '\'') &&
-        value.data[value.length - 1] == value.data[0])
+    if ((first == '"' || first == '\'') && key.data[key.length - 1] == first)
         return "the value is in quotes, which would be a part of it";
-    if (!is_file && value.length > 0 &&
-        (memchr(value.data, ' ', value.length) != NULL ||
-         memchr(value.data, '\t', value.length) != NULL))
-        return "the value holds a blank (a comment needs a line of its own)";
+    for (size_t i = 0; i < key.length; i++) {
+        if (key.data[i] == ' ' || key.data[i] == '\t')
+            return "the value holds a blank (a comment needs a line of its "
+                   "own)";
+        if (key.data[i] < '!' || key.data[i] > '~')
+            return "the value holds a character that is not visible ASCII, as "
+                   "copying leaves behind";
+    }
     return NULL;
 }
 
@@ -177,9 +176,11 @@ static const char *problem_of(struct cce_bytes text,
         return "it stands before the first [section]";
     if (is_repeated(text, reader))
         return "its name is there twice in its section";
+    /* A file may be called anything. */
     if (section != NULL && is_known(reader->name) &&
+        !cce_bytes_same_letters(reader->name, cce_bytes_of("id_token_file")) &&
         cce_bytes_same(reader->section, cce_bytes_of(section)))
-        return value_problem(reader);
+        return cce_key_problem(reader->value);
     return NULL;
 }
 

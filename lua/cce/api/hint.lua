@@ -3,13 +3,14 @@
 -- @module cce.api.hint
 -- @local
 local core = require "cce.core"
+local values = require "cce.base.values"
 
 local M = {}
 
 M.maybe = "The request may have arrived and worked: look before you send it again"
 
 local function has(text, words)
-  return text:lower():find(words, 1, true) ~= nil
+  return values.lower(text):find(words, 1, true) ~= nil
 end
 
 -- ---- versions ----------------------------------------------------------------
@@ -182,10 +183,11 @@ end
 local transport = {
   DNS_FAILED = "Check the endpoint's host name and this machine's DNS",
   CONNECT_FAILED = "Check the endpoint, the network and a firewall on the way",
-  PROXY_FAILED = "Check proxy= or HTTPS_PROXY",
+  PROXY_FAILED = "Check the proxy: HTTPS_PROXY, unless another was given",
   TLS_FAILED = "Check ca_file (or CCE_CA_FILE), the endpoint's name and this machine's clock;"
     .. " verification cannot be turned off",
-  TIMEOUT = "Give more time by timeout=, connect_timeout= or deadline=",
+  TIMEOUT = "Give more time by timeout=; connecting, and all attempts together, have limits of"
+    .. " their own",
 }
 
 --- The hint for a transfer that brought no answer.

@@ -22,6 +22,7 @@
 -- @module cce.base.options
 -- @local
 local errors = require "cce.error"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -135,7 +136,7 @@ function M.nearest(name, names, limit)
   limit = limit or math.max(2, math.floor(#name / 3))
   local found, distances = {}, {}
   for _, candidate in ipairs(names) do
-    local distance = M.distance(name:lower(), candidate:lower())
+    local distance = M.distance(values.lower(name), values.lower(candidate))
     if distance <= limit then
       found[#found + 1] = candidate
       distances[candidate] = distance

@@ -1,6 +1,8 @@
 --- Moments as text: what the API, its gateways and our own files write.
 -- @module cce.base.times
 -- @local
+local values = require "cce.base.values"
+
 local M = {}
 
 local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
@@ -54,11 +56,56 @@ function M.parse_http(text)
   return unix_time(year, MONTHS[month], day, hour, minute, second)
 end
 
---- Write a moment as ISO 8601 in UTC.
+--- Write a moment as RFC 3339 has it.
 -- @tparam number seconds unix time
--- @treturn string such as "2026-01-02T03:04:05Z"
-function M.format(seconds)
-  return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(seconds))
+-- @tparam[opt] number offset seconds that the zone is ahead of UTC; without it, it is UTC
+-- @treturn string such as "2026-01-02T03:04:05Z" or "2026-01-02T11:04:05+08:00"
+function M.format(seconds, offset)
+  if not offset then return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(seconds)) end
+  local minutes = math.floor(math.abs(offset) / 60)
+  return os.date("!%Y-%m-%dT%H:%M:%S", math.floor(seconds + offset))
+    .. ("%s%02d:%02d"):format(offset < 0 and "-" or "+", math.floor(minutes / 60), minutes % 60)
+end
+
+--- Seconds that a zone is ahead of UTC.
+-- @param zone "Z", "UTC" or such as "+08:00"
+-- @treturn ?number nil when it is none of these
+function M.offset(zone)
+  if type(zone) ~= "string" then return nil end
+  zone = values.upper(zone)
+  if zone == "Z" or zone == "UTC" then return 0 end
+  local sign, hours, minutes = zone:match "^([+-])(%d%d):?(%d%d)$"
+  hours, minutes = tonumber(hours), tonumber(minutes)
+  if not hours or hours > 15 or minutes > 59 then return nil end
+  return (sign == "-" and -1 or 1) * (hours * 3600 + minutes * 60)
+end
+
+--- Seconds that the local time of this machine is ahead of UTC.
+-- @tparam number seconds unix time of the moment
+-- @treturn number
+function M.local_offset(seconds)
+  seconds = math.floor(seconds)
+  local t = os.date("*t", seconds)
+  return unix_time(t.year, t.month, t.day, t.hour, t.min, t.sec) - seconds
+end
+
+local DAY = 86400
+
+--- The moment at which a clock shows a local time.
+-- @tparam number wall what it shows, in seconds, as unix time is of UTC
+-- @treturn[1] number unix time
+-- @treturn[2] nil
+-- @treturn[2] string why not: it "is skipped", or "is there twice"
+function M.of_local(wall)
+  -- The clock is put forward or back at most once in two days.
+  local before, after = M.local_offset(wall - DAY), M.local_offset(wall + DAY)
+  local first, second = wall - before, wall - after
+  local fits_first = M.local_offset(first) == before
+  local fits_second = M.local_offset(second) == after
+  if fits_first and fits_second and first ~= second then return nil, "is there twice" end
+  if fits_first then return first end
+  if fits_second then return second end
+  return nil, "is skipped"
 end
 
 local UNITS = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }

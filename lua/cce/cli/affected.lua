@@ -15,23 +15,23 @@ local function add_grants(args, is_meant, lines)
   if schedule then entries, message = commands.all(schedule, "pending") end
   for _, entry in ipairs(entries or {}) do
     if entry.grant and is_meant[entry.cluster_id or ""] then
-      lines[#lines + 1] = ("grant %s, until %s: its kubeconfig"):format(entry.id,
-        show.time(entry.due))
+      lines[#lines + 1] = ("grant %s of %s, until %s: its kubeconfig"):format(entry.id,
+        require("cce.schedule.entry").subject(entry), show.time(entry.due))
     end
   end
   if schedule then schedule:close() end
   if not entries then lines[#lines + 1] = "grants are not known: " .. tostring(message) end
 end
 
---- What stops working, for the question before a rotation.
+--- What stops working, for the plan of a rotation.
 -- @tparam {string,...} ids of clusters
 -- @tparam table args
--- @treturn ?string several lines; nil when nothing is known here
-function M.text(ids, args)
+-- @treturn {string,...} one of each kubeconfig, entry of the plugin and grant that is known here
+function M.lines(ids, args)
   local is_meant, lines = {}, {}
   for _, id in ipairs(ids) do is_meant[id] = true end
   local files = paths.default()
-  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files) or {}) do
+  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files, { together = true }) or {}) do
     if is_meant[entry.cluster_id or ""] then
       local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
       lines[#lines + 1] = entry.holder
@@ -40,8 +40,7 @@ function M.text(ids, args)
     end
   end
   add_grants(args, is_meant, lines)
-  if #lines == 0 then return nil end
-  return "These stop working, as far as is known here:\n  " .. table.concat(lines, "\n  ")
+  return lines
 end
 
 return M

@@ -45,14 +45,27 @@ function M.duration(text)
   return seconds or nil, "a time such as 90s, 15m, 2h or 7d is expected, not '" .. text .. "'"
 end
 
---- A moment: ISO 8601 with a zone, or "+2h" from now.
+local heard = {}
+
+--- What was understood of moments in local time, once: to be said before anything is done.
+-- @treturn {string,...}
+function M.heard()
+  local notes = heard
+  heard = {}
+  return notes
+end
+
+--- A moment: ISO 8601 with a zone, "+2h" from now, or in local time such as "fri 18:00".
 -- @treturn ?number unix time
 function M.time(text)
   local ahead = text:match("^%+(.+)$")
   local seconds = ahead and M.duration(ahead)
   if seconds then return os.time() + seconds end
-  return when.parse(text) or nil, "a time with its zone, such as 2026-01-31T18:00Z or"
-    .. " 2026-01-31T18:00+08:00, or +2h from now, is expected, not '" .. text .. "'"
+  local time, note = require("cce.cli.moment").read(text, os.time())
+  if time then heard[#heard + 1] = note end
+  return time or when.parse(text) or nil, note or "a time with its zone, such as"
+    .. " 2026-01-31T18:00Z or 2026-01-31T18:00+08:00, +2h from now, or in local time 'fri 18:00',"
+    .. " 'tomorrow 09:00' or 18:00, is expected, not '" .. text .. "'"
 end
 
 --- A moment that has been: as `time`, or "2d", which is two days ago.
@@ -62,18 +75,6 @@ function M.past(text)
   if seconds then return os.time() - seconds end
   return when.parse(text) or nil, "how long ago, such as 2d, or a time with its zone, such as"
     .. " 2026-01-31T18:00Z, is expected, not '" .. text .. "'"
-end
-
---- When something may be done: "Sat,Sun 01:00-05:00 +08:00"; without days, every day.
--- @treturn ?table for `schedule:rotate_every`
-function M.window(text)
-  local days, from, to, zone = text:match "^([%a,]*) *(%d%d:%d%d)%-(%d%d:%d%d) +(%S+)$"
-  if not from then
-    return nil, "a window such as 'Sat,Sun 01:00-05:00 +08:00' is expected, not '" .. text .. "'"
-  end
-  local weekdays = {}
-  for day in days:gmatch "%a+" do weekdays[#weekdays + 1] = day end
-  return { weekdays = weekdays[1] and weekdays, from = from, to = to, zone = zone }
 end
 
 return M

@@ -14,7 +14,8 @@
 -- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
 --   to go on; without it what was sent is counted
 -- * `hidden=true`, optional: stands in no list
--- * `watchable=true`, optional: it only reads, and --watch shows it again and again
+-- * `watchable`, optional: true where it only reads, or a set of the commands inside it that do;
+--   --watch shows them again and again
 --
 -- A new command is one word in `MODULES`. Only those that are meant are loaded.
 -- @module cce.cli
@@ -27,7 +28,8 @@ local M = {}
 
 -- In the order in which the help shows them.
 local MODULES = {
-  "certificate.obtain", "certificate.ensure", "certificate.revoke", "certificate.rotate",
+  "certificate.obtain", "certificate.ensure", "certificate.revoke", "certificate.leaver",
+  "certificate.rotate",
   "cloud.status", "cloud.clusters", "cloud.jobs", "cloud.users", "cloud.agencies",
   "cloud.deleted", "cloud.downloads",
   "certificate.who", "cloud.holders", "certificate.expiry", "certificate.credential",
@@ -75,14 +77,16 @@ local function describe_all(parser)
       :argname("URL"):count("*"),
     parser:option("--ca-file", "Certificates to trust instead of the system's (PEM).")
       :argname("FILE"),
-    parser:option("--token-file", "A file, mode 0600, that holds an IAM token.")
-      :argname("FILE"),
+    stands_for(parser:option("--token-file", "A file, mode 0600, that holds an IAM token.")
+      :argname("FILE"), "token"),
     parser:option("--audit-log", "Log every change to this file, before and after."
       .. " By default CCE_AUDIT_LOG, or what the profile says."):argname("FILE"),
     parser:option("--timeout", "Seconds for one request."):argname("SECONDS"):convert(seconds),
     parser:option("-o --output", "table, json, yaml, or name (identifiers alone).")
       :argname("FORMAT"):choices({ "table", "json", "yaml", "name" }):default("table")
       :show_default(false),
+    parser:flag("--local", "Show times in local time, with its offset; without it in UTC.")
+      :target("local_time"),
     parser:flag("--no-headers", "No line of titles above a table."),
     parser:flag("-q --quiet", "No notes and no progress; results and errors stay."),
     parser:flag("-v --verbose", "Tell of every attempt, and of codes and request ids."),
@@ -142,9 +146,11 @@ local function add_command(parser, name, is_chosen)
   if command.hidden then inner:hidden(true) end
   inner:add_help(true)
   command.describe(inner)
-  if command.watchable then
-    inner:option("--watch", "Show it again every so many seconds, until Ctrl-C."):argname("SECONDS")
-      :args("?"):convert(seconds)
+  for _, each in ipairs(command.watchable == true and { inner } or inner._commands) do
+    if command.watchable and (each == inner or command.watchable[each._name]) then
+      each:option("--watch", "Show it again every so many seconds, until Ctrl-C.")
+        :argname("SECONDS"):args("?"):convert(seconds)
+    end
   end
   complete_help(inner, name)
   return inner
@@ -206,6 +212,8 @@ end
 local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
   ui.asked = "cce " .. table.concat(arguments, " ")
+  require("cce.text.show").use_local_time(args.local_time == true)
+  for _, note in ipairs(require("cce.cli.convert").heard()) do ui:say(note) end
   local ok, result = xpcall(function()
     if args.report_file then
       local fits, message, err = require("cce.cli.report_file").check(args.report_file)
@@ -218,6 +226,20 @@ local function run(command, args, arguments)
   ui:close()
   if not ok then return broken(ui, result) end
   return ui:written() and result or exit.FAILED
+end
+
+-- The help of the command whose own commands are missing.
+local function help_of_group(arguments)
+  local parser = M.parser(arguments)
+  for _, word in ipairs(arguments) do
+    for _, command in ipairs(parser._commands) do
+      if command._name == word then
+        parser = command
+        break
+      end
+    end
+  end
+  return parser:get_help()
 end
 
 --- Runs the command with these arguments.
@@ -236,6 +258,10 @@ function M.main(arguments)
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then
     complain(args)
+    if args == "a command is required" then
+      io.stderr:write(help_of_group(arguments), "\n")
+      return exit.USAGE
+    end
     local found, name = chosen(arguments), nil
     for _, argument in ipairs(arguments) do
       name = name or found[argument] and argument

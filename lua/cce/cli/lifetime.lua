@@ -13,7 +13,7 @@ function M.describe(parser)
   parser:mutex(
     stands_for(parser:option("--days", "How long the certificate lives: 1 to 1827 days, or max.")
       :argname("DAYS"):convert(convert.days), "duration"),
-    stands_for(parser:option("--until", "Its end: such as 2026-01-31T18:00Z, or +2h from now.")
+    stands_for(parser:option("--until", "Its end: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h.")
       :argname("TIME"):convert(convert.time), "expire_at"))
 end
 
@@ -36,7 +36,7 @@ end
 -- @treturn string
 function M.text(lifetime)
   if lifetime.expire_at then
-    return "until " .. require("cce.base.times").format(lifetime.expire_at)
+    return "until " .. require("cce.text.show").time(lifetime.expire_at)
   end
   if lifetime.duration == -1 then return "for five years" end
   return "for " .. require("cce.text.show").count(lifetime.duration, "day")

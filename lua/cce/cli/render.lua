@@ -5,26 +5,33 @@ local errors = require "cce.error"
 local json = require "cce.base.json"
 local show = require "cce.text.show"
 local tables = require "cce.text.table"
-local times = require "cce.base.times"
 local width = require "cce.text.width"
 
 local M = {}
 
+--- The version of every JSON document that is an object: it goes up when a field goes, or means
+-- something else. The schemas are in manual/schema.
+M.SCHEMA_VERSION = 1
+
 -- ---- for people ------------------------------------------------------------------
 
---- A moment for people: in UTC, and how far it is away.
+--- A moment for people, and how far it is away.
 -- @tparam ?number seconds unix time
 -- @treturn string such as "2026-01-02T03:04:05Z (in 3 days)"
 function M.moment(seconds)
   if not seconds then return "-" end
   local away = seconds - os.time()
-  return ("%s (%s)"):format(times.format(seconds), away > 0 and "in " .. show.span(away)
+  return ("%s (%s)"):format(show.time(seconds), away > 0 and "in " .. show.span(away)
     or show.span(-away) .. " ago")
 end
 
 local function cell(column, row)
   local value = row[column[1]]
-  if column.text then value = column.text(row) end
+  if column.text then
+    value = column.text(row)
+  elseif column.time and value then
+    value = show.time(value)
+  end
   if value == nil then return "-" end
   return (width.clean(value):gsub("\n", " "))
 end
@@ -48,6 +55,21 @@ local function as_table(rows, columns, limit, without_titles)
 end
 
 -- ---- for machines ----------------------------------------------------------------
+
+--- A row as JSON has it.
+-- @tparam table row
+-- @tparam {table,...} columns see `ui:table`
+-- @treturn table by the names of the columns
+function M.object(row, columns)
+  local object = {}
+  for _, column in ipairs(columns) do
+    local name, value = column[1], row[column[1]]
+    if column.time and value then value = show.time(value) end
+    if column.json and value then value = column.json(value) end
+    object[name] = value
+  end
+  return object
+end
 
 local function as_json(value)
   local text, message = json.encode(value, { pretty = true })
@@ -92,10 +114,7 @@ function M.list(rows, columns, output, limit, without_titles)
   if output == "table" then return as_table(rows, columns, limit, without_titles) end
   if output == "name" then return names_of(rows, columns) end
   local list = json.array {}
-  for i, row in ipairs(rows) do
-    list[i] = {}
-    for _, column in ipairs(columns) do list[i][column[1]] = row[column[1]] end
-  end
+  for i, row in ipairs(rows) do list[i] = M.object(row, columns) end
   return machines[output](list)
 end
 
@@ -107,6 +126,7 @@ end
 function M.value(value, text, name, output)
   if output == "table" then return width.clean(text) end
   if output == "name" then return width.clean(name or text) end
+  value.schema_version = M.SCHEMA_VERSION
   return machines[output](value)
 end
 

@@ -120,6 +120,11 @@ end
 --   have been done nevertheless, else 1
 -- @function ui:fail
 function Ui:fail(message, err)
+  -- Who typed a wrong value made no call of the library's that could be named.
+  local called = errors.is(err) and err.code == "INVALID_ARGUMENT" and err.operation
+  if called and message:sub(1, #called + 2) == called .. ": " then
+    message = message:sub(#called + 3)
+  end
   self:warn(words.typed(message, self.args.command))
   if not errors.is(err) then return exit.FAILED end
   if err.hint then
@@ -150,9 +155,10 @@ end
 
 --- Print a list as --output says.
 -- @tparam {table,...} rows
--- @tparam {table,...} columns `{ key, title, text=function(row), prose=true,
---   keep=true }`: `key` is the field of a row and its name in JSON and YAML; `text`
---   what people see of it; where the table is too wide for the terminal, `prose`
+-- @tparam {table,...} columns `{ key, title, text=function(row), json=function(value),
+--   time=true, prose=true, keep=true }`: `key` is the field of a row and its name in JSON and
+--   YAML; `text` what people see of it, `json` what machines do; `time` marks unix time, which
+--   all see as RFC 3339; where the table is too wide for the terminal, `prose`
 --   stands below its row, and `keep` is cut last; without a title it is for machines
 --   alone. The first column's
 --   values are what `-o name` prints, unless one has `name=true`
@@ -167,8 +173,8 @@ function Ui:table(rows, columns)
 end
 
 --- Print one thing.
--- @tparam table value what JSON and YAML have of it: strings, numbers, booleans
---   and tables of them
+-- @tparam table value what JSON and YAML have of it, beside `schema_version`: strings,
+--   numbers, booleans and tables of them; times as text
 -- @tparam string text what people see, and
 -- @tparam[opt] string name what `-o name` prints
 -- @treturn int 0
@@ -187,8 +193,8 @@ end
 function Ui:report(report)
   local ids = {}
   for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
-  local code = self:show(report:to_table(), words.typed(tostring(report), self.args.command),
-    table.concat(ids, "\n"))
+  local text = words.typed(report:text(self:width()), self.args.command)
+  local code = self:show(report:to_table(), text, table.concat(ids, "\n"))
   if self.args.report_file then
     local client = self.clients[1]
     local ok, message, err = require("cce.cli.report_file").write(self.args.report_file, report, {
@@ -207,14 +213,15 @@ local CLEAR = "\27[H\27[2J\27[3J"
 -- the place of the one before; elsewhere they follow each other.
 -- @tparam table command
 -- @tparam table args
--- @treturn int its exit code, when it fails; Ctrl-C ends it otherwise
+-- @treturn int its exit code, when it fails; Ctrl-C ends it otherwise, also where something is
+--   open or overdue
 -- @function ui:watch
 function Ui:watch(command, args)
   local seconds = args.watch[1] or WATCH_SECONDS
   while true do
     if self.out_is_terminal then put(self, CLEAR) end
     local code = command.run(args, self)
-    if code ~= exit.DONE or not self:written() then return code end
+    if code == exit.FAILED or code == exit.USAGE or not self:written() then return code end
     require("cce.host").sleep(seconds)
   end
 end

@@ -3,10 +3,12 @@
 -- @module cce.cli.who
 -- @local
 local probers = require "cce.kubeconfig.prober"
+local chosen = require "cce.cli.chosen"
 local cache = require "cce.exec.cache"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
+local joined = require "cce.kubeconfig.joined"
 local stored = require "cce.kubeconfig.stored"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
@@ -46,8 +48,9 @@ local function row_of_pem(run, source, text)
 end
 
 local function new_row(source, context, holder)
-  return { source = source, holder = "certificate", context = context.name,
-    cluster = context.cluster, server = context.server, user = context.user,
+  local server = context.server and core.show_address(context.server)
+  return { source = source, holder = "certificate", server = server, context = context.name,
+    cluster = context.cluster, user = context.user,
     cluster_id = holder and holder.cluster_id, current = context.current or nil }
 end
 
@@ -97,12 +100,14 @@ local function rows_of_command(run, source, config, context, cluster_id)
   return { row }
 end
 
-local function add_kubeconfig(run, source, config)
+-- `source_of` tells the file of a context.
+local function add_kubeconfig(run, source_of, config)
   local holders = {}
   for _, holder in ipairs(config:certificates()) do holders[holder.user] = holder end
   for _, context in ipairs(config:contexts()) do
     -- A user whose certificate `cce credential` gives has none in the file.
     local user = context.user and read.find(config.data, "users", context.user)
+    local source = source_of(context.name)
     local cluster_id = user and exec.cluster_of(user.body)
     local rows = cluster_id and rows_of_command(run, source, config, context, cluster_id)
       or { row_of_context(run, source, config, context, holders[context.user]) }
@@ -117,7 +122,7 @@ local function add_text(run, source, path, text)
   end
   local before = #run.rows
   local config, message, err = kubeconfigs.load(path, { clock = run.clock, text = text })
-  if config then add_kubeconfig(run, source, config) end
+  if config then add_kubeconfig(run, function() return source end, config) end
   if #run.rows > before then return end
   message = message or ("there is no context in '%s'"):format(source)
   run.rows[#run.rows + 1] = set_problem({ source = source }, message, err)
@@ -130,16 +135,29 @@ local function add_source(run, source, opts)
   run.rows[#run.rows + 1] = set_problem({ source = source }, message, errors.new(code, message))
 end
 
+-- What kubectl sees when no file is named.
+local function add_together(run, files)
+  local all = joined.read(files, run.clock)
+  add_kubeconfig(run, function(context) return all.origin.contexts[context] end, all.config)
+  for _, each in ipairs(all.problems) do
+    run.rows[#run.rows + 1] = set_problem({ source = each.path }, each.message, each.err)
+  end
+  if #run.rows > 0 then return end
+  local source = table.concat(files, ":")
+  run.rows[1] = set_problem({ source = source }, ("there is no context in '%s'"):format(source))
+end
+
 -- ---- names ---------------------------------------------------------------
 
 -- Without the permission there are no names.
 local function add_names(run, client)
-  local by_id = {}
+  local by_id, clusters = {}, chosen.names(client)
   for _, list in ipairs { client:list_users() or {}, client:list_agencies() or {} } do
     for _, each in ipairs(list) do by_id[each.id] = each.name end
   end
   for _, row in ipairs(run.rows) do
     row.user_name = row.user_id and by_id[row.user_id]
+    row.cluster_name = row.cluster_id and clusters[row.cluster_id]
   end
 end
 
@@ -229,10 +247,12 @@ end
 -- @tparam[opt] cce.client opts.client who looks up names in IAM; when it may not,
 --   there are none
 -- @tparam[opt=false] boolean opts.check ask the clusters
+-- @tparam[opt=false] boolean opts.together the sources are the files of KUBECONFIG, which
+--   are one to kubectl
 -- @tparam[opt] function opts.stdin returns what "-" stands for
 -- @tparam[opt=os.time] function opts.clock
 -- @treturn {table,...} one for each context, or PEM: `{source=, context=, cluster=,
---   cluster_id=, server=, user=, user_id=, user_name=, not_before=, not_after=,
+--   cluster_id=, cluster_name=, server=, user=, user_id=, user_name=, not_before=, not_after=,
 --   remaining=, expired=, key_matches=, holder="certificate"|"cce credential",
 --   kept=<path>, message=<what is wrong>, check=, says=, state=}`; `check` is "works",
 --   "no rights" (403), "refused" (401, or a TLS alert of the cluster itself), "not
@@ -240,7 +260,8 @@ end
 --   or, when it was not asked, "valid", "expired", "unreadable" or "not kept"
 function M.look(sources, opts)
   local run = { rows = {}, clock = opts.clock or os.time }
-  for _, source in ipairs(sources) do add_source(run, source, opts) end
+  if opts.together then add_together(run, sources) end
+  for _, source in ipairs(opts.together and {} or sources) do add_source(run, source, opts) end
   if opts.client then add_names(run, opts.client) end
   if opts.check then check(run) end
   for _, row in ipairs(run.rows) do

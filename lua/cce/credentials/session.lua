@@ -75,6 +75,14 @@ local function new_auth(self, material)
     auth.token, material.token = material.token, nil
     return auth
   end
+  -- Each request that is signed with what is no key counts among the few refusals that
+  -- lock the true one.
+  for _, name in ipairs { "ak", "sk" } do
+    local problem = core.key_problem(material[name])
+    if problem then
+      return errors.fail("INVALID_ARGUMENT", ("%s: %s: %s"):format(material.source, name, problem))
+    end
+  end
   local reason, code
   auth.signer, reason, code = core.signer {
     ak = material.ak, sk = material.sk, security_token = material.security_token,

@@ -200,8 +200,7 @@ end
 local function mend_authority(job, config)
   local current = authority.in_kubeconfig(config)
   if not current then return end
-  for _, path in ipairs(paths.default()) do
-    local count, message = authority.mend(path, job.cluster_id, current, MEND_TIMEOUT)
+  local function tell(path, count, message)
     if count == nil then
       warn(job, "the CA of cluster %s in '%s' could not be looked at: %s", job.cluster_id, path,
         message)
@@ -209,6 +208,7 @@ local function mend_authority(job, config)
       warn(job, "the cluster's CA was replaced, and now is in '%s': try again", path)
     end
   end
+  authority.mend_together(paths.default(), job.cluster_id, current, MEND_TIMEOUT, tell)
 end
 
 -- ---- the answer ----------------------------------------------------------

@@ -26,6 +26,7 @@ local save = require "cce.kubeconfig.save"
 local show = require "cce.text.show"
 local users = require "cce.kubeconfig.users"
 local yaml = require "cce.kubeconfig.syntax.yaml"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -313,7 +314,7 @@ local function not_verified(cluster)
   if cluster.body["insecure-skip-tls-verify"] == true then
     return ("TLS verification is switched off for cluster '%s' (insecure-skip-tls-verify): anyone"
       .. " could answer"):format(cluster.name)
-  elseif not cluster.body.server:lower():find "^https://" then
+  elseif not values.lower(cluster.body.server):find "^https://" then
     return ("cluster '%s' is reached by plain HTTP: anyone could answer"):format(cluster.name)
   end
   local name = read.non_empty(cluster.body["tls-server-name"])

@@ -6,6 +6,7 @@
 -- @module cce.kubeconfig.redact
 -- @local
 local json = require "cce.base.json"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -34,7 +35,7 @@ local secret_names = {
 -- @param key
 -- @treturn boolean
 function M.is_secret_name(key)
-  local lower = type(key) == "string" and key:lower() or ""
+  local lower = type(key) == "string" and values.lower(key) or ""
   for _, pattern in ipairs(secret_names) do
     if lower:find(pattern) then return true end
   end

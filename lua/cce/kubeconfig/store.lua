@@ -132,7 +132,8 @@ function M.encode(data, format)
   return text
 end
 
---- Writes the target's data to its file, the old one beside it as `<path>.bak`.
+--- Writes the target's data to its file, the old one beside it as `<path>.bak`; one
+-- without a value, comments alone, is not kept: the comments stay where they are.
 -- @tparam table target
 -- @tparam table opts `backup`: whether to keep the old one; `trial`: see @{write}
 -- @treturn table { backup=<path or nil> }
@@ -146,7 +147,7 @@ function M.commit(target, opts)
     text, message, err = M.encode(target.data, target.format)
     if not text then return nil, message, err end
   end
-  if opts.backup and target.found and target.found ~= text then
+  if opts.backup and target.found and target.found ~= text and next(target.original) then
     backup = target.path .. ".bak"
     ok, message, err = M.check_replaceable(backup)
     if ok then ok, message, err = M.write(backup, target.found, opts.trial) end

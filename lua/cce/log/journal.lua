@@ -57,6 +57,31 @@ function M.key(cluster, principal)
   return principal and cluster .. " " .. principal or cluster
 end
 
+local function note_item(run, line)
+  local key = M.key(line.cluster, line.principal)
+  local item = run.items[key]
+  if not item then
+    item = { cluster = line.cluster }
+    run.items[key] = item
+    run.order[#run.order + 1] = item
+  end
+  for _, name in ipairs(TRANSIENT) do item[name] = nil end
+  for name, value in pairs(line) do item[name] = value end
+  run.last = line.time
+end
+
+local function open_run(state, line)
+  local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
+    component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
+    windows = line.windows, except = line.except, zone = line.zone,
+    undo = line.undo, undo_id = line.undo_id,
+    items = {}, order = {} }
+  local last = state.runs[#state.runs]
+  -- One that had not begun leaves no trace: nothing was sent.
+  if last and not last.begun then state.runs[#state.runs] = nil end
+  state.runs[#state.runs + 1] = run
+end
+
 --- The last run of a name, or of all names.
 -- @tparam {table,...} runs
 -- @tparam ?string name
@@ -96,26 +121,13 @@ local function run_of(state, line)
 end
 
 local function note_line(state, line)
-  local run, runs = run_of(state, line), state.runs
+  local run = run_of(state, line)
   if line.what == "run" then
-    -- A run that had not begun leaves no trace: nothing was sent.
-    if runs[#runs] and not runs[#runs].begun then runs[#runs] = nil end
-    runs[#runs + 1] = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
-      component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
-      items = {}, order = {} }
+    open_run(state, line)
   elseif not run then
     return false
   elseif line.cluster then
-    local key = M.key(line.cluster, line.principal)
-    local item = run.items[key]
-    if not item then
-      item = { cluster = line.cluster }
-      run.items[key] = item
-      run.order[#run.order + 1] = item
-    end
-    for _, name in ipairs(TRANSIENT) do item[name] = nil end
-    for name, value in pairs(line) do item[name] = value end
-    run.last = line.time
+    note_item(run, line)
     -- When a cluster was last rotated, whichever run did it.
     if line.what == "accepted" or line.what == "settled" then
       state.rotated[line.cluster] = line.time
@@ -128,7 +140,7 @@ end
 
 -- What is looked up, compared or put into paths is text, if it is there at all.
 local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
-  "name", "message" }
+  "name", "message", "windows", "except", "zone", "undo", "undo_id" }
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
 
@@ -154,26 +166,28 @@ local function unreadable(path, number, why)
   })
 end
 
+-- All but a last line that was torn.
+local function whole_lines(file)
+  local size = file:seek "end"
+  if size ~= 0 then file:seek("end", -1) end
+  local is_whole = size == 0 or file:read(1) == "\n"
+  file:seek "set"
+  if is_whole then return file:lines() end
+  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
+  return lines:gmatch "([^\n]*)\n"
+end
+
 local function read_lines(path, file, state)
   local number = 0
-  for text in file:lines() do
+  for text in whole_lines(file) do
     number = number + 1
     local line = decode(text)
     if not line then return unreadable(path, number, "cannot be read") end
     if not note_line(state, line) then return unreadable(path, number, "belongs to no run") end
   end
+  -- What has no whole line was not begun by us.
+  if number == 0 and file:seek "end" ~= 0 then return unreadable(path, 1, "has no end") end
   return true
-end
-
--- All but a last line that was torn.
-local function whole_text(file)
-  local size = file:seek "end"
-  if size ~= 0 then file:seek("end", -1) end
-  local is_whole = size == 0 or file:read(1) == "\n"
-  file:seek "set"
-  if is_whole then return file end
-  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
-  return { lines = function() return lines:gmatch "([^\n]*)\n" end }
 end
 
 --- Read a journal without locking it.
@@ -184,13 +198,13 @@ end
 -- @treturn[2] table err
 function M.read(path)
   local state = { runs = {}, rotated = {} }
-  if not core.file.stat(path) then return state end
+  if core.file.stat(path) == false then return state end
   -- A FIFO would be waited for.
   local ok, message, err = errors.from_core(core.file.check(path))
   if not ok then return nil, message, err end
-  local file = io.open(path, "rb")
-  if not file then return state end
-  ok, message, err = read_lines(path, whole_text(file), state)
+  local file, reason = io.open(path, "rb")
+  if not file then return errors.fail("FILE_ERROR", reason) end
+  ok, message, err = read_lines(path, file, state)
   file:close()
   if not ok then return nil, message, err end
   local last = state.runs[#state.runs]
@@ -250,7 +264,7 @@ function Journal:intend(fields, in_flight)
   return append(self, "intent", fields, true, (in_flight + 1) * LINES_AFTER * LINE)
 end
 
---- Close the file, so that others can open it.
+--- Let others have the file.
 -- @function journal:close
 function Journal:close()
   if self.writer then self.writer:close() end

@@ -24,6 +24,7 @@ local times = require "cce.base.times"
 local values = require "cce.base.values"
 local width = require "cce.text.width"
 local when = require "cce.schedule.when"
+local windows = require "cce.base.windows"
 
 local M = {}
 
@@ -40,7 +41,7 @@ M.MAX_TEXT = 256 * 1024
 
 -- Of a text that cannot be read, as it is kept.
 local MAX_QUARANTINED = 4096
-local MAX_REASON, MAX_MESSAGE = 500, 500
+local MAX_REASON, MAX_MESSAGE, MAX_NAME = 500, 500, 255
 local MAX_HOLDERS = 1000
 
 -- ---- ids -----------------------------------------------------------------------
@@ -144,6 +145,15 @@ local function is_grant(value)
   return #value.holders > 0
 end
 
+-- Names by id, for people, as they were when it was put in.
+local function is_names(value)
+  if type(value) ~= "table" then return false end
+  for id, name in pairs(value) do
+    if not is_name(id) or not is_plain(name, MAX_NAME) then return false end
+  end
+  return true
+end
+
 -- The rules are those of the workflow that will get them. It raises on a wrong
 -- type, which here is no mistake of the caller's.
 local function is_rotation(value)
@@ -179,6 +189,7 @@ local CHECKS = {
   agency_id = is_name, runner = is_name,
   reason = plain(MAX_REASON), request_id = plain(131), why = plain(MAX_MESSAGE + 3),
   attempts = is_count, last_error = is_error, grant = is_grant,
+  names = is_names,
   every = when.check_every, options = is_rotation, begun = is_begun, text = is_text,
 }
 
@@ -186,7 +197,7 @@ local ALWAYS = { "v", "id", "kind", "state", "created" }
 
 local REQUIRED = {
   revoke = { "due", "cluster_id", "attempts" },
-  rotate = { "due", "every", "options", "attempts" },
+  rotate = { "due", "options", "attempts" },
   unknown = { "why", "at", "text" },
 }
 
@@ -393,7 +404,7 @@ end
 -- is so. What was begun is taken over with its journal. What was never tried is only
 -- late.
 function M.missed(e, now)
-  local due = e.every and e.attempts > 0 and when.last(e.every, now)
+  local due = e.every and e.attempts > 0 and when.last(e.every, M.windows(e), now)
   if not due or due <= e.due or not fits(e, "missed") then return nil end
   local new = copy_of(e, "claimed")
   new.runner, new.missed, new.due, new.attempts = e.runner, e.due, due, 0
@@ -547,34 +558,58 @@ end
 -- @tparam number now unix time
 -- @treturn number
 function M.next_occurrence(e, now)
-  return when.next(e.every, now)
+  return when.next(e.every, M.windows(e), now)
 end
 
---- The first moment from a time on that the entry's window allows. What is begun
+--- The maintenance windows of a rotation.
+-- @tparam table e
+-- @treturn ?table of `cce.base.windows`; nil when it may be begun at all times
+function M.windows(e)
+  local opts, every = e.options or {}, e.every or {}
+  if opts.windows or opts.except then
+    return assert(windows.read(opts.windows, opts.except, opts.zone))
+  end
+  return every.window and assert(windows.read(every.window))
+end
+
+--- The first moment from a time on that the entry's windows allow. What is begun
 -- late, since no runner ran, must be inside too.
 -- @tparam table e
 -- @tparam number time
--- @treturn number the same when there is no window
+-- @treturn number the same when there are no windows
 function M.opens(e, time)
-  return when.into_window(e.every and e.every.window, time)
+  local open = M.windows(e)
+  return open and open:opens(time) or time
 end
 
 -- ---- for people ----------------------------------------------------------------------
+
+-- So many clusters are named, not counted.
+local FEW = 3
+
+local function named(e, id)
+  local name = e.names and e.names[id]
+  return name and ("%s (%s)"):format(name, id) or id
+end
 
 --- What an entry is about, in a few words.
 -- @treturn string
 function M.subject(e)
   if e.kind == "revoke" then
     return ("%s %s in cluster %s"):format(e.user_id and "user" or "agency",
-      e.user_id or e.agency_id, e.cluster_id)
+      named(e, e.user_id or e.agency_id), named(e, e.cluster_id))
   elseif e.kind ~= "rotate" then
     return "an entry that cannot be read"
   end
   local chosen, text = e.options and e.options.clusters or {}, "clusters"
   if e.cluster_id then
-    text = "cluster " .. e.cluster_id
-  elseif #chosen > 0 then
+    text = "cluster " .. named(e, e.cluster_id)
+  elseif #chosen > FEW then
     text = show.count(#chosen, "cluster")
+  elseif #chosen > 0 then
+    local list = {}
+    for i, id in ipairs(chosen) do list[i] = named(e, id) end
+    text = (#chosen > 1 and "clusters " or "cluster ") .. table.concat(list, ", ")
   elseif chosen.name then
     text = "clusters named " .. M.clean(chosen.name, 128)
   end

@@ -4,6 +4,7 @@
 -- leaves a certificate that nothing will end: it is a promise of the schedule, and
 -- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
+local autopilot = require "cce.api.autopilot"
 local identity = require "cce.api.identity"
 local service_call = require "cce.api.service_call"
 local entries = require "cce.schedule.entry"
@@ -40,6 +41,7 @@ local schema = {
   agency_id = id_rule,
   shared = { type = "boolean", default = false },
   reason = { type = "string" },
+  names = { type = "table" },
   allow_self = { type = "boolean", default = false },
   grantee = { type = "boolean", default = false },
 }
@@ -74,9 +76,8 @@ local function principal_of(client, opts)
     local whose = known and ", " .. name_of(known) or ""
     return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s,"
       .. " and cut all that it holds in the cluster at the end"):format(whose),
-      "Use a client whose credentials assume an agency: cce.credentials.agency; or say"
-      .. " grantee=true when the client is the grantee's, allow_self=true when it is meant to be"
-      .. " your own")
+      "Use a client whose credentials assume an agency; or say grantee=true when the client is"
+      .. " the grantee's, allow_self=true when it is meant to be your own")
   end
 
   if not known then
@@ -115,9 +116,12 @@ end
 
 -- The entry of the revocation: a new one, or a part in that of a shared grant.
 local function promise(self, due, opts)
+  local names = {}
+  for id, name in pairs(opts.names or {}) do names[id] = name end
+  names[self.principal.id] = names[self.principal.id] or self.principal.name
   local fields = { kind = "revoke", due = due, region = self.client.config.region,
     project_id = self.project_id, cluster_id = self.cluster_id, reason = opts.reason,
-    grant = { shared = opts.shared, holders = { self.holder } } }
+    names = names, grant = { shared = opts.shared, holders = { self.holder } } }
   fields[self.principal.kind .. "_id"] = self.principal.id
   local message, err
   for _ = 1, TRIES do
@@ -253,7 +257,7 @@ local function is_over(e)
   if e.state == "done" then return true end
   if e.state == "cancelled" then
     return fail("CONFLICT", ("entry %s was cancelled: its certificates were not revoked"):format(
-      e.id), "Revoke them: client:revoke_cert, or cce.workflow.revoke")
+      e.id), "Revoke what its principal holds, if that is still meant")
   elseif e.state == "sending" or e.state == "claimed" then
     return fail("CONFLICT", ("entry %s %s by runner %s just now"):format(e.id,
       e.state == "sending" and "is being sent" or "is claimed", e.runner),
@@ -348,6 +352,7 @@ end
 -- @tparam[opt=false] boolean opts.allow_self the client is the caller's own, and that is
 --   meant
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
+-- @tparam[opt] table opts.names of the cluster and the grantee, by id, for people
 -- @treturn[1] cce.grant `{kubeconfig=, id=<of the entry>, expires_at=<unix time>,
 --   principal={kind=, id=}, cluster_id=}`
 -- @treturn[2] nil
@@ -376,6 +381,11 @@ local function grant(client, schedule, opts)
   if not self.principal then return nil, message, err end
   self.project_id, message, err = project.id_of(client)
   if not self.project_id then return nil, message, err end
+  -- What cannot be revoked cannot be granted for a while.
+  local can_end, _
+  can_end, _, err = autopilot.allows(client, "revoke_cert",
+    { cluster_id = self.cluster_id, project_id = self.project_id })
+  if not can_end then return service_call.about("grant", err) end
   local e, obtained, may_be_out
   e, message, err = promise(self, schedule.clock() + checked.seconds, checked)
   if not e then return nil, message, err end

@@ -151,6 +151,7 @@ local revoke_schema = {
   user_id = id_rule,
   agency_id = id_rule,
   reason = { type = "string" },
+  names = { type = "table" },
 }
 
 local function check_time(name, time, now)
@@ -172,6 +173,7 @@ end
 -- @tparam[opt] string opts.user_id
 -- @tparam[opt] string opts.agency_id one of the two is mandatory
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
+-- @tparam[opt] table opts.names of the cluster and of whom it is about, by id, for people
 -- @treturn[1] string id of the entry, which is on disk
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -199,7 +201,7 @@ end
 -- checked by the workflow's own rules.
 local ROTATE_OPTIONS = { "component", "certificate_expiration_time", "wait", "canary",
   "concurrency", "max_failures", "repair", "reissue", "rate_limit", "accept_token_loss",
-  "unless_rotated_within" }
+  "unless_rotated_within", "windows", "except", "zone" }
 
 local rotate_schema = {
   region = id_rule,
@@ -209,32 +211,72 @@ local rotate_schema = {
   first = { type = TIME },
   window = { type = "table" },
   reason = { type = "string" },
+  names = { type = "table" },
 }
 for _, name in ipairs(ROTATE_OPTIONS) do rotate_schema[name] = { type = "any" } end
 
-local function rotation_of(interval, checked, now, level)
-  if (checked.cluster_id == nil) == (checked.clusters == nil) then
-    return refuse("rotate_every", "give one of cluster_id and clusters")
-  end
+-- What recurs, and when it first does.
+local function every_of(interval, checked, now)
   local seconds, why = when.interval(interval)
   if not seconds then return refuse("rotate_every", "the interval is not right: " .. why) end
   local first, message, err = check_time("rotate_every", checked.first or now + seconds, now)
   if not first then return nil, message, err end
-  local every = { seconds = seconds, first = first, window = checked.window }
-  local ok
-  ok, why = when.check_every(every)
-  if not ok then return refuse("rotate_every", why) end
+  local every = { seconds = seconds, first = first }
+  seconds, why = when.check_every(every)
+  if not seconds then return refuse("rotate_every", why) end
+  return every
+end
 
+-- The entry of a rotation that is to be done at a time, or from then on again and again.
+local function add_rotation(self, name, checked, time, every)
+  if (checked.cluster_id == nil) == (checked.clusters == nil) then
+    return refuse(name, "give one of cluster_id and clusters")
+  elseif checked.window and checked.windows then
+    return refuse(name, "window is the older name of windows: give one of the two")
+  end
   local opts = { clusters = checked.clusters or { checked.cluster_id } }
-  for _, name in ipairs(ROTATE_OPTIONS) do opts[name] = checked[name] end
-  ok, message, err = rotate_options.read(opts, level + 1)
-  if not ok then return nil, message, err end
+  for _, option in ipairs(ROTATE_OPTIONS) do opts[option] = checked[option] end
+  opts.windows = opts.windows or checked.window
+  local read, message, err = rotate_options.read(opts, 3)
+  if not read then return nil, message, err end
   -- What has no JSON would only be found when it is written.
-  ok, message = json.encode(opts)
-  if not ok then return refuse("rotate_every", message) end
-  return { kind = "rotate", region = checked.region, project_id = checked.project_id,
-    cluster_id = checked.cluster_id, reason = checked.reason, every = every, options = opts,
-    due = when.into_window(every.window, every.first) }
+  local text
+  text, message = json.encode(opts)
+  if not text then return refuse(name, message) end
+  local due = time
+  if read.open then due = read.open:opens(time) end
+  if not due then return refuse(name, "its windows never open") end
+  local e
+  e, message, err = self:add { kind = "rotate", region = checked.region, every = every,
+    project_id = checked.project_id, cluster_id = checked.cluster_id, reason = checked.reason,
+    names = checked.names, options = opts, due = due }
+  if not e then return nil, message, err end
+  return e.id
+end
+
+--- Rotate clusters once, at a time, by a run of `cce.workflow.rotate` with a journal of its own.
+--
+-- It is done when its run is closed with every cluster ok. Else what is open is tried again, and it
+-- is overdue, until it is done or a person cancels it.
+-- @tparam number|string time as for `revoke_at`; moved to the next moment that the windows allow
+-- @tparam table opts as for `rotate_every`, without `first`
+-- @treturn[1] string id of the entry, which is on disk
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @usage
+-- local id = assert(schedule:rotate_at(os.time() + 86400, { clusters = { name = "prod-*" },
+--   canary = 1 }))
+-- @function schedule:rotate_at
+function Schedule:rotate_at(time, opts)
+  check_open(self, "rotate_at")
+  options.argument(time, TIME, 1, "rotate_at")
+  local checked, message, err = options.check(opts, rotate_schema)
+  if not checked then return nil, message, err end
+  if checked.first then return refuse("rotate_at", "first is for what recurs") end
+  time, message, err = check_time("rotate_at", time, self.clock())
+  if not time then return nil, message, err end
+  return add_rotation(self, "rotate_at", checked, time)
 end
 
 --- Rotate clusters again and again, each time by a run of `cce.workflow.rotate`
@@ -247,8 +289,9 @@ end
 -- uncertain is left alone until it is settled.
 --
 -- Times are `first` and whole intervals after it, each moved to the next moment
--- that the window allows. What was missed while no runner ran is done once, inside
--- of the window. Cron expressions are not understood.
+-- that the windows allow. What was missed while no runner ran is done once, inside
+-- of them; what is not begun when they close goes on when they open again. Cron expressions are
+-- not understood.
 -- @tparam number|string interval seconds, or such as "12h", "7d" or "4w"
 -- @tparam table opts
 -- @tparam[opt] string opts.region by which the runner chooses its client
@@ -258,31 +301,31 @@ end
 --   two is mandatory
 -- @tparam[opt] number|string opts.first the first time, as for `revoke_at`; by default one
 --   interval from now
--- @tparam[opt] table opts.window `{weekdays={"Sat","Sun"}, from="01:00", to="05:00",
---   zone="+08:00"}`; without weekdays it is every day; may pass midnight
+-- @tparam[opt] table opts.window older name of `windows`, which may be such a table:
+--   `{weekdays={"Sat","Sun"}, from="01:00", to="05:00", zone="+08:00"}`
 -- @tparam[opt] string opts.reason for people; up to 500 bytes
+-- @tparam[opt] table opts.names of clusters, by id, for people
 -- @param[opt] opts.component this one and `certificate_expiration_time`, `wait`, `canary`,
 --   `concurrency`, `max_failures`, `repair`, `reissue`, `rate_limit`,
---   `unless_rotated_within` and `accept_token_loss` are those of `cce.workflow.rotate`
+--   `unless_rotated_within`, `accept_token_loss`, `windows`, `except` and `zone` are those of
+--   `cce.workflow.rotate`; local time is that of the runner's machine
 -- @treturn[1] string id of the entry, which is on disk
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @usage
 -- local id = assert(schedule:rotate_every("4w", { clusters = { name = "prod-*" }, canary = 1,
---   window = { weekdays = { "Sat" }, from = "01:00", to = "05:00", zone = "+08:00" } }))
+--   windows = "sat 01:00-05:00", except = "2026-12-20/2027-01-05", zone = "+08:00" }))
 -- @function schedule:rotate_every
 function Schedule:rotate_every(interval, opts)
   check_open(self, "rotate_every")
   options.argument(interval, TIME, 1, "rotate_every")
   local checked, message, err = options.check(opts, rotate_schema)
   if not checked then return nil, message, err end
-  local fields, e
-  fields, message, err = rotation_of(interval, checked, self.clock(), 2)
-  if not fields then return nil, message, err end
-  e, message, err = self:add(fields)
-  if not e then return nil, message, err end
-  return e.id
+  local every
+  every, message, err = every_of(interval, checked, self.clock())
+  if not every then return nil, message, err end
+  return add_rotation(self, "rotate_every", checked, every.first, every)
 end
 
 -- ---- reading ------------------------------------------------------------------------
@@ -297,7 +340,7 @@ end
 function Schedule:get(id)
   check_open(self, "get")
   options.argument(id, "string", 1, "get")
-  if not entries.is_id(id) then return refuse("get", "this is no id of an entry") end
+  if not entries.is_id(id) then return refuse("get", ("'%s' is no id of an entry"):format(id)) end
   local row, message, err = self.store:get(id)
   if not row then return nil, message, err end
   return entries.describe(row)

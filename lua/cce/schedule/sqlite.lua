@@ -9,9 +9,11 @@
 -- @module cce.schedule.sqlite
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local json_line = require "cce.base.json_line"
 local stores = require "cce.schedule.store"
+local to_lower = require("cce.base.values").lower
 
 local M = {}
 
@@ -107,7 +109,7 @@ local PROBLEMS = {
 
 local function failed(path, text)
   text = tostring(text):gsub("^LuaSQL: ", "")
-  local lower, problem = text:lower(), { nil, "INTERNAL", text }
+  local lower, problem = to_lower(text), { nil, "INTERNAL", text }
   for _, known in ipairs(PROBLEMS) do
     if lower:find(known[1], 1, true) then
       problem = known
@@ -269,7 +271,7 @@ function Store:get(id)
   local row, message, err = first(self, COLUMNS .. "WHERE id = ?", id)
   if row == nil then return nil, message, err end
   if row then return row end
-  return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
+  return errors.fail("NOT_FOUND", ("there is no entry '%s'"):format(id), { retryable = false })
 end
 
 -- What waits and has no number for its time is none of ours. It comes first, so that
@@ -557,7 +559,7 @@ end
 -- Its writer may be at work: both files are of one moment when neither changed meanwhile.
 local function take_snapshot(self)
   local message, err
-  self.snapshot = core.sys.mkdir_private((os.getenv "TMPDIR" or "/tmp") .. "/cce-XXXXXX")
+  self.snapshot = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   for _ = 1, COPY_TRIES do
     local stamp = stamp_of(self.name)
     local ok

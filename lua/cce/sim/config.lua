@@ -102,9 +102,8 @@ function M.build(options)
       listen(addresses.external(index))
     end
   end
-  if #listeners > 0 then
-    parts[#parts + 1] = KUBERNETES:format(table.concat(listeners))
-  end
+  listen(addresses.internal(addresses.autopilot_index))
+  parts[#parts + 1] = KUBERNETES:format(table.concat(listeners))
   parts[#parts + 1] = CONTROL:format(addresses.control, options.port)
   parts[#parts + 1] = "}\n"
   return table.concat(parts)

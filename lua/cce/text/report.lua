@@ -12,12 +12,16 @@
 -- Further fields: `workflow`, `run`, `started` and `ended` (unix time),
 -- `duration` (seconds), `resumed`, `stopped` (why it ended before its end),
 -- `incomplete` (something beside the clusters themselves went wrong; see `notes`),
+-- `windows` and `next_window` (unix time) of a rotation that waits for its windows,
 -- `already_finished` (unix time: nothing of the run was open, so this call did nothing,
 -- and the report is that of before), `notes` (a list of sentences) and, for a dry run,
--- `dry_run=true` and `plan`, a list of sentences.
+-- `dry_run=true` and `plan`, a list of sentences. (`steps`, the plan as rows of a table, is for
+-- `text` alone.)
 -- @module cce.report
 local json = require "cce.base.json"
 local show = require "cce.text.show"
+local tables = require "cce.text.table"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -96,21 +100,29 @@ function Report:exit_code()
   return self.already_finished and 3 or 0
 end
 
-local function plain(value)
+local TIMES = { started = true, ended = true, already_finished = true, next_window = true,
+  began = true, expires_at = true, from = true, to = true }
+
+-- Moments as text; lengths of time in milliseconds at most.
+local function plain(value, of)
   local kind = type(value)
+  if kind == "number" and TIMES[of] then return show.time(value) end
+  if kind == "number" and of == "duration" then return math.floor(value * 1000 + 0.5) / 1000 end
   if kind == "string" or kind == "number" or kind == "boolean" then return value end
   if kind ~= "table" then return nil end
   local copy = {}
-  for name, inner in pairs(value) do copy[name] = plain(inner) end
+  for name, inner in pairs(value) do copy[name] = plain(inner, name) end
   return copy
 end
 
 local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "began",
   "duration", "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
-  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
+  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up", "rights",
+  "removed", "left", "perhaps" }
 
---- The report as tables, strings, numbers and booleans alone, as JSON can hold.
+--- The report as tables, strings, numbers and booleans alone, as JSON can hold. Moments are text
+-- as RFC 3339 has it.
 -- @treturn table the lists, `counts`, `exit_code`, and the other fields
 -- @usage
 -- local report = assert(cce.workflow.issue(client, { dir = "team.d", duration = 1 }))
@@ -119,7 +131,7 @@ local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id"
 function Report:to_table()
   local copy = { counts = self:counts(), exit_code = self:exit_code() }
   for name, value in pairs(self) do
-    if not M.is_bucket(name) then copy[name] = plain(value) end
+    if name ~= "steps" and not M.is_bucket(name) then copy[name] = plain(value, name) end
   end
   for _, name in ipairs { "notes", "plan", "principals" } do
     if copy[name] then json.array(copy[name]) end
@@ -128,7 +140,7 @@ function Report:to_table()
     copy[bucket] = json.array()
     for i, item in ipairs(self[bucket]) do
       local entry = {}
-      for _, name in ipairs(ITEM_FIELDS) do entry[name] = plain(item[name]) end
+      for _, name in ipairs(ITEM_FIELDS) do entry[name] = plain(item[name], name) end
       copy[bucket][i] = entry
     end
   end
@@ -196,7 +208,29 @@ local function add_items(self, bucket, lines)
   if not_begun > 0 then lines[#lines + 1] = ("  %s %d: %s"):format(bucket, not_begun, reason) end
 end
 
-function Report:__tostring()
+-- The plan, as a table where the workflow has one.
+local function add_plan(self, lines, limit)
+  if self.steps and self.steps[1] then
+    local text = tables.text(self.steps.titles, self.steps, limit and limit - 2, self.steps.kinds)
+    for line in text:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line end
+    return
+  end
+  for _, step in ipairs(self.plan or {}) do lines[#lines + 1] = "  " .. step end
+end
+
+-- What goes on below is further in.
+local function wrapped(line, limit)
+  if not limit or width.of(line) <= limit then return line end
+  local indent = line:match "^ *"
+  local parts = width.wrap(line, limit - #indent - 2)
+  return indent .. table.concat(parts, "\n  " .. indent)
+end
+
+--- The report for people.
+-- @tparam[opt] int limit columns of the terminal; without it no line is broken
+-- @treturn string several lines
+-- @function report:text
+function Report:text(limit)
   local counts, parts = self:counts(), {}
   for _, bucket in ipairs(BUCKETS) do
     if counts[bucket] > 0 or bucket == "ok" or bucket == "failed" then
@@ -215,11 +249,18 @@ function Report:__tostring()
   end
   if self.stopped then lines[#lines + 1] = "  STOPPED: " .. self.stopped end
   for _, note in ipairs(self.notes) do lines[#lines + 1] = "  note: " .. note end
-  for _, step in ipairs(self.plan or {}) do lines[#lines + 1] = "  " .. step end
+  for i, line in ipairs(lines) do lines[i] = wrapped(line, limit) end
+  add_plan(self, lines, limit)
+  local first = #lines + 1
   for _, bucket in ipairs { "failed", "uncertain", "pending", "skipped" } do
     add_items(self, bucket, lines)
   end
+  for i = first, #lines do lines[i] = wrapped(lines[i], limit) end
   return table.concat(lines, "\n")
+end
+
+function Report:__tostring()
+  return self:text()
 end
 
 return M

@@ -3,6 +3,7 @@
 -- @local
 local tables = require "cce.text.table"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -18,7 +19,7 @@ local function entry_class(name, titles, row)
   function Entry.__tostring(object)
     local parts = {}
     for column, cell in ipairs(cells_of(object, titles, row)) do
-      local title = titles[column]:lower()
+      local title = values.lower(titles[column])
       if cell ~= "" then parts[#parts + 1] = title == "" and cell or title .. " " .. cell end
     end
     return table.concat(parts, ", ")
@@ -64,10 +65,20 @@ function M.span(seconds)
   return M.count(math.floor(seconds), "second")
 end
 
---- A moment: RFC 3339 in UTC, the one form that all that we print has.
--- @function time
+local is_local = false
+
+--- Let moments be shown in local time: `--local` of the command.
+-- @tparam boolean wanted
+function M.use_local_time(wanted)
+  is_local = wanted
+end
+
+--- A moment: RFC 3339, the one form that all that we print has; in UTC, unless local time
+-- is wanted.
 -- @tparam number seconds unix time
--- @treturn string such as "2026-01-02T03:04:05Z"
-M.time = times.format
+-- @treturn string such as "2026-01-02T03:04:05Z" or "2026-01-02T11:04:05+08:00"
+function M.time(seconds)
+  return times.format(seconds, is_local and times.local_offset(seconds) or nil)
+end
 
 return M

@@ -1,8 +1,8 @@
 --- Tables of text, as wide as they must be or as narrow as the terminal is.
 --
 -- What a row is known by is never cut: names, times, counts. Where there is not
--- room for all, identifiers give first, then what is left, and sentences are
--- wrapped at blanks, below their row when beside it there is no room.
+-- room for all, identifiers give first, and go where not even their beginnings fit, then what is
+-- left, and sentences are wrapped at blanks, below their row when beside it there is no room.
 -- @module cce.text.table
 -- @local
 local width = require "cce.text.width"
@@ -60,14 +60,17 @@ local function without(list, index)
   return rest
 end
 
+local function without_column(titles, rows, kinds, index)
+  local short_titles, short_rows, short_kinds = without(titles, index), {}, {}
+  for i in ipairs(short_titles) do short_kinds[i] = kinds[i < index and i or i + 1] end
+  for i, row in ipairs(rows) do short_rows[i] = without(row, index) end
+  return short_titles, short_rows, short_kinds
+end
+
 -- Lines of a table whose sentences stand wrapped in its last column, or below
 -- their rows when that column would be too narrow.
 local function with_prose(titles, rows, kinds, prose, limit)
-  local short_titles, short_rows, short_kinds = without(titles, prose), {}, {}
-  for i, row in ipairs(rows) do short_rows[i] = without(row, prose) end
-  for i in ipairs(titles) do
-    if i ~= prose then short_kinds[i < prose and i or i - 1] = kinds[i] end
-  end
+  local short_titles, short_rows, short_kinds = without_column(titles, rows, kinds, prose)
   local widths = widths_of(short_titles, short_rows)
   local function narrow(to)
     shrink(widths, short_titles, short_kinds, "id", LEAST_ID, to)
@@ -106,15 +109,26 @@ local function without_empty(titles, rows, kinds)
   for i = #titles, 1, -1 do
     local is_empty = #rows > 0 and #titles > 1
     for _, row in ipairs(rows) do is_empty = is_empty and row[i] == "-" end
-    if is_empty then
-      titles = without(titles, i)
-      local kept = {}
-      for k = 1, #titles do kept[k] = kinds[k < i and k or k + 1] end
-      kinds = kept
-      for k, row in ipairs(rows) do rows[k] = without(row, i) end
+    if is_empty then titles, rows, kinds = without_column(titles, rows, kinds, i) end
+  end
+  return titles, rows, kinds
+end
+
+-- Without identifiers, from the right, that have no room even when all that can is cut.
+local function without_ids(titles, rows, kinds, limit)
+  for i = #titles, 1, -1 do
+    local widths = widths_of(titles, rows)
+    for k, title in ipairs(titles) do
+      local least = kinds[k] == "id" and LEAST_ID or kinds[k] == nil and LEAST_TEXT or nil
+      if kinds[k] == "prose" then widths[k] = -GAP end
+      if least then widths[k] = math.min(widths[k], math.max(least, width.of(title))) end
+    end
+    if total(widths) <= limit then break end
+    if kinds[i] == "id" and #titles > 1 then
+      titles, rows, kinds = without_column(titles, rows, kinds, i)
     end
   end
-  return titles, kinds
+  return titles, rows, kinds
 end
 
 --- A table. Where it does not fit, columns that are "-" in every row go first.
@@ -128,8 +142,8 @@ function M.text(titles, rows, limit, kinds)
   kinds = kinds or {}
   local widths = widths_of(titles, rows)
   if limit and total(widths) > limit then
-    rows = without(rows, 0)
-    titles, kinds = without_empty(titles, rows, kinds)
+    titles, rows, kinds = without_empty(titles, rows, kinds)
+    titles, rows, kinds = without_ids(titles, rows, kinds, limit)
     widths = widths_of(titles, rows)
   end
   if limit and total(widths) > limit then

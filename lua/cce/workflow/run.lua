@@ -17,6 +17,7 @@
 -- * `entry(run, item)` → the item of the report; `close(run)`, optional, adds notes
 -- * `settle(run, item)`, optional: look for evidence of an item that is uncertain. A
 --   workflow without it sends again, which settles it
+-- * `may_begin(run)`, optional: stops the run when nothing may be begun now
 -- * `is_same(run, known)`, optional: whether the run does to a cluster what another
 --   one was to do
 -- * `outlasts_journal`: it goes on when the journal cannot be written any more
@@ -33,6 +34,7 @@ local map = require "cce.map"
 local outcome = require "cce.workflow.outcome"
 local protect = require "cce.host.protect"
 local reports = require "cce.text.report"
+local show = require "cce.text.show"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
 
@@ -85,7 +87,7 @@ end
 local function another_plan(run, known)
   local open = outcome.is_open(known)
   local message = ("the journal holds run %s of another plan, opened at %s%s"):format(known.name,
-    times.format(known.opened), open and ", of which something is open" or "")
+    show.time(known.opened), open and ", of which something is open" or "")
   return errors.fail("CONFLICT", message, {
     retryable = false, maybe_applied = false, operation = run.workflow.name,
     hint = not open and "Give another journal or run="
@@ -176,7 +178,7 @@ local function recall(run, known)
       item.err, item.message, item.earlier = nil, nil, nil
     end
   end
-  run.name, run.report.resumed = known.name, true
+  run.name, run.report.resumed, run.known = known.name, true, known
   run.of = known ~= run.journal.runs[#run.journal.runs] and known.id or nil
   return true
 end
@@ -272,6 +274,7 @@ end
 --- Whether an item may be begun now.
 -- @function run:may_begin
 function Run:may_begin(item)
+  if self.workflow.may_begin then self.workflow.may_begin(self) end
   return not (self.stopped or item.held or self.refused[item.client])
 end
 

@@ -102,7 +102,8 @@ describe("one thing", function()
     local value = { id = "j", failures = json.array {} }
     assert.equal("job j: fine", render.value(value, "job j: fine", "j", "table"))
     assert.equal("j", render.value(value, "job j: fine", "j", "name"))
-    assert.equal('{\n  "failures": [],\n  "id": "j"\n}\n', render.value(value, "x", "j", "json"))
+    assert.equal('{\n  "failures": [],\n  "id": "j",\n  "schema_version": 1\n}\n',
+      render.value(value, "x", "j", "json"))
   end)
 end)
 

@@ -276,8 +276,36 @@ describe("cce.schedule.entry.read", function()
     refuses(function(e) e.options = {} end)
     refuses(function(e) e.options = { clusters = { "c1" }, certificate_expiration_time = 0 } end)
     refuses(function(e) e.every = { seconds = 0, first = 1 } end)
-    refuses(function(e) e.every = nil end)
+    refuses(function(e) e.options = { clusters = { "c1" }, windows = "sat 01:00" } end)
     refuses(function(e) e.every = { seconds = 3600, first = NOW, window = { from = "x" } } end)
+  end)
+
+  it("knows the windows of a rotation, also as version 0.1.0 wrote them", function()
+    local e = rotation()
+    assert.equal(NOW, entries.opens(e, NOW))
+    -- A Friday, 03:04:05.
+    local night = { weekdays = { "Fri" }, from = "04:00", to = "05:00", zone = "Z" }
+    e.every.window = night
+    e = assert(entries.read(row_of(e)))
+    assert.equal(NOW + 3600 - 4 * 60 - 5, entries.opens(e, NOW))
+    e.every.window, e.options = nil, { clusters = { "c1" }, windows = "fri 04:00-05:00" }
+    e = assert(entries.read(row_of(e)))
+    assert.equal(NOW + 3600 - 4 * 60 - 5, entries.opens(e, NOW))
+    e.options.except = "2026-01-02"
+    assert.equal(NOW + 7 * 86400 + 3600 - 4 * 60 - 5, entries.opens(e, NOW))
+  end)
+
+  it("reads a rotation that does not recur, which ends when it is done", function()
+    local e = assert(entries.read(row_of(assert(entries.new({ kind = "rotate", due = NOW,
+      cluster_id = "c1", options = { clusters = { "c1" } } }, NOW)))))
+    assert.equal(NOW, entries.opens(e, NOW))
+    e = assert(entries.claimed(e, "r1", NOW))
+    assert.is_nil(entries.missed(e, NOW + 1e6))
+    e = assert(entries.sending(e, NOW))
+    local failed = assert(entries.retrying(e, NOW, problem, NOW + 60))
+    assert.same({ false, "does not recur: cancel it" }, { entries.accepted(failed, NOW) })
+    assert.same({ "done", NOW + 9 }, { entries.done(e, NOW + 9).state,
+      entries.done(e, NOW + 9).ended })
   end)
 
   it("ignores fields that it does not know", function()

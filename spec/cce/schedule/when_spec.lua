@@ -1,5 +1,6 @@
 local times = require "cce.base.times"
 local when = require "cce.schedule.when"
+local windows = require "cce.base.windows"
 
 local function at(text) return assert(times.parse(text), text) end
 
@@ -67,61 +68,12 @@ describe("cce.schedule.when.interval", function()
   end)
 end)
 
-describe("a window of cce.schedule.when", function()
-  local weekend = { weekdays = { "Sat", "Sun" }, from = "01:00", to = "05:00", zone = "+08:00" }
-  local night = { weekdays = { "Fri" }, from = "22:00", to = "04:00", zone = "Z" }
-
-  it("lets pass what is inside, and moves the rest to its beginning", function()
-    -- 2026-11-28 is a Saturday; 01:00 there is 17:00 of the day before in UTC.
-    local cases = {
-      { weekend, "2026-11-27T16:59:59Z", "2026-11-27T17:00:00Z" },
-      { weekend, "2026-11-27T17:00:00Z", "2026-11-27T17:00:00Z" },
-      { weekend, "2026-11-27T20:59:59Z", "2026-11-27T20:59:59Z" },
-      { weekend, "2026-11-27T21:00:00Z", "2026-11-28T17:00:00Z" },
-      { weekend, "2026-11-28T21:00:00Z", "2026-12-04T17:00:00Z" },
-      { weekend, "2026-11-23T00:00:00Z", "2026-11-27T17:00:00Z" },
-      { night, "2026-11-27T21:00:00Z", "2026-11-27T22:00:00Z" },
-      { night, "2026-11-28T03:59:59Z", "2026-11-28T03:59:59Z" },
-      { night, "2026-11-28T04:00:00Z", "2026-12-04T22:00:00Z" },
-      { night, "2026-11-28T23:00:00Z", "2026-12-04T22:00:00Z" },
-      { { from = "01:00", to = "02:00", zone = "-03:00" }, "2026-11-28T05:00:00Z",
-        "2026-11-29T04:00:00Z" },
-      { { from = "00:00", to = "24:00", zone = "Z", weekdays = { "Mon" } },
-        "2026-11-28T05:00:00Z", "2026-11-30T00:00:00Z" },
-      { { from = "00:00", to = "24:00", zone = "Z", weekdays = { "Mon" } },
-        "2026-11-30T23:59:59Z", "2026-11-30T23:59:59Z" },
-    }
-    for _, case in ipairs(cases) do
-      assert.equal(case[3], times.format(when.into_window(case[1], at(case[2]))), case[2])
-    end
-    assert.equal(5, when.into_window(nil, 5))
-  end)
-
-  it("is refused when it is not right", function()
-    assert.is_true(when.check_window(weekend))
-    assert.is_true(when.check_window(night))
-    local function refused(change)
-      local window = { weekdays = { "Sat" }, from = "01:00", to = "05:00", zone = "+08:00" }
-      for name, value in pairs(change) do window[name] = value end
-      local ok, why = when.check_window(window)
-      assert.is_nil(ok)
-      assert.is_string(why)
-    end
-    for _, change in ipairs { { weekdays = {} }, { weekdays = { "sat" } }, { weekdays = "Sat" },
-      { weekdays = { 6 } }, { from = "1:00" }, { from = 1 }, { to = "24:01" }, { to = "01:00" },
-      { to = "05:60" }, { zone = "CST" }, { zone = 8 }, { every = 1 } } do refused(change) end
-    assert.is_nil(when.check_window {})
-    assert.is_nil(when.check_window "Sat")
-    assert.is_nil(when.check_window { from = "01:00", to = "05:00" })
-  end)
-end)
-
 describe("cce.schedule.when.next", function()
   local first = at "2026-11-23T12:00:00Z" -- a Monday
 
-  local function next_after(text, window, seconds)
-    return times.format(when.next({ seconds = seconds or 7 * 86400, first = first,
-      window = window }, at(text)))
+  local function next_after(text, open, seconds)
+    return times.format(when.next({ seconds = seconds or 7 * 86400, first = first }, open,
+      at(text)))
   end
 
   it("is the next of the row, whatever was missed", function()
@@ -132,11 +84,24 @@ describe("cce.schedule.when.next", function()
   end)
 
   it("is inside the window", function()
-    local window = { weekdays = { "Sat" }, from = "01:00", to = "05:00", zone = "Z" }
+    local window = assert(windows.read("sat 01:00-05:00"))
     assert.equal("2026-11-28T01:00:00Z", next_after("2026-11-22T00:00:00Z", window))
     assert.equal("2026-12-05T01:00:00Z", next_after("2026-11-28T01:10:00Z", window))
     assert.equal("2026-11-28T02:00:00Z", next_after("2026-11-28T01:10:00Z", window, 3600))
     assert.equal("2026-12-05T01:00:00Z", next_after("2026-11-28T04:10:00Z", window, 3600))
+  end)
+
+  it("is the last only when a window has opened since", function()
+    local every, open = { seconds = 86400, first = first }, assert(windows.read("sat 01:00-05:00"))
+    assert.is_nil(when.last(every, open, at "2026-11-28T00:59:59Z"))
+    assert.equal(at "2026-11-28T01:00:00Z", when.last(every, open, at "2026-11-28T01:00:00Z"))
+    assert.equal(at "2026-11-27T12:00:00Z", when.last(every, nil, at "2026-11-28T01:00:00Z"))
+    assert.is_nil(when.last(every, nil, first - 1))
+  end)
+
+  it("is never, where a blackout covers all", function()
+    assert.is_nil(when.next({ seconds = 60, first = first },
+      assert(windows.read(nil, "2000-01-01/9999-12-31")), first))
   end)
 
   it("refuses what does not recur", function()

@@ -72,6 +72,20 @@ describe("cce.report", function()
     assert.equal(2, report:exit_code())
   end)
 
+  it("breaks its lines at blanks in a terminal, and has its plan as a table", function()
+    report.dry_run, report.plan = true, { "canary prod-eu c1: component all" }
+    report.steps = { titles = { "PLAN", "CLUSTER", "ID" }, kinds = { "keep", "keep", "id" },
+      { "canary", "prod-eu", ("0123456789"):rep(4) } }
+    report:note("old tokens stay valid for %d h, which is long enough", 24)
+    assert.equal(table.concat({ "rotate: dry run, nothing was sent",
+      "  note: old tokens stay valid for 24",
+      "    h, which is long enough",
+      "  PLAN    CLUSTER  ID",
+      "  canary  prod-eu  012345678901234567…" }, "\n"), report:finish(1200):text(38))
+    assert.is_nil(report:to_table().steps)
+    assert.same(report.plan, report:to_table().plan)
+  end)
+
   it("becomes plain tables for programs", function()
     report:add("failed", failure())
     report:note("%d things", 2)
@@ -80,6 +94,7 @@ describe("cce.report", function()
     assert.is_nil(plain.failed[1].err)
     assert.same({ "2 things" }, plain.notes)
     assert.equal(200, plain.duration)
+    assert.same({ "1970-01-01T00:16:40Z", "1970-01-01T00:20:00Z" }, { plain.started, plain.ended })
     assert.equal(1, plain.exit_code)
     assert.is_string(core.json.encode(plain))
   end)

@@ -44,6 +44,18 @@ describe("a table", function()
     assert.equal(3, #rows[1])
   end)
 
+  it("drops identifiers that have no room, before anything that is known by", function()
+    local titles, kinds = { "CONTEXT", "USER ID", "CLUSTER ID", "UNTIL" },
+      { "keep", "id", "id", "keep" }
+    local rows = { { "production-eu", ID, ID, "2026-12-21T00:00:00Z" } }
+    assert.same({ "CONTEXT        USER ID    UNTIL",
+      "production-eu  01234567…  2026-12-21T00:00:00Z" }, lines_of(tables.text(titles, rows, 46,
+      kinds)))
+    assert.same({ "CONTEXT        UNTIL", "production-eu  2026-12-21T00:00:00Z" },
+      lines_of(tables.text(titles, rows, 45, kinds)))
+    assert.equal(4, #rows[1])
+  end)
+
   it("wraps sentences beside their row where there is room, else below it", function()
     local says = "the certificate was revoked and the cluster refuses it"
     local beside = lines_of(tables.text({ "NAME", "STATE", "ID" }, { { "c1", says, "x" } }, 40,

@@ -7,6 +7,7 @@
 -- @local
 local core = require "cce.core"
 local json = require "cce.base.json"
+local lower = require("cce.base.values").lower
 
 local M = {}
 
@@ -283,7 +284,7 @@ for word in ("y n yes no on off true false null"):gmatch("%a+") do words[word] =
 -- and addresses read well.
 local function is_plain(text)
   return text:find("^%a[%w_./+=:@-]*$") ~= nil and text:sub(-1) ~= ":"
-    and not words[text:lower()]
+    and not words[lower(text)]
 end
 
 --- One scalar, quoted where it must be.

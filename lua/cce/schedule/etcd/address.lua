@@ -4,6 +4,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -32,7 +33,7 @@ local function read_endpoints(text)
     if prefix and prefix ~= "" then return bad_prefix() end
     local origin = url:match "^%a+://[^/]+"
     endpoints[#endpoints + 1] = { url = origin, host = host, is_here = is_here,
-      tls = origin:lower():match "^https:" ~= nil }
+      tls = values.lower(origin):match "^https:" ~= nil }
     prefix = path
   end
   prefix = prefix:sub(2)

@@ -50,6 +50,32 @@ function M.prepare(job)
   return { journal = path, host = run.machine, occurrence = e.due, run = entries.run_of(e.due) }
 end
 
+local function first_problem(report)
+  for _, bucket in ipairs { "failed", "uncertain", "pending" } do
+    local item = report[bucket][1]
+    if item then return item.err, item.message end
+  end
+end
+
+-- Done is what is closed with every cluster ok. What is open is tried again, by the
+-- same journal. What failed for good is for a person, who is told at once.
+local function not_done(job, report)
+  local counts = report:counts()
+  local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
+  local err, message = first_problem(report)
+  local id = job.entry.id
+  local leave = job.entry.every and "schedule:accept(\"%s\") leaves it at that"
+    or "schedule:cancel(\"%s\") leaves it at that"
+  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed; " .. leave)
+    :format(id, id)
+  return errors.fail(err and err.code or "CANCELLED",
+    ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
+      :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
+        report.stopped or message or "the rest was not begun"),
+    { retryable = not is_closed, operation = "rotate", is_closed = is_closed,
+      hint = is_closed and hint or err and err.hint })
+end
+
 --- What of an occurrence is not done, for people.
 -- @tparam table e entry
 -- @treturn ?string nil when nothing is known here
@@ -75,6 +101,9 @@ end
 function M.carry_out(job)
   local run, begun, opts = job.run, job.entry.begun, {}
   for name, value in pairs(job.entry.options) do opts[name] = value end
+  local every = job.entry.every
+  -- As entries of version 0.1.0 have it.
+  if every and every.window and not opts.windows then opts.windows = every.window end
   opts.journal, opts.run, opts.retry_failed = begun.journal, begun.run, job.retry_failed
   opts.before_send = function() return job.may_leave(job) end
   opts.on_progress = function() return not run:must_stop() end
@@ -86,19 +115,7 @@ function M.carry_out(job)
     journal = job.entry.begun.journal, report = tostring(report) })
   local code = report:exit_code()
   if code == 0 or code == 3 then return true end
-
-  -- Done is what is closed with every cluster ok. What is open is tried again, by the
-  -- same journal. What failed for good is for a person, who is told at once.
-  local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
-  local first = report.failed[1] or report.uncertain[1] or report.pending[1] or {}
-  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed;"
-    .. " schedule:accept(\"%s\") leaves it at that"):format(job.entry.id, job.entry.id)
-  return errors.fail(first.err and first.err.code or "CANCELLED",
-    ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
-      :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
-        report.stopped or first.message or "the rest was not begun"),
-    { retryable = not is_closed, operation = "rotate", is_closed = is_closed,
-      hint = is_closed and hint or first.err and first.err.hint })
+  return not_done(job, report)
 end
 
 return M

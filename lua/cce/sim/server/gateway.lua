@@ -191,6 +191,15 @@ local function serve_with_fault(fault, entry, serve_it)
   return M.send(spoil(fault, response))
 end
 
+--- Answers with what a function returns, or as the fault says that is set for the request.
+function M.respond(entry, serve_it)
+  local fault = faults.take(entry)
+  if fault then
+    return serve_with_fault(fault, entry, serve_it)
+  end
+  return M.send(serve_it())
+end
+
 --- Handles the current nginx request for a service ("cce", "iam", ...).
 function M.handle(name)
   local service, request = services[name], M.read_request()
@@ -199,14 +208,9 @@ function M.handle(name)
   if route then
     entry.operation, entry.cluster = route.operation, ids.cluster_id
   end
-  local function serve_it()
+  return M.respond(entry, function()
     return serve(service, route, ids, request, entry)
-  end
-  local fault = faults.take(entry)
-  if fault then
-    return serve_with_fault(fault, entry, serve_it)
-  end
-  return M.send(serve_it())
+  end)
 end
 
 return M

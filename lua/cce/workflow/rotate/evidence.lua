@@ -5,6 +5,7 @@
 -- not older than it may be, counts.
 -- @module cce.workflow.rotate.evidence
 -- @local
+local show = require "cce.text.show"
 local times = require "cce.base.times"
 
 local M = {}
@@ -86,7 +87,7 @@ function M.recent(item, cluster, since)
   local trace = trace_of(item, since)
   if not job and not trace then return nil end
   local user = trace and trace.user or {}
-  return ("rotated at %s by %s%s"):format(times.format(trace and trace.time or created),
+  return ("rotated at %s by %s%s"):format(show.time(trace and trace.time or created),
     user.name or user.id or "somebody whom CTS does not name",
     job and (", job %s (%s)"):format(job.id, job.phase or "begun") or "")
 end

@@ -9,17 +9,20 @@ local rotation = require "cce.workflow.rotate.cluster"
 local runs = require "cce.workflow.run"
 local targets = require "cce.workflow.targets"
 local waves = require "cce.workflow.rotate.waves"
+local windows = require "cce.workflow.rotate.windows"
 
 local workflow = { name = "rotate", operation = "rotate_credentials", hash = plan.hash,
   plan = plan.new, preview = rotate_report.preview, entry = rotate_report.entry,
-  settle = rotation.process }
+  settle = rotation.process, may_begin = windows.are_open }
 
 function workflow.recall(_, line)
   return plan.recall(line)
 end
 
 function workflow.opening(run)
-  return { component = run.opts.component, hours = run.opts.certificate_expiration_time }
+  local open = run.open or {}
+  return { component = run.opts.component, hours = run.opts.certificate_expiration_time,
+    windows = open.windows, except = open.except, zone = open.named }
 end
 
 function workflow.planned(item)
@@ -33,7 +36,8 @@ end
 
 function workflow.check(run)
   run.pace = pace.new(run.clients, run.opts.rate_limit)
-  local ok, message, err = plan.ask_filter_again(run)
+  local ok, message, err = windows.choose(run)
+  if ok then ok, message, err = plan.ask_filter_again(run) end
   if ok then ok, message, err = preflight.check(run) end
   if not ok then return nil, message, err end
   if not run.report.resumed then rotate_report.note_recent(run) end
@@ -51,6 +55,7 @@ end
 function workflow.close(run)
   local count = #run:select(function(item) return item.message == "accepted, not waited for" end)
   if count > 0 then run.report:note("%d accepted, and not waited for: wait=false", count) end
+  if run.open and run:count "pending" > 0 then windows.note(run) end
 end
 
 --- Rotate the certificates of many clusters, so that it may be interrupted at
@@ -94,8 +99,15 @@ end
 -- failed or is uncertain stops the run, and so does `max_failures`; `report.stopped`
 -- says why, and what would settle it. Once a key is refused, nothing more is sent with
 -- it. The same call goes on; `canary=0`, or another `max_failures`, in spite of it.
--- These, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
+-- These, `windows`, `wait`, `repair`, `reissue`, `concurrency` and `rate_limit` are not part of
 -- the plan.
+--
+-- **Windows.** Outside of `windows`, and inside of what `except` names, no cluster is begun; one
+-- that was begun is followed to its end. When they close the call ends: what is left is pending,
+-- `report.next_window` says when they open again, and the same call goes on then. A run keeps the
+-- windows that it was begun with, unless the call names others; `windows=false` goes on at all
+-- times. A window belongs to the day on which it begins; what counts is what the clock on the wall
+-- shows in `zone`. (A blackout is `except`, since `not` is a word of Lua.)
 -- @tparam cce.client|{cce.client,...} clients one, or one for each project
 -- @tparam table opts
 -- @tparam table|function opts.clusters a list of ids; a function that is called
@@ -121,6 +133,11 @@ end
 --   look at the cluster
 -- @tparam[opt] number|string opts.unless_rotated_within seconds, or such as "24h": leave
 --   out what was rotated since then, by any caller; the report says who and when
+-- @tparam[opt] string|{string,...}|boolean opts.windows when clusters may be begun: such as
+--   "sat,sun 01:00-05:00" or "mon-fri 22:00-04:00"; see above
+-- @tparam[opt] string|{string,...} opts.except when none may be begun: such as
+--   "2026-12-20/2027-01-05", both days included, or "2026-12-24T18:00/2026-12-27"
+-- @tparam[opt="UTC"] string opts.zone of both: "UTC", "local" (of this machine) or such as "+08:00"
 -- @tparam[opt=false] boolean opts.repair tell nodes that failed to rotate again;
 --   a cluster where the API accepts that counts as ok, with a note that names
 --   the nodes

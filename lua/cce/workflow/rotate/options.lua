@@ -7,6 +7,7 @@ local options = require "cce.base.options"
 local pace = require "cce.workflow.pace"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
+local windows = require "cce.base.windows"
 
 local M = {}
 
@@ -38,6 +39,9 @@ local schema = {
   max_failures = { type = { "number", "string" }, check = is_limit },
   retry_failed = { type = "boolean", default = false },
   unless_rotated_within = { type = { "number", "string" }, check = is_span },
+  windows = { type = { "string", "table", "boolean" } },
+  except = { type = { "string", "table" } },
+  zone = { type = "string" },
   repair = { type = "boolean", default = false },
   reissue = { type = "table" },
   rate_limit = pace.option,
@@ -95,6 +99,19 @@ local function check_reissue(opts, level)
   return true
 end
 
+-- `windows=false` is at all times, whatever the run was begun with.
+local function check_windows(opts)
+  local is_none = not opts.windows and (opts.windows == false or not opts.except)
+  if opts.windows == true or is_none and (opts.except or opts.zone) then
+    return M.refuse("windows are a text such as \"sat,sun 01:00-05:00\", and zone goes with them")
+  end
+  if is_none then return true end
+  local open, why = windows.read(opts.windows, opts.except, opts.zone)
+  if not open then return M.refuse("the windows are not right: " .. why) end
+  opts.open = open
+  return true
+end
+
 -- What destroys more than it seems is asked for in words.
 local function check_danger(opts)
   if opts.certificate_expiration_time == 0 and not opts.accept_token_loss then
@@ -117,15 +134,15 @@ end
 --- Check and complete the options.
 -- @tparam table given
 -- @tparam int level whom a raised error points at
--- @treturn[1] table with `waiting`, how to wait for jobs (nil: not at all), and
---   `selection` of `cce.workflow.targets`
+-- @treturn[1] table with `waiting`, how to wait for jobs (nil: not at all), `open`, the
+--   `cce.base.windows` if there are any, and `selection` of `cce.workflow.targets`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.read(given, level)
   local opts, message, err = options.check(given, schema, level + 1)
   if not opts then return nil, message, err end
-  for _, check in ipairs { check_wait, check_reissue, check_danger } do
+  for _, check in ipairs { check_wait, check_reissue, check_windows, check_danger } do
     local ok
     ok, message, err = check(opts, level + 1)
     if not ok then return nil, message, err end

@@ -4,7 +4,8 @@
 local preflight = require "cce.workflow.rotate.preflight"
 local reports = require "cce.text.report"
 local rotation = require "cce.workflow.rotate.cluster"
-local times = require "cce.base.times"
+local show = require "cce.text.show"
+local windows = require "cce.workflow.rotate.windows"
 
 local M = {}
 
@@ -34,7 +35,7 @@ function M.note_recent(run)
   if recent == 0 then return end
   run.report:note("%d of the clusters were rotated less than %d h ago, such as %s at %s: rotating"
     .. " again ends the time for which older ServiceAccount tokens stay valid", recent, hours,
-    example.name or example.id, times.format(run.journal.rotated[example.id]))
+    example.name or example.id, show.time(run.journal.rotated[example.id]))
 end
 
 local function seconds_needed(run)
@@ -49,18 +50,23 @@ function M.announce(run)
   }
 end
 
-local function plan_line(run, item, number)
+local function add_step(run, item)
+  local report = run.report
+  local wave = #report.plan < run.opts.canary and "canary" or "rotate"
+  report.steps[#report.steps + 1] = { wave, item.name or "-", item.id, item.version or "-",
+    item.status or "-", #run.clients > 1 and (item.project_id or "-") or nil }
   local who = ("%s%s (%s, %s)"):format(item.name and item.name .. " " or "", item.id,
     item.version or "version not known", item.status or "status not known")
-  local wave = number <= run.opts.canary and "canary" or "rotate"
-  return ("%s %s: component %s, in project %s"):format(wave, who, run.opts.component,
-    item.project_id or "not known")
+  report.plan[#report.plan + 1] = ("%s %s: component %s, in project %s"):format(wave, who,
+    run.opts.component, item.project_id or "not known")
 end
 
 --- The report of what would be done.
 function M.preview(run)
-  local report, number = run.report, 0
+  local report = run.report
   report.dry_run, report.plan = true, {}
+  report.steps = { titles = { "PLAN", "CLUSTER", "ID", "VERSION", "STATUS",
+    #run.clients > 1 and "PROJECT" or nil }, kinds = { "keep", "keep", "id", nil, "keep", "id" } }
   for _, item in ipairs(run.items) do
     local obstacle = item.state == "pending" and item.status and rotation.obstacle(item)
     if obstacle then
@@ -73,17 +79,22 @@ function M.preview(run)
     elseif item.state == "pending" and rotation.is_left_out(run, item) then
       run:report_item(item)
     elseif item.state == "pending" then
-      number = number + 1
-      report.plan[number] = plan_line(run, item, number)
+      add_step(run, item)
     elseif item.state ~= "skipped" then
       report:note("%s: %s at an earlier start", item.name or item.id, item.state)
     end
   end
+  if #report.plan > 0 then report:note("component: %s", run.opts.component) end
   local hours = run.opts.certificate_expiration_time
   report:note("old ServiceAccount tokens stay valid for %s", hours == 0 and "no time at all"
     or ("%d h"):format(hours or DEFAULT_RETENTION_HOURS))
   report:note("whether these credentials may do it cannot be told before: %s",
     preflight.untried(run.opts))
+  if run.open then
+    local is_open = windows.note(run)
+    report:note("nothing is begun outside of %s; %s", run.open.text, is_open and "that is now"
+      or "the next window opens at " .. show.time(report.next_window))
+  end
   local seconds = seconds_needed(run)
   if seconds > 0 then
     report:note("at %s the last request leaves after about %s", run.opts.rate_limit,

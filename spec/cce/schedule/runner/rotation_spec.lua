@@ -75,6 +75,29 @@ describe("a rotation that recurs", function()
     assert.equal(0, run().done)
   end)
 
+  it("that is to be done once is over then", function()
+    local id = assert(schedule:rotate_at(sys.time() - 1, { clusters = { name = "*" }, canary = 1,
+      rate_limit = false, wait = { interval = 0.02, timeout = 20 } }))
+    assert.equal(1, run().done)
+    accepted_once()
+    assert.equal("done", schedule:get(id).state)
+    assert.equal(0, run().done)
+  end)
+
+  it("begins nothing outside of its windows, and goes on in the next", function()
+    local id = add { windows = "00:00-24:00", except = "2000-01-01/2000-01-02", concurrency = 1 }
+    assert.equal(1, run().done)
+    accepted_once()
+    sim:reset()
+    local now = sys.time()
+    local today = os.date("!%Y-%m-%d", math.floor(now))
+    local closed = add { except = today .. "/" .. os.date("!%Y-%m-%d", math.floor(now + 86400)) }
+    assert.is_true(schedule:get(closed).due > now)
+    assert.equal(0, run().done)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    assert(schedule:cancel(id))
+  end)
+
   it("fails without a place for journals, and says so", function()
     local id = add()
     assert.equal(0, run { journal_dir = dir .. "/none" }.done)

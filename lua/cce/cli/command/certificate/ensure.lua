@@ -4,14 +4,16 @@
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
 local errors = require "cce.error"
+local exit = require "cce.cli.exit"
 local lifetime = require "cce.cli.lifetime"
 local render = require "cce.cli.render"
+local show = require "cce.text.show"
 
 local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what nears its end.",
   calls = { ["kubeconfig:save"] = "--merge-into" } }
 
 function M.describe(parser)
-  chosen.describe(parser, { all = true })
+  chosen.describe(parser, { all = true, autopilot = true })
   lifetime.describe(parser)
   parser:mutex(
     parser:option("--out", "The file of one cluster."):argname("FILE"),
@@ -52,11 +54,12 @@ local function one(ui, client, cluster, args, opts)
   if not kubeconfig then return ui:fail(renewed, answer) end
   local facts = kubeconfig:certificate() or {}
   local value = { cluster_id = cluster.id, name = cluster.name, path = args.out,
-    renewed = renewed, user_id = facts.user_id, expires_at = facts.not_after,
+    renewed = renewed, user_id = facts.user_id,
+    expires_at = facts.not_after and show.time(facts.not_after),
     asked = answer and answer.state }
   local text = ("%s: %s, %s, %s"):format(cluster.name or cluster.id,
     renewed and "obtained" or "still good", args.out,
-    value.expires_at and "until " .. render.moment(value.expires_at)
+    facts.not_after and "until " .. render.moment(facts.not_after)
       or "kubectl obtains its certificates by cce credential")
   if answer and answer.state == "not asked" then
     text = ("%s\nthe cluster was not asked: %s"):format(text, answer.text)
@@ -97,6 +100,10 @@ end
 function M.run(args, ui)
   local job, message, err = prepare(ui, args)
   if not job then return ui:fail(message, err) end
+  if #job.ids == 0 then
+    ui:say "there are no clusters: nothing was done"
+    return exit.FINISHED_BEFORE
+  end
   if not args.out then return many(ui, job.client, job.ids, args, job.opts) end
   if #job.ids > 1 then
     return ui:usage(("--out is the file of one cluster, and %d are chosen: give --dir or"

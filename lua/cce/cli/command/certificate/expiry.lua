@@ -6,7 +6,6 @@ local cache = require "cce.exec.cache"
 local exit = require "cce.cli.exit"
 local paths = require "cce.kubeconfig.paths"
 local show = require "cce.text.show"
-local times = require "cce.base.times"
 
 local M = { name = "expiry", summary = "Show whose certificates end when, in kubeconfig files.",
   watchable = true }
@@ -28,9 +27,7 @@ local function left(entry)
 end
 
 local columns = {
-  { "not_after", "UNTIL", keep = true, text = function(entry)
-    return entry.not_after and times.format(entry.not_after)
-  end },
+  { "not_after", "UNTIL", keep = true, time = true },
   { "remaining", "LEFT", keep = true, text = left },
   { "user_id", "USER" }, { "context", "CONTEXT", keep = true }, { "cluster" },
   { "key_matches", "KEY", text = function(entry)
@@ -38,9 +35,9 @@ local columns = {
       or entry.not_after and "no key" or nil
   end },
   { "check", "CHECK" },
-  { "path", "FILE", keep = true, name = true },
-  { "cluster_id" }, { "server" }, { "user" }, { "serial" }, { "not_before" }, { "expired" },
-  { "holder" }, { "kept" }, { "says" }, { "message" },
+  { "path", "FILE", prose = true, name = true },
+  { "cluster_id" }, { "server" }, { "user" }, { "serial" }, { "not_before", time = true },
+  { "expired" }, { "holder" }, { "kept" }, { "says" }, { "message" },
 }
 
 function M.run(args, ui)
@@ -49,7 +46,8 @@ function M.run(args, ui)
   if #files == 0 then
     return ui:fail("there is no kubeconfig: " .. looked_for)
   end
-  local entries = require("cce.expiry")(files, { check = args.check, kept = cache.entries })
+  local entries = require("cce.expiry")(files, { check = args.check, kept = cache.entries,
+    together = looked_for ~= nil })
   local rows, broken, code = {}, {}, exit.DONE
   for _, entry in ipairs(entries) do
     local is_due = entry.remaining and entry.remaining <= (args.within or 0)

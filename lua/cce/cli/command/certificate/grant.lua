@@ -9,7 +9,9 @@ local place = require "cce.cli.place"
 local principals = require "cce.cli.principal"
 local profile = require "cce.cli.profile"
 local render = require "cce.cli.render"
+local show = require "cce.text.show"
 local schedules = require "cce.cli.command.work.schedule"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }
 
@@ -23,8 +25,8 @@ function M.describe(parser)
   parser:mutex(
     parser:option("--as-agency", "The agency whose identity is handed out: it is assumed with your"
       .. " keys. Without DOMAIN it is of your own account."):argname("NAME[@DOMAIN]"),
-    parser:option("--grantee-profile", "The profile that holds the grantee's own credentials.")
-      :argname("PROFILE"),
+    stands_for(parser:option("--grantee-profile", "The profile that holds the grantee's own"
+      .. " credentials."):argname("PROFILE"), "grantee"),
     parser:flag("--allow-self", "Hand out your own identity, which ends what you hold, too."))
   parser:mutex(
     parser:option("--user", "The id of the grantee, where its keys may not look it up.")
@@ -50,8 +52,9 @@ local function dry_run(ui, args, client, cluster)
   local who = caller and ("%s %s"):format(caller.kind, caller.id) or given
   local ends = os.time() + args["for"]
   return ui:show({ dry_run = true, cluster_id = cluster.id, name = cluster.name,
-    expires_at = ends }, ("dry run: would obtain a certificate of %s for %s, %s, and revoke it at"
-    .. " %s"):format(who, cluster.name or cluster.id, place.text(args), render.moment(ends)))
+    expires_at = show.time(ends) }, ("dry run: would obtain a certificate of %s for %s, %s, and"
+    .. " revoke it at %s"):format(who, cluster.name or cluster.id, place.text(args),
+    render.moment(ends)))
 end
 
 -- ---- ending --------------------------------------------------------------------------
@@ -77,7 +80,7 @@ local function keep(ui, args, grant, cluster)
   end
   local kind, id = grant.principal.kind, grant.principal.id
   return ui:show({ id = grant.id, cluster_id = cluster.id, name = cluster.name, path = saved.path,
-    context = saved.context, expires_at = grant.expires_at, principal_kind = kind,
+    context = saved.context, expires_at = show.time(grant.expires_at), principal_kind = kind,
     principal_id = id }, ("%s: %s %s, until %s\n%s"):format(cluster.name or cluster.id, kind, id,
     render.moment(grant.expires_at), tostring(saved)), grant.id)
 end
@@ -144,7 +147,7 @@ local function prepare(ui, args)
   end
   if not client then return nil, message, err end
   local cluster
-  cluster, message, err = chosen.one(client, args.cluster)
+  cluster, message, err = chosen.one(client, args.cluster, "revoke_cert")
   if not cluster then return nil, message, err end
   ok, message, err = place.prove(ui, args, client, cluster)
   if not ok then return nil, message, err end
@@ -165,8 +168,8 @@ function M.run(args, ui)
   local grant
   grant, message, err = require("cce").workflow.grant(client, schedule, {
     cluster_id = cluster.id, seconds = args["for"], user_id = args.user, agency_id = args.agency,
-    shared = args.shared, reason = args.reason, grantee = args.is_grantee,
-    allow_self = args.allow_self })
+    shared = args.shared, reason = args.reason, names = { [cluster.id] = cluster.name },
+    grantee = args.is_grantee, allow_self = args.allow_self })
   if not grant then return ui:fail(message, err) end
   code = keep(ui, args, grant, cluster)
   if code ~= 0 then return code end

@@ -6,6 +6,7 @@ local lifetime = require "cce.cli.lifetime"
 local place = require "cce.cli.place"
 local plugin = require "cce.cli.plugin"
 local render = require "cce.cli.render"
+local show = require "cce.text.show"
 
 local M = { name = "obtain", summary = "Obtain a kubeconfig with a new client certificate." }
 
@@ -49,8 +50,8 @@ local function obtain(ui, args, job)
     facts.not_after and "until " .. render.moment(facts.not_after)
       or "kubectl obtains its certificates by cce credential", tostring(saved))
   return ui:show({ cluster_id = cluster.id, name = cluster.name, user_id = facts.user_id,
-    expires_at = facts.not_after, path = saved.path, context = saved.context,
-    merged = saved.merged, backup = saved.backup }, text, saved.path)
+    expires_at = facts.not_after and show.time(facts.not_after), path = saved.path,
+    context = saved.context, merged = saved.merged, backup = saved.backup }, text, saved.path)
 end
 
 local function prepare(ui, args)

@@ -11,7 +11,9 @@ local rotate_options = require "cce.workflow.rotate.options"
 local runs = require "cce.cli.runs"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
+local show = require "cce.text.show"
 local stands_for = require("cce.cli.words").stands_for
+local windows = require "cce.cli.windows"
 
 local M = { name = "rotate", summary = "Rotate the certificates of clusters." }
 
@@ -26,7 +28,8 @@ local function describe_plan(parser)
     "certificate_expiration_time")
   parser:flag("--accept-token-loss", "Allow --expiration-hours 0.")
   parser:option("--ca", "Your CA certificate, for --component custom."):argname("FILE")
-  parser:option("--cert", "Your certificate, for --component custom."):argname("FILE")
+  stands_for(parser:option("--cert", "Your certificate, for --component custom.")
+    :argname("FILE"), "cert_content")
   parser:option("--key", "Its private key, for --component custom."):argname("FILE")
 end
 
@@ -41,13 +44,15 @@ local function describe_run(parser)
     .. " 24h."):argname("TIME"):convert(convert.duration)
   parser:option("--max-clusters", "Refuse to rotate more than so many; by default 100, where"
     .. " --all and --yes are given."):argname("N"):convert(convert.integer)
+  windows.describe(parser)
   parser:option("--canary", "So many clusters first, one at a time."):argname("N")
     :convert(convert.integer)
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
   parser:option("--max-failures", "Stop at so many, or at a share such as 10%."):argname("N")
     :convert(convert.limit)
-  parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
+  stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
+    :argname("RATE"), "rate_limit")
   parser:mutex(
     parser:flag("--wait", "Wait for the jobs (the default)."),
     parser:flag("--no-wait", "What was accepted counts as done."))
@@ -68,7 +73,9 @@ function M.describe(parser)
   require("cce.cli.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
   parser:flag("--dry-run", "Rotate nothing; show the plan.")
-  parser:epilog("Ctrl-C ends at once: nothing is lost, and cce rotate --resume goes on. No cluster"
+  parser:epilog("Outside of --windows no cluster is begun: what is left is pending, and cce rotate"
+    .. " --resume goes on when they open, with the same windows."
+    .. " Ctrl-C ends at once: nothing is lost, and cce rotate --resume goes on. No cluster"
     .. " is rotated twice by one run. While something is uncertain or pending, the exit code is 2;"
     .. " cce runs shows it, and can settle or end it.")
 end
@@ -104,7 +111,7 @@ end
 local function options_of(args, plan)
   local reissue = args.reissue
     and { dir = args.reissue, duration = args.days, expire_at = args["until"] }
-  return {
+  return windows.put(args, {
     clusters = plan.ids, component = plan.component, certificate_expiration_time = plan.hours,
     cert_content = plan.content, journal = plan.journal, run = plan.run, canary = args.canary,
     concurrency = args.concurrency, max_failures = args.max_failures,
@@ -112,7 +119,7 @@ local function options_of(args, plan)
     repair = args.repair, reissue = reissue, accept_token_loss = args.accept_token_loss,
     rate_limit = convert.rate(args.rate), retry_failed = args.retry_failed,
     unless_rotated_within = args.unless_rotated_within,
-  }
+  })
 end
 
 -- The plan of a run, from its journal. Where nothing of it is open, nothing is left
@@ -134,7 +141,7 @@ end
 -- What was typed wrongly is told before what else is in the way.
 local function new_plan(client, args, plan)
   local message, err
-  plan.ids, message, err = chosen.ids(client, args)
+  plan.ids, message, err = chosen.ids(client, args, "rotate_credentials")
   if not plan.ids then return nil, message, err end
   plan.component, plan.hours = args.component, args.expiration_hours
   local checked
@@ -146,7 +153,7 @@ local function new_plan(client, args, plan)
   if runs.is_open(run) and not args.run then
     local path = plan.journal
     return errors.fail("CONFLICT", ("something of run %s, begun at %s, is open"):format(run.name,
-      times.format(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
+      show.time(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
       .. " cce runs show --journal %s says with what, and cce runs discard --journal %s ends it;"
       .. " another --run NAME takes over what is pending"):format(path, path) })
   end
@@ -173,18 +180,21 @@ end
 
 -- ---- asking ------------------------------------------------------------------------
 
--- Only a rotation of all ends client certificates.
-local function affected(args, plan)
-  return plan.component == "all" and require("cce.cli.affected").text(plan.ids, args) or nil
+-- The plan. Only a rotation of all ends client certificates; it says whose, as far as that is
+-- known here.
+local function preview(client, args, plan)
+  local report, message, err = call(client, args, plan, { dry_run = true })
+  if not report then return nil, message, err end
+  local lines = plan.component == "all" and require("cce.cli.affected").lines(plan.ids, args) or {}
+  for _, line in ipairs(lines) do report:note("this ends what is in use: %s", line) end
+  return report
 end
 
 local function confirmed(ui, client, args, plan)
   return ui:confirm { word = "ROTATE", yes = args.yes, text = function()
-    local report, message, err = call(client, args, plan, { dry_run = true })
+    local report, message, err = preview(client, args, plan)
     if not report then return nil, ui:fail(message, err) end
-    local text = tostring(report):gsub("^[^\n]*", "This will rotate:", 1)
-    local whom = affected(args, plan)
-    return whom and text .. "\n" .. whom or text
+    return (report:text(ui:width()):gsub("^[^\n]*", "This will rotate:", 1))
   end }
 end
 
@@ -192,7 +202,7 @@ end
 
 local REPEATED = { "profile", "region", "project", "ca_file", "token_file", "journal", "rate",
   "canary", "concurrency", "max_failures", "unless_rotated_within",
-  "wait_timeout", "every", "ca", "cert", "key", "reissue" }
+  "wait_timeout", "every", "ca", "cert", "key", "reissue", "windows", "zone" }
 local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss" }
 
 -- As a shell takes it.
@@ -213,6 +223,7 @@ local function resume_command(args)
     if args[name] then words[#words + 1] = option_of(name) .. " " .. quoted(args[name]) end
   end
   for _, url in ipairs(args.endpoint) do words[#words + 1] = "--endpoint " .. quoted(url) end
+  for _, dates in ipairs(args.except) do words[#words + 1] = "--not " .. quoted(dates) end
   for _, name in ipairs(REPEATED_FLAGS) do
     if args[name] then words[#words + 1] = option_of(name) end
   end
@@ -251,8 +262,8 @@ function M.run(args, ui)
   plan, message, err = make_plan(client, args)
   if not plan then return ui:fail(message, err) end
   if #plan.ids == 0 then
-    ui:say "no cluster is chosen: nothing to do"
-    return exit.DONE
+    ui:say "there are no clusters: nothing was done"
+    return exit.FINISHED_BEFORE
   end
   local most = args.max_clusters or args.all and args.yes and MOST_CLUSTERS
   if most and #plan.ids > most and not args.resume then
@@ -261,11 +272,8 @@ function M.run(args, ui)
   end
   if args.dry_run then
     local report
-    report, message, err = call(client, args, plan, { dry_run = true })
-    if not report then return ui:fail(message, err) end
-    local whom = affected(args, plan)
-    if whom then ui:say(whom) end
-    return ui:report(report)
+    report, message, err = preview(client, args, plan)
+    return report and ui:report(report) or ui:fail(message, err)
   end
   if plan.is_finished then return rotate(ui, client, args, plan) end
   -- Before the clusters are rotated: later it would be too late to say no.

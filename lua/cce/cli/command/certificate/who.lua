@@ -3,7 +3,6 @@
 -- @local
 local exit = require "cce.cli.exit"
 local paths = require "cce.kubeconfig.paths"
-local show = require "cce.text.show"
 local who = require "cce.cli.who"
 
 local M = { name = "who",
@@ -19,28 +18,29 @@ function M.describe(parser)
     .. " asked. Contexts without a certificate (a token, another command) do not count.")
 end
 
-local function who_text(row)
-  if not row.user_id then return nil end
-  return row.user_name and ("%s (%s)"):format(row.user_id, row.user_name) or row.user_id
-end
-
 local keys = { [true] = "matches", [false] = "DOES NOT MATCH" }
 
-local columns = {
-  { "context", "CONTEXT", keep = true, name = true },
-  { "user_id", "USER", text = who_text },
-  { "cluster_id", "CLUSTER", text = function(row) return row.cluster_id or row.server end },
-  { "not_after", "UNTIL", keep = true, text = function(row)
-    return row.not_after and show.time(row.not_after)
-  end },
-  { "key_matches", "KEY", text = function(row)
-    return keys[row.key_matches] or row.not_after and "none" or nil
-  end },
-  { "says", "STATE", text = who.text, prose = true },
-  { "source" }, { "user_name" }, { "user" }, { "cluster" }, { "server" }, { "organizations" },
-  { "serial" }, { "not_before" }, { "remaining" }, { "expired" }, { "holder" }, { "kept" },
-  { "check" }, { "state" }, { "message" }, { "current" },
-}
+-- Names have columns of their own when they were looked up.
+local function columns_of(with_names)
+  return {
+    { "context", "CONTEXT", keep = true, name = true },
+    { "user_name", with_names and "USER" or nil, keep = true },
+    { "user_id", with_names and "USER ID" or "USER" },
+    { "cluster_name", with_names and "CLUSTER" or nil, keep = true },
+    { "cluster_id", with_names and "CLUSTER ID" or "CLUSTER", text = function(row)
+      return row.cluster_id or row.server
+    end },
+    { "not_after", "UNTIL", keep = true, time = true },
+    { "key_matches", "KEY", text = function(row)
+      return keys[row.key_matches] or row.not_after and "none" or nil
+    end },
+    { "says", "STATE", text = who.text, prose = true },
+    { "source" }, { "user" }, { "cluster" }, { "server" }, { "organizations" },
+    { "serial" }, { "not_before", time = true }, { "remaining" }, { "expired" },
+    { "holder" }, { "kept" },
+    { "check" }, { "state" }, { "message" }, { "current" },
+  }
+end
 
 local FINE = { works = true, ["no rights"] = true }
 local OPEN = { unreachable = true, unclear = true, ["not asked"] = true, ["not kept"] = true }
@@ -76,8 +76,9 @@ function M.run(args, ui)
   local client, message
   if args.resolve then client, message = ui:client() end
   if message then ui:say("names were not looked up: " .. message) end
-  local rows = who.look(sources, { client = client, check = args.check, stdin = read_stdin })
-  local code = ui:table(rows, columns)
+  local rows = who.look(sources, { client = client, check = args.check, stdin = read_stdin,
+    together = looked_for ~= nil })
+  local code = ui:table(rows, columns_of(client ~= nil))
   return code == exit.DONE and exit_of(rows) or code
 end
 

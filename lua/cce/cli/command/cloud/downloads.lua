@@ -2,7 +2,6 @@
 -- @module cce.cli.command.cloud.downloads
 -- @local
 local chosen = require "cce.cli.chosen"
-local show = require "cce.text.show"
 local traces = require "cce.cli.traces"
 
 local M = { name = "downloads", summary = "List who obtained certificates, by CTS.",
@@ -16,8 +15,9 @@ function M.describe(parser)
 end
 
 local columns = {
-  { "time", "OBTAINED", keep = true, text = function(each) return show.time(each.time) end },
-  { "cluster_id", "CLUSTER" }, { "kind", "KIND", keep = true }, { "name", "NAME", keep = true },
+  { "time", "OBTAINED", keep = true, time = true },
+  { "cluster_name", "CLUSTER", keep = true }, { "cluster_id", "CLUSTER ID" },
+  { "kind", "KIND", keep = true }, { "name", "NAME", keep = true },
   { "id", "ID", name = true }, { "source_ip", "FROM" }, { "trace_id" },
 }
 
@@ -35,6 +35,8 @@ function M.run(args, ui)
   list, message, err = client:certificate_downloads(opts)
   if not list then return ui:fail(message, err) end
   traces.say_window(ui, list)
+  local names = #list > 0 and chosen.names(client) or {}
+  for _, each in ipairs(list) do each.cluster_name = names[each.cluster_id] end
   return ui:table(list, columns)
 end
 

@@ -5,6 +5,7 @@ local convert = require "cce.cli.convert"
 local exit = require "cce.cli.exit"
 
 local M = { name = "jobs", summary = "Look at a job, such as a rotation, or wait for it.",
+  watchable = { show = true },
   calls = { ["client:show_job"] = "jobs show", ["client:wait_job"] = "jobs wait" } }
 
 function M.describe(parser)

@@ -4,7 +4,9 @@
 local chosen = require "cce.cli.chosen"
 local exit = require "cce.cli.exit"
 local pages = require "cce.text.page"
+local json = require "cce.base.json"
 local paths = require "cce.kubeconfig.paths"
+local render = require "cce.cli.render"
 local runs_here = require "cce.cli.runs"
 local show = require "cce.text.show"
 local workflow_runs = require "cce.workflow.runs"
@@ -13,7 +15,7 @@ local M = { name = "status", summary = "Show the fleet: rotations, certificates,
   watchable = true }
 
 function M.describe(parser)
-  chosen.describe(parser)
+  chosen.describe(parser, { autopilot = true })
   parser:flag("--no-check", "Do not ask the clusters whether my certificates work.")
   require("cce.cli.report_file").describe(parser)
   parser:epilog("My certificates are those of KUBECONFIG, else of ~/.kube/config; runs are those of"
@@ -27,7 +29,8 @@ end
 local function certificates(args)
   local found, files = {}, paths.default()
   if #files == 0 then return found end
-  for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check })) do
+  for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check,
+    together = true })) do
     for _, key in ipairs { entry.cluster_id or false, entry.context or false } do
       local old = key and found[key]
       if key and entry.not_after and (not old or old.not_after < entry.not_after) then
@@ -101,17 +104,19 @@ end
 local columns = {
   { "name", "CLUSTER", keep = true }, { "version", "VERSION" },
   { "status", "STATUS", keep = true },
-  { "rotated", "ROTATED", keep = true, text = day_of "rotated" },
-  { "certificate", "MINE", keep = true }, { "ends", "ENDS", keep = true, text = day_of "ends" },
+  { "rotated", "ROTATED", keep = true, time = true, text = day_of "rotated" },
+  { "certificate", "MINE", keep = true },
+  { "ends", "ENDS", keep = true, time = true, text = day_of "ends" },
   { "holders", "HOLDERS", keep = true }, { "open", "OPEN", keep = true },
   { "id", nil, name = true },
 }
 
 local function write_page(path, rows, asked, version)
-  local page, lines = pages.new "Fleet", {}
+  local page, lines, list = pages.new "Fleet", {}, json.array {}
   page:facts { { "asked", asked }, { "at", show.time(os.time()) }, { "clusters", #rows } }
   local classes = { refused = "bad", expired = "bad", works = "good" }
   for i, row in ipairs(rows) do
+    list[i] = render.object(row, columns)
     local class = classes[row.certificate or "none"] or "quiet"
     lines[i] = { { row.name, class = "whole" }, { row.id, class = "id" }, row.version, row.status,
       day_of "rotated"(row) or "", { row.certificate or "none", class = class },
@@ -121,7 +126,7 @@ local function write_page(path, rows, asked, version)
   page:table({ "CLUSTER", "ID", "VERSION", "STATUS", "ROTATED", "MY CERTIFICATE", "ENDS", "HOLDERS",
     "OPEN RUNS" }, lines)
   return require("cce.cli.report_file").write_files(path, page:html("Written by cce " .. version),
-    { asked = asked, counts = { clusters = #rows }, clusters = rows })
+    { asked = asked, counts = { clusters = #rows }, clusters = list })
 end
 
 function M.run(args, ui)

@@ -8,7 +8,8 @@ local render = require "cce.cli.render"
 local runs_here = require "cce.cli.runs"
 local workflow_runs = require "cce.workflow.runs"
 
-local M = { name = "runs", summary = "Look at runs, settle what is uncertain, end one." }
+local M = { name = "runs", summary = "Look at runs, settle what is uncertain, end one.",
+  watchable = { list = true, show = true } }
 
 local function describe_journal(parser)
   parser:option("--journal", "The journal; where it is left out, the one in ~/.local/state/cce"
@@ -55,10 +56,13 @@ local function journal_of(args)
     if fits then found[#found + 1] = path end
   end
   if #found == 1 then return found[1] end
-  return errors.fail("INVALID_ARGUMENT", (#found == 0 and "no journal in %s has such a run"
-    or "more than one journal in %s has such a run"):format(directories.state()), {
-    hint = #found > 1 and "Give --journal, one of " .. table.concat(found, ", ")
-      or "Give --journal FILE" })
+  local which = args.run and "run '" .. args.run .. "'" or "run"
+  if #found == 0 then
+    return errors.fail("NOT_FOUND", ("no journal in %s has a %s"):format(directories.state(),
+      which), { hint = "cce runs list shows which there are; another journal is --journal FILE" })
+  end
+  return errors.fail("INVALID_ARGUMENT", ("more than one journal in %s has a %s"):format(
+    directories.state(), which), { hint = "Give --journal, one of " .. table.concat(found, ", ") })
 end
 
 -- ---- looking -------------------------------------------------------------------
@@ -75,7 +79,8 @@ end
 
 local run_columns = {
   { "run", "RUN", keep = true }, { "workflow", "WHAT" },
-  { "opened", "OPENED", text = function(run) return render.moment(run.opened) end },
+  { "opened", "OPENED", keep = true, time = true,
+    text = function(run) return render.moment(run.opened) end },
   { "open", "STATE", text = function(run) return run.open and "open" or "closed" end },
   { "counts", "CLUSTERS", text = function(run) return counts_text(run.counts) end },
   { "journal", "JOURNAL", prose = true },
@@ -84,7 +89,7 @@ local run_columns = {
 local item_columns = {
   { "name", "NAME" }, { "cluster_id", "ID", name = true, keep = true },
   { "principal_id", "PRINCIPAL" }, { "state", "STATE" },
-  { "message", "NOTE", prose = true }, { "code" }, { "job_id" }, { "time" },
+  { "message", "NOTE", prose = true }, { "code" }, { "job_id" }, { "time", time = true },
 }
 
 local actions = {}
@@ -123,7 +128,7 @@ function actions.show(args, ui, path)
   for i = #runs, 1, -1 do
     if not args.run or runs[i].run == args.run then return show_run(ui, runs[i], args.open) end
   end
-  return ui:fail(errors.fail("NOT_FOUND", ("%s has no run '%s'"):format(path, args.run or "")))
+  return ui:fail(("%s has no run%s"):format(path, args.run and " '" .. args.run .. "'" or ""))
 end
 
 -- ---- changing --------------------------------------------------------------------

@@ -3,6 +3,7 @@ local core = require "cce.core"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
+local times = require "cce.base.times"
 
 if not (simulator.has_program "nginx" and pcall(require, "argparse")
   and pcall(require, "luasql.sqlite3")) then
@@ -39,7 +40,7 @@ describe("cce grant", function()
     local entries = pending()
     assert.equal(1, #entries)
     assert.equal(value.id, entries[1].id)
-    assert.is_true(math.abs(entries[1].due - os.time() - 1200) < 30)
+    assert.is_true(math.abs(times.parse(entries[1].due) - os.time() - 1200) < 30)
     assert.matches("cce schedule run carries it out", result.err, 1, true)
     result = grant("--out", path, "--force")
     assert.equal(1, result.code)

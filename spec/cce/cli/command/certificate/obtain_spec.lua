@@ -3,6 +3,7 @@ local core = require "cce.core"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
+local times = require "cce.base.times"
 
 if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
   describe("cce obtain", function() pending "needs nginx and argparse" end)
@@ -47,7 +48,7 @@ describe("cce obtain", function()
         "-o", "json" }).out)
       assert.equal(name, value.context)
       assert.equal(path, value.path)
-      assert.is_true(math.abs(value.expires_at - os.time() - 7200) < 60)
+      assert.is_true(math.abs(times.parse(value.expires_at) - os.time() - 7200) < 60)
     end
     assert.matches("cluster%-001.*cluster%-002", world:cce({ "expiry", path }).out)
   end)

@@ -115,15 +115,76 @@ describe("cce schedule", function()
     assert.equal(0, result.code, result.err)
     local e = json.decode(result.out)[1]
     assert.same({ name = "prod-*" }, e.options.clusters)
-    assert.same({ "Sat", "Sun" }, e.every.window.weekdays)
+    assert.equal("Sat,Sun 01:00-05:00 +08:00", e.options.windows)
     for expected, words in pairs {
-      ["no interval"] = { "--every", "often" }, ["a window such as"] = { "--every", "4w",
-        "--window", "at night" }, ["no list of Sun"] = { "--every", "4w", "--window",
-        "Someday 01:00-05:00 Z" } } do
+      ["no interval"] = { "--every", "often" }, ["no window such as"] = { "--every", "4w",
+        "--window", "at night" }, ["names no days"] = { "--every", "4w", "--windows",
+        "someday 01:00-05:00 Z" }, ["give --at, or --every"] = {},
+        ["--at"] = { "--at", "+2h", "--every", "4w" } } do
       result = schedule("add", "rotate", "--all", (table.unpack or unpack)(words))
       assert.equal(64, result.code, expected)
       assert.matches(expected, result.err, 1, true)
     end
+  end)
+
+  it("keeps a rotation at a time, in its windows and not in a blackout", function()
+    local words = { "add", "rotate", "--all", "--at", "2030-12-20T12:00Z", "--windows",
+      "sat,sun 01:00-05:00", "--not", "2030-12-21/2031-01-05", "--not", "2031-01-11", "-o", "json" }
+    local result = schedule((table.unpack or unpack)(words))
+    assert.equal(0, result.code, result.err)
+    local e = json.decode(result.out)[1]
+    assert.same({ "2031-01-12T01:00:00Z", "rotate" }, { e.due, e.kind })
+    assert.is_nil(e.every)
+    words[#words - 1], words[#words] = "--zone", "+08:00"
+    words[#words + 1] = "--dry-run"
+    result = schedule((table.unpack or unpack)(words))
+    assert.matches("dry run: would rotate once, at 2031-01-11T17:00:00Z (in ", result.out, 1, true)
+    assert.matches("in the windows sat,sun 01:00-05:00, not 2030-12-21/2031-01-05, 2031-01-11"
+      .. " (+08:00)", result.out, 1, true)
+  end)
+
+  it("says which moment it understood, where that is in local time", function()
+    local result = schedule("add", "rotate", "--all", "--at", "tomorrow 09:00", "--dry-run")
+    local moment = assert(result.err:match "'tomorrow 09:00' is (%S+), local time of this machine")
+    assert.matches("once, at " .. moment:gsub("%+00:00$", "Z"), result.out, 1, true)
+    result = schedule("add", "rotate", "--all", "--at", "next friday", "--dry-run")
+    assert.equal(64, result.code)
+    assert.matches("'fri 18:00'", result.err, 1, true)
+  end)
+
+  it("keeps revocations of a list of users, with names of all, or none of them", function()
+    local list = world.dir .. "/leavers"
+    tempdir.write(list, "member # leaves\nnobody\n")
+    local words = { "add", "revoke", "cluster-001", "cluster-002", "--users", list, "--at", "+2h",
+      "-o", "json" }
+    local result = schedule((table.unpack or unpack)(words))
+    assert.equal(64, result.code)
+    assert.matches("there is no user 'nobody'", result.err, 1, true)
+    assert.equal("[]\n", schedule("list", "-o", "json").out)
+    tempdir.write(list, MEMBER .. "\n")
+    result = schedule((table.unpack or unpack)(words))
+    assert.equal(0, result.code, result.err)
+    local entries = json.decode(result.out)
+    assert.equal(2, #entries)
+    local id = sim.clusters[2].id
+    assert.same({ [id] = "cluster-002", [MEMBER] = "member" }, entries[2].names)
+    local shown = schedule("list").out:gsub("%s+", " ")
+    assert.matches(("revoke user member (%s) in cluster cluster-002 (%s)"):format(MEMBER, id),
+      shown, 1, true)
+  end)
+
+  it("shows itself again and again with --watch", function()
+    add("--at", "+2h")
+    local finish, process = world:start_cce { "schedule", "list", "--watch", "0.1" }
+    local deadline, text = core.sys.monotonic() + 20
+    repeat
+      core.sys.sleep(0.1)
+      text = tempdir.read(world.dir .. "/run-" .. world.count .. ".out") or ""
+    until select(2, text:gsub("pending", "")) >= 3 or core.sys.monotonic() > deadline
+    process:signal "SIGINT"
+    assert.equal(130, finish().code)
+    assert.is_true(select(2, text:gsub("pending", "")) >= 3, text)
+    assert.equal(64, schedule("cancel", "0000000000000000", "--watch").code)
   end)
 
   it("cancels, and tells of each what failed", function()

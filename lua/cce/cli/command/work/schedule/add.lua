@@ -4,32 +4,38 @@
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local principals = require "cce.cli.principal"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
+local windows = require "cce.cli.windows"
 
 local M = {}
 
 local function describe_revoke(parser)
   local revoke = parser:command("revoke", "Revoke the certificates of a user or an agency once.")
   chosen.describe(revoke, { all = true })
-  revoke:mutex(principals.describe(revoke))
+  local user, agency = principals.describe(revoke)
+  revoke:mutex(user, agency, revoke:option("--users", "Users by name or id, one a line; - is"
+    .. " standard input."):argname("FILE"))
   revoke:flag("--allow-self", "Allow to revoke your own.")
-  revoke:option("--at", "When: such as 2026-01-31T18:00Z, or +2h from now."):argname("TIME")
+  revoke:option("--at", "When: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h."):argname("TIME")
     :convert(convert.time):count(1)
   revoke:option("--reason", "For people."):argname("TEXT")
   revoke:flag("--dry-run", "Put in nothing; say what would be put in.")
 end
 
 local function describe_rotate(parser)
-  local rotate = parser:command("rotate", "Rotate clusters again and again.")
+  local rotate = parser:command("rotate", "Rotate clusters once, or again and again.")
   chosen.describe(rotate, { all = true })
-  rotate:option("--every", "How often: such as 12h, 7d or 4w."):argname("TIME"):count(1)
+  rotate:mutex(
+    rotate:option("--at", "Once: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h."):argname("TIME")
+      :convert(convert.time),
+    rotate:option("--every", "Again and again, so often: such as 12h, 7d or 4w."):argname("TIME"))
   rotate:option("--first", "The first time; by default one interval from now."):argname("TIME")
     :convert(convert.time)
-  rotate:option("--window", "Only then: such as 'Sat,Sun 01:00-05:00 +08:00'."):argname("WINDOW")
-    :convert(convert.window)
+  windows.describe(rotate)
   rotate:option("--component", "all or service-account-controller."):argname("NAME")
     :choices({ "all", "service-account-controller" })
   rotate:option("--canary", "So many clusters first, one at a time."):argname("N")
@@ -61,23 +67,26 @@ local function report(schedule, ui, ids)
   return ui:table(entries, require("cce.cli.command.work.schedule").columns)
 end
 
-local function preview_revoke(ui, args, targets)
+local function preview_revoke(ui, args, revocations)
   local lines = {}
-  local who = args.user and "user " .. args.user or "agency " .. args.agency
-  for i, target in ipairs(targets) do
-    lines[i] = ("dry run: would revoke %s in cluster %s (%s) at %s"):format(who,
-      target.name or target.id, target.id, render.moment(args.at))
+  for i, each in ipairs(revocations) do
+    lines[i] = ("dry run: would revoke %s %s in cluster %s (%s) at %s"):format(each.kind,
+      each.principal.id, each.target.name or each.target.id, each.target.id,
+      render.moment(args.at))
   end
-  return ui:show({ dry_run = true, due = args.at, clusters = #targets }, table.concat(lines, "\n"))
+  return ui:show({ dry_run = true, due = show.time(args.at), entries = #revocations },
+    table.concat(lines, "\n"))
 end
 
 -- What was put in stays, whatever becomes of the rest; so it is shown.
-local function put_in_revocations(schedule, ui, args, client, targets)
+local function put_in_revocations(schedule, ui, args, client, revocations)
   local ids = {}
-  for _, target in ipairs(targets) do
+  for _, each in ipairs(revocations) do
+    local target, principal = each.target, each.principal
     local id, message, err = schedule:revoke_at(args.at, { region = client.config.region,
-      project_id = target.project_id, cluster_id = target.id, user_id = args.user,
-      agency_id = args.agency, reason = args.reason })
+      project_id = target.project_id, cluster_id = target.id,
+      [each.kind .. "_id"] = principal.id, reason = args.reason,
+      names = { [target.id] = target.name, [principal.id] = principal.name } })
     if not id then
       if #ids > 0 then report(schedule, ui, ids) end
       return ui:fail(message, err)
@@ -87,36 +96,59 @@ local function put_in_revocations(schedule, ui, args, client, targets)
   return report(schedule, ui, ids)
 end
 
+-- Whom it is about. Names are looked up now, and never again: when it is due, a name may be
+-- that of another principal.
+local function principals_of(schedule, ui, args, client)
+  local kind, words = args.agency and "agency" or "user", { args.user or args.agency }
+  if args.users then
+    local message, err
+    words, message, err = chosen.words_of(args.users)
+    if not words then return nil, message, err end
+    if #words == 0 then return errors.fail("INVALID_ARGUMENT", "the list of users is empty") end
+  end
+  local list = { kind = kind }
+  for i, word in ipairs(words) do
+    local ok, found, problem = principals.resolve(ui, client, { [kind] = word })
+    if not ok then return nil, found, problem end
+    if found.unknown
+      and not require("cce.cli.command.work.schedule").has_grant(schedule, kind, found.id) then
+      ui:warn(("nobody is known by the id %s: check it, or cancel the entry"):format(found.id))
+    end
+    list[i] = found
+  end
+  return list
+end
+
 local kinds = {}
 
 function kinds.revoke(schedule, ui, args, client)
-  if not args.user and not args.agency then
-    return ui:usage "nobody is named: give --user or --agency"
+  if not args.user and not args.agency and not args.users then
+    return ui:usage "nobody is named: give --user, --users or --agency"
   end
-  local ids, targets, err = chosen.ids(client, args)
+  local ids, targets, err = chosen.ids(client, args, "revoke_cert")
   if not ids then return ui:fail(targets, err) end
-  -- Names are looked up now, and never again: when it is due, a name may be that of
-  -- another principal.
-  local ok, found, problem = principals.resolve(ui, client, args)
-  if not ok then return ui:fail(found, problem) end
-  local kind = args.user and "user" or "agency"
-  if found and found.unknown
-    and not require("cce.cli.command.work.schedule").has_grant(schedule, kind, found.id) then
-    ui:warn(("nobody is known by the id %s: check it, or cancel the entry"):format(found.id))
+  local whom, message, problem = principals_of(schedule, ui, args, client)
+  if not whom then return ui:fail(message, problem) end
+  local revocations, is_self = {}, false
+  for _, principal in ipairs(whom) do
+    is_self = is_self or principals.is_self(client, principal.id)
+    for _, target in ipairs(targets) do
+      revocations[#revocations + 1] = { kind = whom.kind, principal = principal, target = target }
+    end
   end
-  if args.dry_run then return preview_revoke(ui, args, targets) end
-  if principals.is_self(client, args.user or args.agency) then
+  if args.dry_run then return preview_revoke(ui, args, revocations) end
+  if is_self then
     local sure, code = principals.confirm_self(ui, args,
       ("your own access to %s is cut at %s"):format(show.count(#targets, "cluster"),
         render.moment(args.at)))
     if not sure then return code end
   end
-  return put_in_revocations(schedule, ui, args, client, targets)
+  return put_in_revocations(schedule, ui, args, client, revocations)
 end
 
 -- Calls act with a schedule that is thrown away.
 local function with_scratch(act)
-  local dir, message, code = core.sys.mkdir_private "/tmp/cce-XXXXXX"
+  local dir, message, code = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   if not dir then return errors.from_core(nil, message, code) end
   local schedule, result, err
   schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
@@ -130,33 +162,48 @@ local function with_scratch(act)
   return result, message, err
 end
 
+local function rotate(schedule, args, opts)
+  if args.at then return schedule:rotate_at(args.at, opts) end
+  return schedule:rotate_every(args.every, opts)
+end
+
 -- What a schedule says of it, and when it would be done first.
 local function preview_rotate(ui, args, opts)
   local e, message, err = with_scratch(function(schedule)
-    local id, reason, problem = schedule:rotate_every(args.every, opts)
+    local id, reason, problem = rotate(schedule, args, opts)
     if not id then return nil, reason, problem end
     return schedule:get(id)
   end)
   if not e then return ui:fail(message, err) end
-  return ui:show({ dry_run = true, due = e.due }, ("dry run: would rotate every %s, first at %s")
-    :format(args.every, render.moment(e.due)))
+  local open = require("cce.schedule.entry").windows(e)
+  return ui:show({ dry_run = true, due = show.time(e.due), windows = open and open.text },
+    ("dry run: would rotate %s %s%s"):format(args.every and "every " .. args.every .. ", first at"
+      or "once, at", render.moment(e.due), open and ", in the windows " .. open.text or ""))
 end
 
 function kinds.rotate(schedule, ui, args, client)
+  if not args.at and not args.every then
+    return ui:usage "it is not said when: give --at, or --every"
+  end
   -- A pattern is kept as one: clusters that come later are meant, too.
-  local clusters, message, err = chosen.filter(args) or args.all and { name = "*" }, nil, nil
-  if not clusters then clusters, message, err = chosen.ids(client, args) end
-  if not clusters then return ui:fail(message, err) end
-  local project
+  local clusters = chosen.filter(args) or args.all and { name = "*" }
+  local names = {}
+  if not clusters then
+    local targets, err
+    clusters, targets, err = chosen.ids(client, args, "rotate_credentials")
+    if not clusters then return ui:fail(targets, err) end
+    for _, each in ipairs(targets) do names[each.id] = each.name end
+  end
+  local project, message, err
   project, message, err = require("cce.api.project").id_of(client)
   if not project then return ui:fail(message, err) end
-  local opts = { region = client.config.region, project_id = project, clusters = clusters,
-    first = args.first, window = args.window, component = args.component, canary = args.canary,
+  local opts = windows.put(args, { region = client.config.region, project_id = project,
+    clusters = clusters, first = args.first, component = args.component, canary = args.canary,
     max_failures = args.max_failures, unless_rotated_within = args.unless_rotated_within,
-    reason = args.reason }
+    reason = args.reason, names = next(names) and names })
   if args.dry_run then return preview_rotate(ui, args, opts) end
   local id
-  id, message, err = schedule:rotate_every(args.every, opts)
+  id, message, err = rotate(schedule, args, opts)
   if not id then return ui:fail(message, err) end
   return report(schedule, ui, { id })
 end

@@ -8,11 +8,13 @@ local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
 local profile = require "cce.cli.profile"
 local render = require "cce.cli.render"
+local texts = require "cce.text.show"
 local values = require "cce.base.values"
 
 local env = values.env
 
 local M = { name = "schedule", summary = "Do things later: revocations and rotations, for sure.",
+  watchable = { list = true, show = true },
   calls = { ["schedule:cancel"] = "schedule cancel", ["schedule:hasten"] = "schedule hasten",
     ["schedule:accept"] = "schedule accept", ["schedule:retry"] = "schedule retry",
     ["schedule:run"] = "schedule run" } }
@@ -173,15 +175,28 @@ local function what(e)
   return more and text .. ": " .. more or text
 end
 
+local function error_json(value)
+  return { code = value.code, message = value.message, request_id = value.request_id,
+    at = value.at and texts.time(value.at) }
+end
+
+local function every_json(value)
+  return { seconds = value.seconds, first = texts.time(value.first), window = value.window }
+end
+
 --- How entries are shown.
 M.columns = {
   { "id", "ID" }, { "state", "STATE", keep = true },
-  { "due", "DUE", keep = true, text = function(e) return e.due and render.moment(e.due) end },
+  { "due", "DUE", keep = true, time = true,
+    text = function(e) return e.due and render.moment(e.due) end },
   { "kind", "WHAT", text = what, prose = true }, { "attempts" }, { "reason" },
-  { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" }, { "created" },
-  { "next_try" }, { "missed" }, { "first_intent" }, { "last_intent" }, { "last_error" },
-  { "runner" },
-  { "ended" }, { "request_id" }, { "why" }, { "every" }, { "options" }, { "grant" },
+  { "cluster_id" }, { "user_id" }, { "agency_id" }, { "region" }, { "project_id" },
+  { "created", time = true },
+  { "next_try", time = true }, { "missed", time = true }, { "first_intent", time = true },
+  { "last_intent", time = true }, { "last_error", json = error_json }, { "runner" },
+  { "ended", time = true }, { "request_id" }, { "why" }, { "every", json = every_json },
+  { "options" }, { "grant" },
+  { "names" },
 }
 
 --- All entries in a state, page by page.
@@ -230,13 +245,12 @@ function actions.show(schedule, args, ui)
   local e, message, err = schedule:get(args.id)
   if not e then return ui:fail(message, err) end
   -- Its fields; for people in the order of the columns.
-  local shown, lines = {}, {}
+  local lines = {}
   for _, column in ipairs(M.columns) do
     local name, value = column[1], e[column[1]]
-    shown[name] = value
     if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
   end
-  return ui:show(shown, table.concat(lines, "\n"), e.id)
+  return ui:show(render.object(e, M.columns), table.concat(lines, "\n"), e.id)
 end
 
 -- ---- changing ----------------------------------------------------------------------------

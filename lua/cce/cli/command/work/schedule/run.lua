@@ -6,9 +6,10 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
+local own_file = require "cce.cli.own_file"
 local profiles = require "cce.cli.profile"
 local providers = require "cce.credentials.provider"
-local times = require "cce.base.times"
+local show = require "cce.text.show"
 
 local M = {}
 
@@ -61,7 +62,7 @@ local DETAILS = { "cluster_id", "user_id", "agency_id", "ok", "failed", "uncerta
 
 -- A line of a log. No field of an event holds a secret.
 local function event_text(event)
-  local parts = { times.format(event.at or os.time()), event.type }
+  local parts = { show.time(event.at or os.time()), event.type }
   parts[#parts + 1] = event.id
   parts[#parts + 1] = event.kind
   for _, name in ipairs(DETAILS) do
@@ -70,7 +71,7 @@ local function event_text(event)
   for _, name in ipairs { "late", "seconds" } do
     if event[name] then parts[#parts + 1] = ("%s=%.1f"):format(name, event[name]) end
   end
-  if event.next_try then parts[#parts + 1] = "next_try=" .. times.format(event.next_try) end
+  if event.next_try then parts[#parts + 1] = "next_try=" .. show.time(event.next_try) end
   if event.may_have_cut_newer then parts[#parts + 1] = "may_have_cut_newer" end
   return table.concat(parts, " ")
 end
@@ -78,6 +79,10 @@ end
 -- What is wrong is told even when it is to be quiet.
 local LOUD = { overdue = true, missed = true, quarantined = true, lease_lost = true,
   store_unavailable = true }
+
+local function is_metrics(text)
+  return text:find "^# HELP cce_"
+end
 
 -- A file that cannot be written is told of once: the work goes on.
 local function measured(ui, path, tell)
@@ -147,7 +152,11 @@ end
 -- @treturn int exit code
 function M.run(schedule, args, ui)
   if args.dry_run then return list_due(schedule, ui) end
-  local base, message, err = ui:client()
+  local ok, base, message, err = true, nil, nil, nil
+  if args.metrics then
+    ok, message, err = own_file.check(args.metrics, "file of our metrics", is_metrics)
+  end
+  if ok then base, message, err = ui:client() end
   if not base then return ui:fail(message, err) end
   local journals = args.journal_dir or directories.state() .. "/schedule"
   local made

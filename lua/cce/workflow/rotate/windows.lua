@@ -1,0 +1,51 @@
+--- When the clusters of a run may be begun: its maintenance windows.
+--
+-- They are part of the journal, so that whoever goes on with a run keeps to them, and are no part
+-- of the plan: they may be others each time.
+-- @module cce.workflow.rotate.windows
+-- @local
+local rotate_options = require "cce.workflow.rotate.options"
+local show = require "cce.text.show"
+local windows = require "cce.base.windows"
+
+local M = {}
+
+--- Choose those of the call, else those that the run was begun with.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.choose(run)
+  local opts, known = run.opts, run.known or {}
+  if opts.windows == false then return true end
+  local texts, except = opts.windows or known.windows, opts.except or known.except
+  if not texts and not except then return true end
+  local open, why = windows.read(texts, except, opts.zone or known.zone)
+  if open and not open:opens(run.clock()) then open, why = nil, "they never open" end
+  if not open then return rotate_options.refuse("the windows are not right: " .. why) end
+  run.open = open
+  return true
+end
+
+--- Whether a cluster may be begun now. If not, the run stops.
+-- @treturn[1] boolean true
+-- @treturn[2] boolean false
+-- @treturn[2] string why not
+function M.are_open(run)
+  local now = run.clock()
+  local opens = run.open and run.open:opens(now) or now
+  if opens == now then return true end
+  local why = ("nothing is begun outside of its windows, %s: the same call goes on at %s"):format(
+    run.open.text, show.time(opens))
+  run:stop(why)
+  return false, why
+end
+
+--- What the report says of them.
+function M.note(run)
+  local report, now = run.report, run.clock()
+  report.windows, report.next_window = run.open.text, run.open:opens(now)
+  return report.next_window == now
+end
+
+return M
