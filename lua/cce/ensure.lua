@@ -2,6 +2,7 @@
 -- @module cce.ensure
 -- @local
 local authority = require "cce.kubeconfig.authority"
+local clusters = require "cce.api.cluster"
 local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
@@ -40,9 +41,8 @@ local function check_addresses(client, cluster_id, holdings)
   local cluster, message, err = client:show_cluster(cluster_id)
   if not cluster then return nil, message, err end
   local expected = {}
-  local status = type(cluster.raw.status) == "table" and cluster.raw.status or {}
-  for _, each in ipairs(type(status.endpoints) == "table" and status.endpoints or {}) do
-    local where = type(each) == "table" and address(each.url)
+  for _, endpoint in ipairs(clusters.endpoints(cluster)) do
+    local where = address(endpoint.url)
     if where then expected[where] = true end
   end
   for _, each in ipairs(read.entries(holdings.config.data, "clusters")) do

@@ -12,6 +12,7 @@ local read = require "cce.kubeconfig.read"
 local show = require "cce.text.show"
 local stored = require "cce.kubeconfig.stored"
 local tables = require "cce.text.table"
+local values = require "cce.base.values"
 local width = require "cce.text.width"
 
 local DAY, HOUR, MINUTE = 86400, 3600, 60
@@ -41,8 +42,7 @@ local function files_of(pattern)
 end
 
 local function files_in(directory)
-  local escaped = directory:gsub("[%*%?%[%]\\]", "\\%0")
-  local all, message, err = files_of((escaped:gsub("/*$", "/*")))
+  local all, message, err = files_of((values.pattern_of(directory):gsub("/*$", "/*")))
   if not all then return nil, message, err end
   local files = {}
   for _, path in ipairs(all) do

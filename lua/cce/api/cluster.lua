@@ -50,6 +50,18 @@ function M.new(raw, from_autopilot)
   }, Cluster)
 end
 
+--- Where the API server of a cluster is, as far as the API said it.
+-- @tparam ?cce.cluster cluster
+-- @treturn {table,...} each with `url`, and `type`, "Internal" or "External"
+-- @local
+function M.endpoints(cluster)
+  local found, status = {}, object(object(object(cluster).raw).status)
+  for _, each in ipairs(object(status.endpoints)) do
+    if text(object(each).url) then found[#found + 1] = each end
+  end
+  return found
+end
+
 --- Make a list that prints as a table.
 -- @tparam table items as CCE answered: what is of Autopilot is left out
 -- @tparam ?table more as Autopilot answered

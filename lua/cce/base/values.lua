@@ -46,6 +46,20 @@ function M.object(value)
   return type(value) == "table" and value or {}
 end
 
+--- A path as a pattern of `core.file.glob` that stands for it alone.
+-- @tparam string path
+-- @treturn string
+function M.pattern_of(path)
+  return (path:gsub("[%*%?%[%]\\]", "\\%0"))
+end
+
+--- A text as one word of a shell.
+-- @tparam string text
+-- @treturn string
+function M.shell_word(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
 --- Whether a string can stand as an id in a path or a query.
 -- @tparam string id
 -- @treturn boolean

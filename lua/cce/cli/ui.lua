@@ -23,6 +23,7 @@ local exit = require "cce.cli.exit"
 local outstanding = require "cce.log.outstanding"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
+local values = require "cce.base.values"
 local width = require "cce.text.width"
 local words = require "cce.cli.words"
 
@@ -256,7 +257,7 @@ end
 -- it ends the shell, and so the read. Where the answer is hidden, the terminal shows
 -- nothing from before the question on.
 local function read_answer(question, hidden)
-  local quoted = "'" .. question:gsub("'", "'\\''") .. "'"
+  local quoted = values.shell_word(question)
   local pipe = io.popen((hidden and "trap 'stty echo' EXIT INT TERM; stty -echo; " or "")
     .. "printf %s " .. quoted .. [[ >&2; IFS= read -r answer && printf '%s\n' "$answer"]])
   local answer = pipe:read "*l"

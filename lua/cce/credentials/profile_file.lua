@@ -22,7 +22,7 @@ local function read_profile(path)
   if text then return text end
   local is_open = tonumber(stat.mode, 8) % 64 ~= 0
   return errors.fail(code, reason, {
-    hint = is_open and "Mend it with: chmod 600 '" .. path:gsub("'", "'\\''") .. "'" or nil,
+    hint = is_open and "Mend it with: chmod 600 " .. values.shell_word(path) or nil,
   })
 end
 

@@ -13,6 +13,7 @@ local errors = require "cce.error"
 local host = require "cce.host"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
+local pattern_of = require("cce.base.values").pattern_of
 local project = require "cce.api.project"
 
 local M = {}
@@ -88,17 +89,13 @@ end
 
 -- ---- what is there -------------------------------------------------------
 
-local function escaped(path)
-  return (path:gsub("[%*%?%[%]\\]", "\\%0"))
-end
-
 --- What is kept for a cluster.
 -- @tparam string cluster_id
 -- @treturn {table,...} each `{path=, kubeconfig=, facts=}`; the last two are
 --   missing when the file cannot be used
 function M.entries(cluster_id)
   local directory = directory_of(cluster_id)
-  local paths = directory and core.file.glob(escaped(directory) .. "/*.json") or {}
+  local paths = directory and core.file.glob(pattern_of(directory) .. "/*.json") or {}
   local found = {}
   table.sort(paths)
   for i, path in ipairs(paths) do
@@ -152,7 +149,7 @@ end
 --   principal the cluster was rotated
 function M.dropped(cluster_id, principal)
   local directory, latest = directory_of(cluster_id), nil
-  for _, path in ipairs(directory and core.file.glob(escaped(directory) .. "/r*ed*") or {}) do
+  for _, path in ipairs(directory and core.file.glob(pattern_of(directory) .. "/r*ed*") or {}) do
     local text = core.file.read(path, { max = NOTE_BYTES })
     local note = text and json.decode(text)
     local holder = path:match "/revoked%-([^/]+)$"
@@ -203,7 +200,7 @@ end
 -- @treturn {string,...} ids, sorted
 function M.clusters()
   local directory, ids = M.directory(), {}
-  for _, path in ipairs(directory and core.file.glob(escaped(directory) .. "/*") or {}) do
+  for _, path in ipairs(directory and core.file.glob(pattern_of(directory) .. "/*") or {}) do
     ids[#ids + 1] = path:match "[^/]+$"
   end
   table.sort(ids)

@@ -11,6 +11,7 @@
 -- merge, name, timeout, backup, format and mark.
 -- @module cce.kubeconfig.destination
 -- @local
+local clusters = require "cce.api.cluster"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
@@ -32,14 +33,10 @@ local UNKNOWN = "https://unknown.invalid"
 -- ---- the stand-in ----------------------------------------------------------------
 
 local function servers_of(cluster)
-  local raw = type(cluster) == "table" and cluster.raw
-  local status = type(raw) == "table" and type(raw.status) == "table" and raw.status or {}
   local servers
-  for _, each in ipairs(type(status.endpoints) == "table" and status.endpoints or {}) do
-    if type(each) == "table" and type(each.url) == "string" then
-      servers = servers or {}
-      servers[each.type == "External" and "external" or "internal"] = each.url
-    end
+  for _, endpoint in ipairs(clusters.endpoints(cluster)) do
+    servers = servers or {}
+    servers[endpoint.type == "External" and "external" or "internal"] = endpoint.url
   end
   return servers
 end

@@ -3,6 +3,7 @@
 -- @module cce.kubeconfig.probe
 -- @local
 local ask = require "cce.kubeconfig.ask"
+local clusters = require "cce.api.cluster"
 local hints = require "cce.api.hint"
 local kubeconfigs = require "cce.kubeconfig"
 local values = require "cce.base.values"
@@ -94,11 +95,9 @@ local function context_for(kubeconfig, addresses)
 end
 
 local function one_that_fits(list, cluster)
-  local raw, addresses = cluster.raw, {}
-  local status = type(raw) == "table" and raw.status
-  local endpoints = type(status) == "table" and status.endpoints
-  for _, each in ipairs(type(endpoints) == "table" and endpoints or {}) do
-    local address = type(each) == "table" and address_of(each.url)
+  local addresses = {}
+  for _, endpoint in ipairs(clusters.endpoints(cluster)) do
+    local address = address_of(endpoint.url)
     if address then addresses[address] = true end
   end
   for _, kubeconfig in ipairs(list) do

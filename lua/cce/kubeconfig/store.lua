@@ -45,19 +45,26 @@ local function stranger(data)
   return "it is no kubeconfig: it has neither kind 'Config' nor clusters, users or contexts"
 end
 
+-- The text of what is there; false for nothing, or an empty file.
+local function text_at(path)
+  local info, message, code = core.file.stat(path)
+  if info == nil then return errors.from_core(nil, message, code) end
+  if not info then return false end
+  local text
+  text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
+  if not text then return errors.from_core(nil, message, code) end
+  return not text:find "^%s*$" and text
+end
+
 --- Whether a file of its own may take the place of what is there: nothing, an empty
 -- file, or a kubeconfig.
 -- @tparam string path
 -- @treturn boolean true
 -- @return nil, message, err
 function M.check_replaceable(path)
-  local info, message, code = core.file.stat(path)
-  if info == nil then return errors.from_core(nil, message, code) end
-  if not info then return true end
-  local text
-  text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
-  if not text then return errors.from_core(nil, message, code) end
-  if text:find("^%s*$") then return true end
+  local text, message, err = text_at(path)
+  if text == nil then return nil, message, err end
+  if not text then return true end
   local file
   file, message = read.file(text)
   message = message or read.problem(file.data) or stranger(file.data)
@@ -77,14 +84,10 @@ end
 -- @return nil, message, err
 function M.open(path, format)
   local target = { path = path, format = format or "json" }
-  local info, message, code = core.file.stat(path)
-  if info == nil then return errors.from_core(nil, message, code) end
-  if not info then return target end
-  local text
-  text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
-  if not text then return errors.from_core(nil, message, code) end
-  if text:find("^%s*$") then return target end
-  local file
+  local text, message, err = text_at(path)
+  if text == nil then return nil, message, err end
+  if not text then return target end
+  local file, code
   file, message, code = read.file(text)
   if code then return refused(target, message, code) end
   message = message or read.problem(file.data) or stranger(file.data)

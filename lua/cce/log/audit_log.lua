@@ -52,6 +52,7 @@ local host = require "cce.host"
 local lines = require "cce.log.audit_line"
 local options = require "cce.base.options"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 local writers = require "cce.log.writer"
 
 local M = {}
@@ -83,7 +84,7 @@ end
 -- another worker's.
 local function rotated_files(path)
   local date = ("[0-9]"):rep(8)
-  local files = core.file.glob(path:gsub("[%*%?%[%]\\]", "\\%0") .. "-" .. date .. "*") or {}
+  local files = core.file.glob(values.pattern_of(path) .. "-" .. date .. "*") or {}
   table.sort(files, function(a, b) return a > b end)
   table.insert(files, 1, path .. ".1")
   return files

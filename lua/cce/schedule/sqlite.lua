@@ -12,6 +12,7 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local json_line = require "cce.base.json_line"
+local stores = require "cce.schedule.store"
 local to_lower = require("cce.base.values").lower
 
 local M = {}
@@ -127,11 +128,6 @@ local function conflict(message, holder)
     holder = holder })
 end
 
-local function lease_lost(runner)
-  return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(runner),
-    { retryable = false, maybe_applied = false })
-end
-
 -- ---- statements ----------------------------------------------------------------------
 
 local function check_open(self)
@@ -244,7 +240,9 @@ local function check_guard(self, guard)
   if guard.session then
     local own, message, err = lives(self, guard.session.runner)
     if own == nil then return nil, message, err end
-    if not own or own.token ~= guard.session.token then return lease_lost(guard.session.runner) end
+    if not own or own.token ~= guard.session.token then
+      return stores.session_over(guard.session.runner, false)
+    end
   end
   if guard.dead then
     local other, message, err = lives(self, guard.dead)
@@ -375,7 +373,7 @@ function Session:renew()
     .. " AND token = ? AND boot = ? AND ends > #", ends, self.runner, self.token, self.store.boot,
     now)
   if not count then return nil, message, err end
-  if count == 0 then return lease_lost(self.runner) end
+  if count == 0 then return stores.session_over(self.runner, false) end
   self.ends = ends
   return true
 end

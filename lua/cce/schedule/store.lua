@@ -43,6 +43,15 @@ local M = {}
 
 local modules = { sqlite = "cce.schedule.sqlite", etcd = "cce.schedule.etcd" }
 
+--- The error of what is done under a session that is over.
+-- @tparam string runner
+-- @tparam boolean maybe_applied
+-- @treturn nil,string,table
+function M.session_over(runner, maybe_applied)
+  return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(runner),
+    { retryable = false, maybe_applied = maybe_applied })
+end
+
 --- Open a store.
 -- @tparam string where
 -- @tparam table opts as checked by `cce.schedule.open`

@@ -19,7 +19,7 @@ M.agency = { name = "sim-agency", key = 3 }
 -- The region whose tracker has the traces of IAM, which belongs to no region.
 M.central = { region = "ap-southeast-1", project_id = "fedcba9876543210fedcba9876543210" }
 
--- A member may revoke only what is his own; an agency's certificates are revoked by agencyId.
+-- A member may revoke only its own certificates; an agency's certificates are revoked by agencyId.
 M.keys = {
   {
     ak = "SIMEXAMPLE0ADMIN0AK", sk = "sim-example-secret-key-of-the-admin-only-0001",

@@ -196,7 +196,8 @@ function Client:close()
   self.closed = true
   if self.engine and not self.engine_is_shared then host.close(self.engine) end
   wipe(self.identity)
-  wipe { self.password, self.token }
+  if self.password then self.password:close() end
+  if self.token then self.token:close() end
   self.engine, self.identity, self.password, self.token = nil, nil, nil, nil
 end
 

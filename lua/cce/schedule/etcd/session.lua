@@ -3,6 +3,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local stores = require "cce.schedule.store"
 local write = require "cce.schedule.etcd.write"
 
 local M = {}
@@ -14,11 +15,6 @@ Session.__name = "cce.schedule.session"
 -- How much of its time a renewal may wait for one endpoint: another one shall have
 -- its turn before the session is over.
 local PATIENCE = 0.25
-
-local function lost(runner)
-  return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(runner),
-    { retryable = false, maybe_applied = false })
-end
 
 local function revoke(client, lease)
   local answer, message, err, word = client:ask("/v3/lease/revoke", { ID = lease })
@@ -72,7 +68,7 @@ end
 
 --- Live on for as long again.
 function Session:renew()
-  if self.ended then return lost(self.runner) end
+  if self.ended then return stores.session_over(self.runner, false) end
   local began = self.steady()
   local answer, message, err, word = self.client:ask("/v3/lease/keepalive", { ID = self.lease },
     { timeout = self.patience })
@@ -83,7 +79,7 @@ function Session:renew()
     return true
   end
   self.ended = true
-  return lost(self.runner)
+  return stores.session_over(self.runner, false)
 end
 
 --- Seconds that surely remain, as of before the last renewal was asked for.

@@ -9,6 +9,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local host = require "cce.host"
 local layout = require "cce.schedule.etcd.layout"
+local stores = require "cce.schedule.store"
 
 local M = {}
 
@@ -72,8 +73,7 @@ local function demands(change, guard)
   if session then
     list[1] = { key = "runners/" .. session.runner, target = "CREATE",
       revision = session.revision, refuse = function(_, unsure)
-        return errors.fail("LEASE_LOST", ("the session of runner %s is over"):format(
-          session.runner), { retryable = false, maybe_applied = unsure })
+        return stores.session_over(session.runner, unsure)
       end }
   end
   list[#list + 1] = { key = "entries/" .. change.id, target = "MOD", revision = change.mod,

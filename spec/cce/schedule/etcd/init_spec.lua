@@ -407,6 +407,12 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(session:renew())
     assert.is_true(session:close())
     assert.is_nil(tostring(store.client.password):find(etcd.PASSWORD, 1, true))
+    local secrets = { store.client.password, store.client.token }
+    assert.equal(2, #secrets)
+    store:close()
+    for _, secret in ipairs(secrets) do
+      assert.error_matches(function() core.secret(secret) end, "closed secret")
+    end
     local err = failure("PERMISSION_DENIED", open_at(own:place "other", user))
     assert.matches("grant", err.hint)
     assert.matches("give username", failure("UNAUTHENTICATED", open()).hint)
