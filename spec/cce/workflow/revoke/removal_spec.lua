@@ -167,10 +167,10 @@ describe("cce.workflow.revoke with remove", function()
   end)
 
   it("works with a certificate of the caller, one kubeconfig, or a function", function()
-    for _, each in ipairs { false, admin[sim.clusters[1].id],
+    for i, each in ipairs { false, admin[sim.clusters[1].id],
       function(cluster) return admin[cluster.id] end } do
       kubectl(1, "get clusterrolebinding sim-readers")
-      local report = revoke(first { admin = each, undo = os.tmpname():gsub("^.*/", dir .. "/") })
+      local report = revoke(first { admin = each, undo = ("%s/undo-%d"):format(dir, i) })
       assert.equal(0, report:exit_code(), tostring(report))
       assert.equal("removed", report.ok[1].rights)
       assert.equal(0, restore { undo = report.undo }:exit_code())

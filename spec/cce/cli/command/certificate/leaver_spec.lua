@@ -96,6 +96,46 @@ describe("cce leaver", function()
     assert.equal(10, #sim:log { operation = "revoke_cert" })
   end)
 
+  it("loses nothing when it is killed in the middle", function()
+    local before = {}
+    for i, cluster in ipairs(sim.clusters) do
+      local config = world.dir .. "/admin-" .. i
+      assert.equal(0, world:cce({ "obtain", cluster.id, "--days", "1", "--out", config }).code)
+      before[i] = config
+    end
+    local function all()
+      local parts = {}
+      for i, config in ipairs(before) do
+        parts[i] = world:kubectl(config,
+          "get clusterrolebinding sim-readers -o jsonpath='{.subjects}{.roleRef}'").out
+      end
+      return table.concat(parts, "\n")
+    end
+    local whole = all()
+    sim:fault { service = "kubernetes", method = "PATCH", cluster = sim.clusters[2].id,
+      hold = "before" }
+    local wait, process = world:start_cce { "leaver", "member", "--yes" }
+    sim:held(1)
+    process:signal "SIGKILL"
+    wait()
+    sim:clear_faults()
+    sim:release { drop = true }
+    local half = all()
+    assert.are_not.equal(whole, half)
+    assert.is_truthy(half:find(ID, 1, true))
+    local result = world:cce { "leaver", "member", "--yes", "-o", "json" }
+    assert.equal(0, result.code, result.out .. result.err)
+    local report = json.decode(result.out)
+    assert.is_nil(all():find(ID, 1, true))
+    for _, item in ipairs(report.ok) do
+      assert.equal("ClusterRoleBinding sim-readers", item.removed)
+    end
+    assert.equal(#sim.clusters, #report.ok)
+    assert.equal(#sim.clusters, #sim:log { operation = "revoke_cert" })
+    assert.equal(0, world:cce({ "revoke", "--undo", report.undo, "--yes" }).code)
+    assert.equal(whole, all())
+  end)
+
   it("means users, agencies and who was deleted, by name or id, and nobody else", function()
     sim:put_principal { kind = "user", id = ("7"):rep(32), name = "gone" }
     sim:delete_principal { kind = "user", id = ("7"):rep(32) }
