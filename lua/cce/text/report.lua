@@ -13,7 +13,8 @@
 -- `duration` (seconds), `resumed`, `stopped` (why it ended before its end),
 -- `incomplete` (something beside the clusters themselves went wrong; see `notes`),
 -- `already_finished` (unix time: nothing of the run was open, so this call did nothing,
--- and the report is that of before), `notes` (a list of sentences) and, for a dry run,
+-- and the report is that of before), `undo` (the path of what `cce.workflow.restore` puts back),
+-- `notes` (a list of sentences) and, for a dry run,
 -- `dry_run=true` and `plan`, a list of sentences.
 -- @module cce.report
 local json = require "cce.base.json"
