@@ -10,7 +10,7 @@ M.modules = {
   "cce", "cce.client", "cce.nodes", "cce.iam", "cce.cts", "cce.job", "cce.cluster",
   "cce.kubeconfig", "cce.credentials", "cce.signer", "cce.map", "cce.expiry", "cce.progress",
   "cce.workflow", "cce.workflow.issue", "cce.workflow.rotate", "cce.workflow.revoke",
-  "cce.workflow.grant", "cce.workflow.holders",
+  "cce.workflow.restore", "cce.workflow.grant", "cce.workflow.holders",
   "cce.schedule", "cce.openresty", "cce.metrics", "cce.report", "cce.audit_log",
   "cce.region", "cce.certificate", "cce.error",
 }
