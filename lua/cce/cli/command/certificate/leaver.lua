@@ -19,8 +19,10 @@ function M.describe(parser)
   parser:flag("--dry-run", "Change nothing; say what would be cut off and taken away.")
   parser:epilog("In all clusters of the project: revokes, takes rights away (cce revoke --remove),"
     .. " verifies with --verify-with, and writes a page of evidence. The same command goes on with"
-    .. " what is open. It does not touch IAM: who is enabled there can obtain a certificate again,"
-    .. " which then gives no rights, unless the report names some that are left.")
+    .. " what is open, by its journal; that and the page lie in ~/.local/state/cce unless --journal"
+    .. " and --report say otherwise. It does not touch IAM: who is enabled there can obtain a"
+    .. " certificate again, which then gives no rights, unless the report names some that are"
+    .. " left.")
 end
 
 -- Of each set of names there is one journal and one page: many leave at once.
