@@ -359,8 +359,8 @@ function M.close(run)
   if named > MOST_NOTES then report:note("and %d more rights by groups", named - MOST_NOTES) end
   if run.undo.is_written then
     report.undo = run.undo.path
-    report:note("rights were taken away in %d of %d; what is in %s puts them back: cce revoke"
-      .. " --undo", count, #run.items, run.undo.path)
+    report:note("rights were taken away in %d of %d; cce revoke --undo %s puts them back", count,
+      #run.items, run.undo.path)
   end
 end
 
