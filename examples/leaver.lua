@@ -1,4 +1,5 @@
--- Somebody leaves: what he holds is cut in every cluster, and shown to be cut.
+-- Somebody leaves: what he holds is cut in every cluster, and shown to be cut, and he
+-- leaves its bindings.
 --
 --   tools/run-lua 5.4 examples/leaver.lua
 --
@@ -29,11 +30,14 @@ support.run("leaver", function(cloud)
 
   -- Done, and asked of each cluster with the certificate itself.
   local report = assert(cce.workflow.revoke(admin, {
-    clusters = { name = "*" }, deleted_since = before, verify = held,
+    clusters = { name = "*" }, deleted_since = before, verify = held, remove = true,
+    undo = cloud.dir .. "/undo.json",
     on_progress = cce.progress { label = "   revoke", stream = io.stdout },
   }))
   print(report)
-  for _, item in ipairs(report.ok) do print("  " .. item.name .. " " .. item.message) end
+  for _, item in ipairs(report.ok) do
+    print(("  %s %s, taken out of %s"):format(item.name, item.message, item.removed))
+  end
   assert(report:exit_code() == 0, "not all is well: see the report")
   admin:close()
   leaver:close()

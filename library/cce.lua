@@ -289,6 +289,14 @@
 ---@field dry_run? boolean revoke nothing, and return the plan
 ---@field on_progress? function called with done, total and failed, as `cce.progress` is; returning false stops
 
+---@class (exact) cce.workflow.restore.opts
+---@field undo string path of the undo file: `report.undo` of the revocation
+---@field admin? string|table|function as for `cce.workflow.revoke`
+---@field concurrency? integer clusters at a time
+---@field rate_limit? string|boolean of changes of AccessPolicies
+---@field dry_run? boolean change nothing, and return the plan
+---@field on_progress? function as for `cce.workflow.revoke`
+
 ---@class (exact) cce.workflow.grant.opts
 ---@field cluster_id string
 ---@field seconds number how long, from 900 on
@@ -1279,6 +1287,7 @@ function metrics:text() end
 ---@field already_finished? number
 ---@field dry_run? boolean
 ---@field plan? string[]
+---@field undo? string
 local report = {}
 
 ---How many of each.
@@ -1474,6 +1483,24 @@ function workflow.rotate(clients, opts) end
 ---@return string? message
 ---@return cce.error? err
 function workflow.revoke(clients, opts) end
+
+---Put back into bindings and AccessPolicies whom `cce.workflow.revoke` took out of them,
+---by its undo file: each where they stood among the others. What others changed since stays.
+---
+---Who is there already is left alone, so that it can be done twice. A binding that is
+---gone, or gives another role by now, is `failed`, and not made again. Certificates
+---stay revoked.
+---```lua
+---local report = assert(cce.workflow.revoke(client, { clusters = { name = "*" },
+---  user_id = leaver, remove = true }))
+---if report.undo then print(assert(cce.workflow.restore(client, { undo = report.undo }))) end
+---```
+---@param clients cce.client|cce.client[] one, or one for each project
+---@param opts cce.workflow.restore.opts
+---@return cce.report? # an item for each cluster, and for each AccessPolicy
+---@return string? message
+---@return cce.error? err
+function workflow.restore(clients, opts) end
 
 ---Give access to a cluster for a while.
 ---

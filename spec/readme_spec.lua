@@ -10,7 +10,7 @@ local MEMBER = simulator.member.principal.id
 -- What stands for something of the reader's, and what would ask, wait or go on for ever.
 local ADAPTED = {
   { "'prod%-%*'", "'cluster-*'" }, { " prod ", " cluster-001 " }, { "USER_ID", MEMBER },
-  { " ops ", " sim-agency " },
+  { " ops ", " sim-agency " }, { " alice$", " member" }, { "^(cce leaver .*)$", "%1 --yes" },
   { "ENTRY", "$(cce schedule list -o name | head -n 1)" },
   { "^(cce rotate .*)$", "%1 --yes --no-wait" }, { "^(cce revoke .*)$", "%1 --yes" },
   { "^(cce schedule run)$", "%1 --once" },

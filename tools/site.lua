@@ -17,7 +17,7 @@ local MANUAL = {
   { "library.html", "manual/library.md" }, { "architecture.html", "ARCHITECTURE.md" },
   { "nginx.html", "manual/nginx.md" }, { "schedule.html", "manual/schedule.md" },
   { "security.html", "manual/security.md" }, { "files.html", "manual/files.md" },
-  { "recovery.html", "manual/recovery.md" },
+  { "leaver.html", "manual/leaver.md" }, { "recovery.html", "manual/recovery.md" },
   { "break-glass.html", "manual/break-glass.md" },
   { "errors.html", "manual/errors.md" }, { "metrics.html", "manual/metrics.md" },
   { "sdks.html", "manual/sdks.md" },

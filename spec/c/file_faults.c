@@ -126,6 +126,18 @@ int flock(int fd, int operation)
     return NEXT(flock)(fd, operation);
 }
 
+/* The argument is a number or a pointer, as libc itself takes it. */
+int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    void *argument;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    return is_due("fcntl") ? -1 : NEXT(fcntl)(fd, command, argument);
+}
+
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     return is_due("renameat") ? -1 : NEXT(renameat)(from_dir, from, to_dir, to);

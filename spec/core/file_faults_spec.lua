@@ -3,7 +3,7 @@ local core = require "cce.core"
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local file = core.file
-local EINTR, EIO, EACCES, ENOSPC, EINVAL, EDQUOT, ENOLCK = 4, 5, 13, 28, 22, 122, 37
+local EINTR, EIO, EACCES, EINVAL, EMFILE, ENOSPC, ENOLCK, EDQUOT = 4, 5, 13, 22, 24, 28, 37, 122
 
 describe("core.file, when the system fails, #unchecked", function()
   local shim_dir, shim, dir, path
@@ -96,6 +96,7 @@ describe("core.file, when the system fails, #unchecked", function()
     { "write", ENOSPC, 1, nil },
     { "fsync", EIO, 0, "syncing: Input/output error" },
     { "fchmod", EACCES, 0, "setting its permissions: Permission denied" },
+    { "fcntl", EMFILE, 0, "keeping it locked: Too many open files" },
     { "renameat", EACCES, 0, "renaming: Permission denied" },
     -- The walk to its directory opens and closes one for each slash; then this
     -- is opened once more, and once to look for what was left there.

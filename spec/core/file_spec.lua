@@ -241,6 +241,19 @@ describe("core.file", function()
       assert.truthy(message:find("following its links: Too many levels of symbolic links", 1, true))
     end)
 
+    it("loses no file to the sweep of others that write beside it", function()
+      local code = [[
+        local f, lost = require "cce.core".file, 0
+        for _ = 1, 400 do
+          lost = lost + (f.write("%s/" .. arg[1], "x") and 0 or 1)
+        end
+        io.write(lost, " ")]]
+      tempdir.write(dir .. "/write.lua", (code:gsub("%%s", dir)))
+      local output = tempdir.shell(("for i in 1 2 3 4 5 6; do %s & done; wait"):format(
+        tempdir.lua(('arg = { "$i" } dofile "%s/write.lua"'):format(dir)):gsub("%$i", "'$i'")))
+      assert.equal("0 0 0 0 0 0 ", output)
+    end)
+
     it("keeps owner and group of what it replaces", function()
       if not tempdir.is_root() then return pending "only root may give a file away" end
       tempdir.write(path, "old")

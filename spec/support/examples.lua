@@ -52,21 +52,24 @@ end
 local PLACES = { "region", "project_id", "endpoint", "endpoints", "credentials", "token",
   "ca_file" }
 
--- Nobody waits here for what is due to a real account.
-local function impatient(name)
+-- Nobody waits here for what is due to a real account, and nothing is left in a home.
+local function impatient(name, dir)
+  local count = 0
   return function(client, opts)
-    local mine = { rate_limit = false }
+    count = count + 1
+    local undo = opts.remove and ("%s/undo-%d.json"):format(dir, count) or nil
+    local mine = { rate_limit = false, undo = undo }
     for key, value in pairs(opts) do mine[key] = value end
     return cce.workflow[name](client, mine)
   end
 end
 
-local function impatient_workflows()
-  return setmetatable({ rotate = impatient "rotate", revoke = impatient "revoke" },
+local function impatient_workflows(dir)
+  return setmetatable({ rotate = impatient("rotate", dir), revoke = impatient("revoke", dir) },
     { __index = cce.workflow })
 end
 
-local function simulated_cce(sim, clients)
+local function simulated_cce(sim, clients, dir)
   local keys = account.keys[1]
   local function new(opts)
     local mine = {}
@@ -82,7 +85,7 @@ local function simulated_cce(sim, clients)
     client.sleep = function(seconds) cce.sleep(math.min(seconds, 0.02)) end
     return client
   end
-  return setmetatable({ new = new, workflow = impatient_workflows() }, { __index = cce })
+  return setmetatable({ new = new, workflow = impatient_workflows(dir) }, { __index = cce })
 end
 
 -- What a page takes for granted, made when it is first used.
@@ -171,7 +174,7 @@ end
 -- @tparam table sim of spec.support.sim
 function M.place(sim)
   local run = { sim = sim, printed = {}, clients = {}, dir = tempdir.new() }
-  run.cce = simulated_cce(sim, run.clients)
+  run.cce = simulated_cce(sim, run.clients, run.dir)
   run.env = environment_of(run)
   assert(core.sys.mkdir(run.dir .. "/.kube"))
   return run

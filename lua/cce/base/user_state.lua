@@ -45,15 +45,23 @@ function M.read(name)
   return type(entries) == "table" and entries or {}
 end
 
+--- Hold off the other processes of this user until the lock is closed.
+-- @tparam string name
+-- @tparam number seconds to wait for it at most
+-- @treturn ?userdata nil when nothing is shared, or somebody else holds it for so long
+function M.lock(name, seconds)
+  if not directory or not directories.make(directory) then return nil end
+  return core.file.lock(("%s/%s.lock"):format(directory, name), { timeout = seconds }) or nil
+end
+
 --- Change a table while no other process does.
 -- @tparam string name
 -- @tparam function change called with the table, which it changes, and the unix time
 -- @treturn boolean whether it was called
 function M.update(name, change)
-  if not directory or not directories.make(directory) then return false end
-  local path = directory .. "/" .. name .. ".json"
-  local lock = core.file.lock(path .. ".lock", { timeout = LOCK_SECONDS })
+  local lock = M.lock(name .. ".json", LOCK_SECONDS)
   if not lock then return false end
+  local path = directory .. "/" .. name .. ".json"
   local entries = M.read(name)
   local ok, problem = pcall(change, entries, core.sys.time())
   if ok then core.file.write(path, next(entries) and core.json.encode(entries) or "{}") end

@@ -14,9 +14,9 @@
 -- `incomplete` (something beside the clusters themselves went wrong; see `notes`),
 -- `windows` and `next_window` (unix time) of a rotation that waits for its windows,
 -- `already_finished` (unix time: nothing of the run was open, so this call did nothing,
--- and the report is that of before), `notes` (a list of sentences) and, for a dry run,
--- `dry_run=true` and `plan`, a list of sentences. (`steps`, the plan as rows of a table, is for
--- `text` alone.)
+-- and the report is that of before), `undo` (the path of what `cce.workflow.restore` puts back),
+-- `notes` (a list of sentences) and, for a dry run, `dry_run=true` and `plan`, a list of
+-- sentences. (`steps`, the plan as rows of a table, is for `text` alone.)
 -- @module cce.report
 local json = require "cce.base.json"
 local show = require "cce.text.show"

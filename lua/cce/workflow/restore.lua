@@ -89,8 +89,9 @@ local function put_back(run, item, entry)
   local count = { added = 0 }
   local ok, message, err
   if entry.kind == "AccessPolicy" then
-    ok, message, err = policies.edit(run.pace:limited(item.client), entry,
-      putting_back(entry, count))
+    local client = run.pace:limited(item.client)
+    pace.take_turn(client)
+    ok, message, err = policies.edit(client, entry, putting_back(entry, count))
   else
     ok, message, err = bindings.edit(item.access, { kind = entry.kind, name = entry.name,
       namespace = entry.namespace }, putting_back(entry, count))

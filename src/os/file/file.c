@@ -223,12 +223,18 @@ static const char *replace(const struct cce_path *target,
     char name[TEMPORARY_NAME];
     int fd = create_temporary(target->dir, name);
     const char *step;
-    int error;
+    int error, held;
 
     if (fd < 0)
         return "creating a temporary file beside it";
     step = fill_temporary(fd, content, old);
     error = errno;
+    /* The lock stays until it has its name: another process may sweep. */
+    held = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (held < 0 && step == NULL) {
+        step = "keeping it locked";
+        error = errno;
+    }
     /* Network file systems report a full disk only here. */
     if (close(fd) < 0 && errno != EINTR && step == NULL) {
         step = "closing";
@@ -239,6 +245,7 @@ static const char *replace(const struct cce_path *target,
         step = "renaming";
         error = errno;
     }
+    cce_path_close(&held);
     if (step != NULL || content->is_trial)
         unlinkat(target->dir, name, 0);
     errno = error;

@@ -13,6 +13,7 @@ local directories = require "cce.base.directories"
 local items = require "cce.workflow.revoke.item"
 local json_line = require "cce.base.json_line"
 local map = require "cce.map"
+local pace = require "cce.workflow.pace"
 local policies = require "cce.workflow.rights.policies"
 local principals = require "cce.workflow.revoke.principals"
 local targets = require "cce.workflow.targets"
@@ -58,7 +59,7 @@ local function sites_of(run)
       if not site then
         site = { id = item.id, name = item.name, client = item.client, cluster = item.cluster,
           project_id = item.project_id, items = {}, wanted = {}, found = {},
-          left = {}, perhaps = {}, removed = {} }
+          left = {}, perhaps = {} }
         by_id[item.id] = site
         sites[#sites + 1] = site
       end
@@ -167,34 +168,37 @@ local function look_at_policies(run, sites)
 end
 
 local function entry_of(object, taken, site)
-  return { kind = object.kind, namespace = object.namespace, name = object.name, id = object.id,
-    cluster = site and site.id, cluster_name = site and site.name,
-    project = site and site.project_id, role_kind = object.role.kind, role = object.role.name,
-    before = object.subjects, taken = taken }
+  local entry = { kind = object.kind, namespace = object.namespace, name = object.name,
+    id = object.id, role_kind = object.role.kind, role = object.role.name,
+    before = object.subjects, taken = taken, clusters = object.clusters }
+  if site then
+    entry.cluster, entry.cluster_name, entry.project = site.id, site.name, site.project_id
+  end
+  return entry
+end
+
+local function text_of(object)
+  return object.kind == "AccessPolicy" and policies.text(object) or bindings.text(object)
 end
 
 -- ---- taking --------------------------------------------------------------------
 
 -- How `edit` of bindings and policies changes one: what is taken is on disk before.
-local function taking(run, wanted, site, removed)
+local function taking(run, wanted, site)
   return function(now)
     local taken = taken_of(now, wanted)
     if not taken then return false end
     local ok, message, err = run.undo:record { entry_of(now, taken, site) }
     if not ok then return nil, message, err end
-    for id in pairs(taken) do
-      add(removed, id, now.id and policies.text(now) or bindings.text(now))
-    end
     return undos.without(now.subjects, taken)
   end
 end
 
 local function take_out_of_policies(run, found)
-  found.removed = {}
   for _, policy in ipairs(found.list) do
     local client = run.pace:limited(policy.client)
-    local ok, message, err = policies.edit(client, policy,
-      taking(run, policy.wanted, nil, found.removed))
+    pace.take_turn(client)
+    local ok, message, err = policies.edit(client, policy, taking(run, policy.wanted))
     if ok == nil then policy.message, policy.err = message, err end
   end
 end
@@ -205,12 +209,12 @@ local function take_out_of_bindings(run, site)
     local message, err
     for _, binding in ipairs(site.found) do
       local ok, problem, why = bindings.edit(site.access, binding,
-        taking(run, site.wanted, site, site.removed))
+        taking(run, site.wanted, site))
       if ok == nil then message, err = problem, why end
     end
     look(run, site)
     site.message, site.err = site.message or message, site.err or err
-    -- The same refusal would come again.
+    -- The same would come again.
     if err and err.code ~= "CONFLICT" then return end
   end
 end
@@ -232,13 +236,13 @@ local function problem_of(site, found, principal)
   for _, policy in ipairs(found.list) do
     local is_here = policy.clusters["*"] or policy.clusters[site.id]
     if policy.err and is_here and policy.taken[principal.id] then
-      return policies.text(policy) .. ": " .. policy.message, policy.err
+      return text_of(policy) .. ": " .. policy.message, policy.err
     end
   end
   for _, binding in ipairs(site.found) do
     local taken = taken_of(binding, site.wanted)
     if taken[principal.id] then
-      return ("still in %s: %s"):format(bindings.text(binding), site.message
+      return ("still in %s: %s"):format(text_of(binding), site.message
         or "bound again meanwhile"), site.err
     end
   end
@@ -248,20 +252,27 @@ local function texts(set, id)
   return set and set[id] and table.concat(set[id], "; ") or nil
 end
 
+-- What the undo file has of somebody in a cluster, which was seen to be done, at whichever
+-- start of the run.
+local function removed_of(run, site, principal)
+  local parts = {}
+  for _, entry in ipairs(run.undo.entries) do
+    local clusters = entry.clusters or {}
+    local is_here = entry.cluster == site.id or clusters["*"] or clusters[site.id]
+    if is_here and entry.taken[principal.id] then parts[#parts + 1] = text_of(entry) end
+  end
+  return parts[1] and table.concat(parts, "; ")
+end
+
 -- What stays on purpose is no success where it can still be used.
 local function conclude(run, site, found, item)
   local principal = item.principal
   local problem, err = problem_of(site, found, principal)
-  for _, set in ipairs { site.removed, found.removed } do
-    local text = texts(set, principal.id)
-    if text and not (item.removed or ""):find(text, 1, true) then
-      item.removed = item.removed and item.removed .. "; " .. text or text
-    end
-  end
   item.earlier = nil
   if problem then
     item.owed, item.shortfall, item.shortfall_code = true, problem, err and err.code or "CONFLICT"
   else
+    item.removed = removed_of(run, site, principal)
     item.owed, item.rights = false, item.removed and "removed" or "none"
     local is_out = principal.can_obtain_again == "no"
     item.shortfall = item.left and not is_out and ("%s keeps rights by %s"):format(
@@ -348,8 +359,8 @@ function M.close(run)
   if named > MOST_NOTES then report:note("and %d more rights by groups", named - MOST_NOTES) end
   if run.undo.is_written then
     report.undo = run.undo.path
-    report:note("rights were taken away in %d of %d; what is in %s puts them back: cce revoke"
-      .. " --undo", count, #run.items, run.undo.path)
+    report:note("rights were taken away in %d of %d; cce revoke --undo %s puts them back", count,
+      #run.items, run.undo.path)
   end
 end
 

@@ -26,8 +26,12 @@ local TRIES, FIRST_PAUSE, LONGEST_PAUSE = 12, 0.05, 2
 local CODES = { [401] = "UNAUTHENTICATED", [403] = "PERMISSION_DENIED", [404] = "NOT_FOUND",
   [409] = "CONFLICT", [429] = "THROTTLED" }
 
--- One request; the JSON that came.
-local function send(access, what, request)
+-- One that is repeated does no harm: a version that was left behind is refused.
+local TRANSIENT = { TIMEOUT = true, CONNECTION_LOST = true, CONNECT_FAILED = true,
+  SERVER_ERROR = true, THROTTLED = true }
+local ATTEMPTS, BETWEEN = 3, 0.5
+
+local function send_once(access, what, request)
   local response, message, code, detail = ask(access.client, access.kubeconfig, request)
   local body = response and core.json.decode(response.body)
   local is_done = response and response.status >= 200 and response.status <= 299
@@ -43,6 +47,17 @@ local function send(access, what, request)
   return errors.fail(code or "INTERNAL", ("%s in cluster %s: %s"):format(what, access.cluster,
     message), { operation = what, retryable = true, status = response and response.status,
     maybe_applied = request.mutating and was_sent or false, attempts = 1 })
+end
+
+-- A request; the JSON that came.
+local function send(access, what, request)
+  for attempt = 1, ATTEMPTS do
+    local body, message, err, response = send_once(access, what, request)
+    if body or not TRANSIENT[err.code] or attempt == ATTEMPTS then
+      return body, message, err, response
+    end
+    access.client.sleep(BETWEEN * attempt * (0.5 + access.client.random()))
+  end
 end
 
 --- How people call one: "RoleBinding dev/devs".

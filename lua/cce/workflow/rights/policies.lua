@@ -2,18 +2,20 @@
 --
 -- The API knows no versions of them: who edits one in the same moment may be overwritten,
 -- or overwrite. So each edit reads it right before, and again after, until what was meant
--- stands there.
+-- stands there; and processes of one user take turns.
 -- @module cce.workflow.rights.policies
 -- @local
 local errors = require "cce.error"
 local json = require "cce.base.json"
 local service_call = require "cce.api.service_call"
+local user_state = require "cce.base.user_state"
 local values = require "cce.base.values"
 
 local M = {}
 
 local PATH = "/api/v3/access-policies"
 local TRIES, PAUSE = 5, 0.5
+local LOCK_SECONDS = 60
 
 local function request(word, method, path, body)
   return { operation = word .. "_access_policy", method = method, path = path,
@@ -76,16 +78,7 @@ local function write(client, policy, ids)
     json.encode(body)), { target = M.text(policy) })
 end
 
---- Change whom a policy names, and look whether it stuck.
--- @tparam cce.client client
--- @tparam table policy with `id` and `name`
--- @tparam function change called with the policy as it is; returns the list of its new ids,
---   false when there is nothing to change, or nil, message, err
--- @treturn[1] boolean true; false when there was nothing to change
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
-function M.edit(client, policy, change)
+local function edit(client, policy, change)
   local is_changed = false
   for try = 1, TRIES do
     if try > 2 then client.sleep(PAUSE * try * client.random()) end
@@ -101,6 +94,22 @@ function M.edit(client, policy, change)
   end
   return errors.fail("CONFLICT", M.text(policy) .. " is changed by somebody else at the same time",
     { operation = "put_access_policy", retryable = true, maybe_applied = true })
+end
+
+--- Change whom a policy names, and look whether it stuck.
+-- @tparam cce.client client
+-- @tparam table policy with `id` and `name`
+-- @tparam function change called with the policy as it is; returns the list of its new ids,
+--   false when there is nothing to change, or nil, message, err
+-- @treturn[1] boolean true; false when there was nothing to change
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.edit(client, policy, change)
+  local lock = user_state.lock("access-policies", LOCK_SECONDS)
+  local done, message, err = edit(client, policy, change)
+  if lock then lock:close() end
+  return done, message, err
 end
 
 return M

@@ -108,14 +108,26 @@ local function entry_key(entry)
   return table.concat(parts, "\n")
 end
 
+local function list_of(set)
+  local list = json.array()
+  for id in pairs(set) do list[#list + 1] = id end
+  table.sort(list)
+  return list
+end
+
+local function set_of(list)
+  local set = {}
+  for _, id in ipairs(list) do set[id] = true end
+  return set
+end
+
 local function write(undo, trial)
   local entries = json.array()
   for i, entry in ipairs(undo.entries) do
-    local copy, taken = {}, json.array()
+    local copy = {}
     for name, value in pairs(entry) do copy[name] = value end
-    for id in pairs(entry.taken) do taken[#taken + 1] = id end
-    table.sort(taken)
-    copy.before, copy.taken = json.array(entry.before), taken
+    copy.before, copy.taken = json.array(entry.before), list_of(entry.taken)
+    copy.clusters = entry.clusters and list_of(entry.clusters)
     entries[i] = copy
   end
   local text, problem = json.encode({ file = FILE, version = VERSION, run = undo.run,
@@ -126,7 +138,8 @@ end
 
 --- Note what is about to be taken. What is new is on disk when this returns.
 -- @tparam {table,...} entries `{cluster=, cluster_name=, project=, kind=, namespace=, name=, id=,
---   role_kind=, role=, before={…}, taken={[id]=true}}`
+--   role_kind=, role=, before={…}, taken={[id]=true}, clusters={[id]=true}}`; `clusters` is
+--   of AccessPolicies
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -138,7 +151,7 @@ function Undo:record(entries)
     local known = self.by_key[key]
     if not known then
       known = { before = {}, taken = {}, cluster_name = entry.cluster_name,
-        project = entry.project }
+        project = entry.project, clusters = entry.clusters }
       for _, name in ipairs(NAMES) do known[name] = entry[name] end
       self.by_key[key] = known
       self.entries[#self.entries + 1] = known
@@ -158,12 +171,6 @@ function Undo:record(entries)
   return ok, message, err
 end
 
-local function set_of(list)
-  local set = {}
-  for _, id in ipairs(list) do set[id] = true end
-  return set
-end
-
 -- A segment of a path.
 local function is_name(value)
   return type(value) == "string" and value:find "^[^/%c]+$" and not value:find "^%.%.?$"
@@ -176,6 +183,13 @@ local function is_subject(entry, each)
   return type(each) == "table" and type(each.kind) == "string" and type(each.name) == "string"
 end
 
+local function is_list_of_text(list)
+  for _, each in ipairs(type(list) == "table" and list or { false }) do
+    if type(each) ~= "string" then return false end
+  end
+  return true
+end
+
 local function is_entry(entry)
   if type(entry) ~= "table" or not KINDS[entry.kind] or not is_name(entry.name)
     or type(entry.before) ~= "table" or type(entry.taken) ~= "table" then
@@ -184,8 +198,8 @@ local function is_entry(entry)
   for _, each in ipairs(entry.before) do
     if not is_subject(entry, each) then return false end
   end
-  for _, id in ipairs(entry.taken) do
-    if type(id) ~= "string" then return false end
+  if not is_list_of_text(entry.taken) or not is_list_of_text(entry.clusters or {}) then
+    return false
   end
   if entry.kind == "AccessPolicy" then return core.is_id(entry.id) end
   local has_namespace = entry.namespace ~= nil
@@ -216,6 +230,7 @@ function M.read(path)
   for i, entry in ipairs(undo.entries) do
     if not is_entry(entry) then return refuse(("is damaged: entry %d"):format(i)) end
     entry.taken = set_of(entry.taken)
+    entry.clusters = entry.clusters and set_of(entry.clusters)
     undo.by_key[entry_key(entry)] = entry
   end
   return setmetatable(undo, Undo)

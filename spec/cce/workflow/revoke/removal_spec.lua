@@ -107,6 +107,20 @@ describe("cce.workflow.revoke with remove", function()
     return dir .. "/his"
   end
 
+  local function policy(name, more)
+    local body = { kind = "AccessPolicy", apiVersion = "v3", name = name, clusters = { "*" },
+      accessScope = { namespaces = { "*" } }, policyType = "CCEViewPolicy",
+      principal = { type = "user", ids = { "alice", leaver, "bob" } } }
+    for key, value in pairs(more or {}) do body[key] = value end
+    local made = sim:curl { method = "POST", path = "/api/v3/access-policies",
+      body = cjson.encode(body) }
+    return "/api/v3/access-policies/" .. made.json.policyId
+  end
+
+  local function ids_of(path)
+    return table.concat(sim:curl({ method = "GET", path = path }).json.principal.ids, " ")
+  end
+
   it("leaves him nothing, others everything, and is undone to the letter", function()
     seed(1, {
       binding("dev", "devs", "edit", { user "alice", user(leaver), user "bob" }),
@@ -167,10 +181,10 @@ describe("cce.workflow.revoke with remove", function()
   end)
 
   it("works with a certificate of the caller, one kubeconfig, or a function", function()
-    for _, each in ipairs { false, admin[sim.clusters[1].id],
+    for i, each in ipairs { false, admin[sim.clusters[1].id],
       function(cluster) return admin[cluster.id] end } do
       kubectl(1, "get clusterrolebinding sim-readers")
-      local report = revoke(first { admin = each, undo = os.tmpname():gsub("^.*/", dir .. "/") })
+      local report = revoke(first { admin = each, undo = ("%s/undo-%d"):format(dir, i) })
       assert.equal(0, report:exit_code(), tostring(report))
       assert.equal("removed", report.ok[1].rights)
       assert.equal(0, restore { undo = report.undo }:exit_code())
@@ -178,6 +192,29 @@ describe("cce.workflow.revoke with remove", function()
     local own = sim:log { operation = "obtain_cert" }
     assert.equal(#sim.clusters + 1, #own)
     assert.matches('"expire_at":"', own[#own].body, 1, true)
+  end)
+
+  it("is in the audit log, before and after each change", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    local log = dir .. "/audit.log"
+    local logged = clients.new(sim, { endpoints = endpoints, audit_log = log })
+    assert(cce.workflow.revoke(logged, { clusters = { sim.clusters[1].id }, user_id = leaver,
+      remove = true, undo = dir .. "/undo.json", rate_limit = false }))
+    logged:close()
+    local lines = {}
+    for line in io.lines(log) do
+      local entry = cjson.decode(line)
+      lines[#lines + 1] = ("%s %s: %s"):format(entry.operation, entry.target, entry.outcome)
+    end
+    local cluster = "cluster " .. sim.clusters[1].id
+    assert.same({
+      "revoke_cert " .. cluster .. ": pending", "revoke_cert " .. cluster .. ": ok",
+      "obtain_cert " .. cluster .. ": pending", "obtain_cert " .. cluster .. ": ok",
+      "put_access_policy AccessPolicy here: pending", "put_access_policy AccessPolicy here: ok",
+      "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": pending",
+      "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": ok" }, lines)
+    assert.equal(8, assert(cce.audit_log.verify(log)).count)
+    assert.equal("alice bob", ids_of(here))
   end)
 
   it("loses no edit that somebody else makes in the same moment", function()
@@ -224,20 +261,6 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("may have rights by", tostring(report), 1, true)
     assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
   end)
-
-  local function policy(name, more)
-    local body = { kind = "AccessPolicy", apiVersion = "v3", name = name, clusters = { "*" },
-      accessScope = { namespaces = { "*" } }, policyType = "CCEViewPolicy",
-      principal = { type = "user", ids = { "alice", leaver, "bob" } } }
-    for key, value in pairs(more or {}) do body[key] = value end
-    local made = sim:curl { method = "POST", path = "/api/v3/access-policies",
-      body = cjson.encode(body) }
-    return "/api/v3/access-policies/" .. made.json.policyId
-  end
-
-  local function ids_of(path)
-    return table.concat(sim:curl({ method = "GET", path = path }).json.principal.ids, " ")
-  end
 
   it("takes him out of AccessPolicies that reach no other cluster, and puts him back", function()
     local all = policy "all"

@@ -9,6 +9,7 @@ local principals = require "cce.cli.principal"
 local report_file = require "cce.cli.report_file"
 local revoke = require "cce.cli.command.certificate.revoke"
 local targets = require "cce.workflow.targets"
+local times = require "cce.base.times"
 
 local M = { name = "leaver", summary = "Cut somebody off everywhere: certificates and rights." }
 
@@ -19,11 +20,13 @@ function M.describe(parser)
   parser:flag("--dry-run", "Change nothing; say what would be cut off and taken away.")
   parser:epilog("In all clusters of the project: revokes, takes rights away (cce revoke --remove),"
     .. " verifies with --verify-with, and writes a page of evidence. The same command goes on with"
-    .. " what is open. It does not touch IAM: who is enabled there can obtain a certificate again,"
-    .. " which then gives no rights, unless the report names some that are left.")
+    .. " what is open, by its journal; that and the page lie in ~/.local/state/cce unless --journal"
+    .. " and --report say otherwise. It does not touch IAM: who is enabled there can obtain a"
+    .. " certificate again, which then gives no rights, unless the report names some that are"
+    .. " left.")
 end
 
--- Of each set of names there is one journal and one page: many leave at once.
+-- Of each set of names there is one journal, since many leave at once; and of each time a page.
 local function place(client, args)
   local project, message, err = targets.project_of(client)
   if not project then return nil, message, err end
@@ -37,7 +40,7 @@ local function place(client, args)
     core.sha256(project .. "\n" .. table.concat(ids, "\n")):sub(1, 16))
   args.journal = args.journal or base .. ".journal"
   if not args.report_file and not args.dry_run then
-    args.report_file = base .. ".html"
+    args.report_file = ("%s-%s.html"):format(base, (times.format(core.sys.time()):gsub(":", "")))
     return report_file.check(args.report_file)
   end
   return true

@@ -96,6 +96,46 @@ describe("cce leaver", function()
     assert.equal(10, #sim:log { operation = "revoke_cert" })
   end)
 
+  it("loses nothing when it is killed in the middle", function()
+    local before = {}
+    for i, cluster in ipairs(sim.clusters) do
+      local config = world.dir .. "/admin-" .. i
+      assert.equal(0, world:cce({ "obtain", cluster.id, "--days", "1", "--out", config }).code)
+      before[i] = config
+    end
+    local function all()
+      local parts = {}
+      for i, config in ipairs(before) do
+        parts[i] = world:kubectl(config,
+          "get clusterrolebinding sim-readers -o jsonpath='{.subjects}{.roleRef}'").out
+      end
+      return table.concat(parts, "\n")
+    end
+    local whole = all()
+    sim:fault { service = "kubernetes", method = "PATCH", cluster = sim.clusters[2].id,
+      hold = "before" }
+    local wait, process = world:start_cce { "leaver", "member", "--yes" }
+    sim:held(1)
+    process:signal "SIGKILL"
+    wait()
+    sim:clear_faults()
+    sim:release { drop = true }
+    local half = all()
+    assert.are_not.equal(whole, half)
+    assert.is_truthy(half:find(ID, 1, true))
+    local result = world:cce { "leaver", "member", "--yes", "-o", "json" }
+    assert.equal(0, result.code, result.out .. result.err)
+    local report = json.decode(result.out)
+    assert.is_nil(all():find(ID, 1, true))
+    for _, item in ipairs(report.ok) do
+      assert.equal("ClusterRoleBinding sim-readers", item.removed)
+    end
+    assert.equal(#sim.clusters, #report.ok)
+    assert.equal(#sim.clusters, #sim:log { operation = "revoke_cert" })
+    assert.equal(0, world:cce({ "revoke", "--undo", report.undo, "--yes" }).code)
+    assert.equal(whole, all())
+  end)
+
   it("means users, agencies and who was deleted, by name or id, and nobody else", function()
     sim:put_principal { kind = "user", id = ("7"):rep(32), name = "gone" }
     sim:delete_principal { kind = "user", id = ("7"):rep(32) }
@@ -115,4 +155,118 @@ describe("cce leaver", function()
     assert.equal(64, world:cce({ "revoke", "--all", "--user", ID, "--admin", "x" }).code)
     assert.equal(0, #sim:log { operation = "revoke_cert" })
   end)
+
+  -- ---- many, while somebody else edits the same bindings ---------------------------
+
+  local GROUP = "rbac.authorization.k8s.io"
+  local LEAVERS, CLUSTERS = 20, 10
+
+  local function user(name) return { kind = "User", apiGroup = GROUP, name = name } end
+
+  local function id_of(i) return ("%032x"):format(0xf00 + i) end
+
+  -- Names of the subjects of the binding that all edit, in a cluster.
+  local function subjects_of(of, i)
+    local out = of:kubectl(of.dir .. "/admin-" .. i, "get rolebinding devs -n dev -o json").out
+    local list, labels = {}, json.decode(out).metadata.labels or {}
+    for j, each in ipairs(json.decode(out).subjects or {}) do list[j] = each.name end
+    return list, labels
+  end
+
+  -- Adds a subject as kubectl edit does: reads, changes, and writes what was read.
+  local function edit(of, i, name)
+    local config = of.dir .. "/admin-" .. i
+    while true do
+      local binding = json.decode(of:kubectl(config, "get rolebinding devs -n dev -o json").out)
+      table.insert(binding.subjects, user(name))
+      tempdir.write(of.dir .. "/edit.json", json.encode(binding))
+      local result = of:kubectl(config, "replace --validate=false -f " .. of.dir .. "/edit.json")
+      if result.code == 0 then return end
+      assert.matches("the object has been modified", result.err, 1, true)
+    end
+  end
+
+  for _, how in ipairs { "by one command", "by a command each" } do
+    it("lets many go at once " .. how .. ", and loses no edit of others #long", function()
+      local cloud = simulator.start { clusters = CLUSTERS }
+      local of = command.new(cloud)
+      local subjects = { user "alice" }
+      for i = 1, LEAVERS do
+        cloud:put_principal { kind = "user", id = id_of(i), name = "leaver-" .. i }
+        subjects[#subjects + 1] = user(id_of(i))
+        if i % 7 == 0 then subjects[#subjects + 1] = user("other-" .. i) end
+      end
+      for i, cluster in ipairs(cloud.clusters) do
+        local config = of.dir .. "/admin-" .. i
+        assert.equal(0, of:cce({ "obtain", cluster.id, "--days", "1", "--out", config }).code)
+        tempdir.write(of.dir .. "/seed", json.encode { apiVersion = GROUP .. "/v1",
+          kind = "RoleBinding", metadata = { name = "devs", namespace = "dev" },
+          roleRef = { apiGroup = GROUP, kind = "ClusterRole", name = "edit" },
+          subjects = subjects })
+        assert.equal(0, of:kubectl(config, "create --validate=false -f " .. of.dir .. "/seed").code)
+      end
+      local ids = { "alice" }
+      for i = 1, LEAVERS do ids[#ids + 1] = id_of(i) end
+      cloud:curl { method = "POST", path = "/api/v3/access-policies", body = json.encode {
+        kind = "AccessPolicy", apiVersion = "v3", name = "all", clusters = { "*" },
+        accessScope = { namespaces = { "*" } }, policyType = "CCEViewPolicy",
+        principal = { type = "user", ids = ids } } }
+
+      local running, names = {}, {}
+      for i = 1, LEAVERS do names[i] = "leaver-" .. i end
+      for _, group in ipairs(how == "by one command" and { names } or names) do
+        local words = { "leaver", "--yes", "--rate", "none", "-o", "json" }
+        for _, name in ipairs(type(group) == "table" and group or { group }) do
+          words[#words + 1] = name
+        end
+        local wait, process = of:start_cce(words)
+        running[#running + 1] = { wait = wait, process = process, words = words }
+      end
+      local edits, is_running = 0, true
+      while is_running or edits < CLUSTERS do
+        edits = edits + 1
+        edit(of, (edits - 1) % CLUSTERS + 1, "edit-" .. edits)
+        is_running = false
+        for _, each in ipairs(running) do is_running = is_running or each.process:alive() end
+      end
+      local undo = {}
+      for i, each in ipairs(running) do
+        local result = each.wait()
+        -- A busy machine answers late: the same command goes on.
+        for _ = 1, 5 do
+          if result.code ~= 2 then break end
+          result = of:cce(each.words)
+        end
+        assert.equal(0, result.code, result.out .. result.err)
+        undo[i] = json.decode(result.out).undo
+      end
+
+      local function check(with_leavers)
+        for i = 1, CLUSTERS do
+          local seen, others, left = subjects_of(of, i), {}, 0
+          for _, name in ipairs(seen) do
+            if name:find "^0000" then left = left + 1 else others[#others + 1] = name end
+          end
+          local expected = { "alice", "other-7", "other-14" }
+          for j = i, edits, CLUSTERS do expected[#expected + 1] = "edit-" .. j end
+          assert.same(expected, others)
+          assert.equal(with_leavers and LEAVERS or 0, left)
+          if with_leavers and how == "by one command" then
+            for j = 1, #subjects do assert.equal(subjects[j].name, seen[j]) end
+          end
+        end
+        local policies = cloud:curl { method = "GET", path = "/api/v3/access-policies" }
+        assert.equal(with_leavers and LEAVERS + 1 or 1,
+          #policies.json.accessPolicyList[1].principal.ids)
+      end
+      check(false)
+      for _, path in ipairs(undo) do
+        local result = of:cce { "revoke", "--undo", path, "--yes", "--rate", "none" }
+        assert.equal(0, result.code, result.out .. result.err)
+      end
+      check(true)
+      of:remove()
+      cloud:stop()
+    end)
+  end
 end)

@@ -1,0 +1,129 @@
+-- Where somebody is put back, and what an undo file takes for one. What clusters make of it
+-- is judged by kubectl in revoke/removal_spec.
+local core = require "cce.core"
+local tempdir = require "spec.support.tempdir"
+local undo = require "cce.workflow.rights.undo"
+
+describe("an undo file", function()
+  local dir, path
+
+  before_each(function()
+    dir = tempdir.new()
+    path = dir .. "/undo.json"
+  end)
+
+  after_each(function() tempdir.remove(dir) end)
+
+  local function user(name) return { kind = "User", name = name } end
+
+  local function subjects(text)
+    local list = {}
+    for name in text:gmatch "%S+" do
+      list[#list + 1] = name == "sa" and { kind = "ServiceAccount", name = "u1", namespace = "n" }
+        or user(name)
+    end
+    return list
+  end
+
+  local function names(list)
+    local parts = {}
+    for i, each in ipairs(list) do parts[i] = each.kind == "User" and each.name or "sa" end
+    return table.concat(parts, " ")
+  end
+
+  local function entry(before, taken)
+    local set = {}
+    for id in taken:gmatch "%S+" do set[id] = true end
+    return { cluster = "c1", kind = "RoleBinding", namespace = "n", name = "b",
+      role_kind = "Role", role = "r", before = subjects(before), taken = set }
+  end
+
+  it("puts everybody back where they stood, whatever others did", function()
+    for _, case in ipairs {
+      -- before, who was taken, as it is now, as it shall be, how many were put back
+      { "a b c", "b", "a c", "a b c", 1 },
+      { "a b c", "a c", "b", "a b c", 2 },
+      { "a b c", "a b c", "", "a b c", 3 },
+      { "a b c", "b", "a x c y", "a b x c y", 1 },
+      { "a b c", "b", "c a", "c a b", 1 },
+      { "a b c", "b", "x y", "x y b", 1 },
+      { "a b c", "a", "x b c", "x a b c", 1 },
+      { "a b a", "a", "b", "a b a", 2 },
+      { "a b a", "a", "b a", "b a a", 1 },
+      { "a b c", "b", "a b c", "a b c", 0 },
+      { "u1 sa b", "u1", "sa b", "u1 sa b", 1 },
+    } do
+      local list, added = undo.put_back(entry(case[1], case[2]), subjects(case[3]))
+      assert.equal(case[4] .. " +" .. case[5], names(list) .. " +" .. added)
+    end
+    local list = undo.put_back({ before = { "i1", "i2", "i3" }, taken = { i2 = true } },
+      { "i1", "i3" })
+    assert.same({ "i1", "i2", "i3" }, list)
+  end)
+
+  it("restores the order for every set of people, taken at once or one after the other", function()
+    local all = { "a", "b", "c", "d", "e", "f" }
+    for bits = 1, 2 ^ #all - 1 do
+      local file, now = assert(undo.open(path .. bits, "r", 0)), subjects(table.concat(all, " "))
+      for i, name in ipairs(all) do
+        if math.floor(bits / 2 ^ (i - 1)) % 2 == 1 then
+          local taken = { [name] = true }
+          local one = entry(names(now), name)
+          assert(file:record { one })
+          now = undo.without(now, taken)
+        end
+      end
+      local read = assert(undo.read(path .. bits))
+      assert.equal(1, #read.entries)
+      assert.equal(table.concat(all, " "), names((undo.put_back(read.entries[1], now))))
+    end
+  end)
+
+  it("is on disk, for its owner alone, before anything is taken, and once more for what is new",
+    function()
+      local file = assert(undo.open(path, "run", 0))
+      assert.is_false(core.file.stat(path))
+      assert(file:record { entry("a b", "a") })
+      assert.equal("0600", core.file.stat(path).mode)
+      local first = core.file.stat(path).identity
+      assert(file:record { entry("a b", "a") })
+      assert.equal(first, core.file.stat(path).identity)
+      assert(file:record { entry("a b", "b") })
+      assert.same({ a = true, b = true }, assert(undo.read(path)).entries[1].taken)
+      -- Gone on with by its run alone.
+      assert.equal(1, #assert(undo.open(path, "run", 0)).entries)
+      local none, _, err = undo.open(path, "another", 0)
+      assert.is_nil(none)
+      assert.equal("CONFLICT", err.code)
+      -- What could not be written is not noted as written.
+      tempdir.shell("rm -rf " .. dir)
+      for _ = 1, 2 do assert.is_nil((file:record { entry("a b c", "c") })) end
+    end)
+
+  it("is refused when it is none, or damaged", function()
+    local whole = '{"file":"lua-cce removed rights","version":1,"begun":"x","entries":[%s]}'
+    local function try(text)
+      tempdir.write(path, text)
+      local read, message, err = undo.read(path)
+      return read, message, err and err.code
+    end
+    local good = '{"cluster":"c1","kind":"RoleBinding","namespace":"n","name":"b","role":"r",'
+      .. '"before":[{"kind":"User","name":"a"}],"taken":["a"]}'
+    assert.is_table(try(whole:format(good)))
+    for _, change in ipairs { { '"n"', '".."' }, { '"b"', '"a/b"' }, { '"b"', '"a\\n"' },
+      { '"RoleBinding"', '"Role"' }, { '"RoleBinding"', '"ClusterRoleBinding"' },
+      { '"c1"', '"../c"' }, { '%["a"%]', '[1]' }, { '%["a"%]', '"a"' }, { '"name":"a"', '"x":1' },
+      { '"before":%b[]', '"before":1' }, { '"role":"r",', "" } } do
+      local text = good:gsub(change[1], change[2])
+      assert.are_not.equal(good, text)
+      local read, message, code = try(whole:format(text))
+      assert.is_nil(read, text)
+      assert.equal("FILE_ERROR", code)
+      assert.matches("is damaged: entry 1", message, 1, true)
+    end
+    local newer = whole:format(good):gsub('"version":1', '"version":2')
+    for _, text in ipairs { "", "{", "[]", "{}", newer } do
+      assert.is_nil((try(text)))
+    end
+  end)
+end)
