@@ -101,7 +101,8 @@ function Report:exit_code()
 end
 
 local TIMES = { started = true, ended = true, already_finished = true, next_window = true,
-  began = true, expires_at = true, from = true, to = true }
+  began = true, expires_at = true, from = true, to = true, asked_from = true, deleted = true,
+  revoked = true, obtained = true }
 
 -- Moments as text; lengths of time in milliseconds at most.
 local function plain(value, of)

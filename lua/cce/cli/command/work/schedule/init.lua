@@ -196,7 +196,7 @@ M.columns = {
   { "last_intent", time = true }, { "last_error", json = error_json }, { "runner" },
   { "ended", time = true }, { "request_id" }, { "why" }, { "every", json = every_json },
   { "options" }, { "grant" },
-  { "names" },
+  { "names", json = function(names) return next(names) and names end },
 }
 
 --- All entries in a state, page by page.
