@@ -78,7 +78,7 @@ local function confirmed(ui, client, args, ids)
     args.principals = args.deleted_since and plan.principals
     is_self = plan.is_self and not args.allow_self or false
     -- The notes of the plan say who can obtain again.
-    local text = tostring(plan):gsub("^[^\n]*", "This will revoke:", 1)
+    local text = plan:text(ui:width()):gsub("^[^\n]*", "This will revoke:", 1)
     return text .. "\nThis cannot be undone.", nil, is_self and "REVOKE MYSELF" or nil
   end }
   if sure and is_self then args.allow_self = true end
