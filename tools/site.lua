@@ -19,7 +19,8 @@ local MANUAL = {
   { "security.html", "manual/security.md" }, { "files.html", "manual/files.md" },
   { "recovery.html", "manual/recovery.md" },
   { "break-glass.html", "manual/break-glass.md" },
-  { "json.html", "manual/json.md" }, { "errors.html", "manual/errors.md" }, { "metrics.html", "manual/metrics.md" },
+  { "json.html", "manual/json.md" },
+  { "errors.html", "manual/errors.md" }, { "metrics.html", "manual/metrics.md" },
   { "sdks.html", "manual/sdks.md" },
   { "releasing.html", "manual/releasing.md" }, { "changelog.html", "CHANGELOG.md" },
 }
