@@ -108,6 +108,10 @@ describe("the JSON of the command", function()
       { "schedule", "list" }, { "clusters", "--name", "nothing-*" } } do
       run(SCHEMAS[table.concat(words, " ")] or SCHEMAS[words[1]], words)
     end
+    judge()
+  end)
+
+  it("of certificates", function()
     local config = world.dir .. "/config"
     run("obtain", { "obtain", "cluster-001", "--days", "1", "--merge-into", config, "--dry-run" })
     run("obtain", { "obtain", "cluster-001", "--days", "1", "--merge-into", config })
@@ -146,10 +150,10 @@ describe("the JSON of the command", function()
     run("runs-show", { "runs", "discard", "--journal", journal, "--yes" }, { [1] = true })
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[2].id, status = 502 }
     run("report", { "rotate", "cluster-001", "cluster-002", "--yes", "--journal", journal, "--run",
-      "r2", "--rate", "none", "--audit-log", log }, { [2] = true })
+      "r2", "--rate", "none", "--every", "0.1s", "--audit-log", log }, { [2] = true })
     sim:clear_faults()
     run("runs-show", { "runs", "settle", "r2", "cluster-002", "--happened", "--journal", journal })
-    local rotated = run("report", { "rotate", "cluster-003", "--yes", "--report",
+    local rotated = run("report", { "rotate", "cluster-003", "--yes", "--every", "0.1s", "--report",
       world.dir .. "/rotate" })
     add("report", json.decode(tempdir.read(world.dir .. "/rotate.json")))
     run("jobs", { "jobs", "show", rotated.ok[1].job_id })
