@@ -129,6 +129,7 @@ M.environment = {
   { "KUBECONFIG", "The files that expiry and who read when none is named." },
   { "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
     "Instead of ~/.config, ~/.local/state and ~/.cache." },
+  { "TZ", "Local time, for --at 'fri 18:00', --zone local and --local." },
   { "TMPDIR", "Instead of /tmp, for a copy of a schedule that may only be read." },
   { "NO_COLOR", "No colours." },
   { "CCE_DEBUG", "1: a mistake of the command itself is shown with a traceback." },
