@@ -251,4 +251,6 @@ for i, entry in ipairs(index) do
     json_text(entry.title), json_text(entry.of), json_text(entry.text))
 end
 write("search_index.js", "const SEARCH_INDEX = [\n" .. table.concat(rows, ",\n") .. "\n];\n")
+-- The page on JSON links to them.
+shell(("cp -r manual/schema '%s/'"):format(OUT))
 shell(("rm -rf '%s/ldoc'"):format(OUT))
