@@ -62,11 +62,12 @@
 ---@class (exact) cce.expiry.opts
 ---@field clock? function gives the unix time
 ---@field check? boolean ask each cluster once whether it takes the certificate: entries get `check`, which is "works", "refused", "untrusted" or "not asked", and `says`, a sentence
+---@field together? boolean the paths are files that belong together, as those of KUBECONFIG do to kubectl: the first to have a name wins, and a context in one may name a user in another
 ---@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 
 ---@class (exact) cce.client.obtain_cert.opts
 ---@field duration? integer lifetime in days, 1 to 1827, or -1 for the longest, which is five years
----@field expire_at? number its end as unix time, 15 minutes to five years ahead; wins over `duration`. One of the two is mandatory.
+---@field expire_at? number its end as unix time, 15 minutes to five years ahead; wins over `duration`. One of the two is mandatory. A cluster of CCE Autopilot takes whole days only: there it is a day ahead at least, and the certificate ends up to a day earlier
 
 ---@class (exact) cce.client.revoke_cert.opts
 ---@field user_id? string
@@ -92,6 +93,7 @@
 ---@field status? string such as "Available"
 ---@field type? string "VirtualMachine" or "ARM64"
 ---@field version? string such as "v1.27"
+---@field autopilot? boolean those of CCE Autopilot, too, behind the others
 
 ---@class (exact) cce.client.retry_node_rotation.opts
 ---@field node_ids string[] at most 200
@@ -265,7 +267,7 @@
 ---@field kubeconfig? cce.kubeconfig|string whose holder is meant; or its path
 ---@field certificate? string PEM, or its path; whose holder is meant
 ---@field deleted_since? number unix time: everyone whom CTS shows to have been deleted since then, seven days ago at most
----@field principals? table[] with `deleted_since`: the `principals` of the report of a dry run; others that are found are left out, and a note names them, so that what is done is what was looked at
+---@field principals? table[] several, each `{kind="user"|"agency", id=, name=}`; with `deleted_since`: the `principals` of the report of a dry run; others that are found are left out, and a note names them, so that what is done is what was looked at
 ---@field partial? boolean `deleted_since` may be earlier; then only what CTS still has is searched, and the report says so
 ---@field tracker_region? string where IAM's traces are, and
 ---@field tracker_project_id? string the project there: see `client:deleted_principals`
@@ -275,6 +277,9 @@
 ---@field unknown_ok? boolean take an id that is not known as it is
 ---@field retry_failed? boolean send again what failed in a run
 ---@field verify? boolean|table|function true: with `kubeconfig`, on the clusters that it has; or a list of kubeconfigs (or paths), a table of them by cluster id or name, or a function of a cluster that returns one
+---@field remove? boolean take away their rights in the clusters, too
+---@field admin? string|table|function with `remove`: kubeconfigs of an administrator, by whom the clusters are asked: one (or its path), or as for `verify`
+---@field undo? string with `remove`: the path of the undo file; by default `removed-<id>.json` in `$XDG_STATE_HOME/cce`
 ---@field first_intent? number unix time: when this was first tried. A request more than 10 minutes after it is marked `may_have_cut_newer`
 ---@field journal? string path of a file
 ---@field run? string the name of the run
@@ -301,6 +306,8 @@
 ---@field logs? string[] audit logs of ours: revocations and rotations
 ---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
 ---@field schedule? cce.schedule revocations that are due
+---@field admin? string|table|function kubeconfigs to ask clusters for bindings with, as for `cce.workflow.revoke`; none is obtained
+---@field concurrency? integer clusters that are asked at a time
 ---@field expected? string[] who should be there: "principal" or "cluster principal", each by id or name; others are marked `unexpected`
 
 ---@class (exact) cce.schedules.open.opts
@@ -533,7 +540,7 @@ function cce.ensure_cert(client, cluster_id, opts) end
 ---```
 ---@param paths string|string[] files, directories (each of their files that is not hidden) and patterns such as "team/*/*.json"
 ---@param opts? cce.expiry.opts
----@return table[] # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
+---@return table[] # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
 function cce.expiry(paths, opts) end
 
 ---@class cce.client
@@ -603,7 +610,7 @@ function client:show_job(id) end
 ---@return cce.error? err
 function client:wait_job(id, opts) end
 
----List the clusters of the project.
+---List the clusters of the project. Those of CCE Autopilot only when they are asked for.
 ---```lua
 ---for _, cluster in ipairs(assert(client:list_clusters { status = "Available" })) do
 ---  print(cluster.id, cluster.name, cluster.version)
@@ -615,7 +622,7 @@ function client:wait_job(id, opts) end
 ---@return cce.error? err
 function client:list_clusters(opts) end
 
----Look at a cluster.
+---Look at a cluster, be it of CCE or of CCE Autopilot.
 ---```lua
 ---local cluster = assert(client:show_cluster(cluster_id))
 ---assert(cluster.status == "Available", cluster.status)
@@ -627,8 +634,9 @@ function client:list_clusters(opts) end
 function client:show_cluster(cluster_id) end
 
 ---Check step by step whether this client can work, and say what is wrong:
----credentials, clock, region, project, reachability, TLS and permissions. It only
----reads, tries nothing twice, and prints nothing.
+---credentials, clock, region, project, reachability, TLS, then IAM, CTS and STS, and
+---which actions are allowed, as far as reading tells. It only reads, tries nothing
+---twice, and prints nothing. A service whose address is not known is not checked.
 ---```lua
 ---local report = client:doctor()
 ---print(report)
@@ -1430,6 +1438,18 @@ function workflow.rotate(clients, opts) end
 ---`uncertain` with the code UNVERIFIED. "no kubeconfig": there is none for this cluster
 ---that worked before; what was accepted is `ok` all the same.
 ---
+---**remove** takes away rights in the clusters, too: after the certificates are cut, the principal
+---leaves the subjects of RoleBindings and ClusterRoleBindings, by the cluster's own API, and
+---AccessPolicies that reach none but the chosen clusters. Only that subject goes; a binding
+---stays, if need be without subjects. What a group gives him is named, and not touched:
+---`left` where his certificate says that he is in it, else `perhaps`. Who may come back by
+---what is left is no success (exit code 1). Before anything is taken it is
+---written to the undo file, from which `cce.workflow.restore` puts it back. Edits of others
+---are not lost: what was changed meanwhile is read anew, by its resourceVersion; AccessPolicies
+---have no such thing, and are looked at again instead. Done is only who was seen to be in none;
+---what is not known is `pending`, and the same call goes on with it. Without `admin` for a
+---cluster, a certificate of the caller for 15 minutes is obtained, for a dry run as well.
+---
 ---**Runs.** With a journal, the same call goes on with what is open, as for
 ---`cce.workflow.rotate`: what is done is not sent again, so that nothing that was
 ---obtained since is cut; what was accepted is only verified again; what is not known, or
@@ -1440,13 +1460,15 @@ function workflow.rotate(clients, opts) end
 ---
 ---Items of the report have, beside the fields of `cce.report`, `principal_id`,
 ---`principal_kind`, `can_obtain_again`, `verified` (nil when it was not asked for),
----`may_have_cut_newer` and `cut_again`; the report has `principals` and, with
----`deleted_since`, `window`.
+---`may_have_cut_newer` and `cut_again`, with `remove` also `rights` ("removed" or "none", nil when
+---it is not done), and the texts `removed`, `left` and `perhaps`; the report has `principals`,
+---with `deleted_since` `window`, and `undo`, the path of the undo file, if anything was taken.
 ---```lua
----print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver })))
+---print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver,
+---  remove = true, admin = { [cluster_id] = "admin.kubeconfig" } })))
 ---```
 ---@param clients cce.client|cce.client[] one, or one for each project
----@param opts cce.workflow.revoke.opts exactly one of user_id, agency_id, kubeconfig, certificate and deleted_since
+---@param opts cce.workflow.revoke.opts exactly one of user_id, agency_id, kubeconfig, certificate, principals and deleted_since
 ---@return cce.report? #
 ---@return string? message
 ---@return cce.error? err
@@ -1491,7 +1513,7 @@ function workflow.is_in() end
 ---```
 ---@param client cce.client|cce.client[]
 ---@param opts? cce.workflow.holders.opts
----@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, rights={…}, evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its role; what a group gives is not among them, and said. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, and `:exit_code()`
 ---@return string? message
 ---@return cce.error? err
 function workflow.holders(client, opts) end
@@ -1599,16 +1621,16 @@ function schedule:get(id) end
 ---@return cce.error? err
 function schedule:list(opts) end
 
----Let an entry not be done. Of a cancel and a run that meet, one wins; the
----other is told.
+---Cancel an entry. Of a cancellation and a run that meet, one wins; the other is
+---told.
 ---@param id string
 ---@return boolean? # true
 ---@return string? message
 ---@return cce.error? err
 function schedule:cancel(id) end
 
----Let an entry that failed be tried again at once. What is pending is not
----touched: nothing happens before its time.
+---Try an entry that failed again, at once. What is pending is not touched: nothing
+---happens before its time.
 ---@param id string
 ---@param opts? cce.schedule.retry.opts
 ---@return boolean? # true
@@ -1624,8 +1646,8 @@ function schedule:retry(id, opts) end
 ---@return cce.error? err
 function schedule:accept(id) end
 
----Let an entry be done now, before its time: the runner of the schedule does it
----next. So a grant can be ended by another than its holder; a shared one ends for all.
+---Do an entry now, before its time: the runner of the schedule does it next. So a
+---grant can be ended by another than its holder; a shared one ends for all.
 ---```lua
 ---local id = assert(schedule:revoke_at(os.time() + 3600,
 ---  { cluster_id = cluster_id, user_id = leaver }))
@@ -1748,7 +1770,8 @@ function openresty.schedule(opts) end
 ---@field head string
 local audit_log = {}
 
----Let others have the file. Later calls that would be logged fail.
+---Close the log, so that another process can open it. Later calls that would be
+---logged fail.
 ---```lua
 ---local log = assert(cce.audit_log.open("/var/log/cce.log"))
 ---log:close()

@@ -1,4 +1,5 @@
--- The tool that `make lint` runs, on copies of the tree that break a layer.
+-- The tool that `make lint` runs, on copies of the tree that break a layer; and whether the
+-- page about the layers is true of the tree.
 local tempdir = require "spec.support.tempdir"
 
 describe("tools/layers.lua", function()
@@ -65,5 +66,24 @@ describe("tools/layers.lua", function()
     local output, status = verdict()
     assert.equal(1, status)
     assert.matches("lua/cce/new.lua is in no layer", output, 1, true)
+  end)
+end)
+
+describe("ARCHITECTURE.md", function()
+  local tree = tempdir.run "find src lua spec tools bench man library -print | sed 's|^|/|; s|$|/|'"
+  local page = assert(tempdir.read "ARCHITECTURE.md")
+
+  it("names files and folders that are there", function()
+    local count, missing = 0, {}
+    for name in page:gmatch "`([%w_/.]+)`" do
+      if name:find "^[%w_/]+/$" or name:find "^[%w_/]+%.[chlua]+$" then
+        count = count + 1
+        if not tree:find("/" .. name:gsub("/$", "") .. "/", 1, true) then
+          missing[#missing + 1] = name
+        end
+      end
+    end
+    assert.same({}, missing)
+    assert.is_true(count > 40)
   end)
 end)

@@ -29,7 +29,7 @@ describe("tools/test #toolchain", function()
   it("passes what passes, and says how long it took", function()
     local output, status = run 'it("is one", function() assert.equal(1, 1) end)'
     assert.equal(0, status, output)
-    assert.matches("\nafter %d+ s\n", output)
+    assert.matches("\nafter %d+ s, and %d+ s of processor time\n", output)
     assert.matches("\n2 passed, 0 failed\n$", output)
   end)
 

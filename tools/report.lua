@@ -2,8 +2,9 @@
 -- what was skipped and why, and one closing line. Each result also goes to the
 -- file named by CCE_TEST_RESULTS as soon as it is known, so that a crash does
 -- not lose what came before it, and cannot pass for a success; a line "begin"
--- before it tells which spec did not come to its end, a line "file" which files
--- were read. A spec that passes without one assertion has failed.
+-- before it tells which spec did not come to its end, a line "took" how many seconds
+-- one took, a line "file" which files were read. A spec that passes without one
+-- assertion has failed.
 
 local base = require "busted.outputHandlers.base"
 local busted = require "busted"
@@ -103,6 +104,7 @@ return function()
 
   local function on_test_end(element, _, status)
     local name = handler.getFullName(element)
+    record("took", ("%.2f %s"):format(element.duration, name))
     if status == "success" then
       record("ok", name)
     elseif status == "pending" then

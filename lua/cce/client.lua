@@ -6,6 +6,7 @@
 -- The calls on nodes, on IAM and on CTS are described in `cce.nodes`, `cce.iam`
 -- and `cce.cts`.
 -- @classmod cce.client
+local autopilot = require "cce.api.autopilot"
 local call = require "cce.api.call"
 local clusters = require "cce.api.cluster"
 local configuration = require "cce.api.configuration"
@@ -105,6 +106,15 @@ local function check_open(self, method, level)
   end
 end
 
+-- The options but for one, which is for us and not for the API.
+local function without(opts, name)
+  local others = {}
+  for key, value in pairs(opts) do
+    if key ~= name then others[key] = value end
+  end
+  return others
+end
+
 -- Build and send one operation. Returns the response, which knows its `request`; or
 -- nil, message, err.
 local function perform(self, operation, ids, opts, level)
@@ -113,17 +123,13 @@ local function perform(self, operation, ids, opts, level)
   if opts ~= nil and type(opts) ~= "table" then
     options.argument(opts, { "table", "nil" }, 2, operation, level)
   end
-  -- One option is for us, the others for the API.
   local fields, before_send = opts or {}, opts and opts.before_send
   if before_send ~= nil then
     if not options.is_callable(before_send) then
       error(("bad option 'before_send' (callable expected, got %s)"):format(type(before_send)),
         level)
     end
-    fields = {}
-    for name, value in pairs(opts) do
-      if name ~= "before_send" then fields[name] = value end
-    end
+    fields = without(opts, "before_send")
   end
   local deadline
   ids.project_id = self.config.project_id
@@ -133,17 +139,30 @@ local function perform(self, operation, ids, opts, level)
     if not project_id then return call.cannot_begin(operation, problem) end
     ids.project_id = project_id
   end
-  local ok, request, message, code = pcall(core.operation, operation, ids, fields, self:now())
+  local id = ids.job_id or ids.cluster_id
+  local row = id and self.autopilot[id] and autopilot.calls[operation] or operation
+  local ok, request, message, code = pcall(core.operation, row, ids, fields, self:now())
   if not ok then error(request, level) end
   if not request then
     return errors.fail(code, ("%s: %s"):format(operation, message), {
       operation = operation, retryable = false, maybe_applied = false, attempts = 0,
     })
   end
-  request.before_send = before_send
-  local response, reason, err = call.send(self, request, ids, deadline)
-  if not response then return nil, reason, err end
-  response.request = request
+  request.operation, request.before_send = operation, before_send
+  local response, err
+  ok, message, err = autopilot.allows(self, operation, ids)
+  if ok then response, message, err = call.send(self, request, ids, deadline) end
+  -- What CCE does not find may be of Autopilot, where the call is made again.
+  if err and err.code == "NOT_FOUND" and id and autopilot.calls[operation]
+    and self.autopilot[id] == nil then
+    response = autopilot.look(self, ids, deadline)
+    if response and response.request.operation ~= autopilot.calls[operation] then
+      return perform(self, operation, ids, opts, level)
+    end
+  end
+  if not response then return nil, message, err end
+  if ids.cluster_id and self.autopilot[id] == nil then self.autopilot[id] = false end
+  response.request = response.request or request
   return response
 end
 
@@ -170,7 +189,9 @@ end
 -- @tparam[opt] int opts.duration lifetime in days, 1 to 1827, or -1 for the
 --   longest, which is five years
 -- @tparam[opt] number opts.expire_at its end as unix time, 15 minutes to five
---   years ahead; wins over `duration`. One of the two is mandatory.
+--   years ahead; wins over `duration`. One of the two is mandatory. A cluster of CCE
+--   Autopilot takes whole days only: there it is a day ahead at least, and the
+--   certificate ends up to a day earlier
 -- @treturn[1] cce.kubeconfig
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -253,7 +274,9 @@ end
 -- @treturn[1] ?string the request's id
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err
+-- @treturn[2] table err UNSUPPORTED for a cluster of CCE Autopilot, whose API has no such
+--   call: nothing is sent. A cluster that the client does not know yet is looked for
+--   there first, once
 -- @usage
 -- assert(client:revoke_cert(cluster_id, { kubeconfig = kubeconfig }))
 function Client:revoke_cert(cluster_id, opts)
@@ -303,7 +326,7 @@ end
 -- @treturn[1] cce.job `job.id`
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err
+-- @treturn[2] table err UNSUPPORTED as for `revoke_cert`
 -- @usage
 -- local job = assert(client:rotate_credentials(cluster_id, { component = "all" }))
 -- assert(client:wait_job(job.id))
@@ -407,12 +430,21 @@ function Client:wait_job(id, opts)
   end
 end
 
---- List the clusters of the project.
+-- One of the two lists of clusters, as the API answered it.
+local function items_of(self, operation, opts)
+  local body, message, err, response = perform_json(self, operation, {}, opts, 4)
+  if not body then return nil, message, err end
+  if type(body.items) ~= "table" then return incomplete({}, response, "items") end
+  return body.items
+end
+
+--- List the clusters of the project. Those of CCE Autopilot only when they are asked for.
 -- @tparam[opt] table opts
 -- @tparam[opt] boolean opts.detail more in `raw`
 -- @tparam[opt] string opts.status such as "Available"
 -- @tparam[opt] string opts.type "VirtualMachine" or "ARM64"
 -- @tparam[opt] string opts.version such as "v1.27"
+-- @tparam[opt=false] boolean opts.autopilot those of CCE Autopilot, too, behind the others
 -- @treturn[1] {cce.cluster,...}
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -422,13 +454,24 @@ end
 --   print(cluster.id, cluster.name, cluster.version)
 -- end
 function Client:list_clusters(opts)
-  local body, message, err, response = perform_json(self, "list_clusters", {}, opts)
-  if not body then return nil, message, err end
-  if type(body.items) ~= "table" then return incomplete({}, response, "items") end
-  return clusters.list(body.items)
+  local asked = type(opts) == "table" and opts.autopilot
+  if asked and asked ~= true then
+    error(("bad option 'autopilot' (boolean expected, got %s)"):format(type(asked)), 2)
+  end
+  local fields = type(opts) == "table" and without(opts, "autopilot") or opts
+  local items, message, err = items_of(self, "list_clusters", fields)
+  if not items then return nil, message, err end
+  local more
+  if asked then
+    more, message, err = items_of(self, "list_autopilot_clusters", fields)
+    if not more then return nil, message, err end
+  end
+  local list = clusters.list(items, more)
+  for _, cluster in ipairs(list) do self.autopilot[cluster.id] = cluster.autopilot end
+  return list
 end
 
---- Look at a cluster.
+--- Look at a cluster, be it of CCE or of CCE Autopilot.
 -- @tparam string cluster_id
 -- @treturn[1] cce.cluster
 -- @treturn[2] nil
@@ -441,8 +484,9 @@ function Client:show_cluster(cluster_id)
   local ids = { cluster_id = cluster_id }
   local body, message, err, response = perform_json(self, "show_cluster", ids)
   if not body then return nil, message, err end
-  local cluster = clusters.new(body)
+  local cluster = clusters.new(body, self.autopilot[cluster_id])
   if not cluster then return incomplete(ids, response, "metadata.uid") end
+  self.autopilot[cluster_id] = cluster.autopilot
   return cluster
 end
 
@@ -464,8 +508,9 @@ setmetatable(Client, { __index = function(_, name)
 end })
 
 --- Check step by step whether this client can work, and say what is wrong:
--- credentials, clock, region, project, reachability, TLS and permissions. It only
--- reads, tries nothing twice, and prints nothing.
+-- credentials, clock, region, project, reachability, TLS, then IAM, CTS and STS, and
+-- which actions are allowed, as far as reading tells. It only reads, tries nothing
+-- twice, and prints nothing. A service whose address is not known is not checked.
 -- @treturn table the report: a list of `{name=, ok=, message=, hint=}`, where `ok`
 --   is true, false, or nil for what could not be checked; `report.ok` tells
 --   whether all is well, `report:exit_code()` is 0 or 1, and `tostring(report)`
@@ -532,6 +577,7 @@ function M.new(opts, level)
     boottime = core.sys.boottime,
     retry_budget = retry.budget(config.retry.budget, (config.monotonic or core.sys.monotonic)()),
     good_address = {},
+    autopilot = {},
     sleep = host.sleep,
     random = math.random,
     on_event = config.on_event or false,

@@ -4,7 +4,8 @@ local probers = require "cce.kubeconfig.prober"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
-local kubeconfig = require "cce.kubeconfig"
+local joined = require "cce.kubeconfig.joined"
+local kubeconfigs = require "cce.kubeconfig"
 local map = require "cce.map"
 local options = require "cce.base.options"
 local read = require "cce.kubeconfig.read"
@@ -19,6 +20,7 @@ local schema = {
   clock = { type = "callable", default = os.time },
   check = { type = "boolean", default = false },
   kept = { type = "callable" },
+  together = { type = "boolean", default = false },
 }
 
 -- Clusters that are asked at a time.
@@ -75,11 +77,16 @@ local fact_names = {
 }
 
 local holder_names = {
-  "user", "context", "contexts", "cluster", "cluster_id", "server", "message", "err",
+  "user", "context", "contexts", "cluster", "cluster_id", "message", "err",
 }
 
+-- An address may hold a password.
+local function shown(server)
+  return server and core.show_address(server)
+end
+
 local function entry_of(path, holder, now)
-  local entry, facts = { path = path }, holder.facts
+  local entry, facts = { path = path, server = shown(holder.server) }, holder.facts
   for _, name in ipairs(holder_names) do entry[name] = holder[name] end
   if facts then
     for _, name in ipairs(fact_names) do entry[name] = facts[name] end
@@ -103,7 +110,7 @@ local function entries_of_command(path, holder, cluster_id, opts)
   end
   if #entries > 0 then return entries end
   return { { path = path, user = holder.user, context = holder.context,
-    contexts = holder.contexts, cluster = holder.cluster, server = holder.server,
+    contexts = holder.contexts, cluster = holder.cluster, server = shown(holder.server),
     cluster_id = cluster_id, holder = "cce credential",
     message = "no certificate is kept; the next kubectl obtains one" } }
 end
@@ -120,21 +127,40 @@ local function entries_of_holder(path, config, holder, opts)
   return cluster_id and entries_of_command(path, holder, cluster_id, opts) or {}
 end
 
-local function entries_of(path, opts)
-  local config, message, err = kubeconfig.load(path, { clock = opts.clock })
-  if not config then return { bad(path, message, err) } end
+-- `path_of` tells the file of a user.
+local function entries_of_config(config, path_of, path, opts)
   local entries = {}
   for _, holder in ipairs(config:certificates()) do
-    for _, entry in ipairs(entries_of_holder(path, config, holder, opts)) do
+    for _, entry in ipairs(entries_of_holder(path_of(holder.user), config, holder, opts)) do
       entries[#entries + 1] = entry
     end
   end
   if #entries > 0 then return entries end
-  message = ("there is no client certificate in '%s'"):format(path)
+  local message = ("there is no client certificate in '%s'"):format(path)
   return { bad(path, message, errors.new("INVALID_CERTIFICATE", message)) }
 end
 
+local function entries_of(path, opts)
+  local config, message, err = kubeconfigs.load(path, { clock = opts.clock })
+  if not config then return { bad(path, message, err) } end
+  return entries_of_config(config, function() return path end, path, opts)
+end
+
+local function entries_together(paths, opts)
+  local all = joined.read(paths, opts.clock)
+  local entries = {}
+  if #all.problems < #paths then
+    entries = entries_of_config(all.config, function(user) return all.origin.users[user] end,
+      table.concat(paths, ":"), opts)
+  end
+  for _, each in ipairs(all.problems) do
+    entries[#entries + 1] = bad(each.path, each.message, each.err)
+  end
+  return entries
+end
+
 local function collect(paths, opts)
+  if opts.together then return entries_together(paths, opts) end
   local entries, seen = {}, {}
   for _, path in ipairs(paths) do
     local files, message, err = expand(path)
@@ -225,11 +251,14 @@ local list_meta = {
 -- @tparam[opt=false] boolean opts.check ask each cluster once whether it takes the
 --   certificate: entries get `check`, which is "works", "refused", "untrusted" or "not
 --   asked", and `says`, a sentence
+-- @tparam[opt=false] boolean opts.together the paths are files that belong together, as those
+--   of KUBECONFIG do to kubectl: the first to have a name wins, and a context in one may
+--   name a user in another
 -- @tparam[opt] function opts.kept of a cluster id: what `cce credential` keeps for it, a
 --   list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
 -- @treturn {table,...} sorted by expiry; each { path=, user=<name in the
---   file>, user_id=, organizations=, context=, contexts=, cluster=, server=,
---   cluster_id=<when known>, serial=, not_before=, not_after=,
+--   file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without
+--   a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=,
 --   remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= };
 --   it prints as a table
 -- @usage

@@ -8,7 +8,7 @@
 -- @module cce.progress
 local core = require "cce.core"
 local options = require "cce.base.options"
-local widths = require "cce.text.width"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -93,12 +93,12 @@ local function join(parts)
   return table.concat(list, "  ")
 end
 
-local function make_fit(parts, width)
+local function make_fit(parts, columns)
   for _, name in ipairs(LEAST_WANTED) do
-    if widths.of(join(parts)) <= width then return end
+    if width.of(join(parts)) <= columns then return end
     parts[name] = nil
   end
-  parts.counts = widths.cut(parts.counts, width)
+  parts.counts = width.cut(parts.counts, columns)
 end
 
 ---- Drawing ----
@@ -110,43 +110,36 @@ local function write(self, text)
 end
 
 -- What a shorter line leaves of the longer one before it.
-local function erase_rest(self, width)
-  local left = math.max(0, self.drawn - width)
-  self.drawn = width
+local function erase_rest(self, columns)
+  local left = math.max(0, self.drawn - columns)
+  self.drawn = columns
   return self.dumb and (" "):rep(left) or CLEAR_REST
 end
 
-local function draw_bar(self, now)
+local function draw(self, now)
+  self.next_drawing = now + self.interval
+  if not self.is_terminal then return write(self, join(parts_of(self, now)) .. "\n") end
   -- One column less than there are: some terminals begin a new line when the last one is
   -- written.
   local fd = not self.width and descriptor(self.stream)
   local found = fd and sys.terminal_size and sys.terminal_size(fd)
-  local width = self.width or (found and found > 0 and found or DEFAULT_WIDTH) - 1
+  local columns = self.width or (found and found > 0 and found or DEFAULT_WIDTH) - 1
   local parts = parts_of(self, now)
-  make_fit(parts, width)
+  make_fit(parts, columns)
   -- The bar takes what is left, if that is enough for one.
-  local room = math.min(width - widths.of(join(parts)) - 2, MOST_BAR)
+  local room = math.min(columns - width.of(join(parts)) - 2, MOST_BAR)
   if self.total and room >= LEAST_BAR then
     local share = self.total > 0 and math.min(1, self.done / self.total) or 1
     local filled = math.floor((room - 2) * share)
     parts.bar = "[" .. ("#"):rep(filled) .. ("."):rep(room - 2 - filled) .. "]"
   end
   -- Measured before the colours, which take no column.
-  local used = widths.of(join(parts))
+  local used = width.of(join(parts))
   if self.color then
     if parts.bar then parts.bar = GREEN .. parts.bar .. PLAIN end
     if parts.failed then parts.failed = RED .. parts.failed .. PLAIN end
   end
   write(self, "\r" .. join(parts) .. erase_rest(self, used) .. (self.finished and "\n" or ""))
-end
-
-local function draw(self, now)
-  self.next_drawing = now + self.interval
-  if self.is_terminal then
-    draw_bar(self, now)
-  else
-    write(self, join(parts_of(self, now)) .. "\n")
-  end
 end
 
 local schema = {
@@ -195,7 +188,7 @@ function M.new(opts)
   end
   self.interval = self.interval or (self.is_terminal and TERMINAL_INTERVAL or LINE_INTERVAL)
   self.clock = self.clock or sys.monotonic or os.time
-  self.label = self.label and widths.clean_line(self.label)
+  self.label = self.label and width.clean_line(self.label)
   self.dumb = os.getenv("TERM") == "dumb"
   self.color = self.color ~= false and self.is_terminal and not self.dumb
     and (os.getenv("NO_COLOR") or "") == ""

@@ -10,6 +10,7 @@ local parts = {
   issue = "cce.workflow.issue",
   rotate = "cce.workflow.rotate",
   revoke = "cce.workflow.revoke",
+  restore = "cce.workflow.restore",
   grant = "cce.schedule.grant",
   holders = "cce.workflow.holders",
 }
@@ -20,5 +21,7 @@ return setmetatable(M, {
     M[name] = require(parts[name])
     return M[name]
   end,
-  __tostring = function() return "cce.workflow: issue, rotate, revoke, grant and holders" end,
+  __tostring = function()
+    return "cce.workflow: issue, rotate, revoke, restore, grant and holders"
+  end,
 })

@@ -2,6 +2,7 @@ local cce = require "cce"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local tempdir = dofile "spec/support/tempdir.lua"
+local who = require "cce.cli.who"
 
 local DAY = 86400
 local ISSUED = 1795219200 -- of the fixtures: 2026-11-21, for 30 days
@@ -42,6 +43,27 @@ describe("cce.expiry", function()
     assert.equal(3, #entry.contexts)
     assert.matches("^https://", entry.server)
     assert.is_nil(entry.err)
+  end)
+
+  it("shows no password of a server's address", function()
+    for _, address in ipairs { "https://user:%s@192.0.2.1:5443", "user:%s@192.0.2.1:5443",
+      "https:u:%s@192.0.2.1:5443", "https://u:%s/x@192.0.2.1:5443", "//u:%s@192.0.2.1:5443",
+      "https://192.0.2.1:5443/?token=%s" } do
+      local data = json.decode(EIP)
+      for _, each in ipairs(data.clusters) do
+        each.cluster.server = address:format "not-a-real-password"
+      end
+      local path = put("prod.json", json.encode(data))
+      local entries = expiry(path)
+      local shown = json.encode(setmetatable(entries[1], nil)) .. tostring(entries)
+        .. tostring(kubeconfig.load(path):contexts())
+      for _, row in ipairs(who.look({ path }, { check = true })) do
+        row.ask = nil
+        shown = shown .. who.text(row) .. json.encode(row)
+      end
+      assert.matches("192.0.2.1:5443", shown, 1, true)
+      assert.is_nil(shown:find("real-password", 1, true), shown)
+    end
   end)
 
   it("names the cluster where a merge noted it", function()

@@ -150,8 +150,11 @@ end
 describe("a failure", function()
   before_each(function() sim:reset() end)
 
+  -- Those of Autopilot are the same calls at another path.
   it("is specified for every operation", function()
-    assert.same(sorted_names(core.operations), sorted_names(calls))
+    local names = {}
+    for name in pairs(core.operations) do names[name:gsub("_autopilot", "")] = true end
+    assert.same(sorted_names(names), sorted_names(calls))
   end)
 
   for _, row in ipairs(failures) do

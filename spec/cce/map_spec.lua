@@ -531,8 +531,10 @@ describe("Ctrl-C", function()
       sim:fault { operation = "list_clusters", delay = 30, times = 100 }
       assert.is_true(quick(1, function()
         local script = hosts.script(sim, PREPARE .. ([[
-          say "ready"
-          say("ended", pcall(function() %s end))
+          say("ended", pcall(function()
+            say "ready"
+            %s
+          end))
         ]]):format(text))
         local seconds = interrupt(script, "ready", "ended")
         local _, output = script:finish()

@@ -1,4 +1,4 @@
--- The simulator accepts what Huawei's own SDK sends: so what the simulator accepts of us, and how
+-- The simulator accepts what Huawei's own SDKs send: so what the simulator accepts of us, and how
 -- it refuses a wrong key, is not merely our own idea of the API.
 local cjson = require "cjson"
 local core = require "cce.core"
@@ -19,15 +19,16 @@ local function absolute(path)
   return (os.getenv "CCE_TEST_ROOT" or os.getenv "PWD") .. "/" .. path
 end
 
--- The lines that node_sdk.js prints, by the name of the call.
-local function run_sdk(sim)
+-- The lines that a program prints, by the name of the call.
+local function run(sim, argv)
   local env = { "PATH=" .. os.getenv "PATH", "NODE_PATH=" .. absolute(MODULES),
     "NODE_EXTRA_CA_CERTS=" .. sim.env.CCE_CA_FILE, "CLUSTER_ID=" .. sim.clusters[1].id,
+    "AUTOPILOT_ID=" .. sim:state().autopilot[1].id,
     "USER_ID=" .. simulator.member.principal.id, "HOME=" .. sim.dir }
   for name, value in pairs(sim.env) do env[#env + 1] = name .. "=" .. value end
   local out = os.tmpname()
   local process = assert(core.sys.spawn {
-    argv = { "node", "spec/support/node_sdk.js" }, env = env, stdin = "/dev/null", stdout = out,
+    argv = argv, env = env, stdin = "/dev/null", stdout = out,
     stderr = out, die_with_parent = true,
   })
   process:wait(30)
@@ -54,10 +55,11 @@ describe("the official Node SDK", function()
   local sim, answers
   setup(function()
     sim = simulator.get()
-    answers = run_sdk(sim)
+    answers = run(sim, { "node", "spec/support/node_sdk.js" })
   end)
 
-  for _, call in ipairs { "list_clusters", "obtain_cert", "revoke_cert", "rotate_credentials" } do
+  for _, call in ipairs { "list_clusters", "obtain_cert", "revoke_cert", "rotate_credentials",
+    "list_autopilot_clusters", "obtain_autopilot_cert" } do
     it("is accepted by the simulator for " .. call, function()
       local answer = answers[call]
       assert.is_truthy(answer, answers.text)
@@ -71,6 +73,9 @@ describe("the official Node SDK", function()
   it("gets what we get", function()
     assert.equal(#sim.clusters, #answers.list_clusters.data.items)
     assert.equal("Config", answers.obtain_cert.data.kind)
+    assert.equal("cce.autopilot.cluster",
+      answers.list_autopilot_clusters.data.items[1].spec.flavor)
+    assert.equal("Config", answers.obtain_autopilot_cert.data.kind)
     assert.matches("^%x+%-", answers.rotate_credentials.data.jobid)
   end)
 
@@ -78,5 +83,31 @@ describe("the official Node SDK", function()
     assert.equal(401, answers["wrong key"].status, answers.text)
     assert.equal("APIGW.0301", answers["wrong key"].error)
     assert.equal(1, #sim:log { status = 401 })
+  end)
+end)
+
+-- Its package is in no registry that npm or Debian reach: what its requests look like is known.
+describe("requests in the form of the official Python SDK", function()
+  if not simulator.has_program "python3" then
+    pending "are skipped: python3 is not installed"
+    return
+  end
+
+  it("list, show and obtain clusters of Autopilot", function()
+    local sim = simulator.get()
+    sim:reset()
+    local answers = run(sim, { "python3", "spec/support/python_requests.py" })
+    for _, call in ipairs { "list_autopilot_clusters", "show_autopilot_cluster",
+      "obtain_autopilot_cert", "show_autopilot_job" } do
+      assert.equal(200, answers[call] and answers[call].status, answers.text)
+      local seen = sim:log { operation = call, accepted = true }
+      assert.equal(1, #seen)
+      assert.matches("^huaweicloud%-usdk%-python", seen[1].user_agent)
+    end
+    assert.equal(1, #answers.list_autopilot_clusters.data.items)
+    assert.equal("Cluster", answers.show_autopilot_cluster.data.kind)
+    assert.equal("Config", answers.obtain_autopilot_cert.data.kind)
+    assert.matches("^%x+%-", answers.obtain_autopilot_cert.port_id)
+    assert.equal("Success", answers.show_autopilot_job.data.status.phase)
   end)
 end)

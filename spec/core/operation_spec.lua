@@ -34,14 +34,19 @@ describe("core.operations", function()
       names[#names + 1] = name
       assert.equal(row.method == "POST", row.mutating)
       assert.matches("^cce:%a+:%a+$", row.action)
-      assert.matches("^/api/v3/projects/{project_id}/", row.path)
+      assert.matches(name:find "autopilot" and "^/autopilot/v3/projects/{project_id}/"
+        or "^/api/v3/projects/{project_id}/", row.path)
     end
     table.sort(names)
     assert.same({
+      "list_autopilot_clusters",
       "list_clusters",
+      "obtain_autopilot_cert",
       "obtain_cert",
       "revoke_cert",
       "rotate_credentials",
+      "show_autopilot_cluster",
+      "show_autopilot_job",
       "show_cluster",
       "show_job",
     }, names)
@@ -254,6 +259,27 @@ describe("obtain_cert", function()
     )
     assert_refused("^duration", "obtain_cert", { duration = 0, expire_at = NOW + 3600 })
     assert_refused("^expire_at", "obtain_cert", { duration = 1, expire_at = NOW })
+  end)
+
+  it("sends Autopilot whole days that end in time: it knows no other end", function()
+    local function days(fields)
+      return body_of("obtain_autopilot_cert", fields).duration
+    end
+    assert.same({ duration = -1 }, (body_of("obtain_autopilot_cert", { duration = -1 })))
+    for seconds, expected in pairs { [DAY] = 1, [2 * DAY - 1] = 1, [2 * DAY] = 2,
+      [1827 * DAY] = 1827 } do
+      assert.equal(expected, days { expire_at = NOW + seconds })
+    end
+    -- expire_at wins, as CCE has it.
+    assert.same({ duration = 2 },
+      (body_of("obtain_autopilot_cert", { duration = 9, expire_at = NOW + 2 * DAY })))
+    for _, seconds in ipairs { -1, 0, DAY - 1, 1827 * DAY + 1, DAY + 0.5, 1 / 0, 0 / 0 } do
+      assert_refused("^expire_at is .*whole days only", "obtain_autopilot_cert",
+        { expire_at = NOW + seconds })
+    end
+    assert_refused("^duration", "obtain_autopilot_cert",
+      { duration = 0, expire_at = NOW + 2 * DAY })
+    assert_refused("^duration or expire_at is required", "obtain_autopilot_cert", {})
   end)
 
   it("demands one of them: there is no default", function()

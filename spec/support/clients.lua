@@ -3,6 +3,7 @@
 --   local client = clients.new(sim, { timeout = 1 })   -- any option of cce.new; `key`: whose keys
 --   client.slept                                        -- seconds of every sleep asked for
 --   client.events                                       -- what on_event saw
+--   `stranger=true`: it has seen no list of the clusters yet
 --   local err = clients.fails("TIMEOUT", client:list_clusters())
 local assert = require "luassert"
 local cce = require "cce"
@@ -22,7 +23,7 @@ local function options_for(sim, options)
     proxy = false,
   }
   for name, value in pairs(options) do
-    if name ~= "key" then all[name] = value end
+    if name ~= "key" and name ~= "stranger" then all[name] = value end
   end
   -- Time is one, unless a spec says otherwise.
   all.monotonic = all.monotonic or all.clock
@@ -51,6 +52,10 @@ function M.new(sim, options)
   end
   local client = M.tame(assert(cce.new(all)))
   client.events = events
+  -- Which are not Autopilot's, so that a call is one request.
+  for _, each in ipairs(options.stranger and {} or sim.clusters) do
+    client.autopilot[each.id] = false
+  end
   printed.shown(client)
   return client
 end

@@ -8,6 +8,7 @@ const { CceClient } = require("@huaweicloud/huaweicloud-sdk-cce/v3/CceClient");
 const env = process.env;
 const cluster = env.CLUSTER_ID;
 const path = "/api/v3/projects/{project_id}/clusters/{cluster_id}/";
+const autopilot = "/autopilot/v3/projects/{project_id}/clusters";
 
 function client(sk) {
   const credentials = new BasicCredentials()
@@ -33,6 +34,15 @@ function post(sdk, method, last, body) {
   return ["client", sdk[method]({ cluster_id: cluster, body })];
 }
 
+// As the SDKs of other languages list Autopilot's clusters and obtain their certificates.
+function by_core_at_autopilot(sdk, method, last, data) {
+  return ["core", sdk.hcClient.sendRequest({
+    method, url: autopilot + last, contentType: "application/json", queryParams: {},
+    pathParams: { cluster_id: env.AUTOPILOT_ID },
+    headers: { "Content-Type": "application/json" }, data,
+  })];
+}
+
 async function report(call, [through, answer]) {
   const line = { call, through };
   try {
@@ -53,6 +63,9 @@ async function main() {
     post(sdk, "revokeKubernetesClusterCert", "clustercertrevoke", { userId: env.USER_ID }));
   await report("rotate_credentials",
     post(sdk, "rotateClusterCredentials", "rotatecredentials", { component: "all" }));
+  await report("list_autopilot_clusters", by_core_at_autopilot(sdk, "GET", "", {}));
+  await report("obtain_autopilot_cert",
+    by_core_at_autopilot(sdk, "POST", "/{cluster_id}/clustercert", { duration: 7 }));
   await report("wrong key", ["client", client("wrong-example-key").listClusters({})]);
 }
 

@@ -232,6 +232,11 @@ function Sim:traces()
   return control(self, "GET", "/-/traces").items
 end
 
+--- All traces as CTS exports them to OBS: a text.
+function Sim:export()
+  return (assert(http.request(self.env.CCE_SIM_CONTROL .. "/-/export")))
+end
+
 --- The requests held by a fault with `hold`; waits until there are `count`.
 function Sim:held(count)
   local deadline = sys.monotonic() + 10

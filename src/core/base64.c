@@ -35,6 +35,7 @@ void cce_base64_encode(const void *bytes, size_t length, struct cce_buf *out)
 
     if (output == NULL)
         return;
+    /* The last group alone may be shorter, and is padded. */
     for (; length > 3; length -= 3, input += 3, output += 4)
         encode_group(input, 3, output);
     if (length > 0)

@@ -30,23 +30,18 @@ void cce_buf_init_fixed(struct cce_buf *buf, char *memory, size_t size,
     memory[0] = '\0';
 }
 
-static size_t next_capacity(const struct cce_buf *buf, size_t needed)
+/* realloc would leave a copy of the old bytes behind, so grow by hand: doubled
+ * each time, which keeps the copying in proportion to what is appended. */
+static bool grow(struct cce_buf *buf, size_t needed)
 {
     size_t capacity = buf->capacity;
+    char *data;
 
     if (capacity < CCE_BUF_FIRST_CAPACITY)
         capacity = CCE_BUF_FIRST_CAPACITY;
     while (capacity < needed)
         capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
-    return capacity;
-}
-
-/* realloc would leave a copy of the old bytes behind, so grow by hand. */
-static bool grow(struct cce_buf *buf, size_t needed)
-{
-    size_t capacity = next_capacity(buf, needed);
-    char *data = malloc(capacity);
-
+    data = malloc(capacity);
     if (data == NULL) {
         buf->failed = true;
         return false;
@@ -100,6 +95,18 @@ void cce_buf_append_string(struct cce_buf *buf, const char *string)
 void cce_buf_append_char(struct cce_buf *buf, char character)
 {
     cce_buf_append(buf, &character, 1);
+}
+
+void cce_buf_append_utf8(struct cce_buf *buf, uint32_t code)
+{
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    char bytes[4];
+
+    for (size_t i = length - 1; i > 0; i--, code >>= 6)
+        bytes[i] = (char)(0x80 | (code & 0x3f));
+    bytes[0] = (char)(leads[length] | code);
+    cce_buf_append(buf, bytes, length);
 }
 
 void cce_buf_reset(struct cce_buf *buf)

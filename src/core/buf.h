@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct cce_buf {
     char *data; /* NULL until the first append, unless `fixed` */
@@ -34,6 +35,9 @@ void cce_buf_init_fixed(struct cce_buf *buf, char *memory, size_t size,
 void cce_buf_append(struct cce_buf *buf, const void *bytes, size_t length);
 void cce_buf_append_string(struct cce_buf *buf, const char *string);
 void cce_buf_append_char(struct cce_buf *buf, char character);
+
+/* A character of Unicode (up to 0x10ffff) in UTF-8. */
+void cce_buf_append_utf8(struct cce_buf *buf, uint32_t code);
 
 /* Room for `length` more bytes, to be written by the caller and then counted
  * in with cce_buf_commit; NULL (and `failed`) when there is none. */

@@ -1,8 +1,12 @@
+/* For SHA256_Init and its like; see "hash". */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "core/digest.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -87,6 +91,34 @@ static const EVP_MD *fetch(enum cce_digest_kind kind, struct cce_error *err)
     return known;
 }
 
+/* --- hash ---
+ *
+ * Where OpenSSL's own code would do a SHA-256, its plain functions are called:
+ * half the time of EVP's, and a state that lies where we want it instead of in
+ * OpenSSL's heap. OpenSSL 3 deprecates them for passing by its providers, so
+ * the provider is asked for: one for FIPS, or of a device, keeps its say. */
+
+struct hash {
+    EVP_MD_CTX *context; /* NULL: `plain` is used */
+#ifdef OPENSSL_NO_DEPRECATED_3_0
+    char plain;
+#else
+    SHA256_CTX plain;
+#endif
+};
+
+#ifdef OPENSSL_NO_DEPRECATED_3_0
+#define is_plain(kind, algorithm)        false
+#define SHA256_Init(state)               0
+#define SHA256_Update(state, data, size) 0
+#define SHA256_Final(result, state)      0
+#else
+static bool is_plain(enum cce_digest_kind kind, const EVP_MD *algorithm)
+{
+    return kind == CCE_DIGEST_SHA256 && cce_openssl_is_own_code(algorithm);
+}
+#endif
+
 int cce_digest_init(struct cce_digest *digest, enum cce_digest_kind kind,
                     struct cce_error *err)
 {
@@ -94,6 +126,8 @@ int cce_digest_init(struct cce_digest *digest, enum cce_digest_kind kind,
     digest->algorithm = fetch(kind, err);
     if (digest->algorithm == NULL)
         return -1;
+    if (is_plain(kind, digest->algorithm))
+        return 0;
     digest->scratch = EVP_MD_CTX_new();
     return digest->scratch != NULL ? 0 : fail_openssl(err, "make a context");
 }
@@ -104,25 +138,87 @@ void cce_digest_cleanup(struct cce_digest *digest)
     memset(digest, 0, sizeof *digest);
 }
 
-int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
-                    unsigned char hash[CCE_DIGEST_SIZE], struct cce_error *err)
+static bool begin(struct hash *hash, const struct cce_digest *digest)
 {
-    EVP_MD_CTX *scratch = digest->scratch;
-
-    if (EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
-        EVP_DigestUpdate(scratch, data.data, data.length) &&
-        EVP_DigestFinal_ex(scratch, hash, NULL))
-        return 0;
-    return fail_openssl(err, "hash");
+    hash->context = digest->scratch;
+    return hash->context == NULL
+               ? SHA256_Init(&hash->plain)
+               : EVP_DigestInit_ex2(hash->context, digest->algorithm, NULL);
 }
 
-/* The inner block, then the outer one. */
-enum { PADS_SIZE = 2 * CCE_DIGEST_BLOCK };
+static bool add(struct hash *hash, const void *data, size_t length)
+{
+    return hash->context == NULL
+               ? SHA256_Update(&hash->plain, data, length)
+               : EVP_DigestUpdate(hash->context, data, length);
+}
+
+static bool end(struct hash *hash, unsigned char result[CCE_DIGEST_SIZE])
+{
+    return hash->context == NULL
+               ? SHA256_Final(result, &hash->plain)
+               : EVP_DigestFinal_ex(hash->context, result, NULL);
+}
+
+int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
+                    unsigned char result[CCE_DIGEST_SIZE],
+                    struct cce_error *err)
+{
+    return cce_digest_hash_after(digest, NULL, data, result, err);
+}
+
+void cce_digest_start(const struct cce_digest *digest, struct cce_bytes bytes,
+                      struct cce_digest_start *start)
+{
+    struct hash hash;
+    size_t whole = bytes.length / CCE_DIGEST_BLOCK * CCE_DIGEST_BLOCK;
+
+    start->length = 0;
+    if (digest->scratch == NULL && sizeof hash <= sizeof start->hash &&
+        begin(&hash, digest) && add(&hash, bytes.data, whole)) {
+        memcpy(start->hash, &hash, sizeof hash);
+        start->length = whole;
+    }
+}
+
+int cce_digest_hash_after(struct cce_digest *digest,
+                          const struct cce_digest_start *start,
+                          struct cce_bytes data,
+                          unsigned char result[CCE_DIGEST_SIZE],
+                          struct cce_error *err)
+{
+    struct hash hash;
+    bool done = true;
+
+    if (start != NULL && start->length > 0) {
+        memcpy(&hash, start->hash, sizeof hash);
+        data.data += start->length;
+        data.length -= start->length;
+    } else {
+        done = begin(&hash, digest);
+    }
+    done = done && add(&hash, data.data, data.length) && end(&hash, result);
+    cce_wipe(&hash, sizeof hash);
+    return done ? 0 : fail_openssl(err, "hash");
+}
+
+/* --- HMAC --- */
+
+enum { INNER, OUTER, SIDES };
+
+/* What the two hashes of an HMAC begin with: a block, and the hash after it,
+ * which EVP would copy to its heap: there it is made anew each time, for it
+ * signs as well as the key. */
+struct pads {
+    unsigned char blocks[SIDES][CCE_DIGEST_BLOCK];
+    struct hash after[SIDES];
+};
 
 /* A key that is longer than a block counts by its hash (RFC 2104). */
 static int write_pads(struct cce_digest *digest, struct cce_bytes secret,
-                      unsigned char pads[PADS_SIZE], struct cce_error *err)
+                      struct pads *pads, struct cce_error *err)
 {
+    static const unsigned char masks[SIDES] = {0x36, 0x5c};
     unsigned char padded[CCE_DIGEST_BLOCK] = {0};
     int result = 0;
 
@@ -130,9 +226,13 @@ static int write_pads(struct cce_digest *digest, struct cce_bytes secret,
         result = cce_digest_hash(digest, secret, padded, err);
     else if (secret.length > 0)
         memcpy(padded, secret.data, secret.length);
-    for (size_t i = 0; i < sizeof padded; i++) {
-        pads[i] = padded[i] ^ 0x36;
-        pads[CCE_DIGEST_BLOCK + i] = padded[i] ^ 0x5c;
+    for (int side = 0; side < SIDES; side++) {
+        for (size_t i = 0; i < sizeof padded; i++)
+            pads->blocks[side][i] = padded[i] ^ masks[side];
+        if (digest->scratch == NULL &&
+            (!begin(&pads->after[side], digest) ||
+             !add(&pads->after[side], pads->blocks[side], sizeof padded)))
+            result = fail_openssl(err, "hash a key");
     }
     cce_wipe(padded, sizeof padded);
     return result;
@@ -141,14 +241,16 @@ static int write_pads(struct cce_digest *digest, struct cce_bytes secret,
 int cce_digest_key_set(struct cce_digest_key *key, struct cce_digest *digest,
                        struct cce_bytes secret, struct cce_error *err)
 {
-    unsigned char pads[PADS_SIZE];
-    int result = write_pads(digest, secret, pads, err);
+    struct cce_secret pads = {0};
+    int result = cce_secret_allocate(&pads, sizeof(struct pads), err);
 
+    if (result == 0)
+        result = write_pads(digest, secret, (struct pads *)pads.data, err);
     cce_secret_cleanup(&key->pads);
     if (result == 0)
-        result = cce_secret_init(
-            &key->pads, (struct cce_bytes){(char *)pads, sizeof pads}, err);
-    cce_wipe(pads, sizeof pads);
+        key->pads = pads;
+    else
+        cce_secret_cleanup(&pads);
     return result;
 }
 
@@ -157,25 +259,32 @@ void cce_digest_key_cleanup(struct cce_digest_key *key)
     cce_secret_cleanup(&key->pads);
 }
 
-/* A hash that ends leaves its result in the scratch state, and no more of what
- * it read: here that is the MAC. */
-static int hmac(const struct cce_digest *digest, const char *pads,
+static bool begin_after(struct hash *hash, const struct cce_digest *digest,
+                        const struct pads *pads, int side)
+{
+    if (digest->scratch == NULL) {
+        *hash = pads->after[side];
+        return true;
+    }
+    return begin(hash, digest) &&
+           add(hash, pads->blocks[side], CCE_DIGEST_BLOCK);
+}
+
+/* A hash that ends leaves its result in the scratch context, and no more of
+ * what it read: here that is the MAC. */
+static int hmac(const struct cce_digest *digest, const struct pads *pads,
                 struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
                 struct cce_error *err)
 {
-    EVP_MD_CTX *scratch = digest->scratch;
-    unsigned char outer[CCE_DIGEST_BLOCK + CCE_DIGEST_SIZE];
-    int done;
+    unsigned char inner[CCE_DIGEST_SIZE];
+    struct hash hash;
+    bool done = begin_after(&hash, digest, pads, INNER) &&
+                add(&hash, data.data, data.length) && end(&hash, inner) &&
+                begin_after(&hash, digest, pads, OUTER) &&
+                add(&hash, inner, sizeof inner) && end(&hash, mac);
 
-    memcpy(outer, pads + CCE_DIGEST_BLOCK, CCE_DIGEST_BLOCK);
-    done = EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
-           EVP_DigestUpdate(scratch, pads, CCE_DIGEST_BLOCK) &&
-           EVP_DigestUpdate(scratch, data.data, data.length) &&
-           EVP_DigestFinal_ex(scratch, outer + CCE_DIGEST_BLOCK, NULL) &&
-           EVP_DigestInit_ex2(scratch, digest->algorithm, NULL) &&
-           EVP_DigestUpdate(scratch, outer, sizeof outer) &&
-           EVP_DigestFinal_ex(scratch, mac, NULL);
-    cce_wipe(outer, sizeof outer);
+    cce_wipe(&hash, sizeof hash);
+    cce_wipe(inner, sizeof inner);
     return done ? 0 : fail_openssl(err, "compute an HMAC");
 }
 
@@ -183,7 +292,7 @@ int cce_digest_hmac(struct cce_digest *digest, const struct cce_digest_key *key,
                     struct cce_bytes data, unsigned char mac[CCE_DIGEST_SIZE],
                     struct cce_error *err)
 {
-    return hmac(digest, key->pads.data, data, mac, err);
+    return hmac(digest, (const struct pads *)key->pads.data, data, mac, err);
 }
 
 int cce_digest_hmac_once(struct cce_digest *digest, struct cce_bytes secret,
@@ -191,12 +300,12 @@ int cce_digest_hmac_once(struct cce_digest *digest, struct cce_bytes secret,
                          unsigned char mac[CCE_DIGEST_SIZE],
                          struct cce_error *err)
 {
-    unsigned char pads[PADS_SIZE];
-    int result = write_pads(digest, secret, pads, err);
+    struct pads pads;
+    int result = write_pads(digest, secret, &pads, err);
 
     if (result == 0)
-        result = hmac(digest, (char *)pads, data, mac, err);
-    cce_wipe(pads, sizeof pads);
+        result = hmac(digest, &pads, data, mac, err);
+    cce_wipe(&pads, sizeof pads);
     return result;
 }
 

@@ -30,16 +30,11 @@ enum {
 
 struct cce_digest {
     const struct evp_md_st *algorithm; /* shared, not ours to free */
-    struct evp_md_ctx_st *scratch;
+    struct evp_md_ctx_st *scratch;     /* NULL: it works without one */
 };
 
-/*
- * The two blocks that an HMAC's hashes begin with, in pages of a secret.
- *
- * The states of the hashes after these blocks would do as well as the key for
- * a reader of them, and OpenSSL keeps states in the ordinary heap. So they
- * are made anew for each HMAC, which costs 6 % of a signature.
- */
+/* What an HMAC's hashes begin with, in pages of a secret: it would do as well
+ * as the key for a reader of it, and is never in the ordinary heap. */
 struct cce_digest_key {
     struct cce_secret pads;
 };
@@ -51,6 +46,23 @@ void cce_digest_cleanup(struct cce_digest *digest);
 
 int cce_digest_hash(struct cce_digest *digest, struct cce_bytes data,
                     unsigned char hash[CCE_DIGEST_SIZE], struct cce_error *err);
+
+/* How far the hash of data that always begins alike can be made beforehand: by
+ * whole blocks of that beginning, or not at all where EVP hashes. */
+struct cce_digest_start {
+    size_t length; /* bytes that are hashed */
+    unsigned char hash[128];
+};
+
+void cce_digest_start(const struct cce_digest *digest, struct cce_bytes bytes,
+                      struct cce_digest_start *start);
+
+/* As cce_digest_hash, for data that begins so; NULL: it does not. */
+int cce_digest_hash_after(struct cce_digest *digest,
+                          const struct cce_digest_start *start,
+                          struct cce_bytes data,
+                          unsigned char hash[CCE_DIGEST_SIZE],
+                          struct cce_error *err);
 
 /* Fills a zeroed key, or fills one anew: what it held is wiped. */
 int cce_digest_key_set(struct cce_digest_key *key, struct cce_digest *digest,

@@ -51,26 +51,6 @@ static bool read_unit(struct scanner *s, uint32_t *unit)
     return true;
 }
 
-static void append_utf8(struct cce_buf *out, uint32_t code)
-{
-    if (code < 0x80) {
-        cce_buf_append_char(out, (char)code);
-        return;
-    }
-    if (code < 0x800) {
-        cce_buf_append_char(out, (char)(0xC0 | code >> 6));
-    } else {
-        if (code < 0x10000) {
-            cce_buf_append_char(out, (char)(0xE0 | code >> 12));
-        } else {
-            cce_buf_append_char(out, (char)(0xF0 | code >> 18));
-            cce_buf_append_char(out, (char)(0x80 | (code >> 12 & 0x3F)));
-        }
-        cce_buf_append_char(out, (char)(0x80 | (code >> 6 & 0x3F)));
-    }
-    cce_buf_append_char(out, (char)(0x80 | (code & 0x3F)));
-}
-
 /* What follows "\u"; a pair of surrogates is one character. */
 static bool read_unicode(struct scanner *s, struct cce_buf *out)
 {
@@ -89,7 +69,7 @@ static bool read_unicode(struct scanner *s, struct cce_buf *out)
         return false;
     }
     if (out != NULL)
-        append_utf8(out, code);
+        cce_buf_append_utf8(out, code);
     return true;
 }
 
@@ -146,20 +126,10 @@ static bool skip_list(struct scanner *s, char last, bool named, int depth)
     return accept(s, last);
 }
 
-/* A number or a word. */
-static bool skip_word(struct scanner *s)
-{
-    const char *start = s->at;
-
-    while (s->at < s->end && !cce_is_blank(*s->at) &&
-           strchr(",]}", *s->at) == NULL)
-        s->at++;
-    return s->at > start;
-}
-
 static bool skip_value(struct scanner *s, int depth)
 {
     char c = peek(s);
+    const char *start = s->at;
 
     if (depth > MAX_DEPTH)
         return false;
@@ -167,12 +137,13 @@ static bool skip_value(struct scanner *s, int depth)
         return skip_list(s, '}', true, depth);
     if (c == '[')
         return skip_list(s, ']', false, depth);
-    return c == '"' ? read_string(s, NULL) : skip_word(s);
-}
-
-static bool equals(struct cce_bytes bytes, const char *string)
-{
-    return cce_bytes_same(bytes, cce_bytes_of(string));
+    if (c == '"')
+        return read_string(s, NULL);
+    /* A number or a word. */
+    while (s->at < s->end && !cce_is_blank(*s->at) &&
+           strchr(",]}", *s->at) == NULL)
+        s->at++;
+    return s->at > start;
 }
 
 /* Moves to the value of a member of the object that begins here. */
@@ -189,7 +160,7 @@ static bool enter(struct scanner *s, const char *name)
             return false;
         found.data = start + 1; /* between the quotes */
         found.length = (size_t)(s->at - start) - 2;
-        wanted = equals(found, name);
+        wanted = cce_bytes_same(found, cce_bytes_of(name));
         if (!accept(s, ':'))
             return false;
         if (wanted)

@@ -27,6 +27,7 @@ static struct reader begin(struct cce_bytes text)
     return reader;
 }
 
+/* Lines end with LF, CR LF or CR, as files of any system do. */
 static struct cce_bytes take_line(struct cce_bytes *rest)
 {
     struct cce_bytes line = {rest->data, 0};
@@ -44,6 +45,8 @@ static struct cce_bytes take_line(struct cce_bytes *rest)
     return line;
 }
 
+/* configparser reads up to the last bracket of the line, others up to the
+ * first: where there are two it is no section. */
 static void read_section(struct reader *reader, struct cce_bytes line)
 {
     const char *close = memchr(line.data, ']', line.length);
@@ -58,6 +61,7 @@ static void read_section(struct reader *reader, struct cce_bytes line)
     reader->section = reader->name = cce_bytes_trim(name);
 }
 
+/* Whichever of "=" and ":" comes first ends the name. */
 static void read_option(struct reader *reader, struct cce_bytes line)
 {
     struct cce_bytes name = {line.data, 0};
@@ -119,7 +123,9 @@ static bool is_known(struct cce_bytes name)
     return false;
 }
 
-/* Whether an earlier line is of the same section, or option of it. */
+/* Whether an earlier line is of the same section, or option of it. The text is
+ * read from its start again for each line: key files are short, and so nothing
+ * is kept of one that holds secrets. */
 static bool is_repeated(struct cce_bytes text, const struct reader *at)
 {
     struct reader earlier = begin(text);
@@ -132,30 +138,20 @@ static bool is_repeated(struct cce_bytes text, const struct reader *at)
     return false;
 }
 
-static bool is_quoted(struct cce_bytes value)
+const char *cce_key_problem(struct cce_bytes key)
 {
-    char first = value.length > 1 ? value.data[0] : 'x';
+    char first = key.length > 1 ? key.data[0] : 'x';
 
-    return (first == '"' || first == '\'') &&
-           value.data[value.length - 1] == first;
-}
-
-static bool holds_blank(struct cce_bytes value)
-{
-    return memchr(value.data, ' ', value.length) != NULL ||
-           memchr(value.data, '\t', value.length) != NULL;
-}
-
-/* Of a file the name may hold blanks. */
-static const char *value_problem(const struct reader *reader)
-{
-    bool is_file =
-        cce_bytes_same_letters(reader->name, cce_bytes_of("id_token_file"));
-
-    if (is_quoted(reader->value))
+    if ((first == '"' || first == '\'') && key.data[key.length - 1] == first)
         return "the value is in quotes, which would be a part of it";
-    if (!is_file && reader->value.length > 0 && holds_blank(reader->value))
-        return "the value holds a blank (a comment needs a line of its own)";
+    for (size_t i = 0; i < key.length; i++) {
+        if (key.data[i] == ' ' || key.data[i] == '\t')
+            return "the value holds a blank (a comment needs a line of its "
+                   "own)";
+        if (key.data[i] < '!' || key.data[i] > '~')
+            return "the value holds a character that is not visible ASCII, as "
+                   "copying leaves behind";
+    }
     return NULL;
 }
 
@@ -180,9 +176,11 @@ static const char *problem_of(struct cce_bytes text,
         return "it stands before the first [section]";
     if (is_repeated(text, reader))
         return "its name is there twice in its section";
+    /* A file may be called anything. */
     if (section != NULL && is_known(reader->name) &&
+        !cce_bytes_same_letters(reader->name, cce_bytes_of("id_token_file")) &&
         cce_bytes_same(reader->section, cce_bytes_of(section)))
-        return value_problem(reader);
+        return cce_key_problem(reader->value);
     return NULL;
 }
 

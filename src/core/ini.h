@@ -25,6 +25,10 @@
 int cce_ini_check(struct cce_bytes text, const char *section,
                   struct cce_error *err);
 
+/* Why `key` cannot be an access key, its secret or a name beside them: NULL, or
+ * a text that does not repeat it. The rule for every source of keys. */
+const char *cce_key_problem(struct cce_bytes key);
+
 /* Appends the value of `key` in [section]. False when there is none, or an
  * empty one. The text was checked. */
 bool cce_ini_value(struct cce_bytes text, const char *section, const char *key,

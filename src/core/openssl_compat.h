@@ -6,7 +6,9 @@
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #if OPENSSL_VERSION_NUMBER < 0x30000000L
 
@@ -24,6 +26,26 @@
     X509_NAME_get_index_by_NID((X509_NAME *)(uintptr_t)(name), nid, last)
 #define EVP_PKEY_get_base_id EVP_PKEY_base_id
 #define EVP_PKEY_eq          EVP_PKEY_cmp
+
+/* Whether a digest that was fetched is OpenSSL's own code, not that of another
+ * provider. */
+static inline bool cce_openssl_is_own_code(const EVP_MD *digest)
+{
+    (void)digest;
+    return !FIPS_mode();
+}
+
+#else
+
+#include <openssl/provider.h>
+
+static inline bool cce_openssl_is_own_code(const EVP_MD *digest)
+{
+    const OSSL_PROVIDER *provider = EVP_MD_get0_provider(digest);
+
+    return provider != NULL &&
+           strcmp(OSSL_PROVIDER_get0_name(provider), "default") == 0;
+}
 
 #endif
 

@@ -181,12 +181,13 @@ void cce_sign_work_cleanup(struct cce_sign_work *work)
 }
 
 static int append_hash(struct cce_signer *signer, struct cce_buf *out,
+                       const struct cce_digest_start *start,
                        struct cce_bytes data, struct cce_error *err)
 {
     unsigned char hash[CCE_DIGEST_SIZE];
     char hex[CCE_DIGEST_HEX];
 
-    if (cce_digest_hash(&signer->digest, data, hash, err) != 0)
+    if (cce_digest_hash_after(&signer->digest, start, data, hash, err) != 0)
         return -1;
     cce_digest_hex(hash, hex);
     put(out, (struct cce_bytes){hex, sizeof hex});
@@ -227,12 +228,14 @@ static int build_canonical(struct cce_signer *signer,
     cce_sign_headers_append(out, headers);
     if (headers->content_hash.length > 0)
         put(out, headers->content_hash);
-    else if (append_hash(signer, out, request->body, err) != 0)
+    else if (append_hash(signer, out, NULL, request->body, err) != 0)
         return -1;
     return finish(out, &result->canonical_request, err);
 }
 
+/* `start` is of canonical_request, or NULL. */
 static int build_string(struct cce_signer *signer, struct cce_bytes date,
+                        const struct cce_digest_start *start,
                         struct cce_bytes canonical_request,
                         struct cce_sign_work *work,
                         struct cce_sign_result *result, struct cce_error *err)
@@ -250,7 +253,7 @@ static int build_string(struct cce_signer *signer, struct cce_bytes date,
         put(out, scope);
         put_char(out, '\n');
     }
-    if (append_hash(signer, out, canonical_request, err) != 0)
+    if (append_hash(signer, out, start, canonical_request, err) != 0)
         return -1;
     return finish(out, &result->string_to_sign, err);
 }
@@ -336,7 +339,8 @@ int cce_sign_string(struct cce_signer *signer, struct cce_bytes date,
 {
     if (cce_date_check(date, err) != 0)
         return -1;
-    return build_string(signer, date, canonical_request, work, result, err);
+    return build_string(signer, date, NULL, canonical_request, work, result,
+                        err);
 }
 
 int cce_sign_signature(struct cce_signer *signer, struct cce_bytes date,
@@ -350,12 +354,13 @@ int cce_sign_signature(struct cce_signer *signer, struct cce_bytes date,
 
 /* The stages after the first. */
 static int complete(struct cce_signer *signer, struct cce_bytes date,
+                    const struct cce_digest_start *start,
                     struct cce_bytes names, bool token_given,
                     struct cce_sign_work *work, struct cce_sign_result *result,
                     struct cce_error *err)
 {
-    if (build_string(signer, date, result->canonical_request, work, result,
-                     err) != 0 ||
+    if (build_string(signer, date, start, result->canonical_request, work,
+                     result, err) != 0 ||
         compute_signature(signer, date, result->string_to_sign, result, err))
         return -1;
     return build_authorization(signer, date, names, token_given, work, result,
@@ -374,7 +379,7 @@ int cce_sign_request(struct cce_signer *signer,
         return -1;
     names.data = work->canonical.data + headers.names_start;
     names.length = headers.names_length;
-    return complete(signer, headers.implied[CCE_SIGN_DATE].found, names,
+    return complete(signer, headers.implied[CCE_SIGN_DATE].found, NULL, names,
                     headers.implied[CCE_SIGN_TOKEN].given, work, result, err);
 }
 
@@ -452,7 +457,7 @@ static int write_text(struct cce_signer *signer, struct cce_buf *text,
     if (headers->content_hash.length > 0)
         put(text, headers->content_hash);
     else if (request->body.data != NULL &&
-             append_hash(signer, text, request->body, err) != 0)
+             append_hash(signer, text, NULL, request->body, err) != 0)
         return -1;
     if (finish(text, &bytes, err) != 0)
         return -1;
@@ -487,6 +492,12 @@ int cce_sign_prepare(struct cce_signer *signer,
     prepared->names_length = headers.names_length;
     prepared->date_start = headers.date_start;
     prepared->hash_start = headers.names_start + headers.names_length + 1;
+    cce_digest_start(
+        &signer->digest,
+        (struct cce_bytes){prepared->text.data, prepared->place_count > 0
+                                                    ? prepared->places[0].at
+                                                    : prepared->query_start},
+        &prepared->start);
     return 0;
 }
 
@@ -555,12 +566,13 @@ int cce_sign_prepared(struct cce_signer *signer,
         changes->date.length > 0 ? changes->date : changes->default_date;
     bool new_hash = !prepared->has_hash ||
                     (changes->body.data != NULL && !prepared->fixed_hash);
+    bool new_path = changes->path.data != NULL || !prepared->has_path;
     size_t tail;
 
     if (check_changes(prepared, changes, err) != 0)
         return -1;
     put_part(out, prepared, 0, prepared->path_start);
-    if (changes->path.data != NULL || !prepared->has_path)
+    if (new_path)
         cce_uri_append_canonical_path(out, changes->path);
     else if (put_path(out, prepared, ids, err) != 0)
         return -1;
@@ -580,7 +592,7 @@ int cce_sign_prepared(struct cce_signer *signer,
     else if (!out->failed)
         memcpy(out->data + tail + prepared->date_start, date.data,
                CCE_DATE_LENGTH);
-    if (new_hash && append_hash(signer, out, changes->body, err) != 0)
+    if (new_hash && append_hash(signer, out, NULL, changes->body, err) != 0)
         return -1;
     if (finish(out, &result->canonical_request, err) != 0)
         return -1;
@@ -588,7 +600,7 @@ int cce_sign_prepared(struct cce_signer *signer,
     result->date[CCE_DATE_LENGTH] = '\0';
     result->host_given = prepared->host_given;
     result->date_given = prepared->date_given;
-    return complete(signer, date,
+    return complete(signer, date, new_path ? NULL : &prepared->start,
                     (struct cce_bytes){text + prepared->names_start,
                                        prepared->names_length},
                     prepared->token_given, work, result, err);

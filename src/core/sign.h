@@ -125,6 +125,7 @@ struct cce_sign_prepared {
         size_t at; /* in `text` */
     } places[CCE_SIGN_PLACES_MAX];
     size_t place_count;
+    struct cce_digest_start start; /* as far as nothing in `text` changes */
     bool has_path, has_date;
     bool has_hash, fixed_hash; /* of the body; given as a header */
     bool host_given, date_given, token_given; /* stood in the headers */

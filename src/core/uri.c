@@ -127,6 +127,7 @@ static size_t find_bad_port(const char *text)
 
 void cce_uri_show(const char *text, char shown[CCE_URI_SHOWN])
 {
+    /* The last one: a password may have an "@" itself. */
     const char *at = strrchr(text, '@'), *scheme = strstr(text, "://");
     const char *rest = at != NULL ? at + 1 : text;
     size_t plain;

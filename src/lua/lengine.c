@@ -342,6 +342,16 @@ static int l_endpoint(lua_State *L)
     return 3;
 }
 
+/* core.show_address(text): what a message may show of an address. */
+static int l_show_address(lua_State *L)
+{
+    char shown[CCE_URI_SHOWN];
+
+    cce_uri_show(luaL_checkstring(L, 1), shown);
+    lua_pushstring(L, shown);
+    return 1;
+}
+
 /* core.check_proxy(text) -> true | nil, message, code */
 static int l_check_proxy(lua_State *L)
 {
@@ -389,5 +399,7 @@ int lcce_open_engine(lua_State *L)
     lua_setfield(L, -2, "check_proxy");
     lua_pushcfunction(L, l_endpoint);
     lua_setfield(L, -2, "endpoint");
+    lua_pushcfunction(L, l_show_address);
+    lua_setfield(L, -2, "show_address");
     return 0;
 }

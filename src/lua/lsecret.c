@@ -191,6 +191,14 @@ static int l_secret_check_ini(lua_State *L)
     return 1;
 }
 
+/* key_problem(string or secret) -> nil | why it cannot be a key */
+static int l_key_problem(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_pushstring(L, cce_key_problem(lcce_option_secret(L, "key")));
+    return 1;
+}
+
 /* A short one only, since pushing it may raise: it lies on the stack. */
 static int l_secret_text(lua_State *L)
 {
@@ -230,6 +238,7 @@ int lcce_open_secret(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
+        {"key_problem", l_key_problem},
         {"secret", l_secret_new},
         {"secret_from_env", l_secret_from_env},
         {"secret_from_file", l_secret_from_file},

@@ -490,7 +490,8 @@ static int l_prepared_sign(lua_State *L)
     luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
     lcce_request_init(&request, false, &err);
     request.prepared = same;
-    memset(request.ids, 0, sizeof request.ids);
+    for (size_t i = 0; i < same->place_count; i++)
+        request.ids[i].data = NULL;
     if (push_same(L, prepared, &request) != 0 ||
         read_request(L, object, &work, &request) != 0)
         return lcce_fail(L, &err);

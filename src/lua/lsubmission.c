@@ -165,6 +165,7 @@ int lcce_submission_read(lua_State *L, struct lcce_submission *s,
     luaL_checktype(L, LCCE_REQUEST_SPEC, LUA_TTABLE);
     if (lcce_request_read(L, &s->request) != 0)
         return -1;
+    /* Wrong use raises; what the values are is looked at later. */
     if (s->spec.endpoint == NULL || sign->path.data == NULL)
         luaL_error(L, "a request needs endpoint, method and path");
     if (s->spec.signer != NULL && s->spec.token.data != NULL)
@@ -257,6 +258,8 @@ int lcce_submission_start(const struct lcce_engine_box *box,
         request.body = wire.body.data;
         request.body_length = wire.body.length;
         request.mutating = s->mutating;
+        /* What is on this machine, or answers this machine alone, is not to
+         * be looked for by a proxy. */
         request.direct =
             wire.endpoint.loopback || s->spec.purpose != CCE_PURPOSE_API;
         request.is_private = s->is_private;

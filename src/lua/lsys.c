@@ -242,6 +242,7 @@ static int l_sys_signals(lua_State *L)
     struct signals *signals;
     sigset_t set;
 
+    /* All names are read before anything is blocked: a wrong one raises. */
     sigemptyset(&set);
     luaL_checkstring(L, 1);
     for (int i = 1; i <= count; i++)
@@ -270,18 +271,6 @@ static int l_sys_sleep(lua_State *L)
     return 1;
 }
 
-static int check_descriptor(lua_State *L, int list, size_t index)
-{
-    lua_Number fd;
-
-    lua_rawgeti(L, list, (int)index);
-    fd = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
-    lua_pop(L, 1);
-    luaL_argcheck(L, fd >= 0 && fd <= INT_MAX && floor((double)fd) == fd, list,
-                  "descriptors expected");
-    return (int)fd;
-}
-
 /* poll(fds[, seconds]) -> those of the list that can be read | nil, message,
  * code */
 static int l_sys_poll(lua_State *L)
@@ -296,8 +285,16 @@ static int l_sys_poll(lua_State *L)
     count = lua_rawlen(L, 1);
     fds = lua_newuserdata(L, (count + 1) * sizeof *fds);
     ready = lua_newuserdata(L, count + 1);
-    for (size_t i = 0; i < count; i++)
-        fds[i] = check_descriptor(L, 1, i + 1);
+    for (size_t i = 0; i < count; i++) {
+        lua_Number fd;
+
+        lua_rawgeti(L, 1, (int)i + 1);
+        fd = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+        lua_pop(L, 1);
+        luaL_argcheck(L, fd >= 0 && fd <= INT_MAX && floor((double)fd) == fd, 1,
+                      "descriptors expected");
+        fds[i] = (int)fd;
+    }
     if (cce_poll(fds, ready, count, seconds, &err) != 0)
         return lcce_fail(L, &err);
     lua_newtable(L);
@@ -381,7 +378,8 @@ static int l_sys_realpath(lua_State *L)
     return 1;
 }
 
-/* umask(mask) -> the mask before; for a process of our own only */
+/* umask(mask) -> the mask before; for a process of our own only, since it holds
+ * for all threads */
 static int l_sys_umask(lua_State *L)
 {
     lua_pushinteger(L, umask((mode_t)luaL_checkinteger(L, 1)));

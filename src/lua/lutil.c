@@ -32,6 +32,7 @@ void lcce_newclass(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_setfield(L, -2, "__close");
     lua_pushcfunction(L, tostring != NULL ? tostring : default_tostring);
     lua_setfield(L, -2, "__tostring");
+    /* No script gets at __gc, or at the class of another object. */
     lua_pushliteral(L, "protected");
     lua_setfield(L, -2, "__metatable");
     lua_newtable(L);
@@ -70,6 +71,8 @@ void lcce_options(lua_State *L, int index, lcce_option_visitor *visit,
     luaL_checktype(L, index, LUA_TTABLE);
     lua_pushnil(L);
     while (lua_next(L, index)) {
+        /* lua_tostring would turn a number into a string in its place, which
+         * lua_next could not go on from. */
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "an option's name must be a string, not a %s",
                        luaL_typename(L, -2));

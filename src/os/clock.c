@@ -15,6 +15,14 @@ double cce_clock_monotonic(void)
     return seconds_of(CLOCK_MONOTONIC);
 }
 
+int64_t cce_clock_monotonic_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 double cce_clock_boottime(void)
 {
     return seconds_of(CLOCK_BOOTTIME);
@@ -29,7 +37,7 @@ struct timespec cce_clock_timespec(double seconds)
 {
     struct timespec result = {0, 0};
 
-    if (!(seconds > 0))
+    if (!(seconds > 0)) /* nor NaN */
         return result;
     seconds = fmin(seconds, 86400);
     result.tv_sec = (time_t)seconds;
@@ -37,6 +45,7 @@ struct timespec cce_clock_timespec(double seconds)
     return result;
 }
 
+/* By the monotonic clock: the time of day may be set meanwhile. */
 bool cce_clock_sleep(double seconds)
 {
     double deadline = cce_clock_monotonic() + seconds;

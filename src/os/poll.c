@@ -11,6 +11,7 @@
 int cce_poll(const int *fds, bool *ready, size_t count, double seconds,
              struct cce_error *err)
 {
+    /* One more: calloc may return NULL for none. */
     struct pollfd *list = calloc(count + 1, sizeof *list);
     struct timespec step = cce_clock_timespec(seconds < 0 ? 0 : seconds);
     int found;

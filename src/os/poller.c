@@ -5,8 +5,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "os/clock.h"
 
 enum { EVENTS_A_WAIT = 64 };
 
@@ -98,10 +99,7 @@ void cce_poller_remove(struct cce_poller *poller, int fd)
 
 int64_t cce_poller_now_ms(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return cce_clock_monotonic_ms();
 }
 
 void cce_poller_ring_at(struct cce_poller *poller, int64_t at_ms)

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* The system chooses one, and it is given back: until the caller listens there
+ * another process may take it. */
 int cce_port_free(int *port, struct cce_error *err)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};

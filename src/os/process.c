@@ -122,7 +122,7 @@ static int find_program(const char *name, char path[PATH_MAX],
 }
 
 /* The host may have opened descriptors without O_CLOEXEC. They are marked and
- * not closed: the pipe for the report is needed until then. */
+ * not closed: the pipe that tells of a failure is needed until then. */
 static void close_others_on_exec(void)
 {
     struct rlimit limit;
@@ -178,7 +178,7 @@ static bool open_files(const struct cce_spawn *spawn)
 
 /* Runs in the child and only makes calls that are safe there. */
 static void run_child(const struct cce_spawn *spawn, const char *path,
-                      pid_t parent, int report)
+                      pid_t parent, int failure_pipe)
 {
     reset_signals();
     if (spawn->die_with_parent) {
@@ -191,7 +191,7 @@ static void run_child(const struct cce_spawn *spawn, const char *path,
         close_others_on_exec();
         execve(path, spawn->argv, spawn->env != NULL ? spawn->env : environ);
     }
-    if (write(report, &errno, sizeof errno) < 0)
+    if (write(failure_pipe, &errno, sizeof errno) < 0)
         _exit(126);
     _exit(127);
 }
@@ -206,6 +206,8 @@ int cce_process_spawn(struct cce_process *process,
 
     if (find_program(spawn->argv[0], path, err) != 0)
         return -1;
+    /* It closes when the child executes its program; what is in it before that
+     * is why the child could not. */
     if (pipe2(ends, O_CLOEXEC) != 0)
         return cce_fail(err, CCE_UNSUPPORTED, "no pipe: %s", strerror(errno));
     /* Above 2, so that open_files cannot overwrite it. */
@@ -317,6 +319,7 @@ void cce_process_end(struct cce_process *process)
     if (process->pid == 0)
         return;
     if (process->owner == getpid()) {
+        /* SIGTERM first, so that it can give back what it holds. */
         if (cce_process_kill(process, SIGTERM, &ignored) == 0)
             wait_uninterrupted(process, CCE_TERM_GRACE_SECONDS);
         if (cce_process_kill(process, SIGKILL, &ignored) == 0)

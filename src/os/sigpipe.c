@@ -9,6 +9,7 @@ void cce_sigpipe_block(struct cce_sigpipe *guard, bool wanted)
     guard->active = wanted;
     if (!wanted)
         return;
+    /* One that is pending already is the program's, and must stay. */
     sigemptyset(&pipe_only);
     sigaddset(&pipe_only, SIGPIPE);
     sigpending(&pending);

@@ -1,8 +1,9 @@
 --- Clusters as `client:list_clusters` and `client:show_cluster` return them.
 --
--- Fields: `id`, `name`, `version`, `status` (the phase, such as "Available")
--- and `raw`, all that the API said.
+-- Fields: `id`, `name`, `version`, `status` (the phase, such as "Available"),
+-- `autopilot` (whether it is one of CCE Autopilot) and `raw`, all that the API said.
 -- @module cce.cluster
+local autopilot = require "cce.api.autopilot"
 local tables = require "cce.text.table"
 local values = require "cce.base.values"
 
@@ -32,9 +33,10 @@ end
 
 --- Make a cluster of what the API answered.
 -- @tparam table raw
+-- @tparam ?boolean from_autopilot whether Autopilot said it; CCE's answer is looked at
 -- @treturn ?cce.cluster nil when it has no id
 -- @local
-function M.new(raw)
+function M.new(raw, from_autopilot)
   local metadata, spec, status = object(raw.metadata), object(raw.spec), object(raw.status)
   local id = text(metadata.uid)
   if not id then return nil end
@@ -43,19 +45,23 @@ function M.new(raw)
     name = text(metadata.name),
     version = text(spec.version),
     status = text(status.phase),
+    autopilot = from_autopilot or autopilot.is(spec),
     raw = raw,
   }, Cluster)
 end
 
 --- Make a list that prints as a table.
--- @tparam table items as the API answered
+-- @tparam table items as CCE answered: what is of Autopilot is left out
+-- @tparam ?table more as Autopilot answered
 -- @treturn {cce.cluster,...}
 -- @local
-function M.list(items)
+function M.list(items, more)
   local list = {}
   for _, raw in ipairs(items) do
-    list[#list + 1] = M.new(object(raw))
+    local cluster = M.new(object(raw))
+    if cluster and not cluster.autopilot then list[#list + 1] = cluster end
   end
+  for _, raw in ipairs(more or {}) do list[#list + 1] = M.new(object(raw), true) end
   return setmetatable(list, List)
 end
 

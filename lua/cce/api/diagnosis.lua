@@ -3,6 +3,7 @@
 -- @local
 local core = require "cce.core"
 local responses = require "cce.api.response"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -22,7 +23,7 @@ local function split(text, separator)
 end
 
 local function is_secret(line)
-  return line:lower():match("^x%-[%w]+%-token%s*:") ~= nil
+  return values.lower(line):match("^x%-[%w]+%-token%s*:") ~= nil
 end
 
 local function shown(line)

@@ -3,13 +3,14 @@
 -- @module cce.api.hint
 -- @local
 local core = require "cce.core"
+local values = require "cce.base.values"
 
 local M = {}
 
 M.maybe = "The request may have arrived and worked: look before you send it again"
 
 local function has(text, words)
-  return text:lower():find(words, 1, true) ~= nil
+  return values.lower(text):find(words, 1, true) ~= nil
 end
 
 -- ---- versions ----------------------------------------------------------------
@@ -32,14 +33,6 @@ local function revocable_after(text)
   for _, version in ipairs(REVOKING) do
     if minor and version[1] >= minor then return version_name(version) end
   end
-end
-
-local function revoking_hint(text)
-  local names = {}
-  for i, version in ipairs(REVOKING) do names[i] = version_name(version) end
-  local hint = "Revoking needs a cluster of " .. table.concat(names, ", ") .. " or later"
-  local target = revocable_after(text)
-  return target and ("%s: upgrade this one to %s at least"):format(hint, target) or hint
 end
 
 --- Whether the certificates of a cluster of some version can be revoked.
@@ -96,8 +89,12 @@ end
 
 local function request_hint(text, request)
   if has(text, "not support this version") then
-    if request.operation == "revoke_cert" then return revoking_hint(text) end
-    return OTHERS[request.operation]
+    if request.operation ~= "revoke_cert" then return OTHERS[request.operation] end
+    local names = {}
+    for i, version in ipairs(REVOKING) do names[i] = version_name(version) end
+    local hint = "Revoking needs a cluster of " .. table.concat(names, ", ") .. " or later"
+    local target = revocable_after(text)
+    return target and ("%s: upgrade this one to %s at least"):format(hint, target) or hint
   elseif has(text, "not available") then
     return "The cluster must be Available: see client:show_cluster(id).status, and wait for what"
       .. " is under way, or wake it up"
@@ -186,10 +183,11 @@ end
 local transport = {
   DNS_FAILED = "Check the endpoint's host name and this machine's DNS",
   CONNECT_FAILED = "Check the endpoint, the network and a firewall on the way",
-  PROXY_FAILED = "Check proxy= or HTTPS_PROXY",
+  PROXY_FAILED = "Check the proxy: HTTPS_PROXY, unless another was given",
   TLS_FAILED = "Check ca_file (or CCE_CA_FILE), the endpoint's name and this machine's clock;"
     .. " verification cannot be turned off",
-  TIMEOUT = "Give more time by timeout=, connect_timeout= or deadline=",
+  TIMEOUT = "Give more time by timeout=; connecting, and all attempts together, have limits of"
+    .. " their own",
 }
 
 --- The hint for a transfer that brought no answer.

@@ -10,8 +10,14 @@ local M = {}
 
 local text = values.text
 
+--- Whom STS takes these credentials for. What a principal is called there:
 -- "iam::<account>:user:<name>", "sts::<account>:assumed-agency:<name>/<session>"
-local function by_sts(client)
+-- @tparam cce.client client
+-- @treturn[1] table `{kind=, id=, name=, account=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.by_sts(client)
   local body, message, err = service_call.fetch(client, {
     operation = "caller_identity", service = "sts", method = "GET", mutating = false,
     path = "/v5/caller-identity",
@@ -62,7 +68,7 @@ function M.account(client)
   local view = client:view {
     config = setmetatable({ retry = ONE_ATTEMPT }, { __index = client.config }),
   }
-  local caller = not client.caller and by_sts(view)
+  local caller = not client.caller and M.by_sts(view)
   client.caller = client.caller or caller or nil
   return caller and caller.account or (accounts.account_of(view))
 end
@@ -76,7 +82,7 @@ end
 function M.of(client)
   if client.caller then return client.caller end
   local message, err
-  for _, ask in ipairs { by_sts, by_access_key } do
+  for _, ask in ipairs { M.by_sts, by_access_key } do
     client.caller, message, err = ask(client)
     if client.caller then return client.caller end
   end

@@ -29,7 +29,7 @@ end
 -- tells.
 -- @treturn boolean
 function Job:is_rotation()
-  local kind = (self.type or ""):lower()
+  local kind = values.lower(self.type or "")
   return kind:find("rotat", 1, true) ~= nil or kind:find("credential", 1, true) ~= nil
 end
 

@@ -1,5 +1,6 @@
 --- Nodes of a cluster, as methods of a client.
 -- @module cce.nodes
+local autopilot = require "cce.api.autopilot"
 local call = require "cce.api.call"
 local project = require "cce.api.project"
 local service_call = require "cce.api.service_call"
@@ -60,6 +61,9 @@ function methods:retry_node_rotation(cluster_id, opts)
   if not ids then return nil, message, err end
   ids.project_id, message, err = project.id_of(self)
   if not ids.project_id then return nil, message, err end
+  local allowed
+  allowed, message, err = autopilot.allows(self, name, ids)
+  if not allowed then return nil, message, err end
   local nodes = {}
   for i, id in ipairs(checked.node_ids) do nodes[i] = { nodeID = id } end
   local response

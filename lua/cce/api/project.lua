@@ -82,9 +82,28 @@ local function not_one(message, hint)
   })
 end
 
-local function look_up(client, deadline)
+-- What the source of the credentials knows beats what IAM would say.
+local function ask(client, deadline)
+  local auth, message, err = client.session:identify()
+  if not auth then return nil, message, err end
+  if auth.project_id then
+    client.config.project_id = auth.project_id
+    return auth.project_id
+  end
+  local known = M.known(client)
+  if known then return known end
   local region = client.config.region
-  local found, message, err = M.list(client, region, deadline)
+  if not region or not client.config.endpoints.iam then
+    return errors.fail("NO_PROJECT", region
+      and "the project id is not known, nor the address of IAM to look it up"
+      or "the project id is not known, nor the region to look it up", {
+      retryable = false, maybe_applied = false, attempts = 0,
+      hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID; or give region= and the"
+        .. " address of IAM, endpoints={iam=\"https://…\"}",
+    })
+  end
+  local found
+  found, message, err = M.list(client, region, deadline)
   if not found then
     err.message = ("the project of region %s was not found: %s"):format(region, message)
     return nil, err.message, err
@@ -99,29 +118,6 @@ local function look_up(client, deadline)
       "Give project_id= with the one that is meant")
   end
   return found[1].id
-end
-
--- What the source of the credentials knows beats what IAM would say.
-local function ask(client, deadline)
-  local auth, message, err = client.session:identify()
-  if not auth then return nil, message, err end
-  if auth.project_id then
-    client.config.project_id = auth.project_id
-    return auth.project_id
-  end
-  local known = M.known(client)
-  if known then return known end
-  local config = client.config
-  if not config.region or not config.endpoints.iam then
-    return errors.fail("NO_PROJECT", config.region
-      and "the project id is not known, nor the address of IAM to look it up"
-      or "the project id is not known, nor the region to look it up", {
-      retryable = false, maybe_applied = false, attempts = 0,
-      hint = "Give project_id=\"…\" or set HUAWEICLOUD_SDK_PROJECT_ID; or give region= and the"
-        .. " address of IAM, endpoints={iam=\"https://…\"}",
-    })
-  end
-  return look_up(client, deadline)
 end
 
 --- The id of the client's project; asks IAM when it is not known yet. Of calls

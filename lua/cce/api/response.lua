@@ -8,7 +8,8 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local times = require "cce.base.times"
-local hint = require "cce.api.hint"
+local hints = require "cce.api.hint"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -92,7 +93,7 @@ function M.read_error_body(text)
 end
 
 local function matches(text, ...)
-  text = text:lower()
+  text = values.lower(text)
   for i = 1, select("#", ...) do
     if text:find((select(i, ...)), 1, true) then
       return true
@@ -152,7 +153,7 @@ end
 -- @treturn boolean
 function M.is_expired_token(err)
   if err.code ~= "UNAUTHENTICATED" then return false end
-  local text = (err.detail or ""):lower()
+  local text = values.lower(err.detail or "")
   return text:find("decrypt token fail", 1, true) ~= nil
     or text:find("token.-expired") ~= nil or text:find("expired.-token") ~= nil
 end
@@ -237,8 +238,8 @@ function M.to_error(what, request, response)
     request_id = request_id,
     retryable = RETRYABLE[code] or false,
     maybe_applied = request.mutating and response.status >= 500 or false,
-    hint = hint.of_answer(code, read.text, request, skew)
-      or hint.of_missing(code, what:match " cluster (%S+)$"),
+    hint = hints.of_answer(code, read.text, request, skew)
+      or hints.of_missing(code, what:match " cluster (%S+)$"),
     retry_after = retry_after(code, response, read),
     detail = read.text,
   })

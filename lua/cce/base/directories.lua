@@ -45,6 +45,12 @@ function M.config()
   return own("XDG_CONFIG_HOME", "/.config")
 end
 
+--- What lies there for a moment.
+-- @treturn string
+function M.temporary()
+  return env "TMPDIR" or "/tmp"
+end
+
 --- Make a directory and those above it, each for its owner alone.
 -- @tparam string path
 -- @treturn[1] boolean true

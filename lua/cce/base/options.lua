@@ -21,7 +21,8 @@
 --
 -- @module cce.base.options
 -- @local
-local error_of = require "cce.error"
+local errors = require "cce.error"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -135,7 +136,7 @@ function M.nearest(name, names, limit)
   limit = limit or math.max(2, math.floor(#name / 3))
   local found, distances = {}, {}
   for _, candidate in ipairs(names) do
-    local distance = M.distance(name:lower(), candidate:lower())
+    local distance = M.distance(values.lower(name), values.lower(candidate))
     if distance <= limit then
       found[#found + 1] = candidate
       distances[candidate] = distance
@@ -196,7 +197,7 @@ function M.check(given, schema, level)
     local value = result[key]
     local expected = value ~= nil and range_problem(value, rule)
     if expected then
-      return error_of.fail("INVALID_ARGUMENT",
+      return errors.fail("INVALID_ARGUMENT",
         ("%s is %s, but must be %s"):format(key, show(value), expected))
     end
     if value == nil then result[key] = rule.default end

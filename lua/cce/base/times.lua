@@ -1,6 +1,8 @@
 --- Moments as text: what the API, its gateways and our own files write.
 -- @module cce.base.times
 -- @local
+local values = require "cce.base.values"
+
 local M = {}
 
 local DAYS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
@@ -70,7 +72,8 @@ end
 -- @treturn ?number nil when it is none of these
 function M.offset(zone)
   if type(zone) ~= "string" then return nil end
-  if zone:upper() == "Z" or zone:upper() == "UTC" then return 0 end
+  zone = values.upper(zone)
+  if zone == "Z" or zone == "UTC" then return 0 end
   local sign, hours, minutes = zone:match "^([+-])(%d%d):?(%d%d)$"
   hours, minutes = tonumber(hours), tonumber(minutes)
   if not hours or hours > 15 or minutes > 59 then return nil end

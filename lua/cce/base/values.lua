@@ -13,6 +13,27 @@ function M.env(name)
   return value ~= "" and value or nil
 end
 
+local SMALL, CAPITAL = {}, {}
+for code = 65, 90 do
+  SMALL[string.char(code)], CAPITAL[string.char(code + 32)] = string.char(code + 32),
+    string.char(code)
+end
+
+--- A text in small letters, by ASCII: string.lower asks the host's locale, and a Turkish one
+-- has another "i".
+-- @tparam string text
+-- @treturn string
+function M.lower(text)
+  return (text:gsub("[A-Z]", SMALL))
+end
+
+--- The same in capitals.
+-- @tparam string text
+-- @treturn string
+function M.upper(text)
+  return (text:gsub("[a-z]", CAPITAL))
+end
+
 --- A text of JSON that may be something else, empty, or not there.
 -- @treturn ?string
 function M.text(value)

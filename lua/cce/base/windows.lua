@@ -6,6 +6,7 @@
 -- @module cce.base.windows
 -- @local
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -48,7 +49,7 @@ end
 
 -- Part of a day, and the zone if it is named there.
 local function read_span(text)
-  local days, from, to, zone = text:lower()
+  local days, from, to, zone = values.lower(text)
     :match "^%s*([%a,%-]*)%s*(%d%d:%d%d)%-(%d%d:%d%d)%s*(%S*)%s*$"
   if not days then
     return nil, ("'%s' is no window such as \"sat,sun 01:00-05:00\""):format(text)
@@ -111,7 +112,7 @@ end
 
 local function read_zone(zone)
   if zone == nil then return 0 end
-  if zone:lower() == "local" then return "local" end
+  if values.lower(zone) == "local" then return "local" end
   local offset = times.offset(zone)
   if offset then return offset end
   return nil, "the zone is not UTC, local or such as +08:00"
@@ -125,7 +126,7 @@ local function read_spans(texts, zone)
     local span, named = read_span(text)
     if not span then return nil, named end
     if named ~= "" then
-      if zone and named ~= zone:lower() then return nil, "two zones are named" end
+      if zone and named ~= values.lower(zone) then return nil, "two zones are named" end
       zone = named
     end
     spans[i] = span

@@ -7,18 +7,6 @@ local show = require "cce.text.show"
 
 local M = {}
 
-local function add_kubeconfigs(is_meant, lines)
-  local files = paths.default()
-  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files) or {}) do
-    if is_meant[entry.cluster_id or ""] then
-      local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
-      lines[#lines + 1] = entry.holder
-        and where .. ": kubectl obtains another certificate by itself"
-        or where .. ": obtain it again, by cce obtain or cce ensure"
-    end
-  end
-end
-
 local function add_grants(args, is_meant, lines)
   local commands = require "cce.cli.command.work.schedule"
   if not commands.exists(args) then return end
@@ -42,7 +30,15 @@ end
 function M.lines(ids, args)
   local is_meant, lines = {}, {}
   for _, id in ipairs(ids) do is_meant[id] = true end
-  add_kubeconfigs(is_meant, lines)
+  local files = paths.default()
+  for _, entry in ipairs(#files > 0 and require("cce.expiry")(files, { together = true }) or {}) do
+    if is_meant[entry.cluster_id or ""] then
+      local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
+      lines[#lines + 1] = entry.holder
+        and where .. ": kubectl obtains another certificate by itself"
+        or where .. ": obtain it again, by cce obtain or cce ensure"
+    end
+  end
   add_grants(args, is_meant, lines)
   return lines
 end

@@ -1,6 +1,7 @@
 --- Which clusters a command is about: ids or names, or all that fit.
 -- @module cce.cli.chosen
 -- @local
+local autopilot = require "cce.api.autopilot"
 local core = require "cce.core"
 local errors = require "cce.error"
 local targets = require "cce.workflow.targets"
@@ -11,7 +12,8 @@ local LONGEST_FILE = 1048576
 
 --- Add the words and options that choose clusters.
 -- @tparam table parser of argparse
--- @tparam[opt] table more `all=true`: also --all, since none must not mean all
+-- @tparam[opt] table more `all=true`: also --all, since none must not mean all;
+--   `autopilot=true`: also --autopilot
 function M.describe(parser, more)
   parser:argument("cluster", "Id or name of a cluster."):args("*"):argname("CLUSTER")
   if more and more.all then parser:flag("--all", "All clusters of the project.") end
@@ -20,6 +22,9 @@ function M.describe(parser, more)
   parser:option("--name", "Those whose name fits, such as 'prod-*'."):argname("PATTERN")
   parser:option("--version", "Those of a version, such as v1.27."):argname("VERSION")
     :target("cluster_version")
+  if more and more.autopilot then
+    parser:flag("--autopilot", "Those of CCE Autopilot, too; one that is named needs no flag.")
+  end
   parser:option("--status", "Those in a phase, such as Available."):argname("PHASE")
 end
 
@@ -28,17 +33,8 @@ end
 -- @treturn ?table
 function M.filter(args)
   if not (args.name or args.cluster_version or args.status) then return nil end
-  return { name = args.name, version = args.cluster_version, status = args.status }
-end
-
-local function ambiguous(word, found)
-  local ids = {}
-  for i, each in ipairs(found) do
-    ids[i] = ("%s (%s, %s)"):format(each.id, each.version or "no version",
-      each.status or "no status")
-  end
-  return errors.fail("INVALID_ARGUMENT", ("%d clusters are named '%s': %s"):format(#found, word,
-    table.concat(ids, ", ")), { hint = "Give the id of the one that is meant" })
+  return { name = args.name, version = args.cluster_version, status = args.status,
+    autopilot = args.autopilot }
 end
 
 -- An id beats a name: names can be given to any cluster, ids cannot.
@@ -50,7 +46,15 @@ local function resolve(word, all)
     names[#names + 1] = each.name
   end
   if #found == 1 then return found[1] end
-  if #found > 1 then return ambiguous(word, found) end
+  if #found > 1 then
+    local ids = {}
+    for i, each in ipairs(found) do
+      ids[i] = ("%s (%s, %s)"):format(each.id, each.version or "no version",
+        each.status or "no status")
+    end
+    return errors.fail("INVALID_ARGUMENT", ("%d clusters are named '%s': %s"):format(#found, word,
+      table.concat(ids, ", ")), { hint = "Give the id of the one that is meant" })
+  end
   local near = require("cce.base.options").nearest(word, names)[1]
   return errors.fail("NOT_FOUND", ("there is no cluster '%s'"):format(word),
     { hint = near and ("Did you mean '%s'?"):format(near) or "See: cce clusters" })
@@ -58,7 +62,14 @@ end
 
 -- A user who may not list clusters may still act on one by its id.
 local function all_or_ids(client, words)
-  local all, message, err = targets.all { client }
+  local all, message, err = targets.all_for({ client }, function(all)
+    local known = {}
+    for _, each in ipairs(all) do known[each.name or each.id], known[each.id] = true, true end
+    for _, word in ipairs(words) do
+      if not known[word] then return false end
+    end
+    return true
+  end)
   if all or err.code ~= "PERMISSION_DENIED" then return all, message, err end
   local found = { by_id = {} }
   for _, word in ipairs(words) do
@@ -131,7 +142,8 @@ function M.list(client, args)
   end
   if #args.cluster == 0 then
     local selection
-    selection, message, err = targets.selection(filter or { name = "*" }, 1)
+    selection, message, err = targets.selection(filter
+      or { name = "*", autopilot = args.autopilot }, 1)
     if not selection then return nil, message, err end
     return targets.find({ client }, selection)
   end
@@ -152,20 +164,43 @@ function M.list(client, args)
   return list
 end
 
+-- The clusters, unless one of them is of CCE Autopilot, which lacks the call.
+local function all_have(operation, list)
+  for _, each in ipairs(list) do
+    local err = operation and each.autopilot and autopilot.lack(operation, each.id)
+    if err then return nil, err.message, err end
+  end
+  return list
+end
+
+local function none_fits(filter)
+  local parts = {}
+  for _, name in ipairs { "name", "version", "status" } do
+    if filter[name] then parts[#parts + 1] = ("--%s '%s'"):format(name, filter[name]) end
+  end
+  return errors.fail("NOT_FOUND", "no cluster fits " .. table.concat(parts, " "),
+    { hint = "See: cce clusters" })
+end
+
 --- The clusters that are meant, where none chosen is a mistake.
--- @treturn[1] {string,...} ids
+-- @tparam cce.client client
+-- @tparam table args
+-- @tparam[opt] string operation that all of them must have
+-- @treturn[1] {string,...} ids; empty where all are meant, and there are none
 -- @treturn[1] {table,...} as those of `list`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.ids(client, args)
+function M.ids(client, args, operation)
   if #args.cluster == 0 and not args.all and not args.cluster_file and not M.filter(args) then
     return errors.fail("INVALID_ARGUMENT", "no cluster is named", {
       hint = "Name clusters by id or name, choose by --name 'prod-*', --version or --status,"
         .. " or give --all" })
   end
   local list, message, err = M.list(client, args)
+  if list then list, message, err = all_have(operation, list) end
   if not list then return nil, message, err end
+  if #list == 0 and not args.all then return none_fits(M.filter(args)) end
   local ids = {}
   for i, each in ipairs(list) do ids[i] = each.id end
   return ids, list
@@ -174,14 +209,19 @@ end
 --- The one cluster that a word means.
 -- @tparam cce.client client
 -- @tparam string word id or name
+-- @tparam[opt] string operation that it must have
 -- @treturn[1] table `id`, `name`, `version`, `status`, `project_id`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.one(client, word)
+function M.one(client, word, operation)
   local all, message, err = all_or_ids(client, { word })
   if not all then return nil, message, err end
-  return resolve(word, all)
+  local found
+  found, message, err = resolve(word, all)
+  if found then found, message, err = all_have(operation, { found }) end
+  if not found then return nil, message, err end
+  return found[1]
 end
 
 return M

@@ -11,7 +11,7 @@ M.meanings = {
   { M.DONE, "done" },
   { M.FAILED, "something failed for good" },
   { M.UNCERTAIN, "something is open: it may have been done, or is not done yet" },
-  { M.FINISHED_BEFORE, "nothing was done, since all was done before" },
+  { M.FINISHED_BEFORE, "nothing was done, since nothing was left to do" },
   { M.OVERDUE, "something is overdue, was missed, or is in quarantine" },
   { M.USAGE, "wrong use" },
   { M.INTERRUPTED, "interrupted" },

@@ -28,7 +28,8 @@ local M = {}
 
 -- In the order in which the help shows them.
 local MODULES = {
-  "certificate.obtain", "certificate.ensure", "certificate.revoke", "certificate.rotate",
+  "certificate.obtain", "certificate.ensure", "certificate.revoke", "certificate.leaver",
+  "certificate.rotate",
   "cloud.status", "cloud.clusters", "cloud.jobs", "cloud.users", "cloud.agencies",
   "cloud.deleted", "cloud.downloads",
   "certificate.who", "cloud.holders", "certificate.expiry", "certificate.credential",
@@ -76,8 +77,8 @@ local function describe_all(parser)
       :argname("URL"):count("*"),
     parser:option("--ca-file", "Certificates to trust instead of the system's (PEM).")
       :argname("FILE"),
-    parser:option("--token-file", "A file, mode 0600, that holds an IAM token.")
-      :argname("FILE"),
+    stands_for(parser:option("--token-file", "A file, mode 0600, that holds an IAM token.")
+      :argname("FILE"), "token"),
     parser:option("--audit-log", "Log every change to this file, before and after."
       .. " By default CCE_AUDIT_LOG, or what the profile says."):argname("FILE"),
     parser:option("--timeout", "Seconds for one request."):argname("SECONDS"):convert(seconds),
@@ -227,6 +228,20 @@ local function run(command, args, arguments)
   return ui:written() and result or exit.FAILED
 end
 
+-- The help of the command whose own commands are missing.
+local function help_of_group(arguments)
+  local parser = M.parser(arguments)
+  for _, word in ipairs(arguments) do
+    for _, command in ipairs(parser._commands) do
+      if command._name == word then
+        parser = command
+        break
+      end
+    end
+  end
+  return parser:get_help()
+end
+
 --- Runs the command with these arguments.
 -- @tparam {string,...} arguments
 -- @treturn int the exit code: see `cce.cli.exit`
@@ -243,6 +258,10 @@ function M.main(arguments)
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then
     complain(args)
+    if args == "a command is required" then
+      io.stderr:write(help_of_group(arguments), "\n")
+      return exit.USAGE
+    end
     local found, name = chosen(arguments), nil
     for _, argument in ipairs(arguments) do
       name = name or found[argument] and argument

@@ -3,6 +3,7 @@
 -- @module cce.cli.moment
 -- @local
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -29,7 +30,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] ?string why it is refused; nil when it is no such text
 function M.read(text, now)
-  local word, hours, minutes = text:lower():match "^(%a*)%s*(%d%d):(%d%d)$"
+  local word, hours, minutes = values.lower(text):match "^(%a*)%s*(%d%d):(%d%d)$"
   hours, minutes = tonumber(hours), tonumber(minutes)
   if not hours or hours > 23 or minutes > 59 then return nil end
   local today = math.floor((now + times.local_offset(now)) / DAY)

@@ -3,6 +3,7 @@
 -- @local
 local errors = require "cce.error"
 local identity = require "cce.api.identity"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = {}
 
@@ -11,8 +12,10 @@ local M = {}
 -- @treturn table option
 -- @treturn table option
 function M.describe(parser)
-  return parser:option("--user", "Name or id of an IAM user."):argname("USER"),
-    parser:option("--agency", "Name or id of an agency."):argname("AGENCY")
+  return stands_for(parser:option("--user", "Name or id of an IAM user.")
+      :argname("USER"), "user_id"),
+    stands_for(parser:option("--agency", "Name or id of an agency."):argname("AGENCY"),
+      "agency_id")
 end
 
 local function looks_like_id(word)
@@ -44,7 +47,7 @@ local function find(kind, word, list)
   return fail(("there is no %s '%s', and it is no id"):format(kind, word),
     near and ("Did you mean '%s'?"):format(near)
       or ("See: cce %s; who was deleted is meant by the id: cce deleted"):format(
-        kind == "user" and "users" or "agencies"))
+        kind == "agency" and "agencies" or "users"))
 end
 
 local function resolve(ui, client, kind, word)
@@ -82,6 +85,53 @@ function M.resolve(ui, client, args)
   if found.id ~= args[kind] then ui:say(("%s %s is %s"):format(kind, args[kind], found.id)) end
   args[kind] = found.id
   return true, found
+end
+
+-- Users, agencies, and who was deleted; what cannot be listed is said.
+local function everybody(ui, client)
+  local all, seen = {}, {}
+  local function add(list, message, kind)
+    if not list then return ui:say(("not all names are known: %s"):format(message)) end
+    for _, each in ipairs(list) do
+      if not seen[each.id] then
+        seen[each.id] = true
+        all[#all + 1] = { id = each.id, name = each.name, kind = kind or each.kind,
+          deleted = not kind and each.time or nil }
+      end
+    end
+  end
+  local users, message = client:list_users()
+  add(users, message, "user")
+  local agencies, deleted
+  agencies, message = client:list_agencies()
+  add(agencies, message, "agency")
+  deleted, message = client:deleted_principals()
+  add(deleted, message)
+  return all
+end
+
+--- Whom some words mean: users or agencies, by name or id, those too who were deleted in
+-- the last seven days.
+-- @tparam cce.cli.ui ui
+-- @tparam cce.client client
+-- @tparam {string,...} words
+-- @treturn[1] {table,...} each once: `{kind=, id=, name=, deleted=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.any(ui, client, words)
+  local all, list, seen = everybody(ui, client), {}, {}
+  for _, word in ipairs(words) do
+    local found, message, err = find("user or agency", word, all)
+    if not found then return nil, message, err end
+    if not seen[found.id] then
+      seen[found.id] = true
+      list[#list + 1] = { kind = found.kind or "user", id = found.id, name = found.name,
+        deleted = found.deleted }
+      if found.id ~= word then ui:say(("%s is %s %s"):format(word, found.kind, found.id)) end
+    end
+  end
+  return list
 end
 
 --- Whether a principal is who makes the calls of a client, as far as that is known.

@@ -23,9 +23,10 @@ local env = values.env
 
 local M = {}
 
--- In the order in which the manual names them.
+-- The settings, in the order in which the manual names them.
 local KEYS = { "region", "project", "endpoint", "iam_endpoint", "cts_endpoint", "sts_endpoint",
   "ca_file", "credentials", "audit_log", "timeout", "schedule" }
+M.KEYS = KEYS
 
 local SECRETS = { ak = true, sk = true, access_key = true, secret_key = true, password = true,
   token = true, security_token = true, secret = true, id_token = true, private_key = true,

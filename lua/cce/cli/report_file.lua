@@ -5,6 +5,7 @@
 local core = require "cce.core"
 local errors = require "cce.error"
 local json = require "cce.base.json"
+local own_file = require "cce.cli.own_file"
 local pages = require "cce.text.page"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
@@ -41,6 +42,9 @@ local function proof_of(item)
   add("settled by %s", item.settled_by)
   add("verified: %s", item.verified)
   add("can obtain again: %s", item.can_obtain_again)
+  add("rights in the cluster: %s", item.rights)
+  add("taken out of %s", item.removed)
+  add("keeps rights by %s", item.left)
   add("kubeconfig %s", item.path)
   if item.expires_at then add("valid until %s", show.time(item.expires_at)) end
   if item.earlier then proofs[#proofs + 1] = "at an earlier start" end
@@ -89,6 +93,7 @@ function M.html(report, context)
     { "next window", report.next_window and show.time(report.next_window) },
     { "finished before", report.already_finished and show.time(report.already_finished) },
     { "audit log", context.audit_log },
+    { "undo file", report.undo },
   }
   if #report.notes > 0 then
     page:heading "Notes"
@@ -128,19 +133,6 @@ local function is_data(text)
   return type(value) == "table" and type(value.asked) == "string" and type(value.counts) == "table"
 end
 
-local function check_file(path, is_ours)
-  local info, message, code = core.file.stat(path)
-  if info == nil then return errors.from_core(nil, message, code) end
-  local text = ""
-  if info then text, message, code = core.file.read(path) end
-  if not text then return errors.from_core(nil, message, code) end
-  if text ~= "" and not is_ours(text) then
-    return errors.fail("FILE_ERROR", ("'%s' is not replaced: it is no report"):format(path), {
-      retryable = false, hint = "Give another path for --report, or remove the file" })
-  end
-  return errors.from_core(core.file.write(path, "", { trial = true }))
-end
-
 --- Whether both files can be written, before anything is done: a report is replaced,
 -- nothing else.
 -- @tparam string path
@@ -150,8 +142,8 @@ end
 -- @treturn[2] table err
 function M.check(path)
   local page, data = paths_of(path)
-  local ok, message, err = check_file(page, is_page)
-  if ok then ok, message, err = check_file(data, is_data) end
+  local ok, message, err = own_file.check(page, "report", is_page)
+  if ok then ok, message, err = own_file.check(data, "report", is_data) end
   return ok, message, err
 end
 

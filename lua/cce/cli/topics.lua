@@ -25,6 +25,15 @@ M.examples = {
       "cce revoke --all --deleted-since 2d --yes" },
     { "The holder of a leaked file, and see that it is refused",
       "cce revoke prod --kubeconfig leaked.yaml --verify" },
+    { "Certificates and rights in two clusters, and the rights put back",
+      "cce revoke prod test --user alice --remove --admin admin.kubeconfig\n"
+        .. "   cce revoke --undo ~/.local/state/cce/removed-0123456789abcdef.json" },
+  },
+  leaver = {
+    { "See first what would be cut off and taken away", "cce leaver alice --dry-run" },
+    { "Two at once, with the proof that it worked on their own kubeconfigs",
+      "cce leaver alice bob --verify-with alice.kubeconfig --verify-with bob.kubeconfig"
+        .. " --report leavers.html" },
   },
   rotate = {
     { "One first, then the others; go on after an interruption",
@@ -130,7 +139,7 @@ M.environment = {
   { "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
     "Instead of ~/.config, ~/.local/state and ~/.cache." },
   { "TZ", "Local time, for --at 'fri 18:00', --zone local and --local." },
-  { "TMPDIR", "Instead of /tmp, for a copy of a schedule that may only be read." },
+  { "TMPDIR", "Instead of /tmp, for what lies there for a moment: copies of schedules." },
   { "NO_COLOR", "No colours." },
   { "CCE_DEBUG", "1: a mistake of the command itself is shown with a traceback." },
 }

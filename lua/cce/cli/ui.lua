@@ -119,6 +119,11 @@ end
 --   have been done nevertheless, else 1
 -- @function ui:fail
 function Ui:fail(message, err)
+  -- Who typed a wrong value made no call of the library's that could be named.
+  local called = errors.is(err) and err.code == "INVALID_ARGUMENT" and err.operation
+  if called and message:sub(1, #called + 2) == called .. ": " then
+    message = message:sub(#called + 3)
+  end
   self:warn(words.typed(message, self.args.command))
   if not errors.is(err) then return exit.FAILED end
   if err.hint then

@@ -8,6 +8,7 @@ local cache = require "cce.exec.cache"
 local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
+local joined = require "cce.kubeconfig.joined"
 local stored = require "cce.kubeconfig.stored"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
@@ -47,8 +48,9 @@ local function row_of_pem(run, source, text)
 end
 
 local function new_row(source, context, holder)
-  return { source = source, holder = "certificate", context = context.name,
-    cluster = context.cluster, server = context.server, user = context.user,
+  local server = context.server and core.show_address(context.server)
+  return { source = source, holder = "certificate", server = server, context = context.name,
+    cluster = context.cluster, user = context.user,
     cluster_id = holder and holder.cluster_id, current = context.current or nil }
 end
 
@@ -98,12 +100,14 @@ local function rows_of_command(run, source, config, context, cluster_id)
   return { row }
 end
 
-local function add_kubeconfig(run, source, config)
+-- `source_of` tells the file of a context.
+local function add_kubeconfig(run, source_of, config)
   local holders = {}
   for _, holder in ipairs(config:certificates()) do holders[holder.user] = holder end
   for _, context in ipairs(config:contexts()) do
     -- A user whose certificate `cce credential` gives has none in the file.
     local user = context.user and read.find(config.data, "users", context.user)
+    local source = source_of(context.name)
     local cluster_id = user and exec.cluster_of(user.body)
     local rows = cluster_id and rows_of_command(run, source, config, context, cluster_id)
       or { row_of_context(run, source, config, context, holders[context.user]) }
@@ -118,7 +122,7 @@ local function add_text(run, source, path, text)
   end
   local before = #run.rows
   local config, message, err = kubeconfigs.load(path, { clock = run.clock, text = text })
-  if config then add_kubeconfig(run, source, config) end
+  if config then add_kubeconfig(run, function() return source end, config) end
   if #run.rows > before then return end
   message = message or ("there is no context in '%s'"):format(source)
   run.rows[#run.rows + 1] = set_problem({ source = source }, message, err)
@@ -129,6 +133,18 @@ local function add_source(run, source, opts)
   local text, message, code = core.file.read(source, { max = MAX_BYTES })
   if text then return add_text(run, source, source, text) end
   run.rows[#run.rows + 1] = set_problem({ source = source }, message, errors.new(code, message))
+end
+
+-- What kubectl sees when no file is named.
+local function add_together(run, files)
+  local all = joined.read(files, run.clock)
+  add_kubeconfig(run, function(context) return all.origin.contexts[context] end, all.config)
+  for _, each in ipairs(all.problems) do
+    run.rows[#run.rows + 1] = set_problem({ source = each.path }, each.message, each.err)
+  end
+  if #run.rows > 0 then return end
+  local source = table.concat(files, ":")
+  run.rows[1] = set_problem({ source = source }, ("there is no context in '%s'"):format(source))
 end
 
 -- ---- names ---------------------------------------------------------------
@@ -231,6 +247,8 @@ end
 -- @tparam[opt] cce.client opts.client who looks up names in IAM; when it may not,
 --   there are none
 -- @tparam[opt=false] boolean opts.check ask the clusters
+-- @tparam[opt=false] boolean opts.together the sources are the files of KUBECONFIG, which
+--   are one to kubectl
 -- @tparam[opt] function opts.stdin returns what "-" stands for
 -- @tparam[opt=os.time] function opts.clock
 -- @treturn {table,...} one for each context, or PEM: `{source=, context=, cluster=,
@@ -242,7 +260,8 @@ end
 --   or, when it was not asked, "valid", "expired", "unreadable" or "not kept"
 function M.look(sources, opts)
   local run = { rows = {}, clock = opts.clock or os.time }
-  for _, source in ipairs(sources) do add_source(run, source, opts) end
+  if opts.together then add_together(run, sources) end
+  for _, source in ipairs(opts.together and {} or sources) do add_source(run, source, opts) end
   if opts.client then add_names(run, opts.client) end
   if opts.check then check(run) end
   for _, row in ipairs(run.rows) do

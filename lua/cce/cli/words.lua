@@ -3,10 +3,14 @@
 --
 -- There is no list: the names come from the parser of the command that was typed. An
 -- option `--max-failures` is what `max_failures=` is in Lua; one of another name says so
--- where it is described, by `stands_for`. A command says in `calls` which calls of the
+-- where it is described, by `stands_for`. What has no option may be a setting of a profile
+-- (`credentials={…}` is `credentials =` there). A command says in `calls` which calls of the
 -- library it stands for: `{ ["client:wait_job"] = "jobs wait" }`.
 -- @module cce.cli.words
 -- @local
+local times = require "cce.base.times"
+local values = require "cce.base.values"
+
 local M = {}
 
 --- Say which option of the library an option of a command is.
@@ -54,7 +58,7 @@ local function typed_arguments(arguments)
   for text, name, options in (arguments .. ","):gmatch '%s*"?([^",{}]*)"?([^",{}]*)({?[^{}]*}?),' do
     local part = text ~= "" and text or name
     if part:find "^[%a_]+$" and not arguments:find('"' .. part .. '"', 1, true) then
-      part = part:upper()
+      part = values.upper(part)
     end
     if part ~= "" then parts[#parts + 1] = part end
     if options ~= "" then parts[#parts + 1] = options:match "^{%s*(.-)%s*}$" end
@@ -76,6 +80,29 @@ local function rename_calls(text)
   end))
 end
 
+-- `endpoints={iam="https://…"}` and `credentials={…}` are settings of a profile, where the first
+-- is `iam_endpoint`.
+local function rename_settings(text)
+  if not text:find "[%a_]={" then return text end
+  local settings = {}
+  for _, name in ipairs(require("cce.cli.profile").KEYS) do settings[name] = true end
+  text = text:gsub('(%a+)s={(%a+)="([^"]*)"}', function(what, of, value)
+    local name = of .. "_" .. what
+    return settings[name] and ("%s = %s in the profile"):format(name, value) or nil
+  end)
+  return (text:gsub("([%a_]+)={[^}]*}", function(name)
+    return settings[name] and name .. " = … in the profile" or nil
+  end))
+end
+
+-- "expire_at is 1577836800; it must be a unix time": who types writes no unix times.
+local function rename_times(text)
+  if not text:find("unix time", 1, true) then return text end
+  return (text:gsub("%f[%d]%d%d%d%d%d%d%d%d%d%d%f[%D]", function(seconds)
+    return times.format(tonumber(seconds))
+  end):gsub("a unix time in whole seconds", "a time"):gsub("unix time", "time"))
+end
+
 --- A text of the library for a person at the shell.
 -- @tparam string text
 -- @tparam string command the command that was typed
@@ -84,14 +111,16 @@ end
 -- local words = require "cce.cli.words"
 -- assert(words.typed("Give allow_self=true", "revoke") == "Give --allow-self")
 function M.typed(text, command)
-  if not text:find "[%a_]=" and not text:find "%a:[%a_]+%(" and not text:find "%a_%a" then
-    return text
-  end
-  text = rename_calls(text)
+  local names_something = text:find "[%a_]=" or text:find "%a:[%a_]+%(" or text:find "%a_%a"
+    or text:find "%a is "
+  if not names_something then return text end
+  text = rename_times(rename_settings(rename_calls(text)))
   for _, each in ipairs(options_of(command)) do
     local at, typed = "%f[%w_]" .. each.name, each.typed:gsub("%%", "%%%%")
     text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
-    text = text:gsub(at .. "=([%d<])", typed .. " %1"):gsub(at .. "=", typed)
+    text = text:gsub(at .. "=([%d<])", typed .. " %1")
+      :gsub(at .. "=…", typed .. " …"):gsub(at .. "=", typed)
+    text = (": " .. text):gsub("(: )" .. each.name .. " is ", "%1" .. typed .. " is "):sub(3)
     -- A name of two words is one wherever it stands.
     if each.name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
   end

@@ -2,9 +2,10 @@
 --
 -- More than five wrong signatures lock an access key for five minutes, for every
 -- program that uses it. So a key that has not succeeded yet in this process has at
--- most two requests in flight; one that is refused twice in a row sends nothing more
--- but one request a minute, until one succeeds. Only the refusals of the gateway and
--- of IAM themselves count: see `responses.refuses_key`.
+-- most two requests that may be refused: in flight, or refused already. One that is
+-- refused twice in a row sends nothing more but one request a minute, until one
+-- succeeds. Only the refusals of the gateway and of IAM themselves count: see
+-- `responses.verdict_on_key`.
 --
 -- A gate is the state of one key:
 --
@@ -24,7 +25,6 @@ local user_state = require "cce.base.user_state"
 
 local M = {}
 
-local MOST_UNPROVEN = 2
 local MOST_REFUSALS = 2
 local PROBE_PAUSE = 60
 
@@ -142,7 +142,7 @@ function M.enter(gate)
     if now() - gate.entered_at >= LOST then gate.in_flight = 0 end
     -- Code that runs alone would wait for what does not go on meanwhile.
     local alone = host.current().runs_alone
-    if gate.in_flight < MOST_UNPROVEN or alone and alone() then break end
+    if gate.in_flight + gate.refusals < MOST_REFUSALS or alone and alone() then break end
     host.sleep(pause)
     pause = math.min(pause * 2, LONGEST_LOOK)
   end

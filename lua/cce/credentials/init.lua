@@ -296,24 +296,6 @@ local custom_schema = {
 
 local SECRETS = { "sk", "security_token", "token" }
 
--- What the function gave stays its own.
-local function take_over(given)
-  local material = {}
-  for name, value in pairs(given) do material[name] = value end
-  for _, name in ipairs(SECRETS) do material[name] = nil end
-  for _, name in ipairs(SECRETS) do
-    if given[name] then
-      local secret, message, err = providers.secret(given[name])
-      if not secret then
-        providers.discard(material)
-        return nil, message, err
-      end
-      material[name] = secret
-    end
-  end
-  return material
-end
-
 local function check_custom(result, message, err)
   if result == nil then
     return errors.fail(errors.is(err) and err.code or "NO_CREDENTIALS",
@@ -326,7 +308,21 @@ local function check_custom(result, message, err)
     or (given.ak == nil) ~= (given.sk == nil) then
     return providers.incomplete("your function must return { ak=, sk= } or { token= }")
   end
-  return take_over(given)
+
+  -- Copies: the function may close its own secrets.
+  local material = {}
+  for name, value in pairs(given) do material[name] = value end
+  for _, name in ipairs(SECRETS) do material[name] = nil end
+  for _, name in ipairs(SECRETS) do
+    if given[name] then
+      material[name], message, err = providers.secret(given[name])
+      if not material[name] then
+        providers.discard(material)
+        return nil, message, err
+      end
+    end
+  end
+  return material
 end
 
 -- It may wait, hence the pcall that can be yielded across.

@@ -75,6 +75,14 @@ local function new_auth(self, material)
     auth.token, material.token = material.token, nil
     return auth
   end
+  -- Each request that is signed with what is no key counts among the few refusals that
+  -- lock the true one.
+  for _, name in ipairs { "ak", "sk" } do
+    local problem = core.key_problem(material[name])
+    if problem then
+      return errors.fail("INVALID_ARGUMENT", ("%s: %s: %s"):format(material.source, name, problem))
+    end
+  end
   local reason, code
   auth.signer, reason, code = core.signer {
     ak = material.ak, sk = material.sk, security_token = material.security_token,
@@ -109,7 +117,7 @@ local function adopt(self, material)
   if auth.iam_endpoint and not endpoints.iam then
     endpoints.iam, endpoints.all.iam = auth.iam_endpoint, { auth.iam_endpoint }
   end
-  -- Those that were given are no news, nor is the same key.
+  -- No event for those that the caller gave, nor for the same key.
   local is_same = before and auth.gate and before.gate == auth.gate and before.ak == auth.ak
   if is_same or self.provider.needs_nothing and not before then return auth end
   client:emit {

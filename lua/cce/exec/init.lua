@@ -102,14 +102,13 @@ end
 -- Looked at again under the lock: another process may have mended it.
 local function remove_broken(job, path)
   if kept(job, path) ~= nil then return true end
-  local ok, message, err = stored.locked(path, job.opts.timeout, function()
+  return stored.locked(path, job.opts.timeout, function()
     if kept(job, path) ~= nil then return true end
     warn(job, "what was kept in '%s' cannot be used, and is obtained again", path)
     local removed, reason = cache.remove(path)
     if removed then return true end
     return errors.fail("FILE_ERROR", "cannot remove what cannot be used: " .. tostring(reason))
   end)
-  return ok, message, err
 end
 
 -- Another process, or another machine, may have ended it: then the cluster refuses
@@ -161,15 +160,11 @@ local function ensure_kept(job, path)
     .. " again"):format(job.cluster_id))
 end
 
-local function obtain(job)
+local function without_cache(job, reason)
+  warn(job, "the certificate cannot be kept: %s", reason)
   local config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
   if not config then return nil, message, err end
   return config, true
-end
-
-local function without_cache(job, message)
-  warn(job, "the certificate cannot be kept: %s", message)
-  return obtain(job)
 end
 
 -- Better than none: it still works.
@@ -205,8 +200,7 @@ end
 local function mend_authority(job, config)
   local current = authority.in_kubeconfig(config)
   if not current then return end
-  for _, path in ipairs(paths.default()) do
-    local count, message = authority.mend(path, job.cluster_id, current, MEND_TIMEOUT)
+  local function tell(path, count, message)
     if count == nil then
       warn(job, "the CA of cluster %s in '%s' could not be looked at: %s", job.cluster_id, path,
         message)
@@ -214,6 +208,7 @@ local function mend_authority(job, config)
       warn(job, "the cluster's CA was replaced, and now is in '%s': try again", path)
     end
   end
+  authority.mend_together(paths.default(), job.cluster_id, current, MEND_TIMEOUT, tell)
 end
 
 -- ---- the answer ----------------------------------------------------------
@@ -222,27 +217,6 @@ end
 local function pem(text)
   if core.is_pem(text) then return text end
   return errors.from_core(core.from_base64(text))
-end
-
-local function credential_of(job, config, renewed)
-  local identity, message, err = kubeconfigs.identity(config)
-  if not identity then return nil, message, err end
-  local facts
-  facts, message, err = config:certificate()
-  if not facts then return nil, message, err end
-  local certificate, key
-  certificate, message, err = pem(identity.certificate)
-  if not certificate then return nil, message, err end
-  key, message, err = pem(identity.key)
-  if not key then return nil, message, err end
-  -- To be asked for again once it would be renewed. One that could not be renewed is asked
-  -- for soon.
-  local now, due = job.client:now(), facts.not_after - job.rule.min_remaining
-  return {
-    certificate = certificate, key = key, user_id = facts.user_id, not_after = facts.not_after,
-    expires_at = due > now and due or math.min(facts.not_after, now + LAST_USE),
-    renewed = renewed,
-  }
 end
 
 --- A certificate and its key for a cluster: what is kept while it is good, else
@@ -280,7 +254,24 @@ function M.credential(client, cluster_id, opts)
   config, renewed, err = from_cache(job)
   if not config then return nil, renewed, err end
   if renewed then mend_authority(job, config) end
-  return credential_of(job, config, renewed)
+
+  local identity, facts, certificate, key
+  identity, message, err = kubeconfigs.identity(config)
+  if not identity then return nil, message, err end
+  facts, message, err = config:certificate()
+  if not facts then return nil, message, err end
+  certificate, message, err = pem(identity.certificate)
+  if not certificate then return nil, message, err end
+  key, message, err = pem(identity.key)
+  if not key then return nil, message, err end
+  -- To be asked for again once it would be renewed. One that could not be renewed is asked
+  -- for soon.
+  local now, due = client:now(), facts.not_after - job.rule.min_remaining
+  return {
+    certificate = certificate, key = key, user_id = facts.user_id, not_after = facts.not_after,
+    expires_at = due > now and due or math.min(facts.not_after, now + LAST_USE),
+    renewed = renewed,
+  }
 end
 
 --- The answer for kubectl. It holds the key.

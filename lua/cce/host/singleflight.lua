@@ -1,5 +1,5 @@
---- One does it, the others wait for the result: for what many calls need at
--- once, such as a project's id.
+--- One call of a function for many callers, who wait for its result: for what many
+-- need at once, such as a project's id.
 -- @module cce.host.singleflight
 -- @local
 local core = require "cce.core"
@@ -7,53 +7,54 @@ local host = require "cce.host"
 
 local M = {}
 
--- Seconds. One that was dropped meanwhile must not block the others for ever.
+-- Seconds. A caller that nginx has dropped never ends its call, and must not block the
+-- others for ever.
 local LONGEST = 60
 local FIRST_LOOK, LONGEST_LOOK = 0.005, 0.05
 
-local function wait_for(flight)
+local function wait_for(call)
   local pause = FIRST_LOOK
-  while not flight.done and core.sys.monotonic() < flight.till do
+  while not call.done and core.sys.monotonic() < call.deadline do
     host.sleep(pause)
     pause = math.min(pause * 2, LONGEST_LOOK)
   end
-  return flight.done
+  return call.done
 end
 
-local function finish(flights, key, flight, ...)
-  flight.done, flight.results = true, { ... }
-  if flights[key] == flight then flights[key] = nil end
+local function finish(calls, key, call, ...)
+  call.done, call.results = true, { ... }
+  if calls[key] == call then calls[key] = nil end
   return ...
 end
 
 --- Whether a call of this name is under way.
 -- @treturn boolean
 function M.is_under_way(owner, key)
-  return owner.flights ~= nil and owner.flights[key] ~= nil
+  return owner.calls_under_way ~= nil and owner.calls_under_way[key] ~= nil
 end
 
 --- Call a function, unless a call of the same name is under way: then wait for
 -- that one's results.
--- @tparam table owner where what is under way is kept, in its field `flights`
+-- @tparam table owner keeps what is under way in its field `calls_under_way`
 -- @tparam string key
 -- @tparam function fn returns up to three values
 -- @param ... its arguments
 -- @return what the function returned
 function M.share(owner, key, fn, ...)
-  owner.flights = owner.flights or {}
-  local flights = owner.flights
-  local flight = flights[key]
-  if flight then
+  owner.calls_under_way = owner.calls_under_way or {}
+  local calls = owner.calls_under_way
+  local call = calls[key]
+  if call then
     -- Code of a plain script that is in no task runs alone: the one that it would
     -- wait for does not go on meanwhile.
     local alone = host.current().runs_alone
-    if not (alone and alone()) and wait_for(flight) then
-      return flight.results[1], flight.results[2], flight.results[3]
+    if not (alone and alone()) and wait_for(call) then
+      return call.results[1], call.results[2], call.results[3]
     end
   end
-  flight = { till = core.sys.monotonic() + LONGEST }
-  flights[key] = flight
-  return finish(flights, key, flight, fn(...))
+  call = { deadline = core.sys.monotonic() + LONGEST }
+  calls[key] = call
+  return finish(calls, key, call, fn(...))
 end
 
 return M

@@ -8,7 +8,7 @@ local M = {}
 
 local wakes = {} -- transfer → function
 
---- Have a function called once the transfer has ended.
+--- Call a function once the transfer has ended.
 -- @param transfer of `engine:submit`
 -- @tparam function wake
 function M.add(transfer, wake)

@@ -4,8 +4,9 @@
 --
 -- @module cce.kubeconfig.contexts
 -- @local
+local core = require "cce.core"
 local read = require "cce.kubeconfig.read"
-local redact = require "cce.kubeconfig.redact"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -19,7 +20,7 @@ local rows_meta = {
     local lines = {}
     for i, row in ipairs(rows) do
       lines[i] = ("%s %s  %s  %s"):format(row.current and "*" or " ", row.name,
-        row.server and redact.string(row.server) or "no server",
+        row.server and core.show_address(row.server) or "no server",
         row.verifies_tls and "TLS verified" or "TLS NOT verified")
     end
     return #lines > 0 and table.concat(lines, "\n") or "no contexts"
@@ -39,7 +40,7 @@ function M.rows(data)
     rows[i] = {
       name = context.name, cluster = read.text(body.cluster), user = read.text(body.user),
       namespace = read.text(body.namespace), server = server,
-      verifies_tls = server ~= nil and not skips and server:lower():find("^https://") ~= nil,
+      verifies_tls = server ~= nil and not skips and values.lower(server):find("^https://") ~= nil,
       current = data["current-context"] == context.name,
     }
   end

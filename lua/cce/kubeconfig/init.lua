@@ -14,7 +14,7 @@
 -- @module cce.kubeconfig
 local contexts = require "cce.kubeconfig.contexts"
 local core = require "cce.core"
-local error_of = require "cce.error"
+local errors = require "cce.error"
 local exec = require "cce.kubeconfig.exec"
 local json = require "cce.base.json"
 local merge = require "cce.kubeconfig.merge"
@@ -26,6 +26,7 @@ local save = require "cce.kubeconfig.save"
 local show = require "cce.text.show"
 local users = require "cce.kubeconfig.users"
 local yaml = require "cce.kubeconfig.syntax.yaml"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -70,7 +71,7 @@ end
 -- entries was given.
 local function derive(state, data, changes)
   local raw, message = json.encode(data, { pretty = true })
-  if not raw then return error_of.fail("INVALID_ARGUMENT", message) end
+  if not raw then return errors.fail("INVALID_ARGUMENT", message) end
   local derived = {}
   for key, value in pairs(state) do derived[key] = value end
   for key, value in pairs(changes or {}) do derived[key] = value end
@@ -105,7 +106,7 @@ function M.parse(text, opts)
   if not checked then return nil, invalid, err end
   local data, message = read.json(text)
   message = message or read.strict_problem(data)
-  if message then return error_of.fail("RESPONSE_INVALID", "not a kubeconfig: " .. message) end
+  if message then return errors.fail("RESPONSE_INVALID", "not a kubeconfig: " .. message) end
   checked.raw, checked.data = text, data
   return new_object(checked)
 end
@@ -146,11 +147,11 @@ function M.load(path, opts)
   if not checked then return nil, invalid, err end
   local text, message, code = checked.text, nil, nil
   if not text then text, message, code = core.file.read(path, { max = yaml.MAX_BYTES }) end
-  if not text then return error_of.from_core(nil, message, code) end
+  if not text then return errors.from_core(nil, message, code) end
   checked.text = nil
   checked.data, message, code = decode_file(text)
   if not checked.data then
-    return error_of.fail(code, ("cannot use '%s' as a kubeconfig: %s"):format(path, message))
+    return errors.fail(code, ("cannot use '%s' as a kubeconfig: %s"):format(path, message))
   end
   checked.raw, checked.path = text, path
   checked.cluster_id = marked_cluster(checked.data)
@@ -192,7 +193,7 @@ function methods.use(self, context)
   options.argument(context, "string", 1, "use")
   if not read.find(state.data, "contexts", context) then
     local known = read.names(state.data, "contexts")
-    return error_of.fail("INVALID_ARGUMENT", ("there is no context '%s'; there %s"):format(context,
+    return errors.fail("INVALID_ARGUMENT", ("there is no context '%s'; there %s"):format(context,
       #known > 0 and "are: " .. table.concat(known, ", ") or "is none at all"))
   end
   local data = names.copy(state.data)
@@ -253,7 +254,7 @@ function methods.rename(self, opts)
   local maps, message = rename_maps(state, given)
   local data
   if maps then data, message = names.apply(state.data, maps) end
-  if not data then return error_of.fail("INVALID_ARGUMENT", "cannot rename: " .. message) end
+  if not data then return errors.fail("INVALID_ARGUMENT", "cannot rename: " .. message) end
   return derive(state, data, { set = given.name })
 end
 
@@ -287,7 +288,7 @@ function methods.with_command(self, opts)
   if not given then return nil, invalid, err end
   given.cluster_id = given.cluster_id or state.cluster_id
   if not given.cluster_id then
-    return error_of.fail("INVALID_ARGUMENT",
+    return errors.fail("INVALID_ARGUMENT",
       "it is not known which cluster this kubeconfig was obtained for: give cluster_id=")
   end
   return derive(state, exec.apply(state.data, given), { cluster_id = given.cluster_id })
@@ -313,7 +314,7 @@ local function not_verified(cluster)
   if cluster.body["insecure-skip-tls-verify"] == true then
     return ("TLS verification is switched off for cluster '%s' (insecure-skip-tls-verify): anyone"
       .. " could answer"):format(cluster.name)
-  elseif not cluster.body.server:lower():find "^https://" then
+  elseif not values.lower(cluster.body.server):find "^https://" then
     return ("cluster '%s' is reached by plain HTTP: anyone could answer"):format(cluster.name)
   end
   local name = read.non_empty(cluster.body["tls-server-name"])
@@ -339,10 +340,10 @@ function M.identity(self)
   local user, message = users.current(state)
   local cluster = context and read.find(state.data, "clusters", context.body.cluster)
   if not user or not cluster or not read.text(cluster.body.server) then
-    return error_of.fail("INVALID_CERTIFICATE", message or "the context leads to no server")
+    return errors.fail("INVALID_CERTIFICATE", message or "the context leads to no server")
   end
   message = not_verified(cluster)
-  if message then return error_of.fail("UNSUPPORTED", message) end
+  if message then return errors.fail("UNSUPPORTED", message) end
   local identity = {
     server = cluster.body.server, context = name, proxy = read.non_empty(cluster.body["proxy-url"]),
     server_name = read.non_empty(cluster.body["tls-server-name"]),
@@ -350,11 +351,11 @@ function M.identity(self)
   for _, each in ipairs { { "ca", cluster, "certificate-authority" },
     { "certificate", user, "client-certificate" }, { "key", user, "client-key" } } do
     local text, problem, code = users.credential(state, each[2], each[3])
-    if problem then return error_of.from_core(nil, problem, code) end
+    if problem then return errors.from_core(nil, problem, code) end
     identity[each[1]] = text
   end
   if identity.certificate and identity.key then return identity end
-  return error_of.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
+  return errors.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
     users.other_means(user)))
 end
 
@@ -432,7 +433,7 @@ local function prepare(self, opts)
 end
 
 local function unnamed_mark()
-  return error_of.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
+  return errors.fail("INVALID_ARGUMENT", "mark needs a name to be known by")
 end
 
 local text_schema = {

@@ -2,9 +2,10 @@
 -- with the kubeconfig's own certificate.
 -- @module cce.kubeconfig.probe
 -- @local
+local ask = require "cce.kubeconfig.ask"
 local hints = require "cce.api.hint"
-local host = require "cce.host"
 local kubeconfigs = require "cce.kubeconfig"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -12,7 +13,7 @@ local M = {}
 -- it does not know gets 401, or 403 as anonymous.
 local PATH = "/api"
 
-local TIMEOUT, CONNECT_TIMEOUT, MAX_RESPONSE = 10, 5, 256 * 1024
+local MAX_RESPONSE = 256 * 1024
 
 --- Seconds that a change may take to have its effect.
 M.PATIENCE = 30
@@ -34,7 +35,7 @@ local function judge(response, message, code, detail)
   elseif detail and detail.untrusted then
     -- The texts of what was seen stand in the middle of a sentence.
     local hint = hints.of_untrusted_cluster(detail.verify_error)
-    local seen = unclear(hint and hint:sub(1, 1):lower() .. hint:sub(2) or message, code)
+    local seen = unclear(hint and values.lower(hint:sub(1, 1)) .. hint:sub(2) or message, code)
     seen.untrusted = true
     return seen
   elseif detail and detail.refused then
@@ -54,21 +55,9 @@ end
 --   that came>}`: accepted (HTTP 200 or 403); refused (401, or alert 42, 44, 46, 48 or 49
 --   of a server whose certificate was accepted); or anything else, which proves nothing
 function M.look(client, kubeconfig)
-  local identity, message = kubeconfigs.identity(kubeconfig)
-  if not identity then return unclear(message) end
-  local engine, transfer
-  engine, message = client:engine()
-  if not engine then return unclear(message) end
-  transfer, message = host.exchange(engine, {
-    endpoint = identity.server, method = "GET", path = PATH, private = true,
-    timeout = TIMEOUT, connect_timeout = CONNECT_TIMEOUT, max_response = MAX_RESPONSE,
-    identity = { ca = identity.ca, certificate = identity.certificate, key = identity.key,
-      server_name = identity.server_name, proxy = identity.proxy, system_ca = true },
-  })
-  if not transfer then return unclear(message) end
-  local response, reason, code, detail = transfer:result()
-  transfer:close()
-  return judge(response, reason, code, detail)
+  local response, message, code, detail = ask(client, kubeconfig, { path = PATH, private = true,
+    max_response = MAX_RESPONSE })
+  return judge(response, message, detail and code, detail)
 end
 
 --- Ask until it is seen as wanted, for `PATIENCE` seconds at most.
@@ -90,7 +79,7 @@ end
 -- ---- which kubeconfig ----------------------------------------------------------
 
 local function address_of(url)
-  return type(url) == "string" and url:lower():match "^https://([^/]+)" or nil
+  return type(url) == "string" and values.lower(url):match "^https://([^/]+)" or nil
 end
 
 -- A file for many clusters has a context for each.

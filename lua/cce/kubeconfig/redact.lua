@@ -6,6 +6,7 @@
 -- @module cce.kubeconfig.redact
 -- @local
 local json = require "cce.base.json"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -34,7 +35,7 @@ local secret_names = {
 -- @param key
 -- @treturn boolean
 function M.is_secret_name(key)
-  local lower = type(key) == "string" and key:lower() or ""
+  local lower = type(key) == "string" and values.lower(key) or ""
   for _, pattern in ipairs(secret_names) do
     if lower:find(pattern) then return true end
   end
@@ -82,15 +83,6 @@ function show(value, depth)
   return show_members(value, depth)
 end
 
-local function show_env(list)
-  local names = json.array()
-  for i, each in ipairs(type(list) == "table" and list or {}) do
-    local name = type(each) == "table" and type(each.name) == "string" and each.name or HIDDEN
-    names[i] = { name = M.string(name), value = HIDDEN }
-  end
-  return names
-end
-
 -- Shows the fields that are known to be harmless, and that there are others.
 local function show_known(object, known)
   local result = {}
@@ -100,26 +92,19 @@ local function show_known(object, known)
   return result
 end
 
-local function show_exec(exec)
-  if type(exec) ~= "table" then return HIDDEN end
-  local result = show_known(exec, exec_fields)
-  if exec.env then result.env = show_env(exec.env) end
-  return result
-end
-
+-- Of what is handed to a command, the names of variables.
 local function show_user(user)
   if type(user) ~= "table" then return HIDDEN end
-  local result = show_known(user, user_fields)
-  if user.exec then result.exec = show_exec(user.exec) end
-  return result
-end
-
-local function show_users(users)
-  local result = json.array()
-  for i, each in ipairs(type(users) == "table" and users or {}) do
-    result[i] = type(each) == "table"
-      and { name = show(each.name, 0), user = show_user(each.user) } or HIDDEN
+  local result, exec = show_known(user, user_fields), user.exec
+  if type(exec) ~= "table" then return result end
+  result.exec = show_known(exec, exec_fields)
+  if not exec.env then return result end
+  local names = json.array()
+  for i, each in ipairs(type(exec.env) == "table" and exec.env or {}) do
+    local name = type(each) == "table" and type(each.name) == "string" and each.name or HIDDEN
+    names[i] = { name = M.string(name), value = HIDDEN }
   end
+  result.exec.env = names
   return result
 end
 
@@ -128,7 +113,13 @@ end
 -- @treturn string
 function M.text(data)
   local shown = show_members(data, 0)
-  if data.users ~= nil then shown.users = show_users(data.users) end
+  if data.users ~= nil then
+    shown.users = json.array()
+    for i, each in ipairs(type(data.users) == "table" and data.users or {}) do
+      shown.users[i] = type(each) == "table"
+        and { name = show(each.name, 0), user = show_user(each.user) } or HIDDEN
+    end
+  end
   return json.encode(shown, { pretty = true }) or "cce.kubeconfig.data: (not printable)"
 end
 

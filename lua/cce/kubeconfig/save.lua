@@ -6,7 +6,7 @@
 -- @module cce.kubeconfig.save
 -- @local
 local core = require "cce.core"
-local error_of = require "cce.error"
+local errors = require "cce.error"
 local merge = require "cce.kubeconfig.merge"
 local read = require "cce.kubeconfig.read"
 local store = require "cce.kubeconfig.store"
@@ -58,7 +58,7 @@ end
 
 local function locked(path, opts, merges, act)
   local lock, message, code = core.file.lock(path, { timeout = opts.timeout, kubectl = merges })
-  if not lock then return error_of.from_core(nil, message, code) end
+  if not lock then return errors.from_core(nil, message, code) end
   local ok, result, reason, err = pcall(act)
   lock:close()
   if not ok then error(result, 0) end

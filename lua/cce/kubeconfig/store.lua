@@ -5,7 +5,7 @@
 -- @module cce.kubeconfig.store
 -- @local
 local core = require "cce.core"
-local error_of = require "cce.error"
+local errors = require "cce.error"
 local json = require "cce.base.json"
 local merge = require "cce.kubeconfig.merge"
 local patch = require "cce.kubeconfig.syntax.patch"
@@ -22,12 +22,12 @@ local M = {}
 -- @return nil, message, err
 function M.write(path, text, is_trial)
   local ok, message, code = core.file.write(path, text, { trial = is_trial })
-  if not ok then return error_of.from_core(nil, message, code) end
+  if not ok then return errors.from_core(nil, message, code) end
   return true
 end
 
 local function refused(target, reason, code)
-  return error_of.fail(code or "UNSUPPORTED",
+  return errors.fail(code or "UNSUPPORTED",
     ("cannot merge into '%s' without touching what is not ours: %s"):format(
       target.path, reason), {
       retryable = false,
@@ -52,11 +52,11 @@ end
 -- @return nil, message, err
 function M.check_replaceable(path)
   local info, message, code = core.file.stat(path)
-  if info == nil then return error_of.from_core(nil, message, code) end
+  if info == nil then return errors.from_core(nil, message, code) end
   if not info then return true end
   local text
   text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
-  if not text then return error_of.from_core(nil, message, code) end
+  if not text then return errors.from_core(nil, message, code) end
   if text:find("^%s*$") then return true end
   local file
   file, message = read.file(text)
@@ -65,7 +65,7 @@ function M.check_replaceable(path)
     message = "it holds comments, and no kubeconfig"
   end
   if not message then return true end
-  return error_of.fail("FILE_ERROR", ("'%s' is not replaced: %s"):format(path, message), {
+  return errors.fail("FILE_ERROR", ("'%s' is not replaced: %s"):format(path, message), {
     retryable = false, hint = "Give another path; or remove the file, if nobody needs it" })
 end
 
@@ -78,18 +78,18 @@ end
 function M.open(path, format)
   local target = { path = path, format = format or "json" }
   local info, message, code = core.file.stat(path)
-  if info == nil then return error_of.from_core(nil, message, code) end
+  if info == nil then return errors.from_core(nil, message, code) end
   if not info then return target end
   local text
   text, message, code = core.file.read(path, { max = yaml.MAX_BYTES })
-  if not text then return error_of.from_core(nil, message, code) end
+  if not text then return errors.from_core(nil, message, code) end
   if text:find("^%s*$") then return target end
   local file
   file, message, code = read.file(text)
   if code then return refused(target, message, code) end
   message = message or read.problem(file.data) or stranger(file.data)
   if message then
-    return error_of.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(path, message))
+    return errors.fail("FILE_ERROR", ("cannot merge into '%s': %s"):format(path, message))
   end
   target.text, target.format, target.found = file.text, file.format, text
   target.data, target.original = file.data, file.data
@@ -109,7 +109,7 @@ function M.add(target, data, mark)
     target.data = target.merging.data
     return true
   end
-  return error_of.fail("CONFLICT", ("cannot merge into '%s': %s; give this one another name with "
+  return errors.fail("CONFLICT", ("cannot merge into '%s': %s; give this one another name with "
     .. "the option name"):format(target.path, conflict))
 end
 
@@ -125,11 +125,12 @@ function M.encode(data, format)
   else
     text, message = json.encode(data, { pretty = true })
   end
-  if not text then return error_of.fail("INVALID_ARGUMENT", message) end
+  if not text then return errors.fail("INVALID_ARGUMENT", message) end
   return text
 end
 
---- Writes the target's data to its file, the old one beside it as `<path>.bak`.
+--- Writes the target's data to its file, the old one beside it as `<path>.bak`; one
+-- without a value, comments alone, is not kept: the comments stay where they are.
 -- @tparam table target
 -- @tparam table opts `backup`: whether to keep the old one; `trial`: see @{write}
 -- @treturn table { backup=<path or nil> }
@@ -143,7 +144,7 @@ function M.commit(target, opts)
     text, message, err = M.encode(target.data, target.format)
     if not text then return nil, message, err end
   end
-  if opts.backup and target.found and target.found ~= text then
+  if opts.backup and target.found and target.found ~= text and next(target.original) then
     backup = target.path .. ".bak"
     ok, message, err = M.check_replaceable(backup)
     if ok then ok, message, err = M.write(backup, target.found, opts.trial) end

@@ -7,7 +7,7 @@
 local certificates = require "cce.certificate"
 local contexts = require "cce.kubeconfig.contexts"
 local core = require "cce.core"
-local error_of = require "cce.error"
+local errors = require "cce.error"
 local read = require "cce.kubeconfig.read"
 
 local M = {}
@@ -67,19 +67,19 @@ end
 -- @return nil, message, err
 function M.certificate(state, user)
   local problem = read.encoding_problem("users", user)
-  if problem then return error_of.fail("INVALID_CERTIFICATE", problem) end
+  if problem then return errors.fail("INVALID_CERTIFICATE", problem) end
   local certificate, message, code = M.credential(state, user, "client-certificate")
-  if message then return error_of.from_core(nil, message, code) end
+  if message then return errors.from_core(nil, message, code) end
   if not certificate then
-    return error_of.fail("UNSUPPORTED",
+    return errors.fail("UNSUPPORTED",
       ("user '%s' has no client certificate: %s"):format(user.name, M.other_means(user)))
   end
   local key
   key, message, code = M.credential(state, user, "client-key")
-  if message then return error_of.from_core(nil, message, code) end
+  if message then return errors.from_core(nil, message, code) end
   local facts
   facts, message, code = certificates.of(core.certificate(certificate, key))
-  if not facts then return error_of.from_core(nil, message, code) end
+  if not facts then return errors.from_core(nil, message, code) end
   return facts
 end
 
@@ -89,7 +89,7 @@ end
 -- @return nil, message, err
 function M.current_certificate(state)
   local user, message = M.current(state)
-  if not user then return error_of.fail("INVALID_CERTIFICATE", message) end
+  if not user then return errors.fail("INVALID_CERTIFICATE", message) end
   return M.certificate(state, user)
 end
 

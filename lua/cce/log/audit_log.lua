@@ -206,7 +206,8 @@ function M.is(value)
   return getmetatable(value) == Log
 end
 
---- Let others have the file. Later calls that would be logged fail.
+--- Close the log, so that another process can open it. Later calls that would be
+-- logged fail.
 -- @usage
 -- local log = assert(cce.audit_log.open("/var/log/cce.log"))
 -- log:close()
@@ -308,8 +309,7 @@ local function refused(request, message, code)
   return errors.fail(code, ("%s: not sent, since it cannot be logged: %s"):format(
     request.operation, message), {
     operation = request.operation, retryable = false, maybe_applied = false, attempts = 0,
-    hint = "Make room for the audit log, log to another file, or open it with"
-      .. " on_failure=\"warn\"",
+    hint = "Make room for the audit log, or log to another file",
   })
 end
 
@@ -347,7 +347,7 @@ function M.around(client, request, ids, send)
   -- What both lines of the call say.
   local subject = lines.arguments(request.body)
   subject.operation, subject.project = request.operation, ids.project_id
-  subject.target = ids.job_id and "job " .. ids.job_id
+  subject.target = ids.target or ids.job_id and "job " .. ids.job_id
     or ids.cluster_id and "cluster " .. ids.cluster_id or nil
 
   -- The first line is on disk before anything is sent.

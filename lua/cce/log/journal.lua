@@ -74,6 +74,7 @@ local function open_run(state, line)
   local run = { name = line.run, id = line.id, plan = line.plan, opened = line.time,
     component = line.component, hours = line.hours, workflow = line.workflow or "rotate",
     windows = line.windows, except = line.except, zone = line.zone,
+    undo = line.undo, undo_id = line.undo_id,
     items = {}, order = {} }
   local last = state.runs[#state.runs]
   -- One that had not begun leaves no trace: nothing was sent.
@@ -139,7 +140,7 @@ end
 
 -- What is looked up, compared or put into paths is text, if it is there at all.
 local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
-  "name", "message", "windows", "except", "zone" }
+  "name", "message", "windows", "except", "zone", "undo", "undo_id" }
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
 
@@ -165,26 +166,28 @@ local function unreadable(path, number, why)
   })
 end
 
+-- All but a last line that was torn.
+local function whole_lines(file)
+  local size = file:seek "end"
+  if size ~= 0 then file:seek("end", -1) end
+  local is_whole = size == 0 or file:read(1) == "\n"
+  file:seek "set"
+  if is_whole then return file:lines() end
+  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
+  return lines:gmatch "([^\n]*)\n"
+end
+
 local function read_lines(path, file, state)
   local number = 0
-  for text in file:lines() do
+  for text in whole_lines(file) do
     number = number + 1
     local line = decode(text)
     if not line then return unreadable(path, number, "cannot be read") end
     if not note_line(state, line) then return unreadable(path, number, "belongs to no run") end
   end
+  -- What has no whole line was not begun by us.
+  if number == 0 and file:seek "end" ~= 0 then return unreadable(path, 1, "has no end") end
   return true
-end
-
--- All but a last line that was torn.
-local function whole_text(file)
-  local size = file:seek "end"
-  if size ~= 0 then file:seek("end", -1) end
-  local is_whole = size == 0 or file:read(1) == "\n"
-  file:seek "set"
-  if is_whole then return file end
-  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
-  return { lines = function() return lines:gmatch "([^\n]*)\n" end }
 end
 
 --- Read a journal without locking it.
@@ -195,13 +198,13 @@ end
 -- @treturn[2] table err
 function M.read(path)
   local state = { runs = {}, rotated = {} }
-  if not core.file.stat(path) then return state end
+  if core.file.stat(path) == false then return state end
   -- A FIFO would be waited for.
   local ok, message, err = errors.from_core(core.file.check(path))
   if not ok then return nil, message, err end
-  local file = io.open(path, "rb")
-  if not file then return state end
-  ok, message, err = read_lines(path, whole_text(file), state)
+  local file, reason = io.open(path, "rb")
+  if not file then return errors.fail("FILE_ERROR", reason) end
+  ok, message, err = read_lines(path, file, state)
   file:close()
   if not ok then return nil, message, err end
   local last = state.runs[#state.runs]

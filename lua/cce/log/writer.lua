@@ -267,7 +267,7 @@ function Writer:is_empty()
   return self.file:size() == 0
 end
 
---- Let others have the file, once what is under way has ended.
+--- Close the file, once what is under way has ended: then others can open it.
 -- @function writer:close
 function Writer:close()
   let_go(self)

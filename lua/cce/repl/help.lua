@@ -5,6 +5,7 @@ local complete = require "cce.repl.complete"
 local core = require "cce.core"
 local manual = require "cce.repl.manual"
 local tables = require "cce.text.table"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -54,7 +55,7 @@ end
 local function by_name(name)
   local found = manual.by_name(name)
   if #found == 0 then
-    local code = name:upper()
+    local code = values.upper(name)
     if core.codes[code] then return ("%s: %s"):format(code, core.codes[code]) end
     return module_text(name) or module_text("cce." .. name)
   end

@@ -4,6 +4,7 @@
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local redact = require "cce.kubeconfig.redact"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -31,7 +32,7 @@ local NAMES = { "%f[%w]sk", "_sk", "token", "passw%w*", "passphrase", "secret%w*
 local VALUES = { "[\"']?%]?%s*=%s*%(?%s*[\"'%[]", "%s*%(%s*[\"'%[]", "%s+[\"'%[]", "%[=*%[" }
 
 local function assigns_secret(line)
-  local lower = line:lower()
+  local lower = values.lower(line)
   for _, name in ipairs(NAMES) do
     for _, value in ipairs(VALUES) do
       if lower:find(name .. value) then return true end
@@ -70,8 +71,15 @@ function M.open(path)
   for _, name in ipairs(VARIABLES) do self:hide(os.getenv(name)) end
   if not path then return self end
   directories.make(path:match "^(.*)/")
-  local lines, text = {}, core.file.read(path, { max = LONGEST_FILE })
-  for line in (text or ""):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  local lines, text = {}, ""
+  if core.file.stat(path) ~= false then
+    text, self.problem = core.file.read(path, { max = LONGEST_FILE })
+    if not text then
+      self.path = nil
+      return self
+    end
+  end
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
   for i = math.max(1, #lines - MOST + 1), #lines do self.lines[#self.lines + 1] = lines[i] end
   -- Each session only appends: here the file is cut to its last lines, and its mode made 0600.
   text = #self.lines > 0 and table.concat(self.lines, "\n") .. "\n" or ""

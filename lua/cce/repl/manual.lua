@@ -2,6 +2,8 @@
 -- say about a function, rendered for a terminal.
 -- @module cce.repl.manual
 -- @local
+local values = require "cce.base.values"
+
 local M = {}
 
 -- The public modules, in the order in which `help()` names them. A spec compares
@@ -10,7 +12,7 @@ M.modules = {
   "cce", "cce.client", "cce.nodes", "cce.iam", "cce.cts", "cce.job", "cce.cluster",
   "cce.kubeconfig", "cce.credentials", "cce.signer", "cce.map", "cce.expiry", "cce.progress",
   "cce.workflow", "cce.workflow.issue", "cce.workflow.rotate", "cce.workflow.revoke",
-  "cce.workflow.grant", "cce.workflow.holders",
+  "cce.workflow.restore", "cce.workflow.grant", "cce.workflow.holders",
   "cce.schedule", "cce.openresty", "cce.metrics", "cce.report", "cce.audit_log",
   "cce.region", "cce.certificate", "cce.error",
 }
@@ -68,7 +70,7 @@ end
 -- The name by which a user calls it: "client:close", "cce.map", "cce.region.names".
 local function title_of(name, module)
   if not name or not module then return name end
-  if name:find(":", 1, true) then return name:sub(1, 1):lower() .. name:sub(2) end
+  if name:find(":", 1, true) then return values.lower(name:sub(1, 1)) .. name:sub(2) end
   local plain = name:match "([%w_]+)$"
   local is_itself = plain == module:match "([%w_]+)$" or plain == "new" and module ~= "cce"
   return is_itself and module or module .. "." .. plain

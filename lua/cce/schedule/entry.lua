@@ -226,29 +226,23 @@ local function contradiction(e)
   end
 end
 
--- The fields that are known, checked; or nil and what is wrong.
-local function checked_fields(data)
+-- The entry of the fields that are known; or nil and what is wrong with them.
+local function check(data)
+  if type(data) ~= "table" then return nil, "it is no object" end
+  if type(data.v) == "number" and data.v > VERSION then
+    return nil, "it was written by a newer version of this library"
+  end
   local e = {}
-  for name, check in pairs(CHECKS) do
+  for name, check_field in pairs(CHECKS) do
     if data[name] ~= nil then
-      local ok, why = check(data[name])
+      local ok, why = check_field(data[name])
       if not ok then
         return nil, ("bad %s%s"):format(name, why and ": " .. tostring(why) or "")
       end
       e[name] = data[name]
     end
   end
-  return e
-end
-
-local function check(data)
-  if type(data) ~= "table" then return nil, "it is no object" end
-  if type(data.v) == "number" and data.v > VERSION then
-    return nil, "it was written by a newer version of this library"
-  end
-  local e, why = checked_fields(data)
-  if not e then return nil, why end
-  why = missing_field(e, ALWAYS) or missing_field(e, REQUIRED[e.kind])
+  local why = missing_field(e, ALWAYS) or missing_field(e, REQUIRED[e.kind])
     or missing_field(e, REQUIRED_OF_STATE[e.state]) or contradiction(e)
   if why then return nil, why end
   return e
@@ -375,8 +369,8 @@ local function copy_of(e, state)
   return setmetatable(copy, Entry)
 end
 
---- Let a runner have it. What another one holds may be had once that one is
--- dead, which the `guard` of `schedule:change` makes sure of.
+--- Claimed by a runner. What another one holds can be claimed once that one is dead,
+-- which the `guard` of `schedule:change` makes sure of.
 function M.claimed(e, runner)
   local ok, why = fits(e, "claimed")
   if not ok then return nil, why end
@@ -598,7 +592,15 @@ local function named(e, id)
   return name and ("%s (%s)"):format(name, id) or id
 end
 
-local function rotated(e)
+--- What an entry is about, in a few words.
+-- @treturn string
+function M.subject(e)
+  if e.kind == "revoke" then
+    return ("%s %s in cluster %s"):format(e.user_id and "user" or "agency",
+      named(e, e.user_id or e.agency_id), named(e, e.cluster_id))
+  elseif e.kind ~= "rotate" then
+    return "an entry that cannot be read"
+  end
   local chosen, text = e.options and e.options.clusters or {}, "clusters"
   if e.cluster_id then
     text = "cluster " .. named(e, e.cluster_id)
@@ -612,18 +614,6 @@ local function rotated(e)
     text = "clusters named " .. M.clean(chosen.name, 128)
   end
   return e.every and ("%s every %s"):format(text, show.span(e.every.seconds)) or text
-end
-
---- What an entry is about, in a few words.
--- @treturn string
-function M.subject(e)
-  if e.kind == "revoke" then
-    return ("%s %s in cluster %s"):format(e.user_id and "user" or "agency",
-      named(e, e.user_id or e.agency_id), named(e, e.cluster_id))
-  elseif e.kind == "rotate" then
-    return rotated(e)
-  end
-  return "an entry that cannot be read"
 end
 
 function Entry:__tostring()

@@ -4,6 +4,7 @@
 -- leaves a certificate that nothing will end: it is a promise of the schedule, and
 -- the runner of that schedule keeps it.
 -- @module cce.workflow.grant
+local autopilot = require "cce.api.autopilot"
 local identity = require "cce.api.identity"
 local service_call = require "cce.api.service_call"
 local entries = require "cce.schedule.entry"
@@ -75,9 +76,8 @@ local function principal_of(client, opts)
     local whose = known and ", " .. name_of(known) or ""
     return fail("INVALID_ARGUMENT", ("this would hand out the identity of the client itself%s,"
       .. " and cut all that it holds in the cluster at the end"):format(whose),
-      "Use a client whose credentials assume an agency: cce.credentials.agency; or say"
-      .. " grantee=true when the client is the grantee's, allow_self=true when it is meant to be"
-      .. " your own")
+      "Use a client whose credentials assume an agency; or say grantee=true when the client is"
+      .. " the grantee's, allow_self=true when it is meant to be your own")
   end
 
   if not known then
@@ -95,22 +95,6 @@ end
 
 -- ---- the promise -----------------------------------------------------------------------
 
-local function change(self, act)
-  local message, err
-  for _ = 1, TRIES do
-    local e
-    e, message, err = self.schedule:get(self.id)
-    if not e then return nil, message, err end
-    local new
-    new, message, err = act(e)
-    if not new then return nil, message, err end
-    new, message, err = self.schedule:change(e, new)
-    if new then return new end
-    if err.code ~= "CONFLICT" then break end
-  end
-  return nil, message, err
-end
-
 local function is_taken(self, e, why)
   return fail("CONFLICT", ("%s has a live grant in cluster %s: entry %s, %s, due %s; %s"):format(
     name_of(self.principal), self.cluster_id, e.id, e.state, show.time(e.due), why),
@@ -121,7 +105,7 @@ end
 -- Have a part in the one that lives.
 local function join(self, id, due, shared)
   self.id = id
-  return change(self, function(e)
+  return self.schedule:alter(id, function(e)
     if not e.grant then return fail("CONFLICT", ("entry %s is no grant"):format(id)) end
     if not shared then return is_taken(self, e, "shared=true was not given") end
     local new, why = entries.joined(e, due, self.holder)
@@ -229,20 +213,6 @@ end
 
 -- ---- the grant -----------------------------------------------------------------------
 
-local function lengthen(self, e, seconds)
-  local new, why
-  if self.is_finished then
-    why = "it is finished"
-  elseif e.first_intent then
-    why = "its revocation was tried already"
-  else
-    new, why = entries.extended(e, e.due + seconds)
-  end
-  if new then return new end
-  return fail("CONFLICT", ("entry %s cannot be extended: %s"):format(self.id, why),
-    "Ask for another grant")
-end
-
 --- Hold it longer. The later end is on disk first; then another certificate is
 -- obtained, since the one that was handed out ends by itself.
 -- @tparam number seconds by which the end is later, from 900 on
@@ -257,7 +227,19 @@ function Grant:extend(seconds)
   local checked, message, err = options.check({ seconds = seconds }, { seconds = SECONDS })
   if not checked then return nil, message, err end
   local e, obtained, may_be_out
-  e, message, err = change(self, function(found) return lengthen(self, found, seconds) end)
+  e, message, err = self.schedule:alter(self.id, function(found)
+    local new, why
+    if self.is_finished then
+      why = "it is finished"
+    elseif found.first_intent then
+      why = "its revocation was tried already"
+    else
+      new, why = entries.extended(found, found.due + seconds)
+    end
+    if new then return new end
+    return fail("CONFLICT", ("entry %s cannot be extended: %s"):format(self.id, why),
+      "Ask for another grant")
+  end)
   if not e then return nil, message, err end
   obtained, may_be_out, message, err = obtain(self, e.due)
   if obtained then return true end
@@ -272,7 +254,7 @@ local function is_over(e)
   if e.state == "done" then return true end
   if e.state == "cancelled" then
     return fail("CONFLICT", ("entry %s was cancelled: its certificates were not revoked"):format(
-      e.id), "Revoke them: client:revoke_cert, or cce.workflow.revoke")
+      e.id), "Revoke what its principal holds, if that is still meant")
   elseif e.state == "sending" or e.state == "claimed" then
     return fail("CONFLICT", ("entry %s %s by runner %s just now"):format(e.id,
       e.state == "sending" and "is being sent" or "is claimed", e.runner),
@@ -297,7 +279,7 @@ local function leave_or_revoke(self, e)
   if err and err.code == "CONFLICT" and not err.operation then return nil, message, err end
   -- Where the run at once could not even begin, it is due now for the runner of the
   -- schedule.
-  change(self, function(found)
+  self.schedule:alter(e.id, function(found)
     local now = self.schedule.clock()
     if found.due <= now or entries.left(found, self.holder) then
       return nil, "there is no need"
@@ -396,6 +378,11 @@ local function grant(client, schedule, opts)
   if not self.principal then return nil, message, err end
   self.project_id, message, err = project.id_of(client)
   if not self.project_id then return nil, message, err end
+  -- What cannot be revoked cannot be granted for a while.
+  local can_end, _
+  can_end, _, err = autopilot.allows(client, "revoke_cert",
+    { cluster_id = self.cluster_id, project_id = self.project_id })
+  if not can_end then return service_call.about("grant", err) end
   local e, obtained, may_be_out
   e, message, err = promise(self, schedule.clock() + checked.seconds, checked)
   if not e then return nil, message, err end
@@ -404,7 +391,7 @@ local function grant(client, schedule, opts)
   if may_be_out then return nil, message, err end
   -- Nothing was obtained: as if it had not been promised. What cannot be written now
   -- stays: a revocation too many is no harm, one too few is.
-  change(self, function(found)
+  schedule:alter(self.id, function(found)
     local new = entries.left(found, self.holder)
     if new then return new end
     if not self.is_new then return nil, "others hold it" end

@@ -340,7 +340,7 @@ end
 function Schedule:get(id)
   check_open(self, "get")
   options.argument(id, "string", 1, "get")
-  if not entries.is_id(id) then return refuse("get", "this is no id of an entry") end
+  if not entries.is_id(id) then return refuse("get", ("'%s' is no id of an entry"):format(id)) end
   local row, message, err = self.store:get(id)
   if not row then return nil, message, err end
   return entries.describe(row)
@@ -464,29 +464,47 @@ local function state_text(e)
   return "is " .. e.state
 end
 
--- Change an entry however others change it meanwhile. A transition that its state
--- does not allow is nil; one that is refused for another reason false, and why.
-local function alter(self, name, id, transition)
+--- Change an entry however others change it meanwhile.
+-- @tparam string id
+-- @tparam function act called with the entry as it is, perhaps several times: what it
+--   is to become; or nil, message and err
+-- @treturn[1] table the new entry, with its revision
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+-- @function schedule:alter
+-- @local
+function Schedule:alter(id, act)
   local message, err
   for _ = 1, TRIES do
-    local e
+    local e, new
     e, message, err = self:get(id)
     if not e then return nil, message, err end
-    local new, why = transition(e, self.clock())
-    if not new then
-      return errors.fail("CONFLICT", ("%s: entry %s %s"):format(name, id,
-        new == false and why or state_text(e)),
-        { retryable = false, maybe_applied = false, operation = name })
-    end
+    new, message, err = act(e)
+    if not new then return nil, message, err end
     new, message, err = self:change(e, new)
-    if new then return true end
+    if new then return new end
     if err.code ~= "CONFLICT" then break end
   end
   return nil, message, err
 end
 
---- Let an entry not be done. Of a cancel and a run that meet, one wins; the
--- other is told.
+-- A transition that the entry's state does not allow is nil; one that is refused for
+-- another reason false, and why.
+local function move(self, name, id, transition)
+  local moved, message, err = self:alter(id, function(e)
+    local new, why = transition(e, self.clock())
+    if new then return new end
+    return errors.fail("CONFLICT", ("%s: entry %s %s"):format(name, id,
+      new == false and why or state_text(e)),
+      { retryable = false, maybe_applied = false, operation = name })
+  end)
+  if moved then return true end
+  return nil, message, err
+end
+
+--- Cancel an entry. Of a cancellation and a run that meet, one wins; the other is
+-- told.
 -- @tparam string id
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -496,13 +514,13 @@ end
 function Schedule:cancel(id)
   check_open(self, "cancel")
   options.argument(id, "string", 1, "cancel")
-  return alter(self, "cancel", id, entries.cancelled)
+  return move(self, "cancel", id, entries.cancelled)
 end
 
 local retry_schema = { retry_failed = { type = "boolean", default = false } }
 
---- Let an entry that failed be tried again at once. What is pending is not
--- touched: nothing happens before its time.
+--- Try an entry that failed again, at once. What is pending is not touched: nothing
+-- happens before its time.
 -- @tparam string id
 -- @tparam[opt] table opts
 -- @tparam[opt=false] boolean opts.retry_failed of a rotation: also send again to clusters
@@ -518,7 +536,7 @@ function Schedule:retry(id, opts)
   local checked, message, err = options.check(opts, retry_schema)
   if not checked then return nil, message, err end
   local done
-  done, message, err = alter(self, "retry", id, function(e, now)
+  done, message, err = move(self, "retry", id, function(e, now)
     return entries.retried(e, now, checked.retry_failed or nil)
   end)
   if done == nil then return nil, message, err end
@@ -536,7 +554,7 @@ end
 function Schedule:accept(id)
   check_open(self, "accept")
   options.argument(id, "string", 1, "accept")
-  return alter(self, "accept", id, entries.accepted)
+  return move(self, "accept", id, entries.accepted)
 end
 
 -- What recurs keeps to its times, which its window is about.
@@ -546,8 +564,8 @@ local function hastened(e, now)
   return entries.extended(e, math.min(e.due or now, now))
 end
 
---- Let an entry be done now, before its time: the runner of the schedule does it
--- next. So a grant can be ended by another than its holder; a shared one ends for all.
+--- Do an entry now, before its time: the runner of the schedule does it next. So a
+-- grant can be ended by another than its holder; a shared one ends for all.
 -- @tparam string id
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -561,7 +579,7 @@ end
 function Schedule:hasten(id)
   check_open(self, "hasten")
   options.argument(id, "string", 1, "hasten")
-  return alter(self, "hasten", id, hastened)
+  return move(self, "hasten", id, hastened)
 end
 
 -- ---- running --------------------------------------------------------------------------

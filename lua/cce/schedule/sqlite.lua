@@ -9,8 +9,10 @@
 -- @module cce.schedule.sqlite
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local json_line = require "cce.base.json_line"
+local to_lower = require("cce.base.values").lower
 
 local M = {}
 
@@ -106,7 +108,7 @@ local PROBLEMS = {
 
 local function failed(path, text)
   text = tostring(text):gsub("^LuaSQL: ", "")
-  local lower, problem = text:lower(), { nil, "INTERNAL", text }
+  local lower, problem = to_lower(text), { nil, "INTERNAL", text }
   for _, known in ipairs(PROBLEMS) do
     if lower:find(known[1], 1, true) then
       problem = known
@@ -271,7 +273,7 @@ function Store:get(id)
   local row, message, err = first(self, COLUMNS .. "WHERE id = ?", id)
   if row == nil then return nil, message, err end
   if row then return row end
-  return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
+  return errors.fail("NOT_FOUND", ("there is no entry '%s'"):format(id), { retryable = false })
 end
 
 -- What waits and has no number for its time is none of ours. It comes first, so that
@@ -465,19 +467,6 @@ local function check_version(self)
     "Use the version of this library that wrote it, or a newer one")
 end
 
-local function create(self)
-  return transaction(self, function()
-    local version, message, err = check_version(self)
-    if version ~= 0 then return version, message, err end
-    for _, statement in ipairs(TABLES) do
-      local done
-      done, message, err = run(self, statement)
-      if not done then return nil, message, err end
-    end
-    return SCHEMA
-  end)
-end
-
 -- Nothing is written before it is known whose database it is.
 local function prepare(self, patience)
   local deadline = core.sys.monotonic() + patience
@@ -493,7 +482,17 @@ local function prepare(self, patience)
     if ok == nil then return failed(self.path, reason) end
   end
   if version ~= 0 then return version end
-  return create(self)
+  return transaction(self, function()
+    -- Another process may have made them since the first look.
+    version, message, err = check_version(self)
+    if version ~= 0 then return version, message, err end
+    for _, statement in ipairs(TABLES) do
+      local done
+      done, message, err = run(self, statement)
+      if not done then return nil, message, err end
+    end
+    return SCHEMA
+  end)
 end
 
 -- Of this start of the machine: time since boot means nothing after the next.
@@ -502,15 +501,6 @@ local function boot_id()
   local id = file and file:read "*l"
   if file then file:close() end
   return id or "unknown"
-end
-
--- SQLite makes its -wal and -shm with the mode of the file itself.
-local function privately(act)
-  local before = core.sys.umask(63) -- 077
-  local ok, result, message, err = pcall(act)
-  core.sys.umask(before)
-  if not ok then error(result, 0) end
-  return result, message, err
 end
 
 local function connect(self, name)
@@ -571,7 +561,7 @@ end
 -- Its writer may be at work: both files are of one moment when neither changed meanwhile.
 local function take_snapshot(self)
   local message, err
-  self.snapshot = core.sys.mkdir_private((os.getenv "TMPDIR" or "/tmp") .. "/cce-XXXXXX")
+  self.snapshot = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   for _ = 1, COPY_TRIES do
     local stamp = stamp_of(self.name)
     local ok
@@ -624,7 +614,10 @@ function M.open(path, opts)
   local name
   name, message, err = check_path(path)
   if not name then return nil, message, err end
-  return privately(function()
+  -- SQLite makes its -wal and -shm with the mode of the file itself.
+  local mask = core.sys.umask(63) -- 077
+  local ok, store
+  ok, store, message, err = pcall(function()
     local self = setmetatable({ path = path, name = name, luasql = luasql,
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
     local ready, reason, problem = connect(self, name)
@@ -642,6 +635,9 @@ function M.open(path, opts)
     disconnect(self)
     return nil, reason, problem
   end)
+  core.sys.umask(mask)
+  if not ok then error(store, 0) end
+  return store, message, err
 end
 
 function Store:close()

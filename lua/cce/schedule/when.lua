@@ -2,6 +2,7 @@
 -- @module cce.schedule.when
 -- @local
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 local windows = require "cce.base.windows"
 
 local M = {}
@@ -30,7 +31,7 @@ local function parse_text(text)
   if zone == "" then
     return nil, "it names no zone: put \"Z\" or such as \"+08:00\" behind it"
   end
-  local offset = times.offset(zone)
+  local offset = times.offset(values.upper(zone))
   if not offset then return nil, "its zone is neither \"Z\" nor such as \"+08:00\"" end
   -- A date that no calendar has (30 February) comes back as another one.
   local moment = ("%sT%sZ"):format(date, clock .. seconds)
@@ -69,7 +70,7 @@ function M.interval(value)
     if not seconds then
       local fields = select(2, value:gsub("%S+", ""))
       if fields >= 5 or value:sub(1, 1) == "@" then return nil, CRON end
-      return nil, "it is no interval such as \"12h\" or \"7d\""
+      return nil, ("'%s' is no interval such as \"12h\" or \"7d\""):format(value)
     end
     value = seconds
   end

@@ -29,6 +29,9 @@ M.bad_tls = {
 local HOSTS = 250
 M.max_clusters = 2000
 
+--- The index of the one cluster of Autopilot, behind all others.
+M.autopilot_index = M.max_clusters + 1
+
 local function numbered(network, index)
   local high = math.floor((index - 1) / HOSTS)
   return ("127.%d.%d.%d"):format(network, high, (index - 1) % HOSTS + 1)

@@ -72,20 +72,6 @@ local CONTROL = [[
   }
 ]]
 
-local function kubernetes_listeners(options)
-  local lines = {}
-  local function listen(address)
-    lines[#lines + 1] = ("    listen %s:%d ssl;\n"):format(address, options.port)
-  end
-  for index = 1, options.clusters do
-    listen(addresses.internal(index))
-    if addresses.has_external(index) then
-      listen(addresses.external(index))
-    end
-  end
-  return table.concat(lines)
-end
-
 local function service(options, address, pair, name)
   return SERVICE:format(address, options.port, pair, pair, name)
 end
@@ -106,9 +92,18 @@ function M.build(options)
   for name, address in pairs(addresses.bad_tls) do
     parts[#parts + 1] = service(options, address, name, "cce")
   end
-  if options.clusters > 0 then
-    parts[#parts + 1] = KUBERNETES:format(kubernetes_listeners(options))
+  local listeners = {}
+  local function listen(address)
+    listeners[#listeners + 1] = ("    listen %s:%d ssl;\n"):format(address, options.port)
   end
+  for index = 1, options.clusters do
+    listen(addresses.internal(index))
+    if addresses.has_external(index) then
+      listen(addresses.external(index))
+    end
+  end
+  listen(addresses.internal(addresses.autopilot_index))
+  parts[#parts + 1] = KUBERNETES:format(table.concat(listeners))
   parts[#parts + 1] = CONTROL:format(addresses.control, options.port)
   parts[#parts + 1] = "}\n"
   return table.concat(parts)

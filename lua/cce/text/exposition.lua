@@ -25,20 +25,16 @@ end
 
 local ESCAPES = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
 
--- In an order of their own, so that the same labels are the same sample.
-local function labels_text(labels)
-  local names, parts = {}, {}
-  for name in pairs(labels or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    parts[i] = ('%s="%s"'):format(name, tostring(labels[name]):gsub('[\\"\n]', ESCAPES))
-  end
-  return #parts > 0 and "{" .. table.concat(parts, ",") .. "}" or ""
-end
-
 local function sample_of(self, name, labels)
   local family = assert(self.families[name], name)
-  local text = labels_text(labels)
+  -- Labels are sorted, so that the same ones are the same sample.
+  local names, parts = {}, {}
+  for label in pairs(labels or {}) do names[#names + 1] = label end
+  table.sort(names)
+  for i, label in ipairs(names) do
+    parts[i] = ('%s="%s"'):format(label, tostring(labels[label]):gsub('[\\"\n]', ESCAPES))
+  end
+  local text = #parts > 0 and "{" .. table.concat(parts, ",") .. "}" or ""
   if not family.samples[text] then
     family.samples[text] = { text = text, value = 0 }
     family.samples[#family.samples + 1] = family.samples[text]

@@ -119,7 +119,8 @@ end
 local ITEM_FIELDS = { "cluster_id", "name", "project_id", "job_id", "request_id", "began",
   "duration", "code", "message", "hint", "earlier", "settled_by", "path", "repaired", "reissued",
   "context", "renewed", "expires_at", "backup", "principal_id", "principal_kind",
-  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up" }
+  "can_obtain_again", "verified", "may_have_cut_newer", "cut_again", "given_up", "rights",
+  "removed", "left", "perhaps" }
 
 --- The report as tables, strings, numbers and booleans alone, as JSON can hold. Moments are text
 -- as RFC 3339 has it.
@@ -177,21 +178,6 @@ function M.duration(seconds)
   return ("%d h %d min"):format(math.floor(minutes / 60), minutes % 60)
 end
 
-local function header(self)
-  local counts, parts = self:counts(), {}
-  for _, bucket in ipairs(BUCKETS) do
-    if counts[bucket] > 0 or bucket == "ok" or bucket == "failed" then
-      parts[#parts + 1] = ("%d %s"):format(counts[bucket], bucket)
-    end
-  end
-  local line = ("%s%s: %s"):format(self.workflow, self.run and " " .. self.run or "",
-    table.concat(parts, ", "))
-  if self.duration and not self.already_finished then
-    line = line .. " in " .. M.duration(self.duration)
-  end
-  return line
-end
-
 -- A message of the library names the request id already.
 local function facts_of(item)
   local facts = {}
@@ -246,7 +232,17 @@ end
 -- @treturn string several lines
 -- @function report:text
 function Report:text(limit)
-  local lines = { header(self) }
+  local counts, parts = self:counts(), {}
+  for _, bucket in ipairs(BUCKETS) do
+    if counts[bucket] > 0 or bucket == "ok" or bucket == "failed" then
+      parts[#parts + 1] = ("%d %s"):format(counts[bucket], bucket)
+    end
+  end
+  local lines = { ("%s%s: %s"):format(self.workflow, self.run and " " .. self.run or "",
+    table.concat(parts, ", ")) }
+  if self.duration and not self.already_finished then
+    lines[1] = lines[1] .. " in " .. M.duration(self.duration)
+  end
   if self.dry_run then lines[1] = ("%s: dry run, nothing was sent"):format(self.workflow) end
   if self.already_finished then
     lines[#lines + 1] = ("  NOTHING WAS DONE: nothing of this run is open since %s; a new one needs"

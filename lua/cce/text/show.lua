@@ -3,6 +3,7 @@
 -- @local
 local tables = require "cce.text.table"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -18,7 +19,7 @@ local function entry_class(name, titles, row)
   function Entry.__tostring(object)
     local parts = {}
     for column, cell in ipairs(cells_of(object, titles, row)) do
-      local title = titles[column]:lower()
+      local title = values.lower(titles[column])
       if cell ~= "" then parts[#parts + 1] = title == "" and cell or title .. " " .. cell end
     end
     return table.concat(parts, ", ")

@@ -43,14 +43,12 @@ local function shrink(widths, titles, kinds, kind, least, limit)
   end
 end
 
-local function fit(text, columns, is_last)
-  if width.of(text) > columns then text = width.cut(text, columns - 1) .. "…" end
-  return is_last and text or text .. (" "):rep(columns - width.of(text))
-end
-
 local function join(cells, widths)
   local padded = {}
-  for i, text in ipairs(cells) do padded[i] = fit(text, widths[i], i == #cells) end
+  for i, text in ipairs(cells) do
+    if width.of(text) > widths[i] then text = width.cut(text, widths[i] - 1) .. "…" end
+    padded[i] = i == #cells and text or text .. (" "):rep(widths[i] - width.of(text))
+  end
   return table.concat(padded, (" "):rep(GAP))
 end
 
@@ -67,12 +65,6 @@ local function without_column(titles, rows, kinds, index)
   for i in ipairs(short_titles) do short_kinds[i] = kinds[i < index and i or i + 1] end
   for i, row in ipairs(rows) do short_rows[i] = without(row, index) end
   return short_titles, short_rows, short_kinds
-end
-
-local function find_prose(kinds)
-  for i, kind in pairs(kinds) do
-    if kind == "prose" then return i end
-  end
 end
 
 -- Lines of a table whose sentences stand wrapped in its last column, or below
@@ -157,7 +149,8 @@ function M.text(titles, rows, limit, kinds)
     widths = widths_of(titles, rows)
   end
   if limit and total(widths) > limit then
-    local prose = find_prose(kinds)
+    local prose
+    for i, kind in pairs(kinds) do prose = kind == "prose" and i or prose end
     if prose then return table.concat(with_prose(titles, rows, kinds, prose, limit), "\n") end
     shrink(widths, titles, kinds, "id", LEAST_ID, limit)
     shrink(widths, titles, kinds, nil, LEAST_TEXT, limit)

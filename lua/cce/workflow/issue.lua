@@ -292,22 +292,6 @@ local function mend_authorities(run)
   end, { concurrency = run.opts.concurrency })
 end
 
--- Which must be obtained, and why; and whether those can be saved.
-local function sort_out(run)
-  local pending = run:items_in "pending"
-  for _, target in ipairs(pending) do
-    target.err, target.reason = nil, stored.due(target.old_facts, target.reason, run.rule)
-  end
-  if run.opts.check then ask_clusters(run) end
-  for _, target in ipairs(pending) do settle_without(target) end
-  local due = run:select(function(target) return target.state == "pending" and not target.err end)
-  if #due == 0 then return true end
-  local ok, message, err = run.place.prove(due)
-  if not ok then return nil, message, err end
-  for _, target in ipairs(due) do settle_without(target) end
-  return true
-end
-
 -- ---- the report ----------------------------------------------------------
 
 local function entry(_, target)
@@ -376,7 +360,20 @@ function workflow.check(run)
   local prepared, message, err = run.place.prepare(run.items)
   if not prepared then return nil, message, err end
   if not run.opts.dry_run then mend_authorities(run) end
-  return sort_out(run)
+
+  -- Which must be obtained, and why; and whether those can be saved.
+  local pending = run:items_in "pending"
+  for _, target in ipairs(pending) do
+    target.err, target.reason = nil, stored.due(target.old_facts, target.reason, run.rule)
+  end
+  if run.opts.check then ask_clusters(run) end
+  for _, target in ipairs(pending) do settle_without(target) end
+  local due = run:select(function(target) return target.state == "pending" and not target.err end)
+  if #due == 0 then return true end
+  prepared, message, err = run.place.prove(due)
+  if not prepared then return nil, message, err end
+  for _, target in ipairs(due) do settle_without(target) end
+  return true
 end
 
 function workflow.preview(run)

@@ -31,7 +31,8 @@ function M.describe(known)
     if state == "moved" then
       message = "handed over to run " .. line.moved_to
     elseif state == "ok" and line.owed then
-      message = "its kubeconfig is still owed"
+      message = line.principal and "its rights are still to be taken"
+        or "its kubeconfig is still owed"
     end
     run.items[i] = { cluster_id = line.cluster, name = line.name, principal_id = line.principal,
       state = line.what == "given_up" and "given up" or state, code = line.code,
@@ -156,7 +157,7 @@ function M.discard(path, name)
       local state, ok, message, err = outcome.of_line(line), true, nil, nil
       if state == "ok" and line.owed then
         ok, message, err = write(journal, known, line, "reissued",
-          "a person gave up its kubeconfig")
+          "a person gave up what was owed")
       elseif not outcome.is_final(state) then
         local text = state == "pending" and "given up" or "given up, unknown"
         ok, message, err = write(journal, known, line, "given_up", line.message

@@ -62,6 +62,7 @@ local filter_schema = {
   name = { type = "string", non_empty = true },
   version = { type = "string", non_empty = true },
   status = { type = "string", non_empty = true },
+  autopilot = { type = "boolean" },
 }
 
 local function version_fits(version, wanted)
@@ -99,7 +100,7 @@ end
 -- @tparam table|function given
 -- @tparam int level whom a raised error points at
 -- @treturn[1] table `{ids=}` or `{filter=function}`, and `text`, which says the
---   same for people and for a hash
+--   same for people and for a hash; `autopilot`: those of CCE Autopilot are meant, too
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -120,29 +121,32 @@ function M.selection(given, level)
   if not filter then return nil, message, err end
   local text = ("name=%s version=%s status=%s"):format(filter.name or "*",
     filter.version or "*", filter.status or "*")
-  return { filter = filter_by_table(filter), text = text }
+  if filter.autopilot then text = text .. " autopilot=true" end
+  return { filter = filter_by_table(filter), text = text, autopilot = filter.autopilot }
 end
 
 -- ---- what there is -----------------------------------------------------------
 
 local function target(client, project_id, cluster)
   return { client = client, project_id = project_id, id = cluster.id, name = cluster.name,
-    version = cluster.version, status = cluster.status, cluster = cluster }
+    version = cluster.version, status = cluster.status, autopilot = cluster.autopilot,
+    cluster = cluster }
 end
 
 --- All clusters of all clients, each once.
 -- @tparam {cce.client,...} clients
+-- @tparam ?boolean autopilot those of CCE Autopilot, too
 -- @treturn[1] {table,...} as those of `find`, and `by_id`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.all(clients)
+function M.all(clients, autopilot)
   local found = { by_id = {} }
   for _, client in ipairs(clients) do
     local project_id, message, err = M.project_of(client)
     if not project_id then return nil, message, err end
     local clusters
-    clusters, message, err = client:list_clusters()
+    clusters, message, err = client:list_clusters(autopilot and { autopilot = true } or nil)
     if not clusters then return nil, message, err end
     for _, cluster in ipairs(clusters) do
       if not found.by_id[cluster.id] then
@@ -155,16 +159,40 @@ function M.all(clients)
   return found
 end
 
+--- The same, with those of CCE Autopilot when something is missing without them.
+-- @tparam {cce.client,...} clients
+-- @tparam function is_complete called with what was found; whether all is there
+-- @treturn[1] {table,...}
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.all_for(clients, is_complete)
+  local found, message, err = M.all(clients)
+  if not found then return nil, message, err end
+  -- Where Autopilot may not be listed, or is not there, it stays missing.
+  return is_complete(found) and found or M.all(clients, true) or found
+end
+
 --- Find the clusters.
 -- @tparam {cce.client,...} clients
 -- @tparam table selection
--- @treturn[1] {table,...} `{id=, name=, version=, status=, client=, project_id=}`; empty
---   when the filter fits none
+-- @treturn[1] {table,...} `{id=, name=, version=, status=, autopilot=, client=,
+--   project_id=}`; empty when the filter fits none
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.find(clients, selection)
-  local found, message, err = M.all(clients)
+  local found, message, err
+  if selection.ids then
+    found, message, err = M.all_for(clients, function(all)
+      for _, id in ipairs(selection.ids) do
+        if not all.by_id[id] then return false end
+      end
+      return true
+    end)
+  else
+    found, message, err = M.all(clients, selection.autopilot)
+  end
   if not found then
     -- A user who may not list clusters may still act on one by its id.
     local may_go_on = selection.ids and #clients == 1 and err.code == "PERMISSION_DENIED"

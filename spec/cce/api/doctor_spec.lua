@@ -7,13 +7,15 @@ local socket = require "socket"
 local sim = simulator.get()
 local account = simulator.account
 
-local ORDER = { "credentials", "clock", "region", "project", "reachability", "tls", "permissions" }
+local ORDER = { "credentials", "clock", "region", "project", "reachability", "tls", "iam", "cts",
+  "sts", "permissions" }
 
 -- A client of the simulator that looks up its project; `changes` replace options, false removes.
 local function client_of(changes)
   local options = {
     region = account.region,
-    endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT },
+    endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT, cts = sim.env.CCE_CTS_ENDPOINT,
+      sts = sim.env.HUAWEICLOUD_SDK_STS_ENDPOINT },
   }
   for name, value in pairs(changes or {}) do options[name] = value end
   return clients.new(sim, options)
@@ -112,7 +114,10 @@ describe("client:doctor", function()
         assert.is_truthy(tostring(report):find(item.message, 1, true))
       end
       assert.equal(#ORDER, #report)
-      assert.matches("cce:cluster:rotateCredentials", report[7].message)
+      local message = item_of(report, "permissions").message
+      assert.matches("allowed: cce:cluster:list, cce:cluster:get, iam:users:listUsers,"
+        .. " iam:agencies:listAgencies, cts:trace:list; not tried: ", message, 1, true)
+      assert.matches("cce:cluster:rotateCredentials", message, 1, true)
       client:close()
     end
   end)
@@ -136,7 +141,7 @@ describe("client:doctor", function()
       end
       assert.is_truthy(text:find(item.message, 1, true))
       -- A wrong key that is tried often is a locked key.
-      assert.is_true(#sim:log() - before <= 3)
+      if set_up.fault == "credentials" then assert.is_true(#sim:log() - before <= 3) end
       for _, seconds in ipairs(client.slept) do assert.equal(0, seconds) end
       client:close()
     end)
@@ -152,6 +157,53 @@ describe("client:doctor", function()
     for _, name in ipairs { "reachability", "tls", "clock", "permissions" } do
       assert.is_nil(item_of(report, name).ok, name)
     end
+    client:close()
+  end)
+
+  it("says whom each service takes these credentials for", function()
+    for _, key in ipairs { simulator.admin, simulator.member } do
+      local client = client_of { key = { ak = key.ak, sk = key.sk } }
+      local report = printed.add(client:doctor())
+      assert.is_true(report.ok, tostring(report))
+      assert.matches(("to user %s (%s)"):format(key.principal.name, key.principal.id),
+        item_of(report, "sts").message, 1, true)
+      assert.matches("to account " .. account.domain_id, item_of(report, "iam").message, 1, true)
+      client:close()
+    end
+  end)
+
+  it("asks each service anew, whatever the client knows", function()
+    local client = client_of()
+    client:doctor()
+    local before = #sim:log { service = "sts" }
+    client:doctor()
+    assert.equal(before + 1, #sim:log { service = "sts" })
+    client:close()
+  end)
+
+  for _, service in ipairs { "iam", "cts", "sts" } do
+    it("names the service that does not answer: " .. service, function()
+      local endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT,
+        cts = sim.env.CCE_CTS_ENDPOINT, sts = sim.env.HUAWEICLOUD_SDK_STS_ENDPOINT }
+      endpoints[service] = "https://127.0.0.1:" .. closed_port()
+      local client = client_of { endpoints = endpoints }
+      local report = printed.add(client:doctor())
+      for _, item in ipairs(report) do
+        assert.equal(item.name == service, item.ok == false, tostring(report))
+      end
+      assert.matches("firewall", item_of(report, service).hint)
+      client:close()
+    end)
+  end
+
+  it("names the actions that are refused, which not everybody needs", function()
+    sim:policy { deny = { "iam:users:listUsers", "cts:trace:list" } }
+    local client = client_of()
+    local report = printed.add(client:doctor())
+    assert.is_true(report.ok, tostring(report))
+    assert.matches("refused: iam:users:listUsers, cts:trace:list;",
+      item_of(report, "permissions").message, 1, true)
+    assert.matches("answers, and refuses", item_of(report, "cts").message, 1, true)
     client:close()
   end)
 

@@ -120,12 +120,24 @@ describe("the command", function()
         { "clustres" },
       ["cce: unknown option '--nmae'\nDid you mean '--name'?\n  hint: cce help clusters\n"] =
         { "clusters", "--nmae", "x" },
-      ["cce: a command is required\n  hint: cce help jobs\n"] = { "jobs" },
     } do
       local result = world:cce(words)
       assert.equal(64, result.code)
       assert.equal("", result.out)
       assert.equal(expected, result.err)
+    end
+  end)
+
+  it("shows the help of a command whose own commands are missing", function()
+    for group, inner in pairs { ["jobs"] = "wait", ["schedule"] = "hasten",
+      ["schedule add"] = "rotate" } do
+      local words = {}
+      for word in group:gmatch "%S+" do words[#words + 1] = word end
+      local result = world:cce(words)
+      assert.equal(64, result.code)
+      assert.equal("", result.out)
+      assert.matches("Usage: cce " .. group .. " ", result.err, 1, true)
+      assert.matches("\n   " .. inner .. " ", result.err, 1, true)
     end
   end)
 

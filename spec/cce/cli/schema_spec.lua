@@ -22,7 +22,8 @@ local MEMBER = simulator.member.principal.id
 
 -- Which schema each command has.
 local SCHEMAS = {
-  obtain = "obtain", ensure = "ensure", revoke = "report", rotate = "report", status = "status",
+  obtain = "obtain", ensure = "ensure", revoke = "report", leaver = "report", rotate = "report",
+  status = "status",
   clusters = "clusters", ["jobs show"] = "jobs", ["jobs wait"] = "jobs", users = "users",
   agencies = "agencies", deleted = "deleted", downloads = "downloads", who = "who",
   holders = "holders", expiry = "expiry", logout = "logout", ["runs list"] = "runs-list",
@@ -173,6 +174,8 @@ describe("the JSON of the command", function()
     run("report", { "revoke", "cluster-001", "--user", MEMBER, "--dry-run" })
     run("report", { "revoke", "cluster-001", "--user", MEMBER, "--yes", "--audit-log", log })
     run("report", { "revoke", "--all", "--deleted-since", "2d", "--yes" })
+    run("report", { "leaver", "member", "--yes", "--rate", "none" })
+    run("report", { "revoke", "cluster-001", "--user", MEMBER, "--remove", "--dry-run" })
     run("log", { "log", "verify", log })
     judge()
   end)

@@ -8,6 +8,9 @@ if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
   return
 end
 
+local cli = require "cce.cli"
+local unpack = table.unpack or unpack -- luacheck: ignore
+
 local KUBECONFIG = '{"kind":"Config","users":[{"name":"me","user":{"token":"example"}}]}'
 
 -- What may lie at a path, which @ stands for.
@@ -58,6 +61,20 @@ local WRITERS = {
   { "schedule export %s --store sqlite:exported.db" },
   { "rotate cluster-001 --component all --yes --no-wait --report %s.html", suffix = ".html" },
   { "rotate cluster-001 --component all --yes --no-wait --report %s.json", suffix = ".json" },
+  { "revoke cluster-001 --user " .. USER .. " --unknown-ok --yes --report %s.json",
+    suffix = ".json" },
+  { "ensure cluster-001 --days 1 --out sure --report %s.json", suffix = ".json" },
+  { "status --report %s.json", suffix = ".json" },
+  { "rotate cluster-001 --component all --yes --no-wait --reissue %s --days 1",
+    keeps = "a directory" },
+  { "ensure cluster-001 --days 1 --dir %s", keeps = "a directory" },
+  { "grant cluster-001 --for 1h --allow-self --store sqlite:grants.db --merge-into %s",
+    keeps = "a kubeconfig" },
+  { "runs list --journal %s" }, { "runs show --journal %s" },
+  { "runs settle run-1 cluster-001 --happened --journal %s" },
+  { "runs discard run-1 --yes --journal %s" },
+  { "schedule run --once --store sqlite:run.db --journal-dir %s", keeps = "a directory" },
+  { "schedule run --once --store sqlite:run.db --metrics %s" },
 }
 
 -- These only read. `ok`: what they may like.
@@ -66,11 +83,63 @@ local READERS = {
   "revoke --all --kubeconfig %s --dry-run", "revoke --all --certificate %s --dry-run",
   "revoke cluster-001 --user " .. USER .. " --verify-with %s --dry-run", "log verify %s",
   "log verify x --key-file %s", "schedule import %s --store sqlite:imported.db", "expiry %s",
-  "who %s", "schedule list --etcd-ca-file %s --store etcd:https://127.0.0.1:1/x",
+  "who %s", "clusters -f %s", "status -f %s", "ensure -f %s --days 1 --dir made",
+  "revoke -f %s --user " .. USER .. " --dry-run", "holders -f %s", "holders --all --traces %s",
+  "holders --all --logs %s", "holders --all --kubeconfigs %s", "holders --all --expected %s",
+  "metrics %s", "schedule add revoke -f %s --user " .. USER .. " --at +1h --dry-run",
+  "schedule add rotate -f %s --every 30d --dry-run",
 }
+for _, option in ipairs { "--ca", "--cert", "--key" } do
+  READERS[#READERS + 1] = "rotate cluster-001 --component custom --dry-run " .. option .. " %s"
+end
+for _, start in ipairs { "schedule list", "metrics x",
+  "grant cluster-001 --for 1h --allow-self --out x" } do
+  for _, option in ipairs { "--etcd-ca-file", "--etcd-cert", "--etcd-key" } do
+    READERS[#READERS + 1] = ("%s %s %%s --store etcd:https://127.0.0.1:1/x"):format(start, option)
+  end
+end
+
+local IS_PATH = { FILE = true, PATH = true, DIR = true }
+
+-- Every option and argument that takes a path, as `{ words before it, option, … }`.
+local function path_options(parser, words, found)
+  for _, list in ipairs { parser._options, parser._arguments } do
+    for _, each in ipairs(list) do
+      local name = type(each._argname) == "table" and each._argname[1] or each._argname
+      if IS_PATH[name] then found[#found + 1] = { words, unpack(each._aliases or {}) } end
+    end
+  end
+  for _, inner in ipairs(parser._commands) do
+    path_options(inner, words .. inner._name .. " ", found)
+  end
+  return found
+end
+
+local function names_path(text, words, option)
+  if text:sub(1, #words) ~= words then return false end
+  if option then return text:find(option .. " %s", 1, true) ~= nil end
+  local before = text:match "(%S+) %%s"
+  return before:sub(1, 1) ~= "-"
+end
 
 describe("files of others", function()
   local sim, world, dir
+
+  it("are tried with every option that takes a path", function()
+    local rows = { unpack(READERS) }
+    for _, writer in ipairs(WRITERS) do rows[#rows + 1] = writer[1] end
+    local options = path_options(cli.parser(cli.commands), "", {})
+    assert.is_true(#options > 50)
+    for _, each in ipairs(options) do
+      local is_tried = false
+      for _, text in ipairs(rows) do
+        for i = 2, math.max(2, #each) do
+          is_tried = is_tried or names_path(text, each[1], each[i])
+        end
+      end
+      assert.is_true(is_tried, table.concat(each, " "))
+    end
+  end)
 
   setup(function() sim = simulator.get() end)
 

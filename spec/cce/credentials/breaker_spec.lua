@@ -88,6 +88,26 @@ describe("the breaker of an access key", function()
     assert.equal(0, key.in_flight)
   end)
 
+  it("takes one in flight for refused while the key has a refusal", function()
+    for last, third in pairs { refused = false, accepted = true } do
+      breaker.forget()
+      local key, entered = gate(), nil
+      assert(breaker.enter(key) and breaker.enter(key))
+      breaker.leave(key, "refused")
+      cce.map({ 1, 2 }, function(i)
+        if i == 1 then
+          entered = breaker.enter(key) or false
+        else
+          -- Many times as long as the other takes to look again.
+          cce.sleep(0.2)
+          assert.is_nil(entered)
+          breaker.leave(key, last)
+        end
+      end)
+      assert.equal(third, entered)
+    end
+  end)
+
   it("does not wait for ever for those that never came back", function()
     local key, entered = gate(), false
     assert(breaker.enter(key) and breaker.enter(key))

@@ -73,6 +73,22 @@ describe("keys and tokens that are given", function()
     assert.equal(1, count())
   end)
 
+  it("are not tried when they were copied with more than the key", function()
+    local key = simulator.member
+    for _, around in ipairs { '"%s"', "'%s'", "%s\n", "%s\r", " %s", "%s\194\160", "%s # mine" } do
+      for _, name in ipairs { "ak", "sk" } do
+        local given = { ak = key.ak, sk = key.sk }
+        given[name] = around:format(key[name])
+        local err = fails("INVALID_ARGUMENT", cce.new {
+          endpoint = sim.env.CCE_ENDPOINT, credentials = credentials.static(given),
+        })
+        assert.matches("static keys: " .. name .. ": the value ", err.message, 1, true)
+        assert.is_nil(err.message:find(key[name], 1, true))
+      end
+    end
+    assert.equal(0, count {})
+  end)
+
   it("serve several clients, and end with themselves alone", function()
     local provider = credentials.static { ak = simulator.member.ak, sk = simulator.member.sk }
     client_of(provider):close()

@@ -57,6 +57,10 @@ local forms = {
     "the second line would be a part of the first value" },
   { "a value on the next line", "[basic]\nak =\n  " .. AK .. "\nsk = " .. SK .. "\n", 3,
     "it would begin with a line feed" },
+  { "a blank that does not break", "[basic]\nak = " .. AK .. "\194\160\nsk = " .. SK .. "\n", 2,
+    "Python strips it, the other SDKs do not" },
+  { "a character without width", "[basic]\nak = " .. AK .. "\nsk = " .. SK .. "\226\128\139\n",
+    3, "it would be sent" },
   { "a bracket in a comment", "[basic] # [mine]\n" .. PAIR, 1,
     "versions of Python take another name from it" },
 }

@@ -37,6 +37,18 @@ describe("cce.journal", function()
     assert.is_nil(journals.find(runs, "three"))
   end)
 
+  it("reads no file that does not begin with a whole line of ours", function()
+    tempdir.write(path, '{"kind":"Config","users":[]}')
+    local state, message, err = journals.read(path)
+    assert.is_nil(state)
+    assert.equal("FILE_ERROR", err.code)
+    assert.matches("line 1 of the journal '" .. path .. "' has no end", message, 1, true)
+    tempdir.write(path, "")
+    assert.same({}, journals.read(path).runs)
+    -- What cannot be looked at is not what is not there.
+    assert.is_nil((journals.read(path .. "/below")))
+  end)
+
   it("reads lines of a run that is not the last by its id", function()
     run("one", "plan")
     local journal = open()

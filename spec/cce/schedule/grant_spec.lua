@@ -53,6 +53,13 @@ describe("cce.workflow.grant", function()
     return sim:state().clusters[1].revoked_users[id or member] ~= nil
   end
 
+  it("is refused in a cluster of Autopilot, where nothing could end it", function()
+    local err = clients.fails("UNSUPPORTED", grant { cluster_id = sim:state().autopilot[1].id })
+    assert.matches("^grant: .*Autopilot, whose API has no call that revokes", err.message)
+    assert.equal(0, #entries_of())
+    assert.equal(0, obtained())
+  end)
+
   it("does not hand out the caller's own identity unless that is said", function()
     local err = clients.fails("INVALID_ARGUMENT", grant { grantee = false })
     assert.matches("the identity of the client itself, user " .. member, err.message, 1, true)

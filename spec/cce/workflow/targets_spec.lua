@@ -94,3 +94,65 @@ describe("a fleet of two projects", function()
     assert.equal(0, #sim:log { operation = "rotate_credentials" })
   end)
 end)
+
+describe("a workflow", function()
+  local sim, client, dir, autopilot
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    sim:set { job_seconds = 0.02 }
+    client, dir = clients.new(sim, { stranger = true }), tempdir.new()
+    autopilot = sim:state().autopilot[1].id
+  end)
+
+  after_each(function()
+    client:close()
+    tempdir.remove(dir)
+  end)
+
+  it("takes no cluster of Autopilot unless it is asked for", function()
+    local report = assert(cce.workflow.issue(client, { clusters = { name = "*" }, duration = 1,
+      dir = dir }))
+    assert.equal(5, #report.ok)
+    report = assert(cce.workflow.issue(client, { clusters = { name = "a*", autopilot = true },
+      duration = 1, dir = dir }))
+    assert.equal(1, #report.ok)
+    assert.equal(autopilot, report.ok[1].cluster_id)
+    clients.raises("'autopilot'", function()
+      cce.workflow.issue(client, { clusters = { autopilot = 1 }, duration = 1, dir = dir })
+    end)
+  end)
+
+  local both
+  before_each(function() both = { autopilot, sim.clusters[1].id } end)
+
+  for _, dry_run in ipairs { true, false } do
+    it("leaves one out of a rotation" .. (dry_run and ", dry run" or ""), function()
+      local report = assert(cce.workflow.rotate(client, { clusters = both, canary = 1,
+        wait = { interval = 0.01 }, rate_limit = false, dry_run = dry_run }))
+      assert.equal(autopilot, report.skipped[1].cluster_id)
+      assert.matches("Autopilot, whose API has no call", report.skipped[1].message, 1, true)
+      assert.equal(dry_run and 0 or 1, #report.ok)
+      assert.equal(dry_run and 0 or 1, #sim:log { operation = "rotate_credentials" })
+    end)
+
+    it("fails one of a revocation" .. (dry_run and ", dry run" or ""), function()
+      local report = assert(cce.workflow.revoke(client, { clusters = both, rate_limit = false,
+        user_id = simulator.member.principal.id, dry_run = dry_run }))
+      assert.equal(autopilot, report.failed[1].cluster_id)
+      assert.equal("UNSUPPORTED", report.failed[1].err.code)
+      assert.equal(dry_run and 0 or 1, #report.ok)
+      assert.equal(dry_run and 0 or 1, #sim:log { operation = "revoke_cert" })
+    end)
+  end
+
+  it("fails one, too, for who may list nothing", function()
+    sim:deny(simulator.admin.principal.id, "cce:cluster:list")
+    local report = assert(cce.workflow.revoke(client, { clusters = { autopilot },
+      user_id = simulator.member.principal.id, rate_limit = false }))
+    assert.equal("UNSUPPORTED", report.failed[1].err.code)
+    assert.equal(0, #sim:log { operation = "revoke_cert" })
+  end)
+end)

@@ -39,6 +39,8 @@ static const char *split_scheme(struct parts *parts, const char *text)
     return cce_bytes_begins(start, plain) ? text + plain.length : NULL;
 }
 
+/* An IPv6 address has colons of its own, so it stands in brackets (RFC 3986).
+ * Slashes at the end of the path go: the path of a request begins with one. */
 static void split_host(struct parts *parts, const char *rest)
 {
     const char *end;
@@ -67,6 +69,7 @@ static void split_host(struct parts *parts, const char *rest)
         parts->path_length--;
 }
 
+/* By hand: strtoul takes blanks, a sign and numbers that are too large. */
 static bool port_is_valid(const char *port, size_t length)
 {
     unsigned long number = 0;
@@ -81,7 +84,9 @@ static bool port_is_valid(const char *port, size_t length)
     return number >= 1 && number <= 65535;
 }
 
-/* What is wrong with the form, or NULL. */
+/* What is wrong with the form, or NULL. The parts are joined to a URL and to a
+ * Host header again: a byte that ends one of them too early would send the
+ * request, with its signature, elsewhere. */
 static const char *check_parts(const struct parts *parts, const char *host)
 {
     struct in6_addr address;
@@ -126,6 +131,7 @@ static bool is_loopback(const char *host, bool bracketed)
            (ntohl(address.s_addr) >> 24) == 127;
 }
 
+/* Such addresses are not routed: what answers there is of the same network. */
 static bool is_link_local(const char *host, bool bracketed)
 {
     struct in_addr address;
@@ -198,6 +204,7 @@ int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
     endpoint->tls = parts.tls;
     endpoint->loopback = is_loopback(host, parts.bracketed);
     write_authority(endpoint->host, sizeof endpoint->host, &parts, host);
+    /* Pinned: over plain http no resolver may decide where a key goes. */
     write_authority(authority, sizeof authority, &parts,
                     parts.tls || !is_localhost(host) ? host : "127.0.0.1");
     snprintf(endpoint->origin, sizeof endpoint->origin, "%s://%s",

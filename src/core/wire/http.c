@@ -103,6 +103,7 @@ int cce_http_check(const struct cce_http_request *request,
     return 0;
 }
 
+/* What follows the number is not looked at: HTTP/2 has no such words. */
 int cce_http_status(struct cce_bytes line)
 {
     const char *digits;

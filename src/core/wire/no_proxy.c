@@ -20,6 +20,7 @@ struct host {
     int port;
 };
 
+/* strtol takes blanks and a sign: hence the look at the first character. */
 static int read_number(const char *text, int maximum)
 {
     char *end;
@@ -84,18 +85,7 @@ static bool read_host(const char *text, size_t length, int port,
     return name[0] != '\0' && host->port != BAD_PORT;
 }
 
-static bool read_url(const char *url, struct host *host)
-{
-    const char *start = strstr(url, "://");
-    bool tls = cce_bytes_begins(cce_bytes_of(url), cce_bytes_of("https:"));
-    int port = tls ? 443 : 80;
-
-    if (start == NULL)
-        return false;
-    start += 3;
-    return read_host(start, strcspn(start, "/?#"), port, host);
-}
-
+/* `block` is a copy, which is cut at its slash. */
 static bool in_block(char *block, const struct address *address)
 {
     char *slash = strchr(block, '/');
@@ -151,6 +141,8 @@ static bool entry_matches(const char *text, size_t length,
         text++;
         length--;
     }
+    /* Addresses are compared by their bytes, since one may be written in many
+     * ways; an address and a name are never the same. */
     if (!read_host(text, length, NO_PORT, &host) ||
         (host.port != NO_PORT && host.port != server->port))
         return false;
@@ -164,8 +156,13 @@ bool cce_no_proxy_matches(const char *list, const char *url)
 {
     static const char separators[] = ", \t\r\n";
     struct host server = {"", {0, {0}}, NO_PORT};
+    bool tls = cce_bytes_begins(cce_bytes_of(url), cce_bytes_of("https:"));
+    const char *start = strstr(url, "://");
 
-    if (list == NULL || !read_url(url, &server))
+    if (list == NULL || start == NULL)
+        return false;
+    start += 3;
+    if (!read_host(start, strcspn(start, "/?#"), tls ? 443 : 80, &server))
         return false;
     while (*list != '\0') {
         size_t length = strcspn(list, separators);

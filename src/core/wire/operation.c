@@ -20,6 +20,7 @@ enum {
 };
 
 #define CLUSTERS     "/api/v3/projects/{project_id}/clusters"
+#define AUTOPILOT    "/autopilot/v3/projects/{project_id}"
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* ===== Values in messages =====
@@ -147,21 +148,37 @@ static int check_time(const struct check *check)
     return 0;
 }
 
+/* Autopilot takes days only. The last of them that ends in time: a certificate
+ * never lives longer than was asked for. */
+static int check_days(const struct check *check)
+{
+    const struct cce_operation_field *field = check->field;
+    double ahead = check->value->number - (double)check->now;
+
+    if (!is_whole(ahead, field->minimum, field->maximum))
+        return refuse(check);
+    *check->wire = *check->value;
+    check->wire->number = floor(ahead / DAY);
+    return 0;
+}
+
 bool cce_operation_is_id(struct cce_bytes text)
 {
-    if (text.length == 0 || text.length > ID_MAX ||
-        !cce_is_alphanumeric(text.data[0]))
-        return false;
-    for (size_t i = 1; i < text.length; i++) {
-        char character = text.data[i];
+    enum { IN_ID = 1 };
+    static const unsigned char
+        in_id[256] =
+            {
+                ['-' ... '.'] = IN_ID, ['0' ... '9'] = IN_ID,
+                ['A' ... 'Z'] = IN_ID, ['_'] = IN_ID,
+                ['a' ... 'z'] = IN_ID,
+            };
 
-        if (character == '.' && text.data[i - 1] == '.')
-            return false;
-        if (!cce_is_alphanumeric(character) && character != '.' &&
-            character != '_' && character != '-')
-            return false;
-    }
-    return true;
+    if (text.length == 0 || text.length > ID_MAX ||
+        !cce_is_alphanumeric(text.data[0]) ||
+        (cce_bytes_classes(in_id, text) & IN_ID) == 0)
+        return false;
+    return memchr(text.data, '.', text.length) == NULL ||
+           memmem(text.data, text.length, "..", 2) == NULL;
 }
 
 /* `name` is for the message. */
@@ -272,6 +289,7 @@ static const struct {
 } kinds[] = {
     [CCE_FIELD_INTEGER] = {CCE_VALUE_NUMBER, check_integer},
     [CCE_FIELD_TIME] = {CCE_VALUE_NUMBER, check_time},
+    [CCE_FIELD_DAYS] = {CCE_VALUE_NUMBER, check_days},
     [CCE_FIELD_ID] = {CCE_VALUE_STRING, check_id},
     [CCE_FIELD_CHOICE] = {CCE_VALUE_STRING, check_choice},
     [CCE_FIELD_TEXT] = {CCE_VALUE_STRING, check_text},
@@ -287,16 +305,31 @@ static const struct {
 
 enum { OBTAIN_DURATION, OBTAIN_EXPIRE_AT };
 
+#define DURATION_FIELD                                                         \
+    {                                                                          \
+        "duration", "duration", CCE_FIELD_BODY, CCE_FIELD_INTEGER, 1,          \
+            DAYS_MAX, -1, NULL,                                                \
+            "a whole number of days from 1 to 1827, or -1 for the longest, "   \
+            "five years"                                                       \
+    }
+
 static const struct cce_operation_field obtain_fields[] = {
-    [OBTAIN_DURATION] = {"duration", "duration", CCE_FIELD_BODY,
-                         CCE_FIELD_INTEGER, 1, DAYS_MAX, -1, NULL,
-                         "a whole number of days from 1 to 1827, or -1 for "
-                         "the longest, five years"},
+    [OBTAIN_DURATION] = DURATION_FIELD,
     [OBTAIN_EXPIRE_AT] = {"expire_at", "expire_at", CCE_FIELD_BODY,
                           CCE_FIELD_TIME, 15 * 60, (int64_t)DAYS_MAX *DAY, 0,
                           NULL,
                           "a unix time in whole seconds, from 15 minutes to "
                           "five years (1827 days) ahead"},
+};
+
+/* Both have one name on the wire: the later one, expire_at, wins. */
+static const struct cce_operation_field obtain_autopilot_fields[] = {
+    [OBTAIN_DURATION] = DURATION_FIELD,
+    [OBTAIN_EXPIRE_AT] = {"expire_at", "duration", CCE_FIELD_BODY,
+                          CCE_FIELD_DAYS, DAY, (int64_t)DAYS_MAX *DAY, 0, NULL,
+                          "a unix time in whole seconds, from one day to five "
+                          "years (1827 days) ahead: an Autopilot cluster takes "
+                          "whole days only"},
 };
 
 static int obtain_rule(const struct cce_value *values, int64_t now,
@@ -529,6 +562,43 @@ static const struct cce_operation operations[] = {
     {"show_cluster",
      "GET",
      CLUSTERS "/{cluster_id}",
+     "cce:cluster:get",
+     false,
+     {"detail", "true"},
+     NULL,
+     0,
+     NULL},
+    /* CCE Autopilot: there is no other call for certificates. */
+    {"obtain_autopilot_cert",
+     "POST",
+     AUTOPILOT "/clusters/{cluster_id}/clustercert",
+     "cce:cluster:generateClientCredential",
+     true,
+     {NULL, NULL},
+     obtain_rule,
+     COUNT(obtain_autopilot_fields),
+     obtain_autopilot_fields},
+    {"show_autopilot_job",
+     "GET",
+     AUTOPILOT "/jobs/{job_id}",
+     "cce:job:get",
+     false,
+     {NULL, NULL},
+     NULL,
+     0,
+     NULL},
+    {"list_autopilot_clusters",
+     "GET",
+     AUTOPILOT "/clusters",
+     "cce:cluster:list",
+     false,
+     {NULL, NULL},
+     NULL,
+     COUNT(list_fields),
+     list_fields},
+    {"show_autopilot_cluster",
+     "GET",
+     AUTOPILOT "/clusters/{cluster_id}",
      "cce:cluster:get",
      false,
      {"detail", "true"},

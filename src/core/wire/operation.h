@@ -48,6 +48,7 @@ enum cce_field_place { CCE_FIELD_BODY, CCE_FIELD_QUERY };
 enum cce_field_kind {
     CCE_FIELD_INTEGER,
     CCE_FIELD_TIME,        /* unix seconds; a date on the wire */
+    CCE_FIELD_DAYS,        /* unix seconds; the whole days until then */
     CCE_FIELD_ID,          /* as the ids of the path */
     CCE_FIELD_CHOICE,      /* one of a list */
     CCE_FIELD_TEXT,        /* short, printable ASCII */
@@ -62,7 +63,7 @@ struct cce_operation_field {
     enum cce_field_place place;
     enum cce_field_kind kind;
     int64_t minimum, maximum;   /* INTEGER: both allowed, and so is `extra`; */
-    int64_t extra;              /* TIME: seconds after now */
+    int64_t extra;              /* TIME, DAYS: seconds after now */
     const char *const *choices; /* CHOICE: NULL at the end */
     const char *allowed;        /* ends "it must be …" */
 };

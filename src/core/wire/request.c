@@ -124,6 +124,8 @@ static int sign(const struct cce_request_spec *spec,
     struct cce_sign_request request = spec->sign;
     struct cce_sign_result *result = &wire->signature;
 
+    /* What is signed is what is sent: the endpoint's host, the whole path, the
+     * body in one piece. */
     request.host = cce_bytes_of(wire->endpoint.host);
     request.path = (struct cce_bytes){wire->path.data, wire->path.length};
     request.body = wire->body;
@@ -146,6 +148,8 @@ int cce_request_build(const struct cce_request_spec *spec,
 {
     const struct cce_sign_request *given = &spec->sign;
 
+    /* All of it first, so that cce_request_cleanup is right however this
+     * ends. */
     wire->url = NULL;
     wire->header_count = 0;
     wire->body = (struct cce_bytes){NULL, 0};

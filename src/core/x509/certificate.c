@@ -48,12 +48,7 @@ static int add_certificate(struct cce_certificate *certificate,
     return 0;
 }
 
-static bool is_certificate_block(const struct cce_pem_block *block)
-{
-    return strcmp(block->name, "CERTIFICATE") == 0 ||
-           strcmp(block->name, "X509 CERTIFICATE") == 0;
-}
-
+/* The names of PKCS#8 and of the older forms all end so. */
 static bool is_key_block(const struct cce_pem_block *block)
 {
     static const char suffix[] = "PRIVATE KEY";
@@ -63,6 +58,8 @@ static bool is_key_block(const struct cce_pem_block *block)
            strcmp(block->name + length - (sizeof suffix - 1), suffix) == 0;
 }
 
+/* A key beside the certificate is no mistake; it is noted for the message about
+ * a text that is nothing but a key. */
 static int visit_certificate(const struct cce_pem_block *block, void *context,
                              struct cce_error *err)
 {
@@ -70,7 +67,8 @@ static int visit_certificate(const struct cce_pem_block *block, void *context,
 
     if (is_key_block(block))
         certificate->has_key = true;
-    if (!is_certificate_block(block))
+    if (strcmp(block->name, "CERTIFICATE") != 0 &&
+        strcmp(block->name, "X509 CERTIFICATE") != 0)
         return 0;
     return add_certificate(certificate, block->data, (size_t)block->length,
                            err);
@@ -94,33 +92,24 @@ static int read_certificates(const struct cce_buf *bytes,
                         : "the text has no certificate in it");
 }
 
-static int parse_certificates(const char *text, size_t length,
-                              struct cce_certificate *certificate,
-                              struct cce_error *err)
-{
-    struct cce_buf bytes;
-    int result;
-
-    certificate->chain = sk_X509_new_null();
-    if (certificate->chain == NULL)
-        return cce_fail_memory(err);
-    cce_buf_init(&bytes, CCE_PEM_TEXT_MAX);
-    result = cce_pem_open(text, length, CCE_PEM_CERTIFICATES, &bytes, err);
-    if (result == 0)
-        result = read_certificates(&bytes, certificate, err);
-    cce_buf_cleanup(&bytes);
-    return result;
-}
-
 int cce_certificate_parse(const char *text, size_t length,
                           struct cce_certificate *certificate,
                           struct cce_error *err)
 {
     struct cce_ssl_queue queue;
+    struct cce_buf bytes;
     int result;
 
     cce_ssl_queue_enter(&queue);
-    result = parse_certificates(text, length, certificate, err);
+    cce_buf_init(&bytes, CCE_PEM_TEXT_MAX);
+    certificate->chain = sk_X509_new_null();
+    if (certificate->chain == NULL)
+        result = cce_fail_memory(err);
+    else
+        result = cce_pem_open(text, length, CCE_PEM_CERTIFICATES, &bytes, err);
+    if (result == 0)
+        result = read_certificates(&bytes, certificate, err);
+    cce_buf_cleanup(&bytes);
     if (result != 0)
         cce_certificate_cleanup(certificate);
     return cce_ssl_queue_leave(&queue, result, err);
@@ -141,34 +130,23 @@ static int fail_encrypted(struct cce_error *err)
                     "(openssl pkey -in KEY -out PLAIN)");
 }
 
-/* PKCS#8's encrypted form has nothing in common with the plain ones. */
-static bool is_encrypted_der(const unsigned char *der, size_t length)
-{
-    X509_SIG *encrypted = d2i_X509_SIG(NULL, &der, (long)length);
-
-    X509_SIG_free(encrypted);
-    return encrypted != NULL;
-}
-
 static int read_key_der(const unsigned char *der, size_t length,
                         struct cce_certificate_key *key, struct cce_error *err)
 {
     const unsigned char *start = der;
+    X509_SIG *encrypted = d2i_X509_SIG(NULL, &start, (long)length);
 
-    if (is_encrypted_der(der, length))
+    /* PKCS#8's encrypted form has nothing in common with the plain ones. */
+    X509_SIG_free(encrypted);
+    if (encrypted != NULL)
         return fail_encrypted(err);
+    start = der;
     key->pkey = d2i_AutoPrivateKey(NULL, &start, (long)length);
     if (key->pkey == NULL)
         return cce_fail(err, CCE_INVALID_KEY,
                         "the private key cannot be read: it is damaged, or "
                         "of an unknown kind");
     return 0;
-}
-
-static bool is_encrypted_block(const struct cce_pem_block *block)
-{
-    return strcmp(block->name, "ENCRYPTED PRIVATE KEY") == 0 ||
-           strstr(block->header, "ENCRYPTED") != NULL;
 }
 
 static int visit_key(const struct cce_pem_block *block, void *context,
@@ -178,7 +156,8 @@ static int visit_key(const struct cce_pem_block *block, void *context,
 
     if (!is_key_block(block))
         return 0;
-    if (is_encrypted_block(block))
+    if (strcmp(block->name, "ENCRYPTED PRIVATE KEY") == 0 ||
+        strstr(block->header, "ENCRYPTED") != NULL)
         return fail_encrypted(err);
     if (read_key_der(block->data, (size_t)block->length, key, err) != 0)
         return -1;

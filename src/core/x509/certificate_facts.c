@@ -37,22 +37,8 @@ static size_t utf8_length(const unsigned char *bytes, size_t length)
     return count;
 }
 
-/* C0, DEL and C1: a terminal obeys all of them. */
-static bool is_control(const unsigned char *bytes)
-{
-    return bytes[0] < 0x20 || bytes[0] == 0x7f ||
-           (bytes[0] == 0xc2 && bytes[1] < 0xa0);
-}
-
-static void append_hex_byte(struct cce_buf *out, unsigned char byte)
-{
-    char escape[4];
-
-    snprintf(escape, sizeof escape, "\\%02X", byte);
-    cce_buf_append_string(out, escape);
-}
-
-/* Appends text that is safe to print; returns whether it is unchanged. */
+/* Appends text that is safe to print; returns whether it is unchanged. A
+ * terminal obeys what is not: C0, DEL and C1. */
 static bool append_visible(struct cce_buf *out, const void *text, size_t length)
 {
     const unsigned char *bytes = text;
@@ -60,14 +46,20 @@ static bool append_visible(struct cce_buf *out, const void *text, size_t length)
 
     while (length > 0) {
         size_t count = utf8_length(bytes, length);
+        bool is_control = bytes[0] < 0x20 || bytes[0] == 0x7f ||
+                          (count > 1 && bytes[0] == 0xc2 && bytes[1] < 0xa0);
 
-        if (count > 0 && !is_control(bytes))
+        if (count > 0 && !is_control)
             cce_buf_append(out, bytes, count);
         else {
             unchanged = false;
             count = count == 0 ? 1 : count;
-            for (size_t i = 0; i < count; i++)
-                append_hex_byte(out, bytes[i]);
+            for (size_t i = 0; i < count; i++) {
+                char escape[4];
+
+                snprintf(escape, sizeof escape, "\\%02X", bytes[i]);
+                cce_buf_append_string(out, escape);
+            }
         }
         bytes += count;
         length -= count;
@@ -118,21 +110,6 @@ static size_t width_of(int type)
     }
 }
 
-static size_t encode_utf8(unsigned long code, unsigned char out[4])
-{
-    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-
-    if (length == 1) {
-        out[0] = (unsigned char)code;
-        return 1;
-    }
-    for (size_t i = length - 1; i > 0; i--, code >>= 6)
-        out[i] = (unsigned char)(0x80 | (code & 0x3f));
-    out[0] = (unsigned char)(leads[length] | code);
-    return length;
-}
-
 /* Appends the value of a part of a name; returns whether it is unchanged. This
  * is ASN1_STRING_to_UTF8 without its allocation: when that fails, OpenSSL does
  * not tell whether the string was wrong or memory ran out, and an empty id of
@@ -150,8 +127,7 @@ static bool append_entry(struct cce_buf *out, const X509_NAME *name, int index)
         return append_visible(out, bytes, length) &&
                ASN1_STRING_type(string) == V_ASN1_UTF8STRING;
     for (size_t i = 0; i < length; i += width) {
-        unsigned long code = 0;
-        unsigned char utf8[4];
+        uint32_t code = 0;
 
         for (size_t j = 0; j < width; j++)
             code = code << 8 | bytes[i + j];
@@ -159,9 +135,12 @@ static bool append_entry(struct cce_buf *out, const X509_NAME *name, int index)
             append_visible(out, bytes + i, width);
             unchanged = false;
         } else {
-            size_t encoded = encode_utf8(code, utf8);
+            char memory[8];
+            struct cce_buf utf8;
 
-            if (!append_visible(out, utf8, encoded))
+            cce_buf_init_fixed(&utf8, memory, sizeof memory, 4);
+            cce_buf_append_utf8(&utf8, code);
+            if (!append_visible(out, utf8.data, utf8.length))
                 unchanged = false;
         }
     }
@@ -181,6 +160,8 @@ static void read_user_id(const X509_NAME *subject, struct cce_buf *user_id)
         cce_buf_reset(user_id);
 }
 
+/* Kubernetes takes these for the user's groups. A NUL ends each of them, and no
+ * name has one: it would be escaped. */
 static void read_organizations(const X509_NAME *subject, struct cce_buf *out)
 {
     int index = -1;
@@ -234,18 +215,6 @@ static int read_fingerprint(X509 *x509, char *hex, struct cce_error *err)
     return 0;
 }
 
-static void init_facts(struct cce_certificate_facts *facts)
-{
-    /* An escaped byte takes three, and RFC 2253 may have tripled it first. */
-    size_t maximum = 16 * (size_t)CCE_PEM_TEXT_MAX;
-
-    cce_buf_init(&facts->user_id, maximum);
-    cce_buf_init(&facts->organizations, maximum);
-    cce_buf_init(&facts->subject, maximum);
-    cce_buf_init(&facts->issuer, maximum);
-    cce_buf_init(&facts->serial, maximum);
-}
-
 static int read_facts(X509 *x509, struct cce_certificate_facts *facts,
                       struct cce_error *err)
 {
@@ -271,11 +240,17 @@ int cce_certificate_facts_read(const struct cce_certificate *certificate,
                                struct cce_certificate_facts *facts,
                                struct cce_error *err)
 {
+    /* An escaped byte takes three, and RFC 2253 may have tripled it first. */
+    size_t maximum = 16 * (size_t)CCE_PEM_TEXT_MAX;
     struct cce_ssl_queue queue;
     int result;
 
+    cce_buf_init(&facts->user_id, maximum);
+    cce_buf_init(&facts->organizations, maximum);
+    cce_buf_init(&facts->subject, maximum);
+    cce_buf_init(&facts->issuer, maximum);
+    cce_buf_init(&facts->serial, maximum);
     cce_ssl_queue_enter(&queue);
-    init_facts(facts);
     result = read_facts(sk_X509_value(certificate->chain, 0), facts, err);
     if (result != 0)
         cce_certificate_facts_cleanup(facts);

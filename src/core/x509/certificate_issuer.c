@@ -19,17 +19,6 @@ static void format_time(const ASN1_TIME *time, char *text, size_t size)
         snprintf(text, size, "an unreadable date");
 }
 
-/* At most 100 bytes of a name, and no half character at the end. */
-static int shown_length(const struct cce_buf *name)
-{
-    size_t length = name->length;
-
-    if (length > 100)
-        for (length = 100; (name->data[length] & 0xc0) == 0x80;)
-            length--;
-    return (int)length;
-}
-
 /* "the certificate", or which one of those above it. */
 static void describe_certificate(X509_STORE_CTX *context, char *text,
                                  size_t size)
@@ -37,6 +26,7 @@ static void describe_certificate(X509_STORE_CTX *context, char *text,
     X509 *x509 = X509_STORE_CTX_get_current_cert(context);
     struct cce_buf name;
     struct cce_error ignored;
+    size_t length;
 
     if (X509_STORE_CTX_get_error_depth(context) == 0 || x509 == NULL) {
         snprintf(text, size, "the certificate");
@@ -44,8 +34,12 @@ static void describe_certificate(X509_STORE_CTX *context, char *text,
     }
     cce_buf_init(&name, CCE_PEM_TEXT_MAX);
     cce_certificate_facts_name(&name, X509_get_subject_name(x509), &ignored);
-    snprintf(text, size, "the issuing certificate \"%.*s\"",
-             shown_length(&name), name.length > 0 ? name.data : "");
+    /* At most 100 bytes of it, and no half character at the end. */
+    length = name.length < 100 ? name.length : 100;
+    while (length < name.length && (name.data[length] & 0xc0) == 0x80)
+        length--;
+    snprintf(text, size, "the issuing certificate \"%.*s\"", (int)length,
+             name.length > 0 ? name.data : "");
     cce_buf_cleanup(&name);
 }
 
@@ -73,25 +67,22 @@ static int fail_verification(X509_STORE_CTX *context, struct cce_error *err)
                     X509_verify_cert_error_string(code));
 }
 
-/* The certificate itself counts as trusted when the CA's text has it, but it
- * is not its own issuer. */
-static bool stands_alone(X509_STORE_CTX *context, X509 *x509)
-{
-    return sk_X509_num(X509_STORE_CTX_get0_chain(context)) == 1 &&
-           X509_NAME_cmp(X509_get_subject_name(x509),
-                         X509_get_issuer_name(x509)) != 0;
-}
-
 static int verify(X509_STORE_CTX *context, X509 *x509, int64_t now,
                   struct cce_error *err)
 {
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
 
+    /* A certificate authority need not be self-signed to end the chain, as in
+     * Kubernetes. */
     X509_VERIFY_PARAM_set_time(param, (time_t)now);
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
     if (X509_verify_cert(context) != 1)
         return fail_verification(context, err);
-    if (stands_alone(context, x509))
+    /* The certificate itself counts as trusted when the CA's text has it, but
+     * it is not its own issuer. */
+    if (sk_X509_num(X509_STORE_CTX_get0_chain(context)) == 1 &&
+        X509_NAME_cmp(X509_get_subject_name(x509),
+                      X509_get_issuer_name(x509)) != 0)
         return cce_fail(err, CCE_INVALID_CERTIFICATE,
                         "the CA's text is the certificate itself, not the CA "
                         "that issued it");

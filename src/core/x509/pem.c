@@ -21,6 +21,7 @@ static const struct {
 
 static const char begin[] = "-----BEGIN ";
 
+/* Not at the start alone: `openssl x509 -text` writes the facts before it. */
 bool cce_pem_is(const char *text, size_t length)
 {
     return length > 0 && memmem(text, length, begin, sizeof begin - 1) != NULL;
@@ -65,18 +66,15 @@ static void dedent(struct cce_buf *text)
     text->length = length;
 }
 
-/* A SEQUENCE whose length has the long form, or is that of the text. */
-static bool is_der(const char *text, size_t length)
+/* PEM; or DER: a SEQUENCE whose length has the long form, or is that of the
+ * text. */
+static bool is_readable(const char *text, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)text;
 
-    return length > 2 && bytes[0] == 0x30 &&
-           (bytes[1] >= 0x80 || bytes[1] == length - 2);
-}
-
-static bool is_readable(const char *text, size_t length)
-{
-    return cce_pem_is(text, length) || is_der(text, length);
+    return cce_pem_is(text, length) ||
+           (length > 2 && bytes[0] == 0x30 &&
+            (bytes[1] >= 0x80 || bytes[1] == length - 2));
 }
 
 static bool is_base64_of_readable(const struct cce_buf *bytes)
@@ -93,6 +91,8 @@ static bool is_base64_of_readable(const struct cce_buf *bytes)
     return result;
 }
 
+/* A kubeconfig holds the Base64 of PEM. Who copies that out of one may have put
+ * it in Base64 once more: that has a message of its own. */
 static int unwrap(const char *text, size_t length, enum cce_pem_kind kind,
                   struct cce_buf *bytes, struct cce_error *err)
 {
@@ -150,54 +150,32 @@ int cce_pem_only(const char *text, size_t length, enum cce_pem_kind kind,
 
 /* --- PEM --- */
 
-/* Reads the next PEM block: 1, 0 at the end, -1 when it is damaged. */
-static int next_block(BIO *bio, struct cce_pem_block *block)
-{
-    memset(block, 0, sizeof *block);
-    /* "Secure" memory is what makes OpenSSL wipe its own copies. */
-    if (PEM_read_bio_ex(bio, &block->name, &block->header, &block->data,
-                        &block->length,
-                        PEM_FLAG_SECURE | PEM_FLAG_EAY_COMPATIBLE))
-        return 1;
-    return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? 0
-                                                                        : -1;
-}
-
-static void free_block(struct cce_pem_block *block)
-{
-    OPENSSL_secure_free(block->name);
-    OPENSSL_secure_free(block->header);
-    OPENSSL_secure_clear_free(block->data, (size_t)block->length);
-}
-
-static int walk_blocks(BIO *bio, enum cce_pem_kind kind, cce_pem_visitor *visit,
-                       void *context, struct cce_error *err)
-{
-    struct cce_pem_block block;
-    int result;
-
-    while ((result = next_block(bio, &block)) == 1) {
-        result = visit(&block, context, err);
-        free_block(&block);
-        if (result != 0)
-            return result < 0 ? -1 : 0;
-    }
-    if (result == 0)
-        return 0;
-    return cce_fail(err, kinds[kind].code,
-                    "a PEM block of the %s is damaged or cut off",
-                    kinds[kind].noun);
-}
-
 int cce_pem_walk(const struct cce_buf *pem, enum cce_pem_kind kind,
                  cce_pem_visitor *visit, void *context, struct cce_error *err)
 {
     BIO *bio = BIO_new_mem_buf(pem->data, (int)pem->length);
-    int result;
+    int result = 0;
 
     if (bio == NULL)
         return cce_fail_memory(err);
-    result = walk_blocks(bio, kind, visit, context, err);
+    while (result == 0) {
+        struct cce_pem_block block = {0};
+
+        /* "Secure" memory is what makes OpenSSL wipe its own copies. */
+        if (!PEM_read_bio_ex(bio, &block.name, &block.header, &block.data,
+                             &block.length,
+                             PEM_FLAG_SECURE | PEM_FLAG_EAY_COMPATIBLE)) {
+            if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+                result = cce_fail(err, kinds[kind].code,
+                                  "a PEM block of the %s is damaged or cut off",
+                                  kinds[kind].noun);
+            break;
+        }
+        result = visit(&block, context, err);
+        OPENSSL_secure_free(block.name);
+        OPENSSL_secure_free(block.header);
+        OPENSSL_secure_clear_free(block.data, (size_t)block.length);
+    }
     BIO_free(bio);
-    return result;
+    return result < 0 ? -1 : 0;
 }

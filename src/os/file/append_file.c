@@ -414,10 +414,15 @@ const char *cce_append_file_lost(struct cce_append_file *file,
 
 /* ---- appending ---- */
 
+static bool is_inherited(const struct cce_append_file *file)
+{
+    return file->owner != getpid();
+}
+
 static int check_owner(const struct cce_append_file *file,
                        struct cce_error *err)
 {
-    if (file->owner == getpid())
+    if (!is_inherited(file))
         return 0;
     return cce_fail(err, CCE_UNSUPPORTED,
                     "'%s' was opened by process %ld; a child after fork must "
@@ -504,11 +509,6 @@ int cce_append_file_reserve(struct cce_append_file *file, size_t bytes,
 }
 
 /* ---- its life ---- */
-
-static bool is_inherited(const struct cce_append_file *file)
-{
-    return file->owner != getpid();
-}
 
 size_t cce_append_file_size(struct cce_append_file *file)
 {

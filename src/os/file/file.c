@@ -162,18 +162,8 @@ static bool is_temporary_name(const char *name)
     return digits == 16 && strcmp(name + length + digits, TEMPORARY_ENDS) == 0;
 }
 
-static void remove_if_stale(int dir, const char *name)
-{
-    int fd = cce_path_openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-    struct stat info;
-
-    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
-        info.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
-        unlinkat(dir, name, 0);
-    cce_path_close(&fd);
-}
-
-/* A process that was killed while it wrote left a file with a key in it. */
+/* A process that was killed while it wrote left a file with a key in it. One
+ * that still writes holds the lock on its own. */
 static void sweep(int dir)
 {
     int copy = cce_path_openat(dir, ".", O_RDONLY | O_DIRECTORY, 0);
@@ -184,9 +174,19 @@ static void sweep(int dir)
         cce_path_close(&copy);
         return;
     }
-    while ((entry = readdir(list)) != NULL)
-        if (is_temporary_name(entry->d_name))
-            remove_if_stale(dir, entry->d_name);
+    while ((entry = readdir(list)) != NULL) {
+        const char *name = entry->d_name;
+        struct stat info;
+        int fd;
+
+        if (!is_temporary_name(name))
+            continue;
+        fd = cce_path_openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+            info.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dir, name, 0);
+        cce_path_close(&fd);
+    }
     closedir(list);
 }
 

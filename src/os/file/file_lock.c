@@ -11,20 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/clock.h"
 #include "os/file/path.h"
 
 enum { FIRST_PAUSE_MS = 1, LAST_PAUSE_MS = 50 };
 
 /* Marks the sentinel as ours: kubectl's is empty. */
 static const char sentinel_mark[] = "lua-cce\n";
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* 1: locked, 0: another process holds it, -1: errno says. */
 static int try_flock(struct cce_file_lock *lock)
@@ -115,7 +108,7 @@ static int wait_for(int (*attempt)(struct cce_file_lock *),
 
     /* It waits a little longer every time. A signal cuts the pause short. */
     while ((result = attempt(lock)) == 0 &&
-           (left = deadline_ms - now_ms()) > 0) {
+           (left = deadline_ms - cce_clock_monotonic_ms()) > 0) {
         struct timespec pause = {0,
                                  (left < pause_ms ? left : pause_ms) * 1000000};
 
@@ -150,7 +143,7 @@ int cce_file_lock(struct cce_file_lock *lock, const char *path,
                   const struct cce_file_lock_options *options,
                   struct cce_error *err)
 {
-    int64_t deadline_ms = now_ms() + options->timeout_ms;
+    int64_t deadline_ms = cce_clock_monotonic_ms() + options->timeout_ms;
     const char *in_the_way = NULL;
     struct cce_path target;
     int result, error, directory;

@@ -142,8 +142,8 @@ function M.of(endpoints, service)
     hint = ("No STS is known in region %s; these have one: %s. %s"):format(
       endpoints.region, table.concat(having, ", "), hint)
   end
-  return errors.fail("NO_ENDPOINT", ("the address of %s is not known"):format(service:upper()),
-    { hint = hint })
+  return errors.fail("NO_ENDPOINT", ("the address of %s is not known"):format(
+    values.upper(service)), { hint = hint })
 end
 
 return M

@@ -96,12 +96,13 @@ local function from_file(region)
   if not data then return nil, message, err end
   local found = {}
   for _, service in ipairs(M.services) do
-    local section = data[service:upper()]
+    local title = values.upper(service)
+    local section = data[title]
     for _, entry in ipairs(type(section) == "table" and section or {}) do
       if type(entry) == "table" and entry.id == region then
         found[service] = addresses_of(entry)
         if not found[service] then
-          return bad_file(path, ("%s region %s has no endpoint"):format(service:upper(), region))
+          return bad_file(path, ("%s region %s has no endpoint"):format(title, region))
         end
         break
       end
@@ -121,7 +122,7 @@ function M.of(region)
   local found, message, err = from_file(region)
   if not found then return nil, message, err end
   for _, service in ipairs(M.services) do
-    local name = (service .. "_" .. region):upper():gsub("[^%w]", "_")
+    local name = values.upper(service .. "_" .. region):gsub("[^%w]", "_")
     local text = env("HUAWEICLOUD_SDK_REGION_" .. name)
     if text then found[service] = M.split(text) end
   end

@@ -62,12 +62,12 @@ local function has_comment(patch, first, last)
   return not patch.is_json and (text:find("^#") ~= nil or text:find("%s#") ~= nil)
 end
 
-local function replace(patch, node, text)
+local function replace(patch, node, last, text)
   if node.anchor or node.tag then refuse("what must change there has an anchor or a tag") end
-  if has_comment(patch, node.first, node.last) then
+  if has_comment(patch, node.first, last) then
     refuse("what must change there holds a comment")
   end
-  edit(patch, node.first, node.last, text)
+  edit(patch, node.first, last, text)
 end
 
 -- Lines of their own, after the line on which `tip` stands.
@@ -107,7 +107,7 @@ local function change_scalar(patch, node, new)
   if node.style == "LITERAL" or node.style == "FOLDED" then text = text .. patch.line_end end
   -- Nothing at all after `key:` is null.
   if node.first == node.last then text = " " .. text end
-  replace(patch, node, text)
+  replace(patch, node, node.last, text)
 end
 
 -- An empty list or null becomes a list or object, in lines of its own.
@@ -115,13 +115,15 @@ local function fill_empty(patch, node, new, column, in_flow)
   if patch.is_json then
     local start = start_of_line(patch.text, node.first)
     local text = patch.unit and spread(patch, patch.text:match("^[ \t]*", start), new)
-    return replace(patch, node, text or json.encode(new))
+    return replace(patch, node, node.last, text or json.encode(new))
   end
-  if in_flow or is_empty(new) then return replace(patch, node, " " .. yaml.flow(new)) end
+  if in_flow or is_empty(new) then
+    return replace(patch, node, node.last, " " .. yaml.flow(new))
+  end
   local is_list = #new > 0
   local lines = yaml.lines(new, is_list and column or column + 2)
   while patch.text:byte(node.first - 1) == 32 do node.first = node.first - 1 end
-  return replace(patch, node, patch.line_end .. table.concat(lines, patch.line_end))
+  return replace(patch, node, node.last, patch.line_end .. table.concat(lines, patch.line_end))
 end
 
 -- Between brackets: where the members begin and end.
@@ -135,14 +137,6 @@ local function members_of(node)
   return list
 end
 
--- The last member that stays, and the last of all.
-local function last_of(members)
-  for i = #members, 1, -1 do
-    if not members[i].each.is_gone then return members[i], members[#members] end
-  end
-  return nil, members[#members]
-end
-
 -- What stands before a member that begins its line.
 local function indent_of(patch, member)
   if not member then return nil end
@@ -153,7 +147,10 @@ local function indent_of(patch, member)
 end
 
 local function insert_flow(patch, node, head, value)
-  local kept, last = last_of(members_of(node))
+  local members = members_of(node)
+  local last, stays = members[#members], #members
+  while stays > 0 and members[stays].each.is_gone do stays = stays - 1 end
+  local kept = members[stays]
   local indent = patch.is_json and indent_of(patch, last)
   local position = kept and last.last or node.last - 1
   local had_new = node.has_new
@@ -229,22 +226,16 @@ local function by_name(list)
   return found
 end
 
--- Arguments of a command, and what is empty now, are written anew.
-local function replace_list(patch, node, new)
-  if node.anchor or node.tag then refuse("what must change there has an anchor or a tag") end
-  if has_comment(patch, node.first, node.tip) then
-    refuse("what must change there holds a comment")
-  end
-  local line_end = patch.text:byte(node.tip - 1) == 10 and patch.line_end or ""
-  -- Deeper than its key, which a block's dashes need not be.
-  edit(patch, node.first, node.tip, (node.flow and "" or " ")
-    .. (#new == 0 and "[]" or yaml.flow(new)) .. line_end)
-end
-
--- Other lists of kubeconfigs are lists of things with a name.
+-- Lists of kubeconfigs are lists of things with a name. Others, such as the arguments of
+-- a command, are written anew, and so is what is empty now.
 local function change_sequence(patch, node, old, new)
   local old_names, new_names = by_name(old), by_name(new)
-  if #new == 0 or not old_names or not new_names then return replace_list(patch, node, new) end
+  if #new == 0 or not old_names or not new_names then
+    local line_end = patch.text:byte(node.tip - 1) == 10 and patch.line_end or ""
+    -- Deeper than its key, which a block's dashes need not be.
+    return replace(patch, node, node.tip, (node.flow and "" or " ")
+      .. (#new == 0 and "[]" or yaml.flow(new)) .. line_end)
+  end
   for i, item in ipairs(node.items) do
     local wanted = new_names[name_of(old[i])]
     if wanted then

@@ -7,6 +7,7 @@
 -- @local
 local core = require "cce.core"
 local json = require "cce.base.json"
+local lower = require("cce.base.values").lower
 
 local M = {}
 
@@ -176,9 +177,17 @@ for value, words in pairs(words_of) do
   for _, word in ipairs(words) do resolved[word] = value end
 end
 
--- Go's bases; what looks like another kind of number there is one in the end.
-local function number_of(text)
-  if not text:find "^[-+.%d]" then return nil end
+local infinite = { [".nan"] = true, [".NaN"] = true, [".NAN"] = true }
+for _, word in ipairs { ".inf", ".Inf", ".INF" } do
+  infinite[word], infinite["+" .. word], infinite["-" .. word] = true, true, true
+end
+
+local function plain_value(text)
+  local value = resolved[text]
+  if value ~= nil then return value end
+  if infinite[text] then refuse("a number in it is not finite") end
+  if not text:find "^[-+.%d]" then return text end
+  -- Go's bases; what looks like another kind of number there is one in the end.
   local sign, digits = text:gsub("_", ""):match "^([-+]?)(.*)$"
   local number
   if digits:find "^0[bB][01]+$" then
@@ -191,22 +200,10 @@ local function number_of(text)
     or digits:find "^%d+%.?%d*[eE][-+]?%d+$" or digits:find "^%.%d+[eE][-+]?%d+$" then
     number = tonumber(digits)
   end
-  return number and (sign == "-" and -number or number)
-end
-
-local infinite = { [".nan"] = true, [".NaN"] = true, [".NAN"] = true }
-for _, word in ipairs { ".inf", ".Inf", ".INF" } do
-  infinite[word], infinite["+" .. word], infinite["-" .. word] = true, true, true
+  return number and (sign == "-" and -number or number) or text
 end
 
 local TAGS = "^tag:yaml%.org,2002:(.*)$"
-
-local function plain_value(text)
-  local value = resolved[text]
-  if value ~= nil then return value end
-  if infinite[text] then refuse("a number in it is not finite") end
-  return number_of(text) or text
-end
 
 local function scalar_value(node)
   local tag = node.tag and node.tag:match(TAGS)
@@ -287,7 +284,7 @@ for word in ("y n yes no on off true false null"):gmatch("%a+") do words[word] =
 -- and addresses read well.
 local function is_plain(text)
   return text:find("^%a[%w_./+=:@-]*$") ~= nil and text:sub(-1) ~= ":"
-    and not words[text:lower()]
+    and not words[lower(text)]
 end
 
 --- One scalar, quoted where it must be.

@@ -4,6 +4,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -19,15 +20,6 @@ local function bad_prefix()
     .. " between slashes"):format(FORM), "For example etcd:http://127.0.0.1:2379/cce")
 end
 
--- One address without its path, and the path.
-local function read_url(url)
-  local host, path, is_here = core.endpoint(url)
-  if not host then return nil, path end
-  local origin = url:match "^%a+://[^/]+"
-  local tls = origin:lower():match "^https:" ~= nil
-  return { url = origin, host = host, is_here = is_here, tls = tls }, path
-end
-
 local function read_endpoints(text)
   local endpoints, prefix = {}, nil
   if text:find "%c" then return bad_prefix() end
@@ -36,10 +28,13 @@ local function read_endpoints(text)
     return refuse "an address of etcd must not hold a user name or password: they are options"
   end
   for url in (text .. ","):gmatch "([^,]*)," do
-    local endpoint, path = read_url(url)
-    if not endpoint then return refuse("the place of a schedule is " .. FORM .. ": " .. path) end
+    local host, path, is_here = core.endpoint(url)
+    if not host then return refuse("the place of a schedule is " .. FORM .. ": " .. path) end
     if prefix and prefix ~= "" then return bad_prefix() end
-    endpoints[#endpoints + 1], prefix = endpoint, path
+    local origin = url:match "^%a+://[^/]+"
+    endpoints[#endpoints + 1] = { url = origin, host = host, is_here = is_here,
+      tls = values.lower(origin):match "^https:" ~= nil }
+    prefix = path
   end
   prefix = prefix:sub(2)
   if prefix == "" or prefix:find "//" then return bad_prefix() end

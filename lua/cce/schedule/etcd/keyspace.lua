@@ -167,7 +167,7 @@ function Keyspace:get(id)
   local ok, message, err = collect(self, { id }, 1, 1, nil, kvs)
   if not ok then return nil, message, err end
   if kvs[id] then return layout.row(id, kvs[id]) end
-  return errors.fail("NOT_FOUND", "there is no such entry", { retryable = false })
+  return errors.fail("NOT_FOUND", ("there is no entry '%s'"):format(id), { retryable = false })
 end
 
 --- Whether there is a key.

@@ -99,23 +99,6 @@ end
 
 -- ---- one change -------------------------------------------------------------------------------
 
-local function transaction(keyspace, change, list)
-  local txn = { compare = {}, failure = {}, success = {
-    put(keyspace, "entries/" .. change.id, change.value),
-  } }
-  for i, demand in ipairs(list) do
-    txn.compare[i] = is_at(keyspace, demand.key, demand.target, demand.revision)
-    txn.failure[i] = { request_range = { key = keyspace:encode(demand.key) } }
-  end
-  for key in pairs(change.old) do
-    if not change.new[key] then txn.success[#txn.success + 1] = delete(keyspace, key) end
-  end
-  for key, value in pairs(change.new) do
-    if not change.old[key] then txn.success[#txn.success + 1] = put(keyspace, key, value) end
-  end
-  return txn
-end
-
 local function kv_of(answer, i)
   local response = (answer.responses or {})[i]
   local kvs = response and response.response_range and response.response_range.kvs
@@ -153,13 +136,24 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.entry(keyspace, change, guard)
-  change.new = layout.index(change.id, change.fields)
-  change.value = layout.write_value(change.text, change.fields, change.write)
-  local list = demands(change, guard)
-  local answer, unsure, err = M.settle(keyspace, transaction(keyspace, change, list))
+  local old, new = change.old, layout.index(change.id, change.fields)
+  local value = layout.write_value(change.text, change.fields, change.write)
+  local success = { put(keyspace, "entries/" .. change.id, value) }
+  for key in pairs(old) do
+    if not new[key] then success[#success + 1] = delete(keyspace, key) end
+  end
+  for key, text in pairs(new) do
+    if not old[key] then success[#success + 1] = put(keyspace, key, text) end
+  end
+  local txn, list = { compare = {}, failure = {}, success = success }, demands(change, guard)
+  for i, demand in ipairs(list) do
+    txn.compare[i] = is_at(keyspace, demand.key, demand.target, demand.revision)
+    txn.failure[i] = { request_range = { key = keyspace:encode(demand.key) } }
+  end
+  local answer, unsure, err = M.settle(keyspace, txn)
   if not answer then return nil, unsure, err end
   local mod = answer.succeeded and answer.header.revision or own_earlier(change, list, answer)
-  if mod then return layout.write_revision(mod, change.new) end
+  if mod then return layout.write_revision(mod, new) end
   return refuse(list, answer, unsure)
 end
 

@@ -72,7 +72,7 @@ local function fill(self)
   return true
 end
 
---- Have the next page in memory, unless there is something left of the last.
+--- Load the next page, unless there is something left of the last.
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message

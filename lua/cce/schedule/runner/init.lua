@@ -340,28 +340,10 @@ local function count_all(run, result)
   for _, row in ipairs(rows) do
     if row.state == "pending" then result.overdue = result.overdue + 1 end
   end
-  return result
-end
-
-local function result_of(run)
-  local result = setmetatable({ done = run.done, stopped = run.stopped,
-    missed = run.missed > 0 and run.missed or nil }, Result)
-  local counted, message, err = count_all(run, result)
-  if counted then return counted end
-  if run.once then return nil, message, err end
-  result.failed, result.pending, result.overdue, result.quarantined = nil, nil, nil, nil
-  result.err = err
-  return result
+  return true
 end
 
 -- ---- making one --------------------------------------------------------------------------
-
-local function host_name()
-  local file = io.open "/proc/sys/kernel/hostname"
-  local name = file and file:read "*l" or ""
-  if file then file:close() end
-  return name
-end
 
 --- Make a run.
 -- @tparam cce.schedule schedule
@@ -369,6 +351,9 @@ end
 -- @tparam table opts checked
 -- @treturn table
 function M.new(schedule, client_for, opts)
+  local file = io.open "/proc/sys/kernel/hostname"
+  local machine = file and file:read "*l" or ""
+  if file then file:close() end
   local run = setmetatable({
     schedule = schedule, store = schedule.store, steady = schedule.steady,
     clock = function() return schedule.clock() end,
@@ -377,10 +362,10 @@ function M.new(schedule, client_for, opts)
     client_for = client_for, on_event = opts.on_event, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
-    machine = host_name(), done = 0, missed = 0, claimed = 0,
+    machine = machine, done = 0, missed = 0, claimed = 0,
     workers = 0, prune_at = schedule.steady(),
   }, Run)
-  local name = run.machine:gsub("[^%w-]", ""):gsub("^%-+", ""):sub(1, 64)
+  local name = machine:gsub("[^%w-]", ""):gsub("^%-+", ""):sub(1, 64)
   run.lease = leases.new(run, opts.runner or (name ~= "" and name or "runner"), opts.lease)
   run.feed = feeds.new(run, math.min(opts.concurrency, MOST_ROWS))
   return run
@@ -429,7 +414,14 @@ function M.run(schedule, client_for, opts, level)
   if run.signals then run.signals:close() end
   if not ok then error(done, 0) end
   if not done then return nil, message, err end
-  return result_of(run)
+  local result = setmetatable({ done = run.done, stopped = run.stopped,
+    missed = run.missed > 0 and run.missed or nil }, Result)
+  ok, message, err = count_all(run, result)
+  if ok then return result end
+  if run.once then return nil, message, err end
+  result.failed, result.pending, result.overdue, result.quarantined = nil, nil, nil, nil
+  result.err = err
+  return result
 end
 
 --- Do one entry now, whenever it is due, under a lease of its own.

@@ -64,9 +64,10 @@ local function not_done(job, report)
   local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
   local err, message = first_problem(report)
   local id = job.entry.id
-  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed;"
-    .. " schedule:%s(\"%s\") leaves it at that"):format(id,
-    job.entry.every and "accept" or "cancel", id)
+  local leave = job.entry.every and "schedule:accept(\"%s\") leaves it at that"
+    or "schedule:cancel(\"%s\") leaves it at that"
+  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed; " .. leave)
+    :format(id, id)
   return errors.fail(err and err.code or "CANCELLED",
     ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
       :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,

@@ -82,7 +82,7 @@ local function settle(job, new)
   if new.state ~= "claimed" then
     tell(run, "superseded", e, { step = new.state, state = row.state, runner = row.runner })
   end
-  return errors.fail("CONFLICT", ("entry %s is %s, by somebody else"):format(e.id, row.state))
+  return errors.fail("CONFLICT", ("entry %s is %s, by another writer"):format(e.id, row.state))
 end
 
 local ENDS = { CONFLICT = true, NOT_FOUND = true, LEASE_LOST = true }

@@ -1,5 +1,6 @@
---- Faults on request. A fault names what it hits (cluster, operation, service; left out: any),
--- how often (times; left out: always) and what it does:
+--- Faults on request. A fault names what it hits (cluster, operation, method, service; left out:
+-- any, but requests to the clusters themselves only where service is "kubernetes"), how often
+-- (times; left out: always) and what it does:
 --
 --   delay=SECONDS         waits first (alone: and then answers as usual)
 --   reset="before"        breaks the connection before the request is looked at
@@ -19,6 +20,7 @@ local list = {}
 
 local FIELDS = {
   cluster = "string", operation = "string", service = "string", times = "number",
+  method = "string",
   delay = "number", reset = "string", status = "number", body = "string", headers = "table",
   truncate = "boolean", garbage = "boolean", oversize = "number", applied = "boolean",
   close_on_reuse = "boolean", hold = "string",
@@ -59,7 +61,8 @@ local function hits(fault, seen)
   end
   return (fault.cluster or seen.cluster) == seen.cluster
     and (fault.operation or seen.operation) == seen.operation
-    and (fault.service or seen.service) == seen.service
+    and (fault.method or seen.method) == seen.method
+    and (fault.service or seen.service ~= "kubernetes" and seen.service) == seen.service
 end
 
 --- The fault for a request, used up by one; nil when none hits. seen: a log entry.

@@ -50,39 +50,27 @@ function M.read_request()
   }
 end
 
--- "/a/{id}/b" -> the pattern, the names
-local function compile(path)
-  local names = {}
-  local pattern = path:gsub("[%-.]", "%%%0"):gsub("{([%w_]+)}", function(name)
-    names[#names + 1] = name
-    return "([^/]+)"
-  end)
-  return "^" .. pattern .. "/?$", names
-end
-
+-- The pattern of a path such as "/a/{id}/b", and the names in it.
 for _, service in pairs(services) do
   for _, route in ipairs(service.routes) do
-    route.pattern, route.names = compile(route.path)
+    route.names = {}
+    local pattern = route.path:gsub("[%-.]", "%%%0"):gsub("{([%w_]+)}", function(name)
+      table.insert(route.names, name)
+      return "([^/]+)"
+    end)
+    route.pattern = "^" .. pattern .. "/?$"
   end
-end
-
-local function match(route, method, path)
-  local found = { path:match(route.pattern) }
-  if route.method ~= method or found[1] == nil then
-    return nil
-  end
-  local ids = {}
-  for i, name in ipairs(route.names) do
-    ids[name] = found[i]
-  end
-  return ids
 end
 
 local function find_route(service, request)
   local path = ngx.unescape_uri(request.target:match("^[^?]*"))
   for _, route in ipairs(service and service.routes or {}) do
-    local ids = match(route, request.method, path)
-    if ids then
+    local found = { path:match(route.pattern) }
+    if route.method == request.method and found[1] ~= nil then
+      local ids = {}
+      for i, name in ipairs(route.names) do
+        ids[name] = found[i]
+      end
       return route, ids
     end
   end
@@ -203,6 +191,15 @@ local function serve_with_fault(fault, entry, serve_it)
   return M.send(spoil(fault, response))
 end
 
+--- Answers with what a function returns, or as the fault says that is set for the request.
+function M.respond(entry, serve_it)
+  local fault = faults.take(entry)
+  if fault then
+    return serve_with_fault(fault, entry, serve_it)
+  end
+  return M.send(serve_it())
+end
+
 --- Handles the current nginx request for a service ("cce", "iam", ...).
 function M.handle(name)
   local service, request = services[name], M.read_request()
@@ -211,14 +208,9 @@ function M.handle(name)
   if route then
     entry.operation, entry.cluster = route.operation, ids.cluster_id
   end
-  local function serve_it()
+  return M.respond(entry, function()
     return serve(service, route, ids, request, entry)
-  end
-  local fault = faults.take(entry)
-  if fault then
-    return serve_with_fault(fault, entry, serve_it)
-  end
-  return M.send(serve_it())
+  end)
 end
 
 return M

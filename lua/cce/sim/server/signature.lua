@@ -95,22 +95,6 @@ function M.canonical_request(request, parsed)
   }, "\n")
 end
 
--- The three layouts of who signs, and with what key.
-local function split_credential(parsed, credential)
-  local parts = {}
-  for part in (credential .. "/"):gmatch("([^/]*)/") do
-    parts[#parts + 1] = part
-  end
-  parsed.ak = parts[1]
-  parsed.scope = credential:match("^[^/]*/(.*)$")
-  if parsed.algorithm == "V11-HMAC-SHA256" then
-    parsed.layout = #parts == 4 and "derived"
-  elseif #parts == 5 and parts[5] == "sdk_request" then
-    parsed.layout, parsed.scope_parts = "scoped", parts
-  end
-  return parsed.layout and parsed
-end
-
 --- Takes an Authorization header apart.
 -- @treturn ?table { algorithm=, layout="plain"|"derived"|"scoped", ak=, scope=, signed_headers=,
 -- signature= }, nil when it is not of these schemes
@@ -119,17 +103,31 @@ function M.parse(authorization)
   if not algorithms[algorithm] then
     return nil
   end
-  local kind, who, names, signature =
+  local kind, credential, names, signature =
     rest:match("^(%a+)=([^,]+), ?SignedHeaders=([^,]+), ?Signature=(%x+)$")
   local parsed = { algorithm = algorithm, signed_headers = names, signature = signature }
   if kind == "Access" and algorithm ~= "V11-HMAC-SHA256" then
-    parsed.ak, parsed.layout = who, "plain"
+    parsed.ak, parsed.layout = credential, "plain"
     return parsed
+  elseif kind ~= "Credential" then
+    return nil
   end
-  return kind == "Credential" and split_credential(parsed, who) or nil
+  -- <access key>/<scope>
+  local parts = {}
+  for part in (credential .. "/"):gmatch("([^/]*)/") do
+    parts[#parts + 1] = part
+  end
+  parsed.ak = parts[1]
+  parsed.scope = credential:match("^[^/]*/(.*)$")
+  if algorithm == "V11-HMAC-SHA256" then
+    parsed.layout = #parts == 4 and "derived"
+  elseif #parts == 5 and parts[5] == "sdk_request" then
+    parsed.layout, parsed.scope_parts = "scoped", parts
+  end
+  return parsed.layout and parsed or nil
 end
 
--- HKDF-SHA256 of 32 bytes; the key is the hexadecimal text, as odd as it is.
+-- HKDF-SHA256 of 32 bytes. The key is their hexadecimal text, not the bytes.
 local function derived_key(parsed, secret)
   local pseudo_random = mac("sha256", parsed.ak, secret)
   return to_hex(mac("sha256", pseudo_random, parsed.scope .. "\1"))

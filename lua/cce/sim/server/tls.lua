@@ -9,7 +9,7 @@ local M = {}
 function M.choose()
   local bytes = assert(ssl.raw_server_addr())
   local address = table.concat({ bytes:byte(1, 4) }, ".")
-  local identity = state.identity(state.clusters[addresses.cluster_index(address)])
+  local identity = state.identity(state.cluster_at(addresses.cluster_index(address)))
   identity.parsed = identity.parsed or {
     certificate = assert(ssl.parse_pem_cert(identity.server.pem)),
     key = assert(ssl.parse_pem_priv_key(identity.server.key_pem)),

@@ -1,4 +1,6 @@
---- The CCE service, version 3: certificates, revocation, rotation, clusters and jobs.
+--- The CCE service, version 3: certificates, revocation, rotation, clusters and jobs. CCE
+-- Autopilot is beside it, with paths and clusters of its own: neither finds those of the other.
+local access_policy = require("cce.sim.service.access_policy")
 local errors = require("cce.sim.server.errors")
 local json = require("cce.sim.server.json")
 local kubeconfig = require("cce.sim.server.kubeconfig")
@@ -34,7 +36,8 @@ end
 
 local function find_cluster(call)
   local cluster = state.cluster_by_id[call.ids.cluster_id]
-  if not cluster or cluster.project ~= call.ids.project_id then
+  if not cluster or cluster.project ~= call.ids.project_id
+    or cluster.autopilot ~= call.autopilot then
     return nil, errors.cce("not_found", ("cluster %s not found"):format(call.ids.cluster_id))
   end
   state.settle(cluster)
@@ -72,7 +75,7 @@ end
 
 --- Refuses a call for a project that is none of the account's.
 function M.check(call)
-  if not state.is_project(call.ids.project_id) then
+  if call.ids.project_id and not state.is_project(call.ids.project_id) then
     return errors.cce("forbidden",
       ("Action Forbidden: project %s is not the token's"):format(call.ids.project_id))
   end
@@ -106,6 +109,9 @@ local function obtain(call)
   local cluster, body = open_call(call)
   if not cluster then
     return body
+  end
+  if cluster.autopilot then
+    body.expire_at = nil -- not known there
   end
   local not_after, refusal = expiry(body, math.floor(state.now()))
   if not not_after then
@@ -261,6 +267,17 @@ local function endpoints(cluster)
   return list
 end
 
+-- What is documented of an Autopilot cluster; what its category is, is not.
+local function autopilot_spec(cluster)
+  return {
+    version = cluster.version:match("^v%d+%.%d+"), platformVersion = "cce.4.0",
+    type = "VirtualMachine", flavor = "cce.autopilot.cluster", description = "",
+    enableSnat = false, hostNetwork = { vpc = "5a2b0000-0000-4000-8000-000000000001" },
+    containerNetwork = { mode = "eni" }, serviceNetwork = { IPv4CIDR = "10.247.0.0/16" },
+    authentication = { mode = "rbac" },
+  }
+end
+
 local function cluster_body(cluster)
   state.settle(cluster)
   return {
@@ -270,7 +287,7 @@ local function cluster_body(cluster)
       creationTimestamp = times.to_cce(cluster.created),
       updateTimestamp = times.to_cce(cluster.job and cluster.job.started or cluster.created),
     },
-    spec = {
+    spec = cluster.autopilot and autopilot_spec(cluster) or {
       version = cluster.version:match("^v%d+%.%d+"), platformVersion = "cce.10.0",
       category = "CCE", type = "VirtualMachine", flavor = "cce.s1.small",
       authentication = { mode = "rbac" },
@@ -285,7 +302,7 @@ end
 local function list_clusters(call)
   local query = ngx.decode_args(call.request.target:match("%?(.*)$") or "", 0)
   local items = {}
-  for _, cluster in ipairs(state.clusters) do
+  for _, cluster in ipairs(call.autopilot and state.autopilot or state.clusters) do
     local body = cluster_body(cluster)
     if cluster.project == call.ids.project_id
       and (query.status or body.status.phase) == body.status.phase
@@ -303,9 +320,11 @@ local function show_cluster(call)
     return refusal
   end
   local body = cluster_body(cluster)
-  body.spec.certificateAuthority = {
-    data = ngx.encode_base64(state.identity(cluster).authority.pem),
-  }
+  if not cluster.autopilot then
+    body.spec.certificateAuthority = {
+      data = ngx.encode_base64(state.identity(cluster).authority.pem),
+    }
+  end
   return { status = 200, body = body }
 end
 
@@ -343,18 +362,28 @@ end
 
 local function show_job(call)
   local job = state.jobs[call.ids.job_id]
-  if not job or job.cluster.project ~= call.ids.project_id then
+  if not job or job.cluster.project ~= call.ids.project_id
+    or job.cluster.autopilot ~= call.autopilot then
     return errors.cce("not_found", ("job %s not found"):format(call.ids.job_id))
   end
   state.settle(job.cluster)
   local phase = state.job_phase(job)
-  local body = job_body(job, "RotateClusterCredentials", job.cluster.id, phase,
+  local body = job_body(job, job.kind or "RotateClusterCredentials", job.cluster.id, phase,
     phase == "Failed" and ("%d of the sub-jobs failed"):format(job.failing) or nil)
-  body.spec.subJobs = sub_jobs(job, phase)
+  body.spec.subJobs = not job.kind and sub_jobs(job, phase) or nil
   return { status = 200, body = body }
 end
 
+-- A handler that sees the clusters of Autopilot, and no others.
+local function at_autopilot(handler)
+  return function(call)
+    call.autopilot = true
+    return handler(call)
+  end
+end
+
 local CLUSTERS = "/api/v3/projects/{project_id}/clusters"
+local AUTOPILOT = "/autopilot/v3/projects/{project_id}"
 
 M.routes = {
   { method = "POST", path = CLUSTERS .. "/{cluster_id}/clustercert",
@@ -374,6 +403,20 @@ M.routes = {
     operation = "show_cluster", action = "cce:cluster:get", handler = show_cluster },
   { method = "GET", path = "/api/v3/projects/{project_id}/jobs/{job_id}",
     operation = "show_job", action = "cce:job:get", handler = show_job },
+  { method = "POST", path = AUTOPILOT .. "/clusters/{cluster_id}/clustercert",
+    action = "cce:cluster:generateClientCredential", operation = "obtain_autopilot_cert",
+    handler = at_autopilot(obtain) },
+  { method = "GET", path = AUTOPILOT .. "/clusters", operation = "list_autopilot_clusters",
+    action = "cce:cluster:list", handler = at_autopilot(list_clusters) },
+  { method = "GET", path = AUTOPILOT .. "/clusters/{cluster_id}",
+    operation = "show_autopilot_cluster", action = "cce:cluster:get",
+    handler = at_autopilot(show_cluster) },
+  { method = "GET", path = AUTOPILOT .. "/jobs/{job_id}", operation = "show_autopilot_job",
+    action = "cce:job:get", handler = at_autopilot(show_job) },
 }
+
+for _, route in ipairs(access_policy.routes) do
+  M.routes[#M.routes + 1] = route
+end
 
 return M

@@ -3,7 +3,8 @@
 --   POST   /-/faults    adds a fault (a JSON object, see cce.sim.server.faults) or a list of them
 --   GET    /-/faults    those not used up          DELETE /-/faults   removes all
 --   GET    /-/log       every request seen         DELETE /-/log      forgets them
---   GET    /-/state     clusters, revocations, jobs, keys and who they belong to
+--   GET    /-/state     clusters, those of Autopilot apart, revocations, rotations as `jobs`, keys
+--                       and who they belong to
 --   POST   /-/clusters  { cluster=, version=, phase=, job_outcome="Failed", job_seconds= }: changes
 --                       one cluster, or all without `cluster`; also `nodes` (how many it has) and
 --                       `failing_nodes` (at how many of them a rotation fails), and `project`: of
@@ -14,6 +15,7 @@
 --   POST   /-/permissions  { principal=ID, deny=[ACTION, ...] }: who gets 403 for exactly these
 --   POST   /-/cts       { late=SECONDS }: what happens from now on is seen so much later
 --   GET    /-/traces    all traces, the late ones too
+--   GET    /-/export    the same, as CTS exports them to OBS: a list of JSON, and nothing around it
 --   GET    /-/holds     requests held by a fault with `hold`
 --   POST   /-/release   { id=, drop=true }: lets one go, or all without `id`; drop: no answer
 --   POST   /-/clock     { offset=SECONDS }: the simulator's clock runs ahead (or behind) by this
@@ -23,6 +25,7 @@
 --                       throttle={limit=,seconds=} }: actions that nobody may, the account's
 --                       projects, how many requests a window takes
 --   POST   /-/reset     as after the start; certificates once issued stay valid
+local access_policies = require("cce.sim.store.access_policies")
 local cts = require("cce.sim.service.cts")
 local directory = require("cce.sim.store.directory")
 local faults = require("cce.sim.server.faults")
@@ -78,8 +81,8 @@ local function set_clusters(body)
   if problem then
     return bad(problem)
   end
-  for _, cluster in ipairs(state.clusters) do
-    if not body.cluster or cluster.id == body.cluster then
+  for id, cluster in pairs(state.cluster_by_id) do
+    if not body.cluster or id == body.cluster then
       for key in pairs(SETTINGS) do
         cluster[key] = body[key] or cluster[key]
       end
@@ -114,6 +117,7 @@ local function set_policy(body)
 end
 
 local function reset()
+  access_policies.reset()
   issued.reset()
   metadata.reset()
   policy.reset()
@@ -219,11 +223,14 @@ local function show_state()
   for i, cluster in ipairs(state.clusters) do
     clusters[i] = describe_cluster(cluster)
   end
+  local autopilot = describe_cluster(state.autopilot[1])
   for id, job in pairs(state.jobs) do
-    jobs[#jobs + 1] = {
-      id = id, cluster = job.cluster.id, component = job.component,
-      phase = state.job_phase(job), started = job.started,
-    }
+    if job.component then
+      jobs[#jobs + 1] = {
+        id = id, cluster = job.cluster.id, component = job.component,
+        phase = state.job_phase(job), started = job.started,
+      }
+    end
   end
   for i, key in ipairs(state.config.keys) do
     keys[i] = {
@@ -234,7 +241,8 @@ local function show_state()
   return {
     status = 200,
     body = {
-      now = state.now(), clusters = json.array(clusters), jobs = json.array(jobs), keys = keys,
+      now = state.now(), clusters = json.array(clusters), autopilot = { autopilot },
+      jobs = json.array(jobs), keys = keys,
     },
   }
 end
@@ -262,6 +270,7 @@ local routes = {
   ["POST /-/permissions"] = set_permissions,
   ["POST /-/cts"] = set_cts,
   ["GET /-/traces"] = show_list(cts.list),
+  ["GET /-/export"] = function() return { status = 200, body = json.encode(cts.list()) } end,
   ["GET /-/holds"] = show_list(holds.list),
   ["POST /-/release"] = release,
 }

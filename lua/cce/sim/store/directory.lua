@@ -77,19 +77,14 @@ local function query_of(call)
   return ngx.decode_args(call.request.target:match("%?(.*)$") or "", 0)
 end
 
-local function matches(query, item, names)
-  for _, name in ipairs(names) do
-    if query[name] and query[name] ~= tostring(item[name]) then
-      return false
-    end
-  end
-  return true
-end
-
 local function select_items(items, query, names)
   local result = {}
   for _, item in ipairs(items) do
-    if matches(query, item, names) then
+    local is_wanted = true
+    for _, name in ipairs(names) do
+      is_wanted = is_wanted and (not query[name] or query[name] == tostring(item[name]))
+    end
+    if is_wanted then
       result[#result + 1] = item
     end
   end

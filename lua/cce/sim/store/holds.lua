@@ -24,7 +24,7 @@ function M.list()
   return held
 end
 
---- Lets requests go: the one of this id, or all. drop: without an answer. Returns how many.
+--- Releases requests: the one of this id, or all. drop: without an answer. Returns how many.
 function M.release(id, drop)
   local rest, count = {}, 0
   for _, hold in ipairs(held) do

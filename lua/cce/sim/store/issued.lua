@@ -41,7 +41,7 @@ function M.find(ak)
   return keys[ak]
 end
 
---- Lets all that was issued end now.
+--- Expires all that was issued.
 function M.expire()
   for _, token in pairs(tokens) do
     token.expires_at = 0

@@ -9,21 +9,19 @@ local entries, first = {}, 1
 -- Fields of bodies that hold secrets.
 local SECRET_FIELDS = { "privateKey", "password", "secret", "key" }
 
-local function redact(body)
-  for _, field in ipairs(SECRET_FIELDS) do
-    body = body:gsub('("' .. field .. '"%s*:%s*")[^"]*"', '%1***"')
-  end
-  return (body:gsub('("[id_]*token"%s*:%s*{"id"%s*:%s*")[^"]*"', '%1***"'))
-end
-
 --- Opens the entry of a request that has just arrived. It is accepted = false until the service
 -- has done what was asked.
 function M.begin(request, service, now)
+  local body = request.body or ""
+  for _, field in ipairs(SECRET_FIELDS) do
+    body = body:gsub('("' .. field .. '"%s*:%s*")[^"]*"', '%1***"')
+  end
+  body = body:gsub('("[id_]*token"%s*:%s*{"id"%s*:%s*")[^"]*"', '%1***"')
   local entry = {
     time = now, service = service, method = request.method, target = request.target,
     connection = request.connection, connection_request = request.connection_request,
     user_agent = request.headers["user-agent"], accepted = false,
-    body = redact(request.body or ""),
+    body = body,
   }
   entries[#entries + 1] = entry
   if #entries - first >= LIMIT then

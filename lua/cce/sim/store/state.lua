@@ -48,6 +48,7 @@ local function pristine(cluster)
   cluster.failed_nodes = {}
   cluster.job = nil
   cluster.revoked = { user = {}, agency = {} }
+  cluster.bindings = nil
   return cluster
 end
 
@@ -60,33 +61,54 @@ function M.node_ids(cluster)
   return ids
 end
 
---- Fills the state. config: what the supervisor wrote (see cce.sim).
+local function new_cluster(index, name)
+  local cluster = {
+    index = index,
+    id = ("c1050000-0000-4000-8000-%012x"):format(index),
+    name = name,
+    internal = addresses.internal(index),
+    external = addresses.has_external(index) and addresses.external(index) or nil,
+    certificates = {},
+    created = M.now(),
+  }
+  M.cluster_by_id[cluster.id] = cluster
+  return cluster
+end
+
+--- Fills the state. config: what the supervisor wrote (see cce.sim). `clusters` are those of
+-- CCE, `autopilot` those of CCE Autopilot: one.
 function M.setup(config)
   M.config = config
   M.clusters, M.cluster_by_id, M.jobs = {}, {}, {}
   for index = 1, config.clusters do
-    local cluster = pristine({
-      index = index,
-      id = ("c1050000-0000-4000-8000-%012x"):format(index),
-      name = ("cluster-%03d"):format(index),
-      internal = addresses.internal(index),
-      external = addresses.has_external(index) and addresses.external(index) or nil,
-      certificates = {},
-      created = M.now(),
-    })
-    M.clusters[index] = cluster
-    M.cluster_by_id[cluster.id] = cluster
+    M.clusters[index] = new_cluster(index, ("cluster-%03d"):format(index))
   end
+  M.autopilot = { new_cluster(addresses.autopilot_index, "autopilot-001") }
+  M.autopilot[1].autopilot = true
   M.reset()
+end
+
+--- The cluster of an index.
+function M.cluster_at(index)
+  return index == addresses.autopilot_index and M.autopilot[1] or M.clusters[index]
+end
+
+-- An Autopilot cluster names the job that created it, the only one that it has.
+local function add_creation(cluster)
+  local job = { id = ("a0b50000-0000-4000-8000-%012x"):format(cluster.index), cluster = cluster,
+    kind = "CreateCluster", started = cluster.created, seconds = 0, outcome = "Success",
+    failing = 0, settled = true }
+  M.jobs[job.id], cluster.job = job, job
 end
 
 --- As after the start: no fault of the past remains. Certificates once issued stay valid.
 function M.reset()
   clock_offset = 0
   M.jobs = {}
-  for _, cluster in ipairs(M.clusters) do
+  for _, cluster in pairs(M.cluster_by_id) do
     pristine(cluster)
   end
+  add_creation(M.autopilot[1])
   for _, key in ipairs(M.config.keys) do
     key.failures, key.locked_until = 0, nil
   end

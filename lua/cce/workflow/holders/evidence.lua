@@ -1,13 +1,18 @@
 --- What is known of certificates: from CTS, from exported traces, from audit logs,
--- from kubeconfigs and from a schedule. Each source adds facts to one list:
+-- from kubeconfigs, from a schedule, and from rights in the clusters. Each source adds facts to
+-- one list:
 --
---     { what="obtained"|"revoked"|"rotated"|"due", cluster_id=, kind=, id=, name=,
+--     { what="obtained"|"revoked"|"rotated"|"due"|"bound", cluster_id=, kind=, id=, name=,
 --       time=, ends=<of a certificate, when it is known>, from=<which evidence, for people> }
 -- @module cce.workflow.holders.evidence
 -- @local
+local access = require "cce.workflow.rights.access"
 local audit_line = require "cce.log.audit_line"
+local bindings = require "cce.workflow.rights.bindings"
 local core = require "cce.core"
 local errors = require "cce.error"
+local map = require "cce.map"
+local policies = require "cce.workflow.rights.policies"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 local traces = require "cce.api.cts.trace"
@@ -181,6 +186,97 @@ function M.of_schedule(schedule, facts)
     end
   end
   return true
+end
+
+-- ---- rights in the clusters -------------------------------------------------------
+
+-- Nobody is dated by a binding.
+local function bound(facts, cluster_id, kind, id, text, role)
+  facts[#facts + 1] = { what = "bound", cluster_id = cluster_id, kind = kind, id = id, time = 0,
+    from = ("%s (%s)"):format(text, role or "?") }
+end
+
+-- What a cluster's bindings say, and how many groups they name.
+local function add_bindings(each, list, facts)
+  local groups = 0
+  for _, binding in ipairs(list) do
+    for _, subject in ipairs(binding.subjects) do
+      -- Kubernetes' own are no principals of IAM; but of its groups one has people in it.
+      local name = tostring(subject.name)
+      local is_own = name:find "^system:" and name ~= "system:masters"
+      if subject.kind == "User" and not is_own then
+        bound(facts, each.id, nil, name, bindings.text(binding), binding.role.name)
+      elseif subject.kind == "Group" and not is_own then
+        groups = groups + 1
+      end
+    end
+  end
+  return groups
+end
+
+--- Rights by RoleBindings and ClusterRoleBindings of the clusters that there is a kubeconfig for.
+-- @tparam ?string|table|function admin as for `cce.workflow.revoke`
+-- @tparam {table,...} clusters of `cce.workflow.targets`
+-- @tparam table facts
+-- @tparam int concurrency
+-- @treturn[1] {string,...} what could not be seen
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.of_bindings(admin, clusters, facts, concurrency)
+  local reach, message, err = access.new(admin)
+  if not reach then return nil, message, err end
+  local blind, without, groups = {}, 0, 0
+  local results = map(clusters, function(each)
+    local way, problem = reach:of(each, true)
+    if not way then return way, problem end
+    return bindings.list(way)
+  end, { concurrency = concurrency })
+  for i, result in ipairs(results) do
+    if result.ok and result.value then
+      groups = groups + add_bindings(clusters[i], result.value, facts)
+    elseif result.message then
+      blind[#blind + 1] = ("rights in %s: %s"):format(clusters[i].name or clusters[i].id,
+        result.message)
+    else
+      without = without + 1
+    end
+  end
+  if without > 0 then
+    blind[#blind + 1] = ("rights in %d of %d clusters: admin= has no kubeconfig for them"):format(
+      without, #clusters)
+  end
+  if groups > 0 then
+    blind[#blind + 1] = ("who is in groups that bindings name (%d in all)"):format(groups)
+  end
+  return blind
+end
+
+--- Rights by AccessPolicies.
+-- @tparam {cce.client,...} clients
+-- @tparam {table,...} clusters
+-- @tparam table facts
+-- @treturn {string,...} what could not be seen
+function M.of_policies(clients, clusters, facts)
+  local blind, seen = {}, {}
+  for _, client in ipairs(clients) do
+    local list, message = policies.list(client)
+    if not list then blind[#blind + 1] = "AccessPolicies: " .. message end
+    for _, policy in ipairs(list or {}) do
+      local is_new = not seen[policy.id]
+      seen[policy.id] = true
+      if is_new and policy.type == "group" then
+        blind[#blind + 1] = "who is in the groups of " .. policies.text(policy)
+      end
+      for _, each in ipairs(is_new and policy.type ~= "group" and clusters or {}) do
+        local is_here = policy.clusters["*"] or policy.clusters[each.id]
+        for _, id in ipairs(is_here and policy.subjects or {}) do
+          bound(facts, each.id, policy.type, id, policies.text(policy), policy.role.name)
+        end
+      end
+    end
+  end
+  return blind
 end
 
 return M

@@ -2,9 +2,10 @@
 --
 -- The API lists no certificates. This puts together what is on record: downloads,
 -- revocations and rotations in CTS (seven days), the same in exported traces, our audit
--- logs, kubeconfigs in files, and revocations that are due in a schedule. The result says
--- what it cannot see.
+-- logs, kubeconfigs in files, revocations that are due in a schedule, and rights in the
+-- clusters. The result says what it cannot see.
 -- @module cce.workflow.holders
+local access = require "cce.workflow.rights.access"
 local evidence = require "cce.workflow.holders.evidence"
 local options = require "cce.base.options"
 local show = require "cce.text.show"
@@ -17,7 +18,8 @@ local schema = {
   clusters = { type = { "table", "callable" }, default = { name = "*" } },
   user_id = { type = "string", non_empty = true },
   traces = { type = "table" }, logs = { type = "table" }, kubeconfigs = { type = "table" },
-  schedule = { type = "table" }, expected = { type = "table" },
+  schedule = { type = "table" }, expected = { type = "table" }, admin = access.option,
+  concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
 }
 
 -- ---- who they are -----------------------------------------------------------------
@@ -79,6 +81,9 @@ local function add_fact(rows, rotated, fact)
       row.certificates[#row.certificates + 1] = fact
     elseif fact.what == "revoked" then
       row.revoked = later(row.revoked, fact.time)
+    elseif fact.what == "bound" then
+      row.rights = row.rights or {}
+      table.insert(row.rights, fact.from)
     else
       row.due = row.due and math.min(row.due, fact.time) or fact.time
     end
@@ -110,10 +115,12 @@ end
 -- ---- the result ------------------------------------------------------------------------
 
 local List = show.list("cce.holders",
-  { "CLUSTER", "KIND", "NAME", "ID", "STATE", "IAM", "OBTAINED", "LATEST END" }, function(row)
+  { "CLUSTER", "KIND", "NAME", "ID", "STATE", "IAM", "OBTAINED", "LATEST END", "RIGHTS" },
+  function(row)
     return { row.cluster_name or row.cluster_id, row.kind, row.name, row.id,
       row.unexpected and row.state .. ", UNEXPECTED" or row.state, row.iam,
-      row.obtained and show.time(row.obtained), row.latest_end and show.time(row.latest_end) }
+      row.obtained and show.time(row.obtained), row.latest_end and show.time(row.latest_end),
+      row.rights and table.concat(row.rights, ", ") }
   end, function(list)
     local lines = {}
     for i, each in ipairs(list.blind) do lines[i] = "cannot see: " .. each end
@@ -188,10 +195,15 @@ end
 -- @tparam[opt] {string,...} opts.kubeconfigs files, directories and patterns, as for
 --   `cce.expiry`
 -- @tparam[opt] cce.schedule opts.schedule revocations that are due
+-- @tparam[opt] string|table|function opts.admin kubeconfigs to ask clusters for bindings with,
+--   as for `cce.workflow.revoke`; none is obtained
+-- @tparam[opt=10] int opts.concurrency clusters that are asked at a time
 -- @tparam[opt] {string,...} opts.expected who should be there: "principal" or
 --   "cluster principal", each by id or name; others are marked `unexpected`
 -- @treturn[1] {table,...} by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=,
---   name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, evidence={…}}`.
+--   name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, rights={…},
+--   evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its
+--   role; what a group gives is not among them, and said.
 --   `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on
 --   record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was
 --   obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times
@@ -239,7 +251,13 @@ return function(client, opts)
     local problems = evidence.of_kubeconfigs(checked.kubeconfigs, address_book(clusters), facts)
     for _, problem in ipairs(problems) do result:cannot_see("%s", problem) end
   end
-  result:cannot_see("rights in the clusters: RoleBindings and AccessPolicies are not read")
+  local unseen
+  unseen, message, err = evidence.of_bindings(checked.admin, clusters, facts, checked.concurrency)
+  if not unseen then return nil, message, err end
+  for _, problem in ipairs(unseen) do result:cannot_see("%s", problem) end
+  for _, problem in ipairs(evidence.of_policies(clients, clusters, facts)) do
+    result:cannot_see("%s", problem)
+  end
 
   local names, rows, rotated = {}, {}, {}
   for _, each in ipairs(clusters) do names[each.id] = each.name or each.id end

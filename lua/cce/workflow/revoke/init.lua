@@ -6,6 +6,7 @@ local pace = require "cce.workflow.pace"
 local plan = require "cce.workflow.revoke.plan"
 local principals = require "cce.workflow.revoke.principals"
 local probe = require "cce.kubeconfig.probe"
+local removal = require "cce.workflow.revoke.removal"
 local revoke_options = require "cce.workflow.revoke.options"
 local revoke_report = require "cce.workflow.revoke.report"
 local runs = require "cce.workflow.run"
@@ -15,7 +16,9 @@ local workflow = { name = "revoke", operation = "revoke_cert", hash = plan.hash,
   planned = plan.planned, recall = plan.recall, preview = revoke_report.preview,
   entry = revoke_report.entry, close = revoke_report.close, outlasts_journal = true }
 
-function workflow.opening() return {} end
+function workflow.opening(run)
+  return run.undo and { undo = run.undo.path, undo_id = run.undo.run } or {}
+end
 
 function workflow.check(run)
   local ok, message, err = principals.check_self(run.clients, run.list, run.opts, run.report)
@@ -26,6 +29,10 @@ function workflow.check(run)
     run.kubeconfig_for, message, err = probe.finder(verify == true and { run.opts.kubeconfig }
       or verify)
     if not run.kubeconfig_for then return nil, message, err end
+  end
+  if run.opts.remove then
+    ok, message, err = removal.prepare(run)
+    if not ok then return nil, message, err end
   end
   principals.look_up(run.clients, run.list, run.opts, run.report)
   run.pace = pace.new(run.clients, run.opts.rate_limit)
@@ -38,6 +45,7 @@ function workflow.execute(run)
   local left = revoke_report.left(run)
   for _, item in ipairs(left) do item.paced = run.pace:limited(item.client) end
   run:process(left, items.process)
+  if run.opts.remove then removal.take(run) end
 end
 
 --- Revoke what a user or an agency holds, on many clusters at once.
@@ -68,6 +76,18 @@ end
 -- `uncertain` with the code UNVERIFIED. "no kubeconfig": there is none for this cluster
 -- that worked before; what was accepted is `ok` all the same.
 --
+-- **remove** takes away rights in the clusters, too: after the certificates are cut, the principal
+-- leaves the subjects of RoleBindings and ClusterRoleBindings, by the cluster's own API, and
+-- AccessPolicies that reach none but the chosen clusters. Only that subject goes; a binding
+-- stays, if need be without subjects. What a group gives him is named, and not touched:
+-- `left` where his certificate says that he is in it, else `perhaps`. Who may come back by
+-- what is left is no success (exit code 1). Before anything is taken it is
+-- written to the undo file, from which `cce.workflow.restore` puts it back. Edits of others
+-- are not lost: what was changed meanwhile is read anew, by its resourceVersion; AccessPolicies
+-- have no such thing, and are looked at again instead. Done is only who was seen to be in none;
+-- what is not known is `pending`, and the same call goes on with it. Without `admin` for a
+-- cluster, a certificate of the caller for 15 minutes is obtained, for a dry run as well.
+--
 -- **Runs.** With a journal, the same call goes on with what is open, as for
 -- `cce.workflow.rotate`: what is done is not sent again, so that nothing that was
 -- obtained since is cut; what was accepted is only verified again; what is not known, or
@@ -78,11 +98,12 @@ end
 --
 -- Items of the report have, beside the fields of `cce.report`, `principal_id`,
 -- `principal_kind`, `can_obtain_again`, `verified` (nil when it was not asked for),
--- `may_have_cut_newer` and `cut_again`; the report has `principals` and, with
--- `deleted_since`, `window`.
+-- `may_have_cut_newer` and `cut_again`, with `remove` also `rights` ("removed" or "none", nil when
+-- it is not done), and the texts `removed`, `left` and `perhaps`; the report has `principals`,
+-- with `deleted_since` `window`, and `undo`, the path of the undo file, if anything was taken.
 -- @tparam cce.client|{cce.client,...} clients one, or one for each project
--- @tparam table opts exactly one of user_id, agency_id, kubeconfig, certificate
---   and deleted_since
+-- @tparam table opts exactly one of user_id, agency_id, kubeconfig, certificate,
+--   principals and deleted_since
 -- @tparam table|function opts.clusters as for `cce.workflow.rotate`; all are
 --   `{name="*"}`
 -- @tparam[opt] string opts.user_id
@@ -92,9 +113,9 @@ end
 -- @tparam[opt] string opts.certificate PEM, or its path; whose holder is meant
 -- @tparam[opt] number opts.deleted_since unix time: everyone whom CTS shows to
 --   have been deleted since then, seven days ago at most
--- @tparam[opt] {table,...} opts.principals with `deleted_since`: the `principals` of the
---   report of a dry run; others that are found are left out, and a note names them,
---   so that what is done is what was looked at
+-- @tparam[opt] {table,...} opts.principals several, each `{kind="user"|"agency", id=, name=}`;
+--   with `deleted_since`: the `principals` of the report of a dry run; others that are
+--   found are left out, and a note names them, so that what is done is what was looked at
 -- @tparam[opt=false] boolean opts.partial `deleted_since` may be earlier; then
 --   only what CTS still has is searched, and the report says so
 -- @tparam[opt] string opts.tracker_region where IAM's traces are, and
@@ -110,6 +131,11 @@ end
 -- @tparam[opt=false] boolean|table|function opts.verify true: with `kubeconfig`,
 --   on the clusters that it has; or a list of kubeconfigs (or paths), a table of
 --   them by cluster id or name, or a function of a cluster that returns one
+-- @tparam[opt=false] boolean opts.remove take away their rights in the clusters, too
+-- @tparam[opt] string|table|function opts.admin with `remove`: kubeconfigs of an administrator,
+--   by whom the clusters are asked: one (or its path), or as for `verify`
+-- @tparam[opt] string opts.undo with `remove`: the path of the undo file; by default
+--   `removed-<id>.json` in `$XDG_STATE_HOME/cce`
 -- @tparam[opt] number opts.first_intent unix time: when this was first tried. A
 --   request more than 10 minutes after it is marked `may_have_cut_newer`
 -- @tparam[opt] string opts.journal path of a file
@@ -125,7 +151,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 -- @usage
--- print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver })))
+-- print(assert(cce.workflow.revoke(client, { clusters = { name = "*" }, user_id = leaver,
+--   remove = true, admin = { [cluster_id] = "admin.kubeconfig" } })))
 local function revoke(clients, opts)
   clients = targets.clients(clients, "revoke", 2)
   local checked, message, err = revoke_options.read(opts, 2)

@@ -3,6 +3,7 @@
 -- `cce.workflow.outcome`.
 -- @module cce.workflow.revoke.item
 -- @local
+local autopilot = require "cce.api.autopilot"
 local errors = require "cce.error"
 local hints = require "cce.api.hint"
 local outcome = require "cce.workflow.outcome"
@@ -15,6 +16,9 @@ local M = {}
 -- A request that is sent again so long after it was first meant may cut what
 -- was obtained rightfully in between; seconds.
 local LONG_AGO = 600
+
+--- What is said of an item whose certificates are cut while it is to leave bindings.
+M.OWED = "its rights in the cluster are still to be taken"
 
 -- ---- whether it may be ---------------------------------------------------------
 
@@ -50,7 +54,9 @@ function M.may_begin(item)
     end
   end
   local problem
-  if item.status and item.status ~= "Available" then
+  if item.cluster and item.cluster.autopilot then
+    problem = autopilot.lack("revoke_cert", item.id)
+  elseif item.status and item.status ~= "Available" then
     problem = cannot("CONFLICT", "Run it again once the cluster is Available: until then the"
       .. " certificates stay valid", "the cluster is %s, not Available", item.status)
   else
@@ -80,6 +86,7 @@ function M.own_kubeconfig(run, item)
   if facts.user_id ~= item.principal.id then
     return nil, "the kubeconfig is that of " .. tostring(facts.user_id)
   end
+  item.principal.groups = principals.groups_of(facts)
   return kubeconfig, facts.not_after
 end
 
@@ -195,6 +202,7 @@ function M.note_end(run, item)
   local line = line_of(item)
   line.message, line.verified, line.seconds = item.message, item.verified, item.duration
   line.accepted, line.worked_until = item.accepted, item.worked_until
+  line.rights, line.removed, line.owed = item.rights, item.removed, item.owed
   for _, name in ipairs { "code", "hint", "request_id", "retryable" } do
     line[name] = item.state ~= "ok" and item.err and item.err[name] or nil
   end
@@ -225,6 +233,7 @@ end
 function M.process(run, item)
   -- What an earlier start was told is no reason any more.
   item.err, item.message = nil, nil
+  if run.opts.remove and not item.rights then item.owed, item.shortfall = true, M.OWED end
   if item.accepted then
     -- It is not sent again: it is only to be shown.
     if run.kubeconfig_for then

@@ -1,6 +1,7 @@
 --- The options of `cce.workflow.revoke`.
 -- @module cce.workflow.revoke.options
 -- @local
+local access = require "cce.workflow.rights.access"
 local service_call = require "cce.api.service_call"
 local errors = require "cce.error"
 local kubeconfigs = require "cce.kubeconfig"
@@ -38,6 +39,9 @@ local schema = {
   unknown_ok = { type = "boolean", default = false },
   retry_failed = { type = "boolean", default = false },
   verify = { type = { "boolean", "table", "callable" }, default = false },
+  remove = { type = "boolean", default = false },
+  admin = access.option,
+  undo = { type = "string", non_empty = true },
   first_intent = service_call.time_rule,
   journal = { type = "string", non_empty = true },
   run = { type = "string", non_empty = true },
@@ -68,8 +72,9 @@ function M.read(given, level)
   local source
   source, message, err = principals.source(opts)
   if not source then return nil, message, err end
-  if opts.principals and source ~= "deleted_since" then
-    return refuse("principals is for deleted_since=", "Name one by user_id= or agency_id=")
+  if opts.principals and #opts.principals == 0 then return refuse "principals is empty" end
+  if (opts.admin or opts.undo) and not opts.remove then
+    return refuse("admin= and undo= are for remove=true")
   end
   if opts.verify == true and source ~= "kubeconfig" then
     return refuse("verify=true needs kubeconfig=", "Or give verify= the kubeconfigs of the"

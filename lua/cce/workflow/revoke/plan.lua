@@ -3,6 +3,7 @@
 -- @module cce.workflow.revoke.plan
 -- @local
 local core = require "cce.core"
+local items = require "cce.workflow.revoke.item"
 local principals = require "cce.workflow.revoke.principals"
 local targets = require "cce.workflow.targets"
 
@@ -25,10 +26,13 @@ function M.hash(run)
   for id in pairs(by_project) do ids[#ids + 1] = id end
   table.sort(ids)
   -- Whom CTS names differs from start to start: an interrupted run has its own list.
-  local who = "deleted_since"
-  if not run.opts.deleted_since then who = run.list[1].kind .. " " .. run.list[1].id end
+  local who = { "deleted_since" }
+  if not run.opts.deleted_since then
+    for i, each in ipairs(run.list) do who[i] = each.kind .. " " .. each.id end
+    table.sort(who)
+  end
   return core.sha256(table.concat({ "revoke", run.opts.selection.text, table.concat(ids, " "),
-    who }, "\n"))
+    table.concat(who, "\n") .. (run.opts.remove and "\nremove" or "") }, "\n"))
 end
 
 --- Fill `run.items` with all principals of `run.list` on all clusters that are there.
@@ -77,7 +81,8 @@ function M.recall(run, line)
   end
   return { cluster = { id = line.cluster, name = line.name }, principal = run.recalled[key],
     first_intent = line.first, verified = line.verified, accepted = line.accepted,
-    worked_until = line.worked_until }
+    worked_until = line.worked_until, rights = line.rights, removed = line.removed,
+    shortfall = line.owed and items.OWED or nil }
 end
 
 return M

@@ -31,7 +31,8 @@ end
 
 -- ---- who is meant --------------------------------------------------------------
 
---- Which of the options says who; exactly one must.
+--- Which of the options says who; exactly one must, but that `principals` may go with
+-- `deleted_since`.
 -- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -41,10 +42,20 @@ function M.source(opts)
   for _, name in ipairs(SOURCES) do
     if opts[name] ~= nil then given[#given + 1] = name end
   end
+  if opts.principals and given[1] ~= "deleted_since" then given[#given + 1] = "principals" end
   if #given == 1 then return given[1] end
   return refuse(("%s; expected exactly one of %s"):format(
     #given == 0 and "nobody is named" or table.concat(given, " and ") .. " are given",
-    table.concat(SOURCES, ", ")))
+    table.concat(SOURCES, ", ") .. " and principals"))
+end
+
+--- The groups that a certificate names its holder in.
+-- @tparam table facts
+-- @treturn table set
+function M.groups_of(facts)
+  local groups = {}
+  for _, name in ipairs(facts.organizations or {}) do groups[name] = true end
+  return groups
 end
 
 -- The second result is the certificate's text.
@@ -77,7 +88,7 @@ local function holder(opts)
     return errors.fail("INVALID_CERTIFICATE", "revoke: the certificate names no user (CN)")
   end
   opts.proof = { id = facts.user_id, certificate = text, from = facts.not_before,
-    to = facts.not_after }
+    to = facts.not_after, groups = M.groups_of(facts) }
   return { { kind = opts.principal or "user", id = facts.user_id, guessed = not opts.principal } }
 end
 
@@ -147,6 +158,7 @@ function M.find(clients, opts, report)
   if opts.user_id then return { { kind = "user", id = opts.user_id } } end
   if opts.agency_id then return { { kind = "agency", id = opts.agency_id } } end
   if opts.deleted_since then return leavers(clients, opts, report) end
+  if opts.principals then return only_seen({}, opts, report) end
   return holder(opts)
 end
 
@@ -260,6 +272,7 @@ function M.look_up(clients, list, opts, report)
   report.principals = {}
   for i, principal in ipairs(list) do
     settle_kind(principal, directory, report)
+    if opts.proof and opts.proof.id == principal.id then principal.groups = opts.proof.groups end
     principal.can_obtain_again = can_obtain_again(principal, directory)
     set_known(principal, directory, opts)
     report.principals[i] = { kind = principal.kind, id = principal.id, name = principal.name,

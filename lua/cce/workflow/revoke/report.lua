@@ -3,10 +3,18 @@
 -- @local
 local items = require "cce.workflow.revoke.item"
 local principals = require "cce.workflow.revoke.principals"
+local removal = require "cce.workflow.revoke.removal"
 local reports = require "cce.text.report"
 local show = require "cce.text.show"
 
 local M = {}
+
+-- Of what is ok its rights say enough.
+local function message_of(item)
+  local more = item.shortfall or item.removed and "taken out of " .. item.removed
+  if item.state == "ok" or not more then return item.message end
+  return item.message and item.message .. "; " .. more or more
+end
 
 --- An item of the report.
 -- @treturn table
@@ -15,7 +23,8 @@ function M.entry(_, item)
     principal_id = item.principal.id, principal_kind = item.principal.kind,
     can_obtain_again = item.principal.can_obtain_again, verified = item.verified,
     may_have_cut_newer = item.may_have_cut_newer, cut_again = item.cut_again,
-    began = item.began, duration = item.duration, message = item.message }
+    began = item.began, duration = item.duration, message = message_of(item),
+    rights = item.rights, removed = item.removed, left = item.left, perhaps = item.perhaps }
 end
 
 -- Other clusters' CAs do not say who is known here.
@@ -46,6 +55,7 @@ function M.close(run)
     report:note("verified: %s", table.concat(parts, ", "))
   end
 
+  if run.opts.remove then removal.close(run) end
   run.history = principals.history(run.clients, run.began, report)
   for _, item in ipairs(run.items) do
     if item.is_unknown and is_known(run, item, strange) then items.is_known_now(run, item) end
@@ -121,6 +131,7 @@ function M.preview(run)
       run:report_item(item)
     end
   end
+  if run.opts.remove then removal.preview(run, report.plan) end
   if done > 0 then report:note("%d were done at an earlier start", done) end
   local seconds = run.pace:seconds(planned)
   if seconds > 0 then

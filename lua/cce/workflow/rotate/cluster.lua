@@ -5,12 +5,14 @@
 -- back to `pending`: only evidence leads on, or a person.
 -- @module cce.workflow.rotate.cluster
 -- @local
+local autopilot = require "cce.api.autopilot"
 local errors = require "cce.error"
 local evidence = require "cce.workflow.rotate.evidence"
 local outcome = require "cce.workflow.outcome"
 local pace = require "cce.workflow.pace"
 local reissue = require "cce.workflow.rotate.reissue"
 local show = require "cce.text.show"
+local values = require "cce.base.values"
 local windows = require "cce.workflow.rotate.windows"
 
 local M = {}
@@ -25,9 +27,10 @@ local function cannot(code, format, ...)
 end
 
 --- Why a cluster cannot be rotated, by what a list or a look says of it.
--- @tparam table cluster `{id=, version=, status=}`
+-- @tparam table cluster `{id=, version=, status=, autopilot=}`
 -- @treturn ?table err nil when nothing speaks against it
 function M.obstacle(cluster)
+  if cluster.autopilot then return autopilot.lack("rotate_credentials", cluster.id) end
   local major, minor = (cluster.version or ""):match "^v?(%d+)%.(%d+)"
   if cluster.status ~= "Available" then
     return cannot("CONFLICT", "the cluster is %s, not Available", cluster.status or "in no phase")
@@ -84,12 +87,11 @@ end
 local function uncertain(run, item, message, fields)
   fields = fields or {}
   fields.maybe_applied, fields.operation = true, "rotate_credentials"
-  fields.hint = fields.hint or ("It was rotated if a rotation began after %s. This shows it:"
-    .. " client:show_cluster(\"%s\").raw.status.jobID is another than %s; or"
-    .. " client:list_traces{service=\"CCE\", resource_id=\"%s\"} names one."
-    .. " Else rotate it again, in a run of its own"):format(
+  fields.hint = fields.hint or ("It was rotated if a rotation began after %s: its last job"
+    .. " (client:show_cluster(\"%s\").raw.status.jobID) is then another than %s, and CTS has a"
+    .. " trace RotateClusterCredentials of it. Else rotate it again, in a run of its own"):format(
     item.sent and show.time(item.sent) or "the intent", item.id,
-    item.job_before and '"' .. item.job_before .. '"' or "nil", item.id)
+    item.job_before and '"' .. item.job_before .. '"' or "none")
   finish(run, item, "uncertain", errors.new(fields.code or "CONNECTION_LOST", message, fields))
 end
 
@@ -286,7 +288,7 @@ end
 local function job_ended_badly(run, item, err)
   local nodes = {}
   for _, failure in ipairs(err.job:failures()) do
-    local is_node = (failure.type or ""):lower():find("node", 1, true)
+    local is_node = values.lower(failure.type or ""):find("node", 1, true)
     if is_node and failure.resource_id then nodes[#nodes + 1] = failure.resource_id end
   end
   -- An earlier start sent the repair.

@@ -43,7 +43,7 @@ function M.new(run)
   for i, target in ipairs(found) do
     run.items[i] = { id = target.id, name = target.name, project_id = target.project_id,
       client = target.client, version = target.version, status = target.status,
-      state = "pending" }
+      autopilot = target.autopilot, state = "pending" }
   end
   return true
 end

@@ -410,7 +410,7 @@ describe("cce.workflow.revoke", function()
       assert.is_true(noted(report, "was found only now, and is left out: run it again"))
       assert.equal(1, report:exit_code())
       local err = clients.fails("INVALID_ARGUMENT", try { user_id = "u", principals = {} })
-      assert.matches("principals is for deleted_since", err.message, 1, true)
+      assert.matches("user_id and principals are given", err.message, 1, true)
       clients.fails("INVALID_ARGUMENT", try { deleted_since = since, principals = { "left-1" } })
     end)
 

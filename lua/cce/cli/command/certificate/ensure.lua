@@ -4,6 +4,7 @@
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
 local errors = require "cce.error"
+local exit = require "cce.cli.exit"
 local lifetime = require "cce.cli.lifetime"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
@@ -12,7 +13,7 @@ local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what 
   calls = { ["kubeconfig:save"] = "--merge-into" } }
 
 function M.describe(parser)
-  chosen.describe(parser, { all = true })
+  chosen.describe(parser, { all = true, autopilot = true })
   lifetime.describe(parser)
   parser:mutex(
     parser:option("--out", "The file of one cluster."):argname("FILE"),
@@ -99,6 +100,10 @@ end
 function M.run(args, ui)
   local job, message, err = prepare(ui, args)
   if not job then return ui:fail(message, err) end
+  if #job.ids == 0 then
+    ui:say "there are no clusters: nothing was done"
+    return exit.FINISHED_BEFORE
+  end
   if not args.out then return many(ui, job.client, job.ids, args, job.opts) end
   if #job.ids > 1 then
     return ui:usage(("--out is the file of one cluster, and %d are chosen: give --dir or"

@@ -46,7 +46,8 @@ function M.run(args, ui)
   if #files == 0 then
     return ui:fail("there is no kubeconfig: " .. looked_for)
   end
-  local entries = require("cce.expiry")(files, { check = args.check, kept = cache.entries })
+  local entries = require("cce.expiry")(files, { check = args.check, kept = cache.entries,
+    together = looked_for ~= nil })
   local rows, broken, code = {}, {}, exit.DONE
   for _, entry in ipairs(entries) do
     local is_due = entry.remaining and entry.remaining <= (args.within or 0)

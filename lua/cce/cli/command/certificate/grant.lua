@@ -11,6 +11,7 @@ local profile = require "cce.cli.profile"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
 local schedules = require "cce.cli.command.work.schedule"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }
 
@@ -24,8 +25,8 @@ function M.describe(parser)
   parser:mutex(
     parser:option("--as-agency", "The agency whose identity is handed out: it is assumed with your"
       .. " keys. Without DOMAIN it is of your own account."):argname("NAME[@DOMAIN]"),
-    parser:option("--grantee-profile", "The profile that holds the grantee's own credentials.")
-      :argname("PROFILE"),
+    stands_for(parser:option("--grantee-profile", "The profile that holds the grantee's own"
+      .. " credentials."):argname("PROFILE"), "grantee"),
     parser:flag("--allow-self", "Hand out your own identity, which ends what you hold, too."))
   parser:mutex(
     parser:option("--user", "The id of the grantee, where its keys may not look it up.")
@@ -146,7 +147,7 @@ local function prepare(ui, args)
   end
   if not client then return nil, message, err end
   local cluster
-  cluster, message, err = chosen.one(client, args.cluster)
+  cluster, message, err = chosen.one(client, args.cluster, "revoke_cert")
   if not cluster then return nil, message, err end
   ok, message, err = place.prove(ui, args, client, cluster)
   if not ok then return nil, message, err end

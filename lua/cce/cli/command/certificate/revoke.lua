@@ -6,8 +6,29 @@ local convert = require "cce.cli.convert"
 local exit = require "cce.cli.exit"
 local principals = require "cce.cli.principal"
 local runs = require "cce.cli.runs"
+local stands_for = require("cce.cli.words").stands_for
 
 local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency." }
+
+--- The options of removal and of the run, which `cce leaver` has, too.
+-- @tparam table parser of argparse
+function M.describe_run(parser)
+  parser:option("--verify-with", "A kubeconfig of the principal to ask a cluster with.")
+    :argname("FILE"):count("*")
+  parser:option("--admin", "An administrator's kubeconfig, to take rights in clusters away by;"
+    .. " without one for a cluster, a certificate of yours for 15 minutes is obtained.")
+    :argname("FILE"):count("*")
+  parser:option("--journal", "Write down here what was done: the same command goes on with what"
+    .. " was interrupted or failed, and cuts nothing twice."):argname("FILE")
+  parser:flag("--retry-failed", "Send again what failed in the run.")
+  parser:flag("--allow-self", "Allow to revoke your own.")
+  parser:option("--concurrency", "So many clusters at a time."):argname("N")
+    :convert(convert.integer)
+  stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
+    :argname("RATE"), "rate_limit")
+  require("cce.cli.report_file").describe(parser)
+  parser:flag("--yes", "Do not ask.")
+end
 
 function M.describe(parser)
   chosen.describe(parser, { all = true })
@@ -17,25 +38,18 @@ function M.describe(parser)
     parser:option("--kubeconfig", "A kubeconfig whose holder is meant."):argname("FILE"),
     parser:option("--certificate", "A certificate (PEM) whose holder is meant."):argname("FILE"),
     parser:option("--deleted-since", "Everyone who was deleted since then: such as 2d ago, or"
-      .. " 2026-01-31T18:00Z; 7 days at most."):argname("TIME"):convert(convert.past))
+      .. " 2026-01-31T18:00Z; 7 days at most."):argname("TIME"):convert(convert.past),
+    parser:option("--undo", "Revoke nothing: put back what --remove took away, by the file that it"
+      .. " wrote."):argname("FILE"))
   parser:option("--principal", "What the holder of a certificate is: user or agency.")
     :choices({ "user", "agency" }):argname("KIND")
   parser:flag("--partial", "With --deleted-since: search what CTS still has, though it is less.")
-  parser:flag("--allow-self", "Allow to revoke your own.")
   parser:flag("--unknown-ok", "Take an id that nobody is known by as it is.")
   parser:flag("--verify", "Ask the clusters with --kubeconfig, before and after.")
-  parser:option("--verify-with", "A kubeconfig of the principal to ask a cluster with.")
-    :argname("FILE"):count("*")
-  parser:option("--journal", "Write down here what was done: the same command goes on with what"
-    .. " was interrupted or failed, and cuts nothing twice."):argname("FILE")
+  parser:flag("--remove", "Take away rights in the clusters, too: bindings and AccessPolicies.")
   parser:option("--run", "With --journal, the name of the run: one that has finished is not"
     .. " repeated."):argname("NAME")
-  parser:flag("--retry-failed", "Send again what failed in the run.")
-  parser:option("--concurrency", "So many clusters at a time."):argname("N")
-    :convert(convert.integer)
-  parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
-  require("cce.cli.report_file").describe(parser)
-  parser:flag("--yes", "Do not ask.")
+  M.describe_run(parser)
   parser:flag("--dry-run", "Revoke nothing; say what would be cut off.")
   parser:epilog("Cuts every certificate that the principal holds in these clusters, and cannot be"
     .. " undone. Revoking is not removing: who still has rights in IAM can obtain a new one.")
@@ -60,7 +74,8 @@ local function call(client, args, ids, more)
     verify = #args.verify_with > 0 and args.verify_with or args.verify or false,
     concurrency = args.concurrency, unknown_ok = args.unknown_ok,
     retry_failed = args.retry_failed, rate_limit = convert.rate(args.rate),
-    journal = args.journal, run = args.run_name,
+    journal = args.journal, run = args.run_name, principals = args.principals,
+    remove = args.remove, admin = #args.admin > 0 and args.admin or nil,
   }
   for name, value in pairs(more) do opts[name] = value end
   return require("cce").workflow.revoke(client, opts)
@@ -75,11 +90,13 @@ local function confirmed(ui, client, args, ids)
     local plan, message, err = call(client, args, ids, { dry_run = true, allow_self = true })
     if not plan then return nil, ui:fail(message, err) end
     if #plan.plan == 0 then return nil, ui:report(plan) end
-    args.principals = args.deleted_since and plan.principals
+    if args.deleted_since then args.principals = plan.principals end
     is_self = plan.is_self and not args.allow_self or false
     -- The notes of the plan say who can obtain again.
     local text = plan:text(ui:width()):gsub("^[^\n]*", "This will revoke:", 1)
-    return text .. "\nThis cannot be undone.", nil, is_self and "REVOKE MYSELF" or nil
+    text = text .. (args.remove and "\nCertificates cannot be brought back; rights can, by cce"
+      .. " revoke --undo." or "\nThis cannot be undone.")
+    return text, nil, is_self and "REVOKE MYSELF" or nil
   end }
   if sure and is_self then args.allow_self = true end
   return sure, code
@@ -95,7 +112,56 @@ local function name_run(args)
   return true
 end
 
+-- The same words once more, when rights are put back.
+local function restore(args, ui)
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  local function call_restore(more)
+    more.undo, more.admin = args.undo, #args.admin > 0 and args.admin or nil
+    more.concurrency, more.rate_limit = args.concurrency, convert.rate(args.rate)
+    return require("cce").workflow.restore(client, more)
+  end
+  local plan
+  plan, message, err = call_restore { dry_run = true }
+  if not plan then return ui:fail(message, err) end
+  if args.dry_run then return ui:report(plan) end
+  local sure, code = ui:confirm { word = "RESTORE", yes = args.yes,
+    text = plan:text(ui:width()):gsub("^[^\n]*", "This will put back:", 1) }
+  if not sure then return code end
+  args.began = true
+  local report
+  report, message, err = call_restore { on_progress = ui:progress("restore", #plan.plan) }
+  return report and ui:report(report) or ui:fail(message, err)
+end
+
+--- Ask, and do it.
+-- @tparam table args with `user`, `agency` or `principals` resolved
+-- @tparam cce.cli.ui ui
+-- @tparam cce.client client
+-- @tparam {string,...} ids of clusters
+-- @treturn int exit code
+function M.carry_out(args, ui, client, ids)
+  local ok, message, err = name_run(args)
+  if not ok then return ui:fail(message, err) end
+  if #ids == 0 then
+    ui:say "there are no clusters: nothing was done"
+    return exit.FINISHED_BEFORE
+  end
+  local more = { dry_run = true }
+  if not args.dry_run then
+    local sure, code = confirmed(ui, client, args, ids)
+    if not sure then return code end
+    args.began = true -- from here on Ctrl-C finds something sent
+    more = { on_progress = ui:progress("revoke", #ids), knows = knows(ui, args) }
+  end
+  local report
+  report, message, err = call(client, args, ids, more)
+  return report and ui:report(report) or ui:fail(message, err)
+end
+
 function M.run(args, ui)
+  if args.undo then return restore(args, ui) end
+  if #args.admin > 0 and not args.remove then return ui:usage "--admin needs --remove" end
   if not (args.user or args.agency or args.kubeconfig or args.certificate
     or args.deleted_since) then
     return ui:usage("nobody is named: give --user, --agency, --kubeconfig, --certificate or"
@@ -105,26 +171,11 @@ function M.run(args, ui)
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
   local ids, ok
-  ids, message, err = chosen.ids(client, args)
+  ids, message, err = chosen.ids(client, args, "revoke_cert")
   if not ids then return ui:fail(message, err) end
   ok, message, err = principals.resolve(ui, client, args)
-  if ok then ok, message, err = name_run(args) end
   if not ok then return ui:fail(message, err) end
-  if #ids == 0 then
-    ui:say "no cluster is chosen: nothing to do"
-    return exit.DONE
-  end
-  local more = { dry_run = true }
-  if not args.dry_run then
-    local sure, code = confirmed(ui, client, args, ids)
-    if not sure then return code end
-    args.began = true -- from here on Ctrl-C finds something sent
-    more = { on_progress = ui:progress("revoke", #ids), principals = args.principals,
-      knows = knows(ui, args) }
-  end
-  local report
-  report, message, err = call(client, args, ids, more)
-  return report and ui:report(report) or ui:fail(message, err)
+  return M.carry_out(args, ui, client, ids)
 end
 
 --- After Ctrl-C: what is known.

@@ -28,7 +28,8 @@ local function describe_plan(parser)
     "certificate_expiration_time")
   parser:flag("--accept-token-loss", "Allow --expiration-hours 0.")
   parser:option("--ca", "Your CA certificate, for --component custom."):argname("FILE")
-  parser:option("--cert", "Your certificate, for --component custom."):argname("FILE")
+  stands_for(parser:option("--cert", "Your certificate, for --component custom.")
+    :argname("FILE"), "cert_content")
   parser:option("--key", "Its private key, for --component custom."):argname("FILE")
 end
 
@@ -50,7 +51,8 @@ local function describe_run(parser)
     :convert(convert.integer)
   parser:option("--max-failures", "Stop at so many, or at a share such as 10%."):argname("N")
     :convert(convert.limit)
-  parser:option("--rate", "Requests at most, such as 10/min, or none."):argname("RATE")
+  stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
+    :argname("RATE"), "rate_limit")
   parser:mutex(
     parser:flag("--wait", "Wait for the jobs (the default)."),
     parser:flag("--no-wait", "What was accepted counts as done."))
@@ -139,7 +141,7 @@ end
 -- What was typed wrongly is told before what else is in the way.
 local function new_plan(client, args, plan)
   local message, err
-  plan.ids, message, err = chosen.ids(client, args)
+  plan.ids, message, err = chosen.ids(client, args, "rotate_credentials")
   if not plan.ids then return nil, message, err end
   plan.component, plan.hours = args.component, args.expiration_hours
   local checked
@@ -260,8 +262,8 @@ function M.run(args, ui)
   plan, message, err = make_plan(client, args)
   if not plan then return ui:fail(message, err) end
   if #plan.ids == 0 then
-    ui:say "no cluster is chosen: nothing to do"
-    return exit.DONE
+    ui:say "there are no clusters: nothing was done"
+    return exit.FINISHED_BEFORE
   end
   local most = args.max_clusters or args.all and args.yes and MOST_CLUSTERS
   if most and #plan.ids > most and not args.resume then

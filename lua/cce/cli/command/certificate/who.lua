@@ -76,7 +76,8 @@ function M.run(args, ui)
   local client, message
   if args.resolve then client, message = ui:client() end
   if message then ui:say("names were not looked up: " .. message) end
-  local rows = who.look(sources, { client = client, check = args.check, stdin = read_stdin })
+  local rows = who.look(sources, { client = client, check = args.check, stdin = read_stdin,
+    together = looked_for ~= nil })
   local code = ui:table(rows, columns_of(client ~= nil))
   return code == exit.DONE and exit_of(rows) or code
 end

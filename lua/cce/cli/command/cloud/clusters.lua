@@ -8,13 +8,19 @@ local M = { name = "clusters", summary = "List the clusters of the project.",
   calls = { ["client:list_clusters"] = "clusters", ["client:show_cluster"] = "clusters" } }
 
 function M.describe(parser)
-  chosen.describe(parser)
+  chosen.describe(parser, { autopilot = true })
 end
 
-local columns = {
-  { "name", "NAME", keep = true }, { "id", "ID", name = true }, { "version", "VERSION" },
-  { "status", "STATUS" }, { "project_id" },
-}
+-- A column for Autopilot only where there is one.
+local function columns_of(list)
+  local title
+  for _, each in ipairs(list) do title = title or each.autopilot and "AUTOPILOT" or nil end
+  return {
+    { "name", "NAME", keep = true }, { "id", "ID", name = true }, { "version", "VERSION" },
+    { "status", "STATUS" }, { "project_id" },
+    { "autopilot", title, text = function(row) return row.autopilot and "yes" or "-" end },
+  }
+end
 
 function M.run(args, ui)
   local client, message, err = ui:client()
@@ -22,7 +28,7 @@ function M.run(args, ui)
   local list
   list, message, err = chosen.list(client, args)
   if not list then return ui:fail(message, err) end
-  return ui:table(list, columns)
+  return ui:table(list, columns_of(list))
 end
 
 return M

@@ -9,13 +9,15 @@ local M = { name = "holders", summary = "List who holds or may hold a working ce
   watchable = true }
 
 function M.describe(parser)
-  chosen.describe(parser)
+  chosen.describe(parser, { autopilot = true })
   parser:option("--user", "Only this user or agency."):argname("ID")
   parser:option("--traces", "Files of older traces, as CTS exports them."):argname("FILE")
     :args("+"):count("*")
   parser:option("--logs", "Audit logs of cce."):argname("FILE"):args("+"):count("*")
   parser:option("--kubeconfigs", "Files and directories of kubeconfigs."):argname("PATH")
     :args("+"):count("*")
+  parser:option("--admin", "Kubeconfigs of an administrator, to read rights in the clusters with.")
+    :argname("FILE"):args("+"):count("*")
   parser:option("--expected", "A file of who should be there, one a line: a name or an id, or a"
     .. " cluster and one. Others are unexpected: exit code 4."):argname("FILE")
   parser:flag("--all-states", "Also those whose certificates are revoked, rotated or ended.")
@@ -30,6 +32,9 @@ local columns = {
     return row.unexpected and row.state .. ", UNEXPECTED" or row.state
   end },
   { "iam", "IAM" }, { "latest_end", "LATEST END", keep = true, time = true },
+  { "rights", "RIGHTS", json = json.array, text = function(row)
+    return row.rights and table.concat(row.rights, ", ")
+  end },
   { "cluster_id" }, { "obtained", time = true }, { "revoked", time = true },
   { "rotated", time = true }, { "due", time = true }, { "unexpected" },
   { "evidence", json = json.array },
@@ -59,11 +64,14 @@ function M.run(args, ui)
   local holders
   holders, message, err = require("cce").workflow.holders(client, { clusters = ids,
     user_id = args.user, traces = flat(args.traces), logs = flat(args.logs),
-    kubeconfigs = flat(args.kubeconfigs), expected = expected })
+    kubeconfigs = flat(args.kubeconfigs), expected = expected, admin = flat(args.admin) })
   if not holders then return ui:fail(message, err) end
   local rows = {}
   for _, row in ipairs(holders) do
-    if args.all_states or row.state == "holds" or row.state == "may" then rows[#rows + 1] = row end
+    -- Who has rights and is not on record may have obtained earlier.
+    local is_shown = row.state == "holds" or row.state == "may"
+      or row.state == "unknown" and row.rights
+    if args.all_states or is_shown then rows[#rows + 1] = row end
   end
   for _, sentence in ipairs(holders.blind) do ui:say("cannot see: " .. sentence) end
   local code = ui:table(rows, columns)

@@ -15,7 +15,7 @@ local M = { name = "status", summary = "Show the fleet: rotations, certificates,
   watchable = true }
 
 function M.describe(parser)
-  chosen.describe(parser)
+  chosen.describe(parser, { autopilot = true })
   parser:flag("--no-check", "Do not ask the clusters whether my certificates work.")
   require("cce.cli.report_file").describe(parser)
   parser:epilog("My certificates are those of KUBECONFIG, else of ~/.kube/config; runs are those of"
@@ -29,7 +29,8 @@ end
 local function certificates(args)
   local found, files = {}, paths.default()
   if #files == 0 then return found end
-  for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check })) do
+  for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check,
+    together = true })) do
     for _, key in ipairs { entry.cluster_id or false, entry.context or false } do
       local old = key and found[key]
       if key and entry.not_after and (not old or old.not_after < entry.not_after) then

@@ -5,6 +5,7 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
+local own_file = require "cce.cli.own_file"
 local profiles = require "cce.cli.profile"
 local region = require "cce.region"
 local width = require "cce.text.width"
@@ -59,11 +60,14 @@ local function write(path, text)
   return errors.from_core(ok, message, code)
 end
 
--- The file of profiles with the settings of one replaced, every other line as it was.
+-- A file of settings with those of one section replaced, every other line as it was. One
+-- without a value is removed.
 local function with_profile(text, name, settings)
   local lines, inside, written = {}, false, false
   local function add_settings()
-    for _, setting in ipairs(settings) do lines[#lines + 1] = setting[1] .. " = " .. setting[2] end
+    for _, setting in ipairs(settings) do
+      if setting[2] then lines[#lines + 1] = setting[1] .. " = " .. setting[2] end
+    end
     written = true
   end
   for line in text:gmatch "([^\n]*)\n?" do
@@ -86,11 +90,32 @@ local function with_profile(text, name, settings)
   return table.concat(lines, "\n") .. "\n"
 end
 
+local function is_settings(text)
+  for line in text:gmatch "[^\r\n]+" do
+    if not (line:find "^%s*$" or line:find "^%s*[#;%[]" or line:find "^%s*[%w_]+%s*=") then
+      return false
+    end
+  end
+  return true
+end
+
+-- A token belongs to the keys that it came with.
+local function write_keys(path, keys)
+  local ok, message, err = directories.make(path:match "^(.*)/")
+  if ok then ok, message, err = own_file.check(path, "file of keys", is_settings) end
+  if not ok then return nil, message, err end
+  return write(path, with_profile(core.file.read(path) or "", "basic", {
+    { "ak", keys.ak }, { "sk", keys.sk }, { "security_token" } }))
+end
+
 function M.run(args, ui)
   if not ui:is_interactive() then
     return ui:usage "this asks questions, and there is no terminal to ask them at"
   end
   local name, file = args.profile or os.getenv "CCE_PROFILE" or "default", profiles.path()
+  if name:find "[^%w._-]" then
+    return ui:usage("a profile's name has letters, digits, '.', '_' and '-' only")
+  end
   local found, message, err = profiles.read(file)
   if not found then return ui:fail(message, err) end
   local chosen = args.region or ask_region(ui, (found[name] or {}).region)
@@ -105,7 +130,7 @@ function M.run(args, ui)
   if err then return ui:fail(message, err) end
   local ok = true
   if keys then
-    ok, message, err = write(path, ("[basic]\nak = %s\nsk = %s\n"):format(keys.ak, keys.sk))
+    ok, message, err = write_keys(path, keys)
   end
   if not ok then return ui:fail(message, err) end
   if not keys and not has_keys then

@@ -1,7 +1,9 @@
 --- `cce help`: the same as `--help`, which is harder to remember, and two topics.
 -- @module cce.cli.command.tool.help
 -- @local
+local errors = require "cce.error"
 local exit = require "cce.cli.exit"
+local options = require "cce.base.options"
 local topics = require "cce.cli.topics"
 local width = require "cce.text.width"
 
@@ -15,7 +17,7 @@ function M.describe(parser)
 end
 
 function M.run(args, ui)
-  local parser, path = require("cce.cli").parser(), {}
+  local parser = require("cce.cli").parser()
   local topic = #args.topic == 1 and args.topic[1]
   if topic == "environment" or topic == "files" then
     local lines = {}
@@ -28,14 +30,18 @@ function M.run(args, ui)
     ui:print(table.concat(lines, "\n"))
     return exit.DONE
   end
-  for _, word in ipairs(args.topic) do
-    local found
+  for i, word in ipairs(args.topic) do
+    local found, names = nil, {}
     for _, command in ipairs(parser._commands) do
+      names[#names + 1] = not command._hidden and command._name or nil
       if command._name == word then found = command end
     end
-    path[#path + 1] = word
     if not found then
-      return ui:usage(("there is no command '%s'"):format(table.concat(path, " ")))
+      local above, near = table.concat(args.topic, " ", 1, i - 1), options.nearest(word, names)[1]
+      local message = ("there is no command '%s'"):format(table.concat(args.topic, " ", 1, i))
+      return ui:fail(message, errors.new("INVALID_ARGUMENT", message, {
+        hint = near and ("Did you mean '%s'?"):format(near)
+          or "cce help" .. (i > 1 and " " .. above or "") }))
     end
     parser = found
   end

@@ -29,7 +29,8 @@ local function add_certificates(all, args)
     "Whether the cluster takes the certificate: 1 yes, 0 refused; absent when it was not asked.")
   all:family("cce_kubeconfigs_unreadable", "gauge", "Kubeconfigs that could not be used.")
   local unreadable = 0
-  local entries = require("cce.expiry")(args.path, { check = args.check or nil })
+  local entries = require("cce.expiry")(args.path, { check = args.check or nil,
+    together = args.together })
   for _, entry in ipairs(entries) do
     if entry.err then
       unreadable = unreadable + 1
@@ -101,7 +102,7 @@ end
 
 function M.run(args, ui)
   local all = exposition.new()
-  if #args.path == 0 then args.path = paths.default() end
+  if #args.path == 0 then args.path, args.together = paths.default(), true end
   if #args.path > 0 then add_certificates(all, args) end
   add_runs(all)
   local ok, message, err = add_schedule(all, args)

@@ -56,10 +56,13 @@ local function journal_of(args)
     if fits then found[#found + 1] = path end
   end
   if #found == 1 then return found[1] end
-  return errors.fail("INVALID_ARGUMENT", (#found == 0 and "no journal in %s has such a run"
-    or "more than one journal in %s has such a run"):format(directories.state()), {
-    hint = #found > 1 and "Give --journal, one of " .. table.concat(found, ", ")
-      or "Give --journal FILE" })
+  local which = args.run and "run '" .. args.run .. "'" or "run"
+  if #found == 0 then
+    return errors.fail("NOT_FOUND", ("no journal in %s has a %s"):format(directories.state(),
+      which), { hint = "cce runs list shows which there are; another journal is --journal FILE" })
+  end
+  return errors.fail("INVALID_ARGUMENT", ("more than one journal in %s has a %s"):format(
+    directories.state(), which), { hint = "Give --journal, one of " .. table.concat(found, ", ") })
 end
 
 -- ---- looking -------------------------------------------------------------------
@@ -124,7 +127,7 @@ function actions.show(args, ui, path)
   for i = #runs, 1, -1 do
     if not args.run or runs[i].run == args.run then return show_run(ui, runs[i], args.open) end
   end
-  return ui:fail(errors.fail("NOT_FOUND", ("%s has no run '%s'"):format(path, args.run or "")))
+  return ui:fail(("%s has no run%s"):format(path, args.run and " '" .. args.run .. "'" or ""))
 end
 
 -- ---- changing --------------------------------------------------------------------

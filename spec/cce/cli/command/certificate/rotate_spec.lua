@@ -192,10 +192,10 @@ describe("cce rotate", function()
     assert.equal(0, result.code, result.err)
   end)
 
-  it("is done when no cluster is chosen", function()
+  it("fails when what was typed fits no cluster", function()
     local result = rotate("--name", "nothing-*", "--yes")
-    assert.equal(0, result.code)
-    assert.matches("no cluster is chosen", result.err, 1, true)
+    assert.equal(1, result.code)
+    assert.matches("no cluster fits --name 'nothing-*'", result.err, 1, true)
   end)
 
   it("does not wait when told, and hands out the files of the new certificates", function()

@@ -34,6 +34,50 @@ describe("cce clusters", function()
       world:cce({ "clusters", "cluster-002", "-o", "name" }).out)
   end)
 
+  it("has those of Autopilot when asked for, and finds one that is named", function()
+    local autopilot = sim:state().autopilot[1]
+    local result = world:cce { "clusters", "--autopilot" }
+    assert.matches("^NAME +ID +VERSION +STATUS +AUTOPILOT\ncluster%-001 .* %-\n", result.out)
+    assert.matches("\nautopilot%-001 +" .. autopilot.id:gsub("%-", "%%-") .. " .* yes\n$",
+      result.out)
+    for _, word in ipairs { "autopilot-001", autopilot.id } do
+      local rows = json.decode(world:cce({ "-o", "json", "clusters", word }).out)
+      assert.equal(1, #rows)
+      assert.is_true(rows[1].autopilot)
+    end
+    assert.equal(autopilot.id .. "\n", world:cce({ "clusters", "--name", "auto*", "--autopilot",
+      "-o", "name" }).out)
+    assert.equal("", world:cce({ "clusters", "--name", "auto*", "-o", "name" }).out)
+    assert.matches("no cluster 'autopilot%-009'.*'autopilot%-001'", world:cce({ "clusters",
+      "autopilot-009" }).err)
+  end)
+
+  it("of Autopilot obtain and ensure, and are refused where nothing can be revoked or rotated",
+    function()
+      local id = sim:state().autopilot[1].id
+      local out = world.dir .. "/kubeconfig"
+      local result = world:cce { "obtain", "autopilot-001", "--days", "2", "--out", out }
+      assert.equal(0, result.code, result.err)
+      result = world:cce { "ensure", "--all", "--autopilot", "--days", "2", "--dir", world.dir }
+      assert.equal(0, result.code, result.err)
+      assert.is_truthy(tempdir.read(world.dir .. "/autopilot-001.json"), result.out)
+      result = world:cce { "jobs", "show", "a0b50000-0000-4000-8000-0000000007d1" }
+      assert.matches("CreateCluster", result.out)
+
+      for _, words in ipairs { { "revoke", "cluster-001", id, "--user", "alice", "--yes" },
+        { "rotate", "autopilot-001", "--component", "all", "--yes" },
+        { "grant", "autopilot-001", "--for", "1h", "--out", "-", "--allow-self" },
+        { "schedule", "add", "revoke", id, "--user", "alice", "--at", "+2h" },
+        { "schedule", "add", "rotate", id, "--every", "4w" } } do
+        result = world:cce(words)
+        assert.equal(1, result.code, table.concat(words, " ") .. ": " .. result.err)
+        assert.matches("is one of CCE Autopilot, whose API has no call that", result.err, 1, true)
+      end
+      for _, entry in ipairs(sim:log { method = "POST" }) do
+        assert.is_truthy(entry.operation:find "obtain", entry.operation)
+      end
+    end)
+
   it("takes options before and after the word", function()
     for _, words in ipairs { { "-o", "name", "clusters", "--name", "*-003" },
       { "clusters", "--name", "*-003", "-o", "name" } } do

@@ -16,6 +16,9 @@ describe("the file of profiles", function()
     assert.equal("[default]\nregion = cn-north-4\ncredentials = profile-file\n# why\ntimeout = 5\n"
       .. "[a]\nregion = x\n", configure.with_profile(
         "[default]\n# why\nregion = old\ntimeout = 5\n[a]\nregion = x\n", "default", settings))
+    assert.equal("[basic]\nak = new\n", configure.with_profile(
+      "[basic]\nak = old\nsecurity_token = old\n", "basic", { { "ak", "new" },
+        { "security_token" } }))
   end)
 end)
 
@@ -77,6 +80,32 @@ describe("cce configure", function()
     terminal:type ""
     assert.equal(0, select(2, terminal:finish()))
     assert.matches(sim.env.HUAWEICLOUD_SDK_SK, tempdir.read(keys), 1, true)
+  end)
+
+  it("changes the keys that are typed, and no other line or file", function()
+    local function type_keys(text)
+      terminal = terminal or terminals.new(world, 160)
+      terminal:start(text .. " --region cn-north-4")
+      terminal:wait "Access key"
+      terminal:type(sim.env.HUAWEICLOUD_SDK_AK)
+      terminal:wait "Secret key"
+      terminal:type(sim.env.HUAWEICLOUD_SDK_SK)
+      return select(2, terminal:finish())
+    end
+    local keys = world.dir .. "/.huaweicloud/credentials"
+    tempdir.check("mkdir " .. world.dir .. "/.huaweicloud")
+    tempdir.write(keys, "[basic]\nak = old\nsk = old\nsecurity_token = old\n"
+      .. "[global]\nak = mine\n")
+    assert.equal(0, type_keys "cce configure")
+    assert.equal(("[basic]\nak = %s\nsk = %s\n[global]\nak = mine\n"):format(
+      sim.env.HUAWEICLOUD_SDK_AK, sim.env.HUAWEICLOUD_SDK_SK), tempdir.read(keys))
+    for _, text in ipairs { '{"kind":"Config"}', "apiVersion: v1\nkind: Config\n" } do
+      tempdir.write(world.dir .. "/.huaweicloud/another", text)
+      assert.is_true(type_keys "cce configure --profile another" ~= 0)
+      assert.equal(text, tempdir.read(world.dir .. "/.huaweicloud/another"))
+    end
+    terminal:start "cce configure --profile ../.kube/config"
+    assert.equal(64, select(2, terminal:finish()))
   end)
 
   it("says what to do where there is no terminal", function()

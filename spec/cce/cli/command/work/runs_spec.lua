@@ -44,7 +44,7 @@ describe("cce runs", function()
     assert.equal(0, result.code)
     assert.matches("there are none", result.err, 1, true)
     assert.equal("[]\n", runs("list", "-o", "json").out)
-    assert.equal(64, runs("show").code)
+    assert.equal(1, runs("show").code)
     assert.equal(1, runs("show", "--journal", world.dir .. "/none").code)
   end)
 

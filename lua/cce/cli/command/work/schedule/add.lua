@@ -4,6 +4,7 @@
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local principals = require "cce.cli.principal"
 local render = require "cce.cli.render"
@@ -124,7 +125,7 @@ function kinds.revoke(schedule, ui, args, client)
   if not args.user and not args.agency and not args.users then
     return ui:usage "nobody is named: give --user, --users or --agency"
   end
-  local ids, targets, err = chosen.ids(client, args)
+  local ids, targets, err = chosen.ids(client, args, "revoke_cert")
   if not ids then return ui:fail(targets, err) end
   local whom, message, problem = principals_of(schedule, ui, args, client)
   if not whom then return ui:fail(message, problem) end
@@ -147,7 +148,7 @@ end
 
 -- Calls act with a schedule that is thrown away.
 local function with_scratch(act)
-  local dir, message, code = core.sys.mkdir_private "/tmp/cce-XXXXXX"
+  local dir, message, code = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   if not dir then return errors.from_core(nil, message, code) end
   local schedule, result, err
   schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
@@ -189,7 +190,7 @@ function kinds.rotate(schedule, ui, args, client)
   local names = {}
   if not clusters then
     local targets, err
-    clusters, targets, err = chosen.ids(client, args)
+    clusters, targets, err = chosen.ids(client, args, "rotate_credentials")
     if not clusters then return ui:fail(targets, err) end
     for _, each in ipairs(targets) do names[each.id] = each.name end
   end

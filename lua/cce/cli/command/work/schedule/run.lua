@@ -6,6 +6,7 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
+local own_file = require "cce.cli.own_file"
 local profiles = require "cce.cli.profile"
 local providers = require "cce.credentials.provider"
 local show = require "cce.text.show"
@@ -79,6 +80,10 @@ end
 local LOUD = { overdue = true, missed = true, quarantined = true, lease_lost = true,
   store_unavailable = true }
 
+local function is_metrics(text)
+  return text:find "^# HELP cce_"
+end
+
 -- A file that cannot be written is told of once: the work goes on.
 local function measured(ui, path, tell)
   local metrics, has_told = require("cce.metrics").new(), false
@@ -148,7 +153,11 @@ end
 -- @treturn int exit code
 function M.run(schedule, args, ui)
   if args.dry_run then return list_due(schedule, ui) end
-  local base, message, err = ui:client()
+  local ok, base, message, err = true, nil, nil, nil
+  if args.metrics then
+    ok, message, err = own_file.check(args.metrics, "file of our metrics", is_metrics)
+  end
+  if ok then base, message, err = ui:client() end
   if not base then return ui:fail(message, err) end
   local journals = args.journal_dir or directories.state() .. "/schedule"
   local made

@@ -1,0 +1,66 @@
+--- `cce leaver`: somebody leaves; certificates and rights, in every cluster.
+-- @module cce.cli.command.certificate.leaver
+-- @local
+local chosen = require "cce.cli.chosen"
+local core = require "cce.core"
+local directories = require "cce.base.directories"
+local exit = require "cce.cli.exit"
+local principals = require "cce.cli.principal"
+local report_file = require "cce.cli.report_file"
+local revoke = require "cce.cli.command.certificate.revoke"
+local targets = require "cce.workflow.targets"
+
+local M = { name = "leaver", summary = "Cut somebody off everywhere: certificates and rights." }
+
+function M.describe(parser)
+  parser:argument("who", "Name or id of a user or an agency, also of one who was deleted.")
+    :args("+"):argname("NAME")
+  revoke.describe_run(parser)
+  parser:flag("--dry-run", "Change nothing; say what would be cut off and taken away.")
+  parser:epilog("In all clusters of the project: revokes, takes rights away (cce revoke --remove),"
+    .. " verifies with --verify-with, and writes a page of evidence. The same command goes on with"
+    .. " what is open. It does not touch IAM: who is enabled there can obtain a certificate again,"
+    .. " which then gives no rights, unless the report names some that are left.")
+end
+
+-- Of each set of names there is one journal and one page: many leave at once.
+local function place(client, args)
+  local project, message, err = targets.project_of(client)
+  if not project then return nil, message, err end
+  local made
+  made, message, err = directories.make(directories.state())
+  if not made then return nil, message, err end
+  local ids = {}
+  for i, each in ipairs(args.principals) do ids[i] = each.kind .. " " .. each.id end
+  table.sort(ids)
+  local base = ("%s/leaver-%s"):format(directories.state(),
+    core.sha256(project .. "\n" .. table.concat(ids, "\n")):sub(1, 16))
+  args.journal = args.journal or base .. ".journal"
+  if not args.report_file and not args.dry_run then
+    args.report_file = base .. ".html"
+    return report_file.check(args.report_file)
+  end
+  return true
+end
+
+function M.run(args, ui)
+  local client, message, err = ui:client()
+  if not client then return ui:fail(message, err) end
+  args.principals, message, err = principals.any(ui, client, args.who)
+  if not args.principals then return ui:fail(message, err) end
+  local ids, ok
+  args.cluster, args.all, args.remove = {}, true, true
+  ids, message, err = chosen.ids(client, args)
+  if not ids then return ui:fail(message, err) end
+  ok, message, err = place(client, args)
+  if not ok then return ui:fail(message, err) end
+  local code = revoke.carry_out(args, ui, client, ids)
+  if args.began and code ~= exit.INTERRUPTED and core.file.stat(args.report_file) then
+    ui:say("evidence: " .. args.report_file)
+  end
+  return code
+end
+
+M.interrupted = revoke.interrupted
+
+return M

@@ -1,0 +1,161 @@
+--- RoleBindings and ClusterRoleBindings, by the cluster's own API
+-- (`rbac.authorization.k8s.io/v1`).
+--
+-- Only `subjects` is ever sent, with the version that was read: an edit of somebody else
+-- in between is refused by the cluster (409), and what they wrote is read anew.
+-- @module cce.workflow.rights.bindings
+-- @local
+local ask = require "cce.kubeconfig.ask"
+local audit_log = require "cce.log.audit_log"
+local core = require "cce.core"
+local errors = require "cce.error"
+local json = require "cce.base.json"
+local values = require "cce.base.values"
+
+local M = {}
+
+local ROOT = "/apis/rbac.authorization.k8s.io/v1/"
+local RESOURCES = { RoleBinding = "rolebindings", ClusterRoleBinding = "clusterrolebindings" }
+
+-- Bindings at a time, and bytes of them.
+local PAGE, MAX_RESPONSE = 500, 32 * 1048576
+
+-- Whoever loses so often is not alone with a person who types.
+local TRIES, FIRST_PAUSE, LONGEST_PAUSE = 12, 0.05, 2
+
+local CODES = { [401] = "UNAUTHENTICATED", [403] = "PERMISSION_DENIED", [404] = "NOT_FOUND",
+  [409] = "CONFLICT", [429] = "THROTTLED" }
+
+-- One request; the JSON that came.
+local function send(access, what, request)
+  local response, message, code, detail = ask(access.client, access.kubeconfig, request)
+  local body = response and core.json.decode(response.body)
+  local is_done = response and response.status >= 200 and response.status <= 299
+  if is_done and type(body) == "table" then return body, nil, nil, response end
+  if is_done then
+    message, code = "the answer is no JSON object", "RESPONSE_INVALID"
+  elseif response then
+    local said = values.text(values.object(body).message)
+    message = ("HTTP %d%s"):format(response.status, said and ": " .. said or "")
+    code = CODES[response.status] or response.status >= 500 and "SERVER_ERROR" or "BAD_REQUEST"
+  end
+  local was_sent = is_done or not response and detail and detail.sent
+  return errors.fail(code or "INTERNAL", ("%s in cluster %s: %s"):format(what, access.cluster,
+    message), { operation = what, retryable = true, status = response and response.status,
+    maybe_applied = request.mutating and was_sent or false, attempts = 1 })
+end
+
+--- How people call one: "RoleBinding dev/devs".
+function M.text(binding)
+  return ("%s %s%s"):format(binding.kind, binding.namespace and binding.namespace .. "/" or "",
+    binding.name)
+end
+
+-- A list of the API has no kinds in it. Nil for what no binding can look like.
+local function binding_of(kind, raw)
+  local metadata, role = values.object(raw.metadata), values.object(raw.roleRef)
+  local name, version = values.text(metadata.name), values.text(metadata.resourceVersion)
+  if not name or not version then return nil end
+  local subjects = {}
+  for i, each in ipairs(values.object(raw.subjects)) do subjects[i] = values.object(each) end
+  return { kind = kind, name = name, namespace = values.text(metadata.namespace),
+    version = version, subjects = subjects,
+    role = { kind = values.text(role.kind), name = values.text(role.name) },
+    is_default = values.object(metadata.labels)["kubernetes.io/bootstrapping"] == "rbac-defaults" }
+end
+
+local function path_of(binding)
+  local namespace = binding.namespace and "namespaces/" .. binding.namespace .. "/" or ""
+  return ROOT .. namespace .. RESOURCES[binding.kind] .. "/" .. binding.name
+end
+
+local function add_all(access, kind, list)
+  local token
+  repeat
+    local query = { { "limit", tostring(PAGE) } }
+    if token then query[2] = { "continue", token } end
+    local body, message, err = send(access, "list_" .. RESOURCES[kind],
+      { path = ROOT .. RESOURCES[kind], query = query, max_response = MAX_RESPONSE })
+    if not body then return nil, message, err end
+    for _, raw in ipairs(values.object(body.items)) do
+      list[#list + 1] = binding_of(kind, values.object(raw))
+    end
+    token = values.text(values.object(body.metadata)["continue"])
+  until not token
+  return true
+end
+
+--- All of a cluster.
+-- @tparam table access of `cce.workflow.rights.access`
+-- @treturn[1] {table,...} `{kind=, namespace=, name=, version=, subjects=, role={kind=, name=},
+--   is_default=<whether Kubernetes itself made it>}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.list(access)
+  local list = {}
+  for _, kind in ipairs { "ClusterRoleBinding", "RoleBinding" } do
+    local ok, message, err = add_all(access, kind, list)
+    if not ok then return nil, message, err end
+  end
+  return list
+end
+
+local function read(access, binding)
+  local raw, message, err = send(access, "get_" .. RESOURCES[binding.kind]:sub(1, -2),
+    { path = path_of(binding), max_response = MAX_RESPONSE })
+  if not raw then return nil, message, err end
+  local found = binding_of(binding.kind, raw)
+  if found then return found end
+  return errors.fail("RESPONSE_INVALID", ("%s in cluster %s: the answer is no binding"):format(
+    M.text(binding), access.cluster), { retryable = false, maybe_applied = false })
+end
+
+local function write(access, binding, subjects)
+  local request = { operation = "patch_" .. RESOURCES[binding.kind]:sub(1, -2), method = "PATCH",
+    path = path_of(binding), query = { { "fieldManager", "lua-cce" } }, mutating = true,
+    headers = { ["Content-Type"] = "application/merge-patch+json" },
+    body = json.encode { metadata = { resourceVersion = binding.version },
+      subjects = json.array(subjects) },
+    max_response = MAX_RESPONSE }
+  local function leave()
+    local body, message, err, response = send(access, request.operation, request)
+    if not body then return nil, message, err end
+    response.attempts = 1
+    return response
+  end
+  if not access.client.config.audit_log then return leave() end
+  return audit_log.around(access.client, request, { project_id = access.project_id,
+    target = M.text(binding) .. " of cluster " .. access.cluster_id }, leave)
+end
+
+--- Change the subjects of a binding, whoever else changes it.
+-- @tparam table access
+-- @tparam table binding as it was read; or `kind`, `namespace` and `name`: it is read first
+-- @tparam function change called with the binding as it is; returns the list of its new
+--   subjects, or false when there is nothing to change, or nil, message, err
+-- @treturn[1] boolean true; false when there was nothing to change
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.edit(access, binding, change)
+  local message, err
+  local pause = FIRST_PAUSE
+  for try = 1, TRIES do
+    if not binding.version or try > 1 then
+      binding, message, err = read(access, binding)
+      if not binding then return nil, message, err end
+    end
+    local subjects, done
+    subjects, message, err = change(binding)
+    if not subjects then return subjects, message, err end
+    done, message, err = write(access, binding, subjects)
+    if done then return true end
+    if err.code ~= "CONFLICT" then break end
+    access.client.sleep(pause * (0.5 + access.client.random()))
+    pause = math.min(pause * 2, LONGEST_PAUSE)
+  end
+  return nil, message, err
+end
+
+return M

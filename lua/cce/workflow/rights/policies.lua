@@ -1,0 +1,106 @@
+--- AccessPolicies: rights in clusters that CCE keeps itself, for the whole account.
+--
+-- The API knows no versions of them: who edits one in the same moment may be overwritten,
+-- or overwrite. So each edit reads it right before, and again after, until what was meant
+-- stands there.
+-- @module cce.workflow.rights.policies
+-- @local
+local errors = require "cce.error"
+local json = require "cce.base.json"
+local service_call = require "cce.api.service_call"
+local values = require "cce.base.values"
+
+local M = {}
+
+local PATH = "/api/v3/access-policies"
+local TRIES, PAUSE = 5, 0.5
+
+local function request(word, method, path, body)
+  return { operation = word .. "_access_policy", method = method, path = path,
+    mutating = body ~= nil, body = body, action = "cce:accessPolicy:" .. word }
+end
+
+--- How people call one.
+function M.text(policy)
+  return "AccessPolicy " .. policy.name
+end
+
+local function policy_of(raw)
+  local principal, id = values.object(raw.principal), values.text(raw.policyId)
+  if not id then return nil end
+  local ids, clusters = {}, {}
+  for i, each in ipairs(values.object(principal.ids)) do ids[i] = tostring(each) end
+  for _, each in ipairs(values.object(raw.clusters)) do clusters[tostring(each)] = true end
+  return { kind = "AccessPolicy", id = id, name = values.text(raw.name) or id, subjects = ids,
+    type = values.text(principal.type), clusters = clusters, raw = raw,
+    role = { name = values.text(raw.policyType) } }
+end
+
+--- All that the credentials of a client can see.
+-- @tparam cce.client client
+-- @treturn[1] {table,...} `{kind=, id=, name=, type="user"|"group"|"agency", subjects={ids},
+--   clusters={[id or "*"]=true}, role={name=}}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.list(client)
+  local items, message, err = service_call.fetch_list(client, request("list", "GET", PATH),
+    "accessPolicyList")
+  -- A gateway that does not know the path: this cloud has none.
+  if not items and err.status == 404 and (err.error_code or ""):find "%.0101$" then return {} end
+  if not items then return nil, message, err end
+  local list = {}
+  for _, raw in ipairs(items) do list[#list + 1] = policy_of(values.object(raw)) end
+  return list
+end
+
+local function read(client, policy)
+  local path = PATH .. "/" .. policy.id
+  local body, message, err, response = service_call.fetch(client, request("get", "GET", path))
+  if not body then return nil, message, err end
+  -- What is sent back keeps its empty lists.
+  return policy_of(values.object(json.decode(response.body))) or policy
+end
+
+local NOT_SENT = { policyId = true, createTime = true, updateTime = true }
+
+local function write(client, policy, ids)
+  local body = {}
+  for name, value in pairs(policy.raw) do
+    if not NOT_SENT[name] then body[name] = value end
+  end
+  body.principal = {}
+  for name, value in pairs(policy.raw.principal) do body.principal[name] = value end
+  body.principal.ids = json.array(ids)
+  return service_call.fetch(client, request("put", "PUT", PATH .. "/" .. policy.id,
+    json.encode(body)), { target = M.text(policy) })
+end
+
+--- Change whom a policy names, and look whether it stuck.
+-- @tparam cce.client client
+-- @tparam table policy with `id` and `name`
+-- @tparam function change called with the policy as it is; returns the list of its new ids,
+--   false when there is nothing to change, or nil, message, err
+-- @treturn[1] boolean true; false when there was nothing to change
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.edit(client, policy, change)
+  local is_changed = false
+  for try = 1, TRIES do
+    if try > 2 then client.sleep(PAUSE * try * client.random()) end
+    local now, ids, ok, message, err
+    now, message, err = read(client, policy)
+    if not now then return nil, message, err end
+    ids, message, err = change(now)
+    if ids == false then return is_changed end
+    if not ids then return nil, message, err end
+    ok, message, err = write(client, now, ids)
+    if not ok and not err.maybe_applied then return nil, message, err end
+    is_changed = true
+  end
+  return errors.fail("CONFLICT", M.text(policy) .. " is changed by somebody else at the same time",
+    { operation = "put_access_policy", retryable = true, maybe_applied = true })
+end
+
+return M

@@ -1,0 +1,347 @@
+-- Out means out: kubectl judges what a leaver may do, and what others still may.
+local cce = require "cce"
+local cjson = require "cjson"
+local clients = require "spec.support.clients"
+local core = require "cce.core"
+local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
+
+if not simulator.has_program "kubectl" then
+  describe("cce.workflow.revoke with remove", function() pending "needs kubectl" end)
+  return
+end
+
+local leaver = simulator.member.principal.id
+local GROUP = "rbac.authorization.k8s.io"
+
+describe("cce.workflow.revoke with remove", function()
+  local sim, dir, client, admin, endpoints
+
+  setup(function() sim = simulator.get() end)
+
+  before_each(function()
+    sim:reset()
+    dir = tempdir.new()
+    endpoints = { cce = sim.env.CCE_ENDPOINT, iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT,
+      cts = sim.env.CCE_CTS_ENDPOINT, sts = sim.env.HUAWEICLOUD_SDK_STS_ENDPOINT }
+    client = clients.new(sim, { endpoints = endpoints })
+    admin = {}
+    for i, cluster in ipairs(sim.clusters) do
+      admin[cluster.id] = dir .. "/admin-" .. i
+      assert(assert(client:obtain_cert(cluster.id, { duration = 1 })):save(admin[cluster.id]))
+    end
+  end)
+
+  after_each(function()
+    client:close()
+    tempdir.remove(dir)
+  end)
+
+  local function try(config, arguments)
+    local _, code, output = simulator.run_shell(
+      ("HOME=%s exec kubectl --kubeconfig %s %s"):format(dir, config, arguments))
+    return code == 0, output
+  end
+
+  local function kubectl(i, arguments)
+    local ok, output = try(dir .. "/admin-" .. i, arguments)
+    assert.is_true(ok, output)
+    return output
+  end
+
+  local function user(name) return { kind = "User", apiGroup = GROUP, name = name } end
+
+  local function binding(namespace, name, role, subjects)
+    local kind = namespace and "RoleBinding" or "ClusterRoleBinding"
+    return { apiVersion = GROUP .. "/v1", kind = kind,
+      metadata = { name = name, namespace = namespace, labels = { team = "a" },
+        annotations = { ["example.com/why"] = "because\n\"quoted\"" } },
+      roleRef = { apiGroup = GROUP, kind = "ClusterRole", name = role }, subjects = subjects }
+  end
+
+  local function seed(i, list)
+    simulator.write(dir .. "/seed", cjson.encode { apiVersion = "v1", kind = "List", items = list })
+    kubectl(i, "create --validate=false -f " .. dir .. "/seed")
+  end
+
+  -- Of all bindings what may not change, in one text.
+  local function bindings_of(i)
+    local parts = {}
+    local list = cjson.decode(kubectl(i, "get -A -o json clusterrolebindings,rolebindings"))
+    for k, each in ipairs(list.items) do
+      local subjects = {}
+      for j, subject in ipairs(each.subjects or {}) do
+        subjects[j] = ("%s:%s:%s"):format(subject.kind, subject.namespace or "", subject.name)
+      end
+      local meta = each.metadata
+      parts[k] = ("%s %s/%s %s %s %s [%s]"):format(each.kind, meta.namespace or "",
+        meta.name, each.roleRef.kind .. "=" .. each.roleRef.name, (meta.labels or {}).team or "",
+        (meta.annotations or {})["example.com/why"] or "", table.concat(subjects, " "))
+    end
+    return table.concat(parts, "\n")
+  end
+
+  local function revoke(more)
+    local options = { clusters = { name = "*" }, user_id = leaver, rate_limit = false,
+      remove = true, admin = admin, undo = dir .. "/undo.json" }
+    for name, value in pairs(more or {}) do options[name] = value or nil end
+    return assert(cce.workflow.revoke(client, options))
+  end
+
+  local function restore(more)
+    local options = { undo = dir .. "/undo.json", admin = admin, rate_limit = false }
+    for name, value in pairs(more or {}) do options[name] = value end
+    return assert(cce.workflow.restore(client, options))
+  end
+
+  local function first(more)
+    local options = { clusters = { sim.clusters[1].id } }
+    for name, value in pairs(more or {}) do options[name] = value end
+    return options
+  end
+
+  local function obtained()
+    local of_leaver = clients.new(sim, { key = simulator.member })
+    assert(assert(of_leaver:obtain_cert(sim.clusters[1].id, { duration = 1 })):save(dir .. "/his"))
+    of_leaver:close()
+    return dir .. "/his"
+  end
+
+  it("leaves him nothing, others everything, and is undone to the letter", function()
+    seed(1, {
+      binding("dev", "devs", "edit", { user "alice", user(leaver), user "bob" }),
+      binding("dev", "his", "admin", { user(leaver) }),
+      binding("prod", "others", "view", { user "alice", { kind = "ServiceAccount",
+        name = leaver, namespace = "prod" } }),
+      binding(nil, "ops", "cluster-admin", { user(leaver), user "carol", user "dave" }),
+    })
+    local before, elsewhere = bindings_of(1), bindings_of(2)
+    local old = obtained()
+    assert.is_true(try(old, "get pods -n dev"))
+    assert.is_true(try(old, "get clusterrolebindings"))
+
+    local report = revoke()
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal("removed", report.ok[1].rights)
+    assert.equal("ClusterRoleBinding ops; ClusterRoleBinding sim-readers; RoleBinding dev/devs;"
+      .. " RoleBinding dev/his", report.ok[1].removed)
+    assert.equal("0600", core.file.stat(dir .. "/undo.json").mode)
+    local _, output = try(old, "get nodes")
+    assert.matches("must be logged in", output, 1, true)
+
+    -- His rights in IAM remain: he obtains again, and may do nothing.
+    local new = obtained()
+    for _, what in ipairs { "get nodes", "get pods -n dev", "get pods -n prod",
+      "get rolebindings -n dev", "get clusterrolebindings" } do
+      local ok, said = try(new, what)
+      assert.is_false(ok, what)
+      assert.matches("is forbidden", said, 1, true)
+    end
+    local after = bindings_of(1)
+    assert.equal((before:gsub(" ?User::" .. leaver, ""):gsub("%[ ", "[")), after)
+    assert.matches("RoleBinding dev/his ClusterRole=admin a .-%[%]", after)
+
+    report = restore()
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal(before, bindings_of(1))
+    assert.equal(elsewhere, bindings_of(2))
+    -- Twice does no harm.
+    assert.equal(0, restore():exit_code())
+    assert.equal(before, bindings_of(1))
+  end)
+
+  it("shows in a dry run what would be taken, by whom, and changes nothing", function()
+    seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    local before = bindings_of(1)
+    local report = revoke(first { dry_run = true, admin = false })
+    local plan = table.concat(report.plan, "\n")
+    assert.matches("take user " .. leaver .. " %(member%) out of RoleBinding dev/devs %(ClusterRole"
+      .. " edit%) in cluster%-001, by a certificate of the caller for 15 minutes", plan)
+    assert.matches("out of ClusterRoleBinding sim-readers (ClusterRole view)", plan, 1, true)
+    assert.equal(3, #report.plan)
+    assert.matches("by an administrator's kubeconfig", revoke(first { dry_run = true }).plan[2])
+    assert.equal(before, bindings_of(1))
+    assert.is_false(core.file.stat(dir .. "/undo.json"))
+    assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
+    assert.equal(0, #sim:log { operation = "revoke_cert" })
+  end)
+
+  it("works with a certificate of the caller, one kubeconfig, or a function", function()
+    for _, each in ipairs { false, admin[sim.clusters[1].id],
+      function(cluster) return admin[cluster.id] end } do
+      kubectl(1, "get clusterrolebinding sim-readers")
+      local report = revoke(first { admin = each, undo = os.tmpname():gsub("^.*/", dir .. "/") })
+      assert.equal(0, report:exit_code(), tostring(report))
+      assert.equal("removed", report.ok[1].rights)
+      assert.equal(0, restore { undo = report.undo }:exit_code())
+    end
+    local own = sim:log { operation = "obtain_cert" }
+    assert.equal(#sim.clusters + 1, #own)
+    assert.matches('"expire_at":"', own[#own].body, 1, true)
+  end)
+
+  it("loses no edit that somebody else makes in the same moment", function()
+    seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver), user "bob" }) })
+    for _, act in ipairs { revoke, restore } do
+      sim:fault { service = "kubernetes", method = "PATCH", hold = "before", times = 1 }
+      local changed = false
+      local ends = core.sys.monotonic() + 10
+      local results = cce.map({ 1, 2 }, function(which)
+        if which == 1 then return act == revoke and act(first()) or act() end
+        repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
+        kubectl(1, "label rolebinding devs -n dev --overwrite moment=" .. tostring(act == revoke))
+        kubectl(1, "label clusterrolebinding sim-readers --overwrite moment=x"
+          .. tostring(act == revoke))
+        changed = true
+        sim:release()
+        return true
+      end, { concurrency = 2 })
+      assert.is_true(changed and results[1].ok, results[1].message)
+      assert.equal(0, results[1].value:exit_code(), tostring(results[1].value))
+      assert.equal(tostring(act == revoke), kubectl(1,
+        "get rolebinding devs -n dev -o jsonpath='{.metadata.labels.moment}'"))
+    end
+    assert.is_true(#sim:log { service = "kubernetes", method = "PATCH", status = 409 } > 0)
+    assert.matches("[User::alice User::" .. leaver .. " User::bob]", bindings_of(1), 1, true)
+  end)
+
+  it("names what groups give, by his certificate, and does not call that done", function()
+    seed(1, {
+      binding("dev", "grouped", "edit", { { kind = "Group", apiGroup = GROUP,
+        name = "cce:restricted" } }),
+      binding("dev", "other", "edit", { { kind = "Group", apiGroup = GROUP, name = "sales" } }),
+    })
+    local report = revoke(first { kubeconfig = obtained(), user_id = false })
+    assert.equal("RoleBinding dev/grouped (group cce:restricted)", report.ok[1].left)
+    assert.is_nil(report.ok[1].perhaps)
+    assert.equal(1, report:exit_code())
+    assert.matches("keeps rights by RoleBinding dev/grouped", tostring(report), 1, true)
+    -- Without one it is not known in which he is.
+    report = revoke(first { undo = dir .. "/second" })
+    assert.is_nil(report.ok[1].left)
+    assert.matches("RoleBinding dev/other (group sales)", report.ok[1].perhaps, 1, true)
+    assert.equal("none", report.ok[1].rights)
+    assert.matches("may have rights by", tostring(report), 1, true)
+    assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
+  end)
+
+  local function policy(name, more)
+    local body = { kind = "AccessPolicy", apiVersion = "v3", name = name, clusters = { "*" },
+      accessScope = { namespaces = { "*" } }, policyType = "CCEViewPolicy",
+      principal = { type = "user", ids = { "alice", leaver, "bob" } } }
+    for key, value in pairs(more or {}) do body[key] = value end
+    local made = sim:curl { method = "POST", path = "/api/v3/access-policies",
+      body = cjson.encode(body) }
+    return "/api/v3/access-policies/" .. made.json.policyId
+  end
+
+  local function ids_of(path)
+    return table.concat(sim:curl({ method = "GET", path = path }).json.principal.ids, " ")
+  end
+
+  it("takes him out of AccessPolicies that reach no other cluster, and puts him back", function()
+    local all = policy "all"
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    local alone = policy("alone", { clusters = { sim.clusters[1].id },
+      principal = { type = "user", ids = { leaver } } })
+    local agency = policy("agency", { principal = { type = "agency", ids = { leaver } } })
+    local report = revoke(first())
+    assert.equal("alice bob", ids_of(here))
+    assert.equal("", ids_of(alone))
+    assert.equal("alice " .. leaver .. " bob", ids_of(all))
+    assert.equal("AccessPolicy all (also of other clusters)", report.ok[1].left)
+    assert.equal(1, report:exit_code())
+    local new = obtained()
+    assert.is_true(try(new, "get nodes"))
+
+    report = revoke { undo = dir .. "/second" }
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal("alice bob", ids_of(all))
+    assert.equal(leaver, ids_of(agency))
+    assert.is_false(try(obtained(), "get nodes"))
+
+    assert.equal(0, restore { undo = dir .. "/second" }:exit_code())
+    assert.equal(0, restore():exit_code())
+    for _, path in ipairs { all, here } do
+      assert.equal("alice " .. leaver .. " bob", ids_of(path))
+    end
+    assert.equal(leaver, ids_of(alone))
+  end)
+
+  it("says what is not known, and goes on with it and with no more", function()
+    seed(2, { binding("dev", "devs", "edit", { user "alice", user(leaver), user "bob" }) })
+    local before = bindings_of(2)
+    sim:fault { service = "kubernetes", cluster = sim.clusters[1].id, method = "GET",
+      reset = "before" }
+    sim:fault { service = "kubernetes", cluster = sim.clusters[2].id, method = "PATCH",
+      reset = "after" }
+    local more = { journal = dir .. "/journal" }
+    local report = revoke(more)
+    assert.equal(2, report:exit_code())
+    -- That the second was done though its answer was lost is seen in the cluster.
+    assert.equal("4 1", #report.ok .. " " .. #report.pending, tostring(report))
+    assert.matches("rights in the cluster are not known", report.pending[1].message, 1, true)
+    assert.equal("removed", report.ok[1].rights)
+    local sent = #sim:log { operation = "revoke_cert" }
+    sim:clear_faults()
+    report = revoke(more)
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal(sent, #sim:log { operation = "revoke_cert" })
+    assert.equal("removed", report.ok[1].rights)
+    assert.equal(3, revoke(more):exit_code())
+    -- The one file has what both starts took.
+    assert.equal(0, restore():exit_code())
+    assert.equal(before, bindings_of(2))
+    assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
+  end)
+
+  it("takes nothing where the undo file cannot be written, nor where rights are lacking", function()
+    local none, message = cce.workflow.revoke(client, { clusters = { name = "*" },
+      user_id = leaver, remove = true, admin = admin, undo = "/nowhere/undo.json" })
+    assert.is_nil(none)
+    assert.matches("/nowhere", message, 1, true)
+    assert.equal(0, #sim:log { operation = "revoke_cert" })
+    local report = revoke(first { admin = obtained() })
+    assert.equal(2, report:exit_code())
+    assert.is_nil(report.undo)
+    assert.equal("UNAUTHENTICATED", report.pending[1].code)
+    report = revoke(first { admin = function() return "/nowhere/config" end })
+    assert.matches("/nowhere/config", report.pending[1].message, 1, true)
+    sim:deny(simulator.admin.principal.id, "cce:accessPolicy:list")
+    report = revoke(first())
+    assert.equal("PERMISSION_DENIED", report.pending[1].code)
+    assert.matches("AccessPolicies are not known", report.pending[1].message, 1, true)
+  end)
+
+  it("puts nobody into a binding that is gone or gives another role", function()
+    seed(1, { binding("dev", "gone", "edit", { user(leaver) }),
+      binding("dev", "other", "view", { user(leaver) }) })
+    revoke(first())
+    kubectl(1, "delete rolebinding gone other -n dev")
+    seed(1, { binding("dev", "other", "cluster-admin", { user "alice" }) })
+    local report = restore()
+    assert.equal(1, report:exit_code())
+    assert.matches("gone", report.failed[1].message, 1, true)
+    assert.matches("gives ClusterRole cluster-admin now, not view", report.failed[1].message, 1,
+      true)
+    assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
+    assert.matches("dev/other .-%[User::alice%]", bindings_of(1))
+    simulator.write(dir .. "/undo.json", '{"file":"x"}')
+    local none, message = cce.workflow.restore(client, { undo = dir .. "/undo.json" })
+    assert.is_nil(none)
+    assert.matches("is no undo file", message, 1, true)
+  end)
+
+  it("takes many at once by principals, in one run", function()
+    seed(1, { binding("dev", "devs", "edit",
+      { user "a1", user "alice", user "a2", user(leaver) }) })
+    local before = bindings_of(1)
+    local list = {}
+    for i, id in ipairs { "a1", leaver, "a2" } do list[i] = { kind = "user", id = id } end
+    local report = revoke(first { user_id = false, unknown_ok = true, principals = list })
+    assert.equal(3, #report.ok, tostring(report))
+    assert.matches("dev/devs .-%[User::alice%]", bindings_of(1))
+    assert.equal(0, restore():exit_code())
+    assert.equal(before, bindings_of(1))
+  end)
+end)
