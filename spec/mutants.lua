@@ -3,6 +3,7 @@
 -- must fail. Where a rule has several terms, each has a change of its own. `quick`: it is tried
 -- in `make test`, too.
 local EVIDENCE = "spec/cce/workflow/rotate/evidence_spec.lua"
+local WINDOWS = "spec/cce/workflow/rotate/windows_spec.lua"
 local RUNS = "spec/cce/workflow/rotate/init_spec.lua"
 local CALLS = "spec/cce/api/call_policy_spec.lua spec/cce/api/call_spec.lua"
 local AUDIT = "spec/cce/log/audit_log_spec.lua"
@@ -127,6 +128,23 @@ return {
     file = "lua/cce/schedule/grant.lua",
     find = 'opts.allow_self or opts.grantee or known and known.kind == "agency"',
     with = "true", specs = "spec/cce/schedule/grant_spec.lua" },
+
+  -- ---- maintenance windows ----------------------------------------------------------------------
+  { name = "windows: what is closed lets begin", quick = true,
+    file = "lua/cce/workflow/rotate/windows.lua", find = "if opens == now then return true end",
+    with = "do return true end", specs = WINDOWS },
+  { name = "windows: nothing is asked right before the request",
+    file = "lua/cce/workflow/rotate/cluster.lua", find = "if not run.open then return given end",
+    with = "do return given end", specs = WINDOWS },
+  { name = "windows: who goes on forgets them",
+    file = "lua/cce/workflow/rotate/windows.lua", find = "opts.windows or known.windows",
+    with = "opts.windows", specs = WINDOWS },
+  { name = "windows: a blackout ends with its last day's beginning",
+    file = "lua/cce/base/windows.lua", find = "wall + DAY or wall", with = "wall or wall",
+    specs = "spec/cce/base/windows_spec.lua" },
+  { name = "windows: a clock that is put forward or back is not seen",
+    file = "lua/cce/base/windows.lua", find = "if not change then return found end",
+    with = "do return found end", specs = "spec/cce/base/windows_spec.lua" },
 
   -- ---- what may have been applied -------------------------------------------------------------
   { name = "call: what the first attempt may have done is forgotten", quick = true,

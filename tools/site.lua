@@ -19,6 +19,7 @@ local MANUAL = {
   { "security.html", "manual/security.md" }, { "files.html", "manual/files.md" },
   { "leaver.html", "manual/leaver.md" }, { "recovery.html", "manual/recovery.md" },
   { "break-glass.html", "manual/break-glass.md" },
+  { "json.html", "manual/json.md" },
   { "errors.html", "manual/errors.md" }, { "metrics.html", "manual/metrics.md" },
   { "sdks.html", "manual/sdks.md" },
   { "releasing.html", "manual/releasing.md" }, { "changelog.html", "CHANGELOG.md" },
@@ -250,4 +251,6 @@ for i, entry in ipairs(index) do
     json_text(entry.title), json_text(entry.of), json_text(entry.text))
 end
 write("search_index.js", "const SEARCH_INDEX = [\n" .. table.concat(rows, ",\n") .. "\n];\n")
+-- The page on JSON links to them.
+shell(("cp -r manual/schema '%s/'"):format(OUT))
 shell(("rm -rf '%s/ldoc'"):format(OUT))

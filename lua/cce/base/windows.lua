@@ -112,7 +112,7 @@ end
 
 local function read_zone(zone)
   if zone == nil then return 0 end
-  if type(zone) == "string" and values.lower(zone) == "local" then return "local" end
+  if values.lower(zone) == "local" then return "local" end
   local offset = times.offset(zone)
   if offset then return offset end
   return nil, "the zone is not UTC, local or such as +08:00"
@@ -143,8 +143,8 @@ local EVERY_DAY = { "00:00-24:00" }
 -- @param except blackouts: `"2026-12-20/2027-01-05"`, both days included, or
 --   `"2026-12-24T18:00/2026-12-27"`; several with `,` between them, or as a list
 -- @param zone of both: "UTC", "local" (of this machine) or such as "+08:00"; by default UTC
--- @treturn[1] table with `text`, for people, and `windows`, `except`, `zone` as texts that are
---   read as the same; nothing else of it is for others
+-- @treturn[1] table with `text`, for people; `windows`, `except` and `named` (the zone), texts that
+--   are read as the same; and `opens`
 -- @treturn[2] nil
 -- @treturn[2] string why not
 function M.read(windows, except, zone)

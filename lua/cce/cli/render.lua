@@ -93,8 +93,11 @@ local function names_of(rows, columns)
   for _, column in ipairs(columns) do
     if column.name then key = column[1] end
   end
-  local names = {}
-  for _, row in ipairs(rows) do names[#names + 1] = row[key] and width.clean(row[key]) end
+  local names, seen = {}, {}
+  for _, row in ipairs(rows) do
+    local name = row[key]
+    if name and not seen[name] then names[#names + 1], seen[name] = width.clean(name), true end
+  end
   return table.concat(names, "\n")
 end
 

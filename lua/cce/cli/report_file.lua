@@ -89,6 +89,8 @@ function M.html(report, context)
     { "ended", report.ended and show.time(report.ended) },
     { "dry run", report.dry_run and "yes: nothing was sent" or nil },
     { "stopped", report.stopped },
+    { "windows", report.windows },
+    { "next window", report.next_window and show.time(report.next_window) },
     { "finished before", report.already_finished and show.time(report.already_finished) },
     { "audit log", context.audit_log },
     { "undo file", report.undo },

@@ -39,6 +39,8 @@ M.examples = {
     { "One first, then the others; go on after an interruption",
       "cce rotate --all --component all --canary 1 --run friday" },
     { "Go on with what is open", "cce rotate --resume" },
+    { "Only at weekends, and not around the new year; the same line goes on",
+      "cce rotate --all --windows 'sat,sun 01:00-05:00' --not 2026-12-20/2027-01-05" },
     { "From cron, whatever happened to the journal",
       "cce rotate --all --yes --run tonight --unless-rotated-within 20h" },
   },
@@ -87,8 +89,10 @@ M.examples = {
   schedule = {
     { "The last day of a colleague", "cce schedule add revoke prod"
       .. " --user 0123456789abcdef0123456789abcdef --at 2026-12-31T18:00Z" },
-    { "Every month, at night",
-      "cce schedule add rotate --name 'prod-*' --every 4w --window 'Sat,Sun 01:00-05:00 +08:00'" },
+    { "Every month, at night", "cce schedule add rotate --name 'prod-*' --every 4w"
+      .. " --windows 'sat,sun 01:00-05:00' --zone +08:00" },
+    { "Once, in local time", "cce schedule add rotate prod --at 'tomorrow 22:00'" },
+    { "The last day of a whole team", "cce schedule add revoke --all --users team.txt --at +8h" },
     { "From cron or a service", "cce schedule run --once" },
   },
   grant = {
@@ -135,6 +139,7 @@ M.environment = {
   { "KUBECONFIG", "The files that expiry and who read when none is named." },
   { "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
     "Instead of ~/.config, ~/.local/state and ~/.cache." },
+  { "TZ", "Local time, for --at 'fri 18:00', --zone local and --local." },
   { "TMPDIR", "Instead of /tmp, for what lies there for a moment: copies of schedules." },
   { "NO_COLOR", "No colours." },
   { "CCE_DEBUG", "1: a mistake of the command itself is shown with a traceback." },

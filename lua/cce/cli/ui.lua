@@ -161,7 +161,7 @@ end
 --   all see as RFC 3339; where the table is too wide for the terminal, `prose`
 --   stands below its row, and `keep` is cut last; without a title it is for machines
 --   alone. The first column's
---   values are what `-o name` prints, unless one has `name=true`
+--   values are what `-o name` prints, each once, unless one has `name=true`
 -- @treturn int 0
 -- @function ui:table
 function Ui:table(rows, columns)

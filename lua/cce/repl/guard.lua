@@ -86,6 +86,10 @@ local SCHEDULE = {
     return ("This will cut all certificates of %s%s.")
       :format(whose(what), cluster_text(type(what) == "table" and what.cluster_id)), REVOKE
   end,
+  rotate_at = function(_, _, what)
+    return ("This will rotate the certificates%s at that time.")
+      :format(cluster_text(type(what) == "table" and what.cluster_id)), ROTATE
+  end,
   rotate_every = function(_, _, what)
     return ("This will rotate the certificates%s again and again.")
       :format(cluster_text(type(what) == "table" and what.cluster_id)), ROTATE

@@ -117,12 +117,9 @@ end
 
 -- The entry of the revocation: a new one, or a part in that of a shared grant.
 local function promise(self, due, opts)
-  local names = {}
-  for id, name in pairs(opts.names or {}) do names[id] = name end
-  names[self.principal.id] = names[self.principal.id] or self.principal.name
   local fields = { kind = "revoke", due = due, region = self.client.config.region,
     project_id = self.project_id, cluster_id = self.cluster_id, reason = opts.reason,
-    names = names, grant = { shared = opts.shared, holders = { self.holder } } }
+    names = opts.names, grant = { shared = opts.shared, holders = { self.holder } } }
   fields[self.principal.kind .. "_id"] = self.principal.id
   local message, err
   for _ = 1, TRIES do

@@ -101,7 +101,8 @@ function Report:exit_code()
 end
 
 local TIMES = { started = true, ended = true, already_finished = true, next_window = true,
-  began = true, expires_at = true, from = true, to = true }
+  began = true, expires_at = true, from = true, to = true, asked_from = true, deleted = true,
+  revoked = true, obtained = true }
 
 -- Moments as text; lengths of time in milliseconds at most.
 local function plain(value, of)
@@ -208,22 +209,22 @@ local function add_items(self, bucket, lines)
   if not_begun > 0 then lines[#lines + 1] = ("  %s %d: %s"):format(bucket, not_begun, reason) end
 end
 
--- The plan, as a table where the workflow has one.
-local function add_plan(self, lines, limit)
-  if self.steps and self.steps[1] then
-    local text = tables.text(self.steps.titles, self.steps, limit and limit - 2, self.steps.kinds)
-    for line in text:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line end
-    return
-  end
-  for _, step in ipairs(self.plan or {}) do lines[#lines + 1] = "  " .. step end
-end
-
 -- What goes on below is further in.
 local function wrapped(line, limit)
   if not limit or width.of(line) <= limit then return line end
   local indent = line:match "^ *"
   local parts = width.wrap(line, limit - #indent - 2)
   return indent .. table.concat(parts, "\n  " .. indent)
+end
+
+-- The plan: as a table what the workflow has as one, which its first sentences say, too.
+local function add_plan(self, lines, limit)
+  local steps, plan = self.steps or {}, self.plan or {}
+  if steps[1] then
+    local text = tables.text(steps.titles, steps, limit and limit - 2, steps.kinds)
+    for line in text:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line end
+  end
+  for i = #steps + 1, #plan do lines[#lines + 1] = wrapped("  " .. plan[i], limit) end
 end
 
 --- The report for people.

@@ -76,10 +76,12 @@ local function with_prose(titles, rows, kinds, prose, limit)
     shrink(widths, short_titles, short_kinds, "id", LEAST_ID, to)
     shrink(widths, short_titles, short_kinds, nil, LEAST_TEXT, to)
   end
-  local least = LEAST_PROSE
+  local least, widest = width.of(titles[prose]), 0
   for _, row in ipairs(rows) do
+    widest = math.max(widest, width.of(row[prose]))
     for word in row[prose]:gmatch "%S+" do least = math.max(least, width.of(word)) end
   end
+  least = math.max(least, math.min(LEAST_PROSE, widest))
   narrow(limit - GAP - least)
   local room = limit - GAP - total(widths)
   local is_beside = room >= least

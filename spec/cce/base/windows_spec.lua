@@ -144,9 +144,10 @@ describe("cce.base.windows", function()
           return day:find(name, 1, true) ~= nil
         end
         if date == "2026-03-30" then return false end
-        if last > first then return is_meant(tonumber(weekday)) and clock >= first and clock < last end
-        return is_meant(tonumber(weekday)) and clock >= first
-          or is_meant((tonumber(weekday) + 6) % 7) and clock < last
+        weekday = tonumber(weekday)
+        if last > first then return is_meant(weekday) and clock >= first and clock < last end
+        return is_meant(weekday) and clock >= first
+          or is_meant((weekday + 6) % 7) and clock < last
       end
       -- The edges are on quarters of an hour, so each of them is among the steps.
       local upcoming, open_ones = nil, 0

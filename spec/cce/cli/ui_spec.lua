@@ -42,7 +42,8 @@ describe("the command in a terminal", function()
     local screen = terminal:wait "Type REVOKE to go on: $"
     assert.matches("This will revoke:", screen, 1, true)
     assert.matches("(member) can obtain again: still enabled in IAM", screen, 1, true)
-    assert.matches("in cluster-001 " .. sim.clusters[1].id, screen, 1, true)
+    assert.matches("user member  " .. MEMBER .. "  cluster-001  " .. sim.clusters[1].id, screen, 1,
+      true)
     assert.matches("This cannot be undone", screen, 1, true)
     terminal:type "yes"
     local code

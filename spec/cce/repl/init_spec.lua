@@ -124,8 +124,11 @@ describe("cce repl without a terminal", function()
     local where = ("s = cce.schedule.open %q\n"):format("sqlite:" .. directory .. "/schedule.db")
     local call = ("s:revoke_at(os.time() + 3600, { region = 'cn-north-4', project_id = %q,"
       .. " cluster_id = 'c1', user_id = 'leaver' })\n"):format(sim.project_id)
-    local text = run(where .. call .. "s:list()\nrepl.confirm = false\n" .. call .. "s:list()\n")
+    local rotation = "s:rotate_at(os.time() + 3600, { cluster_id = 'c1' })\n"
+    local text = run(where .. call .. rotation .. "s:list()\nrepl.confirm = false\n" .. call
+      .. "s:list()\n")
     assert.truthy(text:find("revoke_at: not confirmed", 1, true))
+    assert.truthy(text:find("rotate_at: not confirmed", 1, true))
     assert.truthy(text:find "pending%s+%d+%-%d+%-%d+T.-revoke user leaver in cluster c1")
   end)
 

@@ -291,6 +291,10 @@ describe("cce.schedule.entry.read", function()
     e.every.window, e.options = nil, { clusters = { "c1" }, windows = "fri 04:00-05:00" }
     e = assert(entries.read(row_of(e)))
     assert.equal(NOW + 3600 - 4 * 60 - 5, entries.opens(e, NOW))
+    -- What was not done when they closed is tried again when they open.
+    local begun = assert(entries.sending(assert(entries.claimed(e, "r1", NOW)), NOW))
+    assert.equal(NOW + 3600 - 4 * 60 - 5, entries.retrying(begun, NOW, problem, NOW + 60).next_try)
+    assert.equal(NOW + 3600, entries.retrying(begun, NOW, problem, NOW + 3600).next_try)
     e.options.except = "2026-01-02"
     assert.equal(NOW + 7 * 86400 + 3600 - 4 * 60 - 5, entries.opens(e, NOW))
   end)

@@ -132,6 +132,31 @@ describe("cce.schedule", function()
     end)
   end)
 
+  describe("rotate_at", function()
+    it("puts in one that does not recur, moved into its windows", function()
+      local id = assert(schedule:rotate_at("2026-11-27T20:00:00+08:00", { cluster_id = "c1",
+        names = { c1 = "prod" } }))
+      local e = assert(schedule:get(id))
+      assert.same({ "rotate", NOW + 7200, { clusters = { "c1" } } }, { e.kind, e.due, e.options })
+      assert.is_nil(e.every)
+      assert.equal("cluster prod (c1)", entries.subject(e))
+      id = assert(schedule:rotate_at(NOW, { clusters = { "c1", "c2" },
+        windows = "sat 01:00-05:00" }))
+      assert.equal(NOW + 15 * 3600, schedule:get(id).due)
+    end)
+
+    it("refuses what is not right", function()
+      for _, case in ipairs { { NOW, {} }, { NOW, { cluster_id = "c1", first = NOW } },
+        { "fri 18:00", { cluster_id = "c1" } }, { NOW - 400 * 86400, { cluster_id = "c1" } },
+        { NOW, { cluster_id = "c1", windows = "saturdays" } },
+        { NOW, { cluster_id = "c1", names = { c1 = "\27" } } },
+        { NOW, { cluster_id = "c1", clusters = { "c2" } } } } do
+        failure("INVALID_ARGUMENT", schedule:rotate_at(case[1], case[2]))
+      end
+      assert.error_matches(function() schedule:rotate_at(nil, {}) end, "bad argument #1")
+    end)
+  end)
+
   describe("rotate_every", function()
     local window = { weekdays = { "Sat", "Sun" }, from = "01:00", to = "05:00", zone = "+08:00" }
 

@@ -98,10 +98,26 @@ local function plan_line(run, item)
   return line .. (kubeconfig and ", then verify" or ", without verification: " .. why)
 end
 
+-- The same as a row.
+local function plan_row(run, item)
+  local principal, verification = item.principal, nil
+  if run.kubeconfig_for then
+    local kubeconfig, why = items.own_kubeconfig(run, item)
+    verification = kubeconfig and "asked before and after" or why
+  end
+  return { principal.kind .. (principal.name and " " .. principal.name or ""), principal.id,
+    item.name or "-", item.id, verification }
+end
+
 --- The report of what would be done.
 function M.preview(run)
   local report, planned, done = run.report, {}, 0
   report.dry_run, report.plan = true, {}
+  report.steps = { titles = { "REVOKE", "ID", "CLUSTER", "CLUSTER ID" },
+    kinds = { "keep", "id", "keep", "id" } }
+  if run.kubeconfig_for then
+    report.steps.titles[5], report.steps.kinds[5] = "VERIFICATION", "prose"
+  end
   for _, item in ipairs(run.items) do
     if item.state ~= "pending" and item.state ~= "uncertain" then
       done = done + 1
@@ -110,6 +126,7 @@ function M.preview(run)
     elseif items.may_begin(item) then
       planned[#planned + 1] = item
       report.plan[#planned] = plan_line(run, item)
+      report.steps[#planned] = plan_row(run, item)
     else
       run:report_item(item)
     end

@@ -41,11 +41,11 @@ function M.are_open(run)
   return false, why
 end
 
---- What the report says of them.
+--- Put them into the report, and when they open where they are closed.
 function M.note(run)
-  local report, now = run.report, run.clock()
-  report.windows, report.next_window = run.open.text, run.open:opens(now)
-  return report.next_window == now
+  local now = run.clock()
+  local opens = run.open:opens(now)
+  run.report.windows, run.report.next_window = run.open.text, opens ~= now and opens or nil
 end
 
 return M

@@ -98,6 +98,29 @@ describe("a rotation that recurs", function()
     assert(schedule:cancel(id))
   end)
 
+  it("that its windows interrupt goes on in the next: no cluster twice", function()
+    local now, ahead = math.floor(sys.time()), 0
+    local id = add { concurrency = 1, windows = ("%s-%s"):format(os.date("!%H:%M", now - 7200),
+      os.date("!%H:%M", now + 7200)) }
+    rawset(client, "clock", function() return sys.time() + ahead end)
+    local rotate = client.rotate_credentials
+    client.rotate_credentials = function(...)
+      local job, message, err = rotate(...)
+      ahead = 3 * 3600 -- the windows have closed by then
+      return job, message, err
+    end
+    assert.equal(0, run().done)
+    assert.equal(1, select(2, rotations.accepted(sim)))
+    local e = schedule:get(id)
+    assert.same({ "failed-retrying", "CANCELLED" }, { e.state, e.last_error.code })
+    assert.matches("1 of 5 clusters are ok, 0 failed, 0 uncertain, 4 pending; nothing is begun"
+      .. " outside of its windows", e.last_error.message, 1, true)
+    client.rotate_credentials, ahead = nil, 0
+    assert(schedule:retry(id))
+    assert.equal(1, run().done)
+    accepted_once()
+  end)
+
   it("fails without a place for journals, and says so", function()
     local id = add()
     assert.equal(0, run { journal_dir = dir .. "/none" }.done)

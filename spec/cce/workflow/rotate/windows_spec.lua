@@ -131,7 +131,8 @@ describe("the windows of a rotation", function()
   end)
 
   it("are refused when they are not right, or never open", function()
-    for _, opts in ipairs { { windows = "sat" }, { windows = true }, { windows = false, zone = "UTC" },
+    for _, opts in ipairs { { windows = "sat" }, { windows = true },
+      { windows = false, zone = "UTC" },
       { windows = "none", zone = "local" }, { except = "2000-01-01/9999-12-31" },
       { except = "christmas" }, { zone = "CST" } } do
       if opts.windows == nil then opts.windows = WINDOWS end

@@ -93,7 +93,7 @@ local function confirmed(ui, client, args, ids)
     if args.deleted_since then args.principals = plan.principals end
     is_self = plan.is_self and not args.allow_self or false
     -- The notes of the plan say who can obtain again.
-    local text = tostring(plan):gsub("^[^\n]*", "This will revoke:", 1)
+    local text = plan:text(ui:width()):gsub("^[^\n]*", "This will revoke:", 1)
     text = text .. (args.remove and "\nCertificates cannot be brought back; rights can, by cce"
       .. " revoke --undo." or "\nThis cannot be undone.")
     return text, nil, is_self and "REVOKE MYSELF" or nil
@@ -126,7 +126,7 @@ local function restore(args, ui)
   if not plan then return ui:fail(message, err) end
   if args.dry_run then return ui:report(plan) end
   local sure, code = ui:confirm { word = "RESTORE", yes = args.yes,
-    text = tostring(plan):gsub("^[^\n]*", "This will put back:", 1) }
+    text = plan:text(ui:width()):gsub("^[^\n]*", "This will put back:", 1) }
   if not sure then return code end
   args.began = true
   local report

@@ -11,7 +11,7 @@ function M.describe(parser)
 end
 
 local columns = {
-  { "name", "NAME" }, { "region", "REGION" }, { "project", "PROJECT" },
+  { "name", "NAME", keep = true }, { "region", "REGION" }, { "project", "PROJECT" },
   { "endpoint", "ENDPOINT" }, { "credentials", "CREDENTIALS" }, { "schedule", "SCHEDULE" },
   { "ca_file" }, { "iam_endpoint" }, { "cts_endpoint" }, { "sts_endpoint" }, { "audit_log" },
   { "timeout" },

@@ -79,15 +79,14 @@ end
 
 local run_columns = {
   { "run", "RUN", keep = true }, { "workflow", "WHAT" },
-  { "opened", "OPENED", keep = true, time = true,
-    text = function(run) return render.moment(run.opened) end },
+  { "opened", "OPENED", keep = true, time = true },
   { "open", "STATE", text = function(run) return run.open and "open" or "closed" end },
-  { "counts", "CLUSTERS", text = function(run) return counts_text(run.counts) end },
+  { "counts", "CLUSTERS", keep = true, text = function(run) return counts_text(run.counts) end },
   { "journal", "JOURNAL", prose = true },
 }
 
 local item_columns = {
-  { "name", "NAME" }, { "cluster_id", "ID", name = true, keep = true },
+  { "name", "NAME", keep = true }, { "cluster_id", "ID", name = true },
   { "principal_id", "PRINCIPAL" }, { "state", "STATE" },
   { "message", "NOTE", prose = true }, { "code" }, { "job_id" }, { "time", time = true },
 }

@@ -39,6 +39,19 @@ describe("cce expiry", function()
     assert.is_true(rows[1].key_matches)
   end)
 
+  it("shows times in UTC, and with --local in local time, in JSON, too", function()
+    local zone = { env = { TZ = "XST-8" } }
+    local utc = json.decode(world:cce({ "expiry", "-o", "json" }, zone).out)[1].not_after
+    assert.matches("^%d+%-%d+%-%d+T%d+:%d+:%d+Z$", utc)
+    -- GNU date is the judge.
+    local there = tempdir.shell("TZ=XST-8 date -d " .. utc .. " +%FT%T%:z"):match "%S+"
+    assert.matches("+08:00", there, 1, true)
+    assert.equal(there,
+      json.decode(world:cce({ "expiry", "--local", "-o", "json" }, zone).out)[1].not_after)
+    assert.matches(there, world:cce({ "expiry", "--local" }, zone).out, 1, true)
+    assert.matches(utc, world:cce({ "expiry" }, zone).out, 1, true)
+  end)
+
   it("passes over what KUBECONFIG names and is not there, as kubectl does", function()
     local list = { KUBECONFIG = ":" .. path .. "::" .. world.dir .. "/nowhere:" .. path .. ":" }
     assert.equal(1, #json.decode(world:cce({ "expiry", "-o", "json" }, { env = list }).out))

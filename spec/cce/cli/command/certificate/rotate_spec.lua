@@ -84,6 +84,26 @@ describe("cce rotate", function()
       .. " kubeconfig", result.out)
   end)
 
+  it("begins nothing outside of its windows, and says when it goes on", function()
+    local result = rotate("--all", "--yes", "--windows", "sat 01:00-05:00", "--not",
+      "2000-01-01/2900-01-01", "--zone", "+08:00")
+    assert.equal(2, result.code, result.err)
+    assert.matches("STOPPED: nothing is begun outside of its windows, sat 01:00-05:00, not"
+      .. " 2000-01-01/2900-01-01 (+08:00): the same call goes on at 2900-01-01T17:00:00Z",
+      result.out, 1, true)
+    -- The journal has them, for whoever goes on.
+    assert.equal(2, rotate("--resume", "--yes").code)
+    assert.equal(0, rotations())
+    result = rotate("--resume", "--dry-run")
+    assert.matches("note: nothing is begun outside of sat 01:00-05:00", result.out, 1, true)
+    result = rotate("--resume", "--yes", "--windows", "any", "--rate", "none")
+    assert.equal(0, result.code, result.err)
+    assert.equal(#sim.clusters, rotations())
+    result = rotate("--all", "--yes", "--windows", "on saturdays")
+    assert.equal(64, result.code)
+    assert.matches("is no window such as", result.err, 1, true)
+  end)
+
   it("does not repeat a run that has a name", function()
     assert.equal(0, rotate("cluster-001", "--yes", "--run", "tonight").code)
     assert.equal(3, rotate("cluster-001", "--yes", "--run", "tonight").code)

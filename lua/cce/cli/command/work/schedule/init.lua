@@ -196,7 +196,7 @@ M.columns = {
   { "last_intent", time = true }, { "last_error", json = error_json }, { "runner" },
   { "ended", time = true }, { "request_id" }, { "why" }, { "every", json = every_json },
   { "options" }, { "grant" },
-  { "names" },
+  { "names", json = function(names) return next(names) and names end },
 }
 
 --- All entries in a state, page by page.
@@ -235,22 +235,24 @@ function actions.list(schedule, args, ui)
   return code
 end
 
-local function value_text(name, value)
+local function value_text(value)
   if type(value) == "table" then return json.encode(value) end
-  if type(value) ~= "number" then return tostring(value) end
-  return name == "attempts" and ("%d"):format(value) or render.moment(value)
+  return type(value) == "number" and ("%d"):format(value) or tostring(value)
 end
 
 function actions.show(schedule, args, ui)
   local e, message, err = schedule:get(args.id)
   if not e then return ui:fail(message, err) end
   -- Its fields; for people in the order of the columns.
-  local lines = {}
+  local object, lines = render.object(e, M.columns), {}
   for _, column in ipairs(M.columns) do
-    local name, value = column[1], e[column[1]]
-    if value ~= nil then lines[#lines + 1] = ("%-13s %s"):format(name, value_text(name, value)) end
+    local name = column[1]
+    local text = column.time and e[name] and render.moment(e[name])
+    if object[name] ~= nil then
+      lines[#lines + 1] = ("%-13s %s"):format(name, text or value_text(object[name]))
+    end
   end
-  return ui:show(render.object(e, M.columns), table.concat(lines, "\n"), e.id)
+  return ui:show(object, table.concat(lines, "\n"), e.id)
 end
 
 -- ---- changing ----------------------------------------------------------------------------

@@ -130,7 +130,7 @@ end
 -- ---- a dry run -----------------------------------------------------------------------------
 
 local function list_due(schedule, ui)
-  local commands, due, now = require "cce.cli.command.work.schedule", {}, os.time()
+  local commands, due, now = require "cce.cli.command.work.schedule", {}, core.sys.time()
   for _, status in ipairs { "failed-retrying", "pending" } do
     local found, message, err = commands.all(schedule, status)
     if not found then return ui:fail(message, err) end
@@ -140,7 +140,8 @@ local function list_due(schedule, ui)
     end
   end
   ui:say(("dry run: %d would be done now"):format(#due))
-  return #due > 0 and ui:table(due, commands.columns) or exit.DONE
+  if #due == 0 and ui.output == "table" then return exit.DONE end
+  return ui:table(due, commands.columns)
 end
 
 -- ---- from beginning to end -----------------------------------------------------------------
