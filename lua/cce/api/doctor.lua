@@ -14,6 +14,7 @@ local identity = require "cce.api.identity"
 local project = require "cce.api.project"
 local tables = require "cce.text.table"
 local times = require "cce.base.times"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -46,7 +47,10 @@ function Report:text(limit)
   end
   local lines = { tables.text({ "", "CHECK", "RESULT" }, rows, limit, { "keep", "keep", "prose" }) }
   for _, item in ipairs(self) do
-    if item.hint then lines[#lines + 1] = ("%s: %s"):format(item.name, item.hint) end
+    if item.hint then
+      local hint = ("%s: %s"):format(item.name, item.hint)
+      lines[#lines + 1] = limit and table.concat(width.wrap(hint, limit), "\n") or hint
+    end
   end
   return table.concat(lines, "\n")
 end
