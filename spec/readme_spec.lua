@@ -1,5 +1,5 @@
 -- The lines that README shows for the shell, run in their order where the command was installed
--- from a clean copy. What it shows of a terminal is typed by typed_spec, its Lua run by manual_spec,
+-- from a clean copy. What it shows of a terminal is typed by typed_spec, its Lua by manual_spec,
 -- `make demo` and `make install` by demo_spec and packaging_spec.
 local command = require "spec.support.command"
 local examples = require "spec.support.examples"
