@@ -41,9 +41,14 @@ function M.new(world, columns, lines)
   return self
 end
 
+--- Types a text, without Enter.
+function Terminal:insert(text)
+  tmux(self, "send-keys -l " .. tempdir.quote(text))
+end
+
 --- Types a line.
 function Terminal:type(text)
-  tmux(self, "send-keys -l " .. tempdir.quote(text))
+  self:insert(text)
   self:key "Enter"
 end
 
