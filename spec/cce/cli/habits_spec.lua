@@ -2,6 +2,7 @@
 -- type instead. Where kubectl has the like, it is asked, too: both succeed, or both refuse, and on
 -- the same stream.
 local command = require "spec.support.command"
+local nginx = require "spec.support.nginx"
 local simulator = require "spec.support.sim"
 local terminals = require "spec.support.terminal"
 
@@ -158,8 +159,12 @@ describe("a habit:", function()
     end)
 
     it("Ctrl-C twice ends at once, and says how to go on", function()
-      terminal:start "cce rotate --all --component service-account-controller --yes"
-      terminal:wait "rotate  %["
+      sim:set { job_seconds = 60 }
+      -- The second may reach the shell alone.
+      terminal:start "trap : INT; cce rotate --all --component service-account-controller --yes"
+      nginx.wait_for("a rotation", function()
+        return #sim:log { operation = "rotate_credentials", accepted = true } > 0
+      end)
       terminal:key "C-c"
       terminal:key "C-c"
       local screen, code = terminal:finish()
