@@ -66,6 +66,7 @@ local function typed_arguments(arguments)
 end
 
 local function rename_calls(text)
+  text = text:gsub("cce%.workflow%.(%a+)", "cce %1")
   if not text:find "%a:[%a_]+%(" then return text end
   local cli, calls = require "cce.cli", {}
   for _, name in ipairs(cli.commands) do
@@ -111,7 +112,7 @@ end
 -- assert(words.typed("Give allow_self=true", "revoke") == "Give --allow-self")
 function M.typed(text, command)
   local names_something = text:find "[%a_]=" or text:find "%a:[%a_]+%(" or text:find "%a_%a"
-    or text:find "%a is "
+    or text:find "%a is " or text:find("cce.workflow.", 1, true)
   if not names_something then return text end
   text = rename_times(rename_settings(rename_calls(text)))
   for _, each in ipairs(options_of(command)) do

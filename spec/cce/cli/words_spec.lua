@@ -40,6 +40,7 @@ describe("a hint of the library", function()
       ['cancel it with schedule:cancel("e1")'] = "cancel it with cce schedule cancel e1",
       ['schedule:retry("e1", {retry_failed=true}) resends it'] =
         "cce schedule retry e1 --retry-failed resends it",
+      ["cce.workflow.rotate rotates now"] = "cce rotate rotates now",
       ["goes on with it: schedule:run()"] = "goes on with it: cce schedule run",
       ["or merge into it: kubeconfig:save(path, {merge=true})"] = "or merge into it: --merge-into",
     } do
