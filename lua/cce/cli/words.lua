@@ -33,8 +33,11 @@ local function add_options(parser, names)
   for _, command in ipairs(parser._commands) do add_options(command, names) end
 end
 
+local known = {}
+
 -- Typed options by their names in the library, the longest name first.
 local function options_of(command)
+  if known[command] then return known[command] end
   local names, list = {}, {}
   local parser = require("cce.cli").parser { command }
   for _, each in ipairs(parser._commands) do
@@ -46,6 +49,7 @@ local function options_of(command)
   table.sort(list, function(a, b)
     return #a.name > #b.name or #a.name == #b.name and a.name < b.name
   end)
+  known[command] = list
   return list
 end
 
@@ -125,6 +129,24 @@ function M.typed(text, command)
     if each.name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
   end
   return text
+end
+
+-- What is a sentence in the table of a report.
+local SENTENCES = { message = true, hint = true, stopped = true }
+
+--- The same of every sentence in the table of a report.
+-- @tparam table value of `report:to_table`; it is changed
+-- @tparam string command
+-- @treturn table the same table
+function M.typed_report(value, command)
+  for name, inner in pairs(value) do
+    if type(inner) == "table" then
+      M.typed_report(inner, command)
+    elseif SENTENCES[name] and type(inner) == "string" then
+      value[name] = M.typed(inner, command)
+    end
+  end
+  return value
 end
 
 return M
