@@ -70,17 +70,19 @@ local function typed_arguments(arguments)
 end
 
 local function rename_calls(text)
-  text = text:gsub("cce%.workflow%.(%a+)", "cce %1")
+  local cli, calls, commands = require "cce.cli", {}, {}
+  for _, name in ipairs(cli.commands) do commands[name] = "cce " .. name end
+  text = text:gsub("cce%.workflow%.(%a+)", commands)
   if not text:find "%a:[%a_]+%(" then return text end
-  local cli, calls = require "cce.cli", {}
   for _, name in ipairs(cli.commands) do
     for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
   end
-  return (text:gsub("([%a_]+:[%a_]+)(%b())%.?[%a_]*", function(call, arguments)
+  -- The fields behind a call go with it, the end of a sentence does not.
+  return (text:gsub("([%a_]+:[%a_]+)(%b())([%.%a_]*)", function(call, arguments, fields)
     local typed = calls[call]
     if not typed then return nil end
     if typed:find "^%-%-" then return typed end
-    return "cce " .. typed .. typed_arguments(arguments:sub(2, -2))
+    return "cce " .. typed .. typed_arguments(arguments:sub(2, -2)) .. fields:match "%.?$"
   end))
 end
 
