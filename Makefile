@@ -190,7 +190,7 @@ fuzz: ## every fuzzer of spec/c for FUZZ_SECONDS each
 lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
 	@tools/lint
 
-docs: ## the manual's reference, into doc/
+docs: ## the manual as pages to browse, into doc/
 	@tools/docs doc
 
 man: $(CORE) ## write man/cce.1 from the options of the command

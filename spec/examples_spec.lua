@@ -1,21 +1,33 @@
--- Each example starts with one command, on a simulator of its own.
+-- Each example starts with one command, where the library was installed from a clean copy: those in
+-- Lua on a simulator of their own, that for nginx as its first lines say.
+local core = require "cce.core"
+local installed = require "spec.support.installed"
 local support = require "spec.support.sim"
-local sys = require("cce.core").sys
+local sys = core.sys
 local tempdir = require "spec.support.tempdir"
 
+local place
+
+local function environment(more)
+  local list = {}
+  for _, env in ipairs { place.env, more or {} } do
+    for name, value in pairs(env) do list[#list + 1] = name .. "=" .. value end
+  end
+  for _, name in ipairs { "LD_PRELOAD", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS" } do
+    local value = os.getenv(name)
+    if value then list[#list + 1] = name .. "=" .. value end
+  end
+  return list
+end
+
 local function run(name, arguments)
-  local out, state = os.tmpname(), tempdir.new()
-  local argv = { "/usr/bin/env", "XDG_STATE_HOME=" .. state, support.interpreter(),
-    "examples/" .. name .. ".lua" }
+  place = place or installed.place()
+  local out = place.dir .. "/out"
+  local argv = { support.interpreter(), ("%s/examples/%s.lua"):format(place.clone, name) }
   for _, argument in ipairs(arguments or {}) do argv[#argv + 1] = argument end
-  local process = assert(sys.spawn {
-    argv = argv, stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true,
-  })
-  local status = process:wait(60)
-  local text = support.read(out)
-  os.remove(out)
-  tempdir.remove(state)
-  return status, text
+  local process = assert(sys.spawn { argv = argv, env = environment { TMPDIR = tempdir.root },
+    stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true })
+  return process:wait(60), support.read(out)
 end
 
 local function told(name)
@@ -29,7 +41,11 @@ local function told(name)
   return text
 end
 
-describe("the example", function()
+describe("the example #toolchain", function()
+  teardown(function()
+    if place then place:remove() end
+  end)
+
   it("team_kubeconfigs obtains for everyone, once", function()
     local text = told "team_kubeconfigs"
     if not text then return end
@@ -83,5 +99,43 @@ describe("the example", function()
       assert.matches("exit status 0", night, 1, true)
     end
     assert.matches("exit status 3", again, 1, true)
+  end)
+
+  -- The commands in the comment at the head of a file.
+  local function first_lines(path)
+    local lines = {}
+    for line in io.lines(path) do
+      if not line:find "^#" then break end
+      lines[#lines + 1] = line:match "^#   (.*)$"
+    end
+    return table.concat(lines, "\n")
+  end
+
+  it("of a gateway starts as its first lines say", function()
+    if not rawget(_G, "jit") then return pending "it runs with LuaJIT's specs: nginx's Lua" end
+    if not support.has_program "nginx" then return pending "needs nginx with Lua" end
+    local sim = support.get()
+    sim:reset()
+    place = place or installed.place()
+    local conf, port = place.clone .. "/examples/nginx/nginx.conf", tostring(core.sys.free_port())
+    support.write(conf, (support.read(conf):gsub("8443", port)))
+    -- Where things are is the spec's; the keys and the cloud are the simulator's.
+    local lines = first_lines(conf):gsub("/tmp/gateway", place.dir .. "/gateway")
+      :gsub("export HUAWEICLOUD[^\n]*\n", ""):gsub("CCE_REGION=%S+ ", "")
+      :gsub("CLUSTER%-ID", sim.clusters[1].id)
+      :gsub("\ncurl ", "\ncurl -sS --retry 9 --retry-connrefused ")
+    local user = tempdir.is_root() and "-g 'user root;'" or ""
+    lines = lines:gsub("\nnginx [^\n]*", function(line)
+      return ("%s %s\ntrap \"%s -s quit\" EXIT"):format(line, user,
+        line:sub(2):gsub('"', '\\"') .. " " .. user)
+    end)
+    local out = place.dir .. "/gateway.out"
+    local process = assert(sys.spawn {
+      argv = { "/bin/bash", "-ec", ("cd %s\n%s"):format(place.clone, lines) },
+      env = environment(sim.env), stdin = "/dev/null", stdout = out, stderr = out,
+      die_with_parent = true,
+    })
+    assert.equal(0, process:wait(60), lines .. "\n" .. support.read(out))
+    assert.matches('"kind":"Config"', support.read(out), 1, true)
   end)
 end)

@@ -84,6 +84,40 @@ describe("the manual", function()
     end
   end)
 
+  -- What stands in a block of the shell, or in a sentence: `cce revoke --all`.
+  local function commands_of(text)
+    local list = {}
+    for block in text:gmatch "\n```sh\n(.-)\n```" do
+      for line in (block .. "\n"):gmatch "([^\n]*)\n" do
+        list[#list + 1] = line:gsub("%s+#.*$", ""):match "^[%w%s-]*%f[%w]cce (.*)$"
+      end
+    end
+    for command in text:gsub("\n```.-\n```", ""):gmatch "`cce (%l[^`]*)`" do
+      list[#list + 1] = command:gsub("\n", " ")
+    end
+    return list
+  end
+
+  it("names commands and options that there are", function()
+    if not pcall(require, "argparse") then return pending "needs argparse" end
+    local cli, count = require "cce.cli", 0
+    for _, path in ipairs(PAGES) do
+      for _, command in ipairs(commands_of(tempdir.read(path))) do
+        local words = {}
+        for word in tempdir.shell("printf '%s\\n' " .. command:gsub("[<>|&].*$", "")
+          :gsub("[%[%]]", "")):gmatch "[^\n]+" do
+          words[#words + 1] = word
+        end
+        local ok, problem = cli.parser(words):pparse(words)
+        -- A sentence need not say all of it.
+        ok = ok or problem:find "missing" or problem:find "is required" or problem:find "one of"
+        assert.truthy(ok, ("%s: cce %s: %s"):format(path, command, tostring(problem)))
+        count = count + 1
+      end
+    end
+    assert.is_true(count > 60)
+  end)
+
   it("builds without a warning #toolchain", function()
     if not simulator.has_program "ldoc" then return pending "needs ldoc" end
     local dir = tempdir.new()

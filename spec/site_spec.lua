@@ -36,6 +36,18 @@ describe("the pages of make docs #toolchain", function()
     end
   end)
 
+  it("are each written once, and keep the dashes of options", function()
+    local links, count = {}, 0
+    for link in tempdir.read(out .. "/doc/errors.html"):match "<nav>(.-)</nav>":gmatch
+      '<a href="([^"]+)"' do
+      assert.is_nil(links[link], link)
+      links[link], count = true, count + 1
+    end
+    assert.is_true(count > 50)
+    assert.matches("when --profile names none", tempdir.read(out .. "/doc/cce-environment.html"), 1,
+      true)
+  end)
+
   it("lead nowhere that is not there", function()
     local count = 0
     for _, path in ipairs(lines_of("cd " .. out .. "/doc && find . -name '*.html'")) do

@@ -105,6 +105,16 @@ local function put_entries(title, entries)
     put ".TP"
     put("\\fI%s\\fR", escape(entry[1]))
     put("%s", escape(entry[2]))
+    if entry[3] then put(".P\n.RS\n.nf\n%s\n.fi\n.RE", escape(entry[3])) end
+  end
+end
+
+-- The first example of each command; the others stand with it.
+local function put_examples()
+  put ".SH EXAMPLES"
+  for _, name in ipairs(cli.commands) do
+    local example = (topics.examples[name] or {})[1]
+    if example then put(".TP\n%s:\n\\fB%s\\fR", escape(example[1]), escape(example[2])) end
   end
 end
 
@@ -127,6 +137,7 @@ for _, each in ipairs(exit.meanings) do
   put("%d", each[1])
   put("%s", escape(each[2]))
 end
+put_examples()
 put_entries("FILES", topics.files)
 put_entries("ENVIRONMENT", topics.environment)
 local new = table.concat(out, "\n") .. "\n"

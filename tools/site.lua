@@ -70,12 +70,14 @@ local function html_of(markdown)
       highlighted(language, code))
     return ("\n\nCODEBLOCK%dEND\n\n"):format(#blocks)
   end)
-  local html = discount(markdown)
+  -- Without its typography, which makes a dash of the two of an option.
+  local html = discount(markdown, "nopants")
   if type(html) == "table" then html = html.body end
   html = html:gsub("<p>CODEBLOCK(%d+)END</p>", function(number) return blocks[tonumber(number)] end)
   return (html:gsub("<h([23])>(.-)</h%1>", function(level, title)
-    local id = title:gsub("<.->", ""):gsub("&%w+;", ""):gsub("[^%w]+", "-"):lower()
-    id = id:gsub("^%-+", ""):gsub("%-+$", "")
+    -- As GitHub makes it.
+    local id = title:gsub("<.->", ""):gsub("&%w+;", ""):lower():gsub("[^%w%s_-]", "")
+      :gsub("%s", "-")
     return ('<h%s id="%s">%s</h%s>'):format(level, id, title, level)
   end))
 end
@@ -124,6 +126,7 @@ local function entries_page(title, entries)
   local parts = { "# " .. title .. "\n" }
   for _, entry in ipairs(entries) do
     parts[#parts + 1] = ("**`%s`**  \n%s\n"):format(entry[1], entry[2])
+    if entry[3] then parts[#parts + 1] = "```ini\n" .. entry[3] .. "\n```\n" end
   end
   return table.concat(parts, "\n")
 end
@@ -228,8 +231,10 @@ for _, command in ipairs(cli.parser()._commands) do
     add_page("Command", "cce-" .. command._name .. ".html", html_of(command_page(command)))
   end
 end
-add_page("Command", "environment.html", html_of(entries_page("Environment", topics.environment)))
-add_page("Command", "files.html", html_of(entries_page("Files", topics.files)))
+for _, topic in ipairs { "environment", "files" } do
+  add_page("Command", "cce-" .. topic .. ".html",
+    html_of(entries_page(topic:gsub("^%l", string.upper), topics[topic])))
+end
 local references = {}
 local pipe = assert(io.popen(("cd '%s/ldoc' && ls classes/*.html modules/*.html"):format(OUT)))
 for line in pipe:lines() do references[#references + 1] = line end

@@ -34,15 +34,21 @@ function M.new(world, columns, lines)
   end
   tempdir.write(world.dir .. "/profile", table.concat(script, "\n") .. "\n")
   local place = world.cwd and "-c " .. tempdir.quote(world.cwd) or ""
-  tmux(self, ("new-session -d -x %d -y %d %s 'env ENV=%s/profile sh -i'"):format(columns,
-    lines or 50, place, world.dir))
+  -- Nothing of the environment of the specs reaches the shell.
+  local shell = "env -i TERM=$TERM LC_ALL=C.UTF-8 ENV=" .. world.dir .. "/profile sh -i"
+  tmux(self, ("new-session -d -x %d -y %d %s '%s'"):format(columns, lines or 50, place, shell))
   self:wait "%$ $"
   return self
 end
 
+--- Types a text, without Enter.
+function Terminal:insert(text)
+  tmux(self, "send-keys -l " .. tempdir.quote(text))
+end
+
 --- Types a line.
 function Terminal:type(text)
-  tmux(self, "send-keys -l " .. tempdir.quote(text))
+  self:insert(text)
   self:key "Enter"
 end
 

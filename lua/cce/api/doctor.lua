@@ -15,6 +15,7 @@ local project = require "cce.api.project"
 local tables = require "cce.text.table"
 local times = require "cce.base.times"
 local values = require "cce.base.values"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -47,7 +48,10 @@ function Report:text(limit)
   end
   local lines = { tables.text({ "", "CHECK", "RESULT" }, rows, limit, { "keep", "keep", "prose" }) }
   for _, item in ipairs(self) do
-    if item.hint then lines[#lines + 1] = ("%s: %s"):format(item.name, item.hint) end
+    if item.hint then
+      local hint = ("%s: %s"):format(item.name, item.hint)
+      lines[#lines + 1] = limit and table.concat(width.wrap(hint, limit), "\n") or hint
+    end
   end
   return table.concat(lines, "\n")
 end

@@ -150,7 +150,7 @@ local function add_command(parser, name, is_chosen)
   command.describe(inner)
   for _, each in ipairs(command.watchable == true and { inner } or inner._commands) do
     if command.watchable and (each == inner or command.watchable[each._name]) then
-      each:option("--watch", "Show it again every so many seconds, until Ctrl-C.")
+      each:option("-w --watch", "Show it again every so many seconds, until Ctrl-C.")
         :argname("SECONDS"):args("?"):convert(seconds)
     end
   end
@@ -230,18 +230,18 @@ local function run(command, args, arguments)
   return ui:written() and result or exit.FAILED
 end
 
--- The help of the command whose own commands are missing.
-local function help_of_group(arguments)
-  local parser = M.parser(arguments)
+-- The command that was meant, as far as its words say it: its parser, and what `cce help` takes.
+local function meant(arguments)
+  local parser, path = M.parser(arguments), {}
   for _, word in ipairs(arguments) do
     for _, command in ipairs(parser._commands) do
       if command._name == word then
-        parser = command
+        parser, path[#path + 1] = command, word
         break
       end
     end
   end
-  return parser:get_help()
+  return parser, table.concat(path, " ")
 end
 
 --- Runs the command with these arguments.
@@ -260,15 +260,10 @@ function M.main(arguments)
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then
     complain(args)
-    if args == "a command is required" then
-      io.stderr:write(help_of_group(arguments), "\n")
-      return exit.USAGE
-    end
-    local found, name = chosen(arguments), nil
-    for _, argument in ipairs(arguments) do
-      name = name or found[argument] and argument
-    end
-    io.stderr:write(("  hint: cce help%s\n"):format(name and " " .. name or ""))
+    local command, path = meant(arguments)
+    -- As kubectl and gh show it.
+    io.stderr:write(args == "a command is required" and command:get_help()
+      or ("  hint: cce help " .. path):gsub(" $", ""), "\n")
     return exit.USAGE
   end
   return run(M.load(args.command), args, arguments)

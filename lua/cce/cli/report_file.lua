@@ -9,6 +9,7 @@ local own_file = require "cce.cli.own_file"
 local pages = require "cce.text.page"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
+local words = require "cce.cli.words"
 
 local M = {}
 
@@ -51,14 +52,15 @@ local function proof_of(item)
   return table.concat(proofs, "; ")
 end
 
-local function rows_of(report)
+local function rows_of(report, command)
   local rows, spans = {}, {}
   for _, bucket in ipairs(BUCKETS) do
     for _, item in ipairs(report[bucket]) do
       local class = CLASSES[bucket]
       rows[#rows + 1] = { { item.name, class = "whole" }, { item.cluster_id, class = "id" },
         { bucket, class = class }, { item.began and show.time(item.began), class = "whole" },
-        proof_of(item), (item.message or "") .. (item.hint and ". " .. item.hint or "") }
+        proof_of(item), words.typed((item.message or "") .. (item.hint and ". " .. item.hint
+          or ""), command) }
       if item.began and item.duration then
         spans[#spans + 1] = { label = item.name or item.cluster_id, from = item.began,
           to = item.began + item.duration, class = class }
@@ -71,7 +73,8 @@ end
 
 --- The page of a report.
 -- @tparam cce.report report
--- @tparam table context `{ asked=, by=, audit_log=, version= }`
+-- @tparam table context `{ command=, asked=, by=, audit_log=, version= }`; the command that was
+--   typed, whose words the sentences take
 -- @treturn string HTML
 function M.html(report, context)
   local name = report.workflow .. (report.run and " " .. report.run or "")
@@ -88,7 +91,7 @@ function M.html(report, context)
     { "began", report.started and show.time(report.started) },
     { "ended", report.ended and show.time(report.ended) },
     { "dry run", report.dry_run and "yes: nothing was sent" or nil },
-    { "stopped", report.stopped },
+    { "stopped", report.stopped and words.typed(report.stopped, context.command) },
     { "windows", report.windows },
     { "next window", report.next_window and show.time(report.next_window) },
     { "finished before", report.already_finished and show.time(report.already_finished) },
@@ -103,7 +106,7 @@ function M.html(report, context)
     page:heading "Plan"
     page:list(report.plan)
   end
-  local rows, spans = rows_of(report)
+  local rows, spans = rows_of(report, context.command)
   if #spans > 0 then
     page:heading "When"
     page:timeline(spans, show.time)
@@ -156,7 +159,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.write(path, report, context)
-  local value = report:to_table()
+  local value = words.typed_report(report:to_table(), context.command)
   value.asked, value.by, value.audit_log = context.asked, context.by, context.audit_log
   return M.write_files(path, M.html(report, context), value)
 end

@@ -110,6 +110,12 @@ M.examples = {
     { "Was the audit log changed?", "cce log verify audit.log" },
     { "The same of one that logrotate rotates", "cce log verify audit.log*" },
   },
+  version = { { "What to tell when something is wrong", "cce version" } },
+  help = {
+    { "A command within a command", "cce help schedule add" },
+    { "What can stand in a profile", "cce help files" },
+  },
+  repl = { { "A prompt with a client of a profile", "cce --profile staging repl" } },
   sim = { { "A cloud to try things in", "cce sim --dir sim --clusters 20" } },
   completion = { { "In bash", 'eval "$(cce completion bash)"' } },
 }
@@ -134,27 +140,52 @@ M.environment = {
     "For credentials by an OIDC identity token." },
   { "HUAWEICLOUD_SDK_IAM_ENDPOINT, HUAWEICLOUD_SDK_STS_ENDPOINT, CCE_CTS_ENDPOINT",
     "The other services, with an endpoint of one's own." },
-  { "HW_REGION_NAME, HW_PROJECT_ID", "With credentials as Terraform's provider has them." },
-  { "HTTPS_PROXY, NO_PROXY", "How the cloud is reached." },
+  { "HUAWEICLOUD_SDK_REGION_<SERVICE>_<REGION>", "An address, as in regions.yaml; such as"
+    .. " HUAWEICLOUD_SDK_REGION_CCE_CN_NORTH_4." },
+  { "HW_ACCESS_KEY, HW_SECRET_KEY, HW_SECURITY_TOKEN, HW_REGION_NAME, HW_PROJECT_ID",
+    "Credentials as Terraform's provider has them." },
+  { "HC_CONTAINER_CREDENTIALS_FULL_URI, HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "Set in a pod that has an identity of its own." },
+  { "HTTPS_PROXY, NO_PROXY", "How the cloud is reached; https_proxy and no_proxy come first." },
   { "KUBECONFIG", "The files that expiry and who read when none is named." },
+  { "KUBERNETES_EXEC_INFO", "What kubectl says to cce credential." },
   { "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
     "Instead of ~/.config, ~/.local/state and ~/.cache." },
   { "TZ", "Local time, for --at 'fri 18:00', --zone local and --local." },
-  { "TMPDIR", "Instead of /tmp, for what lies there for a moment: copies of schedules." },
+  { "HOME", "Where ~ is." },
+  { "PATH", "Where the program is looked for that a kubeconfig of --exec names." },
+  { "TMPDIR, XDG_RUNTIME_DIR", "Where short-lived files may be, such as a copy of a schedule that"
+    .. " may only be read; by default /tmp." },
+  { "TERM", "dumb: no colours, and no line is drawn anew." },
   { "NO_COLOR", "No colours." },
   { "CCE_DEBUG", "1: a mistake of the command itself is shown with a traceback." },
 }
 
---- The files.
+--- The files: names, what they are for, and perhaps what stands in one.
 M.files = {
   { "~/.config/cce/config", "Profiles: under [name], settings such as region = cn-north-4. They"
     .. " are cloud, region, project, endpoint, iam_endpoint, cts_endpoint, sts_endpoint, ca_file,"
-    .. " credentials, audit_log and timeout. credentials says where keys are: env, profile-file,"
-    .. " profile-file:PATH, ecs, pod, terraform, agency:NAME@DOMAIN or token-file:PATH. A secret in"
-    .. " this file is refused. A profile that is named beats the environment, and options beat"
-    .. " both. [default] is used when nothing else says where CCE is." },
+    .. " credentials, audit_log, timeout and schedule. credentials says where keys are: env,"
+    .. " profile-file, profile-file:PATH, ecs, pod, terraform, agency:NAME@DOMAIN or"
+    .. " token-file:PATH. A secret in this file is refused. A profile that is named beats the"
+    .. " environment, and options beat both. [default] is used when nothing else says where CCE"
+    .. " is.", [[
+[default]
+region = cn-north-4
+credentials = profile-file
+
+[staging]
+region = ap-southeast-3
+project = 0123456789abcdef0123456789abcdef
+credentials = profile-file:~/.huaweicloud/staging
+audit_log = ~/staging-audit.log
+timeout = 30
+schedule = sqlite:~/staging.db]] },
   { "~/.huaweicloud/credentials", "Keys, as the official SDKs keep them: under [basic], ak = and"
-    .. " sk =, and project_id = if it is to be said. Its mode must be 0600." },
+    .. " sk =, and project_id = if it is to be said. Its mode must be 0600.", [[
+[basic]
+ak = EXAMPLEACCESSKEY0001
+sk = example-secret-key-of-nobody-0000000001]] },
   { "~/.local/state/cce/rotate-PROJECT.journal", "What cce rotate did, so that it can be"
     .. " resumed." },
   { "~/.cache/cce", "The names of clusters, for a minute, so that completing is quick; and the"

@@ -193,13 +193,14 @@ end
 function Ui:report(report)
   local ids = {}
   for _, item in ipairs(report.ok) do ids[#ids + 1] = item.cluster_id end
-  local text = words.typed(report:text(self:width()), self.args.command)
-  local code = self:show(report:to_table(), text, table.concat(ids, "\n"))
+  local command = self.args.command
+  local code = self:show(words.typed_report(report:to_table(), command),
+    words.typed(report:text(self:width()), command), table.concat(ids, "\n"))
   if self.args.report_file then
     local client = self.clients[1]
     local ok, message, err = require("cce.cli.report_file").write(self.args.report_file, report, {
-      asked = self.asked, by = client and tostring(client), version = require("cce")._VERSION,
-      audit_log = self.audit_head })
+      command = command, asked = self.asked, by = client and tostring(client),
+      version = require("cce")._VERSION, audit_log = self.audit_head })
     if not ok then return self:fail(message, err) end
   end
   return code == exit.DONE and report:exit_code() or code

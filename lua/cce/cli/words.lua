@@ -34,8 +34,11 @@ local function add_options(parser, names)
   for _, command in ipairs(parser._commands) do add_options(command, names) end
 end
 
+local known = {}
+
 -- Typed options by their names in the library, the longest name first.
 local function options_of(command)
+  if known[command] then return known[command] end
   local names, list = {}, {}
   local parser = require("cce.cli").parser { command }
   for _, each in ipairs(parser._commands) do
@@ -47,6 +50,7 @@ local function options_of(command)
   table.sort(list, function(a, b)
     return #a.name > #b.name or #a.name == #b.name and a.name < b.name
   end)
+  known[command] = list
   return list
 end
 
@@ -67,16 +71,19 @@ local function typed_arguments(arguments)
 end
 
 local function rename_calls(text)
+  local cli, calls, commands = require "cce.cli", {}, {}
+  for _, name in ipairs(cli.commands) do commands[name] = "cce " .. name end
+  text = text:gsub("cce%.workflow%.(%a+)", commands)
   if not text:find "%a:[%a_]+%(" then return text end
-  local cli, calls = require "cce.cli", {}
   for _, name in ipairs(cli.commands) do
     for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
   end
-  return (text:gsub("([%a_]+:[%a_]+)(%b())%.?[%a_]*", function(call, arguments)
+  -- The fields behind a call go with it, the end of a sentence does not.
+  return (text:gsub("([%a_]+:[%a_]+)(%b())([%.%a_]*)", function(call, arguments, fields)
     local typed = calls[call]
     if not typed then return nil end
     if typed:find "^%-%-" then return typed end
-    return "cce " .. typed .. typed_arguments(arguments:sub(2, -2))
+    return "cce " .. typed .. typed_arguments(arguments:sub(2, -2)) .. fields:match "%.?$"
   end))
 end
 
@@ -112,7 +119,7 @@ end
 -- assert(words.typed("Give allow_self=true", "revoke") == "Give --allow-self")
 function M.typed(text, command)
   local names_something = text:find "[%a_]=" or text:find "%a:[%a_]+%(" or text:find "%a_%a"
-    or text:find "%a is "
+    or text:find "%a is " or text:find("cce.workflow.", 1, true)
   if not names_something then return text end
   text = rename_times(rename_settings(rename_calls(text)))
   for _, each in ipairs(options_of(command)) do
@@ -125,6 +132,24 @@ function M.typed(text, command)
     if each.name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
   end
   return text
+end
+
+-- What is a sentence in the table of a report.
+local SENTENCES = { message = true, hint = true, stopped = true }
+
+--- The same of every sentence in the table of a report.
+-- @tparam table value of `report:to_table`; it is changed
+-- @tparam string command
+-- @treturn table the same table
+function M.typed_report(value, command)
+  for name, inner in pairs(value) do
+    if type(inner) == "table" then
+      M.typed_report(inner, command)
+    elseif SENTENCES[name] and type(inner) == "string" then
+      value[name] = M.typed(inner, command)
+    end
+  end
+  return value
 end
 
 return M

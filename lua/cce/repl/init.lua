@@ -219,17 +219,20 @@ end
 
 -- The first line, and more while what stands there is not complete.
 local function read_chunk(self)
-  local text, prompt = nil, self.prompt
+  local prompt, text, message = self.prompt, nil, nil
   while true do
     local outcome, line = read_line(self, prompt)
-    if outcome == "interrupt" or outcome == "end" and text then
+    if outcome == "end" and text and not self.is_terminal then
+      return "chunk", text, nil, message
+    elseif outcome == "interrupt" or outcome == "end" and text then
       self.screen:print(self.reader.echo)
       return "interrupt"
     elseif outcome == "end" then
       return "end"
     end
     text = text and text .. "\n" .. line or line
-    local fn, message, incomplete = evaluate.compile(text, self.env)
+    local fn, incomplete
+    fn, message, incomplete = evaluate.compile(text, self.env)
     if fn or not incomplete then return "chunk", text, fn, message end
     prompt = self.more
   end

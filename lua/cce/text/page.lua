@@ -28,8 +28,12 @@ vertical-align:top;overflow-wrap:break-word}
 th{color:#5b6670;font-size:12px;white-space:nowrap}.whole{white-space:nowrap}
 .id{font-family:ui-monospace,monospace;font-size:12.5px;overflow-wrap:anywhere}
 .good{color:#0b7a3b}.bad{color:#b42318}.open{color:#a15c00}.quiet{color:#5b6670}
-svg{width:100%;height:auto;border:1px solid #dfe3e8;border-radius:6px}
+.chart{overflow-x:auto;border:1px solid #dfe3e8;border-radius:6px}
+svg{display:block;width:100%;min-width:44rem;height:auto}
 footer{margin-top:3rem;color:#5b6670;font-size:13px}
+@media (max-width:50rem){thead{display:none}tr,td{display:block}td{border:0;padding:.1rem 0}
+tr{border-bottom:1px solid #dfe3e8;padding:.5rem 0}td:empty{display:none}.whole{white-space:normal}
+td::before{content:attr(data-title)" ";color:#5b6670;font:12px system-ui,sans-serif}}
 @media print{body{margin:0;max-width:none}tr{break-inside:avoid}}
 ]]
 
@@ -92,12 +96,13 @@ function Page:table(titles, rows)
   for i, title in ipairs(titles) do heads[i] = "<th>" .. M.escape(title) .. "</th>" end
   for i, row in ipairs(rows) do
     local cells = {}
-    for k = 1, #titles do
+    -- Where it is narrow, a row stands as lines, each with the title before it.
+    for k, title in ipairs(titles) do
       local cell = row[k]
       local text, class = cell, nil
       if type(cell) == "table" then text, class = cell[1], cell.class end
-      cells[k] = ("<td%s>%s</td>"):format(class and ' class="' .. class .. '"' or "",
-        M.escape(text))
+      cells[k] = ('<td data-title="%s"%s>%s</td>'):format(M.escape(title),
+        class and ' class="' .. class .. '"' or "", M.escape(text))
     end
     lines[i] = "<tr>" .. table.concat(cells) .. "</tr>"
   end
@@ -121,8 +126,8 @@ function Page:timeline(spans, time_text)
   if not first then return end
   local scale = CHART / math.max(last - first, 0.001)
   local height = #spans * ROW + 34
-  local parts = { ('<svg viewBox="0 0 1010 %d" role="img" aria-label="what ran when">'):format(
-    height) }
+  local parts = { ('<div class="chart"><svg viewBox="0 0 1010 %d" role="img"'
+    .. ' aria-label="what ran when">'):format(height) }
   for i, span in ipairs(spans) do
     local y = (i - 1) * ROW + 8
     local long = math.max((span.to - span.from) * scale, 2)
@@ -137,7 +142,7 @@ function Page:timeline(spans, time_text)
     LABELS, height - 10, M.escape(time_text(first)))
   parts[#parts + 1] = ('<text x="%d" y="%d" font-size="12" fill="#5b6670" text-anchor="end">'
     .. "%s</text>"):format(LABELS + CHART, height - 10, M.escape(time_text(last)))
-  parts[#parts + 1] = "</svg>"
+  parts[#parts + 1] = "</svg></div>"
   add(self, "%s", table.concat(parts, "\n"))
 end
 
@@ -147,6 +152,7 @@ end
 function Page:html(footer)
   return table.concat {
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; ',
     'style-src \'unsafe-inline\'">\n<title>', M.escape(self.title), "</title>\n<style>\n", STYLE,
     "</style>\n</head>\n<body>\n<h1>", M.escape(self.title), "</h1>\n",

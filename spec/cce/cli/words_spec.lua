@@ -35,11 +35,14 @@ describe("a hint of the library", function()
     for text, typed in pairs {
       ['see client:wait_job("j-1")'] = "see cce jobs wait j-1",
       ["look again with client:show_job(id)"] = "look again with cce jobs show ID",
-      ["Look at client:list_clusters()"] = "Look at cce clusters",
+      ["Look at client:list_clusters()."] = "Look at cce clusters.",
+      ['its job (client:show_cluster("c-1").raw.status.jobID) is another'] =
+        "its job (cce clusters c-1) is another",
       ["see client:show_cluster(id).status, and wait"] = "see cce clusters ID, and wait",
       ['cancel it with schedule:cancel("e1")'] = "cancel it with cce schedule cancel e1",
       ['schedule:retry("e1", {retry_failed=true}) resends it'] =
         "cce schedule retry e1 --retry-failed resends it",
+      ["cce.workflow.rotate rotates now"] = "cce rotate rotates now",
       ["goes on with it: schedule:run()"] = "goes on with it: cce schedule run",
       ["or merge into it: kubeconfig:save(path, {merge=true})"] = "or merge into it: --merge-into",
     } do

@@ -102,6 +102,8 @@ describe("cce repl without a terminal", function()
     end
     assert.equal("0", code_of "1 + 1\n")
     assert.equal("1", code_of "x = = 2\n1\n")
+    assert.equal("1", code_of "1\nx = 'never closed\n")
+    assert.equal("1", code_of "for i = 1, 2 do\n")
     assert.equal("1", code_of 'error "no"\n1\n')
     assert.equal("1", code_of 'cce.kubeconfig.load "/no/such"\n')
     assert.equal("1", code_of(("client:revoke_cert(%q, { user_id = 'leaver' })\n"):format(

@@ -26,6 +26,10 @@ function M.run(args, ui)
       for _, line in ipairs(width.wrap(entry[2], COLUMNS - 7)) do
         lines[#lines + 1] = "       " .. line
       end
+      if entry[3] then
+        lines[#lines + 1] = "\n" .. ("\n" .. entry[3]):gsub("\n(%C)", "\n           %1"):sub(2)
+          .. "\n"
+      end
     end
     ui:print(table.concat(lines, "\n"))
     return exit.DONE

@@ -18,7 +18,7 @@ end
 
 function M.describe(parser)
   parser:command_target("action"):require_command(true)
-  local list = parser:command("list", "List runs, the oldest of each journal first.")
+  local list = parser:command("list ls", "List runs, the oldest of each journal first.")
   describe_journal(list)
   list:flag("--open", "Those of which something is open.")
   local show = parser:command("show", "Say of each cluster of a run how it stands.")

@@ -192,6 +192,18 @@ describe("cce rotate", function()
     assert.equal(0, result.code, result.err)
   end)
 
+  it("says what to type, in JSON and in a page, too", function()
+    sim:set { cluster = sim.clusters[1].id, job_outcome = "Failed", job_seconds = 0.01 }
+    local page = world.dir .. "/r.html"
+    local result = rotate("--all", "--yes", "--canary", "1", "-o", "json", "--report", page)
+    assert.equal(1, result.code, result.err)
+    local data = world.dir .. "/r.json"
+    for _, text in ipairs { result.out, tempdir.read(page), tempdir.read(data) } do
+      assert.matches("--retry-failed resends it", text, 1, true)
+      assert.is_nil(text:find("retry_failed=", 1, true))
+    end
+  end)
+
   it("fails when what was typed fits no cluster", function()
     local result = rotate("--name", "nothing-*", "--yes")
     assert.equal(1, result.code)

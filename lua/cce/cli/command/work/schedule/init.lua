@@ -53,7 +53,7 @@ function M.describe(parser)
   parser:command_target("action"):require_command(true)
   M.describe_store(parser)
   require("cce.cli.command.work.schedule.add").describe(parser)
-  local list = parser:command("list", "List entries, the oldest first.")
+  local list = parser:command("list ls", "List entries, the oldest first.")
   list:option("--status", "Those in a state; live: what runners have; overdue: what should have"
     .. " been done."):choices(STATES):argname("STATE")
   list:option("--limit", "So many at most; by default all."):argname("N"):convert(convert.integer)
