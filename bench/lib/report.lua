@@ -81,6 +81,15 @@ function Report:print_skipped()
   end
 end
 
+--- Whether every target was measured and met.
+-- @treturn boolean
+function Report:is_met()
+  for _, row in ipairs(self.rows) do
+    if row.target and not row.met then return false end
+  end
+  return #self.skipped == 0
+end
+
 --- For programs. Values are in seconds, bytes, or a second.
 function Report:to_json()
   return (core.json.encode { lua = self.lua, rows = self.rows,
