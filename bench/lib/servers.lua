@@ -91,6 +91,7 @@ local function start(self, name, port)
   }
   self.children[#self.children + 1] = child
   wait_until_up(self, name, child, port)
+  return child
 end
 
 --- Start the upstream.
@@ -114,9 +115,12 @@ end
 
 --- Start the gateway, once.
 function Servers:start_gateway()
-  if self.has_gateway then return end
-  start(self, "gateway", self.ports.gateway)
-  self.has_gateway = true
+  self.gateway = self.gateway or start(self, "gateway", self.ports.gateway)
+end
+
+--- CPU seconds that its worker has taken.
+function Servers:gateway_cpu()
+  return process.cpu_of(process.child_of(self.gateway:pid()))
 end
 
 --- The beginning of what nginx complained of; empty when all went well.

@@ -19,13 +19,15 @@ end
 -- The load, and meanwhile the unrelated location; warmed up before.
 local function under_load(run, path)
   run_wrk(run, path, "load.lua", CLIENTS, 1)()
+  local cpu = run.servers:gateway_cpu()
   local load = run_wrk(run, path, "load.lua", CLIENTS, SECONDS)
   local probe = run_wrk(run, "/ping", "probe.lua", 2, SECONDS)()
   local result = load()
   if result.errors > 0 then
     error(("gateway: %s: %d of %d failed"):format(path, result.errors, result.requests), 0)
   end
-  return { rate = result.requests / result.seconds, ping = probe.p99, p99 = result.p99 }
+  return { rate = result.requests / result.seconds, ping = probe.p99, p99 = result.p99,
+    cpu = (run.servers:gateway_cpu() - cpu) / result.requests }
 end
 
 local function rows(report, run, which, group, limits)
@@ -37,6 +39,8 @@ local function rows(report, run, which, group, limits)
     at_least = which == "slow" and CEILING * 0.95 or nil }
   report:add { group = group, measure = "calls a second", value = library.rate, unit = "/s",
     beside = "bare cosocket", beside_value = cosocket.rate }
+  report:add { group = group, measure = "CPU a call", value = library.cpu, unit = "us",
+    beside = "cosocket, signed", beside_value = signing.cpu }
   report:add { group = group, measure = "p99 of a call", value = library.p99, unit = "ms",
     beside = "bare cosocket", beside_value = cosocket.p99 }
   report:add { group = group, measure = "p99 of an unrelated location", value = library.ping,
