@@ -196,9 +196,9 @@ docs: ## the manual as pages to browse, into doc/
 man: $(CORE) ## write man/cce.1 from the options of the command
 	@tools/run-lua '$(LUA_VERSION)' tools/man.lua
 
-bench: bench-modules ## measure (LUA_VERSION chooses the Lua, ARGS="--json bulk")
+bench: bench-modules ## measure; fails with ARGS=--check when a target is missed (also --json, ROW)
 	@if command -v luajit >/dev/null; then \
-	    $(MAKE) --no-print-directory -s LUA_VERSION=jit all; fi
+	    $(MAKE) --no-print-directory -s LUA_VERSION=jit bench-modules; fi
 	@tools/run-lua '$(LUA_VERSION)' bench/main.lua $(ARGS)
 
 install: $(CORE) ## copy to PREFIX (/usr/local) for LUA_VERSION, under DESTDIR

@@ -1,26 +1,28 @@
 -- Everything that `make bench` measures, as one table.
 --
---   tools/run-lua 5.4 bench/main.lua [--json] [ROW ...]
+--   tools/run-lua 5.4 bench/main.lua [--json] [--check] [ROW ...]
 --
 -- All of it happens on loopback, and what is compared runs in turns in one run:
--- read the ratios, the other numbers are of this machine. Rows: signing bulk
--- gateway cold_start many.
+-- read the ratios, the other numbers are of this machine. With --check it fails
+-- when a target is missed, or something that has one was left out. Rows: signing
+-- bulk gateway cold_start many growth.
 local reports = require "bench.lib.report"
 
-local ROWS = { "signing", "bulk", "gateway", "cold_start", "many" }
-local NEEDS_SERVERS = { bulk = true, gateway = true, cold_start = true, many = true }
+local ROWS = { "signing", "bulk", "gateway", "cold_start", "many", "growth" }
+local NEEDS_SERVERS = { bulk = true, gateway = true, cold_start = true, many = true,
+  growth = true }
 local NEEDS_WRK = { gateway = true }
 
 local function usage()
-  error("usage: bench/main.lua [--json] [" .. table.concat(ROWS, "|") .. " ...]", 0)
+  error("usage: bench/main.lua [--json] [--check] [" .. table.concat(ROWS, "|") .. " ...]", 0)
 end
 
 local function read_arguments(list)
   local options, known = { rows = {} }, {}
   for _, name in ipairs(ROWS) do known[name] = true end
   for _, argument in ipairs(list) do
-    if argument == "--json" then
-      options.json = true
+    if argument == "--json" or argument == "--check" then
+      options[argument:sub(3)] = true
     elseif known[argument] then
       options.rows[#options.rows + 1] = argument
     else
@@ -85,3 +87,4 @@ if options.json then
 else
   report:print_skipped()
 end
+if options.check and not report:is_met() then os.exit(1) end

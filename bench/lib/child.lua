@@ -31,8 +31,9 @@ function M.spec(version, dir, arguments)
 end
 
 --- Run a program that prints JSON, and decode it.
-function M.run(version, dir, arguments)
-  local text = process.run(M.spec(version, dir, arguments), 120)
+-- @tparam[opt=120] number seconds it may take
+function M.run(version, dir, arguments, seconds)
+  local text = process.run(M.spec(version, dir, arguments), seconds or 120)
   local value = core.json.decode(text)
   if not value then error(arguments[1] .. " failed:\n" .. text, 0) end
   return value

@@ -24,16 +24,26 @@ end
 function M.resident() return status_bytes("VmRSS") end
 function M.peak_resident() return status_bytes("VmHWM") end
 
---- CPU seconds of the children of this process that have been waited for.
-function M.children_cpu()
-  local fields = read("/proc/self/stat"):match("^.*%) (.*)$")
-  local position, ticks = 0, 0
-  for field in fields:gmatch("%S+") do
+-- The sum of two fields of a process's stat, which are counted from the state on:
+-- 12 and 13 are its own CPU, 14 and 15 that of the children it has waited for.
+local function ticks(pid, first)
+  local position, sum = 0, 0
+  for field in read("/proc/" .. pid .. "/stat"):match("^.*%) (.*)$"):gmatch("%S+") do
     position = position + 1
-    -- cutime and cstime: the 16th and 17th, of which two stand before the ")".
-    if position == 14 or position == 15 then ticks = ticks + tonumber(field) end
+    if position == first or position == first + 1 then sum = sum + tonumber(field) end
   end
-  return ticks / 100
+  return sum / 100
+end
+
+--- CPU seconds of the children of this process that have been waited for.
+function M.children_cpu() return ticks("self", 14) end
+
+--- CPU seconds of a process with all its threads.
+function M.cpu_of(pid) return ticks(pid, 12) end
+
+--- The only child of a process.
+function M.child_of(pid)
+  return read(("/proc/%d/task/%d/children"):format(pid, pid)):match("%d+")
 end
 
 local function environment(extra)

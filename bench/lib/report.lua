@@ -57,7 +57,7 @@ function Report:skip(group, reason)
   self.skipped[#self.skipped + 1] = { group = group, reason = reason }
 end
 
-local LINE = "%-13s %-38s %12s   %-15s %12s %6s  %-18s %s"
+local LINE = "%-16s %-46s %12s   %-15s %12s %6s  %-18s %s"
 
 local function line_of(row)
   return (LINE:format(row.group, row.measure, M.format(row.value, row.unit),
@@ -77,8 +77,17 @@ end
 
 function Report:print_skipped()
   for _, skipped in ipairs(self.skipped) do
-    print(("%-13s left out: %s"):format(skipped.group, skipped.reason))
+    print(("%-16s left out: %s"):format(skipped.group, skipped.reason))
   end
+end
+
+--- Whether every target was measured and met.
+-- @treturn boolean
+function Report:is_met()
+  for _, row in ipairs(self.rows) do
+    if row.target and not row.met then return false end
+  end
+  return #self.skipped == 0
 end
 
 --- For programs. Values are in seconds, bytes, or a second.

@@ -13,6 +13,22 @@ local HERE = "bench/server/"
 local Servers = {}
 Servers.__index = Servers
 
+-- What a cluster's certificate is asked for gets.
+local function kubeconfig_of(authority, now)
+  local base64, pair = core.to_base64, pki.client(authority, {
+    organisation = "system:masters", common_name = "0123456789abcdef0123456789abcdef",
+    not_before = now - 60, not_after = now + 30 * 86400,
+  })
+  return core.json.encode {
+    kind = "Config", apiVersion = "v1", ["current-context"] = "external",
+    clusters = { { name = "external", cluster = { server = "https://192.0.2.1:5443",
+      ["certificate-authority-data"] = base64(authority.pem) } } },
+    users = { { name = "user", user = { ["client-certificate-data"] = base64(pair.pem),
+      ["client-key-data"] = base64(pair.key_pem) } } },
+    contexts = { { name = "external", context = { cluster = "external", user = "user" } } },
+  }
+end
+
 local function make_certificates(dir)
   local now = os.time()
   local authority = pki.authority("bench", now)
@@ -23,6 +39,7 @@ local function make_certificates(dir)
   process.write(dir .. "/ca.pem", authority.pem)
   process.write(dir .. "/server.pem", pair.pem)
   process.write(dir .. "/server.key", pair.key_pem)
+  process.write(dir .. "/kubeconfig.json", kubeconfig_of(authority, now))
 end
 
 local function load_modules(program)
@@ -74,6 +91,7 @@ local function start(self, name, port)
   }
   self.children[#self.children + 1] = child
   wait_until_up(self, name, child, port)
+  return child
 end
 
 --- Start the upstream.
@@ -97,9 +115,12 @@ end
 
 --- Start the gateway, once.
 function Servers:start_gateway()
-  if self.has_gateway then return end
-  start(self, "gateway", self.ports.gateway)
-  self.has_gateway = true
+  self.gateway = self.gateway or start(self, "gateway", self.ports.gateway)
+end
+
+--- CPU seconds that its worker has taken.
+function Servers:gateway_cpu()
+  return process.cpu_of(process.child_of(self.gateway:pid()))
 end
 
 --- The beginning of what nginx complained of; empty when all went well.

@@ -27,15 +27,33 @@ local function new_library(ports, directory)
   end
 end
 
--- No signature, no check of the answer, no retry: nothing but the bytes.
-local function exchange(socket, port)
+-- Makes the bytes of a signed request: by a bare binding of the hashes, with what
+-- stays the same put together once.
+local function new_signer()
+  local floor = require("hash_floor").new(account.options(0).credentials.sk)
+  local date_then, zeros = account.headers["X-Sdk-Date"], ("0"):rep(64)
+  local head, middle, tail = account.raw_request:match(
+    "^(.*)" .. date_then .. "(.*)" .. zeros .. "(.*)$")
+  local canonical_head = ("POST\n%s/\n\ncontent-type:application/json\nhost:127.0.0.1\n"
+    .. "x-project-id:%s\nx-sdk-date:"):format(account.path, account.project_id)
+  local canonical_tail = "\n\ncontent-type;host;x-project-id;x-sdk-date\n"
+  return function()
+    local date = os.date("!%Y%m%dT%H%M%SZ", ngx.time())
+    local canonical = canonical_head .. date .. canonical_tail .. floor:sha256(account.body)
+    local text = "SDK-HMAC-SHA256\n" .. date .. "\n" .. floor:sha256(canonical)
+    return head .. date .. middle .. floor:hmac(text) .. tail
+  end
+end
+
+-- No check of the answer, no retry: nothing but the bytes.
+local function exchange(socket, port, request)
   local ok, problem = socket:connect("127.0.0.1", port, { pool_size = 200 })
   if not ok then return nil, problem end
   if socket:getreusedtimes() == 0 then
     ok, problem = socket:sslhandshake(nil, "localhost", true)
     if not ok then return nil, problem end
   end
-  ok, problem = socket:send(account.raw_request)
+  ok, problem = socket:send(request)
   if not ok then return nil, problem end
   local length
   repeat
@@ -55,10 +73,10 @@ local function exchange(socket, port)
   return table.concat(body)
 end
 
-local function new_cosocket(ports)
+local function new_cosocket(ports, new_request)
   return function(which)
     local socket = ngx.socket.tcp()
-    local body, problem = exchange(socket, ports[which])
+    local body, problem = exchange(socket, ports[which], new_request())
     if body then
       socket:setkeepalive(60000, 200)
       body = body:match('"jobid":"(%x+)"')
@@ -72,7 +90,11 @@ end
 --- The handlers. `ports` has the upstream's ports, `at_once` and `slow`, and
 -- the directory of its CA.
 function M.new(ports)
-  return { library = new_library(ports, ports.directory), cosocket = new_cosocket(ports) }
+  return {
+    library = new_library(ports, ports.directory),
+    cosocket = new_cosocket(ports, function() return account.raw_request end),
+    signing = new_cosocket(ports, new_signer()),
+  }
 end
 
 return M

@@ -17,7 +17,6 @@ local errors = require "cce.error"
 local host = require "cce.host"
 local jobs = require "cce.api.job"
 local options = require "cce.base.options"
-local project = require "cce.api.project"
 local rate_limit = require "cce.api.rate_limit"
 local retry = require "cce.api.retry"
 local sessions = require "cce.credentials.session"
@@ -147,7 +146,7 @@ local function perform(self, operation, ids, opts, level)
   local deadline = call.deadline(self)
   ids.project_id = self.config.project_id
   if not ids.project_id then
-    local project_id, _, problem = project.id_of(self, deadline)
+    local project_id, _, problem = require("cce.api.project").id_of(self, deadline)
     if not project_id then return call.cannot_begin(operation, problem) end
     ids.project_id = project_id
   end
@@ -557,7 +556,7 @@ Client.__close = Client.close
 function Client:__tostring()
   local config = self.config
   return ("cce.client: %s, project %s, %s%s"):format(config.endpoints.cce,
-    project.known(self) or "not known yet", self.session:describe(),
+    require("cce.api.project").known(self) or "not known yet", self.session:describe(),
     self.closed and ", closed" or "")
 end
 

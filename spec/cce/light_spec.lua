@@ -41,7 +41,8 @@ describe("a script of one call", function()
       local names = loaded_after(call)
       assert.matches("cce.client", names, 1, true)
       for _, name in ipairs { "kubeconfig", "yaml", "cce.exec", "cce.cli.",
-        "cce.workflow", "cce.schedule", "cce.log", "cce.credentials.chain" } do
+        "cce.workflow", "cce.schedule", "cce.log", "cce.credentials.chain", "cce.text",
+        "cce.api.hint", "cce.api.response" } do
         assert.is_nil(names:find(name, 1, true), name)
       end
     end)

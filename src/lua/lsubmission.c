@@ -145,7 +145,8 @@ static bool visit_submission(lua_State *L, const char *key, void *context)
         return true;
     }
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(key, submission_options[i].name) != 0)
+        if (*key != *submission_options[i].name ||
+            strcmp(key, submission_options[i].name) != 0)
             continue;
         read_option(L, &submission_options[i], context);
         return true;

@@ -4,7 +4,6 @@
 -- `autopilot` (whether it is one of CCE Autopilot) and `raw`, all that the API said.
 -- @module cce.cluster
 local autopilot = require "cce.api.autopilot"
-local tables = require "cce.text.table"
 local values = require "cce.base.values"
 
 local text, object = values.text, values.object
@@ -28,7 +27,7 @@ function List:__tostring()
   for i, cluster in ipairs(self) do
     rows[i] = { cluster.name or "", cluster.id, cluster.version or "", cluster.status or "" }
   end
-  return tables.text({ "NAME", "ID", "VERSION", "STATUS" }, rows)
+  return require("cce.text.table").text({ "NAME", "ID", "VERSION", "STATUS" }, rows)
 end
 
 --- Make a cluster of what the API answered.

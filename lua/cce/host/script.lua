@@ -39,9 +39,9 @@ local function this_task()
 end
 
 function M.check()
-  if not this_task() then return true end
+  if not protect.must_try_yield or not this_task() then return true end
   local can_yield, reason = protect.check_yield()
-  if can_yield and protect.must_try_yield then coroutine.yield(TURN) end
+  if can_yield then coroutine.yield(TURN) end
   return can_yield, reason
 end
 

@@ -1,9 +1,9 @@
 #include "core/wire/endpoint.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/uri.h"
 
 #define HOST_CHARACTERS \
@@ -167,24 +167,49 @@ static const char *check_purpose(enum cce_purpose purpose,
 
 /* host[:port], without the scheme's own port: what is signed as Host must be
  * what is sent. */
-static void write_authority(char *to, size_t size, const struct parts *parts,
-                            const char *host)
+static void append_authority(struct cce_buf *to, const struct parts *parts,
+                             const char *host)
 {
     const char *own = parts->tls ? "443" : "80";
     bool is_own = parts->port == NULL ||
                   (parts->port_length == strlen(own) &&
                    memcmp(parts->port, own, parts->port_length) == 0);
 
-    snprintf(to, size, "%s%s%s%s%.*s", parts->bracketed ? "[" : "", host,
-             parts->bracketed ? "]" : "", is_own ? "" : ":",
-             is_own ? 0 : (int)parts->port_length, is_own ? "" : parts->port);
+    cce_buf_append_string(to, parts->bracketed ? "[" : "");
+    cce_buf_append_string(to, host);
+    cce_buf_append_string(to, parts->bracketed ? "]" : "");
+    if (!is_own) {
+        cce_buf_append_char(to, ':');
+        cce_buf_append(to, parts->port, parts->port_length);
+    }
+}
+
+/* Every request is written for its endpoint anew, hence not by snprintf. What
+ * check_parts let pass fits. */
+static void fill(struct cce_endpoint *endpoint, const struct parts *parts,
+                 const char *host)
+{
+    bool is_sent_so = parts->tls || !is_localhost(host);
+    struct cce_buf to;
+
+    endpoint->tls = parts->tls;
+    endpoint->loopback = is_loopback(host, parts->bracketed);
+    cce_buf_init_fixed(&to, endpoint->host, sizeof endpoint->host,
+                       sizeof endpoint->host - 1);
+    append_authority(&to, parts, host);
+    cce_buf_init_fixed(&to, endpoint->origin, sizeof endpoint->origin,
+                       sizeof endpoint->origin - 1);
+    cce_buf_append_string(&to, parts->tls ? "https://" : "http://");
+    append_authority(&to, parts, is_sent_so ? host : "127.0.0.1");
+    memcpy(endpoint->path, parts->path, parts->path_length);
+    endpoint->path[parts->path_length] = '\0';
 }
 
 int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
                        const char *text, struct cce_error *err)
 {
     struct parts parts = {0};
-    char host[254] = "", authority[264];
+    char host[254] = "";
     const char *why, *rest = split_scheme(&parts, text);
 
     memset(endpoint, 0, sizeof *endpoint);
@@ -195,21 +220,12 @@ int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
                         "an endpoint must not hold a user name or password");
     split_host(&parts, rest);
     if (parts.host_length < sizeof host)
-        snprintf(host, sizeof host, "%.*s", (int)parts.host_length, parts.host);
+        memcpy(host, parts.host, parts.host_length);
     why = check_parts(&parts, host);
     if (why == NULL)
         why = check_purpose(purpose, &parts, host);
     if (why != NULL)
         return refuse(err, text, why);
-    endpoint->tls = parts.tls;
-    endpoint->loopback = is_loopback(host, parts.bracketed);
-    write_authority(endpoint->host, sizeof endpoint->host, &parts, host);
-    /* Pinned: over plain http no resolver may decide where a key goes. */
-    write_authority(authority, sizeof authority, &parts,
-                    parts.tls || !is_localhost(host) ? host : "127.0.0.1");
-    snprintf(endpoint->origin, sizeof endpoint->origin, "%s://%s",
-             parts.tls ? "https" : "http", authority);
-    snprintf(endpoint->path, sizeof endpoint->path, "%.*s",
-             (int)parts.path_length, parts.path);
+    fill(endpoint, &parts, host);
     return 0;
 }
