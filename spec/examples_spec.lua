@@ -11,7 +11,7 @@ local function run(name, arguments)
   local process = assert(sys.spawn {
     argv = argv, stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true,
   })
-  local status = process:wait(60)
+  local status = process:wait(120)
   local text = support.read(out)
   os.remove(out)
   tempdir.remove(state)

@@ -30,7 +30,7 @@ local function run_sdk(sim)
     argv = { "node", "spec/support/node_sdk.js" }, env = env, stdin = "/dev/null", stdout = out,
     stderr = out, die_with_parent = true,
   })
-  process:wait(30)
+  process:wait(120)
   process:close()
   local text = simulator.read(out)
   os.remove(out)

@@ -40,7 +40,7 @@ end
 
 -- Drives the engine until `count` transfers have ended; returns them as they did.
 local function drive(count, seconds)
-  local ended, deadline = {}, sys.monotonic() + (seconds or 10)
+  local ended, deadline = {}, sys.monotonic() + (seconds or 120)
   while #ended < count do
     assert(sys.monotonic() < deadline, ("only %d of %d ended"):format(#ended, count))
     assert(engine:step(0.05))

@@ -1,9 +1,7 @@
 local cce = require("cce")
-local core = require("cce.core")
 local host = require("cce.host")
 local hosts = require("spec.support.hosts")
 local simulator = require("spec.support.sim")
-local sys = core.sys
 
 -- Each: how to spawn a coroutine of the loop (`begin`: and have it begin, where
 -- that does not come with it), to run the loop to its end, and to be called
@@ -18,7 +16,7 @@ function loops.cqueues()
     spawn = function(fn) queue:wrap(fn) end,
     begin = function() assert(queue:step(0)) end,
     run = function()
-      local ok, problem = queue:loop(20)
+      local ok, problem = queue:loop(120)
       assert(ok, problem)
       assert(queue:empty(), "the loop did not end by itself")
     end,
@@ -38,7 +36,7 @@ function loops.luv()
     run = function()
       -- It must end by itself: this one does not hold it.
       local limit, expired = uv.new_timer(), false
-      limit:start(20000, 0, function()
+      limit:start(120000, 0, function()
         expired = true
         uv.stop()
       end)

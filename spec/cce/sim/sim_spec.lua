@@ -521,7 +521,7 @@ local function is_gone(pid)
 end
 
 local function eventually(check)
-  local deadline = sys.monotonic() + 5
+  local deadline = sys.monotonic() + 120
   repeat
     if check() then
       return true
@@ -563,7 +563,7 @@ describe("cce sim", function()
       local process, dir = start()
       local pid = nginx_pid(dir)
       process:signal(signal)
-      assert.equal(0, process:wait(5))
+      assert.equal(0, process:wait(120))
       assert.is_true(is_gone(pid))
       assert.is_nil(simulator.read(dir .. "/env"))
       simulator.remove(dir)
@@ -574,7 +574,7 @@ describe("cce sim", function()
     local process, dir = start()
     local pid = nginx_pid(dir)
     process:signal("SIGKILL")
-    process:wait(5)
+    process:wait(120)
     assert.is_true(eventually(function() return is_gone(pid) end))
     simulator.remove(dir)
   end)
@@ -595,7 +595,7 @@ describe("cce sim", function()
   it("says when nginx dies #unchecked", function()
     local process, dir = start()
     sys.spawn({ argv = { "/bin/sh", "-c", "kill -KILL " .. nginx_pid(dir) } }):wait()
-    assert.equal(1, process:wait(5))
+    assert.equal(1, process:wait(120))
     assert.matches("^cce: nginx ended", simulator.read(dir .. "/stderr"))
     simulator.remove(dir)
   end)
@@ -603,7 +603,7 @@ describe("cce sim", function()
   it("says when the port is in use #unchecked", function()
     local sim = simulator.get()
     local process, dir = simulator.spawn({ "--port", sim.port })
-    assert.equal(1, process:wait(60))
+    assert.equal(1, process:wait(120))
     assert.matches("^cce: port in use: something listens at 127%.[%d.]+:" .. sim.port,
       simulator.read(dir .. "/stderr"))
     assert.is_nil(simulator.read(dir .. "/env"))
@@ -619,7 +619,7 @@ describe("cce sim", function()
       ["unknown option '%-%-nonsense'"] = { "--nonsense" },
     }) do
       local process, dir = simulator.spawn(arguments)
-      assert.is_true(process:wait(5) > 0)
+      assert.is_true(process:wait(120) > 0)
       assert.matches(message, simulator.read(dir .. "/stderr"))
       simulator.remove(dir)
     end
@@ -629,7 +629,7 @@ describe("cce sim", function()
     local out = os.tmpname()
     local process = sys.spawn({ argv = { simulator.interpreter(), "bin/cce", "sim", "--dir",
       "/proc/nonsense" }, stderr = out })
-    assert.equal(1, process:wait(5))
+    assert.equal(1, process:wait(120))
     assert.matches("^cce: cannot make directory /proc/nonsense: ", simulator.read(out))
     os.remove(out)
   end)
@@ -638,7 +638,7 @@ describe("cce sim", function()
     local process, dir = start()
     local second = sys.spawn({ argv = { simulator.interpreter(), "bin/cce", "sim", "--dir", dir },
       stderr = dir .. "/stderr2" })
-    assert.equal(1, second:wait(5))
+    assert.equal(1, second:wait(120))
     assert.matches("^cce: a simulator runs in " .. dir:gsub("%p", "%%%0") .. " already",
       simulator.read(dir .. "/stderr2"))
     assert.is_table(simulator.read_env(dir))
@@ -680,7 +680,7 @@ describe("cce sim", function()
       local process = sys.spawn({ argv = { simulator.interpreter(), "-e",
         ("package.preload[%q] = function() error('gone') end"):format(library), "bin/cce", "sim",
         "--dir", "/tmp/cce-spec-never" }, stderr = out })
-      assert.equal(1, process:wait(5))
+      assert.equal(1, process:wait(120))
       assert.matches("^cce: .*" .. package, simulator.read(out))
       os.remove(out)
     end)
