@@ -428,7 +428,7 @@ describe("max_connections", function()
     assert.same({ "/slow", "/lost", "/dropped", "/last" }, targets)
   end)
 
-  it("holds up nobody at a server that lets nobody in any more", function()
+  it("holds up nobody at a server that lets nobody in any more #long", function()
     local identity = server.identity()
     local s = server.start(function(connection)
       if connection.number > 1 or not connection:starttls() then return connection:hold() end
