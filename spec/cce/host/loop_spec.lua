@@ -267,7 +267,7 @@ for name, make in pairs(loops) do
     it("cce.sleep lets others run", function()
       local order = {}
       run(function()
-        cce.sleep(0.04)
+        while #order == 0 do cce.sleep(0.001) end
         order[#order + 1] = 2
       end, function()
         cce.sleep(0.01)
