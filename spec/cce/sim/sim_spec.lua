@@ -211,12 +211,13 @@ describe("the simulator's CCE", function()
 
   it("keeps to the limits of duration", function()
     for _, days in ipairs({ 1, 2, 1826 }) do
-      assert.is_true(math.abs(lifetime(sim:obtain(plain, { duration = days })) - days * 86400) < 5)
+      local seconds = lifetime(sim:obtain(plain, { duration = days }))
+      assert.is_true(math.abs(seconds - days * 86400) < 120)
     end
     local five_years = times.add_years(os.time(), 5) - os.time()
     for _, days in ipairs({ -1, 1827 }) do
       local seconds = lifetime(sim:obtain(plain, { duration = days }))
-      assert.is_true(seconds <= five_years + 5 and seconds > five_years - 86400)
+      assert.is_true(seconds <= five_years + 120 and seconds > five_years - 86400)
     end
     for _, days in ipairs({ 0, -2, 1828, 1.5, "30", true }) do
       refused(400, "CCE.01400001", "duration", sim:obtain(plain, { duration = days }))
