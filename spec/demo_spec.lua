@@ -12,7 +12,7 @@ local function run_demo(env)
   local process = assert(sys.spawn {
     argv = argv, stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true,
   })
-  local status = process:wait(60)
+  local status = process:wait(120)
   local text = support.read(out)
   os.remove(out)
   return status, text

@@ -27,7 +27,7 @@ local function run(name, arguments)
   for _, argument in ipairs(arguments or {}) do argv[#argv + 1] = argument end
   local process = assert(sys.spawn { argv = argv, env = environment { TMPDIR = tempdir.root },
     stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true })
-  return process:wait(60), support.read(out)
+  return process:wait(120), support.read(out)
 end
 
 local function told(name)

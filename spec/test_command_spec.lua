@@ -100,7 +100,7 @@ describe("tools/test #toolchain", function()
       local process, seen = start()
       assert.matches("^/tmp/cce%-test%.", seen)
       process:signal(signal)
-      process:wait(60)
+      process:wait(120)
       for _ = 1, 3000 do
         if not sys.realpath(seen) then break end
         sys.sleep(0.02)

@@ -89,7 +89,7 @@ end
 
 -- ---- typing it ---------------------------------------------------------------------
 
-local PATIENCE_SECONDS = 60
+local PATIENCE_SECONDS = 120
 
 -- Waits until `check` is true of what was shown since a position.
 local function wait(terminal, position, check)

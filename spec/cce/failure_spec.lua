@@ -72,10 +72,10 @@ local failures = {
   { "reset after sending, done", fault { reset = "after" },
     "CONNECTION_LOST", "4 4 1 1", "y y n n", "n y y y" },
   { "time-out before sending", silent_address, "TIMEOUT", "4 4 4 4", "y y y y", "n n n n",
-    options = { connect_timeout = 0.03 } },
-  { "time-out after sending", fault { delay = 1 },
-    "TIMEOUT", "4 4 1 1", "y y n n", "n y y y", options = { timeout = 0.4 },
-    cluster = slow_cluster },
+    options = function() return { connect_timeout = 0.03 } end },
+  { "time-out after sending", fault { hold = "before" },
+    "TIMEOUT", "4 4 1 1", "y y n n", "n y y y", cluster = slow_cluster,
+    options = function() return { timeout = clients.time_to_send(sim) } end },
   { "400", fault { status = 400 }, "BAD_REQUEST", "1 1 1 1", "n n n n", "n n n n" },
   { "401", fault { status = 401 }, "UNAUTHENTICATED", "1 1 1 1", "n n n n", "n n n n" },
   { "403", fault { status = 403 }, "PERMISSION_DENIED", "1 1 1 1", "n n n n", "n n n n" },
@@ -122,9 +122,9 @@ local function attempts_of(client, operation)
 end
 
 local function open(row)
+  local options = row.options and row.options() or {}
   local address, close = row[2]()
-  local options = { endpoint = address }
-  for name, value in pairs(row.options or {}) do options[name] = value end
+  options.endpoint = address
   return clients.new(sim, options), close
 end
 

@@ -31,7 +31,7 @@ local function run(sim, argv)
     argv = argv, env = env, stdin = "/dev/null", stdout = out,
     stderr = out, die_with_parent = true,
   })
-  process:wait(30)
+  process:wait(120)
   process:close()
   local text = simulator.read(out)
   os.remove(out)

@@ -3,7 +3,6 @@ local core = require "cce.core"
 local cqueues = require "cqueues"
 local lfs = require "lfs"
 local server = require "spec.support.server"
-local quick = require "spec.support.quick"
 local simulator = require "spec.support.sim"
 local sys = core.sys
 
@@ -49,7 +48,7 @@ end
 
 -- Steps until the server has seen `count` requests.
 local function step_until_seen(s, count)
-  local deadline = sys.monotonic() + 10
+  local deadline = sys.monotonic() + 120
   while #s:requests() < count do
     assert(sys.monotonic() < deadline)
     engine:step(0.01)
@@ -182,17 +181,16 @@ end)
 
 describe("step", function()
   it("waits as long as it is told, and no longer", function()
-    assert.is_true(quick(0.05, function()
-      assert.is_true(engine:step(0))
-      assert.is_true(engine:step())
-    end))
-    assert.is_true(quick(1, function()
-      local before = sys.monotonic()
-      assert.is_true(engine:step(0.1))
-      local took = sys.monotonic() - before
-      assert.is_true(took >= 0.09, took)
-      return took
-    end))
+    -- One that waited for this would do so for an hour.
+    local transfer = submit(silent(), { timeout = 3600 })
+    assert.is_true(engine:step(0))
+    assert.is_true(engine:step())
+    assert.is_false(transfer:finished())
+    transfer:close()
+    local before = sys.monotonic()
+    assert.is_true(engine:step(0.1))
+    local took = sys.monotonic() - before
+    assert.is_true(took >= 0.09, took)
   end)
 
   it("does not wait while a finished transfer is not fetched", function()
@@ -201,7 +199,7 @@ describe("step", function()
     while not transfer:finished() do
       engine:step(0.05)
     end
-    assert.is_true(quick(1, function() engine:step(5) end))
+    assert.is_true(engine:step(3600))
   end)
 
   it("raises for what is no number", function()
@@ -221,34 +219,28 @@ describe("Ctrl-C", function()
     })
     s:await("request", 1, 20)
     sys.sleep(0.02)
-    local before = sys.monotonic()
     assert(process:signal "SIGINT")
-    local code, reason = process:wait(50)
-    return sys.monotonic() - before, code, reason, server.read(out)
+    local code, reason = process:wait(200)
+    return code, reason, server.read(out)
   end
 
-  local function assert_interrupted(took, code, reason, text)
+  local function assert_interrupted(code, reason, text)
     assert.equal(1, code, tostring(reason) .. text)
     assert.matches("interrupted!", text)
-    return took
   end
 
+  -- What is not interrupted takes an hour.
   local chunks = {
     ["engine:call"] = [[
-      require("cce.core").engine():call{endpoint="ENDPOINT", method="GET", path="/", timeout=60}]],
+      local engine = require("cce.core").engine()
+      engine:call{endpoint="ENDPOINT", method="GET", path="/", timeout=3600}]],
     ["a call of the client"] = [[
       local client = require("cce").new{endpoint="ENDPOINT", project_id="p-1",
-        credentials={ak="FAKEAK", sk="not-a-real-key"}, timeout=60}
+        credentials={ak="FAKEAK", sk="not-a-real-key"}, timeout=3600}
       client:obtain_cert("c-1", {duration=1})]],
   }
 
   for name, chunk in pairs(chunks) do
-    it("ends at once: #timing " .. name, function()
-      assert.is_true(quick(0.5, function()
-        return assert_interrupted(interrupt(silent(), chunk))
-      end))
-    end)
-
     it("is raised, and what it interrupts is freed: " .. name, function()
       assert_interrupted(interrupt(silent(), chunk))
     end)
@@ -263,7 +255,7 @@ describe("Ctrl-C", function()
       end
       connection:hold()
     end)
-    local _, code, _, text = interrupt(s, [[
+    local code, _, text = interrupt(s, [[
       local engine = require("cce.core").engine()
       local function call(path)
         return engine:call{endpoint="ENDPOINT", method="GET", path=path, timeout=60}
@@ -298,7 +290,7 @@ describe("SIGPIPE", function()
         argv = { simulator.interpreter(), "-e", chunk }, stdin = "/dev/null",
         stdout = s.dir .. "/child", stderr = s.dir .. "/child",
       })
-      local code, reason = process:wait(60)
+      local code, reason = process:wait(120)
       assert.equal(7, code, tostring(reason) .. server.read(s.dir .. "/child"))
     end
     pair.remove()

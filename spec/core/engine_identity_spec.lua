@@ -76,7 +76,7 @@ describe("a request with an identity", function()
       endpoint = config.clusters[1].cluster.server, method = "GET", path = "/api", timeout = 10,
       identity = pair,
     })
-    local deadline = core.sys.monotonic() + 10
+    local deadline = core.sys.monotonic() + 120
     repeat core.sys.sleep(0.005) until transfer:finished() or core.sys.monotonic() > deadline
     assert.equal(200, assert(transfer:result()).status)
     transfer:close()

@@ -32,7 +32,7 @@ describe("SSLKEYLOGFILE", function()
       argv = { simulator.interpreter(), dir .. "/script.lua" }, env = env, stdin = "/dev/null",
       stdout = dir .. "/out", stderr = dir .. "/out", die_with_parent = true,
     })
-    process:wait(30)
+    process:wait(120)
     return tempdir.read(dir .. "/keys") or "", tempdir.read(dir .. "/out")
   end
 

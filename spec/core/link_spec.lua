@@ -81,7 +81,7 @@ describe("the core #toolchain", function()
       argv = { dir .. "/host", dir .. "/script.lua", answers.url },
       stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/out", die_with_parent = true,
     })
-    local status, signal = process:wait(30)
+    local status, signal = process:wait(120)
     assert.equal("before 1\nafter 1\ndone\n", tempdir.read(dir .. "/out"))
     assert.equal(0, status, signal)
   end)

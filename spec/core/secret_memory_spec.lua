@@ -174,7 +174,7 @@ describe("a core dump #unchecked", function()
   end
 
   local function arrive(stage)
-    local deadline = core.sys.monotonic() + 60
+    local deadline = core.sys.monotonic() + 120
     while not core.file.stat(dir .. "/at-" .. stage) do
       assert(process:alive() and core.sys.monotonic() < deadline, tempdir.read(dir .. "/out"))
       core.sys.sleep(0.01)

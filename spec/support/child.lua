@@ -32,7 +32,7 @@ function M.run(variables, code)
     argv = { simulator.interpreter(), script }, env = environment(variables),
     stdin = "/dev/null", stdout = out, stderr = out, die_with_parent = true,
   })
-  process:wait(30)
+  process:wait(120)
   process:close()
   local text = simulator.read(out)
   os.remove(script)

@@ -10,6 +10,7 @@ local cce = require "cce"
 local errors = require "cce.error"
 local printed = require "spec.support.printed"
 local simulator = require "spec.support.sim"
+local sys = require("cce.core").sys
 
 local M = {}
 
@@ -58,6 +59,21 @@ function M.new(sim, options)
   end
   printed.shown(client)
   return client
+end
+
+--- A time-out in which a request surely leaves, as busy as the machine is now: several times
+-- what a call on a new connection takes. Resets the simulator. Seconds.
+function M.time_to_send(sim)
+  local slowest = 0.01
+  for _ = 1, 3 do
+    local client = M.new(sim)
+    local start = sys.monotonic()
+    assert(client:list_clusters())
+    slowest = math.max(slowest, sys.monotonic() - start)
+    client:close()
+  end
+  sim:reset()
+  return math.ceil(60 * slowest) / 10
 end
 
 local FIELDS = {

@@ -15,7 +15,7 @@ local M = {}
 local World = {}
 World.__index = World
 
-local LIMIT_SECONDS = 60
+local LIMIT_SECONDS = 120
 
 -- The command as installed: a name in the PATH that runs this Lua.
 local function install(dir)

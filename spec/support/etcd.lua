@@ -25,7 +25,7 @@ M.USER, M.PASSWORD = "gateway", "not-a-real-password"
 local Server = {}
 Server.__index = Server
 
-local START_SECONDS = 20
+local START_SECONDS = 120
 
 function M.has_etcd()
   return tempdir.shell "command -v etcd" ~= ""

@@ -452,7 +452,7 @@ with_tables("core.sys.spawn", function()
 end, function(options)
   local process, message, code = sys.spawn(options)
   if process == nil then return nil, message, code end
-  local status = process:wait(10)
+  local status = process:wait(120)
   process:close()
   return status
 end)

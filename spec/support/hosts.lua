@@ -56,7 +56,7 @@ function M.script(sim, text, kilobytes)
     text = function() return simulator.read(out) end,
     --- Waits until the output has the text.
     wait_for = function(self, wanted)
-      local deadline = sys.monotonic() + 20
+      local deadline = sys.monotonic() + 120
       while not self.text():find(wanted, 1, true) do
         assert(process:alive() and sys.monotonic() < deadline, self.text())
         sys.sleep(0.005)
@@ -64,7 +64,7 @@ function M.script(sim, text, kilobytes)
     end,
     --- Waits for its end; its exit code and output.
     finish = function(self)
-      local code, signal = process:wait(20)
+      local code, signal = process:wait(120)
       local output = self.text()
       process:close()
       simulator.remove(dir)

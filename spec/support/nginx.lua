@@ -25,7 +25,7 @@ Server.__index = Server
 -- the core (tools/flavour asan jit); in `make asan` all is checked. It is some ten times slower.
 local FLAVOUR = os.getenv "CCE_TEST_NGINX" or os.getenv "FLAVOUR" or ""
 M.is_checked = FLAVOUR ~= ""
-local PATIENCE = M.is_checked and 60 or 10
+local PATIENCE = 60
 
 -- ---- where it runs -------------------------------------------------------
 
@@ -114,7 +114,7 @@ pid nginx.pid;
 error_log error.log notice;
 worker_processes %d;
 worker_rlimit_nofile %d;
-worker_shutdown_timeout 60s;
+worker_shutdown_timeout 3600s;
 %s
 events { worker_connections %d; }
 http {

@@ -21,7 +21,7 @@ local M = {}
 local Server = {}
 Server.__index = Server
 
-local START_SECONDS, AWAIT_SECONDS = 20, 10
+local START_SECONDS, AWAIT_SECONDS = 120, 120
 local CHILD = debug.getinfo(1, "S").source:sub(2):gsub("server%.lua$", "server_child.lua")
 
 local running = {}

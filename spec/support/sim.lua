@@ -35,7 +35,7 @@ require("cce.base.user_state").enable = function() end
 M.account = account
 M.admin, M.member, M.agency = account.keys[1], account.keys[2], account.keys[3]
 
-local START_SECONDS = 30
+local START_SECONDS = 120
 
 --- The interpreter that runs this spec.
 M.interpreter = tempdir.interpreter
@@ -239,7 +239,7 @@ end
 
 --- The requests held by a fault with `hold`; waits until there are `count`.
 function Sim:held(count)
-  local deadline = sys.monotonic() + 10
+  local deadline = sys.monotonic() + 120
   repeat
     local items = control(self, "GET", "/-/holds").items
     if #items >= (count or 0) then
@@ -314,7 +314,7 @@ end
 -- @treturn ?table { status=, headers=, body=, json= }, nil when curl got no answer
 -- @treturn number curl's exit code
 function M.run_curl(url, method, headers, extra)
-  local parts = { "exec curl -sS -i --path-as-is --max-time 20 -X", method, tempdir.quote(url),
+  local parts = { "exec curl -sS -i --path-as-is --max-time 120 -X", method, tempdir.quote(url),
     extra }
   for name, value in pairs(headers) do
     parts[#parts + 1] = "-H " .. tempdir.quote(name .. ": " .. value)

@@ -15,7 +15,7 @@ local M = {}
 local Terminal = {}
 Terminal.__index = Terminal
 
-local PATIENCE_SECONDS = 20
+local PATIENCE_SECONDS = 120
 local count = 0
 
 local function tmux(self, words)

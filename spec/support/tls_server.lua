@@ -10,7 +10,7 @@ local server = require "spec.support.server"
 local M = {}
 
 local running = {}
-local START_SECONDS = 20
+local START_SECONDS = 120
 
 function M.start(options)
   local identity = server.identity()

@@ -111,12 +111,13 @@ describe("a call that fails", function()
   for i, name in ipairs(order) do
     local count = ({ 3, 3, 1, 1 })[i]
     it(("by a time-out sends %s %d times"):format(name, count), function()
-      sim:fault { operation = operations[name], delay = 0.4 }
-      local client = clients.new(sim, { timeout = 0.1, retry = { max_attempts = 3 } })
+      local timeout = clients.time_to_send(sim)
+      sim:fault { operation = operations[name], hold = "before" }
+      local client = clients.new(sim, { timeout = timeout, retry = { max_attempts = 3 } })
       local err = clients.fails("TIMEOUT", calls[name](client, slow_cluster))
       assert.equal(count, requests_of(name))
       assert.equal(count, err.attempts)
-      assert.matches("no answer within 0.1 s$", err.message)
+      assert.matches(("no answer within %g s"):format(timeout), err.message, 1, true)
       assert.equal(name ~= "list", err.maybe_applied)
       client:close()
     end)

@@ -55,7 +55,7 @@ describe("the memory of a process #unchecked", function()
       argv = argv, env = environment(), stdin = "/dev/null", stdout = dir .. "/out",
       stderr = dir .. "/out", die_with_parent = true,
     })
-    process:wait(60)
+    process:wait(120)
     local output = tempdir.read(dir .. "/out")
     local counts = {}
     for number in assert(output:match "^5\nfound ([%d ]+)\n$", output):gmatch "%d+" do

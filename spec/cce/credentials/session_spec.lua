@@ -109,7 +109,7 @@ local function start(dir)
 end
 
 local function get(dir, path)
-  local command = ("curl -sS --max-time 20 --unix-socket %s/socket http://localhost%s")
+  local command = ("curl -sS --max-time 120 --unix-socket %s/socket http://localhost%s")
     :format(dir, path)
   local pipe = io.popen(command .. " 2>>" .. dir .. "/log")
   local text = pipe:read "*a"
@@ -127,7 +127,7 @@ describe("nginx #unchecked", function()
     if not is_51 then return end
     dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
     process = start(dir)
-    local deadline = sys.monotonic() + 10
+    local deadline = sys.monotonic() + 120
     while not sys.realpath(dir .. "/socket") and sys.monotonic() < deadline do sys.sleep(0.01) end
   end)
 

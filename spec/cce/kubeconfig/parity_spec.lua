@@ -276,7 +276,7 @@ describe("kubectl and we ask by", function()
     tunnel = assert(core.sys.spawn { argv = { "/usr/bin/env", "python3", "spec/support/tunnel.py",
       host, port, dir .. "/ports" }, stdin = "/dev/zero", stdout = "/dev/null",
       stderr = dir .. "/tunnel.err", die_with_parent = true })
-    local deadline = core.sys.monotonic() + 20
+    local deadline = core.sys.monotonic() + 120
     repeat
       ports = tempdir.read(dir .. "/ports")
       core.sys.sleep(0.02)

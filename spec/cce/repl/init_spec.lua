@@ -181,7 +181,7 @@ describe("cce repl in a terminal #unchecked", function()
 
   -- Waits until the screen shows a text, and returns the screen.
   local function see(pattern, seconds)
-    local limit = sys.monotonic() + (seconds or 10)
+    local limit = sys.monotonic() + (seconds or 120)
     while sys.monotonic() < limit do
       local shown = screen()
       if shown:find(pattern) then return shown end

@@ -49,7 +49,7 @@ end
 
 -- Runs until nothing is left to do; raises when that does not end.
 local function run(schedule, events)
-  local till = core.sys.monotonic() + 20
+  local till = core.sys.monotonic() + 120
   local result = assert(schedule:run(function() return runners.client() end, {
     until_idle = true, on_event = events.on_event,
     stop = function() return core.sys.monotonic() > till end }))

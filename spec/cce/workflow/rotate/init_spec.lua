@@ -102,7 +102,7 @@ describe("cce.workflow.rotate", function()
     for _, item in ipairs(report.ok) do
       assert.matches("^%x+%-", item.job_id)
       assert.matches("^%x+$", item.request_id)
-      assert.is_true(item.duration >= 0.02 and item.duration < 10)
+      assert.is_true(item.duration >= 0.02 and item.duration < 600)
       assert.is_nil(item.earlier)
     end
     assert.matches("^rotate .-: 5 ok, 0 failed in ", tostring(report))
@@ -396,7 +396,7 @@ describe("cce.workflow.rotate", function()
     client:close()
     client = rotations.client(sim, { endpoints = { cce = sim.env.CCE_ENDPOINT,
       cts = sim.env.CCE_CTS_ENDPOINT } })
-    sim:cts_late(0.3)
+    sim:cts_late(3600)
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, reset = "after" }
     local show = client.show_cluster
     client.show_cluster = function(self, id)
@@ -406,7 +406,7 @@ describe("cce.workflow.rotate", function()
     end
     local opts = { journal = journal, clusters = { sim.clusters[1].id } }
     assert.equal(2, rotate(opts):exit_code())
-    core.sys.sleep(0.4)
+    sim:clock(3601)
     local report = rotate(opts)
     assert.equal(0, report:exit_code())
     assert.matches("^CTS trace ", report.ok[1].settled_by)
@@ -1002,7 +1002,7 @@ describe("a rotation of a fleet that is killed and resumed #timing", function()
 
   it("is all ok in the third call when two had faults of all kinds", function()
     prepare(200, 0)
-    for _ = 1, 2 do faults_in_two_calls(seed()) end
+    faults_in_two_calls(seed())
   end)
 
   it("is all ok in the third call when two had faults, for 50 seeds #long", function()

@@ -240,8 +240,8 @@ describe("cce credential", function()
     assert.is_nil(config.raw:find("client-key", 1, true))
     local exec = config.data.users[1].user.exec
     assert.equal(world.dir .. "/bin/cce", exec.command)
-    assert.equal(table.concat({ "credential", "--cluster", cluster.id, "--api-version", "v1",
-      "--days", "2",
+    assert.equal(table.concat({ "credential", "--cluster", cluster.id,
+      "--api-version", plugin.api_of_kubectl(), "--days", "2",
       "--endpoint", sim.env.CCE_ENDPOINT, "--project", sim.project_id, "--ca-file",
       sim.env.CCE_CA_FILE }, " "), table.concat(exec.args, " "))
     assert.is_nil(config.raw:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))

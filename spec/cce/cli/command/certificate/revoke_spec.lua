@@ -203,7 +203,7 @@ describe("cce revoke", function()
   local function interrupt(...)
     local finish, process = world:start_cce { "revoke", "--all", "--user", MEMBER, "--yes",
       "--rate", "1/1min", ... }
-    local deadline = core.sys.monotonic() + 20
+    local deadline = core.sys.monotonic() + 120
     repeat core.sys.sleep(0.05) until revocations() == 1 or core.sys.monotonic() > deadline
     core.sys.sleep(0.3)
     process:signal "SIGINT"

@@ -51,7 +51,7 @@ describe("cce jobs", function()
     local job = assert(client:rotate_credentials(sim.clusters[1].id, { component = "all" }))
     client:close()
     local finish, process = world:start_cce { "jobs", "wait", job.id }
-    local deadline = core.sys.monotonic() + 20
+    local deadline = core.sys.monotonic() + 120
     local function asked() return #sim:log { operation = "show_job" } > 0 end
     repeat core.sys.sleep(0.05) until asked() or core.sys.monotonic() > deadline
     core.sys.sleep(0.2)

@@ -47,7 +47,7 @@ describe("cce schedule", function()
     world.env.CCE_PROFILE = "live"
     local finish, process = world:start_cce { "schedule", "run" }
     local function wait_for(words)
-      local deadline = core.sys.monotonic() + 30
+      local deadline = core.sys.monotonic() + 120
       repeat
         core.sys.sleep(0.02)
         local text = tempdir.read(("%s/run-%d.err"):format(world.dir, 2)) or ""
