@@ -74,6 +74,8 @@ local PROGRAM = STOP .. [[
   assert(signer:sign(request))
   assert(signer:explain(request))
   assert(signer:signature("DATE", "z"))
+  local prepared = assert(signer:prepare { method = "POST", host = "127.0.0.1", path = "/x" })
+  assert(prepared:sign { body = "y", date = "DATE" })
   collectgarbage()
   stop "signed"
   local engine = assert(core.engine())
@@ -84,6 +86,7 @@ local PROGRAM = STOP .. [[
   stop "waiting"
   transfer:close()
   engine:close()
+  prepared:close()
   signer:close()
   collectgarbage()
   stop "closed"

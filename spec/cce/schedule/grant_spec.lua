@@ -292,6 +292,29 @@ describe("cce.workflow.grant", function()
       assert.is_true(e.due <= schedule.clock())
     end)
 
+    it("does not wait for a store that does not come back", function()
+      local one = assert(grant())
+      local open, revoke, waits = schedule.store.open_session, client.revoke_cert, 0
+      function schedule.store.open_session(...)
+        local session = open(...)
+        function session.left() return 60 - 5 * waits end
+        return session
+      end
+      function client.revoke_cert(...)
+        function schedule.store.update()
+          return nil, "gone", cce.error.new("STORE_UNAVAILABLE", "gone", { retryable = true })
+        end
+        return revoke(...)
+      end
+      function schedule.sleep()
+        if is_revoked() then waits = waits + 1 end
+        assert(waits < 100, "it would wait for ever")
+        cce.sleep(0.01)
+      end
+      one:finish()
+      assert.is_true(waits > 0 and is_revoked())
+    end)
+
     it("tells of a runner that has it, and of who cancelled it", function()
       local one = assert(grant())
       local e = schedule:get(one.id)

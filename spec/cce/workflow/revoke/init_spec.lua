@@ -289,6 +289,13 @@ describe("cce.workflow.revoke", function()
       assert.equal(1, report:exit_code())
     end)
 
+    it("takes those words for a refusal only when nothing can have happened", function()
+      sim:fault { operation = "revoke_cert", status = 500,
+        body = '{"errorMessage":"Request is invalid, not support this version v1.27"}' }
+      local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
+    end)
+
     it("tells failed, pending and uncertain apart", function()
       sim:fault { cluster = sim.clusters[1].id, operation = "revoke_cert", status = 403 }
       sim:fault { cluster = sim.clusters[3].id, operation = "revoke_cert", status = 400 }
