@@ -1,6 +1,7 @@
 local cce = require "cce"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
+local core = require "cce.core"
 local mime = require "mime"
 local server = require "spec.support.server"
 local simulator = require "spec.support.sim"
@@ -580,6 +581,22 @@ describe("cce.workflow.revoke", function()
 
     it("fails when it works after, whatever it was before", function()
       assert.equal("NOT_REVOKED", verify_against("500 Oops", "200 OK").failed[1].code)
+    end)
+
+    it("proves nothing by a certificate that has expired meanwhile", function()
+      local kubeconfig, ahead = obtain(1), 0
+      local waiting = client_of(simulator.admin, {
+        clock = function() return core.sys.time() + ahead end })
+      local send = waiting.revoke_cert
+      function waiting.revoke_cert(...)
+        local ok, message, err = send(...)
+        ahead = kubeconfig:certificate().not_after - core.sys.time()
+        return ok, message, err
+      end
+      local report = revoke({ kubeconfig = kubeconfig, clusters = { sim.clusters[1].id },
+        verify = true }, waiting)
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
+      assert.matches("has expired meanwhile", report.uncertain[1].message, 1, true)
     end)
 
     it("settles a request whose answer was lost", function()

@@ -294,6 +294,31 @@ describe("cce.workflow.rotate", function()
     end)
   end)
 
+  -- A journal that takes no line of a kind, or in which no room can be reserved; until the
+  -- function that it returns is called.
+  local function fill_disk(kind, has_no_room)
+    local open = core.journal
+    core.journal = function(...)
+      local file, message, code = open(...)
+      if not file then return nil, message, code end
+      return setmetatable({
+        append = function(_, line, ...)
+          if kind and line:find(('"what":"%s"'):format(kind), 1, true) then
+            return nil, "no space left on device", "FILE_ERROR"
+          end
+          return file:append(line, ...)
+        end,
+        reserve = function(_, ...)
+          if has_no_room then return nil, "no space left on device", "FILE_ERROR" end
+          return file:reserve(...)
+        end,
+      }, { __index = function(_, name)
+        return function(_, ...) return file[name](file, ...) end
+      end })
+    end
+    return function() core.journal = open end
+  end
+
   describe("repairs", function()
     local asked
 
@@ -360,6 +385,13 @@ describe("cce.workflow.rotate", function()
       local report = rotate()
       assert.equal(0, #asked)
       assert.matches("repair=true", report.failed[1].hint)
+    end)
+
+    it("only with its line on disk", function()
+      repairing(function() return true end)
+      finally(fill_disk "repair")
+      rotate { repair = true, journal = journal }
+      assert.equal(0, #asked)
     end)
 
     it("once, whatever start of the run", function()
@@ -609,32 +641,14 @@ describe("cce.workflow.rotate", function()
     -- A file that takes no intent: it cannot be written, or there is no room for what follows.
     for _, what in ipairs { "append", "reserve" } do
       it("sends nothing whose intent cannot be written: " .. what, function()
-        local open = core.journal
-        finally(function() core.journal = open end)
-        core.journal = function(...)
-          local file, message, code = open(...)
-          if not file then return nil, message, code end
-          return setmetatable({
-            append = function(_, line, ...)
-              if what == "append" and line:find('"what":"intent"', 1, true) then
-                return nil, "no space left on device", "FILE_ERROR"
-              end
-              return file:append(line, ...)
-            end,
-            reserve = function(_, ...)
-              if what == "reserve" then return nil, "no space left on device", "FILE_ERROR" end
-              return file:reserve(...)
-            end,
-          }, { __index = function(_, name)
-            return function(_, ...) return file[name](file, ...) end
-          end })
-        end
+        local mend = fill_disk(what == "append" and "intent", what == "reserve")
+        finally(mend)
         local report = rotate { journal = journal, concurrency = 1 }
         assert.equal(0, sent())
         assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
         assert.matches("the journal cannot be written", report.stopped)
         assert.equal(2, report:exit_code())
-        core.journal = open
+        mend()
         assert.equal(0, rotate({ journal = journal }):exit_code())
         assert.equal(5, sent())
       end)
