@@ -434,6 +434,19 @@ describe("cce.workflow.revoke", function()
       assert.is_true(noted(report, "NOT from"))
     end)
 
+    it("is refused when any of them is who makes the call", function()
+      leave("left-1", 100)
+      local find = client.deleted_principals
+      function client.deleted_principals(...)
+        local found = assert(find(...))
+        found[#found + 1] = { kind = "user", id = simulator.admin.principal.id, time = os.time() }
+        return found
+      end
+      local err = clients.fails("INVALID_ARGUMENT", try { deleted_since = os.time() - DAY })
+      assert.matches("it would cut its own access", err.message, 1, true)
+      assert.equal(0, sent())
+    end)
+
     it("does nothing when nobody left", function()
       local report = revoke { deleted_since = os.time() - 60 }
       assert.equal(0, report:counts().total)
@@ -447,6 +460,8 @@ describe("cce.workflow.revoke", function()
       local mine = client_of(simulator.member)
       local err = clients.fails("INVALID_ARGUMENT", try({ user_id = member.id }, mine))
       assert.matches("allow_self=true", err.hint, 1, true)
+      -- Whichever of several clients it is.
+      clients.fails("INVALID_ARGUMENT", try({ user_id = member.id }, { client, mine }))
       assert.equal(0, sent())
       local report = revoke({ user_id = member.id, allow_self = true }, mine)
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
