@@ -159,7 +159,7 @@ return {
   { name = "schedule: what a living runner holds is taken over",
     file = "lua/cce/schedule/runner/work.lua",
     find = "{ session = session, dead = e.runner }", with = "{ session = session }",
-    specs = "spec/cce/schedule/runner spec/cce/schedule/init_spec.lua" },
+    specs = "spec/cce/schedule/grant_spec.lua", filter = "tells of a runner" },
   { name = "lease: in etcd it is counted from the answer",
     file = "lua/cce/schedule/etcd/session.lua", find = "self.ends = began + seconds",
     with = "self.ends = self.steady() + seconds", specs = "spec/cce/schedule/etcd/init_spec.lua" },

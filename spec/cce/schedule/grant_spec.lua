@@ -5,6 +5,7 @@ local entries = require "cce.schedule.entry"
 local etcd = require "spec.support.etcd"
 local hosts = require "spec.support.hosts"
 local kubeconfigs = require "cce.kubeconfig"
+local runners = require "cce.schedule.runner"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -321,6 +322,9 @@ describe("cce.workflow.grant", function()
       local runner = assert(schedule.store:open_session("r1", 60))
       assert(schedule:change(e, entries.claimed(e, "r1")))
       assert.matches("is claimed by runner r1", clients.fails("CONFLICT", one:finish()).message)
+      -- Nor is it taken from a living one by who takes it for dead.
+      clients.fails("CONFLICT", runners.run_one(schedule, schedule:get(one.id), client))
+      assert.same({}, sim:log { operation = "revoke_cert" })
       runner:close()
       assert(schedule:cancel(one.id))
       assert.matches("were not revoked", clients.fails("CONFLICT", one:finish()).message)
