@@ -191,6 +191,23 @@ describe("cce.workflow.rotate", function()
     end)
   end)
 
+  it("sends nothing that waited for its turn when the run was stopped meanwhile", function()
+    sim:fault { operation = "rotate_credentials", status = 400 }
+    local passed, has_failed = 0, false
+    local limited = rotations.client(sim, {
+      monotonic = function() return core.sys.monotonic() + passed end })
+    -- A turn of an hour comes once the first one is known to have failed.
+    function limited.sleep(seconds)
+      while seconds > 1000 and not has_failed do cce.sleep(0.01) end
+      passed = passed + seconds
+    end
+    local report = assert(rotations.rotate(limited, { rate_limit = "1/h", concurrency = 2,
+      max_failures = 1, on_progress = function() has_failed = true end }))
+    limited:close()
+    assert.equal(1, sent())
+    assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain, 4 pending", counts(report))
+  end)
+
   it("stops at max_failures", function()
     sim:fault { operation = "rotate_credentials", status = 403 }
     for limit, expected in pairs { [2] = 2, ["40%"] = 2, ["1%"] = 1 } do
