@@ -105,18 +105,19 @@ local CLIENT = STOP .. [[
   stop "closed"
 ]]
 
--- {first, last, is in a core dump} of each mapping that can be written to. The kernel leaves out
--- what is marked "dd".
+-- {first, last, is in a core dump, may be swapped out} of each mapping that can be written to. The
+-- kernel leaves out of a dump what is marked "dd", and keeps in memory what is marked "lo".
 local function mappings(pid)
   local list = {}
   for line in io.lines("/proc/" .. pid .. "/smaps") do
     local first, last, mode = line:match "^(%x+)%-(%x+) (%S+)"
     if first then
       list[#list + 1] = {
-        tonumber(first, 16), tonumber(last, 16), written = mode:sub(1, 2) == "rw", dumped = true,
+        tonumber(first, 16), tonumber(last, 16), written = mode:sub(1, 2) == "rw",
       }
-    elseif line:match "^VmFlags:" and (line .. " "):find(" dd ", 1, true) then
-      list[#list].dumped = false
+    elseif line:match "^VmFlags:" then
+      list[#list].dumped = not (line .. " "):find(" dd ", 1, true)
+      list[#list].swapped = not (line .. " "):find(" lo ", 1, true)
     end
   end
   return list
@@ -188,11 +189,12 @@ describe("a core dump #unchecked", function()
     tempdir.write(dir .. "/leave-" .. stage, "")
   end
 
-  -- How often something that signs lies in what a core dump would hold, and in all memory.
+  -- How often something that signs lies in what a core dump, or the disk, would hold, and in all
+  -- memory.
   local function look(needles)
     local dumped, rest = {}, {}
     for _, mapping in ipairs(mappings(process:pid())) do
-      local list = mapping.dumped and dumped or rest
+      local list = (mapping.dumped or mapping.swapped) and dumped or rest
       if mapping.written then list[#list + 1] = mapping end
     end
     local memory = "/proc/" .. process:pid() .. "/mem"
