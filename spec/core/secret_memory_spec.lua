@@ -92,6 +92,21 @@ local PROGRAM = STOP .. [[
   stop "closed"
 ]]
 
+-- A token that comes over TLS, behind more than what an allocator writes into freed memory.
+local TOKEN = "not-a-real-token-out-of-a-record-of-tls"
+local ANSWER = STOP .. [[
+  local engine = assert(core.engine { ca_file = "CA" })
+  local transfer = assert(engine:submit {
+    endpoint = "URL", method = "GET", path = "/", private = true,
+  })
+  while not transfer:finished() do engine:step(1) end
+  local token = assert(transfer:secret "X-Subject-Token")
+  transfer:close()
+  stop "signed"
+  token:close()
+  stop "closed"
+]]
+
 local CLIENT = STOP .. [[
   local cce = require "cce"
   local provider = require("cce.credentials").profile()
@@ -218,6 +233,26 @@ describe("a core dump #unchecked", function()
       assert.equal(0, all, "closed")
     end)
   end
+
+  it("has no token that came over TLS", function()
+    local identity = server.identity()
+    local answers = server.start(function(connection)
+      while connection:request() do
+        connection:send("HTTP/1.1 200 OK\r\nX-Long: ", ("x"):rep(1000), "\r\nX-Subject-Token: ",
+          connection.data.token, "\r\nX-Long-Too: ", ("x"):rep(1000), "\r\nContent-Length: 2\r\n",
+          "\r\n{}")
+      end
+    end, { tls = identity.pair(), data = { token = TOKEN } })
+    run((ANSWER:gsub("CA", identity.ca_file):gsub("URL", answers.url)))
+    arrive "signed"
+    local dumped, all = look { TOKEN }
+    assert.equal(0, dumped)
+    assert.is_true(all > 0, "the search does not find what is there")
+    leave "signed"
+    arrive "closed"
+    assert.equal(0, select(2, look { TOKEN }))
+    identity.remove()
+  end)
 
   it("of a client lets nobody sign", function()
     local sim, member = simulator.get(), simulator.member
