@@ -539,12 +539,16 @@ describe("cce.workflow.revoke", function()
       for i = 1, 2 do
         assert(obtain(i):save(dir .. "/fleet", { merge = i > 1, name = "cluster" .. i }))
       end
-      local report = revoke { user_id = member.id, verify = { dir .. "/fleet" } }
+      -- A context that leads nowhere is no reason to stop.
+      local config = cjson.decode(obtain(3).raw)
+      table.insert(config.contexts, 1, { name = "nowhere", context = { user = "user" } })
+      tempdir.write(dir .. "/third", cjson.encode(config))
+      local report = revoke { user_id = member.id, verify = { dir .. "/fleet", dir .. "/third" } }
       local proved = 0
       for _, item in ipairs(report.ok) do
         proved = proved + (item.verified == "yes" and 1 or 0)
       end
-      assert.equal(2, proved)
+      assert.equal(3, proved)
       tempdir.remove(dir)
     end)
 
