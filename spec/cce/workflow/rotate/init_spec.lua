@@ -664,6 +664,7 @@ describe("cce.workflow.rotate", function()
         assert.equal(0, sent())
         assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
         assert.matches("the journal cannot be written", report.stopped)
+        assert.equal("FILE_ERROR", report.pending[1].code)
         assert.equal(2, report:exit_code())
         mend()
         assert.equal(0, rotate({ journal = journal }):exit_code())
@@ -778,6 +779,8 @@ describe("cce.workflow.rotate", function()
       local err = clients.fails("INVALID_ARGUMENT", rotations.rotate(client, {
         certificate_expiration_time = 0 }))
       assert.matches("accept_token_loss", err.hint)
+      assert.matches("old ServiceAccount tokens stay valid for no time at all", tostring(rotate {
+        certificate_expiration_time = 0, accept_token_loss = true, dry_run = true }), 1, true)
       local report = rotate { certificate_expiration_time = 0, accept_token_loss = true,
         clusters = { sim.clusters[1].id } }
       assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
