@@ -75,6 +75,17 @@ describe("the manual", function()
     end
   end)
 
+  it("shows the files that the help shows", function()
+    local page, count = tempdir.read "manual/files.md", 0
+    for _, entry in ipairs(require("cce.cli.topics").files) do
+      if entry[3] then
+        assert.matches("```ini\n" .. entry[3] .. "\n```", page, 1, true)
+        count = count + 1
+      end
+    end
+    assert.equal(2, count)
+  end)
+
   it("links to pages that are there", function()
     for _, path in ipairs(PAGES) do
       for target in tempdir.read(path):gmatch "%]%(([%w_/.-]+)%)" do

@@ -118,8 +118,10 @@ end
 -- local words = require "cce.cli.words"
 -- assert(words.typed("Give allow_self=true", "revoke") == "Give --allow-self")
 function M.typed(text, command)
+  -- "duration is 0; it must be …": elsewhere a word before "is" may be any noun.
+  local is_refused = text:find(" must be", 1, true)
   local names_something = text:find "[%a_]=" or text:find "%a:[%a_]+%(" or text:find "%a_%a"
-    or text:find "%a is " or text:find("cce.workflow.", 1, true)
+    or text:find("cce.workflow.", 1, true) or is_refused
   if not names_something then return text end
   text = rename_times(rename_settings(rename_calls(text)))
   for _, each in ipairs(options_of(command)) do
@@ -127,7 +129,9 @@ function M.typed(text, command)
     text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
     text = text:gsub(at .. "=([%d<])", typed .. " %1")
       :gsub(at .. "=…", typed .. " …"):gsub(at .. "=", typed)
-    text = (": " .. text):gsub("(: )" .. each.name .. " is ", "%1" .. typed .. " is "):sub(3)
+    if is_refused then
+      text = (": " .. text):gsub(": " .. each.name .. " is ", ": " .. typed .. " is "):sub(3)
+    end
     -- A name of two words is one wherever it stands.
     if each.name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
   end

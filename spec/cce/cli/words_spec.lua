@@ -26,6 +26,7 @@ describe("a hint of the library", function()
       { "obtain", "expire_at is 1577836800; it must be a unix time in whole seconds",
         "--until is 2020-01-01T00:00:00Z; it must be a time" },
       { "obtain", "its duration is not known", "its duration is not known" },
+      { "clusters", "cluster c-1: status is Hibernating", "cluster c-1: status is Hibernating" },
     } do
       assert.equal(each[3], words.typed(each[2], each[1]))
     end

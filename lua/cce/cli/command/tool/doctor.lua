@@ -33,6 +33,9 @@ function M.run(_, ui)
   end
   local code = ui:show({ ok = report.ok, checks = checks }, report:text(ui:width()),
     table.concat(failed, "\n"))
+  if failed[1] == "credentials" or failed[1] == "region" then
+    ui:say "cce configure asks for region and keys, and writes them down"
+  end
   return code == exit.DONE and report:exit_code() or code
 end
 
