@@ -72,7 +72,8 @@ end
 
 local runs = 0
 
--- Whether the specs pass there. A spec that does not end is one that notices.
+-- Whether the specs pass there: the first that fails says enough. One that does not end is one
+-- that notices.
 local function specs_pass(mutant)
   runs = runs + 1
   local out = ("%s/%d.results"):format(scratch, runs)
@@ -80,7 +81,8 @@ local function specs_pass(mutant)
   local filter = mutant.filter and "--filter=" .. quote(mutant.filter) or ""
   local status, output = run(("cd %s/tree && CCE_TEST_RESULTS=%s build/tools/reap -w %s 60 "
     .. "tools/run-lua 5.4 \"$(command -v busted)\" --lpath=\"$PWD/lua/?.lua\" "
-    .. "--cpath=\"$PWD/build/5.4/?.so\" -o tools/report.lua --exclude-tags=long %s %s"):format(
+    .. "--cpath=\"$PWD/build/5.4/?.so\" -o tools/report.lua --no-keep-going "
+    .. "--exclude-tags=long %s %s"):format(
     scratch, out, out, filter, mutant.specs))
   return status == 0 and read(out):find "\nok " ~= nil, output
 end

@@ -173,10 +173,6 @@ local schema = {
 --   store = "etcd:http://127.0.0.1:2379/cce", client_for = function() return client end,
 -- })
 function M.schedule(opts)
-  if not ngx then
-    return errors.fail("UNSUPPORTED", "cce.openresty works inside nginx alone", {
-      hint = "Elsewhere use schedule:run" })
-  end
   options.argument(opts, "table", 1, "schedule", 2)
   -- Our own options, and those of the runner.
   local own, rest = {}, {}
@@ -191,6 +187,10 @@ function M.schedule(opts)
   end
   rest, message, err = runner.read_options(rest, 2)
   if not rest then return nil, message, err end
+  if not ngx then
+    return errors.fail("UNSUPPORTED", "cce.openresty works inside nginx alone", {
+      hint = "Elsewhere use schedule:run" })
+  end
 
   local on_event = rest.on_event
   rest.on_event = function(event)

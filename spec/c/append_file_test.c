@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "os/file/append_file.h"
+#include "os/file/file.h"
 
 #define FIRST "{\"schedule\":1}"
 
@@ -199,6 +200,35 @@ static void check_directory_to_go_through(void)
     check_text(FIRST "\n");
 }
 
+/* Where everybody may put files, one's own and root's are used, and no other's. */
+static void check_who_prepared_it(void)
+{
+    static const uid_t owners[] = {65534, 0, 65533};
+
+    if (geteuid() != 0)
+        return;
+    CHECK(chmod(directory, 01777) == 0);
+    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++) {
+        pid_t child;
+        int status;
+
+        unlink(path);
+        close(open(path, O_WRONLY | O_CREAT, 0644));
+        CHECK(chown(path, owners[i], owners[i]) == 0);
+        child = fork();
+        if (child == 0) {
+            struct cce_buf text;
+            struct cce_error err;
+
+            cce_buf_init(&text, 100);
+            CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+            CHECK((cce_file_read(path, &text, &err) == 0) == (i < 2));
+            _exit(0);
+        }
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
+}
+
 int main(void)
 {
     CHECK(mkdtemp(directory) != NULL);
@@ -208,6 +238,7 @@ int main(void)
     check_lock_after_fork();
     check_lock_of_parent();
     check_directory_to_go_through();
+    check_who_prepared_it();
     unlink(path);
     rmdir(directory);
     return 0;

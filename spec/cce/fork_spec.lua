@@ -225,6 +225,22 @@ describe("after fork", function()
     ]]
   end)
 
+  it("the lock of a file is the parent's, whatever the child does", function()
+    for _, how in ipairs { "lock:close()", "lock = nil collectgarbage() collectgarbage()" } do
+      local output = run([[
+        local name = os.tmpname()
+        local lock = assert(core.file.lock(name, { kubectl = true }))
+        print(in_child(function() ]] .. how .. [[ end))
+        local hidden = name:gsub("([^/]+)$", ".%1.lock")
+        print(core.file.stat(hidden) and core.file.stat(name .. ".lock") and true)
+        lock:close()
+        print(core.file.stat(hidden), core.file.stat(name .. ".lock"))
+        os.remove(name)
+      ]])
+      assert.equal("0\ntrue\nfalse\tfalse\n", output)
+    end
+  end)
+
   it("a connection that a child still holds is no concern of the parent's thread", function()
     sim:fault { delay = 1 }
     run [[

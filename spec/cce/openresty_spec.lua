@@ -10,4 +10,13 @@ describe("cce.openresty", function()
     assert.equal("UNSUPPORTED", err.code)
     assert.matches("schedule:run", err.hint, 1, true)
   end)
+
+  it("takes nothing that would end it before its worker", function()
+    for name, value in pairs { once = true, until_idle = true, stop = function() end } do
+      local ok, message = pcall(cce.openresty.schedule, { store = "etcd:http://127.0.0.1:2379/cce",
+        client_for = function() end, [name] = value })
+      assert.is_false(ok, name)
+      assert.matches("runs for as long as its worker", message, 1, true)
+    end
+  end)
 end)

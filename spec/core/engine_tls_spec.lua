@@ -200,6 +200,25 @@ describe("TLS", function()
     end
     new_engine()
     assert_tls_failed(false, call(s.url))
+    -- Also where OpenSSL itself would not mind.
+    local dir = tempdir.new()
+    tempdir.write(dir .. "/openssl.cnf", "openssl_conf = all\n[all]\nssl_conf = modules\n"
+      .. "[modules]\nsystem_default = lax\n[lax]\nMinProtocol = TLSv1\n"
+      .. "CipherString = ALL:@SECLEVEL=0\n")
+    tempdir.write(dir .. "/script.lua", ([[
+      local core = require "cce.core"
+      local _, _, code = core.engine({ ca_file = %q }):call {
+        endpoint = arg[1], method = "GET", path = "/", timeout = 10 }
+      print(code)
+      os.execute("curl -s -o /dev/null --cacert " .. %q
+        .. " --tls-max 1.1 --tlsv1.1 " .. arg[1] .. "/ && echo curl does")
+    ]]):format(identity.ca_file, identity.ca_file))
+    local output = tempdir.shell(("env OPENSSL_CONF=%s/openssl.cnf LUA_PATH='%s' LUA_CPATH='%s' "
+      .. "%s %s/script.lua %s"):format(dir, package.path, package.cpath,
+      simulator.interpreter(), dir, s.url))
+    tempdir.remove(dir)
+    assert.matches("TLS_FAILED\n", output, 1, true)
+    assert.matches("curl does\n", output, 1, true)
   end)
 
   it("does not send a byte of the request before the certificate is checked", function()

@@ -74,6 +74,8 @@ local PROGRAM = STOP .. [[
   assert(signer:sign(request))
   assert(signer:explain(request))
   assert(signer:signature("DATE", "z"))
+  local prepared = assert(signer:prepare { method = "POST", host = "127.0.0.1", path = "/x" })
+  assert(prepared:sign { body = "y", date = "DATE" })
   collectgarbage()
   stop "signed"
   local engine = assert(core.engine())
@@ -84,8 +86,24 @@ local PROGRAM = STOP .. [[
   stop "waiting"
   transfer:close()
   engine:close()
+  prepared:close()
   signer:close()
   collectgarbage()
+  stop "closed"
+]]
+
+-- A token that comes over TLS, behind more than what an allocator writes into freed memory.
+local TOKEN = "not-a-real-token-out-of-a-record-of-tls"
+local ANSWER = STOP .. [[
+  local engine = assert(core.engine { ca_file = "CA" })
+  local transfer = assert(engine:submit {
+    endpoint = "URL", method = "GET", path = "/", private = true,
+  })
+  while not transfer:finished() do engine:step(1) end
+  local token = assert(transfer:secret "X-Subject-Token")
+  transfer:close()
+  stop "signed"
+  token:close()
   stop "closed"
 ]]
 
@@ -102,18 +120,19 @@ local CLIENT = STOP .. [[
   stop "closed"
 ]]
 
--- {first, last, is in a core dump} of each mapping that can be written to. The kernel leaves out
--- what is marked "dd".
+-- {first, last, is in a core dump, may be swapped out} of each mapping that can be written to. The
+-- kernel leaves out of a dump what is marked "dd", and keeps in memory what is marked "lo".
 local function mappings(pid)
   local list = {}
   for line in io.lines("/proc/" .. pid .. "/smaps") do
     local first, last, mode = line:match "^(%x+)%-(%x+) (%S+)"
     if first then
       list[#list + 1] = {
-        tonumber(first, 16), tonumber(last, 16), written = mode:sub(1, 2) == "rw", dumped = true,
+        tonumber(first, 16), tonumber(last, 16), written = mode:sub(1, 2) == "rw",
       }
-    elseif line:match "^VmFlags:" and (line .. " "):find(" dd ", 1, true) then
-      list[#list].dumped = false
+    elseif line:match "^VmFlags:" then
+      list[#list].dumped = not (line .. " "):find(" dd ", 1, true)
+      list[#list].swapped = not (line .. " "):find(" lo ", 1, true)
     end
   end
   return list
@@ -185,11 +204,12 @@ describe("a core dump #unchecked", function()
     tempdir.write(dir .. "/leave-" .. stage, "")
   end
 
-  -- How often something that signs lies in what a core dump would hold, and in all memory.
+  -- How often something that signs lies in what a core dump, or the disk, would hold, and in all
+  -- memory.
   local function look(needles)
     local dumped, rest = {}, {}
     for _, mapping in ipairs(mappings(process:pid())) do
-      local list = mapping.dumped and dumped or rest
+      local list = (mapping.dumped or mapping.swapped) and dumped or rest
       if mapping.written then list[#list + 1] = mapping end
     end
     local memory = "/proc/" .. process:pid() .. "/mem"
@@ -213,6 +233,26 @@ describe("a core dump #unchecked", function()
       assert.equal(0, all, "closed")
     end)
   end
+
+  it("has no token that came over TLS", function()
+    local identity = server.identity()
+    local answers = server.start(function(connection)
+      while connection:request() do
+        connection:send("HTTP/1.1 200 OK\r\nX-Long: ", ("x"):rep(1000), "\r\nX-Subject-Token: ",
+          connection.data.token, "\r\nX-Long-Too: ", ("x"):rep(1000), "\r\nContent-Length: 2\r\n",
+          "\r\n{}")
+      end
+    end, { tls = identity.pair(), data = { token = TOKEN } })
+    run((ANSWER:gsub("CA", identity.ca_file):gsub("URL", answers.url)))
+    arrive "signed"
+    local dumped, all = look { TOKEN }
+    assert.equal(0, dumped)
+    assert.is_true(all > 0, "the search does not find what is there")
+    leave "signed"
+    arrive "closed"
+    assert.equal(0, select(2, look { TOKEN }))
+    identity.remove()
+  end)
 
   it("of a client lets nobody sign", function()
     local sim, member = simulator.get(), simulator.member

@@ -232,6 +232,9 @@ end)
 case("core.endpoint", function()
   return { run = function() return core.endpoint("https://cce.example.com/a", "api") end }
 end)
+case("core.show_address", function()
+  return { run = function() return core.show_address "https://cce.example.com/a" end }
+end)
 case("core.check_proxy", function()
   return { run = function() return core.check_proxy "http://u:p@127.0.0.1:1" end }
 end)

@@ -161,6 +161,32 @@ describe("cce.response.to_error", function()
   end)
 end)
 
+describe("what an answer says of the key", function()
+  local function verdict(status, body, service)
+    return response.verdict_on_key(error_of(status, body), service)
+  end
+
+  it("is a refusal when the gateway itself, IAM or STS says 401", function()
+    for _, code in ipairs { "APIGW.0301", "APIG.0301" } do
+      assert.equal("refused", verdict(401, { error_code = code }))
+    end
+    for _, service in ipairs { "iam", "sts" } do
+      assert.equal("refused", verdict(401, { error_code = "1001" }, service))
+    end
+    assert.is_nil(verdict(401, { errorCode = "CCE.01401001" }))
+    assert.is_nil(verdict(401, { error_code = "1001" }, "cts"))
+  end)
+
+  it("is that it is good when the answer came from behind the gateway", function()
+    assert.equal("accepted", verdict(403, { errorCode = "CCE.01403001" }))
+    assert.equal("accepted", verdict(404, { errorCode = "CCE.01404001" }))
+    assert.is_nil(verdict(403, { error_code = "APIGW.0305" }))
+    assert.is_nil(verdict(403, {}))
+    assert.is_nil(verdict(429, { errorCode = "CCE.01429002" }))
+    assert.is_nil(verdict(500, { errorCode = "CCE.01500001" }))
+  end)
+end)
+
 describe("tokens that a gateway repeats", function()
   local token = "TOKEN/with+all==its.parts"
   local places = {

@@ -28,7 +28,8 @@ describe("letters", function()
     local sim = simulator.get()
     sim:reset()
     tempdir.write(dir .. "/script.lua", [[
-      assert(os.setlocale "tr_TR" and ("I"):lower() ~= "i", "this is no Turkish")
+      -- LuaJIT asks no locale.
+      assert(os.setlocale "tr_TR" and (jit or ("I"):lower() ~= "i"), "this is no Turkish")
       local client = assert(require("cce").new {})
       local cluster, _, err = client:show_cluster "no-such-cluster"
       print(err.request_id ~= nil)

@@ -37,6 +37,20 @@ describe("--report", function()
       assert.truthy(html:find(expected, 1, true), expected)
     end
     assert.is_nil(html:find(sim.env.HUAWEICLOUD_SDK_SK, 1, true))
+    assert.matches('<p class="lead bad">', html, 1, true)
+  end)
+
+  it("says at its head whether something is open", function()
+    local function lead(faults)
+      sim:reset()
+      for _, fault in ipairs(faults) do sim:fault(fault) end
+      local path = world.dir .. "/head.html"
+      world:cce { "rotate", "cluster-003", "--component", "all", "--yes", "--no-wait",
+        "--report", path, "--journal", world.dir .. "/journal-" .. #faults }
+      return tempdir.read(path):match '<p class="lead (%a+)">'
+    end
+    assert.equal("good", lead {})
+    assert.equal("open", lead { { operation = "rotate_credentials", status = 403 } })
   end)
 
   it("says that the page cannot be written before anything is done", function()

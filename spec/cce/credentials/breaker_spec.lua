@@ -49,6 +49,7 @@ describe("the breaker of an access key", function()
       return ok, message, problem
     end)())
     assert.matches("^not sent: access key AK was refused 2 times in a row", err.message)
+    assert.is_false(err.retryable)
     ahead = 59
     assert.is_nil((use(key)))
     ahead = 61

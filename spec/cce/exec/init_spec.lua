@@ -273,6 +273,27 @@ describe("cce.exec", function()
     assert.equal(2, issued())
   end)
 
+  it("does not remove what another process has put there meanwhile", function()
+    local first = assert(credential())
+    assert.equal(200, sim:revoke(cluster, { userId = first.user_id }).status)
+    local path, engine = kept_path(), client.engine
+    caches.use(dir .. "/another")
+    local other = assert(credential())
+    local text = tempdir.read(kept_path())
+    caches.use(dir)
+    -- While this process asks the cluster about the one that was revoked.
+    function client.engine(...)
+      client.engine = engine
+      assert(core.file.write(path, text))
+      return engine(...)
+    end
+    local found = assert(credential())
+    assert.is_false(found.renewed)
+    assert.equal(other.certificate, found.certificate)
+    assert.equal(text, tempdir.read(path))
+    assert.equal(2, issued())
+  end)
+
   it("asks nobody when the last time is longer ago", function()
     assert(credential())
     tempdir.check("touch -d '2 minutes ago' " .. tempdir.quote(kept_path() .. ".served"))

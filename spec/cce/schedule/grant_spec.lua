@@ -5,6 +5,7 @@ local entries = require "cce.schedule.entry"
 local etcd = require "spec.support.etcd"
 local hosts = require "spec.support.hosts"
 local kubeconfigs = require "cce.kubeconfig"
+local runners = require "cce.schedule.runner"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -299,12 +300,38 @@ describe("cce.workflow.grant", function()
       assert.is_true(e.due <= schedule.clock())
     end)
 
+    it("does not wait for a store that does not come back", function()
+      local one = assert(grant())
+      local open, revoke, waits = schedule.store.open_session, client.revoke_cert, 0
+      function schedule.store.open_session(...)
+        local session = open(...)
+        function session.left() return 60 - 5 * waits end
+        return session
+      end
+      function client.revoke_cert(...)
+        function schedule.store.update()
+          return nil, "gone", cce.error.new("STORE_UNAVAILABLE", "gone", { retryable = true })
+        end
+        return revoke(...)
+      end
+      function schedule.sleep()
+        if is_revoked() then waits = waits + 1 end
+        assert(waits < 100, "it would wait for ever")
+        cce.sleep(0.01)
+      end
+      one:finish()
+      assert.is_true(waits > 0 and is_revoked())
+    end)
+
     it("tells of a runner that has it, and of who cancelled it", function()
       local one = assert(grant())
       local e = schedule:get(one.id)
       local runner = assert(schedule.store:open_session("r1", 60))
       assert(schedule:change(e, entries.claimed(e, "r1")))
       assert.matches("is claimed by runner r1", clients.fails("CONFLICT", one:finish()).message)
+      -- Nor is it taken from a living one by who takes it for dead.
+      clients.fails("CONFLICT", runners.run_one(schedule, schedule:get(one.id), client))
+      assert.same({}, sim:log { operation = "revoke_cert" })
       runner:close()
       assert(schedule:cancel(one.id))
       assert.matches("were not revoked", clients.fails("CONFLICT", one:finish()).message)

@@ -173,6 +173,20 @@ describe("cce.workflow.holders", function()
     assert.equal(0, holders:exit_code())
   end)
 
+  it("names whom a schedule will revoke, and not whom it has revoked", function()
+    local schedule = assert(cce.schedule.open("sqlite:" .. directory .. "/schedule.db"))
+    for _, id in ipairs { "later", "cancelled" } do
+      assert(schedule:revoke_at(os.time() + 3600, { cluster_id = sim.clusters[1].id, user_id = id }))
+    end
+    for _, entry in ipairs(assert(schedule:list())) do
+      if entry.user_id == "cancelled" then assert(schedule:cancel(entry.id)) end
+    end
+    local found = states_of { schedule = schedule }
+    schedule:close()
+    assert.is_string(found["cluster-001 later"])
+    assert.is_nil(found["cluster-001 cancelled"])
+  end)
+
   it("tells who is not expected", function()
     assert(clients[2]:obtain_cert(sim.clusters[1].id, { duration = 2 }))
     assert(clients[1]:obtain_cert(sim.clusters[2].id, { duration = 2 }))
@@ -210,6 +224,19 @@ describe("cce.workflow.holders", function()
     tempdir.write(directory .. "/document", json.encode(old))
     local found = states_of { traces = { directory .. "/document" } }
     assert.equal("revoked", found["cluster-001 0f00"])
+    -- What was refused changed nothing, and gave nobody anything.
+    old[3].code = "403"
+    old[4] = trace("getClusterCertByUID", now - 5 * 86400, { duration = 365 })
+    old[4].code, old[4].user = "403", { id = "0f01", name = "was.refused" }
+    -- Nor does one count that does not say when it was, or where.
+    for i, field in ipairs { "time", "resource_id" } do
+      old[4 + i] = trace("revokeClusterCert", now, { userId = "0f00" })
+      old[4 + i][field] = nil
+    end
+    tempdir.write(directory .. "/document", json.encode(old))
+    found = states_of { traces = { directory .. "/document" } }
+    assert.equal("holds", found["cluster-001 0f00"])
+    assert.is_nil(found["cluster-001 0f01"])
     tempdir.write(directory .. "/other", "{}")
     local none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/other" } })
     assert.is_nil(none)

@@ -327,6 +327,23 @@ etcd.describe("cce.schedule.etcd", function()
       { session = session }))
   end)
 
+  it("counts a session from before it asks: the answer may be slow", function()
+    local now = 100
+    local store = assert(open { steady = function() return now end })
+    local ask = store.client.ask
+    function store.client.ask(...)
+      local answer, message, err, word = ask(...)
+      now = now + 7
+      return answer, message, err, word
+    end
+    local session = assert(store:open_session("r", 60))
+    -- Two questions: for the lease, and for the key that it holds.
+    assert.equal(46, session:left())
+    now = 120
+    assert.is_true(session:renew())
+    assert.equal(53, session:left())
+  end)
+
   it("asks the next address when one does not answer", function()
     local deaf = scripted.start(function(connection)
       while connection:request() do connection:note "heard" end

@@ -1,6 +1,7 @@
 local cce = require "cce"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
+local core = require "cce.core"
 local mime = require "mime"
 local server = require "spec.support.server"
 local simulator = require "spec.support.sim"
@@ -289,6 +290,13 @@ describe("cce.workflow.revoke", function()
       assert.equal(1, report:exit_code())
     end)
 
+    it("takes those words for a refusal only when nothing can have happened", function()
+      sim:fault { operation = "revoke_cert", status = 500,
+        body = '{"errorMessage":"Request is invalid, not support this version v1.27"}' }
+      local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
+    end)
+
     it("tells failed, pending and uncertain apart", function()
       sim:fault { cluster = sim.clusters[1].id, operation = "revoke_cert", status = 403 }
       sim:fault { cluster = sim.clusters[3].id, operation = "revoke_cert", status = 400 }
@@ -407,7 +415,8 @@ describe("cce.workflow.revoke", function()
       local report = revoke { deleted_since = since, principals = plan.principals }
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.is_nil(sim:state().clusters[5].revoked_users["left-2"])
-      assert.is_true(noted(report, "was found only now, and is left out: run it again"))
+      assert.is_true(noted(report, "left%-2.* was found only now, and is left out: run it again"))
+      assert.is_false(noted(report, "left%-1.* was found only now"))
       assert.equal(1, report:exit_code())
       local err = clients.fails("INVALID_ARGUMENT", try { user_id = "u", principals = {} })
       assert.matches("user_id and principals are given", err.message, 1, true)
@@ -426,6 +435,19 @@ describe("cce.workflow.revoke", function()
       assert.is_true(noted(report, "NOT from"))
     end)
 
+    it("is refused when any of them is who makes the call", function()
+      leave("left-1", 100)
+      local find = client.deleted_principals
+      function client.deleted_principals(...)
+        local found = assert(find(...))
+        found[#found + 1] = { kind = "user", id = simulator.admin.principal.id, time = os.time() }
+        return found
+      end
+      local err = clients.fails("INVALID_ARGUMENT", try { deleted_since = os.time() - DAY })
+      assert.matches("it would cut its own access", err.message, 1, true)
+      assert.equal(0, sent())
+    end)
+
     it("does nothing when nobody left", function()
       local report = revoke { deleted_since = os.time() - 60 }
       assert.equal(0, report:counts().total)
@@ -439,6 +461,8 @@ describe("cce.workflow.revoke", function()
       local mine = client_of(simulator.member)
       local err = clients.fails("INVALID_ARGUMENT", try({ user_id = member.id }, mine))
       assert.matches("allow_self=true", err.hint, 1, true)
+      -- Whichever of several clients it is.
+      clients.fails("INVALID_ARGUMENT", try({ user_id = member.id }, { client, mine }))
       assert.equal(0, sent())
       local report = revoke({ user_id = member.id, allow_self = true }, mine)
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
@@ -516,12 +540,16 @@ describe("cce.workflow.revoke", function()
       for i = 1, 2 do
         assert(obtain(i):save(dir .. "/fleet", { merge = i > 1, name = "cluster" .. i }))
       end
-      local report = revoke { user_id = member.id, verify = { dir .. "/fleet" } }
+      -- A context that leads nowhere is no reason to stop.
+      local config = cjson.decode(obtain(3).raw)
+      table.insert(config.contexts, 1, { name = "nowhere", context = { user = "user" } })
+      tempdir.write(dir .. "/third", cjson.encode(config))
+      local report = revoke { user_id = member.id, verify = { dir .. "/fleet", dir .. "/third" } }
       local proved = 0
       for _, item in ipairs(report.ok) do
         proved = proved + (item.verified == "yes" and 1 or 0)
       end
-      assert.equal(2, proved)
+      assert.equal(3, proved)
       tempdir.remove(dir)
     end)
 
@@ -573,6 +601,22 @@ describe("cce.workflow.revoke", function()
 
     it("fails when it works after, whatever it was before", function()
       assert.equal("NOT_REVOKED", verify_against("500 Oops", "200 OK").failed[1].code)
+    end)
+
+    it("proves nothing by a certificate that has expired meanwhile", function()
+      local kubeconfig, ahead = obtain(1), 0
+      local waiting = client_of(simulator.admin, {
+        clock = function() return core.sys.time() + ahead end })
+      local send = waiting.revoke_cert
+      function waiting.revoke_cert(...)
+        local ok, message, err = send(...)
+        ahead = kubeconfig:certificate().not_after - core.sys.time()
+        return ok, message, err
+      end
+      local report = revoke({ kubeconfig = kubeconfig, clusters = { sim.clusters[1].id },
+        verify = true }, waiting)
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
+      assert.matches("has expired meanwhile", report.uncertain[1].message, 1, true)
     end)
 
     it("settles a request whose answer was lost", function()

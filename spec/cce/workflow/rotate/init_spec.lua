@@ -191,6 +191,23 @@ describe("cce.workflow.rotate", function()
     end)
   end)
 
+  it("sends nothing that waited for its turn when the run was stopped meanwhile", function()
+    sim:fault { operation = "rotate_credentials", status = 400 }
+    local passed, has_failed = 0, false
+    local limited = rotations.client(sim, {
+      monotonic = function() return core.sys.monotonic() + passed end })
+    -- A turn of an hour comes once the first one is known to have failed.
+    function limited.sleep(seconds)
+      while seconds > 1000 and not has_failed do cce.sleep(0.01) end
+      passed = passed + seconds
+    end
+    local report = assert(rotations.rotate(limited, { rate_limit = "1/h", concurrency = 2,
+      max_failures = 1, on_progress = function() has_failed = true end }))
+    limited:close()
+    assert.equal(1, sent())
+    assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain, 4 pending", counts(report))
+  end)
+
   it("stops at max_failures", function()
     sim:fault { operation = "rotate_credentials", status = 403 }
     for limit, expected in pairs { [2] = 2, ["40%"] = 2, ["1%"] = 1 } do
@@ -294,6 +311,31 @@ describe("cce.workflow.rotate", function()
     end)
   end)
 
+  -- A journal that takes no line of a kind, or in which no room can be reserved; until the
+  -- function that it returns is called.
+  local function fill_disk(kind, has_no_room)
+    local open = core.journal
+    core.journal = function(...)
+      local file, message, code = open(...)
+      if not file then return nil, message, code end
+      return setmetatable({
+        append = function(_, line, ...)
+          if kind and line:find(('"what":"%s"'):format(kind), 1, true) then
+            return nil, "no space left on device", "FILE_ERROR"
+          end
+          return file:append(line, ...)
+        end,
+        reserve = function(_, ...)
+          if has_no_room then return nil, "no space left on device", "FILE_ERROR" end
+          return file:reserve(...)
+        end,
+      }, { __index = function(_, name)
+        return function(_, ...) return file[name](file, ...) end
+      end })
+    end
+    return function() core.journal = open end
+  end
+
   describe("repairs", function()
     local asked
 
@@ -360,6 +402,13 @@ describe("cce.workflow.rotate", function()
       local report = rotate()
       assert.equal(0, #asked)
       assert.matches("repair=true", report.failed[1].hint)
+    end)
+
+    it("only with its line on disk", function()
+      repairing(function() return true end)
+      finally(fill_disk "repair")
+      rotate { repair = true, journal = journal }
+      assert.equal(0, #asked)
     end)
 
     it("once, whatever start of the run", function()
@@ -609,32 +658,15 @@ describe("cce.workflow.rotate", function()
     -- A file that takes no intent: it cannot be written, or there is no room for what follows.
     for _, what in ipairs { "append", "reserve" } do
       it("sends nothing whose intent cannot be written: " .. what, function()
-        local open = core.journal
-        finally(function() core.journal = open end)
-        core.journal = function(...)
-          local file, message, code = open(...)
-          if not file then return nil, message, code end
-          return setmetatable({
-            append = function(_, line, ...)
-              if what == "append" and line:find('"what":"intent"', 1, true) then
-                return nil, "no space left on device", "FILE_ERROR"
-              end
-              return file:append(line, ...)
-            end,
-            reserve = function(_, ...)
-              if what == "reserve" then return nil, "no space left on device", "FILE_ERROR" end
-              return file:reserve(...)
-            end,
-          }, { __index = function(_, name)
-            return function(_, ...) return file[name](file, ...) end
-          end })
-        end
+        local mend = fill_disk(what == "append" and "intent", what == "reserve")
+        finally(mend)
         local report = rotate { journal = journal, concurrency = 1 }
         assert.equal(0, sent())
         assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
         assert.matches("the journal cannot be written", report.stopped)
+        assert.equal("FILE_ERROR", report.pending[1].code)
         assert.equal(2, report:exit_code())
-        core.journal = open
+        mend()
         assert.equal(0, rotate({ journal = journal }):exit_code())
         assert.equal(5, sent())
       end)
@@ -747,6 +779,8 @@ describe("cce.workflow.rotate", function()
       local err = clients.fails("INVALID_ARGUMENT", rotations.rotate(client, {
         certificate_expiration_time = 0 }))
       assert.matches("accept_token_loss", err.hint)
+      assert.matches("old ServiceAccount tokens stay valid for no time at all", tostring(rotate {
+        certificate_expiration_time = 0, accept_token_loss = true, dry_run = true }), 1, true)
       local report = rotate { certificate_expiration_time = 0, accept_token_loss = true,
         clusters = { sim.clusters[1].id } }
       assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))

@@ -64,6 +64,15 @@ describe("the new kubeconfigs of a rotation", function()
     assert.truthy(cce.kubeconfig.load(report.ok[1].reissued))
   end)
 
+  it("are of clusters alone that were rotated", function()
+    sim:fault { cluster = first.id, operation = "rotate_credentials", status = 400 }
+    sim:fault { cluster = sim.clusters[2].id, operation = "rotate_credentials", reset = "before" }
+    local report = rotate(nil, { first.id, sim.clusters[2].id, sim.clusters[3].id })
+    assert.same({ 1, 1, 1 }, { #report.ok, #report.failed, #report.uncertain })
+    assert.equal(1, #sim:log { operation = "obtain_cert" })
+    assert.is_nil(tempdir.read(("%s/%s.json"):format(dir, first.id)))
+  end)
+
   it("are asked for a while, since a server may be late", function()
     local look, looks, slept = probe.look, 0, 0
     finally(function() probe.look = look end)
