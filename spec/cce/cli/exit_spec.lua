@@ -57,6 +57,8 @@ local ROWS = {
   -- told beforehand
   { "obtain cluster-001 --days 1 --out k --dry-run", 0, says = "dry run" },
   { "ensure cluster-001 --days 1 --out k --dry-run", 0, says = "dry run" },
+  -- Rights are read with a certificate of 15 minutes.
+  { "leaver member --dry-run", 0, says = "dry run", did = "obtain_cert" },
   { REVOKE .. " --dry-run", 0, says = "dry run" }, { ROTATE .. " --dry-run", 0, says = "dry run" },
   { "grant cluster-001 --for 1h --allow-self --out k --dry-run", 0, says = "dry run" },
   { "schedule cancel " .. ENTRY .. " --dry-run", 0, first = { ADD .. " --at +1h" } },
@@ -101,6 +103,8 @@ local ROWS = {
   -- open
   { "obtain cluster-001 --days 1 --out k", 2, fault = lost "obtain_cert", did = "obtain_cert" },
   { REVOKE, 2, fault = refused "revoke_cert", says = "pending" },
+  { ROTATE .. " --journal w --not 2000-01-01/2900-01-01", 2,
+    says = "outside of its windows" },
   { REVOKE, 2, fault = lost "revoke_cert", did = "revoke_cert" },
   { "rotate cluster-001 --yes", 2, fault = refused "rotate_credentials", says = "pending" },
   { "who k --check", 2, first = { "obtain cluster-001 --days 1 --out k",
@@ -130,6 +134,7 @@ local ROWS = {
   { "rotate cluster-001", 64, says = "nothing was done" }, { "rotate --all --rate x --yes", 64 },
   { "rotate cluster-001 --component custom --yes", 64, says = "--cert" },
   { "rotate cluster-001 --expiration-hours 0 --yes", 64, says = "--accept-token-loss" },
+  { "schedule add rotate cluster-001", 64, says = "--at, or --every" },
   { "revoke cluster-001", 64 }, { "revoke --user " .. MEMBER .. " --yes", 64 },
   { "revoke cluster-001 --user " .. MEMBER, 64, says = "nothing was done" },
   { "revoke cluster-001 --user nobody --yes", 64, says = "no user 'nobody'" },
