@@ -201,6 +201,15 @@ describe("tools/deps #toolchain", function()
     assert.equal("sudo\n", read("log"):match "^sudo\n")
   end)
 
+  it("makes the directory of what is built before it becomes root", function()
+    absent "nginx"
+    stub("id", "echo 1000")
+    stub("sudo", '[ ! -d "$HOME/tree/build" ] || echo "is there" >>"$HOME/log"; exec "$@"')
+    local output, status = deps "demo"
+    assert.equal(0, status, output)
+    assert.matches("^is there\n", read "log")
+  end)
+
   it("names the packages on a system without apt, and goes on", function()
     check("rm " .. home .. "/bin/apt-get")
     local output, status = deps "demo"

@@ -98,7 +98,14 @@ local CHILD = [[
   local core = require "cce.core"
   local file = assert(io.open(%q, "a"))
   file:setvbuf "line"
-  local schedule = assert(cce.schedule.open(%q))
+  local schedule, why
+  -- Its store may be away just now.
+  for _ = 1, 600 do
+    schedule, why = cce.schedule.open(%q)
+    if schedule then break end
+    core.sys.sleep(0.05)
+  end
+  assert(schedule, why)
   local client = assert(cce.new { endpoint = os.getenv "CCE_ENDPOINT", proxy = false,
     ca_file = os.getenv "CCE_CA_FILE", retry = { base = 0.01, cap = 0.1, max_attempts = 2 },
     timeout = 5, connect_timeout = 2 })

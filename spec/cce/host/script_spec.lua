@@ -22,17 +22,18 @@ describe("the driver of a plain script", function()
   end)
 
   it("drops what a broken-off run left, and nothing else", function()
-    local went_on = false
+    local may_go_on, went_on = false, false
     local ok, problem = pcall(script.each, 4, 2, function(i)
       if i == 1 then
         script.sleep(0.01)
         error(protect.INTERRUPT, 0)
       end
-      script.sleep(0.03)
+      while not may_go_on do script.sleep(0.001) end
       went_on = true
     end, function() end)
     assert.is_false(ok)
     assert.equal(protect.INTERRUPT, problem)
+    may_go_on = true
     cce.map({ 1 }, function() cce.sleep(0.06) end)
     assert.is_false(went_on)
   end)
