@@ -25,6 +25,10 @@ return {
     file = "lua/cce/log/audit_line.lua", find = "if core.sha256(text, key) ~= hash then",
     with = "if false then", specs = AUDIT },
 
+  { name = "audit: a line's number need not be whole",
+    file = "lua/cce/log/audit_line.lua", find = " and entry.n % 1 == 0", with = "",
+    specs = "spec/cce/log/damage_spec.lua" },
+
   -- ---- what settles a rotation ----------------------------------------------------------------
   { name = "evidence: any job is a rotation", quick = true,
     file = "lua/cce/workflow/rotate/evidence.lua", find = "not job:is_rotation() or ", with = "",
