@@ -795,6 +795,9 @@ describe("cce.workflow.rotate", function()
       end)
       clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { component = "custom" }))
       clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { cert_content = {} }))
+      for _, name in ipairs { "journal", "run" } do
+        clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { [name] = "" }))
+      end
       assert.equal(0, sent())
     end)
   end)
