@@ -26,6 +26,10 @@ return {
     file = "lua/cce/log/audit_line.lua", find = "if core.sha256(text, key) ~= hash then",
     with = "if false then", specs = AUDIT },
 
+  { name = "audit: a line's number need not be whole",
+    file = "lua/cce/log/audit_line.lua", find = " and entry.n % 1 == 0", with = "",
+    specs = "spec/cce/log/damage_spec.lua" },
+
   -- ---- what settles a rotation ----------------------------------------------------------------
   { name = "evidence: any job is a rotation", quick = true,
     file = "lua/cce/workflow/rotate/evidence.lua", find = "not job:is_rotation() or ", with = "",
@@ -172,6 +176,15 @@ return {
   { name = "lease: in etcd it is counted from the answer",
     file = "lua/cce/schedule/etcd/session.lua", find = "self.ends = began + seconds",
     with = "self.ends = self.steady() + seconds", specs = "spec/cce/schedule/etcd/init_spec.lua" },
+  { name = "lease: one that etcd no longer has goes on",
+    file = "lua/cce/schedule/etcd/session.lua",
+    find = "  self.ended = true\n  return lost(self.runner)",
+    with = "  return lost(self.runner)", specs = "spec/cce/schedule/etcd/init_spec.lua",
+    filter = "leaves nothing of a session" },
+  { name = "schedule: of what a dead runner held a part is forgotten",
+    file = "lua/cce/schedule/runner/feed.lua", find = "rows[#rows].id or nil",
+    with = "rows[#rows].id and nil", specs = "spec/cce/schedule/runner/init_spec.lua",
+    filter = "however much" },
   { name = "lease: another process's session is one's own",
     file = "lua/cce/schedule/sqlite.lua", find = "if not own or own.token ~= guard.session.token",
     with = "if not own", specs = "spec/cce/schedule/sqlite_spec.lua" },

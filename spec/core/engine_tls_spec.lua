@@ -149,6 +149,20 @@ describe("TLS", function()
     assert.equal(1, #s:requests())
   end)
 
+  it("knows the server whose name or address the certificate has", function()
+    local rows = { { "127.0.0.1", "127.0.0.1", "IP:127.0.0.1" }, { "::1", "[::1]", "IP:::1" } }
+    for _, row in ipairs(rows) do
+      local ok, s = pcall(server.start, function(connection)
+        connection:request()
+        connection:close()
+      end, { tls = identity.pair(row[3]), host = row[1] })
+      if not ok then return pending "there is no IPv6 here" end
+      new_engine()
+      local _, _, code, more = call(("https://%s:%d"):format(row[2], s.port))
+      assert.same({ "CONNECTION_LOST", true }, { code, more.verified }, row[1])
+    end
+  end)
+
   it("says so when the CA file is missing, empty or garbage", function()
     local s = tls_server()
     local path = identity.dir .. "/bad.pem"

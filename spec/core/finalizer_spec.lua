@@ -42,7 +42,8 @@ describe("a finalizer at every allocation of the core", function()
       die_with_parent = true,
     })
     local status, signal = process:wait(240)
-    local output = tempdir.read(dir .. "/out")
+    -- An old valgrind says that it does not know pidfd_open.
+    local output = tempdir.read(dir .. "/out"):gsub("%-%-%d+%-%- [^\n]*\n", "")
     return status == 0 and output or ("%sended with %s"):format(output, status or signal)
   end
 

@@ -42,6 +42,7 @@ return function(name, open, sleep)
       assert.is_nil(value)
       assert.is_string(message)
       assert.equal(code, err.code)
+      assert.is_falsy(err.maybe_applied)
       return err
     end
 

@@ -136,6 +136,12 @@ local function is_data(text)
   return type(value) == "table" and type(value.asked) == "string" and type(value.counts) == "table"
 end
 
+local function check_file(path, is_ours)
+  local ok, message, err = own_file.check(path, "report", is_ours)
+  if not ok then return nil, message, err end
+  return errors.from_core(core.file.write(path, "", { trial = true }))
+end
+
 --- Whether both files can be written, before anything is done: a report is replaced,
 -- nothing else.
 -- @tparam string path
@@ -145,8 +151,8 @@ end
 -- @treturn[2] table err
 function M.check(path)
   local page, data = paths_of(path)
-  local ok, message, err = own_file.check(page, "report", is_page)
-  if ok then ok, message, err = own_file.check(data, "report", is_data) end
+  local ok, message, err = check_file(page, is_page)
+  if ok then ok, message, err = check_file(data, is_data) end
   return ok, message, err
 end
 

@@ -15,7 +15,7 @@ local function random(count)
   return seed % count + 1
 end
 
-local ODD = { "null", "true", "0", "-1", "1e308", "0.5", '""', '"x"', "[]", "{}", '["x"]',
+local ODD = { "null", "true", "0", "-1", "1e308", "0.5", "1.5", '""', '"x"', "[]", "{}", '["x"]',
   '{"x":[{}]}', '"' .. ("y"):rep(5000) .. '"', '"\\u0000"', '"\\ud800"', '"a\\nb"' }
 
 -- The line with each of its values replaced by each odd one, and with each member taken away.

@@ -327,6 +327,15 @@ etcd.describe("cce.schedule.etcd", function()
       { session = session }))
   end)
 
+  it("leaves nothing of a session whose lease etcd no longer has", function()
+    local store = assert(open())
+    local session = assert(store:open_session("r", 60))
+    assert(session.client:ask("/v3/lease/revoke", { ID = session.lease }))
+    assert.is_true(session:left() > 50)
+    failure("LEASE_LOST", session:renew())
+    assert.equal(0, session:left())
+  end)
+
   it("counts a session from before it asks: the answer may be slow", function()
     local now = 100
     local store = assert(open { steady = function() return now end })

@@ -378,6 +378,14 @@ describe("schedule:run", function()
     other:close()
   end)
 
+  it("takes over however much a dead runner had claimed", function()
+    local other, session = another "gone"
+    for i = 1, 101 do claim_as(other, session, add(-1, "u" .. i)) end
+    session:close()
+    other:close()
+    assert.equal(101, assert(run(runners.client(), { once = true })).done)
+  end)
+
   for _, case in ipairs { { 30, nil }, { 700, true } } do
     it(("tells that it sends again what a dead runner meant to send %d s ago"):format(case[1]),
       function()

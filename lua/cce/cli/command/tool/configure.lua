@@ -102,8 +102,7 @@ end
 
 -- A token belongs to the keys that it came with.
 local function write_keys(path, keys)
-  local ok, message, err = directories.make(path:match "^(.*)/")
-  if ok then ok, message, err = own_file.check(path, "file of keys", is_settings) end
+  local ok, message, err = own_file.check(path, "file of keys", is_settings)
   if not ok then return nil, message, err end
   return write(path, with_profile(core.file.read(path) or "", "basic", {
     { "ak", keys.ak }, { "sk", keys.sk }, { "security_token" } }))

@@ -33,6 +33,18 @@ describe("cce schedule", function()
     return result.out:match "^%w+"
   end
 
+  it("revokes although its metrics cannot be written", function()
+    for _, path in ipairs { world.dir .. "/none/m.prom", world.dir .. "/m.prom",
+      world.dir .. "/m.prom" } do
+      add("--at", "+0s")
+      local result = schedule("run", "--once", "--metrics", path)
+      assert.equal(0, result.code, result.err)
+      assert.matches("^1 done", result.out)
+      assert.equal(path:find "none" ~= nil, result.err:find "cannot be written" ~= nil)
+    end
+    assert.matches("^# HELP cce_", tempdir.read(world.dir .. "/m.prom"))
+  end)
+
   it("takes another profile, and other keys, while it runs", function()
     local function put(path, text)
       tempdir.write(world.dir .. "/" .. path, text)
