@@ -57,7 +57,7 @@ end
 -- @tparam cce.client client
 -- @tparam table ids `project_id`, and `cluster_id` or `job_id`
 -- @tparam ?number deadline see `cce.api.call`
--- @treturn[1] table the response, which knows its `request`
+-- @treturn[1] table the response, which knows its `request`; false when there is none
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -67,8 +67,10 @@ function M.look(client, ids, deadline)
     return errors.fail("API_NOT_FOUND", operation .. ": this cloud has no CCE Autopilot")
   end
   local request = assert(core.operation(operation, ids))
+  request.may_be_absent = true
   local response, message, err = call.send(client, request, ids, deadline)
   if not response then return nil, message, err end
+  if response.status == 404 then return false end
   local body
   body, message, err = call.decode(request, ids, response)
   if not body then return nil, message, err end

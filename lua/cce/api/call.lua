@@ -153,7 +153,8 @@ local function send_once(client, state, auth, longest)
   transfer:close()
   if not response then
     return nil, transport_error(state, message, code, detail)
-  elseif response.status < 200 or response.status > 299 then
+  elseif (response.status < 200 or response.status > 299)
+    and not (request.may_be_absent and response.status == 404) then
     return nil, refused(state, wire, response)
   end
   return response
@@ -280,7 +281,8 @@ end
 -- @tparam table request of `core.operation`; `service` names another than CCE,
 --   `endpoint` another address than the client's; `before_send(cluster_id)`, called
 --   right before each attempt leaves, returns the seconds that it may take, or nil, why
---   the call ends here, and perhaps an error that says so
+--   the call ends here, and perhaps an error that says so; with `may_be_absent` a 404 is
+--   an answer, and no error
 -- @tparam table ids `project_id`, if it is to be sent; for messages `cluster_id`
 --   or `job_id`
 -- @tparam[opt] number deadline of `M.deadline`, by default that of now

@@ -44,7 +44,7 @@ describe("cce.repl.complete", function()
 
   it("offers fields, also those of modules that are not loaded yet", function()
     assert.same({ "cce.workflow" }, candidates("cce.workf", env))
-    assert.same({ "cce.workflow.revoke", "cce.workflow.rotate" },
+    assert.same({ "cce.workflow.restore", "cce.workflow.revoke", "cce.workflow.rotate" },
       candidates("cce.workflow.r", env))
     assert.same({ "wrapped.cce.expiry" }, candidates("wrapped.cce.expi", env))
     assert.same({}, candidates("no.such.thing", env))
