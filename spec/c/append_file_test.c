@@ -200,7 +200,8 @@ static void check_directory_to_go_through(void)
     check_text(FIRST "\n");
 }
 
-/* Where everybody may put files, one's own and root's are used, and no other's. */
+/* Where everybody may put files, one's own and root's are used, and no
+ * other's. */
 static void check_who_prepared_it(void)
 {
     static const uid_t owners[] = {65534, 0, 65533};

@@ -60,7 +60,7 @@ describe("the alerts and the dashboard of examples/prometheus", function()
   -- All that our sources can write.
   local function known_names()
     local names = {}
-    for _, path in ipairs { "lua/cce/metrics.lua", "lua/cce/cli/command/work/metrics.lua" } do
+    for _, path in ipairs { "lua/cce/metrics.lua", "lua/cce/cli/command/upkeep/metrics.lua" } do
       for name in tempdir.read(path):gmatch '"(cce_[%w_]+)"' do names[name] = true end
     end
     return names

@@ -8,7 +8,7 @@ local show = require "cce.text.show"
 local M = {}
 
 local function add_grants(args, is_meant, lines)
-  local commands = require "cce.cli.command.work.schedule"
+  local commands = require "cce.cli.command.upkeep.schedule"
   if not commands.exists(args) then return end
   local schedule, message = commands.open(args)
   local entries

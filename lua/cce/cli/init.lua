@@ -34,8 +34,8 @@ local MODULES = {
   "cloud.deleted", "cloud.downloads",
   "certificate.who", "cloud.holders", "certificate.expiry", "certificate.credential",
   "certificate.logout",
-  "work.runs", "work.schedule", "certificate.grant",
-  "tool.configure", "tool.doctor", "tool.profiles", "work.log", "work.metrics",
+  "upkeep.runs", "upkeep.schedule", "certificate.grant",
+  "tool.configure", "tool.doctor", "tool.profiles", "upkeep.log", "upkeep.metrics",
   "tool.repl", "tool.sim", "tool.completion", "tool.version", "tool.help", "tool.__complete",
 }
 

@@ -176,7 +176,8 @@ describe("cce.workflow.holders", function()
   it("names whom a schedule will revoke, and not whom it has revoked", function()
     local schedule = assert(cce.schedule.open("sqlite:" .. directory .. "/schedule.db"))
     for _, id in ipairs { "later", "cancelled" } do
-      assert(schedule:revoke_at(os.time() + 3600, { cluster_id = sim.clusters[1].id, user_id = id }))
+      assert(schedule:revoke_at(os.time() + 3600,
+        { cluster_id = sim.clusters[1].id, user_id = id }))
     end
     for _, entry in ipairs(assert(schedule:list())) do
       if entry.user_id == "cancelled" then assert(schedule:cancel(entry.id)) end

@@ -10,7 +10,7 @@ local principals = require "cce.cli.principal"
 local profile = require "cce.cli.profile"
 local render = require "cce.cli.render"
 local show = require "cce.text.show"
-local schedules = require "cce.cli.command.work.schedule"
+local schedules = require "cce.cli.command.upkeep.schedule"
 local stands_for = require("cce.cli.words").stands_for
 
 local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }

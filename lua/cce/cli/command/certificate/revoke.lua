@@ -58,7 +58,7 @@ end
 -- Who was granted access for a while may be in no list of IAM's.
 local function knows(ui, args)
   return function(kind, id)
-    local found, message = require("cce.cli.command.work.schedule").knows(args, kind, id)
+    local found, message = require("cce.cli.command.upkeep.schedule").knows(args, kind, id)
     if found == nil then
       ui:say(("the schedule was not asked for grants to %s %s: %s"):format(kind, id, message))
     end

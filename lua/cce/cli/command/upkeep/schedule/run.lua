@@ -1,5 +1,5 @@
 --- `cce schedule run`: do what is due.
--- @module cce.cli.command.work.schedule.run
+-- @module cce.cli.command.upkeep.schedule.run
 -- @local
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
@@ -130,7 +130,7 @@ end
 -- ---- a dry run -----------------------------------------------------------------------------
 
 local function list_due(schedule, ui)
-  local commands, due, now = require "cce.cli.command.work.schedule", {}, core.sys.time()
+  local commands, due, now = require "cce.cli.command.upkeep.schedule", {}, core.sys.time()
   for _, status in ipairs { "failed-retrying", "pending" } do
     local found, message, err = commands.all(schedule, status)
     if not found then return ui:fail(message, err) end

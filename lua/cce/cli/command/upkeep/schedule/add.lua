@@ -1,5 +1,5 @@
 --- `cce schedule add`: a revocation at a time, a rotation again and again.
--- @module cce.cli.command.work.schedule.add
+-- @module cce.cli.command.upkeep.schedule.add
 -- @local
 local chosen = require "cce.cli.chosen"
 local convert = require "cce.cli.convert"
@@ -64,7 +64,7 @@ local function report(schedule, ui, ids)
     if not e then return ui:fail(message, err) end
     entries[i] = e
   end
-  return ui:table(entries, require("cce.cli.command.work.schedule").columns)
+  return ui:table(entries, require("cce.cli.command.upkeep.schedule").columns)
 end
 
 local function preview_revoke(ui, args, revocations)
@@ -111,7 +111,7 @@ local function principals_of(schedule, ui, args, client)
     local ok, found, problem = principals.resolve(ui, client, { [kind] = word })
     if not ok then return nil, found, problem end
     if found.unknown
-      and not require("cce.cli.command.work.schedule").has_grant(schedule, kind, found.id) then
+      and not require("cce.cli.command.upkeep.schedule").has_grant(schedule, kind, found.id) then
       ui:warn(("nobody is known by the id %s: check it, or cancel the entry"):format(found.id))
     end
     list[i] = found

@@ -1,5 +1,5 @@
 --- `cce runs`: what runs of rotations, revocations and issued kubeconfigs left open.
--- @module cce.cli.command.work.runs
+-- @module cce.cli.command.upkeep.runs
 -- @local
 local directories = require "cce.base.directories"
 local errors = require "cce.error"

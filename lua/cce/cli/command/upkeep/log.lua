@@ -1,5 +1,5 @@
 --- `cce log verify`: whether an audit log is whole.
--- @module cce.cli.command.work.log
+-- @module cce.cli.command.upkeep.log
 -- @local
 local convert = require "cce.cli.convert"
 local core = require "cce.core"

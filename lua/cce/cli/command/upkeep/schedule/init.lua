@@ -1,5 +1,5 @@
 --- `cce schedule`: what is to be done later.
--- @module cce.cli.command.work.schedule
+-- @module cce.cli.command.upkeep.schedule
 -- @local
 local convert = require "cce.cli.convert"
 local core = require "cce.core"
@@ -52,7 +52,7 @@ end
 function M.describe(parser)
   parser:command_target("action"):require_command(true)
   M.describe_store(parser)
-  require("cce.cli.command.work.schedule.add").describe(parser)
+  require("cce.cli.command.upkeep.schedule.add").describe(parser)
   local list = parser:command("list ls", "List entries, the oldest first.")
   list:option("--status", "Those in a state; live: what runners have; overdue: what should have"
     .. " been done."):choices(STATES):argname("STATE")
@@ -60,7 +60,7 @@ function M.describe(parser)
   local show = parser:command("show", "Show all of an entry.")
   show:argument("id", "The entry."):argname("ENTRY")
   describe_changing(parser)
-  require("cce.cli.command.work.schedule.run").describe(parser)
+  require("cce.cli.command.upkeep.schedule.run").describe(parser)
   local export = parser:command("export", "Write all entries to a file.")
   export:argument("file", "The file, as JSON lines."):argname("FILE")
   local import = parser:command("import", "Put in what was exported; what is there stays.")
@@ -312,11 +312,11 @@ function actions.import(schedule, args, ui)
 end
 
 function actions.add(schedule, args, ui)
-  return require("cce.cli.command.work.schedule.add").run(schedule, args, ui)
+  return require("cce.cli.command.upkeep.schedule.add").run(schedule, args, ui)
 end
 
 function actions.run(schedule, args, ui)
-  return require("cce.cli.command.work.schedule.run").run(schedule, args, ui)
+  return require("cce.cli.command.upkeep.schedule.run").run(schedule, args, ui)
 end
 
 -- ---- from beginning to end -----------------------------------------------------------------

@@ -1,5 +1,5 @@
 --- `cce metrics`: certificates, runs and the schedule, as metrics for Prometheus.
--- @module cce.cli.command.work.metrics
+-- @module cce.cli.command.upkeep.metrics
 -- @local
 local exit = require "cce.cli.exit"
 local exposition = require "cce.text.exposition"
@@ -14,7 +14,7 @@ function M.describe(parser)
     .. " ~/.kube/config."):args("*"):argname("PATH")
   parser:flag("--check", "Ask each cluster whether the certificates work.")
   parser:flag("--users", "Label certificates with the ids of their users, too.")
-  require("cce.cli.command.work.schedule").describe_store(parser)
+  require("cce.cli.command.upkeep.schedule").describe_store(parser)
   parser:epilog("Where there is a schedule (--store, CCE_SCHEDULE) its states are counted; runs are"
     .. " those of the journals in ~/.local/state/cce. For node_exporter: cce metrics > FILE.new &&"
     .. " mv FILE.new FILE.prom")
@@ -82,7 +82,7 @@ local STATES = { "pending", "claimed", "failed-retrying", "overdue", "quarantine
 
 local function add_schedule(all, args)
   -- None is made for the question alone.
-  local commands = require "cce.cli.command.work.schedule"
+  local commands = require "cce.cli.command.upkeep.schedule"
   if not commands.exists(args) then return true end
   local schedule, message, err = commands.open(args)
   if not schedule then return nil, message, err end
