@@ -50,6 +50,9 @@ function M.deadline(client)
   return client.config.deadline and client.monotonic() + client.config.deadline
 end
 
+-- Seconds: the core takes no shorter time-out for a request.
+local LEAST = 0.001
+
 local function left_of(client, state)
   return state.deadline and state.deadline - client.monotonic()
 end
@@ -99,7 +102,7 @@ end
 -- word. The seconds that it may take, or nil and the error that ends the call.
 local function ask_before_send(client, state)
   local left = left_of(client, state) or math.huge
-  if left <= 0 then return nil, too_late(client, state) end
+  if left < LEAST then return nil, too_late(client, state) end
   if not state.request.before_send then return left end
   local seconds, why, cause = state.request.before_send(state.ids.cluster_id)
   if seconds and seconds > 0 then return math.min(left, seconds) end
@@ -139,7 +142,7 @@ local function send_once(client, state, auth, longest)
     signer = auth.signer,
     token = auth.token,
     date = client:now(),
-    timeout = math.min(config.timeout, longest),
+    timeout = math.max(math.min(config.timeout, longest), LEAST),
     -- before_send said for how long it holds: a process that is stopped at this
     -- moment must not send when it goes on.
     depart_within = request.before_send and math.min(longest, 86400) or nil,

@@ -364,6 +364,14 @@ describe("before_send", function()
     client:close()
   end)
 
+  it("may leave less than a millisecond, which is no wrong use", function()
+    local client = clients.new(sim)
+    local job, _, err = client:rotate_credentials(cluster, { component = "all",
+      before_send = function() return 1e-7 end })
+    assert.is_truthy(job or err.code)
+    client:close()
+  end)
+
   it("must be a function", function()
     local client = clients.new(sim)
     clients.raises("before_send", function()

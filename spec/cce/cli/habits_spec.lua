@@ -17,7 +17,7 @@ local HABITS = {
   { "-h at each level", {
     { "cce -h", 0, out = "Usage: cce ", kubectl = "kubectl -h" },
     { "cce schedule -h", 0, out = "\n   hasten ", kubectl = "kubectl config -h" },
-    { "cce schedule add revoke --help", 0, out = "Usage: cce schedule add revoke ",
+    { "cce schedule add revoke --help", 0, out = "Usage: cce schedule add revoke",
       kubectl = "kubectl config set-context --help" },
     { "cce clusters -h", 0, out = "--profile PROFILE" }, { "cce", 0, out = "Usage: cce " },
     { "cce help schedule add", 0, out = "Usage: cce schedule add ",
@@ -184,7 +184,7 @@ describe("a habit:", function()
       terminal:wait "cce obtain $"
       terminal:insert "cluster-0"
       terminal:key "Tab"
-      terminal:wait "cce obtain cluster%-00"
+      assert.is_string(terminal:wait "cce obtain cluster%-00")
       terminal:key "C-c"
     end)
   end)

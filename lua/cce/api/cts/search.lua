@@ -37,7 +37,9 @@ end
 -- @treturn[2] table err
 function M.window(name, checked, now)
   local oldest = now - RETENTION
-  local window = { from = checked.from or oldest, to = checked.to or now, complete = true }
+  -- A clock in whole seconds would leave out what happened in this one.
+  local window = { from = checked.from or oldest, to = checked.to or math.floor(now) + 1,
+    complete = true }
   if window.from > window.to then
     return bad_window(name, ("from (%s) is later than to (%s)"):format(
       show.time(window.from), show.time(window.to)))

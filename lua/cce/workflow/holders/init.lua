@@ -91,14 +91,15 @@ local function add_fact(rows, rotated, fact)
 end
 
 -- "holds": a certificate whose end is known and ahead; "may": its end is not known;
--- else why nothing of what is on record works any more.
+-- else why nothing of what is on record works any more. One that was obtained in the very
+-- moment of a revocation may have come after it.
 local function judge(row, rotated, now)
   local state, last_end = nil, nil
   for _, certificate in ipairs(row.certificates) do
     local ends = certificate.ends or certificate.time + LONGEST
-    if row.revoked and certificate.time <= row.revoked then
+    if row.revoked and certificate.time < row.revoked then
       state = state or "revoked"
-    elseif rotated and certificate.time <= rotated then
+    elseif rotated and certificate.time < rotated then
       state = state or "rotated"
     elseif ends <= now then
       state = state or "ended"
