@@ -163,11 +163,12 @@ local function perform(self, operation, ids, opts, level)
   local response, err
   ok, message, err = may_be_sent(self, operation, ids, fields, deadline)
   if ok then response, message, err = call.send(self, request, ids, deadline) end
-  -- What CCE does not find may be of Autopilot, where the call is made again.
-  if err and err.code == "NOT_FOUND" and id and autopilot.calls[operation]
-    and self.autopilot[id] == nil then
-    response = autopilot.look(self, ids, deadline)
-    if response and response.request.operation ~= autopilot.calls[operation] then
+  -- What CCE does not find may be of Autopilot, where the call is made again; somebody else may
+  -- have found it there meanwhile.
+  if err and err.code == "NOT_FOUND" and id and row == operation and autopilot.calls[operation] then
+    response = not self.autopilot[id] and autopilot.look(self, ids, deadline) or nil
+    if self.autopilot[id]
+      and not (response and response.request.operation == autopilot.calls[operation]) then
       return perform(self, operation, ids, opts, level)
     end
   end

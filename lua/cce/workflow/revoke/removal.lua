@@ -170,7 +170,8 @@ end
 local function entry_of(object, taken, site)
   local entry = { kind = object.kind, namespace = object.namespace, name = object.name,
     id = object.id, role_kind = object.role.kind, role = object.role.name,
-    before = object.subjects, taken = taken, clusters = object.clusters }
+    before = object.subjects, taken = taken, clusters = object.clusters,
+    namespaces = object.namespaces }
   if site then
     entry.cluster, entry.cluster_name, entry.project = site.id, site.name, site.project_id
   end
