@@ -370,10 +370,10 @@ describe("cce.workflow.revoke with remove", function()
 
   it("believes no list that is none", function()
     for _, body in ipairs { "{}", '{"kind":"Status","status":"Failure"}', '{"items":{}}',
-      '{"kind":"RoleBindingList","apiVersion":"v1","metadata":{},"items":[{"metadata":{}}]}' } do
+      '{"kind":"ClusterRoleBindingList","metadata":{},"items":[{"metadata":{}}]}' } do
       sim:clear_faults()
       sim:fault { service = "kubernetes", cluster = sim.clusters[1].id, method = "GET",
-        status = 200, body = body }
+        status = 200, body = body, times = 1 }
       local report = revoke(first())
       assert.equal(2, report:exit_code(), body .. tostring(report))
       assert.equal("RESPONSE_INVALID", report.pending[1].code)
