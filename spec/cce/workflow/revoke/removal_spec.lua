@@ -328,6 +328,16 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(2, report:exit_code())
     assert.is_nil(report.undo)
     assert.equal("UNAUTHENTICATED", report.pending[1].code)
+    -- The disk is lost once all was looked at.
+    os.execute("mkdir " .. dir .. "/lost")
+    report = revoke(first { undo = dir .. "/lost/undo.json", admin = function(cluster)
+      tempdir.remove(dir .. "/lost")
+      return admin[cluster.id]
+    end })
+    assert.equal(2, report:exit_code())
+    assert.matches("revoked; nothing was taken away: cannot write", report.pending[1].message, 1,
+      true)
+    assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
     report = revoke(first { admin = function() return "/nowhere/config" end })
     assert.matches("/nowhere/config", report.pending[1].message, 1, true)
     sim:deny(simulator.admin.principal.id, "cce:accessPolicy:list")

@@ -117,6 +117,9 @@ describe("cce leaver", function()
       hold = "before" }
     local wait, process = world:start_cce { "leaver", "member", "--yes" }
     sim:held(1)
+    local others = { service = "kubernetes", method = "PATCH", status = 200 }
+    local ends = core.sys.monotonic() + 20
+    repeat core.sys.sleep(0.01) until #sim:log(others) > 0 or core.sys.monotonic() > ends
     process:signal "SIGKILL"
     wait()
     sim:clear_faults()
