@@ -95,14 +95,17 @@ end
 
 -- ---- one attempt --------------------------------------------------------------
 
+-- The engine takes no shorter time; seconds.
+local LEAST = 0.001
+
 -- Whether the request may leave now, after all that took time; `before_send` has the last
 -- word. The seconds that it may take, or nil and the error that ends the call.
 local function ask_before_send(client, state)
   local left = left_of(client, state) or math.huge
-  if left <= 0 then return nil, too_late(client, state) end
+  if left < LEAST then return nil, too_late(client, state) end
   if not state.request.before_send then return left end
   local seconds, why, cause = state.request.before_send(state.ids.cluster_id)
-  if seconds and seconds > 0 then return math.min(left, seconds) end
+  if seconds and seconds >= LEAST then return math.min(left, seconds) end
   cause = errors.is(cause) and cause or errors.new("CANCELLED",
     why or "before_send left no time for it", { retryable = true })
   local err = cannot_begin(state, cause)

@@ -200,7 +200,8 @@ local function take_out_of_policies(run, found)
     local client = run.pace:limited(policy.client)
     pace.take_turn(client)
     local ok, message, err = policies.edit(client, policy, taking(run, policy.wanted))
-    if ok == nil then policy.message, policy.err = message, err end
+    -- Nobody is in one that was deleted meanwhile.
+    if ok == nil and err.code ~= "NOT_FOUND" then policy.message, policy.err = message, err end
   end
 end
 

@@ -98,10 +98,10 @@ local function write(client, policy, ids)
 end
 
 local function edit(client, policy, change)
-  local is_changed = false
+  local is_changed, ok, message, err = false, nil, nil, nil
   for try = 1, TRIES do
     if try > 2 then client.sleep(PAUSE * try * client.random()) end
-    local now, ids, ok, message, err
+    local now, ids
     now, message, err = read(client, policy)
     if not now then return nil, message, err end
     ids, message, err = change(now)
@@ -111,6 +111,7 @@ local function edit(client, policy, change)
     if not ok and not err.maybe_applied then return nil, message, err end
     is_changed = true
   end
+  if not ok then return nil, message, err end
   return errors.fail("CONFLICT", M.text(policy) .. " is changed by somebody else at the same time",
     { operation = "put_access_policy", retryable = true, maybe_applied = true })
 end

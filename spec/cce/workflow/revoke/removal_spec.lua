@@ -410,6 +410,21 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal("alice bob", ids_of(here))
   end)
 
+  it("tells why an AccessPolicy could not be changed, and sees one that was deleted", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    sim:fault { operation = "put_access_policy", status = 500 }
+    local report = revoke(first())
+    assert.equal(2, report:exit_code(), tostring(report))
+    assert.equal("SERVER_ERROR", report.pending[1].code)
+    assert.matches("AccessPolicy here: put_access_policy: HTTP 500", report.pending[1].message, 1,
+      true)
+    sim:clear_faults()
+    assert.equal("alice " .. leaver .. " bob", ids_of(here))
+    sim:fault { operation = "get_access_policy", status = 404, times = 1,
+      body = '{"error_code":"CCE.01404001","error_msg":"not found"}' }
+    assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())
+  end)
+
   it("puts nobody into an AccessPolicy that gives more by now", function()
     local here = policy("here", { clusters = { sim.clusters[1].id } })
     assert.equal(0, revoke(first()):exit_code())
