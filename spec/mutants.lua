@@ -12,6 +12,7 @@ local SECRETS = "spec/core/field_spec.lua spec/core/secret_spec.lua spec/core/fi
 local MERGED = "spec/cce/kubeconfig/init_spec.lua"
 local TLS = "spec/core/engine_tls_spec.lua"
 local WIPED = "spec/core/secret_memory_spec.lua spec/core/secret_spec.lua"
+local REMOVED = "spec/cce/workflow/revoke/removal_spec.lua"
 local APPENDED = "spec/core/journal_spec.lua spec/core/file_faults_spec.lua spec/cce/log"
 
 return {
@@ -340,4 +341,45 @@ return {
   { name = "files: metrics replace whatever is there", quick = true,
     file = "lua/cce/cli/own_file.lua", find = 'text ~= "" and not is_own(text)', with = "false",
     specs = "spec/cce/cli/report_file_spec.lua spec/cce/cli/command/tool/configure_spec.lua" },
+
+  -- ---- rights ---------------------------------------------------------------------------------
+  { name = "rights: any answer is a list of bindings",
+    file = "lua/cce/workflow/rights/bindings.lua", find = 'body.kind ~= kind .. "List"',
+    with = "false", specs = REMOVED },
+  { name = "rights: what is no binding is passed over",
+    file = "lua/cce/workflow/rights/bindings.lua",
+    find = "if not binding then return invalid(access, what,", with = "if false then return (",
+    specs = REMOVED },
+  { name = "rights: an edit knows no version",
+    file = "lua/cce/workflow/rights/bindings.lua",
+    find = "metadata = { resourceVersion = binding.version }", with = "metadata = {}",
+    specs = REMOVED },
+  { name = "rights: any answer is the AccessPolicy",
+    file = "lua/cce/workflow/rights/policies.lua",
+    find = "if found and found.id == policy.id then return found end",
+    with = "do return found or policy end", specs = REMOVED },
+  { name = "rights: somebody is put back into more than they had",
+    file = "lua/cce/workflow/restore.lua",
+    find = "if not before[each] and not before[\"*\"] then return true end", with = "",
+    specs = REMOVED },
+  { name = "rights: something is taken that the undo file does not have",
+    file = "lua/cce/workflow/rights/undo.lua",
+    find = "local ok, message, err = write(self)", with = "local ok, message, err = true",
+    specs = REMOVED },
+  { name = "rights: what was not looked at is gone",
+    file = "lua/cce/workflow/revoke/removal.lua", find = "if unknown then return unknown, why end",
+    with = "", specs = REMOVED },
+
+  -- ---- windows --------------------------------------------------------------------------------
+  { name = "windows: those that never open again are open",
+    file = "lua/cce/workflow/rotate/windows.lua", find = "if opens == now then return true end",
+    with = "if not opens or opens == now then return true end", specs = WINDOWS },
+  { name = "windows: what recurs has a next time without a time",
+    file = "lua/cce/schedule/entry.lua", find = 'copy_of(e, due and "pending" or "done")',
+    with = 'copy_of(e, "pending")', specs = "spec/cce/schedule/runner/rotation_spec.lua" },
+
+  -- ---- CCE Autopilot --------------------------------------------------------------------------
+  { name = "autopilot: one failed look is for ever",
+    file = "lua/cce/client.lua", find = "      self.autopilot[id] = nil\n", with = "",
+    specs = "spec/cce/api/autopilot_spec.lua" },
 }

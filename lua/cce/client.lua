@@ -163,12 +163,18 @@ local function perform(self, operation, ids, opts, level)
   local response, err
   ok, message, err = may_be_sent(self, operation, ids, fields, deadline)
   if ok then response, message, err = call.send(self, request, ids, deadline) end
-  -- What CCE does not find may be of Autopilot, where the call is made again.
-  if err and err.code == "NOT_FOUND" and id and autopilot.calls[operation]
-    and self.autopilot[id] == nil then
-    response = autopilot.look(self, ids, deadline)
-    if response and response.request.operation ~= autopilot.calls[operation] then
-      return perform(self, operation, ids, opts, level)
+  if err and err.code == "NOT_FOUND" and id and row == operation then
+    if self.autopilot[id] == false then
+      -- CCE has lost it, or a look had failed: the next call looks.
+      self.autopilot[id] = nil
+    elseif autopilot.calls[operation] then
+      -- It may be of Autopilot, where the call is made again; somebody else may have found it
+      -- there meanwhile.
+      response = not self.autopilot[id] and autopilot.look(self, ids, deadline) or nil
+      if self.autopilot[id]
+        and not (response and response.request.operation == autopilot.calls[operation]) then
+        return perform(self, operation, ids, opts, level)
+      end
     end
   end
   if not response then return nil, message, err end

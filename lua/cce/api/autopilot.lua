@@ -11,6 +11,7 @@ local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
 local object = require("cce.base.values").object
+local singleflight = require "cce.host.singleflight"
 
 local M = {}
 
@@ -53,15 +54,7 @@ function M.lack(operation, cluster_id)
   })
 end
 
---- Look for a cluster or a job at Autopilot, and remember what is found.
--- @tparam cce.client client
--- @tparam table ids `project_id`, and `cluster_id` or `job_id`
--- @tparam ?number deadline see `cce.api.call`
--- @treturn[1] table the response, which knows its `request`; false when there is none
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] table err
-function M.look(client, ids, deadline)
+local function look(client, ids, deadline)
   local operation = M.calls[ids.job_id and "show_job" or "show_cluster"]
   if clouds.lacks(client.config.cloud, "autopilot") then
     return errors.fail("API_NOT_FOUND", operation .. ": this cloud has no CCE Autopilot")
@@ -83,6 +76,20 @@ function M.look(client, ids, deadline)
   return response
 end
 
+--- Look for a cluster or a job at Autopilot, and remember what is found. Who asks for the same
+-- meanwhile waits for that answer.
+-- @tparam cce.client client
+-- @tparam table ids `project_id`, and `cluster_id` or `job_id`
+-- @tparam ?number deadline see `cce.api.call`
+-- @treturn[1] table the response, which knows its `request`; false when there is none
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.look(client, ids, deadline)
+  return singleflight.share(client, "autopilot " .. (ids.job_id or ids.cluster_id), look, client,
+    ids, deadline)
+end
+
 --- Whether a cluster lets a call be sent that CCE alone has. One that is not known yet is
 -- looked for once. Where that cannot be told, the call goes on: CCE knows its own clusters.
 -- @tparam cce.client client
@@ -100,11 +107,11 @@ function M.allows(client, operation, ids, deadline)
     local config = setmetatable({ timeout = math.min(client.config.timeout, SHORT),
       retry = setmetatable({ max_attempts = 1 }, { __index = client.config.retry }) },
       { __index = client.config })
-    local found, message, err = M.look(client:view { config = config }, ids, deadline)
+    local found, _, err = singleflight.share(client, "whose is " .. id, look,
+      client:view { config = config }, ids, deadline)
     local code = err and err.code
     if code == "UNAUTHENTICATED" or code == "ACCESS_KEY_LOCKED" then
-      err.operation = operation
-      return nil, message, err
+      return call.cannot_begin(operation, err)
     end
     -- Whatever else was answered: it is not asked before each call.
     if not found then client.autopilot[id] = false end

@@ -105,7 +105,7 @@ local function ask_before_send(client, state)
   if left < LEAST then return nil, too_late(client, state) end
   if not state.request.before_send then return left end
   local seconds, why, cause = state.request.before_send(state.ids.cluster_id)
-  if seconds and seconds > 0 then return math.min(left, seconds) end
+  if seconds and seconds >= LEAST then return math.min(left, seconds) end
   cause = errors.is(cause) and cause or errors.new("CANCELLED",
     why or "before_send left no time for it", { retryable = true })
   local err = cannot_begin(state, cause)
@@ -142,7 +142,7 @@ local function send_once(client, state, auth, longest)
     signer = auth.signer,
     token = auth.token,
     date = client:now(),
-    timeout = math.max(math.min(config.timeout, longest), LEAST),
+    timeout = math.min(config.timeout, longest),
     -- before_send said for how long it holds: a process that is stopped at this
     -- moment must not send when it goes on.
     depart_within = request.before_send and math.min(longest, 86400) or nil,

@@ -41,8 +41,10 @@ function M.read(text, now)
     return nil, ("'%s' %s in local time, where the clock is put forward or back: give a time with"
       .. " its zone, such as 2026-01-31T18:00+08:00"):format(text, why)
   elseif time <= now then
-    return nil, ("'%s' has passed today: say 'tomorrow %02d:%02d', or give a time with its zone,"
-      .. " such as 2026-01-31T18:00+08:00"):format(text, hours, minutes)
+    -- A weekday may be the next one: who means that one says its date.
+    local other = WEEKDAYS[word] and "" or ("say 'tomorrow %02d:%02d', or "):format(hours, minutes)
+    return nil, ("'%s' has passed today: %sgive a time with its zone, such as"
+      .. " 2026-01-31T18:00+08:00"):format(text, other)
   end
   return time, ("'%s' is %s, local time of this machine"):format(text,
     times.format(time, times.local_offset(time)))

@@ -391,10 +391,13 @@ function M.sending(e, now)
   return new
 end
 
--- The next time of what recurs begins with nothing behind it.
+-- The next time of what recurs begins with nothing behind it. Where its windows never open
+-- again there is none, and it has ended.
 local function recurring(e, now)
-  local new = copy_of(e, "pending")
-  new.due, new.last_done, new.attempts = M.next_occurrence(e, now), now, 0
+  local due = M.next_occurrence(e, now)
+  local new = copy_of(e, due and "pending" or "done")
+  if due then new.due, new.attempts = due, 0 else new.ended = now end
+  new.last_done = now
   new.first_intent, new.last_intent, new.last_error, new.next_try = nil, nil, nil, nil
   new.begun, new.retry_failed = nil, nil
   return new
@@ -556,7 +559,7 @@ end
 --- When what recurs is due next.
 -- @tparam table e
 -- @tparam number now unix time
--- @treturn number
+-- @treturn ?number nil when its windows never open again
 function M.next_occurrence(e, now)
   return when.next(e.every, M.windows(e), now)
 end
@@ -576,7 +579,8 @@ end
 -- late, since no runner ran, must be inside too.
 -- @tparam table e
 -- @tparam number time
--- @treturn number the same when there are no windows
+-- @treturn number the same when there are no windows, and when they never open again: the run
+--   says that it does not begin
 function M.opens(e, time)
   local open = M.windows(e)
   return open and open:opens(time) or time

@@ -70,13 +70,24 @@ local function text_of(entry)
   return entry.kind == "AccessPolicy" and policies.text(entry) or bindings.text(entry)
 end
 
--- Where they stood, if it is still the same binding.
+local function is_more(now, before)
+  for each in pairs(now or {}) do
+    if not before[each] and not before["*"] then return true end
+  end
+  return false
+end
+
+-- Where they stood, if it still gives what it gave.
 local function putting_back(entry, count)
   return function(now)
+    if is_more(now.clusters, entry.clusters) or is_more(now.namespaces, entry.namespaces) then
+      return errors.fail("UNSUPPORTED", text_of(entry) .. " reaches more clusters or namespaces"
+        .. " now than then: nobody is put back", { retryable = false, maybe_applied = false })
+    end
     if now.role.name ~= entry.role or now.role.kind ~= entry.role_kind then
-      return errors.fail("UNSUPPORTED", ("%s gives %s %s now, not %s: nobody is put back"):format(
-        text_of(entry), now.role.kind or "role", now.role.name or "?", entry.role), {
-        retryable = false, maybe_applied = false })
+      local message = ("%s gives %s %s now, not %s %s: nobody is put back"):format(text_of(entry),
+        now.role.kind or "role", now.role.name or "?", entry.role_kind or "role", entry.role)
+      return errors.fail("UNSUPPORTED", message, { retryable = false, maybe_applied = false })
     end
     local list, added = undos.put_back(entry, now.subjects)
     if added == 0 then return false end
@@ -105,6 +116,7 @@ local function process(run, item)
   if item.entries[1].cluster then
     item.access, message, err = run.access:of(item)
     if not item.access then
+      item.state = err and outcome.of_refusal(err.code) or "pending"
       item.message, item.err = message, err
       return
     end

@@ -1,11 +1,15 @@
 -- Clusters of CCE Autopilot: found by themselves, with the calls that their API has, and none of
 -- those that it has not.
+local cce = require "cce"
 local clients = require "spec.support.clients"
+local core = require "cce.core"
 local printed = require "spec.support.printed"
 local simulator = require "spec.support.sim"
 
 local sim = simulator.get()
 local DAY = 86400
+local many = {}
+for i = 1, 100 do many[i] = i end
 local id, cce_id = sim:state().autopilot[1].id, sim.clusters[1].id
 
 -- What the simulator has seen, one operation after the other.
@@ -173,5 +177,51 @@ describe("CCE Autopilot", function()
       body = '{"error_code":"APIGW.0101","error_msg":"The API does not exist"}' }
     err = clients.fails("NOT_FOUND", client:show_cluster "no-such")
     assert.equal("show_cluster", err.operation)
+  end)
+
+  it("is looked for once by many calls at the same time", function()
+    for _, case in ipairs { { cce_id, "revoke_cert", { user_id = "u1" } },
+      { id, "obtain_cert", { duration = 1 } } } do
+      sim:reset()
+      sim:fault { operation = "show_autopilot_cluster", delay = 0.3 }
+      local results = cce.map(many, function()
+        return client[case[2] ](client, case[1], case[3])
+      end, { concurrency = #many })
+      for _, result in ipairs(results) do assert.is_true(result.ok, result.message) end
+      assert.equal(1, #sim:log { operation = "show_autopilot_cluster" })
+    end
+    assert.equal(#many, #sim:log { operation = "obtain_autopilot_cert" })
+  end)
+
+  it("is found by a call that was refused by CCE after another had found it", function()
+    sim:fault { operation = "obtain_cert", hold = "after", times = 1 }
+    local ends = core.sys.monotonic() + 10
+    local results = cce.map({ 1, 2 }, function(which)
+      if which == 1 then return client:obtain_cert(id, { duration = 1 }) end
+      repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
+      assert(client:show_cluster(id))
+      sim:release()
+      return true
+    end, { concurrency = 2 })
+    assert.is_true(results[1].ok, results[1].message)
+  end)
+
+  it("is found later where a look failed once", function()
+    sim:fault { operation = "show_autopilot_cluster", status = 500, times = 1 }
+    clients.fails("NOT_FOUND", client:revoke_cert(id, { user_id = "u1" }))
+    assert(client:obtain_cert(id, { duration = 1 }))
+    clients.fails("UNSUPPORTED", client:revoke_cert(id, { user_id = "u1" }))
+  end)
+
+  it("tells each of many callers of a refused key of its own call", function()
+    sim:fault { operation = "show_autopilot_cluster", status = 401, delay = 0.3 }
+    local names = { "revoke_cert", "rotate_credentials" }
+    local results = cce.map(names, function(name) return changes[name](cce_id) end,
+      { concurrency = 2 })
+    for i, name in ipairs(names) do
+      assert.equal("UNAUTHENTICATED", results[i].err.code)
+      assert.equal(name, results[i].err.operation)
+    end
+    assert.equal(1, #sim:log { operation = "show_autopilot_cluster" })
   end)
 end)

@@ -117,6 +117,23 @@ end)
 describe("a deadline", function()
   before_each(function() sim:reset() end)
 
+  it("of which less is left than a request takes ends the call, and raises nothing", function()
+    local client, reads = clients.new(sim, { deadline = 1 }), 0
+    client.monotonic = function()
+      reads = reads + 1
+      return reads == 1 and 0 or 0.9995
+    end
+    sim:reset()
+    local err = clients.fails("TIMEOUT", client:show_cluster(cluster))
+    assert.matches("not within the deadline of 1 s", err.message, 1, true)
+    client.monotonic = core.sys.monotonic
+    err = clients.fails("CANCELLED", client:revoke_cert(cluster, { user_id = "u1",
+      before_send = function() return 0.0005 end }))
+    assert.is_false(err.maybe_applied)
+    assert.equal(0, #sim:log())
+    client:close()
+  end)
+
   it("ends the attempts", function()
     sim:fault { status = 503 }
     local client = with_clock { deadline = 1, retry = { max_attempts = 50, base = 0.5 } }

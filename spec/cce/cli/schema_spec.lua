@@ -174,7 +174,16 @@ describe("the JSON of the command", function()
     run("report", { "revoke", "cluster-001", "--user", MEMBER, "--dry-run" })
     run("report", { "revoke", "cluster-001", "--user", MEMBER, "--yes", "--audit-log", log })
     run("report", { "revoke", "--all", "--deleted-since", "2d", "--yes" })
-    run("report", { "leaver", "member", "--yes", "--rate", "none" })
+    sim:fault { service = "kubernetes", cluster = sim.clusters[2].id, status = 500 }
+    local left = run("report", { "leaver", "member", "--yes", "--rate", "none" }, { [2] = true })
+    sim:clear_faults()
+    assert.equal(1, #left.pending)
+    local undo = run("report", { "leaver", "member", "--yes", "--rate", "none" }).undo
+    run("report", { "revoke", "--undo", undo, "--dry-run" })
+    sim:fault { service = "kubernetes", cluster = sim.clusters[2].id, status = 403 }
+    run("report", { "revoke", "--undo", undo, "--yes" }, { [1] = true, [2] = true })
+    sim:clear_faults()
+    run("report", { "revoke", "--undo", undo, "--yes" })
     run("report", { "revoke", "cluster-001", "--user", MEMBER, "--remove", "--dry-run" })
     run("log", { "log", "verify", log })
     judge()

@@ -61,6 +61,12 @@ describe("cce.workflow.grant", function()
     assert.equal(0, obtained())
   end)
 
+  it("is not made by Autopilot where a look at it had failed", function()
+    sim:fault { operation = "show_autopilot_cluster", status = 500, times = 1 }
+    clients.fails("NOT_FOUND", grant { cluster_id = sim:state().autopilot[1].id })
+    assert.equal(0, #sim:log { operation = "obtain_autopilot_cert" })
+  end)
+
   it("does not hand out the caller's own identity unless that is said", function()
     local err = clients.fails("INVALID_ARGUMENT", grant { grantee = false })
     assert.matches("the identity of the client itself, user " .. member, err.message, 1, true)

@@ -170,7 +170,8 @@ end
 local function entry_of(object, taken, site)
   local entry = { kind = object.kind, namespace = object.namespace, name = object.name,
     id = object.id, role_kind = object.role.kind, role = object.role.name,
-    before = object.subjects, taken = taken, clusters = object.clusters }
+    before = object.subjects, taken = taken, clusters = object.clusters,
+    namespaces = object.namespaces }
   if site then
     entry.cluster, entry.cluster_name, entry.project = site.id, site.name, site.project_id
   end
@@ -199,7 +200,8 @@ local function take_out_of_policies(run, found)
     local client = run.pace:limited(policy.client)
     pace.take_turn(client)
     local ok, message, err = policies.edit(client, policy, taking(run, policy.wanted))
-    if ok == nil then policy.message, policy.err = message, err end
+    -- Nobody is in one that was deleted meanwhile.
+    if ok == nil and err.code ~= "NOT_FOUND" then policy.message, policy.err = message, err end
   end
 end
 
@@ -225,7 +227,8 @@ local function unknown_of(site, found)
   if problem then
     return "AccessPolicies are not known: " .. problem[1], problem[2]
   elseif not site.is_known then
-    return "rights in the cluster are not known: " .. tostring(site.message), site.err
+    return (site.why or "rights in the cluster are not known") .. ": " .. tostring(site.message),
+      site.err
   end
 end
 
@@ -270,7 +273,10 @@ local function conclude(run, site, found, item)
   local problem, err = problem_of(site, found, principal)
   item.earlier = nil
   if problem then
-    item.owed, item.shortfall, item.shortfall_code = true, problem, err and err.code or "CONFLICT"
+    -- That certificates are cut is known all the same.
+    local cut = item.state == "ok" and item.message and item.message .. "; " or ""
+    item.owed, item.shortfall = true, cut .. problem
+    item.shortfall_code = err and err.code or "CONFLICT"
   else
     item.removed = removed_of(run, site, principal)
     item.owed, item.rights = false, item.removed and "removed" or "none"
@@ -331,7 +337,10 @@ function M.take(run)
     each_site(run, sites, take_out_of_bindings)
   end
   for _, site in ipairs(sites) do
-    if not ok then site.is_known, site.message, site.err = false, message, err end
+    if not ok then
+      site.is_known, site.why = false, "nothing was taken away"
+      site.message, site.err = message, err
+    end
     note_what_stays(site, found)
     for _, item in ipairs(site.items) do conclude(run, site, found, item) end
   end

@@ -66,6 +66,11 @@ function M.text(binding)
     binding.name)
 end
 
+local function invalid(access, what, problem, maybe_applied)
+  return errors.fail("RESPONSE_INVALID", ("%s in cluster %s: %s"):format(what, access.cluster,
+    problem), { operation = what, retryable = false, maybe_applied = maybe_applied or false })
+end
+
 -- A list of the API has no kinds in it. Nil for what no binding can look like.
 local function binding_of(kind, raw)
   local metadata, role = values.object(raw.metadata), values.object(raw.roleRef)
@@ -86,14 +91,19 @@ end
 
 local function add_all(access, kind, list)
   local token
+  local what = "list_" .. RESOURCES[kind]
   repeat
     local query = { { "limit", tostring(PAGE) } }
     if token then query[2] = { "continue", token } end
-    local body, message, err = send(access, "list_" .. RESOURCES[kind],
-      { path = ROOT .. RESOURCES[kind], query = query, max_response = MAX_RESPONSE })
+    local body, message, err = send(access, what, {
+      path = ROOT .. RESOURCES[kind], query = query, max_response = MAX_RESPONSE })
     if not body then return nil, message, err end
+    -- An empty list is a word of the cluster's; an answer that is none says nothing.
+    if body.kind ~= kind .. "List" then return invalid(access, what, "the answer is no list") end
     for _, raw in ipairs(values.object(body.items)) do
-      list[#list + 1] = binding_of(kind, values.object(raw))
+      local binding = binding_of(kind, values.object(raw))
+      if not binding then return invalid(access, what, "the list has what is no binding") end
+      list[#list + 1] = binding
     end
     token = values.text(values.object(body.metadata)["continue"])
   until not token
@@ -116,14 +126,20 @@ function M.list(access)
   return list
 end
 
+-- What an answer says of a binding; nil when it is not of that one.
+local function same(binding, raw)
+  local found = raw.kind == binding.kind and binding_of(binding.kind, raw)
+  return found and found.name == binding.name and found.namespace == binding.namespace and found
+end
+
 local function read(access, binding)
-  local raw, message, err = send(access, "get_" .. RESOURCES[binding.kind]:sub(1, -2),
+  local what = "get_" .. RESOURCES[binding.kind]:sub(1, -2)
+  local raw, message, err = send(access, what,
     { path = path_of(binding), max_response = MAX_RESPONSE })
   if not raw then return nil, message, err end
-  local found = binding_of(binding.kind, raw)
+  local found = same(binding, raw)
   if found then return found end
-  return errors.fail("RESPONSE_INVALID", ("%s in cluster %s: the answer is no binding"):format(
-    M.text(binding), access.cluster), { retryable = false, maybe_applied = false })
+  return invalid(access, what, "the answer is not " .. M.text(binding))
 end
 
 local function write(access, binding, subjects)
@@ -136,6 +152,11 @@ local function write(access, binding, subjects)
   local function leave()
     local body, message, err, response = send(access, request.operation, request)
     if not body then return nil, message, err end
+    local now = same(binding, body)
+    if not now or #now.subjects ~= #subjects then
+      return invalid(access, request.operation, ("the answer is not %s as it was meant"):format(
+        M.text(binding)), true)
+    end
     response.attempts = 1
     return response
   end

@@ -17,6 +17,11 @@ local PATH = "/api/v3/access-policies"
 local TRIES, PAUSE = 5, 0.5
 local LOCK_SECONDS = 60
 
+local function invalid(operation, problem)
+  return errors.fail("RESPONSE_INVALID", ("%s: %s"):format(operation, problem), {
+    operation = operation, retryable = false, maybe_applied = false })
+end
+
 local function request(word, method, path, body)
   return { operation = word .. "_access_policy", method = method, path = path,
     mutating = body ~= nil, body = body, action = "cce:accessPolicy:" .. word }
@@ -27,21 +32,28 @@ function M.text(policy)
   return "AccessPolicy " .. policy.name
 end
 
+local function set_of(list)
+  local set = {}
+  for _, each in ipairs(values.object(list)) do set[tostring(each)] = true end
+  return set
+end
+
+-- Nil for what does not say whom it names and where: that it gives nothing is not known.
 local function policy_of(raw)
   local principal, id = values.object(raw.principal), values.text(raw.policyId)
-  if not id then return nil end
-  local ids, clusters = {}, {}
+  if not id or not values.text(principal.type) or type(raw.clusters) ~= "table" then return nil end
+  local ids = {}
   for i, each in ipairs(values.object(principal.ids)) do ids[i] = tostring(each) end
-  for _, each in ipairs(values.object(raw.clusters)) do clusters[tostring(each)] = true end
   return { kind = "AccessPolicy", id = id, name = values.text(raw.name) or id, subjects = ids,
-    type = values.text(principal.type), clusters = clusters, raw = raw,
-    role = { name = values.text(raw.policyType) } }
+    type = principal.type, clusters = set_of(raw.clusters), raw = raw,
+    namespaces = set_of(values.object(raw.accessScope).namespaces),
+    role = { name = values.text(raw.policyType) or "?", kind = principal.type } }
 end
 
 --- All that the credentials of a client can see.
 -- @tparam cce.client client
 -- @treturn[1] {table,...} `{kind=, id=, name=, type="user"|"group"|"agency", subjects={ids},
---   clusters={[id or "*"]=true}, role={name=}}`
+--   clusters={[id or "*"]=true}, namespaces={[name or "*"]=true}, role={name=, kind=<type>}}`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -52,7 +64,12 @@ function M.list(client)
   if not items and err.status == 404 and (err.error_code or ""):find "%.0101$" then return {} end
   if not items then return nil, message, err end
   local list = {}
-  for _, raw in ipairs(items) do list[#list + 1] = policy_of(values.object(raw)) end
+  for i, raw in ipairs(items) do
+    list[i] = policy_of(values.object(raw))
+    if not list[i] then
+      return invalid("list_access_policy", "the list has what is no AccessPolicy")
+    end
+  end
   return list
 end
 
@@ -61,7 +78,9 @@ local function read(client, policy)
   local body, message, err, response = service_call.fetch(client, request("get", "GET", path))
   if not body then return nil, message, err end
   -- What is sent back keeps its empty lists.
-  return policy_of(values.object(json.decode(response.body))) or policy
+  local found = policy_of(values.object(json.decode(response.body)))
+  if found and found.id == policy.id then return found end
+  return invalid("get_access_policy", "the answer is not " .. M.text(policy))
 end
 
 local NOT_SENT = { policyId = true, createTime = true, updateTime = true }
@@ -79,10 +98,10 @@ local function write(client, policy, ids)
 end
 
 local function edit(client, policy, change)
-  local is_changed = false
+  local is_changed, ok, message, err = false, nil, nil, nil
   for try = 1, TRIES do
     if try > 2 then client.sleep(PAUSE * try * client.random()) end
-    local now, ids, ok, message, err
+    local now, ids
     now, message, err = read(client, policy)
     if not now then return nil, message, err end
     ids, message, err = change(now)
@@ -92,6 +111,7 @@ local function edit(client, policy, change)
     if not ok and not err.maybe_applied then return nil, message, err end
     is_changed = true
   end
+  if not ok then return nil, message, err end
   return errors.fail("CONFLICT", M.text(policy) .. " is changed by somebody else at the same time",
     { operation = "put_access_policy", retryable = true, maybe_applied = true })
 end

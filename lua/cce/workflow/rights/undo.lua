@@ -128,6 +128,7 @@ local function write(undo, trial)
     for name, value in pairs(entry) do copy[name] = value end
     copy.before, copy.taken = json.array(entry.before), list_of(entry.taken)
     copy.clusters = entry.clusters and list_of(entry.clusters)
+    copy.namespaces = entry.namespaces and list_of(entry.namespaces)
     entries[i] = copy
   end
   local text, problem = json.encode({ file = FILE, version = VERSION, run = undo.run,
@@ -138,8 +139,8 @@ end
 
 --- Note what is about to be taken. What is new is on disk when this returns.
 -- @tparam {table,...} entries `{cluster=, cluster_name=, project=, kind=, namespace=, name=, id=,
---   role_kind=, role=, before={…}, taken={[id]=true}, clusters={[id]=true}}`; `clusters` is
---   of AccessPolicies
+--   role_kind=, role=, before={…}, taken={[id]=true}, clusters={[id]=true},
+--   namespaces={[name]=true}}`; `clusters` and `namespaces` are of AccessPolicies
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -151,7 +152,7 @@ function Undo:record(entries)
     local known = self.by_key[key]
     if not known then
       known = { before = {}, taken = {}, cluster_name = entry.cluster_name,
-        project = entry.project, clusters = entry.clusters }
+        project = entry.project, clusters = entry.clusters, namespaces = entry.namespaces }
       for _, name in ipairs(NAMES) do known[name] = entry[name] end
       self.by_key[key] = known
       self.entries[#self.entries + 1] = known
@@ -183,6 +184,8 @@ local function is_subject(entry, each)
   return type(each) == "table" and type(each.kind) == "string" and type(each.name) == "string"
 end
 
+local function is_text_or_nil(value) return value == nil or type(value) == "string" end
+
 local function is_list_of_text(list)
   for _, each in ipairs(type(list) == "table" and list or { false }) do
     if type(each) ~= "string" then return false end
@@ -198,10 +201,15 @@ local function is_entry(entry)
   for _, each in ipairs(entry.before) do
     if not is_subject(entry, each) then return false end
   end
-  if not is_list_of_text(entry.taken) or not is_list_of_text(entry.clusters or {}) then
+  if not is_list_of_text(entry.taken) or not is_list_of_text(entry.clusters or {})
+    or not is_list_of_text(entry.namespaces or {}) or not is_text_or_nil(entry.cluster_name)
+    or not is_text_or_nil(entry.project) or not is_text_or_nil(entry.role_kind) then
     return false
   end
-  if entry.kind == "AccessPolicy" then return core.is_id(entry.id) end
+  if entry.kind == "AccessPolicy" then
+    return core.is_id(entry.id) and entry.cluster == nil and entry.clusters ~= nil
+      and entry.namespaces ~= nil and type(entry.role) == "string"
+  end
   local has_namespace = entry.namespace ~= nil
   return core.is_id(entry.cluster) and (not has_namespace or is_name(entry.namespace))
     and has_namespace == (entry.kind == "RoleBinding") and type(entry.role) == "string"
@@ -231,6 +239,7 @@ function M.read(path)
     if not is_entry(entry) then return refuse(("is damaged: entry %d"):format(i)) end
     entry.taken = set_of(entry.taken)
     entry.clusters = entry.clusters and set_of(entry.clusters)
+    entry.namespaces = entry.namespaces and set_of(entry.namespaces)
     undo.by_key[entry_key(entry)] = entry
   end
   return setmetatable(undo, Undo)

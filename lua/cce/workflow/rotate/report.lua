@@ -91,9 +91,8 @@ function M.preview(run)
   report:note("whether these credentials may do it cannot be told before: %s",
     preflight.untried(run.opts))
   if run.open then
-    windows.note(run)
-    report:note("nothing is begun outside of %s; %s", run.open.text, report.next_window
-      and "the next window opens at " .. show.time(report.next_window) or "that is now")
+    local opens = windows.note(run)
+    report:note("nothing is begun outside of %s; %s", run.open.text, opens)
   end
   local seconds = seconds_needed(run)
   if seconds > 0 then

@@ -21,7 +21,10 @@ function M.choose(run)
   local texts, except = opts.windows or known.windows, opts.except or known.except
   if not texts and not except then return true end
   local open, why = windows.read(texts, except, opts.zone or known.zone)
-  if open and not open:opens(run.clock()) then open, why = nil, "they never open" end
+  -- A run that was begun is followed to its end.
+  if open and not run.known and not open:opens(run.clock()) then
+    open, why = nil, "they never open"
+  end
   if not open then return rotate_options.refuse("the windows are not right: " .. why) end
   run.open = open
   return true
@@ -32,20 +35,24 @@ end
 -- @treturn[2] boolean false
 -- @treturn[2] string why not
 function M.are_open(run)
+  if not run.open then return true end
   local now = run.clock()
-  local opens = run.open and run.open:opens(now) or now
+  local opens = run.open:opens(now)
   if opens == now then return true end
-  local why = ("nothing is begun outside of its windows, %s: the same call goes on at %s"):format(
-    run.open.text, show.time(opens))
+  local why = ("nothing is begun outside of its windows, %s: %s"):format(run.open.text,
+    opens and "the same call goes on at " .. show.time(opens) or "they never open again")
   run:stop(why)
   return false, why
 end
 
 --- Put them into the report, and when they open where they are closed.
+-- @treturn string when that is, for people
 function M.note(run)
   local now = run.clock()
   local opens = run.open:opens(now)
   run.report.windows, run.report.next_window = run.open.text, opens ~= now and opens or nil
+  if opens == now then return "that is now" end
+  return opens and "the next window opens at " .. show.time(opens) or "they never open again"
 end
 
 return M

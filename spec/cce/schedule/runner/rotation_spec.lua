@@ -57,6 +57,19 @@ describe("a rotation that recurs", function()
     for id, count in pairs(counts) do assert.equal(1, count, id) end
   end
 
+  it("has an end where its windows never open again, and is not done once more", function()
+    local closes = os.date("!%Y-%m-%dT%H:%M", math.floor(sys.time() + 2 * HOUR))
+    local id = assert(schedule:rotate_every("1d", { clusters = { name = "*" }, rate_limit = false,
+      first = sys.time() - 10, wait = { interval = 0.02, timeout = 20 },
+      except = closes .. "/9999-12-31" }))
+    assert.equal(1, run().done)
+    assert.equal(0, run().done)
+    accepted_once()
+    local e = schedule:get(id)
+    assert.equal("done", e.state, e.why)
+    assert.is_number(e.ended)
+  end)
+
   it("is done once however often it was missed, with a journal, and is due again", function()
     local id = add { first = sys.time() - 100 * HOUR - 60 }
     assert.equal(1, run().done)

@@ -328,6 +328,16 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(2, report:exit_code())
     assert.is_nil(report.undo)
     assert.equal("UNAUTHENTICATED", report.pending[1].code)
+    -- The disk is lost once all was looked at.
+    os.execute("mkdir " .. dir .. "/lost")
+    report = revoke(first { undo = dir .. "/lost/undo.json", admin = function(cluster)
+      tempdir.remove(dir .. "/lost")
+      return admin[cluster.id]
+    end })
+    assert.equal(2, report:exit_code())
+    assert.matches("revoked; nothing was taken away: cannot write", report.pending[1].message, 1,
+      true)
+    assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
     report = revoke(first { admin = function() return "/nowhere/config" end })
     assert.matches("/nowhere/config", report.pending[1].message, 1, true)
     sim:deny(simulator.admin.principal.id, "cce:accessPolicy:list")
@@ -345,8 +355,8 @@ describe("cce.workflow.revoke with remove", function()
     local report = restore()
     assert.equal(1, report:exit_code())
     assert.matches("gone", report.failed[1].message, 1, true)
-    assert.matches("gives ClusterRole cluster-admin now, not view", report.failed[1].message, 1,
-      true)
+    assert.matches("gives ClusterRole cluster-admin now, not ClusterRole view",
+      report.failed[1].message, 1, true)
     assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
     assert.matches("dev/other .-%[User::alice%]", bindings_of(1))
     simulator.write(dir .. "/undo.json", '{"file":"x"}')
@@ -366,5 +376,98 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("dev/devs .-%[User::alice%]", bindings_of(1))
     assert.equal(0, restore():exit_code())
     assert.equal(before, bindings_of(1))
+  end)
+
+  it("believes no list that is none", function()
+    for _, body in ipairs { "{}", '{"kind":"Status","status":"Failure"}', '{"items":{}}',
+      '{"kind":"ClusterRoleBindingList","metadata":{},"items":[{"metadata":{}}]}' } do
+      sim:clear_faults()
+      sim:fault { service = "kubernetes", cluster = sim.clusters[1].id, method = "GET",
+        status = 200, body = body, times = 1 }
+      local report = revoke(first())
+      assert.equal(2, report:exit_code(), body .. tostring(report))
+      assert.equal("RESPONSE_INVALID", report.pending[1].code)
+      assert.is_nil(report.undo)
+    end
+  end)
+
+  it("takes an AccessPolicy for what was read, and no garbage for it", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    for i, body in ipairs { "{}", '{"policyId":"another"}', '{"policyId":"X"}' } do
+      body = body:gsub("X", (here:match "[^/]+$"))
+      sim:clear_faults()
+      sim:fault { operation = "get_access_policy", status = 200, body = body }
+      local report = revoke(first { undo = dir .. "/undo-" .. i })
+      assert.equal(2, report:exit_code(), body .. tostring(report))
+      assert.equal(0, #sim:log { operation = "put_access_policy" })
+    end
+    sim:clear_faults()
+    assert.equal(0, revoke(first()):exit_code())
+    sim:fault { operation = "get_access_policy", status = 200, body = "{}" }
+    local report = restore()
+    assert.equal(1, #report.pending, tostring(report))
+    sim:clear_faults()
+    assert.equal("alice bob", ids_of(here))
+  end)
+
+  it("tells why an AccessPolicy could not be changed, and sees one that was deleted", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    sim:fault { operation = "put_access_policy", status = 500 }
+    local report = revoke(first())
+    assert.equal(2, report:exit_code(), tostring(report))
+    assert.equal("SERVER_ERROR", report.pending[1].code)
+    assert.matches("AccessPolicy here: put_access_policy: HTTP 500", report.pending[1].message, 1,
+      true)
+    sim:clear_faults()
+    assert.equal("alice " .. leaver .. " bob", ids_of(here))
+    sim:fault { operation = "get_access_policy", status = 404, times = 1,
+      body = '{"error_code":"CCE.01404001","error_msg":"not found"}' }
+    assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())
+  end)
+
+  it("puts nobody into an AccessPolicy that gives more by now", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    assert.equal(0, revoke(first()):exit_code())
+    local changed = sim:curl({ method = "GET", path = here }).json
+    changed.clusters = { "*" }
+    changed.policyId, changed.createTime, changed.updateTime = nil, nil, nil
+    sim:curl { method = "PUT", path = here, body = cjson.encode(changed) }
+    local report = restore()
+    assert.equal("alice bob", ids_of(here))
+    assert.equal(1, report:exit_code(), tostring(report))
+    assert.matches("reaches more clusters or namespaces", report.failed[1].message, 1, true)
+  end)
+
+  it("finds bindings by whatever name a cluster lets them have", function()
+    local list = {}
+    for i, name in ipairs { "a?b=c", "a#b", "a b", "\195\188nd", "a+b&c", "system:x", "..." } do
+      list[i] = binding("dev", name, "edit", { user "alice", user(leaver) })
+    end
+    seed(1, list)
+    local before = bindings_of(1)
+    local report = revoke(first())
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.is_nil(bindings_of(1):find(leaver, 1, true))
+    assert.equal(0, restore():exit_code())
+    assert.equal(before, bindings_of(1))
+  end)
+
+  it("puts nobody back by a file that is damaged, nor where the cluster is gone", function()
+    revoke(first())
+    local text = tempdir.read(dir .. "/undo.json")
+    for _, change in ipairs { { '"cluster_name": "[^"]*"', '"cluster_name": {}' },
+      { '"project": "[^"]*"', '"project": 7' }, { '"role_kind": "[^"]*"', '"role_kind": {}' },
+      { '"before": %[', '"before": [null, ' }, { '"sim%-readers"', '"../sim-readers"' } } do
+      local bad, count = text:gsub(change[1], change[2])
+      assert.equal(1, count, change[1])
+      simulator.write(dir .. "/undo.json", bad)
+      local none, message = cce.workflow.restore(client, { undo = dir .. "/undo.json" })
+      assert.is_nil(none)
+      assert.matches("is damaged: entry 1", message, 1, true)
+    end
+    simulator.write(dir .. "/undo.json", (text:gsub('"cluster": "%x+', '"cluster": "00000000')))
+    local report = restore { admin = {} }
+    assert.equal("NOT_FOUND", report.failed[1].code)
+    assert.equal(1, report:exit_code())
   end)
 end)

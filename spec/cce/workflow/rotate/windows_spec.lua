@@ -101,6 +101,21 @@ describe("the windows of a rotation", function()
     assert.equal(5, sent())
   end)
 
+  it("that never open again stop the run, which can be gone on with to see it", function()
+    local options = { windows = "none", except = "2026-12-06/9999-12-31", canary = 1 }
+    on_sent = function(count)
+      if count == 2 then clock = SATURDAY + 86400 end
+    end
+    for _, except in ipairs { options.except, options.except, "none" } do
+      options.except = except
+      local report = rotate(options)
+      assert.same({ 2, 3, 2 }, { report:counts().ok, report:counts().pending, report:exit_code() })
+      assert.matches("they never open again", report.stopped, 1, true)
+    end
+    assert.equal(2, sent())
+    assert.equal(5, rotate({ windows = false }):counts().ok)
+  end)
+
   it("do not keep a job from being followed", function()
     clock = SATURDAY + 3600
     sim:set { job_seconds = 1 }

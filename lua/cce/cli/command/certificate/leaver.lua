@@ -46,6 +46,22 @@ local function place(client, args)
   return true
 end
 
+-- Of what "everywhere" does not reach.
+local function name_autopilot(ui, client)
+  local list, message, err = client:list_clusters { autopilot = true }
+  local names = {}
+  for _, each in ipairs(list or {}) do
+    if each.autopilot then names[#names + 1] = each.name or each.id end
+  end
+  if #names > 0 then
+    ui:warn(("not touched: CCE Autopilot (%s), which cannot revoke; take them out of the bindings"
+      .. " there by hand"):format(table.concat(names, ", ")))
+  elseif err and err.code ~= "UNSUPPORTED" and err.code ~= "API_NOT_FOUND" then
+    ui:warn("whether there are clusters of CCE Autopilot, which are not touched, is not known: "
+      .. message)
+  end
+end
+
 function M.run(args, ui)
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
@@ -57,6 +73,7 @@ function M.run(args, ui)
   if not ids then return ui:fail(message, err) end
   ok, message, err = place(client, args)
   if not ok then return ui:fail(message, err) end
+  name_autopilot(ui, client)
   local code = revoke.carry_out(args, ui, client, ids)
   if args.began and code ~= exit.INTERRUPTED and core.file.stat(args.report_file) then
     ui:say("evidence: " .. args.report_file)

@@ -181,6 +181,10 @@ end
 --- After Ctrl-C: what is known.
 function M.interrupted(args, ui)
   if not args.began then return ui:warn("nothing was sent") end
+  if args.undo then
+    ui:warn(ui.outstanding:text())
+    return ui:warn("whoever was put back stays there; the same command again puts back the rest")
+  end
   local run = args.journal and runs.find(args.journal, args.run_name)
   if runs.is_open(run) then
     local counts = runs.counts(run)

@@ -44,6 +44,7 @@ describe("cce leaver", function()
     local result = world:cce { "leaver", "member", "--verify-with", world.dir .. "/old", "--yes" }
     assert.equal(0, result.code, result.out .. result.err)
     assert.matches("member is user " .. ID, result.err, 1, true)
+    assert.matches("not touched: CCE Autopilot (autopilot-001)", result.err, 1, true)
     assert.matches("revoke .*: 5 ok, 0 failed", result.out)
     assert.matches("verified: 1 yes, 4 no kubeconfig", result.out, 1, true)
     assert.matches("can obtain again: still enabled in IAM", result.out, 1, true)
@@ -116,6 +117,9 @@ describe("cce leaver", function()
       hold = "before" }
     local wait, process = world:start_cce { "leaver", "member", "--yes" }
     sim:held(1)
+    local others = { service = "kubernetes", method = "PATCH", status = 200 }
+    local ends = core.sys.monotonic() + 20
+    repeat core.sys.sleep(0.01) until #sim:log(others) > 0 or core.sys.monotonic() > ends
     process:signal "SIGKILL"
     wait()
     sim:clear_faults()
@@ -132,6 +136,22 @@ describe("cce leaver", function()
     end
     assert.equal(#sim.clusters, #report.ok)
     assert.equal(#sim.clusters, #sim:log { operation = "revoke_cert" })
+    -- Putting back, too, and what is said then is true of it.
+    for _, signal in ipairs { "SIGKILL", "SIGINT", "SIGTERM" } do
+      sim:fault { service = "kubernetes", method = "PATCH", cluster = sim.clusters[2].id,
+        hold = "before" }
+      wait, process = world:start_cce { "revoke", "--undo", report.undo, "--yes" }
+      sim:held(1)
+      process:signal(signal)
+      sim:release { drop = true }
+      local ended = wait()
+      assert.are_not.equal(0, ended.code)
+      assert.is_nil(ended.err:find("cuts what", 1, true), ended.err)
+      if signal == "SIGINT" then
+        assert.matches("the same command again puts back the rest", ended.err, 1, true)
+      end
+      sim:clear_faults()
+    end
     assert.equal(0, world:cce({ "revoke", "--undo", report.undo, "--yes" }).code)
     assert.equal(whole, all())
   end)
