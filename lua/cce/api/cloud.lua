@@ -92,7 +92,7 @@ function M.endpoints(name, region)
   local cloud = M.clouds[name]
   if not cloud.regions then
     return errors.fail("NO_ENDPOINT", ("%s has addresses of its own wherever it runs"):format(
-      cloud.title), { hint = "Give endpoints={cce=\"https://…\", iam=\"https://…\"}" })
+      cloud.title), { hint = "Give endpoint=\"https://…\" and endpoints={iam=\"https://…\"}" })
   elseif not cloud.regions[region] then
     return errors.fail("NO_ENDPOINT", ("there is no region '%s' of %s in the table; there are: %s")
       :format(region, cloud.title, table.concat(M.regions(name), ", ")),

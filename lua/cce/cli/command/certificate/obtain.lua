@@ -71,6 +71,8 @@ local function prepare(ui, args)
     life = plugin.fit(life, client, cluster)
     command = plugin.command(args, client, cluster.id)
   end
+  ok, message, err = lifetime.check(client, cluster, life)
+  if not ok then return nil, message, err end
   ok, message, err = place.prove(ui, args, client, cluster, command)
   if not ok then return nil, message, err end
   return { client = client, cluster = cluster, life = life, command = command }
