@@ -438,6 +438,12 @@ describe("a proxy", function()
       assert.is_nil(message:find(PASSWORD, 1, true), message)
       assert.equal(code, (select(3, core.check_proxy(proxy:format(PASSWORD)))))
     end
+    -- The commonest reason: what has a meaning in an address stands in the password.
+    for _, mark in ipairs { "@", "#", "/", "?" } do
+      local _, message = core.check_proxy(("http://user:a%s%s@127.0.0.1:1"):format(mark, PASSWORD))
+      assert.matches("written %40", message, 1, true)
+      assert.is_nil(message:find(PASSWORD, 1, true), message)
+    end
     assert.is_true(core.check_proxy "proxy.example:3128")
   end)
 

@@ -144,6 +144,10 @@ const char *cce_key_problem(struct cce_bytes key)
 
     if ((first == '"' || first == '\'') && key.data[key.length - 1] == first)
         return "the value is in quotes, which would be a part of it";
+    /* configparser puts another value there. */
+    if (key.length > 1 && memmem(key.data, key.length, "%(", 2) != NULL)
+        return "the value refers to another one, as %(name)s, which is not "
+               "read here";
     for (size_t i = 0; i < key.length; i++) {
         if (key.data[i] == ' ' || key.data[i] == '\t')
             return "the value holds a blank (a comment needs a line of its "
@@ -162,6 +166,10 @@ static const char *problem_of(struct cce_bytes text,
     case BLANK:
         return NULL;
     case UNKNOWN:
+        if (text.length > 1 && (memcmp(text.data, "\xff\xfe", 2) == 0 ||
+                                memcmp(text.data, "\xfe\xff", 2) == 0))
+            return "the file is UTF-16, as PowerShell writes it: save it as "
+                   "UTF-8";
         return "it is no [section], and has no name with '=' or ':' behind it";
     case SECTION:
         return is_repeated(text, reader) ? "the section is there twice" : NULL;

@@ -368,7 +368,11 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
     if (!known)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "the proxy is not an address such as "
-                        "http://host:port");
+                        "http://host:port%s",
+                        strchr(proxy, '@') == NULL
+                            ? ""
+                            : "; in its user name and password, characters "
+                              "such as @ # / are written %40 %23 %2F");
     if (decoded == CURLUE_OUT_OF_MEMORY)
         return cce_fail_memory(err);
     if (decoded != CURLUE_OK)

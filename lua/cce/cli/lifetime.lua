@@ -1,7 +1,10 @@
 --- How long a certificate is to live: `--days` and `--until`.
 -- @module cce.cli.lifetime
 -- @local
+local autopilot = require "cce.api.autopilot"
+local clouds = require "cce.api.cloud"
 local convert = require "cce.cli.convert"
+local core = require "cce.core"
 local errors = require "cce.error"
 local stands_for = require("cce.cli.words").stands_for
 
@@ -29,6 +32,26 @@ function M.of(args)
   end
   return errors.fail("INVALID_ARGUMENT", "it is not said how long the certificate is to live",
     { hint = "Give --days 30, or --until 2026-01-31T18:00Z" })
+end
+
+-- Of no project: nothing is sent.
+local NOWHERE = ("0"):rep(32)
+
+--- Whether it would be sent for a cluster, by the rules of the call itself.
+-- @tparam cce.client client
+-- @tparam cce.cluster cluster
+-- @tparam table lifetime
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.check(client, cluster, lifetime)
+  local asked = { duration = lifetime.duration, expire_at = lifetime.expire_at }
+  local ok, message, err = clouds.allows(client.config.cloud, "obtain_cert", asked)
+  if not ok then return nil, message, err end
+  return errors.from_core(core.operation(
+    cluster.autopilot and autopilot.calls.obtain_cert or "obtain_cert",
+    { project_id = NOWHERE, cluster_id = cluster.id }, asked, client:now()))
 end
 
 --- The same for people.

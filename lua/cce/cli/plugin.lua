@@ -2,6 +2,7 @@
 -- writes instead of a key.
 -- @module cce.cli.plugin
 -- @local
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
 local project = require "cce.api.project"
@@ -52,6 +53,18 @@ function M.lifetime(args)
       .. " it again and again", { hint = "--days says how long each one lives" })
   end
   return { duration = 1, expire_at = math.floor(core.sys.time()) + SHORTEST }
+end
+
+--- The same where the service may take whole days only.
+-- @tparam table life as of `lifetime`
+-- @tparam cce.client client
+-- @tparam cce.cluster cluster
+-- @treturn table
+function M.fit(life, client, cluster)
+  if cluster.autopilot or clouds.lacks(client.config.cloud, "expire_at") then
+    return { duration = life.duration }
+  end
+  return life
 end
 
 -- ---- what kubectl is to start ----------------------------------------------------

@@ -52,7 +52,10 @@ function M.request(text, fallback)
   end
   local asked, message = json.decode(text)
   if type(asked) ~= "table" then return refuse("is no JSON object: " .. (message or "a value")) end
-  if asked.kind ~= KIND then return refuse("is of another kind than " .. KIND) end
+  -- Some clients leave it out.
+  if asked.kind ~= nil and asked.kind ~= json.null and asked.kind ~= KIND then
+    return refuse("is of another kind than " .. KIND)
+  end
   local version = asked.apiVersion
   if type(version) ~= "string" then return refuse "has no apiVersion" end
   for _, each in ipairs(M.versions) do

@@ -350,7 +350,12 @@ function M.identity(self)
   }
   for _, each in ipairs { { "ca", cluster, "certificate-authority" },
     { "certificate", user, "client-certificate" }, { "key", user, "client-key" } } do
-    local text, problem, code = users.credential(state, each[2], each[3])
+    local body, field = each[2].body, each[3]
+    if read.non_empty(body[field]) and read.non_empty(body[field .. "-data"]) then
+      return errors.fail("INVALID_CERTIFICATE", ("both %s and %s-data stand in '%s': kubectl takes"
+        .. " neither"):format(field, field, each[2].name))
+    end
+    local text, problem, code = users.credential(state, each[2], field)
     if problem then return errors.from_core(nil, problem, code) end
     identity[each[1]] = text
   end

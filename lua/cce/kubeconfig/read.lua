@@ -262,10 +262,11 @@ local config_type = { fields = {
 -- @treturn ?string nil when nothing does
 function M.problem(data)
   if type(data) ~= "table" or is_list(data) then return "it is not an object" end
-  if not is_missing(data.kind) and data.kind ~= "Config" then
+  -- To Go, text that is empty is text that is missing.
+  if not is_missing(data.kind) and data.kind ~= "" and data.kind ~= "Config" then
     return ("its kind is %s, not 'Config'"):format(
       type(data.kind) == "string" and "'" .. data.kind:sub(1, 40) .. "'" or "no text")
-  elseif type(data.apiVersion) == "string" and data.apiVersion ~= "v1" then
+  elseif M.non_empty(data.apiVersion) and data.apiVersion ~= "v1" then
     return ("its apiVersion is '%s', not 'v1'"):format(data.apiVersion:sub(1, 40))
   end
   local problem = check_table("", data, config_type)
@@ -285,10 +286,11 @@ end
 -- of the Base64 of "-----BEGIN " is known by its beginning.
 -- @tparam string value
 -- @treturn ?string nil when nothing is
+-- @treturn ?boolean true when kubectl reads the file all the same
 function M.base64_problem(value)
   local text = value:gsub("[\r\n]", "")
   if text:find("^TFMwdExTM") then
-    return "is Base64 twice over (decode it once, and it is right)"
+    return "is Base64 twice over (decode it once, and it is right)", true
   elseif text:find("^%s*%-%-%-%-%-BEGIN") then
     return "is PEM text, but must be the Base64 of it"
   elseif text:find("%s") then
@@ -304,13 +306,15 @@ end
 -- @tparam table each as in @{entries}
 -- @tparam[opt=false] boolean is_strict an empty one is wrong, too
 -- @treturn ?string nil when nothing is
+-- @treturn ?boolean true when kubectl reads the file all the same
 function M.encoding_problem(section, each, is_strict)
   for _, field in ipairs(pem_fields[section] or {}) do
     local value = each.body[field]
     local is_there = type(value) == "string" and (value ~= "" or is_strict)
-    local problem = is_there and M.base64_problem(value)
+    local problem, is_read
+    if is_there then problem, is_read = M.base64_problem(value) end
     if problem then
-      return ("%s of %s '%s' %s"):format(field, M.sections[section], each.name, problem)
+      return ("%s of %s '%s' %s"):format(field, M.sections[section], each.name, problem), is_read
     end
   end
   return nil

@@ -99,6 +99,21 @@ function M.open(path, format)
   return target
 end
 
+-- One value that is no Base64, and kubectl reads nothing of the file.
+local function check_readable(target)
+  for _, section in ipairs(read.section_order) do
+    for _, each in ipairs(read.entries(target.data, section)) do
+      local problem, is_read = read.encoding_problem(section, each)
+      if problem and not is_read then
+        return errors.fail("FILE_ERROR", ("cannot merge into '%s': %s; so kubectl reads nothing "
+          .. "of the file"):format(target.path, problem), {
+            retryable = false, hint = "Mend that entry, or take it out" })
+      end
+    end
+  end
+  return true
+end
+
 --- Merges into the target's data; the file stays as it is until @{commit}.
 -- @tparam table target
 -- @tparam table data of a kubeconfig
@@ -139,7 +154,9 @@ end
 -- @treturn table { backup=<path or nil> }
 -- @return nil, message, err
 function M.commit(target, opts)
-  local text, backup, ok, message, err
+  local text, backup
+  local ok, message, err = check_readable(target)
+  if not ok then return nil, message, err end
   if target.text then
     text, message = patch.patch(target.text, target.original, target.data, target.format)
     if not text then return refused(target, message) end

@@ -10,7 +10,7 @@ local AK, SK = "AKEXAMPLE0000000000", "sk/EXAMPLE+0000=="
 
 local READ = [[
 import configparser, json, sys
-parser = configparser.ConfigParser(interpolation=None)
+parser = configparser.ConfigParser()
 try:
     parser.read(sys.argv[1])
     section = parser["basic"]
@@ -61,6 +61,9 @@ local forms = {
     "Python strips it, the other SDKs do not" },
   { "a character without width", "[basic]\nak = " .. AK .. "\nsk = " .. SK .. "\226\128\139\n",
     3, "it would be sent" },
+  { "a reference to another value", "[basic]\nmine = " .. AK .. "\nak = %(mine)s\nsk = " .. SK
+    .. "\n", 3, "Python puts the other value there" },
+  { "UTF-16", "\255\254" .. (("[basic]\n" .. PAIR):gsub(".", "%0\0")), 1 },
   { "a bracket in a comment", "[basic] # [mine]\n" .. PAIR, 1,
     "versions of Python take another name from it" },
 }

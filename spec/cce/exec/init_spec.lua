@@ -23,6 +23,10 @@ describe("cce.exec.request", function()
     assert.equal(V1 .. "beta1", exec.request(info { version = V1 .. "beta1" }))
   end)
 
+  it("answers clients that leave out the kind", function()
+    assert.equal(V1, exec.request(json.encode { apiVersion = V1, spec = { interactive = false } }))
+  end)
+
   local wrong = {
     ["is not set"] = "", ["is no JSON object"] = "{", ["JSON object: a value"] = "7",
     ["another kind than ExecCredential"] = info { kind = "Pod", version = V1 },

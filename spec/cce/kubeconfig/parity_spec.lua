@@ -41,6 +41,8 @@ local forms = {
   { "no kind", CLUSTER .. REST },
   { "another kind", "kind: Foo\napiVersion: v1\n" .. CLUSTER },
   { "another version", "kind: Config\napiVersion: v2\n" .. CLUSTER },
+  { "an empty version", "kind: Config\napiVersion: ''\n" .. CLUSTER .. REST },
+  { "an empty kind", '{"kind":"","apiVersion":"","clusters":[{"name":"a","cluster":{}}]}' },
   { "comments only", "# nothing\n# here\n" },
   { "nothing", "" },
   { "blank lines", "\n\n" },
@@ -217,7 +219,9 @@ describe("kubectl and we", function()
         local saved, message, err = assert(kubeconfig.parse(INTERNAL, { cluster_id = "id" }))
           :save(path, { merge = true, name = "new" })
         if not before then
-          -- What it did not read it reads no better; nothing of it is lost.
+          -- What it did not read it reads no better; nothing of it is lost. Where one value
+          -- is wrong, no certificate is to be obtained for the file.
+          if form[3] == NAMED then assert.is_nil(saved) end
           if not saved then assert.equal(form[2], tempdir.read(path)) end
           return
         elseif not saved then
@@ -351,6 +355,15 @@ describe("kubectl and we ask by", function()
     -- client-go takes plain HTTP then; we never send a certificate's request that way.
     ["an address without a scheme"] = function(cluster)
       cluster.server = cluster.server:gsub("^https://", "")
+    end,
+    ["a CA twice, in the file and beside it"] = function(cluster)
+      local field = "certificate-authority"
+      tempdir.write(dir .. "/ca.pem", assert(core.from_base64(cluster[field .. "-data"])))
+      cluster[field] = "ca.pem"
+    end,
+    ["a key twice, in the file and beside it"] = function(_, user)
+      tempdir.write(dir .. "/key.pem", assert(core.from_base64(user["client-key-data"])))
+      user["client-key"] = "key.pem"
     end,
     ["Base64 with a blank"] = function(cluster)
       local field = "certificate-authority-data"

@@ -94,6 +94,11 @@ local function prepare(ui, args)
   local ids, list
   ids, list, err = chosen.ids(client, args)
   if not ids then return nil, list, err end
+  for _, cluster in ipairs(args.dry_run and list or {}) do
+    local ok
+    ok, message, err = lifetime.check(client, cluster, opts)
+    if not ok then return nil, message, err end
+  end
   return { client = client, ids = ids, list = list, opts = opts }
 end
 

@@ -66,7 +66,13 @@ local function prepare(ui, args)
   local cluster
   cluster, message, err = chosen.one(client, args.cluster)
   if not cluster then return nil, message, err end
-  local command = args.exec and plugin.command(args, client, cluster.id) or nil
+  local command
+  if args.exec then
+    life = plugin.fit(life, client, cluster)
+    command = plugin.command(args, client, cluster.id)
+  end
+  ok, message, err = lifetime.check(client, cluster, life)
+  if not ok then return nil, message, err end
   ok, message, err = place.prove(ui, args, client, cluster, command)
   if not ok then return nil, message, err end
   return { client = client, cluster = cluster, life = life, command = command }

@@ -100,6 +100,16 @@ describe("cce obtain", function()
     assert.equal(0, result.code)
     assert.matches("would obtain a certificate for cluster-001", result.out, 1, true)
     assert.is_nil(tempdir.read(path))
+    -- What would be refused is refused now.
+    for _, words in ipairs { { "cluster-001", "--days", "0" }, { "cluster-001", "--days", "1828" },
+      { "cluster-001", "--until", "9999-12-31T23:59:59Z" }, { "cluster-001", "--until", "+0s" },
+      { "autopilot-001", "--until", "+2h" } } do
+      result = world:cce { "obtain", words[1], words[2], words[3], "--out", path, "--dry-run" }
+      assert.equal(64, result.code, result.out)
+      assert.matches(words[2] .. " is", result.err, 1, true)
+      result = world:cce { "ensure", words[1], words[2], words[3], "--out", path, "--dry-run" }
+      assert.equal(64, result.code, result.out)
+    end
     assert.equal(0, #sim:log { operation = "obtain_cert" })
   end)
 end)

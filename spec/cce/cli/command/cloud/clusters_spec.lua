@@ -1,3 +1,4 @@
+local unpack = table.unpack or unpack
 local command = require "spec.support.command"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
@@ -61,6 +62,12 @@ describe("cce clusters", function()
       result = world:cce { "ensure", "--all", "--autopilot", "--days", "2", "--dir", world.dir }
       assert.equal(0, result.code, result.err)
       assert.is_truthy(tempdir.read(world.dir .. "/autopilot-001.json"), result.out)
+      -- Neither Autopilot nor a cloud without expire_at takes less than a day.
+      for _, words in ipairs { { "autopilot-001" }, { "cluster-001", "--cloud", "otc" } } do
+        result = world:cce { "obtain", "--exec", "--out", world.dir .. "/" .. words[1],
+          unpack(words) }
+        assert.equal(0, result.code, result.err)
+      end
       result = world:cce { "jobs", "show", "a0b50000-0000-4000-8000-0000000007d1" }
       assert.matches("CreateCluster", result.out)
 
