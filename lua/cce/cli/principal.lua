@@ -27,6 +27,12 @@ local function fail(message, hint)
     maybe_applied = false })
 end
 
+-- What could not be looked up is not what is not there.
+local function not_known(word, message, err)
+  return errors.fail(err.code, ("whom '%s' names cannot be looked up: %s"):format(word, message), {
+    hint = err.hint or "Give the id", retryable = err.retryable, maybe_applied = false })
+end
+
 -- An id beats a name: names can be given to any principal, ids cannot.
 local function find(kind, word, list)
   local found, names = {}, {}
@@ -61,8 +67,7 @@ local function resolve(ui, client, kind, word)
     ui:say(("whether there is such a %s was not checked: %s"):format(kind, message))
     return { id = word }
   elseif not list then
-    return fail(("whom '%s' names cannot be looked up: %s"):format(word, message),
-      err and err.hint or "Give the id")
+    return not_known(word, message, err)
   end
   return find(kind, word, list)
 end
@@ -87,11 +92,15 @@ function M.resolve(ui, client, args)
   return true, found
 end
 
--- Users, agencies, and who was deleted; what cannot be listed is said.
+-- Users, agencies, and who was deleted; what cannot be listed is said. And the error of the
+-- first list that is missing.
 local function everybody(ui, client)
-  local all, seen = {}, {}
-  local function add(list, message, kind)
-    if not list then return ui:say(("not all names are known: %s"):format(message)) end
+  local all, seen, problem = {}, {}, nil
+  local function add(list, message, err, kind)
+    if not list then
+      problem = problem or err
+      return ui:say(("not all names are known: %s"):format(message))
+    end
     for _, each in ipairs(list) do
       if not seen[each.id] then
         seen[each.id] = true
@@ -100,14 +109,13 @@ local function everybody(ui, client)
       end
     end
   end
-  local users, message = client:list_users()
-  add(users, message, "user")
-  local agencies, deleted
-  agencies, message = client:list_agencies()
-  add(agencies, message, "agency")
-  deleted, message = client:deleted_principals()
-  add(deleted, message)
-  return all
+  local list, message, err = client:list_users()
+  add(list, message, err, "user")
+  list, message, err = client:list_agencies()
+  add(list, message, err, "agency")
+  list, message, err = client:deleted_principals()
+  add(list, message, err)
+  return all, problem
 end
 
 --- Whom some words mean: users or agencies, by name or id, those too who were deleted in
@@ -120,9 +128,11 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.any(ui, client, words)
-  local all, list, seen = everybody(ui, client), {}, {}
+  local list, seen = {}, {}
+  local all, problem = everybody(ui, client)
   for _, word in ipairs(words) do
     local found, message, err = find("user or agency", word, all)
+    if not found and problem then return not_known(word, problem.message, problem) end
     if not found then return nil, message, err end
     if not seen[found.id] then
       seen[found.id] = true

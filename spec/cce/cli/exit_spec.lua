@@ -58,6 +58,8 @@ local ROWS = {
   { "obtain cluster-001 --days 1 --out k --dry-run", 0, says = "dry run" },
   { "ensure cluster-001 --days 1 --out k --dry-run", 0, says = "dry run" },
   -- Rights are read with a certificate of 15 minutes.
+  { "leaver nosuch --yes", 64, says = "there is no user" },
+  { "leaver member --yes", 1, fault = refused "list_users", says = "cannot be looked up" },
   { "leaver member --dry-run", 0, says = "dry run", did = "obtain_cert" },
   { REVOKE .. " --dry-run", 0, says = "dry run" }, { ROTATE .. " --dry-run", 0, says = "dry run" },
   { "grant cluster-001 --for 1h --allow-self --out k --dry-run", 0, says = "dry run" },

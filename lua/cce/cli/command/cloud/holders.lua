@@ -4,12 +4,13 @@
 local chosen = require "cce.cli.chosen"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
+local words = require "cce.cli.words"
 
 local M = { name = "holders", summary = "List who holds or may hold a working certificate.",
   watchable = true }
 
 function M.describe(parser)
-  chosen.describe(parser, { autopilot = true })
+  chosen.describe(parser, { all = true, autopilot = true })
   parser:option("--user", "Only this user or agency."):argname("ID")
   parser:option("--traces", "Files of older traces, as CTS exports them."):argname("FILE")
     :args("+"):count("*")
@@ -73,7 +74,7 @@ function M.run(args, ui)
       or row.state == "unknown" and row.rights
     if args.all_states or is_shown then rows[#rows + 1] = row end
   end
-  for _, sentence in ipairs(holders.blind) do ui:say("cannot see: " .. sentence) end
+  for _, sentence in ipairs(holders.blind) do ui:say("cannot see: " .. words.typed(sentence, "holders")) end
   local code = ui:table(rows, columns)
   return code == exit.DONE and holders:exit_code() or code
 end

@@ -15,7 +15,7 @@ local M = { name = "status", summary = "Show the fleet: rotations, certificates,
   watchable = true }
 
 function M.describe(parser)
-  chosen.describe(parser, { autopilot = true })
+  chosen.describe(parser, { all = true, autopilot = true })
   parser:flag("--no-check", "Do not ask the clusters whether my certificates work.")
   require("cce.cli.report_file").describe(parser)
   parser:epilog("My certificates are those of KUBECONFIG, else of ~/.kube/config; runs are those of"

@@ -174,7 +174,7 @@ describe("cce revoke", function()
       assert.equal(0, result.code)
       assert.matches("was not checked", result.out, 1, true)
       result = world:cce { "revoke", "cluster-001", "--user", "member", "--yes" }
-      assert.equal(64, result.code)
+      assert.equal(1, result.code)
       assert.matches("cannot be looked up", result.err, 1, true)
       assert.equal(1, revocations())
     end)
