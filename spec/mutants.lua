@@ -366,6 +366,10 @@ return {
     with = 'copy_of(e, "pending")', specs = "spec/cce/schedule/runner/rotation_spec.lua" },
 
   -- ---- CCE Autopilot --------------------------------------------------------------------------
+  { name = "autopilot: a call waits for another's look beyond its deadline",
+    file = "lua/cce/host/singleflight.lua",
+    find = "math.min(call.deadline, core.sys.monotonic() + seconds)", with = "call.deadline",
+    specs = "spec/cce/host/singleflight_spec.lua spec/cce/api/autopilot_spec.lua" },
   { name = "autopilot: one failed look is for ever",
     file = "lua/cce/client.lua", find = "      self.autopilot[id] = nil\n", with = "",
     specs = "spec/cce/api/autopilot_spec.lua" },
