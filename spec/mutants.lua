@@ -356,6 +356,9 @@ return {
   { name = "rights: what was not looked at is gone",
     file = "lua/cce/workflow/revoke/removal.lua", find = "if unknown then return unknown, why end",
     with = "", specs = REMOVED },
+  { name = "rights: a run that only cuts takes over what was to be taken away",
+    file = "lua/cce/workflow/revoke/init.lua", find = "run.opts.remove or not known.undo",
+    with = "true", specs = REMOVED },
 
   -- ---- windows --------------------------------------------------------------------------------
   { name = "windows: those that never open again are open",
