@@ -369,6 +369,9 @@ return {
   { name = "rights: what was not looked at is gone",
     file = "lua/cce/workflow/revoke/removal.lua", find = "if unknown then return unknown, why end",
     with = "", specs = REMOVED },
+  { name = "rights: a run that only cuts takes over what was to be taken away",
+    file = "lua/cce/workflow/revoke/init.lua", find = "run.opts.remove or not known.undo",
+    with = "true", specs = REMOVED },
 
   -- ---- windows --------------------------------------------------------------------------------
   { name = "windows: those that never open again are open",
@@ -379,6 +382,10 @@ return {
     with = 'copy_of(e, "pending")', specs = "spec/cce/schedule/runner/rotation_spec.lua" },
 
   -- ---- CCE Autopilot --------------------------------------------------------------------------
+  { name = "autopilot: a call waits for another's look beyond its deadline",
+    file = "lua/cce/host/singleflight.lua",
+    find = "math.min(call.deadline, core.sys.monotonic() + seconds)", with = "call.deadline",
+    specs = "spec/cce/host/singleflight_spec.lua spec/cce/api/autopilot_spec.lua" },
   { name = "autopilot: one failed look is for ever",
     file = "lua/cce/client.lua", find = "      self.autopilot[id] = nil\n", with = "",
     specs = "spec/cce/api/autopilot_spec.lua" },

@@ -54,7 +54,7 @@ function M.lack(operation, cluster_id)
   })
 end
 
-local function look(client, ids, deadline)
+local function look_once(client, ids, deadline)
   local operation = M.calls[ids.job_id and "show_job" or "show_cluster"]
   if clouds.lacks(client.config.cloud, "autopilot") then
     return errors.fail("API_NOT_FOUND", operation .. ": this cloud has no CCE Autopilot")
@@ -76,6 +76,13 @@ local function look(client, ids, deadline)
   return response
 end
 
+-- One look for many callers, none of whom waits longer than they may.
+local function look(client, key, ids, deadline)
+  local left = deadline and math.max(0, deadline - client.monotonic()) or math.huge
+  return singleflight.share_within(left, client, key .. (ids.job_id or ids.cluster_id), look_once,
+    client, ids, deadline)
+end
+
 --- Look for a cluster or a job at Autopilot, and remember what is found. Who asks for the same
 -- meanwhile waits for that answer.
 -- @tparam cce.client client
@@ -86,8 +93,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.look(client, ids, deadline)
-  return singleflight.share(client, "autopilot " .. (ids.job_id or ids.cluster_id), look, client,
-    ids, deadline)
+  return look(client, "autopilot ", ids, deadline)
 end
 
 --- Whether a cluster lets a call be sent that CCE alone has. One that is not known yet is
@@ -107,8 +113,7 @@ function M.allows(client, operation, ids, deadline)
     local config = setmetatable({ timeout = math.min(client.config.timeout, SHORT),
       retry = setmetatable({ max_attempts = 1 }, { __index = client.config.retry }) },
       { __index = client.config })
-    local found, _, err = singleflight.share(client, "whose is " .. id, look,
-      client:view { config = config }, ids, deadline)
+    local found, _, err = look(client:view { config = config }, "whose is ", ids, deadline)
     local code = err and err.code
     if code == "UNAUTHENTICATED" or code == "ACCESS_KEY_LOCKED" then
       return call.cannot_begin(operation, err)

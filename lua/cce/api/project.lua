@@ -132,7 +132,8 @@ end
 function M.id_of(client, deadline)
   local known = M.known(client)
   if known then return known end
-  local id, message, err = singleflight.share(client, "project", ask, client, deadline)
+  local left = deadline and math.max(0, deadline - client.monotonic()) or math.huge
+  local id, message, err = singleflight.share_within(left, client, "project", ask, client, deadline)
   if not id then return nil, message, err end
   local found, key = cache_of(client)
   found[key] = id

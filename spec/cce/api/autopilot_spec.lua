@@ -206,6 +206,24 @@ describe("CCE Autopilot", function()
     assert.is_true(results[1].ok, results[1].message)
   end)
 
+  it("is not waited for longer than a call may take, whoever asks", function()
+    sim:fault { operation = "show_autopilot_cluster", delay = 0.6, times = 1 }
+    local hurried = clients.new(sim, { stranger = true })
+    local quick = hurried:view { config = setmetatable({ deadline = 0.1 },
+      { __index = hurried.config }) }
+    local order = {}
+    local results = cce.map({ hurried, quick }, function(each)
+      local ok, message, err = each:revoke_cert(cce_id, { user_id = "u1" })
+      order[#order + 1] = each
+      return ok, message, err
+    end, { concurrency = 2 })
+    assert.is_true(results[1].ok, results[1].message)
+    assert.equal("TIMEOUT", results[2].err.code)
+    assert.is_true(order[1] == quick)
+    assert.equal(1, #sim:log { operation = "revoke_cert" })
+    hurried:close()
+  end)
+
   it("is found later where a look failed once", function()
     sim:fault { operation = "show_autopilot_cluster", status = 500, times = 1 }
     clients.fails("NOT_FOUND", client:revoke_cert(id, { user_id = "u1" }))

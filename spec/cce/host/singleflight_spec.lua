@@ -31,6 +31,17 @@ describe("cce.flight.share", function()
     assert.same({ "a", "b" }, names)
   end)
 
+  it("does not wait for longer than it may", function()
+    local owner, order = {}, {}
+    cce.map({ 0.5, 0 }, function(seconds)
+      singleflight.share_within(0.02, owner, "a", function()
+        cce.sleep(seconds)
+        order[#order + 1] = seconds
+      end)
+    end, { concurrency = 2 })
+    assert.same({ 0, 0.5 }, order)
+  end)
+
   it("keeps nothing of one who raised", function()
     local owner = {}
     assert.has_error(function()

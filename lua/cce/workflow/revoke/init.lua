@@ -20,6 +20,11 @@ function workflow.opening(run)
   return run.undo and { undo = run.undo.path, undo_id = run.undo.run } or {}
 end
 
+-- What a run is to take away, too, is not taken over by one that only cuts.
+function workflow.is_same(run, known)
+  return run.opts.remove or not known.undo
+end
+
 function workflow.check(run)
   local ok, message, err = principals.check_self(run.clients, run.list, run.opts, run.report)
   if not ok then return nil, message, err end

@@ -318,6 +318,25 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
   end)
 
+  it("leaves what is to be taken to its run, when another only cuts", function()
+    local id = sim.clusters[1].id
+    sim:fault { service = "kubernetes", cluster = id, status = 403 }
+    sim:fault { operation = "revoke_cert", cluster = id, status = 403 }
+    local more = { journal = dir .. "/journal", run = "out" }
+    assert.equal(1, #revoke(first(more)).pending)
+    sim:clear_faults()
+    assert.equal(0, revoke(first { journal = more.journal, run = "cut", remove = false,
+      admin = false, undo = false }):exit_code())
+    assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
+    local report = revoke(first(more))
+    assert.equal("removed", report.ok[1] and report.ok[1].rights, tostring(report))
+    assert.is_nil(bindings_of(1):find(leaver, 1, true))
+    -- One that takes, too, does all of it.
+    more.run = "again"
+    assert.equal(0, revoke(first { journal = more.journal, run = "again", undo = dir .. "/2" })
+      :exit_code())
+  end)
+
   it("takes nothing where the undo file cannot be written, nor where rights are lacking", function()
     local none, message = cce.workflow.revoke(client, { clusters = { name = "*" },
       user_id = leaver, remove = true, admin = admin, undo = "/nowhere/undo.json" })

@@ -160,7 +160,16 @@ function M.carry_out(args, ui, client, ids)
 end
 
 function M.run(args, ui)
-  if args.undo then return restore(args, ui) end
+  if args.undo then
+    -- All that the file names is put back, whatever else was named.
+    local narrows = #args.cluster > 0 or args.cluster_file or args.all or chosen.filter(args)
+    if narrows or args.remove or args.journal or args.run or #args.verify_with > 0
+      or args.verify then
+      return ui:usage("--undo puts back all that its file names: neither clusters nor --remove,"
+        .. " --verify or --journal go with it")
+    end
+    return restore(args, ui)
+  end
   if #args.admin > 0 and not args.remove then return ui:usage "--admin needs --remove" end
   if not (args.user or args.agency or args.kubeconfig or args.certificate
     or args.deleted_since) then

@@ -72,6 +72,10 @@ describe("cce leaver", function()
       result.out, 1, true)
     assert.is_nil(readers():find(ID, 1, true))
     assert.equal(64, world:cce({ "revoke", "--undo", data.undo }).code)
+    for _, more in ipairs { "cluster-001", "--all", "--remove", "--journal=x", "--verify" } do
+      assert.equal(64, world:cce({ "revoke", more, "--undo", data.undo, "--yes" }).code, more)
+    end
+    assert.is_nil(readers():find(ID, 1, true))
     result = world:cce { "revoke", "--undo", data.undo, "--admin", world.dir .. "/admin", "--yes" }
     assert.equal(0, result.code, result.out .. result.err)
     assert.equal(before, readers())
