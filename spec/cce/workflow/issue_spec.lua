@@ -132,6 +132,17 @@ describe("cce.workflow.issue", function()
       assert.equal(PRIVATE, mode_of(path))
     end)
 
+    it("obtains what has a CA that is none", function()
+      assert(issue { merge_into = path })
+      local data = json.decode(tempdir.read(path))
+      assert.equal("cluster-001", data.clusters[1].name)
+      data.clusters[1].cluster["certificate-authority-data"] = "QUJD"
+      tempdir.write(path, json.encode(data))
+      local before = issued()
+      for _ = 1, 2 do assert.equal(0, assert(issue { merge_into = path }):exit_code()) end
+      assert.equal(before + 1, issued())
+    end)
+
     it("obtains what somebody took the cluster of", function()
       assert(issue { merge_into = path })
       local data = json.decode(tempdir.read(path))
