@@ -542,8 +542,9 @@ function cce.ensure_cert(client, cluster_id, opts) end
 ---Whose certificates are in these kubeconfigs, for which cluster, until when.
 ---
 ---A file that cannot be used becomes an entry with `message` and `err`, after
----all others. Users with a token, or a command that is not ours, are left out. One whose
----certificate `cce credential` gives has no end that the file could tell.
+---all others. Users with a token, or a command that is not ours, are left out where others
+---have certificates, else they are entries with a `message` alone. One whose certificate
+---`cce credential` gives has no end that the file could tell.
 ---```lua
 ---print(cce.expiry { "kubeconfigs", os.getenv "HOME" .. "/.kube/config" })
 ---```

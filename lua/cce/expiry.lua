@@ -129,11 +129,16 @@ end
 
 -- `path_of` tells the file of a user.
 local function entries_of_config(config, path_of, path, opts)
-  local entries = {}
-  for _, holder in ipairs(config:certificates()) do
+  local entries, holders = {}, config:certificates()
+  for _, holder in ipairs(holders) do
     for _, entry in ipairs(entries_of_holder(path_of(holder.user), config, holder, opts)) do
       entries[#entries + 1] = entry
     end
+  end
+  -- One whose users all have something else can be used: each is named, without an end.
+  for i = 1, #entries == 0 and #holders or 0 do
+    entries[i] = entry_of(path_of(holders[i].user), holders[i])
+    entries[i].err = nil
   end
   if #entries > 0 then return entries end
   local message = ("there is no client certificate in '%s'"):format(path)
@@ -242,8 +247,9 @@ local list_meta = {
 --- Whose certificates are in these kubeconfigs, for which cluster, until when.
 --
 -- A file that cannot be used becomes an entry with `message` and `err`, after
--- all others. Users with a token, or a command that is not ours, are left out. One whose
--- certificate `cce credential` gives has no end that the file could tell.
+-- all others. Users with a token, or a command that is not ours, are left out where others
+-- have certificates, else they are entries with a `message` alone. One whose certificate
+-- `cce credential` gives has no end that the file could tell.
 -- @tparam string|{string,...} paths files, directories (each of their files
 --   that is not hidden) and patterns such as "team/*/*.json"
 -- @tparam[opt] table opts

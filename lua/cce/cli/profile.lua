@@ -63,6 +63,8 @@ local function check_key(path, number, key)
 end
 
 local function read_line(state, path, number, line)
+  -- Windows' editors put a byte order mark before the first.
+  if number == 1 then line = line:gsub("^\239\187\191", "") end
   if line:match "^%s*$" or line:match "^%s*[#;]" then return true end
   local section = line:match "^%s*%[%s*([%w._-]+)%s*%]%s*$"
   if section then

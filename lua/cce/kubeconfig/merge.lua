@@ -106,13 +106,17 @@ local function add_section(merging, incoming, section, mark)
   end
 end
 
--- A cluster that lost its public address has fewer contexts than before.
+-- A cluster that lost its public address has fewer contexts than before. One that still
+-- leads from its user to its cluster is a person's: renamed, or made beside ours.
 local function remove_stale(merging, incoming, section, mark)
   local kept, wanted = json.array(), index(incoming, section)
+  local is_context = section == "contexts"
+  local users, clusters = index(incoming, "users"), index(incoming, "clusters")
   for _, entry in ipairs(merging.data[section]) do
     local body = type(entry) == "table" and entry[read.sections[section]]
     local marked = type(body) == "table" and is_marked(body, mark)
-    if not marked or wanted[entry.name] then
+    local leads = marked and is_context and users[body.user or ""] and clusters[body.cluster or ""]
+    if not marked or wanted[entry.name] or leads then
       kept[#kept + 1] = entry
     else
       merging.by_name[section][entry.name] = nil

@@ -70,7 +70,8 @@ local function add_cluster(holdings, context)
   -- The context with the plain name is the one to use.
   local known = holdings.by_id[mark.cluster_id]
   if not known or context.name == mark.set then
-    holdings.by_id[mark.cluster_id] = { set = mark.set, context = context.name }
+    holdings.by_id[mark.cluster_id] =
+      { set = mark.set, context = context.name, cluster = context.body.cluster }
   end
 end
 
@@ -78,7 +79,8 @@ end
 -- @tparam string path
 -- @tparam function clock
 -- @treturn[1] table `{path=, config=<nil when there is no file>, by_id={[cluster
---   id]={set=, context=}}, names={[context or set]=cluster id or false},
+--   id]={set=, context=, cluster=}}, clusters={[name]=true},
+--   names={[context or set]=cluster id or false},
 --   commands={[cluster id]=true where kubectl asks `cce credential`},
 --   others=<whether there are contexts that are not ours>}`
 -- @treturn[2] nil
@@ -87,7 +89,7 @@ end
 function M.read(path, clock)
   local info, message, code = core.file.stat(path)
   if info == nil then return errors.from_core(nil, message, code) end
-  local holdings = { path = path, by_id = {}, names = {}, commands = {} }
+  local holdings = { path = path, by_id = {}, clusters = {}, names = {}, commands = {} }
   if not info or info.size == 0 then return holdings end
   local config, reason, err = kubeconfig.load(path, { clock = clock })
   if not config then return nil, reason, err end
@@ -96,6 +98,7 @@ function M.read(path, clock)
     for _, each in ipairs(read.entries(config.data, section)) do
       local mark = merge.find_mark(each.body)
       holdings.names[each.name] = mark and mark.cluster_id or false
+      if section == "clusters" then holdings.clusters[each.name] = true end
       if section == "contexts" then add_cluster(holdings, each) end
       local id = section == "users" and exec.cluster_of(each.body)
       if id then holdings.commands[id] = true end
@@ -146,6 +149,9 @@ end
 function M.facts_of(holdings, cluster_id)
   local entry = holdings.by_id[cluster_id]
   if not entry then return nil, "there is none yet" end
+  if entry.cluster == nil or not holdings.clusters[entry.cluster] then
+    return nil, "its context names no cluster that there is"
+  end
   if not holdings.holders then
     local by_context = {}
     for _, each in ipairs(holdings.config:certificates()) do

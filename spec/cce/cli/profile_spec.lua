@@ -53,6 +53,10 @@ ca_file =
       test = { endpoint = "https://a.example.com, https://b.example.com" } }, found)
   end)
 
+  it("is read behind a byte order mark", function()
+    assert.equal("r", assert(profile.read(write "\239\187\191[prod]\nregion = r\n")).prod.region)
+  end)
+
   it("is none when there is no file", function()
     assert.same({}, profile.read(dir .. "/nowhere"))
   end)

@@ -574,6 +574,19 @@ describe("cce.kubeconfig", function()
       assert.same({ "prod", "test" }, names_in(data, "users"))
     end)
 
+    it("keeps a context that the user renamed while it leads somewhere", function()
+      assert(merge "prod")
+      local data = saved_data()
+      for _, each in ipairs(data.contexts) do each.name = each.name:gsub("^prod", "mine") end
+      data["current-context"] = "mine"
+      tempdir.write(path, json.encode(data))
+      -- This time the cluster has one address.
+      assert(merge("prod", INTERNAL))
+      data = saved_data()
+      assert.same({ "mine", "prod" }, names_in(data, "contexts"))
+      assert.equal("mine", data["current-context"])
+    end)
+
     it("keeps what the user added to our entries", function()
       assert(merge "prod")
       local data = saved_data()

@@ -52,6 +52,8 @@ local forms = {
   { "a word", "hello\n" },
   { "a trailing ---", WHOLE .. "---\n" },
   { "two trailing ---", WHOLE .. "---\n---\n" },
+  { "YAML 1.1, as it says", "%YAML 1.1\n---\n" .. WHOLE },
+  { "YAML 1.2, as it says", "%YAML 1.2\n---\n" .. WHOLE },
   { "a trailing ...", WHOLE .. "...\n" },
   { "a second document", WHOLE .. "---\napiVersion: v1\nkind: Config\ncurrent-context: z\n" },
   { "a leading ---", "---\n" .. WHOLE },

@@ -2,6 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
+local probe = require "cce.kubeconfig.probe"
 local read = require "cce.kubeconfig.read"
 local simulator = require "spec.support.sim"
 local sys = require("cce.core").sys
@@ -129,6 +130,31 @@ describe("cce.workflow.issue", function()
         if i % 2 == 0 then assert.is_true(names[cluster.name .. "-internal"]) end
       end
       assert.equal(PRIVATE, mode_of(path))
+    end)
+
+    it("obtains what has a CA that is none", function()
+      assert(issue { merge_into = path })
+      local data = json.decode(tempdir.read(path))
+      assert.equal("cluster-001", data.clusters[1].name)
+      data.clusters[1].cluster["certificate-authority-data"] = "QUJD"
+      tempdir.write(path, json.encode(data))
+      local before = issued()
+      for _ = 1, 2 do assert.equal(0, assert(issue { merge_into = path }):exit_code()) end
+      assert.equal(before + 1, issued())
+    end)
+
+    it("obtains what somebody took the cluster of", function()
+      assert(issue { merge_into = path })
+      local data = json.decode(tempdir.read(path))
+      for i, entry in ipairs(data.clusters) do
+        if entry.name == "cluster-001" then table.remove(data.clusters, i) break end
+      end
+      tempdir.write(path, json.encode(data))
+      local before = issued()
+      assert.equal(0, assert(issue { merge_into = path }):exit_code())
+      assert.equal(before + 1, issued())
+      local config = assert(kubeconfig.load(path)):use "cluster-001"
+      assert.equal("works", probe.look(client, config).state)
     end)
 
     it("puts no key where kubectl asks a command", function()

@@ -137,6 +137,10 @@ local function first_document(reader)
     if event.type == "STREAM_END" then return nil end
     event = reader.next()
   end
+  local version = event.version_directive
+  if version and (version.major ~= 1 or version.minor ~= 1) then
+    refuse("it is of another version of YAML than 1.1, and kubectl does not read it")
+  end
   local root = build(reader, reader.next(), 1)
   reader.next()
   root.is_only = reader.next().type == "STREAM_END"

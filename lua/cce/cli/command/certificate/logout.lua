@@ -14,7 +14,13 @@ end
 function M.run(args, ui)
   local ids = #args.cluster > 0 and args.cluster or cache.clusters()
   local count = 0
-  for _, id in ipairs(ids) do count = count + cache.clear(id) end
+  for _, id in ipairs(ids) do
+    local cleared = cache.clear(id)
+    if cleared == 0 then
+      ui:warn(("nothing is kept for '%s'; clusters are named by id"):format(id))
+    end
+    count = count + cleared
+  end
   return ui:show({ dropped = count }, count == 1 and "1 certificate was dropped"
     or ("%d certificates were dropped"):format(count), tostring(count))
 end

@@ -286,6 +286,8 @@ describe("cce credential", function()
       assert.matches("the cluster's CA was replaced, and now is in '" .. path, found.err, 1, true)
       assert.is_true(nodes(path))
       world:cce { "logout" }
+      local result = world:cce { "logout", "cluster-001" }
+      assert.matches("nothing is kept for 'cluster-001'", result.err, 1, true)
       assert.equal("", credential().err)
     end)
 
