@@ -74,7 +74,9 @@ function M.run(args, ui)
       or row.state == "unknown" and row.rights
     if args.all_states or is_shown then rows[#rows + 1] = row end
   end
-  for _, sentence in ipairs(holders.blind) do ui:say("cannot see: " .. words.typed(sentence, "holders")) end
+  for _, sentence in ipairs(holders.blind) do
+    ui:say("cannot see: " .. words.typed(sentence, "holders"))
+  end
   local code = ui:table(rows, columns)
   return code == exit.DONE and holders:exit_code() or code
 end
