@@ -1,5 +1,6 @@
 -- Which connection a transfer takes, how often it leaves, and in what order transfers end.
 local core = require "cce.core"
+local nginx = require "spec.support.nginx"
 local server = require "spec.support.server"
 local sys = core.sys
 
@@ -26,6 +27,19 @@ local function request_to(s, changes)
     request[key] = value
   end
   return request
+end
+
+-- What the kernel has for our end of the connection to a server: bytes that were not read,
+-- and one more when the other end is closed.
+local function arrived(s)
+  local bytes = 0
+  for line in io.lines "/proc/net/tcp" do
+    local port, state, queue = line:match "^%s*%d+: %S+ %x+:(%x+) (%x+) %x+:(%x+)"
+    if tonumber(port or "0", 16) == s.port then
+      bytes = bytes + tonumber(queue, 16) + (state == "08" and 1 or 0)
+    end
+  end
+  return bytes
 end
 
 local function call(s, changes)
@@ -169,7 +183,7 @@ describe("a request on a connection that the server closes", function()
     end)
     for _ = 1, 3 do
       assert.equal(200, assert(call(s, { mutating = true })).status)
-      sys.sleep(0.02)
+      nginx.wait_for("the close", function() return arrived(s) > 0 end)
     end
     assert.equal(3, #s:requests())
   end)
@@ -209,9 +223,10 @@ describe("a connection that was not quiet since its last answer", function()
         local s = uneasy(after, tls)
         new_engine { ca_file = identity.ca_file }
         assert.equal("first", assert(call(s, { body = "first", mutating = true })).body)
+        local before = arrived(s)
         s:release()
         s:await "done"
-        sys.sleep(0.02) -- until it has come through loopback
+        nginx.wait_for("what came late", function() return arrived(s) > before end)
         local response, message = call(s, { path = "/second", body = "second", mutating = true })
         assert.equal("second", response and response.body, message)
         local seen = {}
