@@ -53,8 +53,9 @@ end
 -- @treturn table `{state="works"|"refused"|"unclear", text=, status=<of HTTP, when
 --   there was an answer>, code=<of an error, when there was none>, untrusted=<true
 --   when the kubeconfig does not trust who answered, or what it has is no
---   certificate>, alert=<number of the TLS alert that came>}`: accepted (HTTP 200 or 403); refused (401, or alert 42, 44, 46, 48 or 49
---   of a server whose certificate was accepted); or anything else, which proves nothing
+--   certificate>, alert=<number of the TLS alert that came>}`: accepted (HTTP 200 or
+--   403); refused (401, or alert 42, 44, 46, 48 or 49 of a server whose certificate was
+--   accepted); or anything else, which proves nothing
 function M.look(client, kubeconfig)
   local response, message, code, detail = ask(client, kubeconfig, { path = PATH, private = true,
     max_response = MAX_RESPONSE })
