@@ -217,12 +217,14 @@ end
 -- local kubeconfig = assert(client:obtain_cert(cluster_id, { duration = 30 }))
 -- assert(kubeconfig:save("kubeconfig.json"))
 function Client:obtain_cert(cluster_id, opts)
+  -- The largest module by far, which other calls do without. A certificate that was issued
+  -- must not be lost because it could not be loaded.
+  local kubeconfigs = require "cce.kubeconfig"
   local ids = { cluster_id = cluster_id }
   local response, message, err = perform(self, "obtain_cert", ids, opts)
   if not response then return nil, message, err end
   local config
-  -- The largest module by far, which other calls do without.
-  config, message = require("cce.kubeconfig").parse(response.body, {
+  config, message = kubeconfigs.parse(response.body, {
     port_id = response.headers["port-id"], cluster_id = cluster_id, clock = self.clock,
   })
   if not config then return call.invalid(response.request, ids, response, message) end

@@ -41,10 +41,37 @@ describe("a script of one call", function()
       local names = loaded_after(call)
       assert.matches("cce.client", names, 1, true)
       for _, name in ipairs { "kubeconfig", "yaml", "cce.exec", "cce.cli.",
-        "cce.workflow", "cce.schedule", "cce.log", "cce.credentials.chain", "cce.text",
-        "cce.api.hint", "cce.api.response" } do
+        "cce.workflow", "cce.schedule", "cce.log", "cce.credentials.chain",
+        "cce.text.table", "cce.text.page" } do
         assert.is_nil(names:find(name, 1, true), name)
       end
     end)
   end
+
+  it("has loaded what an error and an answer need before they come", function()
+    local output = run(([[
+      local client = assert(require("cce").new { retry = { max_attempts = 1 } })
+      local cluster, core = %q, require "cce.core"
+      assert(client:list_clusters())
+      -- As where no descriptor is left, or another version lies there by now.
+      local function nothing(name) return "nothing may be opened any more" end
+      local searchers = package.searchers or package.loaders
+      for i = 1, #searchers do searchers[i] = nothing end
+      local _, _, err = client:rotate_credentials("nosuch", { component = "all" })
+      print(err.code)
+      local _, _, denied = client:revoke_cert(cluster, { user_id = "u1" })
+      print(denied and denied.code or "ok")
+    ]]):format(sim.clusters[1].id))
+    assert.matches("^%u[%u_]+\nok\n$", output)
+    sim:fault { operation = "rotate_credentials", status = 500, body = "<html>\27[31m", times = 1 }
+    output = run(([[
+      local client = assert(require("cce").new { retry = { max_attempts = 1 } })
+      client:list_clusters()
+      local searchers = package.searchers or package.loaders
+      for i = 1, #searchers do searchers[i] = function() return "nothing" end end
+      local _, message, err = client:rotate_credentials(%q, { component = "all" })
+      print(err.code, err.maybe_applied, message:find("\27", 1, true))
+    ]]):format(sim.clusters[1].id))
+    assert.equal("SERVER_ERROR\ttrue\tnil\n", output)
+  end)
 end)

@@ -3,20 +3,21 @@
 -- @module cce.api.call
 -- @local
 local core = require "cce.core"
+-- What a call that failed needs is loaded before one can fail: then there may be no
+-- descriptor left to open a module with.
+local diagnosis = require "cce.api.diagnosis"
 local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
+local hints = require "cce.api.hint"
 local host = require "cce.host"
+local responses = require "cce.api.response"
 local retry = require "cce.api.retry"
 
 local M = {}
 
--- What only a call that fails needs.
-local function hints() return require "cce.api.hint" end
-local function responses() return require "cce.api.response" end
-
 local function target_of(ids)
-  if ids.job_id then return " job " .. responses().excerpt(ids.job_id) end
-  return ids.cluster_id and " cluster " .. responses().excerpt(ids.cluster_id) or ""
+  if ids.job_id then return " job " .. responses.excerpt(ids.job_id) end
+  return ids.cluster_id and " cluster " .. responses.excerpt(ids.cluster_id) or ""
 end
 
 -- The call and its target, for messages. A `state` is what a call remembers from
@@ -35,7 +36,7 @@ local function transport_error(state, message, code, detail)
     sent = detail.sent or false,
     untrusted = detail.untrusted,
     maybe_applied = maybe_applied,
-    hint = maybe_applied and hints().maybe or hints().of_transport(code),
+    hint = maybe_applied and hints.maybe or hints.of_transport(code),
   })
   err.retryable = retry.allowed(request, err)
   return err
@@ -70,7 +71,7 @@ local function cannot_begin(state, err)
   fields.code, fields.message, fields.sent, fields.maybe_applied = nil, nil, false, false
   fields.operation = state.request.operation
   local mine = errors.new(err.code, ("%s: %s"):format(name_of(state), err.message), fields)
-  mine.hint = mine.hint or hints().of_transport(err.code)
+  mine.hint = mine.hint or hints.of_transport(err.code)
   mine.retryable = retry.allowed(state.request, mine)
   return mine
 end
@@ -117,11 +118,11 @@ end
 -- sent again blindly, is not for a caller's own loop to repeat either.
 local function refused(state, wire, response)
   local request = state.request
-  local err = responses().to_error(name_of(state), request, response)
+  local err = responses.to_error(name_of(state), request, response)
   if err.code == "UNAUTHENTICATED" and wire.signer then
-    err.hint = require("cce.api.diagnosis").explain(err.detail, wire.signer, wire) or err.hint
+    err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
-    err.retryable, err.hint = false, err.hint or hints().maybe
+    err.retryable, err.hint = false, err.hint or hints.maybe
   end
   return err
 end
@@ -180,7 +181,7 @@ local function attempt(client, state)
   if response then
     outcome = "accepted"
   elseif longest and err.status then
-    outcome = responses().verdict_on_key(err, state.request.service)
+    outcome = responses.verdict_on_key(err, state.request.service)
   end
   session:release(auth, outcome)
   return response, err, auth, outcome
@@ -196,14 +197,14 @@ local function delay_before_next(client, err, state, auth, outcome)
   if auth and not state.renewed then
     if outcome == "refused" then
       state.renewed = client.session:replace(auth)
-    elseif responses().is_expired_token(err) then
+    elseif responses.is_expired_token(err) then
       state.renewed = client.session:expire(auth)
     end
     if state.renewed then return 0 end
   end
   -- A 401 for a skewed clock names the server's time: it is taken over, once.
   if err.code == "CLOCK_SKEW" and not state.clock_corrected then
-    local signed, server = responses().clocks(err.detail)
+    local signed, server = responses.clocks(err.detail)
     if signed then
       state.clock_corrected = true
       client:set_clock(server)
@@ -229,7 +230,7 @@ local function finish_error(err, state, why)
   err.attempts = err.not_sent and math.max(state.attempts - 1, 0) or state.attempts
   -- An earlier attempt may have worked although the last one surely did not.
   if state.maybe_applied and not err.maybe_applied then
-    err.maybe_applied, err.hint = true, err.hint or hints().maybe
+    err.maybe_applied, err.hint = true, err.hint or hints.maybe
   end
   if why then err.hint = err.hint and err.hint .. ". " .. why or why end
   err.sent, err.untrusted, err.detail, err.not_sent = nil, nil, nil, nil
@@ -342,7 +343,7 @@ function M.invalid(request, ids, response, reason)
     retryable = false,
     maybe_applied = request.mutating,
     attempts = response.attempts,
-    hint = request.mutating and hints().maybe or nil,
+    hint = request.mutating and hints.maybe or nil,
   })
 end
 

@@ -10,6 +10,7 @@ local errors = require "cce.error"
 local times = require "cce.base.times"
 local hints = require "cce.api.hint"
 local values = require "cce.base.values"
+local width = require "cce.text.width"
 
 local M = {}
 
@@ -82,8 +83,7 @@ function M.read_error_body(text)
   -- All of it on one line, but for what a terminal could obey.
   local line = redact(summary or detail or first_text(inner.error_msg, inner.message, body.reason)
     or M.excerpt(redact(text))):sub(1, MAX_TEXT):gsub("%s+", " ")
-  -- Loaded here: only where something failed is there text to clean.
-  line = require("cce.text.width").clean_line(line):gsub("%.?%s*$", "")
+  line = width.clean_line(line):gsub("%.?%s*$", "")
   return {
     api_code = first_text(body.errorCode, body.error_code, generic),
     error_code = first_text(body.error_code, body.errorCode, generic),
