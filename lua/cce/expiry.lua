@@ -119,7 +119,7 @@ end
 local function entries_of_holder(path, config, holder, opts)
   if holder.facts then
     local entry = entry_of(path, holder, opts.clock())
-    entry.ask = entry.context and config:use(entry.context) or nil
+    entry.ask = entry.context and config:alone(entry.context) or nil
     return { entry }
   end
   if holder.err.code ~= "UNSUPPORTED" then return { entry_of(path, holder, opts.clock()) } end

@@ -203,6 +203,26 @@ function methods.use(self, context)
   })
 end
 
+--- One context alone, with its cluster and user: to ask the cluster by it. Of a thousand
+-- contexts each can have one, which `use` would make a copy of all of.
+-- @tparam string context its name
+-- @treturn cce.kubeconfig
+-- @local
+function methods.alone(self, context)
+  local state = state_for(self, "alone")
+  local data = {}
+  for name, value in pairs(state.data) do data[name] = value end
+  data["current-context"] = context
+  local found = read.find(data, "contexts", context)
+  local parts = { contexts = context, clusters = found.body.cluster, users = found.body.user }
+  for section, name in pairs(parts) do
+    local part = read.find(state.data, section, name)
+    data[section] = part and json.array { part.entry } or nil
+  end
+  return derive(state, data, { chosen = true, cluster_id = marked_cluster(data)
+    or state.cluster_id })
+end
+
 local rename_schema = {
   name = { type = "string", non_empty = true },
   context = { type = { "string", "table" } },
