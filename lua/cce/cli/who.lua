@@ -59,7 +59,7 @@ end
 local function to_ask(config, context)
   for _, each in ipairs(config:contexts()) do
     if each.verifies_tls and each.server == context.server and each.user == context.user then
-      return config:use(each.name)
+      return config:alone(each.name)
     end
   end
   return nil

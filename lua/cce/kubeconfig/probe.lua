@@ -95,7 +95,7 @@ local function context_for(kubeconfig, addresses)
       best = context
     end
   end
-  return best and kubeconfig:use(best.name)
+  return best and kubeconfig:alone(best.name)
 end
 
 local function one_that_fits(list, cluster)

@@ -474,6 +474,22 @@ describe("cce.kubeconfig", function()
       assert.equal(EIP, tempdir.read(path .. ".bak"))
     end)
 
+    it("is asked by one context alone, which holds nothing of the others", function()
+      local one = parse(EIP):use "external"
+      local list = one:contexts()
+      assert.is_true(#list > 1)
+      for _, each in ipairs(list) do
+        local alone = one:alone(each.name)
+        local found = alone:contexts()
+        assert.equal(1, #found)
+        assert.same({ each.name, each.server, each.user, true },
+          { found[1].name, found[1].server, found[1].user, found[1].current })
+        assert.equal(1, #alone.data.clusters)
+        assert.equal(1, #alone.data.users)
+      end
+      assert.equal(#list, #one:contexts())
+    end)
+
     it("keeps no old file of comments alone, which would stand in the way of the next", function()
       tempdir.write(path, "# my notes\n")
       assert(parse(INTERNAL):save(path, { merge = true, name = "x" }))
