@@ -203,11 +203,8 @@ function methods.use(self, context)
   })
 end
 
---- One context alone, with its cluster and user: to ask the cluster by it. Of a thousand
+-- One context alone, with its cluster and user: to ask the cluster by it. Of a thousand
 -- contexts each can have one, which `use` would make a copy of all of.
--- @tparam string context its name
--- @treturn cce.kubeconfig
--- @local
 function methods.alone(self, context)
   local state = state_for(self, "alone")
   local data = {}
