@@ -122,16 +122,16 @@ build/fuzz/%: spec/c/%.c $(C_SOURCES:src/%.c=build/fuzz/%.o)
 	    -o $@ $(filter %.c %.o,$^) $(DEPS_LIBS) -lpthread -lm
 
 # What the test harness itself needs.
-build/tools/%.so: spec/support/%.c
+build/tools/%.so: spec/support/native/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STANDARD) $(WARNINGS) -O1 -g -shared -o $@ $<
 
-build/tools/%: spec/support/%.c
+build/tools/%: spec/support/native/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STANDARD) $(WARNINGS) -O1 -g -o $@ $<
 
 # A Lua module of the specs.
-$(BUILD)/fork.so: spec/support/fork.c
+$(BUILD)/fork.so: spec/support/native/fork.c
 	@mkdir -p $(@D)
 	$(COMPILE) -shared -o $@ $<
 

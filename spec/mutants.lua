@@ -339,8 +339,9 @@ return {
     file = "src/os/file/file_lock.c", find = "bool ours = lock->owner == getpid();",
     with = "bool ours = true;", specs = "spec/cce/fork_spec.lua spec/core/file_spec.lua" },
   { name = "files: metrics replace whatever is there", quick = true,
-    file = "lua/cce/cli/own_file.lua", find = 'text ~= "" and not is_own(text)', with = "false",
-    specs = "spec/cce/cli/report_file_spec.lua spec/cce/cli/command/tool/configure_spec.lua" },
+    file = "lua/cce/cli/output/own_file.lua", find = 'text ~= "" and not is_own(text)',
+    with = "false", specs = "spec/cce/cli/output/report_file_spec.lua "
+      .. "spec/cce/cli/command/tool/configure_spec.lua" },
 
   -- ---- rights ---------------------------------------------------------------------------------
   { name = "rights: any answer is a list of bindings",

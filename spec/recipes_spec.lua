@@ -1,9 +1,9 @@
 -- The recipes of examples/schedule are run, as far as a machine without systemd and cron can.
 local command = require "spec.support.command"
 local core = require "cce.core"
-local etcd = require "spec.support.etcd"
+local etcd = require "spec.support.peer.etcd"
 local json = require "cce.base.json"
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"

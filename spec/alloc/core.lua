@@ -1,5 +1,5 @@
 -- Loading the module when memory runs out.
-local sweep = require "alloc_sweep"
+local sweep = require "spec.support.shared.alloc_sweep"
 
 sweep {
   name = "load cce.core",

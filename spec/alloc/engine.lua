@@ -6,9 +6,9 @@
 -- where no such cache is, they are included.
 local core = require "cce.core"
 local cce = require "cce"
-local server = require "server"
-local simulator = require "sim"
-local sweep = require "alloc_sweep"
+local server = require "spec.support.peer.server"
+local simulator = require "spec.support.sim"
+local sweep = require "spec.support.shared.alloc_sweep"
 
 local sim = simulator.start { job_seconds = 0, clusters = 2 }
 local env, cluster = sim.env, sim.clusters[1]

@@ -1,7 +1,7 @@
 -- Journals, with and without a thread, Base64 and poll when memory runs out.
 local core = require "cce.core"
-local sweep = require "alloc_sweep"
-local tempdir = require "tempdir"
+local sweep = require "spec.support.shared.alloc_sweep"
+local tempdir = require "spec.support.tempdir"
 require "socket" -- it ignores SIGPIPE, which socket.unix does not
 local unix = require "socket.unix"
 

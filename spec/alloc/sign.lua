@@ -1,5 +1,5 @@
 -- Secrets and signing when memory runs out.
-local sweep = require "alloc_sweep"
+local sweep = require "spec.support.shared.alloc_sweep"
 local core = require "cce.core"
 
 local KEYS = { ak = "EXAMPLEACCESSKEY0001", sk = "example-secret-key-for-tests-only" }

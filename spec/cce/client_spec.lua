@@ -1,7 +1,7 @@
 local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
-local pki = require "spec.support.pki"
+local pki = require "spec.support.peer.pki"
 local printed = require "spec.support.printed"
 local simulator = require "spec.support.sim"
 

@@ -122,7 +122,7 @@ describe("cce.expiry", function()
   end)
 
   it("sorts by expiry", function()
-    local pki = require "spec.support.pki"
+    local pki = require "spec.support.peer.pki"
     assert.is_table(pki)
     put "a.json"
     local config = dir .. "/config"

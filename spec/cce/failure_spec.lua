@@ -1,5 +1,5 @@
 --- Every operation by every failure: how often it is sent, and what its error says.
-local canned = require "spec.support.canned"
+local canned = require "spec.support.peer.canned"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"

@@ -3,7 +3,7 @@ local child = require "spec.support.child"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local errors = require "cce.error"
-local pki = require "spec.support.pki"
+local pki = require "spec.support.peer.pki"
 
 describe("cce", function()
   it("has the version of its core", function()

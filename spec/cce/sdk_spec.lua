@@ -55,7 +55,7 @@ describe("the official Node SDK", function()
   local sim, answers
   setup(function()
     sim = simulator.get()
-    answers = run(sim, { "node", "spec/support/node_sdk.js" })
+    answers = run(sim, { "node", "spec/support/judge/node_sdk.js" })
   end)
 
   for _, call in ipairs { "list_clusters", "obtain_cert", "revoke_cert", "rotate_credentials",
@@ -96,7 +96,7 @@ describe("requests in the form of the official Python SDK", function()
   it("list, show and obtain clusters of Autopilot", function()
     local sim = simulator.get()
     sim:reset()
-    local answers = run(sim, { "python3", "spec/support/python_requests.py" })
+    local answers = run(sim, { "python3", "spec/support/judge/python_requests.py" })
     for _, call in ipairs { "list_autopilot_clusters", "show_autopilot_cluster",
       "obtain_autopilot_cert", "show_autopilot_job" } do
       assert.equal(200, answers[call] and answers[call].status, answers.text)

@@ -1,5 +1,5 @@
 local core = require "cce.core"
-local pki = require "spec.support.pki"
+local pki = require "spec.support.peer.pki"
 
 local base64 = pki.base64
 local USER = "0123456789abcdef0123456789abcdef"

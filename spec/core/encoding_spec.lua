@@ -1,5 +1,5 @@
 local core = require "cce.core"
-local pki = require "spec.support.pki"
+local pki = require "spec.support.peer.pki"
 
 describe("core.to_base64 and core.from_base64", function()
   local all = {}

@@ -1,5 +1,5 @@
 local core = require "cce.core"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 
 local LONG_HOST = ("h"):rep(253)
 local LONG_PATH = "/" .. ("p"):rep(254)

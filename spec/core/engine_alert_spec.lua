@@ -2,10 +2,10 @@
 -- openssl's own server and, where none would send them, as bytes: in the open, and by a relay
 -- between us and a real server.
 local core = require "cce.core"
-local pki = require "spec.support.pki"
-local server = require "spec.support.server"
+local pki = require "spec.support.peer.pki"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
-local tls = require "spec.support.tls_server"
+local tls = require "spec.support.peer.tls_server"
 
 if not simulator.has_program "openssl" then
   describe("a TLS alert", function() pending "needs openssl" end)

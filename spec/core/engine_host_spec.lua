@@ -2,7 +2,7 @@
 local core = require "cce.core"
 local cqueues = require "cqueues"
 local lfs = require "lfs"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 local sys = core.sys
 

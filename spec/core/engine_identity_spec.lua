@@ -1,7 +1,7 @@
 -- Requests that come with a client certificate of their own.
 local cjson = require "cjson"
 local core = require "cce.core"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 
 describe("a request with an identity", function()

@@ -1,7 +1,7 @@
 -- Which connection a transfer takes, how often it leaves, and in what order transfers end.
 local core = require "cce.core"
-local nginx = require "spec.support.nginx"
-local server = require "spec.support.server"
+local nginx = require "spec.support.peer.nginx"
+local server = require "spec.support.peer.server"
 local sys = core.sys
 
 -- The engine does not keep its transfers: one that nobody holds is cancelled.

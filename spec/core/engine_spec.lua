@@ -1,6 +1,6 @@
 -- What one call of core.engine does: options, requests, answers, limits, time-outs.
 local core = require "cce.core"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local sys = core.sys
 
 local engine

@@ -1,7 +1,7 @@
 -- Whom the engine trusts, and how it gets out through a proxy.
 local core = require "cce.core"
-local pki = require "spec.support.pki"
-local server = require "spec.support.server"
+local pki = require "spec.support.peer.pki"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 local sys = core.sys

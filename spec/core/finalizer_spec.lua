@@ -1,8 +1,8 @@
 -- A finalizer may run wherever Lua allocates, and may do anything: close the object that a call is
 -- about to use, change the tables that it reads, make the same call. Every function of the core is
--- tried with one at each such point; see spec/support/finalizer_cases.lua.
+-- tried with one at each such point; see spec/support/shared/finalizer_cases.lua.
 local core = require "cce.core"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 
@@ -35,7 +35,7 @@ describe("a finalizer at every allocation of the core", function()
     for _, name in ipairs { "LD_PRELOAD", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS" } do
       if os.getenv(name) then env[#env + 1] = name .. "=" .. os.getenv(name) end
     end
-    local program = "spec/support/finalizer_cases.lua"
+    local program = "spec/support/shared/finalizer_cases.lua"
     local process = assert(core.sys.spawn {
       argv = { simulator.interpreter(), program, mischief, answers.url, dir, limit },
       env = env, stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/out",

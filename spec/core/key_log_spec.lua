@@ -1,7 +1,7 @@
 -- libcurl writes the keys of its TLS connections where SSLKEYLOGFILE says: with them whoever has a
 -- copy of the traffic reads tokens and keys. The core does not let it.
 local core = require "cce.core"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 

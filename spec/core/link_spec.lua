@@ -1,6 +1,6 @@
 -- The core, linked otherwise than the Makefile does.
 local core = require "cce.core"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local tempdir = require "spec.support.tempdir"
 
 local names = {
@@ -69,7 +69,8 @@ describe("the core #toolchain", function()
   it("stays mapped when its state closes, for libcurl calls it", function()
     link "-lcurl"
     assert.is_nil(output_of(("readelf -d '%s/cce/core.so'"):format(dir)):find("NODELETE", 1, true))
-    run(("cc -Wall -o '%s/host' spec/support/host_program.c -lcurl %s"):format(dir, lua_flags()))
+    run(("cc -Wall -o '%s/host' spec/support/native/host_program.c -lcurl %s")
+      :format(dir, lua_flags()))
     local answers = server.start(function(connection) connection:serve() end)
     tempdir.write(dir .. "/script.lua", ([[
       package.cpath = "%s/?.so;" .. package.cpath

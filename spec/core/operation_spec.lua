@@ -1,5 +1,5 @@
 local core = require "cce.core"
-local pki = require "spec.support.pki"
+local pki = require "spec.support.peer.pki"
 
 local NOW, DAY = pki.NOW, pki.DAY
 local IDS = { project_id = "p-1", cluster_id = "c-1", job_id = "j-1" }

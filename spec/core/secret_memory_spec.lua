@@ -2,8 +2,8 @@
 -- what is derived from it (the keys of a day, the pads of an HMAC, the states of the hashes after
 -- them). The process is looked at from outside, after signatures, during a call, and at its end.
 local core = require "cce.core"
-local server = require "spec.support.server"
-local sha256 = require "spec.support.sha256"
+local server = require "spec.support.peer.server"
+local sha256 = require "spec.support.judge.sha256"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 

@@ -1,6 +1,6 @@
 -- The schedule's store in etcd inside an nginx worker: it waits, and delays nobody else.
-local etcd = require "spec.support.etcd"
-local nginx = require "spec.support.nginx"
+local etcd = require "spec.support.peer.etcd"
+local nginx = require "spec.support.peer.nginx"
 
 local HTTP = [[
 location = /insert {

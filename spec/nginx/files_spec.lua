@@ -2,7 +2,7 @@
 local audit_log = require "cce.log.audit_log"
 local core = require "cce.core"
 local journals = require "cce.log.journal"
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 

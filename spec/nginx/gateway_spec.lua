@@ -1,6 +1,6 @@
 -- The gateway of examples/nginx, started as its own first lines say.
 local core = require "cce.core"
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 

@@ -1,5 +1,5 @@
 -- How workers end: quit, reload and stop, idle and under load.
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
 local sys = require("cce.core").sys
 local tempdir = require "spec.support.tempdir"

@@ -1,5 +1,5 @@
 -- Where in nginx a call works, and what it says where it cannot.
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
 
 -- Each location leaves what its phase said in a header or in the dictionary `said`.

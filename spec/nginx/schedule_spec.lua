@@ -1,8 +1,8 @@
 -- A schedule that the workers of nginx run, several gateways at one etcd.
 local cce = require "cce"
 local core = require "cce.core"
-local etcd = require "spec.support.etcd"
-local nginx = require "spec.support.nginx"
+local etcd = require "spec.support.peer.etcd"
+local nginx = require "spec.support.peer.nginx"
 local quick = require "spec.support.quick"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
@@ -18,7 +18,7 @@ local SETTINGS = [[
 %s
 init_worker_by_lua_block {
   local cce = require "cce"
-  app = app or require "spec.support.nginx_app"
+  app = app or require "spec.support.peer.nginx_app"
   local file = assert(io.open("events", "a"))
   file:setvbuf "line"
   assert(cce.openresty.schedule {

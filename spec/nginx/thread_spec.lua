@@ -1,7 +1,7 @@
 -- The engine with a thread of its own, without nginx: so that every Lua, and the thread
 -- sanitizer, sees it too. What waits here is LuaSocket instead of a cosocket.
 local core = require "cce.core"
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 

@@ -1,5 +1,5 @@
 -- Calls inside an nginx worker: concurrency, hosts' limits, clients that hang up, other Lua VMs.
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
 local sys = require("cce.core").sys
 local tempdir = require "spec.support.tempdir"

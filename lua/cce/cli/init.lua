@@ -21,7 +21,7 @@
 -- @module cce.cli
 local exit = require "cce.cli.exit"
 local is_interrupt = require("cce.host.protect").is_interrupt
-local stands_for = require("cce.cli.words").stands_for
+local stands_for = require("cce.cli.output.words").stands_for
 local topics = require "cce.cli.topics"
 
 local M = {}
@@ -215,10 +215,10 @@ local function run(command, args, arguments)
   local ui = require("cce.cli.ui").new(args)
   ui.asked = "cce " .. table.concat(arguments, " ")
   require("cce.text.show").use_local_time(args.local_time == true)
-  for _, note in ipairs(require("cce.cli.convert").heard()) do ui:say(note) end
+  for _, note in ipairs(require("cce.cli.input.convert").heard()) do ui:say(note) end
   local ok, result = xpcall(function()
     if args.report_file then
-      local fits, message, err = require("cce.cli.report_file").check(args.report_file)
+      local fits, message, err = require("cce.cli.output.report_file").check(args.report_file)
       if not fits then return ui:fail(message, err) end
     end
     if args.watch then return ui:watch(command, args) end

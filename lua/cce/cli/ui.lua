@@ -21,11 +21,11 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 local outstanding = require "cce.log.outstanding"
-local render = require "cce.cli.render"
+local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
 local values = require "cce.base.values"
 local width = require "cce.text.width"
-local words = require "cce.cli.words"
+local words = require "cce.cli.output.words"
 
 local sys = core.sys
 
@@ -198,7 +198,8 @@ function Ui:report(report)
     words.typed(report:text(self:width()), command), table.concat(ids, "\n"))
   if self.args.report_file then
     local client = self.clients[1]
-    local ok, message, err = require("cce.cli.report_file").write(self.args.report_file, report, {
+    local report_file = require "cce.cli.output.report_file"
+    local ok, message, err = report_file.write(self.args.report_file, report, {
       command = command, asked = self.asked, by = client and tostring(client),
       version = require("cce")._VERSION, audit_log = self.audit_head })
     if not ok then return self:fail(message, err) end
@@ -365,7 +366,7 @@ end
 function Ui:client(more, args)
   local is_own = not more and not args
   if is_own and self.own_client then return self.own_client end
-  local opts, message, err = require("cce.cli.profile").client_options(args or self.args)
+  local opts, message, err = require("cce.cli.input.profile").client_options(args or self.args)
   if not opts then return nil, message, err end
   for name, value in pairs(more or {}) do opts[name] = value end
   local told = opts.on_event or on_event(self)

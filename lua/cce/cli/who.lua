@@ -3,7 +3,7 @@
 -- @module cce.cli.who
 -- @local
 local probers = require "cce.kubeconfig.prober"
-local chosen = require "cce.cli.chosen"
+local chosen = require "cce.cli.input.chosen"
 local cache = require "cce.exec.cache"
 local core = require "cce.core"
 local errors = require "cce.error"

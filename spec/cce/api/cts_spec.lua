@@ -1,4 +1,4 @@
-local canned = require "spec.support.canned"
+local canned = require "spec.support.peer.canned"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local printed = require "spec.support.printed"

@@ -1,4 +1,4 @@
-local canned = require "spec.support.canned"
+local canned = require "spec.support.peer.canned"
 local cce = require "cce"
 local child = require "spec.support.child"
 local clients = require "spec.support.clients"

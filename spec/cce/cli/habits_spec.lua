@@ -2,7 +2,7 @@
 -- type instead. Where kubectl has the like, it is asked, too: both succeed, or both refuse, and on
 -- the same stream.
 local command = require "spec.support.command"
-local nginx = require "spec.support.nginx"
+local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
 local terminals = require "spec.support.terminal"
 

@@ -105,7 +105,7 @@ describe("the command", function()
   end)
 
   it("shows a profile that can be read, and names every setting", function()
-    local profile = require "cce.cli.profile"
+    local profile = require "cce.cli.input.profile"
     local path = world.dir .. "/config"
     tempdir.write(path, topics.files[1][3] .. "\n")
     local profiles = assert(profile.read(path))

@@ -88,8 +88,8 @@ describe("the JSON of the command", function()
       assert.is_false(has_unix_time(each.document), each.schema)
     end
     tempdir.write(world.dir .. "/documents", json.encode(documents))
-    local errors = tempdir.shell(("python3 spec/support/schema_check.py manual/schema <%s/documents"
-      .. " 2>&1"):format(world.dir))
+    local errors = tempdir.shell(("python3 spec/support/judge/schema_check.py"
+      .. " manual/schema <%s/documents 2>&1"):format(world.dir))
     assert.equal("", errors)
   end
 
@@ -230,7 +230,7 @@ describe("the JSON of the command", function()
     add("version", { cce = "1", lua = "2", libraries = "3", schema_version = 2 })
     add("deleted", json.array { { time = "2026-11-29 10:00", kind = "user" } })
     tempdir.write(world.dir .. "/documents", json.encode(documents))
-    local errors = tempdir.shell(("python3 spec/support/schema_check.py manual/schema"
+    local errors = tempdir.shell(("python3 spec/support/judge/schema_check.py manual/schema"
       .. " <%s/documents"):format(world.dir))
     for _, expected in ipairs { "1 (clusters)", "2 (version)", "3 (deleted)" } do
       assert.matches(expected, errors, 1, true)

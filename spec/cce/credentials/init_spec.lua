@@ -1,6 +1,6 @@
 -- cce.credentials: every source, against the simulator's services.
 
-local canned = require "spec.support.canned"
+local canned = require "spec.support.peer.canned"
 local cce = require "cce"
 local child = require "spec.support.child"
 local clients = require "spec.support.clients"

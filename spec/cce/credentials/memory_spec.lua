@@ -49,7 +49,7 @@ describe("the memory of a process #unchecked", function()
 
   -- How often each secret is there at the end.
   local function found(source, secrets)
-    local argv = { simulator.interpreter(), "spec/support/memory.lua", source }
+    local argv = { simulator.interpreter(), "spec/support/shared/memory.lua", source }
     for _, secret in ipairs(secrets) do argv[#argv + 1] = pattern(secret) end
     local process = assert(core.sys.spawn {
       argv = argv, env = environment(), stdin = "/dev/null", stdout = dir .. "/out",

@@ -279,7 +279,8 @@ describe("kubectl and we ask by", function()
     dir = tempdir.new()
     local config = assert(client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
     host, port = config.data.clusters[1].cluster.server:match "^https://([^:]+):(%d+)"
-    tunnel = assert(core.sys.spawn { argv = { "/usr/bin/env", "python3", "spec/support/tunnel.py",
+    tunnel = assert(core.sys.spawn { argv = {
+      "/usr/bin/env", "python3", "spec/support/peer/tunnel.py",
       host, port, dir .. "/ports" }, stdin = "/dev/zero", stdout = "/dev/null",
       stderr = dir .. "/tunnel.err", die_with_parent = true })
     local deadline = core.sys.monotonic() + 120

@@ -3,11 +3,11 @@ local core = require "cce.core"
 local host = require "cce.host"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
-local pki = require "spec.support.pki"
+local pki = require "spec.support.peer.pki"
 local probe = require "cce.kubeconfig.probe"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
-local tls = require "spec.support.tls_server"
+local tls = require "spec.support.peer.tls_server"
 
 local now = os.time()
 local YEAR = 365 * 86400

@@ -2,8 +2,8 @@
 -- goes: nothing is lost, nothing is early, and what was sent twice can be told from the events.
 local cce = require "cce"
 local core = require "cce.core"
-local etcd = require "spec.support.etcd"
-local nginx = require "spec.support.nginx"
+local etcd = require "spec.support.peer.etcd"
+local nginx = require "spec.support.peer.nginx"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"

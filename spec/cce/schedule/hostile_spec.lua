@@ -3,7 +3,7 @@
 local cce = require "cce"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
-local etcd = require "spec.support.etcd"
+local etcd = require "spec.support.peer.etcd"
 local json = require "cce.base.json"
 local runners = require "spec.support.runners"
 local tempdir = require "spec.support.tempdir"

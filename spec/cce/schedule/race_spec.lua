@@ -2,7 +2,7 @@
 -- other is told.
 local cce = require "cce"
 local core = require "cce.core"
-local etcd = require "spec.support.etcd"
+local etcd = require "spec.support.peer.etcd"
 local hosts = require "spec.support.hosts"
 local runners = require "spec.support.runners"
 local tempdir = require "spec.support.tempdir"

@@ -1,5 +1,5 @@
 local cce = require "cce"
-local contract = dofile "spec/support/store_contract.lua"
+local contract = dofile "spec/support/shared/store_contract.lua"
 local core = require "cce.core"
 local hosts = require "spec.support.hosts"
 local sqlite = require "cce.schedule.sqlite"

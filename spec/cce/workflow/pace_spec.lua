@@ -2,7 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local pace = require "cce.workflow.pace"
-local rotations = require "spec.support.rotations"
+local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 

@@ -1,6 +1,6 @@
 local cce = require "cce"
 local clients = require "spec.support.clients"
-local rotations = require "spec.support.rotations"
+local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 

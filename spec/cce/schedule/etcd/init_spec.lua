@@ -1,9 +1,9 @@
 -- The schedule's store in etcd, with a real one.
-local contract = dofile "spec/support/store_contract.lua"
+local contract = dofile "spec/support/shared/store_contract.lua"
 local core = require "cce.core"
-local etcd = require "spec.support.etcd"
+local etcd = require "spec.support.peer.etcd"
 local layout = require "cce.schedule.etcd.layout"
-local scripted = require "spec.support.server"
+local scripted = require "spec.support.peer.server"
 local store_of = require "cce.schedule.etcd"
 local tempdir = require "spec.support.tempdir"
 

@@ -3,7 +3,7 @@ local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local mime = require "mime"
-local server = require "spec.support.server"
+local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 

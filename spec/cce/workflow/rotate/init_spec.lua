@@ -2,7 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local journals = require "cce.log.journal"
-local rotations = require "spec.support.rotations"
+local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 

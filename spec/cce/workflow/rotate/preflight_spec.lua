@@ -1,5 +1,5 @@
 local clients = require "spec.support.clients"
-local rotations = require "spec.support.rotations"
+local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 
 describe("the pre-flight of a rotation", function()

@@ -1,7 +1,7 @@
 -- Maintenance windows: what the simulator was asked, by a clock that is set here.
 local cce = require "cce"
 local core = require "cce.core"
-local rotations = require "spec.support.rotations"
+local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 local times = require "cce.base.times"

@@ -1,7 +1,7 @@
 --- `cce credential`: a certificate for kubectl, by its protocol for such commands.
 -- @module cce.cli.command.certificate.credential
 -- @local
-local convert = require "cce.cli.convert"
+local convert = require "cce.cli.input.convert"
 local exec = require "cce.exec"
 local exit = require "cce.cli.exit"
 

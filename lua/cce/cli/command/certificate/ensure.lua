@@ -1,12 +1,12 @@
 --- `cce ensure`: kubeconfigs that are kept good.
 -- @module cce.cli.command.certificate.ensure
 -- @local
-local chosen = require "cce.cli.chosen"
-local convert = require "cce.cli.convert"
+local chosen = require "cce.cli.input.chosen"
+local convert = require "cce.cli.input.convert"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
-local lifetime = require "cce.cli.lifetime"
-local render = require "cce.cli.render"
+local lifetime = require "cce.cli.input.lifetime"
+local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
 
 local M = { name = "ensure", summary = "Keep kubeconfigs good: obtain only what nears its end.",
@@ -26,7 +26,7 @@ function M.describe(parser)
     :argname("FORMAT")
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
-  require("cce.cli.report_file").describe(parser)
+  require("cce.cli.output.report_file").describe(parser)
   parser:flag("--no-check", "Go by the dates alone. Without it each cluster is asked once whether"
     .. " it takes the certificate, and what it refuses is renewed.")
   parser:flag("--dry-run", "Obtain and write nothing; say what would be done.")

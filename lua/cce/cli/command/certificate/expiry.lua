@@ -1,7 +1,7 @@
 --- `cce expiry`: who holds which certificate, until when.
 -- @module cce.cli.command.certificate.expiry
 -- @local
-local convert = require "cce.cli.convert"
+local convert = require "cce.cli.input.convert"
 local cache = require "cce.exec.cache"
 local exit = require "cce.cli.exit"
 local paths = require "cce.kubeconfig.paths"

@@ -1,17 +1,17 @@
 --- `cce grant`: access for a while.
 -- @module cce.cli.command.certificate.grant
 -- @local
-local chosen = require "cce.cli.chosen"
-local convert = require "cce.cli.convert"
+local chosen = require "cce.cli.input.chosen"
+local convert = require "cce.cli.input.convert"
 local errors = require "cce.error"
 local identity = require "cce.api.identity"
-local place = require "cce.cli.place"
-local principals = require "cce.cli.principal"
-local profile = require "cce.cli.profile"
-local render = require "cce.cli.render"
+local place = require "cce.cli.output.place"
+local principals = require "cce.cli.input.principal"
+local profile = require "cce.cli.input.profile"
+local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
 local schedules = require "cce.cli.command.upkeep.schedule"
-local stands_for = require("cce.cli.words").stands_for
+local stands_for = require("cce.cli.output.words").stands_for
 
 local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }
 

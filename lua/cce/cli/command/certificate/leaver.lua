@@ -1,12 +1,12 @@
 --- `cce leaver`: somebody leaves; certificates and rights, in every cluster.
 -- @module cce.cli.command.certificate.leaver
 -- @local
-local chosen = require "cce.cli.chosen"
+local chosen = require "cce.cli.input.chosen"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
-local principals = require "cce.cli.principal"
-local report_file = require "cce.cli.report_file"
+local principals = require "cce.cli.input.principal"
+local report_file = require "cce.cli.output.report_file"
 local revoke = require "cce.cli.command.certificate.revoke"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"

@@ -1,11 +1,11 @@
 --- `cce obtain`: one kubeconfig with a new certificate.
 -- @module cce.cli.command.certificate.obtain
 -- @local
-local chosen = require "cce.cli.chosen"
-local lifetime = require "cce.cli.lifetime"
-local place = require "cce.cli.place"
+local chosen = require "cce.cli.input.chosen"
+local lifetime = require "cce.cli.input.lifetime"
+local place = require "cce.cli.output.place"
 local plugin = require "cce.cli.plugin"
-local render = require "cce.cli.render"
+local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
 
 local M = { name = "obtain", summary = "Obtain a kubeconfig with a new client certificate." }

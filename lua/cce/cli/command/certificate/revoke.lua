@@ -1,12 +1,12 @@
 --- `cce revoke`: cut a principal's certificates.
 -- @module cce.cli.command.certificate.revoke
 -- @local
-local chosen = require "cce.cli.chosen"
-local convert = require "cce.cli.convert"
+local chosen = require "cce.cli.input.chosen"
+local convert = require "cce.cli.input.convert"
 local exit = require "cce.cli.exit"
-local principals = require "cce.cli.principal"
+local principals = require "cce.cli.input.principal"
 local runs = require "cce.cli.runs"
-local stands_for = require("cce.cli.words").stands_for
+local stands_for = require("cce.cli.output.words").stands_for
 
 local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency." }
 
@@ -27,7 +27,7 @@ function M.describe_run(parser)
     :convert(convert.integer)
   stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
     :argname("RATE"), "rate_limit")
-  require("cce.cli.report_file").describe(parser)
+  require("cce.cli.output.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
 end
 

@@ -1,8 +1,8 @@
 --- `cce rotate`: rotate clusters, so that it may be interrupted at any moment.
 -- @module cce.cli.command.certificate.rotate
 -- @local
-local chosen = require "cce.cli.chosen"
-local convert = require "cce.cli.convert"
+local chosen = require "cce.cli.input.chosen"
+local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
@@ -12,8 +12,8 @@ local runs = require "cce.cli.runs"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
 local show = require "cce.text.show"
-local stands_for = require("cce.cli.words").stands_for
-local windows = require "cce.cli.windows"
+local stands_for = require("cce.cli.output.words").stands_for
+local windows = require "cce.cli.input.windows"
 
 local M = { name = "rotate", summary = "Rotate the certificates of clusters." }
 
@@ -63,14 +63,14 @@ local function describe_run(parser)
   parser:flag("--repair", "Tell nodes that failed to rotate again.")
   parser:option("--reissue", "A directory for new kubeconfigs of the rotated clusters.")
     :argname("DIR")
-  require("cce.cli.lifetime").describe(parser)
+  require("cce.cli.input.lifetime").describe(parser)
 end
 
 function M.describe(parser)
   chosen.describe(parser, { all = true })
   describe_plan(parser)
   describe_run(parser)
-  require("cce.cli.report_file").describe(parser)
+  require("cce.cli.output.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
   parser:flag("--dry-run", "Rotate nothing; show the plan.")
   parser:epilog("Outside of --windows no cluster is begun: what is left is pending, and cce rotate"

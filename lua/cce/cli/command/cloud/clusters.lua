@@ -1,7 +1,7 @@
 --- `cce clusters`: which there are.
 -- @module cce.cli.command.cloud.clusters
 -- @local
-local chosen = require "cce.cli.chosen"
+local chosen = require "cce.cli.input.chosen"
 
 local M = { name = "clusters", summary = "List the clusters of the project.",
   watchable = true,

@@ -2,8 +2,8 @@
 -- still work.
 -- @module cce.cli.command.cloud.deleted
 -- @local
-local stands_for = require("cce.cli.words").stands_for
-local traces = require "cce.cli.traces"
+local stands_for = require("cce.cli.output.words").stands_for
+local traces = require "cce.cli.input.traces"
 
 local M = { name = "deleted", summary = "List users and agencies that were deleted of late." }
 

@@ -1,8 +1,8 @@
 --- `cce downloads`: who obtained certificates.
 -- @module cce.cli.command.cloud.downloads
 -- @local
-local chosen = require "cce.cli.chosen"
-local traces = require "cce.cli.traces"
+local chosen = require "cce.cli.input.chosen"
+local traces = require "cce.cli.input.traces"
 
 local M = { name = "downloads", summary = "List who obtained certificates, by CTS.",
   watchable = true }

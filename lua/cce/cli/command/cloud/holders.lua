@@ -1,10 +1,10 @@
 --- `cce holders`: who holds or may hold a working certificate, by what evidence.
 -- @module cce.cli.command.cloud.holders
 -- @local
-local chosen = require "cce.cli.chosen"
+local chosen = require "cce.cli.input.chosen"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
-local words = require "cce.cli.words"
+local words = require "cce.cli.output.words"
 
 local M = { name = "holders", summary = "List who holds or may hold a working certificate.",
   watchable = true }

@@ -1,7 +1,7 @@
 --- `cce jobs`: look at a job, wait for it.
 -- @module cce.cli.command.cloud.jobs
 -- @local
-local convert = require "cce.cli.convert"
+local convert = require "cce.cli.input.convert"
 local exit = require "cce.cli.exit"
 
 local M = { name = "jobs", summary = "Look at a job, such as a rotation, or wait for it.",

@@ -1,12 +1,12 @@
 --- `cce status`: the fleet on one screen.
 -- @module cce.cli.command.cloud.status
 -- @local
-local chosen = require "cce.cli.chosen"
+local chosen = require "cce.cli.input.chosen"
 local exit = require "cce.cli.exit"
 local pages = require "cce.text.page"
 local json = require "cce.base.json"
 local paths = require "cce.kubeconfig.paths"
-local render = require "cce.cli.render"
+local render = require "cce.cli.output.render"
 local runs_here = require "cce.cli.runs"
 local show = require "cce.text.show"
 local workflow_runs = require "cce.workflow.runs"
@@ -17,7 +17,7 @@ local M = { name = "status", summary = "Show the fleet: rotations, certificates,
 function M.describe(parser)
   chosen.describe(parser, { all = true, autopilot = true })
   parser:flag("--no-check", "Do not ask the clusters whether my certificates work.")
-  require("cce.cli.report_file").describe(parser)
+  require("cce.cli.output.report_file").describe(parser)
   parser:epilog("My certificates are those of KUBECONFIG, else of ~/.kube/config; runs are those of"
     .. " the journals in ~/.local/state/cce; who holds certificates is as cce holders tells. Ends"
     .. " with 2 when a run is open.")
@@ -125,7 +125,8 @@ local function write_page(path, rows, asked, version)
   end
   page:table({ "CLUSTER", "ID", "VERSION", "STATUS", "ROTATED", "MY CERTIFICATE", "ENDS", "HOLDERS",
     "OPEN RUNS" }, lines)
-  return require("cce.cli.report_file").write_files(path, page:html("Written by cce " .. version),
+  local report_file = require "cce.cli.output.report_file"
+  return report_file.write_files(path, page:html("Written by cce " .. version),
     { asked = asked, counts = { clusters = #rows }, clusters = list })
 end
 

@@ -29,7 +29,7 @@ local ENVIRONMENT = { "CCE_PROFILE", "CCE_CLOUD", "CCE_ENDPOINT", "CCE_REGION", 
 local GLOBAL = { "profile", "cloud", "region", "project", "ca_file", "token_file" }
 
 local function ask_for_clusters(args)
-  local opts = require("cce.cli.profile").client_options(args)
+  local opts = require("cce.cli.input.profile").client_options(args)
   if not opts then return {} end
   opts.timeout, opts.deadline, opts.retry = PATIENCE, PATIENCE, { max_attempts = 1 }
   local client = require("cce").new(opts)
@@ -74,7 +74,7 @@ function kinds.CLUSTER(args, add)
 end
 
 function kinds.PROFILE(_, add)
-  local profile = require "cce.cli.profile"
+  local profile = require "cce.cli.input.profile"
   for name in pairs(profile.read(profile.path()) or {}) do add(name, "profile") end
 end
 

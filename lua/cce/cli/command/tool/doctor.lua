@@ -3,7 +3,7 @@
 -- @local
 local doctor = require "cce.api.doctor"
 local exit = require "cce.cli.exit"
-local words = require "cce.cli.words"
+local words = require "cce.cli.output.words"
 
 local M = { name = "doctor",
   summary = "Check credentials, clock, region, project, network, TLS, IAM, CTS, STS, permissions." }

@@ -2,7 +2,7 @@
 -- @module cce.cli.command.tool.profiles
 -- @local
 local exit = require "cce.cli.exit"
-local profile = require "cce.cli.profile"
+local profile = require "cce.cli.input.profile"
 
 local M = { name = "profiles", summary = "List the profiles of ~/.config/cce/config." }
 

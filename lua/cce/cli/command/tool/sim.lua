@@ -1,7 +1,7 @@
 --- `cce sim`: a simulated cloud on this machine.
 -- @module cce.cli.command.tool.sim
 -- @local
-local convert = require "cce.cli.convert"
+local convert = require "cce.cli.input.convert"
 local exit = require "cce.cli.exit"
 
 local M = { name = "sim", summary = "Run a simulator of CCE on this machine." }

@@ -1,7 +1,7 @@
 --- `cce log verify`: whether an audit log is whole.
 -- @module cce.cli.command.upkeep.log
 -- @local
-local convert = require "cce.cli.convert"
+local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local errors = require "cce.error"
 

@@ -4,7 +4,7 @@
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
-local render = require "cce.cli.render"
+local render = require "cce.cli.output.render"
 local runs_here = require "cce.cli.runs"
 local workflow_runs = require "cce.workflow.runs"
 

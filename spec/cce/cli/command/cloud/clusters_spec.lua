@@ -3,7 +3,7 @@ local command = require "spec.support.command"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
-local wait_for = require("spec.support.nginx").wait_for
+local wait_for = require("spec.support.peer.nginx").wait_for
 
 if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
   describe("cce clusters", function() pending "needs nginx and argparse" end)

@@ -1,15 +1,15 @@
 --- `cce schedule add`: a revocation at a time, a rotation again and again.
 -- @module cce.cli.command.upkeep.schedule.add
 -- @local
-local chosen = require "cce.cli.chosen"
-local convert = require "cce.cli.convert"
+local chosen = require "cce.cli.input.chosen"
+local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
-local principals = require "cce.cli.principal"
-local render = require "cce.cli.render"
+local principals = require "cce.cli.input.principal"
+local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
-local windows = require "cce.cli.windows"
+local windows = require "cce.cli.input.windows"
 
 local M = {}
 

@@ -1,13 +1,13 @@
 --- `cce schedule`: what is to be done later.
 -- @module cce.cli.command.upkeep.schedule
 -- @local
-local convert = require "cce.cli.convert"
+local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
-local profile = require "cce.cli.profile"
-local render = require "cce.cli.render"
+local profile = require "cce.cli.input.profile"
+local render = require "cce.cli.output.render"
 local texts = require "cce.text.show"
 local values = require "cce.base.values"
 

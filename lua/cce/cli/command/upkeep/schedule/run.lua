@@ -1,13 +1,13 @@
 --- `cce schedule run`: do what is due.
 -- @module cce.cli.command.upkeep.schedule.run
 -- @local
-local convert = require "cce.cli.convert"
+local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local exit = require "cce.cli.exit"
-local own_file = require "cce.cli.own_file"
-local profiles = require "cce.cli.profile"
+local own_file = require "cce.cli.output.own_file"
+local profiles = require "cce.cli.input.profile"
 local providers = require "cce.credentials.provider"
 local show = require "cce.text.show"
 

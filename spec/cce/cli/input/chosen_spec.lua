@@ -1,0 +1,81 @@
+local chosen = require "cce.cli.input.chosen"
+local errors = require "cce.error"
+
+local function cluster(number, name)
+  return { id = ("c1050000-0000-4000-8000-%012d"):format(number), name = name, version = "v1.29",
+    status = number == 3 and "Creating" or "Available" }
+end
+
+local CLUSTERS = { cluster(1, "prod-a"), cluster(2, "prod-b"), cluster(3, "test"),
+  cluster(4, "twin"), cluster(5, "twin") }
+
+-- What `cce.workflow.targets` needs of a client.
+local function client_with(clusters, err)
+  return { config = { project_id = "p" }, list_clusters = function()
+    if err then return nil, err.message, err end
+    return clusters
+  end }
+end
+
+local client = client_with(CLUSTERS)
+
+local function args_of(words, more)
+  local args = { cluster = words }
+  for name, value in pairs(more or {}) do args[name] = value end
+  return args
+end
+
+describe("clusters", function()
+  it("are named by id or by name, each once", function()
+    local ids = assert(chosen.ids(client, args_of { "prod-b", CLUSTERS[1].id, "prod-b" }))
+    assert.same({ CLUSTERS[2].id, CLUSTERS[1].id }, ids)
+  end)
+
+  it("are chosen by pattern, version and status", function()
+    assert.equal(2, #chosen.ids(client, args_of({}, { name = "prod-*" })))
+    assert.equal(1, #chosen.ids(client, args_of({}, { status = "Creating" })))
+    assert.equal(5, #chosen.ids(client, args_of({}, { cluster_version = "v1.29" })))
+    assert.equal(5, #chosen.ids(client, args_of({}, { all = true })))
+  end)
+
+  it("are not all when none is named", function()
+    local ids, message, err = chosen.ids(client, args_of {})
+    assert.is_nil(ids)
+    assert.matches("no cluster is named", message, 1, true)
+    assert.matches("--all", err.hint, 1, true)
+    assert.equal("INVALID_ARGUMENT", err.code)
+    assert.equal(5, #chosen.list(client, args_of {}))
+  end)
+
+  it("are not chosen in two ways", function()
+    for _, args in ipairs { args_of({ "test" }, { name = "x" }),
+      args_of({ "test" }, { all = true }),
+      args_of({}, { all = true, status = "Available" }) } do
+      assert.equal("INVALID_ARGUMENT", select(3, chosen.ids(client, args)).code)
+    end
+  end)
+
+  it("of one name are an error that lists them", function()
+    local one, message, err = chosen.one(client, "twin")
+    assert.is_nil(one)
+    assert.matches(CLUSTERS[4].id, message, 1, true)
+    assert.matches(CLUSTERS[5].id, message, 1, true)
+    assert.equal("INVALID_ARGUMENT", err.code)
+    assert.equal(CLUSTERS[5], chosen.one(client, CLUSTERS[5].id).cluster)
+  end)
+
+  it("that are not there are an error with the nearest name", function()
+    local _, message, err = chosen.one(client, "prod-aa")
+    assert.equal("there is no cluster 'prod-aa'", message)
+    assert.matches("prod-a", err.hint, 1, true)
+    assert.equal("NOT_FOUND", err.code)
+  end)
+
+  it("may be named by id where they may not be listed", function()
+    local denied = client_with(nil, errors.new("PERMISSION_DENIED", "no"))
+    assert.same({ CLUSTERS[1].id }, chosen.ids(denied, args_of { CLUSTERS[1].id }))
+    assert.equal("PERMISSION_DENIED", select(3, chosen.one(denied, "prod-a")).code)
+    local down = client_with(nil, errors.new("TIMEOUT", "no"))
+    assert.equal("TIMEOUT", select(3, chosen.one(down, CLUSTERS[1].id)).code)
+  end)
+end)
