@@ -32,6 +32,9 @@ local function utf16(text, is_big)
     .. text:gsub(".", is_big and "\0%0" or "%0\0")
 end
 
+local JSON = '{"kind":"Config","apiVersion":"v1","clusters":[{"name":"a","cluster":'
+  .. '{"server":"https://a"}}],"users":[],"contexts":[],"current-context":""}'
+
 local NAMED = "the entry alone is reported, and the others are used"
 local LENIENT = "it is JSON, as the API may send it; kubectl reads JSON as YAML"
 
@@ -122,8 +125,7 @@ local forms = {
   { "Latin-1", HEAD .. "x: \228\n" },
   { "flow style", "{kind: Config, apiVersion: v1, clusters: [{name: c, cluster: {server: "
     .. "'https://a'}}], users: [], contexts: [], current-context: ''}\n" },
-  { "JSON", '{"kind":"Config","apiVersion":"v1","clusters":[{"name":"a","cluster":'
-    .. '{"server":"https://a"}}],"users":[],"contexts":[],"current-context":""}' },
+  { "JSON", JSON },
   { "JSON with tabs", '{\n\t"kind": "Config",\n\t"apiVersion": "v1"\n}\n' },
   { "JSON with escaped slashes", '{"kind":"Config","apiVersion":"v1","clusters":[{"name":"a",'
     .. '"cluster":{"server":"https:\\/\\/a"}}]}', LENIENT },
@@ -131,6 +133,17 @@ local forms = {
   { "JSON with a comment", '{"kind":"Config", # c\n"apiVersion":"v1"}' },
   { "JSON with a key twice", '{"kind":"Config","current-context":"a","current-context":"b"}' },
   { "JSON with single quotes", "{'kind':'Config',apiVersion: v1}" },
+  { "JSON and text behind it", JSON .. "\nsaved by hand\n" },
+  { "JSON and a bracket too many", JSON .. "}\n" },
+  { "JSON and a comment behind it", JSON .. "\n# mine\n" },
+  { "JSON twice", JSON .. "\n" .. JSON .. "\n" },
+  { "JSON and a second document", JSON .. "\n---\n" .. WHOLE },
+  { "JSON and a document that is none", JSON .. "\n---\n- [\n" },
+  { "JSON, its end and text", JSON .. "\n...\nmine\n" },
+  { "JSON and what is no YAML", JSON .. "\n@mine\n" },
+  { "JSON and a byte of zero", JSON .. "\0" },
+  { "an end and text", WHOLE .. "...\nmine\n" },
+  { "JSON behind ---", "---\n" .. JSON .. "\n" },
   { "JSON with surrogates", '{"kind":"Config","current-context":"\\ud83d\\ude00"}', LENIENT },
 }
 
