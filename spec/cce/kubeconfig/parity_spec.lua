@@ -345,6 +345,28 @@ describe("kubectl and we ask by", function()
       cluster["tls-server-name"] = host
       cluster["proxy-url"] = "http://127.0.0.1:" .. ports[2]
     end,
+    ["proxy-url with an @ in the password"] = function(cluster)
+      cluster["proxy-url"] = "HTTP://user:p@ss@127.0.0.1:" .. ports[2]
+    end,
+    ["proxy-url of SOCKS, which resolves the name"] = function(cluster)
+      cluster.server = "https://cluster-1.example.invalid:5443"
+      cluster["tls-server-name"] = host
+      cluster["proxy-url"] = "socks5://127.0.0.1:" .. ports[2]
+    end,
+    ["a tokenFile beside the certificate"] = function(_, user)
+      tempdir.write(dir .. "/token", "t\n")
+      user.tokenFile = "token"
+    end,
+    ["a token, whatever tokenFile"] = function(_, user)
+      user.token, user.tokenFile = "t", "nothing"
+    end,
+    ["a command that is not there beside the certificate"] = function(_, user)
+      user.exec = { command = "nothing", apiVersion = "client.authentication.k8s.io/v1",
+        interactiveMode = "Never" }
+    end,
+    ["a password beside the certificate"] = function(_, user)
+      user.username, user.password = "u", "p"
+    end,
     ["fields that are empty"] = function(cluster)
       cluster["tls-server-name"], cluster["proxy-url"] = "", json.null
     end,
@@ -380,6 +402,31 @@ describe("kubectl and we ask by", function()
     ["a key twice, in the file and beside it"] = function(_, user)
       tempdir.write(dir .. "/key.pem", assert(core.from_base64(user["client-key-data"])))
       user["client-key"] = "key.pem"
+    end,
+    ["a key file that is not there"] = function(_, user)
+      user["client-key-data"], user["client-key"] = nil, "nothing.pem"
+    end,
+    ["no key"] = function(_, user) user["client-key-data"] = nil end,
+    ["a certificate file that is not there"] = function(_, user)
+      user["client-certificate-data"], user["client-certificate"] = nil, "nothing.pem"
+    end,
+    ["a tokenFile that is not there"] = function(_, user) user.tokenFile = "nothing" end,
+    ["an empty tokenFile"] = function(_, user)
+      tempdir.write(dir .. "/token", " \n")
+      user.tokenFile = "token"
+    end,
+    ["a directory for a tokenFile"] = function(_, user) user.tokenFile = "." end,
+    ["a token and a password"] = function(_, user)
+      user.token, user.username, user.password = "t", "u", "p"
+    end,
+    ["an auth-provider"] = function(_, user) user["auth-provider"] = { name = "gcp" } end,
+    ["exec without a command"] = function(_, user)
+      user.exec = { apiVersion = "client.authentication.k8s.io/v1", interactiveMode = "Never" }
+    end,
+    ["groups of nobody"] = function(_, user) user["as-groups"] = { "g" } end,
+    ["a uid of nobody"] = function(_, user) user["as-uid"] = "1" end,
+    ["a proxy-url without a scheme"] = function(cluster)
+      cluster["proxy-url"] = "127.0.0.1:" .. ports[2]
     end,
     ["Base64 with a blank"] = function(cluster)
       local field = "certificate-authority-data"
