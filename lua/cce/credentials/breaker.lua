@@ -155,7 +155,7 @@ end
 -- @tparam ?string outcome "accepted" or "refused": what the answer said to the key
 function M.leave(gate, outcome)
   gate.in_flight = math.max(gate.in_flight - 1, 0)
-  if not outcome or outcome == "accepted" and gate.proven then return end
+  if not outcome then return end
   local was_refused = gate.refusals > 0
   if outcome == "accepted" then
     gate.proven, gate.refusals = true, 0

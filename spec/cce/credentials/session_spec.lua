@@ -205,9 +205,11 @@ describe("a session", function()
 
   it("goes on with keys that cannot be renewed, until they end, and asks now and then", function()
     begin(keys { expires_at = now + 100 })
-    assert.equal(1, asks())
+    local before = use()
     given = "TIMEOUT"
-    assert.equal(1, asks(41))
+    now, steady = now + 41, steady + 41
+    assert.equal(before, (use()))
+    assert.equal(2, asked)
     assert.equal(0, asks(29))
     assert.equal(1, asks(1))
     assert(use())
@@ -236,11 +238,26 @@ describe("a session", function()
       given = code
       assert.equal(1, asks(41))
       assert(use())
+      assert.equal(1, asks(30))
+      assert(use())
       given = keys()
       asks(pause + 31)
       assert.is_nil(session.failure)
     end)
   end
+
+  it("asks once for new keys, and uses the old ones meanwhile", function()
+    begin(keys { expires_at = now + 100 })
+    local before, meanwhile = use(), nil
+    now = now + 41
+    provider.fetch = function()
+      meanwhile = use()
+      return source()
+    end
+    assert.not_equal(before, (use()))
+    assert.equal(before, meanwhile)
+    assert.equal(2, asked)
+  end)
 
   it("looks whether a file is another one: every ten seconds, at once after a refusal", function()
     local looks, replaced = 0, false
@@ -290,6 +307,7 @@ describe("a session", function()
       begin(kind == "token" and { token = "example-token" } or keys(), { renewable = true })
       local first, second = session:acquire(), session:acquire()
       assert.equal(first, second)
+      local secret = first[kind]
       assert.is_true(session:expire(first))
       local third = session:acquire()
       assert.not_equal(first, third)
@@ -297,6 +315,11 @@ describe("a session", function()
       assert.is_truthy(first[kind])
       session:release(second)
       assert.is_nil(first[kind])
+      if kind == "token" then
+        assert.is_true(is_closed(secret))
+      else
+        assert.has_error(function() secret:signature("20260102T030405Z", "x") end)
+      end
       assert.is_truthy(third[kind])
       session:release(third)
       assert.is_truthy(third[kind])
@@ -307,9 +330,13 @@ describe("a session", function()
     begin(keys())
     use()
     assert.is_true(is_closed(given.made))
-    begin(keys { ak = "with blank " })
-    assert.equal("INVALID_ARGUMENT", select(2, use()).code)
-    assert.is_true(is_closed(given.made))
+    for name, what in pairs { ak = "source: ak: ", sk = "source: sk: ", security_token = "" } do
+      begin(keys { [name] = "with a line's end\n" })
+      local err = select(2, use())
+      assert.equal("INVALID_ARGUMENT", err.code)
+      assert.equal(what, err.message:sub(1, #what))
+      assert.is_true(is_closed(given.made))
+    end
   end)
 
   it("that is closed wipes what it has, and takes nothing more", function()
@@ -346,7 +373,26 @@ describe("a session", function()
       session:close()
       return errors.fail("TIMEOUT", "too late")
     end
-    assert.is_nil((use()))
+    assert.is_nil((session:identify()))
+  end)
+
+  it("hands out nothing that was replaced or wiped while it waited for its turn", function()
+    local enter = breaker.enter
+    for _, row in ipairs { { "expire", nil }, { "close", "CLOSED" } } do
+      begin(keys(), { renewable = true })
+      local first = use()
+      breaker.enter = function(gate)
+        breaker.enter = enter
+        session[row[1]](session, first)
+        return enter(gate)
+      end
+      local auth, err = use()
+      breaker.enter = enter
+      assert.not_equal(first, auth)
+      assert.equal(row[2], err and err.code)
+      assert.equal(0, first.uses)
+      assert.equal(0, breaker.gate("EXAMPLEAK", core.secret "example-secret-key").in_flight)
+    end
   end)
 
   it("makes another attempt of a refused key only with another one", function()
@@ -370,6 +416,7 @@ describe("a session", function()
     end
     assert.is_true(replaced(token(true), token(false)))
     assert.is_false(replaced(token(false), token(false)))
+    assert.is_false(replaced(token(true), "TIMEOUT"))
     assert.is_false(replaced({ token = "example-token" }, { token = "example-token" }))
     -- Keys whose file is another one, with the same in it.
     local same = keys { is_replaced = function() return true end }
@@ -381,8 +428,12 @@ describe("a session", function()
     session:replace(auth)
     assert.is_true(session:replace(auth))
     assert.equal(before + 1, asked)
-    session:close()
-    assert.is_false(session:replace(auth))
+    local current = session:acquire()
+    provider.fetch = function()
+      session:close()
+      return source()
+    end
+    assert.is_false(session:replace(current))
   end)
 
   it("renews only what a source can renew", function()
@@ -417,13 +468,24 @@ describe("a session", function()
   it("waits for nobody with a key that is stopped, and says so before the wait", function()
     begin(keys())
     assert.is_nil(session:refusal())
+    assert.equal(0, asked)
     use "refused"
+    local flying = session:acquire()
     assert.is_nil(session:refusal())
+    session:release(flying)
     use "refused"
     local err = session:refusal()
     assert.equal("UNAUTHENTICATED", err.code)
     assert.is_nil(err.not_sent)
     assert.is_nil((use()))
+    assert.equal(0, session.auth.uses)
+    assert.equal(0, session.auth.gate.in_flight)
+    -- But not with the one that has replaced it.
+    local replaced = false
+    begin(keys { is_replaced = function() return replaced end })
+    use()
+    given, replaced = keys { sk = "example-other-key" }, true
+    assert.is_nil(session:refusal())
     assert.equal(0, session.auth.uses)
     assert.equal(0, session.auth.gate.in_flight)
     begin { token = "example-token" }
@@ -442,13 +504,13 @@ describe("a session", function()
     client.config.endpoints = { all = {} }
     begin(keys())
     use()
-    assert.is_nil(client.config.endpoints.iam)
+    assert.same({ all = {} }, client.config.endpoints)
   end)
 
   it("tells of keys that are new, and of nothing that everybody knows", function()
-    local function told(fields, change)
+    local function told(fields, change, material)
       events = {}
-      begin(keys(), fields)
+      begin(material or keys(), fields)
       use()
       if change then
         session.auth.stale = true
@@ -462,13 +524,19 @@ describe("a session", function()
     assert.equal(1, told({}, {}))
     assert.equal(2, told({}, { sk = "example-other-key" }))
     assert.equal(1, told({ needs_nothing = true }, { sk = "example-other-key" }))
-    local function describe_after(material)
-      begin(material, { ak = nil })
+    assert.equal(2, told({}, {}, { token = "example-token" }))
+    local temporary = keys { security_token = "example-security-token", renewable = true }
+    assert.equal(2, told({}, { ak = "EXAMPLEOTHER" }, temporary))
+    for _, row in ipairs {
+      { keys(), nil, "source", "access key EXAMPLEAK" },
+      { keys(), { ak = "EXAMPLEAK" }, "access key EXAMPLEAK", "access key EXAMPLEAK" },
+      { { token = "example-token" }, nil, "source", "source" },
+    } do
+      begin(row[1], row[2])
+      assert.equal(row[3], session:describe())
       use()
-      return session:describe()
+      assert.equal(row[4], session:describe())
     end
-    assert.equal("access key EXAMPLEAK", describe_after(keys()))
-    assert.equal("source", describe_after { token = "example-token" })
   end)
 end)
 
