@@ -180,7 +180,7 @@ local function attempt(client, state)
   local outcome
   if response then
     outcome = "accepted"
-  elseif longest and err.status then
+  elseif longest then
     outcome = responses.verdict_on_key(err, state.request.service)
   end
   session:release(auth, outcome)
