@@ -119,9 +119,7 @@ local function claim_probe(gate)
   local claimed = true
   update(gate, function(entry, time)
     claimed = not entry or time - entry.at >= PROBE_PAUSE or time < entry.at
-    if claimed then return { refusals = gate.refusals, at = time } end
-    take_entry(gate, entry)
-    return entry
+    return claimed and { refusals = gate.refusals, at = time } or entry
   end)
   return claimed
 end

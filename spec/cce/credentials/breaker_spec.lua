@@ -2,6 +2,7 @@ local breaker = require "cce.credentials.breaker"
 local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local host = require "cce.host"
 local hosts = require "spec.support.hosts"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -109,6 +110,27 @@ describe("the breaker of an access key", function()
       end)
       assert.equal(third, entered)
     end
+  end)
+
+  it("waits only where somebody else can go on meanwhile", function()
+    local current, waits = host.current, 0
+    finally(function() host.current = current end)
+    local function entered_after_two(driver)
+      breaker.forget()
+      local key = gate()
+      assert(breaker.enter(key) and breaker.enter(key))
+      waits = 0
+      driver.sleep = function()
+        waits = waits + 1
+        ahead = ahead + 61
+      end
+      host.current = function() return driver end
+      assert(breaker.enter(key))
+      return waits
+    end
+    assert.equal(1, entered_after_two {})
+    assert.equal(1, entered_after_two { runs_alone = function() return false end })
+    assert.equal(0, entered_after_two { runs_alone = function() return true end })
   end)
 
   it("does not wait for ever for those that never came back", function()
