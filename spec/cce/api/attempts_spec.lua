@@ -5,15 +5,17 @@ local call = require "cce.api.call"
 local cce = require "cce"
 local core = require "cce.core"
 local errors = require "cce.error"
+local hints = require "cce.api.hint"
 local host = require "cce.host"
+local providers = require "cce.credentials.provider"
 
 local exchange = host.exchange
-local answers, sent, now
+local answers, sent, closed, now
 
 -- An answer: `{status, body, headers}`, or a failure of the way there.
 local function transfer_of(answer)
   return {
-    close = function() end,
+    close = function() closed = closed + 1 end,
     result = function()
       if answer.code then return nil, answer.code:lower(), answer.code, answer end
       return { status = answer[1], body = core.json.encode(answer[2] or core.json.null),
@@ -54,8 +56,9 @@ local calls = {
 -- Make a call with these answers; the error and how many were taken.
 local function run(what, list, changes, ask)
   local client = type(changes) == "table" and changes.engine and changes or new(changes)
-  answers, sent = list, {}
+  answers, sent, closed = list, {}, 0
   local result, message, err = calls[what](client, ask)
+  assert.equal(#sent, closed)
   assert.is_true((err == nil) == (result ~= nil), message)
   return err, #sent, client
 end
@@ -128,6 +131,10 @@ describe("a call", function()
       assert.equal(row[3], ("%s %s %s %d"):format(err.code, err.maybe_applied, err.retryable,
         err.attempts))
       if err.maybe_applied and not err.retryable then assert.is_string(err.hint) end
+      if err.code == "UNAUTHENTICATED" or err.code == "CONNECT_FAILED" then
+        assert.is_string(err.hint)
+      end
+      if not err.maybe_applied then assert.not_equal(hints.maybe, err.hint) end
       for _, name in ipairs { "sent", "untrusted", "detail", "not_sent" } do
         assert.is_nil(err[name], name)
       end
@@ -175,15 +182,18 @@ describe("a call", function()
     it("is not sent without its leave, whatever the reason", function()
       local own = errors.new("LEASE_LOST", "the lease is over", { hint = "Wait", status = 401,
         error_code = "APIGW.0301", retryable = false })
+      local passing = errors.new("TIMEOUT", "the store does not answer", { retryable = true })
       for _, row in ipairs {
         { { nil }, "CANCELLED", true, "before_send left no time for it" },
         { { nil, "not today" }, "CANCELLED", true, "not today" },
         { { 0.0009, "not today" }, "CANCELLED", true, "not today" },
         { { false, "not today", "no error" }, "CANCELLED", true, "not today" },
         { { nil, "not today", own }, "LEASE_LOST", false, "the lease is over" },
+        { { nil, "not today", passing }, "TIMEOUT", true, "the store does not answer" },
       } do
         local given, asked = row[1], nil
         local err, count, client = run("revoke", {}, nil, function(id)
+          assert.is_nil(asked)
           asked = id
           return given[1], given[2], given[3]
         end)
@@ -281,7 +291,7 @@ describe("a call", function()
   it("is made again with other keys, once", function()
     local function source(list, fields)
       local asked = 0
-      return require("cce.credentials.provider").new("source", function()
+      return providers.new("source", function()
         asked = asked + 1
         local given = list[asked] or list[#list]
         return { ak = not given.token and "EXAMPLEAK" or nil, sk = given.sk and
@@ -305,6 +315,84 @@ describe("a call", function()
       assert.equal(#row[3], count)
       assert.equal(1000, now)
     end
+  end)
+
+  it("ends with what its keys' source says, which is nothing about the call itself", function()
+    for _, row in ipairs {
+      { { "CONNECT_FAILED", sent = true, maybe_applied = true }, "CONNECT_FAILED", true, 4, 4 },
+      { { "UNAUTHENTICATED", detail = "token expired" }, "UNAUTHENTICATED", false, 1, 1 },
+    } do
+      local asked = 0
+      local source = providers.new("source", function()
+        asked = asked + 1
+        return errors.fail(row[1][1], "IAM", row[1])
+      end)
+      local err, count = run("rotate", {}, { credentials = source })
+      assert.same({ row[2], row[3], row[4], false, 0 },
+        { err.code, err.retryable, err.attempts, err.maybe_applied, count })
+      assert.equal(row[5], asked)
+      if row[3] then assert.is_string(err.hint) end
+    end
+    local client = new { retry = { max_attempts = 1 } }
+    client.engine = function() return nil, "no engine", "TLS_FAILED" end
+    local err = run("rotate", {}, client)
+    assert.same({ "TLS_FAILED", false }, { err.code, err.maybe_applied })
+  end)
+
+  it("waits between attempts, but not beyond its deadline", function()
+    local _, _, client = run("read", { LOST, LOST, LOST, LOST })
+    assert.same({ 0.25, 0.5, 1 }, client.slept)
+    for _, row in ipairs { { 0.2, 1 }, { 0.3, 2 } } do
+      local err, count = run("read", { LOST, LOST }, { deadline = row[1] })
+      assert.same({ row[2], "CONNECTION_LOST" }, { count, err.code })
+      assert.matches("deadline= leaves no time for", err.hint)
+    end
+    local err, count = run("rotate", { UNREACHED }, { deadline = 0.2 })
+    assert.equal(1, count)
+    assert.matches("firewall.*%. Another attempt would have to wait 0.25 s", err.hint)
+    -- Its keys took too long.
+    local slow = providers.new("slow", function()
+      now = now + 2
+      return { token = core.secret "example-token" }
+    end)
+    err, count = run("rotate", {}, { deadline = 1, credentials = slow })
+    assert.same({ 0, "TIMEOUT", false }, { count, err.code, err.maybe_applied })
+    assert.matches("not within the deadline of 1 s", err.message)
+    -- That of a call that consists of several.
+    answers, sent = { LOST, LOST }, {}
+    assert.is_nil((call.send(new { deadline = 100 }, { operation = "look", method = "GET",
+      path = "/", query = {} }, {}, now + 0.1)))
+    assert.equal(1, #sent)
+  end)
+
+  it("goes to the service that it is for, or nowhere", function()
+    for _, row in ipairs { { "iam", "https://iam.example" }, { nil, "https://cce.example" } } do
+      answers, sent = { { 200 } }, {}
+      assert(call.send(new { endpoints = { iam = "https://iam.example" } }, { operation = "look",
+        method = "GET", path = "/", query = {}, service = row[1] }, {}))
+      assert.equal(row[2], sent[1].endpoint)
+    end
+    answers, sent = {}, {}
+    local response, _, err = call.send(new(), { operation = "look", method = "GET", path = "/",
+      query = {}, service = "iam" }, {})
+    assert.is_nil(response)
+    assert.equal("NO_ENDPOINT", err.code)
+  end)
+
+  it("signs with the clock of the API once that has told it", function()
+    local events = {}
+    local _, _, client = run("rotate", { SKEWED, JOB }, { on_event = function(event)
+      events[#events + 1] = event
+    end, clock = function() return 1767323045 end })
+    assert.same({ 1767323045, 1767326645 }, { sent[1].date, sent[2].date })
+    assert.equal(1767326645, client:now())
+    local corrected = {}
+    for _, event in ipairs(events) do
+      if event.type == "clock_corrected" then corrected[#corrected + 1] = event end
+    end
+    assert.same({ { type = "clock_corrected", seconds = 3600, operation = "rotate_credentials" } },
+      corrected)
+    assert.equal("UNAUTHENTICATED", run("read", { REFUSED }, { token = "example-token" }).code)
   end)
 
   it("tells of each attempt", function()
