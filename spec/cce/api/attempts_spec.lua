@@ -282,8 +282,10 @@ describe("a call", function()
       run("read", { NONE }, client)
       assert.equal(row[4], sent[1].endpoint)
     end
+    local _, _, client = run("read", { UNREACHED, NONE }, { endpoint = A,
+      endpoints = { cce = { A, B } } })
     answers, sent = { { 200 } }, {}
-    assert(call.send(new(), { operation = "look", method = "GET", path = "/", query = {},
+    assert(call.send(client, { operation = "look", method = "GET", path = "/", query = {},
       endpoint = "https://own.example" }, {}))
     assert.equal("https://own.example", sent[1].endpoint)
   end)
@@ -362,6 +364,10 @@ describe("a call", function()
     answers, sent = { LOST, LOST }, {}
     assert.is_nil((call.send(new { deadline = 100 }, { operation = "look", method = "GET",
       path = "/", query = {} }, {}, now + 0.1)))
+    assert.equal(1, #sent)
+    answers, sent = { LOST, LOST }, {}
+    assert.is_nil((call.send(new { deadline = 0.2 }, { operation = "look", method = "GET",
+      path = "/", query = {} }, {})))
     assert.equal(1, #sent)
   end)
 

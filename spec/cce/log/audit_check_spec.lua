@@ -62,6 +62,7 @@ describe("the check of audit logs", function()
       ["line 3 .* does not follow"] = { [3] = { previous = OTHER, continues = "b" } },
       ["line 1 .* says that it is line 2"] = { { n = 2 } },
       ["line 1 .* says that it is line 1"] = { { previous = OTHER } },
+      ["line 1 .* says that it is line 3"] = { { n = 3, continues = "b" } },
     } do
       refused(name, { (log("a", 1, 3, nil, changes)) })
     end
@@ -85,6 +86,24 @@ describe("the check of audit logs", function()
     assert.equal("FILE_ERROR", refused("cannot open", { dir .. "/none" }).code)
     tempdir.write(path, tempdir.read((log("b", 1, 2))) .. "\n")
     refused("line 3 .* is not a line", { path })
+    for _, text in ipairs { 'x,"hash":"ab"}', ('{"n":1,"previous":"%s"}'):format(lines.FIRST) } do
+      tempdir.write(path, text .. "\n")
+      refused("line 1 .* is not a line", { path })
+    end
+  end)
+
+  it("reads what was sent, and cuts what would not fit, but never a name", function()
+    assert.same({ user_id = "u", duration = 7, nodes = "n1 n2" }, lines.arguments(
+      '{"userId":"u","agencyId":{"x":1},"duration":7,"nodeList":[{"nodeID":"n1"},{"nodeID":"n2"}]}'))
+    for _, body in ipairs { "x", "7", '{"nodeList":7,"other":"x"}' } do
+      assert.same({}, lines.arguments(body))
+    end
+    assert.same({}, lines.arguments(nil))
+    local text, name = ("x"):rep(127) .. "ä", ("n"):rep(500)
+    local line = lines.seal { n = 1, code = text, target = ("y"):rep(128), continues = name }
+    assert.matches('"target":"' .. ("y"):rep(128) .. '"', line, 1, true)
+    assert.matches('"code":"' .. ("x"):rep(127) .. '"', line, 1, true)
+    assert.matches(name, line, 1, true)
   end)
 
   it("knows the head and the count that were kept, wherever the log has them", function()

@@ -69,7 +69,13 @@ describe("cce.journal", function()
     for _, time in ipairs { 0, 253402300799 } do
       assert(read(('{"what":"x","time":%d,"more":7}'):format(time)))
     end
-    assert.is_nil((journals.read(dir)), "a directory")
+    assert.matches("it is not a regular file", select(2, journals.read(dir)))
+    local open_file = io.open
+    io.open = function() return nil, "no rights" end
+    local state, message = journals.read(path)
+    io.open = open_file
+    assert.is_nil(state)
+    assert.equal("no rights", message)
     -- Looked at as it is read; without a path there is none.
     assert.equal(1, #assert(journals.look(path, os.time)).runs)
     read "{}"
