@@ -172,9 +172,14 @@ local function whole_lines(file)
   if size ~= 0 then file:seek("end", -1) end
   local is_whole = size == 0 or file:read(1) == "\n"
   file:seek "set"
-  if is_whole then return file:lines() end
-  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
-  return lines:gmatch "([^\n]*)\n"
+  local lines = json_line.lines(file)
+  if is_whole then return lines end
+  local next_one = lines()
+  return function()
+    local line = next_one
+    next_one = line and lines()
+    return next_one and line
+  end
 end
 
 local function read_lines(path, file, state)
