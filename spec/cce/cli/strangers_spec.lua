@@ -147,7 +147,7 @@ describe("files of others", function()
   local sim, world, dir
 
   it("are tried with every option that takes a path", function()
-    local rows = { unpack(READERS) }
+    local rows = { "sim --dir %s", unpack(READERS) }
     for _, writer in ipairs(WRITERS) do rows[#rows + 1] = writer[1] end
     local others = {}
     local options = path_options(cli.parser(cli.commands), "", {}, others)
