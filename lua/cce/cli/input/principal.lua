@@ -70,15 +70,15 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.list(ui, client, args)
-  local kind, words, message, err = args.agency and "agency" or "user", nil, nil, nil
-  words = { args.agency or args.user }
+  local kind, words = args.agency and "agency" or "user", { args.agency or args.user }
   if args.users then
-    words, message, err = chosen.words_of(args.users, "users")
-    if not words then return nil, message, err end
+    local problem, why
+    words, problem, why = chosen.words_of(args.users, "users")
+    if not words then return nil, problem, why end
   end
   if #words == 0 then return {} end
-  local list, seen, all = {}, {}, nil
-  all, message, err = client[kind == "user" and "list_users" or "list_agencies"](client)
+  local list, seen = {}, {}
+  local all, message, err = client[kind == "user" and "list_users" or "list_agencies"](client)
   for _, word in ipairs(words) do
     local found, problem, why
     if all then

@@ -398,7 +398,8 @@ end
 function M.preview(run, plan)
   local sites = sites_of(run)
   local found, report = look_at_policies(run, sites), run.report
-  local steps = { titles = { "TAKE OUT", "OF", "ROLE", "CLUSTER" }, kinds = { "keep", [4] = "keep" } }
+  local steps = { titles = { "TAKE OUT", "OF", "ROLE", "CLUSTER" },
+    kinds = { "keep", [4] = "keep" } }
   each_site(run, sites, look)
   for _, policy in ipairs(found.list) do
     local names, short = names_of(policy.wanted, policy.taken)

@@ -60,33 +60,25 @@ local function out_of_reach(client)
       end
     end
     if err and err.code ~= "UNSUPPORTED" and err.code ~= "API_NOT_FOUND" then
-      report:note("whether there are clusters of CCE Autopilot, which are not touched, is not known:"
-        .. " %s", message)
+      report:note("whether there are clusters of CCE Autopilot, which are not touched, is not"
+        .. " known: %s", message)
     end
   end
-end
-
--- Those of --file join those that were typed.
-local function whom(args)
-  local words, message, err = {}, nil, nil
-  if args.who_file then
-    words, message, err = chosen.words_of(args.who_file, "names")
-    if not words then return nil, message, err end
-  end
-  for i, word in ipairs(args.who) do table.insert(words, i, word) end
-  return words
 end
 
 function M.run(args, ui)
   if not args.who[1] and not args.who_file then
     return ui:usage "nobody is named: give names or ids, or a file of them by --file"
   end
-  local who, message, err = whom(args)
-  if not who then return ui:fail(message, err) end
-  local client
-  client, message, err = ui:client()
+  local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
-  args.principals, message, err = principals.any(ui, client, who)
+  local listed = {}
+  if args.who_file then
+    listed, message, err = chosen.words_of(args.who_file, "names")
+    if not listed then return ui:fail(message, err) end
+  end
+  for _, word in ipairs(listed) do args.who[#args.who + 1] = word end
+  args.principals, message, err = principals.any(ui, client, args.who)
   if not args.principals then return ui:fail(message, err) end
   local ids, ok
   args.cluster, args.all, args.remove = {}, true, true
