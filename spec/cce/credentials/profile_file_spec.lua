@@ -65,6 +65,22 @@ local forms = {
   { "a reference to another value", "[basic]\nmine = " .. AK .. "\nak = %(mine)s\nsk = " .. SK
     .. "\n", 3, "Python puts the other value there" },
   { "UTF-16", "\255\254" .. (("[basic]\n" .. PAIR):gsub(".", "%0\0")), 1 },
+  { "keys of [DEFAULT]", "[DEFAULT]\n" .. PAIR .. "[basic]\nproject_id = p\n" },
+  { "keys of a [DEFAULT] below", "[basic]\n[DEFAULT]\n" .. PAIR },
+  { "one key of [DEFAULT]", "[DEFAULT]\nak: " .. AK .. "\n[basic]\nsk = " .. SK .. "\n" },
+  { "keys that stand before [DEFAULT]'s", "[DEFAULT]\nak = x\nsk = y\n[basic]\n" .. PAIR },
+  { "[DEFAULT] in two parts",
+    "[DEFAULT]\nak = " .. AK .. "\n[DEFAULT]\nsk = " .. SK .. "\n[basic]\n" },
+  { "a name twice in two parts of [DEFAULT]",
+    "[DEFAULT]\n" .. PAIR .. "[DEFAULT]\nak = x\n[basic]\n", 5 },
+  { "[DEFAULT] alone", "[DEFAULT]\n" .. PAIR, "no keys" },
+  { "[default] in small letters", "[default]\n" .. PAIR .. "[basic]\n", "no keys" },
+  { "an empty key before [DEFAULT]'s", "[DEFAULT]\n" .. PAIR .. "[basic]\nak =\nsk =\n",
+    "no keys" },
+  { "quotes in [DEFAULT]", "[DEFAULT]\nak = '" .. AK .. "'\nsk = " .. SK .. "\n[basic]\n", 2,
+    "they would be sent" },
+  { "a reference to [DEFAULT]", "[DEFAULT]\nmine = " .. AK .. "\n[basic]\nak = %(mine)s\nsk = "
+    .. SK .. "\n", 4, "Python puts the other value there" },
   { "a bracket in a comment", "[basic] # [mine]\n" .. PAIR, 1,
     "versions of Python take another name from it" },
 }
