@@ -78,7 +78,10 @@ describe("a kubeconfig's destination", function()
     local list = {
       { "obtain", "cluster-001", "--days", "30", "--merge-into", place.file },
       { "obtain", "cluster-001", "--exec", "--merge-into", place.file },
+      { "obtain", "cluster-001", "--days", "30", "--out", place.file },
+      { "obtain", "cluster-001", "--exec", "--out", place.file },
       { "grant", "cluster-001", "--for", "1h", "--merge-into", place.file },
+      { "grant", "cluster-001", "--for", "1h", "--out", place.file },
       { "ensure", "cluster-001", "--days", "30", "--out", place.file },
       { "ensure", "cluster-001", "--days", "30", "--merge-into", place.file },
     }

@@ -1,6 +1,7 @@
 --- `cce leaver`: somebody leaves; certificates and rights, in every cluster.
 -- @module cce.cli.command.certificate.leaver
 -- @local
+local clouds = require "cce.api.cloud"
 local chosen = require "cce.cli.input.chosen"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
@@ -65,9 +66,11 @@ end
 function M.run(args, ui)
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
+  local ids, ok
+  ok, message, err = clouds.allows(client.config.cloud, "revoke_cert")
+  if not ok then return ui:fail(message, err) end
   args.principals, message, err = principals.any(ui, client, args.who)
   if not args.principals then return ui:fail(message, err) end
-  local ids, ok
   args.cluster, args.all, args.remove = {}, true, true
   ids, message, err = chosen.ids(client, args)
   if not ids then return ui:fail(message, err) end
