@@ -377,7 +377,8 @@ describe("core.file", function()
           assert.matches("it must not be replaced (lsattr shows why)", message, 1, true)
         end
       end
-      local script = "print(require('cce.core').file.write('" .. path .. "', 'x', { trial = true }))"
+      local script = "print(require('cce.core').file.write('" .. path
+        .. "', 'x', { trial = true }))"
       local output, status = tempdir.run(("unshare -m sh -c %s"):format(tempdir.quote(
         ("mount --bind %s %s && %s"):format(path, path, tempdir.lua(script)))))
       if status == 0 then assert.matches("it is mounted by itself", output, 1, true) end

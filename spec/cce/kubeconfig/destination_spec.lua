@@ -75,8 +75,8 @@ describe("a kubeconfig's destination", function()
         tempdir.write(file, '{"kind":"Config","apiVersion":"v1"}')
         files[i] = ("mount --bind %s %s && "):format(file, file)
       end
-      return { file = path, except_dir = true, before = { "/usr/bin/env", "unshare", "-m", "/bin/sh",
-        "-c", table.concat(files) .. 'exec "$@"', "sh" } }
+      return { file = path, except_dir = true, before = { "/usr/bin/env", "unshare", "-m",
+        "/bin/sh", "-c", table.concat(files) .. 'exec "$@"', "sh" } }
     end,
     ["a link that leads nowhere"] = function()
       for _, name in ipairs { "cluster-001.json", first.id .. ".json" } do
