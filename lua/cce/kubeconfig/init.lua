@@ -400,7 +400,8 @@ function M.identity(self)
     if problem then return errors.from_core(nil, problem, code) end
     problem = text and pem_problem(each[1], text)
     if problem then
-      return errors.fail("INVALID_CERTIFICATE", ("%s of '%s' %s"):format(field, each[2].name, problem))
+      return errors.fail("INVALID_CERTIFICATE", ("%s of '%s' %s"):format(field, each[2].name,
+        problem))
     end
     identity[each[1]] = text
   end
@@ -437,10 +438,10 @@ local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT
 -- @function kubeconfig:certificates
 function methods.certificates(self)
   local state = state_for(self, "certificates")
-  local found, rows = {}, contexts.rows(state.data)
+  local found, by_user = {}, contexts.by_user(state.data)
   for i, user in ipairs(read.entries(state.data, "users")) do
     local mark = merge.find_mark(user.body)
-    local names_found, row = contexts.of_user(rows, user.name, mark and mark.set)
+    local names_found, row = contexts.to_name(by_user[user.name] or {}, mark and mark.set)
     local facts, message, err = users.certificate(state, user)
     found[i] = {
       user = user.name, contexts = names_found, context = row.name, cluster = row.cluster,

@@ -1,8 +1,8 @@
 --- `cce grant`: access for a while.
 -- @module cce.cli.command.certificate.grant
 -- @local
-local clouds = require "cce.api.cloud"
 local chosen = require "cce.cli.input.chosen"
+local clouds = require "cce.api.cloud"
 local convert = require "cce.cli.input.convert"
 local errors = require "cce.error"
 local identity = require "cce.api.identity"

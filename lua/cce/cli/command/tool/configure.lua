@@ -9,7 +9,6 @@ local exit = require "cce.cli.exit"
 local own_file = require "cce.cli.output.own_file"
 local profiles = require "cce.cli.input.profile"
 local region = require "cce.region"
-local width = require "cce.text.width"
 
 local M = { name = "configure", summary = "Set up a profile: region, keys and a check of both." }
 
@@ -22,7 +21,7 @@ end
 
 local function ask_region(ui, known, cloud)
   local names = clouds.regions(cloud) or region.names()
-  ui:say("Regions: " .. table.concat(width.wrap(table.concat(names, " "), 70), "\n         "))
+  ui:say("Regions: " .. table.concat(names, " "))
   while true do
     local typed = ui:read(("Region%s: "):format(known and " [" .. known .. "]" or ""))
     if not typed then return nil end
