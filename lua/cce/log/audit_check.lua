@@ -32,7 +32,7 @@ local function check_line(state, path, line, opts)
   if state.line == 1 then
     -- The first line of a file may go on with the chain of another one.
     state.first, state.before, state.continues = entry.n, entry.previous, entry.continues
-    if entry.n ~= 1 or entry.previous ~= lines.FIRST then
+    if entry.previous ~= lines.FIRST then
       if not entry.continues then
         return tampered(path, 1, ("says that it is line %d: lines are missing or out of order")
           :format(entry.n))
