@@ -419,6 +419,16 @@ function M.missed(e, now)
   return new
 end
 
+--- Nothing of it was begun, and its windows never open again: nil, unless that is so.
+function M.shut(e, now)
+  local open = not e.begun and M.windows(e)
+  if not open or open:opens(now) or not fits(e, "cancelled") then return nil end
+  local new = M.cancelled(e, now)
+  new.last_error = { code = "CANCELLED", at = now,
+    message = "its windows never open again: nothing was begun, and nothing will be" }
+  return new
+end
+
 --- The name of the run of an occurrence.
 -- @tparam number due unix time
 -- @treturn string

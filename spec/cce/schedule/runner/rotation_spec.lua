@@ -70,6 +70,25 @@ describe("a rotation that recurs", function()
     assert.is_number(e.ended)
   end)
 
+  it("is missed where its windows closed for ever before it was begun, and ends", function()
+    local now = math.floor(sys.time())
+    local more = { except = os.date("!%Y-%m-%dT%H:%M", now - 2 * HOUR) .. "/9999-12-31",
+      first = now - 3 * HOUR }
+    local ids = { add(more), assert(schedule:rotate_at(more.first, { clusters = { name = "*" },
+      except = more.except })) }
+    local result = run()
+    assert.same({ 0, 0, 2 }, { result.done, result.overdue, result.missed })
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    assert.equal(2, #events.of "missed")
+    for i, id in ipairs(ids) do
+      local e = schedule:get(id)
+      assert.same({ "cancelled", "CANCELLED" }, { e.state, e.last_error.code }, e.why)
+      assert.matches("its windows never open again", e.last_error.message, 1, true)
+      assert.matches("its windows never open again", events.of "missed"[i].message, 1, true)
+    end
+    assert.is_nil(run().missed)
+  end)
+
   it("is done once however often it was missed, with a journal, and is due again", function()
     local id = add { first = sys.time() - 100 * HOUR - 60 }
     assert.equal(1, run().done)
