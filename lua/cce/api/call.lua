@@ -33,7 +33,7 @@ local function transport_error(state, message, code, detail)
   local maybe_applied = (request.mutating and detail.sent) or false
   local err = errors.new(code, ("%s: %s"):format(name_of(state), message), {
     operation = request.operation,
-    sent = detail.sent or false,
+    sent = detail.sent,
     untrusted = detail.untrusted,
     maybe_applied = maybe_applied,
     hint = maybe_applied and hints.maybe or hints.of_transport(code),
@@ -82,7 +82,6 @@ end
 local function wait_for_turn(client, state)
   local limiter = client.limiter
   local change_limiter = state.request.mutating and client.change_limiter
-  if not limiter and not change_limiter then return nil end
   local refusal = client.session:refusal()
   if refusal then
     local err = cannot_begin(state, refusal)
@@ -180,7 +179,7 @@ local function attempt(client, state)
   local outcome
   if response then
     outcome = "accepted"
-  elseif longest and err.status then
+  elseif longest then
     outcome = responses.verdict_on_key(err, state.request.service)
   end
   session:release(auth, outcome)

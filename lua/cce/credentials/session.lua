@@ -171,8 +171,6 @@ end
 -- What to use now. It may have been retired while others that wait had their turn.
 local function current(self)
   local auth = self.auth
-  -- Keys without an end, from no file.
-  if auth and not (auth.stale or auth.expires_at or auth.is_replaced) then return auth end
   local now = self.client:now()
   if is_good(auth, now) and not is_due(self, auth, now) then return auth end
   local failure = self.failure
@@ -252,7 +250,7 @@ end
 -- @treturn boolean whether there is another one now
 function Session:replace(auth)
   self.client:emit { type = "key_refused", source = auth.source, ak = auth.ak }
-  if auth.constant or self.closed then return false end
+  if auth.constant then return false end
   local is_new_file = auth.is_replaced and auth.is_replaced()
   if self.auth == auth then singleflight.share(self, "fetch", fetch, self) end
   if not self.auth or self.auth == auth then return false end
