@@ -633,6 +633,8 @@ end
 -- @tparam[opt=10] int opts.concurrency entries at a time
 -- @tparam[opt=2592000] number opts.keep seconds for which what is over is kept
 -- @tparam[opt] function opts.on_event called with each event; returning false stops
+-- @tparam[opt] function opts.on_look called each time that the runner has looked at the
+--   schedule, every few seconds, and done what was due; returning false stops
 -- @tparam[opt] function opts.stop asked several times a second; returning true stops
 -- @tparam[opt] string opts.runner a name for `entry.runner`; by default the machine's
 -- @tparam[opt] string opts.journal_dir a directory that outlasts this process, for the
