@@ -61,7 +61,8 @@ describe("cce.workflow.holders", function()
     for i = 1, count do
       offset = math.floor((i / count - 1) * days * 86400)
       if days > 0 then sim:clock(offset) end
-      local cluster, who, what = sim.clusters[random(#sim.clusters)], random(3), random(16)
+      -- Few of them, so that much happens to each holder.
+      local cluster, who, what = sim.clusters[random(2)], random(3), random(16)
       -- The last days leave one of them alone: of him only older traces tell.
       if days > 8 and offset > -8 * 86400 then who, what = (who + 1) % 2 + 1, what % 15 end
       local principal = keys[who].principal
@@ -203,6 +204,47 @@ describe("cce.workflow.holders", function()
       unexpected[#unexpected + 1] = who or nil
     end
     assert.same({ "cluster-001 " .. simulator.member.principal.name }, unexpected)
+  end)
+
+  it("judges each certificate by what came after it, and a moment alone by neither", function()
+    local now, list, expected = os.time(), {}, {}
+    local function add(name, cluster, days_ago, user, request)
+      list[#list + 1] = { trace_id = tostring(#list), trace_name = name, service_type = "CCE",
+        code = "200", resource_id = sim.clusters[cluster].id,
+        time = (now - days_ago * 86400) * 1000, request = (json.encode(request)),
+        user = { id = user, name = user } }
+    end
+    -- `o9:30` is obtained nine days ago for thirty, `r` a revocation, `R` a rotation, `k` one of
+    -- the key of ServiceAccounts, `g` a revocation as of an agency.
+    for user, case in pairs {
+      latest = { 1, "o10:365 o9:20", "holds", 355 }, holds = { 1, "o10:365 o5:", "holds" },
+      before = { 1, "o10: o5:365", "holds" }, may = { 1, "o10:", "may" },
+      again = { 1, "o10:365 r9 o8:365 r7", "revoked" }, back = { 1, "o10:365 r9 o8:365", "holds" },
+      moment = { 1, "o6:365 r6", "holds" }, agency = { 1, "o6:365 g5", "revoked" },
+      ended = { 1, "o10:1", "ended" }, rotated = { 2, "o10:365 R9 o8:365 R7", "rotated" },
+      turned = { 2, "o7:365", "holds" }, key = { 3, "o7:365 k6", "holds" },
+    } do
+      for what, ago, days in case[2]:gmatch "(%a)(%d+):?(%d*)" do
+        local id = (what == "g" and "agencyId" or "userId")
+        add(what == "o" and "getClusterCertByUID" or what:find "[Rk]" and "RotateClusterCredentials"
+          or "revokeClusterCert", case[1], tonumber(ago), user, what == "o"
+          and { duration = tonumber(days) or json.null } or what == "R" and { component = "all" }
+          or what == "k" and { component = "service-account-controller" } or { [id] = user })
+      end
+      expected[user] = case
+    end
+    tempdir.write(directory .. "/traces", json.encode(list))
+    local opts = { traces = { directory .. "/traces" } }
+    for _, row in ipairs(assert(cce.workflow.holders(clients[1], opts))) do
+      local case = expected[row.id]
+      assert.equal(case[3], row.state, row.id)
+      if case[4] then assert.near(now + case[4] * 86400, row.latest_end, 1) end
+      expected[row.id] = nil
+    end
+    assert.is_nil(next(expected))
+    opts.user_id = "rotated"
+    local rows = assert(cce.workflow.holders(clients[1], opts))
+    assert.same({ 1, "rotated" }, { #rows, rows[1].state })
   end)
 
   it("reads exported traces, as a document and as lines, and kubeconfigs", function()
