@@ -312,7 +312,7 @@
 ---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
 ---@field user_id? string only this user or agency
 ---@field traces? string[] files of exported traces of CTS: JSON, or JSON lines
----@field logs? string[] audit logs of ours: revocations and rotations
+---@field logs? string[] audit logs of ours
 ---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
 ---@field schedule? cce.schedule revocations that are due
 ---@field admin? string|table|function kubeconfigs to ask clusters for bindings with, as for `cce.workflow.revoke`; none is obtained

@@ -19,7 +19,7 @@ end
 local COUNTERS = {
   { "cce_requests_total", "Requests to the cloud by operation and outcome: ok, or our code." },
   { "cce_retries_total", "Requests that were made again, by operation." },
-  { "cce_retry_wait_seconds_total", "Seconds that calls waited before they tried again." },
+  { "cce_retry_wait_seconds_total", "Seconds that calls waited to try again, by why." },
   { "cce_key_refusals_total", "Refusals of an access key by the cloud." },
   { "cce_audit_log_failures_total", "Lines of an audit log that could not be written." },
   { "cce_schedule_events_total", "What happened in the schedule, by event and kind." },
@@ -64,12 +64,12 @@ local SCHEDULE = { done = true, failed = true, overdue = true, missed = true, re
 function methods:observe(event)
   local all = self.exposition
   if event.type == "attempt" then
-    local labels = { operation = event.operation }
     all:add("cce_requests_total", { operation = event.operation, code = event.code or "ok" }, 1)
     if not event.code then all:set("cce_key_refused", nil, 0) end
     if event.retry_in then
-      all:add("cce_retries_total", labels, 1)
-      all:add("cce_retry_wait_seconds_total", labels, event.retry_in)
+      all:add("cce_retries_total", { operation = event.operation }, 1)
+      all:add("cce_retry_wait_seconds_total",
+        { operation = event.operation, code = event.code or "ok" }, event.retry_in)
     end
   elseif event.type == "key_refused" then
     all:add("cce_key_refusals_total", nil, 1)
