@@ -67,14 +67,16 @@ describe("the command", function()
       assert.is_true(name == "__complete" or examples ~= nil, name)
       for _, example in ipairs(examples or {}) do
         local typed = example[2]:match "%$%((.*)%)" or example[2]
-        local words = {}
-        local pipe = io.popen("printf '%s\\n' " .. typed)
-        for word in pipe:lines() do words[#words + 1] = word end
-        pipe:close()
-        assert.equal("cce", table.remove(words, 1))
-        local ok, problem = cli.parser(words):pparse(words)
-        assert.is_true(ok, typed .. ": " .. tostring(problem))
-        assert.equal(name, problem.command)
+        for line in typed:gmatch "[^\n]+" do
+          local words = {}
+          local pipe = io.popen("printf '%s\\n' " .. line)
+          for word in pipe:lines() do words[#words + 1] = word end
+          pipe:close()
+          assert.equal("cce", table.remove(words, 1))
+          local ok, problem = cli.parser(words):pparse(words)
+          assert.is_true(ok, line .. ": " .. tostring(problem))
+          assert.equal(name, problem.command)
+        end
         assert.truthy(help:find(example[2], 1, true), typed)
       end
     end
