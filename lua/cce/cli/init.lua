@@ -136,7 +136,21 @@ local function with_short_lines(usage)
   end))
 end
 
+-- Whatever is wrong with a value, it is said of which option.
+local function name_options(parser)
+  for _, option in ipairs(parser._options) do
+    local convert, name = option._convert, option._aliases[#option._aliases]
+    if type(convert) == "function" then
+      option:convert(function(text)
+        local value, message = convert(text)
+        return value, value == nil and message and name .. ": " .. message or nil
+      end)
+    end
+  end
+end
+
 local function complete_help(parser, path)
+  name_options(parser)
   local own = parser.get_help
   function parser:get_help()
     local usage, rest = own(self):match "^(.-)(\n\n.*)$"
@@ -187,6 +201,7 @@ function M.parser(arguments)
     .. " kubeconfigs for people and machines, revocation, rotation.")
   parser:command_target("command"):require_command(true):help_max_width(WIDTH)
   describe_all(parser)
+  name_options(parser)
   parser:flag("--version", "Say which version this is."):target("show_version")
     :action(print_version)
   local found = arguments and chosen(arguments) or {}
