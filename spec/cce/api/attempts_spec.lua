@@ -65,7 +65,8 @@ end
 
 local LOST = { code = "CONNECTION_LOST", sent = true }
 local UNREACHED = { code = "CONNECT_FAILED" }
-local GATEWAY = { 429, { error_code = "APIGW.0308", error_msg = "ratelimit,limit:1,time:1 second" } }
+local GATEWAY = { 429, { error_code = "APIGW.0308",
+  error_msg = "ratelimit,limit:1,time:1 second" } }
 local REFUSED = { 401, { error_code = "APIGW.0301", error_msg = "verify aksk signature fail" } }
 local ENDED = { 401, { error_code = "APIGW.0301", error_msg = "decrypt token fail" } }
 local JOB = { 200, { jobid = "j" } }
@@ -269,11 +270,13 @@ describe("a call", function()
   it("goes to another address for what never left, and comes back to that one", function()
     local A, B = "https://a.example", "https://b.example"
     for _, row in ipairs {
-      { "rotate", { UNREACHED, JOB }, { A, B }, B }, { "rotate", { UNREACHED, { 400 } }, { A, B }, B },
+      { "rotate", { UNREACHED, JOB }, { A, B }, B },
+      { "rotate", { UNREACHED, { 400 } }, { A, B }, B },
       { "rotate", { LOST }, { A }, A }, { "rotate", { { 500 } }, { A }, A },
       { "rotate", { UNREACHED, LOST }, { A, B }, A },
       { "read", { UNREACHED, UNREACHED, NONE }, { A, B, B }, B },
-      { "read", { LOST, NONE }, { A, A }, A }, { "read", { UNREACHED, LOST, NONE }, { A, B, B }, B },
+      { "read", { LOST, NONE }, { A, A }, A },
+      { "read", { UNREACHED, LOST, NONE }, { A, B, B }, B },
     } do
       local _, _, client = run(row[1], row[2], { endpoint = A, endpoints = { cce = { A, B } } })
       local tried = {}

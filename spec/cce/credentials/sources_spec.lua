@@ -188,8 +188,8 @@ describe("a pod's identity", function()
 end)
 
 describe("a token of IAM", function()
-  local ANSWER = { 201, { token = { expires_at = "2026-01-02T03:04:05Z", project = { id = "p9" } } },
-    { ["X-Subject-Token"] = "token" } }
+  local ANSWER = { 201, { token = { expires_at = "2026-01-02T03:04:05Z",
+    project = { id = "p9" } } }, { ["X-Subject-Token"] = "token" } }
   local password = { username = "u", password = "pw", domain = "d" }
 
   local function body()
@@ -241,7 +241,8 @@ describe("a token of IAM", function()
       assert.equal(1e9 + 86400, material.expires_at)
       assert.is_nil(material.project_id)
     end
-    for _, row in ipairs { { "RESPONSE_INVALID", { 201, ANSWER[2] } }, { "UNAUTHENTICATED", { 401 } },
+    for _, row in ipairs { { "RESPONSE_INVALID", { 201, ANSWER[2] } },
+      { "UNAUTHENTICATED", { 401 } },
       { "SERVER_ERROR", { 500, nil, HEADERS } }, { "RESPONSE_INVALID", { 300, nil, HEADERS } },
       { "RESPONSE_INVALID", { 199, nil, HEADERS } }, { "TIMEOUT", { code = "TIMEOUT" } } } do
       local _, err = ask(source, { row[2] })
@@ -512,7 +513,8 @@ end)
 describe("a function of the user's", function()
   it("gives a key or a token, whole, and copies of both", function()
     for _, row in ipairs {
-      { { ak = "A", sk = "s" } }, { { token = "t" } }, { { ak = "A", sk = "s", security_token = "x" } },
+      { { ak = "A", sk = "s" } }, { { token = "t" } },
+      { { ak = "A", sk = "s", security_token = "x" } },
       { { sk = "s" }, "must return" }, { { ak = "A" }, "must return" }, { {}, "must return" },
       { { token = "t", ak = "A", sk = "s" }, "must return" },
       { { token = "t", sk = "s" }, "must return" }, { { ak = "A", sk = 7 }, "something else" },
