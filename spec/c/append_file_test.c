@@ -24,6 +24,8 @@
 
 static char directory[] = "/tmp/cce-journal-test-XXXXXX", path[64];
 static const char *late_lines; /* what another holder adds before we lock */
+static int removals;           /* how often others remove it before that */
+static bool late_fifo;         /* others make one right before we would */
 static bool is_noisy;          /* a signal ends every other call */
 static int interruptions;
 
@@ -72,6 +74,8 @@ int stat(const char *name, struct stat *info)
 
 int openat(int dir, const char *name, int flags, ...)
 {
+    if (late_fifo && (flags & O_CREAT) != 0)
+        late_fifo = mkfifo(path, 0600) != 0;
     return is_interrupted() || is_failing("openat")
                ? -1
                : (int)syscall(SYS_openat, dir, name, flags, 0600);
@@ -106,6 +110,8 @@ int flock(int fd, int operation)
 {
     if (operation != LOCK_UN && (is_interrupted() || is_failing("flock")))
         return -1;
+    if (operation != LOCK_UN && removals > 0 && removals-- > 0)
+        unlink(path);
     if (late_lines != NULL && operation != LOCK_UN)
         add_lines(late_lines);
     late_lines = NULL;
@@ -191,6 +197,46 @@ static void check_lines_of_another_holder(void)
     append(journal, "four");
     cce_append_file_free(journal);
     check_text(FIRST "\ntwo\nthree\nfour\n");
+}
+
+static void refuse(const char *name, enum cce_status status, const char *why)
+{
+    struct cce_append_file *file;
+    struct cce_error err;
+
+    CHECK(cce_append_file_open(&file, name, kind(), &err) != 0);
+    CHECK(err.code == status);
+    if (strstr(err.message, why) == NULL)
+        fprintf(stderr, "\"%s\" does not say \"%s\"\n", err.message, why);
+    CHECK(strstr(err.message, why) != NULL);
+}
+
+/* What others put there, or take away, between two steps. */
+static void check_races(void)
+{
+    char descriptor[32];
+    int fd;
+
+    unlink(path);
+    late_lines = "hello\n";
+    refuse(path, CCE_FILE_ERROR, "its first line does not say so");
+    check_text("hello\n");
+    unlink(path);
+    late_fifo = true;
+    refuse(path, CCE_FILE_ERROR, "it is not a regular file");
+    unlink(path);
+    removals = 1;
+    cce_append_file_free(open_journal());
+    check_text("");
+    removals = 1000;
+    refuse(path, CCE_CONFLICT, "is being replaced by others");
+    CHECK(removals > 0);
+    removals = 0;
+    unlink(path);
+    fd = open(path, O_RDWR | O_CREAT, 0600);
+    snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", fd);
+    refuse(descriptor, CCE_FILE_ERROR, "it is an open descriptor");
+    close(fd);
 }
 
 static void check_interruptions(void)
@@ -380,6 +426,7 @@ int main(void)
     CHECK(mkdtemp(directory) != NULL);
     snprintf(path, sizeof path, "%s/lines", directory);
     check_lines_of_another_holder();
+    check_races();
     check_interruptions();
     check_lock_after_fork();
     check_lock_of_parent();
