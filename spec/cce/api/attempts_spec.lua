@@ -129,8 +129,8 @@ describe("a call", function()
       local err, count = run(row[1], row[2])
       assert.equal(#row[2], count)
       if not err then return assert.equal("ok", row[3]) end
-      assert.equal(row[3], ("%s %s %s %d"):format(err.code, err.maybe_applied, err.retryable,
-        err.attempts))
+      assert.equal(row[3], ("%s %s %s %d"):format(err.code, tostring(err.maybe_applied),
+        tostring(err.retryable), err.attempts))
       if err.maybe_applied and not err.retryable then assert.is_string(err.hint) end
       if err.code == "UNAUTHENTICATED" or err.code == "CONNECT_FAILED" then
         assert.is_string(err.hint)

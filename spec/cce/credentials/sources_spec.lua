@@ -9,7 +9,7 @@ local providers = require "cce.credentials.provider"
 local tempdir = require "spec.support.tempdir"
 
 local exchange, getenv, from_env = host.exchange, os.getenv, core.secret_from_env
-local answers, sent, open, env, dir, client
+local answers, sent, open, env, dir, client, events
 
 -- What a secret holds: what it signs.
 local function same(secret, text)
@@ -43,12 +43,12 @@ end
 
 before_each(function()
   breaker.forget()
-  answers, sent, open, env, dir = {}, {}, 0, {}, tempdir.new()
+  answers, sent, open, env, dir, events = {}, {}, 0, {}, tempdir.new(), {}
   client = {
     config = { timeout = 30, endpoints = { iam = "https://iam.example", all = {} } },
     engine = function() return {} end,
     now = function() return 1e9 end,
-    emit = function() end,
+    emit = function(_, event) events[#events + 1] = event end,
   }
   host.exchange = function(_, spec)
     sent[#sent + 1] = spec
@@ -56,7 +56,11 @@ before_each(function()
   end
   os.getenv = function(name) return env[name] or name == "HOME" and dir or nil end -- luacheck: ignore
   core.secret_from_env = function(name)
-    if env[name] then return core.secret(env[name]) end
+    if env[name] then
+      local secret, message, code = core.secret(env[name])
+      env.made = secret
+      return secret, message, code
+    end
     return nil, name .. " is not set", "NO_CREDENTIALS"
   end
 end)
@@ -113,6 +117,12 @@ describe("a machine's metadata", function()
           { spec.purpose, spec.endpoint, spec.timeout, spec.connect_timeout, spec.private })
       end
     end
+  end)
+
+  it("are asked for at a stand-in, in tests", function()
+    assert(ask(assert(credentials.metadata { test_address = "http://127.0.0.1:1" }),
+      { TOKEN, ANSWER }))
+    assert.equal("http://127.0.0.1:1", sent[2].endpoint)
   end)
 
   it("are nothing, or are what fails, by the answer", function()
@@ -177,6 +187,8 @@ describe("a pod's identity", function()
     assert.equal("NO_CREDENTIALS", code_of())
     env[URI] = "https://pod.example/"
     assert.equal("NO_CREDENTIALS incomplete", code_of())
+    assert.equal(("%s is set, but %s is not"):format(URI, FILE),
+      select(2, ask(credentials.pod_identity())).message)
     env[FILE] = dir .. "/none"
     assert.equal("FILE_ERROR", code_of())
     env[FILE] = private("token", "pod-token")
@@ -184,6 +196,8 @@ describe("a pod's identity", function()
     assert.equal("RESPONSE_INVALID", code_of { { 200, KEYS } })
     env[URI] = nil
     assert.equal("NO_CREDENTIALS incomplete", code_of())
+    assert.equal(("%s is set, but %s is not"):format(FILE, URI),
+      select(2, ask(credentials.pod_identity())).message)
   end)
 end)
 
@@ -250,6 +264,16 @@ describe("a token of IAM", function()
     end
     client.config.endpoints = { all = {} }
     assert.equal("NO_ENDPOINT", select(2, ask(source)).code)
+    local _, problem = ask(assert(credentials.agency { agency_name = "a", domain_name = "d",
+      source = assert(credentials.static { ak = "AK", sk = "sk" }) }))
+    assert.equal("NO_ENDPOINT", problem.code)
+    for _, make in ipairs { credentials.password, credentials.key_token } do
+      local long = ("x"):rep(70000)
+      local none, _, err = make(make == credentials.password
+        and { username = "u", password = long, domain = "d" } or { ak = "AK", sk = long })
+      assert.is_nil(none)
+      assert.equal("INVALID_ARGUMENT", err.code)
+    end
     client.engine = function() return nil, "no engine", "TLS_FAILED" end
     client.config.endpoints.iam = "https://iam.example"
     assert.equal("TLS_FAILED", select(2, ask(source)).code)
@@ -296,6 +320,11 @@ describe("temporary keys", function()
       assert.equal(row[2], sent[1].signer ~= nil)
       assert.equal(not row[2], sent[1].token ~= nil)
       assert.is_true(is_closed(made[1]))
+      if sent[1].signer then
+        assert.has_error(function() sent[1].signer:signature("20260102T030405Z", "x") end)
+      end
+      assert.same({ type = "credentials_request", operation = "create_temporary_keys",
+        status = 201 }, events[#events])
     end
     local where = "https://other.example"
     assert(ask(agency(source { ak = "AK", sk = "sk", iam_endpoint = where }), { ANSWER }))
@@ -359,6 +388,7 @@ describe("a chain", function()
     local _, err = take(failing "NO_CREDENTIALS", failing "NO_CREDENTIALS")
     assert.same({ "NO_CREDENTIALS", "no credentials were found: bad: no; bad: no" },
       { err.code, err.message })
+    assert.matches("^Give credentials=", err.hint)
     for _, name in ipairs { "renewable", "constant" } do
       assert.is_true(take(good({}, { [name] = true }))[name])
       assert.is_true(take(good { [name] = true })[name])
@@ -371,6 +401,24 @@ describe("a chain", function()
     closed:close()
     local _, err = ask(credentials.chain { closed })
     assert.same({ "NO_CREDENTIALS", true }, { err.code, err.incomplete })
+  end)
+end)
+
+describe("what is given", function()
+  it("is copied, and is named", function()
+    for _, given in ipairs { { ak = "AK", sk = "sk" }, { ak = "AK", sk = "sk",
+      security_token = "st" } } do
+      local material = assert(ask(assert(credentials.static(given))))
+      assert.same({ "AK", "static keys" }, { material.ak, material.source })
+      assert.is_true(same(material.sk, "sk"))
+      assert.equal(given.security_token ~= nil, material.security_token ~= nil)
+    end
+    local material = assert(ask(credentials.token "token"))
+    assert.equal("a token", material.source)
+    assert.is_true(same(material.token, "token"))
+    local none, _, err = credentials.static { ak = "AK", sk = ("x"):rep(70000) }
+    assert.is_nil(none)
+    assert.equal("INVALID_ARGUMENT", err.code)
   end)
 end)
 
@@ -396,8 +444,10 @@ describe("the environment", function()
       for _, row in ipairs { { { "AK" }, true, 1, 2 }, { { false, "sk" }, true, 2, 1 },
         { { "", "sk" }, true, 2, 1 }, { {}, nil }, { { false, false, "st" }, nil } } do
         set(names, { row[1][1], row[1][2], row[1][3] })
+        env.made = nil
         local _, err = ask(make())
         assert.same({ "NO_CREDENTIALS", row[2] }, { err.code, err.incomplete })
+        if env.made then assert.is_true(is_closed(env.made)) end
         if row[2] then
           assert.equal(("%s is set, but %s is not"):format(names[row[3]], names[row[4]]),
             err.message)
@@ -481,6 +531,10 @@ describe("a profile", function()
       .. "id_token_file=" .. file), { { 201, { token = { project = { id = "p9" } } },
       { ["X-Subject-Token"] = "t" } } }))
     assert.same({ "p1", "https://iam2.example" }, { material.project_id, sent[1].endpoint })
+    client.config.region = "r1"
+    material = assert(ask(profile("[basic]\nidp_id=i\nid_token_file=" .. file), { { 201,
+      { token = { project = { id = "p9" } } }, { ["X-Subject-Token"] = "t" } } }))
+    assert.equal("p9", material.project_id)
   end)
 
   it("is looked for where it was named, in a variable or at home", function()
@@ -503,6 +557,8 @@ describe("a profile", function()
     _, err = ask(source)
     assert.equal("FILE_ERROR", err.code)
     assert.equal(("Mend it with: chmod 600 '%s/.huaweicloud/credentials'"):format(dir), err.hint)
+    assert.equal("FILE_ERROR", select(2, ask(assert(credentials.profile { path = private("f", "x")
+      .. "/below" }))).code)
     private(".huaweicloud/credentials", "")
     _, err = ask(source)
     assert.equal("FILE_ERROR", err.code)

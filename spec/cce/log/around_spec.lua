@@ -140,7 +140,8 @@ describe("a call in the audit log", function()
         if on_failure == "refuse" then
           assert.same({ 0, "CLOSED", false, false, 0, 0 }, { sent, err.code, err.retryable,
             err.maybe_applied, err.attempts, #events })
-          assert.matches("^revoke_cert: not sent, since it cannot be logged", message)
+          assert.matches("^revoke_cert: not sent, since it cannot be logged: the audit log '"
+            .. dir, message)
           assert.is_string(err.hint)
         else
           assert.same({ OK, 1 }, { response, sent })
@@ -165,6 +166,21 @@ describe("a call in the audit log", function()
     assert.matches("the outcome of revoke_cert is not in the audit log", events[2].message)
     assert.is_nil(next(log.pending))
     assert.equal(1, #written())
+  end)
+
+  it("is told to the log's own listener, whatever that does", function()
+    local heads = {}
+    for _, key in ipairs { "k", core.secret "k" } do
+      local log = open({ key = key, on_event = function(event)
+        heads[#heads + 1] = event.head
+        error "no"
+      end }, "own.log")
+      client.config.audit_log = log
+      assert.equal(OK, (around()))
+      log:close()
+    end
+    local state = assert(audit_log.verify(dir .. "/own.log", { key = "k" }))
+    assert.same({ 4, heads[4] }, { state.count, state.head })
   end)
 
   it("waits for another holder of the file, and for nothing else", function()
@@ -213,8 +229,10 @@ describe("a call in the audit log", function()
     for _, row in ipairs {
       { { ["audit.log.1"] = text }, "audit.log.1", 3 },
       { { ["audit.log.1"] = "x\n", ["audit.log-20260102"] = text }, "audit.log-20260102", 3 },
-      { { ["audit.log-20260101"] = "x\n", ["audit.log-20260102"] = text }, "audit.log-20260102", 3 },
+      { { ["audit.log-20260101"] = "x\n", ["audit.log-20260102"] = text }, "audit.log-20260102",
+        3 },
       { { ["audit.log-2026010"] = text, ["audit.log.2"] = text }, nil, 1 },
+      { { ["audit.log.1"] = text, ["audit.log"] = text }, nil, 1 },
       { { ["audit.log.1"] = text:sub(1, -2) }, nil, 1 }, { { ["audit.log.1"] = "" }, nil, 1 },
       { {}, nil, 1 },
     } do
@@ -226,8 +244,10 @@ describe("a call in the audit log", function()
       assert.same({ row[2] and dir .. "/" .. row[2], row[3] }, { begun.continues, begun.n })
       assert.equal("lua-cce audit log", begun.file)
       assert.is_nil(begun.after)
-      assert.is_nil(written()[2].file)
-      assert.is_nil(written()[2].continues)
+      for i = 2, #written() do
+        assert.is_nil(written()[i].file)
+        assert.is_nil(written()[i].continues)
+      end
       client.audit_log:close()
     end
   end)
@@ -242,6 +262,17 @@ describe("a call in the audit log", function()
     assert.is_nil(room(item()))
     assert.equal(lines.ROOM, room(item(true)))
     assert.equal(2 * lines.ROOM, room(item(), item(true)))
+    assert.equal(2 * lines.ROOM, room(item(true), item()))
+    -- The first of them goes on with what was before.
+    for head, after in pairs { [lines.FIRST] = false, [("1"):rep(64)] = ("1"):rep(64) } do
+      log.continues = { path = "before", head = head }
+      local first, second = item(), item()
+      compose { first, second }
+      assert.same({ "before", after or nil }, { first.entry.continues, first.entry.after })
+      assert.is_nil(second.entry.continues)
+      assert.is_nil(second.entry.after)
+    end
+    log.continues = nil
     log.pending[{}] = true
     assert.equal(2 * lines.ROOM, room(item(true)))
     log.pending = {}
@@ -250,7 +281,8 @@ describe("a call in the audit log", function()
   it("shows who was known as a holder, by lines that are as they were written", function()
     local function holds(id) return audit_log.names_holder(client, id) end
     local function log(name, holder, changes)
-      local line = lines.seal({ file = "lua-cce audit log", n = 1, operation = "obtain_cert", holder = holder,
+      local line = lines.seal({ file = "lua-cce audit log", n = 1,
+        operation = "obtain_cert", holder = holder,
         previous = lines.FIRST }, changes and changes.key)
       if changes and changes.damage then line = line:gsub('"n":1', '"n":2') end
       tempdir.write(dir .. "/" .. name, (changes and changes.before or "") .. line .. "\n")
