@@ -9,7 +9,7 @@ local providers = require "cce.credentials.provider"
 local tempdir = require "spec.support.tempdir"
 
 local exchange, getenv, from_env = host.exchange, os.getenv, core.secret_from_env
-local answers, sent, open, env, dir, client, events
+local answers, sent, open, env, dir, client, events, bodies
 
 -- What a secret holds: what it signs.
 local function same(secret, text)
@@ -36,7 +36,9 @@ local function transfer_of(answer)
   end
   function transfer.secret(_, name)
     if name then return secret(headers[name]) end
-    return secret(body)
+    local whole = secret(body)
+    bodies[#bodies + 1] = whole
+    return whole
   end
   return transfer
 end
@@ -74,9 +76,10 @@ end)
 
 -- Ask a source, with these answers. The material, or the error.
 local function ask(provider, list)
-  answers, sent, open = list or {}, {}, 0
+  answers, sent, open, bodies = list or {}, {}, 0, {}
   local material, message, err = provider:fetch(client)
   assert.equal(0, open)
+  for _, body in ipairs(bodies) do assert.is_true(is_closed(body)) end
   assert.equal(#answers, #sent)
   if not material then assert.equal(message, err.message) end
   return material, err
@@ -266,6 +269,9 @@ describe("a token of IAM", function()
     assert.equal("NO_ENDPOINT", select(2, ask(source)).code)
     local _, problem = ask(assert(credentials.agency { agency_name = "a", domain_name = "d",
       source = assert(credentials.static { ak = "AK", sk = "sk" }) }))
+    assert.equal("NO_ENDPOINT", problem.code)
+    _, problem = ask(assert(credentials.id_token { idp_id = "i", id_token_file = "/none",
+      project_id = "p" }))
     assert.equal("NO_ENDPOINT", problem.code)
     for _, make in ipairs { credentials.password, credentials.key_token } do
       local long = ("x"):rep(70000)
@@ -480,8 +486,10 @@ describe("the environment", function()
     env.HUAWEICLOUD_SDK_AK, env.HUAWEICLOUD_SDK_SK = "AK", "sk"
     assert.equal("AK", assert(ask(credentials.environment())).ak)
     assert.is_true(credentials.environment().needs_nothing)
-    env.HUAWEICLOUD_SDK_AK = nil
-    assert.is_true(credentials.environment().needs_nothing)
+    for _, half in ipairs { { nil, "sk" }, { "AK", nil } } do
+      env.HUAWEICLOUD_SDK_AK, env.HUAWEICLOUD_SDK_SK = half[1], half[2]
+      assert.is_true(credentials.environment().needs_nothing)
+    end
   end)
 end)
 
