@@ -23,7 +23,8 @@ function M.start(options)
   local process = assert(core.sys.spawn {
     argv = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", dir .. "/server.pem",
       "-key", dir .. "/server.key", "-Verify", "1", "-verify_return_error", "-CAfile",
-      dir .. "/clients.pem", "-www", options.version, options.cipher and "-cipher", options.cipher },
+      dir .. "/clients.pem", "-www", options.version,
+      options.cipher and "-cipher", options.cipher },
     stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/err", die_with_parent = true,
   })
   local self = { process = process, identity = identity, ca = server.read(identity.ca_file) }
