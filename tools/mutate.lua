@@ -48,10 +48,12 @@ end
 
 local scratch = assert(io.popen "mktemp -d"):read "*l"
 
+-- What is built already is not compiled again.
 local function prepare()
   local status, output = run(("cd %s && bash -c '. tools/lib.sh; copy_tree %s/tree' && "
-    .. "cd %s/tree && make --no-print-directory -s -j2 LUA_VERSION=5.4 test-core harness"):format(
-    quote(ROOT), scratch, scratch))
+    .. "mkdir %s/tree/build && { cp -a build/5.4 build/plain build/tools %s/tree/build || true; } "
+    .. "&& cd %s/tree && make --no-print-directory -s -j2 LUA_VERSION=5.4 test-core harness")
+    :format(quote(ROOT), scratch, scratch, scratch, scratch))
   if status ~= 0 then error("the copy was not built:\n" .. output, 0) end
 end
 

@@ -78,7 +78,7 @@ describe("the alerts and the dashboard of examples/prometheus", function()
     assert(require("cce.base.json").decode(tempdir.read "examples/prometheus/dashboard.json"))
   end)
 
-  it("fire when they should, and not before", function()
+  it("fire when they should, and not before #once", function()
     if not has_promtool then return pending "needs promtool, of Debian's package prometheus" end
     local told = tempdir.shell("cd examples/prometheus && promtool check rules alerts.yml"
       .. " && promtool test rules alerts_test.yml; echo status $?")

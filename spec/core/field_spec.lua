@@ -70,10 +70,10 @@ describe("a part of an INI text", function()
 
   it("is found in its section", function()
     local secret = assert(core.secret(TEXT))
-    assert.equal("3", secret:text("ini", "basic", "ak"))
+    assert.equal("5", secret:text("ini", "basic", "ak"))
     assert.equal("=4=", secret:text("ini", "basic", "sk"))
     assert.equal("6", secret:text("ini", "global", "ak"))
-    assert.is_true(same(secret:part("ini", "basic", "ak"), "3"))
+    assert.is_true(same(secret:part("ini", "basic", "ak"), "5"))
     for _, names in ipairs { { "basic", "empty" }, { "basic", "a" }, { "none", "ak" },
       { "global", "sk" } } do
       assert.is_nil(secret:text("ini", names[1], names[2]))

@@ -366,6 +366,16 @@ describe("core.file", function()
       end
     end)
 
+    -- As `cce who <(command)`. Whoever writes to it may come late.
+    it("reads a pipe that this process was given to its end", function()
+      local run = tempdir.lua
+        "io.write(assert(require('cce.core').file.read('/dev/stdin', { max = 5 })))"
+      assert.equal("a b", tempdir.check("(printf a; printf ' b') | " .. run))
+      local output, status = tempdir.run("printf 123456 | " .. run)
+      assert.is_true(status ~= 0)
+      assert.matches("it is larger than 5 bytes", output, 1, true)
+    end)
+
     it("says what is not there", function()
       local text, message, code = file.read(path)
       assert.is_nil(text)

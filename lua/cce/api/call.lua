@@ -82,6 +82,7 @@ end
 local function wait_for_turn(client, state)
   local limiter = client.limiter
   local change_limiter = state.request.mutating and client.change_limiter
+  if not limiter and not change_limiter then return nil end
   local refusal = client.session:refusal()
   if refusal then
     local err = cannot_begin(state, refusal)

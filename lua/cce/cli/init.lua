@@ -49,9 +49,7 @@ for i, path in ipairs(MODULES) do
   module_of[name] = "cce.cli.command." .. folder .. "." .. name:gsub("^_+", "")
 end
 
-local function complain(message)
-  io.stderr:write("cce: ", message, "\n")
-end
+local function tell(text) require("cce.cli.ui").tell(text) end
 
 --- The module of a command.
 -- @tparam string name
@@ -189,7 +187,7 @@ end
 -- The client still lives: ending something may need it.
 local function interrupted(command, args, ui)
   ui:settle()
-  io.stderr:write("\ncce: interrupted\n")
+  tell "\ncce: interrupted"
   if command.interrupted then
     command.interrupted(args, ui)
   elseif not ui.outstanding:is_empty() then
@@ -206,8 +204,8 @@ local function broken(ui, caught)
     io.stderr:write(caught.trace, "\n")
     return exit.FAILED
   end
-  complain("this should not happen: " .. tostring(caught.problem))
-  io.stderr:write("  hint: CCE_DEBUG=1 shows where, for a report of the mistake\n")
+  tell("cce: this should not happen: " .. tostring(caught.problem))
+  tell "  hint: CCE_DEBUG=1 shows where, for a report of the mistake"
   return exit.FAILED
 end
 
@@ -249,7 +247,7 @@ end
 -- @treturn int the exit code: see `cce.cli.exit`
 function M.main(arguments)
   if not pcall(require, "argparse") then
-    complain("the command needs the Lua library argparse; on Debian and Ubuntu install the"
+    tell("cce: the command needs the Lua library argparse; on Debian and Ubuntu install the"
       .. " package lua-argparse")
     return exit.FAILED
   end
@@ -259,11 +257,11 @@ function M.main(arguments)
   end
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then
-    complain(args)
+    tell("cce: " .. args)
     local command, path = meant(arguments)
     -- As kubectl and gh show it.
-    io.stderr:write(args == "a command is required" and command:get_help()
-      or ("  hint: cce help " .. path):gsub(" $", ""), "\n")
+    tell(args == "a command is required" and command:get_help()
+      or (("  hint: cce help " .. path):gsub(" $", "")))
     return exit.USAGE
   end
   return run(M.load(args.command), args, arguments)

@@ -31,6 +31,7 @@ M.examples = {
   },
   leaver = {
     { "See first what would be cut off and taken away", "cce leaver alice --dry-run" },
+    { "A list of names", "cce leaver -f leavers.txt --dry-run" },
     { "Two at once, with the proof that it worked on their own kubeconfigs",
       "cce leaver alice bob --verify-with alice.kubeconfig --verify-with bob.kubeconfig"
         .. " --report leavers.html" },

@@ -171,6 +171,8 @@ end
 -- What to use now. It may have been retired while others that wait had their turn.
 local function current(self)
   local auth = self.auth
+  -- Keys without an end, from no file.
+  if auth and not (auth.stale or auth.expires_at or auth.is_replaced) then return auth end
   local now = self.client:now()
   if is_good(auth, now) and not is_due(self, auth, now) then return auth end
   local failure = self.failure

@@ -13,10 +13,10 @@ local read = require "cce.kubeconfig.read"
 
 local M = {}
 
--- Those of our use: tokenFile and commands are kubectl's alone.
+-- Those of our use: commands are kubectl's alone.
 local FILES = {
-  clusters = { "certificate-authority" }, users = { "client-certificate", "client-key" },
-  contexts = {},
+  clusters = { "certificate-authority" },
+  users = { "client-certificate", "client-key", "tokenFile" }, contexts = {},
 }
 
 local function with_whole_paths(section, entry, path)

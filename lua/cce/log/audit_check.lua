@@ -3,6 +3,7 @@
 -- @module cce.log.audit_check
 -- @local
 local errors = require "cce.error"
+local json_line = require "cce.base.json_line"
 local lines = require "cce.log.audit_line"
 
 local M = {}
@@ -52,11 +53,11 @@ local function check_line(state, path, line, opts)
 end
 
 local function check_file(path, opts)
-  local file, reason = io.open(path, "rb")
-  if not file then return errors.fail("FILE_ERROR", "cannot open " .. tostring(reason)) end
+  local file, reason, problem = json_line.open(path)
+  if not file then return nil, reason, problem end
   local state = { path = path, line = 0, count = 0, head = lines.FIRST, before = lines.FIRST }
   note_known(state, opts)
-  for line in file:lines() do
+  for line in json_line.lines(file) do
     local ok, message, err = check_line(state, path, line, opts)
     if not ok then
       file:close()

@@ -556,10 +556,22 @@ local function copy(self, suffix)
   return errors.from_core(nil, message, code)
 end
 
+-- On a machine that is read-only as a whole memory is left.
+local function make_room(self)
+  local message
+  for _, place in ipairs { directories.temporary(), "/dev/shm" } do
+    self.snapshot, message = core.sys.mkdir_private(place .. "/cce-XXXXXX")
+    if self.snapshot then return true end
+  end
+  return errors.fail("FILE_ERROR", ("the schedule '%s' can be read only from a copy, which has no"
+    .. " place: %s"):format(self.path, message), { retryable = false,
+    hint = "Set TMPDIR to a directory that this user may write to" })
+end
+
 -- Its writer may be at work: both files are of one moment when neither changed meanwhile.
 local function take_snapshot(self)
-  local message, err
-  self.snapshot = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
+  local made, message, err = make_room(self)
+  if not made then return nil, message, err end
   for _ = 1, COPY_TRIES do
     local stamp = stamp_of(self.name)
     local ok
@@ -589,12 +601,13 @@ local function open_for_reading(self, message, problem)
   if problem.code ~= "FILE_ERROR" or not info or info.size == 0 then
     return nil, message, problem
   end
-  local ok = take_snapshot(self)
+  local ok, reason, err = take_snapshot(self)
   local version = ok and check_version(self)
   if version == SCHEMA then return true end
   disconnect(self)
   remove_snapshot(self)
-  return nil, message, problem
+  if ok then return nil, message, problem end
+  return nil, reason, err
 end
 
 --- Open a file, or make it with mode 0600. One that may not be written to is opened for

@@ -4,6 +4,7 @@
 local command = require "spec.support.command"
 local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 local terminals = require "spec.support.terminal"
 
 if not (simulator.has_program "nginx" and pcall(require, "argparse")
@@ -156,6 +157,14 @@ describe("a habit:", function()
       assert.equal(0, code)
       assert.matches("cluster-001", screen, 1, true)
       assert.is_nil(screen:find("^[[", 1, true))
+    end)
+
+    it("breaks prose at words, and not in a file", function()
+      local line = "cce revoke --all --user " .. ("nobody-"):rep(10) .. " --yes"
+      terminal:start("cd; " .. line .. "; " .. line .. " 2>told")
+      local told = "and it is no id\n  hint: See: cce users"
+      assert.matches("cce: there is no user 'nobody-[-%a]+',\n  " .. told, (terminal:finish()))
+      assert.matches("', " .. told, tempdir.read(world.dir .. "/told"), 1, true)
     end)
 
     it("Ctrl-C twice ends at once, and says how to go on", function()

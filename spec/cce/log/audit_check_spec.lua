@@ -83,7 +83,7 @@ describe("the check of audit logs", function()
           { [name] = each } })) })
       end
     end
-    assert.equal("FILE_ERROR", refused("cannot open", { dir .. "/none" }).code)
+    assert.equal("FILE_ERROR", refused("cannot read", { dir .. "/none" }).code)
     tempdir.write(path, tempdir.read((log("b", 1, 2))) .. "\n")
     refused("line 3 .* is not a line", { path })
     for _, text in ipairs { 'x,"hash":"ab"}', ('{"n":1,"previous":"%s"}'):format(lines.FIRST) } do

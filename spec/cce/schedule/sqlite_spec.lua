@@ -60,13 +60,13 @@ describe("cce.schedule.sqlite", function()
 
   -- Whom the system lets write anywhere is root; a file system that is mounted for reading
   -- lets nobody.
-  local function read_only(body)
+  local function read_only(body, before)
     local mounted = select(2, tempdir.run("unshare -m true")) == 0
     if not mounted then return pending_spec "needs to mount" end
     tempdir.write(dir .. "/script.lua", body)
-    return tempdir.run(("unshare -m sh -c 'mount --bind %s %s && mount -o remount,ro,bind %s && "
-      .. "LUA_PATH=\"%s\" LUA_CPATH=\"%s\" %s %s/script.lua'"):format(dir, dir, dir, package.path,
-      package.cpath, tempdir.interpreter(), dir))
+    return tempdir.run(("unshare -m sh -c 'mount --bind %s %s && mount -o remount,ro,bind %s && %s "
+      .. "LUA_PATH=\"%s\" LUA_CPATH=\"%s\" %s %s/script.lua'"):format(dir, dir, dir, before or "",
+      package.path, package.cpath, tempdir.interpreter(), dir))
   end
 
   local LOOK = [[
@@ -92,6 +92,18 @@ describe("cce.schedule.sqlite", function()
     output, status = read_only(LOOK:format(path))
     assert.equal(0, status, output)
     assert.matches("copied:\ttrue", output, 1, true)
+  end)
+
+  it("reads it also where nothing but memory may be written to, else says so", function()
+    local store = assert(open())
+    assert(pending(store, "a"))
+    store:close()
+    local output, status = read_only(LOOK:format(path), "TMPDIR=/proc")
+    if not status then return end
+    assert.equal(0, status, output)
+    assert.matches("copied:\ttrue", output, 1, true)
+    output = read_only(LOOK:format(path), "mount --bind /proc /dev/shm && TMPDIR=/proc")
+    assert.matches("can be read only from a copy, which has no place", output, 1, true)
   end)
 
   it("writes nothing into a file that is not there any more", function()

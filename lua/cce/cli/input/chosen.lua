@@ -91,11 +91,12 @@ end
 
 --- The words of a file: one a line, what follows a "#" is for people.
 -- @tparam string path "-" is standard input
+-- @tparam[opt] string of what they name, such as "clusters", where none is a mistake
 -- @treturn[1] {string,...}
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.words_of(path)
+function M.words_of(path, of)
   local text, message, code
   if path == "-" then
     text = io.stdin:read "*a"
@@ -108,19 +109,19 @@ function M.words_of(path)
     local word = line:gsub("#.*$", ""):match "^%s*(.-)%s*$"
     if word ~= "" then words[#words + 1] = word end
   end
+  if of and #words == 0 then
+    return errors.fail("INVALID_ARGUMENT", ("the list of %s is empty"):format(of))
+  end
   return words
 end
 
 -- Those of --file join those that were typed.
 local function add_file(args)
   if not args.cluster_file then return true end
-  local words, message, err = M.words_of(args.cluster_file)
+  local words, message, err = M.words_of(args.cluster_file, "clusters")
   if not words then return nil, message, err end
   args.cluster_file = nil
   for _, word in ipairs(words) do args.cluster[#args.cluster + 1] = word end
-  if #words == 0 then
-    return errors.fail("INVALID_ARGUMENT", "the list of clusters is empty")
-  end
   return true
 end
 

@@ -79,6 +79,7 @@ end
 function M.html(report, context)
   local name = report.workflow .. (report.run and " " .. report.run or "")
   local page, counts = pages.new(name), report:counts()
+  local typed = words.typed_report(report:to_table(), context.command)
   local parts = {}
   for _, bucket in ipairs(BUCKETS) do
     if counts[bucket] > 0 then parts[#parts + 1] = ("%d %s"):format(counts[bucket], bucket) end
@@ -91,7 +92,7 @@ function M.html(report, context)
     { "began", report.started and show.time(report.started) },
     { "ended", report.ended and show.time(report.ended) },
     { "dry run", report.dry_run and "yes: nothing was sent" or nil },
-    { "stopped", report.stopped and words.typed(report.stopped, context.command) },
+    { "stopped", typed.stopped },
     { "windows", report.windows },
     { "next window", report.next_window and show.time(report.next_window) },
     { "finished before", report.already_finished and show.time(report.already_finished) },
@@ -100,11 +101,11 @@ function M.html(report, context)
   }
   if #report.notes > 0 then
     page:heading "Notes"
-    page:list(report.notes)
+    page:list(typed.notes)
   end
   if report.plan and #report.plan > 0 then
     page:heading "Plan"
-    page:list(report.plan)
+    page:list(typed.plan)
   end
   local rows, spans = rows_of(report, context.command)
   if #spans > 0 then

@@ -71,13 +71,19 @@ local function typed_arguments(arguments)
 end
 
 local function rename_calls(text)
+  local is_workflow = text:find("cce.workflow.", 1, true)
+  if not is_workflow and not text:find "%a:[%a_]+%(" then return text end
   local cli, calls, commands = require "cce.cli", {}, {}
-  for _, name in ipairs(cli.commands) do commands[name] = "cce " .. name end
-  text = text:gsub("cce%.workflow%.(%a+)", commands)
-  if not text:find "%a:[%a_]+%(" then return text end
   for _, name in ipairs(cli.commands) do
+    commands[name] = "cce " .. name
     for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
   end
+  local function command_of(name) return commands[calls[name] or name] end
+  -- What stands in the braces are options of that command, not of the one that was typed.
+  text = text:gsub("cce%.workflow%.(%a+)%([%a, ]*{(.-)}%)", function(name, options)
+    local typed = command_of(name)
+    return typed and ("%s %s"):format(typed, M.typed(options, typed:sub(5)))
+  end):gsub("cce%.workflow%.(%a+)", command_of)
   -- The fields behind a call go with it, the end of a sentence does not.
   return (text:gsub("([%a_]+:[%a_]+)(%b())([%.%a_]*)", function(call, arguments, fields)
     local typed = calls[call]
@@ -138,21 +144,24 @@ function M.typed(text, command)
   return text
 end
 
--- What is a sentence in the table of a report.
-local SENTENCES = { message = true, hint = true, stopped = true }
+-- What is a sentence in the table of a report, or a list of them.
+local SENTENCES = { message = true, hint = true, stopped = true, notes = true, plan = true }
 
 --- The same of every sentence in the table of a report.
 -- @tparam table value of `report:to_table`; it is changed
 -- @tparam string command
 -- @treturn table the same table
 function M.typed_report(value, command)
-  for name, inner in pairs(value) do
-    if type(inner) == "table" then
-      M.typed_report(inner, command)
-    elseif SENTENCES[name] and type(inner) == "string" then
-      value[name] = M.typed(inner, command)
+  local function type_all(list, are_sentences)
+    for name, inner in pairs(list) do
+      if type(inner) == "table" then
+        type_all(inner, SENTENCES[name])
+      elseif type(inner) == "string" and (are_sentences or SENTENCES[name]) then
+        list[name] = M.typed(inner, command)
+      end
     end
   end
+  type_all(value)
   return value
 end
 

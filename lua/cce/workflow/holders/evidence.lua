@@ -11,6 +11,7 @@ local audit_line = require "cce.log.audit_line"
 local bindings = require "cce.workflow.rights.bindings"
 local core = require "cce.core"
 local errors = require "cce.error"
+local json_line = require "cce.base.json_line"
 local map = require "cce.map"
 local policies = require "cce.workflow.rights.policies"
 local show = require "cce.text.show"
@@ -129,9 +130,9 @@ local OPERATIONS = { obtain_cert = "obtained", revoke_cert = "revoked",
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.of_audit_log(path, facts)
-  local file, reason = io.open(path, "rb")
-  if not file then return errors.fail("FILE_ERROR", ("cannot read %s"):format(reason)) end
-  for line in file:lines() do
+  local file, message, err = json_line.open(path)
+  if not file then return nil, message, err end
+  for line in json_line.lines(file) do
     local entry = core.json.decode(line)
     local what = type(entry) == "table" and entry.outcome == "ok"
       and OPERATIONS[entry.operation or ""]

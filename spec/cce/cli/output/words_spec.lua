@@ -44,6 +44,8 @@ describe("a hint of the library", function()
       ['schedule:retry("e1", {retry_failed=true}) resends it'] =
         "cce schedule retry e1 --retry-failed resends it",
       ["cce.workflow.rotate rotates now"] = "cce rotate rotates now",
+      ['cce.workflow.restore(client, {undo="/a/b"}) puts it (back)'] =
+        "cce revoke --undo /a/b puts it (back)",
       ["goes on with it: schedule:run()"] = "goes on with it: cce schedule run",
       ["or merge into it: kubeconfig:save(path, {merge=true})"] = "or merge into it: --merge-into",
     } do

@@ -100,6 +100,17 @@ describe("cce revoke", function()
       end
     end)
 
+    it("has a list of many beside it, each cut once", function()
+      local line = "printf 'member\n%s # the same\n' | cce revoke cluster-001 --users - --yes"
+      local result = world:start({ "bash", "-c", line:format(MEMBER) })()
+      assert.equal(0, result.code, result.err)
+      assert.equal(1, revocations())
+      result = world:start({ "bash", "-c", "echo membre | cce revoke --all --users - --yes" })()
+      assert.equal(64, result.code)
+      assert.matches("Did you mean 'member'?", result.err, 1, true)
+      assert.equal(1, revocations())
+    end)
+
     it("refuses before sending what is neither a known name nor an id", function()
       local result = world:cce { "revoke", "--all", "--user", "nonsense", "--yes" }
       assert.equal(64, result.code)
