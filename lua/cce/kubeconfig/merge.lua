@@ -110,12 +110,11 @@ end
 -- leads from its user to its cluster is a person's: renamed, or made beside ours.
 local function remove_stale(merging, incoming, section, mark)
   local kept, wanted = json.array(), index(incoming, section)
-  local is_context = section == "contexts"
   local users, clusters = index(incoming, "users"), index(incoming, "clusters")
   for _, entry in ipairs(merging.data[section]) do
     local body = type(entry) == "table" and entry[read.sections[section]]
     local marked = type(body) == "table" and is_marked(body, mark)
-    local leads = marked and is_context and users[body.user or ""] and clusters[body.cluster or ""]
+    local leads = marked and users[body.user or ""] and clusters[body.cluster or ""]
     if not marked or wanted[entry.name] or leads then
       kept[#kept + 1] = entry
     else
@@ -129,7 +128,7 @@ end
 -- @tparam ?table existing data; nil makes a new file
 -- @treturn table `{data=<a copy, into which @{add} merges>}`
 function M.begin(existing)
-  local data = existing and names.copy(existing) or { preferences = {} }
+  local data = names.copy(existing) or { preferences = {} }
   data.apiVersion = data.apiVersion or "v1"
   data.kind = "Config"
   -- Contexts of which none is current are a choice: `kubectl config unset` leaves the
@@ -166,7 +165,7 @@ function M.add(merging, incoming, mark)
   incoming = names.copy(incoming)
   for _, section in ipairs(read.section_order) do
     add_section(merging, incoming, section, mark)
-    if mark then remove_stale(merging, incoming, section, mark) end
+    remove_stale(merging, incoming, section, mark)
   end
   local data = merging.data
   if not merging.by_name.contexts[data["current-context"] or ""] and not merging.wants_none then
