@@ -65,7 +65,7 @@ describe("the work of a runner", function()
     end
     function run:tell(event) events[#events + 1] = event end
     function run:store_failed(message, _, waits) table.insert(trouble, message .. tostring(waits)) end
-    function run:store_worked() end
+    function run:store_worked(...) self.worked = { ... } end
     function run:must_stop() return self.stopped end
     function run:must_end() return self.ends end
     function run.lease:lose(lost) lost.lost = true end
@@ -90,7 +90,7 @@ describe("the work of a runner", function()
     assert.same({ session = session }, run.writes[2].guard)
     assert.is_nil(run.writes[3].guard)
     assert.same({ "c1", "u1", nil, 28 }, client.requests[1])
-    assert.same({ 1, 1 }, { run.done, run.claimed })
+    assert.same({ 1, 1, { true } }, { run.done, run.claimed, run.worked })
     assert.same({ type = "done", id = e.id, kind = "revoke", cluster_id = "c1", user_id = "u1",
       region = "r", project_id = "p1", due = e.due, attempts = 1, first_intent = NOW, late = 10,
       request_id = "req" }, event "done")
@@ -119,6 +119,7 @@ describe("the work of a runner", function()
         assert.same({ nil, code }, { done, err.code })
         assert.equal(expected, order())
         assert.equal(code == "LEASE_LOST" or nil, session.lost)
+        assert.equal(0, #trouble)
         -- A mere claim is not spoken of.
         assert.equal(step == 2 and code == "CONFLICT", event "superseded" ~= nil)
       end
@@ -148,6 +149,7 @@ describe("the work of a runner", function()
       assert.equal("done", event("superseded").step)
       -- The revocation itself stands.
       assert.is_string(event("done").unwritten)
+      assert.equal(3, run.done)
     end
     steps, run.row, answers = {}, nil, { [4] = "CONFLICT" }
     function client.answer()
@@ -157,16 +159,27 @@ describe("the work of a runner", function()
     assert.is_nil((work.process(run, entry())))
   end)
 
+  it("looks again after a conflict when the store was away for the look", function()
+    answers[1] = "CONFLICT"
+    local get = run.store.get
+    function run.store.get()
+      run.store.get = get
+      return nil, "away", failure "STORE_UNAVAILABLE"
+    end
+    assert.is_true(work.process(run, entry()))
+    assert.same({ "awaytrue" }, trouble)
+  end)
+
   it("writes the outcome until it is on disk, and what needs the lease until its end", function()
     for _, case in ipairs {
       -- The write that fails, how often, what the run is like; what is written.
       { 4, 3, {}, "claimed sending sent done done done done" },
       { 4, 3, { seconds = 0 }, "claimed sending sent done done done done" },
       { 4, 3, { ends = true }, "claimed sending sent done done done done" },
-      { 4, 3, { ends = true, seconds = 0 }, "claimed sending sent done" },
+      { 4, 3, { ends = true, seconds = 2 }, "claimed sending sent done" },
       { 4, 3, { stopped = true }, "claimed sending sent done done done done" },
       { 2, 3, {}, "claimed sending sending sending sending sent done" },
-      { 2, 3, { seconds = 0 }, "claimed sending" },
+      { 2, 3, { seconds = 2 }, "claimed sending" },
       { 2, 3, { stopped = true }, "claimed sending" },
     } do
       steps, answers, run.row, trouble, run.slept = {}, {}, nil, {}, {}
@@ -186,7 +199,7 @@ describe("the work of a runner", function()
       run.schedule.change = change
       assert.equal(case[4], order())
       assert.is_true(#trouble > 0 and trouble[1]:find "true$" ~= nil)
-      for _, seconds in ipairs(run.slept) do assert.is_true(seconds > 0 and seconds <= 5) end
+      assert.same({ 0.5, 1, 2 }, #run.slept > 0 and run.slept or { 0.5, 1, 2 })
     end
   end)
 
@@ -208,7 +221,7 @@ describe("the work of a runner", function()
     client.clock_shift, client.now = 0, function() return NOW - 60 end
     assert.same({ 28 }, may_leave())
     session.seconds = 2
-    assert.equal("LEASE_LOST", may_leave()[3].code)
+    assert.same({ "LEASE_LOST", true }, { may_leave()[3].code, may_leave()[3].retryable })
     session.seconds, session.lost = 30, true
     assert.equal("LEASE_LOST", may_leave()[3].code)
     session.lost, run.stopped = nil, true
@@ -230,6 +243,16 @@ describe("the work of a runner", function()
     assert.same({ "failed", "SERVER_ERROR", "sending" }, { events[#events].type,
       events[#events].code, events[#events].state })
     assert.is_nil(event("failed").unwritten)
+    answers = { [4] = "CONFLICT" }
+    next_try "SERVER_ERROR"
+    assert.is_true(event("failed").unwritten)
+    -- By how often it was tried.
+    answers, run.policy = {}, { base = 1, cap = 100, floor = 0 }
+    assert.equal(1, next_try "SERVER_ERROR")
+    run.client_for, steps, run.row = function() end, {}, nil
+    work.process(run, entry())
+    assert.equal(1, last().next_try - NOW)
+    run.client_for = function() return client end
     -- Not before its time by the API's clock, which is believed for an hour.
     for behind, seconds in pairs { [60] = 50, [7200] = 3600 } do
       client.clock_shift = -behind
@@ -251,7 +274,9 @@ describe("the work of a runner", function()
       e.retry_failed = retry_failed
       steps, run.row, events = {}, nil, {}
       work.process(run, e)
-      return event "overdue" ~= nil
+      local told = event "overdue"
+      assert.equal(told and 1, told and told.seconds)
+      return told ~= nil
     end
     assert.is_true(overdue())
     assert.is_true(overdue "SERVER_ERROR")
@@ -272,12 +297,14 @@ describe("the work of a runner", function()
     refused(function() error("no\27", 0) end, "client_for raised: no?")
     refused(function() end, "no client and no message")
     refused(function() return false, "why" end, "why")
+    refused(function() return nil, 5 end, "no client and no message")
     refused(function() return nil, "m", failure "TIMEOUT" end, "TIMEOUT: as told")
     refused(function() return 5 end, "a number, not a client")
     refused(function() return {} end, "a table, not a client")
     refused(function() return { config = {}, closed = true } end, "a closed client")
     refused(function() return { config = { project_id = "p2" } } end, "of project p2")
     run.client_for, steps, run.row = function(item)
+      assert.equal("c1", item.cluster_id)
       item.cluster_id = "other"
       return client
     end, {}, nil
@@ -315,6 +342,14 @@ describe("the work of a runner", function()
     steps, run.row, client.clock_shift = {}, nil, -60
     assert.is_true(work.process(run, entry(), true))
     assert.equal(NOW - 10, run.writes[#run.writes - 2].new.due)
+    -- Outside of its window, too; and nothing else is.
+    local night = { weekdays = { "Fri" }, from = "04:00", to = "05:00", zone = "Z" }
+    steps, run.row = {}, nil
+    assert.is_true(work.process(run, entry {
+      every = { seconds = 3600, first = NOW - 10, window = night } }, true))
+    steps, run.row, client.clock_shift = {}, nil, 0
+    work.process(run, entry { due = NOW + 500 })
+    assert.same({ "claimed failed-retrying", NOW + 500 }, { order(), last().due })
   end)
 
   it("says that a cluster is gone, which only a person ends", function()
@@ -330,8 +365,71 @@ describe("the work of a runner", function()
     assert.matches("though the cluster is there (Available)", message { status = "Available" }, 1,
       true)
     assert.matches("though the cluster is there (in no phase)", message {}, 1, true)
-    assert.matches("the cluster is gone", message(nil, "m", failure "NOT_FOUND"))
+    assert.matches("^the cluster is gone", message(nil, "m", failure "NOT_FOUND"))
     assert.matches("cannot be seen (m)", message(nil, "m", failure "TIMEOUT"), 1, true)
+  end)
+
+  it("sends nothing when its lease ends right before, and says so", function()
+    function run.schedule.change(...)
+      if #steps == 1 then session.seconds = 2 end
+      return change(...)
+    end
+    local _, _, err = work.process(run, entry())
+    assert.equal("LEASE_LOST", err.code)
+    assert.equal("claimed sending failed-retrying", order())
+  end)
+
+  it("takes what is no error of ours for a mistake", function()
+    for _, err in pairs { [1] = { code = "X" }, [2] = false } do
+      function client.answer() return nil, "told", err or nil end
+      steps, run.row = {}, nil
+      local _, message, problem = work.process(run, entry())
+      assert.same({ "told", "INTERNAL" }, { message, problem.code })
+    end
+  end)
+
+  it("goes by the clock that is behind for what recurs alone", function()
+    client.clock_shift = -5
+    local every = { seconds = 3600, first = NOW - 10 }
+    assert.is_true(work.process(run, entry { every = every }))
+    assert.same({ NOW - 5, 5 }, { last().last_done, event("done").late })
+    steps, run.row = {}, nil
+    assert.is_true(work.process(run, entry()))
+    assert.equal(NOW, last().ended)
+    events, steps, run.row = {}, {}, nil
+    work.process(run, entries.sending(entries.claimed(entry { every = every }, "r0"), NOW - 700))
+    assert.is_true(event("done").resent)
+  end)
+
+  it("closes what was missed, under its lease, and goes on with the next", function()
+    local e = entry { due = NOW - 3700, every = { seconds = 3600, first = NOW - 3700 } }
+    e.attempts = 1
+    assert.is_true(work.process(run, e))
+    assert.equal("claimed claimed sending sent pending", order())
+    assert.same({ session = session }, run.writes[2].guard)
+    assert.same({ NOW - 100, 1 }, { event("missed").next_due, run.missed })
+    answers, steps, run.row, events = { [2] = "LEASE_LOST" }, {}, nil, {}
+    local _, _, err = work.process(run, e)
+    assert.same({ "LEASE_LOST", "claimed claimed" }, { err.code, order() })
+    assert.is_nil(event "missed")
+  end)
+
+  it("says what is late, and with what it failed last", function()
+    local e = entry { due = NOW - 61 }
+    work.process(run, e)
+    assert.same({ 61 }, { event("overdue").seconds, event("overdue").code })
+    e.last_error = { code = "X", message = "m", at = NOW - 59 }
+    steps, run.row, events = {}, nil, {}
+    work.process(run, e)
+    assert.same({ "X", "m" }, { event("overdue").code, event("overdue").message })
+    e.last_error.at, steps, run.row, events = NOW, {}, nil, {}
+    work.process(run, e)
+    assert.is_nil(event "overdue")
+  end)
+
+  it("leaves alone what is over", function()
+    local _, _, err = work.process(run, entries.cancelled(entry(), NOW))
+    assert.same({ "CONFLICT", "" }, { err.code, order() })
   end)
 
   it("tells that the client sends again by itself", function()
@@ -356,7 +454,16 @@ describe("the work of a runner", function()
     assert.equal("INTERNAL", err.code)
     assert.equal("claimed failed-retrying", order())
     run.lease.get = function() error "before the claim" end
-    assert.has_error(function() work.process(run, entry()) end)
+    local function raises(what)
+      local ok, raised = pcall(work.process, run, entry())
+      assert.is_false(ok)
+      assert.matches(what, raised)
+    end
+    raises "before the claim"
+    run.lease.get = function() return session end
+    run.schedule.change = function() error "at the claim" end
+    raises "at the claim"
+    run.schedule.change = change
     run.lease.get = function() return nil, "away", failure "STORE_UNAVAILABLE" end
     _, _, err = work.process(run, entry())
     assert.equal("STORE_UNAVAILABLE", err.code)
