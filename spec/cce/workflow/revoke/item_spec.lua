@@ -105,7 +105,9 @@ describe("an item of a revocation", function()
       } do
         item.status, item.version, item.cluster, item.err = "Available", "v1.29", nil, nil
         assert.same(case[2], may(case[1], nil, case[3]))
-        assert.is_falsy(item.err.maybe_applied)
+        if not case[3] then
+          assert.same({ false, false }, { item.err.retryable, item.err.maybe_applied })
+        end
       end
       item.status, item.version, item.err = nil, nil, nil
       assert.same({ false, "pending", "CONFLICT" }, may({}, { status = "Upgrading" }))
@@ -191,7 +193,14 @@ describe("an item of a revocation", function()
       assert.same({ case[3], nil, case[4] }, process())
       assert.equal(case[4], lines[#lines].code)
       assert.equal(case[2].request_id, item.err.request_id)
+      assert.equal(case[4] == "UNSUPPORTED" and case[5] or "user u1: " .. (case[5] or "no"),
+        item.message)
     end
+    -- And is not made less certain by who is known.
+    refuse("TIMEOUT", { maybe_applied = true })
+    item.state, item.accepted, item.principal.known = "pending", nil, false
+    assert.same({ "uncertain", nil, "TIMEOUT" }, process())
+    assert.is_nil(item.is_unknown)
   end)
 
   it("goes by what the cluster shows, whatever was answered", function()
@@ -223,14 +232,28 @@ describe("an item of a revocation", function()
           assert.matches(is_lost and "^no, unverified" or "^the revocation was accepted",
             item.message)
           assert.equal(is_lost and "r" or nil, item.err.request_id)
+          local why = case[6] and "the certificate has expired meanwhile"
+            or before == "unclear" and "before the request there was no answer: unclear" or "it is unclear"
+          assert.equal("unverified: " .. why, item.message:match "unverified: .*")
         end
         if case[5] then assert.same({ true, true }, { item.err.retryable, item.err.maybe_applied }) end
         probe.look = looked
       end
     end
+    -- Nothing is waited for where there was no answer before.
+    item.state, item.accepted, item.unanswered, item.probed = "pending", nil, nil, nil
+    before, answer, steps = "unclear", { true }, {}
+    local looks, looked = 0, probe.look
+    function probe.look()
+      looks = looks + 1
+      return { state = "unclear", text = "t" }
+    end
+    process()
+    probe.look = looked
+    assert.same({ 2, "turn, intent, sent, uncertain" }, { looks, order() })
     -- What surely was not accepted is not asked about.
     refuse "CONFLICT"
-    item.state, steps = "pending", {}
+    item.state, item.accepted, item.unanswered, steps = "pending", nil, nil, {}
     with_kubeconfig(kubeconfig())
     before = "works"
     assert.equal("pending", process()[1])
@@ -277,7 +300,7 @@ describe("an item of a revocation", function()
     assert.equal("wait for refused, ok", order())
     item.state, item.worked_until, steps = "accepted", nil, {}
     assert.same({ "ok", "no kubeconfig" }, process())
-    assert.equal("ok", order())
+    assert.same({ "ok", "user u1: revoked" }, { order(), item.message })
     with_kubeconfig(nil)
     item.state, item.worked_until = "accepted", NOW + 100
     assert.same({ "ok", "no kubeconfig" }, process())
