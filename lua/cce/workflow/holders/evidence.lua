@@ -140,10 +140,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.of_audit_log(path, facts)
-  local file, reason = io.open(path, "rb")
-  if not file then return errors.fail("FILE_ERROR", ("cannot read %s"):format(reason)) end
+  local file, message, err = json_line.open(path)
+  if not file then return nil, message, err end
   local begun = {}
-  for line in file:lines() do
+  for line in json_line.lines(file) do
     local entry = core.json.decode(line)
     local what = type(entry) == "table" and OPERATIONS[entry.operation or ""]
     local time = what and times.parse(entry.at)
