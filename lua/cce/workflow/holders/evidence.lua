@@ -128,7 +128,7 @@ local OPERATIONS = { obtain_cert = "obtained", revoke_cert = "revoked",
 local function fact_of_line(what, entry, before, after, path)
   local cluster_id = tostring(entry.target):match "^cluster (.+)$"
   local holder = what == "obtained" and type(entry.holder) == "string" and entry.holder or nil
-  if not cluster_id or what == "obtained" and not holder then return nil end
+  if not cluster_id then return nil end
   return fact_of(what, entry, { cluster_id = cluster_id, id = holder,
     time = holder and after + 1 or before, from = ("line %d of %s"):format(entry.n or 0, path) })
 end
