@@ -626,7 +626,7 @@ function M.subject(e)
     for i, id in ipairs(chosen) do list[i] = named(e, id) end
     text = (#chosen > 1 and "clusters " or "cluster ") .. table.concat(list, ", ")
   elseif chosen.name then
-    text = "clusters named " .. M.clean(chosen.name, 128)
+    text = chosen.name == "*" and "all clusters" or "clusters named " .. M.clean(chosen.name, 128)
   end
   return e.every and ("%s every %s"):format(text, show.span(e.every.seconds)) or text
 end
