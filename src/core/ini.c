@@ -151,9 +151,9 @@ const char *cce_key_problem(struct cce_bytes key)
     if ((first == '"' || first == '\'') && key.data[key.length - 1] == first)
         return "the value is in quotes, which would be a part of it";
     /* configparser puts another value there. */
-    if (key.length > 1 && memmem(key.data, key.length, "%(", 2) != NULL)
-        return "the value refers to another one, as %(name)s, which is not "
-               "read here";
+    if (key.length > 0 && memchr(key.data, '%', key.length) != NULL)
+        return "the value holds a '%', which the official SDKs take for the "
+               "beginning of a reference such as %(name)s";
     for (size_t i = 0; i < key.length; i++) {
         if (key.data[i] == ' ' || key.data[i] == '\t')
             return "the value holds a blank (a comment needs a line of its "

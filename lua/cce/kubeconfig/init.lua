@@ -353,6 +353,16 @@ local function proxy_of(cluster)
     .. " socks5://"):format(cluster.name)
 end
 
+-- How the first line of PEM begins and ends to Go, which reads no other form: it stands at
+-- the beginning of a line.
+local LABELS = { ca = "CERTIFICATE", certificate = "CERTIFICATE", key = "[%u%d ]-PRIVATE KEY" }
+
+local function pem_problem(part, text)
+  local pem = text:find("%-%-%-%-%-BEGIN ") and text or core.from_base64((text:gsub("[\r\n]", "")))
+  if ("\n" .. (pem or "")):find("\n%-%-%-%-%-BEGIN " .. LABELS[part] .. "%-%-%-%-%-") then return nil end
+  return "is no PEM that kubectl reads: a line of it must begin with -----BEGIN"
+end
+
 --- Where the current context leads and as whom, for a request of our own. A
 -- context that does not verify the server is never taken when another leads
 -- there too, as for saving.
@@ -388,6 +398,11 @@ function M.identity(self)
     end
     local text, problem, code = users.credential(state, each[2], field)
     if problem then return errors.from_core(nil, problem, code) end
+    problem = text and pem_problem(each[1], text)
+    if problem then
+      return errors.fail("INVALID_CERTIFICATE", ("%s of '%s' %s"):format(field, each[2].name,
+        problem))
+    end
     identity[each[1]] = text
   end
   if not identity.certificate then

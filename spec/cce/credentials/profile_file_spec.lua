@@ -79,6 +79,8 @@ local forms = {
     "no keys" },
   { "quotes in [DEFAULT]", "[DEFAULT]\nak = '" .. AK .. "'\nsk = " .. SK .. "\n[basic]\n", 2,
     "they would be sent" },
+  { "a percent sign", "[basic]\nak = " .. AK .. "%\nsk = " .. SK .. "\n", 2 },
+  { "two percent signs", "[basic]\nak = " .. AK .. "%%\nsk = " .. SK .. "\n", 2 },
   { "a reference to [DEFAULT]", "[DEFAULT]\nmine = " .. AK .. "\n[basic]\nak = %(mine)s\nsk = "
     .. SK .. "\n", 4, "Python puts the other value there" },
   { "a bracket in a comment", "[basic] # [mine]\n" .. PAIR, 1,

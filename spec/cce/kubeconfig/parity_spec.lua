@@ -338,7 +338,20 @@ describe("kubectl and we ask by", function()
     body[field .. "-data"], body[field] = nil, name
   end
 
+  local function change_pem(body, field, what, by)
+    field = field .. "-data"
+    body[field] = core.to_base64((assert(core.from_base64(body[field])):gsub(what, by)))
+  end
+
   local ways = {
+    ["text around the certificate and the key"] = function(_, user)
+      change_pem(user, "client-certificate", "^", "Bag Attributes\n  x: y\n")
+      change_pem(user, "client-key", "$", "# mine\n")
+    end,
+    ["PEM with CRLF"] = function(_, user)
+      change_pem(user, "client-certificate", "\n", "\r\n")
+      change_pem(user, "client-key", "\n", "\r\n")
+    end,
     ["what stands in it"] = function() end,
     ["files beside it"] = function(cluster, user)
       to_file(cluster, "certificate-authority", "ca.pem")
@@ -418,6 +431,19 @@ describe("kubectl and we ask by", function()
     ["no key"] = function(_, user) user["client-key-data"] = nil end,
     ["a certificate file that is not there"] = function(_, user)
       user["client-certificate-data"], user["client-certificate"] = nil, "nothing.pem"
+    end,
+    ["a certificate behind a byte order mark"] = function(_, user)
+      change_pem(user, "client-certificate", "^", "\239\187\191")
+    end,
+    ["a certificate that is indented"] = function(_, user)
+      change_pem(user, "client-certificate", "%f[^\n%z]", "  ")
+    end,
+    ["a certificate of another name"] = function(_, user)
+      change_pem(user, "client-certificate", " CERTIFICATE", " X509 CERTIFICATE")
+    end,
+    ["a key that is indented"] = function(_, user) change_pem(user, "client-key", "^", " ") end,
+    ["a CA that is indented"] = function(cluster)
+      change_pem(cluster, "certificate-authority", "^", " ")
     end,
     ["a tokenFile that is not there"] = function(_, user) user.tokenFile = "nothing" end,
     ["an empty tokenFile"] = function(_, user)
