@@ -149,8 +149,8 @@ function M.allows(name, operation, fields)
   if operation ~= "obtain_cert" or not fields then return true end
   source = fields.expire_at and M.lacks(name, "expire_at")
   if source then
-    return unsupported(name, operation, "knows no expire_at, and takes whole days: give duration",
-      source)
+    return unsupported(name, operation,
+      "knows no expire_at, and takes whole days: give duration=<days>", source)
   end
   local longest = M.clouds[name].longest
   if longest and type(fields.duration) == "number" and fields.duration > longest then

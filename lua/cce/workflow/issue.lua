@@ -138,7 +138,7 @@ local function into_directory(opts, clock)
     target.saved = saved
   end
 
-  function place.kubeconfig(target) return stored.of(file_of(target.set), target.id) end
+  function place.kubeconfig(target) return stored.alone(file_of(target.set), target.id) end
 
   place.lock, place.text = opts.dir .. "/issue", opts.dir
   function place.flush() end
@@ -206,7 +206,7 @@ local function into_file(opts, clock)
     next_flush = ended + PAUSE * (ended - started)
   end
 
-  function place.kubeconfig(target) return stored.of(holdings, target.id) end
+  function place.kubeconfig(target) return stored.alone(holdings, target.id) end
 
   place.lock, place.text = opts.merge_into, opts.merge_into
   return place

@@ -334,6 +334,19 @@ local function close_missed(job)
   return true
 end
 
+-- What its windows never let begin ends, as loudly.
+local function close_shut(job)
+  local before = job.entry
+  local new = entries.shut(before, earlier_clock(job))
+  if not new then return true end
+  local last = new.last_error
+  local ok, message, err = write(job, new, { session = job.session })
+  if not ok then return nil, message, err end
+  job.run.missed = job.run.missed + 1
+  tell(job.run, "missed", before, { code = last.code, message = last.message })
+  return nil, last.message
+end
+
 local function carry(job)
   local run = job.run
   local ok, message, err = begin(job)
@@ -351,6 +364,8 @@ local function carry(job)
   local client, problem = find_client(job)
   if not client then return note_failed(job, problem) end
   job.client = client
+  ok, message, err = close_shut(job)
+  if not ok then return nil, message, err end
   -- No intent is written for a request that its key keeps from being sent.
   problem = client.session and client.session:refusal()
   if problem then return note_failed(job, problem) end

@@ -92,7 +92,7 @@ local function prepare(ui, args)
   client, message, err = ui:client()
   if not client then return nil, message, err end
   local ids, list
-  ids, list, err = chosen.ids(client, args)
+  ids, list, err = chosen.ids(client, args, "obtain_cert", opts)
   if not ids then return nil, list, err end
   for _, cluster in ipairs(args.dry_run and list or {}) do
     local ok

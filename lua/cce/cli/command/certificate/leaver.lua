@@ -3,6 +3,7 @@
 -- @local
 local autopilot = require "cce.api.autopilot"
 local chosen = require "cce.cli.input.chosen"
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
@@ -72,6 +73,9 @@ function M.run(args, ui)
   end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
+  local ids, ok
+  ok, message, err = clouds.allows(client.config.cloud, "revoke_cert")
+  if not ok then return ui:fail(message, err) end
   local listed = {}
   if args.who_file then
     listed, message, err = chosen.words_of(args.who_file, "names")
@@ -80,7 +84,6 @@ function M.run(args, ui)
   for _, word in ipairs(listed) do args.who[#args.who + 1] = word end
   args.principals, message, err = principals.any(ui, client, args.who)
   if not args.principals then return ui:fail(message, err) end
-  local ids, ok
   args.cluster, args.all, args.remove = {}, true, true
   ids, message, err = chosen.ids(client, args)
   if not ids then return ui:fail(message, err) end

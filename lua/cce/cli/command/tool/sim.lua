@@ -13,8 +13,8 @@ function M.describe(parser)
     :argname("N"):convert(convert.integer)
   parser:option("--clusters", "How many clusters."):argname("N"):default("5")
     :convert(convert.integer)
-  parser:option("--job-seconds", "How long a rotation takes."):argname("SECONDS"):default("2")
-    :convert(convert.seconds)
+  parser:option("--job-seconds", "How long a rotation takes."):argname("SECONDS")
+    :default("2"):convert(convert.seconds)
   parser:epilog("Runs until Ctrl-C, SIGTERM, or the end of the process that started it.")
 end
 

@@ -2,6 +2,7 @@
 -- @module cce.cli.command.upkeep.schedule.add
 -- @local
 local chosen = require "cce.cli.input.chosen"
+local clouds = require "cce.api.cloud"
 local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
@@ -175,6 +176,8 @@ function kinds.rotate(schedule, ui, args, client)
   if not args.at and not args.every then
     return ui:usage "it is not said when: give --at, or --every"
   end
+  local possible, lacking, problem = clouds.allows(client.config.cloud, "rotate_credentials")
+  if not possible then return ui:fail(lacking, problem) end
   -- A pattern is kept as one: clusters that come later are meant, too.
   local clusters = chosen.filter(args) or args.all and { name = "*" }
   local names = {}
