@@ -61,7 +61,7 @@ function M.look(client, kubeconfig)
     max_response = MAX_RESPONSE })
   local seen = judge(response, message, detail and code, detail)
   -- What is no certificate trusts nobody; obtained anew, it is one.
-  if not response and not detail and code == "INVALID_CERTIFICATE" then seen.untrusted = true end
+  if not detail and code == "INVALID_CERTIFICATE" then seen.untrusted = true end
   return seen
 end
 
@@ -84,7 +84,7 @@ end
 -- ---- which kubeconfig ----------------------------------------------------------
 
 local function address_of(url)
-  return type(url) == "string" and values.lower(url):match "^https://([^/]+)" or nil
+  return type(url) == "string" and values.lower(url):match "^https://([^/]+)"
 end
 
 -- By id of the cluster, and by address: where in the list the first is that is its own, or has

@@ -58,11 +58,10 @@ local function earlier_clock(job)
   return client and client.clock_shift ~= 0 and math.min(now, client:now()) or now
 end
 
--- Whose time has not come by one of the two clocks: seconds to wait, or nil.
+-- Whose time has not come by one of the two clocks: seconds to wait, or false.
 local function early_by(job)
-  if job.at_once then return nil end
   local early = job.entry.due - earlier_clock(job)
-  return early > 0 and early or nil
+  return not job.at_once and early > 0 and early
 end
 
 -- ---- writing ---------------------------------------------------------------------------
@@ -257,7 +256,7 @@ function carry_out.revoke(job)
   local ok, message, err, request_id = job.client:revoke_cert(e.cluster_id, {
     user_id = e.user_id, agency_id = e.agency_id, before_send = before_send,
   })
-  if not ok and err and err.code == "NOT_FOUND" then return explain_not_found(job, err) end
+  if err and err.code == "NOT_FOUND" then return explain_not_found(job, err) end
   return ok, message, err, request_id
 end
 
