@@ -187,12 +187,12 @@ describe("a deadline", function()
     require("cce.api.project").forget()
     sim:fault { status = 503, operation = "list_projects" }
     local client = with_clock {
-      deadline = 1, retry = { max_attempts = 50 }, project_id = false,
+      deadline = 40, retry = { max_attempts = 50, base = 20, cap = 100 }, project_id = false,
       region = simulator.account.region,
       endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT },
     }
     clients.fails("SERVER_ERROR", client:list_clusters())
-    assert.same({ 0.25, 0.5 }, client.slept)
+    assert.same({ 10, 20 }, client.slept)
     client:close()
   end)
 
