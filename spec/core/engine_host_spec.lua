@@ -269,7 +269,7 @@ describe("Ctrl-C", function()
       collectgarbage() collectgarbage()
       assert(engine:in_flight() == 0, "still in flight")
       assert(call("/again").status == 200)
-      os.exit(7)]])
+      os.exit(7, true)]])
     assert.equal(7, code, text)
   end)
 end)
@@ -289,7 +289,7 @@ describe("SIGPIPE", function()
             body = ("b"):rep(2 * 1024 * 1024)}
           assert(not response and code == "CONNECTION_LOST", code)
         end
-        os.exit(7)]]):format(pair.ca_file, s.url)
+        os.exit(7, true)]]):format(pair.ca_file, s.url)
       local process = assert(sys.spawn {
         argv = { simulator.interpreter(), "-e", chunk }, stdin = "/dev/null",
         stdout = s.dir .. "/child", stderr = s.dir .. "/child",
@@ -517,6 +517,9 @@ describe("nothing is left behind", function()
   end)
 
   it("of the request in a program that was told to exit at once", function()
+    if rawget(_G, "jit") and os.getenv "FLAVOUR" == "asan" then
+      return pending "the leak check does not look where LuaJIT keeps what was not closed"
+    end
     local s = silent()
     local path = s.dir .. "/chunk.lua"
     server.write(path, ([[

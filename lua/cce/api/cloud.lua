@@ -96,7 +96,7 @@ function M.endpoints(name, region)
   elseif not cloud.regions[region] then
     return errors.fail("NO_ENDPOINT", ("there is no region '%s' of %s in the table; there are: %s")
       :format(region, cloud.title, table.concat(M.regions(name), ", ")),
-      { hint = "One that is new needs its endpoint" })
+      { hint = 'Give endpoint="https://…" for one that is new' })
   end
   local found = {}
   for _, service in ipairs(cloud.regions[region]) do

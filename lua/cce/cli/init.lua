@@ -60,6 +60,8 @@ end
 
 -- ---- the parser ----------------------------------------------------------------
 
+local WIDTH = 79
+
 local function seconds(text)
   local number = tonumber(text)
   return number and number > 0 and number or nil, "seconds are expected, not '" .. text .. "'"
@@ -101,28 +103,61 @@ end
 -- What stands in each command's help below its own options, as argparse writes it
 -- for the command itself.
 local function help_of_all()
-  local parser = require "argparse"("cce"):add_help(false):help_max_width(79)
+  local parser = require "argparse"("cce"):add_help(false):help_max_width(WIDTH)
   describe_all(parser)
   return parser:get_help():match "\n\n(Options of all commands:.*)$"
 end
 
-local function examples_of(name)
-  local examples = topics.examples[name]
-  if not examples then return "" end
-  local lines = { "\n\nExamples:" }
-  for _, example in ipairs(examples) do
-    lines[#lines + 1] = ("   # %s\n   %s"):format(example[1], example[2])
+-- Those of a command, and of a command within it those that begin as it does.
+local function examples_of(path)
+  local lines = {}
+  for _, example in ipairs(topics.examples[path:match "^%S+"] or {}) do
+    if example[2]:find(path, 1, true) then
+      lines[#lines + 1] = ("   # %s\n   %s"):format(example[1], example[2])
+    end
   end
-  return table.concat(lines, "\n")
+  return #lines > 0 and "\n\nExamples:\n" .. table.concat(lines, "\n") or ""
 end
 
-local function complete_help(parser, name)
+-- Options of which one alone may be given are one word to argparse, however many they are.
+local function with_short_lines(usage)
+  return (usage:gsub("[^\n]+", function(line)
+    if #line <= WIDTH then return nil end
+    local indent, lines = line:match "^ *", { "" }
+    for part in (line .. " | "):gmatch "(.-) | " do
+      local longer = lines[#lines] .. (lines[#lines] ~= "" and " | " or "") .. part
+      if #longer <= WIDTH or lines[#lines] == "" then
+        lines[#lines] = longer
+      else
+        lines[#lines], lines[#lines + 1] = lines[#lines] .. " |", indent .. " " .. part
+      end
+    end
+    return table.concat(lines, "\n")
+  end))
+end
+
+-- Whatever is wrong with a value, it is said of which option.
+local function name_options(parser)
+  for _, option in ipairs(parser._options) do
+    local convert, name = option._convert, option._aliases[#option._aliases]
+    if type(convert) == "function" then
+      option:convert(function(text)
+        local value, message = convert(text)
+        return value, value == nil and message and name .. ": " .. message or nil
+      end)
+    end
+  end
+end
+
+local function complete_help(parser, path)
+  name_options(parser)
   local own = parser.get_help
   function parser:get_help()
-    return own(self) .. examples_of(name) .. "\n\n" .. help_of_all()
+    local usage, rest = own(self):match "^(.-)(\n\n.*)$"
+    return with_short_lines(usage) .. rest .. examples_of(path) .. "\n\n" .. help_of_all()
   end
   for _, inner in ipairs(parser._commands) do
-    complete_help(inner)
+    complete_help(inner, path .. " " .. inner._name)
     if inner._commands[1] == nil and not inner._options[1] then inner:add_help(true) end
   end
 end
@@ -164,8 +199,9 @@ end
 function M.parser(arguments)
   local parser = require "argparse"("cce", "Certificates of Huawei Cloud CCE clusters:"
     .. " kubeconfigs for people and machines, revocation, rotation.")
-  parser:command_target("command"):require_command(true):help_max_width(79)
+  parser:command_target("command"):require_command(true):help_max_width(WIDTH)
   describe_all(parser)
+  name_options(parser)
   parser:flag("--version", "Say which version this is."):target("show_version")
     :action(print_version)
   local found = arguments and chosen(arguments) or {}

@@ -204,10 +204,9 @@ function Ui:report(report)
   local code = self:show(words.typed_report(report:to_table(), command),
     words.typed(report:text(self:width()), command), table.concat(ids, "\n"))
   if self.args.report_file then
-    local client = self.clients[1]
     local report_file = require "cce.cli.output.report_file"
     local ok, message, err = report_file.write(self.args.report_file, report, {
-      command = command, asked = self.asked, by = client and tostring(client),
+      command = command, asked = self.asked, by = report_file.by_whom(self.clients[1]),
       version = require("cce")._VERSION, audit_log = self.audit_head })
     if not ok then return self:fail(message, err) end
   end

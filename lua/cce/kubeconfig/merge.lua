@@ -124,7 +124,7 @@ local function remove_stale(merging, incoming, section, mark)
   local users, clusters = index(incoming, "users"), index(incoming, "clusters")
   for _, entry in ipairs(merging.by_set[section][mark.set] or {}) do
     local body = entry[read.sections[section]]
-    local leads = section == "contexts" and users[body.user or ""] and clusters[body.cluster or ""]
+    local leads = users[body.user or ""] and clusters[body.cluster or ""]
     if is_marked(body, mark) and not (wanted[entry.name] or leads) then stale[entry] = true end
   end
   if not next(stale) then return end
@@ -143,7 +143,7 @@ end
 -- @tparam ?table existing data; nil makes a new file
 -- @treturn table `{data=<a copy, into which @{add} merges>}`
 function M.begin(existing)
-  local data = existing and names.copy(existing) or { preferences = {} }
+  local data = names.copy(existing) or { preferences = {} }
   data.apiVersion = data.apiVersion or "v1"
   data.kind = "Config"
   -- Contexts of which none is current are a choice: `kubectl config unset` leaves the

@@ -415,6 +415,15 @@ function M.missed(e, now)
   return new
 end
 
+--- Nothing of it was begun, and its windows never open again: nil, unless that is so.
+function M.shut(e, now)
+  if e.begun or not M.never_opens(e, now) or not fits(e, "cancelled") then return nil end
+  local new = M.cancelled(e, now)
+  new.last_error = { code = "CANCELLED", at = now,
+    message = "its windows never open again: nothing was begun, and nothing will be" }
+  return new
+end
+
 --- The name of the run of an occurrence.
 -- @tparam number due unix time
 -- @treturn string
@@ -571,6 +580,12 @@ function M.windows(e)
   return every.window and assert(windows.read(every.window))
 end
 
+--- Whether its windows are closed for ever.
+function M.never_opens(e, now)
+  local open = M.windows(e)
+  return open ~= nil and open:opens(now) == nil
+end
+
 --- The first moment from a time on that the entry's windows allow. What is begun
 -- late, since no runner ran, must be inside too.
 -- @tparam table e
@@ -611,7 +626,7 @@ function M.subject(e)
     for i, id in ipairs(chosen) do list[i] = named(e, id) end
     text = (#chosen > 1 and "clusters " or "cluster ") .. table.concat(list, ", ")
   elseif chosen.name then
-    text = "clusters named " .. M.clean(chosen.name, 128)
+    text = chosen.name == "*" and "all clusters" or "clusters named " .. M.clean(chosen.name, 128)
   end
   return e.every and ("%s every %s"):format(text, show.span(e.every.seconds)) or text
 end

@@ -39,6 +39,7 @@ local HABITS = {
   } },
   { "a typo in an option, and in its value", {
     { "cce obtain cluster-001 --dyas 3 --out k", 64, err = "Did you mean '--days'?" },
+    { "cce rotate --all --canary x", 64, err = "cce: --canary: a whole number is expected" },
     { "cce clusters -o jsn", 64, err = "'table', 'json', 'yaml', 'name'",
       kubectl = "kubectl version --client -o jsn" },
     { "cce clusters --profile", 64, err = "requires an argument",
@@ -47,6 +48,7 @@ local HABITS = {
   { "a typo in a cluster's name", {
     { "cce obtain cluster-01 --days 3 --out k", 1, err = "Did you mean 'cluster-001'?" },
     { "cce clusters nosuch", 1, err = "there is no cluster 'nosuch'\n  hint: See: cce clusters" },
+    { "cce holders --user membre", 64, err = "Did you mean 'member'?" },
     { "cce rotate --name 'nosuch-*' --yes", 1, err = "no cluster fits --name 'nosuch-*'" },
   } },
   { "-o json | jq, -o yaml, -o name, --no-headers", {

@@ -90,6 +90,8 @@ local READERS = {
   "revoke cluster-001 --user " .. USER .. " --unknown-ok --remove --admin %s --dry-run",
   "leaver " .. USER .. " --unknown-ok --admin %s --dry-run", "holders --all --admin %s",
   "schedule add revoke cluster-001 --users %s --at +1h --dry-run",
+  "revoke cluster-001 --users %s --unknown-ok --dry-run",
+  "leaver -f %s --unknown-ok --dry-run",
   "log verify x --key-file %s", "schedule import %s --store sqlite:imported.db", "expiry %s",
   "who %s", "clusters -f %s", "status -f %s", "ensure -f %s --days 1 --dir made",
   "revoke -f %s --user " .. USER .. " --dry-run", "holders -f %s", "holders --all --traces %s",

@@ -55,8 +55,10 @@ describe("cce repl without a terminal", function()
   end)
 
   it("shows errors as sentences and goes on", function()
-    local text = run 'error { code = 1 }\nlocal x = nil + 1\nx = = 2\n"still here"\n'
+    local text = run('error { code = 1 }\nlocal x = nil + 1\nx = = 2\n"still here"\n'
+      .. "cce.new { regin = 1 }\n")
     assert.truthy(text:find("line 1: attempt to perform arithmetic", 1, true))
+    assert.truthy(text:find("\nunknown option 'regin' (did you mean 'region'?)", 1, true))
     assert.truthy(text:find("line 1: unexpected symbol", 1, true)
       or text:find("line 1: ", 1, true))
     assert.truthy(text:find('"still here"', 1, true))

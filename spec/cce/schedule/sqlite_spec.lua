@@ -178,6 +178,43 @@ describe("cce.schedule.sqlite", function()
       assert.same({ "schedule.db" }, tempdir.list(dir))
     end)
 
+    -- As it lies there when its program was killed.
+    it("is another program's that has not put everything into it yet", function()
+      local other = require("luasql.sqlite3").sqlite3():connect(dir .. "/other")
+      local function run(statement)
+        local result = assert(other:execute(statement))
+        if type(result) ~= "number" then result:close() end
+      end
+      for _, suffix in ipairs { "-wal", "-journal" } do
+        run("PRAGMA journal_mode = " .. (suffix == "-wal" and "WAL" or "DELETE"))
+        run(suffix == "-wal" and "CREATE TABLE people (name TEXT)" or "PRAGMA cache_size = 1")
+        run "BEGIN"
+        run "INSERT INTO people SELECT hex(randomblob(100000))"
+        if suffix == "-wal" then run "COMMIT" end
+        tempdir.check(("rm -f %s*; cp %s/other %s; cp %s/other%s %s%s"):format(path, dir, path, dir,
+          suffix, path, suffix))
+        local look = ("cd %s; sha256sum schedule*"):format(dir)
+        local before = tempdir.check(look)
+        assert.matches("schedule.db" .. suffix, before, 1, true)
+        local store, message, err = open()
+        assert.is_nil(store)
+        assert.is_false(err.retryable, message)
+        assert.equal(before, tempdir.check(look))
+      end
+      other:close()
+    end)
+
+    it("is ours, and its process was killed", function()
+      local store = assert(open())
+      assert(pending(store, "a"))
+      tempdir.check(("cd %s; for x in '' -wal; do cp schedule.db$x copy.db$x; done"):format(dir))
+      store:close()
+      path = dir .. "/copy.db"
+      store = assert(open())
+      assert.equal("a", assert(store:get "a").id)
+      store:close()
+    end)
+
     it("was written by a newer version", function()
       local store = assert(open())
       sql(store, "PRAGMA user_version = 2")

@@ -16,9 +16,11 @@ local M = {}
 --- Say which option of the library an option of a command is.
 -- @tparam table option of argparse
 -- @tparam string name
+-- @tparam[opt] table spelt what the library says of its values, and what is typed for that:
+--   `{ ["-1"] = "max" }`
 -- @treturn table the same option
-function M.stands_for(option, name)
-  option._library_name = name
+function M.stands_for(option, name, spelt)
+  option._library_name, option._library_values = name, spelt
   return option
 end
 
@@ -28,7 +30,10 @@ local function add_options(parser, names)
   for _, option in ipairs(parser._options) do
     for _, alias in ipairs(option._aliases) do
       local name = alias:match "^%-%-(.+)$"
-      if name then names[option._library_name or name:gsub("-", "_")] = alias end
+      if name then
+        names[option._library_name or name:gsub("-", "_")] = { typed = alias,
+          values = option._library_values or {} }
+      end
     end
   end
   for _, command in ipairs(parser._commands) do add_options(command, names) end
@@ -46,7 +51,10 @@ local function options_of(command)
   end
   parser._commands = {}
   add_options(parser, names)
-  for name, typed in pairs(names) do list[#list + 1] = { name = name, typed = typed } end
+  for name, each in pairs(names) do
+    each.name = name
+    list[#list + 1] = each
+  end
   table.sort(list, function(a, b)
     return #a.name > #b.name or #a.name == #b.name and a.name < b.name
   end)
@@ -137,6 +145,9 @@ function M.typed(text, command)
       :gsub(at .. "=…", typed .. " …"):gsub(at .. "=", typed)
     if is_refused then
       text = (": " .. text):gsub(": " .. each.name .. " is ", ": " .. typed .. " is "):sub(3)
+      for value, word in pairs(text:find(each.typed, 1, true) and each.values or {}) do
+        text = text:gsub("or " .. value:gsub("%p", "%%%0") .. "%f[^%w]", "or " .. word)
+      end
     end
     -- A name of two words is one wherever it stands.
     if each.name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end

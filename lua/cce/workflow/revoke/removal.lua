@@ -13,7 +13,6 @@ local directories = require "cce.base.directories"
 local items = require "cce.workflow.revoke.item"
 local json_line = require "cce.base.json_line"
 local map = require "cce.map"
-local pace = require "cce.workflow.pace"
 local policies = require "cce.workflow.rights.policies"
 local principals = require "cce.workflow.revoke.principals"
 local show = require "cce.text.show"
@@ -198,11 +197,11 @@ end
 
 local function take_out_of_policies(run, found)
   for _, policy in ipairs(found.list) do
-    local client = run.pace:limited(policy.client)
-    pace.take_turn(client)
-    local ok, message, err = policies.edit(client, policy, taking(run, policy.wanted))
+    local ok, said, err = policies.edit(run.pace:limited(policy.client), policy,
+      taking(run, policy.wanted))
+    if ok and said then run.report:note("%s", said) end
     -- Nobody is in one that was deleted meanwhile.
-    if ok == nil and err.code ~= "NOT_FOUND" then policy.message, policy.err = message, err end
+    if ok == nil and err.code ~= "NOT_FOUND" then policy.message, policy.err = said, err end
   end
 end
 

@@ -55,7 +55,7 @@ local function dry_run(ui, args, client, cluster)
   return ui:show({ dry_run = true, cluster_id = cluster.id, name = cluster.name,
     expires_at = show.time(ends) }, ("dry run: would obtain a certificate of %s for %s, %s, and"
     .. " revoke it at %s"):format(who, cluster.name or cluster.id, place.text(args),
-    render.moment(ends)))
+    render.moment(ends)), cluster.id)
 end
 
 -- ---- ending --------------------------------------------------------------------------

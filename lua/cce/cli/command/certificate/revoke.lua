@@ -27,7 +27,7 @@ function M.describe_run(parser)
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
   stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
-    :argname("RATE"), "rate_limit")
+    :argname("RATE"), "rate_limit", { ["false"] = "none" })
   require("cce.cli.output.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
 end
@@ -181,6 +181,9 @@ function M.run(args, ui)
       .. " or --deleted-since")
   end
   if args.run and not args.journal then return ui:usage "--run needs --journal" end
+  if args.verify and not args.kubeconfig then
+    return ui:usage "--verify needs --kubeconfig; --verify-with FILE asks with other kubeconfigs"
+  end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
   local ids, whom

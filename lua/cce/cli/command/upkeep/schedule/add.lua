@@ -69,8 +69,9 @@ end
 local function preview_revoke(ui, args, revocations)
   local lines = {}
   for i, each in ipairs(revocations) do
-    lines[i] = ("dry run: would revoke %s %s in cluster %s (%s) at %s"):format(each.kind,
-      each.principal.id, each.target.name or each.target.id, each.target.id,
+    local who = each.principal.name and (" (%s)"):format(each.principal.name) or ""
+    lines[i] = ("dry run: would revoke %s %s%s in cluster %s (%s) at %s"):format(each.kind,
+      each.principal.id, who, each.target.name or each.target.id, each.target.id,
       render.moment(args.at))
   end
   return ui:show({ dry_run = true, due = show.time(args.at), entries = #revocations },
