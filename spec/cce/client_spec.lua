@@ -286,9 +286,13 @@ describe("client:wait_job", function()
 
   it("returns the job when it has succeeded", function()
     local phases = {}
+    sim:set { job_seconds = 60 }
     local id = start()
     local job, message, err = client:wait_job(id, {
-      on_progress = function(seen) phases[#phases + 1] = seen.phase end,
+      on_progress = function(seen)
+        phases[#phases + 1] = seen.phase
+        sim:clock(60)
+      end,
     })
     assert.is_truthy(job, message)
     assert.is_nil(err)

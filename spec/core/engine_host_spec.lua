@@ -93,9 +93,13 @@ describe("the engine's descriptor", function()
     assert.is_false(readable(0.05))
     local s = echo()
     assert(engine:call(request_to(s)))
-    engine:step(0)
-    engine:step(0)
-    assert.is_false(readable(0.1))
+    -- libcurl may have a timer left, which is due later on a busy machine.
+    local wakes = 0
+    while wakes < 10 and readable(0.1) do
+      wakes = wakes + 1
+      engine:step(0)
+    end
+    assert.is_true(wakes < 10)
   end)
 
   it("wakes when a transfer is submitted, answers or times out, and seldom else", function()

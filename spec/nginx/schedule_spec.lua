@@ -197,11 +197,12 @@ nginx.describe("a schedule inside nginx", function()
     end
     local reloaded = 0
     local ratio, asked = slowness(gateways[1], function()
-      if reloaded < 3 and sys.time() > now + 0.5 + spread * (reloaded + 1) / 4 then
+      local done = schedule.store:count "done"
+      if reloaded < 3 and done >= count * (reloaded + 1) / 4 then
         reloaded = reloaded + 1
         gateways[reloaded]:signal "SIGHUP"
       end
-      return schedule.store:count "done" >= count
+      return done >= count and reloaded == 3
     end)
     local accepted = runners.accepted(sim)
     -- What a busy machine cut off is sent again, and told.

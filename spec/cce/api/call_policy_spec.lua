@@ -136,10 +136,10 @@ describe("a deadline", function()
 
   it("ends the attempts", function()
     sim:fault { status = 503 }
-    local client = with_clock { deadline = 1, retry = { max_attempts = 50, base = 0.5 } }
+    local client = with_clock { deadline = 40, retry = { max_attempts = 50, base = 20, cap = 100 } }
     local err = clients.fails("SERVER_ERROR", client:list_clusters())
-    -- 0.25 and 0.5 fit, the next second does not.
-    assert.same({ 0.25, 0.5 }, client.slept)
+    -- 10 and 20 fit, the next 40 do not.
+    assert.same({ 10, 20 }, client.slept)
     assert.equal(3, err.attempts)
     assert.matches("deadline=", err.hint)
     client:close()
@@ -187,12 +187,12 @@ describe("a deadline", function()
     require("cce.api.project").forget()
     sim:fault { status = 503, operation = "list_projects" }
     local client = with_clock {
-      deadline = 1, retry = { max_attempts = 50 }, project_id = false,
+      deadline = 40, retry = { max_attempts = 50, base = 20, cap = 100 }, project_id = false,
       region = simulator.account.region,
       endpoints = { iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT },
     }
     clients.fails("SERVER_ERROR", client:list_clusters())
-    assert.same({ 0.25, 0.5 }, client.slept)
+    assert.same({ 10, 20 }, client.slept)
     client:close()
   end)
 

@@ -9,8 +9,9 @@
  * SIGINT, SIGTERM and SIGHUP are passed on to the command.
  *
  * With -w the command is ended when FILE has not grown for so many seconds:
- * what writes its progress there may take as long as it needs. The status is
- * then 124.
+ * what writes its progress there may take as long as it needs. Where more runs
+ * than three processes a core, a second counts for less, so that a busy
+ * machine is given the time that it takes. The status is then 124.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -38,7 +39,8 @@ static volatile pid_t command;
 /* What -w watches: its size, and for how many seconds it has not grown. */
 static struct {
     const char *path;
-    int limit, seconds;
+    int limit, is_over;
+    double seconds;
     off_t size;
 } watched;
 
@@ -70,6 +72,16 @@ static void tick(void)
     setitimer(ITIMER_REAL, &second, NULL);
 }
 
+/* The share of a second that a process got which is not alone. */
+static double share_of_a_second(void)
+{
+    double cores = (double)sysconf(_SC_NPROCESSORS_ONLN), load;
+
+    if (getloadavg(&load, 1) != 1 || load <= 3 * cores)
+        return 1;
+    return 3 * cores / load;
+}
+
 static void look_at_progress(void)
 {
     struct stat info;
@@ -79,11 +91,13 @@ static void look_at_progress(void)
         watched.seconds = 0;
         return;
     }
-    watched.seconds++;
-    if (watched.seconds == watched.limit)
-        kill(command, SIGTERM);
-    if (watched.seconds == watched.limit + KILL_AFTER_SECONDS)
-        kill(command, SIGKILL);
+    watched.seconds += share_of_a_second();
+    if (watched.seconds < watched.limit)
+        return;
+    kill(command, watched.seconds < watched.limit + KILL_AFTER_SECONDS
+                      ? SIGTERM
+                      : SIGKILL);
+    watched.is_over = 1;
 }
 
 static int wait_for_command(void)
@@ -94,9 +108,7 @@ static int wait_for_command(void)
         pid_t pid = wait(&status);
 
         if (pid == command)
-            return watched.path != NULL && watched.seconds >= watched.limit
-                       ? STUCK
-                       : status_of(status);
+            return watched.is_over ? STUCK : status_of(status);
         if (pid < 0 && errno != EINTR)
             return CANNOT_RUN;
         if (pid < 0 && watched.path != NULL)

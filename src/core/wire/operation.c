@@ -305,16 +305,13 @@ static const struct {
 
 enum { OBTAIN_DURATION, OBTAIN_EXPIRE_AT };
 
-#define DURATION_FIELD                                                       \
-    {                                                                        \
-        "duration", "duration", CCE_FIELD_BODY, CCE_FIELD_INTEGER, 1,        \
-            DAYS_MAX, -1, NULL,                                              \
-            "a whole number of days from 1 to 1827, or -1 for the longest, " \
-            "five years"                                                     \
-    }
+#define DAYS CCE_FIELD_BODY, CCE_FIELD_INTEGER, 1, DAYS_MAX, -1, NULL
+
+static const char days_meaning[] =
+    "a whole number of days from 1 to 1827, or -1 for the longest, five years";
 
 static const struct cce_operation_field obtain_fields[] = {
-    [OBTAIN_DURATION] = DURATION_FIELD,
+    [OBTAIN_DURATION] = {"duration", "duration", DAYS, days_meaning},
     [OBTAIN_EXPIRE_AT] = {"expire_at", "expire_at", CCE_FIELD_BODY,
                           CCE_FIELD_TIME, 15 * 60, (int64_t)DAYS_MAX *DAY, 0,
                           NULL,
@@ -324,7 +321,7 @@ static const struct cce_operation_field obtain_fields[] = {
 
 /* Both have one name on the wire: the later one, expire_at, wins. */
 static const struct cce_operation_field obtain_autopilot_fields[] = {
-    [OBTAIN_DURATION] = DURATION_FIELD,
+    [OBTAIN_DURATION] = {"duration", "duration", DAYS, days_meaning},
     [OBTAIN_EXPIRE_AT] = {"expire_at", "duration", CCE_FIELD_BODY,
                           CCE_FIELD_DAYS, DAY, (int64_t)DAYS_MAX *DAY, 0, NULL,
                           "a unix time in whole seconds, from one day to five "

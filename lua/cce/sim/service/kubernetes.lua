@@ -185,7 +185,12 @@ local function change(cluster, ask, old, binding)
     return refused(409, "Conflict", ask, "cannot be updated: the object has been modified; please"
       .. " apply your changes to the latest version and try again")
   elseif not same_role(old.roleRef, binding.roleRef) then
-    return refused(422, "Invalid", ask, "is invalid: roleRef: cannot change roleRef")
+    local answer = refused(422, "Invalid", ask, "is invalid: roleRef: cannot change roleRef")
+    -- An old kubectl shows these alone.
+    answer.body.details = { name = ask.name, group = GROUP, kind = bindings.kinds[ask.resource],
+      causes = { { reason = "FieldValueInvalid", field = "roleRef",
+        message = "Invalid value: cannot change roleRef" } } }
+    return answer
   end
   binding.metadata = type(binding.metadata) == "table" and binding.metadata or {}
   binding.metadata.name = ask.name
