@@ -24,7 +24,10 @@
 
 static char directory[] = "/tmp/cce-journal-test-XXXXXX", path[64];
 static const char *late_lines; /* what another holder adds before we lock */
-static int interruptions;      /* how many calls a signal ends */
+static int removals;           /* how often others remove it before that */
+static bool late_fifo;         /* others make one right before we would */
+static bool is_noisy;          /* a signal ends every other call */
+static int interruptions;
 
 static void add_lines(const char *lines)
 {
@@ -37,11 +40,12 @@ static void add_lines(const char *lines)
 
 static int is_interrupted(void)
 {
-    if (interruptions == 0)
-        return 0;
-    interruptions--;
-    errno = EINTR;
-    return 1;
+    static bool now;
+
+    now = is_noisy && !now;
+    interruptions += now;
+    errno = now ? EINTR : errno;
+    return now;
 }
 
 /* The call that fails, after so many that do not. */
@@ -70,7 +74,9 @@ int stat(const char *name, struct stat *info)
 
 int openat(int dir, const char *name, int flags, ...)
 {
-    return is_failing("openat")
+    if (late_fifo && (flags & O_CREAT) != 0)
+        late_fifo = mkfifo(path, 0600) != 0;
+    return is_interrupted() || is_failing("openat")
                ? -1
                : (int)syscall(SYS_openat, dir, name, flags, 0600);
 }
@@ -90,7 +96,7 @@ ssize_t pread(int fd, void *bytes, size_t size, off_t from)
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t from)
 {
-    return is_failing("pwritev")
+    return is_interrupted() || is_failing("pwritev")
                ? -1
                : syscall(SYS_pwritev, fd, parts, (long)count, (long)from, 0L);
 }
@@ -102,8 +108,10 @@ int ftruncate(int fd, off_t size)
 
 int flock(int fd, int operation)
 {
-    if (operation != LOCK_UN && is_failing("flock"))
+    if (operation != LOCK_UN && (is_interrupted() || is_failing("flock")))
         return -1;
+    if (operation != LOCK_UN && removals > 0 && removals-- > 0)
+        unlink(path);
     if (late_lines != NULL && operation != LOCK_UN)
         add_lines(late_lines);
     late_lines = NULL;
@@ -191,26 +199,67 @@ static void check_lines_of_another_holder(void)
     check_text(FIRST "\ntwo\nthree\nfour\n");
 }
 
+static void refuse(const char *name, enum cce_status status, const char *why)
+{
+    struct cce_append_file *file;
+    struct cce_error err;
+
+    CHECK(cce_append_file_open(&file, name, kind(), &err) != 0);
+    CHECK(err.code == status);
+    if (strstr(err.message, why) == NULL)
+        fprintf(stderr, "\"%s\" does not say \"%s\"\n", err.message, why);
+    CHECK(strstr(err.message, why) != NULL);
+}
+
+/* What others put there, or take away, between two steps. */
+static void check_races(void)
+{
+    char descriptor[32];
+    int fd;
+
+    unlink(path);
+    late_lines = "hello\n";
+    refuse(path, CCE_FILE_ERROR, "its first line does not say so");
+    check_text("hello\n");
+    unlink(path);
+    late_fifo = true;
+    refuse(path, CCE_FILE_ERROR, "it is not a regular file");
+    unlink(path);
+    removals = 1;
+    cce_append_file_free(open_journal());
+    check_text("");
+    removals = 1000;
+    refuse(path, CCE_CONFLICT, "is being replaced by others");
+    CHECK(removals > 0);
+    removals = 0;
+    unlink(path);
+    fd = open(path, O_RDWR | O_CREAT, 0600);
+    snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", fd);
+    refuse(descriptor, CCE_FILE_ERROR, "it is an open descriptor");
+    close(fd);
+}
+
 static void check_interruptions(void)
 {
     struct cce_append_file *journal;
+    struct cce_file_lock lock;
+    const struct cce_file_lock_options options = {.kubectl = true};
     struct cce_error err;
 
     unlink(path);
-    interruptions = 2;
+    is_noisy = true;
     journal = open_journal();
-    CHECK(interruptions == 0);
-    interruptions = 2;
     CHECK(cce_append_file_reserve(journal, 4096, &err) == 0);
-    CHECK(interruptions == 0);
-    interruptions = 2;
     append(journal, FIRST);
-    CHECK(interruptions == 0);
     cce_append_file_free(journal);
-    check_text(FIRST "\n");
-    interruptions = 2;
     CHECK(use_secret(&err) == 0);
-    CHECK(interruptions == 0);
+    CHECK(cce_file_lock(&lock, path, &options, &err) == 0);
+    cce_file_unlock(&lock);
+    CHECK(cce_file_write(path, "x", 1, 0600, &err) == 0);
+    is_noisy = false;
+    CHECK(interruptions > 20);
+    check_text("x");
+    unlink(path);
 }
 
 /* A child after fork has the descriptor, and keeps it. */
@@ -377,6 +426,7 @@ int main(void)
     CHECK(mkdtemp(directory) != NULL);
     snprintf(path, sizeof path, "%s/lines", directory);
     check_lines_of_another_holder();
+    check_races();
     check_interruptions();
     check_lock_after_fork();
     check_lock_of_parent();

@@ -161,6 +161,10 @@ static const struct {
     {{.result = CURLE_BAD_FUNCTION_ARGUMENT}, .status = CCE_INTERNAL},
 
     /* One term of a rule after the other. */
+    {{.result = CURLE_OK,
+      .head_complete = true,
+      .server = {.verified = true, .alert_after = true, .alert = 44}},
+     .status = CCE_OK},
     {{.result = CURLE_OK, .head_complete = true, .late = true},
      .status = CCE_OK},
     {{.result = CURLE_RECV_ERROR,

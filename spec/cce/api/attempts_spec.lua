@@ -65,7 +65,8 @@ end
 
 local LOST = { code = "CONNECTION_LOST", sent = true }
 local UNREACHED = { code = "CONNECT_FAILED" }
-local GATEWAY = { 429, { error_code = "APIGW.0308", error_msg = "ratelimit,limit:1,time:1 second" } }
+local GATEWAY = { 429, { error_code = "APIGW.0308",
+  error_msg = "ratelimit,limit:1,time:1 second" } }
 local REFUSED = { 401, { error_code = "APIGW.0301", error_msg = "verify aksk signature fail" } }
 local ENDED = { 401, { error_code = "APIGW.0301", error_msg = "decrypt token fail" } }
 local JOB = { 200, { jobid = "j" } }
@@ -128,8 +129,8 @@ describe("a call", function()
       local err, count = run(row[1], row[2])
       assert.equal(#row[2], count)
       if not err then return assert.equal("ok", row[3]) end
-      assert.equal(row[3], ("%s %s %s %d"):format(err.code, err.maybe_applied, err.retryable,
-        err.attempts))
+      assert.equal(row[3], ("%s %s %s %d"):format(err.code, tostring(err.maybe_applied),
+        tostring(err.retryable), err.attempts))
       if err.maybe_applied and not err.retryable then assert.is_string(err.hint) end
       if err.code == "UNAUTHENTICATED" or err.code == "CONNECT_FAILED" then
         assert.is_string(err.hint)
@@ -269,11 +270,13 @@ describe("a call", function()
   it("goes to another address for what never left, and comes back to that one", function()
     local A, B = "https://a.example", "https://b.example"
     for _, row in ipairs {
-      { "rotate", { UNREACHED, JOB }, { A, B }, B }, { "rotate", { UNREACHED, { 400 } }, { A, B }, B },
+      { "rotate", { UNREACHED, JOB }, { A, B }, B },
+      { "rotate", { UNREACHED, { 400 } }, { A, B }, B },
       { "rotate", { LOST }, { A }, A }, { "rotate", { { 500 } }, { A }, A },
       { "rotate", { UNREACHED, LOST }, { A, B }, A },
       { "read", { UNREACHED, UNREACHED, NONE }, { A, B, B }, B },
-      { "read", { LOST, NONE }, { A, A }, A }, { "read", { UNREACHED, LOST, NONE }, { A, B, B }, B },
+      { "read", { LOST, NONE }, { A, A }, A },
+      { "read", { UNREACHED, LOST, NONE }, { A, B, B }, B },
     } do
       local _, _, client = run(row[1], row[2], { endpoint = A, endpoints = { cce = { A, B } } })
       local tried = {}

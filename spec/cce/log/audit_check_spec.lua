@@ -94,7 +94,8 @@ describe("the check of audit logs", function()
 
   it("reads what was sent, and cuts what would not fit, but never a name", function()
     assert.same({ user_id = "u", duration = 7, nodes = "n1 n2" }, lines.arguments(
-      '{"userId":"u","agencyId":{"x":1},"duration":7,"nodeList":[{"nodeID":"n1"},{"nodeID":"n2"}]}'))
+      '{"userId":"u","agencyId":{"x":1},"duration":7,'
+      .. '"nodeList":[{"nodeID":"n1"},{"nodeID":"n2"}]}'))
     for _, body in ipairs { "x", "7", '{"nodeList":7,"other":"x"}' } do
       assert.same({}, lines.arguments(body))
     end

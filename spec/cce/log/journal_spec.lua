@@ -71,9 +71,9 @@ describe("cce.journal", function()
     end
     assert.matches("it is not a regular file", select(2, journals.read(dir)))
     local open_file = io.open
-    io.open = function() return nil, "no rights" end
+    io.open = function() return nil, "no rights" end -- luacheck: ignore
     local state, message = journals.read(path)
-    io.open = open_file
+    io.open = open_file -- luacheck: ignore
     assert.is_nil(state)
     assert.equal("no rights", message)
     -- Looked at as it is read; without a path there is none.

@@ -137,8 +137,7 @@ static int create_temporary(int dir, char name[TEMPORARY_NAME])
         snprintf(name, TEMPORARY_NAME,
                  TEMPORARY_BEGINS "%016llx" TEMPORARY_ENDS,
                  (unsigned long long)number);
-        fd = cce_path_openat(dir, name,
-                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        fd = cce_path_openat(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
         /* Another name helps only against a name that is taken. */
         if (fd < 0 && errno != EEXIST)
             return -1;
