@@ -39,6 +39,8 @@ SPECS        ?= spec
 # FLAVOUR=asan|tsan|coverage|valgrind builds into its own directory.
 FLAVOUR ?=
 BUILD   := build/$(if $(FLAVOUR),$(FLAVOUR)-)$(LUA_VERSION)
+# What knows no Lua is compiled once for all of them.
+PLAIN   := build/$(if $(FLAVOUR),$(FLAVOUR)-)plain
 
 FLAVOUR_FLAGS_asan     := -O1 -fno-omit-frame-pointer \
                           -fsanitize=address,undefined \
@@ -63,15 +65,17 @@ LUA_CFLAGS  := $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags
 DEPS_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libssl libcrypto 2>/dev/null)
 DEPS_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libssl libcrypto 2>/dev/null || echo -lcurl -lssl -lcrypto)
 
-COMPILE = $(CC) $(STANDARD) $(WARNINGS) -Isrc $(LUA_CFLAGS) $(DEPS_CFLAGS) \
-          $(CPPFLAGS) $(CFLAGS) $(FLAVOUR_FLAGS)
+COMPILE_PLAIN = $(CC) $(STANDARD) $(WARNINGS) -Isrc $(DEPS_CFLAGS) \
+                $(CPPFLAGS) $(CFLAGS) $(FLAVOUR_FLAGS)
+COMPILE       = $(COMPILE_PLAIN) $(LUA_CFLAGS)
 # A thread of ours may still run when Lua closes its libraries: the code must
 # stay mapped, hence nodelete.
 LINK    = $(CC) -shared -Wl,-z,nodelete $(CFLAGS) $(FLAVOUR_FLAGS) $(LDFLAGS)
 
 SOURCES     := $(shell find src -name '*.c' | LC_ALL=C sort)
 C_SOURCES   := $(filter-out src/lua/%,$(SOURCES))
-OBJECTS     := $(SOURCES:src/%.c=$(BUILD)/%.o)
+OBJECTS     := $(patsubst src/%.c,$(BUILD)/%.o,$(filter src/lua/%,$(SOURCES))) \
+               $(C_SOURCES:src/%.c=$(PLAIN)/%.o)
 CORE        := $(BUILD)/cce/core.so
 BENCHES     := $(patsubst bench/%.c,$(BUILD)/%.so,$(sort $(wildcard bench/*.c)))
 C_TESTS     := $(patsubst spec/c/%.c,build/c/%,$(sort $(wildcard spec/c/*_test.c)))
@@ -94,6 +98,11 @@ $(CORE): $(OBJECTS)
 $(BUILD)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) -MMD -MP -c -o $@ $<
+
+# Two makes, for two Luas, may make the same one at once: each gets a whole one.
+$(PLAIN)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(COMPILE_PLAIN) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.$$$$ $< && mv $@.$$$$ $@
 
 $(BUILD)/%.so: bench/%.c
 	@mkdir -p $(@D)

@@ -312,7 +312,7 @@
 ---@field clusters? table|function ids, or `{ name=, version=, status= }`; by default all
 ---@field user_id? string only this user or agency
 ---@field traces? string[] files of exported traces of CTS: JSON, or JSON lines
----@field logs? string[] audit logs of ours: revocations and rotations
+---@field logs? string[] audit logs of ours
 ---@field kubeconfigs? string[] files, directories and patterns, as for `cce.expiry`
 ---@field schedule? cce.schedule revocations that are due
 ---@field admin? string|table|function kubeconfigs to ask clusters for bindings with, as for `cce.workflow.revoke`; none is obtained
@@ -363,6 +363,7 @@
 ---@field concurrency? integer entries at a time
 ---@field keep? number seconds for which what is over is kept
 ---@field on_event? function called with each event; returning false stops
+---@field on_look? function called each time that the runner has looked at the schedule, every few seconds, and done what was due; returning false stops
 ---@field stop? function asked several times a second; returning true stops
 ---@field runner? string a name for `entry.runner`; by default the machine's
 ---@field journal_dir? string a directory that outlasts this process, for the journals of rotations; without it they fail
@@ -1258,6 +1259,13 @@ local metrics = {}
 ---@param event table
 function metrics:observe(event) end
 
+---Note that a runner has looked at its schedule: for `on_look` of `schedule:run`.
+---```lua
+---local metrics = cce.metrics.new()
+---local opts = { on_event = metrics:observer(), on_look = function() metrics:looked() end }
+---```
+function metrics:looked() end
+
 ---A function for `on_event`.
 ---```lua
 ---local metrics = cce.metrics.new()
@@ -1620,8 +1628,9 @@ function schedule:rotate_at(time, opts) end
 ---
 ---Times are `first` and whole intervals after it, each moved to the next moment
 ---that the windows allow. What was missed while no runner ran is done once, inside
----of them; what is not begun when they close goes on when they open again. Cron expressions are
----not understood.
+---of them; what is not begun when they close goes on when they open again. Of what they never let
+---begin again the end is *missed*, too, and the entry is cancelled. Cron expressions are not
+---understood.
 ---```lua
 ---local id = assert(schedule:rotate_every("4w", { clusters = { name = "prod-*" }, canary = 1,
 ---  windows = "sat 01:00-05:00", except = "2026-12-20/2027-01-05", zone = "+08:00" }))
@@ -1713,7 +1722,8 @@ function schedule:hasten(id) end
 ---* `overdue`: it should have been done `seconds` ago; told at growing intervals, and
 ---  at once where only a person can mend it
 ---* `missed`: the next time of what recurs has come, and this one is not done:
----  `clusters`, those that are not ok, and `next_due`
+---  `clusters`, those that are not ok, and `next_due`; without it the windows never open
+---  again, and nothing was begun
 ---* `resent`: the request may have left before, at `first_intent`; with
 ---  `may_have_cut_newer` that is more than ten minutes ago, so that certificates
 ---  which were issued since are cut, too
@@ -1787,7 +1797,7 @@ local openresty = {}
 ---  store = "etcd:http://127.0.0.1:2379/cce", client_for = function() return client end,
 ---})
 ---```
----@param opts cce.openresty.schedule.opts those of `schedule:run` (`lease`, `concurrency`, `keep`, `on_event`, `runner`, `journal_dir`, `retry`), and
+---@param opts cce.openresty.schedule.opts those of `schedule:run` (`lease`, `concurrency`, `keep`, `on_event`, `on_look`, `runner`, `journal_dir`, `retry`), and
 ---@return table? # with `stop()`
 ---@return string? message
 ---@return cce.error? err

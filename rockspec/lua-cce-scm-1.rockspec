@@ -72,6 +72,7 @@ build = {
         "src/net/curl_global.c",
         "src/net/engine.c",
         "src/net/engine_thread.c",
+        "src/net/hidden.c",
         "src/net/listener.c",
         "src/net/outgoing.c",
         "src/net/sockets.c",

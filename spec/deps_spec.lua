@@ -6,7 +6,7 @@ local tempdir = require "spec.support.tempdir"
 local check, run = tempdir.check, tempdir.run
 local ROOT = assert(os.getenv "CCE_TEST_ROOT")
 local COMMANDS = "apt-cache cat chmod cp dirname dpkg dpkg-query flock grep mkdir mktemp rm sed sh "
-  .. "sort tr"
+  .. "sort tr mv dpkg-deb tar"
 local APT = [[
 Dir "%s/";
 Dir::Etc::sourcelist "%s/sources.list";
@@ -96,6 +96,7 @@ describe("tools/deps #toolchain", function()
       .. "exec " .. check("command -v apt-get"):match "%S+" .. ' "$@"')
     stub("id", "echo 0")
     stub("kubectl", "")
+    stub("promtool", "")
     absent ""
     archive "nginx liblua5.4-dev cppcheck lua-busted lua5.1 lua5.4 kubernetes-client luajit"
   end)
@@ -181,6 +182,34 @@ describe("tools/deps #toolchain", function()
     local output, status = deps "demo"
     assert.is_truthy(output:find("no route to the mirror", 1, true))
     assert.is_true(status ~= 0)
+  end)
+
+  it("unpacks promtool for the tests, and installs no server for it", function()
+    check("rm " .. home .. "/bin/promtool")
+    local output, status = deps "demo"
+    assert.same({ "", 0 }, { output, status })
+    output, status = deps "test"
+    assert.equal(0, status, output)
+    assert.is_truthy(output:find("no package prometheus", 1, true))
+    assert.equal("", (deps "test"))
+
+    check("rm -r " .. home .. "/tree/build")
+    write("apt.conf", APT:format(home, home, home, "false"))
+    local field = FIELDS:format "prometheus"
+    check(("mkdir -p %s/package/DEBIAN %s/package/usr/bin"):format(home, home))
+    write("package/DEBIAN/control", field)
+    write("package/usr/bin/promtool", "#!/bin/sh\n")
+    local deb = "archive/prometheus_1_all.deb"
+    check(("cd %s && dpkg-deb -Zgzip -b package %s"):format(home, deb))
+    local size, sum = check(("cd %s && stat -c %%s %s && sha256sum %s"):format(home, deb, deb))
+      :match "(%d+)%s+(%x+)"
+    write("archive/Packages", ("%sFilename: ./prometheus_1_all.deb\nSize: %s\nSHA256: %s\n")
+      :format(field, size, sum))
+    output, status = deps "test"
+    assert.same({ "deps: unpacking promtool into build/tools\n", 0 }, { output, status })
+    check(home .. "/tree/build/tools/promtool")
+    assert.is_nil(read("log"):find("install", 1, true))
+    assert.equal("", (deps "test"))
   end)
 
   it("says what to run when it is neither root nor has sudo", function()

@@ -129,7 +129,7 @@ describe("the manual", function()
     assert.is_true(count > 60)
   end)
 
-  it("builds without a warning #toolchain", function()
+  it("builds without a warning #toolchain #once", function()
     if not simulator.has_program "ldoc" then return pending "needs ldoc" end
     local dir = tempdir.new()
     finally(function() tempdir.remove(dir) end)

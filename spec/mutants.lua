@@ -13,6 +13,9 @@ local MERGED = "spec/cce/kubeconfig/init_spec.lua"
 local TLS = "spec/core/engine_tls_spec.lua"
 local WIPED = "spec/core/secret_memory_spec.lua spec/core/secret_spec.lua"
 local REMOVED = "spec/cce/workflow/revoke/removal_spec.lua"
+local ATTEMPTS = "spec/cce/api/attempts_spec.lua"
+local SESSION = "spec/cce/credentials/session_spec.lua"
+local SOURCES = "spec/cce/credentials/sources_spec.lua"
 local APPENDED = "spec/core/journal_spec.lua spec/core/file_faults_spec.lua spec/cce/log"
 
 return {
@@ -30,6 +33,13 @@ return {
   { name = "audit: a line's number need not be whole",
     file = "lua/cce/log/audit_line.lua", find = " and entry.n % 1 == 0", with = "",
     specs = "spec/cce/log/damage_spec.lua" },
+
+  { name = "audit: a copy of a file is a part of the series",
+    file = "lua/cce/log/audit_check.lua", find = "if #ordered == #states then return ordered end",
+    with = "do return ordered end", specs = "spec/cce/log/audit_check_spec.lua" },
+  { name = "audit: what may have been applied has failed",
+    file = "lua/cce/log/audit_log.lua", find = 'err.maybe_applied and "unknown" or "failed"',
+    with = '"failed"', specs = "spec/cce/log/around_spec.lua" },
 
   -- ---- what settles a rotation ----------------------------------------------------------------
   { name = "evidence: any job is a rotation", quick = true,
@@ -247,6 +257,39 @@ return {
   { name = "call: keys are read anew without end",
     file = "lua/cce/api/call.lua", find = "auth and not state.renewed", with = "auth",
     specs = CALLS .. " spec/cce/credentials" },
+  { name = "call: a wait for a limit goes beyond the deadline",
+    file = "lua/cce/api/call.lua", find = "if left and seconds >= left then",
+    with = "if false then", specs = ATTEMPTS },
+  { name = "call: a client that was closed meanwhile sends",
+    file = "lua/cce/api/call.lua", find = "  if client.closed then\n", with = "  if false then\n",
+    specs = ATTEMPTS },
+  { name = "call: a moment that is none corrects the clock",
+    file = "lua/cce/api/response.lua", find = "if signed and server then return", with =
+    "if signed then return", specs = "spec/cce/api/response_spec.lua" },
+
+  -- ---- keys -----------------------------------------------------------------------------------
+  { name = "session: a token that was replaced is not wiped",
+    file = "lua/cce/credentials/session.lua", find = "if auth.token then auth.token:close() end",
+    with = "", specs = SESSION },
+  { name = "session: a client that is closed takes keys", quick = true,
+    file = "lua/cce/credentials/session.lua",
+    find = "  if self.closed then\n    providers.discard", with = "  if false then\n"
+    .. "    providers.discard", specs = SESSION },
+  { name = "session: a refused key is tried again because it was read again",
+    file = "lua/cce/credentials/session.lua", find = "return self.auth.gate ~= auth.gate or",
+    with = "return true or", specs = SESSION },
+  { name = "keys: the half of a key is passed over", quick = true,
+    file = "lua/cce/credentials/chain.lua", find = ' or err.incomplete then', with = " then",
+    specs = SOURCES },
+  { name = "keys: metadata are asked for anywhere",
+    file = "src/core/wire/endpoint.c", find = "!parts->tls && (loopback || is_metadata)",
+    with = "!parts->tls", specs = "spec/cce/credentials/init_spec.lua",
+    filter = "come from one address" },
+  { name = "breaker: what another process did for a minute is done, too",
+    file = "lua/cce/credentials/breaker.lua", find = "not claim_probe(gate)",
+    with = "not claim_probe(gate) and false", specs = "spec/cce/credentials/breaker_spec.lua",
+    filter = "the breaker of" },
+
   -- ---- kubeconfigs ----------------------------------------------------------------------------
   { name = "merge: a stale insecure-skip-tls-verify stays", quick = true,
     file = "lua/cce/kubeconfig/merge.lua", find = '    "insecure-skip-tls-verify",\n', with = "",

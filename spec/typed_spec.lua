@@ -59,7 +59,7 @@ local DIFFERS = {
   { "%d%d%d%d%-%d%d%-%d%d%f[^%d-]", "<day>" },
   -- A certificate of 30 days has 29 days and some hours left, or a second after it was issued 30.
   { "%f[%d]29 days", "30 days" }, { "%f[%d]119 minutes", "2 hours" },
-  { "in %d+ %a+s?", "in <span>" }, { "%d+ %a+ ago", "<span> ago" },
+  { "in %d+ %a+s?", "<span>" }, { "%d+ %a+ ago", "<span>" },
   { "%d+%.%d+ s%f[^%w]", "<seconds>" }, { "late=%d+%.%d", "late=<seconds>" },
   { "%d+%.%d/%a+", "<rate>" }, { "in %d+:%d%d", "in <span>" },
   { "%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x+", "<id>" },

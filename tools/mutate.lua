@@ -48,10 +48,12 @@ end
 
 local scratch = assert(io.popen "mktemp -d"):read "*l"
 
+-- What is built already is not compiled again.
 local function prepare()
   local status, output = run(("cd %s && bash -c '. tools/lib.sh; copy_tree %s/tree' && "
-    .. "cd %s/tree && make --no-print-directory -s -j2 LUA_VERSION=5.4 test-core harness"):format(
-    quote(ROOT), scratch, scratch))
+    .. "mkdir %s/tree/build && { cp -a build/5.4 build/plain build/tools %s/tree/build || true; } "
+    .. "&& cd %s/tree && make --no-print-directory -s -j2 LUA_VERSION=5.4 test-core harness")
+    :format(quote(ROOT), scratch, scratch, scratch, scratch))
   if status ~= 0 then error("the copy was not built:\n" .. output, 0) end
 end
 
@@ -72,30 +74,31 @@ end
 
 local runs = 0
 
--- Whether the specs pass there: the first that fails says enough. One that does not end is one
--- that notices.
-local function specs_pass(mutant)
+-- Whether the specs pass there: the first that fails says enough. One that does not end within
+-- `patience` seconds is one that notices.
+local function specs_pass(mutant, patience)
   runs = runs + 1
   local out = ("%s/%d.results"):format(scratch, runs)
   write(out, "")
   local filter = mutant.filter and "--filter=" .. quote(mutant.filter) or ""
-  local status, output = run(("cd %s/tree && CCE_TEST_RESULTS=%s build/tools/reap -w %s 60 "
+  local status, output = run(("cd %s/tree && CCE_TEST_RESULTS=%s build/tools/reap -w %s %d "
     .. "tools/run-lua 5.4 \"$(command -v busted)\" --lpath=\"$PWD/lua/?.lua\" "
     .. "--cpath=\"$PWD/build/5.4/?.so\" -o tools/report.lua --no-keep-going "
     .. "--exclude-tags=long %s %s"):format(
-    scratch, out, out, filter, mutant.specs))
+    scratch, out, out, patience, filter, mutant.specs))
   return status == 0 and read(out):find "\nok " ~= nil, output
 end
 
--- Specs that fail without a change notice nothing.
+-- How many seconds the specs take without a change; false when they fail, and notice nothing.
 local healthy = {}
 
-local function are_healthy(mutant)
+local function seconds_when_healthy(mutant)
   local key = mutant.specs .. "\0" .. (mutant.filter or "")
   if healthy[key] == nil then
     assert(build())
-    local pass, output = specs_pass(mutant)
-    healthy[key] = pass
+    local start = os.time()
+    local pass, output = specs_pass(mutant, 300)
+    healthy[key] = pass and os.time() - start
     if not pass then print(output) end
   end
   return healthy[key]
@@ -107,13 +110,14 @@ local function try(mutant)
   if not first or original:find(mutant.find, last + 1, true) then
     return tell(false, mutant.name, first and "its text is there twice" or "its text is gone")
   end
-  if not are_healthy(mutant) then
+  local seconds = seconds_when_healthy(mutant)
+  if not seconds then
     return tell(false, mutant.name, "its specs fail without it")
   end
   change(mutant.file, original:sub(1, first - 1) .. mutant.with .. original:sub(last + 1))
   local built, output = build()
   if built then
-    local pass = specs_pass(mutant)
+    local pass = specs_pass(mutant, 60 + 4 * seconds)
     tell(not pass, mutant.name, pass and "nothing noticed it" or nil)
   else
     tell(false, mutant.name, "it does not compile:\n" .. output)

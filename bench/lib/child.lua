@@ -1,4 +1,5 @@
 -- Runs a program of bench/programs in a Lua of its own.
+local account = require "bench.lib.account"
 local core = require "cce.core"
 local process = require "bench.lib.process"
 
@@ -15,7 +16,9 @@ local function environment_of(version, dir)
     local text = process.run({ argv = { root .. "/tools/run-lua", version, "-e", PATHS },
       output = dir .. "/paths" })
     local path, cpath = text:match("^([^\n]*)\n([^\n]*)")
-    environments[version] = { LUA_PATH = path, LUA_CPATH = cpath }
+    -- The secret key is read from the environment itself, past Lua.
+    environments[version] = { LUA_PATH = path, LUA_CPATH = cpath,
+      HUAWEICLOUD_SDK_SK = account.options(0).credentials.sk }
   end
   return environments[version]
 end

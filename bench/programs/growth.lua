@@ -1,5 +1,5 @@
 -- One kind of work on so many things. Prints what it took, as JSON.
---   lua bench/programs/growth.lua KIND COUNT PORT CA-FILE DIRECTORY
+--   lua bench/programs/growth.lua KIND COUNT PORT CA-FILE DIRECTORY SLOW-PORT
 local cce = require "cce"
 local account = require "bench.lib.account"
 local core = require "cce.core"
@@ -101,6 +101,50 @@ function kinds.audit()
     local state = assert(cce.audit_log.verify(path))
     assert(state.count == count and state.head == hash)
   end
+end
+
+-- One file with a context for each cluster, whose own API is the slow server.
+local function write_fleet()
+  local client, path = new_client(), dir .. "/one.json"
+  assert(cce.ensure_cert(client, id_of(1), { path = path, duration = 30, check = false }))
+  local one = core.json.decode(process.read(path))
+  local cluster, fleet = one.clusters[1].cluster, { kind = "Config", apiVersion = "v1",
+    clusters = {}, users = {}, contexts = {} }
+  cluster.server = "https://127.0.0.1:" .. arg[6]
+  cluster["certificate-authority-data"] = core.to_base64(process.read(arg[4]))
+  for i = 1, count do
+    local name = "c-" .. id_of(i)
+    fleet.clusters[i] = { name = name, cluster = cluster }
+    fleet.users[i] = { name = name, user = one.users[1].user }
+    fleet.contexts[i] = { name = name, context = { cluster = name, user = name } }
+  end
+  os.remove(path)
+  process.write(dir .. "/kubeconfig", assert(core.json.encode(fleet)))
+end
+
+-- The command, with what it would find in its environment, and nobody who reads what it prints.
+local function command(arguments)
+  local options, output = account.options(arg[3], arg[4]), io.stdout
+  local environment = { KUBECONFIG = dir .. "/kubeconfig", XDG_STATE_HOME = dir,
+    XDG_CONFIG_HOME = dir, XDG_CACHE_HOME = dir, CCE_CA_FILE = arg[4],
+    CCE_ENDPOINT = options.endpoint .. "/of-" .. count, CCE_CTS_ENDPOINT = options.endpoint,
+    HUAWEICLOUD_SDK_IAM_ENDPOINT = options.endpoint, HUAWEICLOUD_SDK_AK = options.credentials.ak,
+    HUAWEICLOUD_SDK_PROJECT_ID = account.project_id }
+  os.getenv = function(name) return environment[name] end -- luacheck: ignore 122
+  io.stdout = assert(io.open("/dev/null", "w")) -- luacheck: ignore 122
+  local code = require("cce.cli").main(arguments)
+  io.stdout = output -- luacheck: ignore 122
+  assert(code == 0, "it ended with " .. code)
+end
+
+function kinds.status()
+  write_fleet()
+  return function() command { "status" } end
+end
+
+function kinds.metrics()
+  write_fleet()
+  return function() command { "metrics", "--check" } end
 end
 
 local run = kinds[kind]()

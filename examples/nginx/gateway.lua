@@ -8,11 +8,12 @@ local cjson = require "cjson.safe"
 local M = {}
 
 local client
+local metrics = cce.metrics.new()
 
 local function get_client()
   if not client then
     local message, err
-    client, message, err = cce.new { timeout = 30 }
+    client, message, err = cce.new { timeout = 30, on_event = metrics:observer() }
     if not client then return nil, message, err end
   end
   return client
@@ -123,6 +124,12 @@ function M.show_job(id)
   job, _, err = api:show_job(id)
   if not job then return answer_error(err) end
   return answer(200, cjson.encode { id = job.id, phase = job.phase, reason = job.reason })
+end
+
+--- What the client of this worker did, in Prometheus' text format.
+function M.show_metrics()
+  ngx.header["Content-Type"] = "text/plain; version=0.0.4"
+  ngx.print(metrics:text())
 end
 
 return M

@@ -477,10 +477,13 @@ function Client:list_clusters(opts)
   if asked and asked ~= true then
     error(("bad option 'autopilot' (boolean expected, got %s)"):format(type(asked)), 2)
   end
+  check_open(self, "list_clusters", 2)
   local fields = type(opts) == "table" and without(opts, "autopilot") or opts
-  local items, message, err = items_of(self, "list_clusters", fields)
+  local items, more
+  local ok, message, err = true, nil, nil
+  if asked then ok, message, err = clouds.allows(self.config.cloud, "list_autopilot_clusters") end
+  if ok then items, message, err = items_of(self, "list_clusters", fields) end
   if not items then return nil, message, err end
-  local more
   if asked then
     more, message, err = items_of(self, "list_autopilot_clusters", fields)
     if not more then return nil, message, err end

@@ -104,7 +104,8 @@ local function entries_of_command(path, holder, cluster_id, opts)
       local entry = entry_of(path, { user = holder.user, context = holder.context,
         contexts = holder.contexts, cluster = holder.cluster, server = holder.server,
         cluster_id = cluster_id, facts = kept.facts }, opts.clock())
-      entry.holder, entry.kept, entry.ask = "cce credential", kept.path, kept.kubeconfig
+      entry.holder, entry.kept = "cce credential", kept.path
+      entry.ask = function() return kept.kubeconfig end
       entries[#entries + 1] = entry
     end
   end
@@ -119,7 +120,7 @@ end
 local function entries_of_holder(path, config, holder, opts)
   if holder.facts then
     local entry = entry_of(path, holder, opts.clock())
-    entry.ask = entry.context and config:alone(entry.context) or nil
+    entry.ask = entry.context and function() return config:alone(entry.context) end or nil
     return { entry }
   end
   if holder.err.code ~= "UNSUPPORTED" then return { entry_of(path, holder, opts.clock()) } end
@@ -286,7 +287,7 @@ local function expiry(paths, opts)
       if entry.ask then asked[#asked + 1] = entry end
     end
     map(asked, function(entry)
-      local answer = stored.ask(prober, entry.ask)
+      local answer = stored.ask(prober, entry.ask())
       entry.check, entry.says = answer.state, answer.text
     end, { concurrency = CONCURRENCY })
     prober.close()

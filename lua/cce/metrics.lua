@@ -19,10 +19,16 @@ end
 local COUNTERS = {
   { "cce_requests_total", "Requests to the cloud by operation and outcome: ok, or our code." },
   { "cce_retries_total", "Requests that were made again, by operation." },
-  { "cce_retry_wait_seconds_total", "Seconds that calls waited before they tried again." },
+  { "cce_retry_wait_seconds_total", "Seconds that calls waited to try again, by why." },
   { "cce_key_refusals_total", "Refusals of an access key by the cloud." },
   { "cce_audit_log_failures_total", "Lines of an audit log that could not be written." },
   { "cce_schedule_events_total", "What happened in the schedule, by event and kind." },
+}
+
+local GAUGES = {
+  { "cce_key_refused", "Whether the cloud refused an access key, and took none since: 1 or 0." },
+  { "cce_schedule_look_timestamp_seconds", "When a runner last looked at its schedule." },
+  { "cce_last_event_timestamp_seconds", "When something was last heard of." },
 }
 
 --- Make an empty collection.
@@ -40,8 +46,7 @@ function M.new(opts)
   if not checked then return nil, message, err end
   local self = setmetatable({ exposition = exposition.new(), clock = checked.clock }, meta)
   for _, each in ipairs(COUNTERS) do self.exposition:family(each[1], "counter", each[2]) end
-  self.exposition:family("cce_last_event_timestamp_seconds", "gauge",
-    "When something was last heard of.")
+  for _, each in ipairs(GAUGES) do self.exposition:family(each[1], "gauge", each[2]) end
   return self
 end
 
@@ -59,20 +64,31 @@ local SCHEDULE = { done = true, failed = true, overdue = true, missed = true, re
 function methods:observe(event)
   local all = self.exposition
   if event.type == "attempt" then
-    local labels = { operation = event.operation }
     all:add("cce_requests_total", { operation = event.operation, code = event.code or "ok" }, 1)
+    if not event.code then all:set("cce_key_refused", nil, 0) end
     if event.retry_in then
-      all:add("cce_retries_total", labels, 1)
-      all:add("cce_retry_wait_seconds_total", labels, event.retry_in)
+      all:add("cce_retries_total", { operation = event.operation }, 1)
+      all:add("cce_retry_wait_seconds_total",
+        { operation = event.operation, code = event.code or "ok" }, event.retry_in)
     end
   elseif event.type == "key_refused" then
     all:add("cce_key_refusals_total", nil, 1)
+    all:set("cce_key_refused", nil, 1)
   elseif event.type == "audit_log_failed" then
     all:add("cce_audit_log_failures_total", nil, 1)
   elseif SCHEDULE[event.type] then
     all:add("cce_schedule_events_total", { event = event.type, kind = event.kind or "none" }, 1)
   end
   all:set("cce_last_event_timestamp_seconds", nil, self.clock())
+end
+
+--- Note that a runner has looked at its schedule: for `on_look` of `schedule:run`.
+-- @usage
+-- local metrics = cce.metrics.new()
+-- local opts = { on_event = metrics:observer(), on_look = function() metrics:looked() end }
+-- @function metrics:looked
+function methods:looked()
+  self.exposition:set("cce_schedule_look_timestamp_seconds", nil, self.clock())
 end
 
 --- A function for `on_event`.

@@ -158,7 +158,7 @@ local schema = {
 -- sent ends, within the lease; `worker_shutdown_timeout` should be longer. What is
 -- overdue, cannot be read, fails or is sent again is logged.
 -- @tparam table opts those of `schedule:run` (`lease`, `concurrency`, `keep`,
---   `on_event`, `runner`, `journal_dir`, `retry`), and
+--   `on_event`, `on_look`, `runner`, `journal_dir`, `retry`), and
 -- @tparam string|function opts.store where, as for `cce.schedule.open`; or a function
 --   that returns a schedule, or nil, message, err. It is called in a timer, and the
 --   schedule is closed when the worker ends.

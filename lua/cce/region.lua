@@ -54,7 +54,8 @@ function M.endpoints(region)
       message = message .. "; near it are: " .. table.concat(near, ", ", 1, math.min(#near, 3))
     end
     return error_of.fail("NO_ENDPOINT", message,
-      { hint = "a region that is new, or of another cloud of the same kind, needs its endpoint" })
+      { hint = 'Give endpoint="https://…" for one that is new, or of another cloud of the same'
+        .. " kind" })
   end
   return setmetatable({ cce = row.cce, iam = row.iam or data.default_iam, sts = row.sts },
     Endpoints)

@@ -1,7 +1,7 @@
 /*
- * append_file: what happens between two steps of its own. The flock, fallocate
- * and fsync here stand before the C library's, so that another holder can come,
- * or a signal, just then.
+ * append_file: what happens between two steps of its own, and when one of them
+ * fails. The system calls here stand before the C library's, so that another
+ * holder can come, or a signal, just then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,18 +11,23 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "os/file/append_file.h"
 #include "os/file/file.h"
+#include "os/file/secret_file.h"
 
 #define FIRST "{\"schedule\":1}"
 
 static char directory[] = "/tmp/cce-journal-test-XXXXXX", path[64];
 static const char *late_lines; /* what another holder adds before we lock */
-static int interruptions;      /* how many calls a signal ends */
+static int removals;           /* how often others remove it before that */
+static bool late_fifo;         /* others make one right before we would */
+static bool is_noisy;          /* a signal ends every other call */
+static int interruptions;
 
 static void add_lines(const char *lines)
 {
@@ -35,15 +40,78 @@ static void add_lines(const char *lines)
 
 static int is_interrupted(void)
 {
-    if (interruptions == 0)
+    static bool now;
+
+    now = is_noisy && !now;
+    interruptions += now;
+    errno = now ? EINTR : errno;
+    return now;
+}
+
+/* The call that fails, after so many that do not. */
+static const char *failing;
+static int skipped;
+static bool has_failed;
+
+static int is_failing(const char *call)
+{
+    if (failing == NULL || strcmp(call, failing) != 0 || skipped-- != 0)
         return 0;
-    interruptions--;
-    errno = EINTR;
+    has_failed = true;
+    errno = EIO;
     return 1;
+}
+
+int fstat(int fd, struct stat *info)
+{
+    return is_failing("fstat") ? -1 : fstatat(fd, "", info, AT_EMPTY_PATH);
+}
+
+int stat(const char *name, struct stat *info)
+{
+    return is_failing("stat") ? -1 : fstatat(AT_FDCWD, name, info, 0);
+}
+
+int openat(int dir, const char *name, int flags, ...)
+{
+    if (late_fifo && (flags & O_CREAT) != 0)
+        late_fifo = mkfifo(path, 0600) != 0;
+    return is_interrupted() || is_failing("openat")
+               ? -1
+               : (int)syscall(SYS_openat, dir, name, flags, 0600);
+}
+
+ssize_t read(int fd, void *bytes, size_t size)
+{
+    return is_interrupted() || is_failing("read")
+               ? -1
+               : syscall(SYS_read, fd, bytes, size);
+}
+
+ssize_t pread(int fd, void *bytes, size_t size, off_t from)
+{
+    return is_failing("pread") ? -1
+                               : syscall(SYS_pread64, fd, bytes, size, from);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t from)
+{
+    return is_interrupted() || is_failing("pwritev")
+               ? -1
+               : syscall(SYS_pwritev, fd, parts, (long)count, (long)from, 0L);
+}
+
+int ftruncate(int fd, off_t size)
+{
+    return is_failing("ftruncate") ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
 int flock(int fd, int operation)
 {
+    if (operation != LOCK_UN && (is_interrupted() || is_failing("flock")))
+        return -1;
+    if (operation != LOCK_UN && removals > 0 && removals-- > 0)
+        unlink(path);
     if (late_lines != NULL && operation != LOCK_UN)
         add_lines(late_lines);
     late_lines = NULL;
@@ -52,19 +120,23 @@ int flock(int fd, int operation)
 
 int fallocate(int fd, int mode, off_t from, off_t length)
 {
-    if (is_interrupted())
+    if (is_interrupted() || is_failing("fallocate"))
         return -1;
     return (int)syscall(SYS_fallocate, fd, mode, from, length);
 }
 
 int fsync(int fd)
 {
-    return is_interrupted() ? -1 : (int)syscall(SYS_fsync, fd);
+    return is_interrupted() || is_failing("fsync")
+               ? -1
+               : (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
-    return is_interrupted() ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return is_interrupted() || is_failing("fdatasync")
+               ? -1
+               : (int)syscall(SYS_fdatasync, fd);
 }
 
 static void check_text(const char *expected)
@@ -81,6 +153,19 @@ static void check_text(const char *expected)
 static const struct cce_append_kind *kind(void)
 {
     return cce_append_kind_find("schedule export");
+}
+
+/* Read it as a secret, of each kind. */
+static int use_secret(struct cce_error *err)
+{
+    struct cce_secret secret = {0};
+    int result = cce_secret_from_file(&secret, path, err);
+
+    cce_secret_cleanup(&secret);
+    if (result == 0)
+        result = cce_secret_from_private_file(&secret, path, err);
+    cce_secret_cleanup(&secret);
+    return result;
 }
 
 static struct cce_append_file *open_journal(void)
@@ -114,23 +199,67 @@ static void check_lines_of_another_holder(void)
     check_text(FIRST "\ntwo\nthree\nfour\n");
 }
 
+static void refuse(const char *name, enum cce_status status, const char *why)
+{
+    struct cce_append_file *file;
+    struct cce_error err;
+
+    CHECK(cce_append_file_open(&file, name, kind(), &err) != 0);
+    CHECK(err.code == status);
+    if (strstr(err.message, why) == NULL)
+        fprintf(stderr, "\"%s\" does not say \"%s\"\n", err.message, why);
+    CHECK(strstr(err.message, why) != NULL);
+}
+
+/* What others put there, or take away, between two steps. */
+static void check_races(void)
+{
+    char descriptor[32];
+    int fd;
+
+    unlink(path);
+    late_lines = "hello\n";
+    refuse(path, CCE_FILE_ERROR, "its first line does not say so");
+    check_text("hello\n");
+    unlink(path);
+    late_fifo = true;
+    refuse(path, CCE_FILE_ERROR, "it is not a regular file");
+    unlink(path);
+    removals = 1;
+    cce_append_file_free(open_journal());
+    check_text("");
+    removals = 1000;
+    refuse(path, CCE_CONFLICT, "is being replaced by others");
+    CHECK(removals > 0);
+    removals = 0;
+    unlink(path);
+    fd = open(path, O_RDWR | O_CREAT, 0600);
+    snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", fd);
+    refuse(descriptor, CCE_FILE_ERROR, "it is an open descriptor");
+    close(fd);
+}
+
 static void check_interruptions(void)
 {
     struct cce_append_file *journal;
+    struct cce_file_lock lock;
+    const struct cce_file_lock_options options = {.kubectl = true};
     struct cce_error err;
 
     unlink(path);
-    interruptions = 2;
+    is_noisy = true;
     journal = open_journal();
-    CHECK(interruptions == 0);
-    interruptions = 2;
     CHECK(cce_append_file_reserve(journal, 4096, &err) == 0);
-    CHECK(interruptions == 0);
-    interruptions = 2;
     append(journal, FIRST);
-    CHECK(interruptions == 0);
     cce_append_file_free(journal);
-    check_text(FIRST "\n");
+    CHECK(use_secret(&err) == 0);
+    CHECK(cce_file_lock(&lock, path, &options, &err) == 0);
+    cce_file_unlock(&lock);
+    CHECK(cce_file_write(path, "x", 1, 0600, &err) == 0);
+    is_noisy = false;
+    CHECK(interruptions > 20);
+    check_text("x");
+    unlink(path);
 }
 
 /* A child after fork has the descriptor, and keeps it. */
@@ -215,6 +344,7 @@ static void check_who_prepared_it(void)
 
         unlink(path);
         close(open(path, O_WRONLY | O_CREAT, 0644));
+        add_lines("not-a-real-key");
         CHECK(chown(path, owners[i], owners[i]) == 0);
         child = fork();
         if (child == 0) {
@@ -224,10 +354,71 @@ static void check_who_prepared_it(void)
             cce_buf_init(&text, 100);
             CHECK(setgid(65534) == 0 && setuid(65534) == 0);
             CHECK((cce_file_read(path, &text, &err) == 0) == (i < 2));
+            /* Others may read it; but what is one's own may be a key. */
+            CHECK(use_secret(&err) != 0);
+            if (i == 0)
+                CHECK(chmod(path, 0600) == 0 && use_secret(&err) == 0);
             _exit(0);
         }
         CHECK(waitpid(child, &status, 0) == child && status == 0);
     }
+}
+
+/* Open it, which cuts off a torn line; reserve, append and read. */
+static int use_file(struct cce_error *err)
+{
+    struct cce_append_file *file;
+    const char *call = failing;
+    struct cce_buf text;
+    int result = -1;
+
+    if (cce_append_file_open(&file, path, kind(), err) != 0)
+        return -1;
+    if (cce_append_file_reserve(file, 4096, err) == 0 &&
+        cce_append_file_append(file, "two", 3, true, err) == 0)
+        result = 0;
+    failing = NULL; /* to give back what was reserved is no promise */
+    cce_append_file_free(file);
+    failing = call;
+    if (result != 0)
+        return -1;
+    cce_buf_init(&text, 100);
+    result = cce_file_read(path, &text, err);
+    cce_buf_cleanup(&text);
+    return result;
+}
+
+/* What fails is told, with its reason, and nothing counts as written then. */
+static void check_failures(int (*use)(struct cce_error *err), int least)
+{
+    static const char *const calls[] = {
+        "fstat", "stat",  "openat",    "read",      "pread",    "pwritev",
+        "flock", "fsync", "fdatasync", "fallocate", "ftruncate"};
+    int failures = 0;
+
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        for (int nth = 0;; nth++) {
+            struct cce_error err;
+            int result;
+
+            unlink(path);
+            close(open(path, O_WRONLY | O_CREAT, 0600));
+            add_lines(FIRST "\nto");
+            failing = calls[i];
+            skipped = nth;
+            has_failed = false;
+            result = use(&err);
+            failing = NULL;
+            if (!has_failed)
+                break;
+            failures++;
+            if (result == 0 || strstr(err.message, strerror(EIO)) == NULL) {
+                fprintf(stderr, "%s %d failed: %s\n", calls[i], nth,
+                        result == 0 ? "nobody said so" : err.message);
+                exit(1);
+            }
+        }
+    CHECK(failures >= least);
 }
 
 int main(void)
@@ -235,11 +426,15 @@ int main(void)
     CHECK(mkdtemp(directory) != NULL);
     snprintf(path, sizeof path, "%s/lines", directory);
     check_lines_of_another_holder();
+    check_races();
     check_interruptions();
     check_lock_after_fork();
     check_lock_of_parent();
     check_directory_to_go_through();
     check_who_prepared_it();
+    CHECK(chmod(directory, 0700) == 0);
+    check_failures(use_file, 20);
+    check_failures(use_secret, 6);
     unlink(path);
     rmdir(directory);
     return 0;

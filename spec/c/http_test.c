@@ -118,9 +118,13 @@ static void check_request(void)
         CHECK(cce_http_is_name(one) ==
               (cce_is_alphanumeric(text[0]) ||
                (byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL)));
+        CHECK(cce_http_is_host(one) ==
+              (cce_is_alphanumeric(text[0]) ||
+               (byte != 0 && strchr("-._:[]", byte) != NULL)));
         headers[1].value = one;
         CHECK((cce_http_check(&request, &err) == 0) == cce_http_is_value(one));
     }
+    CHECK(!cce_http_is_host((struct cce_bytes){NULL, 0}));
     headers[1].value = headers[0].value;
     headers[1].name = (struct cce_bytes)CCE_BYTES("x-A");
     CHECK(cce_http_check(&request, &err) != 0);

@@ -72,6 +72,7 @@ static void check_wire(void)
          "cce.example.com"},
         {"http://localhost:4503", "/?#", "http://127.0.0.1:4503/%3F%23",
          "localhost:4503"},
+        {"https://localhost", "/", "https://localhost/", "localhost"},
         {"https://[2001:db8::1]", "/", "https://[2001:db8::1]/",
          "[2001:db8::1]"},
     };
@@ -142,6 +143,7 @@ static void check_headers(void)
         {CCE_BYTES("hOst"), CCE_BYTES("evil.example"), "endpoint"},
         {CCE_BYTES("CONTENT-length"), CCE_BYTES("1"), "caller"},
         {CCE_BYTES("Transfer-Encoding"), CCE_BYTES("chunked"), "caller"},
+        {CCE_BYTES("Connection"), CCE_BYTES("close"), "caller"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -194,6 +196,53 @@ static void check_limits(void)
         spec.sign.path = (struct cce_bytes){path, length};
         CHECK((cce_request_build(&spec, &wire, &err) == 0) == fits);
         CHECK(fits || strstr(err.message, "too long") != NULL);
+        cce_request_cleanup(&wire);
+    }
+}
+
+/* To whom one may talk for which purpose. */
+static void check_purposes(void)
+{
+    static const struct {
+        enum cce_purpose purpose;
+        const char *endpoint;
+        bool allowed;
+    } cases[] = {
+        {CCE_PURPOSE_METADATA, "http://169.254.169.254", true},
+        {CCE_PURPOSE_METADATA, "http://169.254.169.254:80", false},
+        {CCE_PURPOSE_METADATA, "https://169.254.169.254", false},
+        {CCE_PURPOSE_METADATA, "http://169.254.169.253", false},
+        {CCE_PURPOSE_METADATA, "http://127.0.0.1:8080", true},
+        {CCE_PURPOSE_METADATA, "https://127.0.0.1", false},
+        {CCE_PURPOSE_METADATA, "https://cce.example.com", false},
+        {CCE_PURPOSE_POD, "https://pod.example.com", true},
+        {CCE_PURPOSE_POD, "http://127.0.0.1:80", true},
+        {CCE_PURPOSE_POD, "http://[::1]", true},
+        {CCE_PURPOSE_POD, "http://169.254.1.2:80", true},
+        {CCE_PURPOSE_POD, "http://169.253.1.2", false},
+        {CCE_PURPOSE_POD, "http://168.254.1.2", false},
+        {CCE_PURPOSE_POD, "http://[fe80::1]", true},
+        {CCE_PURPOSE_POD, "http://[fec0::1]", false},
+        {CCE_PURPOSE_POD, "http://[2001:db8::1]", false},
+        {CCE_PURPOSE_POD, "http://pod.example.com", false},
+        {CCE_PURPOSE_POD, "http://10.0.0.1", false},
+        {CCE_PURPOSE_API, "http://127.0.0.1", true},
+        {CCE_PURPOSE_API, "http://169.254.169.254", false},
+        {CCE_PURPOSE_API, "http://169.254.1.2", false},
+        {CCE_PURPOSE_API, "http://[fe80::1]", false},
+        {CCE_PURPOSE_API, "https://169.254.169.254", true},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cce_request_spec spec = new_spec(cases[i].endpoint, "/");
+        struct cce_request_wire wire;
+        struct cce_error err;
+
+        spec.purpose = cases[i].purpose;
+        if ((cce_request_build(&spec, &wire, &err) == 0) != cases[i].allowed)
+            fprintf(stderr, "purpose %d, %s\n", cases[i].purpose,
+                    cases[i].endpoint);
+        CHECK((wire.url != NULL) == cases[i].allowed);
         cce_request_cleanup(&wire);
     }
 }
@@ -257,6 +306,7 @@ int main(void)
     check_paths();
     check_headers();
     check_limits();
+    check_purposes();
     check_parts();
     check_authorization();
     cce_sign_cleanup(&signer);

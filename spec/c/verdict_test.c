@@ -159,7 +159,120 @@ static const struct {
     {{.result = CURLE_BAD_FUNCTION_ARGUMENT, .sent = true, .answered = true},
      .status = CCE_RESPONSE_INVALID},
     {{.result = CURLE_BAD_FUNCTION_ARGUMENT}, .status = CCE_INTERNAL},
+
+    /* One term of a rule after the other. */
+    {{.result = CURLE_OK,
+      .head_complete = true,
+      .server = {.verified = true, .alert_after = true, .alert = 44}},
+     .status = CCE_OK},
+    {{.result = CURLE_OK, .head_complete = true, .late = true},
+     .status = CCE_OK},
+    {{.result = CURLE_RECV_ERROR,
+      .proxied = true,
+      .proxy = {.verify_error = 17}},
+     .status = CCE_NO_MEMORY},
+    {{.result = CURLE_RECV_ERROR,
+      .proxied = true,
+      .sent = true,
+      .connect_status = 407},
+     .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_RECV_ERROR,
+      .proxied = true,
+      .tls_began = true,
+      .connect_status = 407},
+     .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_COULDNT_CONNECT, .proxied = true, .connect_status = 300},
+     .status = CCE_PROXY_FAILED},
+    {{.result = CURLE_COULDNT_CONNECT, .proxied = true, .connect_status = 299},
+     .status = CCE_CONNECT_FAILED},
+    {{.result = CURLE_SSL_CONNECT_ERROR,
+      .proxied = true,
+      .tls_began = true,
+      .proxy = {.verify_error = 20}},
+     .status = CCE_TLS_FAILED},
+    {{.result = CURLE_RECV_ERROR,
+      .proxied = true,
+      .tls_began = true,
+      .proxy = {.alert = 48}},
+     .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_RECV_ERROR}, .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_RECV_ERROR, .proxied = true}, .status = CCE_PROXY_FAILED},
+    {{.result = CURLE_RECV_ERROR, .proxied = true, .sent = true},
+     .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_RECV_ERROR, .proxied = true, .tls_began = true},
+     .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_SEND_ERROR, .proxied = true}, .status = CCE_PROXY_FAILED},
+    {{.result = CURLE_SEND_ERROR}, .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_GOT_NOTHING}, .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_PARTIAL_FILE}, .status = CCE_CONNECTION_LOST},
+    {{.result = CURLE_COULDNT_RESOLVE_PROXY}, .status = CCE_PROXY_FAILED},
+    {{.result = (CURLcode)CCE_CURLE_PROXY}, .status = CCE_PROXY_FAILED},
+    {{.result = CURLE_RECV_ERROR, .server = {.alert = 80}},
+     .status = CCE_TLS_FAILED},
+    {{.result = CURLE_SSL_ISSUER_ERROR}, .status = CCE_TLS_FAILED},
+    {{.result = CURLE_SSL_CIPHER}, .status = CCE_TLS_FAILED},
+    {{.result = CURLE_SSL_CERTPROBLEM}, .status = CCE_TLS_FAILED},
+    {{.result = (CURLcode)CCE_CURLE_SSL_CLIENTCERT}, .status = CCE_TLS_FAILED},
+    {{.result = CURLE_SSL_ENGINE_INITFAILED}, .status = CCE_TLS_FAILED},
+    {{.result = CURLE_INTERFACE_FAILED}, .status = CCE_CONNECT_FAILED},
+    {{.result = (CURLcode)CCE_CURLE_TOO_LARGE}, .status = CCE_INTERNAL},
+    {{.result = CURLE_WEIRD_SERVER_REPLY}, .status = CCE_RESPONSE_INVALID},
+    {{.result = CURLE_UNSUPPORTED_PROTOCOL}, .status = CCE_RESPONSE_INVALID},
+    {{.result = CURLE_URL_MALFORMAT}, .status = CCE_INVALID_ARGUMENT},
 };
+
+/* Of all alerts only those that RFC 8446 has for a certificate refuse it, and
+ * those only from a server that is known, after our certificate. */
+static void check_alerts(void)
+{
+    for (int alert = 0; alert < 128; alert++)
+        for (int known = 0; known < 4; known++) {
+            struct cce_evidence evidence = {
+                .result = CURLE_RECV_ERROR,
+                .words = words,
+                .server = {.verified = (known & 1) != 0,
+                           .alert_after = (known & 2) != 0,
+                           .alert = alert},
+            };
+            struct cce_verdict verdict;
+            bool is_one = alert == 42 || alert == 44 || alert == 46 ||
+                          alert == 48 || alert == 49;
+
+            cce_verdict(&evidence, &verdict);
+            if (verdict.refused != (is_one && known == 3)) {
+                fprintf(stderr, "alert %d, known %d\n", alert, known);
+                exit(1);
+            }
+        }
+}
+
+static void check_words(const struct cce_evidence *evidence, const char *said)
+{
+    struct cce_verdict verdict;
+
+    cce_verdict(evidence, &verdict);
+    if (strcmp(verdict.error.message, said) != 0) {
+        fprintf(stderr, "not \"%s\": %s\n", said, verdict.error.message);
+        exit(1);
+    }
+}
+
+/* What had not left is told apart from what had. */
+static void check_times(void)
+{
+    struct cce_evidence evidence = {.result = CURLE_OPERATION_TIMEDOUT,
+                                    .words = words,
+                                    .timeout_ms = 3000,
+                                    .connect_timeout_ms = 2000};
+
+    check_words(&evidence, "no connection within 2 s");
+    evidence.connect_timeout_ms = 4000;
+    check_words(&evidence, "no connection within 3 s");
+    evidence.sent = true;
+    check_words(&evidence, "no answer within 3 s");
+    evidence.late = true;
+    check_words(&evidence, "it was too late when it could leave");
+}
 
 int main(void)
 {
@@ -180,5 +293,7 @@ int main(void)
             exit(1);
         }
     }
+    check_alerts();
+    check_times();
     return 0;
 }

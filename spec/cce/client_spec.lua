@@ -208,6 +208,7 @@ describe("client:rotate_credentials", function()
   end)
 
   it("reports that another rotation is running", function()
+    sim:set { job_seconds = 60 }
     assert(client:rotate_credentials(inner.id, { component = "all" }))
     local err = fails("RESOURCE_LOCKED",
       client:rotate_credentials(inner.id, { component = "all" }))

@@ -37,13 +37,16 @@ describe("cce.metrics", function()
     observe { type = "attempt", operation = "show_cluster", status = 200, cluster_id = "c-1" }
     observe { type = "attempt", operation = "revoke_cert", code = "THROTTLED", retry_in = 1.5 }
     observe { type = "attempt", operation = "revoke_cert", status = 200 }
+    assert.truthy(collected:text():find("\ncce_key_refused 0\n", 1, true))
     observe { type = "key_refused", ak = "AKEXAMPLE" }
+    collected:looked()
     observe { type = "done", kind = "revoke", id = "e1", user_id = "u1" }
     observe { type = "something_new" }
     local text = collected:text()
     for _, line in ipairs { 'cce_requests_total{code="ok",operation="show_cluster"} 1',
       'cce_requests_total{code="THROTTLED",operation="revoke_cert"} 1',
-      'cce_retry_wait_seconds_total{operation="revoke_cert"} 1.5', "cce_key_refusals_total 1",
+      'cce_retry_wait_seconds_total{code="THROTTLED",operation="revoke_cert"} 1.5', "cce_key_refusals_total 1",
+      "cce_key_refused 1", "cce_schedule_look_timestamp_seconds 1800000000",
       'cce_schedule_events_total{event="done",kind="revoke"} 1',
       "cce_last_event_timestamp_seconds 1800000000" } do
       assert.truthy(text:find(line .. "\n", 1, true), line)
@@ -78,7 +81,7 @@ describe("the alerts and the dashboard of examples/prometheus", function()
     assert(require("cce.base.json").decode(tempdir.read "examples/prometheus/dashboard.json"))
   end)
 
-  it("fire when they should, and not before", function()
+  it("fire when they should, and not before #once", function()
     if not has_promtool then return pending "needs promtool, of Debian's package prometheus" end
     local told = tempdir.shell("cd examples/prometheus && promtool check rules alerts.yml"
       .. " && promtool test rules alerts_test.yml; echo status $?")
@@ -141,6 +144,7 @@ describe("cce metrics", function()
       file }).code)
     local text = assert(tempdir.read(file))
     assert.matches('cce_schedule_events_total{event="done",kind="revoke"} 1\n', text, 1, true)
+    assert.near(os.time(), tonumber(text:match "\ncce_schedule_look_timestamp_seconds (%d+)"), 600)
     check(text)
   end)
 end)

@@ -44,8 +44,10 @@ end
 
 -- Passes on what the server says up to a message of its handshake, by number, and then sends an
 -- alert in its place.
-local function relay(upstream, alert, last)
-  local told = { port = ("%d"):format(upstream.port), alert = alert, last = last or 14 }
+-- `warning`: one that does not end it, and comes before or, when it is 0, after that alert.
+local function relay(upstream, alert, last, warning)
+  local told = { port = ("%d"):format(upstream.port), alert = alert, last = last or 14,
+    warning = warning }
   return server.start(function(connection)
     local data = connection.data
     local ours = require("cqueues.socket").connect { host = "127.0.0.1", port = data.port }
@@ -67,7 +69,10 @@ local function relay(upstream, alert, last)
       pass(connection.socket, ours)
     end
     ours:close() -- openssl serves one client at a time
-    connection:send(string.char(21, 3, 3, 0, 2, 2, data.alert))
+    local other = data.warning and string.char(21, 3, 3, 0, 2, 1, data.warning) or ""
+    local level = data.warning == 0 and 1 or 2
+    local text = string.char(21, 3, 3, 0, 2, level, data.alert)
+    connection:send(data.warning == 0 and text .. other or other .. text)
     connection:hold()
   end, { data = told })
 end
@@ -112,6 +117,43 @@ describe("a TLS alert", function()
       assert.is_false(more.refused, message)
       assert.is_true(more.verified)
       assert.equal(number, more.alert)
+    end
+  end)
+
+  it("proves nothing where the server signs nothing, nor from one whose time is over", function()
+    local function issue(options)
+      options.subject, options.extensions = { { "CN", "s" } },
+        { { "subjectAltName", "IP:127.0.0.1" } }
+      options.not_before = now - 7200
+      local made = pki.issue(authority, options)
+      return { pem = made.pem, key_pem = made.key }
+    end
+    local upstream = tls.start { version = "-tls1_2", cipher = "AES128-GCM-SHA256",
+      pair = issue { key = { type = "RSA", bits = 2048 }, not_after = now + 7200 } }
+    local more, message = ask(relay(upstream, 48).port, authority.pem)
+    assert.is_true(more.verified, message)
+    assert.equal(48, more.alert)
+    assert.is_false(more.refused)
+    local s = server.start(function(connection) connection:serve() end,
+      { tls = issue { not_after = now - 60 } })
+    more = ask(s.port, authority.pem)
+    assert.is_true(more.untrusted)
+    assert.is_false(more.verified)
+  end)
+
+  it("proves nothing before we have shown a certificate", function()
+    local upstream = tls.start { version = "-tls1_2" }
+    local more = ask(relay(upstream, 48, 12).port, upstream.ca)
+    assert.is_false(more.refused)
+    assert.equal(48, more.alert)
+  end)
+
+  it("is the one that says why, whatever comes before or after it", function()
+    local upstream = tls.start { version = "-tls1_2" }
+    for _, warning in ipairs { 90, 0 } do
+      local more, message = ask(relay(upstream, 48, 14, warning).port, upstream.ca)
+      assert.equal(48, more.alert, message)
+      assert.is_true(more.refused, message)
     end
   end)
 

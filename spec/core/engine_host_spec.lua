@@ -265,7 +265,7 @@ describe("Ctrl-C", function()
       collectgarbage() collectgarbage()
       assert(engine:in_flight() == 0, "still in flight")
       assert(call("/again").status == 200)
-      os.exit(7)]])
+      os.exit(7, true)]])
     assert.equal(7, code, text)
   end)
 end)
@@ -285,7 +285,7 @@ describe("SIGPIPE", function()
             body = ("b"):rep(2 * 1024 * 1024)}
           assert(not response and code == "CONNECTION_LOST", code)
         end
-        os.exit(7)]]):format(pair.ca_file, s.url)
+        os.exit(7, true)]]):format(pair.ca_file, s.url)
       local process = assert(sys.spawn {
         argv = { simulator.interpreter(), "-e", chunk }, stdin = "/dev/null",
         stdout = s.dir .. "/child", stderr = s.dir .. "/child",
@@ -513,6 +513,9 @@ describe("nothing is left behind", function()
   end)
 
   it("of the request in a program that was told to exit at once", function()
+    if rawget(_G, "jit") and os.getenv "FLAVOUR" == "asan" then
+      return pending "the leak check does not look where LuaJIT keeps what was not closed"
+    end
     local s = silent()
     local path = s.dir .. "/chunk.lua"
     server.write(path, ([[
@@ -525,28 +528,28 @@ describe("nothing is left behind", function()
   end)
 end)
 
-describe("many finished transfers #timing", function()
-  local COUNT = 8000
+describe("many finished transfers #timing #once", function()
+  local COUNT, LAST = 8000, 2000
 
-  -- Seconds of this process's own work to close all of them, which nobody took from the engine.
-  local function closing_time(first, last, step)
+  -- Of this process's own work.
+  local function seconds_to_close(transfers, first, last, step)
+    local start = os.clock()
+    for i = first, last, step do transfers[i]:close() end
+    return os.clock() - start
+  end
+
+  it("are closed in reverse as fast as in their order", function()
     local own, transfers = assert(core.engine { max_connections = 10000 }), {}
     for i = 1, COUNT do
       transfers[i] = assert(own:submit {
         endpoint = "http://127.0.0.1:1", method = "GET", path = "/", timeout = 10,
       })
     end
+    -- Nobody takes them from the engine.
     while own:in_flight() > 0 do own:step(1) end
-    local start = os.clock()
-    for i = first, last, step do transfers[i]:close() end
-    local seconds = os.clock() - start
+    local reverse = seconds_to_close(transfers, COUNT, LAST + 1, -1) / (COUNT - LAST)
+    local forward = seconds_to_close(transfers, 1, LAST, 1) / LAST
     own:close()
-    return seconds
-  end
-
-  it("are closed in reverse as fast as in their order", function()
-    local forward = closing_time(1, COUNT, 1)
-    local reverse = closing_time(COUNT, 1, -1)
-    assert.is_true(reverse < 8 * forward + 0.005, ("%g s, %g s"):format(reverse, forward))
+    assert.is_true(reverse < 8 * forward + 1e-6, ("%g s, %g s each"):format(reverse, forward))
   end)
 end)

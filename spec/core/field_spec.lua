@@ -31,12 +31,23 @@ describe("a part of JSON", function()
     assert.equal('"\\/\b\f\n\r\t', json([[{"a":"\"\\\/\b\f\n\r\t"}]], "a"))
     assert.equal("A\195\169\226\130\172\240\159\152\128",
       json([[{"a":"\u0041\u00e9\u20AC\ud83d\ude00"}]], "a"))
+    assert.equal("\238\128\128\244\143\191\191", json([[{"a":"\ue000\udbff\udfff"}]], "a"))
+  end)
+
+  it("is found beside whatever else is there", function()
+    for _, text in ipairs { ' {\t"x" : 1 ,\r\n "a" : "b" } ', '{"x":{},"y":[],"a":"b"}',
+      '{"x":true ,"a":"b"}', '{"x":' .. ("["):rep(65) .. ("]"):rep(65) .. ',"a":"b"}' } do
+      assert.equal("b", json(text, "a"), text)
+    end
   end)
 
   it("is nothing in a text that is no JSON", function()
     for _, text in ipairs { "x", "{", '{"a"', '{"a":', '{"a":"', '{"a":"b', '{"a":"\\', '["a"]',
       '{"a":"\\x"}', '{"a":"\\u12"}', '{"a":"\\ud800"}', '{"a":"\\ud800\\u0041"}',
-      '{"a":"\\udc00"}', '{"a":"\n"}', '{a:"b"}', '{"x":,"a":"b"}', '{"x" "y","a":"b"}',
+      '{"a":"\\udc00"}', '{"a":"\\u00zz"}', '{"a":"\\u00/0"}', '{"a":"\\ud800xudc00"}',
+      '{"a":"\\ud800\\xdc00"}', '{"a":"\\ud800\\ue000"}', '{"a":"\\udfff"}', '{"x":1 2,"a":"b"}',
+      '{"x":' .. ("["):rep(66) .. ("]"):rep(66) .. ',"a":"b"}',
+      '{"a":"\n"}', '{a:"b"}', '{"x":,"a":"b"}', '{"x" "y","a":"b"}',
       '{"x":{"y":1,"a":"b"}', '{"a":""}', ("["):rep(1000), '{"x":' .. ("["):rep(1000) } do
       assert.is_nil(json(text, "a"), text)
     end
@@ -59,10 +70,10 @@ describe("a part of an INI text", function()
 
   it("is found in its section", function()
     local secret = assert(core.secret(TEXT))
-    assert.equal("3", secret:text("ini", "basic", "ak"))
+    assert.equal("5", secret:text("ini", "basic", "ak"))
     assert.equal("=4=", secret:text("ini", "basic", "sk"))
     assert.equal("6", secret:text("ini", "global", "ak"))
-    assert.is_true(same(secret:part("ini", "basic", "ak"), "3"))
+    assert.is_true(same(secret:part("ini", "basic", "ak"), "5"))
     for _, names in ipairs { { "basic", "empty" }, { "basic", "a" }, { "none", "ak" },
       { "global", "sk" } } do
       assert.is_nil(secret:text("ini", names[1], names[2]))

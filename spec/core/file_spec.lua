@@ -366,6 +366,38 @@ describe("core.file", function()
       end
     end)
 
+    it("proves before that a file can be replaced at all", function()
+      tempdir.write(path, "old")
+      local immutable = select(2, tempdir.run("chattr +i " .. path)) == 0
+      if immutable then
+        for _, opts in ipairs { { trial = true }, {} } do
+          local ok, message = file.write(path, "new", opts)
+          tempdir.run(opts.trial and "true" or "chattr -i " .. path)
+          assert.is_nil(ok)
+          assert.matches("it must not be replaced (lsattr shows why)", message, 1, true)
+        end
+      end
+      local script = "print(require('cce.core').file.write('" .. path
+        .. "', 'x', { trial = true }))"
+      local output, status = tempdir.run(("unshare -m sh -c %s"):format(tempdir.quote(
+        ("mount --bind %s %s && %s"):format(path, path, tempdir.lua(script)))))
+      if status == 0 then assert.matches("it is mounted by itself", output, 1, true) end
+      assert.equal("old", tempdir.read(path))
+      assert(file.write(path, "new", { trial = true }))
+      assert(file.write(path, "new"))
+      assert.equal("new", tempdir.read(path))
+    end)
+
+    -- As `cce who <(command)`. Whoever writes to it may come late.
+    it("reads a pipe that this process was given to its end", function()
+      local run = tempdir.lua
+        "io.write(assert(require('cce.core').file.read('/dev/stdin', { max = 5 })))"
+      assert.equal("a b", tempdir.check("(printf a; printf ' b') | " .. run))
+      local output, status = tempdir.run("printf 123456 | " .. run)
+      assert.is_true(status ~= 0)
+      assert.matches("it is larger than 5 bytes", output, 1, true)
+    end)
+
     it("says what is not there", function()
       local text, message, code = file.read(path)
       assert.is_nil(text)

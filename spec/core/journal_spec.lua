@@ -32,6 +32,17 @@ describe("core.journal", function()
     assert.matches(pattern, message, 1, true)
   end
 
+  it("is no file of the programs that are started meanwhile", function()
+    local journal, lock = open(), assert(core.file.lock(dir .. "/config"))
+    local list = io.popen "ls -l /proc/self/fd"
+    local text = list:read "*a"
+    list:close()
+    assert.matches("/proc/", text, 1, true)
+    assert.is_nil(text:find(dir, 1, true), text)
+    lock:close()
+    journal:close()
+  end)
+
   it("appends lines to a file that only its owner can read", function()
     local journal = open()
     assert.is_true(journal:append "one")

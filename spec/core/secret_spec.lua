@@ -96,6 +96,12 @@ describe("core.secret_from_env", function()
     assert.matches(SHELL_VARIABLE, message)
   end)
 
+  it("takes one that is empty for one that is not set", function()
+    assert.equal("nil\tNO_CREDENTIALS\n", tempdir.shell(SHELL_VARIABLE .. "= " .. tempdir.lua(
+      ('local s, _, code = require "cce.core".secret_from_env %q print(s, code)'):format(
+        SHELL_VARIABLE))))
+  end)
+
   it("raises for what is no name", function()
     for _, bad in ipairs { 1, true, {}, "", "A\0B" } do
       assert.error(function() core.secret_from_env(bad) end)
@@ -105,6 +111,19 @@ describe("core.secret_from_env", function()
 end)
 
 describe("the memory of a secret", function()
+  it("is given back", function()
+    local text = ("x"):rep(65536)
+    local function size()
+      local file = assert(io.open "/proc/self/status")
+      local status = file:read "*a"
+      file:close()
+      return tonumber(status:match "VmSize:%s*(%d+)")
+    end
+    local before = size()
+    for _ = 1, 200 do check(core.secret(text)):close() end
+    assert.is_true(size() - before < 6000)
+  end)
+
   -- Under a checker, other libraries are preloaded.
   it("is wiped before it is given back #unchecked", function()
     local spy = os.getenv "CCE_TEST_ROOT" .. "/build/tools/unmap_spy.so"

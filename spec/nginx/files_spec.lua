@@ -135,7 +135,7 @@ nginx.describe("files inside nginx", function()
         content_by_lua_block {
           local cce = require "cce"
           app.say(assert(cce.workflow.rotate(app.client(), { clusters = { app.cluster() },
-            rate_limit = false, wait = { interval = 0.02, timeout = 20 },
+            rate_limit = false, wait = { interval = 0.02, timeout = 120 },
             journal = os.getenv "SPEC_AUDIT_LOG" .. ".journal" })):to_table())
         }
       }

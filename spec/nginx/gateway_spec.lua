@@ -53,6 +53,20 @@ nginx.describe("the gateway of examples/nginx", function()
     assert.matches("^%x+$", facts.user_id)
   end)
 
+  it("tells Prometheus what it did, as promtool reads it", function()
+    assert.equal(200, act("obtain", '{"duration":1}').status)
+    local answer = server:get "/metrics"
+    assert.equal(200, answer.status)
+    assert.matches('cce_requests_total{code="ok",operation="obtain_cert"} %d', answer.body)
+    assert.matches("cce_key_refused 0\n", answer.body, 1, true)
+    if not simulator.has_program "promtool" then return end
+    local path = os.tmpname()
+    tempdir.write(path, answer.body)
+    local told = tempdir.shell("promtool check metrics <" .. path .. " 2>&1; echo status $?")
+    os.remove(path)
+    assert.matches("^status 0", told)
+  end)
+
   it("revokes", function()
     local answer = act("revoke", '{"user_id":"b0000000000000000000000000000002"}')
     assert.equal(200, answer.status, answer.body)

@@ -120,13 +120,15 @@ describe("an engine with a thread", function()
   end)
 
   it("gives a job to who asks last", function()
-    sim:fault { delay = 0.3 }
+    sim:fault { hold = "before" }
     local transfer = submit()
+    sim:held(1)
     local first = ask(transfer:id())
     sys.sleep(0.05)
     local second = ask(transfer:id())
     sys.sleep(0.05)
     first:close()
+    sim:release()
     assert.equal(transfer:id(), second:receive(8))
     assert.equal(200, transfer:result().status)
     second:close()

@@ -176,8 +176,6 @@ bool cce_field_json(struct cce_bytes text, const char *const *path,
 {
     struct scanner s = {text.data, text.data + text.length};
 
-    if (text.length == 0)
-        return false;
     for (size_t i = 0; i < depth; i++)
         if (!enter(&s, path[i]))
             return false;

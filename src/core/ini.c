@@ -109,6 +109,12 @@ static bool next(struct reader *reader)
     return true;
 }
 
+/* What stands there is inherited by every section, in configparser. */
+static bool is_default(struct cce_bytes section)
+{
+    return cce_bytes_same(section, cce_bytes_of("DEFAULT"));
+}
+
 /* ---- what is wrong ---- */
 
 static bool is_known(struct cce_bytes name)
@@ -145,9 +151,9 @@ const char *cce_key_problem(struct cce_bytes key)
     if ((first == '"' || first == '\'') && key.data[key.length - 1] == first)
         return "the value is in quotes, which would be a part of it";
     /* configparser puts another value there. */
-    if (key.length > 1 && memmem(key.data, key.length, "%(", 2) != NULL)
-        return "the value refers to another one, as %(name)s, which is not "
-               "read here";
+    if (key.length > 0 && memchr(key.data, '%', key.length) != NULL)
+        return "the value holds a '%', which the official SDKs take for the "
+               "beginning of a reference such as %(name)s";
     for (size_t i = 0; i < key.length; i++) {
         if (key.data[i] == ' ' || key.data[i] == '\t')
             return "the value holds a blank (a comment needs a line of its "
@@ -172,7 +178,9 @@ static const char *problem_of(struct cce_bytes text,
                    "UTF-8";
         return "it is no [section], and has no name with '=' or ':' behind it";
     case SECTION:
-        return is_repeated(text, reader) ? "the section is there twice" : NULL;
+        return !is_default(reader->section) && is_repeated(text, reader)
+                   ? "the section is there twice"
+                   : NULL;
     case CONTINUATION:
         return is_known(reader->name)
                    ? "it is indented, and so goes on with the value above it"
@@ -187,7 +195,8 @@ static const char *problem_of(struct cce_bytes text,
     /* A file may be called anything. */
     if (section != NULL && is_known(reader->name) &&
         !cce_bytes_same_letters(reader->name, cce_bytes_of("id_token_file")) &&
-        cce_bytes_same(reader->section, cce_bytes_of(section)))
+        (is_default(reader->section) ||
+         cce_bytes_same(reader->section, cce_bytes_of(section))))
         return cce_key_problem(reader->value);
     return NULL;
 }
@@ -211,13 +220,23 @@ bool cce_ini_value(struct cce_bytes text, const char *section, const char *key,
                    struct cce_buf *out)
 {
     struct reader reader = begin(text);
+    struct cce_bytes own = {NULL, 0}, inherited = {NULL, 0};
+    bool is_there = false;
 
-    while (next(&reader))
-        if (reader.kind == OPTION && reader.value.length > 0 &&
-            cce_bytes_same(reader.section, cce_bytes_of(section)) &&
-            cce_bytes_same_letters(reader.name, cce_bytes_of(key))) {
-            cce_buf_append(out, reader.value.data, reader.value.length);
-            return true;
-        }
-    return false;
+    while (next(&reader)) {
+        bool is_own = cce_bytes_same(reader.section, cce_bytes_of(section));
+
+        is_there = is_there || (is_own && reader.section.data != NULL);
+        if (reader.kind != OPTION ||
+            !cce_bytes_same_letters(reader.name, cce_bytes_of(key)))
+            continue;
+        if (is_own)
+            own = reader.value;
+        else if (is_default(reader.section))
+            inherited = reader.value;
+    }
+    if (own.data == NULL && is_there)
+        own = inherited;
+    cce_buf_append(out, own.data, own.length);
+    return own.length > 0;
 }

@@ -3,8 +3,9 @@
  *
  * They are read as Python's configparser reads them, in its default mode: "="
  * or ":" between a name and its value, names in any case, "#" and ";" at the
- * beginning of a line. What that would refuse, or would read as another value
- * than its writer meant, is an error with the number of its line: a wrong
+ * beginning of a line, and what stands in [DEFAULT] holds for each section
+ * that does not say otherwise. What that would refuse, or would read as another
+ * value than its writer meant, is an error with the number of its line: a wrong
  * value is never sent, since five of them lock an access key. Lines may end
  * with LF, CRLF or CR, and a byte order mark may stand before them.
  *
@@ -21,7 +22,7 @@
 #include "core/status.h"
 
 /* INVALID_ARGUMENT, "line 3: ...", for the first line that is wrong. Values are
- * looked at in `section` alone; NULL: in none. */
+ * looked at in `section` and what it inherits alone; NULL: in none. */
 int cce_ini_check(struct cce_bytes text, const char *section,
                   struct cce_error *err);
 
@@ -29,8 +30,8 @@ int cce_ini_check(struct cce_bytes text, const char *section,
  * a text that does not repeat it. The rule for every source of keys. */
 const char *cce_key_problem(struct cce_bytes key);
 
-/* Appends the value of `key` in [section]. False when there is none, or an
- * empty one. The text was checked. */
+/* Appends the value of `key` that [section] has or inherits. False when there
+ * is no such section, no value, or an empty one. The text was checked. */
 bool cce_ini_value(struct cce_bytes text, const char *section, const char *key,
                    struct cce_buf *out);
 

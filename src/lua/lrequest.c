@@ -56,6 +56,7 @@ static int read_parts(lua_State *L, struct lcce_request *request)
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, -1, (int)i + 1);
         request->parts[i].is_secret = lua_isuserdata(L, -1);
+        request->holds_secret |= lua_isuserdata(L, -1);
         request->parts[i].bytes = lcce_option_secret(L, "body");
         lua_pop(L, 1);
     }
@@ -133,6 +134,7 @@ static int read_headers(lua_State *L, struct lcce_request *request)
             return cce_fail(request->err, CCE_INVALID_ARGUMENT,
                             "a request has at most %d headers",
                             CCE_HTTP_HEADERS_MAX);
+        request->holds_secret |= lua_isuserdata(L, -1);
         header->name = lcce_to_bytes(L, -2);
         header->value = may_be_secret ? lcce_option_secret(L, "headers")
                                       : lcce_to_bytes(L, -1);
@@ -382,7 +384,7 @@ void lcce_request_init(struct lcce_request *request, bool wants_headers,
     request->numbers = request->numbers_held;
     request->query_capacity = LCCE_REQUEST_HELD;
     request->number_count = request->part_count = 0;
-    request->lacks_room = false;
+    request->lacks_room = request->holds_secret = false;
     request->date[0] = '\0';
     request->wants_headers = wants_headers;
     request->prepared = NULL;

@@ -53,6 +53,7 @@ struct lcce_request {
      * read, it is read anew. NULL for signing. */
     struct cce_request_part parts[CCE_REQUEST_PARTS_MAX];
     size_t part_count;
+    bool holds_secret; /* a header or a part of the body is one */
     lcce_option_visitor *visit;
     void *context;
     struct cce_error *err;

@@ -264,6 +264,10 @@ int lcce_submission_start(const struct lcce_engine_box *box,
         request.direct =
             wire.endpoint.loopback || s->spec.purpose != CCE_PURPOSE_API;
         request.is_private = s->is_private;
+        request.holds_secret = s->request.holds_secret ||
+                               s->spec.token.length > 0 ||
+                               (s->spec.signer != NULL &&
+                                s->spec.signer->security_token.length > 0);
         request.connect_timeout_ms = (long)(s->connect_timeout * 1000);
         request.timeout_ms = (long)(s->timeout * 1000);
         request.depart_within = s->depart_within;

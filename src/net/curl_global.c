@@ -5,31 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/buf.h"
+#include "net/hidden.h"
 #include "net/tls.h"
 #include "os/module.h"
 
 static CURLcode result_of_init;
 static const curl_version_info_data *version;
 
-/* curl frees keys and tokens as it frees everything. */
-static void wiping_free(void *memory)
+/* curl's buffers, in which it keeps what it sent until the answer has come, and
+ * what came. */
+enum { BUFFER_SIZE = 16 * 1024 };
+
+static void *hiding_malloc(size_t size)
 {
-    if (memory != NULL)
-        cce_wipe(memory, malloc_usable_size(memory));
-    free(memory);
+    return size < BUFFER_SIZE ? malloc(size) : cce_hidden_malloc(size);
 }
 
+/* curl frees keys and tokens as it frees everything: by cce_hidden_free. */
 static void *wiping_realloc(void *memory, size_t size)
 {
     size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
-    void *larger = malloc(size);
+    void *larger = hiding_malloc(size);
 
     if (larger == NULL)
         return NULL;
     if (memory != NULL)
         memcpy(larger, memory, known < size ? known : size);
-    wiping_free(memory);
+    cce_hidden_free(memory);
     return larger;
 }
 
@@ -42,8 +44,8 @@ static void init(void)
     cce_module_pin();
     version = curl_version_info(CURLVERSION_NOW);
     result_of_init =
-        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
-                             wiping_realloc, strdup, calloc);
+        curl_global_init_mem(CURL_GLOBAL_DEFAULT, hiding_malloc,
+                             cce_hidden_free, wiping_realloc, strdup, calloc);
 }
 
 int cce_curl_init(struct cce_error *err)

@@ -78,9 +78,11 @@ struct cce_request {
     /* The answer holds secrets: neither the connection nor curl's buffers are
      * kept for another transfer, and what curl frees was wiped. */
     bool is_private;
-    /* NULL, or a client certificate. Such a request is private, has a
-     * connection and a TLS session of its own, and what was copied of the
-     * identity is wiped when it ends. */
+    /* So does what is sent: its copy is hidden from core dumps. */
+    bool holds_secret;
+    /* NULL, or a client certificate. Such a request is private, holds a
+     * secret, has a connection and a TLS session of its own, and what was
+     * copied of the identity is wiped when it ends. */
     const struct cce_identity *identity;
     long connect_timeout_ms; /* [that of the engine] */
     long timeout_ms;         /* the whole of it [60,000] */

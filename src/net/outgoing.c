@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/buf.h"
+#include "net/hidden.h"
 
 enum { MAX_REQUEST_BODY = 16 * 1024 * 1024, MAX_PEM = 1024 * 1024 };
 
@@ -135,7 +135,7 @@ int cce_outgoing_copy(struct cce_outgoing *outgoing,
     static const struct cce_identity none;
     const struct cce_identity *identity =
         request->identity != NULL ? request->identity : &none;
-    size_t count = request->header_count;
+    size_t count = request->header_count, size;
     struct curl_slist *lines;
     char *at;
 
@@ -143,8 +143,10 @@ int cce_outgoing_copy(struct cce_outgoing *outgoing,
         identity->ca.length > MAX_PEM || identity->key.length > MAX_PEM ||
         identity->certificate.length > MAX_PEM)
         return cce_fail(err, CCE_INVALID_ARGUMENT, "the request is too long");
-    outgoing->size = size_of(request, identity);
-    outgoing->memory = calloc(1, outgoing->size);
+    size = size_of(request, identity);
+    outgoing->memory = request->holds_secret || request->identity != NULL
+                           ? cce_hidden_malloc(size)
+                           : malloc(size);
     if (outgoing->memory == NULL)
         return cce_fail_memory(err);
     lines = (struct curl_slist *)(void *)outgoing->memory;
@@ -161,6 +163,7 @@ int cce_outgoing_copy(struct cce_outgoing *outgoing,
         lines[i].next = &lines[i + 1];
     }
     lines[count].data = put_string(&at, no_expect);
+    lines[count].next = NULL;
     outgoing->headers = lines;
     if (identity->server_name != NULL)
         put_server_name(outgoing, &at, request->url, identity->server_name,
@@ -180,9 +183,6 @@ int cce_outgoing_copy(struct cce_outgoing *outgoing,
 
 void cce_outgoing_wipe(struct cce_outgoing *outgoing)
 {
-    if (outgoing->memory == NULL)
-        return;
-    cce_wipe(outgoing->memory, outgoing->size);
-    free(outgoing->memory);
+    cce_hidden_free(outgoing->memory);
     memset(outgoing, 0, sizeof *outgoing);
 }

@@ -17,7 +17,6 @@
 /* Zeroed is valid and empty. The pointers lead into the block. */
 struct cce_outgoing {
     char *memory;
-    size_t size;
     struct curl_slist *headers;
     struct curl_slist *connect_to; /* where the host of the URL is, or NULL */
     char *server_url; /* the URL without the name for TLS, if there is one */

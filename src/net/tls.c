@@ -57,8 +57,8 @@ static void on_info(const SSL *ssl, int where, int value)
         handshake->finished = true;
     if ((where & SSL_CB_READ_ALERT) != SSL_CB_READ_ALERT)
         return;
-    if (handshake->alert != 0 || alert == CLOSE_NOTIFY ||
-        alert == USER_CANCELED)
+    /* These end a connection, and say nothing of why. */
+    if (alert == CLOSE_NOTIFY || alert == USER_CANCELED)
         return;
     handshake->alert = alert;
     handshake->alert_after = has_proved_itself(ssl);
@@ -88,11 +88,11 @@ static int on_verify(int accepted, X509_STORE_CTX *store)
 
     if (handshake == NULL)
         return accepted;
-    if (!accepted && handshake->verify_error == 0)
+    /* What is not accepted ends it. */
+    if (!accepted)
         handshake->verify_error = X509_STORE_CTX_get_error(store);
-    if (accepted && X509_STORE_CTX_get_error_depth(store) == 0)
+    else if (X509_STORE_CTX_get_error_depth(store) == 0)
         handshake->verified =
-            handshake->verify_error == 0 &&
             names_host(X509_STORE_CTX_get0_cert(store), handshake->host);
     return accepted;
 }

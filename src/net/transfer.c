@@ -146,8 +146,7 @@ static const char *proxy_of(const struct cce_transfer *transfer)
 
     if (transfer->outgoing.proxy != NULL)
         return transfer->outgoing.proxy;
-    if (transfer->direct || options->proxy == NULL ||
-        cce_no_proxy_matches(options->no_proxy, server))
+    if (transfer->direct || cce_no_proxy_matches(options->no_proxy, server))
         return NULL;
     return options->proxy;
 }

@@ -33,7 +33,7 @@ local function transport_error(state, message, code, detail)
   local maybe_applied = (request.mutating and detail.sent) or false
   local err = errors.new(code, ("%s: %s"):format(name_of(state), message), {
     operation = request.operation,
-    sent = detail.sent or false,
+    sent = detail.sent,
     untrusted = detail.untrusted,
     maybe_applied = maybe_applied,
     hint = maybe_applied and hints.maybe or hints.of_transport(code),
@@ -180,7 +180,7 @@ local function attempt(client, state)
   local outcome
   if response then
     outcome = "accepted"
-  elseif longest and err.status then
+  elseif longest then
     outcome = responses.verdict_on_key(err, state.request.service)
   end
   session:release(auth, outcome)

@@ -96,7 +96,7 @@ function M.endpoints(name, region)
   elseif not cloud.regions[region] then
     return errors.fail("NO_ENDPOINT", ("there is no region '%s' of %s in the table; there are: %s")
       :format(region, cloud.title, table.concat(M.regions(name), ", ")),
-      { hint = "One that is new needs its endpoint" })
+      { hint = 'Give endpoint="https://…" for one that is new' })
   end
   local found = {}
   for _, service in ipairs(cloud.regions[region]) do
@@ -149,8 +149,8 @@ function M.allows(name, operation, fields)
   if operation ~= "obtain_cert" or not fields then return true end
   source = fields.expire_at and M.lacks(name, "expire_at")
   if source then
-    return unsupported(name, operation, "knows no expire_at, and takes whole days: give duration",
-      source)
+    return unsupported(name, operation,
+      "knows no expire_at, and takes whole days: give duration=<days>", source)
   end
   local longest = M.clouds[name].longest
   if longest and type(fields.duration) == "number" and fields.duration > longest then

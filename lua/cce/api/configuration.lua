@@ -66,7 +66,7 @@ function M.set_proxy(config)
     config.proxy = env("https_proxy") or env("HTTPS_PROXY")
     config.no_proxy = env("no_proxy") or env("NO_PROXY")
   end
-  config.proxy = config.proxy or nil
+  config.proxy = config.proxy and values.escape_at(config.proxy) or nil
   if not config.proxy then return true end
   return errors.from_core(core.check_proxy(config.proxy))
 end

@@ -141,11 +141,9 @@ local by_status = {
 -- @treturn[1] number unix time of the server
 -- @treturn[2] nil when the text names none
 function M.clocks(text)
-  local signed = text:match("signature time:(%d+T%d+Z)")
-  local server = text:match("server time:(%d+T%d+Z)")
-  if signed and server then
-    return times.parse(signed), times.parse(server)
-  end
+  local signed = times.parse(text:match "signature time:(%d+T%d+Z)")
+  local server = times.parse(text:match "server time:(%d+T%d+Z)")
+  if signed and server then return signed, server end
 end
 
 --- Whether a refusal says that a token, or temporary keys, came to their end.
@@ -169,7 +167,6 @@ local GATEWAY_401 = "^APIGW?%.03%d%d$"
 -- @treturn ?string "refused"; "accepted": the answer came from behind the gateway; nil:
 --   it tells nothing
 function M.verdict_on_key(err, service)
-  if not err.status then return nil end
   if err.status ~= 401 then
     local is_of_service = err.api_code and not err.api_code:find "^APIG" and err.status < 500
     return is_of_service and err.status ~= 429 and "accepted" or nil
@@ -221,7 +218,7 @@ function M.to_error(what, request, response)
   local code = of_status and of_status(read) or status >= 500 and "SERVER_ERROR"
     or status >= 400 and "REQUEST_REJECTED" or "RESPONSE_INVALID"
   local request_id = response.headers["x-request-id"] or read.request_id
-  local named = read.error_code and read.error_code ~= read.api_code
+  local named = read.error_code ~= read.api_code
     and read.api_code .. " " .. read.error_code or read.api_code
   local message = ("%s: HTTP %d%s: %s"):format(what, response.status,
     named and " " .. M.excerpt(named) or "", (read.text:gsub(",? ?canonicalRequest:.*$", "")))
@@ -229,7 +226,7 @@ function M.to_error(what, request, response)
     message = message .. " (request id " .. M.excerpt(request_id) .. ")"
   end
   local signed, server = M.clocks(read.text)
-  local skew = signed and server and signed - server
+  local skew = signed and signed - server
   return errors.new(code, message, {
     operation = request.operation,
     status = response.status,

@@ -93,6 +93,9 @@ local token_names = {
 --   where, but never a piece of the text; then whether it was only cut off
 function M.decode(text)
   if type(text) ~= "string" then return nil, "no text to read as JSON", false end
+  -- Where one stands lua-cjson takes the text for ended.
+  local zero = text:find("\0", 1, true)
+  if zero then return nil, ("a byte of zero at character %d"):format(zero), false end
   for attempt = 1, 8 do
     -- A string that the text does not hold. It could still spell it by escapes: what is
     -- found is counted, and then another marker is tried.

@@ -46,6 +46,17 @@ function M.object(value)
   return type(value) == "table" and value or {}
 end
 
+--- The address of a proxy whose password holds an "@", as Go and most tools read it: what
+-- stands behind the last one is the host. libcurl wants the others escaped.
+-- @tparam string url
+-- @treturn string
+function M.escape_at(url)
+  local before, authority, rest = url:match "^(.-://)([^/?#]*)(.*)$"
+  if not before then before, authority, rest = "", url:match "^([^/?#]*)(.*)$" end
+  local user, host = authority:match "^(.*)(@[^@]*)$"
+  return user and before .. user:gsub("@", "%%40") .. host .. rest or url
+end
+
 --- A path as a pattern of `core.file.glob` that stands for it alone.
 -- @tparam string path
 -- @treturn string

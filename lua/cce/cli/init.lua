@@ -49,9 +49,7 @@ for i, path in ipairs(MODULES) do
   module_of[name] = "cce.cli.command." .. folder .. "." .. name:gsub("^_+", "")
 end
 
-local function complain(message)
-  io.stderr:write("cce: ", message, "\n")
-end
+local function tell(text) require("cce.cli.ui").tell(text) end
 
 --- The module of a command.
 -- @tparam string name
@@ -61,6 +59,8 @@ function M.load(name)
 end
 
 -- ---- the parser ----------------------------------------------------------------
+
+local WIDTH = 79
 
 local function seconds(text)
   local number = tonumber(text)
@@ -103,28 +103,61 @@ end
 -- What stands in each command's help below its own options, as argparse writes it
 -- for the command itself.
 local function help_of_all()
-  local parser = require "argparse"("cce"):add_help(false):help_max_width(79)
+  local parser = require "argparse"("cce"):add_help(false):help_max_width(WIDTH)
   describe_all(parser)
   return parser:get_help():match "\n\n(Options of all commands:.*)$"
 end
 
-local function examples_of(name)
-  local examples = topics.examples[name]
-  if not examples then return "" end
-  local lines = { "\n\nExamples:" }
-  for _, example in ipairs(examples) do
-    lines[#lines + 1] = ("   # %s\n   %s"):format(example[1], example[2])
+-- Those of a command, and of a command within it those that begin as it does.
+local function examples_of(path)
+  local lines = {}
+  for _, example in ipairs(topics.examples[path:match "^%S+"] or {}) do
+    if example[2]:find(path, 1, true) then
+      lines[#lines + 1] = ("   # %s\n   %s"):format(example[1], example[2])
+    end
   end
-  return table.concat(lines, "\n")
+  return #lines > 0 and "\n\nExamples:\n" .. table.concat(lines, "\n") or ""
 end
 
-local function complete_help(parser, name)
+-- Options of which one alone may be given are one word to argparse, however many they are.
+local function with_short_lines(usage)
+  return (usage:gsub("[^\n]+", function(line)
+    if #line <= WIDTH then return nil end
+    local indent, lines = line:match "^ *", { "" }
+    for part in (line .. " | "):gmatch "(.-) | " do
+      local longer = lines[#lines] .. (lines[#lines] ~= "" and " | " or "") .. part
+      if #longer <= WIDTH or lines[#lines] == "" then
+        lines[#lines] = longer
+      else
+        lines[#lines], lines[#lines + 1] = lines[#lines] .. " |", indent .. " " .. part
+      end
+    end
+    return table.concat(lines, "\n")
+  end))
+end
+
+-- Whatever is wrong with a value, it is said of which option.
+local function name_options(parser)
+  for _, option in ipairs(parser._options) do
+    local convert, name = option._convert, option._aliases[#option._aliases]
+    if type(convert) == "function" then
+      option:convert(function(text)
+        local value, message = convert(text)
+        return value, value == nil and message and name .. ": " .. message or nil
+      end)
+    end
+  end
+end
+
+local function complete_help(parser, path)
+  name_options(parser)
   local own = parser.get_help
   function parser:get_help()
-    return own(self) .. examples_of(name) .. "\n\n" .. help_of_all()
+    local usage, rest = own(self):match "^(.-)(\n\n.*)$"
+    return with_short_lines(usage) .. rest .. examples_of(path) .. "\n\n" .. help_of_all()
   end
   for _, inner in ipairs(parser._commands) do
-    complete_help(inner)
+    complete_help(inner, path .. " " .. inner._name)
     if inner._commands[1] == nil and not inner._options[1] then inner:add_help(true) end
   end
 end
@@ -166,8 +199,9 @@ end
 function M.parser(arguments)
   local parser = require "argparse"("cce", "Certificates of Huawei Cloud CCE clusters:"
     .. " kubeconfigs for people and machines, revocation, rotation.")
-  parser:command_target("command"):require_command(true):help_max_width(79)
+  parser:command_target("command"):require_command(true):help_max_width(WIDTH)
   describe_all(parser)
+  name_options(parser)
   parser:flag("--version", "Say which version this is."):target("show_version")
     :action(print_version)
   local found = arguments and chosen(arguments) or {}
@@ -189,7 +223,7 @@ end
 -- The client still lives: ending something may need it.
 local function interrupted(command, args, ui)
   ui:settle()
-  io.stderr:write("\ncce: interrupted\n")
+  tell "\ncce: interrupted"
   if command.interrupted then
     command.interrupted(args, ui)
   elseif not ui.outstanding:is_empty() then
@@ -206,8 +240,8 @@ local function broken(ui, caught)
     io.stderr:write(caught.trace, "\n")
     return exit.FAILED
   end
-  complain("this should not happen: " .. tostring(caught.problem))
-  io.stderr:write("  hint: CCE_DEBUG=1 shows where, for a report of the mistake\n")
+  tell("cce: this should not happen: " .. tostring(caught.problem))
+  tell "  hint: CCE_DEBUG=1 shows where, for a report of the mistake"
   return exit.FAILED
 end
 
@@ -249,7 +283,7 @@ end
 -- @treturn int the exit code: see `cce.cli.exit`
 function M.main(arguments)
   if not pcall(require, "argparse") then
-    complain("the command needs the Lua library argparse; on Debian and Ubuntu install the"
+    tell("cce: the command needs the Lua library argparse; on Debian and Ubuntu install the"
       .. " package lua-argparse")
     return exit.FAILED
   end
@@ -259,11 +293,11 @@ function M.main(arguments)
   end
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then
-    complain(args)
+    tell("cce: " .. args)
     local command, path = meant(arguments)
     -- As kubectl and gh show it.
-    io.stderr:write(args == "a command is required" and command:get_help()
-      or ("  hint: cce help " .. path):gsub(" $", ""), "\n")
+    tell(args == "a command is required" and command:get_help()
+      or (("  hint: cce help " .. path):gsub(" $", "")))
     return exit.USAGE
   end
   return run(M.load(args.command), args, arguments)

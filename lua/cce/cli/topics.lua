@@ -19,8 +19,7 @@ M.examples = {
     { "One file that is always good", "cce ensure prod --days 30 --out prod.kubeconfig" },
   },
   revoke = {
-    { "See first what would be cut",
-      "cce revoke --all --user 0123456789abcdef0123456789abcdef --dry-run" },
+    { "See first what would be cut", "cce revoke --all --user alice --dry-run" },
     { "Everyone who was deleted in the last two days",
       "cce revoke --all --deleted-since 2d --yes" },
     { "The holder of a leaked file, and see that it is refused",
@@ -31,9 +30,9 @@ M.examples = {
   },
   leaver = {
     { "See first what would be cut off and taken away", "cce leaver alice --dry-run" },
-    { "Two at once, with the proof that it worked on their own kubeconfigs",
-      "cce leaver alice bob --verify-with alice.kubeconfig --verify-with bob.kubeconfig"
-        .. " --report leavers.html" },
+    { "A list of names", "cce leaver -f leavers.txt --dry-run" },
+    { "Two at once, with the proof that it worked on a kubeconfig of theirs",
+      "cce leaver alice bob --verify-with alice.kubeconfig --report leavers.html" },
   },
   rotate = {
     { "One first, then the others; go on after an interruption",
@@ -46,6 +45,7 @@ M.examples = {
   },
   runs = {
     { "What is open", "cce runs list --open" },
+    { "How each cluster of a run stands", "cce runs show friday" },
     { "A cluster shows that it was rotated", "cce runs settle friday prod-3 --happened" },
     { "End a run that nobody will finish", "cce runs discard friday" },
   },
@@ -72,7 +72,8 @@ M.examples = {
     { "Is anybody there who should not be?", "cce holders --expected team.txt" },
   },
   jobs = {
-    { "Wait for a rotation", "cce jobs wait 01234567-89ab-cdef-0123-456789abcdef" },
+    { "How far a rotation is", "cce jobs show 01234567-89ab-cdef-0123-456789abcdef" },
+    { "Wait for it", "cce jobs wait 01234567-89ab-cdef-0123-456789abcdef" },
   },
   expiry = {
     { "What ends within two weeks, in all files of a directory",
@@ -87,13 +88,21 @@ M.examples = {
   },
   logout = { { "Forget what kubectl was given here", "cce logout" } },
   schedule = {
-    { "The last day of a colleague", "cce schedule add revoke prod"
-      .. " --user 0123456789abcdef0123456789abcdef --at 2026-12-31T18:00Z" },
-    { "Every month, at night", "cce schedule add rotate --name 'prod-*' --every 4w"
-      .. " --windows 'sat,sun 01:00-05:00' --zone +08:00" },
+    { "The last day of a colleague",
+      "cce schedule add revoke prod --user alice --at 2026-12-31T18:00Z" },
+    { "Every four weeks, at night",
+      "cce schedule add rotate --all --every 4w --windows 'sat,sun 01:00-05:00'" },
     { "Once, in local time", "cce schedule add rotate prod --at 'tomorrow 22:00'" },
     { "The last day of a whole team", "cce schedule add revoke --all --users team.txt --at +8h" },
+    { "What is in it, and what became of it", "cce schedule list" },
+    { "All that is known of an entry", "cce schedule show 1m8mvrf2xrf82cs9" },
+    { "Take one out", "cce schedule cancel 1m8mvrf2xrf82cs9" },
+    { "End a grant now", "cce schedule hasten 1m8mvrf2xrf82cs9" },
+    { "Once more, what failed", "cce schedule retry 1m8mvrf2xrf82cs9 --retry-failed" },
+    { "Leave a rotation at what was done", "cce schedule accept 1m8mvrf2xrf82cs9" },
     { "From cron or a service", "cce schedule run --once" },
+    { "To another store", "cce schedule export entries.jsonl" },
+    { "See first what would be put in", "cce schedule import entries.jsonl --dry-run" },
   },
   grant = {
     { "Access for two hours", "cce grant prod --for 2h --out visitor.kubeconfig" },

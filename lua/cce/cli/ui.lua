@@ -91,12 +91,18 @@ function Ui:written()
   return not self.out_failed
 end
 
--- In the order in which it happened, where both go to one place. The progress bar
--- makes room, and goes on below.
+--- Write prose to standard error, in the order in which it happened where both streams go to
+-- one place; a terminal breaks no word of it.
+-- @tparam string text
+function M.tell(text)
+  io.stdout:flush()
+  io.stderr:write(width.fold(text, sys.is_terminal(2) and sys.terminal_size(2) or nil), "\n")
+end
+
+-- The progress bar makes room, and goes on below.
 local function tell(self, text)
   if self.display then self.display:clear() end
-  io.stdout:flush()
-  io.stderr:write(text, "\n")
+  M.tell(text)
 end
 
 --- A note for people, to standard error; not with --quiet.
@@ -180,7 +186,8 @@ end
 -- @treturn int 0
 -- @function ui:show
 function Ui:show(value, text, name)
-  local printed, message, err = render.value(value, text, name, self.output)
+  local printed, message, err = render.value(value, width.fold(text, self:width()), name,
+    self.output)
   if not printed then return self:fail(message, err) end
   if printed ~= "" then self:print(printed) end
   return exit.DONE
@@ -197,10 +204,9 @@ function Ui:report(report)
   local code = self:show(words.typed_report(report:to_table(), command),
     words.typed(report:text(self:width()), command), table.concat(ids, "\n"))
   if self.args.report_file then
-    local client = self.clients[1]
     local report_file = require "cce.cli.output.report_file"
     local ok, message, err = report_file.write(self.args.report_file, report, {
-      command = command, asked = self.asked, by = client and tostring(client),
+      command = command, asked = self.asked, by = report_file.by_whom(self.clients[1]),
       version = require("cce")._VERSION, audit_log = self.audit_head })
     if not ok then return self:fail(message, err) end
   end

@@ -56,20 +56,21 @@ end
 
 -- The kubeconfig to ask a context's server with: by another context when this
 -- one does not verify the server and that one does.
-local function to_ask(config, context)
-  for _, each in ipairs(config:contexts()) do
+local function to_ask(from, context)
+  if context.verifies_tls then return from.config:alone(context.name) end
+  for _, each in ipairs(from.contexts) do
     if each.verifies_tls and each.server == context.server and each.user == context.user then
-      return config:alone(each.name)
+      return from.config:alone(each.name)
     end
   end
   return nil
 end
 
-local function row_of_context(run, source, config, context, holder)
+local function row_of_context(run, source, from, context, holder)
   local row = new_row(source, context, holder)
   if not holder then return set_problem(row, "the context names no user that there is") end
   if not holder.facts then return set_problem(row, holder.message, holder.err) end
-  row.ask = to_ask(config, context)
+  row.ask = to_ask(from, context)
   return set_facts(row, holder.facts, run.clock())
 end
 
@@ -84,13 +85,13 @@ local function with_kept(config, user, kept)
 end
 
 -- What `cce credential` keeps is what kubectl would use there.
-local function rows_of_command(run, source, config, context, cluster_id)
+local function rows_of_command(run, source, from, context, cluster_id)
   local rows = {}
   for _, entry in ipairs(cache.entries(cluster_id)) do
     local row = new_row(source, context)
     row.cluster_id, row.holder, row.kept = cluster_id, "cce credential", entry.path
-    local filled = entry.facts and with_kept(config, context.user, entry.kubeconfig)
-    row.ask = filled and to_ask(filled, context)
+    local asked = entry.facts and to_ask(from, context)
+    row.ask = asked and with_kept(asked, context.user, entry.kubeconfig)
     rows[#rows + 1] = entry.facts and set_facts(row, entry.facts, run.clock())
       or set_problem(row, "what is kept for it cannot be used; the next kubectl obtains another")
   end
@@ -102,15 +103,15 @@ end
 
 -- `source_of` tells the file of a context.
 local function add_kubeconfig(run, source_of, config)
-  local holders = {}
+  local holders, from = {}, { config = config, contexts = config:contexts() }
   for _, holder in ipairs(config:certificates()) do holders[holder.user] = holder end
-  for _, context in ipairs(config:contexts()) do
+  for _, context in ipairs(from.contexts) do
     -- A user whose certificate `cce credential` gives has none in the file.
     local user = context.user and read.find(config.data, "users", context.user)
     local source = source_of(context.name)
     local cluster_id = user and exec.cluster_of(user.body)
-    local rows = cluster_id and rows_of_command(run, source, config, context, cluster_id)
-      or { row_of_context(run, source, config, context, holders[context.user]) }
+    local rows = cluster_id and rows_of_command(run, source, from, context, cluster_id)
+      or { row_of_context(run, source, from, context, holders[context.user]) }
     for _, row in ipairs(rows) do run.rows[#run.rows + 1] = row end
   end
 end

@@ -119,9 +119,7 @@ local function claim_probe(gate)
   local claimed = true
   update(gate, function(entry, time)
     claimed = not entry or time - entry.at >= PROBE_PAUSE or time < entry.at
-    if claimed then return { refusals = gate.refusals, at = time } end
-    take_entry(gate, entry)
-    return entry
+    return claimed and { refusals = gate.refusals, at = time } or entry
   end)
   return claimed
 end
@@ -155,7 +153,7 @@ end
 -- @tparam ?string outcome "accepted" or "refused": what the answer said to the key
 function M.leave(gate, outcome)
   gate.in_flight = math.max(gate.in_flight - 1, 0)
-  if not outcome or outcome == "accepted" and gate.proven then return end
+  if not outcome then return end
   local was_refused = gate.refusals > 0
   if outcome == "accepted" then
     gate.proven, gate.refusals = true, 0

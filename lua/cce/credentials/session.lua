@@ -252,7 +252,7 @@ end
 -- @treturn boolean whether there is another one now
 function Session:replace(auth)
   self.client:emit { type = "key_refused", source = auth.source, ak = auth.ak }
-  if auth.constant or self.closed then return false end
+  if auth.constant then return false end
   local is_new_file = auth.is_replaced and auth.is_replaced()
   if self.auth == auth then singleflight.share(self, "fetch", fetch, self) end
   if not self.auth or self.auth == auth then return false end

@@ -76,21 +76,32 @@ function M.secure(state)
   return (best or current).name
 end
 
---- The contexts of a user: the one to name is that with the plain name of a
+--- The rows of each user.
+-- @tparam table data
+-- @treturn table lists by the names of users
+function M.by_user(data)
+  local found = {}
+  for _, row in ipairs(M.rows(data)) do
+    if row.user then
+      found[row.user] = found[row.user] or {}
+      table.insert(found[row.user], row)
+    end
+  end
+  return found
+end
+
+--- Of a user's contexts the one to name is that with the plain name of a
 -- merge, or the current one, or one that checks the server's certificate.
 -- @tparam {table,...} rows
--- @tparam string user
 -- @tparam ?string plain
--- @treturn {string,...} the names
+-- @treturn {string,...} the names of all
 -- @treturn table the row of the one to name, or an empty table
-function M.of_user(rows, user, plain)
+function M.to_name(rows, plain)
   local names_found, best, best_rank = {}, nil, nil
-  for _, row in ipairs(rows) do
-    if row.user == user then
-      names_found[#names_found + 1] = row.name
-      local rank = row.name == plain and 1 or row.current and 2 or row.verifies_tls and 3 or 4
-      if rank < (best_rank or 5) then best, best_rank = row, rank end
-    end
+  for i, row in ipairs(rows) do
+    names_found[i] = row.name
+    local rank = row.name == plain and 1 or row.current and 2 or row.verifies_tls and 3 or 4
+    if rank < (best_rank or 5) then best, best_rank = row, rank end
   end
   return names_found, best or {}
 end

@@ -341,6 +341,28 @@ local function not_verified(cluster)
   return nil
 end
 
+-- The proxy of a cluster as libcurl means it: to kubectl every SOCKS proxy resolves the names.
+local function proxy_of(cluster)
+  local url = read.non_empty(cluster.body["proxy-url"])
+  if not url then return nil end
+  local scheme, rest = url:match "^(%w+)(://.+)$"
+  scheme = scheme and values.lower(scheme)
+  if scheme == "http" or scheme == "https" then return scheme .. values.escape_at(rest) end
+  if scheme == "socks5" then return "socks5h" .. values.escape_at(rest) end
+  return nil, ("the proxy-url of cluster '%s' is no address that begins with http://, https:// or"
+    .. " socks5://"):format(cluster.name)
+end
+
+-- How the first line of PEM begins and ends to Go, which reads no other form: it stands at
+-- the beginning of a line.
+local LABELS = { ca = "CERTIFICATE", certificate = "CERTIFICATE", key = "[%u%d ]-PRIVATE KEY" }
+
+local function pem_problem(part, text)
+  local pem = text:find("%-%-%-%-%-BEGIN ") and text or core.from_base64((text:gsub("[\r\n]", "")))
+  if ("\n" .. (pem or "")):find("\n%-%-%-%-%-BEGIN " .. LABELS[part] .. "%-%-%-%-%-") then return nil end
+  return "is no PEM that kubectl reads: a line of it must begin with -----BEGIN"
+end
+
 --- Where the current context leads and as whom, for a request of our own. A
 -- context that does not verify the server is never taken when another leads
 -- there too, as for saving.
@@ -359,10 +381,12 @@ function M.identity(self)
   if not user or not cluster or not read.text(cluster.body.server) then
     return errors.fail("INVALID_CERTIFICATE", message or "the context leads to no server")
   end
-  message = not_verified(cluster)
+  local proxy
+  proxy, message = proxy_of(cluster)
+  message = not_verified(cluster) or message
   if message then return errors.fail("UNSUPPORTED", message) end
   local identity = {
-    server = cluster.body.server, context = name, proxy = read.non_empty(cluster.body["proxy-url"]),
+    server = cluster.body.server, context = name, proxy = proxy,
     server_name = read.non_empty(cluster.body["tls-server-name"]),
   }
   for _, each in ipairs { { "ca", cluster, "certificate-authority" },
@@ -374,11 +398,20 @@ function M.identity(self)
     end
     local text, problem, code = users.credential(state, each[2], field)
     if problem then return errors.from_core(nil, problem, code) end
+    problem = text and pem_problem(each[1], text)
+    if problem then
+      return errors.fail("INVALID_CERTIFICATE", ("%s of '%s' %s"):format(field, each[2].name,
+        problem))
+    end
     identity[each[1]] = text
   end
-  if identity.certificate and identity.key then return identity end
-  return errors.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
-    users.other_means(user)))
+  if not identity.certificate then
+    return errors.fail("UNSUPPORTED", ("user '%s' has no client certificate: %s"):format(user.name,
+      users.other_means(user)))
+  end
+  message = not identity.key and "it has no private key" or users.refusal(state, user)
+  if not message then return identity end
+  return errors.fail("UNSUPPORTED", ("kubectl cannot use user '%s': %s"):format(user.name, message))
 end
 
 --- The client certificate of the current context as it stands there.
@@ -405,10 +438,10 @@ local Certificates = show.list("cce.kubeconfig.certificates", { "USER", "CONTEXT
 -- @function kubeconfig:certificates
 function methods.certificates(self)
   local state = state_for(self, "certificates")
-  local found, rows = {}, contexts.rows(state.data)
+  local found, by_user = {}, contexts.by_user(state.data)
   for i, user in ipairs(read.entries(state.data, "users")) do
     local mark = merge.find_mark(user.body)
-    local names_found, row = contexts.of_user(rows, user.name, mark and mark.set)
+    local names_found, row = contexts.to_name(by_user[user.name] or {}, mark and mark.set)
     local facts, message, err = users.certificate(state, user)
     found[i] = {
       user = user.name, contexts = names_found, context = row.name, cluster = row.cluster,

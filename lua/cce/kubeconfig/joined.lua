@@ -13,10 +13,10 @@ local read = require "cce.kubeconfig.read"
 
 local M = {}
 
--- Those of our use: tokenFile and commands are kubectl's alone.
+-- Those of our use: commands are kubectl's alone.
 local FILES = {
-  clusters = { "certificate-authority" }, users = { "client-certificate", "client-key" },
-  contexts = {},
+  clusters = { "certificate-authority" },
+  users = { "client-certificate", "client-key", "tokenFile" }, contexts = {},
 }
 
 local function with_whole_paths(section, entry, path)
@@ -40,6 +40,17 @@ local function add(all, origin, path, data)
   all["current-context"] = all["current-context"] or read.non_empty(data["current-context"])
 end
 
+-- One alone is what it is, without a copy.
+local function read_one(path, clock)
+  local config = kubeconfig.load(path, { clock = clock })
+  if not config then return nil end
+  local origin = {}
+  for _, section in ipairs(read.section_order) do
+    origin[section] = setmetatable({}, { __index = function() return path end })
+  end
+  return { config = config, origin = origin, problems = {} }
+end
+
 --- Read them.
 -- @tparam {string,...} files as of `cce.kubeconfig.paths`
 -- @tparam[opt] function clock
@@ -47,6 +58,8 @@ end
 --   users=, contexts=}, problems={{path=, message=, err=},...}}`; `origin` has the file of
 --   each name
 function M.read(files, clock)
+  local one = #files == 1 and read_one(files[1], clock)
+  if one then return one end
   local all = { kind = "Config", apiVersion = "v1", clusters = {}, users = {}, contexts = {} }
   local origin = { clusters = {}, users = {}, contexts = {} }
   local problems = {}

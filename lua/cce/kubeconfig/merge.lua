@@ -78,14 +78,21 @@ local function is_ours(section, old, new, existing, incoming, mark)
   return is_same[section](old, new, existing, incoming)
 end
 
--- A merge that goes on: the data, and its entries by section and name, for with hundreds
--- of clusters they are looked for thousands of times.
+-- A merge that goes on: the data, and its entries by section and name, and by the set of their
+-- mark, for with hundreds of clusters they are looked for thousands of times.
 local function index(data, section)
   local found = {}
   for _, each in ipairs(read.entries(data, section)) do
     found[each.name] = found[each.name] or each
   end
   return found
+end
+
+local function note_mark(merging, section, entry, mark)
+  if not mark or type(mark.set) ~= "string" then return end
+  local by_set = merging.by_set[section]
+  by_set[mark.set] = by_set[mark.set] or {}
+  table.insert(by_set[mark.set], entry)
 end
 
 local function add_section(merging, incoming, section, mark)
@@ -102,24 +109,31 @@ local function add_section(merging, incoming, section, mark)
       each = new
       list[#list + 1], by_name[new.name] = new.entry, new
     end
-    if mark then set_mark(each.entry[field], mark) end
+    if mark then
+      local was_marked = M.find_mark(each.entry[field])
+      set_mark(each.entry[field], mark)
+      if not was_marked then note_mark(merging, section, each.entry, mark) end
+    end
   end
 end
 
 -- A cluster that lost its public address has fewer contexts than before. One that still
 -- leads from its user to its cluster is a person's: renamed, or made beside ours.
 local function remove_stale(merging, incoming, section, mark)
-  local kept, wanted = json.array(), index(incoming, section)
-  local is_context = section == "contexts"
+  local wanted, stale = index(incoming, section), {}
   local users, clusters = index(incoming, "users"), index(incoming, "clusters")
+  for _, entry in ipairs(merging.by_set[section][mark.set] or {}) do
+    local body = entry[read.sections[section]]
+    local leads = users[body.user or ""] and clusters[body.cluster or ""]
+    if is_marked(body, mark) and not (wanted[entry.name] or leads) then stale[entry] = true end
+  end
+  if not next(stale) then return end
+  local kept = json.array()
   for _, entry in ipairs(merging.data[section]) do
-    local body = type(entry) == "table" and entry[read.sections[section]]
-    local marked = type(body) == "table" and is_marked(body, mark)
-    local leads = marked and is_context and users[body.user or ""] and clusters[body.cluster or ""]
-    if not marked or wanted[entry.name] or leads then
-      kept[#kept + 1] = entry
-    else
+    if stale[entry] then
       merging.by_name[section][entry.name] = nil
+    else
+      kept[#kept + 1] = entry
     end
   end
   merging.data[section] = kept
@@ -129,17 +143,20 @@ end
 -- @tparam ?table existing data; nil makes a new file
 -- @treturn table `{data=<a copy, into which @{add} merges>}`
 function M.begin(existing)
-  local data = existing and names.copy(existing) or { preferences = {} }
+  local data = names.copy(existing) or { preferences = {} }
   data.apiVersion = data.apiVersion or "v1"
   data.kind = "Config"
   -- Contexts of which none is current are a choice: `kubectl config unset` leaves the
   -- empty text.
   local wants_none = existing ~= nil and existing["current-context"] == ""
     and #read.entries(existing, "contexts") > 0
-  local merging = { data = data, by_name = {}, wants_none = wants_none }
+  local merging = { data = data, by_name = {}, by_set = {}, wants_none = wants_none }
   for _, section in ipairs(read.section_order) do
     if type(data[section]) ~= "table" then data[section] = json.array() end
-    merging.by_name[section] = index(data, section)
+    merging.by_name[section], merging.by_set[section] = index(data, section), {}
+    for _, each in ipairs(read.entries(data, section)) do
+      note_mark(merging, section, each.entry, M.find_mark(each.body))
+    end
   end
   return merging
 end

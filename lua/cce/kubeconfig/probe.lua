@@ -61,7 +61,7 @@ function M.look(client, kubeconfig)
     max_response = MAX_RESPONSE })
   local seen = judge(response, message, detail and code, detail)
   -- What is no certificate trusts nobody; obtained anew, it is one.
-  if not response and not detail and code == "INVALID_CERTIFICATE" then seen.untrusted = true end
+  if not detail and code == "INVALID_CERTIFICATE" then seen.untrusted = true end
   return seen
 end
 
@@ -84,31 +84,44 @@ end
 -- ---- which kubeconfig ----------------------------------------------------------
 
 local function address_of(url)
-  return type(url) == "string" and values.lower(url):match "^https://([^/]+)" or nil
+  return type(url) == "string" and values.lower(url):match "^https://([^/]+)"
 end
 
--- A file for many clusters has a context for each.
-local function context_for(kubeconfig, addresses)
-  local best
-  for _, context in ipairs(kubeconfig:contexts()) do
-    if addresses[address_of(context.server) or ""] and (not best or context.verifies_tls) then
-      best = context
+-- By id of the cluster, and by address: where in the list the first is that is its own, or has
+-- contexts that lead there. Of a thousand clusters each is looked for.
+local function index_of(list)
+  local by_id, by_address = {}, {}
+  for at, kubeconfig in ipairs(list) do
+    local id = kubeconfig.cluster_id
+    if id then by_id[id] = by_id[id] or at end
+    for i, context in ipairs(kubeconfig:contexts()) do
+      local address = address_of(context.server)
+      local found = address and (by_address[address] or { at = at })
+      if found and found.at == at then
+        by_address[address] = found
+        found[#found + 1] = { name = context.name, rank = context.verifies_tls and i or -i }
+      end
     end
   end
-  return best and kubeconfig:alone(best.name)
+  return { list = list, by_id = by_id, by_address = by_address }
 end
 
-local function one_that_fits(list, cluster)
-  local addresses = {}
+-- A file for many clusters has a context for each, one that verifies the server rather than one
+-- that does not.
+local function one_that_fits(index, cluster)
+  local at, best, reached = index.by_id[cluster.id], nil, {}
   for _, endpoint in ipairs(clusters.endpoints(cluster)) do
-    local address = address_of(endpoint.url)
-    if address then addresses[address] = true end
+    local found = index.by_address[address_of(endpoint.url) or ""]
+    reached[#reached + 1] = found
+    if found and (not at or found.at < at) then at, best = found.at, found[1] end
   end
-  for _, kubeconfig in ipairs(list) do
-    if kubeconfig.cluster_id == cluster.id then return kubeconfig end
-    local fits = context_for(kubeconfig, addresses)
-    if fits then return fits end
+  for _, found in ipairs(best and reached or {}) do
+    for _, context in ipairs(found.at == at and found or {}) do
+      if context.rank > best.rank then best = context end
+    end
   end
+  local kubeconfig = index.list[at or 0]
+  return best and kubeconfig:alone(best.name) or kubeconfig
 end
 
 local function loaded(value)
@@ -133,7 +146,8 @@ function M.finder(given)
       if not kubeconfig then return nil, message, err end
       list[i] = kubeconfig
     end
-    return function(cluster) return one_that_fits(list, cluster) end
+    local index = index_of(list)
+    return function(cluster) return one_that_fits(index, cluster) end
   end
   local choose = given
   if type(given) == "table" and not (getmetatable(given) or {}).__call then

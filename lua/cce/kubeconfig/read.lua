@@ -157,12 +157,29 @@ function M.entries(data, section)
   return found
 end
 
+-- Where names stand, by list, as they were when one was last missed there: each of a thousand
+-- contexts asks for its cluster and its user.
+local places_of = setmetatable({}, { __mode = "k" })
+
+local function place_in(list, name)
+  local places = places_of[list]
+  local at = places and places[name]
+  if at and type(list[at]) == "table" and list[at].name == name then return at end
+  places = {}
+  for i, entry in ipairs(list) do
+    local key = type(entry) == "table" and entry.name
+    if type(key) == "string" then places[key] = places[key] or i end
+  end
+  places_of[list] = places
+  return places[name]
+end
+
 --- The entry of a section with a name, as in @{entries}; nil when there is none.
 function M.find(data, section, name)
-  for _, each in ipairs(M.entries(data, section)) do
-    if each.name == name then return each end
-  end
-  return nil
+  local list = data[section]
+  if type(list) ~= "table" or type(name) ~= "string" then return nil end
+  local at = place_in(list, name)
+  return at and M.entries({ [section] = { list[at] } }, section)[1]
 end
 
 --- The names of a section's entries, in their order.

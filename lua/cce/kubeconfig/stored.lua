@@ -140,6 +140,15 @@ function M.of(holdings, cluster_id)
   return entry and holdings.config:use(entry.context)
 end
 
+--- The same without the others that are in the file: to ask the cluster by it.
+-- @tparam table holdings of @{read}
+-- @tparam string cluster_id
+-- @treturn ?cce.kubeconfig
+function M.alone(holdings, cluster_id)
+  local entry = holdings.by_id[cluster_id]
+  return entry and holdings.config:alone(entry.context)
+end
+
 --- The facts of a cluster's certificate in a file, without a copy of it all.
 -- @tparam table holdings of @{read}
 -- @tparam string cluster_id

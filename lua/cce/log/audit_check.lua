@@ -3,6 +3,7 @@
 -- @module cce.log.audit_check
 -- @local
 local errors = require "cce.error"
+local json_line = require "cce.base.json_line"
 local lines = require "cce.log.audit_line"
 
 local M = {}
@@ -31,7 +32,7 @@ local function check_line(state, path, line, opts)
   if state.line == 1 then
     -- The first line of a file may go on with the chain of another one.
     state.first, state.before, state.continues = entry.n, entry.previous, entry.continues
-    if entry.n ~= 1 or entry.previous ~= lines.FIRST then
+    if entry.previous ~= lines.FIRST then
       if not entry.continues then
         return tampered(path, 1, ("says that it is line %d: lines are missing or out of order")
           :format(entry.n))
@@ -52,11 +53,11 @@ local function check_line(state, path, line, opts)
 end
 
 local function check_file(path, opts)
-  local file, reason = io.open(path, "rb")
-  if not file then return errors.fail("FILE_ERROR", "cannot open " .. tostring(reason)) end
+  local file, reason, problem = json_line.open(path)
+  if not file then return nil, reason, problem end
   local state = { path = path, line = 0, count = 0, head = lines.FIRST, before = lines.FIRST }
   note_known(state, opts)
-  for line in file:lines() do
+  for line in json_line.lines(file) do
     local ok, message, err = check_line(state, path, line, opts)
     if not ok then
       file:close()

@@ -49,6 +49,7 @@ local check = require "cce.log.audit_check"
 local core = require "cce.core"
 local errors = require "cce.error"
 local host = require "cce.host"
+local json_line = require "cce.base.json_line"
 local lines = require "cce.log.audit_line"
 local options = require "cce.base.options"
 local times = require "cce.base.times"
@@ -379,7 +380,7 @@ local function file_names_holder(path, id, key)
   local file, wanted = core.file.check(path) and io.open(path, "rb"), ('"holder":"%s"'):format(id)
   if not file then return false end
   local found = false
-  for line in file:lines() do
+  for line in json_line.lines(file) do
     local entry = line:find(wanted, 1, true) and lines.open(line, key)
     found = entry and entry.holder == id
     if found then break end

@@ -166,20 +166,10 @@ local function unreadable(path, number, why)
   })
 end
 
--- All but a last line that was torn.
-local function whole_lines(file)
-  local size = file:seek "end"
-  if size ~= 0 then file:seek("end", -1) end
-  local is_whole = size == 0 or file:read(1) == "\n"
-  file:seek "set"
-  if is_whole then return file:lines() end
-  local lines = (file:read "*a" or ""):gsub("[^\n]*$", "")
-  return lines:gmatch "([^\n]*)\n"
-end
-
 local function read_lines(path, file, state)
   local number = 0
-  for text in whole_lines(file) do
+  -- All but a last line that was torn.
+  for text in (file:read "*a" or ""):gmatch "([^\n]*)\n" do
     number = number + 1
     local line = decode(text)
     if not line then return unreadable(path, number, "cannot be read") end

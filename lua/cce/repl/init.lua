@@ -167,7 +167,9 @@ local function raised(self, problem)
   end
   if errors.is(problem) then return note_problem(self, problem.message, problem) end
   local text = type(problem) == "string" and problem or inspect.show(problem)
-  note_problem(self, (text:gsub("^prompt:", "line ")), nil)
+  -- The guard between what was typed and the library is no place that anybody can mend.
+  note_problem(self, (text:gsub("^prompt:", "line ")
+    :gsub("^%S*/cce/repl/guard%.lua:%d+: ", "")), nil)
 end
 
 -- ---- running what was typed ------------------------------------------------------

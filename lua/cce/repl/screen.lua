@@ -36,8 +36,9 @@ end
 -- @tparam string message
 -- @tparam[opt] string hint
 function Screen:problem(message, hint)
-  self:print(self:paint(RED, message))
-  if hint then self:print(self:paint(DIM, "  hint: " .. hint)) end
+  local limit = self.has_status and self:width() or nil
+  self:print(self:paint(RED, width.fold(message, limit)))
+  if hint then self:print(self:paint(DIM, width.fold("  hint: " .. hint, limit))) end
 end
 
 --- A text in a colour, where there are colours.

@@ -125,7 +125,7 @@ end
 
 -- One line that is wrong keeps all out: half an import would pass for a whole one.
 local function check_file(path, file)
-  local lines = file:lines()
+  local lines = json_line.lines(file)
   local header = lines()
   local data = header and json.decode(header)
   if type(data) ~= "table" or type(data.schedule) ~= "number" then
@@ -200,7 +200,7 @@ function M.import(schedule, path, dry_run)
     return nil, message, err
   end
   file:seek "set"
-  local lines, counts = file:lines(), { added = 0, existing = 0 }
+  local lines, counts = json_line.lines(file), { added = 0, existing = 0 }
   lines()
   ok, message, err = each_entry(lines, function(e, number, why)
     if not e then return file_error(("line %d of '%s': %s"):format(number, path, why)) end

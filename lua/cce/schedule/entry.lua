@@ -92,9 +92,7 @@ function M.clean(text, longest)
   return (text:gsub("[\192-\255]?[\128-\191]*$", "")) .. "…"
 end
 
-local function is_plain(value, longest)
-  return type(value) == "string" and #value <= longest and M.clean(value, longest) == value
-end
+local function is_plain(value, longest) return M.clean(value, longest) == value end
 
 -- ---- checks ----------------------------------------------------------------------
 
@@ -118,9 +116,7 @@ function M.is_found_in_vain(e)
   return M.is_over(e.state) or e.state == "quarantined"
 end
 
-local function is_name(value)
-  return type(value) == "string" and values.is_id(value)
-end
+local is_name = values.is_id
 
 local function plain(longest)
   return function(value) return is_plain(value, longest) end
@@ -162,7 +158,7 @@ local function is_rotation(value)
     if not is_name(id) then return false, "clusters holds what is no id" end
   end
   local ok, checked, why = pcall(require("cce.workflow.rotate.options").read, value, 1)
-  return ok and checked ~= nil, ok and why or checked
+  return ok and checked ~= nil, why or checked
 end
 
 -- Where an occurrence that was begun has its journal.
@@ -419,6 +415,15 @@ function M.missed(e, now)
   return new
 end
 
+--- Nothing of it was begun, and its windows never open again: nil, unless that is so.
+function M.shut(e, now)
+  if e.begun or not M.never_opens(e, now) or not fits(e, "cancelled") then return nil end
+  local new = M.cancelled(e, now)
+  new.last_error = { code = "CANCELLED", at = now,
+    message = "its windows never open again: nothing was begun, and nothing will be" }
+  return new
+end
+
 --- The name of the run of an occurrence.
 -- @tparam number due unix time
 -- @treturn string
@@ -464,7 +469,7 @@ end
 function M.released(e)
   local ok, why = fits(e, "released")
   if not ok then return nil, why end
-  local new = copy_of(e, (e.attempts > 0 or e.next_try) and "failed-retrying" or "pending")
+  local new = copy_of(e, e.attempts > 0 and "failed-retrying" or "pending")
   if new.state == "failed-retrying" then new.next_try = e.next_try or e.due end
   return new
 end
@@ -575,6 +580,12 @@ function M.windows(e)
   return every.window and assert(windows.read(every.window))
 end
 
+--- Whether its windows are closed for ever.
+function M.never_opens(e, now)
+  local open = M.windows(e)
+  return open ~= nil and open:opens(now) == nil
+end
+
 --- The first moment from a time on that the entry's windows allow. What is begun
 -- late, since no runner ran, must be inside too.
 -- @tparam table e
@@ -615,7 +626,7 @@ function M.subject(e)
     for i, id in ipairs(chosen) do list[i] = named(e, id) end
     text = (#chosen > 1 and "clusters " or "cluster ") .. table.concat(list, ", ")
   elseif chosen.name then
-    text = "clusters named " .. M.clean(chosen.name, 128)
+    text = chosen.name == "*" and "all clusters" or "clusters named " .. M.clean(chosen.name, 128)
   end
   return e.every and ("%s every %s"):format(text, show.span(e.every.seconds)) or text
 end

@@ -375,17 +375,16 @@ local function grant(client, schedule, opts)
   if not checked then return nil, message, err end
   local self = setmetatable({ client = client, schedule = schedule,
     cluster_id = checked.cluster_id, holder = entries.new_id(schedule.clock()) }, Grant)
+  -- What cannot be revoked cannot be granted for a while.
+  local can_end, _
+  can_end, _, err = clouds.allows(client.config.cloud, "revoke_cert")
+  if not can_end then return service_call.about("grant", err) end
   self.principal, message, err = principal_of(client, checked)
   if not self.principal then return nil, message, err end
   self.project_id, message, err = project.id_of(client)
   if not self.project_id then return nil, message, err end
-  -- What cannot be revoked cannot be granted for a while.
-  local can_end, _
-  can_end, _, err = clouds.allows(client.config.cloud, "revoke_cert")
-  if can_end then
-    can_end, _, err = autopilot.allows(client, "revoke_cert",
-      { cluster_id = self.cluster_id, project_id = self.project_id })
-  end
+  can_end, _, err = autopilot.allows(client, "revoke_cert",
+    { cluster_id = self.cluster_id, project_id = self.project_id })
   if not can_end then return service_call.about("grant", err) end
   local e, obtained, may_be_out
   e, message, err = promise(self, schedule.clock() + checked.seconds, checked)

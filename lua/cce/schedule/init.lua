@@ -290,8 +290,9 @@ end
 --
 -- Times are `first` and whole intervals after it, each moved to the next moment
 -- that the windows allow. What was missed while no runner ran is done once, inside
--- of them; what is not begun when they close goes on when they open again. Cron expressions are
--- not understood.
+-- of them; what is not begun when they close goes on when they open again. Of what they never let
+-- begin again the end is *missed*, too, and the entry is cancelled. Cron expressions are not
+-- understood.
 -- @tparam number|string interval seconds, or such as "12h", "7d" or "4w"
 -- @tparam table opts
 -- @tparam[opt] string opts.region by which the runner chooses its client
@@ -609,7 +610,8 @@ end
 -- * `overdue`: it should have been done `seconds` ago; told at growing intervals, and
 --   at once where only a person can mend it
 -- * `missed`: the next time of what recurs has come, and this one is not done:
---   `clusters`, those that are not ok, and `next_due`
+--   `clusters`, those that are not ok, and `next_due`; without it the windows never open
+--   again, and nothing was begun
 -- * `resent`: the request may have left before, at `first_intent`; with
 --   `may_have_cut_newer` that is more than ten minutes ago, so that certificates
 --   which were issued since are cut, too
@@ -631,6 +633,8 @@ end
 -- @tparam[opt=10] int opts.concurrency entries at a time
 -- @tparam[opt=2592000] number opts.keep seconds for which what is over is kept
 -- @tparam[opt] function opts.on_event called with each event; returning false stops
+-- @tparam[opt] function opts.on_look called each time that the runner has looked at the
+--   schedule, every few seconds, and done what was due; returning false stops
 -- @tparam[opt] function opts.stop asked several times a second; returning true stops
 -- @tparam[opt] string opts.runner a name for `entry.runner`; by default the machine's
 -- @tparam[opt] string opts.journal_dir a directory that outlasts this process, for the

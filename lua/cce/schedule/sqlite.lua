@@ -11,6 +11,7 @@
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
+local host = require "cce.host"
 local json_line = require "cce.base.json_line"
 local stores = require "cce.schedule.store"
 local to_lower = require("cce.base.values").lower
@@ -27,8 +28,8 @@ Session.__name = "cce.schedule.session"
 
 local SCHEMA = 1
 
--- "CCEs": tells our files from those of other programs.
-local APPLICATION = 0x43434573
+-- Tells our files from those of other programs, as a number and in the file's header.
+local APPLICATION, MARK, MARK_AT = 0x43434573, "CCEs", 69
 
 -- Seconds to wait for another process.
 local PATIENCE = 5
@@ -51,7 +52,6 @@ local TABLES = {
   [[CREATE TABLE sessions (
       runner TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL, boot TEXT NOT NULL,
       ends REAL NOT NULL)]],
-  ("PRAGMA application_id = %d"):format(APPLICATION),
   ("PRAGMA user_version = %d"):format(SCHEMA),
 }
 
@@ -474,7 +474,12 @@ local function prepare(self, patience)
   if ok == nil then return failed(self.path, reason) end
   local version, message, err = check_version(self)
   if not version then return nil, message, err end
-  -- The mode of the journal is written into the file.
+  if version == 0 then
+    ok, reason = patiently(deadline, self.connection, ("application_id = %d"):format(APPLICATION))
+    if ok == nil then return failed(self.path, reason) end
+  end
+  -- The mode of the journal is written into the file, and holds from there on: what is written
+  -- later stands in the -wal alone for some time.
   for _, setting in ipairs { "journal_mode = WAL", "synchronous = FULL" } do
     ok, reason = patiently(deadline, self.connection, setting)
     if ok == nil then return failed(self.path, reason) end
@@ -556,10 +561,22 @@ local function copy(self, suffix)
   return errors.from_core(nil, message, code)
 end
 
+-- On a machine that is read-only as a whole memory is left.
+local function make_room(self)
+  local message
+  for _, place in ipairs { directories.temporary(), "/dev/shm" } do
+    self.snapshot, message = core.sys.mkdir_private(place .. "/cce-XXXXXX")
+    if self.snapshot then return true end
+  end
+  return errors.fail("FILE_ERROR", ("the schedule '%s' can be read only from a copy, which has no"
+    .. " place: %s"):format(self.path, message), { retryable = false,
+    hint = "Set TMPDIR to a directory that this user may write to" })
+end
+
 -- Its writer may be at work: both files are of one moment when neither changed meanwhile.
 local function take_snapshot(self)
-  local message, err
-  self.snapshot = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
+  local made, message, err = make_room(self)
+  if not made then return nil, message, err end
   for _ = 1, COPY_TRIES do
     local stamp = stamp_of(self.name)
     local ok
@@ -589,12 +606,39 @@ local function open_for_reading(self, message, problem)
   if problem.code ~= "FILE_ERROR" or not info or info.size == 0 then
     return nil, message, problem
   end
-  local ok = take_snapshot(self)
+  local ok, reason, err = take_snapshot(self)
   local version = ok and check_version(self)
   if version == SCHEMA then return true end
   disconnect(self)
   remove_snapshot(self)
-  return nil, message, problem
+  if ok then return nil, message, problem end
+  return nil, reason, err
+end
+
+-- Not by this process: closing a file takes its locks from all connections of the process.
+local function has_mark(name)
+  local pipe = io.popen(("head -c %d < '%s' 2>/dev/null"):format(MARK_AT + #MARK - 1,
+    name:gsub("'", "'\\''")))
+  local header = pipe and pipe:read "*a" or ""
+  if pipe then pipe:close() end
+  return header:sub(MARK_AT) == MARK
+end
+
+-- What a program that was killed left in its -wal or its -journal SQLite puts into the file when
+-- it opens it. Of another program's files a copy is looked at. No worker of nginx may wait for
+-- that, and none is given a path by mistake.
+local function check_left_over(self)
+  local is_left = false
+  for _, suffix in ipairs { "-wal", "-journal" } do
+    local info = core.file.stat(self.name .. suffix)
+    is_left = is_left or info and info.size > 0
+  end
+  if not is_left or host.in_nginx() or has_mark(self.name) then return true end
+  local ok, message, err = take_snapshot(self)
+  if ok then ok, message, err = check_version(self) end
+  disconnect(self)
+  remove_snapshot(self)
+  return ok, message, err
 end
 
 --- Open a file, or make it with mode 0600. One that may not be written to is opened for
@@ -618,7 +662,9 @@ function M.open(path, opts)
   ok, store, message, err = pcall(function()
     local self = setmetatable({ path = path, name = name, luasql = luasql,
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
-    local ready, reason, problem = connect(self, name)
+    local ready, reason, problem = check_left_over(self)
+    if not ready then return nil, reason, problem end
+    ready, reason, problem = connect(self, name)
     if ready then ready, reason, problem = prepare(self, opts.patience or PATIENCE) end
     if ready then
       -- Which file it is, by the path that SQLite itself has found.

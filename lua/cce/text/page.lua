@@ -21,7 +21,7 @@ h1{font-size:1.6rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 p.lead{font-size:1.1rem;margin:.2rem 0 1rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:0}
 dt{color:#5b6670}dd{margin:0;overflow-wrap:anywhere}
-table{border-collapse:collapse;width:100%}
+table{border-collapse:collapse;width:100%}table+table{margin-top:1.5rem}
 th,td{border-bottom:1px solid #dfe3e8;padding:.35rem .6rem;
 text-align:left;
 vertical-align:top;overflow-wrap:break-word}

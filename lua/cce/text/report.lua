@@ -16,7 +16,7 @@
 -- `already_finished` (unix time: nothing of the run was open, so this call did nothing,
 -- and the report is that of before), `undo` (the path of what `cce.workflow.restore` puts back),
 -- `notes` (a list of sentences) and, for a dry run, `dry_run=true` and `plan`, a list of
--- sentences. (`steps`, the plan as rows of a table, is for `text` alone.)
+-- sentences. (`steps`, the plan as tables, is for `text` alone.)
 -- @module cce.report
 local json = require "cce.base.json"
 local show = require "cce.text.show"
@@ -209,22 +209,16 @@ local function add_items(self, bucket, lines)
   if not_begun > 0 then lines[#lines + 1] = ("  %s %d: %s"):format(bucket, not_begun, reason) end
 end
 
--- What goes on below is further in.
-local function wrapped(line, limit)
-  if not limit or width.of(line) <= limit then return line end
-  local indent = line:match "^ *"
-  local parts = width.wrap(line, limit - #indent - 2)
-  return indent .. table.concat(parts, "\n  " .. indent)
-end
-
--- The plan: as a table what the workflow has as one, which its first sentences say, too.
+-- The plan: as tables what the workflow has as such, which its first sentences say, too.
 local function add_plan(self, lines, limit)
-  local steps, plan = self.steps or {}, self.plan or {}
-  if steps[1] then
-    local text = tables.text(steps.titles, steps, limit and limit - 2, steps.kinds)
+  local plan, in_tables = self.plan or {}, 0
+  for _, steps in ipairs(self.steps or {}) do
+    local text = steps[1] and tables.text(steps.titles, steps, limit and limit - 2, steps.kinds)
+      or ""
     for line in text:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line end
+    in_tables = in_tables + #steps
   end
-  for i = #steps + 1, #plan do lines[#lines + 1] = wrapped("  " .. plan[i], limit) end
+  for i = in_tables + 1, #plan do lines[#lines + 1] = width.fold("  " .. plan[i], limit) end
 end
 
 --- The report for people.
@@ -250,13 +244,13 @@ function Report:text(limit)
   end
   if self.stopped then lines[#lines + 1] = "  STOPPED: " .. self.stopped end
   for _, note in ipairs(self.notes) do lines[#lines + 1] = "  note: " .. note end
-  for i, line in ipairs(lines) do lines[i] = wrapped(line, limit) end
+  for i, line in ipairs(lines) do lines[i] = width.fold(line, limit) end
   add_plan(self, lines, limit)
   local first = #lines + 1
   for _, bucket in ipairs { "failed", "uncertain", "pending", "skipped" } do
     add_items(self, bucket, lines)
   end
-  for i = first, #lines do lines[i] = wrapped(lines[i], limit) end
+  for i = first, #lines do lines[i] = width.fold(lines[i], limit) end
   return table.concat(lines, "\n")
 end
 

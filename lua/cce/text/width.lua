@@ -94,6 +94,20 @@ function M.wrap(text, width)
   return lines
 end
 
+--- Prose as it fits a terminal: lines that are too long are broken at blanks, and what goes on
+-- below is further in.
+-- @tparam string text
+-- @tparam ?int limit columns of the terminal; without it no line is broken
+-- @treturn string
+function M.fold(text, limit)
+  if not limit then return text end
+  return (text:gsub("[^\n]+", function(line)
+    if M.of(line) <= limit then return nil end
+    local indent = line:match "^ *"
+    return indent .. table.concat(M.wrap(line, limit - #indent - 2), "\n  " .. indent)
+  end))
+end
+
 --- Text that cannot steer a terminal: others chose the names in it.
 -- @param text what `tostring` makes a text of
 -- @treturn string with line ends and printable characters alone

@@ -138,7 +138,7 @@ local function into_directory(opts, clock)
     target.saved = saved
   end
 
-  function place.kubeconfig(target) return stored.of(file_of(target.set), target.id) end
+  function place.kubeconfig(target) return stored.alone(file_of(target.set), target.id) end
 
   place.lock, place.text = opts.dir .. "/issue", opts.dir
   function place.flush() end
@@ -206,7 +206,7 @@ local function into_file(opts, clock)
     next_flush = ended + PAUSE * (ended - started)
   end
 
-  function place.kubeconfig(target) return stored.of(holdings, target.id) end
+  function place.kubeconfig(target) return stored.alone(holdings, target.id) end
 
   place.lock, place.text = opts.merge_into, opts.merge_into
   return place
@@ -305,15 +305,18 @@ local function entry(_, target)
   }
 end
 
-local function plan_line(target)
-  local who = ("%s %s"):format(target.set, target.id)
-  if target.err then return ("cannot issue %s: %s"):format(who, target.err.message) end
-  if target.skip then return ("skip %s: %s"):format(who, target.skip) end
-  if not target.reason then
-    return ("keep %s in %s: %s"):format(who, target.path,
-      stored.until_text(target.old_facts.not_after))
+-- What would be done, to what, and why: as a sentence, and as a row.
+local function plan_of(target)
+  local word, where, why = "obtain", " into " .. tostring(target.path), target.reason
+  if target.err then
+    word, where, why = "cannot issue", "", target.err.message
+  elseif target.skip then
+    word, where, why = "skip", "", target.skip
+  elseif not target.reason then
+    word, where, why = "keep", " in " .. target.path, stored.until_text(target.old_facts.not_after)
   end
-  return ("obtain %s into %s: %s"):format(who, target.path, target.reason)
+  return ("%s %s %s%s: %s"):format(word, target.set, target.id, where, why),
+    { word, target.name or target.set, target.id, target.path or "-", why }
 end
 
 -- ---- the run -------------------------------------------------------------
@@ -377,9 +380,11 @@ function workflow.check(run)
 end
 
 function workflow.preview(run)
-  run.report.dry_run, run.report.plan = true, {}
+  local steps = { titles = { "PLAN", "CLUSTER", "ID", "FILE", "WHY" },
+    kinds = { "keep", "keep", "id", "keep", "prose" } }
+  run.report.dry_run, run.report.plan, run.report.steps = true, {}, { steps }
   for i, target in ipairs(run.items) do
-    run.report.plan[i] = plan_line(target)
+    run.report.plan[i], steps[i] = plan_of(target)
     if target.err then run:report_item(target) end
   end
 end

@@ -100,9 +100,8 @@ local function put_back(run, item, entry)
   local count = { added = 0 }
   local ok, message, err
   if entry.kind == "AccessPolicy" then
-    local client = run.pace:limited(item.client)
-    pace.take_turn(client)
-    ok, message, err = policies.edit(client, entry, putting_back(entry, count))
+    ok, message, err = policies.edit(run.pace:limited(item.client), entry,
+      putting_back(entry, count))
   else
     ok, message, err = bindings.edit(item.access, { kind = entry.kind, name = entry.name,
       namespace = entry.namespace }, putting_back(entry, count))
@@ -128,6 +127,7 @@ local function process(run, item)
     left = left or ok == nil and not is_final
     item.parts[#item.parts + 1] = ok and ("%s: %d put back"):format(text_of(entry), added)
       or ok == false and text_of(entry) .. ": they are there already" or problem
+    if ok and problem then run.report:note("%s", problem) end
     if ok == nil then
       item.err, item.failed = item.err or why, item.failed or is_final
     end

@@ -108,6 +108,7 @@ describe("the hint of a refusal", function()
   end
 
   it("of a lock names the job that holds it", function()
+    sim:set { job_seconds = 60 }
     local job = assert(operations.rotate_credentials(client))
     local err = clients.fails("RESOURCE_LOCKED", operations.rotate_credentials(client))
     assert.equal(job.id, err.job.id)
@@ -116,6 +117,7 @@ describe("the hint of a refusal", function()
   end)
 
   it("of a lock does without the job when the look fails", function()
+    sim:set { job_seconds = 60 }
     assert(operations.rotate_credentials(client))
     sim:fault { operation = "show_cluster", status = 403 }
     local err = clients.fails("RESOURCE_LOCKED", operations.rotate_credentials(client))

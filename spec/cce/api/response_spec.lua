@@ -100,9 +100,35 @@ describe("cce.response.to_error", function()
     assert.equal("RESOURCE_LOCKED", code_of("CCE.03429002", "Resource locked by other requests."))
     assert.equal("THROTTLED", code_of("CCE.02429001", "Too many requests."))
     assert.equal("REQUEST_REJECTED", code_of("CCE.01429004", "Insufficient balance."))
+    -- Each sign of throttling alone.
+    for _, row in ipairs {
+      { "CCE.02429001", "x" }, { "APIG.0308", "x" }, { "APIGW.0308", "x" }, { "X.1", "Throttling" },
+      { "X.1", "ratelimit" }, { "X.1", "Too Many Requests" },
+    } do
+      assert.equal("THROTTLED", code_of(row[1], row[2]), row[1] .. " " .. row[2])
+    end
+    assert.equal("REQUEST_REJECTED", code_of("X.1", "x"))
     assert.equal("THROTTLED", error_of(429, "slow down").code)
     assert.is_true(error_of(429, { errorCode = "CCE.01429002" }).retryable)
     assert.is_false(error_of(429, { errorCode = "CCE.01429004" }).retryable)
+  end)
+
+  it("finds the codes and the words wherever a service puts them", function()
+    for _, row in ipairs {
+      { { e = { error_code = "E.1", error_msg = "m" } }, "E.1", "E.1: m" },
+      { { e = { code = "E.1", message = "m" } }, "E.1", "E.1: m" },
+      { { e = { code = 7, message = "m" } }, nil, ": m" },
+      { { e = { code = 7 }, reason = "r" }, nil, ": r" },
+      { { e = { message = "m" }, reason = "r" }, nil, ": r" },
+      { { errorCode = "", error_code = "E.1", error_msg = "", message = "m" }, "E.1", "E.1: m" },
+      { { error_code = "E.1", error_msg = "m", message = "m" }, "E.1", "E.1: m" },
+      { { error_code = "E.1", error_msg = "m", message = "n" }, "E.1", "E.1: m, n" },
+      { { errorCode = "C.1", error_code = "E.1", error_msg = "m" }, "C.1", "C.1 E.1: m" },
+    } do
+      local err = error_of(400, row[1])
+      assert.equal(row[2], err.api_code)
+      assert.equal(row[3], err.message:sub(-#row[3]))
+    end
   end)
 
   it("prefers the request id of the header", function()
@@ -127,6 +153,7 @@ describe("cce.response.to_error", function()
       assert.is_nil(after(value), value)
       assert.is_nil(after(value, "now"), value)
     end
+    assert.is_nil(after("nan", NOW))
   end)
 
   it("waits a minute when it is throttled and no window is named", function()
@@ -173,8 +200,23 @@ describe("what an answer says of the key", function()
     for _, service in ipairs { "iam", "sts" } do
       assert.equal("refused", verdict(401, { error_code = "1001" }, service))
     end
+    assert.equal("refused", verdict(401, { error_msg = "failed to reach the limit" }))
     assert.is_nil(verdict(401, { errorCode = "CCE.01401001" }))
     assert.is_nil(verdict(401, { error_code = "1001" }, "cts"))
+    assert.is_nil(verdict(401, "no JSON"))
+    assert.is_nil(response.verdict_on_key({ code = "TIMEOUT" }, "iam"))
+  end)
+
+  it("is nothing when a clock is off or a token came to its end", function()
+    for _, text in ipairs { "Signature expired", "decrypt token fail", "the TOKEN has Expired",
+      "an expired token" } do
+      assert.is_nil(verdict(401, { error_code = "APIGW.0301", error_msg = text }), text)
+      local err = error_of(401, { error_code = "APIGW.0301", error_msg = text })
+      assert.equal(text ~= "Signature expired", response.is_expired_token(err), text)
+      assert.is_false(response.is_expired_token(error_of(403, { error_msg = text })))
+    end
+    assert.equal("refused", verdict(401, { error_code = "APIGW.0301", error_msg = "token" }))
+    assert.is_false(response.is_expired_token { code = "UNAUTHENTICATED" })
   end)
 
   it("is that it is good when the answer came from behind the gateway", function()
@@ -253,8 +295,11 @@ describe("cce.response.clocks", function()
 
   it("finds nothing in other texts", function()
     for _, text in ipairs { "", "signature time:20211217T064303Z", "server time:20211217T065804Z",
-      "signature time:2021T06Z,server time:2021T06Z" } do
-      assert.is_nil((response.clocks(text)))
+      "signature time:2021T06Z,server time:2021T06Z",
+      "signature time:20211217T064303Z,server time:20211399T064303Z",
+      "signature time:20211399T064303Z,server time:20211217T064303Z" } do
+      assert.equal(0, select("#", response.clocks(text)))
+      assert.is_string(error_of(401, { error_msg = "Signature expired, " .. text }).hint)
     end
   end)
 end)

@@ -80,7 +80,8 @@ describe("cce.json", function()
   end)
 
   it("refuses what is not JSON though lua-cjson reads it", function()
-    for _, text in ipairs { "[NaN]", "[Infinity]", "[0x10]", "[1,]", "{'a':1}", "[] []", "" } do
+    for _, text in ipairs { "{}\0", "[NaN]", "[Infinity]", "[0x10]", "[1,]", "{'a':1}", "[] []",
+      "" } do
       assert.is_nil((json.decode(text)))
     end
     assert.is_nil((json.decode(nil)))

@@ -10,11 +10,12 @@ describe("letters", function()
     assert.equal("IAM \221\253 1_`{", values.upper "iam \221\253 1_`{")
   end)
 
-  it("are never judged by the host's locale", function()
+  it("are never judged by the host's locale #once", function()
     for path in tempdir.shell "find lua/cce -name '*.lua' ! -path '*/sim/*'":gmatch "[^\n]+" do
       local text = tempdir.read(path)
-      assert.is_nil(text:match "[^\n]*:lower%(%)[^\n]*" or text:match "[^\n]*:upper%(%)[^\n]*",
-        path)
+      for _, call in ipairs { ":lower()", ":upper()" } do
+        assert.is_nil(text:find(call, 1, true), path .. ": " .. call)
+      end
     end
   end)
 

@@ -230,11 +230,13 @@ describe("exit codes", function()
     local away = { CCE_ENDPOINT = "https://127.0.0.1:1", CCE_CTS_ENDPOINT = "https://127.0.0.1:1",
       HUAWEICLOUD_SDK_IAM_ENDPOINT = "https://127.0.0.1:1",
       HUAWEICLOUD_SDK_STS_ENDPOINT = "https://127.0.0.1:1" }
+    local ends = {}
     for _, row in ipairs(ROWS) do
-      if row.cloud then
-        local result = start(row[1], row, with(away, row.env))()
-        assert.equal(1, result.code, row[1] .. "\n" .. result.out .. result.err)
-      end
+      if row.cloud then ends[row] = start(row[1], row, with(away, row.env)) end
+    end
+    for row, wait in pairs(ends) do
+      local result = wait()
+      assert.equal(1, result.code, row[1] .. "\n" .. result.out .. result.err)
     end
   end)
 

@@ -4,6 +4,7 @@
 local command = require "spec.support.command"
 local nginx = require "spec.support.peer.nginx"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 local terminals = require "spec.support.terminal"
 
 if not (simulator.has_program "nginx" and pcall(require, "argparse")
@@ -38,6 +39,7 @@ local HABITS = {
   } },
   { "a typo in an option, and in its value", {
     { "cce obtain cluster-001 --dyas 3 --out k", 64, err = "Did you mean '--days'?" },
+    { "cce rotate --all --canary x", 64, err = "cce: --canary: a whole number is expected" },
     { "cce clusters -o jsn", 64, err = "'table', 'json', 'yaml', 'name'",
       kubectl = "kubectl version --client -o jsn" },
     { "cce clusters --profile", 64, err = "requires an argument",
@@ -46,6 +48,7 @@ local HABITS = {
   { "a typo in a cluster's name", {
     { "cce obtain cluster-01 --days 3 --out k", 1, err = "Did you mean 'cluster-001'?" },
     { "cce clusters nosuch", 1, err = "there is no cluster 'nosuch'\n  hint: See: cce clusters" },
+    { "cce holders --user membre", 64, err = "Did you mean 'member'?" },
     { "cce rotate --name 'nosuch-*' --yes", 1, err = "no cluster fits --name 'nosuch-*'" },
   } },
   { "-o json | jq, -o yaml, -o name, --no-headers", {
@@ -156,6 +159,14 @@ describe("a habit:", function()
       assert.equal(0, code)
       assert.matches("cluster-001", screen, 1, true)
       assert.is_nil(screen:find("^[[", 1, true))
+    end)
+
+    it("breaks prose at words, and not in a file", function()
+      local line = "cce revoke --all --user " .. ("nobody-"):rep(10) .. " --yes"
+      terminal:start("cd; " .. line .. "; " .. line .. " 2>told")
+      local told = "and it is no id\n  hint: See: cce users"
+      assert.matches("cce: there is no user 'nobody-[-%a]+',\n  " .. told, (terminal:finish()))
+      assert.matches("', " .. told, tempdir.read(world.dir .. "/told"), 1, true)
     end)
 
     it("Ctrl-C twice ends at once, and says how to go on", function()

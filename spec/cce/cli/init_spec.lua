@@ -54,25 +54,29 @@ describe("the command", function()
     for _, words in ipairs { { "clusters" }, { "schedule", "add", "rotate" },
       { "jobs", "wait" } } do
       words[#words + 1] = "--help"
-      assert.truthy(world:cce(words).out:find(group, 1, true), words[1])
+      local help = world:cce(words).out
+      assert.truthy(help:find(group, 1, true), words[1])
+      assert.truthy(help:find("\n   cce " .. table.concat(words, " ", 1, #words - 1), 1, true))
     end
   end)
 
   it("has an example of every command in its help, each of which can be typed", function()
     for _, name in ipairs(cli.commands) do
-      local examples = topics.examples[name]
+      local examples, help = topics.examples[name], world:cce({ "help", name }).out
+      for line in help:gmatch "[^\n]+" do assert.is_true(#line < 80, line) end
       assert.is_true(name == "__complete" or examples ~= nil, name)
       for _, example in ipairs(examples or {}) do
         local typed = example[2]:match "%$%((.*)%)" or example[2]
-        local words = {}
-        local pipe = io.popen("printf '%s\\n' " .. typed)
-        for word in pipe:lines() do words[#words + 1] = word end
-        pipe:close()
-        assert.equal("cce", table.remove(words, 1))
-        local ok, problem = cli.parser(words):pparse(words)
-        assert.is_true(ok, typed .. ": " .. tostring(problem))
-        assert.equal(name, problem.command)
-        local help = world:cce({ "help", name }).out
+        for line in typed:gmatch "[^\n]+" do
+          local words = {}
+          local pipe = io.popen("printf '%s\\n' " .. line)
+          for word in pipe:lines() do words[#words + 1] = word end
+          pipe:close()
+          assert.equal("cce", table.remove(words, 1))
+          local ok, problem = cli.parser(words):pparse(words)
+          assert.is_true(ok, line .. ": " .. tostring(problem))
+          assert.equal(name, problem.command)
+        end
         assert.truthy(help:find(example[2], 1, true), typed)
       end
     end

@@ -90,6 +90,8 @@ local READERS = {
   "revoke cluster-001 --user " .. USER .. " --unknown-ok --remove --admin %s --dry-run",
   "leaver " .. USER .. " --unknown-ok --admin %s --dry-run", "holders --all --admin %s",
   "schedule add revoke cluster-001 --users %s --at +1h --dry-run",
+  "revoke cluster-001 --users %s --unknown-ok --dry-run",
+  "leaver -f %s --unknown-ok --dry-run",
   "log verify x --key-file %s", "schedule import %s --store sqlite:imported.db", "expiry %s",
   "who %s", "clusters -f %s", "status -f %s", "ensure -f %s --days 1 --dir made",
   "revoke -f %s --user " .. USER .. " --dry-run", "holders -f %s", "holders --all --traces %s",
@@ -109,16 +111,29 @@ end
 
 local IS_PATH = { FILE = true, PATH = true, DIR = true }
 
--- Every option and argument that takes a path, as `{ words before it, option, … }`.
-local function path_options(parser, words, found)
+-- What other options and arguments take. WHERE is tried by the rows with --store.
+local IS_NO_PATH = {}
+for word in ("AGENCY CLOUD CLUSTER COMMAND CONTEXT DATES DAYS ENTRY FORMAT HASH HOURS ID JOB KIND N"
+  .. " NAME NAME[@DOMAIN] PATTERN PHASE PROFILE RATE REGION RUN SECONDS SHELL STATE TEXT TIME URL"
+  .. " USER VERSION WHERE WINDOWS ZONE word"):gmatch "%S+" do
+  IS_NO_PATH[word] = true
+end
+
+-- Every option and argument that takes a path, as `{ words before it, option, … }`, and what
+-- each of the others takes.
+local function path_options(parser, words, found, others)
   for _, list in ipairs { parser._options, parser._arguments } do
     for _, each in ipairs(list) do
       local name = type(each._argname) == "table" and each._argname[1] or each._argname
-      if IS_PATH[name] then found[#found + 1] = { words, unpack(each._aliases or {}) } end
+      if IS_PATH[name] then
+        found[#found + 1] = { words, unpack(each._aliases or {}) }
+      elseif each._maxargs > 0 then
+        others[words .. (each._name or each._aliases[1])] = name or each._name
+      end
     end
   end
   for _, inner in ipairs(parser._commands) do
-    path_options(inner, words .. inner._name .. " ", found)
+    path_options(inner, words .. inner._name .. " ", found, others)
   end
   return found
 end
@@ -134,9 +149,13 @@ describe("files of others", function()
   local sim, world, dir
 
   it("are tried with every option that takes a path", function()
-    local rows = { unpack(READERS) }
+    local rows = { "sim --dir %s", unpack(READERS) }
     for _, writer in ipairs(WRITERS) do rows[#rows + 1] = writer[1] end
-    local options = path_options(cli.parser(cli.commands), "", {})
+    local others = {}
+    local options = path_options(cli.parser(cli.commands), "", {}, others)
+    for option, takes in pairs(others) do
+      assert.is_true(IS_NO_PATH[takes], ("%s takes %s"):format(option, takes))
+    end
     assert.is_true(#options > 50)
     for _, each in ipairs(options) do
       local is_tried = false

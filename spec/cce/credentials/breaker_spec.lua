@@ -2,6 +2,7 @@ local breaker = require "cce.credentials.breaker"
 local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local host = require "cce.host"
 local hosts = require "spec.support.hosts"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -72,6 +73,8 @@ describe("the breaker of an access key", function()
     assert.is_true(use(key, "refused"))
     assert.is_true(use(key))
     assert.is_false(breaker.is_open(key))
+    assert.is_true(use(key, "refused"))
+    assert.is_true(breaker.is_open(key))
   end)
 
   it("lets two requests fly until one succeeds, and then all", function()
@@ -109,6 +112,27 @@ describe("the breaker of an access key", function()
     end
   end)
 
+  it("waits only where somebody else can go on meanwhile", function()
+    local current, waits = host.current, 0
+    finally(function() host.current = current end)
+    local function entered_after_two(driver)
+      breaker.forget()
+      local key = gate()
+      assert(breaker.enter(key) and breaker.enter(key))
+      waits = 0
+      driver.sleep = function()
+        waits = waits + 1
+        ahead = ahead + 61
+      end
+      host.current = function() return driver end
+      assert(breaker.enter(key))
+      return waits
+    end
+    assert.equal(1, entered_after_two {})
+    assert.equal(1, entered_after_two { runs_alone = function() return false end })
+    assert.equal(0, entered_after_two { runs_alone = function() return true end })
+  end)
+
   it("does not wait for ever for those that never came back", function()
     local key, entered = gate(), false
     assert(breaker.enter(key) and breaker.enter(key))
@@ -126,6 +150,21 @@ describe("the breaker of an access key", function()
     assert.is_true(entered)
   end)
 
+  it("is forgotten when nobody has used the key for a day, and no request of it flies", function()
+    local idle, flying = gate "idle", gate "flying"
+    assert(breaker.enter(flying))
+    ahead = 86000
+    local used = gate "used"
+    assert.equal(idle, gate "idle")
+    ahead = ahead + 86000
+    gate "another"
+    assert.equal(used, gate "used")
+    ahead = ahead + 86000
+    gate "a third"
+    assert.not_equal(idle, gate "idle")
+    assert.equal(flying, gate "flying")
+  end)
+
   describe("shared by a file", function()
     local dir
 
@@ -140,15 +179,26 @@ describe("the breaker of an access key", function()
         local breaker, core = require "cce.credentials.breaker", require "cce.core"
         require("cce.base.user_state").enable()
         local key = breaker.gate("AK", assert(core.secret "example-secret"))
+        local monotonic, ahead = core.sys.monotonic, 0
+        core.sys.monotonic = function() return monotonic() + ahead end
         for _, outcome in ipairs { %s } do
+          if outcome == "in a minute" then ahead = ahead + 61 end
+          local written = outcome:match "^written: (.*)"
+          if written then
+            assert(core.file.write(%q, (written:gsub("KEY", key.id))))
+          end
           local entered = breaker.enter(key)
           print(entered and outcome or "not sent")
-          if entered then breaker.leave(key, outcome) end
-        end]]):format(table.concat(words, ", "))))
+          local is_told = outcome == "accepted" or outcome == "refused"
+          if entered then breaker.leave(key, is_told and outcome or nil) end
+        end]]):format(table.concat(words, ", "), dir .. "/state/cce/refused-keys.json")))
     end
 
     it("is known to the next process, without a secret in it", function()
-      assert.equal("refused\nrefused\nnot sent\n", process("refused", "refused", "refused"))
+      assert.equal("accepted\n", process "accepted")
+      assert.is_false(core.file.stat(dir .. "/state/cce"))
+      assert.equal("refused\n", process "refused")
+      assert.equal("refused\nnot sent\n", process("refused", "refused"))
       assert.equal("not sent\n", process "accepted")
       local path = dir .. "/state/cce/refused-keys.json"
       local text = tempdir.read(path)
@@ -159,6 +209,59 @@ describe("the breaker of an access key", function()
       tempdir.write(path, (text:gsub('"at":[%d.e+]+', '"at":' .. ("%d"):format(os.time() - 61))))
       assert.equal("accepted\naccepted\n", process("accepted", "accepted"))
       assert.equal("{}", tempdir.read(path))
+    end)
+
+    -- What the next process makes of an entry that is so many seconds old, and what it leaves of
+    -- it and of others' entries.
+    it("is forgotten after a day, and is nothing when it is damaged", function()
+      process "refused"
+      local path = dir .. "/state/cce/refused-keys.json"
+      local id = tempdir.read(path):match '"(AK %x+)"'
+      local function left(entry, ...)
+        local text = ('{"AK other":{"refusals":2,"at":%d},"AK old":{"refusals":2,"at":%d},'
+          .. '"AK ahead":{"refusals":2,"at":%d},"AK bad":{"refusals":2},"%s":%s}')
+        local time = os.time()
+        tempdir.write(path, text:format(time - 86000, time - 87000, time + 87000, id,
+          (entry:gsub("NOW%-(%d+)", function(ago) return ("%d"):format(time - ago) end))))
+        return (process(...):gsub("\n", " "))
+      end
+      for entry, expected in pairs {
+        ['{"refusals":2,"at":NOW-0}'] = "not sent not sent ",
+        ['{"refusals":2,"at":NOW-50}'] = "not sent not sent ",
+        -- Tried, and then again in a minute.
+        ['{"refusals":2,"at":NOW-70}'] = "nothing not sent ",
+        ['{"refusals":2,"at":NOW-86000}'] = "nothing not sent ",
+        ['{"refusals":2,"at":NOW-87000}'] = "nothing nothing ",
+        ['{"refusals":1,"at":NOW-0}'] = "nothing nothing ",
+        ['{"refusals":"2","at":NOW-0}'] = "nothing nothing ",
+        ['{"refusals":2,"at":"1"}'] = "nothing nothing ",
+        ['{"refusals":2}'] = "nothing nothing ",
+        ["7"] = "nothing nothing ",
+      } do
+        assert.equal(expected, left(entry, "nothing", "nothing"), entry)
+      end
+      assert.equal("refused ", left("7", "refused"))
+      local names = {}
+      for name in tempdir.read(path):gmatch '"(AK [^"]+)"' do names[#names + 1] = name end
+      table.sort(names)
+      assert.same({ id, "AK other" }, names)
+    end)
+
+    it("lets one process try it in a minute, whatever became of the file or the clock", function()
+      local function third(entry)
+        return process("refused", "refused", "written: {" .. entry .. "}", "in a minute"):match
+          "(%C+)\n$"
+      end
+      local ENTRY = '"KEY":{"refusals":2,"at":%d}'
+      assert.equal("in a minute", third(ENTRY:format(os.time() - 70)))
+      os.remove(dir .. "/state/cce/refused-keys.json")
+      assert.equal("not sent", third(ENTRY:format(os.time() - 10)))
+      os.remove(dir .. "/state/cce/refused-keys.json")
+      assert.equal("in a minute", third(ENTRY:format(os.time() + 1000)))
+      os.remove(dir .. "/state/cce/refused-keys.json")
+      assert.equal("in a minute", third "")
+      assert.equal(2, core.json.decode(tempdir.read(dir .. "/state/cce/refused-keys.json"))
+        [tempdir.read(dir .. "/state/cce/refused-keys.json"):match '"(AK %x+)"'].refusals)
     end)
 
     it("is each process's own when it cannot be written, or is no such file", function()

@@ -32,6 +32,9 @@ local function utf16(text, is_big)
     .. text:gsub(".", is_big and "\0%0" or "%0\0")
 end
 
+local JSON = '{"kind":"Config","apiVersion":"v1","clusters":[{"name":"a","cluster":'
+  .. '{"server":"https://a"}}],"users":[],"contexts":[],"current-context":""}'
+
 local NAMED = "the entry alone is reported, and the others are used"
 local LENIENT = "it is JSON, as the API may send it; kubectl reads JSON as YAML"
 
@@ -122,8 +125,7 @@ local forms = {
   { "Latin-1", HEAD .. "x: \228\n" },
   { "flow style", "{kind: Config, apiVersion: v1, clusters: [{name: c, cluster: {server: "
     .. "'https://a'}}], users: [], contexts: [], current-context: ''}\n" },
-  { "JSON", '{"kind":"Config","apiVersion":"v1","clusters":[{"name":"a","cluster":'
-    .. '{"server":"https://a"}}],"users":[],"contexts":[],"current-context":""}' },
+  { "JSON", JSON },
   { "JSON with tabs", '{\n\t"kind": "Config",\n\t"apiVersion": "v1"\n}\n' },
   { "JSON with escaped slashes", '{"kind":"Config","apiVersion":"v1","clusters":[{"name":"a",'
     .. '"cluster":{"server":"https:\\/\\/a"}}]}', LENIENT },
@@ -131,6 +133,17 @@ local forms = {
   { "JSON with a comment", '{"kind":"Config", # c\n"apiVersion":"v1"}' },
   { "JSON with a key twice", '{"kind":"Config","current-context":"a","current-context":"b"}' },
   { "JSON with single quotes", "{'kind':'Config',apiVersion: v1}" },
+  { "JSON and text behind it", JSON .. "\nsaved by hand\n" },
+  { "JSON and a bracket too many", JSON .. "}\n" },
+  { "JSON and a comment behind it", JSON .. "\n# mine\n" },
+  { "JSON twice", JSON .. "\n" .. JSON .. "\n" },
+  { "JSON and a second document", JSON .. "\n---\n" .. WHOLE },
+  { "JSON and a document that is none", JSON .. "\n---\n- [\n" },
+  { "JSON, its end and text", JSON .. "\n...\nmine\n" },
+  { "JSON and what is no YAML", JSON .. "\n@mine\n" },
+  { "JSON and a byte of zero", JSON .. "\0" },
+  { "an end and text", WHOLE .. "...\nmine\n" },
+  { "JSON behind ---", "---\n" .. JSON .. "\n" },
   { "JSON with surrogates", '{"kind":"Config","current-context":"\\ud83d\\ude00"}', LENIENT },
 }
 
@@ -188,11 +201,20 @@ describe("kubectl and we", function()
 
   after_each(function() tempdir.remove(dir) end)
 
+  -- kubectl is slow to start: each form is read once.
+  local views = {}
+
   local function kubectl_view()
+    local text = tempdir.read(path)
+    if views[text] then return views[text]() end
     -- Some builds of kubectl ask the current server for its version first.
     local output, status = tempdir.run(("HOME=%s kubectl --server=http://127.0.0.1:1 --kubeconfig"
       .. " %s config view --raw -o json"):format(dir, path))
-    return status == 0 and summary(assert(json.decode(output))) or nil, output
+    local is_read = status == 0
+    views[text] = function()
+      return is_read and summary(assert(json.decode(output))) or nil, output
+    end
+    return views[text]()
   end
 
   describe("read", function()
@@ -316,7 +338,20 @@ describe("kubectl and we ask by", function()
     body[field .. "-data"], body[field] = nil, name
   end
 
+  local function change_pem(body, field, what, by)
+    field = field .. "-data"
+    body[field] = core.to_base64((assert(core.from_base64(body[field])):gsub(what, by)))
+  end
+
   local ways = {
+    ["text around the certificate and the key"] = function(_, user)
+      change_pem(user, "client-certificate", "^", "Bag Attributes\n  x: y\n")
+      change_pem(user, "client-key", "$", "# mine\n")
+    end,
+    ["PEM with CRLF"] = function(_, user)
+      change_pem(user, "client-certificate", "\n", "\r\n")
+      change_pem(user, "client-key", "\n", "\r\n")
+    end,
     ["what stands in it"] = function() end,
     ["files beside it"] = function(cluster, user)
       to_file(cluster, "certificate-authority", "ca.pem")
@@ -331,6 +366,28 @@ describe("kubectl and we ask by", function()
       cluster.server = "https://cluster-1.example.invalid:5443"
       cluster["tls-server-name"] = host
       cluster["proxy-url"] = "http://127.0.0.1:" .. ports[2]
+    end,
+    ["proxy-url with an @ in the password"] = function(cluster)
+      cluster["proxy-url"] = "HTTP://user:p@ss@127.0.0.1:" .. ports[2]
+    end,
+    ["proxy-url of SOCKS, which resolves the name"] = function(cluster)
+      cluster.server = "https://cluster-1.example.invalid:5443"
+      cluster["tls-server-name"] = host
+      cluster["proxy-url"] = "socks5://127.0.0.1:" .. ports[2]
+    end,
+    ["a tokenFile beside the certificate"] = function(_, user)
+      tempdir.write(dir .. "/token", "t\n")
+      user.tokenFile = "token"
+    end,
+    ["a token, whatever tokenFile"] = function(_, user)
+      user.token, user.tokenFile = "t", "nothing"
+    end,
+    ["a command that is not there beside the certificate"] = function(_, user)
+      user.exec = { command = "nothing", apiVersion = "client.authentication.k8s.io/v1",
+        interactiveMode = "Never" }
+    end,
+    ["a password beside the certificate"] = function(_, user)
+      user.username, user.password = "u", "p"
     end,
     ["fields that are empty"] = function(cluster)
       cluster["tls-server-name"], cluster["proxy-url"] = "", json.null
@@ -367,6 +424,44 @@ describe("kubectl and we ask by", function()
     ["a key twice, in the file and beside it"] = function(_, user)
       tempdir.write(dir .. "/key.pem", assert(core.from_base64(user["client-key-data"])))
       user["client-key"] = "key.pem"
+    end,
+    ["a key file that is not there"] = function(_, user)
+      user["client-key-data"], user["client-key"] = nil, "nothing.pem"
+    end,
+    ["no key"] = function(_, user) user["client-key-data"] = nil end,
+    ["a certificate file that is not there"] = function(_, user)
+      user["client-certificate-data"], user["client-certificate"] = nil, "nothing.pem"
+    end,
+    ["a certificate behind a byte order mark"] = function(_, user)
+      change_pem(user, "client-certificate", "^", "\239\187\191")
+    end,
+    ["a certificate that is indented"] = function(_, user)
+      change_pem(user, "client-certificate", "%f[^\n%z]", "  ")
+    end,
+    ["a certificate of another name"] = function(_, user)
+      change_pem(user, "client-certificate", " CERTIFICATE", " X509 CERTIFICATE")
+    end,
+    ["a key that is indented"] = function(_, user) change_pem(user, "client-key", "^", " ") end,
+    ["a CA that is indented"] = function(cluster)
+      change_pem(cluster, "certificate-authority", "^", " ")
+    end,
+    ["a tokenFile that is not there"] = function(_, user) user.tokenFile = "nothing" end,
+    ["an empty tokenFile"] = function(_, user)
+      tempdir.write(dir .. "/token", " \n")
+      user.tokenFile = "token"
+    end,
+    ["a directory for a tokenFile"] = function(_, user) user.tokenFile = "." end,
+    ["a token and a password"] = function(_, user)
+      user.token, user.username, user.password = "t", "u", "p"
+    end,
+    ["an auth-provider"] = function(_, user) user["auth-provider"] = { name = "gcp" } end,
+    ["exec without a command"] = function(_, user)
+      user.exec = { apiVersion = "client.authentication.k8s.io/v1", interactiveMode = "Never" }
+    end,
+    ["groups of nobody"] = function(_, user) user["as-groups"] = { "g" } end,
+    ["a uid of nobody"] = function(_, user) user["as-uid"] = "1" end,
+    ["a proxy-url without a scheme"] = function(cluster)
+      cluster["proxy-url"] = "127.0.0.1:" .. ports[2]
     end,
     ["Base64 with a blank"] = function(cluster)
       local field = "certificate-authority-data"

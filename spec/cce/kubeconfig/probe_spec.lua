@@ -10,6 +10,7 @@ local simulator = require "spec.support.sim"
 local tls = require "spec.support.peer.tls_server"
 
 local now = os.time()
+local unpack = table.unpack or unpack -- luacheck: ignore
 local YEAR = 365 * 86400
 local authority = pki.authority("clients", { not_before = now - 9, not_after = now + YEAR })
 local client = pki.issue(authority, { subject = { { "CN", "a client" } }, not_before = now - 9,
@@ -113,5 +114,122 @@ describe("a probe", function()
     local seen = probe.look({ engine = function() return engine end }, kubeconfig)
     kubeconfigs.identity = identity
     assert.equal("KEY_MISMATCH", seen.code)
+  end)
+end)
+
+describe("a probe whose cluster answers as told", function()
+  local probe_of, asked
+
+  -- answers: what `ask` returns, one after the other; the last goes on.
+  local function told(answers)
+    local name, saved = "cce.kubeconfig.ask", package.loaded["cce.kubeconfig.probe"]
+    local real = require(name)
+    asked = {}
+    package.loaded[name], package.loaded["cce.kubeconfig.probe"] = function(_, _, opts)
+      asked[#asked + 1] = opts
+      local answer = answers[math.min(#asked, #answers)]
+      return answer[1], answer[2], answer[3], answer[4]
+    end, nil
+    probe_of = require "cce.kubeconfig.probe"
+    package.loaded[name], package.loaded["cce.kubeconfig.probe"] = real, saved
+    return probe_of
+  end
+
+  it("proves a refusal by nothing but 401 and an alert of the cluster itself", function()
+    local function seen(...) return told({ { ... } }).look({}, {}) end
+    assert.same({ state = "unclear", text = "m" }, seen(nil, "m", "X"))
+    assert.same({ state = "unclear", text = "m", code = "X" }, seen(nil, "m", "X", { alert = 0 }))
+    assert.same({ state = "unclear", text = "m", code = "X", alert = 44 },
+      seen(nil, "m", "X", { alert = 44 }))
+    assert.same({ state = "refused", text = "TLS alert 44", alert = 44 },
+      seen(nil, "m", "X", { alert = 44, refused = true }))
+    assert.same({ state = "unclear", text = "m", code = "X", untrusted = true },
+      seen(nil, "m", "X", { alert = 44, refused = true, untrusted = true }))
+    -- What was not sent, since it is no certificate; and the same, said of what was sent.
+    assert.same({ state = "unclear", text = "m", untrusted = true },
+      seen(nil, "m", "INVALID_CERTIFICATE"))
+    assert.same({ state = "unclear", text = "m", code = "INVALID_CERTIFICATE" },
+      seen(nil, "m", "INVALID_CERTIFICATE", { alert = 0 }))
+    assert.same({ { path = "/api", private = true, max_response = 256 * 1024 } }, asked)
+  end)
+
+  local function clock(speed)
+    local one = { now = 0, slept = {} }
+    function one.monotonic()
+      one.now = one.now + speed
+      return one.now
+    end
+    function one.sleep(seconds) table.insert(one.slept, seconds) end
+    return one
+  end
+
+  it("waits for what is wanted, and half a minute at most", function()
+    local refused, works = { { status = 401 } }, { { status = 200 } }
+    local unclear = { { status = 503 } }
+    local client = clock(0)
+    local seen = told({ works, unclear, refused }).wait_until(client, {}, "refused")
+    assert.equal("refused", seen.state)
+    assert.same({ 0.2, 0.4 }, client.slept)
+    -- Of a clock that stands still, and of looks that take long.
+    client = clock(0)
+    assert.equal("works", told({ works }).wait_until(client, {}, "refused").state)
+    assert.same({ 0.2, 0.4, 0.8, 1, 1 }, { unpack(client.slept, 1, 5) })
+    assert.equal(32, #client.slept)
+    client = clock(10)
+    assert.equal("unclear", told({ unclear }).wait_until(client, {}, "refused").state)
+    assert.equal(2, #client.slept)
+  end)
+end)
+
+describe("the kubeconfig to ask a cluster with", function()
+  local cluster = { id = "c1", name = "one", raw = { status = { endpoints = {
+    { url = "https://10.0.0.1:5443" }, { url = 5 }, { url = "not one" } } } } }
+
+  -- contexts: name, address and whether TLS is verified
+  local function config(...)
+    local data = { apiVersion = "v1", kind = "Config", clusters = {}, users = {}, contexts = {},
+      ["current-context"] = (...)[1] }
+    for _, each in ipairs { ... } do
+      table.insert(data.clusters, { name = each[1], cluster = { server = each[2],
+        ["insecure-skip-tls-verify"] = not each[3] or nil,
+        ["certificate-authority-data"] = each[3] and pki.base64(authority.pem) or nil } })
+      table.insert(data.users, { name = each[1], user = {
+        ["client-certificate-data"] = pki.base64(client.pem),
+        ["client-key-data"] = pki.base64(client.key) } })
+      table.insert(data.contexts, { name = each[1],
+        context = { cluster = each[1], user = each[1] } })
+    end
+    return assert(kubeconfigs.load("spec.json", { text = json.encode(data) }))
+  end
+
+  local HERE, ELSEWHERE = "HTTPS://10.0.0.1:5443", "https://10.0.0.2:5443"
+
+  local function chosen(given, which)
+    local found = assert(probe.finder(given))(which or cluster)
+    return found and found:contexts()[1].name
+  end
+
+  it("has a context of its address, one that verifies TLS where there is one", function()
+    assert.equal("b", chosen { config({ "a", HERE }, { "b", HERE, true }, { "c", HERE }) })
+    assert.equal("a", chosen { config({ "x", ELSEWHERE, true }, { "a", HERE }) })
+    assert.equal("a", chosen { config { "x", ELSEWHERE, true }, config { "a", HERE } })
+    assert.is_nil(chosen { config { "x", ELSEWHERE, true }, config { "y", "http://10.0.0.1:5443" } })
+    local marked = assert(kubeconfigs.parse(config({ "x", ELSEWHERE, true }).raw,
+      { cluster_id = "c1" }))
+    assert.equal("x", chosen { marked, config { "a", HERE } })
+  end)
+
+  it("is the one that is given for its id or name, or by a function", function()
+    local a, b = config { "a", ELSEWHERE }, config { "b", ELSEWHERE }
+    assert.equal("a", chosen { c1 = a, one = b })
+    assert.equal("b", chosen { one = b })
+    assert.same({}, { assert(probe.finder { one = b }) { id = "c2" } })
+    assert.equal("a", chosen(function(which) return which.id == "c1" and a end))
+    assert.equal("a", chosen(setmetatable({}, { __call = function() return a end })))
+    local none, why = assert(probe.finder { c1 = 5 })(cluster)
+    assert.same({ nil, "what was given for it is no kubeconfig" }, { none, why })
+    none, why = probe.finder { a, 5 }
+    assert.same({ nil, "what was given for it is no kubeconfig" }, { none, why })
+    assert.matches("/nowhere/kubeconfig", (select(2, probe.finder { "/nowhere/kubeconfig" })))
   end)
 end)

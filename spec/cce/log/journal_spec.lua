@@ -49,6 +49,95 @@ describe("cce.journal", function()
     assert.is_nil((journals.read(path .. "/below")))
   end)
 
+  it("reads no line that we would not have written, whichever field is wrong", function()
+    local FIRST = '{"file":"lua-cce run journal","what":"run","time":1}\n'
+    local function read(line)
+      tempdir.write(path, FIRST .. '{"what":"begun","time":1}\n' .. line .. "\n")
+      return journals.read(path)
+    end
+    for _, line in ipairs { '{"time":1}', '{"what":7,"time":1}', '{"what":"x"}',
+      '{"what":"x","time":"1"}', '{"what":"x","time":-1}', '{"what":"x","time":253402300800}',
+      '{"what":"x","time":1,"more":{}}', '{"what":"x","time":1,"more":null}', "7", "" } do
+      local state, message = read(line)
+      assert.is_nil(state, line)
+      assert.matches("line 3 .* cannot be read", message)
+    end
+    for _, name in ipairs { "run", "id", "plan", "of", "from", "cluster", "principal", "component",
+      "workflow", "name", "message", "windows", "except", "zone", "undo", "undo_id" } do
+      assert.is_nil((read(('{"what":"x","time":1,"%s":7}'):format(name))), name)
+    end
+    for _, time in ipairs { 0, 253402300799 } do
+      assert(read(('{"what":"x","time":%d,"more":7}'):format(time)))
+    end
+    assert.matches("it is not a regular file", select(2, journals.read(dir)))
+    local open_file = io.open
+    io.open = function() return nil, "no rights" end -- luacheck: ignore
+    local state, message = journals.read(path)
+    io.open = open_file -- luacheck: ignore
+    assert.is_nil(state)
+    assert.equal("no rights", message)
+    -- Looked at as it is read; without a path there is none.
+    assert.equal(1, #assert(journals.look(path, os.time)).runs)
+    read "{}"
+    assert.is_nil((journals.look(path, os.time)))
+    assert.same({}, assert(journals.look(nil, os.time)).runs)
+    local none = assert(journals.open(nil, os.time))
+    assert.is_true(none:intend({ cluster = "c1" }, 1))
+  end)
+
+  it("keeps apart whom and what the lines are about", function()
+    local journal = open()
+    journal:write("run", { run = "one", id = "id", plan = "plan", workflow = "revoke" })
+    for _, principal in ipairs { "u1", "u2", "u1" } do
+      journal:write("planned", { cluster = "c1", principal = principal })
+    end
+    journal:write "begun"
+    journal:write("settled", { cluster = "c1", principal = "u1" })
+    journal:close()
+    local state = open()
+    local one = state.runs[1]
+    assert.same({ "revoke", 2 }, { one.workflow, #one.order })
+    assert.same({ "settled", "planned" }, { one.items["c1 u1"].what, one.items["c1 u2"].what })
+    assert.equal(now, state.rotated.c1)
+    state:close()
+    run("two", "plan")
+    assert.equal("rotate", journals.read(path).runs[2].workflow)
+    -- The same cluster in another run, from nowhere.
+    run("three", "plan")
+    assert.is_nil(journals.read(path).runs[2].items.c1.moved_to)
+    journal = open()
+    journal:write("run", { run = "four", id = "id4", plan = "plan" })
+    journal:write("planned", { cluster = "c9", from = "three" })
+    journal:write("planned", { cluster = "c9", principal = "u", from = "nobody" })
+    journal:write "begun"
+    journal:close()
+    assert.equal(4, #journals.read(path).runs)
+  end)
+
+  it("forgets a run that had not begun, before another and at the end", function()
+    run("one", "plan")
+    for _, name in ipairs { "two", "three" } do
+      local journal = open()
+      journal:write("run", { run = name, id = name, plan = "plan" })
+      journal:close()
+      assert.equal(1, #journals.read(path).runs)
+    end
+    run("four", "plan")
+    local runs = open().runs
+    assert.same({ "one", "four" }, { runs[1].name, runs[2].name })
+  end)
+
+  it("lets no request leave for whose outcome there is no room", function()
+    local output = tempdir.shell("trap '' XFSZ; ulimit -f 100; " .. tempdir.lua(([[
+      local journal = assert(require("cce.log.journal").open(%q, os.time))
+      journal:write("run", { run = "r", id = "id", plan = "plan" })
+      print((journal:intend({ cluster = "c1" }, 1)))
+      local _, message, err = journal:intend({ cluster = "c2" }, 1000)
+      print(message, err.code, err.retryable)]]):format(path)))
+    assert.matches("^true\n.*reserve room.*FILE_ERROR\tfalse\n$", output)
+    assert.is_nil(tempdir.read(path):find("c2", 1, true))
+  end)
+
   it("reads lines of a run that is not the last by its id", function()
     run("one", "plan")
     local journal = open()
@@ -167,7 +256,9 @@ describe("cce.journal", function()
       assert.matches("Put the journal back", err.hint, 1, true)
       assert.equal(message, journal.broken)
       assert.is_nil((journal:write("accepted", { cluster = "c1" })))
-      assert.equal("CONFLICT", select(3, journals.open(path, os.time)).code)
+      local conflict = select(3, journals.open(path, os.time))
+      assert.same({ "CONFLICT", true }, { conflict.code, conflict.retryable })
+      assert.matches("Another run holds this journal", conflict.hint)
       journal:close()
       assert.equal(text, tempdir.read(path))
     end

@@ -240,13 +240,20 @@ local function race(sim, where, count)
     nginx.wait_for("the last one", function()
       local store = chaos.schedule.store
       return store:count "done" + store:count "cancelled" == count
-    end, 20)
+    end, 120)
     chaos:stop()
-    local accepted = runners.accepted(sim)
+    local accepted, resent = runners.accepted(sim), read_events(chaos)
     for _, each in ipairs(order) do
       local state = chaos.schedule:get(each.id).state
       assert.equal(each.won and "cancelled" or "done", state)
-      assert.equal(each.won and 0 or 1, #(accepted[each.user] or {}), each.user)
+      local times = #(accepted[each.user] or {})
+      if each.won then
+        assert.equal(0, times, each.user)
+      else
+        -- On a busy machine a lease ends, and the other sends again: that is told.
+        assert.is_true(times >= 1 and times - 1 <= (resent[each.id] or 0),
+          ("%s: sent %d times, told %d"):format(each.user, times, resent[each.id] or 0))
+      end
       wins[each.won and "cancel" or "run"] = wins[each.won and "cancel" or "run"] + 1
     end
   end)

@@ -3,6 +3,7 @@ local errors = require "cce.error"
 local json = require "cce.base.json"
 
 local NOW = 1767323045
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 local function new(more)
   local fields = { kind = "revoke", due = NOW + 100, cluster_id = "c1", user_id = "u1" }
@@ -95,6 +96,8 @@ describe("an occurrence of what recurs", function()
     local e = entries.claimed(new(), "r1")
     e.attempts = 3
     assert.is_nil(entries.missed(e, NOW + 99999))
+    -- Who holds it sees to that.
+    assert.is_nil(entries.missed(entries.released(failed_rotation()), NOW + 99999))
   end)
 
   it("is accepted as it is, when it failed", function()
@@ -110,7 +113,7 @@ describe("an occurrence of what recurs", function()
   it("resends failed jobs once", function()
     local e = entries.retried(entries.released(failed_rotation()), NOW + 3800, true)
     assert.is_true(e.retry_failed)
-    e = entries.claimed(e, "r3")
+    e = entries.claimed(entries.retried(e, NOW + 3801), "r3")
     assert.is_true(e.retry_failed)
     assert.is_nil(entries.sending(e, NOW + 3801).retry_failed)
     assert.is_false((entries.retried(new(), NOW, true)))
@@ -152,9 +155,18 @@ describe("the states of cce.schedule.entry", function()
     end
     assert.equal(NOW + 2, fields_of("done").ended)
     assert.equal(NOW + 3, fields_of("cancelled").ended)
+    local again = entries.claimed(in_state "failed-retrying", "r2")
+    assert.is_nil(select(2, entries.write(again)).due)
     assert.equal("r1", fields_of("claimed").runner)
     assert.equal("r1", fields_of("sending").runner)
     assert.is_nil(fields_of("failed-retrying").runner)
+  end)
+
+  it("is nothing for a runner once it is over, or cannot be read", function()
+    for state in pairs(EXPECTED) do
+      local is_vain = state == "done" or state == "cancelled" or state == "quarantined"
+      assert.equal(is_vain, entries.is_found_in_vain { state = state }, state)
+    end
   end)
 
   it("counts what was tried, and keeps the first intent", function()
@@ -164,6 +176,13 @@ describe("the states of cce.schedule.entry", function()
     assert.same({ 2, NOW + 1, NOW + 51 }, { e.attempts, e.first_intent, e.last_intent })
     assert.same({ code = "SERVER_ERROR", message = "no", request_id = "req", at = NOW + 2 },
       e.last_error)
+    local unnamed = errors.new("SERVER_ERROR", "no", {})
+    assert.is_nil(entries.retrying(e, NOW, unnamed, NOW + 9).last_error.request_id)
+    assert.equal("req", in_state("done").request_id)
+    assert.is_nil(entries.done(e, NOW).request_id)
+    local long = errors.new("SERVER_ERROR", "no", { request_id = ("r"):rep(200) })
+    assert(entries.read(row_of(assert(entries.retrying(e, NOW, long, NOW + 9)))))
+    assert(entries.read(row_of(assert(entries.done(e, NOW, ("r"):rep(200))))))
     -- A try that could not begin counts, and left no intent.
     e = assert(entries.retrying(in_state "claimed", NOW, problem, NOW + 9))
     assert.equal(1, e.attempts)
@@ -181,6 +200,11 @@ describe("the states of cce.schedule.entry", function()
     assert.same({ "failed-retrying", NOW + 100 }, { back.state, back.next_try })
   end)
 
+  it("forgets the next try of what is to be done at another time", function()
+    local e = assert(entries.extended(in_state "failed-retrying", NOW + 500))
+    assert.same({ NOW + 500 }, { e.due, e.next_try })
+  end)
+
   it("gives back what was waiting for its next try with that time", function()
     local e = assert(entries.released(assert(entries.claimed(in_state "failed-retrying", "r2"))))
     assert.same({ "failed-retrying", NOW + 60 }, { e.state, e.next_try })
@@ -193,6 +217,14 @@ describe("the states of cce.schedule.entry", function()
       { done.state, done.due, done.attempts, done.last_done })
     assert.is_nil(done.first_intent)
     assert(entries.read(row_of(done)))
+    -- Nothing of the last time is left.
+    e.begun, e.retry_failed = { journal = "/j", host = "h", occurrence = e.due }, true
+    done = assert(entries.done(e, NOW + 3 * 3600 + 5, "req"))
+    assert.same({}, { done.begun, done.retry_failed, done.ended })
+    -- Its windows never open again.
+    e.options.windows, e.options.except = "fri 04:00-05:00", "2026-01-01/9999-12-31"
+    done = assert(entries.done(e, NOW + 5, "req"))
+    assert.same({ "done", NOW + 5, NOW + 5 }, { done.state, done.ended, done.last_done })
   end)
 end)
 
@@ -218,6 +250,8 @@ describe("cce.schedule.entry.read", function()
     for _, text in ipairs { "", "{", "null", "[]", "1", '"x"', "{}", ("["):rep(2000),
       "\0\1\2", '{"v":1}' } do refused(text) end
     assert.matches("too many", refused(("x"):rep(entries.MAX_TEXT + 1)))
+    assert.matches("no JSON", refused(("x"):rep(entries.MAX_TEXT)))
+    assert.matches("no JSON", (select(2, entries.parse "{")))
     for _, row in ipairs { {}, { id = 1, text = 2 }, { id = {}, text = {} } } do
       assert.is_nil(entries.read(row))
     end
@@ -243,6 +277,89 @@ describe("cce.schedule.entry.read", function()
         assert.is_nil(why:find("[2J", 1, true))
       end
     end
+  end)
+
+  -- A good value, and what is wrong with one term of it alone.
+  local FIELDS = {
+    reason = { ("x"):rep(500), wrong = { ("x"):rep(501) } },
+    attempts = { 1e9, 0, wrong = { 1e9 + 1 } },
+    why = { ("x"):rep(503), wrong = { ("x"):rep(504), 5 } },
+    text = { ("\27"):rep(4096), wrong = { ("x"):rep(4097), 5 } },
+    last_error = { { code = ("X"):rep(64), message = ("m"):rep(503), at = 1,
+        request_id = ("r"):rep(131) }, { code = "X", message = "m", at = 1 },
+      terms = { code = { false, "\n", ("X"):rep(65) }, message = { false, "\n", ("m"):rep(504) },
+        at = { false, "1" }, request_id = { "\n", ("r"):rep(132) } }, wrong = { "x", 1 } },
+    grant = { { shared = true, holders = { ("0"):rep(16) } },
+      { shared = false, holders = {} },
+      terms = { shared = { "x" }, holders = { false, "x", {}, { "x" }, { 1 } } }, wrong = { "x", 1 } },
+    names = { { c1 = ("n"):rep(255) }, {}, wrong = { "x", 1, { ["a b"] = "n" }, { c1 = 5 },
+      { c1 = ("n"):rep(256) } } },
+    begun = { { journal = "/j", host = "h", occurrence = 1, run = "r" },
+      { journal = "/j", host = "h", occurrence = 1 },
+      terms = { journal = { false, 5, ("j"):rep(4097) }, host = { false, 5, ("h"):rep(256) },
+        occurrence = { false, "x" }, run = { 5, ("r"):rep(256) } }, wrong = { "x", 1 } },
+    options = { { clusters = { "c1" } }, wrong = { 1, "x", { clusters = "x" } } },
+    id = { ("0"):rep(16), wrong = { ("l"):rep(16), ("0"):rep(15) } },
+    request_id = { ("r"):rep(131), wrong = { ("r"):rep(132) } },
+    retry_failed = { true, wrong = { false, "x" } },
+    last_done = { 1, wrong = { "x" } }, missed = { 1, wrong = { "x" } },
+    at = { 1, wrong = { "x" } }, first_intent = { 1, wrong = { "x" } },
+    last_intent = { 1, wrong = { "x" } }, next_try = { 1, wrong = { "x" } },
+    region = { "r", wrong = { "a b" } }, project_id = { "p", wrong = { "a b" } },
+  }
+  for i = 1, 1000 do FIELDS.grant[2].holders[i] = ("0"):rep(16) end
+  FIELDS.grant.terms.holders[6] = { ("0"):rep(16), unpack(FIELDS.grant[2].holders) }
+
+  for name, field in pairs(FIELDS) do
+    it("takes a right " .. name .. ", and none of which a term is wrong", function()
+      local function parse(value)
+        local data = json.decode(row_of(new()).text)
+        data[name] = value
+        return entries.parse(assert(json.encode(data)))
+      end
+      local function refuses(value)
+        local e, why = parse(value)
+        assert.is_nil(e)
+        assert.equal(1, why:find("bad " .. name, 1, true), why)
+      end
+      for _, value in ipairs(field) do assert.same(value, assert(parse(value))[name]) end
+      for _, value in ipairs(field.wrong) do refuses(value) end
+      for term, values in pairs(field.terms or {}) do
+        for _, value in ipairs(values) do
+          local copy = {}
+          for each, good in pairs(field[1]) do copy[each] = good end
+          copy[term] = value or nil
+          refuses(copy)
+        end
+      end
+    end)
+  end
+
+  it("refuses what lacks a field that its kind or its state must have", function()
+    for _, each in ipairs { { "pending", new, "v", "id", "kind", "state", "created", "due",
+        "attempts", "cluster_id" }, { "pending", rotation, "due", "attempts", "options" },
+      { "quarantined", new, "why", "at", "text" }, { "claimed", new, "runner" },
+      { "sending", new, "runner", "first_intent", "last_intent" },
+      { "failed-retrying", new, "next_try" }, { "done", new, "ended" },
+      { "cancelled", new, "ended" } } do
+      for i = 3, #each do
+        local data = json.decode(row_of(in_state(each[1], each[2])).text)
+        data[each[i]] = nil
+        local e, why = entries.parse(assert(json.encode(data)))
+        assert.same({ nil, "it has no " .. each[i] }, { e, why })
+      end
+    end
+  end)
+
+  it("says what the workflow has against a rotation", function()
+    local function why_not(options)
+      local e = rotation()
+      e.options = options
+      return select(2, entries.read(row_of(e)))
+    end
+    assert.matches("bad options: .*canary", why_not { clusters = { "c1" }, canary = -1 })
+    assert.matches("bad options: .*surprise", why_not { clusters = { "c1" }, surprise = true })
+    assert.matches("what is no id", why_not { clusters = { "a/b" } })
   end)
 
   it("refuses what contradicts itself or its row", function()
@@ -295,6 +412,9 @@ describe("cce.schedule.entry.read", function()
     local begun = assert(entries.sending(assert(entries.claimed(e, "r1", NOW)), NOW))
     assert.equal(NOW + 3600 - 4 * 60 - 5, entries.retrying(begun, NOW, problem, NOW + 60).next_try)
     assert.equal(NOW + 3600, entries.retrying(begun, NOW, problem, NOW + 3600).next_try)
+    local e2 = entries.extended(e, e.due)
+    e2.options = { clusters = { "c1" }, except = "2026-01-02" }
+    assert.equal(NOW + 86400 - 3 * 3600 - 4 * 60 - 5, entries.opens(e2, NOW))
     e.options.except = "2026-01-02"
     assert.equal(NOW + 7 * 86400 + 3600 - 4 * 60 - 5, entries.opens(e, NOW))
   end)
@@ -319,6 +439,66 @@ describe("cce.schedule.entry.read", function()
   end)
 end)
 
+describe("a grant in cce.schedule.entry", function()
+  local ME, YOU = ("0"):rep(16), ("1"):rep(16)
+
+  local function grant(more)
+    local fields = { shared = true, holders = { ME } }
+    for name, value in pairs(more or {}) do fields[name] = value end
+    return new { grant = fields }
+  end
+
+  it("is one for each principal in a cluster, until it is over", function()
+    local function unique_of(e) return select(2, entries.write(e)).unique end
+    assert.equal("grant/c1/user/u1", unique_of(grant()))
+    assert.equal("grant/c1/agency/a1", unique_of(assert(entries.new({ kind = "revoke",
+      due = NOW, cluster_id = "c1", agency_id = "a1",
+      grant = { shared = true, holders = { ME } } }, NOW))))
+    assert.is_nil(unique_of(entries.cancelled(grant(), NOW)))
+    assert.is_nil(unique_of(new()))
+  end)
+
+  it("is joined while it is shared, and was never tried", function()
+    local e = grant()
+    local joined = assert(entries.joined(e, NOW + 500, YOU))
+    assert.same({ NOW + 500, { shared = true, holders = { ME, YOU } } },
+      { joined.due, joined.grant })
+    assert.same({ ME }, e.grant.holders)
+    -- The later of the two times.
+    assert.equal(e.due, entries.joined(e, NOW, YOU).due)
+    local function refused(why, one) assert.same({ nil, why }, { entries.joined(one, NOW, YOU) }) end
+    refused("it is not shared", grant { shared = false })
+    local full = {}
+    for i = 1, 1000 do full[i] = ME end
+    refused("too many share it", grant { holders = full })
+    local tried = grant()
+    tried.first_intent = NOW
+    refused("its revocation was tried already", tried)
+    refused("it is claimed, and cannot be joined", entries.claimed(grant(), "r1"))
+  end)
+
+  it("is left by all but the last", function()
+    local e = grant { holders = { ME, YOU } }
+    local left = assert(entries.left(e, ME))
+    assert.same({ e.due, "pending", { shared = true, holders = { YOU } } },
+      { left.due, left.state, left.grant })
+    assert.same({ ME, YOU }, e.grant.holders)
+    assert.same({ nil, "nobody else holds it" }, { entries.left(left, YOU) })
+    assert.same({ nil, "it is claimed, and cannot be left" },
+      { entries.left(entries.claimed(e, "r1"), ME) })
+  end)
+end)
+
+describe("cce.schedule.entry.new", function()
+  it("refuses what is wrong or too large", function()
+    assert.same({ nil, "it has no due" }, { entries.new({ kind = "revoke" }, NOW) })
+    local names = {}
+    for i = 1, 1200 do names["c" .. i] = ("n"):rep(250) end
+    assert.same({ nil, "it is too large" }, { entries.new({ kind = "revoke", due = NOW,
+      cluster_id = "c1", user_id = "u1", names = names }, NOW) })
+  end)
+end)
+
 describe("cce.schedule.entry.quarantine", function()
   it("keeps what was found, and can be read", function()
     local hostile = "\27[2J\0" .. ("x"):rep(10000)
@@ -339,6 +519,7 @@ describe("cce.schedule.entry.quarantine", function()
       assert.equal("quarantined", e.state)
       assert.is_nil(tostring(e):find "%c")
     end
+    assert.equal("pending", entries.describe(row_of(new())).state)
   end)
 end)
 
@@ -352,6 +533,8 @@ describe("cce.schedule.entry.new_id", function()
       last = id
     end
     assert.not_equal(entries.new_id(NOW), entries.new_id(NOW))
+    -- Milliseconds, which a double has only nearly.
+    assert.is_true(entries.new_id(1.001):sub(1, 9) > entries.new_id(1):sub(1, 9))
   end)
 end)
 
@@ -361,6 +544,8 @@ describe("cce.schedule.entry.clean", function()
     assert.equal("\195\164", entries.clean("\195\164", 2))
     assert.equal("…", entries.clean("\195\164x", 2))
     assert.equal("5", entries.clean(5, 10))
+    assert.equal("what cannot be shown", entries.clean(setmetatable({}, {
+      __tostring = function() error "no" end }), 100))
     assert.equal("x…", entries.clean("x\228\184\173y", 3))
   end)
 end)

@@ -60,13 +60,13 @@ describe("cce.schedule.sqlite", function()
 
   -- Whom the system lets write anywhere is root; a file system that is mounted for reading
   -- lets nobody.
-  local function read_only(body)
+  local function read_only(body, before)
     local mounted = select(2, tempdir.run("unshare -m true")) == 0
     if not mounted then return pending_spec "needs to mount" end
     tempdir.write(dir .. "/script.lua", body)
-    return tempdir.run(("unshare -m sh -c 'mount --bind %s %s && mount -o remount,ro,bind %s && "
-      .. "LUA_PATH=\"%s\" LUA_CPATH=\"%s\" %s %s/script.lua'"):format(dir, dir, dir, package.path,
-      package.cpath, tempdir.interpreter(), dir))
+    return tempdir.run(("unshare -m sh -c 'mount --bind %s %s && mount -o remount,ro,bind %s && %s "
+      .. "LUA_PATH=\"%s\" LUA_CPATH=\"%s\" %s %s/script.lua'"):format(dir, dir, dir, before or "",
+      package.path, package.cpath, tempdir.interpreter(), dir))
   end
 
   local LOOK = [[
@@ -92,6 +92,18 @@ describe("cce.schedule.sqlite", function()
     output, status = read_only(LOOK:format(path))
     assert.equal(0, status, output)
     assert.matches("copied:\ttrue", output, 1, true)
+  end)
+
+  it("reads it also where nothing but memory may be written to, else says so", function()
+    local store = assert(open())
+    assert(pending(store, "a"))
+    store:close()
+    local output, status = read_only(LOOK:format(path), "TMPDIR=/proc")
+    if not status then return end
+    assert.equal(0, status, output)
+    assert.matches("copied:\ttrue", output, 1, true)
+    output = read_only(LOOK:format(path), "mount --bind /proc /dev/shm && TMPDIR=/proc")
+    assert.matches("can be read only from a copy, which has no place", output, 1, true)
   end)
 
   it("writes nothing into a file that is not there any more", function()
@@ -164,6 +176,43 @@ describe("cce.schedule.sqlite", function()
       assert.matches("is the database of another program", (failure("UNSUPPORTED", open())))
       assert.is_true(text == tempdir.read(path))
       assert.same({ "schedule.db" }, tempdir.list(dir))
+    end)
+
+    -- As it lies there when its program was killed.
+    it("is another program's that has not put everything into it yet", function()
+      local other = require("luasql.sqlite3").sqlite3():connect(dir .. "/other")
+      local function run(statement)
+        local result = assert(other:execute(statement))
+        if type(result) ~= "number" then result:close() end
+      end
+      for _, suffix in ipairs { "-wal", "-journal" } do
+        run("PRAGMA journal_mode = " .. (suffix == "-wal" and "WAL" or "DELETE"))
+        run(suffix == "-wal" and "CREATE TABLE people (name TEXT)" or "PRAGMA cache_size = 1")
+        run "BEGIN"
+        run "INSERT INTO people SELECT hex(randomblob(100000))"
+        if suffix == "-wal" then run "COMMIT" end
+        tempdir.check(("rm -f %s*; cp %s/other %s; cp %s/other%s %s%s"):format(path, dir, path, dir,
+          suffix, path, suffix))
+        local look = ("cd %s; sha256sum schedule*"):format(dir)
+        local before = tempdir.check(look)
+        assert.matches("schedule.db" .. suffix, before, 1, true)
+        local store, message, err = open()
+        assert.is_nil(store)
+        assert.is_false(err.retryable, message)
+        assert.equal(before, tempdir.check(look))
+      end
+      other:close()
+    end)
+
+    it("is ours, and its process was killed", function()
+      local store = assert(open())
+      assert(pending(store, "a"))
+      tempdir.check(("cd %s; for x in '' -wal; do cp schedule.db$x copy.db$x; done"):format(dir))
+      store:close()
+      path = dir .. "/copy.db"
+      store = assert(open())
+      assert.equal("a", assert(store:get "a").id)
+      store:close()
     end)
 
     it("was written by a newer version", function()

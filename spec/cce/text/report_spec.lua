@@ -73,15 +73,20 @@ describe("cce.report", function()
   end)
 
   it("breaks its lines at blanks in a terminal, and has its plan as a table", function()
-    report.dry_run, report.plan = true, { "canary prod-eu c1: component all" }
-    report.steps = { titles = { "PLAN", "CLUSTER", "ID" }, kinds = { "keep", "keep", "id" },
-      { "canary", "prod-eu", ("0123456789"):rep(4) } }
+    report.dry_run, report.plan = true, { "canary prod-eu c1: component all", "take a out of b",
+      "nothing else" }
+    report.steps = { { titles = { "PLAN", "CLUSTER", "ID" }, kinds = { "keep", "keep", "id" },
+      { "canary", "prod-eu", ("0123456789"):rep(4) } },
+      { titles = { "TAKE OUT", "OF" }, { "a", "b" } } }
     report:note("old tokens stay valid for %d h, which is long enough", 24)
     assert.equal(table.concat({ "rotate: dry run, nothing was sent",
       "  note: old tokens stay valid for 24",
       "    h, which is long enough",
       "  PLAN    CLUSTER  ID",
-      "  canary  prod-eu  012345678901234567…" }, "\n"), report:finish(1200):text(38))
+      "  canary  prod-eu  012345678901234567…",
+      "  TAKE OUT  OF",
+      "  a         b",
+      "  nothing else" }, "\n"), report:finish(1200):text(38))
     assert.is_nil(report:to_table().steps)
     assert.same(report.plan, report:to_table().plan)
   end)

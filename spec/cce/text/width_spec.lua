@@ -55,6 +55,12 @@ print(" ".join(str(libc.wcwidth(ctypes.c_wchar(chr(int(p))))) for p in sys.argv[
     assert.same({}, width.wrap("", 5))
   end)
 
+  it("folds lines that are too long, and goes on further in", function()
+    assert.equal("one two\n  three\n\n  a  b\n  four\n    five",
+      width.fold("one two three\n\n  a  b\n  four five", 9))
+    assert.equal("one two three", width.fold("one two three", nil))
+  end)
+
   it("leaves nothing that steers a terminal", function()
     assert.equal("a?[2Jb\nc??", width.clean "a\27[2Jb\nc\r\194\155")
     assert.equal("a?b", width.clean_line "a\nb")

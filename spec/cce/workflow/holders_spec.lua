@@ -4,6 +4,7 @@ local core = require "cce.core"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
+local times = require "cce.base.times"
 
 if not simulator.has_program "nginx" then
   describe("cce.workflow.holders", function() pending "needs nginx with Lua" end)
@@ -13,17 +14,19 @@ end
 describe("cce.workflow.holders", function()
   local sim, clients, directory
 
+  local function new_client(key, audit_log)
+    return assert(cce.new { endpoints = { cce = sim.env.CCE_ENDPOINT,
+      iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT, cts = sim.env.CCE_CTS_ENDPOINT },
+      ca_file = sim.env.CCE_CA_FILE, project_id = sim.project_id, proxy = false,
+      audit_log = audit_log, credentials = { ak = key.ak, sk = key.sk } })
+  end
+
   before_each(function()
     sim = simulator.get()
     sim:reset()
     directory = tempdir.new()
     clients = {}
-    for i, key in ipairs { simulator.admin, simulator.member } do
-      clients[i] = assert(cce.new { endpoints = { cce = sim.env.CCE_ENDPOINT,
-        iam = sim.env.HUAWEICLOUD_SDK_IAM_ENDPOINT, cts = sim.env.CCE_CTS_ENDPOINT },
-        ca_file = sim.env.CCE_CA_FILE, project_id = sim.project_id, proxy = false,
-        credentials = { ak = key.ak, sk = key.sk } })
-    end
+    for i, key in ipairs { simulator.admin, simulator.member } do clients[i] = new_client(key) end
   end)
 
   after_each(function()
@@ -61,7 +64,8 @@ describe("cce.workflow.holders", function()
     for i = 1, count do
       offset = math.floor((i / count - 1) * days * 86400)
       if days > 0 then sim:clock(offset) end
-      local cluster, who, what = sim.clusters[random(#sim.clusters)], random(3), random(16)
+      -- Few of them, so that much happens to each holder.
+      local cluster, who, what = sim.clusters[random(2)], random(3), random(16)
       -- The last days leave one of them alone: of him only older traces tell.
       if days > 8 and offset > -8 * 86400 then who, what = (who + 1) % 2 + 1, what % 15 end
       local principal = keys[who].principal
@@ -138,10 +142,14 @@ describe("cce.workflow.holders", function()
   it("shows rights by bindings and AccessPolicies, and which it cannot see", function()
     local admin = directory .. "/admin"
     assert(assert(clients[1]:obtain_cert(sim.clusters[1].id, { duration = 1 })):save(admin))
-    sim:curl { method = "POST", path = "/api/v3/access-policies", body = json.encode {
-      kind = "AccessPolicy", apiVersion = "v3", name = "ops", clusters = { sim.clusters[2].id },
-      accessScope = { namespaces = { "dev" } }, policyType = "CCEEditPolicy",
-      principal = { type = "user", ids = { simulator.member.principal.id } } } }
+    local function policy(name, clusters_of, principal)
+      sim:curl { method = "POST", path = "/api/v3/access-policies", body = json.encode {
+        kind = "AccessPolicy", apiVersion = "v3", name = name, clusters = clusters_of,
+        accessScope = { namespaces = { "dev" } }, policyType = "CCEEditPolicy",
+        principal = principal } }
+    end
+    policy("ops", { sim.clusters[2].id }, { type = "user",
+      ids = { simulator.member.principal.id } })
     local holders = assert(cce.workflow.holders(clients[1], { admin = admin }))
     local found = {}
     for _, row in ipairs(holders) do
@@ -158,6 +166,14 @@ describe("cce.workflow.holders", function()
       :format(#sim.clusters - 1, #sim.clusters), tostring(holders), 1, true)
     assert.matches("cannot see: who is in groups that bindings name (1 in all)",
       tostring(holders), 1, true)
+    -- One of all clusters; and groups, of which nobody knows here who is in them.
+    policy("everywhere", { "*" }, { type = "user", ids = { "e1" } })
+    policy("grouped", { "*" }, { type = "group", ids = { "g1" } })
+    local everywhere = assert(cce.workflow.holders(clients[1], { user_id = "e1" }))
+    assert.equal(#sim.clusters, #everywhere)
+    assert.matches("cannot see: who is in the groups of AccessPolicy grouped",
+      tostring(everywhere), 1, true)
+    assert.equal(0, #assert(cce.workflow.holders(clients[1], { user_id = "g1" })))
     sim:deny(simulator.admin.principal.id, "cce:accessPolicy:list")
     assert.matches("cannot see: AccessPolicies: ",
       tostring(assert(cce.workflow.holders(clients[1]))), 1, true)
@@ -178,18 +194,43 @@ describe("cce.workflow.holders", function()
 
   it("names whom a schedule will revoke, and not whom it has revoked", function()
     local schedule = assert(cce.schedule.open("sqlite:" .. directory .. "/schedule.db"))
-    for _, id in ipairs { "later", "cancelled" } do
-      assert(schedule:revoke_at(os.time() + 3600,
+    local due = os.time() + 3600
+    for i, id in ipairs { "later", "later", "cancelled" } do
+      assert(schedule:revoke_at(due + (i == 2 and 60 or 0),
         { cluster_id = sim.clusters[1].id, user_id = id }))
     end
     for _, entry in ipairs(assert(schedule:list())) do
       if entry.user_id == "cancelled" then assert(schedule:cancel(entry.id)) end
     end
     local found = states_of { schedule = schedule }
+    assert.equal(due, assert(cce.workflow.holders(clients[1], { schedule = schedule }))[1].due)
     schedule:close()
     assert.is_string(found["cluster-001 later"])
     assert.is_nil(found["cluster-001 cancelled"])
   end)
+
+  it("reads our audit logs: holders, revocations and rotations, and what failed as nothing",
+    function()
+      local log, member = directory .. "/audit", simulator.member.principal.id
+      local ahead = 0
+      local logged = assert(cce.audit_log.open(log, {
+        clock = function() return os.time() + ahead end }))
+      clients[3], clients[4] = new_client(simulator.admin, logged),
+        new_client(simulator.member, logged)
+      for i = 1, 4 do assert(clients[4]:obtain_cert(sim.clusters[i].id, { duration = 3 })) end
+      ahead = 5
+      assert(clients[3]:revoke_cert(sim.clusters[2].id, { user_id = member }))
+      assert(clients[3]:rotate_credentials(sim.clusters[3].id, { component = "all" }))
+      sim:fault { operation = "revoke_cert", status = 403 }
+      assert.is_nil(clients[3]:revoke_cert(sim.clusters[4].id, { user_id = member }))
+      sim:reset() -- CTS knows nothing of it now
+      assert.same({ ["cluster-001 " .. member] = "holds", ["cluster-002 " .. member] = "revoked",
+        ["cluster-003 " .. member] = "rotated", ["cluster-004 " .. member] = "holds" },
+        states_of { logs = { log } })
+      local row = assert(cce.workflow.holders(clients[1], { logs = { log } }))[1]
+      assert.near(os.time() + 3 * 86400, row.latest_end, 60)
+      assert.matches("obtained: line %d+ of " .. log, row.evidence[1])
+    end)
 
   it("tells who is not expected", function()
     assert(clients[2]:obtain_cert(sim.clusters[1].id, { duration = 2 }))
@@ -203,6 +244,52 @@ describe("cce.workflow.holders", function()
       unexpected[#unexpected + 1] = who or nil
     end
     assert.same({ "cluster-001 " .. simulator.member.principal.name }, unexpected)
+  end)
+
+  it("judges each certificate by what came after it, and a moment alone by neither", function()
+    local now, list, expected = os.time(), {}, {}
+    local function add(name, cluster, days_ago, user, request)
+      list[#list + 1] = { trace_id = tostring(#list), trace_name = name, service_type = "CCE",
+        code = "200", resource_id = sim.clusters[cluster].id,
+        time = (now - days_ago * 86400) * 1000, request = (json.encode(request)),
+        user = { id = user, name = user } }
+    end
+    local ADMIN = "0001"
+    -- `o9:30` is obtained nine days ago for thirty, `r` a revocation, `R` a rotation, `k` one of
+    -- the key of ServiceAccounts, `g` a revocation as of an agency.
+    for user, case in pairs {
+      latest = { 1, "o10:365 o9:20", "holds", 355 }, holds = { 1, "o10:365 o5:", "holds" },
+      before = { 1, "o10: o5:365", "holds" }, may = { 1, "o10:", "may" },
+      again = { 1, "o10:365 r9 o8:365 r7", "revoked" }, back = { 1, "o10:365 r9 o8:365", "holds" },
+      moment = { 1, "o6:365 r6", "holds" }, agency = { 1, "o6:365 g5", "revoked" },
+      ended = { 1, "o10:1", "ended" }, rotated = { 2, "o10:365 R9 o8:365 R7", "rotated" },
+      turned = { 2, "o7:365", "holds" }, key = { 3, "o7:365 k6", "holds" },
+      other = { 1, "g5", "revoked", kind = "agency" }, forever = { 1, "o5:-1", "may" },
+      moments = { 1, "o5:x", "holds", 1 },
+    } do
+      for what, ago, days in case[2]:gmatch "(%a)(%d+):?([-%dx]*)" do
+        local id = (what == "g" and "agencyId" or "userId")
+        add(what == "o" and "getClusterCertByUID" or what:find "[Rk]" and "RotateClusterCredentials"
+          or "revokeClusterCert", case[1], tonumber(ago), what == "o" and user or ADMIN,
+          what == "o" and { duration = tonumber(days) or json.null,
+            expire_at = days == "x" and times.format(now + 86400) or nil }
+          or what == "R" and { component = "all" }
+          or what == "k" and { component = "service-account-controller" } or { [id] = user })
+      end
+      expected[user] = case
+    end
+    tempdir.write(directory .. "/traces", json.encode(list))
+    local opts = { traces = { directory .. "/traces" } }
+    for _, row in ipairs(assert(cce.workflow.holders(clients[1], opts))) do
+      local case = expected[row.id]
+      assert.same({ case[3], case.kind or "user" }, { row.state, row.kind }, row.id)
+      if case[4] then assert.near(now + case[4] * 86400, row.latest_end, 1) end
+      expected[row.id] = nil
+    end
+    assert.is_nil(next(expected))
+    opts.user_id = "rotated"
+    local rows = assert(cce.workflow.holders(clients[1], opts))
+    assert.same({ 1, "rotated" }, { #rows, rows[1].state })
   end)
 
   it("reads exported traces, as a document and as lines, and kubeconfigs", function()

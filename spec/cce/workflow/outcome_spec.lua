@@ -8,17 +8,21 @@ describe("the outcome of an item of a run", function()
         { what = "refused", code = "UNAUTHENTICATED" }, { what = "refused", code = "SERVER_ERROR" },
         { what = "refused", code = "RESOURCE_LOCKED" }, { what = "refused", code = "TIMEOUT" },
         -- As 0.1.0 wrote them.
-        { what = "failed", code = "PERMISSION_DENIED" }, { what = "skipped", code = "CONFLICT" } },
+        { what = "failed", code = "PERMISSION_DENIED" }, { what = "skipped", code = "CONFLICT" },
+        { what = "skipped", code = "CANCELLED" } },
       failed = { { what = "refused", code = "BAD_REQUEST" },
         { what = "refused", code = "NOT_FOUND" }, { what = "failed", code = "JOB_FAILED" },
-        { what = "failed", job = "j" },
+        { what = "refused", code = "INVALID_ARGUMENT" }, { what = "refused", code = "UNSUPPORTED" },
+        { what = "refused", code = "INVALID_CERTIFICATE" }, { what = "refused", code = "INVALID_KEY" },
+        { what = "refused", code = "KEY_MISMATCH" }, { what = "failed", job = "j" },
         { what = "failed", code = "NOT_REVOKED" }, { what = "given_up" } },
       skipped = { { what = "skipped" }, { what = "skipped", code = "UNSUPPORTED" } },
       uncertain = { { what = "intent" }, { what = "unknown" }, { what = "uncertain" },
         { what = "a word of a later version" } },
       accepted = { { what = "accepted" }, { what = "settled" }, { what = "repair" },
         { what = "uncertain", job = "j" } },
-      ok = { { what = "ok" }, { what = "reissued" } },
+      ok = { { what = "ok" }, { what = "reissued" },
+        { what = "ok", principal = "u", moved_to = "two" } },
       moved = { { what = "planned", moved_to = "two" },
         { what = "uncertain", principal = "u", moved_to = "two" } },
     } do
@@ -42,9 +46,13 @@ describe("the outcome of an item of a run", function()
     end
     assert.is_true(is_open { what = "ok", owed = true })
     assert.is_true(is_open({ what = "ok" }, { reissue = {} }))
+    assert.is_false(is_open({ what = "ok" }, {}))
+    assert.is_false(is_open({ what = "ok", owed = false }, { reissue = {} }))
     assert.is_false(is_open({ what = "reissued", reissued = "path" }, { reissue = {} }))
+    assert.is_false(is_open({ what = "skipped", owed = true }, { retry_failed = true }))
     local failed = { what = "failed", job = "j" }
     assert.is_false(is_open(failed))
+    assert.is_false(is_open(failed, {}))
     assert.is_true(is_open(failed, { retry_failed = true }))
     assert.is_false(is_open({ what = "given_up" }, { retry_failed = true }))
   end)
@@ -64,5 +72,19 @@ describe("the outcome of an item of a run", function()
     assert.is_true(counts "uncertain")
     assert.is_false(counts "pending")
     assert.is_false(counts "skipped")
+    assert.is_false(counts("ok", "PERMISSION_DENIED"))
+  end)
+
+  it("is known to be of a key, or of its cluster alone", function()
+    local function judged(code)
+      local err = code and { code = code }
+      return { outcome.is_key_refused(err), outcome.is_of_cluster(err) }
+    end
+    for code, expected in pairs { UNAUTHENTICATED = { true, false },
+      ACCESS_KEY_LOCKED = { true, false }, PERMISSION_DENIED = { false, false },
+      CONFLICT = { false, true }, RESOURCE_LOCKED = { false, true } } do
+      assert.same(expected, judged(code), code)
+    end
+    assert.same({ false, false }, judged())
   end)
 end)

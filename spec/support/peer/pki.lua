@@ -1,6 +1,7 @@
 --- Certificates and keys for specs, made by luaossl, so that no code of ours vouches for itself.
 local bignum = require "openssl.bignum"
 local extension = require "openssl.x509.extension"
+local mime = require "mime"
 local pkey = require "openssl.pkey"
 local tempdir = require "spec.support.tempdir"
 local x509 = require "openssl.x509"
@@ -70,25 +71,9 @@ function M.authority(common_name, options)
   return M.issue(nil, options)
 end
 
-local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
---- Base64, written for the specs alone.
+--- Base64, by another library than ours.
 function M.base64(text)
-  local out = {}
-  for i = 1, #text, 3 do
-    local a, b, c = text:byte(i, i + 2)
-    local bits = a * 65536 + (b or 0) * 256 + (c or 0)
-    for position = 3, 0, -1 do
-      local digit = math.floor(bits / 64 ^ position) % 64 + 1
-      out[#out + 1] = alphabet:sub(digit, digit)
-    end
-    if not b then
-      out[#out - 1], out[#out] = "=", "="
-    elseif not c then
-      out[#out] = "="
-    end
-  end
-  return table.concat(out)
+  return mime.b64(text) or ""
 end
 
 return M

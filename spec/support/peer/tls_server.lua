@@ -2,6 +2,7 @@
 --
 --   local tls = require("spec.support.peer.tls_server")
 --   local s = tls.start { version = "-tls1_3", ca = pem }   -- whose clients it accepts
+--   pair = { pem=, key_pem= }, cipher = "…"                 -- other than its own, and usual ones
 --   s.port, s.url, s.ca                                     -- whom to trust
 --   tls.stop_all()                                          -- in after_each
 local core = require "cce.core"
@@ -14,7 +15,7 @@ local START_SECONDS = 120
 
 function M.start(options)
   local identity = server.identity()
-  local made = identity.pair(options.alt_names)
+  local made = options.pair or identity.pair(options.alt_names)
   local dir = identity.dir
   server.write(dir .. "/server.pem", made.pem)
   server.write(dir .. "/server.key", made.key_pem)
@@ -22,7 +23,8 @@ function M.start(options)
   local process = assert(core.sys.spawn {
     argv = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", dir .. "/server.pem",
       "-key", dir .. "/server.key", "-Verify", "1", "-verify_return_error", "-CAfile",
-      dir .. "/clients.pem", "-www", options.version },
+      dir .. "/clients.pem", "-www", options.version,
+      options.cipher and "-cipher", options.cipher },
     stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/err", die_with_parent = true,
   })
   local self = { process = process, identity = identity, ca = server.read(identity.ca_file) }

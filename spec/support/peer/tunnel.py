@@ -1,5 +1,6 @@
 """Two ways to HOST:PORT, on ports that are written to FILE: a tunnel, and a proxy
-that knows CONNECT and leads there whatever it is asked for. Ends with its input."""
+that knows CONNECT and SOCKS5 with names, and leads there whatever it is asked for.
+Ends with its input."""
 import os
 import socket
 import sys
@@ -25,7 +26,15 @@ def pump(source, sink):
 
 
 def serve_one(client, is_proxy):
-    if is_proxy:
+    if is_proxy and client.recv(1, socket.MSG_PEEK) == b"\x05":
+        client.recv(4096)
+        client.sendall(b"\x05\x00")
+        # Of an address a client has looked up the name itself.
+        if client.recv(4096)[3] != 3:
+            client.close()
+            return
+        client.sendall(b"\x05\x00\x00\x01" + bytes(6))
+    elif is_proxy:
         client.recv(4096)
         client.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
     server = socket.create_connection((host, port))

@@ -15,7 +15,7 @@ end
 --- Options of cce.workflow.rotate with short waits and no rate limit.
 function M.options(more)
   local opts = { clusters = { name = "*" }, rate_limit = false,
-    wait = { interval = 0.02, timeout = 20 } }
+    wait = { interval = 0.02, timeout = 120 } }
   for name, value in pairs(more or {}) do opts[name] = value end
   return opts
 end
@@ -53,7 +53,8 @@ local CHILD = [[
     ca_file = hosts_env "CCE_CA_FILE", retry = { base = 0.01, cap = 0.02, max_attempts = 2 },
     timeout = 5, connect_timeout = 2 })
   local report, message = cce.workflow.rotate(client, { clusters = { name = "*" },
-    rate_limit = false, journal = %q, concurrency = %d, wait = { interval = 0.02, timeout = 20 } })
+    rate_limit = false, journal = %q, concurrency = %d,
+    wait = { interval = 0.02, timeout = 120 } })
   if not report then
     print("ERROR " .. message)
     os.exit(9)

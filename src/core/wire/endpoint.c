@@ -74,7 +74,7 @@ static bool port_is_valid(const char *port, size_t length)
 {
     unsigned long number = 0;
 
-    if (length == 0 || length > 5)
+    if (length > 5)
         return false;
     for (size_t i = 0; i < length; i++) {
         if (!cce_is_digit(port[i]))

@@ -57,7 +57,7 @@ static bool read_host(const char *text, size_t length, int port,
 {
     char *name = host->name, *colon;
 
-    if (length == 0 || length >= HOST_MAX)
+    if (length >= HOST_MAX)
         return false;
     memcpy(name, text, length);
     name[length] = '\0';
@@ -71,7 +71,7 @@ static bool read_host(const char *text, size_t length, int port,
         colon = bracket[1] == ':' ? bracket + 1 : NULL;
         *bracket = '\0';
         memmove(name, name + 1, (size_t)(bracket - name));
-    } else if (colon != NULL && strchr(name, ':') != colon) {
+    } else if (strchr(name, ':') != colon) {
         colon = NULL;
     }
     if (colon != NULL) {

@@ -264,9 +264,8 @@ static int try_open(struct cce_append_file *file, const struct cce_path *target,
             return -1;
     }
     if (file->fd < 0) {
-        file->fd = cce_path_openat(
-            target->dir, target->name,
-            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, 0600);
+        file->fd = cce_path_openat(target->dir, target->name,
+                                   O_RDWR | O_CREAT | O_EXCL, 0600);
         if (file->fd < 0)
             return errno == EEXIST
                        ? 0

@@ -137,8 +137,7 @@ static int create_temporary(int dir, char name[TEMPORARY_NAME])
         snprintf(name, TEMPORARY_NAME,
                  TEMPORARY_BEGINS "%016llx" TEMPORARY_ENDS,
                  (unsigned long long)number);
-        fd = cce_path_openat(dir, name,
-                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        fd = cce_path_openat(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
         /* Another name helps only against a name that is taken. */
         if (fd < 0 && errno != EEXIST)
             return -1;
@@ -216,6 +215,27 @@ static const char *fill_temporary(int fd, const struct content *content,
     return NULL;
 }
 
+/* Why no other file could get its name: NULL, or the step that would fail, with
+ * errno. Asked before anything is written, so that a trial knows it, too. */
+static const char *find_obstacle(const struct cce_path *target)
+{
+#ifdef STATX_ATTR_MOUNT_ROOT
+    struct statx info;
+
+    if (statx(target->dir, target->name, AT_SYMLINK_NOFOLLOW, 0, &info) == 0 &&
+        (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) {
+        errno = EBUSY;
+        return "it is mounted by itself, as a file given to a container is; "
+               "mount its directory instead";
+    }
+#endif
+    /* A file that may be removed is no directory; one that is immutable, or
+     * only appended to, is refused before that is looked at. */
+    if (unlinkat(target->dir, target->name, AT_REMOVEDIR) < 0 && errno == EPERM)
+        return "it must not be replaced (lsattr shows why)";
+    return NULL;
+}
+
 static const char *replace(const struct cce_path *target,
                            const struct content *content,
                            const struct stat *old)
@@ -276,7 +296,9 @@ static int write_file(const char *path, const struct content *content,
         goto done;
 
     sweep(target.dir);
-    step = replace(&target, content, found ? &old : NULL);
+    step = found ? find_obstacle(&target) : NULL;
+    if (step == NULL)
+        step = replace(&target, content, found ? &old : NULL);
     if (step != NULL) {
         cce_path_fail_step(err, "write", path, step, errno);
         goto done;

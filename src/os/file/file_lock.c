@@ -55,7 +55,7 @@ static int try_sentinel(struct cce_file_lock *lock)
     char text[sizeof sentinel_mark] = "";
     ssize_t count;
     int fd = cce_path_openat(AT_FDCWD, lock->sentinel,
-                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+                             O_WRONLY | O_CREAT | O_EXCL, 0600);
 
     if (fd < 0 && errno != EEXIST)
         return -1;

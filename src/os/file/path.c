@@ -129,6 +129,15 @@ int cce_path_check(const struct cce_path *target, const char *verb,
     return 0;
 }
 
+/* A pipe that this process was given holds what somebody meant for it. To be
+ * read to its end, which may be waited for. */
+static bool is_given_pipe(const struct cce_path *target, int fd, int flags,
+                          const struct stat *info)
+{
+    return target->is_descriptor && (flags & O_ACCMODE) == O_RDONLY &&
+           S_ISFIFO(info->st_mode) && fcntl(fd, F_SETFL, 0) == 0;
+}
+
 int cce_path_open(const struct cce_path *target, const char *verb,
                   const char *path, int flags, struct stat *info,
                   struct cce_error *err)
@@ -143,7 +152,7 @@ int cce_path_open(const struct cce_path *target, const char *verb,
         return cce_path_fail_step(err, verb, path, "", errno);
     if (fstat(fd, info) < 0)
         cce_path_fail_step(err, verb, path, "looking at it", errno);
-    else if (!S_ISREG(info->st_mode))
+    else if (!S_ISREG(info->st_mode) && !is_given_pipe(target, fd, flags, info))
         cce_path_fail(err, verb, path, "it is not a regular file");
     else if (cce_path_check(target, verb, path, info, err) == 0)
         return fd;

@@ -43,8 +43,9 @@ int cce_path_check(const struct cce_path *target, const char *verb,
                    const char *path, const struct stat *info,
                    struct cce_error *err);
 
-/* Opens the file: a regular one that may be used, or fails. Does not wait for
- * a FIFO or a device. Returns the descriptor, and what fstat says of it. */
+/* Opens the file: a regular one that may be used, or, to read it, a pipe behind
+ * a name such as /dev/stdin; or fails. Does not wait for a FIFO or a device.
+ * Returns the descriptor, and what fstat says of it. */
 int cce_path_open(const struct cce_path *target, const char *verb,
                   const char *path, int flags, struct stat *info,
                   struct cce_error *err);

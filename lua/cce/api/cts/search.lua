@@ -46,7 +46,7 @@ function M.window(name, checked, now)
   elseif window.from >= oldest - SLACK then
     return window
   elseif not checked.partial then
-    return bad_window(name, ("from is %s, and CTS keeps seven days only: nothing from before %s")
+    return bad_window(name, ("CTS keeps seven days only: nothing from %s, but from %s on")
       :format(show.time(window.from), show.time(oldest)),
       "Give partial=true to search what is left; for earlier ones look at what CTS transferred"
       .. " to OBS or LTS, if it was set up")

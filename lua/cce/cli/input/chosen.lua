@@ -2,6 +2,7 @@
 -- @module cce.cli.input.chosen
 -- @local
 local autopilot = require "cce.api.autopilot"
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
 local targets = require "cce.workflow.targets"
@@ -91,11 +92,12 @@ end
 
 --- The words of a file: one a line, what follows a "#" is for people.
 -- @tparam string path "-" is standard input
+-- @tparam[opt] string of what they name, such as "clusters", where none is a mistake
 -- @treturn[1] {string,...}
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.words_of(path)
+function M.words_of(path, of)
   local text, message, code
   if path == "-" then
     text = io.stdin:read "*a"
@@ -108,19 +110,19 @@ function M.words_of(path)
     local word = line:gsub("#.*$", ""):match "^%s*(.-)%s*$"
     if word ~= "" then words[#words + 1] = word end
   end
+  if of and #words == 0 then
+    return errors.fail("INVALID_ARGUMENT", ("the list of %s is empty"):format(of))
+  end
   return words
 end
 
 -- Those of --file join those that were typed.
 local function add_file(args)
   if not args.cluster_file then return true end
-  local words, message, err = M.words_of(args.cluster_file)
+  local words, message, err = M.words_of(args.cluster_file, "clusters")
   if not words then return nil, message, err end
   args.cluster_file = nil
   for _, word in ipairs(words) do args.cluster[#args.cluster + 1] = word end
-  if #words == 0 then
-    return errors.fail("INVALID_ARGUMENT", "the list of clusters is empty")
-  end
   return true
 end
 
@@ -164,6 +166,12 @@ function M.list(client, args)
   return list
 end
 
+-- What the cloud is known to lack is said before its clusters are looked for.
+local function is_in_cloud(client, operation, fields)
+  if not operation then return true end
+  return clouds.allows(client.config.cloud, operation, fields)
+end
+
 -- The clusters, unless one of them is of CCE Autopilot, which lacks the call.
 local function all_have(operation, list)
   for _, each in ipairs(list) do
@@ -185,19 +193,22 @@ end
 --- The clusters that are meant, where none chosen is a mistake.
 -- @tparam cce.client client
 -- @tparam table args
--- @tparam[opt] string operation that all of them must have
+-- @tparam[opt] string operation that the cloud and all of them must have
+-- @tparam[opt] table fields its options
 -- @treturn[1] {string,...} ids; empty where all are meant, and there are none
 -- @treturn[1] {table,...} as those of `list`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.ids(client, args, operation)
+function M.ids(client, args, operation, fields)
   if #args.cluster == 0 and not args.all and not args.cluster_file and not M.filter(args) then
     return errors.fail("INVALID_ARGUMENT", "no cluster is named", {
       hint = "Name clusters by id or name, choose by --name 'prod-*', --version or --status,"
         .. " or give --all" })
   end
-  local list, message, err = M.list(client, args)
+  local list
+  local ok, message, err = is_in_cloud(client, operation, fields)
+  if ok then list, message, err = M.list(client, args) end
   if list then list, message, err = all_have(operation, list) end
   if not list then return nil, message, err end
   if #list == 0 and not args.all then return none_fits(M.filter(args)) end
@@ -209,13 +220,16 @@ end
 --- The one cluster that a word means.
 -- @tparam cce.client client
 -- @tparam string word id or name
--- @tparam[opt] string operation that it must have
+-- @tparam[opt] string operation that the cloud and it must have
+-- @tparam[opt] table fields its options
 -- @treturn[1] table `id`, `name`, `version`, `status`, `project_id`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.one(client, word, operation)
-  local all, message, err = all_or_ids(client, { word })
+function M.one(client, word, operation, fields)
+  local all
+  local ok, message, err = is_in_cloud(client, operation, fields)
+  if ok then all, message, err = all_or_ids(client, { word }) end
   if not all then return nil, message, err end
   local found
   found, message, err = resolve(word, all)

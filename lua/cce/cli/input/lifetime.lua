@@ -15,7 +15,7 @@ local M = {}
 function M.describe(parser)
   parser:mutex(
     stands_for(parser:option("--days", "How long the certificate lives: 1 to 1827 days, or max.")
-      :argname("DAYS"):convert(convert.days), "duration"),
+      :argname("DAYS"):convert(convert.days), "duration", { ["-1"] = "max" }),
     stands_for(parser:option("--until", "Its end: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h.")
       :argname("TIME"):convert(convert.time), "expire_at"))
 end

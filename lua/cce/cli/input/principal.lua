@@ -1,6 +1,7 @@
 --- Whom --user and --agency mean, and whether that is who types.
 -- @module cce.cli.input.principal
 -- @local
+local chosen = require "cce.cli.input.chosen"
 local errors = require "cce.error"
 local identity = require "cce.api.identity"
 local stands_for = require("cce.cli.output.words").stands_for
@@ -11,11 +12,14 @@ local M = {}
 -- @tparam table parser of argparse
 -- @treturn table option
 -- @treturn table option
+-- @treturn table option
 function M.describe(parser)
   return stands_for(parser:option("--user", "Name or id of an IAM user.")
       :argname("USER"), "user_id"),
     stands_for(parser:option("--agency", "Name or id of an agency."):argname("AGENCY"),
-      "agency_id")
+      "agency_id"),
+    parser:option("--users", "Users by name or id, one a line; - is standard input.")
+      :argname("FILE")
 end
 
 local function looks_like_id(word)
@@ -56,40 +60,43 @@ local function find(kind, word, list)
         kind == "agency" and "agencies" or "users"))
 end
 
-local function resolve(ui, client, kind, word)
-  local list, message, err
-  if kind == "user" then
-    list, message, err = client:list_users()
-  else
-    list, message, err = client:list_agencies()
-  end
-  if not list and looks_like_id(word) then
-    ui:say(("whether there is such a %s was not checked: %s"):format(kind, message))
-    return { id = word }
-  elseif not list then
-    return not_known(word, message, err)
-  end
-  return find(kind, word, list)
-end
-
---- Replace what was typed for --user or --agency by the id of that.
+--- Whom `--user`, `--agency` or `--users` mean.
 -- @tparam cce.cli.ui ui
 -- @tparam cce.client client
--- @tparam table args `user`, `agency`
--- @treturn[1] boolean true
--- @treturn[1] ?table `id`, `name`; `unknown`: it has the form of an id, and nobody in IAM
---   has it
+-- @tparam table args
+-- @treturn[1] {table,...} each once, `{kind=, id=, name=, unknown=}`, where `unknown` has the form
+--   of an id, and nobody in IAM has it; none, where none is given
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.resolve(ui, client, args)
-  local kind = args.user and "user" or args.agency and "agency"
-  if not kind then return true end
-  local found, message, err = resolve(ui, client, kind, args[kind])
-  if not found then return nil, message, err end
-  if found.id ~= args[kind] then ui:say(("%s %s is %s"):format(kind, args[kind], found.id)) end
-  args[kind] = found.id
-  return true, found
+function M.list(ui, client, args)
+  local kind, words = args.agency and "agency" or "user", { args.agency or args.user }
+  if args.users then
+    local problem, why
+    words, problem, why = chosen.words_of(args.users, "users")
+    if not words then return nil, problem, why end
+  end
+  if #words == 0 then return {} end
+  local list, seen = {}, {}
+  local all, message, err = client[kind == "user" and "list_users" or "list_agencies"](client)
+  for _, word in ipairs(words) do
+    local found, problem, why
+    if all then
+      found, problem, why = find(kind, word, all)
+    elseif looks_like_id(word) then
+      ui:say(("whether there is such a %s was not checked: %s"):format(kind, message))
+      found = { id = word }
+    else
+      found, problem, why = not_known(word, message, err)
+    end
+    if not found then return nil, problem, why end
+    if found.id ~= word then ui:say(("%s %s is %s"):format(kind, word, found.id)) end
+    if not seen[found.id] then
+      seen[found.id] = true
+      list[#list + 1] = { kind = kind, id = found.id, name = found.name, unknown = found.unknown }
+    end
+  end
+  return list
 end
 
 -- Users, agencies, and who was deleted; what cannot be listed is said. And the error of the

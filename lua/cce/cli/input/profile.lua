@@ -62,23 +62,81 @@ local function check_key(path, number, key)
   return true
 end
 
-local function read_line(state, path, number, line)
-  -- Windows' editors put a byte order mark before the first.
-  if number == 1 then line = line:gsub("^\239\187\191", "") end
-  if line:match "^%s*$" or line:match "^%s*[#;]" then return true end
-  local section = line:match "^%s*%[%s*([%w._-]+)%s*%]%s*$"
-  if section then
-    state.found[section] = state.found[section] or {}
-    state.current = state.found[section]
-    return true
+--- What a line of settings says, by the rules of the SDKs' key files: "=" or ":", names in any
+-- case, comments on lines of their own or behind a section.
+-- @tparam string line
+-- @treturn ?string "blank", "section" or "setting"; nil: none of them
+-- @treturn ?string the name
+-- @treturn ?string the value
+function M.line(line)
+  if line:find "^%s*$" or line:find "^%s*[#;]" then return "blank" end
+  local section, rest = line:match "^%s*%[%s*([%w._-]+)%s*%]%s*(.*)$"
+  if section and (rest == "" or rest:find "^[#;]") then return "section", section end
+  local name, value = line:match "^%s*([%w_-]+)%s*[=:]%s*(.-)%s*$"
+  if not name then return nil end
+  return "setting", values.lower(name):gsub("-", "_"), value
+end
+
+-- Why a value is not what its writer meant. A path may have blanks and letters of any kind.
+local function value_problem(key, value)
+  local first = value:sub(1, 1)
+  if (first == '"' or first == "'") and #value > 1 and value:sub(-1) == first then
+    return "the value is in quotes, which would be a part of it"
+  elseif value:find "%s[#;]" then
+    return "a comment needs a line of its own: here it would be a part of the value"
+  elseif value:find "[%c%z]" or value:find "\194\160" or value:find "\226\128[\139-\141]"
+    or value:find "\239\187\191" then
+    return "the value holds a character that cannot be seen, as copying leaves behind"
+  elseif key == "timeout" and value ~= "" and not value:find "^%d+%.?%d*$" then
+    return "the timeout is no number of seconds"
   end
-  local key, value = line:match "^%s*([%w_]+)%s*=%s*(.-)%s*$"
-  if not key then return bad(path, number, "neither [name] nor setting = value") end
-  if not state.current then return bad(path, number, "a setting before the first [name]") end
-  local ok, message, err = check_key(path, number, key)
-  if not ok then return nil, message, err end
-  state.current[key] = value ~= "" and value or nil
+  return nil
+end
+
+local function add_section(state, path, number, name)
+  if name == "DEFAULT" then
+    return bad(path, number, "no profile inherits from [DEFAULT]: write its settings into each, or"
+      .. " call it [default], which is taken when nothing else says where the cloud is")
+  elseif state.found[name] then
+    return bad(path, number, ("[%s] is there twice"):format(name))
+  end
+  state.found[name], state.seen = {}, {}
+  state.current = state.found[name]
   return true
+end
+
+local function read_line(state, path, number, line)
+  local kind, name, value = M.line(line)
+  if kind == "blank" then return true end
+  if kind == "section" then return add_section(state, path, number, name) end
+  if not kind then
+    return bad(path, number, "neither [name] nor setting = value; a name has letters, digits,"
+      .. " '.', '_' and '-'")
+  end
+  if not state.current then return bad(path, number, "a setting before the first [name]") end
+  local ok, message, err = check_key(path, number, name)
+  if not ok then return nil, message, err end
+  local problem = state.seen[name] and ("'%s' is there twice in its profile"):format(name)
+    or value_problem(name, value)
+  if problem then return bad(path, number, problem) end
+  state.seen[name] = true
+  state.current[name] = value ~= "" and value or nil
+  return true
+end
+
+-- Files of any system: with a byte order mark, and with LF, CR LF or CR behind a line.
+local function read_text(path, text)
+  if text:find "^\255\254" or text:find "^\254\255" then
+    return bad(path, 1, "the file is UTF-16, as PowerShell writes it: save it as UTF-8")
+  end
+  local state, number = { found = {} }, 0
+  text = text:gsub("^\239\187\191", ""):gsub("\r\n?", "\n")
+  for line in text:gmatch "([^\n]*)\n?" do
+    number = number + 1
+    local ok, message, err = read_line(state, path, number, line)
+    if not ok then return nil, message, err end
+  end
+  return state.found
 end
 
 --- All profiles of a file.
@@ -88,23 +146,13 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.read(path)
-  local file = io.open(path, "r")
-  if not file then
-    local info, message, code = core.file.stat(path)
-    if info == false then return {} end
-    return errors.fail(code or "FILE_ERROR", message or ("'%s' cannot be read"):format(path))
-  end
-  local state, number = { found = {} }, 0
-  for line in file:lines() do
-    number = number + 1
-    local ok, message, err = read_line(state, path, number, line)
-    if not ok then
-      file:close()
-      return nil, message, err
-    end
-  end
-  file:close()
-  return state.found
+  local file = io.open(path, "rb")
+  local text = file and file:read "*a"
+  if file then file:close() end
+  if text then return read_text(path, text) end
+  local info, message, code = core.file.stat(path)
+  if info == false then return {} end
+  return errors.fail(code or "FILE_ERROR", message or ("'%s' cannot be read"):format(path))
 end
 
 -- The settings that are meant; empty when there are none.

@@ -128,7 +128,7 @@ end
 -- @treturn[2] table err
 function M.value(value, text, name, output)
   if output == "table" then return width.clean(text) end
-  if output == "name" then return width.clean(name or text) end
+  if output == "name" then return width.clean(name or "") end
   value.schema_version = M.SCHEMA_VERSION
   return machines[output](value)
 end

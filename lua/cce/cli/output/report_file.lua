@@ -4,6 +4,7 @@
 -- @local
 local core = require "cce.core"
 local errors = require "cce.error"
+local identity = require "cce.api.identity"
 local json = require "cce.base.json"
 local own_file = require "cce.cli.output.own_file"
 local pages = require "cce.text.page"
@@ -71,27 +72,63 @@ local function rows_of(report, command)
   return rows, spans
 end
 
+-- Of tables that the plan has, their rows say what its first sentences do.
+local function add_plan(page, report, typed)
+  if not report.plan or #report.plan == 0 then return end
+  page:heading "Plan"
+  local rest, in_tables = {}, 0
+  for _, steps in ipairs(report.steps or {}) do
+    local rows = {}
+    for i, step in ipairs(steps) do
+      rows[i] = {}
+      for k in ipairs(steps.titles) do
+        local kind = steps.kinds and steps.kinds[k]
+        rows[i][k] = { step[k], class = kind == "id" and "id" or kind == "keep" and "whole" or nil }
+      end
+    end
+    if rows[1] then page:table(steps.titles, rows) end
+    in_tables = in_tables + #rows
+  end
+  for i = in_tables + 1, #typed.plan do rest[#rest + 1] = typed.plan[i] end
+  if rest[1] then page:list(rest) end
+end
+
+--- By whom a report was asked for: whose the credentials are, and what signed.
+-- @tparam ?cce.client client
+-- @treturn ?string
+function M.by_whom(client)
+  if not client then return nil end
+  local by = tostring(client):gsub("^cce%.client: ", "")
+  -- It asks once at most: a report does not wait for STS.
+  identity.account(client)
+  local caller = client.caller
+  if not caller then return by end
+  return ("%s %s%s, %s"):format(caller.kind, caller.id,
+    caller.name and " (" .. caller.name .. ")" or "", by)
+end
+
 --- The page of a report.
 -- @tparam cce.report report
 -- @tparam table context `{ command=, asked=, by=, audit_log=, version= }`; the command that was
 --   typed, whose words the sentences take
 -- @treturn string HTML
 function M.html(report, context)
-  local name = report.workflow .. (report.run and " " .. report.run or "")
+  local name = context.command .. (report.run and " " .. report.run or "")
   local page, counts = pages.new(name), report:counts()
+  local typed = words.typed_report(report:to_table(), context.command)
   local parts = {}
   for _, bucket in ipairs(BUCKETS) do
     if counts[bucket] > 0 then parts[#parts + 1] = ("%d %s"):format(counts[bucket], bucket) end
   end
   local code = report:exit_code()
+  if report.dry_run then table.insert(parts, 1, "a dry run: nothing was done") end
   page:lead(#parts > 0 and table.concat(parts, ", ") or "nothing was to be done",
-    code == 1 and "bad" or code == 2 and "open" or "good")
+    code == 1 and "bad" or code == 2 and "open" or report.dry_run and "quiet" or "good")
   page:facts {
     { "asked", context.asked }, { "by", context.by },
     { "began", report.started and show.time(report.started) },
     { "ended", report.ended and show.time(report.ended) },
-    { "dry run", report.dry_run and "yes: nothing was sent" or nil },
-    { "stopped", report.stopped and words.typed(report.stopped, context.command) },
+    { "stopped", typed.stopped },
     { "windows", report.windows },
     { "next window", report.next_window and show.time(report.next_window) },
     { "finished before", report.already_finished and show.time(report.already_finished) },
@@ -100,12 +137,9 @@ function M.html(report, context)
   }
   if #report.notes > 0 then
     page:heading "Notes"
-    page:list(report.notes)
+    page:list(typed.notes)
   end
-  if report.plan and #report.plan > 0 then
-    page:heading "Plan"
-    page:list(report.plan)
-  end
+  add_plan(page, report, typed)
   local rows, spans = rows_of(report, context.command)
   if #spans > 0 then
     page:heading "When"

@@ -16,9 +16,11 @@ local M = {}
 --- Say which option of the library an option of a command is.
 -- @tparam table option of argparse
 -- @tparam string name
+-- @tparam[opt] table spelt what the library says of its values, and what is typed for that:
+--   `{ ["-1"] = "max" }`
 -- @treturn table the same option
-function M.stands_for(option, name)
-  option._library_name = name
+function M.stands_for(option, name, spelt)
+  option._library_name, option._library_values = name, spelt
   return option
 end
 
@@ -28,7 +30,10 @@ local function add_options(parser, names)
   for _, option in ipairs(parser._options) do
     for _, alias in ipairs(option._aliases) do
       local name = alias:match "^%-%-(.+)$"
-      if name then names[option._library_name or name:gsub("-", "_")] = alias end
+      if name then
+        names[option._library_name or name:gsub("-", "_")] = { typed = alias,
+          values = option._library_values or {} }
+      end
     end
   end
   for _, command in ipairs(parser._commands) do add_options(command, names) end
@@ -46,7 +51,10 @@ local function options_of(command)
   end
   parser._commands = {}
   add_options(parser, names)
-  for name, typed in pairs(names) do list[#list + 1] = { name = name, typed = typed } end
+  for name, each in pairs(names) do
+    each.name = name
+    list[#list + 1] = each
+  end
   table.sort(list, function(a, b)
     return #a.name > #b.name or #a.name == #b.name and a.name < b.name
   end)
@@ -71,13 +79,19 @@ local function typed_arguments(arguments)
 end
 
 local function rename_calls(text)
+  local is_workflow = text:find("cce.workflow.", 1, true)
+  if not is_workflow and not text:find "%a:[%a_]+%(" then return text end
   local cli, calls, commands = require "cce.cli", {}, {}
-  for _, name in ipairs(cli.commands) do commands[name] = "cce " .. name end
-  text = text:gsub("cce%.workflow%.(%a+)", commands)
-  if not text:find "%a:[%a_]+%(" then return text end
   for _, name in ipairs(cli.commands) do
+    commands[name] = "cce " .. name
     for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
   end
+  local function command_of(name) return commands[calls[name] or name] end
+  -- What stands in the braces are options of that command, not of the one that was typed.
+  text = text:gsub("cce%.workflow%.(%a+)%([%a, ]*{(.-)}%)", function(name, options)
+    local typed = command_of(name)
+    return typed and ("%s %s"):format(typed, M.typed(options, typed:sub(5)))
+  end):gsub("cce%.workflow%.(%a+)", command_of)
   -- The fields behind a call go with it, the end of a sentence does not.
   return (text:gsub("([%a_]+:[%a_]+)(%b())([%.%a_]*)", function(call, arguments, fields)
     local typed = calls[call]
@@ -131,6 +145,9 @@ function M.typed(text, command)
       :gsub(at .. "=…", typed .. " …"):gsub(at .. "=", typed)
     if is_refused then
       text = (": " .. text):gsub(": " .. each.name .. " is ", ": " .. typed .. " is "):sub(3)
+      for value, word in pairs(text:find(each.typed, 1, true) and each.values or {}) do
+        text = text:gsub("or " .. value:gsub("%p", "%%%0") .. "%f[^%w]", "or " .. word)
+      end
     end
     -- A name of two words is one wherever it stands.
     if each.name:find("_", 1, true) then text = text:gsub(at .. "%f[^%w_]", typed) end
@@ -138,21 +155,24 @@ function M.typed(text, command)
   return text
 end
 
--- What is a sentence in the table of a report.
-local SENTENCES = { message = true, hint = true, stopped = true }
+-- What is a sentence in the table of a report, or a list of them.
+local SENTENCES = { message = true, hint = true, stopped = true, notes = true, plan = true }
 
 --- The same of every sentence in the table of a report.
 -- @tparam table value of `report:to_table`; it is changed
 -- @tparam string command
 -- @treturn table the same table
 function M.typed_report(value, command)
-  for name, inner in pairs(value) do
-    if type(inner) == "table" then
-      M.typed_report(inner, command)
-    elseif SENTENCES[name] and type(inner) == "string" then
-      value[name] = M.typed(inner, command)
+  local function type_all(list, are_sentences)
+    for name, inner in pairs(list) do
+      if type(inner) == "table" then
+        type_all(inner, SENTENCES[name])
+      elseif type(inner) == "string" and (are_sentences or SENTENCES[name]) then
+        list[name] = M.typed(inner, command)
+      end
     end
   end
+  type_all(value)
   return value
 end
 

@@ -98,7 +98,6 @@ function M.tree(text)
   local ok, root = pcall(build, text, skip_space(text, 1), 1)
   if not ok and type(root) ~= "table" then error(root, 0) end
   if not ok or skip_space(text, root.last) <= #text then return nil end
-  root.is_only = true
   return root
 end
 

@@ -142,8 +142,9 @@ local function first_document(reader)
     refuse("it is of another version of YAML than 1.1, and kubectl does not read it")
   end
   local root = build(reader, reader.next(), 1)
+  -- The end of the document, which needs a look at what comes next. Behind it anything
+  -- may stand: kubectl does not read it.
   reader.next()
-  root.is_only = reader.next().type == "STREAM_END"
   return root
 end
 

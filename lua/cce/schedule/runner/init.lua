@@ -48,6 +48,7 @@ local schema = {
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
   keep = { type = "number", min = 0, default = 30 * DAY, unit = "seconds" },
   on_event = { type = "callable" },
+  on_look = { type = "callable" },
   runner = { type = "string", check = function(name)
     return #name <= 64 and name:match "^%w[%w_-]*$" ~= nil,
       "a name of 1 to 64 letters, digits, \"_\" or \"-\""
@@ -64,17 +65,22 @@ function Run:stop(reason)
   self.stopped = self.stopped or reason
 end
 
---- Tell what happened. A callback that fails must not stop a revocation.
+-- A callback that fails must not stop a revocation.
+local function call_back(run, name, argument)
+  if not run[name] then return end
+  local ok, answer = protect.pcall(run[name], argument)
+  if not ok then
+    io.stderr:write("cce: ", name, " failed: ", entries.clean(answer, 500), "\n")
+  elseif answer == false then
+    run:stop(name)
+  end
+end
+
+--- Tell what happened.
 -- @tparam table event
 function Run:tell(event)
-  if not self.on_event then return end
   event.at = self.clock()
-  local ok, answer = protect.pcall(self.on_event, event)
-  if not ok then
-    io.stderr:write("cce: on_event failed: ", entries.clean(answer, 500), "\n")
-  elseif answer == false then
-    self:stop "on_event"
-  end
+  call_back(self, "on_event", event)
 end
 
 --- Note that the store failed: told at once, then at growing intervals.
@@ -215,8 +221,9 @@ function Run:pass()
   self.feed:rewind(self.once and self.clock() or nil)
   beside_lease(self, function() lead(self) end)
   self.was_busy = self.claimed > claimed
-  if not self.look_failed then return true end
-  return nil, self.look_failed[1], self.look_failed[2]
+  if self.look_failed then return nil, self.look_failed[1], self.look_failed[2] end
+  call_back(self, "on_look")
+  return true
 end
 
 -- ---- between passes --------------------------------------------------------------------
@@ -359,7 +366,7 @@ function M.new(schedule, client_for, opts)
     clock = function() return schedule.clock() end,
     -- For specs: time that passes faster.
     sleep = schedule.sleep or host.sleep, random = math.random,
-    client_for = client_for, on_event = opts.on_event, once = opts.once,
+    client_for = client_for, on_event = opts.on_event, on_look = opts.on_look, once = opts.once,
     until_idle = opts.until_idle, keep = opts.keep, concurrency = opts.concurrency,
     policy = opts.retry, journal_dir = opts.journal_dir, stop_asked = opts.stop,
     machine = machine, done = 0, missed = 0, claimed = 0,

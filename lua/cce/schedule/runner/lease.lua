@@ -35,7 +35,7 @@ end
 -- @treturn[2] table err
 function Lease:get()
   local session = self.session
-  if session and not session.lost and session:left() > M.MARGIN then return session end
+  if session and session:left() > M.MARGIN then return session end
   if session then self:lose(session) end
   -- A name of its own: what was claimed under an earlier one is a dead runner's.
   local opened, message, err = self.run.store:open_session(
@@ -98,7 +98,7 @@ end
 --- Give it back, so that others need not wait for its end.
 function Lease:close()
   local session = self.session
-  if session and not session.lost then session:close() end
+  if session then session:close() end
   self.session = nil
 end
 

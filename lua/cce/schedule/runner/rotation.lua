@@ -63,17 +63,22 @@ local function not_done(job, report)
   local counts = report:counts()
   local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
   local err, message = first_problem(report)
-  local id = job.entry.id
-  local leave = job.entry.every and "schedule:accept(\"%s\") leaves it at that"
-    or "schedule:cancel(\"%s\") leaves it at that"
-  local hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed; " .. leave)
-    :format(id, id)
+  local id, hint = job.entry.id, err and err.hint
+  local leave = (job.entry.every and "schedule:accept(\"%s\") leaves it at that"
+    or "schedule:cancel(\"%s\") leaves it at that"):format(id)
+  if is_closed then
+    hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed; %s"):format(id,
+      leave)
+  elseif counts.uncertain == 0 and entries.never_opens(job.entry, job.run.clock()) then
+    -- Nothing changes any more, unless a person does.
+    is_closed, hint = true, leave
+  end
   return errors.fail(err and err.code or "CANCELLED",
     ("the rotation is not done: %d of %d clusters are ok, %d failed, %d uncertain, %d pending; %s")
       :format(counts.ok, counts.total, counts.failed, counts.uncertain, counts.pending,
         report.stopped or message or "the rest was not begun"),
     { retryable = not is_closed, operation = "rotate", is_closed = is_closed,
-      hint = is_closed and hint or err and err.hint })
+      hint = hint })
 end
 
 --- What of an occurrence is not done, for people.
@@ -97,7 +102,8 @@ end
 -- @treturn[1] boolean true: every cluster is ok
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err `is_closed`: nothing is open, but clusters failed for good
+-- @treturn[2] table err `is_closed`: nothing goes on by itself: clusters failed for good, or
+--   the windows of those that are left are closed for ever
 function M.carry_out(job)
   local run, begun, opts = job.run, job.entry.begun, {}
   for name, value in pairs(job.entry.options) do opts[name] = value end

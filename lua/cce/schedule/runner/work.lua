@@ -58,11 +58,10 @@ local function earlier_clock(job)
   return client and client.clock_shift ~= 0 and math.min(now, client:now()) or now
 end
 
--- Whose time has not come by one of the two clocks: seconds to wait, or nil.
+-- Whose time has not come by one of the two clocks: seconds to wait, or false.
 local function early_by(job)
-  if job.at_once then return nil end
   local early = job.entry.due - earlier_clock(job)
-  return early > 0 and early or nil
+  return not job.at_once and early > 0 and early
 end
 
 -- ---- writing ---------------------------------------------------------------------------
@@ -257,7 +256,7 @@ function carry_out.revoke(job)
   local ok, message, err, request_id = job.client:revoke_cert(e.cluster_id, {
     user_id = e.user_id, agency_id = e.agency_id, before_send = before_send,
   })
-  if not ok and err and err.code == "NOT_FOUND" then return explain_not_found(job, err) end
+  if err and err.code == "NOT_FOUND" then return explain_not_found(job, err) end
   return ok, message, err, request_id
 end
 
@@ -334,6 +333,19 @@ local function close_missed(job)
   return true
 end
 
+-- What its windows never let begin ends, as loudly.
+local function close_shut(job)
+  local before = job.entry
+  local new = entries.shut(before, earlier_clock(job))
+  if not new then return true end
+  local last = new.last_error
+  local ok, message, err = write(job, new, { session = job.session })
+  if not ok then return nil, message, err end
+  job.run.missed = job.run.missed + 1
+  tell(job.run, "missed", before, { code = last.code, message = last.message })
+  return nil, last.message
+end
+
 local function carry(job)
   local run = job.run
   local ok, message, err = begin(job)
@@ -351,6 +363,8 @@ local function carry(job)
   local client, problem = find_client(job)
   if not client then return note_failed(job, problem) end
   job.client = client
+  ok, message, err = close_shut(job)
+  if not ok then return nil, message, err end
   -- No intent is written for a request that its key keeps from being sent.
   problem = client.session and client.session:refusal()
   if problem then return note_failed(job, problem) end

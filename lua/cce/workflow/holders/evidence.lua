@@ -11,6 +11,7 @@ local audit_line = require "cce.log.audit_line"
 local bindings = require "cce.workflow.rights.bindings"
 local core = require "cce.core"
 local errors = require "cce.error"
+local json_line = require "cce.base.json_line"
 local map = require "cce.map"
 local policies = require "cce.workflow.rights.policies"
 local show = require "cce.text.show"
@@ -122,8 +123,18 @@ end
 local OPERATIONS = { obtain_cert = "obtained", revoke_cert = "revoked",
   rotate_credentials = "rotated" }
 
---- Read one of our audit logs. Who obtained is known as an access key only: its line
--- counts as evidence of a revocation and of a rotation, not of a holder.
+-- Lines know seconds, and are written before and after: a certificate counts from the latest
+-- that it can have been obtained, a cut from the earliest. So none that works is taken for cut.
+local function fact_of_line(what, entry, before, after, path)
+  local cluster_id = tostring(entry.target):match "^cluster (.+)$"
+  local holder = what == "obtained" and type(entry.holder) == "string" and entry.holder or nil
+  if not cluster_id or what == "obtained" and not holder then return nil end
+  return fact_of(what, entry, { cluster_id = cluster_id, id = holder,
+    time = holder and after + 1 or before, from = ("line %d of %s"):format(entry.n or 0, path) })
+end
+
+--- Read one of our audit logs. Who obtained is in lines that name the holder, as those
+-- since version 0.2.0 do.
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -131,15 +142,15 @@ local OPERATIONS = { obtain_cert = "obtained", revoke_cert = "revoked",
 function M.of_audit_log(path, facts)
   local file, reason = io.open(path, "rb")
   if not file then return errors.fail("FILE_ERROR", ("cannot read %s"):format(reason)) end
+  local begun = {}
   for line in file:lines() do
     local entry = core.json.decode(line)
-    local what = type(entry) == "table" and entry.outcome == "ok"
-      and OPERATIONS[entry.operation or ""]
+    local what = type(entry) == "table" and OPERATIONS[entry.operation or ""]
     local time = what and times.parse(entry.at)
-    local cluster_id = what and tostring(entry.target):match "^cluster (.+)$"
-    if what and what ~= "obtained" and time and cluster_id then
-      facts[#facts + 1] = fact_of(what, entry, { cluster_id = cluster_id, time = time,
-        from = ("line %d of %s"):format(entry.n or 0, path) })
+    if time and entry.outcome == "pending" then
+      begun[entry.n or 0] = time
+    elseif time and entry.outcome == "ok" then
+      facts[#facts + 1] = fact_of_line(what, entry, begun[entry.call or 0] or time, time, path)
     end
   end
   file:close()

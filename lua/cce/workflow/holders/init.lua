@@ -192,7 +192,7 @@ end
 --   default all
 -- @tparam[opt] string opts.user_id only this user or agency
 -- @tparam[opt] {string,...} opts.traces files of exported traces of CTS: JSON, or JSON lines
--- @tparam[opt] {string,...} opts.logs audit logs of ours: revocations and rotations
+-- @tparam[opt] {string,...} opts.logs audit logs of ours
 -- @tparam[opt] {string,...} opts.kubeconfigs files, directories and patterns, as for
 --   `cce.expiry`
 -- @tparam[opt] cce.schedule opts.schedule revocations that are due

@@ -65,7 +65,7 @@ function M.may_begin(item)
     problem = can == "no" and cannot("UNSUPPORTED", "Upgrade the cluster; until then only a"
       .. " rotation of all its certificates cuts this one",
       "version %s is too old: revoking needs %s or later", item.version,
-      needed or "a later line") or nil
+      needed or "a later line")
   end
   if problem then finish(item, outcome.of_refusal(problem.code), problem.message, problem) end
   return not problem
@@ -166,7 +166,7 @@ local function conclude(run, item)
   if item.probed then
     verify(run, item)
   elseif item.accepted then
-    item.verified = run.kubeconfig_for and "no kubeconfig" or nil
+    item.verified = run.kubeconfig_for and "no kubeconfig"
     finish_accepted(item)
   else
     finish(item, "uncertain", ("%s: %s"):format(M.who(item), item.err.message), item.err)
@@ -204,7 +204,7 @@ function M.note_end(run, item)
   line.accepted, line.worked_until = item.accepted, item.worked_until
   line.rights, line.removed, line.owed = item.rights, item.removed, item.owed
   for _, name in ipairs { "code", "hint", "request_id", "retryable" } do
-    line[name] = item.state ~= "ok" and item.err and item.err[name] or nil
+    line[name] = item.err and item.err[name]
   end
   run:write(item.state, line)
 end
@@ -239,7 +239,7 @@ function M.process(run, item)
     if run.kubeconfig_for then
       local kubeconfig, why = M.own_kubeconfig(run, item)
       item.probed = item.worked_until and kubeconfig
-      item.no_kubeconfig = not kubeconfig and why or nil
+      item.no_kubeconfig = not kubeconfig and why
     end
     conclude(run, item)
   elseif M.may_begin(item) then

@@ -180,7 +180,7 @@ function M.check_self(clients, list, opts, report)
   local unknown
   for _, client in ipairs(clients) do
     local caller, message = identity.of(client)
-    unknown = unknown or not caller and message
+    unknown = unknown or message
     for _, principal in ipairs(caller and list or {}) do
       if principal.id == caller.id then
         if not opts.allow_self then return refuse_self(principal) end

@@ -13,9 +13,9 @@ local directories = require "cce.base.directories"
 local items = require "cce.workflow.revoke.item"
 local json_line = require "cce.base.json_line"
 local map = require "cce.map"
-local pace = require "cce.workflow.pace"
 local policies = require "cce.workflow.rights.policies"
 local principals = require "cce.workflow.revoke.principals"
+local show = require "cce.text.show"
 local targets = require "cce.workflow.targets"
 local undos = require "cce.workflow.rights.undo"
 
@@ -197,11 +197,11 @@ end
 
 local function take_out_of_policies(run, found)
   for _, policy in ipairs(found.list) do
-    local client = run.pace:limited(policy.client)
-    pace.take_turn(client)
-    local ok, message, err = policies.edit(client, policy, taking(run, policy.wanted))
+    local ok, said, err = policies.edit(run.pace:limited(policy.client), policy,
+      taking(run, policy.wanted))
+    if ok and said then run.report:note("%s", said) end
     -- Nobody is in one that was deleted meanwhile.
-    if ok == nil and err.code ~= "NOT_FOUND" then policy.message, policy.err = message, err end
+    if ok == nil and err.code ~= "NOT_FOUND" then policy.message, policy.err = said, err end
   end
 end
 
@@ -368,8 +368,8 @@ function M.close(run)
   if named > MOST_NOTES then report:note("and %d more rights by groups", named - MOST_NOTES) end
   if run.undo.is_written then
     report.undo = run.undo.path
-    report:note("rights were taken away in %d of %d; cce revoke --undo %s puts them back", count,
-      #run.items, run.undo.path)
+    report:note('rights were taken away in %d of %d; cce.workflow.restore(client, {undo="%s"}) puts'
+      .. " them back", count, #run.items, run.undo.path)
   end
 end
 
@@ -378,32 +378,45 @@ local function by_whom(site)
     or "by an administrator's kubeconfig"
 end
 
+-- Whom a binding or a policy names, in a sentence and in a cell.
 local function names_of(wanted, taken)
-  local names = {}
-  for id in pairs(taken) do names[#names + 1] = principals.text(wanted[id]) end
+  local names, short = {}, {}
+  for id in pairs(taken) do
+    local who = wanted[id]
+    names[#names + 1], short[#short + 1] = principals.text(who), who.kind .. " " .. (who.name or id)
+  end
   table.sort(names)
-  return table.concat(names, ", ")
+  table.sort(short)
+  return table.concat(names, ", "), table.concat(short, ", ")
 end
 
 --- Say what would be taken.
 -- @tparam table run
 -- @tparam {string,...} plan where lines are added
+-- @treturn table the same as a table: `titles`, `kinds` and rows
 function M.preview(run, plan)
   local sites = sites_of(run)
   local found, report = look_at_policies(run, sites), run.report
+  local steps = { titles = { "TAKE OUT", "OF", "ROLE", "CLUSTER" },
+    kinds = { "keep", [4] = "keep" } }
   each_site(run, sites, look)
   for _, policy in ipairs(found.list) do
-    plan[#plan + 1] = ("take %s out of %s (%s, %s)"):format(names_of(policy.wanted, policy.taken),
+    local names, short = names_of(policy.wanted, policy.taken)
+    plan[#plan + 1] = ("take %s out of %s (%s, %s)"):format(names,
       policies.text(policy), policy.role.name or "?",
       policy.clusters["*"] and "all clusters of the account" or "these clusters only")
+    steps[#steps + 1] = { short, policies.text(policy), policy.role.name or "?",
+      policy.clusters["*"] and "all" or "these" }
   end
   local own = 0
   for _, site in ipairs(sites) do
     own = own + (site.access and site.access.is_own and 1 or 0)
     for _, binding in ipairs(site.found) do
-      plan[#plan + 1] = ("take %s out of %s (%s %s) in %s, %s"):format(
-        names_of(site.wanted, taken_of(binding, site.wanted)), bindings.text(binding),
-        binding.role.kind or "role", binding.role.name or "?", site.name or site.id, by_whom(site))
+      local names, short = names_of(site.wanted, taken_of(binding, site.wanted))
+      local role = ("%s %s"):format(binding.role.kind or "role", binding.role.name or "?")
+      plan[#plan + 1] = ("take %s out of %s (%s) in %s, %s"):format(names, bindings.text(binding),
+        role, site.name or site.id, by_whom(site))
+      steps[#steps + 1] = { short, bindings.text(binding), role, site.name or site.id }
     end
     local unknown = unknown_of(site, found)
     if unknown then
@@ -413,10 +426,11 @@ function M.preview(run, plan)
     note_what_stays(site, found)
   end
   if own > 0 then
-    report:note("to look, a certificate of the caller for 15 minutes was obtained in %d clusters",
-      own)
+    report:note("to look, a certificate of the caller for 15 minutes was obtained in %s",
+      show.count(own, "cluster"))
   end
   M.close(run)
+  return steps
 end
 
 return M

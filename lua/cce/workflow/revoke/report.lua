@@ -113,10 +113,11 @@ end
 function M.preview(run)
   local report, planned, done = run.report, {}, 0
   report.dry_run, report.plan = true, {}
-  report.steps = { titles = { "REVOKE", "ID", "CLUSTER", "CLUSTER ID" },
+  local steps = { titles = { "REVOKE", "ID", "CLUSTER", "CLUSTER ID" },
     kinds = { "keep", "id", "keep", "id" } }
+  report.steps = { steps }
   if run.kubeconfig_for then
-    report.steps.titles[5], report.steps.kinds[5] = "VERIFICATION", "prose"
+    steps.titles[5], steps.kinds[5] = "VERIFICATION", "prose"
   end
   for _, item in ipairs(run.items) do
     if item.state ~= "pending" and item.state ~= "uncertain" then
@@ -126,12 +127,12 @@ function M.preview(run)
     elseif items.may_begin(item) then
       planned[#planned + 1] = item
       report.plan[#planned] = plan_line(run, item)
-      report.steps[#planned] = plan_row(run, item)
+      steps[#planned] = plan_row(run, item)
     else
       run:report_item(item)
     end
   end
-  if run.opts.remove then removal.preview(run, report.plan) end
+  if run.opts.remove then report.steps[2] = removal.preview(run, report.plan) end
   if done > 0 then report:note("%d were done at an earlier start", done) end
   local seconds = run.pace:seconds(planned)
   if seconds > 0 then

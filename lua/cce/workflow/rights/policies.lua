@@ -1,12 +1,15 @@
 --- AccessPolicies: rights in clusters that CCE keeps itself, for the whole account.
 --
 -- The API knows no versions of them: who edits one in the same moment may be overwritten,
--- or overwrite. So each edit reads it right before, and again after, until what was meant
--- stands there; and processes of one user take turns.
+-- or overwrite. So nothing waits between a reading and its write: a turn is taken before,
+-- and what is to be sent again is read again. Each write is looked at after, until what was
+-- meant stands there, and what else changed is told; and processes of one user take turns.
+-- What others write between a reading and its write, one round trip, is overwritten unseen.
 -- @module cce.workflow.rights.policies
 -- @local
 local errors = require "cce.error"
 local json = require "cce.base.json"
+local pace = require "cce.workflow.pace"
 local service_call = require "cce.api.service_call"
 local user_state = require "cce.base.user_state"
 local values = require "cce.base.values"
@@ -85,33 +88,71 @@ end
 
 local NOT_SENT = { policyId = true, createTime = true, updateTime = true }
 
+-- Leaves once: CANCELLED when it was put off, as by throttling. What was read before may be
+-- old by then.
 local function write(client, policy, ids)
-  local body = {}
+  local body, has_left = {}, false
   for name, value in pairs(policy.raw) do
     if not NOT_SENT[name] then body[name] = value end
   end
   body.principal = {}
   for name, value in pairs(policy.raw.principal) do body.principal[name] = value end
   body.principal.ids = json.array(ids)
-  return service_call.fetch(client, request("put", "PUT", PATH .. "/" .. policy.id,
-    json.encode(body)), { target = M.text(policy) })
+  local put = request("put", "PUT", PATH .. "/" .. policy.id, json.encode(body))
+  function put.before_send()
+    if has_left then return nil, "it was put off, and what it says may be old by now" end
+    has_left = true
+    return math.huge
+  end
+  return service_call.fetch(client, put, { target = M.text(policy) })
+end
+
+-- What a policy says, as one text to compare, whatever the order.
+local function content_of(policy, ids)
+  local lines = { "name " .. policy.name, "gives " .. policy.role.name, "to " .. policy.type }
+  for _, id in ipairs(ids) do lines[#lines + 1] = "id " .. id end
+  for cluster in pairs(policy.clusters) do lines[#lines + 1] = "cluster " .. cluster end
+  for namespace in pairs(policy.namespaces) do lines[#lines + 1] = "namespace " .. namespace end
+  table.sort(lines)
+  return table.concat(lines, "\n")
+end
+
+-- What stands there after a write: whether that was meant, and what is to be said of others;
+-- or nil, message, err.
+local function look_after(client, was, ids, has_answer, change)
+  local now, message, err = read(client, was)
+  if not now then return nil, message, err end
+  local content, others = content_of(now, now.subjects), nil
+  local is_as_it_was = not has_answer and content == content_of(was, was.subjects)
+  if content ~= content_of(was, ids) and not is_as_it_was then
+    others = M.text(was) .. " was changed by somebody else in the same moment, and CCE keeps no"
+      .. " versions: look whether what they wrote stands there"
+  end
+  return change(now) == false, others
 end
 
 local function edit(client, policy, change)
-  local is_changed, ok, message, err = false, nil, nil, nil
+  local is_changed, others, message, err = false, nil, nil, nil
   for try = 1, TRIES do
     if try > 2 then client.sleep(PAUSE * try * client.random()) end
-    local now, ids
+    pace.take_turn(client)
+    local now, ids, ok
     now, message, err = read(client, policy)
-    if not now then return nil, message, err end
-    ids, message, err = change(now)
-    if ids == false then return is_changed end
+    if now then ids, message, err = change(now) end
+    if ids == false then return is_changed, others end
     if not ids then return nil, message, err end
     ok, message, err = write(client, now, ids)
-    if not ok and not err.maybe_applied then return nil, message, err end
-    is_changed = true
+    if ok or err.maybe_applied then
+      is_changed = true
+      local is_meant, said, problem = look_after(client, now, ids, ok, change)
+      others = said or others
+      if is_meant == nil then return nil, said, problem end
+      if is_meant then return true, others end
+    elseif err.code ~= "CANCELLED" then
+      return nil, message, err
+    end
   end
-  if not ok then return nil, message, err end
+  if err then return nil, message, err end
   return errors.fail("CONFLICT", M.text(policy) .. " is changed by somebody else at the same time",
     { operation = "put_access_policy", retryable = true, maybe_applied = true })
 end
@@ -122,14 +163,15 @@ end
 -- @tparam function change called with the policy as it is; returns the list of its new ids,
 --   false when there is nothing to change, or nil, message, err
 -- @treturn[1] boolean true; false when there was nothing to change
+-- @treturn[1] ?string what is to be said of others who changed it in the same moment
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.edit(client, policy, change)
   local lock = user_state.lock("access-policies", LOCK_SECONDS)
-  local done, message, err = edit(client, policy, change)
+  local done, said, err = edit(client, policy, change)
   if lock then lock:close() end
-  return done, message, err
+  return done, said, err
 end
 
 return M

@@ -52,12 +52,12 @@ local function place(before, i, list)
   return #list + 1
 end
 
---- The id of the user that a subject is; nil when it is none.
+--- The id of the user that a subject is; false when it is none.
 -- @tparam table|string subject
--- @treturn ?string
+-- @treturn string|boolean
 function M.principal_of(subject)
   if type(subject) == "string" then return subject end
-  return subject.kind == "User" and subject.name or nil
+  return subject.kind == "User" and subject.name
 end
 
 --- Put back whom an entry took, where they stood, into what is there now.
@@ -71,7 +71,7 @@ function M.put_back(entry, current)
   for i, each in ipairs(entry.before) do
     local key = key_of(each)
     local is_there = (there[key] or 0) > 0
-    if entry.taken[M.principal_of(each) or false] then
+    if entry.taken[M.principal_of(each)] then
       there[key] = (there[key] or 0) - 1
       if not is_there then
         table.insert(list, place(entry.before, i, list), each)
@@ -89,7 +89,7 @@ end
 function M.without(subjects, taken)
   local list = {}
   for _, each in ipairs(subjects) do
-    if not taken[M.principal_of(each) or false] then list[#list + 1] = each end
+    if not taken[M.principal_of(each)] then list[#list + 1] = each end
   end
   return list
 end
@@ -195,7 +195,7 @@ end
 
 local function is_entry(entry)
   if type(entry) ~= "table" or not KINDS[entry.kind] or not is_name(entry.name)
-    or type(entry.before) ~= "table" or type(entry.taken) ~= "table" then
+    or type(entry.before) ~= "table" then
     return false
   end
   for _, each in ipairs(entry.before) do

@@ -7,6 +7,9 @@
 -- @local
 local show = require "cce.text.show"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
+
+local object = values.object
 
 local M = {}
 
@@ -19,14 +22,12 @@ local TRACES = { RotateClusterCredentials = true, RotateCredentials = true }
 -- @tparam table cluster
 -- @treturn ?string
 function M.job_id_of(cluster)
-  local status = type(cluster.raw) == "table" and cluster.raw.status
-  local id = type(status) == "table" and status.jobID
-  return type(id) == "string" and id ~= "" and id or nil
+  return values.text(object(object(cluster.raw).status).jobID)
 end
 
 -- The request's time by the clock that signed it.
 local function sent_at(item)
-  return (item.sent or 0) + (item.client.clock_shift or 0)
+  return (item.sent or 0) + item.client.clock_shift
 end
 
 -- The job that a cluster names now: a rotation of it, begun at a time or later.
@@ -34,8 +35,7 @@ local function job_of(item, cluster, since, other_than)
   local id = M.job_id_of(cluster)
   if not id or id == other_than then return nil end
   local job = item.client:show_job(id)
-  local metadata = job and type(job.raw) == "table" and job.raw.metadata
-  local created = job and times.parse(type(metadata) == "table" and metadata.creationTimestamp)
+  local created = job and times.parse(object(job.raw.metadata).creationTimestamp)
   if not created or created < since - JOB_TOLERANCE then return nil end
   if not job:is_rotation() or job.cluster_id ~= item.id then return nil end
   return job, created
@@ -81,7 +81,7 @@ end
 -- @tparam number since unix time
 -- @treturn ?string who and when
 function M.recent(item, cluster, since)
-  since = since + (item.client.clock_shift or 0)
+  since = since + item.client.clock_shift
   local job, created = job_of(item, cluster, since + JOB_TOLERANCE)
   if job and job.phase == "Failed" then job = nil end
   local trace = trace_of(item, since)

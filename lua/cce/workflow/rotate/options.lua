@@ -90,7 +90,7 @@ local function check_reissue(opts, level)
   local reissue, message, err = options.check(opts.reissue, reissue_schema, level + 1)
   if not reissue then return nil, message, err end
   if not reissue.duration and not reissue.expire_at then
-    return M.refuse("reissue names no lifetime", "Give duration=<days> or expire_at=<unix time>")
+    return M.refuse("reissue= names no lifetime", "Give duration=<days> or expire_at=<unix time>")
   end
   if opts.wait == false then
     return M.refuse("reissue needs the end of the rotation: it cannot be with wait=false")
@@ -120,8 +120,9 @@ local function check_danger(opts)
   end
   local is_custom = opts.component == "custom"
   if is_custom ~= (opts.cert_content ~= nil) then
-    return M.refuse(is_custom and "component=\"custom\" needs cert_content"
-      or "cert_content is for component=\"custom\" only")
+    local all = "cert_content.ca, cert_content.cert and cert_content.private_key"
+    return M.refuse(is_custom and "component=\"custom\" needs " .. all
+      or all .. " are for component=\"custom\" only")
   end
   -- The rest is checked where the request is built; nothing is sent here.
   local ids = { project_id = "p", cluster_id = "c" }

@@ -52,8 +52,9 @@ end
 
 local function add_step(run, item)
   local report = run.report
+  local steps = report.steps[1]
   local wave = #report.plan < run.opts.canary and "canary" or "rotate"
-  report.steps[#report.steps + 1] = { wave, item.name or "-", item.id, item.version or "-",
+  steps[#steps + 1] = { wave, item.name or "-", item.id, item.version or "-",
     item.status or "-", #run.clients > 1 and (item.project_id or "-") or nil }
   local who = ("%s%s (%s, %s)"):format(item.name and item.name .. " " or "", item.id,
     item.version or "version not known", item.status or "status not known")
@@ -65,8 +66,8 @@ end
 function M.preview(run)
   local report = run.report
   report.dry_run, report.plan = true, {}
-  report.steps = { titles = { "PLAN", "CLUSTER", "ID", "VERSION", "STATUS",
-    #run.clients > 1 and "PROJECT" or nil }, kinds = { "keep", "keep", "id", nil, "keep", "id" } }
+  report.steps = { { titles = { "PLAN", "CLUSTER", "ID", "VERSION", "STATUS",
+    #run.clients > 1 and "PROJECT" or nil }, kinds = { "keep", "keep", "id", nil, "keep", "id" } } }
   for _, item in ipairs(run.items) do
     local obstacle = item.state == "pending" and item.status and rotation.obstacle(item)
     if obstacle then

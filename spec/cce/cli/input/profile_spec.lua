@@ -57,6 +57,45 @@ ca_file =
     assert.equal("r", assert(profile.read(write "\239\187\191[prod]\nregion = r\n")).prod.region)
   end)
 
+  it("is read as hands write it", function()
+    local meant = { prod = { region = "cn-north-4", ca_file = "/a b/ü#.pem" } }
+    for _, text in ipairs {
+      "[prod]\nregion: cn-north-4\nca_file:/a b/ü#.pem\n",
+      "[prod]\nRegion=cn-north-4\nCA-File = /a b/ü#.pem",
+      "[ prod ] # the fleet\n\tregion = cn-north-4\n\tca_file = /a b/ü#.pem  \n",
+      "[prod]\r\nregion = cn-north-4\r\nca_file = /a b/ü#.pem\r\n",
+      "[prod]\rregion = cn-north-4\rca_file = /a b/ü#.pem\r",
+    } do
+      assert.same(meant, assert(profile.read(write(text)), text))
+    end
+  end)
+
+  it("is refused with its line where it would be read otherwise than it is meant", function()
+    for text, expected in pairs {
+      ['[a]\nregion = "x"\n'] = ":2: the value is in quotes",
+      ["[a]\nregion = 'x'\n"] = ":2: the value is in quotes",
+      ["[a]\nregion = x # mine\n"] = ":2: a comment needs a line of its own",
+      ["[a]\nregion = x\t; mine\n"] = ":2: a comment needs a line of its own",
+      ["[a]\nregion = x\nregion = y\n"] = ":3: 'region' is there twice",
+      ["[a]\nca_file = x\nCA-FILE:\n"] = ":3: 'ca_file' is there twice",
+      ["[a]\nregion = x\n[b]\n[a]\n"] = ":4: [a] is there twice",
+      ["[DEFAULT]\nregion = x\n[a]\n"] = ":1: no profile inherits from [DEFAULT]",
+      ["[a]\ntimeout = 10s\n"] = ":2: the timeout is no number",
+      ["[a]\ntimeout = 0x10\n"] = ":2: the timeout is no number",
+      ["[a]\nendpoint =\n  https://x.example\n"] = ":3: there is no setting",
+      ["[a]\nregion = x\0y\n"] = ":2: the value holds a character",
+      ["[a]\nregion =\194\160x\n"] = ":2: the value holds a character",
+      ["[a]\nregion = x\226\128\139\n"] = ":2: the value holds a character",
+      ["[a]\nregion = x\27[31m\n"] = ":2: the value holds a character",
+      ["\255\254[\0a\0]\0\n\0"] = ":1: the file is UTF-16",
+      ["[a]\noops\n"] = ":2: neither [name] nor setting = value",
+    } do
+      local found, message = profile.read(write(text))
+      assert.is_nil(found, text)
+      assert.matches(expected, message, 1, true)
+    end
+  end)
+
   it("is none when there is no file", function()
     assert.same({}, profile.read(dir .. "/nowhere"))
   end)

@@ -31,6 +31,7 @@ describe("--report", function()
     assert.equal(1, #value.ok)
     assert.equal(1, #value.failed)
     assert.matches("cce rotate cluster-001", value.asked, 1, true)
+    assert.matches("user " .. simulator.admin.principal.id .. " (admin), ", value.by, 1, true)
     for _, expected in ipairs { "1 failed, 1 ok", value.ok[1].job_id, value.ok[1].request_id,
       sim.clusters[2].id, "cce rotate cluster&#45;001", "<svg" } do
       expected = expected:gsub("&#45;", "-")
@@ -51,6 +52,18 @@ describe("--report", function()
     end
     assert.equal("good", lead {})
     assert.equal("open", lead { { operation = "rotate_credentials", status = 403 } })
+  end)
+
+  it("has the plan of a dry run as a table, and calls it nothing done", function()
+    local path = world.dir .. "/plan.html"
+    world:cce { "revoke", "cluster-001", "--user", "member", "--remove", "--dry-run", "--report",
+      path }
+    local html = tempdir.read(path)
+    for _, expected in ipairs { '<p class="lead quiet">a dry run: nothing was done', "<h1>revoke",
+      "<th>TAKE OUT</th><th>OF</th>", '<td data-title="CLUSTER" class="whole">cluster-001' } do
+      assert.truthy(html:find(expected, 1, true), expected)
+    end
+    assert.is_nil(html:find("<li>take user", 1, true))
   end)
 
   it("says that the page cannot be written before anything is done", function()

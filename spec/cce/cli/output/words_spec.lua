@@ -23,6 +23,12 @@ describe("a hint of the library", function()
       { "clusters", 'the address of IAM, endpoints={iam="https://…"}',
         "the address of IAM, iam_endpoint = https://… in the profile" },
       { "obtain", "duration is 0; it must be", "--days is 0; it must be" },
+      { "obtain", "duration is 0; it must be 1 to 9, or -1 for the longest",
+        "--days is 0; it must be 1 to 9, or max for the longest" },
+      { "rotate", "rate_limit is 'x', but must be a count, or false",
+        "--rate is 'x', but must be a count, or none" },
+      { "rotate", "cert_content.ca: no PEM; cert_content.cert: no PEM",
+        "--ca: no PEM; --cert: no PEM" },
       { "obtain", "expire_at is 1577836800; it must be a unix time in whole seconds",
         "--until is 2020-01-01T00:00:00Z; it must be a time" },
       { "obtain", "its duration is not known", "its duration is not known" },
@@ -44,6 +50,8 @@ describe("a hint of the library", function()
       ['schedule:retry("e1", {retry_failed=true}) resends it'] =
         "cce schedule retry e1 --retry-failed resends it",
       ["cce.workflow.rotate rotates now"] = "cce rotate rotates now",
+      ['cce.workflow.restore(client, {undo="/a/b"}) puts it (back)'] =
+        "cce revoke --undo /a/b puts it (back)",
       ["goes on with it: schedule:run()"] = "goes on with it: cce schedule run",
       ["or merge into it: kubeconfig:save(path, {merge=true})"] = "or merge into it: --merge-into",
     } do

@@ -269,7 +269,7 @@ describe("changes in YAML", function()
       assert.equal("staging\n", kubectl "config current-context")
     end)
 
-    it("goes on after kubectl has rewritten it all", function()
+    it("goes on after kubectl has rewritten it all #once", function()
       if not has_kubectl then return pending "needs kubectl" end
       os.remove(path)
       merge "prod"

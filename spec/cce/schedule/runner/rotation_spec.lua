@@ -70,6 +70,49 @@ describe("a rotation that recurs", function()
     assert.is_number(e.ended)
   end)
 
+  it("is missed where its windows closed for ever before it was begun, and ends", function()
+    local now = math.floor(sys.time())
+    local more = { except = os.date("!%Y-%m-%dT%H:%M", now - 2 * HOUR) .. "/9999-12-31",
+      first = now - 3 * HOUR }
+    local ids = { add(more), assert(schedule:rotate_at(more.first, { clusters = { name = "*" },
+      except = more.except })) }
+    local result = run()
+    assert.same({ 0, 0, 2 }, { result.done, result.overdue, result.missed })
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    assert.equal(2, #events.of "missed")
+    for i, id in ipairs(ids) do
+      local e = schedule:get(id)
+      assert.same({ "cancelled", "CANCELLED" }, { e.state, e.last_error.code }, e.why)
+      assert.matches("its windows never open again", e.last_error.message, 1, true)
+      assert.matches("its windows never open again", events.of "missed"[i].message, 1, true)
+    end
+    assert.is_nil(run().missed)
+  end)
+
+  it("says who may end it where its windows closed for ever before all was begun", function()
+    local now = math.floor(sys.time())
+    local id = add { concurrency = 1, first = now - 3 * HOUR,
+      except = os.date("!%Y-%m-%dT%H:%M", now + HOUR) .. "/9999-12-31" }
+    local ahead, rotate = 0, client.rotate_credentials
+    rawset(client, "clock", function() return sys.time() + ahead end)
+    schedule.clock = function() return sys.time() + ahead end
+    client.rotate_credentials = function(...)
+      local job, message, err = rotate(...)
+      ahead = 2 * HOUR
+      return job, message, err
+    end
+    assert.equal(0, run().done)
+    local told = events.of "failed"[1]
+    assert.matches("4 pending; nothing is begun outside of its windows", told.message, 1, true)
+    local overdue = events.of "overdue"
+    for _, each in ipairs { told, overdue[#overdue] } do
+      assert.equal(("schedule:accept(\"%s\") leaves it at that"):format(id), each.hint)
+    end
+    client.rotate_credentials = nil
+    assert(schedule:accept(id))
+    assert.equal("done", schedule:get(id).state)
+  end)
+
   it("is done once however often it was missed, with a journal, and is due again", function()
     local id = add { first = sys.time() - 100 * HOUR - 60 }
     assert.equal(1, run().done)

@@ -444,6 +444,50 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())
   end)
 
+  -- As somebody else would.
+  local function add_to(path, id)
+    local body = sim:curl({ method = "GET", path = path }).json
+    body.policyId, body.createTime, body.updateTime = nil, nil, nil
+    table.insert(body.principal.ids, id)
+    assert.equal(200, sim:curl({ method = "PUT", path = path, body = cjson.encode(body) }).status)
+  end
+
+  it("reads an AccessPolicy again after each wait before it writes", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    sim:fault { operation = "put_access_policy", status = 429, times = 1,
+      body = '{"error_code":"APIGW.0308","error_msg":"Too many requests"}' }
+    local waits = 0
+    client.sleep = function()
+      waits = waits + 1
+      if waits == 1 then add_to(here, "carol") end
+    end
+    local report = revoke(first())
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal(1, waits)
+    assert.equal("alice bob carol", ids_of(here))
+  end)
+
+  it("tells of who changed an AccessPolicy in the same moment", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    for _, act in ipairs { revoke, restore } do
+      sim:fault { operation = "put_access_policy", hold = "after", times = 1 }
+      local ends = core.sys.monotonic() + 10
+      local results = cce.map({ 1, 2 }, function(which)
+        if which == 1 then return act == revoke and act(first()) or act() end
+        repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
+        sim:clear_faults()
+        add_to(here, "carol")
+        sim:release()
+        return true
+      end, { concurrency = 2 })
+      assert.is_true(results[1].ok and results[2].ok, results[1].message or results[2].message)
+      assert.equal(0, results[1].value:exit_code(), tostring(results[1].value))
+      assert.matches("AccessPolicy here was changed by somebody else in the same moment",
+        tostring(results[1].value):gsub("%s+", " "), 1, true)
+    end
+    assert.equal("alice " .. leaver .. " bob carol carol", ids_of(here))
+  end)
+
   it("puts nobody into an AccessPolicy that gives more by now", function()
     local here = policy("here", { clusters = { sim.clusters[1].id } })
     assert.equal(0, revoke(first()):exit_code())

@@ -24,8 +24,13 @@ end
 -- An item whose cluster names a job, and of which CTS knows some traces.
 local function item(shown, traces, more)
   local client = { clock_shift = 0, show_job = function(_, id)
+    assert(id, "a job without an id was asked for")
     return shown and shown.id == id and shown or nil
-  end, list_traces = traces and function() return traces end }
+  end }
+  client.list_traces = traces and function(_, asked)
+    client.asked = asked
+    return traces
+  end
   function client.show_cluster()
     return { raw = { status = { jobID = shown and shown.id } } }
   end
@@ -40,7 +45,26 @@ describe("evidence that a rotation was accepted", function()
   it("is the job that the cluster names", function()
     assert.same({ "status.jobID", "new" }, { evidence.of_request(item(job())) })
     -- The cloud's clock may be a little behind.
-    assert.equal("status.jobID", shows(job { created = SENT - 100 }))
+    assert.equal("status.jobID", shows(job { created = SENT - 120 }))
+    -- An intent of which it is not known when it was sent.
+    local unsent = item(job { created = 1 })
+    unsent.sent = nil
+    assert.equal("status.jobID", (evidence.of_request(unsent)))
+  end)
+
+  it("is no job where the cluster names none, and none that cannot be looked at", function()
+    for what, raw in pairs { ["no status"] = {}, ["a status that is none"] = { status = "x" },
+      ["none"] = { status = {} }, ["an empty one"] = { status = { jobID = "" } },
+      ["one that is no text"] = { status = { jobID = 7 } } } do
+      assert.is_nil(evidence.job_id_of { raw = raw }, what)
+    end
+    assert.is_nil(evidence.job_id_of {})
+    local one = item(job())
+    one.client.show_job = function() end
+    assert.is_nil((evidence.of_request(one)))
+    local odd = job()
+    odd.raw.metadata = "x"
+    assert.is_nil(shows(odd))
   end)
 
   it("is no job", function()
@@ -59,6 +83,15 @@ describe("evidence that a rotation was accepted", function()
   it("is a trace of it in CTS", function()
     assert.equal("CTS trace t", shows(nil, { trace() }))
     assert.equal("CTS trace t", shows(nil, { trace { name = "RotateCredentials" } }))
+    assert.equal("CTS trace t", shows(nil, { trace { time = SENT - 2 } }))
+    -- Even when the cluster cannot be looked at, and as far as CTS can be.
+    local one = item(nil, { trace() })
+    one.client.show_cluster = function() end
+    assert.equal("CTS trace t", (evidence.of_request(one)))
+    assert.same({ service = "CCE", resource_id = CLUSTER, from = SENT - 2, partial = true },
+      one.client.asked)
+    one.sent = nil
+    assert.is_nil((evidence.of_request(one)))
   end)
 
   it("is no trace", function()
@@ -82,8 +115,9 @@ describe("evidence that a rotation was accepted", function()
 end)
 
 describe("evidence that somebody rotated since a time", function()
-  local function recent(shown, traces)
+  local function recent(shown, traces, shift)
     local one = item(shown, traces)
+    one.client.clock_shift = shift or 0
     return evidence.recent(one, one.client.show_cluster(), SENT)
   end
 
@@ -98,6 +132,7 @@ describe("evidence that somebody rotated since a time", function()
     assert.is_nil(recent(job { created = SENT - 1 }))
     assert.is_nil(recent(nil, { trace { time = SENT - 1 } }))
     assert.is_nil(recent(nil, {}))
+    assert.is_nil(recent(nil, { trace { time = SENT + 500 } }, 600))
   end)
 end)
 

@@ -612,10 +612,11 @@ describe("cce.workflow.rotate", function()
     end)
 
     it("looks again at a job that outlived wait.timeout", function()
-      sim:set { job_seconds = 0.3 }
+      sim:set { job_seconds = 60 }
       local report = rotate { journal = journal, wait = { interval = 0.02, timeout = 0.05 } }
       assert.equal("0 ok, 0 failed, 0 skipped, 5 uncertain, 0 pending", counts(report))
       assert.equal(2, report:exit_code())
+      sim:clock(60)
       report = rotate { journal = journal }
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.equal(0, report:exit_code())
@@ -1010,7 +1011,7 @@ describe("a rotation of a fleet that is killed and resumed #timing", function()
       require("cce.credentials.breaker").forget()
       local client = clients.new(sim, { retry = { max_attempts = 1 } })
       client.sleep = function() cce.sleep(0.005) end
-      local opts = { journal = journal, concurrency = 20, wait = { interval = 0.01, timeout = 5 } }
+      local opts = { journal = journal, concurrency = 20, wait = { interval = 0.01, timeout = 60 } }
       for name, value in pairs(more or {}) do opts[name] = value end
       report = assert(rotations.rotate(client, opts))
       client:close()

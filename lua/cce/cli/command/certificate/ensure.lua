@@ -57,7 +57,7 @@ local function one(ui, client, cluster, args, opts)
     renewed = renewed, user_id = facts.user_id,
     expires_at = facts.not_after and show.time(facts.not_after),
     asked = answer and answer.state }
-  local text = ("%s: %s, %s, %s"):format(cluster.name or cluster.id,
+  local text = ("%s: %s, %s\n%s"):format(cluster.name or cluster.id,
     renewed and "obtained" or "still good", args.out,
     facts.not_after and "until " .. render.moment(facts.not_after)
       or "kubectl obtains its certificates by cce credential")
@@ -92,7 +92,7 @@ local function prepare(ui, args)
   client, message, err = ui:client()
   if not client then return nil, message, err end
   local ids, list
-  ids, list, err = chosen.ids(client, args)
+  ids, list, err = chosen.ids(client, args, "obtain_cert", opts)
   if not ids then return nil, list, err end
   for _, cluster in ipairs(args.dry_run and list or {}) do
     local ok

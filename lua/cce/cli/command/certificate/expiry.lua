@@ -11,8 +11,8 @@ local M = { name = "expiry", summary = "Show whose certificates end when, in kub
   watchable = true }
 
 function M.describe(parser)
-  parser:argument("path", "Files, directories and patterns; by default KUBECONFIG or"
-    .. " ~/.kube/config."):args("*"):argname("PATH")
+  parser:argument("path", "Files, directories and patterns; - is standard input. None: those of"
+    .. " KUBECONFIG, else ~/.kube/config."):args("*"):argname("PATH")
   parser:option("--within", "Only those that end within this time, such as 14d."):argname("TIME")
     :convert(convert.duration)
   parser:flag("--check", "Ask each cluster once whether it takes the certificate.")
@@ -41,7 +41,8 @@ local columns = {
 }
 
 function M.run(args, ui)
-  local files, looked_for = args.path, nil
+  local files, looked_for = {}, nil
+  for i, path in ipairs(args.path) do files[i] = path == "-" and "/dev/stdin" or path end
   if #files == 0 then files, looked_for = paths.default() end
   if #files == 0 then
     return ui:fail("there is no kubeconfig: " .. looked_for)

@@ -2,6 +2,7 @@
 -- @module cce.cli.command.certificate.grant
 -- @local
 local chosen = require "cce.cli.input.chosen"
+local clouds = require "cce.api.cloud"
 local convert = require "cce.cli.input.convert"
 local errors = require "cce.error"
 local identity = require "cce.api.identity"
@@ -54,7 +55,7 @@ local function dry_run(ui, args, client, cluster)
   return ui:show({ dry_run = true, cluster_id = cluster.id, name = cluster.name,
     expires_at = show.time(ends) }, ("dry run: would obtain a certificate of %s for %s, %s, and"
     .. " revoke it at %s"):format(who, cluster.name or cluster.id, place.text(args),
-    render.moment(ends)))
+    render.moment(ends)), cluster.id)
 end
 
 -- ---- ending --------------------------------------------------------------------------
@@ -88,6 +89,9 @@ end
 local function client_of_agency(ui, args)
   local base, message, err = ui:client()
   if not base then return nil, message, err end
+  local can_end
+  can_end, message, err = clouds.allows(base.config.cloud, "revoke_cert")
+  if not can_end then return nil, message, err end
   local name, domain = args.as_agency:match "^([^@]+)@(.+)$"
   local opts = { agency_name = name or args.as_agency, domain_name = domain }
   if not domain then

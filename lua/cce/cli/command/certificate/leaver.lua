@@ -1,7 +1,9 @@
 --- `cce leaver`: somebody leaves; certificates and rights, in every cluster.
 -- @module cce.cli.command.certificate.leaver
 -- @local
+local autopilot = require "cce.api.autopilot"
 local chosen = require "cce.cli.input.chosen"
+local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local exit = require "cce.cli.exit"
@@ -15,7 +17,9 @@ local M = { name = "leaver", summary = "Cut somebody off everywhere: certificate
 
 function M.describe(parser)
   parser:argument("who", "Name or id of a user or an agency, also of one who was deleted.")
-    :args("+"):argname("NAME")
+    :args("*"):argname("NAME")
+  parser:option("-f --file", "Names or ids, one a line; - is standard input."):argname("FILE")
+    :target("who_file")
   revoke.describe_run(parser)
   parser:flag("--dry-run", "Change nothing; say what would be cut off and taken away.")
   parser:epilog("In all clusters of the project: revokes, takes rights away (cce revoke --remove),"
@@ -23,7 +27,7 @@ function M.describe(parser)
     .. " what is open, by its journal; that and the page lie in ~/.local/state/cce unless --journal"
     .. " and --report say otherwise. It does not touch IAM: who is enabled there can obtain a"
     .. " certificate again, which then gives no rights, unless the report names some that are"
-    .. " left.")
+    .. " left. Clusters of CCE Autopilot, whose API cannot revoke, are skipped, and named.")
 end
 
 -- Of each set of names there is one journal, since many leave at once; and of each time a page.
@@ -46,34 +50,46 @@ local function place(client, args)
   return true
 end
 
--- Of what "everywhere" does not reach.
-local function name_autopilot(ui, client)
+-- How a report is told what "everywhere" does not reach.
+local function out_of_reach(client)
   local list, message, err = client:list_clusters { autopilot = true }
-  local names = {}
-  for _, each in ipairs(list or {}) do
-    if each.autopilot then names[#names + 1] = each.name or each.id end
-  end
-  if #names > 0 then
-    ui:warn(("not touched: CCE Autopilot (%s), which cannot revoke; take them out of the bindings"
-      .. " there by hand"):format(table.concat(names, ", ")))
-  elseif err and err.code ~= "UNSUPPORTED" and err.code ~= "API_NOT_FOUND" then
-    ui:warn("whether there are clusters of CCE Autopilot, which are not touched, is not known: "
-      .. message)
+  return function(report)
+    for _, each in ipairs(list or {}) do
+      if each.autopilot then
+        report:add("skipped", { cluster_id = each.id, name = each.name,
+          err = autopilot.lack("revoke_cert", each.id) })
+      end
+    end
+    if err and err.code ~= "UNSUPPORTED" and err.code ~= "API_NOT_FOUND" then
+      report:note("whether there are clusters of CCE Autopilot, which are not touched, is not"
+        .. " known: %s", message)
+    end
   end
 end
 
 function M.run(args, ui)
+  if not args.who[1] and not args.who_file then
+    return ui:usage "nobody is named: give names or ids, or a file of them by --file"
+  end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
+  local ids, ok
+  ok, message, err = clouds.allows(client.config.cloud, "revoke_cert")
+  if not ok then return ui:fail(message, err) end
+  local listed = {}
+  if args.who_file then
+    listed, message, err = chosen.words_of(args.who_file, "names")
+    if not listed then return ui:fail(message, err) end
+  end
+  for _, word in ipairs(listed) do args.who[#args.who + 1] = word end
   args.principals, message, err = principals.any(ui, client, args.who)
   if not args.principals then return ui:fail(message, err) end
-  local ids, ok
   args.cluster, args.all, args.remove = {}, true, true
   ids, message, err = chosen.ids(client, args)
   if not ids then return ui:fail(message, err) end
   ok, message, err = place(client, args)
   if not ok then return ui:fail(message, err) end
-  name_autopilot(ui, client)
+  args.complete = out_of_reach(client)
   local code = revoke.carry_out(args, ui, client, ids)
   if args.began and code ~= exit.INTERRUPTED and core.file.stat(args.report_file) then
     ui:say("evidence: " .. args.report_file)

@@ -64,7 +64,8 @@ local function prepare(ui, args)
   client, message, err = ui:client()
   if not client then return nil, message, err end
   local cluster
-  cluster, message, err = chosen.one(client, args.cluster)
+  cluster, message, err = chosen.one(client, args.cluster, "obtain_cert",
+    not args.exec and life or nil)
   if not cluster then return nil, message, err end
   local command
   if args.exec then

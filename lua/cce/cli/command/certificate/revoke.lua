@@ -8,7 +8,8 @@ local principals = require "cce.cli.input.principal"
 local runs = require "cce.cli.runs"
 local stands_for = require("cce.cli.output.words").stands_for
 
-local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency." }
+local M = { name = "revoke", summary = "Revoke the certificates of a user or an agency.",
+  calls = { restore = "revoke" } }
 
 --- The options of removal and of the run, which `cce leaver` has, too.
 -- @tparam table parser of argparse
@@ -26,16 +27,16 @@ function M.describe_run(parser)
   parser:option("--concurrency", "So many clusters at a time."):argname("N")
     :convert(convert.integer)
   stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
-    :argname("RATE"), "rate_limit")
+    :argname("RATE"), "rate_limit", { ["false"] = "none" })
   require("cce.cli.output.report_file").describe(parser)
   parser:flag("--yes", "Do not ask.")
 end
 
 function M.describe(parser)
   chosen.describe(parser, { all = true })
-  local user, agency = principals.describe(parser)
+  local user, agency, users = principals.describe(parser)
   parser:mutex(
-    user, agency,
+    user, agency, users,
     parser:option("--kubeconfig", "A kubeconfig whose holder is meant."):argname("FILE"),
     parser:option("--certificate", "A certificate (PEM) whose holder is meant."):argname("FILE"),
     parser:option("--deleted-since", "Everyone who was deleted since then: such as 2d ago, or"
@@ -68,7 +69,7 @@ end
 
 local function call(client, args, ids, more)
   local opts = {
-    clusters = ids, user_id = args.user, agency_id = args.agency, kubeconfig = args.kubeconfig,
+    clusters = ids, kubeconfig = args.kubeconfig,
     certificate = args.certificate, deleted_since = args.deleted_since,
     principal = args.principal, partial = args.partial, allow_self = args.allow_self,
     verify = #args.verify_with > 0 and args.verify_with or args.verify or false,
@@ -78,7 +79,9 @@ local function call(client, args, ids, more)
     remove = args.remove, admin = #args.admin > 0 and args.admin or nil,
   }
   for name, value in pairs(more) do opts[name] = value end
-  return require("cce").workflow.revoke(client, opts)
+  local report, message, err = require("cce").workflow.revoke(client, opts)
+  if report and args.complete then args.complete(report) end
+  return report, message, err
 end
 
 -- Nothing to ask when nothing would be done; the report says why. What was agreed to
@@ -135,7 +138,8 @@ local function restore(args, ui)
 end
 
 --- Ask, and do it.
--- @tparam table args with `user`, `agency` or `principals` resolved
+-- @tparam table args with `principals`, if they are named; `complete`, optional, is called with
+--   each report
 -- @tparam cce.cli.ui ui
 -- @tparam cce.client client
 -- @tparam {string,...} ids of clusters
@@ -171,19 +175,23 @@ function M.run(args, ui)
     return restore(args, ui)
   end
   if #args.admin > 0 and not args.remove then return ui:usage "--admin needs --remove" end
-  if not (args.user or args.agency or args.kubeconfig or args.certificate
+  if not (args.user or args.agency or args.users or args.kubeconfig or args.certificate
     or args.deleted_since) then
-    return ui:usage("nobody is named: give --user, --agency, --kubeconfig, --certificate or"
-      .. " --deleted-since")
+    return ui:usage("nobody is named: give --user, --users, --agency, --kubeconfig, --certificate"
+      .. " or --deleted-since")
   end
   if args.run and not args.journal then return ui:usage "--run needs --journal" end
+  if args.verify and not args.kubeconfig then
+    return ui:usage "--verify needs --kubeconfig; --verify-with FILE asks with other kubeconfigs"
+  end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
-  local ids, ok
+  local ids, whom
   ids, message, err = chosen.ids(client, args, "revoke_cert")
   if not ids then return ui:fail(message, err) end
-  ok, message, err = principals.resolve(ui, client, args)
-  if not ok then return ui:fail(message, err) end
+  whom, message, err = principals.list(ui, client, args)
+  if not whom then return ui:fail(message, err) end
+  args.principals = whom[1] and whom
   return M.carry_out(args, ui, client, ids)
 end
 

@@ -27,10 +27,12 @@ local function describe_plan(parser)
     .. " 0 to 8784; by default 24."):argname("HOURS"):convert(convert.integer),
     "certificate_expiration_time")
   parser:flag("--accept-token-loss", "Allow --expiration-hours 0.")
-  parser:option("--ca", "Your CA certificate, for --component custom."):argname("FILE")
+  stands_for(parser:option("--ca", "Your CA certificate, for --component custom.")
+    :argname("FILE"), "cert_content.ca")
   stands_for(parser:option("--cert", "Your certificate, for --component custom.")
-    :argname("FILE"), "cert_content")
-  parser:option("--key", "Its private key, for --component custom."):argname("FILE")
+    :argname("FILE"), "cert_content.cert")
+  stands_for(parser:option("--key", "Its private key, for --component custom.")
+    :argname("FILE"), "cert_content.private_key")
 end
 
 local function describe_run(parser)
@@ -52,7 +54,7 @@ local function describe_run(parser)
   parser:option("--max-failures", "Stop at so many, or at a share such as 10%."):argname("N")
     :convert(convert.limit)
   stands_for(parser:option("--rate", "Requests at most, such as 10/min, or none.")
-    :argname("RATE"), "rate_limit")
+    :argname("RATE"), "rate_limit", { ["false"] = "none" })
   parser:mutex(
     parser:flag("--wait", "Wait for the jobs (the default)."),
     parser:flag("--no-wait", "What was accepted counts as done."))

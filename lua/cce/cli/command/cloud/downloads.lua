@@ -2,6 +2,7 @@
 -- @module cce.cli.command.cloud.downloads
 -- @local
 local chosen = require "cce.cli.input.chosen"
+local endpoints = require "cce.api.endpoints"
 local traces = require "cce.cli.input.traces"
 
 local M = { name = "downloads", summary = "List who obtained certificates, by CTS.",
@@ -24,6 +25,9 @@ local columns = {
 function M.run(args, ui)
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
+  local address
+  address, message, err = endpoints.of(client.config.endpoints, "cts")
+  if not address then return ui:fail(message, err) end
   local opts = traces.window(args)
   if args.cluster then
     local cluster

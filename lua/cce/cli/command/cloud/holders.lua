@@ -4,6 +4,7 @@
 local chosen = require "cce.cli.input.chosen"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
+local principals = require "cce.cli.input.principal"
 local words = require "cce.cli.output.words"
 
 local M = { name = "holders", summary = "List who holds or may hold a working certificate.",
@@ -11,7 +12,7 @@ local M = { name = "holders", summary = "List who holds or may hold a working ce
 
 function M.describe(parser)
   chosen.describe(parser, { all = true, autopilot = true })
-  parser:option("--user", "Only this user or agency."):argname("ID")
+  parser:option("--user", "Only this user or agency, by name or id."):argname("NAME")
   parser:option("--traces", "Files of older traces, as CTS exports them."):argname("FILE")
     :args("+"):count("*")
   parser:option("--logs", "Audit logs of cce."):argname("FILE"):args("+"):count("*")
@@ -55,6 +56,11 @@ function M.run(args, ui)
   local clusters, expected
   clusters, message, err = chosen.list(client, args)
   if not clusters then return ui:fail(message, err) end
+  local only
+  if args.user then
+    only, message, err = principals.any(ui, client, { args.user })
+    if not only then return ui:fail(message, err) end
+  end
   if args.expected then
     expected, message, err = chosen.words_of(args.expected)
     if not expected then return ui:fail(message, err) end
@@ -64,7 +70,7 @@ function M.run(args, ui)
   for i, each in ipairs(clusters) do ids[i] = each.id end
   local holders
   holders, message, err = require("cce").workflow.holders(client, { clusters = ids,
-    user_id = args.user, traces = flat(args.traces), logs = flat(args.logs),
+    user_id = only and only[1].id, traces = flat(args.traces), logs = flat(args.logs),
     kubeconfigs = flat(args.kubeconfigs), expected = expected, admin = flat(args.admin) })
   if not holders then return ui:fail(message, err) end
   local rows = {}

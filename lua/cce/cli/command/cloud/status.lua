@@ -111,22 +111,27 @@ local columns = {
   { "id", nil, name = true },
 }
 
-local function write_page(path, rows, asked, version)
+local function write_page(path, rows, asked, client)
+  local report_file = require "cce.cli.output.report_file"
   local page, lines, list = pages.new "Fleet", {}, json.array {}
-  page:facts { { "asked", asked }, { "at", show.time(os.time()) }, { "clusters", #rows } }
-  local classes = { refused = "bad", expired = "bad", works = "good" }
+  page:facts { { "asked", asked }, { "by", report_file.by_whom(client) },
+    { "at", show.time(os.time()) }, { "clusters", #rows } }
+  page:heading "Clusters"
+  local function time_of(row, field)
+    return { row[field] and show.time(row[field]), class = "whole" }
+  end
+  local classes = { refused = "bad", untrusted = "bad", expired = "bad", works = "good" }
   for i, row in ipairs(rows) do
     list[i] = render.object(row, columns)
     local class = classes[row.certificate or "none"] or "quiet"
     lines[i] = { { row.name, class = "whole" }, { row.id, class = "id" }, row.version, row.status,
-      day_of "rotated"(row) or "", { row.certificate or "none", class = class },
-      day_of "ends"(row) or "", row.holders,
+      time_of(row, "rotated"), { row.certificate or "none", class = class },
+      time_of(row, "ends"), row.holders,
       { row.open, class = row.open > 0 and "open" or "quiet" } }
   end
   page:table({ "CLUSTER", "ID", "VERSION", "STATUS", "ROTATED", "MY CERTIFICATE", "ENDS", "HOLDERS",
     "OPEN RUNS" }, lines)
-  local report_file = require "cce.cli.output.report_file"
-  return report_file.write_files(path, page:html("Written by cce " .. version),
+  return report_file.write_files(path, page:html("Written by cce " .. require("cce")._VERSION),
     { asked = asked, counts = { clusters = #rows }, clusters = list })
 end
 
@@ -142,7 +147,7 @@ function M.run(args, ui)
   local code = ui:table(rows, columns)
   if args.report_file then
     local ok
-    ok, message, err = write_page(args.report_file, rows, ui.asked, require("cce")._VERSION)
+    ok, message, err = write_page(args.report_file, rows, ui.asked, client)
     if not ok then return ui:fail(message, err) end
   end
   return code == exit.DONE and is_open and exit.UNCERTAIN or code

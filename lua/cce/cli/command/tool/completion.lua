@@ -36,7 +36,8 @@ _cce() {
         case "$line" in
             :files) _files; return ;;
             :directories) _files -/; return ;;
-            ?*) values+=("${${line%%$tab*}//:/\\:}:${line#*$tab}") ;;
+            *$tab*) values+=("${${line%%$tab*}//:/\\:}:${line#*$tab}") ;;
+            ?*) values+=("${line//:/\\:}") ;;
         esac
     done
     (( $#values )) && _describe cce values

@@ -9,7 +9,6 @@ local exit = require "cce.cli.exit"
 local own_file = require "cce.cli.output.own_file"
 local profiles = require "cce.cli.input.profile"
 local region = require "cce.region"
-local width = require "cce.text.width"
 
 local M = { name = "configure", summary = "Set up a profile: region, keys and a check of both." }
 
@@ -22,7 +21,7 @@ end
 
 local function ask_region(ui, known, cloud)
   local names = clouds.regions(cloud) or region.names()
-  ui:say("Regions: " .. table.concat(width.wrap(table.concat(names, " "), 70), "\n         "))
+  ui:say("Regions: " .. table.concat(names, " "))
   while true do
     local typed = ui:read(("Region%s: "):format(known and " [" .. known .. "]" or ""))
     if not typed then return nil end
@@ -61,6 +60,12 @@ local function write(path, text)
   return errors.from_core(ok, message, code)
 end
 
+-- Without a byte order mark, and of a file of an old Mac the lines as elsewhere.
+local function lines_of(text)
+  text = text:gsub("^\239\187\191", "")
+  return (text:find "\n" and text or text:gsub("\r", "\n")):gmatch "([^\n]*)\n?"
+end
+
 -- A file of settings with those of one section replaced, every other line as it was. One
 -- without a value is removed.
 local function with_profile(text, name, settings)
@@ -71,14 +76,15 @@ local function with_profile(text, name, settings)
     end
     written = true
   end
-  for line in text:gmatch "([^\n]*)\n?" do
-    local section = line:match "^%s*%[%s*([%w._-]+)%s*%]%s*$"
-    local key = inside and line:match "^%s*([%w_]+)%s*="
+  for line in lines_of(text) do
+    local kind, found = profiles.line(line)
     local is_replaced = false
-    for _, setting in ipairs(settings) do is_replaced = is_replaced or setting[1] == key end
+    for _, setting in ipairs(inside and kind == "setting" and settings or {}) do
+      is_replaced = is_replaced or setting[1] == found
+    end
     if not is_replaced then lines[#lines + 1] = line end
-    if section then
-      inside = section == name
+    if kind == "section" then
+      inside = found == name
       if inside then add_settings() end
     end
   end
@@ -92,12 +98,10 @@ local function with_profile(text, name, settings)
 end
 
 local function is_settings(text)
-  for line in text:gmatch "[^\r\n]+" do
-    if not (line:find "^%s*$" or line:find "^%s*[#;%[]" or line:find "^%s*[%w_]+%s*=") then
-      return false
-    end
-  end
-  return true
+  local secret = core.secret(text)
+  local is_file_of_keys = secret:check_ini() == true
+  secret:close()
+  return is_file_of_keys
 end
 
 -- A token belongs to the keys that it came with.

@@ -8,12 +8,13 @@ local M = { name = "sim", summary = "Run a simulator of CCE on this machine." }
 
 function M.describe(parser)
   parser:option("--dir", "Directory for its files; DIR/env is what a client needs,"
-      .. " DIR/env.member the same for a user who is no administrator."):count(1)
+      .. " DIR/env.member the same for a user who is no administrator."):argname("DIR"):count(1)
   parser:option("--port", "Port at all its addresses (default: a free one).")
+    :argname("N"):convert(convert.integer)
+  parser:option("--clusters", "How many clusters."):argname("N"):default("5")
     :convert(convert.integer)
-  parser:option("--clusters", "How many clusters."):default("5"):convert(convert.integer)
-  parser:option("--job-seconds", "How long a rotation takes."):default("2")
-    :convert(convert.seconds)
+  parser:option("--job-seconds", "How long a rotation takes."):argname("SECONDS")
+    :default("2"):convert(convert.seconds)
   parser:epilog("Runs until Ctrl-C, SIGTERM, or the end of the process that started it.")
 end
 

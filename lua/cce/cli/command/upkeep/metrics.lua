@@ -15,7 +15,7 @@ function M.describe(parser)
   parser:flag("--check", "Ask each cluster whether the certificates work.")
   parser:flag("--users", "Label certificates with the ids of their users, too.")
   require("cce.cli.command.upkeep.schedule").describe_store(parser)
-  parser:epilog("Where there is a schedule (--store, CCE_SCHEDULE) its states are counted; runs are"
+  parser:epilog("Where there is a schedule its states are counted; runs are"
     .. " those of the journals in ~/.local/state/cce. For node_exporter: cce metrics > FILE.new &&"
     .. " mv FILE.new FILE.prom")
 end
@@ -81,7 +81,7 @@ end
 local STATES = { "pending", "claimed", "failed-retrying", "overdue", "quarantined" }
 
 local function add_schedule(all, args)
-  -- None is made for the question alone.
+  -- None is made to be counted.
   local commands = require "cce.cli.command.upkeep.schedule"
   if not commands.exists(args) then return true end
   local schedule, message, err = commands.open(args)

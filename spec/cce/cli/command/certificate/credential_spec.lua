@@ -161,7 +161,7 @@ describe("cce credential", function()
     assert.equal(before + 2, issued(), "only `save` obtained another one")
   end)
 
-  it("lets kubectl renew when the end is near", function()
+  it("lets kubectl renew when the end is near #once", function()
     local path, before = save { args = { "--days", "2", "--min-remaining", "24h" } }
     assert.is_true(nodes(path))
     local renews = save { args = { "--days", "3", "--min-remaining", "49h" } }
@@ -171,21 +171,22 @@ describe("cce credential", function()
     assert.equal(before + 3, issued())
   end)
 
-  -- kubectl is slow to start, and the same for every Lua.
-  local is_the_one = _VERSION == "Lua 5.4"
-  it("obtains one certificate for twenty kubectls at once" .. (is_the_one and "" or " #long"),
-    function()
-    local path, before = save()
-    local running, works = {}, 0
-    for i = 1, 20 do running[i] = world:start_kubectl(path, "get nodes") end
-    for _, finish in ipairs(running) do
-      if finish().code == 0 then works = works + 1 end
-    end
-    assert.equal(20, works)
-    assert.equal(before + 1, issued())
-  end)
+  -- kubectl is slow to start, and the same for every Lua: what is tagged so runs on one.
+  for name, count in pairs { ["eight kubectls at once #once"] = 8,
+    ["twenty kubectls at once #long"] = 20 } do
+    it("obtains one certificate for " .. name, function()
+      local path, before = save()
+      local running, works = {}, 0
+      for i = 1, count do running[i] = world:start_kubectl(path, "get nodes") end
+      for _, finish in ipairs(running) do
+        if finish().code == 0 then works = works + 1 end
+      end
+      assert.equal(count, works)
+      assert.equal(before + 1, issued())
+    end)
+  end
 
-  it("is asked for anew after a 401, whoever revoked it", function()
+  it("is asked for anew after a 401, whoever revoked it #once", function()
     local path, before = save()
     assert.is_true(nodes(path))
     assert(client:revoke_cert(cluster.id, { user_id = simulator.admin.principal.id }))
@@ -195,7 +196,7 @@ describe("cce credential", function()
     assert.equal(before + 2, issued())
   end)
 
-  it("is gone after a revocation on this machine, and cce who says what happened", function()
+  it("is gone after a revocation on this machine, and cce who says what happened #once", function()
     local path, before = save()
     assert.is_true(nodes(path))
     assert.equal(0, world:cce({ "revoke", cluster.id, "--user", simulator.admin.principal.id,
@@ -211,7 +212,7 @@ describe("cce credential", function()
     assert.equal(0, world:cce({ "who", path, "--check" }).code)
   end)
 
-  it("is gone after cce revoke and cce rotate", function()
+  it("is gone after cce revoke and cce rotate #once", function()
     local path = save()
     for _, words in ipairs { { "revoke", cluster.id, "--user", simulator.admin.principal.id,
       "--allow-self", "--yes" }, { "rotate", cluster.id, "--no-wait", "--yes" } } do
@@ -224,7 +225,7 @@ describe("cce credential", function()
     assert.matches("rotated from this machine", world:cce({ "who", path, "--check" }).out)
   end)
 
-  it("tells kubectl's user why there is none", function()
+  it("tells kubectl's user why there is none #once", function()
     local path = save()
     sim:fault { operation = "obtain_cert", status = 403 }
     local works, said = nodes(path)
@@ -278,7 +279,7 @@ describe("cce credential", function()
       assert(client:wait_job(job.id, { timeout = 20, interval = 0.05 }))
     end
 
-    it("by the next one that obtains", function()
+    it("by the next one that obtains #once", function()
       rotate()
       world:cce { "logout" }
       local found = credential()
@@ -292,7 +293,7 @@ describe("cce credential", function()
     end)
 
     for _, words in ipairs { { "--merge-into" }, { "--out" } } do
-      it("by cce ensure " .. words[1] .. ", which obtains nothing", function()
+      it("by cce ensure " .. words[1] .. ", which obtains nothing #once", function()
         rotate()
         local before = issued()
         local ensure = { "ensure", cluster.id, "--days", "1", words[1], path }

@@ -28,6 +28,20 @@ describe("cce expiry", function()
       "-q" }).code)
   end)
 
+  it("and cce who read standard input, a file or a pipe, as kubectl does", function()
+    local id = simulator.admin.principal.id
+    for _, words in ipairs { "expiry -", "expiry /dev/stdin", "expiry --check /dev/fd/0", "who -",
+      "who /dev/stdin", "who --check /proc/self/fd/0" } do
+      for _, line in ipairs { ("cat '%s' | cce %s"):format(path, words),
+        ("cce %s < '%s'"):format(words, path) } do
+        local result = world:start({ "/bin/sh", "-c", line })()
+        assert.equal(0, result.code, line .. result.err)
+        assert.matches(id, result.out, 1, true)
+      end
+    end
+    assert.equal(1, world:cce({ "expiry", "-" }, { input = "" }).code)
+  end)
+
   it("shows what is in the usual place, or in KUBECONFIG", function()
     assert.matches("1[01] days +" .. simulator.admin.principal.id, world:cce({ "expiry" }).out)
     local result = world:cce({ "expiry", "-o", "json" }, { env = {

@@ -44,8 +44,8 @@ describe("cce leaver", function()
     local result = world:cce { "leaver", "member", "--verify-with", world.dir .. "/old", "--yes" }
     assert.equal(0, result.code, result.out .. result.err)
     assert.matches("member is user " .. ID, result.err, 1, true)
-    assert.matches("not touched: CCE Autopilot (autopilot-001)", result.err, 1, true)
-    assert.matches("revoke .*: 5 ok, 0 failed", result.out)
+    assert.matches("revoke .*: 5 ok, 0 failed, 1 skipped", result.out)
+    assert.matches("skipped autopilot%-001 .* is one of CCE Autopilot", result.out)
     assert.matches("verified: 1 yes, 4 no kubeconfig", result.out, 1, true)
     assert.matches("can obtain again: still enabled in IAM", result.out, 1, true)
     assert.equal(0, world.obtain().code)
@@ -61,7 +61,7 @@ describe("cce leaver", function()
     assert.equal("removed", data.ok[1].rights)
     local html = tempdir.read(page)
     for _, text in ipairs { "taken out of ClusterRoleBinding sim-readers", data.undo,
-      "verified: yes", "cce leaver member" } do
+      "verified: yes", "cce leaver member", "autopilot-001", "cce revoke --undo " } do
       assert.is_truthy(html:find(text, 1, true), text)
     end
     assert.equal("0600", core.file.stat(data.undo).mode)
@@ -87,7 +87,7 @@ describe("cce leaver", function()
     local words = { "leaver", "member", "--yes" }
     local result = world:cce(words)
     assert.equal(2, result.code, result.out .. result.err)
-    assert.matches("4 ok, 0 failed, 1 pending", result.out, 1, true)
+    assert.matches("4 ok, 0 failed, 1 skipped, 1 pending", result.out, 1, true)
     assert.matches("rights in the cluster are not known: ", result.out, 1, true)
     assert.matches("its rights are still to be taken",
       world:cce({ "runs", "show", "--journal", result.out:match "%S+%.journal"
@@ -169,6 +169,15 @@ describe("cce leaver", function()
     assert.same({ "user", "agency", "user" }, { plan.principals[1].kind, plan.principals[2].kind,
       plan.principals[3].kind })
     assert.equal(3, #plan.principals)
+    assert.equal("autopilot-001", plan.skipped[1].name)
+    tempdir.write(world.dir .. "/leavers", "# of june\nmember\nagency # of the shop\n")
+    result = world:cce { "leaver", "gone", "-f", world.dir .. "/leavers", "--dry-run", "-ojson" }
+    assert.equal(3, #json.decode(result.out).principals)
+    assert.matches("TAKE OUT%s+OF%s+ROLE",
+      world:cce({ "leaver", "-f", world.dir .. "/leavers", "--dry-run" }).out)
+    tempdir.write(world.dir .. "/leavers", "\n# nobody\n")
+    assert.equal(64, world:cce({ "leaver", "-f", world.dir .. "/leavers", "--yes" }).code)
+    assert.equal(64, world:cce({ "leaver", "--yes" }).code)
     assert.equal(0, #sim:log { operation = "revoke_cert" })
     result = world:cce { "leaver", "membre", "--yes" }
     assert.equal(64, result.code)

@@ -1,5 +1,4 @@
 local command = require "spec.support.command"
-local core = require "cce.core"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -84,12 +83,13 @@ describe("cce obtain", function()
     assert.equal(64, result.code)
     assert.matches("there is no directory '" .. world.dir .. "/nowhere'", result.err, 1, true)
     assert.equal(0, #sim:log { operation = "obtain_cert" })
-    sim:fault { operation = "obtain_cert", delay = 20 }
+    sim:fault { operation = "obtain_cert", hold = "before" }
     local finish, process = world:start_cce { "obtain", "cluster-001", "--days", "3", "--out",
       world.dir .. "/x" }
-    core.sys.sleep(1)
+    sim:held(1)
     process:signal "SIGINT"
     result = finish()
+    sim:release { drop = true }
     assert.equal(130, result.code)
     assert.matches("nothing was kept; if the request had left", result.err, 1, true)
   end)

@@ -100,6 +100,17 @@ describe("cce revoke", function()
       end
     end)
 
+    it("has a list of many beside it, each cut once", function()
+      local line = "printf 'member\n%s # the same\n' | cce revoke cluster-001 --users - --yes"
+      local result = world:start({ "bash", "-c", line:format(MEMBER) })()
+      assert.equal(0, result.code, result.err)
+      assert.equal(1, revocations())
+      result = world:start({ "bash", "-c", "echo membre | cce revoke --all --users - --yes" })()
+      assert.equal(64, result.code)
+      assert.matches("Did you mean 'member'?", result.err, 1, true)
+      assert.equal(1, revocations())
+    end)
+
     it("refuses before sending what is neither a known name nor an id", function()
       local result = world:cce { "revoke", "--all", "--user", "nonsense", "--yes" }
       assert.equal(64, result.code)
@@ -201,11 +212,13 @@ describe("cce revoke", function()
 
   -- One request leaves, the next has to wait for a minute.
   local function interrupt(...)
+    local log = ("%s/audit-%d.log"):format(world.dir, select("#", ...))
     local finish, process = world:start_cce { "revoke", "--all", "--user", MEMBER, "--yes",
-      "--rate", "1/1min", ... }
+      "--rate", "1/1min", "--audit-log", log, ... }
     local deadline = core.sys.monotonic() + 120
-    repeat core.sys.sleep(0.05) until revocations() == 1 or core.sys.monotonic() > deadline
-    core.sys.sleep(0.3)
+    -- Its answer has come: the request was seen a moment before.
+    local function is_told() return (tempdir.read(log) or ""):find('"outcome":"ok"', 1, true) end
+    repeat core.sys.sleep(0.05) until is_told() or core.sys.monotonic() > deadline
     process:signal "SIGINT"
     return finish()
   end

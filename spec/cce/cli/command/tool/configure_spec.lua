@@ -20,6 +20,17 @@ describe("the file of profiles", function()
       "[basic]\nak = old\nsecurity_token = old\n", "basic", { { "ak", "new" },
         { "security_token" } }))
   end)
+
+  it("gets it in the place of the same settings, however they are written", function()
+    local keys = { { "ak", "new" } }
+    for _, text in ipairs { "[basic]\nAK: old\n", "[basic] ; mine\nak=old\n",
+      "\239\187\191[basic]\nak = old\n", "[ basic ]\r\n  Ak : old\r\n", "[basic]\rak = old\r" } do
+      local written = configure.with_profile(text, "basic", keys)
+      assert.is_nil(written:find("old", 1, true), text)
+      assert.equal(1, select(2, written:gsub("basic", "")))
+      assert.matches("\nak = new\n", written)
+    end
+  end)
 end)
 
 if not (simulator.has_program "nginx" and simulator.has_program "tmux"

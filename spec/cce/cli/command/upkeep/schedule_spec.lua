@@ -276,6 +276,26 @@ describe("cce schedule", function()
     assert.equal(id .. "\n", schedule("--store", other, "list", "-o", "name").out)
   end)
 
+  it("is not made to be looked at, and that there is none is said", function()
+    local path = world.dir .. "/none.db"
+    for _, variables in ipairs { { CCE_SCHEDULE = "sqlite:" .. path }, { CCE_SCHEDULE = false } } do
+      local shown = world:cce({ "schedule", "list", "-o", "json" }, { env = variables })
+      assert.equal(0, shown.code)
+      assert.equal("[]\n", shown.out)
+      assert.matches("there is no schedule", shown.err, 1, true)
+      for _, words in ipairs { { "show", "x" }, { "export", world.dir .. "/exported" },
+        { "cancel", "x" }, { "retry", "x" } } do
+        local result = world:cce({ "schedule", words[1], words[2] }, { env = variables })
+        assert.equal(1, result.code)
+        assert.matches("there is no schedule", result.err, 1, true)
+      end
+      assert.equal(0, world:cce({ "metrics" }, { env = variables }).code)
+    end
+    for _, made in ipairs { path, world.dir .. "/exported", world.dir .. "/.local" } do
+      assert.is_false(core.file.stat(made))
+    end
+  end)
+
   it("is where an option, the environment or the profile says", function()
     local words = { "schedule", "list" }
     local result = world:cce(words, { env = { CCE_SCHEDULE = "redis:x" } })
@@ -284,8 +304,8 @@ describe("cce schedule", function()
     tempdir.shell("mkdir -p " .. world.dir .. "/.config/cce")
     tempdir.write(world.dir .. "/.config/cce/config",
       "[a]\nregion = x\nschedule = sqlite:~/mine.db\n")
-    assert.equal(0, world:cce({ "schedule", "list", "--profile", "a" }).code)
-    assert.is_string(tempdir.read(world.dir .. "/mine.db"))
+    assert.matches("no schedule '" .. world.dir .. "/mine.db'", world:cce({ "schedule", "list",
+      "--profile", "a" }).err, 1, true)
   end)
 
   it("runs until it is told to end #long", function()

@@ -2,6 +2,7 @@
 -- @module cce.cli.command.upkeep.schedule.add
 -- @local
 local chosen = require "cce.cli.input.chosen"
+local clouds = require "cce.api.cloud"
 local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
@@ -16,9 +17,7 @@ local M = {}
 local function describe_revoke(parser)
   local revoke = parser:command("revoke", "Revoke the certificates of a user or an agency once.")
   chosen.describe(revoke, { all = true })
-  local user, agency = principals.describe(revoke)
-  revoke:mutex(user, agency, revoke:option("--users", "Users by name or id, one a line; - is"
-    .. " standard input."):argname("FILE"))
+  revoke:mutex(principals.describe(revoke))
   revoke:flag("--allow-self", "Allow to revoke your own.")
   revoke:option("--at", "When: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h."):argname("TIME")
     :convert(convert.time):count(1)
@@ -70,8 +69,9 @@ end
 local function preview_revoke(ui, args, revocations)
   local lines = {}
   for i, each in ipairs(revocations) do
-    lines[i] = ("dry run: would revoke %s %s in cluster %s (%s) at %s"):format(each.kind,
-      each.principal.id, each.target.name or each.target.id, each.target.id,
+    local who = each.principal.name and (" (%s)"):format(each.principal.name) or ""
+    lines[i] = ("dry run: would revoke %s %s%s in cluster %s (%s) at %s"):format(each.kind,
+      each.principal.id, who, each.target.name or each.target.id, each.target.id,
       render.moment(args.at))
   end
   return ui:show({ dry_run = true, due = show.time(args.at), entries = #revocations },
@@ -99,24 +99,14 @@ end
 -- Whom it is about. Names are looked up now, and never again: when it is due, a name may be
 -- that of another principal.
 local function principals_of(schedule, ui, args, client)
-  local kind, words = args.agency and "agency" or "user", { args.user or args.agency }
-  if args.users then
-    local message, err
-    words, message, err = chosen.words_of(args.users)
-    if not words then return nil, message, err end
-    if #words == 0 then return errors.fail("INVALID_ARGUMENT", "the list of users is empty") end
-  end
-  local list = { kind = kind }
-  for i, word in ipairs(words) do
-    local ok, found, problem = principals.resolve(ui, client, { [kind] = word })
-    if not ok then return nil, found, problem end
-    if found.unknown
-      and not require("cce.cli.command.upkeep.schedule").has_grant(schedule, kind, found.id) then
-      ui:warn(("nobody is known by the id %s: check it, or cancel the entry"):format(found.id))
+  local list, message, err = principals.list(ui, client, args)
+  for _, each in ipairs(list or {}) do
+    if each.unknown and not require("cce.cli.command.upkeep.schedule").has_grant(schedule,
+      each.kind, each.id) then
+      ui:warn(("nobody is known by the id %s: check it, or cancel the entry"):format(each.id))
     end
-    list[i] = found
   end
-  return list
+  return list, message, err
 end
 
 local kinds = {}
@@ -133,7 +123,8 @@ function kinds.revoke(schedule, ui, args, client)
   for _, principal in ipairs(whom) do
     is_self = is_self or principals.is_self(client, principal.id)
     for _, target in ipairs(targets) do
-      revocations[#revocations + 1] = { kind = whom.kind, principal = principal, target = target }
+      revocations[#revocations + 1] = { kind = principal.kind, principal = principal,
+        target = target }
     end
   end
   if args.dry_run then return preview_revoke(ui, args, revocations) end
@@ -185,6 +176,8 @@ function kinds.rotate(schedule, ui, args, client)
   if not args.at and not args.every then
     return ui:usage "it is not said when: give --at, or --every"
   end
+  local possible, lacking, problem = clouds.allows(client.config.cloud, "rotate_credentials")
+  if not possible then return ui:fail(lacking, problem) end
   -- A pattern is kept as one: clusters that come later are meant, too.
   local clusters = chosen.filter(args) or args.all and { name = "*" }
   local names = {}

@@ -4,6 +4,7 @@
 local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
+local errors = require "cce.error"
 local exit = require "cce.cli.exit"
 local json = require "cce.base.json"
 local profile = require "cce.cli.input.profile"
@@ -86,22 +87,25 @@ function M.where(args)
   said, message, err = profile.schedule(args)
   if said == nil then return nil, message, err end
   if said then return (said:gsub("^sqlite:~/", "sqlite:" .. (env "HOME" or "~") .. "/")) end
-  local made
-  made, message, err = directories.make(directories.state())
-  if not made then return nil, message, err end
   return "sqlite:" .. directories.state() .. "/schedule.db"
 end
 
---- Whether there is a schedule: one is named, or the default one was made. For those
--- who only look: opening would make it.
+-- The file that a schedule would be kept in, where it is not there.
+local function missing_file(where)
+  local path = where:match "^sqlite:(.*)"
+  return path and core.file.stat(path) == false and path or nil
+end
+
+--- Whether there is a schedule, as far as can be known without opening it. For those who only
+-- look: opening would make it.
 -- @tparam table args
 -- @treturn boolean
 function M.exists(args)
-  return (args.store or env "CCE_SCHEDULE"
-    or core.file.stat(directories.state() .. "/schedule.db")) and true or false
+  local where = M.where(args)
+  return not where or not missing_file(where)
 end
 
---- Open the schedule.
+--- Open the schedule; it is made where there is none.
 -- @tparam table args
 -- @treturn[1] cce.schedule
 -- @treturn[2] nil
@@ -110,7 +114,9 @@ end
 function M.open(args)
   local where, message, err = M.where(args)
   if not where then return nil, message, err end
-  local opts = {}
+  local opts, own, made = {}, "sqlite:" .. directories.state() .. "/", true
+  if where:sub(1, #own) == own then made, message, err = directories.make(directories.state()) end
+  if not made then return nil, message, err end
   if where:find "^etcd:" then
     opts = { ca_file = args.etcd_ca_file, cert = args.etcd_cert, key = args.etcd_key,
       username = env "CCE_ETCD_USERNAME", password = env "CCE_ETCD_PASSWORD" }
@@ -150,13 +156,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.knows(args, kind, id)
-  local where, message, err = M.where(args)
-  if not where then return nil, message, err end
-  local path = where:match "^sqlite:(.*)"
-  if path and not core.file.stat(path) then return false end
-  local schedule, found
-  schedule, message, err = M.open(args)
+  if not M.exists(args) then return false end
+  local schedule, message, err = M.open(args)
   if not schedule then return nil, message, err end
+  local found
   found, message, err = M.has_grant(schedule, kind, id)
   schedule:close()
   if found == nil then return nil, message, err end
@@ -321,7 +324,20 @@ end
 
 -- ---- from beginning to end -----------------------------------------------------------------
 
+-- All others only look, or change what there is.
+local MAKES_ONE = { add = true, import = true, run = true }
+
+local function say_none(path, args, ui)
+  local message = ("there is no schedule '%s' yet"):format(path)
+  if args.action ~= "list" then return ui:fail(message, errors.new("NOT_FOUND", message)) end
+  ui:say(message)
+  return ui.output == "table" and exit.DONE or ui:table({}, M.columns)
+end
+
 function M.run(args, ui)
+  local where = not MAKES_ONE[args.action] and M.where(args)
+  local missing = where and missing_file(where)
+  if missing then return say_none(missing, args, ui) end
   local schedule, message, err = M.open(args)
   if not schedule then return ui:fail(message, err) end
   local ok, code = pcall(actions[args.action], schedule, args, ui)

@@ -84,25 +84,33 @@ local function is_metrics(text)
   return text:find "^# HELP cce_"
 end
 
--- A file that cannot be written is told of once: the work goes on.
+-- What is called with events, and after each look. A file that cannot be written is told of
+-- once: the work goes on.
 local function measured(ui, path, tell)
   local metrics, has_told = require("cce.metrics").new(), false
-  return metrics:observer(function(event)
+  local function write()
     local ok, message = core.file.write(path, metrics:text())
     if not ok and not has_told then
       has_told = true
       ui:warn("the metrics cannot be written: " .. message)
     end
+  end
+  return metrics:observer(function(event)
+    write()
     return tell(event)
-  end)
+  end), function()
+    metrics:looked()
+    write()
+  end
 end
 
-local function teller(ui, args)
+local function tellers(ui, args)
   local function tell(event)
     local put = LOUD[event.type] and ui.warn or ui.say
     put(ui, event_text(event))
   end
-  return args.metrics and measured(ui, args.metrics, tell) or tell
+  if args.metrics then return measured(ui, args.metrics, tell) end
+  return tell
 end
 
 local function report(ui, result)
@@ -164,8 +172,8 @@ function M.run(schedule, args, ui)
   made, message, err = directories.make(journals)
   if not made then return ui:fail(message, err) end
   local opts = { once = args.once, until_idle = args.until_idle, lease = args.lease,
-    concurrency = args.concurrency, keep = args.keep, journal_dir = journals,
-    on_event = teller(ui, args) }
+    concurrency = args.concurrency, keep = args.keep, journal_dir = journals }
+  opts.on_event, opts.on_look = tellers(ui, args)
   ui:say(("running %s; Ctrl-C ends it"):format(tostring(schedule)))
   local result
   result, message, err = schedule:run(clients_of(ui, base), opts)

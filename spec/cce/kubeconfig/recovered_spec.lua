@@ -1,0 +1,106 @@
+-- What becomes of a certificate that was obtained and cannot be saved where it was to go. Files
+-- are written as told.
+local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
+local directories = require "cce.base.directories"
+local errors = require "cce.error"
+
+describe("a kubeconfig that cannot be saved", function()
+  local saved, base, made, failures, calls
+
+  local function replace(module, name, with)
+    saved[#saved + 1] = { module, name, module[name] }
+    module[name] = with
+  end
+
+  before_each(function()
+    saved, base, made, failures, calls = {}, "/state", true, {}, {}
+    replace(directories, "base", function(name, home)
+      assert.same({ "XDG_STATE_HOME", "/.local/state" }, { name, home })
+      return base
+    end)
+    replace(directories, "make", function(path)
+      assert.equal("/state/cce/recovered", path)
+      return made, "cannot be made"
+    end)
+  end)
+
+  after_each(function()
+    for i = #saved, 1, -1 do saved[i][1][saved[i][2]] = saved[i][3] end
+  end)
+
+  local function kubeconfig(id)
+    return { cluster_id = id, save = function(_, path, opts)
+      calls[#calls + 1] = { path, opts }
+      local why = failures[#calls]
+      if why then
+        return nil, why, errors.new("FILE_ERROR", why, { hint = "h", retryable = true })
+      end
+      return { path = path }
+    end }
+  end
+
+  local function save(destination, id)
+    destination.path = "/there/file"
+    return destinations.save(destination, kubeconfig(id))
+  end
+
+  it("is not where it can be", function()
+    assert.same({ path = "/there/file" }, save({}, "c1"))
+    assert.equal(1, #calls)
+  end)
+
+  it("is kept where its owner finds it, and the error says where and why", function()
+    failures = { "disk full" }
+    local none, message, err = save({ name = "prod" }, "c1")
+    assert.is_nil(none)
+    assert.matches("^/state/cce/recovered/c1%-%x+%.json$", calls[2][1])
+    assert.same({ name = "prod", mark = true }, calls[2][2])
+    assert.equal("disk full; the certificate that was obtained is kept in '" .. calls[2][1] .. "'",
+      message)
+    assert.same({ "FILE_ERROR", message, calls[2][1], "h", true },
+      { err.code, err.message, err.recovered, err.hint, err.retryable })
+    calls, failures = {}, { "disk full" }
+    save({}, nil)
+    assert.matches("^/state/cce/recovered/cluster%-%x+%.json$", calls[2][1])
+    assert.same({ mark = false }, calls[2][2])
+  end)
+
+  it("is lost where nothing can be kept, which is said", function()
+    for why, prepare in pairs {
+      ["full, too"] = function() failures[2] = "full, too" end,
+      ["cannot be made"] = function() made = nil end,
+      ["neither XDG_STATE_HOME nor HOME says where to keep it"] = function() base = nil end,
+    } do
+      base, made, calls, failures = "/state", true, {}, { "disk full" }
+      prepare()
+      local none, message, err = save({}, "c1")
+      assert.is_nil(none)
+      assert.equal("disk full; the certificate that was obtained is lost: " .. why, message)
+      assert.same({ "FILE_ERROR", nil, "h" }, { err.code, err.recovered, err.hint })
+    end
+  end)
+
+  it("is of no use without a key", function()
+    failures = { "disk full" }
+    local none, message, err = save({ command = {} }, "c1")
+    assert.same({ nil, "disk full", "FILE_ERROR" }, { none, message, err.code })
+    assert.equal(1, #calls)
+  end)
+
+  it("can be kept later, as far as that can be told before", function()
+    replace(core.file, "stat", function(path) return path == "/state" and {} end)
+    local tried
+    replace(core.file, "write", function(path, text, opts)
+      tried = { path, #text, opts.trial }
+      return made, "read-only", "FILE_ERROR"
+    end)
+    assert.is_nil(destinations.recovery_problem())
+    assert.same({ "/state/kubeconfig.trial", 7200, true }, tried)
+    made = nil
+    assert.matches("^if it could not be saved after all, it would be lost: .*read%-only",
+      destinations.recovery_problem())
+    base = nil
+    assert.matches("neither XDG_STATE_HOME nor HOME", destinations.recovery_problem())
+  end)
+end)
