@@ -48,7 +48,8 @@ FLAVOUR_FLAGS_asan     := -O1 -fno-omit-frame-pointer \
 FLAVOUR_FLAGS_tsan     := -O1 -fno-omit-frame-pointer -fsanitize=thread
 FLAVOUR_FLAGS_coverage := -O0 --coverage
 FLAVOUR_FLAGS_valgrind := -O1 -fno-omit-frame-pointer
-FLAVOUR_FLAGS_alloc    := -O1 -fno-omit-frame-pointer
+# What hands an allocation on for libcurl is no caller of malloc.
+FLAVOUR_FLAGS_alloc    := -O1 -fno-omit-frame-pointer -foptimize-sibling-calls
 FLAVOUR_FLAGS          := $(FLAVOUR_FLAGS_$(FLAVOUR))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

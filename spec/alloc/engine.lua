@@ -15,6 +15,15 @@ local env, cluster = sim.env, sim.clusters[1]
 local plain = server.start(function(connection)
   connection:serve()
 end)
+-- Answers 200 only where the whole of a long path came.
+local whole = server.start(function(connection)
+  while true do
+    local request = connection:request()
+    if not request then return end
+    local is_whole = request.target == ("/x"):rep(700) .. "?y=1"
+    connection:answer(is_whole and "200 OK" or "404 Not Found", "{}")
+  end
+end)
 local OURS = { "lua", "cce/core.so" }
 local HANGS_AFTER = 5 -- seconds
 
@@ -134,6 +143,26 @@ sweep {
   end,
 }
 
+for _, way in ipairs { "signed", "with a token" } do
+  sweep {
+    name = "send to a path longer than what is kept for one, " .. way,
+    watch = OURS,
+    setup = engine_and_signer,
+    teardown = close_both,
+    action = function(state)
+      local response, message = state.engine:call {
+        endpoint = whole.url, method = "GET", path = ("/x"):rep(700), query = { { "y", "1" } },
+        signer = way == "signed" and state.signer or nil,
+        token = way ~= "signed" and "fake-token" or nil, timeout = HANGS_AFTER / 2,
+      }
+      if response and response.status ~= 200 then
+        error("status " .. response.status)
+      end
+      return response, message
+    end,
+  }
+end
+
 local kubeconfig = core.json.decode(sim:obtain(cluster).body)
 local user, server_of_cluster = kubeconfig.users[1].user, kubeconfig.clusters[1].cluster
 
@@ -186,4 +215,5 @@ sweep {
 }
 
 plain:stop()
+whole:stop()
 sim:stop()

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,11 +75,20 @@ int stat(const char *name, struct stat *info)
 
 int openat(int dir, const char *name, int flags, ...)
 {
+    va_list arguments;
+    mode_t mode = 0;
+
+    va_start(arguments, flags);
+    if ((flags & O_CREAT) != 0)
+        mode = va_arg(arguments, mode_t);
+    va_end(arguments);
+    /* What is made is its owner's alone from the first. */
+    CHECK((flags & O_CREAT) == 0 || mode == 0600);
     if (late_fifo && (flags & O_CREAT) != 0)
         late_fifo = mkfifo(path, 0600) != 0;
     return is_interrupted() || is_failing("openat")
                ? -1
-               : (int)syscall(SYS_openat, dir, name, flags, 0600);
+               : (int)syscall(SYS_openat, dir, name, flags, mode);
 }
 
 ssize_t read(int fd, void *bytes, size_t size)

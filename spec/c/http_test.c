@@ -58,6 +58,7 @@ static void check_cuts(void)
 
         CHECK(cut != NULL);
         memcpy(cut, head, length);
+        CHECK(cce_http_status(lines) == (length < 12 ? 0 : 200));
         while (cce_http_next_header(&lines, &header)) {
             CHECK(header.value.data + header.value.length <= cut + length);
             count++;

@@ -45,7 +45,8 @@ describe("cce.metrics", function()
     local text = collected:text()
     for _, line in ipairs { 'cce_requests_total{code="ok",operation="show_cluster"} 1',
       'cce_requests_total{code="THROTTLED",operation="revoke_cert"} 1',
-      'cce_retry_wait_seconds_total{code="THROTTLED",operation="revoke_cert"} 1.5', "cce_key_refusals_total 1",
+      'cce_retry_wait_seconds_total{code="THROTTLED",operation="revoke_cert"} 1.5',
+      "cce_key_refusals_total 1",
       "cce_key_refused 1", "cce_schedule_look_timestamp_seconds 1800000000",
       'cce_schedule_events_total{event="done",kind="revoke"} 1',
       "cce_last_event_timestamp_seconds 1800000000" } do

@@ -627,18 +627,25 @@ end
 -- What a program that was killed left in its -wal or its -journal SQLite puts into the file when
 -- it opens it. Of another program's files a copy is looked at. No worker of nginx may wait for
 -- that, and none is given a path by mistake.
-local function check_left_over(self)
-  local is_left = false
-  for _, suffix in ipairs { "-wal", "-journal" } do
-    local info = core.file.stat(self.name .. suffix)
-    is_left = is_left or info and info.size > 0
-  end
-  if not is_left or host.in_nginx() or has_mark(self.name) then return true end
-  local ok, message, err = take_snapshot(self)
-  if ok then ok, message, err = check_version(self) end
-  disconnect(self)
-  remove_snapshot(self)
-  return ok, message, err
+local function check_left_over(self, patience)
+  local deadline = core.sys.monotonic() + patience
+  local ok, message, err
+  repeat
+    local is_left = false
+    for _, suffix in ipairs { "-wal", "-journal" } do
+      local info = core.file.stat(self.name .. suffix)
+      is_left = is_left or info and info.size > 0
+    end
+    if not is_left or host.in_nginx() or has_mark(self.name) then return true end
+    ok, message, err = take_snapshot(self)
+    if ok then ok, message, err = check_version(self) end
+    disconnect(self)
+    remove_snapshot(self)
+    -- Another process may be making it at this moment.
+    if ok or err.code ~= "STORE_UNAVAILABLE" then return ok, message, err end
+    core.sys.sleep(0.02)
+  until core.sys.monotonic() > deadline
+  return nil, message, err
 end
 
 --- Open a file, or make it with mode 0600. One that may not be written to is opened for
@@ -662,7 +669,7 @@ function M.open(path, opts)
   ok, store, message, err = pcall(function()
     local self = setmetatable({ path = path, name = name, luasql = luasql,
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
-    local ready, reason, problem = check_left_over(self)
+    local ready, reason, problem = check_left_over(self, opts.patience or PATIENCE)
     if not ready then return nil, reason, problem end
     ready, reason, problem = connect(self, name)
     if ready then ready, reason, problem = prepare(self, opts.patience or PATIENCE) end

@@ -235,6 +235,9 @@ describe("a trace", function()
     assert.same({ kind = "agency", id = "a1", name = "helper" }, read({ user = {
       type = "AssumedAgency", name = "account/helper", principal_id = "a1:session", id = "x",
     } }).user)
+    assert.same({ kind = "agency", id = "x" },
+      read({ user = { type = "AssumedAgency", id = "x" } }).user)
+    assert.same({ kind = "agency" }, read({ user = { type = "AssumedAgency" } }).user)
   end)
 
   it("failed when its code or its rating says so", function()
@@ -242,6 +245,7 @@ describe("a trace", function()
     assert.is_true(read({ code = 200 }).ok)
     assert.is_false(read({ code = "403" }).ok)
     assert.is_false(read({ trace_rating = "incident" }).ok)
+    assert.is_false(read({ trace_rating = "warning" }).ok)
     assert.is_true(read({ trace_rating = "normal" }).ok)
   end)
 

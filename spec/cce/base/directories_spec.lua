@@ -3,6 +3,7 @@ local clients = require "spec.support.clients"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local tempdir = dofile "spec/support/tempdir.lua"
+local user_state = require "cce.base.user_state"
 
 describe("cce.directories", function()
   local dir
@@ -23,6 +24,22 @@ describe("cce.directories", function()
     end
     caches.use(nil)
     assert.is_nil(directories.base("XDG_CACHE_HOME", "/.cache"))
+  end)
+
+  it("is /tmp where nothing else is said, and nothing is shared within nginx", function()
+    local getenv, ngx = os.getenv, rawget(_G, "ngx")
+    os.getenv = function() end -- luacheck: ignore
+    local temporary = directories.temporary()
+    os.getenv = function(name) return name == "TMPDIR" and "/x" or nil end -- luacheck: ignore
+    local named = directories.temporary()
+    os.getenv = getenv -- luacheck: ignore
+    assert.same({ "/tmp", "/x" }, { temporary, named })
+    caches.use(dir)
+    rawset(_G, "ngx", { get_phase = function() end })
+    user_state.disable()
+    user_state.enable()
+    rawset(_G, "ngx", ngx)
+    assert.is_false(user_state.is_enabled())
   end)
 
   it("makes all that is missing, for its owner alone", function()

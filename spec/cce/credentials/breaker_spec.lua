@@ -255,8 +255,12 @@ describe("the breaker of an access key", function()
       local ENTRY = '"KEY":{"refusals":2,"at":%d}'
       assert.equal("in a minute", third(ENTRY:format(os.time() - 70)))
       os.remove(dir .. "/state/cce/refused-keys.json")
-      assert.equal("not sent", third(ENTRY:format(os.time() - 10)))
-      os.remove(dir .. "/state/cce/refused-keys.json")
+      local at = os.time() - 10
+      assert.equal("not sent", third(ENTRY:format(at)))
+      -- Who was not the one does not put it off for the others.
+      local path = dir .. "/state/cce/refused-keys.json"
+      assert.matches('"at":' .. at, tempdir.read(path), 1, true)
+      os.remove(path)
       assert.equal("in a minute", third(ENTRY:format(os.time() + 1000)))
       os.remove(dir .. "/state/cce/refused-keys.json")
       assert.equal("in a minute", third "")

@@ -112,6 +112,9 @@ static int write_address(const struct cce_request_spec *spec,
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "the address is too long: more than %d bytes",
                         CCE_REQUEST_URL_MAX);
+    /* What was cut short is another address. */
+    if (path->failed || url->failed)
+        return cce_fail_memory(err);
     wire->url = url->data;
     return 0;
 }

@@ -128,7 +128,7 @@ local OPERATIONS = { obtain_cert = "obtained", revoke_cert = "revoked",
 local function fact_of_line(what, entry, before, after, path)
   local cluster_id = tostring(entry.target):match "^cluster (.+)$"
   local holder = what == "obtained" and type(entry.holder) == "string" and entry.holder or nil
-  if not cluster_id or what == "obtained" and not holder then return nil end
+  if not cluster_id then return nil end
   return fact_of(what, entry, { cluster_id = cluster_id, id = holder,
     time = holder and after + 1 or before, from = ("line %d of %s"):format(entry.n or 0, path) })
 end
@@ -140,10 +140,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.of_audit_log(path, facts)
-  local file, reason = io.open(path, "rb")
-  if not file then return errors.fail("FILE_ERROR", ("cannot read %s"):format(reason)) end
+  local file, message, err = json_line.open(path)
+  if not file then return nil, message, err end
   local begun = {}
-  for line in file:lines() do
+  for line in json_line.lines(file) do
     local entry = core.json.decode(line)
     local what = type(entry) == "table" and OPERATIONS[entry.operation or ""]
     local time = what and times.parse(entry.at)

@@ -168,6 +168,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.edit(client, policy, change)
+  -- Others are not held up for the first turn, which may be long in coming.
+  pace.take_turn(client)
   local lock = user_state.lock("access-policies", LOCK_SECONDS)
   local done, said, err = edit(client, policy, change)
   if lock then lock:close() end
