@@ -66,9 +66,9 @@ static bool visit_id(lua_State *L, const char *key, void *context)
     return false;
 }
 
-/* What the fields' strings are kept in while the request points to them: a
- * finalizer may change the tables that they came from. */
-enum { STRINGS = 6 };
+/* From here on the stack holds the fields' values while the request points to
+ * them: a finalizer may change the tables that they came from. */
+enum { VALUES = 6 };
 
 struct fields {
     const struct cce_operation *operation;
@@ -96,7 +96,7 @@ static bool read_field(lua_State *L, const char *key, struct fields *fields)
             read_typed(L, field->name, cce_operation_field_type(field),
                        &fields->values[i]);
             lua_pushvalue(L, -1);
-            lua_rawseti(L, STRINGS, (int)i + 1);
+            lua_replace(L, VALUES + (int)i);
             return true;
         }
     }
@@ -245,12 +245,15 @@ static void set_query(lua_State *L, const struct cce_operation_request *request)
         lua_pop(L, 1);
 }
 
+/* The caller adds one. */
+enum { REQUEST_FIELDS = 7 };
+
 static void push_request(lua_State *L,
                          const struct cce_operation_request *request)
 {
     const struct cce_operation *operation = request->operation;
 
-    lua_newtable(L);
+    lua_createtable(L, 0, REQUEST_FIELDS);
     lua_pushstring(L, operation->name);
     lua_setfield(L, -2, "operation");
     lua_pushstring(L, operation->method);
@@ -316,7 +319,7 @@ static int l_operation(lua_State *L)
     lua_settop(L, 4);
     now = read_now(L, 4);
     request = lcce_newobject(L, CLASS, sizeof *request);
-    lua_createtable(L, CCE_OPERATION_FIELDS_MAX, 0); /* at STRINGS */
+    lua_settop(L, VALUES + CCE_OPERATION_FIELDS_MAX - 1);
 
     lcce_options(L, 2, visit_id, ids);
     for (int id = 0; id < CCE_ID_COUNT; id++)

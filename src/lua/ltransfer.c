@@ -72,6 +72,9 @@ static int l_transfer_id(lua_State *L)
     return 1;
 }
 
+/* Tables that need not grow; the caller adds two fields to an answer. */
+enum { USUAL_HEADERS = 8, ANSWER_FIELDS = 6 };
+
 static const struct cce_bytes token_name = CCE_BYTES("x-subject-token");
 
 /* The header lines of an answer. */
@@ -89,7 +92,7 @@ static void push_headers(lua_State *L, const struct cce_result *result,
     struct cce_pair header;
     luaL_Buffer name;
 
-    lua_newtable(L);
+    lua_createtable(L, 0, USUAL_HEADERS);
     while (cce_http_next_header(&lines, &header)) {
         if (is_private && cce_bytes_same_letters(header.name, token_name))
             continue;
@@ -196,7 +199,7 @@ int lcce_transfer_result(lua_State *L)
     /* A push may run a finalizer that closes the transfer: a counted reader
      * keeps what the result points to. */
     box->readers++;
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, ANSWER_FIELDS);
     lua_pushinteger(L, result.status);
     lua_setfield(L, -2, "status");
     push_headers(L, &result, is_private);

@@ -248,17 +248,20 @@ static void accept_connections(struct cce_thread *thread)
 /* ---- the inbox; the lock is held ---- */
 
 /* A transfer lies here when it is new, work when it has been done; and either
- * once more when the host frees it before it has ended. */
+ * once more when the host frees it before it has ended. Who put the first one
+ * there has woken the thread, which then takes all that there are. */
 static void put_into_inbox(struct cce_thread *thread, struct cce_job *job)
 {
     if (job->in_inbox)
         return;
     job->in_inbox = true;
     job->next_in_inbox = NULL;
-    if (thread->inbox_last != NULL)
+    if (thread->inbox_last != NULL) {
         thread->inbox_last->next_in_inbox = job;
-    else
+    } else {
         thread->inbox_first = job;
+        cce_poller_wake(&thread->poller);
+    }
     thread->inbox_last = job;
 }
 
@@ -568,7 +571,6 @@ int cce_thread_submit(struct cce_thread *thread,
     add_job(thread, job);
     put_into_inbox(thread, job);
     pthread_mutex_unlock(&thread->lock);
-    cce_poller_wake(&thread->poller);
     *result = job;
     return 0;
 }
@@ -584,7 +586,6 @@ static void run_work(void *context)
     job->worked = true;
     put_into_inbox(thread, job);
     pthread_mutex_unlock(&thread->lock);
-    cce_poller_wake(&thread->poller);
 }
 
 int cce_thread_run(struct cce_thread *thread, const struct cce_work *work,
@@ -664,6 +665,4 @@ void cce_job_free(struct cce_job *job)
     pthread_mutex_unlock(&thread->lock);
     if (is_ours)
         free_job(job);
-    else
-        cce_poller_wake(&thread->poller);
 }

@@ -94,13 +94,23 @@ end
 
 -- ---- waiting -------------------------------------------------------------
 
+local places = setmetatable({}, { __mode = "k" }) -- engine → what `connect` takes
+
+local function place_of(engine)
+  local place = places[engine]
+  if not place then
+    local path = engine:socket()
+    place = { "unix:" .. path, { pool = POOL .. path, pool_size = POOL_SIZE } }
+    places[engine] = place
+  end
+  return place[1], place[2]
+end
+
 -- A cosocket that was not read to its end is closed, never pooled.
 local function ask(engine, transfer)
   local socket = ngx.socket.tcp()
   socket:settimeouts(10000, 10000, M.ask_ms)
-  local ok, problem = socket:connect("unix:" .. engine:socket(), {
-    pool = POOL .. engine:socket(), pool_size = POOL_SIZE,
-  })
+  local ok, problem = socket:connect(place_of(engine))
   if not ok then return nil, problem end
   local id = transfer:id()
   local answer, reason = socket:send(id)
