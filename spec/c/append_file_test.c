@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,6 +294,25 @@ static void check_lock_after_fork(void)
     CHECK(waitpid(child, NULL, 0) == child);
 }
 
+/* What became of it only the one that writes asks. */
+static void check_loss_after_fork(void)
+{
+    struct cce_append_file *journal = open_journal();
+    struct cce_error err;
+    char now[PATH_MAX];
+    pid_t child;
+    int status;
+
+    unlink(path);
+    CHECK(cce_append_file_append(journal, "x", 1, true, &err) != 0);
+    CHECK(strcmp(cce_append_file_lost(journal, now), "removed") == 0);
+    child = fork();
+    if (child == 0)
+        _exit(cce_append_file_lost(journal, now) == NULL ? 0 : 1);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    cce_append_file_free(journal);
+}
+
 /* But a child that lets go of it does not unlock it. */
 static void check_lock_of_parent(void)
 {
@@ -439,6 +459,7 @@ int main(void)
     check_races();
     check_interruptions();
     check_lock_after_fork();
+    check_loss_after_fork();
     check_lock_of_parent();
     check_directory_to_go_through();
     check_who_prepared_it();

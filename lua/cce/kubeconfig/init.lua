@@ -359,7 +359,8 @@ local LABELS = { ca = "CERTIFICATE", certificate = "CERTIFICATE", key = "[%u%d ]
 
 local function pem_problem(part, text)
   local pem = text:find("%-%-%-%-%-BEGIN ") and text or core.from_base64((text:gsub("[\r\n]", "")))
-  if ("\n" .. (pem or "")):find("\n%-%-%-%-%-BEGIN " .. LABELS[part] .. "%-%-%-%-%-") then return nil end
+  local is_pem = ("\n" .. (pem or "")):find("\n%-%-%-%-%-BEGIN " .. LABELS[part] .. "%-%-%-%-%-")
+  if is_pem then return nil end
   return "is no PEM that kubectl reads: a line of it must begin with -----BEGIN"
 end
 

@@ -139,6 +139,19 @@ describe("what a set of ours no longer has", function()
     assert.equal("", left("contexts", { old = {} }))
     assert.equal("mine", left("contexts", { mine = { cluster = "c", user = "u" } }))
     assert.equal("old", left("contexts", { old = { cluster = "o", user = "o" } }, { set = "x" }))
+    assert.equal("old", left("contexts", { old = { cluster = "o", user = "o" } },
+      { set = "prod", cluster_id = "id-2" }))
+    assert.equal("old", left("contexts", { old = { cluster = "o", user = "o" } }, {}))
+  end)
+
+  it("is removed, too, when it came in the same merge", function()
+    local merging = merge.begin()
+    assert(merge.add(merging, config { contexts = { c = { cluster = "c", user = "u" },
+      old = { cluster = "o", user = "o" } } }, MINE))
+    assert.is_table(body(merging.data, "contexts", "old"))
+    for _ = 1, 2 do assert(merge.add(merging, config(), MINE)) end
+    assert.is_nil(body(merging.data, "contexts", "old"))
+    assert.equal(1, #merging.data.contexts)
   end)
 
   it("is no current context any more", function()

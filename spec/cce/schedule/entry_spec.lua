@@ -291,7 +291,8 @@ describe("cce.schedule.entry.read", function()
         at = { false, "1" }, request_id = { "\n", ("r"):rep(132) } }, wrong = { "x", 1 } },
     grant = { { shared = true, holders = { ("0"):rep(16) } },
       { shared = false, holders = {} },
-      terms = { shared = { "x" }, holders = { false, "x", {}, { "x" }, { 1 } } }, wrong = { "x", 1 } },
+      terms = { shared = { "x" }, holders = { false, "x", {}, { "x" }, { 1 } } },
+      wrong = { "x", 1 } },
     names = { { c1 = ("n"):rep(255) }, {}, wrong = { "x", 1, { ["a b"] = "n" }, { c1 = 5 },
       { c1 = ("n"):rep(256) } } },
     begun = { { journal = "/j", host = "h", occurrence = 1, run = "r" },
@@ -466,7 +467,9 @@ describe("a grant in cce.schedule.entry", function()
     assert.same({ ME }, e.grant.holders)
     -- The later of the two times.
     assert.equal(e.due, entries.joined(e, NOW, YOU).due)
-    local function refused(why, one) assert.same({ nil, why }, { entries.joined(one, NOW, YOU) }) end
+    local function refused(why, one)
+      assert.same({ nil, why }, { entries.joined(one, NOW, YOU) })
+    end
     refused("it is not shared", grant { shared = false })
     local full = {}
     for i = 1, 1000 do full[i] = ME end

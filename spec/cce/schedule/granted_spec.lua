@@ -141,8 +141,8 @@ describe("a grant", function()
       facts, revoked = given or nil, {}
       local none, message, err = make()
       assert.same({ nil, "INVALID_CERTIFICATE" }, { none, err.code })
-      assert.matches("cannot be used: " .. expected:gsub(" $", "") .. "; it was revoked", message, 1,
-        true)
+      expected = "cannot be used: " .. expected:gsub(" $", "") .. "; it was revoked"
+      assert.matches(expected, message, 1, true)
       assert.same({ "u1", 1 }, { revoked[1].user_id, #revoked })
       assert(schedule:cancel(revoked[1].id))
     end
@@ -214,9 +214,8 @@ describe("a grant", function()
       { none, err.code, schedule:get(one.id).due, #revoked })
     assert.is_nil(one.is_finished)
     -- A change by another is looked at anew; a conflict of the API is not.
-    local tries = 0
     for operation, count in pairs { [false] = 2, revoke_cert = 1 } do
-      tries = 0
+      local tries = 0
       runner.run_one = function()
         tries = tries + 1
         if tries == 2 then return true end

@@ -15,7 +15,9 @@ describe("the work of a runner", function()
     return assert(entries.new(fields, NOW - 1000))
   end
 
-  local function failure(code) return errors.new(code, code .. ": as told", { retryable = true }) end
+  local function failure(code)
+    return errors.new(code, code .. ": as told", { retryable = true })
+  end
 
   local function row_of(e)
     local text, fields = entries.write(e)
@@ -64,7 +66,9 @@ describe("the work of a runner", function()
       if run.on_sleep then run.on_sleep() end
     end
     function run:tell(event) events[#events + 1] = event end
-    function run:store_failed(message, _, waits) table.insert(trouble, message .. tostring(waits)) end
+    function run:store_failed(message, _, waits)
+      table.insert(trouble, message .. tostring(waits))
+    end
     function run:store_worked(...) self.worked = { ... } end
     function run:must_stop() return self.stopped end
     function run:must_end() return self.ends end

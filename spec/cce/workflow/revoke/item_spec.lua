@@ -233,10 +233,13 @@ describe("an item of a revocation", function()
             item.message)
           assert.equal(is_lost and "r" or nil, item.err.request_id)
           local why = case[6] and "the certificate has expired meanwhile"
-            or before == "unclear" and "before the request there was no answer: unclear" or "it is unclear"
+            or before == "unclear" and "before the request there was no answer: unclear"
+            or "it is unclear"
           assert.equal("unverified: " .. why, item.message:match "unverified: .*")
         end
-        if case[5] then assert.same({ true, true }, { item.err.retryable, item.err.maybe_applied }) end
+        if case[5] then
+          assert.same({ true, true }, { item.err.retryable, item.err.maybe_applied })
+        end
         probe.look = looked
       end
     end

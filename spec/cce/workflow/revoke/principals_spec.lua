@@ -52,7 +52,8 @@ describe("the principals of a revocation", function()
 
     it("as they are given", function()
       assert.same({ user "u" }, principals.find({}, { user_id = "u" }, report))
-      assert.same({ { kind = "agency", id = "a" } }, principals.find({}, { agency_id = "a" }, report))
+      assert.same({ { kind = "agency", id = "a" } },
+        principals.find({}, { agency_id = "a" }, report))
       assert.same({ user "u" }, principals.find({}, { principals = { user "u" } }, report))
     end)
 
@@ -139,8 +140,9 @@ describe("the principals of a revocation", function()
     end)
 
     it("by a report that was looked at: what is found beside it is left out", function()
-      local list = principals.find({ deleted { user "u", user "v", { kind = "agency", id = "u" } } },
-        { deleted_since = 1, principals = { { kind = "user", id = "u", deleted = 7 } } }, report)
+      local found = deleted { user "u", user "v", { kind = "agency", id = "u" } }
+      local list = principals.find({ found }, { deleted_since = 1,
+        principals = { { kind = "user", id = "u", deleted = 7 } } }, report)
       assert.same({ { kind = "user", id = "u", deleted = 7 } }, list)
       assert.is_true(report.incomplete)
       assert.matches("user v was found only now", notes())
@@ -409,7 +411,7 @@ describe("the principals of a revocation", function()
         ["by nobody who is known"] = { { download(60, { id = false }) }, { trace(50) } },
         ["at no known time"] = { { download(60, { time = false }) }, { trace(50) } },
         ["somewhere"] = { { download(60, { cluster_id = false }) }, { trace(50) } },
-        ["after a revocation that was refused"] = { { download(60) }, { trace(50, { ok = false }) } },
+        ["after one that was refused"] = { { download(60) }, { trace(50, { ok = false }) } },
         ["after one elsewhere"] = { { download(60) }, { trace(50, { resource_id = "c2" }) } },
         ["after nothing"] = { { download(60) }, {} },
       } do

@@ -29,15 +29,18 @@ describe("cce expiry", function()
   end)
 
   it("and cce who read standard input, a file or a pipe, as kubectl does", function()
-    local id = simulator.admin.principal.id
+    local id, started = simulator.admin.principal.id, {}
     for _, words in ipairs { "expiry -", "expiry /dev/stdin", "expiry --check /dev/fd/0", "who -",
       "who /dev/stdin", "who --check /proc/self/fd/0" } do
       for _, line in ipairs { ("cat '%s' | cce %s"):format(path, words),
         ("cce %s < '%s'"):format(words, path) } do
-        local result = world:start({ "/bin/sh", "-c", line })()
-        assert.equal(0, result.code, line .. result.err)
-        assert.matches(id, result.out, 1, true)
+        started[line] = (world:start { "/bin/sh", "-c", line })
       end
+    end
+    for line, finish in pairs(started) do
+      local result = finish()
+      assert.equal(0, result.code, line .. result.err)
+      assert.matches(id, result.out, 1, true)
     end
     assert.equal(1, world:cce({ "expiry", "-" }, { input = "" }).code)
   end)
