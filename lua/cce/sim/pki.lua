@@ -46,6 +46,8 @@ local function sign_by_itself(spec)
   local key = new_key()
   local certificate = unsigned_certificate(spec, key)
   certificate:setIssuer(certificate:getSubject())
+  certificate:addExtension(extension.new("subjectKeyIdentifier", "hash",
+    { subject = certificate }))
   certificate:sign(key, "sha256")
   return finish(certificate, key)
 end
@@ -68,6 +70,9 @@ local function issue(authority, spec)
   local key = new_key()
   local certificate = unsigned_certificate(spec, key)
   certificate:setIssuer(authority.certificate:getSubject())
+  -- Without it Python refuses the certificate from 3.13 on.
+  certificate:addExtension(extension.new("authorityKeyIdentifier", "keyid:always",
+    { subject = certificate, issuer = authority.certificate }))
   certificate:sign(authority.key, "sha256")
   return finish(certificate, key)
 end

@@ -14,7 +14,6 @@ local function open()
 end
 
 -- What SQLite itself says, past the store.
-local pending_spec = pending
 
 local function sql(store, statement)
   local result = assert(store.connection:execute(statement))
@@ -42,14 +41,14 @@ describe("cce.schedule.sqlite", function()
     return tostring(err), err
   end
 
-  local function pending(store, id, text)
+  local function add(store, id, text)
     return store:insert(id, text or "t", { state = "pending", due = 1 })
   end
 
   it("keeps a file that its owner alone may read", function()
     local mask = core.sys.umask(0)
     local store = assert(open())
-    assert(pending(store, "a"))
+    assert(add(store, "a"))
     for _, name in ipairs { "", "-wal", "-shm" } do
       local info = assert(core.file.stat(path .. name))
       assert.equal("0600", info.mode, name)
@@ -62,7 +61,7 @@ describe("cce.schedule.sqlite", function()
   -- lets nobody.
   local function read_only(body, before)
     local mounted = select(2, tempdir.run("unshare -m true")) == 0
-    if not mounted then return pending_spec "needs to mount" end
+    if not mounted then return pending "needs to mount" end
     tempdir.write(dir .. "/script.lua", body)
     return tempdir.run(("unshare -m sh -c 'mount --bind %s %s && mount -o remount,ro,bind %s && %s "
       .. "LUA_PATH=\"%s\" LUA_CPATH=\"%s\" %s %s/script.lua'"):format(dir, dir, dir, before or "",
@@ -84,7 +83,7 @@ describe("cce.schedule.sqlite", function()
 
   it("reads a file that it may not write to, whether or not its writer lives", function()
     local store = assert(open())
-    assert(pending(store, "a"))
+    assert(add(store, "a"))
     local output, status = read_only(LOOK:format(path))
     store:close()
     if not status then return end
@@ -96,7 +95,7 @@ describe("cce.schedule.sqlite", function()
 
   it("reads it also where nothing but memory may be written to, else says so", function()
     local store = assert(open())
-    assert(pending(store, "a"))
+    assert(add(store, "a"))
     store:close()
     local output, status = read_only(LOOK:format(path), "TMPDIR=/proc")
     if not status then return end
@@ -110,9 +109,9 @@ describe("cce.schedule.sqlite", function()
     for _, act in ipairs { "rm %s", "cp %s %s.old && mv %s.old %s" } do
       path = dir .. "/" .. #act .. ".db"
       local store = assert(open())
-      assert(pending(store, "a"))
+      assert(add(store, "a"))
       tempdir.shell((act:gsub("%%s", path)))
-      local text = failure("STORE_UNAVAILABLE", pending(store, "b"))
+      local text = failure("STORE_UNAVAILABLE", add(store, "b"))
       assert.matches(act:find "rm" and "was removed" or "was replaced", text)
       failure("STORE_UNAVAILABLE", store:due(5, 5))
       store:close()
@@ -130,7 +129,7 @@ describe("cce.schedule.sqlite", function()
     for _, name in ipairs { "file:x.db?mode=memory", "a'b\" ?#.db", "-x" } do
       path = dir .. "/" .. name
       local store = assert(open())
-      assert(pending(store, "a"))
+      assert(add(store, "a"))
       store:close()
       assert.is_table(core.file.stat(path), name)
     end
@@ -206,7 +205,7 @@ describe("cce.schedule.sqlite", function()
 
     it("is ours, and its process was killed", function()
       local store = assert(open())
-      assert(pending(store, "a"))
+      assert(add(store, "a"))
       tempdir.check(("cd %s; for x in '' -wal; do cp schedule.db$x copy.db$x; done"):format(dir))
       store:close()
       path = dir .. "/copy.db"
@@ -225,7 +224,7 @@ describe("cce.schedule.sqlite", function()
 
     it("is damaged", function()
       local store = assert(open())
-      for i = 1, 40 do assert(pending(store, ("%016d"):format(i), ("x"):rep(1000))) end
+      for i = 1, 40 do assert(add(store, ("%016d"):format(i), ("x"):rep(1000))) end
       store:close()
       local text = tempdir.read(path)
       tempdir.write(path, text:sub(1, 4096) .. ("\255"):rep(#text - 4096))
@@ -246,35 +245,35 @@ describe("cce.schedule.sqlite", function()
     it("is locked for long", function()
       local store, other = assert(open()), assert(open())
       sql(other, "BEGIN IMMEDIATE")
-      local text, err = failure("STORE_UNAVAILABLE", pending(store, "a"))
+      local text, err = failure("STORE_UNAVAILABLE", add(store, "a"))
       assert.is_true(err.retryable)
       assert.matches("schedule.db': another process holds it. See which: fuser", text)
       -- Reading goes on, and so does writing, afterwards.
       assert.equal(0, store:count "pending")
       sql(other, "COMMIT")
-      assert(pending(store, "a"))
+      assert(add(store, "a"))
       store:close()
       other:close()
     end)
 
     it("finds no more room", function()
       local store = assert(open())
-      assert(pending(store, "a"))
+      assert(add(store, "a"))
       sql(store, "PRAGMA max_page_count = " .. sql(store, "PRAGMA page_count"))
-      local text, err = failure("STORE_UNAVAILABLE", pending(store, "b", ("x"):rep(100000)))
+      local text, err = failure("STORE_UNAVAILABLE", add(store, "b", ("x"):rep(100000)))
       assert.matches("the disk is full. Make room where", text)
       assert.is_true(err.retryable)
       -- Nothing of it is there, and nothing is left open.
       assert.is_nil((store:get "b"))
       sql(store, "PRAGMA max_page_count = 1000000")
-      assert(pending(store, "b", ("x"):rep(100000)))
+      assert(add(store, "b", ("x"):rep(100000)))
       store:close()
     end)
   end)
 
   it("undoes what raised in the middle", function()
     local store = assert(open())
-    assert(pending(store, "a"))
+    assert(add(store, "a"))
     assert.has_error(function() store:update("a", 1, nil, { state = {} }) end)
     assert.equal(1, store:get("a").revision)
     assert(store:update("a", 1, "new", { state = "pending", due = 1 }))

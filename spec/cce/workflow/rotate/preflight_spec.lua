@@ -1,6 +1,7 @@
 local clients = require "spec.support.clients"
 local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 
 describe("the pre-flight of a rotation", function()
   local sim, client
@@ -49,8 +50,10 @@ describe("the pre-flight of a rotation", function()
   end)
 
   it("is part of a dry run, which says what cannot be tried", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
     local report = assert(rotations.rotate(client, { dry_run = true,
-      reissue = { dir = "/nowhere", duration = 1 } }))
+      reissue = { dir = dir .. "/nowhere", duration = 1 } }))
     assert.matches("cannot be told before: cce:cluster:rotateCredentials,"
       .. " cce:cluster:generateClientCredential", table.concat(report.notes, "\n"), 1, true)
     refused("cce:cluster:get", { dry_run = true })
