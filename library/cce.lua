@@ -1310,7 +1310,8 @@ function report:counts() end
 
 ---What a script should end with, the first that applies: 1 something failed for good;
 ---2 something is open: uncertain or pending; 3 nothing was done, since the run had
----closed before, with all ok; 0. What is excluded by a rule is no failure.
+---closed before, with all ok; 0. What a rule excludes is no failure; a cluster where it cannot
+---be done (its code is `UNSUPPORTED`) is one.
 ---```lua
 ---local report = assert(cce.workflow.rotate(client, { clusters = ids, canary = 1 }))
 ---print(report)

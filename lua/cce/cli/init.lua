@@ -13,6 +13,7 @@
 --   screen and to the person
 -- * `interrupted(args, ui)`, optional: says after Ctrl-C what was done and how
 --   to go on; without it what was sent is counted
+-- * `one_form=true`, optional: what it prints has one form, so that -o says nothing to it
 -- * `hidden=true`, optional: stands in no list
 -- * `watchable`, optional: true where it only reads, or a set of the commands inside it that do;
 --   --watch shows them again and again
@@ -136,12 +137,23 @@ local function with_short_lines(usage)
   end))
 end
 
--- Whatever is wrong with a value, it is said of which option.
-local function name_options(parser)
-  for _, option in ipairs(parser._options) do
-    local convert, name = option._convert, option._aliases[#option._aliases]
-    if type(convert) == "function" then
-      option:convert(function(text)
+local PLACES = { FILE = true, DIR = true, PATH = true }
+
+-- Whatever is wrong with a value, it is said of which option. A lone "-" is standard input or
+-- output where the help of the option says so, and nowhere the name of a file.
+local function name_values(elements)
+  for _, each in ipairs(elements) do
+    local convert, name = each._convert, each._aliases and each._aliases[#each._aliases]
+      or each._argname
+    local is_place = PLACES[each._argname] and not each._description:find("- is standard", 1, true)
+    if is_place or type(convert) == "function" then
+      each:convert(function(text)
+        if is_place and text == "-" then
+          return nil, name .. ": - is neither standard input nor output here; a file of that name"
+            .. " is ./-"
+        elseif not convert then
+          return text
+        end
         local value, message = convert(text)
         return value, value == nil and message and name .. ": " .. message or nil
       end)
@@ -150,7 +162,8 @@ local function name_options(parser)
 end
 
 local function complete_help(parser, path)
-  name_options(parser)
+  name_values(parser._options)
+  name_values(parser._arguments)
   local own = parser.get_help
   function parser:get_help()
     local usage, rest = own(self):match "^(.-)(\n\n.*)$"
@@ -201,7 +214,7 @@ function M.parser(arguments)
     .. " kubeconfigs for people and machines, revocation, rotation.")
   parser:command_target("command"):require_command(true):help_max_width(WIDTH)
   describe_all(parser)
-  name_options(parser)
+  name_values(parser._options)
   parser:flag("--version", "Say which version this is."):target("show_version")
     :action(print_version)
   local found = arguments and chosen(arguments) or {}
@@ -254,6 +267,10 @@ local function run(command, args, arguments)
     if args.report_file then
       local fits, message, err = require("cce.cli.output.report_file").check(args.report_file)
       if not fits then return ui:fail(message, err) end
+    end
+    if command.one_form and args.output ~= "table" then
+      return ui:usage(("-o %s means nothing here: what cce %s prints has one form"):format(
+        args.output, command.name))
     end
     if args.watch then return ui:watch(command, args) end
     return command.run(args, ui)

@@ -87,7 +87,8 @@ end
 
 --- What a script should end with, the first that applies: 1 something failed for good;
 -- 2 something is open: uncertain or pending; 3 nothing was done, since the run had
--- closed before, with all ok; 0. What is excluded by a rule is no failure.
+-- closed before, with all ok; 0. What a rule excludes is no failure; a cluster where it cannot
+-- be done (its code is `UNSUPPORTED`) is one.
 -- @treturn int
 -- @usage
 -- local report = assert(cce.workflow.rotate(client, { clusters = ids, canary = 1 }))
@@ -96,6 +97,9 @@ end
 -- @function report:exit_code
 function Report:exit_code()
   if #self.failed > 0 or self.incomplete then return 1 end
+  for _, item in ipairs(self.skipped) do
+    if item.code == "UNSUPPORTED" then return 1 end
+  end
   if #self.uncertain > 0 or #self.pending > 0 or self.stopped then return 2 end
   return self.already_finished and 3 or 0
 end

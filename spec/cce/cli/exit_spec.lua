@@ -22,8 +22,8 @@ local function refused(operation) return { operation = operation, status = 403, 
 -- The simulator does it, and its answer is lost.
 local function lost(operation) return { operation = operation, reset = "after", times = 9 } end
 
--- A line, its exit code, and: `did`: the operation that the simulator must have accepted, and no
--- other; `first`: lines before it; `fault`; `env`; `cloud`: it ends with 1 where nothing answers;
+-- A line, its exit code, and: `did`: the operations that the simulator must have accepted, and no
+-- others; `first`: lines before it; `fault`; `env`; `cloud`: it ends with 1 where nothing answers;
 -- `says`: what must be printed.
 local ROWS = {
   -- done
@@ -60,11 +60,13 @@ local ROWS = {
   -- Rights are read with a certificate of 15 minutes.
   { "leaver nosuch --yes", 64, says = "there is no user" },
   { "leaver member --yes", 1, fault = refused "list_users", says = "cannot be looked up" },
-  { "leaver member --dry-run", 0, says = "dry run", did = "obtain_cert" },
   { REVOKE .. " --dry-run", 0, says = "dry run" }, { ROTATE .. " --dry-run", 0, says = "dry run" },
   { "grant cluster-001 --for 1h --allow-self --out k --dry-run", 0, says = "dry run" },
   { "schedule cancel " .. ENTRY .. " --dry-run", 0, first = { ADD .. " --at +1h" } },
   -- failed for good
+  -- What cannot be revoked in a cluster of CCE Autopilot did not happen.
+  { "leaver member --dry-run", 1, says = "failed autopilot-001", did = "obtain_cert" },
+  { "leaver member --yes", 1, says = "failed autopilot-001", did = "obtain_cert revoke_cert" },
   { "obtain cluster-001 --days 1 --out k", 1, fault = refused "obtain_cert", says = "403" },
   { "obtain cluster-001 --days 1 --out /proc/k", 1 },
   { "ensure --all --days 1 --dir d", 2, fault = refused "obtain_cert", says = "pending" },
@@ -97,6 +99,8 @@ local ROWS = {
   { "schedule retry 0000000000000000", 1 }, { "schedule hasten 0000000000000000", 1 },
   { "schedule import nosuch", 1 },
   { "--profile nosuch clusters", 1, says = "no profile" },
+  { "--profile p clusters", 1, says = "hint: Check the profile's ca_file", first = {
+    "version; mkdir -p .config/cce; printf '[p]\nca_file = /nosuch' >.config/cce/config" } },
   { "repl", 1, input = "return 1 +* 2\n" },
   { "clusters", 1, env = { HUAWEICLOUD_SDK_SK = "sim-example-wrong-secret-key-0010" },
     says = "secret key is wrong" },
@@ -146,6 +150,15 @@ local ROWS = {
   { "configure", 64, says = "no terminal" }, { "repl --nosuch", 64 }, { "sim", 64 },
   { "runs discard", 64, first = { "rotate cluster-001 --yes 2>/dev/null; true" },
     fault = refused "rotate_credentials" },
+  -- What means nothing there.
+  { "help -o json", 64, says = "-o json means nothing here" }, { "completion bash -o name", 64 },
+  { "metrics -o yaml", 64 }, { "repl -o json", 64 }, { "sim --dir d -o json", 64 },
+  { "schedule export -", 64, says = "a file of that name is ./-" }, { "schedule import -", 64 },
+  { "metrics -", 64 }, { "log verify -", 64 },
+  { "revoke cluster-001 --kubeconfig - --yes", 64, says = "--kubeconfig: - is neither" },
+  { REVOKE .. " --journal -", 64 }, { REVOKE .. " --report -", 64 },
+  { "clusters --ca-file -", 64, says = "--ca-file: - is neither" },
+  { "ensure cluster-001 --days 1 --out -", 64 }, { "ensure --all --days 1 --dir -", 64 },
   { ADD, 64 }, { ADD .. " --at yesterday", 64 }, { "schedule show nosuch", 64 },
   { "schedule list --store mysql:x", 64 }, { "schedule add rotate --all --every x", 64 },
 }
@@ -182,7 +195,8 @@ describe("exit codes", function()
   local function check_changes(row)
     for _, operation in ipairs(CHANGES) do
       local did = #sim:log { operation = operation, accepted = true } > 0
-      assert.equal(row.did == operation, did, row[1] .. ": " .. operation)
+      local expected = (row.did or ""):find(operation, 1, true) ~= nil
+      assert.equal(expected, did, row[1] .. ": " .. operation)
     end
   end
 

@@ -66,6 +66,9 @@ describe("cce.report", function()
     assert.equal(1, code "ok pending uncertain failed")
     assert.equal(3, code("ok skipped", true))
     assert.equal(1, code("ok failed", true))
+    report:add("skipped", { cluster_id = "c4", code = "UNSUPPORTED" })
+    assert.equal(1, report:exit_code())
+    table.remove(report.skipped)
     report.incomplete = true
     assert.equal(1, report:exit_code())
     report.incomplete, report.stopped = nil, "the journal cannot be written"

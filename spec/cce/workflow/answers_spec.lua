@@ -44,7 +44,7 @@ local ANSWERS = {
   { "a cluster that hibernates", cluster = { phase = "Hibernation" },
     rotate = PENDING, revoke = PENDING, issue = PENDING },
   { "a cluster that is too old", cluster = { version = "v1.17.9-r0" },
-    rotate = { "skipped", 0, "skipped", 3, 0 }, revoke = FOR_GOOD, issue = OK },
+    rotate = { "skipped", 1, "skipped", 1, 0 }, revoke = FOR_GOOD, issue = OK },
   { "a job that fails", cluster = { job_outcome = "Failed" }, rotate = FOR_GOOD },
 }
 
@@ -132,7 +132,7 @@ describe("an answer", function()
     end
   end
 
-  -- An occurrence is done when its run is closed with every cluster ok.
+  -- An occurrence is done when its run is closed with every cluster ok that can be rotated.
   for _, answer in ipairs(ANSWERS) do
     it(("of %s to a rotation that recurs"):format(answer[1]), function()
       local expected = answer.rotate
@@ -146,7 +146,7 @@ describe("an answer", function()
         return assert(schedule:run(new_client, { once = true, journal_dir = dir }))
       end
       break_it(answer, "rotate_credentials")
-      local is_done = expected[2] == 0
+      local is_done = expected[2] == 0 or expected[1] == "skipped"
       local result = run()
       assert.same({ is_done and 1 or 0, is_done and 0 or 1 }, { result.done, result.overdue })
       assert.equal(is_done and "pending" or "failed-retrying", schedule:get(id).state)

@@ -221,7 +221,9 @@ int cce_endpoint_parse(enum cce_purpose purpose, struct cce_endpoint *endpoint,
     split_host(&parts, rest);
     if (parts.host_length < sizeof host)
         memcpy(host, parts.host, parts.host_length);
-    why = check_parts(&parts, host);
+    why = strpbrk(rest, "?#") != NULL
+              ? "an address has neither a query nor a fragment"
+              : check_parts(&parts, host);
     if (why == NULL)
         why = check_purpose(purpose, &parts, host);
     if (why != NULL)

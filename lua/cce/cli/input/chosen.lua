@@ -17,7 +17,10 @@ local LONGEST_FILE = 1048576
 --   `autopilot=true`: also --autopilot
 function M.describe(parser, more)
   parser:argument("cluster", "Id or name of a cluster."):args("*"):argname("CLUSTER")
-  if more and more.all then parser:flag("--all", "All clusters of the project.") end
+  if more and more.all then
+    parser:flag("--all", "All clusters of the project" .. (more.autopilot and "."
+      or ", without those of CCE Autopilot, which lacks this."))
+  end
   parser:option("-f --file", "Clusters by id or name, one a line; - is standard input.")
     :argname("FILE"):target("cluster_file")
   parser:option("--name", "Those whose name fits, such as 'prod-*'."):argname("PATTERN")

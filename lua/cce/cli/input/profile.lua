@@ -28,6 +28,10 @@ local KEYS = { "cloud", "region", "project", "endpoint", "iam_endpoint", "cts_en
   "sts_endpoint", "ca_file", "credentials", "audit_log", "timeout", "schedule" }
 M.KEYS = KEYS
 
+--- The options of the library that the profile said, and by which of its settings: an error
+-- of theirs speaks of that setting.
+M.said = {}
+
 local SECRETS = { ak = true, sk = true, access_key = true, secret_key = true, password = true,
   token = true, security_token = true, secret = true, id_token = true, private_key = true,
   username = true, client_key_data = true }
@@ -236,6 +240,15 @@ function M.schedule(args)
   return settings.schedule or false
 end
 
+local function note_said(args, settings)
+  local is_token = not args.token_file and (settings.credentials or ""):find "^token%-file:"
+  M.said = { token = is_token and "credentials" or nil,
+    project_id = not args.project and settings.project and "project" or nil }
+  for _, name in ipairs { "cloud", "region", "ca_file", "audit_log", "timeout" } do
+    M.said[name] = not args[name] and settings[name] and name or nil
+  end
+end
+
 --- The options of `cce.new` for what was typed and for the profile.
 -- @tparam table args of argparse
 -- @treturn[1] table
@@ -245,6 +258,7 @@ end
 function M.client_options(args)
   local settings, message, err = settings_of(args)
   if not settings then return nil, message, err end
+  note_said(args, settings)
   -- An address that was typed takes the place of the profile's; so does a region.
   local typed = args.endpoint[1] and args.endpoint
   local endpoints = { cce = typed or not args.region and words(settings.endpoint) or nil,

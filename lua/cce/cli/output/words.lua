@@ -138,8 +138,11 @@ function M.typed(text, command)
     or text:find("cce.workflow.", 1, true) or is_refused
   if not names_something then return text end
   text = rename_times(rename_settings(rename_calls(text)))
+  local said = require("cce.cli.input.profile").said
   for _, each in ipairs(options_of(command)) do
-    local at, typed = "%f[%w_]" .. each.name, each.typed:gsub("%%", "%%%%")
+    local setting = said[each.name]
+    local at = "%f[%w_]" .. each.name
+    local typed = setting and "the profile's " .. setting or each.typed:gsub("%%", "%%%%")
     text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
     text = text:gsub(at .. "=([%d<])", typed .. " %1")
       :gsub(at .. "=…", typed .. " …"):gsub(at .. "=", typed)

@@ -99,7 +99,7 @@ end
 
 --- Rotate, or go on with it.
 -- @tparam table job
--- @treturn[1] boolean true: every cluster is ok
+-- @treturn[1] boolean true: every cluster that can be rotated is ok
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err `is_closed`: nothing goes on by itself: clusters failed for good, or
@@ -119,8 +119,10 @@ function M.carry_out(job)
   job.tell("rotated", { ok = counts.ok, failed = counts.failed, skipped = counts.skipped,
     uncertain = counts.uncertain, pending = counts.pending,
     journal = job.entry.begun.journal, report = tostring(report) })
-  local code = report:exit_code()
-  if code == 0 or code == 3 then return true end
+  -- A cluster that cannot be rotated is left out of each occurrence.
+  local is_open = counts.failed + counts.uncertain + counts.pending > 0 or report.incomplete
+    or report.stopped
+  if not is_open then return true end
   return not_done(job, report)
 end
 

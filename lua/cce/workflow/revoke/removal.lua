@@ -26,7 +26,8 @@ local ROUNDS = 3
 
 -- ---- where ---------------------------------------------------------------------
 
---- Prove that the undo file can be written, and find the kubeconfigs.
+--- Prove that the undo file can be written, and find the kubeconfigs. A dry run makes no
+-- directory for one.
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -37,15 +38,16 @@ function M.prepare(run)
   if not run.access then return nil, message, err end
   local known = run.known or {}
   local path, id = known.undo or run.opts.undo, known.undo_id or json_line.new_id()
+  local is_dry = run.opts.dry_run and not path
   if not path then
-    local ok
-    ok, message, err = directories.make(directories.state())
+    local ok = is_dry
+    if not ok then ok, message, err = directories.make(directories.state()) end
     if not ok then return nil, message, err end
     path = ("%s/removed-%s.json"):format(directories.state(), id)
   end
   -- A journal may be gone on with from elsewhere.
   if path:sub(1, 1) ~= "/" then path = (core.sys.realpath(".") or ".") .. "/" .. path end
-  run.undo, message, err = undos.open(path, id, run.clock())
+  run.undo, message, err = undos.open(path, id, run.clock(), is_dry)
   if not run.undo then return nil, message, err end
   return true
 end

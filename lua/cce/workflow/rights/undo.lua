@@ -249,11 +249,12 @@ end
 -- @tparam string path
 -- @tparam string run its id
 -- @tparam number now unix time
+-- @tparam[opt] boolean untried whether it can be written is not tried
 -- @treturn[1] table
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.open(path, run, now)
+function M.open(path, run, now, untried)
   local info, message, code = core.file.stat(path)
   if info == nil then return errors.from_core(nil, message, code) end
   if info and info.size > 0 then
@@ -265,8 +266,8 @@ function M.open(path, run, now)
   end
   local undo = setmetatable({ path = path, run = run, begun = now, entries = {}, by_key = {} },
     Undo)
-  local ok, err
-  ok, message, err = write(undo, true)
+  local ok, err = untried, nil
+  if not ok then ok, message, err = write(undo, true) end
   if not ok then return nil, message, err end
   return undo
 end

@@ -6,7 +6,7 @@ local exec = require "cce.exec"
 local exit = require "cce.cli.exit"
 
 local M = { name = "credential",
-  summary = "Give kubectl a certificate: obtained, kept, renewed before its end." }
+  summary = "Give kubectl a certificate: obtained, kept, renewed before its end.", one_form = true }
 
 function M.describe(parser)
   parser:option("--cluster", "The id of the cluster."):argname("ID"):count(1)

@@ -27,15 +27,16 @@ function M.describe(parser)
     .. " what is open, by its journal; that and the page lie in ~/.local/state/cce unless --journal"
     .. " and --report say otherwise. It does not touch IAM: who is enabled there can obtain a"
     .. " certificate again, which then gives no rights, unless the report names some that are"
-    .. " left. Clusters of CCE Autopilot, whose API cannot revoke, are skipped, and named.")
+    .. " left. Certificates in clusters of CCE Autopilot stay valid, since its API cannot"
+    .. " revoke: where there are such clusters they are named, and it ends with 1.")
 end
 
 -- Of each set of names there is one journal, since many leave at once; and of each time a page.
 local function place(client, args)
   local project, message, err = targets.project_of(client)
   if not project then return nil, message, err end
-  local made
-  made, message, err = directories.make(directories.state())
+  local made = args.dry_run
+  if not made then made, message, err = directories.make(directories.state()) end
   if not made then return nil, message, err end
   local ids = {}
   for i, each in ipairs(args.principals) do ids[i] = each.kind .. " " .. each.id end
@@ -50,17 +51,20 @@ local function place(client, args)
   return true
 end
 
--- How a report is told what "everywhere" does not reach.
+-- Where "everywhere" does not reach, as what failed; and how a report is told so.
 local function out_of_reach(client)
   local list, message, err = client:list_clusters { autopilot = true }
-  return function(report)
-    for _, each in ipairs(list or {}) do
-      if each.autopilot then
-        report:add("skipped", { cluster_id = each.id, name = each.name,
-          err = autopilot.lack("revoke_cert", each.id) })
-      end
+  local failures = {}
+  for _, each in ipairs(list or {}) do
+    if each.autopilot then
+      failures[#failures + 1] = { cluster_id = each.id, name = each.name,
+        err = autopilot.lack("revoke_cert", each.id) }
     end
+  end
+  return failures, function(report)
+    for _, each in ipairs(failures) do report:add("failed", each) end
     if err and err.code ~= "UNSUPPORTED" and err.code ~= "API_NOT_FOUND" then
+      report.incomplete = true
       report:note("whether there are clusters of CCE Autopilot, which are not touched, is not"
         .. " known: %s", message)
     end
@@ -89,7 +93,9 @@ function M.run(args, ui)
   if not ids then return ui:fail(message, err) end
   ok, message, err = place(client, args)
   if not ok then return ui:fail(message, err) end
-  args.complete = out_of_reach(client)
+  local failures
+  failures, args.complete = out_of_reach(client)
+  if #ids == 0 and failures[1] then return ui:fail(failures[1].err.message, failures[1].err) end
   local code = revoke.carry_out(args, ui, client, ids)
   if args.began and code ~= exit.INTERRUPTED and core.file.stat(args.report_file) then
     ui:say("evidence: " .. args.report_file)

@@ -89,8 +89,8 @@ local function journal_path(client, args)
   if args.journal then return args.journal end
   local project, message, err = targets.project_of(client)
   if not project then return nil, message, err end
-  local made
-  made, message, err = directories.make(directories.state())
+  local made = args.dry_run
+  if not made then made, message, err = directories.make(directories.state()) end
   if not made then return nil, message, err end
   return ("%s/rotate-%s.journal"):format(directories.state(), project)
 end

@@ -4,7 +4,8 @@
 -- @local
 local exit = require "cce.cli.exit"
 
-local M = { name = "completion", summary = "Print what completes this command in a shell." }
+local M = { name = "completion", summary = "Print what completes this command in a shell.",
+  one_form = true }
 
 M.scripts = {
   bash = [=[

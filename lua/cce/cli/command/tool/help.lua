@@ -7,7 +7,7 @@ local options = require "cce.base.options"
 local topics = require "cce.cli.topics"
 local width = require "cce.text.width"
 
-local M = { name = "help", summary = "Show the help of a command, or a topic." }
+local M = { name = "help", summary = "Show the help of a command, or a topic.", one_form = true }
 
 local COLUMNS = 79
 

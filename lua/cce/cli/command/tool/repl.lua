@@ -3,7 +3,8 @@
 -- @local
 local exit = require "cce.cli.exit"
 
-local M = { name = "repl", summary = "A prompt with the library, a client, help and completion." }
+local M = { name = "repl", summary = "A prompt with the library, a client, help and completion.",
+  one_form = true }
 
 function M.describe(parser)
   parser:flag("--yes", "Do not ask before what cannot be undone.")

@@ -4,7 +4,7 @@
 local convert = require "cce.cli.input.convert"
 local exit = require "cce.cli.exit"
 
-local M = { name = "sim", summary = "Run a simulator of CCE on this machine." }
+local M = { name = "sim", summary = "Run a simulator of CCE on this machine.", one_form = true }
 
 function M.describe(parser)
   parser:option("--dir", "Directory for its files; DIR/env is what a client needs,"

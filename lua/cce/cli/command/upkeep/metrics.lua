@@ -7,7 +7,8 @@ local paths = require "cce.kubeconfig.paths"
 local runs_here = require "cce.cli.runs"
 local workflow_runs = require "cce.workflow.runs"
 
-local M = { name = "metrics", summary = "Print metrics for Prometheus (textfile collector)." }
+local M = { name = "metrics", summary = "Print metrics for Prometheus (textfile collector).",
+  one_form = true }
 
 function M.describe(parser)
   parser:argument("path", "Files, directories and patterns of kubeconfigs; by default KUBECONFIG or"

@@ -111,6 +111,23 @@ describe("cce schedule", function()
     assert.equal(0, result.code, result.err)
   end)
 
+  it("makes no store in a dry run", function()
+    local dry = { { "add", "revoke", "--all", "--user", MEMBER, "--at", "+2h" }, { "run" },
+      { "import", world.dir .. "/entries" } }
+    tempdir.write(world.dir .. "/entries", "")
+    for _, words in ipairs(dry) do
+      words[#words + 1] = "--dry-run"
+      local result = schedule((table.unpack or unpack)(words))
+      assert.equal(words[1] == "import" and 1 or 0, result.code, result.err)
+      assert.is_nil(result.err:find("should not happen", 1, true))
+    end
+    local result = world:cce { "rotate", "cluster-001", "--dry-run" }
+    assert.equal(0, result.code, result.err)
+    result = world:cce { "leaver", "member", "--dry-run" }
+    assert.matches("dry run, nothing was sent", result.out, 1, true)
+    assert.is_false(core.file.stat(world.dir .. "/.local"))
+  end)
+
   it("puts in nothing in a dry run", function()
     local result = schedule("add", "revoke", "--all", "--user", MEMBER, "--at", "+2h", "--dry-run")
     assert.equal(0, result.code)

@@ -4,9 +4,6 @@
 local chosen = require "cce.cli.input.chosen"
 local clouds = require "cce.api.cloud"
 local convert = require "cce.cli.input.convert"
-local core = require "cce.core"
-local directories = require "cce.base.directories"
-local errors = require "cce.error"
 local principals = require "cce.cli.input.principal"
 local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
@@ -137,22 +134,6 @@ function kinds.revoke(schedule, ui, args, client)
   return put_in_revocations(schedule, ui, args, client, revocations)
 end
 
--- Calls act with a schedule that is thrown away.
-local function with_scratch(act)
-  local dir, message, code = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
-  if not dir then return errors.from_core(nil, message, code) end
-  local schedule, result, err
-  schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
-  if schedule then
-    result, message, err = act(schedule)
-    schedule:close()
-  end
-  for _, name in ipairs { "/scratch.db", "/scratch.db-wal", "/scratch.db-shm", "" } do
-    os.remove(dir .. name)
-  end
-  return result, message, err
-end
-
 local function rotate(schedule, args, opts)
   if args.at then return schedule:rotate_at(args.at, opts) end
   return schedule:rotate_every(args.every, opts)
@@ -160,7 +141,7 @@ end
 
 -- What a schedule says of it, and when it would be done first.
 local function preview_rotate(ui, args, opts)
-  local e, message, err = with_scratch(function(schedule)
+  local e, message, err = require("cce.cli.command.upkeep.schedule").with_scratch(function(schedule)
     local id, reason, problem = rotate(schedule, args, opts)
     if not id then return nil, reason, problem end
     return schedule:get(id)

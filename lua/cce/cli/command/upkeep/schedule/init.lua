@@ -124,6 +124,24 @@ function M.open(args)
   return require("cce.schedule").open(where, opts)
 end
 
+--- Call a function with a schedule that is thrown away.
+-- @tparam function act
+-- @return what it returns; or nil, message, err
+function M.with_scratch(act)
+  local dir, message, code = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
+  if not dir then return errors.from_core(nil, message, code) end
+  local schedule, result, err
+  schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
+  if schedule then
+    result, message, err = act(schedule)
+    schedule:close()
+  end
+  for _, name in ipairs { "/scratch.db", "/scratch.db-wal", "/scratch.db-shm", "" } do
+    os.remove(dir .. name)
+  end
+  return result, message, err
+end
+
 --- Whether a grant of a schedule is, or was, somebody's.
 -- @tparam cce.schedule schedule
 -- @tparam string kind "user" or "agency"
@@ -324,7 +342,7 @@ end
 
 -- ---- from beginning to end -----------------------------------------------------------------
 
--- All others only look, or change what there is.
+-- All others only look, or change what there is. None is made by a dry run.
 local MAKES_ONE = { add = true, import = true, run = true }
 
 local function say_none(path, args, ui)
@@ -335,9 +353,16 @@ local function say_none(path, args, ui)
 end
 
 function M.run(args, ui)
-  local where = not MAKES_ONE[args.action] and M.where(args)
+  local makes_one = MAKES_ONE[args.action]
+  local where = (not makes_one or args.dry_run) and M.where(args)
   local missing = where and missing_file(where)
-  if missing then return say_none(missing, args, ui) end
+  if missing and not makes_one then return say_none(missing, args, ui) end
+  if missing then
+    local code, message, err = M.with_scratch(function(schedule)
+      return actions[args.action](schedule, args, ui)
+    end)
+    return code or ui:fail(message, err)
+  end
   local schedule, message, err = M.open(args)
   if not schedule then return ui:fail(message, err) end
   local ok, code = pcall(actions[args.action], schedule, args, ui)
