@@ -379,6 +379,7 @@
 
 ---@class (exact) cce.metrics_module.new.opts
 ---@field clock? function gives unix time
+---@field shared? table a shared dictionary of nginx (`ngx.shared.NAME`, of this alone): all workers count in it, and each tells of all
 
 ---@class (exact) cce.audit_logs.open.opts
 ---@field key? string|cce.secret of the HMAC

@@ -104,12 +104,20 @@ local function seconds_when_healthy(mutant)
   return healthy[key]
 end
 
-local function try(mutant)
-  local original = read(scratch .. "/tree/" .. mutant.file)
+-- Where its text is in its file, once.
+local function place_of(mutant)
+  local original = read(mutant.file)
   local first, last = original:find(mutant.find, 1, true)
   if not first or original:find(mutant.find, last + 1, true) then
-    return tell(false, mutant.name, first and "its text is there twice" or "its text is gone")
+    tell(false, mutant.name, first and "its text is there twice" or "its text is gone")
+    return nil
   end
+  return original, first, last
+end
+
+local function try(mutant)
+  local original, first, last = place_of(mutant)
+  if not original then return end
   local seconds = seconds_when_healthy(mutant)
   if not seconds then
     return tell(false, mutant.name, "its specs fail without it")
@@ -137,6 +145,8 @@ local ok, problem = pcall(function()
   for _, mutant in ipairs(mutants) do
     if (mutant.quick or not is_quick) and (not pattern or mutant.name:find(pattern)) then
       try(mutant)
+    else
+      place_of(mutant)
     end
   end
 end)

@@ -8,7 +8,7 @@ local cjson = require "cjson.safe"
 local M = {}
 
 local client
-local metrics = cce.metrics.new()
+local metrics = cce.metrics.new { shared = ngx.shared.cce_metrics }
 
 local function get_client()
   if not client then
@@ -126,7 +126,7 @@ function M.show_job(id)
   return answer(200, cjson.encode { id = job.id, phase = job.phase, reason = job.reason })
 end
 
---- What the client of this worker did, in Prometheus' text format.
+--- What the clients of all workers did, in Prometheus' text format.
 function M.show_metrics()
   ngx.header["Content-Type"] = "text/plain; version=0.0.4"
   ngx.print(metrics:text())

@@ -34,6 +34,8 @@ local GAUGES = {
 --- Make an empty collection.
 -- @tparam[opt] table opts
 -- @tparam[opt=os.time] function opts.clock gives unix time
+-- @tparam[opt] table opts.shared a shared dictionary of nginx (`ngx.shared.NAME`, of this
+--   alone): all workers count in it, and each tells of all
 -- @treturn cce.metrics
 -- @usage
 -- local metrics = cce.metrics.new()
@@ -42,9 +44,10 @@ local GAUGES = {
 -- @function new
 function M.new(opts)
   local checked, message, err = options.check(opts, {
-    clock = { type = "callable", default = os.time } })
+    clock = { type = "callable", default = os.time }, shared = { type = "table" } })
   if not checked then return nil, message, err end
-  local self = setmetatable({ exposition = exposition.new(), clock = checked.clock }, meta)
+  local self = setmetatable({ exposition = exposition.new(checked.shared),
+    clock = checked.clock }, meta)
   for _, each in ipairs(COUNTERS) do self.exposition:family(each[1], "counter", each[2]) end
   for _, each in ipairs(GAUGES) do self.exposition:family(each[1], "gauge", each[2]) end
   return self

@@ -24,7 +24,7 @@
 
 #define FIRST "{\"schedule\":1}"
 
-static char directory[] = "/tmp/cce-journal-test-XXXXXX", path[64];
+static char directory[256], path[300];
 static const char *late_lines; /* what another holder adds before we lock */
 static int removals;           /* how often others remove it before that */
 static bool late_fifo;         /* others make one right before we would */
@@ -453,6 +453,10 @@ static void check_failures(int (*use)(struct cce_error *err), int least)
 
 int main(void)
 {
+    const char *place = getenv("TMPDIR");
+
+    snprintf(directory, sizeof directory, "%s/cce-journal-test-XXXXXX",
+             place != NULL ? place : "/tmp");
     CHECK(mkdtemp(directory) != NULL);
     snprintf(path, sizeof path, "%s/lines", directory);
     check_lines_of_another_holder();

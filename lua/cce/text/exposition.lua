@@ -6,10 +6,27 @@ local M = {}
 local Exposition = {}
 Exposition.__index = Exposition
 
+-- Values by sample, with the methods of a shared dictionary of nginx.
+local Values = {}
+Values.__index = Values
+
+function Values:set(key, value) self[key] = value end
+
+function Values:incr(key, value, first) self[key] = (self[key] or first) + value end
+
+function Values:get(key) return self[key] end
+
+function Values:get_keys()
+  local keys = {}
+  for key in pairs(self) do keys[#keys + 1] = key end
+  return keys
+end
+
 --- Make an empty one.
+-- @tparam[opt] table values where they are kept: a shared dictionary of nginx
 -- @treturn table
-function M.new()
-  return setmetatable({ families = {} }, Exposition)
+function M.new(values)
+  return setmetatable({ families = {}, values = values or setmetatable({}, Values) }, Exposition)
 end
 
 --- Name a metric: its type, and what it is, for people.
@@ -18,7 +35,7 @@ end
 -- @tparam string help
 function Exposition:family(name, kind, help)
   if self.families[name] then return end
-  local family = { name = name, kind = kind, help = help, samples = {} }
+  local family = { name = name, kind = kind, help = help }
   self.families[name] = family
   self.families[#self.families + 1] = family
 end
@@ -26,7 +43,7 @@ end
 local ESCAPES = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
 
 local function sample_of(self, name, labels)
-  local family = assert(self.families[name], name)
+  assert(self.families[name], name)
   -- Labels are sorted, so that the same ones are the same sample.
   local names, parts = {}, {}
   for label in pairs(labels or {}) do names[#names + 1] = label end
@@ -34,35 +51,34 @@ local function sample_of(self, name, labels)
   for i, label in ipairs(names) do
     parts[i] = ('%s="%s"'):format(label, tostring(labels[label]):gsub('[\\"\n]', ESCAPES))
   end
-  local text = #parts > 0 and "{" .. table.concat(parts, ",") .. "}" or ""
-  if not family.samples[text] then
-    family.samples[text] = { text = text, value = 0 }
-    family.samples[#family.samples + 1] = family.samples[text]
-  end
-  return family.samples[text]
+  return name .. (#parts > 0 and "{" .. table.concat(parts, ",") .. "}" or "")
 end
 
 --- Set a value.
 function Exposition:set(name, labels, value)
-  sample_of(self, name, labels).value = value
+  self.values:set(sample_of(self, name, labels), value)
 end
 
 --- Add to a value.
 function Exposition:add(name, labels, value)
-  local sample = sample_of(self, name, labels)
-  sample.value = sample.value + value
+  self.values:incr(sample_of(self, name, labels), value, 0)
 end
 
 --- All of it.
 -- @treturn string ends with a line end
 function Exposition:text()
-  local lines = {}
+  local samples, lines = self.values:get_keys(0), {}
+  table.sort(samples)
+  local by_family = {}
+  for _, sample in ipairs(samples) do
+    local name = sample:match "^[^{]+"
+    by_family[name] = by_family[name] or {}
+    table.insert(by_family[name], ("%s %.17g"):format(sample, self.values:get(sample)))
+  end
   for _, family in ipairs(self.families) do
     lines[#lines + 1] = ("# HELP %s %s"):format(family.name, (family.help:gsub("[\\\n]", ESCAPES)))
     lines[#lines + 1] = ("# TYPE %s %s"):format(family.name, family.kind)
-    for _, sample in ipairs(family.samples) do
-      lines[#lines + 1] = ("%s%s %.17g"):format(family.name, sample.text, sample.value)
-    end
+    lines[#lines + 1] = by_family[family.name] and table.concat(by_family[family.name], "\n")
   end
   lines[#lines + 1] = ""
   return table.concat(lines, "\n")
