@@ -57,7 +57,8 @@ describe("the shell lines of README", function()
     assert.is_true(#lines >= 13)
     for _, line in ipairs(lines) do
       local result = world:start({ "bash", "-c", "cd; " .. adapt(line) })()
-      assert.equal(0, result.code, ("%s\n%s%s"):format(adapt(line), result.out, result.err))
+      -- The simulated project has a cluster of CCE Autopilot, whose API revokes nothing.
+      assert.equal(line:find "^cce leaver" and 1 or 0, result.code, ("%s\n%s%s"):format(adapt(line), result.out, result.err))
     end
   end)
 end)

@@ -32,6 +32,8 @@ describe("the pages of make docs #toolchain", function()
       if not command:find "^_" then
         local page = assert(tempdir.read(out .. "/doc/cce-" .. command .. ".html"), command)
         assert.matches("Usage: cce " .. command, page, 1, true)
+        -- A line that was typed, and what came of it.
+        assert.matches("</span>\n", page:match '<pre class="console">(.-)</pre>', 1, true)
       end
     end
   end)

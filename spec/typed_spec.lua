@@ -25,6 +25,7 @@ local PAGES = {
     ["lua5.4 job.lua"] = cloud "other",
   } },
   { path = "manual/tutorial.md", steps = 20, before = {} },
+  { path = "manual/commands.md", steps = 20, before = {} },
 }
 
 -- ---- what a page shows -----------------------------------------------------------
@@ -65,8 +66,9 @@ local DIFFERS = {
   { "%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x+", "<id>" },
   { "%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x", "<id>" },
   { "%f[%w]%d%w%w%w%w%w%w%w%w%w%w%w%w%w%w%w%f[%W]", "<id>" }, { "%f[%w]%w+…", "<id>" },
-  { "(127%.0%.0%.%d):%d+", "%1:<port>" }, { "/tmp/[%w./]+", "<directory>" },
-  { "%d+[smhd]%f[%s]", "<age>" }, { "%s*(<%l+>)%s*", " %1 " },
+  { "(127%.0%.0%.%d):%d+", "%1:<port>" }, { "/tmp/[%w./-]+", "<directory>" },
+  { "%d+[smhd]%f[%s]", "<age>" },
+  { "%f[%w]1%d%d%d%d%d%d%d%d%d%f[%D]%.?%d*", "<unix>" }, { "%s*(<%l+>)%s*", " %1 " },
 }
 
 local function without_differences(lines)
@@ -117,11 +119,12 @@ local function output_of(screen, position, command)
   return lines
 end
 
--- The word that the page shows as typed at a question.
+-- The word that the page shows as typed at a question; none is Enter alone.
 local function answer_of(step)
   for _, line in ipairs(step.shown) do
-    local question, word = line:match "^(Type %u+ to go on: )(%u+)$"
-    if question then return question:gsub(" $", ""), word end
+    local question, word = line:match "^(Type %u+ to go on:) (%u+)$"
+    question = question or line:match "^Access key .*:$"
+    if question then return question, word or "" end
   end
 end
 

@@ -14,6 +14,7 @@ local OUT = assert(arg[1], "usage: tools/site.lua DIRECTORY")
 
 local MANUAL = {
   { "index.html", "manual/tutorial.md" }, { "overview.html", "README.md" },
+  { "commands.html", "manual/commands.md" },
   { "library.html", "manual/library.md" }, { "architecture.html", "ARCHITECTURE.md" },
   { "nginx.html", "manual/nginx.md" }, { "schedule.html", "manual/schedule.md" },
   { "security.html", "manual/security.md" }, { "files.html", "manual/files.md" },
@@ -95,14 +96,17 @@ end
 
 -- ---- the commands ------------------------------------------------------------------
 
--- The steps of the tutorial in which a command is used, with what they showed: a spec runs them.
-local function shown_in_tutorial(name)
+-- The steps in which a command is used, with what they showed: a spec types them.
+local function shown_of(name)
   local steps = {}
-  for block in ("\n" .. read "manual/tutorial.md"):gmatch "\n```console\n(.-)\n```" do
+  local pages = read "manual/tutorial.md" .. read "manual/commands.md"
+  for block in pages:gmatch "\n```console\n(.-)\n```" do
     for step in (block .. "\n$ "):gmatch "(%$ .-)\n%f[%$]" do
-      if step:match "^%$ [^\n]*%f[%w]cce ([%w_]+)" == name then steps[#steps + 1] = step end
+      local typed = step:match "^[^\n]*"
+      if typed:find("%f[%w]cce " .. name .. "%f[^%w_]") then steps[#steps + 1] = step end
     end
   end
+  assert(steps[1], "no page shows cce " .. name)
   return table.concat(steps, "\n")
 end
 
@@ -114,10 +118,7 @@ local function command_page(command)
       (parser:get_help():gsub("\n\nOptions of all commands:.*$", "")))
     for _, inner in ipairs(parser._commands) do add_help(inner, title .. " " .. inner._name) end
   end
-  local shown = shown_in_tutorial(name)
-  if shown ~= "" then
-    parts[#parts + 1] = "## In the tutorial\n\n```console\n" .. shown .. "\n```\n"
-  end
+  parts[#parts + 1] = "## What it shows\n\n```console\n" .. shown_of(name) .. "\n```\n"
   add_help(command, "cce " .. name)
   return table.concat(parts, "\n")
 end
