@@ -67,6 +67,8 @@ local DIFFERS = {
   { "%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x", "<id>" },
   { "%f[%w]%d%w%w%w%w%w%w%w%w%w%w%w%w%w%w%w%f[%W]", "<id>" }, { "%f[%w]%w+…", "<id>" },
   { "(127%.0%.0%.%d):%d+", "%1:<port>" }, { "/tmp/[%w./-]+", "<directory>" },
+  -- By the version of kubectl.
+  { "(logged in to the server) %(.-%)", "%1" },
   { "%d+[smhd]%f[%s]", "<age>" },
   { "%f[%w]1%d%d%d%d%d%d%d%d%d%f[%D]%.?%d*", "<unix>" }, { "%s*(<%l+>)%s*", " %1 " },
 }

@@ -82,8 +82,8 @@ describe("a proxy", function()
 
   local function kubectls(endpoint, variables)
     return asked(variables, function(env)
-      world:start({ "/usr/bin/env", "kubectl", "--server", endpoint, "--request-timeout=5s", "get",
-        "--raw", "/version" }, { env = env })()
+      world:start({ "/usr/bin/env", "kubectl", "--server", endpoint, "--request-timeout=5s",
+        "--token", "fake", "get", "--raw", "/version" }, { env = env })()
     end)
   end
 
