@@ -122,7 +122,7 @@ describe("cce.workflow.rotate", function()
     sim:set { cluster = sim.clusters[2].id, phase = "Hibernating" }
     local report = rotate()
     assert.equal("3 ok, 0 failed, 1 skipped, 0 uncertain, 1 pending", counts(report))
-    assert.equal(2, report:exit_code())
+    assert.equal(1, report:exit_code())
     assert.equal(3, sent())
     assert.matches("version v1%.17 is too old", tostring(report))
     assert.matches("the cluster is Hibernating, not Available", tostring(report))
