@@ -58,9 +58,8 @@ describe("the shell lines of README", function()
     for _, line in ipairs(lines) do
       local result = world:start({ "bash", "-c", "cd; " .. adapt(line) })()
       -- The simulated project has a cluster of CCE Autopilot, whose API revokes nothing.
-      -- There is a cluster of CCE Autopilot, which cannot revoke.
-      local code = line:find "^cce leaver" and 1 or 0
-      assert.equal(code, result.code, ("%s\n%s%s"):format(adapt(line), result.out, result.err))
+      local expected = line:find "^cce leaver" and 1 or 0
+      assert.equal(expected, result.code, ("%s\n%s%s"):format(adapt(line), result.out, result.err))
     end
   end)
 end)

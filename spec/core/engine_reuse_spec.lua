@@ -259,6 +259,8 @@ describe("a connection that was not quiet since its last answer", function()
       submit(s, { body = tostring(i), path = i % 2 == 0 and "/poison" or "/", mutating = true })
     end
     drive(count)
+    s:await("done", count / 2)
+    -- What was written is there, or is about to be.
     sys.sleep(0.1)
     for i = 1, count do
       submit(s, { body = "again " .. i, mutating = true, path = "/again" })
