@@ -393,10 +393,12 @@ describe("kubectl and we ask by", function()
       cluster["tls-server-name"], cluster["proxy-url"] = "", json.null
     end,
   }
+  -- kubectl 1.20 runs it.
+  local later = { ["a command that is not there beside the certificate"] = 21 }
   for way, change in pairs(ways) do
     it(way, function()
       local works, seen, output = ask(change)
-      assert.is_true(works, output)
+      assert.equal(minor >= (later[way] or 0), works, output)
       assert.equal("works", seen.state, seen.text)
     end)
   end
