@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,18 @@ enum { BUFFER_SIZE = 16 * 1024 };
 static void *hiding_malloc(size_t size)
 {
     return size < BUFFER_SIZE ? malloc(size) : cce_hidden_malloc(size);
+}
+
+/* From 8.0 on curl's buffers come from here. */
+static void *hiding_calloc(size_t count, size_t size)
+{
+    void *memory;
+
+    if (count == 0 || size == 0 || count > SIZE_MAX / size ||
+        count * size < BUFFER_SIZE)
+        return calloc(count, size);
+    memory = cce_hidden_malloc(count * size);
+    return memory != NULL ? memset(memory, 0, count * size) : NULL;
 }
 
 /* curl frees keys and tokens as it frees everything: by cce_hidden_free. */
@@ -43,9 +56,9 @@ static void init(void)
 {
     cce_module_pin();
     version = curl_version_info(CURLVERSION_NOW);
-    result_of_init =
-        curl_global_init_mem(CURL_GLOBAL_DEFAULT, hiding_malloc,
-                             cce_hidden_free, wiping_realloc, strdup, calloc);
+    result_of_init = curl_global_init_mem(CURL_GLOBAL_DEFAULT, hiding_malloc,
+                                          cce_hidden_free, wiping_realloc,
+                                          strdup, hiding_calloc);
 }
 
 int cce_curl_init(struct cce_error *err)
