@@ -8,6 +8,9 @@
 
 #include "core/buf.h"
 
+/* No page is smaller. Most of what libcurl frees is, and needs no question. */
+enum { LEAST_PAGE = 4096 };
+
 static size_t page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
@@ -44,7 +47,8 @@ void cce_hidden_free(void *memory)
 
     if (size > 0)
         cce_wipe(memory, size);
-    if (size >= page_size() && (uintptr_t)memory % page_size() == 0)
+    if (size >= LEAST_PAGE && size >= page_size() &&
+        (uintptr_t)memory % page_size() == 0)
         advise(memory, size, MADV_DODUMP);
     free(memory);
 }
