@@ -29,17 +29,18 @@ local function request_to(s, changes)
   return request
 end
 
--- What the kernel has for our end of the connection to a server: bytes that were not read,
--- and one more when the other end is closed.
+-- What the kernel has for our ends of the connections to a server: bytes that were not read,
+-- and one more for each whose other end is closed; and how many there are.
 local function arrived(s)
-  local bytes = 0
+  local bytes, ends = 0, 0
   for line in io.lines "/proc/net/tcp" do
     local port, state, queue = line:match "^%s*%d+: %S+ %x+:(%x+) (%x+) %x+:(%x+)"
     if tonumber(port or "0", 16) == s.port then
       bytes = bytes + tonumber(queue, 16) + (state == "08" and 1 or 0)
+      ends = ends + 1
     end
   end
-  return bytes
+  return bytes, ends
 end
 
 local function call(s, changes)
@@ -383,6 +384,26 @@ describe("max_connections", function()
       assert.equal(tostring(i), assert(transfer:result()).body)
     end
     assert.equal(1, s:count "accept")
+  end)
+
+  it("is not gone up to because this program was busy: the answers lie there", function()
+    local s = server.start(function(connection)
+      while connection:request() do
+        connection:wait()
+        connection:answer("200 OK", "")
+        connection:note "answered"
+      end
+    end)
+    new_engine { max_connections = 100 }
+    for _ = 1, 10 do submit(s) end
+    repeat engine:step(0.01) until s:count "request" == 10
+    for _ = 1, 20 do submit(s) end
+    s:release()
+    s:await("answered", 10)
+    sys.sleep(0.1) -- longer than a transfer waits for a connection that is used
+    for _ = 1, 2 do engine:step(0) end
+    assert.equal(10, select(2, arrived(s)))
+    drive(30)
   end)
 
   it("does not hold one host back for another", function()

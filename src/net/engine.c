@@ -18,11 +18,17 @@
  * no more than CONNECTING are opened at the same time: the handshakes of
  * hundreds all end late, while the first of few carry the requests of the
  * others meanwhile. The limit does not hold for a server that has completed no
- * handshake for STALL_MS. */
+ * handshake for STALL_MS.
+ *
+ * More connections help against a server that is slow, not against a program
+ * that is: one that comes LATE_MS after its time may have let answers lie, and
+ * patience begins anew, for up to BUSY_MS. */
 enum {
     EVENTS_A_STEP = 64,
     LANE_WIDTH = 10,
     PATIENCE_MS = 30,
+    LATE_MS = 10,
+    BUSY_MS = 300,
     CONNECTING = 32,
     STALL_MS = 100
 };
@@ -210,20 +216,32 @@ static void serve_lane(struct cce_engine *engine, struct cce_lane *lane)
         drop_lane(engine, lane);
 }
 
+/* When a transfer that waits gets a connection of its own (ms, monotonic). */
+static int64_t patience_ends(const struct cce_transfer *transfer)
+{
+    int64_t at = transfer->engine->patient_until_ms;
+
+    if (at > transfer->impatient_ms + BUSY_MS)
+        at = transfer->impatient_ms + BUSY_MS;
+    return at > transfer->impatient_ms ? at : transfer->impatient_ms;
+}
+
 /* Starts the transfers that have waited long enough, up to the limits. Returns
  * when to look again (ms, monotonic). */
-static int64_t widen_lanes(struct cce_engine *engine)
+static int64_t widen_lanes(struct cce_engine *engine, int64_t due_ms)
 {
     size_t limit = (size_t)engine->options.max_connections;
     int64_t now = cce_poller_now_ms(), next = CCE_POLLER_NEVER;
 
+    if (now - due_ms >= LATE_MS)
+        engine->patient_until_ms = now + PATIENCE_MS;
     for (struct cce_lane *lane = engine->lanes; lane != NULL;
          lane = lane->next) {
         int64_t stalls_ms = lane->connected_ms + STALL_MS, at;
         struct cce_transfer *first;
 
         while ((first = lane->waiting.first) != NULL && lane->active < limit &&
-               first->impatient_ms <= now &&
+               patience_ends(first) <= now &&
                (lane->connecting < CONNECTING || stalls_ms <= now)) {
             lane->width = lane->active + 1;
             depart(queue_shift(&lane->waiting));
@@ -231,7 +249,7 @@ static int64_t widen_lanes(struct cce_engine *engine)
         /* At the limit only the end of a transfer makes room. */
         if (first == NULL || lane->active >= limit)
             continue;
-        at = first->impatient_ms;
+        at = patience_ends(first);
         if (at <= now) {
             engine->is_crowded = true;
             at = stalls_ms;
@@ -548,6 +566,7 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
 {
     struct cce_poller_event events[EVENTS_A_STEP];
     struct cce_sigpipe guard;
+    int64_t due_ms = engine->poller.rings_ms;
     int count;
 
     if (check_process(engine, err) != 0)
@@ -576,7 +595,7 @@ int cce_engine_step(struct cce_engine *engine, int timeout_ms,
     collect_finished(engine);
     if (engine->poller.rang || engine->is_crowded) {
         engine->is_crowded = false;
-        cce_poller_ring_at(&engine->poller, widen_lanes(engine));
+        cce_poller_ring_at(&engine->poller, widen_lanes(engine, due_ms));
     }
     cce_sigpipe_restore(&guard);
     return 0;

@@ -80,7 +80,8 @@ struct cce_engine {
     struct cce_queue finished;
     struct cce_lane *lanes;
     size_t in_flight;
-    bool is_crowded; /* a transfer waits: too many connect at once */
+    bool is_crowded;          /* a transfer waits: too many connect at once */
+    int64_t patient_until_ms; /* the program was busy */
     CURL *idle[CCE_ENGINE_IDLE_HANDLES];
     size_t idle_count;
     bool guard_sigpipe;
