@@ -1,6 +1,5 @@
 #include "net/curl_global.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -37,7 +36,7 @@ static void *hiding_calloc(size_t count, size_t size)
 /* curl frees keys and tokens as it frees everything: by cce_hidden_free. */
 static void *wiping_realloc(void *memory, size_t size)
 {
-    size_t known = memory != NULL ? malloc_usable_size(memory) : 0;
+    size_t known = cce_hidden_size(memory);
     void *larger = hiding_malloc(size);
 
     if (larger == NULL)

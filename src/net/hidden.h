@@ -10,10 +10,14 @@
 
 #include <stddef.h>
 
-/* Whole pages, not zeroed; NULL without memory. */
+/* Not zeroed; NULL without memory. */
 void *cce_hidden_malloc(size_t size);
 
-/* Wipes and frees these, and whatever else came from malloc; NULL, too. */
+/* How much there is of these, or of whatever else came from malloc; of NULL 0.
+ */
+size_t cce_hidden_size(void *memory);
+
+/* Wipes and frees the same. */
 void cce_hidden_free(void *memory);
 
 #endif
