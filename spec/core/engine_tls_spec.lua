@@ -141,6 +141,16 @@ describe("TLS", function()
     end)
   end
 
+  it("reads ca_file again when it is another one", function()
+    local s = tls_server()
+    local path = identity.dir .. "/replaced.pem"
+    server.write(path, pki.authority("another").pem)
+    new_engine { ca_file = path }
+    assert_tls_failed(true, call(s.url))
+    server.write(path, tempdir.read(identity.ca_file))
+    assert.equal(200, assert(call(s.url)).status)
+  end)
+
   it("refuses a certificate of another address", function()
     local s = tls_server { tls = identity.pair "IP:127.0.0.2,DNS:localhost" }
     new_engine()

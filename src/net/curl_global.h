@@ -20,9 +20,9 @@
 #define CCE_HAS_PREREQ (LIBCURL_VERSION_NUM >= 0x075000)
 #endif
 
-/* Came with 7.77: an older one that was loaded knows no such option. */
-#if LIBCURL_VERSION_NUM < 0x074d00
-#define CURLOPT_CAINFO_BLOB ((CURLoption)40309)
+/* Came with 7.87: an older one that was loaded knows no such option. */
+#if LIBCURL_VERSION_NUM < 0x075700
+#define CURLOPT_CA_CACHE_TIMEOUT ((CURLoption)321)
 #endif
 
 /* The codes for which libcurl has had names only since 7.73, 7.77 and 8.6. */

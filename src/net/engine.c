@@ -459,6 +459,8 @@ int cce_engine_new(struct cce_engine **result,
         return cce_fail_memory(err);
     engine->pid = cce_pid();
     engine->guard_sigpipe = cce_curl_raises_sigpipe();
+    engine->system.file = cce_curl_ca_file();
+    engine->system.directory = cce_curl_ca_directory();
     if (cce_poller_open(&engine->poller, CCE_POLLER_RINGS, err) != 0)
         goto failed;
     engine->multi = curl_multi_init();
@@ -467,6 +469,7 @@ int cce_engine_new(struct cce_engine **result,
         cce_fail_memory(err);
         goto failed;
     }
+    engine->given.file = engine->options.ca_file;
     *result = engine;
     return 0;
 
@@ -548,6 +551,8 @@ void cce_engine_free(struct cce_engine *engine)
     if (engine->multi != NULL)
         curl_multi_cleanup(engine->multi);
     cce_sockets_cleanup(&engine->sockets);
+    cce_tls_forget(&engine->system);
+    cce_tls_forget(&engine->given);
     cce_sigpipe_restore(&guard);
     cce_poller_close(&engine->poller);
     /* The proxy's URL may hold a password. */

@@ -52,7 +52,7 @@ struct cce_transfer {
     long timeout_ms, connect_timeout_ms; /* the latter of the engine when 0 */
     bool mutating, direct, is_private, proxied;
     bool has_identity, system_ca;
-    bool trusts_by_context; /* on_tls_context sets the CA of the identity */
+    bool lacks_authorities; /* what it is to trust could not be read */
     double departs_until;   /* by the time since boot; 0: whenever */
     bool started, finished;
     bool connecting;     /* counted so in its lane */
@@ -76,6 +76,7 @@ struct cce_engine {
     struct cce_engine *next_inherited; /* see cce_engine_free */
     struct cce_engine_options options; /* its strings are ours */
     struct cce_sockets sockets;
+    struct cce_tls_authorities system, given; /* ca_file */
     struct cce_transfer *transfers;
     struct cce_queue finished;
     struct cce_lane *lanes;

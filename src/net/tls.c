@@ -97,11 +97,21 @@ static int on_verify(int accepted, X509_STORE_CTX *store)
     return accepted;
 }
 
-/* In a store of its own: that of the SSL_CTX may be one that libcurl shares
- * between connections. The flags are those that libcurl sets. */
-bool cce_tls_trust(void *context, const char *pem, size_t length)
+/* A store that libcurl does not share between connections. The flags are those
+ * that libcurl sets. */
+static X509_STORE *new_store(void)
 {
     X509_STORE *store = X509_STORE_new();
+
+    if (store != NULL)
+        X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST |
+                                        X509_V_FLAG_PARTIAL_CHAIN);
+    return store;
+}
+
+bool cce_tls_trust(void *context, const char *pem, size_t length)
+{
+    X509_STORE *store = new_store();
     BIO *bio = BIO_new_mem_buf(pem, (int)length);
     struct cce_ssl_queue queue;
     struct cce_error ignored;
@@ -116,14 +126,56 @@ bool cce_tls_trust(void *context, const char *pem, size_t length)
     }
     BIO_free(bio);
     cce_ssl_queue_leave(&queue, 0, &ignored);
-    if (!found) {
+    if (found)
+        SSL_CTX_set1_cert_store(context, store);
+    X509_STORE_free(store);
+    return found;
+}
+
+static X509_STORE *read_authorities(const struct cce_tls_authorities *from)
+{
+    X509_STORE *store = new_store();
+    struct cce_ssl_queue queue;
+    struct cce_error ignored;
+
+    cce_ssl_queue_enter(&queue);
+    if (store != NULL &&
+        X509_STORE_load_locations(store, from->file, from->directory) != 1) {
         X509_STORE_free(store);
-        return false;
+        store = NULL;
     }
-    X509_STORE_set_flags(store,
-                         X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-    SSL_CTX_set_cert_store(context, store);
-    return true;
+    cce_ssl_queue_leave(&queue, 0, &ignored);
+    return store;
+}
+
+static bool is_same_file(const struct stat *one, const struct stat *other)
+{
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino &&
+           one->st_size == other->st_size &&
+           one->st_mtim.tv_sec == other->st_mtim.tv_sec &&
+           one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
+}
+
+bool cce_tls_trust_files(void *context, struct cce_tls_authorities *authorities)
+{
+    struct stat now;
+
+    if (authorities->file == NULL || stat(authorities->file, &now) != 0)
+        memset(&now, 0, sizeof now);
+    if (!is_same_file(&authorities->seen, &now))
+        cce_tls_forget(authorities);
+    if (authorities->store == NULL)
+        authorities->store = read_authorities(authorities);
+    authorities->seen = now;
+    if (authorities->store != NULL)
+        SSL_CTX_set1_cert_store(context, authorities->store);
+    return authorities->store != NULL;
+}
+
+void cce_tls_forget(struct cce_tls_authorities *authorities)
+{
+    X509_STORE_free(authorities->store);
+    authorities->store = NULL;
 }
 
 void *cce_tls_watch(void *context, struct cce_tls_handshake *handshake)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 /* What was seen of one handshake. */
 struct cce_tls_handshake {
@@ -25,9 +26,24 @@ struct cce_tls_handshake {
                          it there. */
 };
 
-/* Lets an SSL_CTX trust the certificates of a PEM text, for a libcurl that
- * takes them from files alone. False when there is none in it. */
+/* Lets an SSL_CTX trust the certificates of a PEM text, and no others. False
+ * when there is none in it. */
 bool cce_tls_trust(void *context, const char *pem, size_t length);
+
+/* The authorities of a file and, named by their hashes, of a directory. They
+ * are read when a connection first needs them, and when the file is another one
+ * than before. libcurl would read those of the system for each connection,
+ * which takes ten times as long as its handshake, and a megabyte. */
+struct cce_tls_authorities {
+    const char *file, *directory; /* NULL: none */
+    void *store;
+    struct stat seen; /* of the file */
+};
+
+/* Lets an SSL_CTX trust them, and no others. False when they cannot be read. */
+bool cce_tls_trust_files(void *context,
+                         struct cce_tls_authorities *authorities);
+void cce_tls_forget(struct cce_tls_authorities *authorities);
 
 /* Sets up the SSL_CTX of a connection that begins, and writes down what
  * happens on it until cce_tls_unwatch is called with what this returns. The

@@ -151,12 +151,25 @@ static const char *proxy_of(const struct cce_transfer *transfer)
     return options->proxy;
 }
 
+/* NULL: those of the identity. */
+static struct cce_tls_authorities *
+authorities_of(const struct cce_transfer *transfer)
+{
+    struct cce_engine *engine = transfer->engine;
+
+    if (transfer->outgoing.ca.length > 0)
+        return NULL;
+    return transfer->system_ca || engine->given.file == NULL ? &engine->system
+                                                             : &engine->given;
+}
+
 /* A connection begins TLS: with an https proxy, and then with the server
  * through its tunnel. */
 static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
 {
     struct cce_transfer *transfer = context;
     const char *proxy = proxy_of(transfer);
+    struct cce_tls_authorities *authorities = authorities_of(transfer);
     bool to_proxy = proxy != NULL && strncmp(proxy, "https:", 6) == 0;
     long tunnel = 0;
 
@@ -173,11 +186,11 @@ static CURLcode on_tls_context(CURL *easy, void *tls, void *context)
     memset(&transfer->server_tls, 0, sizeof transfer->server_tls);
     transfer->server_tls.host = transfer->outgoing.host;
     transfer->server_watch = cce_tls_watch(tls, &transfer->server_tls);
-    if (transfer->trusts_by_context &&
-        !cce_tls_trust(tls, transfer->outgoing.ca.data,
-                       transfer->outgoing.ca.length))
-        return CURLE_SSL_CACERT_BADFILE;
-    return CURLE_OK;
+    transfer->lacks_authorities =
+        authorities == NULL ? !cce_tls_trust(tls, transfer->outgoing.ca.data,
+                                             transfer->outgoing.ca.length)
+                            : !cce_tls_trust_files(tls, authorities);
+    return transfer->lacks_authorities ? CURLE_SSL_CACERT_BADFILE : CURLE_OK;
 }
 
 static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
@@ -206,11 +219,15 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     SET(result, easy, CURLOPT_MAXAGE_CONN, options->max_idle_seconds);
     SET(result, easy, CURLOPT_USERAGENT, options->user_agent);
 
-    if (options->ca_file != NULL) {
-        SET(result, easy, CURLOPT_CAINFO, options->ca_file);
-        SET(result, easy, CURLOPT_CAPATH, NULL);
+    /* Whom the server is trusted by is set in on_tls_context, and no libcurl is
+     * to keep that for the next connection. */
+    SET(result, easy, CURLOPT_CAINFO, NULL);
+    SET(result, easy, CURLOPT_CAPATH, NULL);
+    SET(result, easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    if (result == CURLE_UNKNOWN_OPTION)
+        result = CURLE_OK;
+    if (options->ca_file != NULL)
         SET(result, easy, CURLOPT_PROXY_CAINFO, options->ca_file);
-    }
     /* A site with a CA of its own for the cloud may have a proxy with a public
      * certificate: the system's directory stays, unless the proxy has one. */
     if (options->proxy_ca_file != NULL) {
@@ -296,23 +313,8 @@ static CURLcode set_identity(struct cce_transfer *transfer)
     if (!transfer->has_identity)
         return CURLE_OK;
     SET(result, easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-    if (transfer->outgoing.ca.length > 0 || transfer->system_ca) {
-        bool given = transfer->outgoing.ca.length > 0;
-
-        SET(result, easy, CURLOPT_CAINFO, given ? NULL : cce_curl_ca_file());
-        SET(result, easy, CURLOPT_CAPATH,
-            given ? NULL : cce_curl_ca_directory());
-    }
     if (transfer->outgoing.proxy != NULL)
         SET(result, easy, CURLOPT_NOPROXY, "");
-
-    /* libcurl before 7.77 takes no CA from memory: then on_tls_context sets it.
-     */
-    if (result == CURLE_OK)
-        result = set_pem(easy, CURLOPT_CAINFO_BLOB, &transfer->outgoing.ca);
-    transfer->trusts_by_context = result == CURLE_UNKNOWN_OPTION;
-    if (transfer->trusts_by_context)
-        result = CURLE_OK;
     if (result == CURLE_OK)
         result = set_pem(easy, CURLOPT_SSLCERT_BLOB,
                          &transfer->outgoing.certificate);
@@ -357,6 +359,19 @@ static CURLcode set_transfer_options(struct cce_transfer *transfer)
 
 /* ---- how a transfer ends ---- */
 
+/* In the place of libcurl's words, which are that a callback has failed. */
+static void tell_lack(struct cce_transfer *transfer)
+{
+    const struct cce_tls_authorities *authorities = authorities_of(transfer);
+    const char *place = "the identity's CA";
+
+    if (authorities != NULL)
+        place = authorities->file != NULL ? authorities->file
+                                          : "this libcurl's places";
+    snprintf(transfer->detail, sizeof transfer->detail,
+             "no authority can be read from %s", place);
+}
+
 static void judge(struct cce_transfer *transfer, CURLcode result)
 {
     const struct cce_buf *body = &transfer->response_body;
@@ -383,6 +398,8 @@ static void judge(struct cce_transfer *transfer, CURLcode result)
         .proxy = transfer->proxy_tls,
     };
 
+    if (transfer->lacks_authorities)
+        tell_lack(transfer);
     /* Without a handle nothing was sent, not even to a proxy. */
     if (transfer->easy != NULL)
         curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE,
