@@ -142,13 +142,18 @@ describe("TLS", function()
   end
 
   it("reads ca_file again when it is another one", function()
-    local s = tls_server()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:answer("200 OK", "", "Connection: close\r\n")
+    end, { tls = identity.pair() })
     local path = identity.dir .. "/replaced.pem"
     server.write(path, pki.authority("another").pem)
     new_engine { ca_file = path }
     assert_tls_failed(true, call(s.url))
     server.write(path, tempdir.read(identity.ca_file))
     assert.equal(200, assert(call(s.url)).status)
+    server.write(path, pki.authority("another").pem)
+    assert_tls_failed(true, call(s.url))
   end)
 
   it("refuses a certificate of another address", function()
