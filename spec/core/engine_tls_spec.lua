@@ -4,6 +4,7 @@ local pki = require "spec.support.peer.pki"
 local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
+local tls = require "spec.support.peer.tls_server"
 local sys = core.sys
 
 local identity = server.identity()
@@ -22,6 +23,7 @@ after_each(function()
     engine:close()
   end
   server.stop_all()
+  tls.stop_all()
 end)
 
 local function new_engine(options)
@@ -95,6 +97,20 @@ describe("TLS", function()
       assert.equal("body " .. i, response.body)
     end
     assert.equal(1, s:count "tls")
+  end)
+
+  it("takes up the session of one connection on others", function()
+    local s = tls.start { anyone = true, version = "-tls1_2" }
+    new_engine { ca_file = s.identity.ca_file }
+    assert.matches("New, TLSv1.2", assert(call(s.url)).body, nil, true)
+    local transfers = {}
+    for i = 1, 2 do
+      transfers[i] = assert(engine:submit { endpoint = s.url, method = "GET", path = "/" })
+    end
+    repeat engine:step(0.05) until transfers[1]:finished() and transfers[2]:finished()
+    for _, transfer in ipairs(transfers) do
+      assert.matches("Reused, TLSv1.2", assert(transfer:result()).body, nil, true)
+    end
   end)
 
   it("accepts the simulator with its CA, and only with it", function()

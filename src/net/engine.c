@@ -464,7 +464,11 @@ int cce_engine_new(struct cce_engine **result,
     if (cce_poller_open(&engine->poller, CCE_POLLER_RINGS, err) != 0)
         goto failed;
     engine->multi = curl_multi_init();
-    if (engine->multi == NULL || !copy_options(&engine->options, options) ||
+    engine->share = curl_share_init();
+    if (engine->multi == NULL || engine->share == NULL ||
+        curl_share_setopt(engine->share, CURLSHOPT_SHARE,
+                          CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK ||
+        !copy_options(&engine->options, options) ||
         !set_multi_options(engine)) {
         cce_fail_memory(err);
         goto failed;
@@ -550,6 +554,7 @@ void cce_engine_free(struct cce_engine *engine)
         curl_easy_cleanup(engine->idle[--engine->idle_count]);
     if (engine->multi != NULL)
         curl_multi_cleanup(engine->multi);
+    curl_share_cleanup(engine->share);
     cce_sockets_cleanup(&engine->sockets);
     cce_tls_forget(&engine->system);
     cce_tls_forget(&engine->given);

@@ -71,6 +71,7 @@ struct cce_transfer {
 
 struct cce_engine {
     CURLM *multi;
+    CURLSH *share; /* sessions of TLS: half a handshake for all but the first */
     struct cce_poller poller; /* the tag of a socket is its number */
     pid_t pid;
     struct cce_engine *next_inherited; /* see cce_engine_free */

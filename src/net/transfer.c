@@ -216,6 +216,7 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
     SET(result, easy, CURLOPT_CLOSESOCKETFUNCTION, cce_sockets_close);
     SET(result, easy, CURLOPT_CLOSESOCKETDATA, &engine->sockets);
     SET(result, easy, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
+    SET(result, easy, CURLOPT_SHARE, engine->share);
     SET(result, easy, CURLOPT_MAXAGE_CONN, options->max_idle_seconds);
     SET(result, easy, CURLOPT_USERAGENT, options->user_agent);
 

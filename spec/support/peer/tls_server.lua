@@ -1,7 +1,9 @@
 --- openssl's own server, which asks for a client certificate: no library of ours sends its alerts.
+-- What it answers tells of the handshake.
 --
 --   local tls = require("spec.support.peer.tls_server")
 --   local s = tls.start { version = "-tls1_3", ca = pem }   -- whose clients it accepts
+--   anyone = true                                          -- no client certificate is needed
 --   pair = { pem=, key_pem= }, cipher = "…"                 -- other than its own, and usual ones
 --   s.port, s.url, s.ca                                     -- whom to trust
 --   tls.stop_all()                                          -- in after_each
@@ -22,8 +24,9 @@ function M.start(options)
   server.write(dir .. "/clients.pem", options.ca or server.read(identity.ca_file))
   local process = assert(core.sys.spawn {
     argv = { "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", dir .. "/server.pem",
-      "-key", dir .. "/server.key", "-Verify", "1", "-verify_return_error", "-CAfile",
-      dir .. "/clients.pem", "-www", options.version,
+      "-key", dir .. "/server.key", options.anyone and "-verify" or "-Verify",
+      options.anyone and "0" or "1", "-verify_return_error", "-CAfile", dir .. "/clients.pem",
+      "-www", options.version,
       options.cipher and "-cipher", options.cipher },
     stdin = "/dev/null", stdout = dir .. "/out", stderr = dir .. "/err", die_with_parent = true,
   })
