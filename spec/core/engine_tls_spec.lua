@@ -368,15 +368,16 @@ describe("a proxy", function()
   end
 
   -- It refuses after its certificate was accepted, so that the answer says which of the two.
-  local function https_proxy(trust)
+  local function https_proxy(trust, options)
     local s = server.start(function(connection)
       if connection:request() then connection:answer("407 Who Are You", "refused") end
-    end, { tls = identity.pair() })
+    end, options or { tls = identity.pair() })
     trust.proxy = ("https://127.0.0.1:%d"):format(s.port)
     new_engine(trust)
-    local response, message, code = call(FAR)
+    local response, message, code, more = call(FAR)
     assert.is_nil(response)
     assert.equal("PROXY_FAILED", code, message)
+    assert.is_false(more.untrusted)
     return message
   end
 
@@ -389,6 +390,14 @@ describe("a proxy", function()
       ca_file = other.ca_file, proxy_ca_file = identity.ca_file,
     }, nil, true)
     other.remove()
+  end)
+
+  it("over https is at fault, not the server, where its TLS fails", function()
+    assert.matches("certificate is not accepted",
+      https_proxy({}, { tls = identity.pair "DNS:other.example.invalid" }), nil, true)
+    assert.matches("CA file cannot be read",
+      https_proxy { proxy_ca_file = identity.dir .. "/none.pem" }, nil, true)
+    assert.matches("TLS with the proxy failed", https_proxy({}, {}), nil, true)
   end)
 
   it("that breaks off is PROXY_FAILED, and nothing was sent", function()
