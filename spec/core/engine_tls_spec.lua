@@ -172,12 +172,34 @@ describe("TLS", function()
       new_engine { ca_file = path }
       assert_tls_failed(true, call(s.url))
     end
-    for _, missing in ipairs { identity.dir .. "/nowhere.pem", identity.dir } do
-      new_engine { ca_file = missing }
-      local message = assert_tls_failed(true, call(s.url))
-      assert.matches(missing, message, nil, true)
-    end
+    local missing = identity.dir .. "/nowhere.pem"
+    new_engine { ca_file = missing }
+    local message = assert_tls_failed(true, call(s.url))
+    assert.matches(missing, message, nil, true)
     assert.equal(0, #s:requests())
+  end)
+
+  it("takes its CA from no FIFO, no directory, and no file that another user put into /tmp", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    tempdir.check(("cd %s; mkfifo fifo; mkdir directory"):format(dir))
+    local refused = { fifo = "not a regular file", directory = "not a regular file" }
+    if tempdir.is_root() then
+      tempdir.check(("cd %s; cp %s theirs; chown 65534 theirs; chmod 1777 ."):format(dir,
+        identity.ca_file))
+      refused.theirs = "belongs to user 65534"
+    end
+    for name, why in pairs(refused) do
+      for _, option in ipairs { "ca_file", "proxy_ca_file" } do
+        local none, message, code = core.engine { [option] = dir .. "/" .. name }
+        assert.same({ nil, "FILE_ERROR" }, { none, code })
+        assert.matches(why, message, nil, true)
+      end
+    end
+    assert.equal("200\n", tempdir.check(("cat %s | %s"):format(identity.ca_file,
+      tempdir.lua(([[print(require("cce.core").engine { ca_file = "/dev/stdin" }:call {
+        endpoint = %q, method = "GET", path = "/", timeout = 60 }.status)]]):format(
+        tls_server().url)))))
   end)
 
   it("fails with a server that does not speak it", function()
