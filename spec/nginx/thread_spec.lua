@@ -135,16 +135,18 @@ describe("an engine with a thread", function()
   end)
 
   it("frees what nobody waits for", function()
-    sim:fault { delay = 5 }
-    for _ = 1, 30 do submit() end
+    sim:fault { delay = 60 }
+    local transfers = {}
+    for i = 1, 30 do transfers[i] = submit() end
     assert.equal(30, engine:in_flight())
+    for i = 1, 30 do transfers[i] = nil end
     collectgarbage()
     collectgarbage()
     nginx.wait_for("the jobs' end", function() return engine:in_flight() == 0 end)
   end)
 
   it("ends what is under way as CLOSED, and is gone at once", function()
-    sim:fault { delay = 5 }
+    sim:fault { delay = 60 }
     local transfers = {}
     for i = 1, 30 do transfers[i] = submit() end
     sys.sleep(0.1)
