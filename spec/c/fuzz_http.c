@@ -1,7 +1,7 @@
 /*
  * Any bytes as the head of an answer: every header that is found has a name
- * and a value that are such, without blanks around them, and no line goes beyond
- * the head.
+ * and a value that are such, without blanks around them, and no line goes
+ * beyond the head.
  */
 #include "core/wire/http.h"
 #include "fuzz.h"

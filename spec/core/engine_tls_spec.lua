@@ -179,7 +179,7 @@ describe("TLS", function()
     assert.equal(0, #s:requests())
   end)
 
-  it("takes its CA from no FIFO, no directory, and no file that another user put into /tmp", function()
+  it("takes its CA from no FIFO, no directory, and no file of another user in /tmp", function()
     local dir = tempdir.new()
     finally(function() tempdir.remove(dir) end)
     tempdir.check(("cd %s; mkfifo fifo; mkdir directory"):format(dir))
