@@ -19,6 +19,7 @@ static const char head[] = "HTTP/1.1 200 OK\r\n"
                            ": no name\r\n"
                            "no colon\r\n"
                            "two words: none\r\n"
+                           "x-cr: a\rX-Subject-Token: fake\r\n"
                            "HTTP/1.1: 404\r\n"
                            "Last: 1";
 

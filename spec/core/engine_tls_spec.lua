@@ -203,12 +203,34 @@ describe("TLS", function()
       new_engine { ca_file = path }
       assert_tls_failed(true, call(s.url))
     end
-    for _, missing in ipairs { identity.dir .. "/nowhere.pem", identity.dir } do
-      new_engine { ca_file = missing }
-      local message = assert_tls_failed(true, call(s.url))
-      assert.matches(missing, message, nil, true)
-    end
+    local missing = identity.dir .. "/nowhere.pem"
+    new_engine { ca_file = missing }
+    local message = assert_tls_failed(true, call(s.url))
+    assert.matches(missing, message, nil, true)
     assert.equal(0, #s:requests())
+  end)
+
+  it("takes its CA from no FIFO, no directory, and no file of another user in /tmp", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    tempdir.check(("cd %s; mkfifo fifo; mkdir directory"):format(dir))
+    local refused = { fifo = "not a regular file", directory = "not a regular file" }
+    if tempdir.is_root() then
+      tempdir.check(("cd %s; cp %s theirs; chown 65534 theirs; chmod 1777 ."):format(dir,
+        identity.ca_file))
+      refused.theirs = "belongs to user 65534"
+    end
+    for name, why in pairs(refused) do
+      for _, option in ipairs { "ca_file", "proxy_ca_file" } do
+        local none, message, code = core.engine { [option] = dir .. "/" .. name }
+        assert.same({ nil, "FILE_ERROR" }, { none, code })
+        assert.matches(why, message, nil, true)
+      end
+    end
+    assert.equal("200\n", tempdir.check(("cat %s | %s"):format(identity.ca_file,
+      tempdir.lua(([[print(require("cce.core").engine { ca_file = "/dev/stdin" }:call {
+        endpoint = %q, method = "GET", path = "/", timeout = 60 }.status)]]):format(
+        tls_server().url)))))
   end)
 
   it("fails with a server that does not speak it", function()
@@ -399,15 +421,16 @@ describe("a proxy", function()
   end
 
   -- It refuses after its certificate was accepted, so that the answer says which of the two.
-  local function https_proxy(trust)
+  local function https_proxy(trust, options)
     local s = server.start(function(connection)
       if connection:request() then connection:answer("407 Who Are You", "refused") end
-    end, { tls = identity.pair() })
+    end, options or { tls = identity.pair() })
     trust.proxy = ("https://127.0.0.1:%d"):format(s.port)
     new_engine(trust)
-    local response, message, code = call(FAR)
+    local response, message, code, more = call(FAR)
     assert.is_nil(response)
     assert.equal("PROXY_FAILED", code, message)
+    assert.is_false(more.untrusted)
     return message
   end
 
@@ -420,6 +443,14 @@ describe("a proxy", function()
       ca_file = other.ca_file, proxy_ca_file = identity.ca_file,
     }, nil, true)
     other.remove()
+  end)
+
+  it("over https is at fault, not the server, where its TLS fails", function()
+    assert.matches("certificate is not accepted",
+      https_proxy({}, { tls = identity.pair "DNS:other.example.invalid" }), nil, true)
+    assert.matches("CA file cannot be read",
+      https_proxy { proxy_ca_file = identity.dir .. "/none.pem" }, nil, true)
+    assert.matches("TLS with the proxy failed", https_proxy({}, {}), nil, true)
   end)
 
   it("that breaks off is PROXY_FAILED, and nothing was sent", function()

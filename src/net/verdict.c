@@ -63,9 +63,9 @@ static bool proxy_sent_alert(const struct cce_evidence *e)
     return !e->tls_began && e->proxy.alert != 0;
 }
 
-static bool proxy_broke_off(const struct cce_evidence *e)
+static bool is_before_tunnel(const struct cce_evidence *e)
 {
-    return e->proxied && !e->sent && !e->tls_began;
+    return e->proxied && !e->sent && !e->tls_began && e->connect_status == 0;
 }
 
 static bool is_untrusted(const struct cce_evidence *e)
@@ -156,11 +156,17 @@ static const struct row {
      "the proxy's certificate is not accepted"},
     {ANY, proxy_sent_alert, CCE_PROXY_FAILED, PROXY_ALERT, false,
      "the proxy ended TLS"},
-    {CURLE_RECV_ERROR, proxy_broke_off, CCE_PROXY_FAILED, WORDS, false,
+    {CURLE_PEER_FAILED_VERIFICATION, is_before_tunnel, CCE_PROXY_FAILED, WORDS,
+     false, "the proxy's certificate is not accepted"},
+    {CURLE_SSL_CACERT_BADFILE, is_before_tunnel, CCE_PROXY_FAILED, WORDS, false,
+     "the proxy's CA file cannot be read"},
+    {CURLE_SSL_CONNECT_ERROR, is_before_tunnel, CCE_PROXY_FAILED, WORDS, false,
+     "TLS with the proxy failed"},
+    {CURLE_RECV_ERROR, is_before_tunnel, CCE_PROXY_FAILED, WORDS, false,
      "the proxy broke off"},
-    {CURLE_SEND_ERROR, proxy_broke_off, CCE_PROXY_FAILED, WORDS, false,
+    {CURLE_SEND_ERROR, is_before_tunnel, CCE_PROXY_FAILED, WORDS, false,
      "the proxy broke off"},
-    {CURLE_GOT_NOTHING, proxy_broke_off, CCE_PROXY_FAILED, WORDS, false,
+    {CURLE_GOT_NOTHING, is_before_tunnel, CCE_PROXY_FAILED, WORDS, false,
      "the proxy broke off"},
     {CURLE_COULDNT_RESOLVE_PROXY, NULL, CCE_PROXY_FAILED, WORDS, false,
      "the proxy's host name is not known"},

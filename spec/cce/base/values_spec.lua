@@ -52,7 +52,7 @@ describe("letters", function()
       argv = { simulator.interpreter(), dir .. "/script.lua" }, env = env, stdin = "/dev/null",
       stdout = dir .. "/out", stderr = dir .. "/out", die_with_parent = true,
     })
-    process:wait(30)
+    process:wait(120)
     assert.equal("true\ntrue\ntrue\n", tempdir.read(dir .. "/out"))
     tempdir.remove(dir)
   end)

@@ -132,7 +132,7 @@ bool cce_http_next_header(struct cce_bytes *lines, struct cce_pair *header)
             (struct cce_bytes){line.data, (size_t)(colon - line.data)});
         header->value = cce_bytes_trim((struct cce_bytes){
             colon + 1, (size_t)(line.data + line.length - colon) - 1});
-        if (cce_http_is_name(header->name))
+        if (cce_http_is_name(header->name) && cce_http_is_value(header->value))
             return true;
     }
     return false;

@@ -52,8 +52,9 @@ int cce_http_status(struct cce_bytes line);
 /* Takes the next header off the lines of an answer's head, without the blanks
  * around its name and its value: false at the end. A blank before the colon is
  * no part of a name, or "X-Subject-Token :" would be another header than
- * "X-Subject-Token:". What is no header (the status line, a line that goes on
- * from the one before) is passed over. */
+ * "X-Subject-Token:"; nor may a lone CR hide one in another's value. What is no
+ * header (the status line, a line that goes on from the one before) is passed
+ * over. */
 bool cce_http_next_header(struct cce_bytes *lines, struct cce_pair *header);
 
 #endif
