@@ -181,11 +181,10 @@ describe("a request on a connection that the server closes", function()
       connection:answer("200 OK", "")
       connection:close()
     end)
-    for _ = 1, 3 do
-      assert.equal(200, assert(call(s, { mutating = true })).status)
-      nginx.wait_for("the close", function() return arrived(s) > 0 end)
-    end
-    assert.equal(3, #s:requests())
+    assert.equal(200, assert(call(s, { mutating = false })).status)
+    nginx.wait_for("the close", function() return arrived(s) > 0 end)
+    assert.equal(200, assert(call(s, { mutating = true })).status)
+    assert.equal(2, #s:requests())
   end)
 end)
 
@@ -222,7 +221,7 @@ describe("a connection that was not quiet since its last answer", function()
       it("carries nothing that changes something: " .. after .. (tls and ", TLS" or ""), function()
         local s = uneasy(after, tls)
         new_engine { ca_file = identity.ca_file }
-        assert.equal("first", assert(call(s, { body = "first", mutating = true })).body)
+        assert.equal("first", assert(call(s, { body = "first", mutating = false })).body)
         local before = arrived(s)
         s:release()
         s:await "done"
