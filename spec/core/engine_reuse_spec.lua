@@ -144,26 +144,24 @@ describe("a request on a connection that the server closes", function()
 
   it("is never sent again when many are under way", function()
     local s = server_of_one_answer()
-    local count = 20
-    for _ = 1, count do
-      submit(s, { path = "/warm", mutating = true })
-    end
-    drive(count)
-    for i = 1, count do
-      submit(s, { path = "/" .. i, mutating = true })
-    end
-    local lost = 0
-    for _, transfer in ipairs(drive(count)) do
-      local response, _, code = transfer:result()
-      if not response then
-        assert.equal("CONNECTION_LOST", code)
-        lost = lost + 1
+    local count, lost = 20, 0
+    for round = 1, 2 do
+      for i = 1, count do
+        submit(s, { path = ("/%d/%d"):format(round, i), mutating = true })
+      end
+      for _, transfer in ipairs(drive(count)) do
+        local response, _, code = transfer:result()
+        if not response then
+          assert.equal("CONNECTION_LOST", code)
+          lost = lost + 1
+        end
+      end
+      for i = 1, count do
+        assert.equal(1, seen(s, ("/%d/%d"):format(round, i)))
       end
     end
+    -- On a busy machine one of the first may already go out on a connection that was used.
     assert.is_true(FRESH or lost > 0)
-    for i = 1, count do
-      assert.equal(1, seen(s, "/" .. i))
-    end
   end)
 
   it("leaves the next request a new connection, handle and all", function()
