@@ -197,7 +197,7 @@ mutate: ## change safety rules one at a time: the specs must notice (ARGS=PATTER
 fuzz: ## every fuzzer of spec/c for FUZZ_SECONDS each
 	@tools/test --fuzz $(FUZZ_SECONDS)
 
-lint: ## luacheck, formats, warnings as errors with two compilers, cppcheck
+lint: deps ## luacheck, formats, warnings as errors with two compilers, cppcheck
 	@tools/lint
 
 docs: ## the manual as pages to browse, into doc/
@@ -222,7 +222,7 @@ uninstall: ## remove what install copied
 	    INST_BINDIR='$(INST_BINDIR)' INST_SHAREDIR='$(INST_SHAREDIR)' \
 	    tools/install --remove $(MODULES)
 
-rock: ## build and install the rock in a clean copy, on every Lua
+rock: deps ## build and install the rock in a clean copy, on every Lua
 	@tools/rock $(LUA_VERSIONS)
 
 deb: ## build the Debian packages of packaging/debian, into build/deb

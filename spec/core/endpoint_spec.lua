@@ -232,11 +232,8 @@ describe("an endpoint in use", function()
     local s = server.start(function(connection)
       connection:serve()
     end, { host = "::1" })
-    local response, _, code = engine:call {
-      endpoint = "http://localhost:" .. s.port, method = "GET", path = "/",
-    }
-    assert.is_nil(response)
-    assert.equal("CONNECT_FAILED", code)
+    -- On 127.0.0.1 nobody has this port; or another program, and then it answers.
+    engine:call { endpoint = "http://localhost:" .. s.port, method = "GET", path = "/" }
     assert.equal(0, s:count "accept")
   end)
 

@@ -145,26 +145,24 @@ describe("a request on a connection that the server closes", function()
 
   it("is never sent again when many are under way", function()
     local s = server_of_one_answer()
-    local count = 20
-    for _ = 1, count do
-      submit(s, { path = "/warm", mutating = true })
-    end
-    drive(count)
-    for i = 1, count do
-      submit(s, { path = "/" .. i, mutating = true })
-    end
-    local lost = 0
-    for _, transfer in ipairs(drive(count)) do
-      local response, _, code = transfer:result()
-      if not response then
-        assert.equal("CONNECTION_LOST", code)
-        lost = lost + 1
+    local count, lost = 20, 0
+    for round = 1, 2 do
+      for i = 1, count do
+        submit(s, { path = ("/%d/%d"):format(round, i), mutating = true })
+      end
+      for _, transfer in ipairs(drive(count)) do
+        local response, _, code = transfer:result()
+        if not response then
+          assert.equal("CONNECTION_LOST", code)
+          lost = lost + 1
+        end
+      end
+      for i = 1, count do
+        assert.equal(1, seen(s, ("/%d/%d"):format(round, i)))
       end
     end
+    -- On a busy machine one of the first may already go out on a connection that was used.
     assert.is_true(FRESH or lost > 0)
-    for i = 1, count do
-      assert.equal(1, seen(s, "/" .. i))
-    end
   end)
 
   it("leaves the next request a new connection, handle and all", function()
@@ -182,11 +180,10 @@ describe("a request on a connection that the server closes", function()
       connection:answer("200 OK", "")
       connection:close()
     end)
-    for _ = 1, 3 do
-      assert.equal(200, assert(call(s, { mutating = true })).status)
-      nginx.wait_for("the close", function() return arrived(s) > 0 end)
-    end
-    assert.equal(3, #s:requests())
+    assert.equal(200, assert(call(s, { mutating = false })).status)
+    nginx.wait_for("the close", function() return arrived(s) > 0 end)
+    assert.equal(200, assert(call(s, { mutating = true })).status)
+    assert.equal(2, #s:requests())
   end)
 end)
 
@@ -223,7 +220,7 @@ describe("a connection that was not quiet since its last answer", function()
       it("carries nothing that changes something: " .. after .. (tls and ", TLS" or ""), function()
         local s = uneasy(after, tls)
         new_engine { ca_file = identity.ca_file }
-        assert.equal("first", assert(call(s, { body = "first", mutating = true })).body)
+        assert.equal("first", assert(call(s, { body = "first", mutating = false })).body)
         local before = arrived(s)
         s:release()
         s:await "done"

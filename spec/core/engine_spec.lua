@@ -452,8 +452,13 @@ describe("an answer that is cut off or no answer at all", function()
   end)
 
   it("is RESPONSE_INVALID when it is no HTTP", function()
-    for _, bytes in ipairs { "SSH-2.0-OpenSSH_9.2\r\n", "\0\1\2\3\4\5\6\7\8", "<html></html>\n\n",
-      "HTTP/9.9 200 OK\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n" } do
+    local answers = { "SSH-2.0-OpenSSH_9.2\r\n", "\0\1\2\3\4\5\6\7\8", "<html></html>\n\n",
+      "HTTP/1.1 abc OK\r\n\r\n" }
+    -- libcurl 7.74 lets any number pass.
+    if not core.libraries():find "libcurl/7%.7" then
+      answers[#answers + 1] = "HTTP/9.9 200 OK\r\n\r\n"
+    end
+    for _, bytes in ipairs(answers) do
       local more = assert_failed("RESPONSE_INVALID", call_answered_by(bytes))
       assert.is_true(more.sent)
     end

@@ -105,7 +105,12 @@ local ANSWER = STOP .. [[
   stop "signed"
   token:close()
   stop "closed"
+  engine:close()
+  stop "ended"
 ]]
+
+-- libcurl 8.22 keeps its buffer for as long as the engine lives, with what came last.
+local KEEPS_BUFFER = core.libraries():find "libcurl/8%.[2-9]%d"
 
 -- A request with a token in its headers and its body, which was sent and has no answer yet.
 local SENT = STOP .. [[
@@ -265,11 +270,14 @@ describe("a core dump #unchecked", function()
     end, { tls = identity.pair(), data = { token = TOKEN } })
     run((ANSWER:gsub("CA", identity.ca_file):gsub("URL", answers.url)))
     arrive "signed"
-    local dumped, all = look { TOKEN }
+    local dumped, all = look({ TOKEN }, KEEPS_BUFFER)
     assert.equal(0, dumped)
     assert.is_true(all > 0, "the search does not find what is there")
     leave "signed"
     arrive "closed"
+    assert.equal(KEEPS_BUFFER and 1 or 0, select(2, look { TOKEN }))
+    leave "closed"
+    arrive "ended"
     assert.equal(0, select(2, look { TOKEN }))
     identity.remove()
   end)

@@ -773,6 +773,7 @@ describe("core.signer", function()
   end)
 
   it("says that OpenSSL does not offer a digest", function()
+    if core.libraries():find "OpenSSL/1%." then return pending "before 3.0 it offers SM3 always" end
     local conf = os.tmpname()
     local file = assert(io.open(conf, "w"))
     file:write("openssl_conf = init\n[init]\nalg_section = algorithms\n",

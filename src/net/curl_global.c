@@ -12,13 +12,17 @@
 static CURLcode result_of_init;
 static const curl_version_info_data *version;
 
-/* curl's buffers, in which it keeps what it sent until the answer has come, and
- * what came. */
-enum { BUFFER_SIZE = 16 * 1024 };
+/* curl's buffers, in which it keeps what it sent until the answer has come; and
+ * the one for what came, which an engine keeps from libcurl 8.6 on. Before,
+ * each transfer has its own, larger by a byte, and frees it when it ends. */
+static bool is_buffer(size_t size)
+{
+    return size >= 16 * 1024 || size == CCE_READ_BUFFER;
+}
 
 static void *hiding_malloc(size_t size)
 {
-    return size < BUFFER_SIZE ? malloc(size) : cce_hidden_malloc(size);
+    return is_buffer(size) ? cce_hidden_malloc(size) : malloc(size);
 }
 
 /* From 8.0 on curl's buffers come from here. */
@@ -27,7 +31,7 @@ static void *hiding_calloc(size_t count, size_t size)
     void *memory;
 
     if (count == 0 || size == 0 || count > SIZE_MAX / size ||
-        count * size < BUFFER_SIZE)
+        !is_buffer(count * size))
         return calloc(count, size);
     memory = cce_hidden_malloc(count * size);
     return memory != NULL ? memset(memory, 0, count * size) : NULL;

@@ -32,6 +32,9 @@ enum {
     CCE_CURLE_TOO_LARGE = 100
 };
 
+/* The size of libcurl's buffer for what comes. */
+enum { CCE_READ_BUFFER = 8 * 1024 };
+
 /* UNSUPPORTED when libcurl has another TLS library than ours. */
 int cce_curl_init(struct cce_error *err);
 

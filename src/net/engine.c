@@ -368,7 +368,7 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
     static const char *const schemes[] = {"http",    "https",  "socks4",
                                           "socks4a", "socks5", "socks5h"};
     CURLU *url = curl_url();
-    char *scheme = NULL;
+    char *scheme = NULL, *host = NULL;
     CURLUcode decoded;
     bool known = false;
 
@@ -380,9 +380,16 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
         curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
         for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
             known = known || strcmp(scheme, schemes[i]) == 0;
+    /* An old libcurl takes what follows a password's own "@" for the host: it
+     * would be asked of the resolver. */
+    if (curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+        known = known && strchr(host, '@') == NULL;
     decoded = try_decode(url, CURLUPART_USER);
     if (decoded == CURLUE_OK)
         decoded = try_decode(url, CURLUPART_PASSWORD);
+    if (host != NULL)
+        cce_wipe(host, strlen(host));
+    curl_free(host);
     curl_free(scheme);
     curl_url_cleanup(url);
 

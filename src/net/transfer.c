@@ -125,7 +125,7 @@ static const struct {
     /* A handle that is under way has these two buffers; the calls are small.
      * curl's own 64 KiB for what is sent would be most of a call's memory, and
      * make malloc tidy up after every one. */
-    {CURLOPT_BUFFERSIZE, 8 * 1024},
+    {CURLOPT_BUFFERSIZE, CCE_READ_BUFFER},
     {CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024},
 };
 

@@ -270,7 +270,9 @@ static void say(struct cce_error *err, const struct row *row,
         cce_fail(err, row->status, "%s", row->text);
         break;
     case WORDS:
-        cce_fail(err, row->status, "%s (%s)", row->text, words);
+        /* libcurl 7.74 ends some with a line feed. */
+        cce_fail(err, row->status, "%s (%.*s)", row->text,
+                 (int)strcspn(words, "\n"), words);
         break;
     case PROXY_STATUS:
         cce_fail(err, row->status, "%s with HTTP %ld", row->text,

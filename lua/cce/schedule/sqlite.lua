@@ -134,7 +134,8 @@ local function check_open(self)
   if not self.connection then error("the schedule is closed", 0) end
 end
 
--- What a statement changed, or its rows. A cursor left open would hold a lock.
+-- What a statement changed, or its rows. A cursor left open would hold a lock. Where there is no
+-- row, LuaSQL 2.8 returns one without values; a row of ours has at least one.
 local function execute(connection, sql)
   local result, message = connection:execute(sql)
   if type(result) ~= "userdata" and type(result) ~= "table" then return result, message end
@@ -142,7 +143,7 @@ local function execute(connection, sql)
   repeat
     local row
     row, message = result:fetch({}, "a")
-    rows[#rows + 1] = row
+    rows[#rows + 1] = row and next(row) and row
   until not row
   result:close()
   if message then return nil, message end

@@ -234,9 +234,13 @@ describe("a call that fails", function()
     local client = clients.new(sim)
     assert(calls.list(client))
     sim:fault { close_on_reuse = true }
-    local err = clients.fails("CONNECTION_LOST", calls.rotate(client))
+    -- With libcurl below 7.80 a change has a connection of its own.
+    if core.libraries():find "libcurl/7%.7" then
+      assert(calls.rotate(client))
+    else
+      assert.is_true(clients.fails("CONNECTION_LOST", calls.rotate(client)).maybe_applied)
+    end
     assert.equal(1, requests_of "rotate")
-    assert.is_true(err.maybe_applied)
     client:close()
   end)
 end)
