@@ -201,7 +201,7 @@ describe("an engine with a thread", function()
     end)
 
     it("lies in XDG_RUNTIME_DIR when the other cannot be written to", function()
-      for _, place in ipairs { "/proc", "/nowhere", "relative", "/" .. ("x"):rep(200) } do
+      for _, place in ipairs { "/proc", "/nowhere", ".", "/" .. ("x"):rep(200) } do
         local path = socket_with(("TMPDIR=%s XDG_RUNTIME_DIR=%s"):format(place, dir))
         assert.equal(dir .. "/lua-cce-", path:sub(1, #dir + 9))
       end
