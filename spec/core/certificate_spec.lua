@@ -157,7 +157,7 @@ describe("core.certificate", function()
     for _, row in ipairs {
       { "\18", "87654321", "87654321" }, -- NumericString
       { "\19", "Example8", "Example8" }, -- PrintableString, as Go writes ASCII
-      { "\20", "J\252rgen10", "J\195\188rgen10" }, -- T61String
+      { "\20", "J\252rg\160\163-1", "J\195\188rg\194\160\194\163-1" }, -- T61String
       { "\22", "a@b.test", "a@b.test" }, -- IA5String
       { "\30", "\0J\0\252\32\172\0\127", nil, "J\195\188\226\130\172\\7F" }, -- BMPString
       { "\30", "\0J\0\252\32\172\224\0", "J\195\188\226\130\172\238\128\128" },
