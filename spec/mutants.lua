@@ -311,6 +311,12 @@ return {
     file = "src/core/wire/endpoint.c", find = "!parts->tls && (loopback || is_metadata)",
     with = "!parts->tls", specs = "spec/cce/credentials/init_spec.lua",
     filter = "come from one address" },
+  { name = "certificate: what is no text is a user's id",
+    file = "src/core/x509/certificate_facts.c",
+    find = "append_visible(out, bytes, length) &&\n"
+    .. "               ASN1_STRING_type(string) == V_ASN1_UTF8STRING",
+    with = "append_visible(out, bytes, length)", specs = "spec/core/certificate_spec.lua",
+    filter = "kind of string" },
   { name = "breaker: what another process did for a minute is done, too",
     file = "lua/cce/credentials/breaker.lua", find = "not claim_probe(gate)",
     with = "not claim_probe(gate) and false", specs = "spec/cce/credentials/breaker_spec.lua",

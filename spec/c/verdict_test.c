@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
+#include "check.h"
 #include "net/verdict.h"
 
 static const char words[] = "SSL: alert certificate revoked, self-signed "
@@ -296,6 +299,18 @@ static void check_times(void)
     check_words(&evidence, "it was too late when it could leave");
 }
 
+/* A libcurl without TLS names no library. */
+static void check_library(void)
+{
+    char ours[32];
+
+    snprintf(ours, sizeof ours, "OpenSSL/%lu.99", OpenSSL_version_num() >> 28);
+    CHECK(cce_tls_is_ours(ours));
+    CHECK(!cce_tls_is_ours(NULL));
+    CHECK(!cce_tls_is_ours("GnuTLS/3.7.9"));
+    CHECK(!cce_tls_is_ours("OpenSSL/9.0.0"));
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -317,5 +332,6 @@ int main(void)
     }
     check_alerts();
     check_times();
+    check_library();
     return 0;
 }

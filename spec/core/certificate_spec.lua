@@ -152,6 +152,27 @@ describe("core.certificate", function()
     end
   end)
 
+  it("reads the text of every kind of string", function()
+    local made = pki.issue(ca, { subject = { { "O", "12345678" }, { "CN", "12345678" } } })
+    for _, row in ipairs {
+      { "\18", "87654321", "87654321" }, -- NumericString
+      { "\19", "Example8", "Example8" }, -- PrintableString, as Go writes ASCII
+      { "\20", "J\252rg\160\163-1", "J\195\188rg\194\160\194\163-1" }, -- T61String
+      { "\22", "a@b.test", "a@b.test" }, -- IA5String
+      { "\30", "\0J\0\252\32\172\0\127", nil, "J\195\188\226\130\172\\7F" }, -- BMPString
+      { "\30", "\0J\0\252\32\172\224\0", "J\195\188\226\130\172\238\128\128" },
+      -- UniversalString
+      { "\28", "\0\1\246\128\0\16\255\255", "\240\159\154\128\244\143\191\191" },
+      { "\3", "\0Example", nil, "Example" }, -- BIT STRING, which is no text
+    } do
+      local kind, bytes, user_id, shown = row[1], row[2], row[3], row[4]
+      local der = made.der:gsub("\12\b12345678", (kind .. "\b" .. bytes))
+      local facts = assert(core.certificate(der))
+      assert.equal(user_id, facts.user_id)
+      assert.same({ shown or user_id }, facts.organizations)
+    end
+  end)
+
   it("survives every single byte of a certificate being another", function()
     local der = client.der
     for i = 1, #der do

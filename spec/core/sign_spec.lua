@@ -412,6 +412,7 @@ describe("dates", function()
     local asked = 0
     local signer = new_signer { clock = function() asked = asked + 1 return 0 end }
     check(signer:sign(request()))
+    check(check(signer:prepare(request())):sign {})
     assert.equal(0, asked)
     local spec = without(request { headers = { ["x-sdk-date"] = DATE } }, "date")
     assert.equal(DATE, check(signer:sign(spec))["x-sdk-date"])

@@ -86,7 +86,6 @@ static void put_server_name(struct cce_outgoing *outgoing, char **at,
     node->next = NULL;
     append_string(at, "::");
     append(at, parts.host, parts.host_length + parts.port_length);
-    append_string(at, parts.port_length > 0 ? "" : ":443");
     end_string(at);
     outgoing->connect_to = node;
 }
