@@ -160,7 +160,9 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(before, bindings_of(1))
     assert.equal(elsewhere, bindings_of(2))
     -- Twice does no harm.
-    assert.equal(0, restore():exit_code())
+    report = restore()
+    assert.equal(0, report:exit_code())
+    assert.matches("RoleBinding dev/devs: they are there already", report.ok[1].message, 1, true)
     assert.equal(before, bindings_of(1))
   end)
 
@@ -214,6 +216,7 @@ describe("cce.workflow.revoke with remove", function()
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": pending",
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": ok" }, lines)
     assert.equal(8, assert(cce.audit_log.verify(log)).count)
+    assert.equal(sim.project_id, cjson.decode(tempdir.read(log):match "([^\n]+)\n$").project)
     assert.equal("alice bob", ids_of(here))
   end)
 
@@ -407,6 +410,43 @@ describe("cce.workflow.revoke with remove", function()
       assert.equal(2, report:exit_code(), body .. tostring(report))
       assert.equal("RESPONSE_INVALID", report.pending[1].code)
       assert.is_nil(report.undo)
+    end
+  end)
+
+  it("believes no answer to an edit that is not of it as it was meant", function()
+    seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    local fits = { kind = "RoleBinding", metadata = { name = "devs", namespace = "dev",
+      resourceVersion = "9" }, subjects = { user "alice" } }
+    for what, term in pairs { kind = "ClusterRoleBinding", subjects = { user "alice", user "bob" },
+      metadata = { name = "devs", namespace = "prod", resourceVersion = "9" } } do
+      local body = {}
+      for name, value in pairs(fits) do body[name] = value end
+      body[what] = term
+      sim:clear_faults()
+      sim:fault { service = "kubernetes", method = "PATCH", status = 200,
+        body = cjson.encode(body) }
+      local report = revoke(first { undo = dir .. "/" .. what })
+      assert.equal("RESPONSE_INVALID", report.pending[1].code, what)
+    end
+  end)
+
+  it("asks a cluster again that has a moment's trouble, and no more than twice", function()
+    for times, expected in ipairs { 0, 0, 2 } do
+      sim:fault { service = "kubernetes", method = "GET", status = 503, times = times }
+      local report = revoke(first { undo = ("%s/%d"):format(dir, times) })
+      assert.equal(expected, report:exit_code(), tostring(report))
+    end
+  end)
+
+  it("puts back later what is refused now, and never what the cluster has not", function()
+    assert.equal(0, revoke(first()):exit_code())
+    for status, expected in pairs { [401] = "UNAUTHENTICATED", [403] = "PERMISSION_DENIED",
+      [404] = "NOT_FOUND", [400] = "BAD_REQUEST", [429] = "THROTTLED", [500] = "SERVER_ERROR" } do
+      sim:clear_faults()
+      sim:fault { service = "kubernetes", method = "GET", status = status }
+      local report = restore()
+      local list = (status == 400 or status == 404) and report.failed or report.pending
+      assert.equal(expected, list[1] and list[1].code, tostring(report))
     end
   end)
 

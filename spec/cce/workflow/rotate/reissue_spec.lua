@@ -116,6 +116,13 @@ describe("the new kubeconfigs of a rotation", function()
     assert.equal(0, #sim:log { service = "kubernetes" })
   end)
 
+  it("are owed while they are not obtained, whether they are asked of or not", function()
+    sim:fault { operation = "obtain_cert", status = 403 }
+    for _ = 1, 2 do assert.equal(2, rotate({ check = false }):exit_code()) end
+    sim:clear_faults()
+    assert.equal(0, rotate({ check = false }):exit_code())
+  end)
+
   it("are asked again by the same call when they were unchecked, and not obtained anew", function()
     local look = probe.look
     finally(function() probe.look = look end)
