@@ -168,14 +168,17 @@ describe("cce.workflow.revoke with remove", function()
 
   it("shows in a dry run what would be taken, by whom, and changes nothing", function()
     seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    policy("here", { clusters = { sim.clusters[1].id } })
     local before = bindings_of(1)
     local report = revoke(first { dry_run = true, admin = false })
     local plan = table.concat(report.plan, "\n")
+    assert.matches("take user " .. leaver .. " (member) out of AccessPolicy here (CCEViewPolicy,"
+      .. " these clusters only)", plan, 1, true)
     assert.matches("take user " .. leaver .. " %(member%) out of RoleBinding dev/devs %(ClusterRole"
       .. " edit%) in cluster%-001, by a certificate of the caller for 15 minutes", plan)
     assert.matches("out of ClusterRoleBinding sim-readers (ClusterRole view)", plan, 1, true)
-    assert.equal(3, #report.plan)
-    assert.matches("by an administrator's kubeconfig", revoke(first { dry_run = true }).plan[2])
+    assert.equal(4, #report.plan)
+    assert.matches("by an administrator's kubeconfig", revoke(first { dry_run = true }).plan[3])
     assert.equal(before, bindings_of(1))
     assert.is_false(core.file.stat(dir .. "/undo.json"))
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
@@ -392,9 +395,12 @@ describe("cce.workflow.revoke with remove", function()
       { user "a1", user "alice", user "a2", user(leaver) }) })
     local before = bindings_of(1)
     local list = {}
-    for i, id in ipairs { "a1", leaver, "a2" } do list[i] = { kind = "user", id = id } end
+    for i, id in ipairs { "a1", leaver, "a2", "a3" } do list[i] = { kind = "user", id = id } end
     local report = revoke(first { user_id = false, unknown_ok = true, principals = list })
-    assert.equal(3, #report.ok, tostring(report))
+    assert.equal(4, #report.ok, tostring(report))
+    assert.same({ "removed", "none" }, { report.ok[3].rights, report.ok[4].rights })
+    assert.is_nil(report.ok[4].removed)
+    assert.matches("rights were taken away in 3 of 4", tostring(report), 1, true)
     assert.matches("dev/devs .-%[User::alice%]", bindings_of(1))
     assert.equal(0, restore():exit_code())
     assert.equal(before, bindings_of(1))
@@ -431,9 +437,33 @@ describe("cce.workflow.revoke with remove", function()
   end)
 
   it("asks a cluster again that has a moment's trouble, and no more than twice", function()
-    for times, expected in ipairs { 0, 0, 2 } do
-      sim:fault { service = "kubernetes", method = "GET", status = 503, times = times }
-      local report = revoke(first { undo = ("%s/%d"):format(dir, times) })
+    local function try_with(times, fault)
+      sim:clear_faults()
+      fault.service, fault.method, fault.times = "kubernetes", "GET", times
+      sim:fault(fault)
+      return revoke(first { undo = ("%s/%d-%s"):format(dir, times, tostring(fault.status)) })
+        :exit_code()
+    end
+    for _, fault in ipairs { { status = 503 }, { status = 429 }, { reset = "before" } } do
+      assert.equal(0, try_with(2, fault))
+    end
+    assert.equal(2, try_with(3, { status = 503 }))
+    -- Where nobody listens, no moment helps.
+    local config = cjson.decode(tempdir.read(admin[sim.clusters[1].id]))
+    config.clusters[1].cluster.server = "https://127.0.0.1:1"
+    simulator.write(dir .. "/nowhere", cjson.encode(config))
+    local slept = #client.slept
+    local report = revoke(first { admin = { [sim.clusters[1].id] = dir .. "/nowhere" } })
+    assert.equal("CONNECT_FAILED", report.pending[1].code)
+    assert.equal(slept + 2, #client.slept)
+  end)
+
+  it("needs no AccessPolicies where a cloud has none, as its gateway alone can say", function()
+    for code, expected in pairs { ["APIGW.0101"] = 0, ["CCE_CM.0101"] = 2 } do
+      sim:clear_faults()
+      sim:fault { operation = "list_access_policy", status = 404,
+        body = ('{"error_code":"%s","error_msg":"no"}'):format(code) }
+      local report = revoke(first { undo = dir .. "/" .. code })
       assert.equal(expected, report:exit_code(), tostring(report))
     end
   end)
