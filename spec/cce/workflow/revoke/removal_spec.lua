@@ -514,6 +514,18 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())
   end)
 
+  it("gives way to who changes an AccessPolicy again and again", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    -- He is there whenever it is looked at. Its role is of no kind that is known.
+    local body = sim:curl({ method = "GET", path = here }).json
+    body.policyType = nil
+    sim:fault { operation = "get_access_policy", status = 200, body = cjson.encode(body) }
+    sim:fault { operation = "put_access_policy", status = 200, body = "{}" }
+    local report = revoke(first())
+    assert.equal("CONFLICT", report.pending[1].code, tostring(report))
+    assert.equal(5, #sim:log { operation = "put_access_policy" })
+  end)
+
   -- As somebody else would.
   local function add_to(path, id)
     local body = sim:curl({ method = "GET", path = path }).json
