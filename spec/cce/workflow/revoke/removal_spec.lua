@@ -419,6 +419,14 @@ describe("cce.workflow.revoke with remove", function()
     end
   end)
 
+  it("reads a list to its end", function()
+    -- The first page has nobody on it; the token leads to all that there is.
+    sim:fault { service = "kubernetes", method = "GET", status = 200, times = 1, body =
+      '{"kind":"ClusterRoleBindingList","metadata":{"continue":"IQ=="},"items":[]}' }
+    assert.equal("removed", revoke(first()).ok[1].rights)
+    assert.is_nil(bindings_of(1):find(leaver, 1, true))
+  end)
+
   it("believes no answer to an edit that is not of it as it was meant", function()
     seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
     local fits = { kind = "RoleBinding", metadata = { name = "devs", namespace = "dev",
