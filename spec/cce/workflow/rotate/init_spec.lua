@@ -2,6 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local journals = require "cce.log.journal"
+local pki = require "spec.support.peer.pki"
 local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -804,6 +805,25 @@ describe("cce.workflow.rotate", function()
       end
       assert.equal(0, sent())
     end)
+  end)
+
+  it("brings certificates of one's own, whose contents are a part of the plan", function()
+    local from, to = client.clock() - 60, client.clock() + 86400
+    local lifetime = { not_before = from, not_after = to }
+    local ca, other = pki.authority("one", lifetime), pki.authority("two", lifetime)
+    local leaf = pki.issue(ca, { subject = { { "CN", "example" } }, not_before = from,
+      not_after = to })
+    local content = { ca = ca.pem, cert = leaf.pem, private_key = leaf.key }
+    local opts = { component = "custom", cert_content = content, journal = journal,
+      clusters = { sim.clusters[1].id } }
+    assert.equal(0, rotate(opts):exit_code())
+    assert.equal(pki.base64(ca.pem), core.json.decode(
+      sim:log({ operation = "rotate_credentials" })[1].body).certContent.ca)
+    assert.is_nil(tempdir.read(journal):find("PRIVATE KEY", 1, true))
+    assert.equal(3, rotate(opts):exit_code())
+    content.ca = ca.pem .. other.pem
+    clients.fails("CONFLICT", rotations.rotate(client, opts))
+    assert.equal(1, sent())
   end)
 
   it("with dry_run prints the plan and sends nothing", function()
