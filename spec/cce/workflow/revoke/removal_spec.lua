@@ -3,6 +3,7 @@ local cce = require "cce"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 
@@ -155,6 +156,10 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal((before:gsub(" ?User::" .. leaver, ""):gsub("%[ ", "[")), after)
     assert.matches("RoleBinding dev/his ClusterRole=admin a .-%[%]", after)
 
+    local plan = restore { dry_run = true }.plan
+    assert.equal(#sim.clusters + 3, #plan)
+    assert.equal("put " .. leaver .. " back into ClusterRoleBinding ops in cluster-001", plan[1])
+    assert.equal(after, bindings_of(1))
     report = restore()
     assert.equal(0, report:exit_code(), tostring(report))
     assert.equal(before, bindings_of(1))
@@ -179,6 +184,9 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("out of ClusterRoleBinding sim-readers (ClusterRole view)", plan, 1, true)
     assert.equal(4, #report.plan)
     assert.matches("by an administrator's kubeconfig", revoke(first { dry_run = true }).plan[3])
+    assert.matches("of the caller for 15 minutes was obtained in 1 cluster", tostring(revoke {
+      dry_run = true, admin = { [sim.clusters[2].id] = admin[sim.clusters[2].id] },
+      clusters = { sim.clusters[1].id, sim.clusters[2].id } }):gsub("%s+", " "), 1, true)
     assert.equal(before, bindings_of(1))
     assert.is_false(core.file.stat(dir .. "/undo.json"))
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
@@ -369,6 +377,23 @@ describe("cce.workflow.revoke with remove", function()
     report = revoke(first())
     assert.equal("PERMISSION_DENIED", report.pending[1].code)
     assert.matches("AccessPolicies are not known", report.pending[1].message, 1, true)
+  end)
+
+  it("keeps what it took where the command keeps its files, unless told where", function()
+    local state, place = directories.state, dir .. "/state/cce"
+    finally(function() directories.state = state end)
+    function directories.state() return place end
+    assert.equal(0, revoke(first { undo = false, dry_run = true }):exit_code())
+    assert.is_false(core.file.stat(dir .. "/state"))
+    local report = revoke(first { undo = false })
+    assert.equal(place, report.undo:match "^(.+)/removed%-%w+%.json$")
+    assert.equal(0, restore { undo = report.undo }:exit_code())
+    report = revoke(first { undo = ("../"):rep(20) .. dir:sub(2) .. "/elsewhere" })
+    assert.equal("/", report.undo:sub(1, 1))
+    place = "/proc/none"
+    local none, message = cce.workflow.revoke(client, first { user_id = leaver, remove = true })
+    assert.is_nil(none)
+    assert.matches("/proc/none", message, 1, true)
   end)
 
   it("puts nobody into a binding that is gone or gives another role", function()
