@@ -4,6 +4,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local journals = require "cce.log.journal"
 local runs = require "cce.workflow.run"
+local targets = require "cce.workflow.targets"
 local tempdir = require "spec.support.tempdir"
 
 describe("a run", function()
@@ -215,6 +216,10 @@ describe("a run", function()
     assert.same({ "INVALID_ARGUMENT", false, false }, { err.code, err.retryable,
       err.maybe_applied })
     assert.equal("", sent())
+    local by_project = targets.by_project
+    finally(function() targets.by_project = by_project end)
+    function targets.by_project() return nil, "no project", {} end
+    assert.same({ nil, "no project" }, { (call()), (select(2, call())) })
   end)
 
   it("knows errors of codes that it does not know", function()
@@ -359,7 +364,7 @@ describe("a run", function()
 
     it("when on_progress says so, and is told of what was done and what failed", function()
       local calls = {}
-      answers.c1 = { "failed", "JOB_FAILED", job = "j" }
+      answers.c1, answers.c2 = { "failed", "JOB_FAILED", job = "j" }, { "pending", "CONFLICT" }
       local report = run { on_progress = function(count, total, failed)
         calls[#calls + 1] = ("%d/%d %d"):format(count, total, failed)
         return #calls < 2
@@ -516,6 +521,13 @@ describe("a run", function()
         { sent(), report.stopped })
     end)
 
+    it("begins nothing whose intent is not there, and nothing else", function()
+      refuse "intent"
+      local report = run()
+      assert.same({ "c1", "the journal cannot be written: no space" }, { sent(), report.stopped })
+      assert.equal("c1 pending CANCELLED, c2 pending CANCELLED, c3 pending CANCELLED", told(report))
+    end)
+
     it("goes on all the same where that is more urgent", function()
       workflow.outlasts_journal = true
       refuse "ok"
@@ -546,8 +558,12 @@ describe("a run", function()
     assert.same({ "name of c2: short", "name of c3: look" }, { report.notes[1], report.notes[2] })
   end)
 
-  it("says why a rule excludes an item", function()
+  it("says why a rule excludes an item, unless the workflow says it better", function()
     answers.c1 = function(_, item) item.state, item.message = "skipped", "too old" end
-    assert.equal("too old", run().skipped[1].message)
+    local report = run { on_progress = setmetatable({}, { __call = function() end }) }
+    assert.equal("too old", report.skipped[1].message)
+    os.remove(journal)
+    function workflow.entry(_, item) return { cluster_id = item.id, message = "much too old" } end
+    assert.equal("much too old", run().skipped[1].message)
   end)
 end)

@@ -139,6 +139,8 @@ describe("cce.workflow.revoke", function()
       report = revoke { kubeconfig = kubeconfig, principal = "user", dry_run = true }
       assert.equal("user", report.principals[1].kind)
       assert.is_true(noted(report, "is of kind agency, says IAM"))
+      report = revoke { kubeconfig = obtain(1), principal = "agency", dry_run = true }
+      assert.equal("agency", report.principals[1].kind)
     end)
 
     it("takes the holder from files", function()

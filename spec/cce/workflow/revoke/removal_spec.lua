@@ -273,6 +273,7 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("RoleBinding dev/other (group sales)", report.ok[1].perhaps, 1, true)
     assert.equal("none", report.ok[1].rights)
     assert.matches("may have rights by", tostring(report), 1, true)
+    assert.not_matches("more rights by groups", tostring(report))
     assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
   end)
 

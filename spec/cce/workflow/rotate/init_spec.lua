@@ -184,6 +184,12 @@ describe("cce.workflow.rotate", function()
       assert.equal(5, sent())
     end)
 
+    it("asks no more once so many are ok: what fails then stops nothing", function()
+      sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate {
+        canary = 2, concurrency = 1 }))
+    end)
+
     it("takes the next one for a canary whose cluster is not Available", function()
       sim:set { cluster = sim.clusters[1].id, phase = "Hibernating" }
       sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
@@ -302,6 +308,14 @@ describe("cce.workflow.rotate", function()
     it("follows the job through failing looks", function()
       sim:fault { operation = "show_job", reset = "before", times = 30 }
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate()))
+    end)
+
+    it("looks every five seconds unless told otherwise", function()
+      local longest = 0
+      function client.sleep(seconds) longest = math.max(longest, seconds) end
+      sim:fault { operation = "show_job", reset = "before", times = 30 }
+      rotate { wait = { timeout = 120 } }
+      assert.equal(5, longest)
     end)
 
     it("is uncertain of a job that nobody knows any more", function()
