@@ -2,7 +2,6 @@
 -- what of it is left, what stops it, and what is written and reported. Nothing is sent.
 local core = require "cce.core"
 local errors = require "cce.error"
-local journals = require "cce.log.journal"
 local runs = require "cce.workflow.run"
 local targets = require "cce.workflow.targets"
 local tempdir = require "spec.support.tempdir"
@@ -90,7 +89,9 @@ describe("a run", function()
 
   local function lines()
     local list = {}
-    for line in tempdir.read(journal):gmatch "[^\n]+" do list[#list + 1] = core.json.decode(line) end
+    for line in tempdir.read(journal):gmatch "[^\n]+" do
+      list[#list + 1] = core.json.decode(line)
+    end
     return list
   end
 
