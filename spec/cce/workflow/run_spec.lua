@@ -249,11 +249,11 @@ describe("a run", function()
     end
 
     it("what is pending there, and nothing that is final", function()
-      local report = leave { "pending", "CONFLICT" }
+      leave { "pending", "CONFLICT" }
       assert.equal("c1 c2 c3", sent())
       assert.equal("one", planned("c1").from)
       assert.is_nil(planned("c2").from)
-      report = run { run = "one" }
+      local report = run { run = "one" }
       assert.equal("c1 skipped CONFLICT, c2 ok, c3 ok", told(report))
       assert.equal("handed over to run two", report.skipped[1].message)
     end)
