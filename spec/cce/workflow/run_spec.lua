@@ -201,8 +201,11 @@ describe("a run", function()
       done[#done + 1], item.state = "c1", "ok"
     end }
     assert.equal(1000, run().already_finished)
-    local report = run { retry_failed = true }
-    assert.equal("c1", sent())
+    local seen
+    local report = run { retry_failed = true, on_progress = function(count, total)
+      seen = count .. "/" .. total
+    end }
+    assert.same({ "c1", "3/3" }, { sent(), seen })
     assert.equal("c1 ok, c2 failed CANCELLED, c3 ok", told(report))
     assert.is_true(report.failed[1].given_up)
   end)
@@ -274,6 +277,13 @@ describe("a run", function()
     end)
 
     it("and sends nothing where a request may have been accepted, until that is settled", function()
+      local execute = workflow.execute
+      function workflow.execute(each)
+        for _, item in ipairs(each.items) do item.paced = "limited" end
+        execute(each)
+        -- Not even what is begun by mistake.
+        each:process(each:items_in "pending", workflow.act)
+      end
       for _, answer in ipairs { { "uncertain", "TIMEOUT" }, { "accepted", job = "j" } } do
         os.remove(journal)
         local report = leave(answer)
@@ -290,8 +300,8 @@ describe("a run", function()
         assert.equal("c2 c3", sent())
         local id, count = lines()[1].id, #lines()
         function workflow.settle(earlier, old)
-          assert.same({ "c1", answer[1], "one", client, true }, { old.id, old.state, earlier.name,
-            old.client, old.tried })
+          assert.same({ "c1", answer[1], "one", client, true, "limited" }, { old.id, old.state,
+            earlier.name, old.client, old.tried, old.paced })
           old.state = "ok"
           earlier:write("ok", { cluster = "c1" })
         end
@@ -417,8 +427,10 @@ describe("a run", function()
       item.state = "ok"
       error "after"
     end
+    function workflow.close(each) assert.equal("uncertain", each.items[2].state) end
     local report = run()
     assert.equal("c1 pending RAISED, c2 uncertain RAISED, c3 ok", told(report))
+    workflow.close = nil
     assert.matches("before it began", report.pending[1].message)
     -- What was cancelled has only not begun.
     ids, workflow.settle = { "c1", "c2" }, nil
