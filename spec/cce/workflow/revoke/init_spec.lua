@@ -83,9 +83,15 @@ describe("cce.workflow.revoke", function()
       clients.raises("option 'clusters' is missing", function()
         cce.workflow.revoke(client, { user_id = "u" })
       end)
-      clients.raises("bad option 'knows'", function()
-        cce.workflow.revoke(client, { clusters = { "c" }, user_id = "u", knows = 1 })
-      end)
+      for name, value in pairs { agency_id = 1, kubeconfig = 1, certificate = 1,
+        deleted_since = "1", principal = 1, principals = 1, partial = 1, tracker_region = 1,
+        tracker_project_id = 1, allow_self = 1, knows = 1, unknown_ok = 1, retry_failed = 1,
+        verify = 1, remove = 1, admin = 1, undo = 1, first_intent = "1", journal = 1, run = 1,
+        concurrency = "1", rate_limit = 1, dry_run = 1, on_progress = 1 } do
+        clients.raises("bad option '" .. name .. "'", function()
+          cce.workflow.revoke(client, { clusters = { "c" }, user_id = "u", [name] = value })
+        end)
+      end
       clients.raises("cce.kubeconfig or a path expected", function()
         cce.workflow.revoke(client, { clusters = { "c" }, kubeconfig = {} })
       end)

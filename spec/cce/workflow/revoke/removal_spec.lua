@@ -414,6 +414,15 @@ describe("cce.workflow.revoke with remove", function()
     local none, message = cce.workflow.restore(client, { undo = dir .. "/undo.json" })
     assert.is_nil(none)
     assert.matches("is no undo file", message, 1, true)
+    for name, value in pairs { undo = 1, admin = 1, concurrency = "1", rate_limit = 1, dry_run = 1,
+      on_progress = 1 } do
+      clients.raises("bad option '" .. name .. "'", function()
+        local opts = { undo = dir .. "/undo.json" }
+        opts[name] = value
+        local report = cce.workflow.restore(client, opts)
+        return report
+      end)
+    end
   end)
 
   it("takes many at once by principals, in one run", function()

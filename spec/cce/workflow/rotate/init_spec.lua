@@ -919,6 +919,26 @@ describe("cce.workflow.rotate", function()
       local report = cce.workflow.rotate(client, { clusters = { nam = "*" } })
       return report
     end)
+    for name, value in pairs { component = 1, certificate_expiration_time = "1", cert_content = 1,
+      wait = 1, journal = 1, run = 1, canary = "1", concurrency = "1", max_failures = {},
+      retry_failed = 1, unless_rotated_within = {}, windows = 1, except = 1, zone = 1, repair = 1,
+      reissue = 1, rate_limit = 1, accept_token_loss = 1, dry_run = 1, before_send = 1,
+      on_progress = 1 } do
+      clients.raises("bad option '" .. name .. "'", function()
+        local report = cce.workflow.rotate(client, { clusters = { name = "*" }, [name] = value })
+        return report
+      end)
+    end
+    for _, opts in ipairs { { wait = { timeout = "1" } }, { wait = { interval = "1" } },
+      { reissue = { dir = 1 } }, { reissue = { dir = "x", duration = "1" } },
+      { reissue = { dir = "x", expire_at = "1" } },
+      { reissue = { dir = "x", duration = 1, check = 1 } } } do
+      opts.clusters = { name = "*" }
+      clients.raises("bad option '", function()
+        local report = cce.workflow.rotate(client, opts)
+        return report
+      end)
+    end
   end)
 
   it("gives its report to programs as plain tables", function()
