@@ -83,7 +83,7 @@ describe("cce.workflow.revoke", function()
       clients.raises("option 'clusters' is missing", function()
         cce.workflow.revoke(client, { user_id = "u" })
       end)
-      for name, value in pairs { agency_id = 1, kubeconfig = 1, certificate = 1,
+      for name, value in pairs { clusters = 1, agency_id = 1, kubeconfig = 1, certificate = 1,
         deleted_since = "1", principal = 1, principals = 1, partial = 1, tracker_region = 1,
         tracker_project_id = 1, allow_self = 1, knows = 1, unknown_ok = 1, retry_failed = 1,
         verify = 1, remove = 1, admin = 1, undo = 1, first_intent = "1", journal = 1, run = 1,

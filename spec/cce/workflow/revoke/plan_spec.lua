@@ -136,6 +136,8 @@ describe("a revocation with a journal", function()
       assert.is_string(first.failed[1][name])
       assert.equal(first.failed[1][name], report.failed[1][name])
     end
+    assert.is_boolean(first.failed[1].err.retryable)
+    assert.equal(first.failed[1].err.retryable, report.failed[1].err.retryable)
     assert.equal(5, #revoke({ run = "one", retry_failed = true }).ok)
     assert.equal(3, revoke({ run = "one" }):exit_code())
     assert.equal(member.id, report.ok[1].principal_id)

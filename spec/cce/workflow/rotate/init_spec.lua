@@ -127,6 +127,8 @@ describe("cce.workflow.rotate", function()
     assert.equal(3, sent())
     assert.matches("version v1%.17 is too old", tostring(report))
     assert.matches("the cluster is Hibernating, not Available", tostring(report))
+    local err = report.pending[1].err
+    assert.same({ "CONFLICT", false, false }, { err.code, err.retryable, err.maybe_applied })
   end)
 
   it("reports jobs whose sub-jobs failed, and goes on", function()
@@ -182,6 +184,15 @@ describe("cce.workflow.rotate", function()
       assert.equal(1, sent())
       assert.equal(5, rotate({ canary = 0, journal = journal }):counts().total)
       assert.equal(5, sent())
+    end)
+
+    it("stops when it is refused, which is no matter of its cluster", function()
+      sim:fault { operation = "rotate_credentials", status = 403 }
+      local report = rotate { canary = 1 }
+      assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
+      assert.matches("the canary cluster%-001 is not done %(.+%): the same call tries it again",
+        report.stopped)
+      assert.equal(1, sent())
     end)
 
     it("asks no more once so many are ok: what fails then stops nothing", function()
@@ -919,8 +930,8 @@ describe("cce.workflow.rotate", function()
       local report = cce.workflow.rotate(client, { clusters = { nam = "*" } })
       return report
     end)
-    for name, value in pairs { component = 1, certificate_expiration_time = "1", cert_content = 1,
-      wait = 1, journal = 1, run = 1, canary = "1", concurrency = "1", max_failures = {},
+    for name, value in pairs { clusters = 1, component = 1, certificate_expiration_time = "1",
+      cert_content = 1, wait = 1, journal = 1, run = 1, canary = "1", concurrency = "1", max_failures = {},
       retry_failed = 1, unless_rotated_within = {}, windows = 1, except = 1, zone = 1, repair = 1,
       reissue = 1, rate_limit = 1, accept_token_loss = 1, dry_run = 1, before_send = 1,
       on_progress = 1 } do
