@@ -419,8 +419,8 @@ describe("cce.workflow.revoke with remove", function()
       clients.raises("bad option '" .. name .. "'", function()
         local opts = { undo = dir .. "/undo.json" }
         opts[name] = value
-        local report = cce.workflow.restore(client, opts)
-        return report
+        local result = cce.workflow.restore(client, opts)
+        return result
       end)
     end
   end)
