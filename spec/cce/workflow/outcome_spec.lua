@@ -45,6 +45,7 @@ describe("the outcome of an item of a run", function()
     for _, what in ipairs { "ok", "given_up", "skipped" } do
       assert.is_false(is_open { what = what })
     end
+    assert.is_false(is_open { what = "planned", moved_to = "two" })
     assert.is_true(is_open { what = "ok", owed = true })
     assert.is_true(is_open({ what = "ok" }, { reissue = {} }))
     assert.is_false(is_open({ what = "ok" }, {}))

@@ -64,7 +64,7 @@ function M.list(client)
   local items, message, err = service_call.fetch_list(client, request("list", "GET", PATH),
     "accessPolicyList")
   -- A gateway that does not know the path: this cloud has none.
-  if not items and err.status == 404 and (err.error_code or ""):find "%.0101$" then return {} end
+  if not items and err.code == "API_NOT_FOUND" then return {} end
   if not items then return nil, message, err end
   local list = {}
   for i, raw in ipairs(items) do

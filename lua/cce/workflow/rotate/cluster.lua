@@ -58,7 +58,7 @@ local function finish(run, item, state, err, word)
   item.duration = item.steady_began and item.client.monotonic() - item.steady_began
   item.owed = state == "ok" and run.opts.reissue ~= nil and not item.reissued or nil
   run:write(word or state, facts(item, err, { job = item.job_id, seconds = item.duration,
-    owed = item.owed, job_before = item.job_before }))
+    owed = item.owed }))
 end
 
 -- It surely was not accepted.

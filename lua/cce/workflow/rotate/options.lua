@@ -129,7 +129,7 @@ local function check_danger(opts)
   return errors.from_core(core.operation("rotate_credentials", ids, {
     component = opts.component, cert_content = opts.cert_content,
     certificate_expiration_time = opts.certificate_expiration_time,
-  }, 0))
+  }))
 end
 
 --- Check and complete the options.

@@ -83,6 +83,15 @@ describe("cce.workflow.revoke", function()
       clients.raises("option 'clusters' is missing", function()
         cce.workflow.revoke(client, { user_id = "u" })
       end)
+      for name, value in pairs { clusters = 1, agency_id = 1, kubeconfig = 1, certificate = 1,
+        deleted_since = "1", principal = 1, principals = 1, partial = 1, tracker_region = 1,
+        tracker_project_id = 1, allow_self = 1, knows = 1, unknown_ok = 1, retry_failed = 1,
+        verify = 1, remove = 1, admin = 1, undo = 1, first_intent = "1", journal = 1, run = 1,
+        concurrency = "1", rate_limit = 1, dry_run = 1, on_progress = 1 } do
+        clients.raises("bad option '" .. name .. "'", function()
+          cce.workflow.revoke(client, { clusters = { "c" }, user_id = "u", [name] = value })
+        end)
+      end
       clients.raises("cce.kubeconfig or a path expected", function()
         cce.workflow.revoke(client, { clusters = { "c" }, kubeconfig = {} })
       end)
@@ -100,6 +109,8 @@ describe("cce.workflow.revoke", function()
         {}, { user_id = "a", agency_id = "b" }, { user_id = "a", deleted_since = 1 },
         { user_id = "../x" }, { user_id = "a", verify = true },
         { user_id = "a", rate_limit = "often" }, { user_id = "a", clusters = {} },
+        { deleted_since = 1, tracker_region = "../x" },
+        { deleted_since = 1, tracker_project_id = "../x" },
       } do
         clients.fails("INVALID_ARGUMENT", try(bad))
       end
@@ -137,6 +148,8 @@ describe("cce.workflow.revoke", function()
       report = revoke { kubeconfig = kubeconfig, principal = "user", dry_run = true }
       assert.equal("user", report.principals[1].kind)
       assert.is_true(noted(report, "is of kind agency, says IAM"))
+      report = revoke { kubeconfig = obtain(1), principal = "agency", dry_run = true }
+      assert.equal("agency", report.principals[1].kind)
     end)
 
     it("takes the holder from files", function()

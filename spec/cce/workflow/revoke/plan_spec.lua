@@ -126,12 +126,18 @@ describe("a revocation with a journal", function()
   end)
 
   it("sends nothing when the run has finished, and begins another by another name", function()
-    sim:fault { operation = "revoke_cert", cluster = sim.clusters[1].id, status = 400, times = 1 }
-    revoke { run = "one" }
+    sim:fault { operation = "revoke_cert", cluster = sim.clusters[1].id, status = 400, times = 1,
+      body = '{"errorMessage":"Request is invalid, not support this version v1.27"}' }
+    local first = revoke { run = "one" }
     local report = revoke { run = "one" }
     assert.equal(5, sent())
     assert.equal(1, report:exit_code())
-    assert.equal("BAD_REQUEST", report.failed[1].code)
+    for _, name in ipairs { "code", "message", "hint", "request_id" } do
+      assert.is_string(first.failed[1][name])
+      assert.equal(first.failed[1][name], report.failed[1][name])
+    end
+    assert.is_boolean(first.failed[1].err.retryable)
+    assert.equal(first.failed[1].err.retryable, report.failed[1].err.retryable)
     assert.equal(5, #revoke({ run = "one", retry_failed = true }).ok)
     assert.equal(3, revoke({ run = "one" }):exit_code())
     assert.equal(member.id, report.ok[1].principal_id)

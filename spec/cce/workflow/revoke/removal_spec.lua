@@ -3,6 +3,7 @@ local cce = require "cce"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 
@@ -155,25 +156,37 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal((before:gsub(" ?User::" .. leaver, ""):gsub("%[ ", "[")), after)
     assert.matches("RoleBinding dev/his ClusterRole=admin a .-%[%]", after)
 
+    local plan = restore { dry_run = true }.plan
+    assert.equal(#sim.clusters + 3, #plan)
+    assert.equal("put " .. leaver .. " back into ClusterRoleBinding ops in cluster-001", plan[1])
+    assert.equal(after, bindings_of(1))
     report = restore()
     assert.equal(0, report:exit_code(), tostring(report))
     assert.equal(before, bindings_of(1))
     assert.equal(elsewhere, bindings_of(2))
     -- Twice does no harm.
-    assert.equal(0, restore():exit_code())
+    report = restore()
+    assert.equal(0, report:exit_code())
+    assert.matches("RoleBinding dev/devs: they are there already", report.ok[1].message, 1, true)
     assert.equal(before, bindings_of(1))
   end)
 
   it("shows in a dry run what would be taken, by whom, and changes nothing", function()
     seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    policy("here", { clusters = { sim.clusters[1].id } })
     local before = bindings_of(1)
     local report = revoke(first { dry_run = true, admin = false })
     local plan = table.concat(report.plan, "\n")
+    assert.matches("take user " .. leaver .. " (member) out of AccessPolicy here (CCEViewPolicy,"
+      .. " these clusters only)", plan, 1, true)
     assert.matches("take user " .. leaver .. " %(member%) out of RoleBinding dev/devs %(ClusterRole"
       .. " edit%) in cluster%-001, by a certificate of the caller for 15 minutes", plan)
     assert.matches("out of ClusterRoleBinding sim-readers (ClusterRole view)", plan, 1, true)
-    assert.equal(3, #report.plan)
-    assert.matches("by an administrator's kubeconfig", revoke(first { dry_run = true }).plan[2])
+    assert.equal(4, #report.plan)
+    assert.matches("by an administrator's kubeconfig", revoke(first { dry_run = true }).plan[3])
+    assert.matches("of the caller for 15 minutes was obtained in 1 cluster", tostring(revoke {
+      dry_run = true, admin = { [sim.clusters[2].id] = admin[sim.clusters[2].id] },
+      clusters = { sim.clusters[1].id, sim.clusters[2].id } }):gsub("%s+", " "), 1, true)
     assert.equal(before, bindings_of(1))
     assert.is_false(core.file.stat(dir .. "/undo.json"))
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
@@ -214,6 +227,7 @@ describe("cce.workflow.revoke with remove", function()
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": pending",
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": ok" }, lines)
     assert.equal(8, assert(cce.audit_log.verify(log)).count)
+    assert.equal(sim.project_id, cjson.decode(tempdir.read(log):match "([^\n]+)\n$").project)
     assert.equal("alice bob", ids_of(here))
   end)
 
@@ -259,6 +273,7 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("RoleBinding dev/other (group sales)", report.ok[1].perhaps, 1, true)
     assert.equal("none", report.ok[1].rights)
     assert.matches("may have rights by", tostring(report), 1, true)
+    assert.not_matches("more rights by groups", tostring(report))
     assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
   end)
 
@@ -365,6 +380,23 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("AccessPolicies are not known", report.pending[1].message, 1, true)
   end)
 
+  it("keeps what it took where the command keeps its files, unless told where", function()
+    local state, place = directories.state, dir .. "/state/cce"
+    finally(function() directories.state = state end)
+    function directories.state() return place end
+    assert.equal(0, revoke(first { undo = false, dry_run = true }):exit_code())
+    assert.is_false(core.file.stat(dir .. "/state"))
+    local report = revoke(first { undo = false })
+    assert.equal(place, report.undo:match "^(.+)/removed%-%w+%.json$")
+    assert.equal(0, restore { undo = report.undo }:exit_code())
+    report = revoke(first { undo = ("../"):rep(20) .. dir:sub(2) .. "/elsewhere" })
+    assert.equal("/", report.undo:sub(1, 1))
+    place = "/proc/none"
+    local none, message = cce.workflow.revoke(client, first { user_id = leaver, remove = true })
+    assert.is_nil(none)
+    assert.matches("/proc/none", message, 1, true)
+  end)
+
   it("puts nobody into a binding that is gone or gives another role", function()
     seed(1, { binding("dev", "gone", "edit", { user(leaver) }),
       binding("dev", "other", "view", { user(leaver) }) })
@@ -382,6 +414,15 @@ describe("cce.workflow.revoke with remove", function()
     local none, message = cce.workflow.restore(client, { undo = dir .. "/undo.json" })
     assert.is_nil(none)
     assert.matches("is no undo file", message, 1, true)
+    for name, value in pairs { undo = 1, admin = 1, concurrency = "1", rate_limit = 1, dry_run = 1,
+      on_progress = 1 } do
+      clients.raises("bad option '" .. name .. "'", function()
+        local opts = { undo = dir .. "/undo.json" }
+        opts[name] = value
+        local result = cce.workflow.restore(client, opts)
+        return result
+      end)
+    end
   end)
 
   it("takes many at once by principals, in one run", function()
@@ -389,9 +430,12 @@ describe("cce.workflow.revoke with remove", function()
       { user "a1", user "alice", user "a2", user(leaver) }) })
     local before = bindings_of(1)
     local list = {}
-    for i, id in ipairs { "a1", leaver, "a2" } do list[i] = { kind = "user", id = id } end
+    for i, id in ipairs { "a1", leaver, "a2", "a3" } do list[i] = { kind = "user", id = id } end
     local report = revoke(first { user_id = false, unknown_ok = true, principals = list })
-    assert.equal(3, #report.ok, tostring(report))
+    assert.equal(4, #report.ok, tostring(report))
+    assert.same({ "removed", "none" }, { report.ok[3].rights, report.ok[4].rights })
+    assert.is_nil(report.ok[4].removed)
+    assert.matches("rights were taken away in 3 of 4", tostring(report), 1, true)
     assert.matches("dev/devs .-%[User::alice%]", bindings_of(1))
     assert.equal(0, restore():exit_code())
     assert.equal(before, bindings_of(1))
@@ -407,6 +451,75 @@ describe("cce.workflow.revoke with remove", function()
       assert.equal(2, report:exit_code(), body .. tostring(report))
       assert.equal("RESPONSE_INVALID", report.pending[1].code)
       assert.is_nil(report.undo)
+    end
+  end)
+
+  it("reads a list to its end", function()
+    -- The first page has nobody on it; the token leads to all that there is.
+    sim:fault { service = "kubernetes", method = "GET", status = 200, times = 1, body =
+      '{"kind":"ClusterRoleBindingList","metadata":{"continue":"IQ=="},"items":[]}' }
+    assert.equal("removed", revoke(first()).ok[1].rights)
+    assert.is_nil(bindings_of(1):find(leaver, 1, true))
+  end)
+
+  it("believes no answer to an edit that is not of it as it was meant", function()
+    seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    local fits = { kind = "RoleBinding", metadata = { name = "devs", namespace = "dev",
+      resourceVersion = "9" }, subjects = { user "alice" } }
+    for what, term in pairs { kind = "ClusterRoleBinding", subjects = { user "alice", user "bob" },
+      metadata = { name = "devs", namespace = "prod", resourceVersion = "9" } } do
+      local body = {}
+      for name, value in pairs(fits) do body[name] = value end
+      body[what] = term
+      sim:clear_faults()
+      sim:fault { service = "kubernetes", method = "PATCH", status = 200,
+        body = cjson.encode(body) }
+      local report = revoke(first { undo = dir .. "/" .. what })
+      assert.equal("RESPONSE_INVALID", report.pending[1].code, what)
+    end
+  end)
+
+  it("asks a cluster again that has a moment's trouble, and no more than twice", function()
+    local function try_with(times, fault)
+      sim:clear_faults()
+      fault.service, fault.method, fault.times = "kubernetes", "GET", times
+      sim:fault(fault)
+      return revoke(first { undo = ("%s/%d-%s"):format(dir, times, tostring(fault.status)) })
+        :exit_code()
+    end
+    for _, fault in ipairs { { status = 503 }, { status = 429 }, { reset = "before" } } do
+      assert.equal(0, try_with(2, fault))
+    end
+    assert.equal(2, try_with(3, { status = 503 }))
+    -- Where nobody listens, no moment helps.
+    local config = cjson.decode(tempdir.read(admin[sim.clusters[1].id]))
+    config.clusters[1].cluster.server = "https://127.0.0.1:1"
+    simulator.write(dir .. "/nowhere", cjson.encode(config))
+    local slept = #client.slept
+    local report = revoke(first { admin = { [sim.clusters[1].id] = dir .. "/nowhere" } })
+    assert.equal("CONNECT_FAILED", report.pending[1].code)
+    assert.equal(slept + 2, #client.slept)
+  end)
+
+  it("needs no AccessPolicies where a cloud has none, as its gateway alone can say", function()
+    for code, expected in pairs { ["APIGW.0101"] = 0, ["CCE_CM.0101"] = 2 } do
+      sim:clear_faults()
+      sim:fault { operation = "list_access_policy", status = 404,
+        body = ('{"error_code":"%s","error_msg":"no"}'):format(code) }
+      local report = revoke(first { undo = dir .. "/" .. code })
+      assert.equal(expected, report:exit_code(), tostring(report))
+    end
+  end)
+
+  it("puts back later what is refused now, and never what the cluster has not", function()
+    assert.equal(0, revoke(first()):exit_code())
+    for status, expected in pairs { [401] = "UNAUTHENTICATED", [403] = "PERMISSION_DENIED",
+      [404] = "NOT_FOUND", [400] = "BAD_REQUEST", [429] = "THROTTLED", [500] = "SERVER_ERROR" } do
+      sim:clear_faults()
+      sim:fault { service = "kubernetes", method = "GET", status = status }
+      local report = restore()
+      local list = (status == 400 or status == 404) and report.failed or report.pending
+      assert.equal(expected, list[1] and list[1].code, tostring(report))
     end
   end)
 
@@ -442,6 +555,18 @@ describe("cce.workflow.revoke with remove", function()
     sim:fault { operation = "get_access_policy", status = 404, times = 1,
       body = '{"error_code":"CCE.01404001","error_msg":"not found"}' }
     assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())
+  end)
+
+  it("gives way to who changes an AccessPolicy again and again", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    -- He is there whenever it is looked at. Its role is of no kind that is known.
+    local body = sim:curl({ method = "GET", path = here }).json
+    body.policyType = nil
+    sim:fault { operation = "get_access_policy", status = 200, body = cjson.encode(body) }
+    sim:fault { operation = "put_access_policy", status = 200, body = "{}" }
+    local report = revoke(first())
+    assert.equal("CONFLICT", report.pending[1].code, tostring(report))
+    assert.equal(5, #sim:log { operation = "put_access_policy" })
   end)
 
   -- As somebody else would.

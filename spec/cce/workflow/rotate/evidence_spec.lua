@@ -105,6 +105,9 @@ describe("evidence that a rotation was accepted", function()
       if one.time == false then one.time = nil end
       assert.is_nil(shows(nil, { one }), what)
     end
+    local unasked = item(nil, {})
+    function unasked.client.list_traces() end
+    assert.is_nil((evidence.of_request(unasked)))
   end)
 
   it("goes by the API's clock", function()

@@ -2,6 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local journals = require "cce.log.journal"
+local pki = require "spec.support.peer.pki"
 local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -126,6 +127,8 @@ describe("cce.workflow.rotate", function()
     assert.equal(3, sent())
     assert.matches("version v1%.17 is too old", tostring(report))
     assert.matches("the cluster is Hibernating, not Available", tostring(report))
+    local err = report.pending[1].err
+    assert.same({ "CONFLICT", false, false }, { err.code, err.retryable, err.maybe_applied })
   end)
 
   it("reports jobs whose sub-jobs failed, and goes on", function()
@@ -181,6 +184,21 @@ describe("cce.workflow.rotate", function()
       assert.equal(1, sent())
       assert.equal(5, rotate({ canary = 0, journal = journal }):counts().total)
       assert.equal(5, sent())
+    end)
+
+    it("stops when it is refused, which is no matter of its cluster", function()
+      sim:fault { operation = "rotate_credentials", status = 403 }
+      local report = rotate { canary = 1 }
+      assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
+      assert.matches("the canary cluster%-001 is not done %(.+%): the same call tries it again",
+        report.stopped)
+      assert.equal(1, sent())
+    end)
+
+    it("asks no more once so many are ok: what fails then stops nothing", function()
+      sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate {
+        canary = 2, concurrency = 1 }))
     end)
 
     it("takes the next one for a canary whose cluster is not Available", function()
@@ -301,6 +319,14 @@ describe("cce.workflow.rotate", function()
     it("follows the job through failing looks", function()
       sim:fault { operation = "show_job", reset = "before", times = 30 }
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate()))
+    end)
+
+    it("looks every five seconds unless told otherwise", function()
+      local longest = 0
+      function client.sleep(seconds) longest = math.max(longest, seconds) end
+      sim:fault { operation = "show_job", reset = "before", times = 30 }
+      rotate { wait = { timeout = 120 } }
+      assert.equal(5, longest)
     end)
 
     it("is uncertain of a job that nobody knows any more", function()
@@ -705,6 +731,9 @@ describe("cce.workflow.rotate", function()
         local report = rotate { journal = journal }
         assert.equal(5 - intended, sent(), count)
         assert.equal(5, report:counts().total)
+        for _, item in ipairs(report.uncertain) do
+          assert.are_not.equal("RAISED", item.code, item.message)
+        end
       end
     end)
 
@@ -803,6 +832,25 @@ describe("cce.workflow.rotate", function()
     end)
   end)
 
+  it("brings certificates of one's own, whose contents are a part of the plan", function()
+    local from, to = client.clock() - 60, client.clock() + 86400
+    local lifetime = { not_before = from, not_after = to }
+    local ca, other = pki.authority("one", lifetime), pki.authority("two", lifetime)
+    local leaf = pki.issue(ca, { subject = { { "CN", "example" } }, not_before = from,
+      not_after = to })
+    local content = { ca = ca.pem, cert = leaf.pem, private_key = leaf.key }
+    local opts = { component = "custom", cert_content = content, journal = journal,
+      clusters = { sim.clusters[1].id } }
+    assert.equal(0, rotate(opts):exit_code())
+    assert.equal(pki.base64(ca.pem), core.json.decode(
+      sim:log({ operation = "rotate_credentials" })[1].body).certContent.ca)
+    assert.is_nil(tempdir.read(journal):find("PRIVATE KEY", 1, true))
+    assert.equal(3, rotate(opts):exit_code())
+    content.ca = ca.pem .. other.pem
+    clients.fails("CONFLICT", rotations.rotate(client, opts))
+    assert.equal(1, sent())
+  end)
+
   it("with dry_run prints the plan and sends nothing", function()
     sim:set { cluster = sim.clusters[4].id, version = "v1.15.6-r1" }
     local report = rotate { dry_run = true, canary = 1, rate_limit = "2/min", journal = journal }
@@ -882,6 +930,26 @@ describe("cce.workflow.rotate", function()
       local report = cce.workflow.rotate(client, { clusters = { nam = "*" } })
       return report
     end)
+    for name, value in pairs { clusters = 1, component = 1, certificate_expiration_time = "1",
+      cert_content = 1, wait = 1, journal = 1, run = 1, canary = "1", concurrency = "1",
+      max_failures = {}, retry_failed = 1, unless_rotated_within = {}, windows = 1, except = 1, zone = 1, repair = 1,
+      reissue = 1, rate_limit = 1, accept_token_loss = 1, dry_run = 1, before_send = 1,
+      on_progress = 1 } do
+      clients.raises("bad option '" .. name .. "'", function()
+        local report = cce.workflow.rotate(client, { clusters = { name = "*" }, [name] = value })
+        return report
+      end)
+    end
+    for _, opts in ipairs { { wait = { timeout = "1" } }, { wait = { interval = "1" } },
+      { reissue = { dir = 1 } }, { reissue = { dir = "x", duration = "1" } },
+      { reissue = { dir = "x", expire_at = "1" } },
+      { reissue = { dir = "x", duration = 1, check = 1 } } } do
+      opts.clusters = { name = "*" }
+      clients.raises("bad option '", function()
+        local report = cce.workflow.rotate(client, opts)
+        return report
+      end)
+    end
   end)
 
   it("gives its report to programs as plain tables", function()

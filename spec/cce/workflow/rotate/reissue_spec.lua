@@ -116,6 +116,28 @@ describe("the new kubeconfigs of a rotation", function()
     assert.equal(0, #sim:log { service = "kubernetes" })
   end)
 
+  it("are owed while they are not obtained, whether they are asked of or not", function()
+    sim:fault { operation = "obtain_cert", status = 403 }
+    for _ = 1, 2 do assert.equal(2, rotate({ check = false }):exit_code()) end
+    sim:clear_faults()
+    assert.equal(0, rotate({ check = false }):exit_code())
+  end)
+
+  it("are owed where what came is no certificate, or where its key is another's", function()
+    local other = cjson.decode(assert(client:obtain_cert(first.id, { duration = 1 })).raw)
+    for name, value in pairs { ["client-certificate-data"] = "eA==",
+      ["client-key-data"] = other.users[1].user["client-key-data"] } do
+      journal = dir .. "/" .. name
+      local obtain = client.obtain_cert
+      obtaining(function(data) data.users[1].user[name] = value end)
+      local report = rotate { check = false }
+      client.obtain_cert = obtain
+      assert.equal(2, report:exit_code(), name)
+      assert.matches("its kubeconfig was not obtained again", report.pending[1].message, 1, true)
+      assert.is_nil(tempdir.read(("%s/%s.json"):format(dir, first.id)))
+    end
+  end)
+
   it("are asked again by the same call when they were unchecked, and not obtained anew", function()
     local look = probe.look
     finally(function() probe.look = look end)
