@@ -118,6 +118,12 @@ describe("cce.ensure_cert", function()
     local err = clients.fails("CONFLICT", ensure())
     assert.matches("holds cluster " .. sim.clusters[1].id, err.message, 1, true)
     assert(assert(client:obtain_cert(sim.clusters[1].id, { duration = 30 })):save(path))
+    local show = client.show_cluster
+    function client.show_cluster(...)
+      local shown = assert(show(...))
+      table.insert(shown.raw.status.endpoints, { url = "no address" })
+      return shown
+    end
     assert.matches("another address", clients.fails("CONFLICT", ensure()).message, 1, true)
     tempdir.write(path, "not a kubeconfig")
     clients.fails("FILE_ERROR", ensure())
@@ -215,6 +221,7 @@ describe("cce.ensure_cert", function()
 
   it("raises on wrong use, at the line of the call", function()
     clients.raises("cce.client expected", function() cce.ensure_cert({}, "x", {}) end)
+    clients.raises("bad argument #2", function() cce.ensure_cert(client, 5, { path = path }) end)
     clients.raises("option 'path' is missing", function() cce.ensure_cert(client, "x", {}) end)
     clients.raises("did you mean", function()
       cce.ensure_cert(client, "x", { path = path, durations = 1 })

@@ -305,6 +305,17 @@ describe("cce.exec", function()
     assert.equal(0, asked())
   end)
 
+  it("obtains anew what does not trust the cluster, unless it is that new", function()
+    assert(credential())
+    local other = clients.new(sim)
+    local job = assert(other:rotate_credentials(cluster.id, { component = "all" }))
+    assert(other:wait_job(job.id, { timeout = 20, interval = 0.05 }))
+    other:close()
+    assert.is_false(assert(credential()).renewed)
+    tempdir.check("touch -d '2 minutes ago' " .. tempdir.quote(kept_path()))
+    assert.is_true(assert(credential()).renewed)
+  end)
+
   it("gives what it keeps when the cluster cannot be asked", function()
     assert(credential())
     client.engine = function() return nil, "out of reach", "CONNECT_FAILED" end

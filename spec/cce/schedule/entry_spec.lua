@@ -433,6 +433,17 @@ describe("cce.schedule.entry.read", function()
       entries.done(e, NOW + 9).ended })
   end)
 
+  it("names few clusters, and counts many", function()
+    for expected, clusters in pairs { ["cluster c1"] = { "c1" },
+      ["clusters prod (c1), c2, c3"] = { "c1", "c2", "c3" },
+      ["4 clusters"] = { "c1", "c2", "c3", "c4" }, ["all clusters"] = { name = "*" },
+      ["clusters named a?"] = { name = "a\27" } } do
+      local e = { kind = "rotate", options = { clusters = clusters } }
+      e.names = #clusters == 3 and { c1 = "prod" } or nil
+      assert.equal(expected, entries.subject(e))
+    end
+  end)
+
   it("ignores fields that it does not know", function()
     local row = row_of(new())
     row.text = row.text:sub(1, -2) .. ',"surprise":{"\\u001b":1}}'

@@ -5,6 +5,8 @@ local hosts = require "spec.support.hosts"
 local sqlite = require "cce.schedule.sqlite"
 local tempdir = dofile "spec/support/tempdir.lua"
 
+local unpack = table.unpack or unpack -- luacheck: ignore
+
 local dir, path, now
 
 local function steady() return now end
@@ -103,6 +105,40 @@ describe("cce.schedule.sqlite", function()
     assert.matches("copied:\ttrue", output, 1, true)
     output = read_only(LOOK:format(path), "mount --bind /proc /dev/shm && TMPDIR=/proc")
     assert.matches("can be read only from a copy, which has no place", output, 1, true)
+  end)
+
+  it("reads a copy that is of one moment, and another once its file was written to", function()
+    local writer, real, read = assert(open()), require "luasql.sqlite3", core.file.read
+    assert(add(writer, "a"))
+    -- For this process, the file itself is mounted for reading.
+    package.loaded["luasql.sqlite3"] = { sqlite3 = function()
+      local environment = real.sqlite3()
+      return { close = function() environment:close() end, connect = function(_, name)
+        if name == path then return nil, "attempt to write a readonly database" end
+        return environment:connect(name)
+      end }
+    end }
+    local reads, changes = 0, 1
+    function core.file.read(...)
+      local text, message, code = read(...)
+      reads = reads + 1
+      if reads <= changes then assert(add(writer, "r" .. reads)) end
+      return text, message, code
+    end
+    local store, message, err = open()
+    local rows = store and store:page { limit = 10 }
+    local once = reads
+    assert(add(writer, "b"))
+    local more = store and store:page { limit = 10 }
+    if store then store:close() end
+    changes = 100
+    local busy = { open() }
+    core.file.read, package.loaded["luasql.sqlite3"] = read, real
+    writer:close()
+    assert.is_table(store, message or err)
+    assert.same({ 4, 2, 3 }, { once, #rows, #more })
+    assert.matches("another process holds it", (failure("STORE_UNAVAILABLE", unpack(busy, 1, 3))))
+    assert.equal(6 + 10, reads)
   end)
 
   it("writes nothing into a file that is not there any more", function()

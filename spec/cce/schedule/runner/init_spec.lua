@@ -517,14 +517,20 @@ describe("schedule:run", function()
 
   -- ---- a store that fails ---------------------------------------------------------------------
 
-  it("once returns nil when the store cannot be reached", function()
-    add(-1)
-    runners.break_store(schedule, function() return "before" end)
-    local result, message, err = run(runners.client(), { once = true })
-    assert.is_nil(result)
-    assert.equal(message, err.message)
-    assert.equal("STORE_UNAVAILABLE", err.code)
-    assert.equal(1, #events.of "store_unavailable")
+  it("once returns nil when the store cannot be reached, whatever it is asked", function()
+    for _, name in ipairs { "held", "due", "prune", "count" } do
+      add(-1)
+      events = runners.events()
+      local store = runners.break_store(schedule, function(asked)
+        return asked == name and "before" or nil
+      end)
+      local result, message, err = run(runners.client(), { once = true })
+      schedule.store = store
+      assert.is_nil(result, name)
+      assert.equal(message, err.message)
+      assert.equal("STORE_UNAVAILABLE", err.code)
+      assert.equal(name ~= "count" and 1 or 0, #events.of "store_unavailable")
+    end
   end)
 
   it("goes on after an hour without its store, and sends once", function()
