@@ -41,6 +41,13 @@ describe("cce.exec.cache", function()
     assert.equal(0, cache.drop(CLUSTER, USER))
   end)
 
+  it("names the clusters in their order", function()
+    assert.same({}, cache.clusters())
+    local place = make():match "^(.*/)[^/]+/$"
+    tempdir.shell(("cd %s && rmdir * && mkdir c b e a d f"):format(tempdir.quote(place)))
+    assert.same({ "a", "b", "c", "d", "e", "f" }, cache.clusters())
+  end)
+
   it("drops what cannot be read, too, and notes when it was", function()
     local place, before = make(), core.sys.time()
     tempdir.write(place .. "x.json", "no kubeconfig")

@@ -518,7 +518,9 @@ describe("schedule:run", function()
   -- ---- a store that fails ---------------------------------------------------------------------
 
   it("once returns nil when the store cannot be reached, whatever it is asked", function()
-    for _, name in ipairs { "held", "due", "prune", "count" } do
+    local other, session = another "alive"
+    claim_as(other, session, add(-1))
+    for _, name in ipairs { "held", "alive", "due", "prune", "count" } do
       add(-1)
       events = runners.events()
       local store = runners.break_store(schedule, function(asked)
@@ -530,6 +532,21 @@ describe("schedule:run", function()
       assert.equal(message, err.message)
       assert.equal("STORE_UNAVAILABLE", err.code)
       assert.equal(name ~= "count" and 1 or 0, #events.of "store_unavailable")
+    end
+    other:close()
+  end)
+
+  it("ends at a failure that stays, unless it has worked before", function()
+    for failing_look, expected in ipairs { { nil, "FILE_ERROR" }, { "stop", nil } } do
+      hurry(50)
+      local looks, held = 0, schedule.store.held
+      function schedule.store.held(...)
+        looks = looks + 1
+        if looks ~= failing_look then return held(...) end
+        return errors.fail("FILE_ERROR", "the spec damages it", { retryable = false })
+      end
+      local result, _, err = run(runners.client(), { stop = function() return looks == 3 end })
+      assert.same(expected, { result and result.stopped, err and err.code })
     end
   end)
 
