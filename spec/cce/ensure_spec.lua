@@ -1,7 +1,9 @@
+local authority = require "cce.kubeconfig.authority"
 local cce = require "cce"
 local clients = require "spec.support.clients"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
+local planner = require "cce.ensure"
 local simulator = require "spec.support.sim"
 local sys = require("cce.core").sys
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -129,6 +131,41 @@ describe("cce.ensure_cert", function()
     clients.fails("FILE_ERROR", ensure())
     assert.equal("not a kubeconfig", tempdir.read(path))
     assert.not_equal(text, nil)
+  end)
+
+  it("keeps a file without keys, and puts the cluster's new CA into it", function()
+    local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+    assert(assert(config:with_command()):save(path, { name = "prod", mark = true }))
+    local job = assert(client:rotate_credentials(cluster.id, { component = "all" }))
+    assert(client:wait_job(job.id, { timeout = 20, interval = 0.05 }))
+    local old = tempdir.read(path)
+    assert.same({ false }, { planner.plan(client, cluster.id, { path = path, duration = 30 }) })
+    assert.equal(old, tempdir.read(path))
+    local kept, renewed, answer = ensure()
+    assert.same({ false, nil }, { renewed, answer })
+    assert.equal(authority.of(client:show_cluster(cluster.id)), authority.in_kubeconfig(kept))
+    assert.equal(kept.raw, tempdir.read(path))
+    assert.equal(1, issued())
+    sim:fault { operation = "show_cluster", status = 403 }
+    clients.fails("PERMISSION_DENIED", ensure())
+  end)
+
+  it("tells beforehand what it would do, and why", function()
+    local function planned(opts)
+      local all = { path = path, duration = 30 }
+      for name, value in pairs(opts or {}) do all[name] = value end
+      return planner.plan(client, cluster.id, all)
+    end
+    assert.equal("there is none yet", planned())
+    assert.same({}, tempdir.list(dir))
+    ensure()
+    local due, answer = planned()
+    assert.same({ false, "works" }, { due, answer.state })
+    assert.equal("a new one is asked for", planned { renew = true })
+    clients.fails("FILE_ERROR", planned { path = dir .. "/none/x.json" })
+    clients.fails("FILE_ERROR", ensure { path = dir .. "/none/x.json" })
+    clients.fails("INVALID_ARGUMENT", planned { duration = 1, min_remaining = DAY })
+    assert.equal(1, issued())
   end)
 
   it("renews its entries in a file with others, with a backup", function()

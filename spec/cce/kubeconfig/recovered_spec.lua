@@ -89,7 +89,8 @@ describe("a kubeconfig that cannot be saved", function()
   end)
 
   it("can be kept later, as far as that can be told before", function()
-    replace(core.file, "stat", function(path) return path == "/state" and {} end)
+    local there = { ["/state"] = {}, ["."] = {}, ["/"] = {} }
+    replace(core.file, "stat", function(path) return there[path] end)
     local tried
     replace(core.file, "write", function(path, text, opts)
       tried = { path, #text, opts.trial }
@@ -97,6 +98,11 @@ describe("a kubeconfig that cannot be saved", function()
     end)
     assert.is_nil(destinations.recovery_problem())
     assert.same({ "/state/kubeconfig.trial", 7200, true }, tried)
+    for directory, nearest in pairs { ["/none/at/"] = "", ["/"] = "", ["none/at"] = ".",
+      ["/state/x//"] = "/state" } do
+      assert(destinations.prove_directory(directory))
+      assert.equal(nearest .. "/kubeconfig.trial", tried[1])
+    end
     made = nil
     assert.matches("^if it could not be saved after all, it would be lost: .*read%-only",
       destinations.recovery_problem())

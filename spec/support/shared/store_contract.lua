@@ -60,7 +60,7 @@ return function(name, open, sleep)
       assert.equal("pending", row.state)
       assert.is_nil(row.runner)
       assert.equal(revision, row.revision)
-      failure("NOT_FOUND", store:get(id_of(2)))
+      assert.is_false(failure("NOT_FOUND", store:get(id_of(2))).retryable)
     end)
 
     it("keeps any text", function()
@@ -85,7 +85,8 @@ return function(name, open, sleep)
 
     it("takes no second row of an id", function()
       pending(1, 100)
-      assert.is_nil(failure("CONFLICT", other:insert(id_of(1), "new", { state = "done" })).holder)
+      local err = failure("CONFLICT", other:insert(id_of(1), "new", { state = "done" }))
+      assert.same({ false }, { err.retryable, err.holder })
       assert.equal("text 1", store:get(id_of(1)).text)
     end)
 

@@ -536,6 +536,14 @@ describe("schedule:run", function()
     other:close()
   end)
 
+  it("tells what it did although it cannot count what is left", function()
+    runners.break_store(schedule, function(name) return name == "count" and "before" or nil end)
+    local result = assert(run(runners.client()))
+    assert.same({ done = 0, err = result.err }, result)
+    assert.equal("STORE_UNAVAILABLE", result.err.code)
+    assert.matches("^schedule: 0 done", tostring(result))
+  end)
+
   it("ends at a failure that stays, unless it has worked before", function()
     for failing_look, expected in ipairs { { nil, "FILE_ERROR" }, { "stop", nil } } do
       hurry(50)
