@@ -86,6 +86,9 @@ describe("a kubeconfig that cannot be saved", function()
     local none, message, err = save({ command = {} }, "c1")
     assert.same({ nil, "disk full", "FILE_ERROR" }, { none, message, err.code })
     assert.equal(1, #calls)
+    none, _, err = destinations.prove({ path = "/x", command = { api_version = "v2" } },
+      { id = "c1" })
+    assert.same({ nil, "INVALID_ARGUMENT" }, { none, err.code })
   end)
 
   it("can be kept later, as far as that can be told before", function()

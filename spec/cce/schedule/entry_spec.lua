@@ -206,6 +206,7 @@ describe("the states of cce.schedule.entry", function()
   end)
 
   it("gives back what was waiting for its next try with that time", function()
+    assert.matches("user u1 in cluster c1, due 2026.*: no$", tostring(in_state "failed-retrying"))
     local e = assert(entries.released(assert(entries.claimed(in_state "failed-retrying", "r2"))))
     assert.same({ "failed-retrying", NOW + 60 }, { e.state, e.next_try })
   end)

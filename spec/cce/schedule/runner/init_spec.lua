@@ -130,15 +130,16 @@ describe("schedule:run", function()
       { result.stopped, result.done, result.pending, result.overdue })
   end)
 
-  it("outlives an on_event that fails", function()
+  it("outlives an on_event that fails, and says so", function()
     add(-1)
-    local stderr = io.stderr
-    io.stderr = { write = function() end } -- luacheck: ignore 122
+    local stderr, told = io.stderr, {}
+    io.stderr = { write = function(_, ...) told = { ... } end } -- luacheck: ignore 122
     local ok, result = pcall(run, runners.client(), { once = true,
-      on_event = function() error "no" end })
+      on_event = function() error("no\27", 0) end })
     io.stderr = stderr -- luacheck: ignore 122
     assert.is_true(ok)
     assert.equal(1, result.done)
+    assert.equal("cce: on_event failed: no?\n", table.concat(told))
   end)
 
   it("raises at wrong use", function()
