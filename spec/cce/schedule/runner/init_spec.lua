@@ -156,6 +156,23 @@ describe("schedule:run", function()
     assert.equal("INVALID_ARGUMENT", err.code)
   end)
 
+  it("takes no option that is beyond its limits", function()
+    local WEEK = 7 * 86400
+    local read_options = require("cce.schedule.runner").read_options
+    for name, case in pairs { lease = { { 5, 600 }, { 4.9, 601 } }, keep = { { 0 }, { -1 } },
+      concurrency = { { 1, 1000 }, { 0, 1001, 1.5 } }, journal_dir = { { "/j" }, { "" } },
+      runner = { { "a", "7-_x", ("r"):rep(64) }, { "", "-a", "a b", "a.b", ("r"):rep(65) } },
+      retry = { { { base = 0, mend_cap = WEEK } }, { { base = -1 }, { cap = WEEK + 1 } } } } do
+      for _, value in ipairs(case[1]) do assert.is_table(read_options({ [name] = value }, 1)) end
+      for _, value in ipairs(case[2]) do
+        assert.equal("INVALID_ARGUMENT", (select(3, read_options({ [name] = value }, 1))).code)
+      end
+    end
+    local all = read_options({}, 1)
+    assert.same({ false, false, 15, 10, 30 * 86400 },
+      { all.once, all.until_idle, all.lease, all.concurrency, all.keep })
+  end)
+
   -- ---- clients ------------------------------------------------------------------------------
 
   local bad_clients = {
