@@ -4,6 +4,7 @@ local core = require "cce.core"
 local destinations = require "cce.kubeconfig.destination"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
+local kubeconfigs = require "cce.kubeconfig"
 
 describe("a kubeconfig that cannot be saved", function()
   local saved, base, made, failures, calls
@@ -81,14 +82,38 @@ describe("a kubeconfig that cannot be saved", function()
     end
   end)
 
+  it("is proved before, with the keys that it will have", function()
+    local has_key, commands, client = nil, {}, {}
+    replace(kubeconfigs, "parse", function(text)
+      has_key = text:find("client-key-data", 1, true) ~= nil
+      local config = kubeconfig "c1"
+      function config.with_command(self, opts)
+        commands[#commands + 1] = opts or "none"
+        return self
+      end
+      return config
+    end)
+    assert(destinations.prove({ path = "/there/file", merge = true }, { id = "c1" }, client))
+    assert.same({ true, { { "/there/file", { trial = true, merge = true } } }, {} },
+      { has_key, calls, commands })
+    assert(destinations.prove({ path = "/there/file", command = { args = {} } }, { id = "c1" },
+      client))
+    assert.same({ { args = {} } }, commands)
+    -- What is wrong whichever addresses the cluster has needs none of them.
+    failures = { nil, nil, "disk full" }
+    assert.equal("disk full", (select(2, destinations.prove({ path = "/x" }, { id = "c1" },
+      client))))
+    assert.equal(3, #calls)
+  end)
+
   it("is of no use without a key", function()
     failures = { "disk full" }
     local none, message, err = save({ command = {} }, "c1")
     assert.same({ nil, "disk full", "FILE_ERROR" }, { none, message, err.code })
     assert.equal(1, #calls)
-    none, _, err = destinations.prove({ path = "/x", command = { api_version = "v2" } },
-      { id = "c1" })
-    assert.same({ nil, "INVALID_ARGUMENT" }, { none, err.code })
+    err = select(3, destinations.prove({ path = "/x", command = { api_version = "v2" } },
+      { id = "c1" }))
+    assert.equal("INVALID_ARGUMENT", err.code)
   end)
 
   it("can be kept later, as far as that can be told before", function()

@@ -738,3 +738,111 @@ describe("schedule:run", function()
     assert.equal(5, #client.sent)
   end)
 end)
+
+-- With a store and a clock that do as told.
+describe("a run of a schedule", function()
+  local run, store, now, told
+
+  before_each(function()
+    local runner = require "cce.schedule.runner"
+    store, now, told = {}, 1000, {}
+    local function time() return now end
+    run = runner.new({ store = store, steady = time, clock = time }, function() end,
+      assert(runner.read_options({ on_event = function(event) told[#told + 1] = event end }, 1)))
+  end)
+
+  local function away() return nil, "away", errors.new("STORE_UNAVAILABLE", "away", {}) end
+
+  it("sleeps until the next entry is due, and no longer than it may", function()
+    for _, case in ipairs { { 1000.5, 0.5 }, { 1005, 2 }, { false, 2 }, { 1000, 0.5 },
+      { 999, 0.5 }, { 999, 0, true }, { 1000, 0, true }, { 1001, 1, true } } do
+      function store.next_due() return case[1] end
+      run.was_busy = case[3]
+      assert.equal(case[2], run:next_wait(2))
+    end
+    store.next_due = away
+    assert.equal("STORE_UNAVAILABLE", (select(3, run:next_wait(2))).code)
+  end)
+
+  it("removes what is over every ten minutes, and sooner when there is more", function()
+    local asked, count = {}, 199
+    function store.prune(_, before, limit)
+      asked[#asked + 1] = now
+      assert.same({ now - 30 * 86400, 200 }, { before, limit })
+      if not count then return away() end
+      return count
+    end
+    local function walk(steps)
+      for _ = 1, steps do
+        run:prune()
+        now = now + 1
+      end
+    end
+    walk(601)
+    assert.same({ 1000, 1600 }, asked)
+    count, now = 200, 2200
+    walk(6)
+    assert.same({ 1000, 1600, 2200, 2205 }, asked)
+    count, now = nil, 2210
+    assert.equal("STORE_UNAVAILABLE", (select(3, run:prune())).code)
+    -- Asked again at once.
+    count = 0
+    assert.is_true(run:prune())
+    assert.same({ 2210, 2210 }, { asked[5], asked[6] })
+  end)
+
+  it("tells of a store that is away at growing intervals, and once when it is back", function()
+    local err = errors.new("FILE_ERROR", "m", {})
+    local function fail(is_write) run:store_failed("m", err, is_write) end
+    for _ = 0, 1000 do
+      fail()
+      now = now + 1
+    end
+    local times = {}
+    for i, event in ipairs(told) do times[i] = event.at - 1000 end
+    assert.same({ 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 812 }, times)
+    assert.same({ type = "store_unavailable", at = 1812, code = "FILE_ERROR", message = "m",
+      seconds = 812 }, told[#told])
+    told = {}
+    run:store_worked()
+    run:store_worked()
+    assert.same({ { type = "store_available", at = now, seconds = 1001 } }, told)
+    -- One that can be read does not work yet.
+    told = {}
+    fail(true)
+    fail()
+    run:store_worked()
+    assert.equal(1, #told)
+    run:store_worked(true)
+    assert.equal("store_available", told[2].type)
+  end)
+
+  it("stops once: by its option, a signal or its caller", function()
+    local asked, signal = false, nil
+    run.stop_asked = function() return asked end
+    run.signals = { wait = function(_, seconds)
+      assert.equal(0, seconds)
+      return signal
+    end }
+    assert.same({ false, false }, { run:must_stop(), run:must_end() })
+    signal = "SIGTERM"
+    assert.is_true(run:must_stop())
+    asked = true
+    assert.is_true(run:must_stop())
+    run:stop "later"
+    assert.same({ "SIGTERM", true }, { run.stopped, run:must_end() })
+    run.stopped, run.once = nil, true
+    assert.is_true(run:must_end())
+    assert.is_true(run:must_stop())
+    assert.equal("stop", run.stopped)
+  end)
+
+  it("has work while a worker or a lease is left", function()
+    for workers, session in pairs { [0] = false, [1] = {} } do
+      run.workers, run.lease.session = workers, nil
+      assert.equal(workers > 0, run:has_work())
+      run.workers, run.lease.session = 0, session or nil
+      assert.equal(workers > 0, run:has_work())
+    end
+  end)
+end)
