@@ -47,8 +47,8 @@ describe("a kubeconfig that cannot be saved", function()
   end
 
   it("is not where it can be", function()
-    assert.same({ path = "/there/file" }, save({}, "c1"))
-    assert.equal(1, #calls)
+    assert.same({ path = "/there/file" }, save({ name = "prod", format = "yaml" }, "c1"))
+    assert.same({ { "/there/file", { trial = false, name = "prod", format = "yaml" } } }, calls)
   end)
 
   it("is kept where its owner finds it, and the error says where and why", function()

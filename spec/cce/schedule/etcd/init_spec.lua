@@ -470,7 +470,11 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal("1", store:get("a").text)
     failure("TLS_FAILED", open { ca_file = own.ca_file })
     failure("TLS_FAILED", open { cert = own.pair.cert, key = own.pair.key })
-    failure("FILE_ERROR", open { ca_file = own.ca_file, cert = "/nonexistent", key = own.pair.key })
+    for name in pairs(opts) do
+      local wrong = { ca_file = opts.ca_file, cert = opts.cert, key = opts.key }
+      wrong[name] = "/nonexistent"
+      assert.matches(name .. ": .*/nonexistent", failure("FILE_ERROR", open(wrong)).message)
+    end
     local key = tempdir.read(own.pair.key)
     tempdir.write(own.pair.key, tempdir.read(own.dir .. "/server.key"))
     local second = open(opts)
