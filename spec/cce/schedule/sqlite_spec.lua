@@ -5,8 +5,6 @@ local hosts = require "spec.support.hosts"
 local sqlite = require "cce.schedule.sqlite"
 local tempdir = dofile "spec/support/tempdir.lua"
 
-local unpack = table.unpack or unpack -- luacheck: ignore
-
 local dir, path, now
 
 local function steady() return now end
@@ -107,17 +105,22 @@ describe("cce.schedule.sqlite", function()
     assert.matches("can be read only from a copy, which has no place", output, 1, true)
   end)
 
-  it("reads a copy that is of one moment, and another once its file was written to", function()
-    local writer, real, read = assert(open()), require "luasql.sqlite3", core.file.read
-    assert(add(writer, "a"))
-    -- For this process, the file itself is mounted for reading.
+  -- Opens it with a driver whose connections `connect` makes.
+  local function open_by(connect)
+    local real = require "luasql.sqlite3"
     package.loaded["luasql.sqlite3"] = { sqlite3 = function()
       local environment = real.sqlite3()
-      return { close = function() environment:close() end, connect = function(_, name)
-        if name == path then return nil, "attempt to write a readonly database" end
-        return environment:connect(name)
-      end }
+      return { close = function() environment:close() end,
+        connect = function(_, name) return connect(environment, name) end }
     end }
+    local store, message, err = open()
+    package.loaded["luasql.sqlite3"] = real
+    return store, message, err
+  end
+
+  it("reads a copy that is of one moment, and another once its file was written to", function()
+    local writer, read = assert(open()), core.file.read
+    assert(add(writer, "a"))
     local reads, changes = 0, 1
     function core.file.read(...)
       local text, message, code = read(...)
@@ -125,20 +128,36 @@ describe("cce.schedule.sqlite", function()
       if reads <= changes then assert(add(writer, "r" .. reads)) end
       return text, message, code
     end
-    local store, message, err = open()
-    local rows = store and store:page { limit = 10 }
-    local once = reads
+    finally(function()
+      core.file.read = read
+      writer:close()
+    end)
+    local function read_only(environment, name)
+      if name == path then return nil, "attempt to write a readonly database" end
+      return environment:connect(name)
+    end
+    local store = assert(open_by(read_only))
+    assert.same({ 2, 4 }, { #store:page { limit = 10 }, reads })
     assert(add(writer, "b"))
-    local more = store and store:page { limit = 10 }
-    if store then store:close() end
+    assert.same({ 3, 6 }, { #store:page { limit = 10 }, reads })
+    store:close()
     changes = 100
-    local busy = { open() }
-    core.file.read, package.loaded["luasql.sqlite3"] = read, real
-    writer:close()
-    assert.is_table(store, message or err)
-    assert.same({ 4, 2, 3 }, { once, #rows, #more })
-    assert.matches("another process holds it", (failure("STORE_UNAVAILABLE", unpack(busy, 1, 3))))
+    assert.matches("another process holds it", (failure("STORE_UNAVAILABLE",
+      open_by(read_only))))
     assert.equal(6 + 10, reads)
+  end)
+
+  it("is made as a whole, or not at all", function()
+    failure("STORE_UNAVAILABLE", open_by(function(environment, name)
+      local connection = environment:connect(name)
+      return { close = function() connection:close() end, execute = function(_, statement)
+        if statement:find "CREATE INDEX entries_ended" then return nil, "disk is full" end
+        return connection:execute(statement)
+      end }
+    end))
+    local store = assert(open())
+    assert(add(store, "a"))
+    store:close()
   end)
 
   it("writes nothing into a file that is not there any more", function()

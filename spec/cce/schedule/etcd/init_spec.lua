@@ -481,6 +481,17 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_nil(second)
     tempdir.write(own.pair.key, key)
     assert(open(opts))
+    local identity = store.client.identity
+    store:close()
+    for _, name in ipairs { "certificate", "key" } do
+      assert.error_matches(function() core.secret(identity[name]) end, "closed secret")
+    end
+  end)
+
+  it("does not use the engine of the process that it was forked from", function()
+    local store = assert(open())
+    store.client.engine = { inherited = function() return true end }
+    assert(store:insert("a", "1", PENDING))
   end)
 
   -- ---- at once ----------------------------------------------------------------------------------
