@@ -132,18 +132,18 @@ describe("cce.schedule.sqlite", function()
       core.file.read = read
       writer:close()
     end)
-    local function read_only(environment, name)
+    local function connect(environment, name)
       if name == path then return nil, "attempt to write a readonly database" end
       return environment:connect(name)
     end
-    local store = assert(open_by(read_only))
+    local store = assert(open_by(connect))
     assert.same({ 2, 4 }, { #store:page { limit = 10 }, reads })
     assert(add(writer, "b"))
     assert.same({ 3, 6 }, { #store:page { limit = 10 }, reads })
     store:close()
     changes = 100
     assert.matches("another process holds it", (failure("STORE_UNAVAILABLE",
-      open_by(read_only))))
+      open_by(connect))))
     assert.equal(6 + 10, reads)
   end)
 
