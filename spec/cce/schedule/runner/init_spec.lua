@@ -499,6 +499,22 @@ describe("schedule:run", function()
     assert.same({}, events.of "lease_lost")
   end)
 
+  it("has an entry in hand once, however long its claim takes", function()
+    local time = hurry(10)
+    add(-1)
+    local store, claims = schedule.store, 0
+    local update = store.update
+    function store.update(self, id, revision, text, fields, guard)
+      if fields.state == "claimed" then claims = claims + 1 end
+      local ends = time.steady() + 2
+      while time.steady() < ends do host.sleep(0.001) end
+      return update(self, id, revision, text, fields, guard)
+    end
+    local client = runners.client()
+    assert.equal(1, assert(run(client, { until_idle = true, concurrency = 2, lease = 600 })).done)
+    assert.same({ 1, 1 }, { claims, #client.sent })
+  end)
+
   it("gives back what it had claimed when it is stopped", function()
     for i = 1, 6 do add(-1, "u" .. i) end
     local client, stopping = runners.client(), false
