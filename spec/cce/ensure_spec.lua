@@ -1,6 +1,8 @@
 local authority = require "cce.kubeconfig.authority"
 local cce = require "cce"
 local clients = require "spec.support.clients"
+local destinations = require "cce.kubeconfig.destination"
+local errors = require "cce.error"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local planner = require "cce.ensure"
@@ -57,6 +59,21 @@ describe("cce.ensure_cert", function()
     assert.equal(1, issued())
     assert.equal("rw-------", tempdir.shell("ls -l " .. path):sub(2, 10))
     assert.same({ "prod.json" }, tempdir.list(dir))
+  end)
+
+  it("is named as it is told, or as its file", function()
+    for file, name in pairs { ["a.b.json"] = "a.b", [".kubeconfig"] = ".kubeconfig",
+      config = "config", ["x.1"] = "x.1" } do
+      local config = assert(ensure { path = dir .. "/" .. file, check = false })
+      assert.equal(name, config.data["current-context"])
+      -- Its entries keep the name that they have.
+      config = assert(ensure { path = dir .. "/" .. file, name = "shop", renew = true })
+      assert.equal(name, config.data["current-context"])
+    end
+    assert.equal("shop", assert(ensure { name = "shop" }).data["current-context"])
+    for _, wrong in ipairs { { name = "" }, { path = "" } } do
+      clients.fails("INVALID_ARGUMENT", ensure(wrong))
+    end
   end)
 
   it("makes one whose current context verifies TLS", function()
@@ -165,6 +182,8 @@ describe("cce.ensure_cert", function()
     clients.fails("FILE_ERROR", planned { path = dir .. "/none/x.json" })
     clients.fails("FILE_ERROR", ensure { path = dir .. "/none/x.json" })
     clients.fails("INVALID_ARGUMENT", planned { duration = 1, min_remaining = DAY })
+    tempdir.write(path, "not a kubeconfig")
+    clients.fails("FILE_ERROR", planned())
     assert.equal(1, issued())
   end)
 
@@ -232,9 +251,10 @@ describe("cce.ensure_cert", function()
     end)
 
     it("does not when it is not to", function()
-      ensure()
-      revoke()
       local _, renewed, answer = ensure { check = false }
+      assert.same({ true, nil }, { renewed, answer })
+      revoke()
+      _, renewed, answer = ensure { check = false }
       assert.is_false(renewed)
       assert.is_nil(answer)
     end)
@@ -244,6 +264,13 @@ describe("cce.ensure_cert", function()
     sim:fault { operation = "obtain_cert", times = 1, status = 403 }
     assert.is_nil((ensure()))
     assert.same({}, tempdir.list(dir))
+  end)
+
+  it("says what became of it when it cannot be saved", function()
+    local save = destinations.save
+    finally(function() destinations.save = save end)
+    function destinations.save() return errors.fail("FILE_ERROR", "the disk is full", {}) end
+    assert.equal("the disk is full", clients.fails("FILE_ERROR", ensure()).message)
   end)
 
   it("wants a lifetime, and one that min_remaining leaves room in", function()
