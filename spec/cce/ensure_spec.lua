@@ -1,16 +1,21 @@
 local authority = require "cce.kubeconfig.authority"
 local cce = require "cce"
 local clients = require "spec.support.clients"
+local core = require "cce.core"
 local destinations = require "cce.kubeconfig.destination"
 local errors = require "cce.error"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local planner = require "cce.ensure"
 local simulator = require "spec.support.sim"
-local sys = require("cce.core").sys
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local DAY = 86400
+
+-- A context that a person has put there.
+local USERS = [[{"apiVersion":"v1","kind":"Config","current-context":"mine","users":[],"clusters":[
+  {"name":"mine","cluster":{"server":"https://other.example"}}],"contexts":[
+  {"name":"mine","context":{"cluster":"mine","user":"mine"}}]}]]
 
 if not simulator.has_program "nginx" then
   describe("cce.ensure_cert", function() pending "needs nginx" end)
@@ -85,7 +90,7 @@ describe("cce.ensure_cert", function()
 
   it("renews when the end is near, and not before", function()
     local first = ensure()
-    local left = first:certificate().not_after - sys.time()
+    local left = first:certificate().not_after - core.sys.time()
     assert.is_false(select(2, ensure { min_remaining = left - 60 }))
     assert.equal(1, issued())
     local _, renewed = ensure { min_remaining = left + 1, duration = 40 }
@@ -152,7 +157,8 @@ describe("cce.ensure_cert", function()
 
   it("keeps a file without keys, and puts the cluster's new CA into it", function()
     local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
-    assert(assert(config:with_command()):save(path, { name = "prod", mark = true }))
+    tempdir.write(path, USERS)
+    assert(assert(config:with_command()):save(path, { merge = true, name = "prod" }))
     local job = assert(client:rotate_credentials(cluster.id, { component = "all" }))
     assert(client:wait_job(job.id, { timeout = 20, interval = 0.05 }))
     local old = tempdir.read(path)
@@ -160,8 +166,9 @@ describe("cce.ensure_cert", function()
     assert.equal(old, tempdir.read(path))
     local kept, renewed, answer = ensure()
     assert.same({ false, nil }, { renewed, answer })
+    assert.equal("prod", kept.data["current-context"])
     assert.equal(authority.of(client:show_cluster(cluster.id)), authority.in_kubeconfig(kept))
-    assert.equal(kept.raw, tempdir.read(path))
+    assert.is_truthy(tempdir.read(path):find(authority.in_kubeconfig(kept), 1, true))
     assert.equal(1, issued())
     sim:fault { operation = "show_cluster", status = 403 }
     clients.fails("PERMISSION_DENIED", ensure())
@@ -199,6 +206,16 @@ describe("cce.ensure_cert", function()
     assert.equal("c2", config.data["current-context"])
     assert.equal(old, tempdir.read(path .. ".bak"))
     assert.equal("c1", kubeconfig.load(path).data["current-context"])
+    -- Nor are those that nobody marked lost; a file of its own needs no copy.
+    for other, is_copied in pairs { [USERS] = true, [""] = false } do
+      path = ("%s/%d.json"):format(dir, #other)
+      tempdir.write(path, other)
+      local own = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+      assert(own:save(path, { merge = true, name = "c2" }))
+      os.remove(path .. ".bak")
+      assert.is_true(select(2, ensure { renew = true }))
+      assert.equal(is_copied, tempdir.read(path .. ".bak") ~= nil)
+    end
   end)
 
   describe("asks the cluster, and", function()
@@ -266,11 +283,25 @@ describe("cce.ensure_cert", function()
     assert.same({}, tempdir.list(dir))
   end)
 
-  it("says what became of it when it cannot be saved", function()
-    local save = destinations.save
-    finally(function() destinations.save = save end)
-    function destinations.save() return errors.fail("FILE_ERROR", "the disk is full", {}) end
-    assert.equal("the disk is full", clients.fails("FILE_ERROR", ensure()).message)
+  it("obtains nothing for a place that is not proved, and says what it could not save", function()
+    for i, name in ipairs { "prove", "save" } do
+      local real = destinations[name]
+      destinations[name] = function() return errors.fail("FILE_ERROR", "the disk is full", {}) end
+      local none, message, err = ensure()
+      destinations[name] = real
+      clients.fails("FILE_ERROR", none, message, err)
+      assert.same({ "the disk is full", i - 1 }, { err.message, issued() })
+    end
+  end)
+
+  it("waits for who renews a file, unless it is good", function()
+    ensure()
+    local lock = assert(core.file.lock(path .. ".renewal"))
+    local _, renewed = ensure { timeout = 0 }
+    clients.fails("TIMEOUT", ensure { timeout = 0, renew = true })
+    lock:close()
+    assert.is_false(renewed)
+    assert.is_true(select(2, ensure { timeout = 0, renew = true }))
   end)
 
   it("wants a lifetime, and one that min_remaining leaves room in", function()
@@ -279,13 +310,16 @@ describe("cce.ensure_cert", function()
     assert.matches("every call would obtain another", err.message, 1, true)
     assert.equal(0, issued())
     local config = assert(cce.ensure_cert(client, cluster.id,
-      { path = path, expire_at = math.floor(sys.time()) + 3600 }))
-    assert.is_true(config:certificate().not_after <= sys.time() + 3601)
+      { path = path, expire_at = math.floor(core.sys.time()) + 3600 }))
+    assert.is_true(config:certificate().not_after <= core.sys.time() + 3601)
   end)
 
   it("raises on wrong use, at the line of the call", function()
-    clients.raises("cce.client expected", function() cce.ensure_cert({}, "x", {}) end)
-    clients.raises("bad argument #2", function() cce.ensure_cert(client, 5, { path = path }) end)
+    clients.raises("cce.client expected, got table", function() cce.ensure_cert({}, "x", {}) end)
+    clients.raises("cce.client expected, got nil", function() cce.ensure_cert(nil, "x", {}) end)
+    clients.raises("bad argument #2 to 'ensure_cert'", function()
+      cce.ensure_cert(client, 5, { path = path })
+    end)
     clients.raises("option 'path' is missing", function() cce.ensure_cert(client, "x", {}) end)
     clients.raises("did you mean", function()
       cce.ensure_cert(client, "x", { path = path, durations = 1 })
