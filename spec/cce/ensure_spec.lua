@@ -172,6 +172,13 @@ describe("cce.ensure_cert", function()
     assert.equal(1, issued())
     sim:fault { operation = "show_cluster", status = 403 }
     clients.fails("PERMISSION_DENIED", ensure())
+    local refresh = authority.refresh
+    finally(function() authority.refresh = refresh end)
+    function authority.refresh()
+      tempdir.write(path, "somebody else's")
+      return 1
+    end
+    clients.fails("FILE_ERROR", ensure())
   end)
 
   it("tells beforehand what it would do, and why", function()
