@@ -274,6 +274,7 @@ describe("cce.schedule", function()
         local found, after = {}, nil
         repeat
           local list = assert(schedule:list { status = "overdue", limit = limit, after = after })
+          assert.is_true(#list <= limit)
           for _, id in ipairs(ids_of(list)) do found[#found + 1] = id end
           after = list.next
         until not after
