@@ -57,6 +57,9 @@ describe("cce.schedule", function()
         local message = failure("INVALID_ARGUMENT", cce.schedule.open(where))
         assert.is_nil(message:find "fake")
       end
+      for _, name in ipairs { "ca_file", "cert", "key", "username", "password" } do
+        failure("INVALID_ARGUMENT", cce.schedule.open("sqlite:x", { [name] = "" }))
+      end
       assert.has_error(function() cce.schedule.open() end)
       assert.error_matches(function() cce.schedule.open("sqlite:x", { clok = os.time }) end,
         "did you mean 'clock'")
