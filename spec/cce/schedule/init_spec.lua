@@ -75,9 +75,14 @@ describe("cce.schedule", function()
       assert.equal("cce.schedule (sqlite, closed)", tostring(one))
     end)
 
-    it("raises once it is closed, and on a call without a colon", function()
+    it("raises once it is closed, without a colon, and on what is no text", function()
+      local names = { "get", "cancel", "retry", "accept", "hasten", "export", "import" }
+      for _, name in ipairs(names) do
+        assert.error_matches(function() schedule[name](schedule, 5) end,
+          ("bad argument #1 to '%s' %%(string expected"):format(name))
+      end
       schedule:close()
-      for _, name in ipairs { "get", "cancel", "retry", "hasten", "export", "import" } do
+      for _, name in ipairs(names) do
         assert.error_matches(function() schedule[name](schedule, "x") end, "schedule is closed")
         assert.error_matches(function() schedule[name]("x") end, "call it with a colon")
       end
