@@ -220,6 +220,13 @@ return {
     find = 'opts.allow_self or opts.grantee or known and known.kind == "agency"',
     with = "true", specs = "spec/cce/schedule/grant_spec.lua" },
 
+  { name = "grant: it is made where its project is not known",
+    file = "lua/cce/schedule/grant.lua",
+    find = "  if not self.project_id then return nil, message, err end\n", with = "",
+    specs = "spec/cce/schedule/granted_spec.lua" },
+  { name = "credential: a certificate without a CA takes that of the files away",
+    file = "lua/cce/exec/init.lua", find = "  if not current then return end\n", with = "",
+    specs = "spec/cce/exec/init_spec.lua", filter = "the CA of a new" },
   { name = "grant: a key that is not the certificate's is handed out",
     file = "lua/cce/schedule/grant.lua", find = " or facts.key_matches == false then",
     with = " then", specs = "spec/cce/schedule/granted_spec.lua" },

@@ -67,7 +67,7 @@ etcd.describe("cce.schedule.etcd", function()
     server:poke(prefix .. "/schema", "2")
     assert.matches("newer", failure("UNSUPPORTED", open()).hint)
     server:poke(prefix .. "/schema", "\255")
-    failure("UNSUPPORTED", open())
+    assert.matches("has version unknown", failure("UNSUPPORTED", open()).message)
   end)
 
   it("shows what is no row of ours, until somebody has put it right", function()
@@ -119,7 +119,13 @@ etcd.describe("cce.schedule.etcd", function()
     local first = assert(store:insert("a", "old", PENDING)):match "^%d+"
     server:poke(prefix .. "/history", "1000")
     assert(store:update("a", store:get("a").revision, "new", PENDING))
-    store:prune(1, 1)
+    local ask, compactions = store.client.ask, 0
+    function store.client.ask(client, path, ...)
+      if path == "/v3/kv/compaction" then compactions = compactions + 1 end
+      return ask(client, path, ...)
+    end
+    for _ = 1, 2 do store:prune(1, 1) end
+    assert.equal(1, compactions)
     local function read_old()
       server:ask("/v3/kv/range", { key = core.to_base64(prefix .. "/entries/a"), revision = first })
     end
@@ -362,6 +368,19 @@ etcd.describe("cce.schedule.etcd", function()
     now = 120
     assert.is_true(session:renew())
     assert.equal(53, session:left())
+  end)
+
+  it("takes no other answer for etcd's", function()
+    for body, code in pairs { ["{}"] = "RESPONSE_INVALID", ["[]"] = "RESPONSE_INVALID",
+      ["<html>"] = "RESPONSE_INVALID", ['{"header":5}'] = "RESPONSE_INVALID",
+      ['{"result":{"header":5}}'] = "RESPONSE_INVALID",
+      ['{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}']
+        = "PERMISSION_DENIED" } do
+      local peer = scripted.start(function(connection)
+        while connection:request() do connection:answer("200 OK", connection.data) end
+      end, { data = body })
+      failure(code, open_at(peer.url .. "/" .. prefix))
+    end
   end)
 
   it("asks the next address when one does not answer", function()
