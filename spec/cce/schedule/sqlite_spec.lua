@@ -32,7 +32,14 @@ describe("cce.schedule.sqlite", function()
   after_each(function() tempdir.remove(dir) end)
 
   contract("sqlite", function() return assert(open()), open end,
-    function(seconds) now = now + seconds end)
+    function(seconds) now = now + seconds end, function(store, is_next)
+      local connection = store.connection
+      store.connection = { close = function() connection:close() end,
+        execute = function(_, statement)
+          if is_next() then return nil, "LuaSQL: disk I/O error" end
+          return connection:execute(statement)
+        end }
+    end)
 
   local function failure(code, value, message, err)
     assert.is_nil(value)
@@ -147,16 +154,57 @@ describe("cce.schedule.sqlite", function()
     assert.equal(6 + 10, reads)
   end)
 
-  it("is made as a whole, or not at all", function()
-    failure("STORE_UNAVAILABLE", open_by(function(environment, name)
-      local connection = environment:connect(name)
-      return { close = function() connection:close() end, execute = function(_, statement)
-        if statement:find "CREATE INDEX entries_ended" then return nil, "disk is full" end
-        return connection:execute(statement)
-      end }
-    end))
-    local store = assert(open())
+  it("is made as a whole, or not at all, whichever statement fails", function()
+    local nth, store, left = 0
+    repeat
+      nth = nth + 1
+      left = nth
+      local message, err
+      store, message, err = open_by(function(environment, name)
+        local connection = environment:connect(name)
+        return { close = function() connection:close() end, execute = function(_, statement)
+          -- Without that it is known by the path that was given.
+          if not statement:find "database_list" then left = left - 1 end
+          if left == 0 then return nil, "disk is full" end
+          return connection:execute(statement)
+        end }
+      end)
+      if left <= 0 then failure("STORE_UNAVAILABLE", store, message, err) end
+    until left > 0
+    assert.is_true(nth > 15)
+    left = -1
     assert(add(store, "a"))
+    store:close()
+  end)
+
+  it("says what SQLite means, and what to do", function()
+    local store, says = assert(open()), nil
+    local connection = store.connection
+    store.connection = { close = function() connection:close() end,
+      execute = function() return nil, "LuaSQL: " .. says end }
+    for text, expected in pairs {
+      ["database is locked"] = { "STORE_UNAVAILABLE", "another process holds it", "fuser '" },
+      ["database is Busy"] = { "STORE_UNAVAILABLE", "another process holds it", "fuser '" },
+      ["database or disk is full"] = { "STORE_UNAVAILABLE", "the disk is full", "Make room" },
+      ["disk I/O error"] = { "STORE_UNAVAILABLE", "the disk failed", "kernel's log" },
+      ["out of memory"] = { "STORE_UNAVAILABLE", "memory ran out" },
+      ["file is not a database"] = { "FILE_ERROR", "no SQLite database", "move '" },
+      ["database disk image is malformed"] = { "FILE_ERROR", "damaged", "import the last export" },
+      ["attempt to write a readonly database"] = { "FILE_ERROR", "may not write", "let this user" },
+      ["unable to open database file"] = { "FILE_ERROR", "cannot be opened", "must exist" },
+      ["a surprise"] = { "INTERNAL", "a surprise" },
+    } do
+      says = text
+      local _, err = failure(expected[1], store:get "a")
+      assert.equal(expected[1] == "STORE_UNAVAILABLE", err.retryable)
+      assert.is_false(err.maybe_applied)
+      assert.matches(expected[2], err.message, 1, true)
+      if expected[3] then
+        assert.matches(expected[3], err.hint, 1, true)
+      else
+        assert.is_nil(err.hint)
+      end
+    end
     store:close()
   end)
 

@@ -46,7 +46,14 @@ etcd.describe("cce.schedule.etcd", function()
 
   local PENDING = { state = "pending", due = 1 }
 
-  contract("etcd", function() return assert(open()), open end, core.sys.sleep)
+  contract("etcd", function() return assert(open()), open end, core.sys.sleep,
+    function(store, is_next)
+      local ask = store.client.ask
+      function store.client.ask(...)
+        if not is_next() then return ask(...) end
+        return errors.fail("STORE_UNAVAILABLE", "the spec keeps it away", { retryable = true })
+      end
+    end)
 
   -- ---- what others left there -----------------------------------------------------------
 
