@@ -114,6 +114,18 @@ describe("cce.exec.cache", function()
     assert.equal(USER, cache.dropped(CLUSTER).principal)
   end)
 
+  it("knows when one was handed out last, until it is removed", function()
+    local path = make() .. "x.json"
+    tempdir.write(path, "")
+    assert.equal(math.huge, cache.serve(path))
+    assert.is_true(cache.serve(path) < 60)
+    tempdir.shell("touch -d '10 minutes ago' " .. tempdir.quote(path .. ".served"))
+    assert.is_true(math.abs(cache.serve(path) - 600) < 60)
+    assert(cache.remove(path))
+    assert.same({}, tempdir.list(path:match "^(.*)/"))
+    assert.is_nil((cache.remove(path)))
+  end)
+
   it("passes over notes that somebody else wrote", function()
     local place = make()
     for i, text in ipairs { "", "{", "[]", '{"at":"x"}', ("x"):rep(5000) } do
