@@ -145,9 +145,12 @@ describe("cce.schedule.sqlite", function()
     end
     local store = assert(open_by(connect))
     assert.same({ 2, 4 }, { #store:page { limit = 10 }, reads })
+    local first = store.snapshot
     assert(add(writer, "b"))
     assert.same({ 3, 6 }, { #store:page { limit = 10 }, reads })
+    local second = store.snapshot
     store:close()
+    assert.same({ false, false }, { core.file.stat(first), core.file.stat(second) })
     changes = 100
     assert.matches("another process holds it", (failure("STORE_UNAVAILABLE",
       open_by(connect))))
