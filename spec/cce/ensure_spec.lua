@@ -1,12 +1,21 @@
+local authority = require "cce.kubeconfig.authority"
 local cce = require "cce"
 local clients = require "spec.support.clients"
+local core = require "cce.core"
+local destinations = require "cce.kubeconfig.destination"
+local errors = require "cce.error"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
+local planner = require "cce.ensure"
 local simulator = require "spec.support.sim"
-local sys = require("cce.core").sys
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local DAY = 86400
+
+-- A context that a person has put there.
+local USERS = [[{"apiVersion":"v1","kind":"Config","current-context":"mine","users":[],"clusters":[
+  {"name":"mine","cluster":{"server":"https://other.example"}}],"contexts":[
+  {"name":"mine","context":{"cluster":"mine","user":"mine"}}]}]]
 
 if not simulator.has_program "nginx" then
   describe("cce.ensure_cert", function() pending "needs nginx" end)
@@ -57,6 +66,21 @@ describe("cce.ensure_cert", function()
     assert.same({ "prod.json" }, tempdir.list(dir))
   end)
 
+  it("is named as it is told, or as its file", function()
+    for file, name in pairs { ["a.b.json"] = "a.b", [".kubeconfig"] = ".kubeconfig",
+      config = "config", ["x.1"] = "x.1" } do
+      local config = assert(ensure { path = dir .. "/" .. file, check = false })
+      assert.equal(name, config.data["current-context"])
+      -- Its entries keep the name that they have.
+      config = assert(ensure { path = dir .. "/" .. file, name = "shop", renew = true })
+      assert.equal(name, config.data["current-context"])
+    end
+    assert.equal("shop", assert(ensure { name = "shop" }).data["current-context"])
+    for _, wrong in ipairs { { name = "" }, { path = "" } } do
+      clients.fails("INVALID_ARGUMENT", ensure(wrong))
+    end
+  end)
+
   it("makes one whose current context verifies TLS", function()
     local config = ensure()
     for _, row in ipairs(config:contexts()) do
@@ -66,7 +90,7 @@ describe("cce.ensure_cert", function()
 
   it("renews when the end is near, and not before", function()
     local first = ensure()
-    local left = first:certificate().not_after - sys.time()
+    local left = first:certificate().not_after - core.sys.time()
     assert.is_false(select(2, ensure { min_remaining = left - 60 }))
     assert.equal(1, issued())
     local _, renewed = ensure { min_remaining = left + 1, duration = 40 }
@@ -118,11 +142,63 @@ describe("cce.ensure_cert", function()
     local err = clients.fails("CONFLICT", ensure())
     assert.matches("holds cluster " .. sim.clusters[1].id, err.message, 1, true)
     assert(assert(client:obtain_cert(sim.clusters[1].id, { duration = 30 })):save(path))
+    local show = client.show_cluster
+    function client.show_cluster(...)
+      local shown = assert(show(...))
+      table.insert(shown.raw.status.endpoints, { url = "no address" })
+      return shown
+    end
     assert.matches("another address", clients.fails("CONFLICT", ensure()).message, 1, true)
     tempdir.write(path, "not a kubeconfig")
     clients.fails("FILE_ERROR", ensure())
     assert.equal("not a kubeconfig", tempdir.read(path))
     assert.not_equal(text, nil)
+  end)
+
+  it("keeps a file without keys, and puts the cluster's new CA into it", function()
+    local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+    tempdir.write(path, USERS)
+    assert(assert(config:with_command()):save(path, { merge = true, name = "prod" }))
+    local job = assert(client:rotate_credentials(cluster.id, { component = "all" }))
+    assert(client:wait_job(job.id, { timeout = 20, interval = 0.05 }))
+    local old = tempdir.read(path)
+    assert.same({ false }, { planner.plan(client, cluster.id, { path = path, duration = 30 }) })
+    assert.equal(old, tempdir.read(path))
+    local kept, renewed, answer = ensure()
+    assert.same({ false, nil }, { renewed, answer })
+    assert.equal("prod", kept.data["current-context"])
+    assert.equal(authority.of(client:show_cluster(cluster.id)), authority.in_kubeconfig(kept))
+    assert.is_truthy(tempdir.read(path):find(authority.in_kubeconfig(kept), 1, true))
+    assert.equal(1, issued())
+    sim:fault { operation = "show_cluster", status = 403 }
+    clients.fails("PERMISSION_DENIED", ensure())
+    local refresh = authority.refresh
+    finally(function() authority.refresh = refresh end)
+    function authority.refresh()
+      tempdir.write(path, "somebody else's")
+      return 1
+    end
+    clients.fails("FILE_ERROR", ensure())
+  end)
+
+  it("tells beforehand what it would do, and why", function()
+    local function planned(opts)
+      local all = { path = path, duration = 30 }
+      for name, value in pairs(opts or {}) do all[name] = value end
+      return planner.plan(client, cluster.id, all)
+    end
+    assert.equal("there is none yet", planned())
+    assert.same({}, tempdir.list(dir))
+    ensure()
+    local due, answer = planned()
+    assert.same({ false, "works" }, { due, answer.state })
+    assert.equal("a new one is asked for", planned { renew = true })
+    clients.fails("FILE_ERROR", planned { path = dir .. "/none/x.json" })
+    clients.fails("FILE_ERROR", ensure { path = dir .. "/none/x.json" })
+    clients.fails("INVALID_ARGUMENT", planned { duration = 1, min_remaining = DAY })
+    tempdir.write(path, "not a kubeconfig")
+    clients.fails("FILE_ERROR", planned())
+    assert.equal(1, issued())
   end)
 
   it("renews its entries in a file with others, with a backup", function()
@@ -137,6 +213,16 @@ describe("cce.ensure_cert", function()
     assert.equal("c2", config.data["current-context"])
     assert.equal(old, tempdir.read(path .. ".bak"))
     assert.equal("c1", kubeconfig.load(path).data["current-context"])
+    -- Nor are those that nobody marked lost; a file of its own needs no copy.
+    for other, is_copied in pairs { [USERS] = true, [""] = false } do
+      path = ("%s/%d.json"):format(dir, #other)
+      tempdir.write(path, other)
+      local own = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+      assert(own:save(path, { merge = true, name = "c2" }))
+      os.remove(path .. ".bak")
+      assert.is_true(select(2, ensure { renew = true }))
+      assert.equal(is_copied, tempdir.read(path .. ".bak") ~= nil)
+    end
   end)
 
   describe("asks the cluster, and", function()
@@ -189,9 +275,10 @@ describe("cce.ensure_cert", function()
     end)
 
     it("does not when it is not to", function()
-      ensure()
-      revoke()
       local _, renewed, answer = ensure { check = false }
+      assert.same({ true, nil }, { renewed, answer })
+      revoke()
+      _, renewed, answer = ensure { check = false }
       assert.is_false(renewed)
       assert.is_nil(answer)
     end)
@@ -203,18 +290,43 @@ describe("cce.ensure_cert", function()
     assert.same({}, tempdir.list(dir))
   end)
 
+  it("obtains nothing for a place that is not proved, and says what it could not save", function()
+    for i, name in ipairs { "prove", "save" } do
+      local real = destinations[name]
+      destinations[name] = function() return errors.fail("FILE_ERROR", "the disk is full", {}) end
+      local none, message, err = ensure()
+      destinations[name] = real
+      clients.fails("FILE_ERROR", none, message, err)
+      assert.same({ "the disk is full", i - 1 }, { err.message, issued() })
+    end
+  end)
+
+  it("waits for who renews a file, unless it is good", function()
+    ensure()
+    local lock = assert(core.file.lock(path .. ".renewal"))
+    local _, renewed = ensure { timeout = 0 }
+    clients.fails("TIMEOUT", ensure { timeout = 0, renew = true })
+    lock:close()
+    assert.is_false(renewed)
+    assert.is_true(select(2, ensure { timeout = 0, renew = true }))
+  end)
+
   it("wants a lifetime, and one that min_remaining leaves room in", function()
     clients.fails("INVALID_ARGUMENT", cce.ensure_cert(client, cluster.id, { path = path }))
     local err = clients.fails("INVALID_ARGUMENT", ensure { duration = 1, min_remaining = DAY })
     assert.matches("every call would obtain another", err.message, 1, true)
     assert.equal(0, issued())
     local config = assert(cce.ensure_cert(client, cluster.id,
-      { path = path, expire_at = math.floor(sys.time()) + 3600 }))
-    assert.is_true(config:certificate().not_after <= sys.time() + 3601)
+      { path = path, expire_at = math.floor(core.sys.time()) + 3600 }))
+    assert.is_true(config:certificate().not_after <= core.sys.time() + 3601)
   end)
 
   it("raises on wrong use, at the line of the call", function()
-    clients.raises("cce.client expected", function() cce.ensure_cert({}, "x", {}) end)
+    clients.raises("cce.client expected, got table", function() cce.ensure_cert({}, "x", {}) end)
+    clients.raises("cce.client expected, got nil", function() cce.ensure_cert(nil, "x", {}) end)
+    clients.raises("bad argument #2 to 'ensure_cert'", function()
+      cce.ensure_cert(client, 5, { path = path })
+    end)
     clients.raises("option 'path' is missing", function() cce.ensure_cert(client, "x", {}) end)
     clients.raises("did you mean", function()
       cce.ensure_cert(client, "x", { path = path, durations = 1 })

@@ -69,7 +69,7 @@ local function principal_of(client, opts)
   elseif opts.agency_id then
     given = { kind = "agency", id = opts.agency_id }
   end
-  local known, message, err = identity.of(client)
+  local known, _, err = identity.of(client)
 
   -- A client obtains its own principal's certificate: where that is not an agency that was
   -- assumed, it may well be the caller.
@@ -84,7 +84,7 @@ local function principal_of(client, opts)
   if not known then
     if given then return given end
     return service_call.about("grant: who the client is must be known before anything is obtained",
-      err or message)
+      err)
   end
   if given and (given.id ~= known.id or given.kind ~= known.kind) then
     return fail("INVALID_ARGUMENT", ("the client is %s, and not %s"):format(name_of(known),

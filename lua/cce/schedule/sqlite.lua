@@ -448,7 +448,8 @@ end
 -- The version; 0 for a file that has nothing in it yet.
 local function check_version(self)
   local version, reason = pragma(self.connection, "user_version")
-  local application = version and pragma(self.connection, "application_id")
+  local application
+  if version then application, reason = pragma(self.connection, "application_id") end
   if not application then return failed(self.path, reason) end
   if application ~= APPLICATION then
     local used, message, err = first(self, "SELECT name FROM sqlite_master LIMIT 1")

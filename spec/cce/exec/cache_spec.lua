@@ -1,6 +1,7 @@
 local cache = require "cce.exec.cache"
 local caches = require "spec.support.caches"
 local core = require "cce.core"
+local identity = require "cce.api.identity"
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local CLUSTER, USER = "c1050000-0000-4000-8000-000000000001", "a0000000000000000000000000000001"
@@ -23,6 +24,47 @@ describe("cce.exec.cache", function()
     return dir .. "/cce/credentials/" .. CLUSTER .. "/"
   end
 
+  it("has a file of its own for each endpoint, project and principal", function()
+    local saved, caller, paths = identity.of, nil, {}
+    function identity.of() return caller, "nobody tells", {} end
+    finally(function() identity.of = saved end)
+    local function path_of(auth, more, who)
+      local client = { session = { auth = auth, identify = function() return auth end },
+        config = { endpoints = { cce = "https://a" }, region = "r1", project_id = "p1" } }
+      for name, value in pairs(more or {}) do client.config[name] = value or nil end
+      caller = who
+      return cache.path(client, CLUSTER)
+    end
+    local function is_new(...)
+      local path = assert(path_of(...))
+      assert.is_nil(paths[path])
+      paths[path] = true
+      return path
+    end
+    local lasting, passing, token = { ak = "k1" }, { ak = "k2", expires_at = 5 }, {}
+    local user, agency = { kind = "user", id = "u1" }, { kind = "agency", id = "u1" }
+    is_new(lasting)
+    is_new(lasting, { endpoints = { cce = "https://b" } })
+    is_new(lasting, { project_id = "p2" })
+    is_new { ak = "k3" }
+    is_new({ ak = "k1", project_id = "p3" }, { project_id = false })
+    is_new(lasting, { project_id = false })
+    is_new(lasting, { project_id = false, region = "r2" })
+    is_new(passing)
+    local of_user = is_new(passing, {}, user)
+    is_new(passing, {}, agency)
+    assert.equal(of_user, path_of(token, {}, user))
+    assert.equal(of_user, path_of({ ak = "k4", expires_at = 5 }, {}, user))
+    assert.equal("nobody tells", (select(2, path_of(token))))
+    -- Nor anything where others may write.
+    for _, place in ipairs { "", "/" .. CLUSTER } do
+      place = tempdir.quote(dir .. "/cce/credentials" .. place)
+      tempdir.shell("chmod 701 " .. place)
+      assert.matches("open to others", (select(2, path_of(lasting))))
+      tempdir.shell("chmod 700 " .. place)
+    end
+  end)
+
   it("is where XDG says, or under the home", function()
     assert.equal(dir .. "/cce/credentials", cache.directory())
     caches.use "relative"
@@ -39,6 +81,13 @@ describe("cce.exec.cache", function()
     assert.is_nil(cache.dropped(CLUSTER))
     caches.use(nil)
     assert.equal(0, cache.drop(CLUSTER, USER))
+  end)
+
+  it("names the clusters in their order", function()
+    assert.same({}, cache.clusters())
+    local place = make():match "^(.*/)[^/]+/$"
+    tempdir.shell(("cd %s && rmdir * && mkdir c b e a d f"):format(tempdir.quote(place)))
+    assert.same({ "a", "b", "c", "d", "e", "f" }, cache.clusters())
   end)
 
   it("drops what cannot be read, too, and notes when it was", function()
@@ -63,6 +112,18 @@ describe("cce.exec.cache", function()
     core.sys.sleep(0.002)
     cache.drop(CLUSTER, USER)
     assert.equal(USER, cache.dropped(CLUSTER).principal)
+  end)
+
+  it("knows when one was handed out last, until it is removed", function()
+    local path = make() .. "x.json"
+    tempdir.write(path, "")
+    assert.equal(math.huge, cache.serve(path))
+    assert.is_true(cache.serve(path) < 60)
+    tempdir.shell("touch -d '10 minutes ago' " .. tempdir.quote(path .. ".served"))
+    assert.is_true(math.abs(cache.serve(path) - 600) < 60)
+    assert(cache.remove(path))
+    assert.same({}, tempdir.list(path:match "^(.*)/"))
+    assert.is_nil((cache.remove(path)))
   end)
 
   it("passes over notes that somebody else wrote", function()

@@ -1,13 +1,17 @@
+local authority = require "cce.kubeconfig.authority"
 local cache = require "cce.exec.cache"
 local caches = require "spec.support.caches"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local exec = require "cce.exec"
 local json = require "cce.base.json"
+local paths = require "cce.kubeconfig.paths"
 local printed = require "spec.support.printed"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 local times = require "cce.base.times"
+
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 local DAY, HOUR = 86400, 3600
 local V1 = "client.authentication.k8s.io/v1"
@@ -305,6 +309,17 @@ describe("cce.exec", function()
     assert.equal(0, asked())
   end)
 
+  it("obtains anew what does not trust the cluster, unless it is that new", function()
+    assert(credential())
+    local other = clients.new(sim)
+    local job = assert(other:rotate_credentials(cluster.id, { component = "all" }))
+    assert(other:wait_job(job.id, { timeout = 20, interval = 0.05 }))
+    other:close()
+    assert.is_false(assert(credential()).renewed)
+    tempdir.check("touch -d '2 minutes ago' " .. tempdir.quote(kept_path()))
+    assert.is_true(assert(credential()).renewed)
+  end)
+
   it("gives what it keeps when the cluster cannot be asked", function()
     assert(credential())
     client.engine = function() return nil, "out of reach", "CONNECT_FAILED" end
@@ -349,6 +364,29 @@ describe("cce.exec", function()
     assert.equal(2, times_called)
     assert.is_true(found.renewed)
     assert.is_false(assert(credential()).renewed)
+  end)
+
+  it("has the CA of a new certificate put into the files of kubectl, where there is one", function()
+    local in_kubeconfig, together, calls = authority.in_kubeconfig, authority.mend_together, {}
+    finally(function()
+      authority.in_kubeconfig, authority.mend_together = in_kubeconfig, together
+    end)
+    function authority.mend_together(...) calls[#calls + 1] = { ... } end
+    for _ = 1, 2 do assert(credential()) end
+    assert.equal(1, #calls)
+    local files, id, ca, timeout, tell = unpack(calls[1], 1, 5)
+    assert.same({ paths.default(), cluster.id, 1 }, { files, id, timeout })
+    assert.is_string(ca)
+    tell("f", 0)
+    assert.same({}, warnings)
+    tell("f", 2)
+    tell("f", nil, "no rights")
+    assert.matches("the cluster's CA was replaced, and now is in 'f'", warnings[1], 1, true)
+    assert.matches("'f' could not be looked at: no rights", warnings[2], 1, true)
+    function authority.in_kubeconfig() return nil end
+    cache.clear(cluster.id)
+    assert.is_true(assert(credential()).renewed)
+    assert.equal(1, #calls)
   end)
 
   it("refuses what is no id before it becomes a path", function()

@@ -215,7 +215,8 @@ describe("the kubeconfig to ask a cluster with", function()
     assert.equal("a", chosen { config { "x", ELSEWHERE, true }, config { "a", HERE } })
     assert.is_nil(chosen { config { "x", ELSEWHERE, true },
       config { "y", "http://10.0.0.1:5443" } })
-    local marked = assert(kubeconfigs.parse(config({ "x", ELSEWHERE, true }).raw,
+    -- What bears the cluster's id is taken as it is.
+    local marked = assert(kubeconfigs.parse(config({ "x", ELSEWHERE, true }, { "a", HERE }).raw,
       { cluster_id = "c1" }))
     assert.equal("x", chosen { marked, config { "a", HERE } })
   end)

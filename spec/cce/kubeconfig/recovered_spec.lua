@@ -4,6 +4,7 @@ local core = require "cce.core"
 local destinations = require "cce.kubeconfig.destination"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
+local kubeconfigs = require "cce.kubeconfig"
 
 describe("a kubeconfig that cannot be saved", function()
   local saved, base, made, failures, calls
@@ -46,8 +47,8 @@ describe("a kubeconfig that cannot be saved", function()
   end
 
   it("is not where it can be", function()
-    assert.same({ path = "/there/file" }, save({}, "c1"))
-    assert.equal(1, #calls)
+    assert.same({ path = "/there/file" }, save({ name = "prod", format = "yaml" }, "c1"))
+    assert.same({ { "/there/file", { trial = false, name = "prod", format = "yaml" } } }, calls)
   end)
 
   it("is kept where its owner finds it, and the error says where and why", function()
@@ -81,15 +82,43 @@ describe("a kubeconfig that cannot be saved", function()
     end
   end)
 
+  it("is proved before, with the keys that it will have", function()
+    local has_key, commands, client = nil, {}, {}
+    replace(kubeconfigs, "parse", function(text)
+      has_key = text:find("client-key-data", 1, true) ~= nil
+      local config = kubeconfig "c1"
+      function config.with_command(self, opts)
+        commands[#commands + 1] = opts or "none"
+        return self
+      end
+      return config
+    end)
+    assert(destinations.prove({ path = "/there/file", merge = true }, { id = "c1" }, client))
+    assert.same({ true, { { "/there/file", { trial = true, merge = true } } }, {} },
+      { has_key, calls, commands })
+    assert(destinations.prove({ path = "/there/file", command = { args = {} } }, { id = "c1" },
+      client))
+    assert.same({ { args = {} } }, commands)
+    -- What is wrong whichever addresses the cluster has needs none of them.
+    failures = { nil, nil, "disk full" }
+    assert.equal("disk full", (select(2, destinations.prove({ path = "/x" }, { id = "c1" },
+      client))))
+    assert.equal(3, #calls)
+  end)
+
   it("is of no use without a key", function()
     failures = { "disk full" }
     local none, message, err = save({ command = {} }, "c1")
     assert.same({ nil, "disk full", "FILE_ERROR" }, { none, message, err.code })
     assert.equal(1, #calls)
+    err = select(3, destinations.prove({ path = "/x", command = { api_version = "v2" } },
+      { id = "c1" }))
+    assert.equal("INVALID_ARGUMENT", err.code)
   end)
 
   it("can be kept later, as far as that can be told before", function()
-    replace(core.file, "stat", function(path) return path == "/state" and {} end)
+    local there = { ["/state"] = {}, ["."] = {}, ["/"] = {} }
+    replace(core.file, "stat", function(path) return there[path] end)
     local tried
     replace(core.file, "write", function(path, text, opts)
       tried = { path, #text, opts.trial }
@@ -97,6 +126,11 @@ describe("a kubeconfig that cannot be saved", function()
     end)
     assert.is_nil(destinations.recovery_problem())
     assert.same({ "/state/kubeconfig.trial", 7200, true }, tried)
+    for directory, nearest in pairs { ["/none/at/"] = "", ["/"] = "", ["none/at"] = ".",
+      ["/state/x//"] = "/state" } do
+      assert(destinations.prove_directory(directory))
+      assert.equal(nearest .. "/kubeconfig.trial", tried[1])
+    end
     made = nil
     assert.matches("^if it could not be saved after all, it would be lost: .*read%-only",
       destinations.recovery_problem())

@@ -206,6 +206,7 @@ describe("the states of cce.schedule.entry", function()
   end)
 
   it("gives back what was waiting for its next try with that time", function()
+    assert.matches("user u1 in cluster c1, due 2026.*: no$", tostring(in_state "failed-retrying"))
     local e = assert(entries.released(assert(entries.claimed(in_state "failed-retrying", "r2"))))
     assert.same({ "failed-retrying", NOW + 60 }, { e.state, e.next_try })
   end)
@@ -431,6 +432,17 @@ describe("cce.schedule.entry.read", function()
     assert.same({ false, "does not recur: cancel it" }, { entries.accepted(failed, NOW) })
     assert.same({ "done", NOW + 9 }, { entries.done(e, NOW + 9).state,
       entries.done(e, NOW + 9).ended })
+  end)
+
+  it("names few clusters, and counts many", function()
+    for expected, clusters in pairs { ["cluster c1"] = { "c1" },
+      ["clusters prod (c1), c2, c3"] = { "c1", "c2", "c3" },
+      ["4 clusters"] = { "c1", "c2", "c3", "c4" }, ["all clusters"] = { name = "*" },
+      ["clusters named a?"] = { name = "a\27" } } do
+      local e = { kind = "rotate", options = { clusters = clusters } }
+      e.names = #clusters == 3 and { c1 = "prod" } or nil
+      assert.equal(expected, entries.subject(e))
+    end
   end)
 
   it("ignores fields that it does not know", function()

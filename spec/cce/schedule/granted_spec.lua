@@ -1,10 +1,12 @@
 -- To whom a grant is given, and what becomes of a certificate that is not what was promised, one
 -- term wrong at a time: on a file, with a client and a revocation that do as told.
 local autopilot = require "cce.api.autopilot"
+local clouds = require "cce.api.cloud"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local grant = require "cce.schedule.grant"
 local identity = require "cce.api.identity"
+local project = require "cce.api.project"
 local runner = require "cce.schedule.runner"
 local runners = require "spec.support.runners"
 local tempdir = require "spec.support.tempdir"
@@ -79,6 +81,21 @@ describe("a grant", function()
         client.asked = {}
       end
     end
+  end)
+
+  it("is not made where it could not be ended", function()
+    caller = { kind = "user", id = "u1" }
+    local function refusal() return nil, "no", errors.new("TIMEOUT", "no", {}) end
+    for _, each in ipairs { { clouds, "allows", "grant: no" }, { project, "id_of", "no" },
+      { autopilot, "allows", "grant: no" } } do
+      local module, name, expected = each[1], each[2], each[3]
+      replace(module, name, refusal)
+      local made, message, err = make()
+      local last = table.remove(saved)
+      module[name] = last[3]
+      assert.same({ nil, expected, expected, "TIMEOUT" }, { made, message, err.message, err.code })
+    end
+    assert.same({ 0, 0 }, { #entries_of(), #client.asked })
   end)
 
   it("asks for an end that the API takes, and for whole days", function()

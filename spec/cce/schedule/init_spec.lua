@@ -57,6 +57,9 @@ describe("cce.schedule", function()
         local message = failure("INVALID_ARGUMENT", cce.schedule.open(where))
         assert.is_nil(message:find "fake")
       end
+      for _, name in ipairs { "ca_file", "cert", "key", "username", "password" } do
+        failure("INVALID_ARGUMENT", cce.schedule.open("sqlite:x", { [name] = "" }))
+      end
       assert.has_error(function() cce.schedule.open() end)
       assert.error_matches(function() cce.schedule.open("sqlite:x", { clok = os.time }) end,
         "did you mean 'clock'")
@@ -72,9 +75,14 @@ describe("cce.schedule", function()
       assert.equal("cce.schedule (sqlite, closed)", tostring(one))
     end)
 
-    it("raises once it is closed, and on a call without a colon", function()
+    it("raises once it is closed, without a colon, and on what is no text", function()
+      local names = { "get", "cancel", "retry", "accept", "hasten", "export", "import" }
+      for _, name in ipairs(names) do
+        assert.error_matches(function() schedule[name](schedule, 5) end,
+          ("bad argument #1 to '%s' %%(string expected"):format(name))
+      end
       schedule:close()
-      for _, name in ipairs { "get", "cancel", "retry", "hasten", "export", "import" } do
+      for _, name in ipairs(names) do
         assert.error_matches(function() schedule[name](schedule, "x") end, "schedule is closed")
         assert.error_matches(function() schedule[name]("x") end, "call it with a colon")
       end
@@ -274,6 +282,7 @@ describe("cce.schedule", function()
         local found, after = {}, nil
         repeat
           local list = assert(schedule:list { status = "overdue", limit = limit, after = after })
+          assert.is_true(#list <= limit)
           for _, id in ipairs(ids_of(list)) do found[#found + 1] = id end
           after = list.next
         until not after

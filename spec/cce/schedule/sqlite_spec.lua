@@ -32,7 +32,14 @@ describe("cce.schedule.sqlite", function()
   after_each(function() tempdir.remove(dir) end)
 
   contract("sqlite", function() return assert(open()), open end,
-    function(seconds) now = now + seconds end)
+    function(seconds) now = now + seconds end, function(store, is_next)
+      local connection = store.connection
+      store.connection = { close = function() connection:close() end,
+        execute = function(_, statement)
+          if is_next() then return nil, "LuaSQL: disk I/O error" end
+          return connection:execute(statement)
+        end }
+    end)
 
   local function failure(code, value, message, err)
     assert.is_nil(value)
@@ -105,13 +112,113 @@ describe("cce.schedule.sqlite", function()
     assert.matches("can be read only from a copy, which has no place", output, 1, true)
   end)
 
+  -- Opens it with a driver whose connections `connect` makes.
+  local function open_by(connect)
+    local real = require "luasql.sqlite3"
+    package.loaded["luasql.sqlite3"] = { sqlite3 = function()
+      local environment = real.sqlite3()
+      return { close = function() environment:close() end,
+        connect = function(_, name) return connect(environment, name) end }
+    end }
+    local store, message, err = open()
+    package.loaded["luasql.sqlite3"] = real
+    return store, message, err
+  end
+
+  it("reads a copy that is of one moment, and another once its file was written to", function()
+    local writer, read = assert(open()), core.file.read
+    assert(add(writer, "a"))
+    local reads, changes = 0, 1
+    function core.file.read(...)
+      local text, message, code = read(...)
+      reads = reads + 1
+      if reads <= changes then assert(add(writer, "r" .. reads)) end
+      return text, message, code
+    end
+    finally(function()
+      core.file.read = read
+      writer:close()
+    end)
+    local function connect(environment, name)
+      if name == path then return nil, "attempt to write a readonly database" end
+      return environment:connect(name)
+    end
+    local store = assert(open_by(connect))
+    assert.same({ 2, 4 }, { #store:page { limit = 10 }, reads })
+    local first = store.snapshot
+    assert(add(writer, "b"))
+    assert.same({ 3, 6 }, { #store:page { limit = 10 }, reads })
+    local second = store.snapshot
+    store:close()
+    assert.same({ false, false }, { core.file.stat(first), core.file.stat(second) })
+    changes = 100
+    assert.matches("another process holds it", (failure("STORE_UNAVAILABLE",
+      open_by(connect))))
+    assert.equal(6 + 10, reads)
+  end)
+
+  it("is made as a whole, or not at all, whichever statement fails", function()
+    local nth, store, left = 0
+    repeat
+      nth = nth + 1
+      left = nth
+      local message, err
+      store, message, err = open_by(function(environment, name)
+        local connection = environment:connect(name)
+        return { close = function() connection:close() end, execute = function(_, statement)
+          -- Without that it is known by the path that was given.
+          if not statement:find "database_list" then left = left - 1 end
+          if left == 0 then return nil, "disk is full" end
+          return connection:execute(statement)
+        end }
+      end)
+      if left <= 0 then failure("STORE_UNAVAILABLE", store, message, err) end
+    until left > 0
+    assert.is_true(nth > 15)
+    left = -1
+    assert(add(store, "a"))
+    store:close()
+  end)
+
+  it("says what SQLite means, and what to do", function()
+    local store, says = assert(open()), nil
+    local connection = store.connection
+    store.connection = { close = function() connection:close() end,
+      execute = function() return nil, "LuaSQL: " .. says end }
+    for text, expected in pairs {
+      ["database is locked"] = { "STORE_UNAVAILABLE", "another process holds it", "fuser '" },
+      ["database is Busy"] = { "STORE_UNAVAILABLE", "another process holds it", "fuser '" },
+      ["database or disk is full"] = { "STORE_UNAVAILABLE", "the disk is full", "Make room" },
+      ["disk I/O error"] = { "STORE_UNAVAILABLE", "the disk failed", "kernel's log" },
+      ["out of memory"] = { "STORE_UNAVAILABLE", "memory ran out" },
+      ["file is not a database"] = { "FILE_ERROR", "no SQLite database", "move '" },
+      ["database disk image is malformed"] = { "FILE_ERROR", "damaged", "import the last export" },
+      ["attempt to write a readonly database"] = { "FILE_ERROR", "may not write", "let this user" },
+      ["unable to open database file"] = { "FILE_ERROR", "cannot be opened", "must exist" },
+      ["a surprise"] = { "INTERNAL", "a surprise" },
+    } do
+      says = text
+      local _, err = failure(expected[1], store:get "a")
+      assert.equal(expected[1] == "STORE_UNAVAILABLE", err.retryable)
+      assert.is_false(err.maybe_applied)
+      assert.matches(expected[2], err.message, 1, true)
+      if expected[3] then
+        assert.matches(expected[3], err.hint, 1, true)
+      else
+        assert.is_nil(err.hint)
+      end
+    end
+    store:close()
+  end)
+
   it("writes nothing into a file that is not there any more", function()
     for _, act in ipairs { "rm %s", "cp %s %s.old && mv %s.old %s" } do
       path = dir .. "/" .. #act .. ".db"
       local store = assert(open())
       assert(add(store, "a"))
       tempdir.shell((act:gsub("%%s", path)))
-      local text = failure("STORE_UNAVAILABLE", add(store, "b"))
+      local text, err = failure("STORE_UNAVAILABLE", add(store, "b"))
+      assert.same({ true, false }, { err.retryable, err.maybe_applied })
       assert.matches(act:find "rm" and "was removed" or "was replaced", text)
       failure("STORE_UNAVAILABLE", store:due(5, 5))
       store:close()

@@ -6,13 +6,14 @@
 --
 -- `open` is called before each spec and returns an empty store, and a function
 -- that opens the same one a second time, as another process would. The contract
--- closes both. `sleep(seconds)` lets the time of sessions pass.
+-- closes both. `sleep(seconds)` lets the time of sessions pass. `interrupt(store, is_next)` makes
+-- each question of a store to what is behind it fail of which `is_next()` is true.
 local busted = require "busted"
 local describe, it = busted.describe, busted.it
 local before_each, after_each = busted.before_each, busted.after_each
 local assert = require "luassert"
 
-return function(name, open, sleep)
+return function(name, open, sleep, interrupt)
   describe("the store contract of " .. name, function()
     local store, other, again
 
@@ -60,7 +61,7 @@ return function(name, open, sleep)
       assert.equal("pending", row.state)
       assert.is_nil(row.runner)
       assert.equal(revision, row.revision)
-      failure("NOT_FOUND", store:get(id_of(2)))
+      assert.is_false(failure("NOT_FOUND", store:get(id_of(2))).retryable)
     end)
 
     it("keeps any text", function()
@@ -85,7 +86,8 @@ return function(name, open, sleep)
 
     it("takes no second row of an id", function()
       pending(1, 100)
-      assert.is_nil(failure("CONFLICT", other:insert(id_of(1), "new", { state = "done" })).holder)
+      local err = failure("CONFLICT", other:insert(id_of(1), "new", { state = "done" }))
+      assert.same({ false }, { err.retryable, err.holder })
       assert.equal("text 1", store:get(id_of(1)).text)
     end)
 
@@ -252,6 +254,50 @@ return function(name, open, sleep)
         { state = "sending", runner = "r1" }, { session = session }))
       assert.equal("claimed", store:get(id_of(1)).state)
       second:close()
+    end)
+
+    it("fails as a whole, and does nothing, whichever question of it fails", function()
+      local session = assert(store:open_session("r1", 60))
+      local revision, left = pending(1, 1), 0
+      pending(2, 1)
+      assert(insert(3, { state = "claimed", runner = "r0" }))
+      assert(insert(4, { state = "done", ended = 1 }))
+      interrupt(store, function()
+        left = left - 1
+        return left == 0
+      end)
+      for what, ask in pairs {
+        get = function() return store:get(id_of(2)) end,
+        due = function() return store:due(5, 1) end,
+        due_after = function() return store:due(5, 5, { due = 0, id = id_of(1) }) end,
+        next_due = function() return store:next_due() end,
+        held = function() return store:held(nil, 5) end,
+        page = function() return store:page { limit = 5 } end,
+        count = function() return store:count "pending" end,
+        alive = function() return store:alive "r1" end,
+        renew = function() return session:renew() end,
+        insert = function() return insert(9, { state = "pending", due = 1, unique = "u" }) end,
+        update = function()
+          return store:update(id_of(1), revision, "t", { state = "claimed", runner = "r1",
+            unique = "v" }, { session = session, dead = "r0" })
+        end,
+        open_session = function() return store:open_session("r2", 60) end,
+      } do
+        local nth = 0
+        repeat
+          nth = nth + 1
+          left = nth
+          local value, message, err = ask()
+          if left <= 0 then failure("STORE_UNAVAILABLE", value, message, err) end
+        until left > 0
+        assert.is_true(nth > 1, what)
+      end
+      left = 1
+      failure("STORE_UNAVAILABLE", store:prune(5, 5))
+      left = 1
+      failure("STORE_UNAVAILABLE", session:close())
+      assert.equal(0, session:left())
+      assert.same({ 1, 2, 3, 4, 9 }, ids_of(other:page { limit = 10 }))
     end)
 
     it("takes from the dead alone", function()

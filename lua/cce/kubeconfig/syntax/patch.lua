@@ -92,11 +92,11 @@ end
 
 ---- From data to edits ----
 
--- JSON on several lines, indented as the file's own.
+-- JSON on several lines, indented as the file's own, which may begin on one line.
 local function spread(patch, indent, value)
-  local text = json.encode(value, { pretty = true }):sub(1, -2)
+  local text, unit = json.encode(value, { pretty = true }):sub(1, -2), patch.unit or "  "
   return (text:gsub("\n( *)", function(blank)
-    return patch.line_end .. indent .. patch.unit:rep(#blank / 2)
+    return patch.line_end .. indent .. unit:rep(#blank / 2)
   end))
 end
 

@@ -1,5 +1,6 @@
 local chosen = require "cce.cli.input.chosen"
 local errors = require "cce.error"
+local tempdir = require "spec.support.tempdir"
 
 local function cluster(number, name)
   return { id = ("c1050000-0000-4000-8000-%012d"):format(number), name = name, version = "v1.29",
@@ -36,6 +37,55 @@ describe("clusters", function()
     assert.equal(1, #chosen.ids(client, args_of({}, { status = "Creating" })))
     assert.equal(5, #chosen.ids(client, args_of({}, { cluster_version = "v1.29" })))
     assert.equal(5, #chosen.ids(client, args_of({}, { all = true })))
+  end)
+
+  it("are those of a file beside those that are typed", function()
+    local dir = tempdir.new()
+    local path = dir .. "/list"
+    finally(function() tempdir.remove(dir) end)
+    tempdir.write(path, "# mine\r\n prod-a \r\n\nprod-b # the second\ntest")
+    assert.same({ "prod-a", "prod-b", "test" }, chosen.words_of(path))
+    local args = args_of({ "test" }, { cluster_file = path })
+    for _ = 1, 2 do
+      assert.same({ CLUSTERS[3].id, CLUSTERS[1].id, CLUSTERS[2].id },
+        (assert(chosen.ids(client, args))))
+    end
+    local function refused(code, more)
+      more.cluster_file = path
+      local none, _, err = chosen.ids(client, args_of({}, more))
+      assert.same({ nil, code }, { none, err.code })
+      return err.message
+    end
+    refused("INVALID_ARGUMENT", { all = true })
+    tempdir.write(path, "# none\n")
+    assert.equal("the list of clusters is empty", refused("INVALID_ARGUMENT", {}))
+    assert.same({}, chosen.words_of(path))
+    os.remove(path)
+    refused("FILE_ERROR", {})
+    tempdir.write(path, ("x"):rep(1024 * 1024 + 1))
+    refused("FILE_ERROR", {})
+  end)
+
+  it("that the cloud or they themselves lack the call for are refused", function()
+    local apart = { id = CLUSTERS[1].id, name = "apart", autopilot = true }
+    local one = client_with { apart, CLUSTERS[2] }
+    local function code(...) return (select(3, ...)).code end
+    assert.equal("UNSUPPORTED", code(chosen.ids(one, args_of { "apart" }, "revoke_cert")))
+    assert.equal("UNSUPPORTED", code(chosen.one(one, "apart", "revoke_cert")))
+    assert.equal(apart.id, chosen.one(one, "apart").id)
+    assert.equal(CLUSTERS[2].id, chosen.one(one, "prod-b", "revoke_cert").id)
+    -- Before they are looked for.
+    one.config.cloud, one.list_clusters = "otc", nil
+    assert.equal("UNSUPPORTED", code(chosen.ids(one, args_of { "prod-b" }, "revoke_cert")))
+    assert.equal("UNSUPPORTED", code(chosen.one(one, "prod-b", "revoke_cert")))
+  end)
+
+  it("that no cluster fits are an error, unless all are meant", function()
+    local _, message, err = chosen.ids(client, args_of({}, { name = "x-*", status = "Gone",
+      cluster_version = "v1.1" }))
+    assert.equal("no cluster fits --name 'x-*' --version 'v1.1' --status 'Gone'", message)
+    assert.equal("NOT_FOUND", err.code)
+    assert.same({}, (chosen.ids(client_with {}, args_of({}, { all = true }))))
   end)
 
   it("are not all when none is named", function()

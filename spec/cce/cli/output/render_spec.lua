@@ -38,6 +38,14 @@ describe("a list", function()
     end
   end)
 
+  it("has its ids cut before its names", function()
+    for name, cut in pairs { id = 8, cluster_id = 8, ident = 18 } do
+      local text = render.list({ { name = ("n"):rep(36), [name] = ("i"):rep(36) } },
+        { { "name", "NAME" }, { name, "ID" } }, "table", 38 + (cut == 8 and 0 or 1))
+      assert.equal(cut, #text:match "\nn+…  (i+)…", text)
+    end
+  end)
+
   it("keeps what a row is known by, and gives sentences lines of their own", function()
     local more = { { "name", "NAME", keep = true }, columns[2], { "says", "STATE", prose = true },
       columns[3] }

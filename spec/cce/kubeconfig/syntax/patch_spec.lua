@@ -161,6 +161,8 @@ describe("changes in YAML", function()
       { '{\n    "users": null,\n    "n": -0\n}', add,
         '{\n    "users": [\n        {\n            "name": "new",\n            "user": {\n'
           .. '                "token": "t"\n            }\n        }\n    ],\n    "n": -0\n}' },
+      { '{"users":[\n {"name":"a"}]}', add, '{"users":[\n {"name":"a"},\n {\n   "name": "new",\n'
+        .. '   "user": {\n     "token": "t"\n   }\n }]}' },
       { '{"a": "x # no comment", "b": 12345678901234567890}', function(data) data.a = nil end,
         '{"b": 12345678901234567890}' },
       { '{"a": 1,\r\n "b": 2}', function(data) data.a = "x" end, '{"a": "x",\r\n "b": 2}' },

@@ -1,6 +1,7 @@
 -- The schedule's store in etcd, with a real one.
 local contract = dofile "spec/support/shared/store_contract.lua"
 local core = require "cce.core"
+local errors = require "cce.error"
 local etcd = require "spec.support.peer.etcd"
 local layout = require "cce.schedule.etcd.layout"
 local scripted = require "spec.support.peer.server"
@@ -45,7 +46,14 @@ etcd.describe("cce.schedule.etcd", function()
 
   local PENDING = { state = "pending", due = 1 }
 
-  contract("etcd", function() return assert(open()), open end, core.sys.sleep)
+  contract("etcd", function() return assert(open()), open end, core.sys.sleep,
+    function(store, is_next)
+      local ask = store.client.ask
+      function store.client.ask(...)
+        if not is_next() then return ask(...) end
+        return errors.fail("STORE_UNAVAILABLE", "the spec keeps it away", { retryable = true })
+      end
+    end)
 
   -- ---- what others left there -----------------------------------------------------------
 
@@ -66,7 +74,7 @@ etcd.describe("cce.schedule.etcd", function()
     server:poke(prefix .. "/schema", "2")
     assert.matches("newer", failure("UNSUPPORTED", open()).hint)
     server:poke(prefix .. "/schema", "\255")
-    failure("UNSUPPORTED", open())
+    assert.matches("has version unknown", failure("UNSUPPORTED", open()).message)
   end)
 
   it("shows what is no row of ours, until somebody has put it right", function()
@@ -100,6 +108,15 @@ etcd.describe("cce.schedule.etcd", function()
   it("removes many at once", function()
     local store = assert(open())
     for n = 1, 60 do assert(store:insert("e" .. n, "t", { state = "done", ended = n })) end
+    local ask = store.client.ask
+    function store.client.ask(client, path, body, how)
+      if path ~= "/v3/kv/txn" or not body.success[1].request_delete_range then
+        return ask(client, path, body, how)
+      end
+      return errors.fail("STORE_UNAVAILABLE", "the spec keeps it away", { retryable = true })
+    end
+    failure("STORE_UNAVAILABLE", store:prune(100, 1000))
+    store.client.ask = nil
     assert.equal(60, store:prune(100, 1000))
     assert.equal(0, server:count(prefix .. "/entries/"))
   end)
@@ -109,7 +126,13 @@ etcd.describe("cce.schedule.etcd", function()
     local first = assert(store:insert("a", "old", PENDING)):match "^%d+"
     server:poke(prefix .. "/history", "1000")
     assert(store:update("a", store:get("a").revision, "new", PENDING))
-    store:prune(1, 1)
+    local ask, compactions = store.client.ask, 0
+    function store.client.ask(client, path, ...)
+      if path == "/v3/kv/compaction" then compactions = compactions + 1 end
+      return ask(client, path, ...)
+    end
+    for _ = 1, 2 do store:prune(1, 1) end
+    assert.equal(1, compactions)
     local function read_old()
       server:ask("/v3/kv/range", { key = core.to_base64(prefix .. "/entries/a"), revision = first })
     end
@@ -354,6 +377,30 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal(53, session:left())
   end)
 
+  it("knows nothing of a change that etcd refuses without saying why", function()
+    local store = assert(open())
+    for _, responses in ipairs { false, {}, { {} }, { { response_range = {} } } } do
+      function store.client.ask()
+        return { header = { revision = "9" }, responses = responses or nil }
+      end
+      local err = failure("RESPONSE_INVALID", store:insert("a", "1", PENDING))
+      assert.is_true(err.retryable)
+    end
+  end)
+
+  it("takes no other answer for etcd's", function()
+    for body, code in pairs { ["{}"] = "RESPONSE_INVALID", ["[]"] = "RESPONSE_INVALID",
+      ["<html>"] = "RESPONSE_INVALID", ['{"header":5}'] = "RESPONSE_INVALID",
+      ['{"result":{"header":5}}'] = "RESPONSE_INVALID",
+      ['{"error":{"grpc_code":7,"message":"etcdserver: permission denied"}}']
+        = "PERMISSION_DENIED" } do
+      local peer = scripted.start(function(connection)
+        while connection:request() do connection:answer("200 OK", connection.data) end
+      end, { data = body })
+      failure(code, open_at(peer.url .. "/" .. prefix))
+    end
+  end)
+
   it("asks the next address when one does not answer", function()
     local deaf = scripted.start(function(connection)
       while connection:request() do connection:note "heard" end
@@ -428,9 +475,12 @@ etcd.describe("cce.schedule.etcd", function()
     local store = assert(open(user))
     local revision = assert(store:insert("a", "1", PENDING))
     local session = assert(store:open_session("r", 60))
-    own:kill() -- etcd forgets its tokens
-    own:restart()
+    local old = store.client.token
+    -- A new password ends the tokens of before, which a restart does not.
+    local root = own:ask("/v3/auth/authenticate", { name = "root", password = etcd.PASSWORD })
+    own:ask("/v3/auth/user/changepw", { name = etcd.USER, password = etcd.PASSWORD }, root.token)
     assert(store:update("a", revision, "2", PENDING, { session = session }))
+    assert.error_matches(function() core.secret(old) end, "closed secret")
     assert.is_true(session:renew())
     assert.is_true(session:close())
     assert.is_nil(tostring(store.client.password):find(etcd.PASSWORD, 1, true))
@@ -460,13 +510,28 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal("1", store:get("a").text)
     failure("TLS_FAILED", open { ca_file = own.ca_file })
     failure("TLS_FAILED", open { cert = own.pair.cert, key = own.pair.key })
-    failure("FILE_ERROR", open { ca_file = own.ca_file, cert = "/nonexistent", key = own.pair.key })
+    for name in pairs(opts) do
+      local wrong = { ca_file = opts.ca_file, cert = opts.cert, key = opts.key }
+      wrong[name] = "/nonexistent"
+      assert.matches(name .. ": .*/nonexistent", failure("FILE_ERROR", open(wrong)).message)
+    end
     local key = tempdir.read(own.pair.key)
     tempdir.write(own.pair.key, tempdir.read(own.dir .. "/server.key"))
     local second = open(opts)
     assert.is_nil(second)
     tempdir.write(own.pair.key, key)
     assert(open(opts))
+    local identity = store.client.identity
+    store:close()
+    for _, name in ipairs { "certificate", "key" } do
+      assert.error_matches(function() core.secret(identity[name]) end, "closed secret")
+    end
+  end)
+
+  it("does not use the engine of the process that it was forked from", function()
+    local store = assert(open())
+    store.client.engine = { inherited = function() return true end }
+    assert(store:insert("a", "1", PENDING))
   end)
 
   -- ---- at once ----------------------------------------------------------------------------------

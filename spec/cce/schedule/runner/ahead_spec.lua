@@ -1,4 +1,5 @@
 -- Clocks that are wrong for a while: what they put off is not lost, and nothing is early.
+local ahead = require "cce.schedule.runner.ahead"
 local cce = require "cce"
 local core = require "cce.core"
 local errors = require "cce.error"
@@ -68,6 +69,36 @@ describe("a clock that was ahead", function()
     once(api(), { concurrency = 100 })
     shift = 0
     assert.equal(250, once(api(), { concurrency = 100 }).done)
+  end)
+
+  it("is looked for once a minute, a page at a time", function()
+    local asked, steady, rows = {}, 1000, {}
+    local run = { clock = core.sys.time, steady = function() return steady end, store = {} }
+    function run.store.page(_, opts)
+      asked[#asked + 1] = opts.after or ""
+      return rows
+    end
+    for i = 1, 100 do rows[i] = { id = "e" .. i, text = "{" } end
+    ahead.look(run)
+    ahead.look(run)
+    rows = { rows[1] }
+    for _ = 1, 62 do
+      ahead.look(run)
+      steady = steady + 1
+    end
+    assert.same({ "", "e100", "e100", "" }, asked)
+    -- All of them when the run is but once.
+    rows, run.once, run.ahead_at, asked = {}, true, 0, {}
+    for i = 1, 100 do rows[i] = { id = "e" .. i, text = "{" } end
+    function run.store.page(_, opts)
+      asked[#asked + 1] = opts.after or ""
+      return opts.after and {} or rows
+    end
+    ahead.look(run)
+    assert.same({ "", "e100" }, asked)
+    function run.store.page() return nil, "away" end
+    run.ahead_at = 0
+    ahead.look(run)
   end)
 
   it("leaves alone what waits by a clock that is right", function()

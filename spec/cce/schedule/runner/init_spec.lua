@@ -130,15 +130,16 @@ describe("schedule:run", function()
       { result.stopped, result.done, result.pending, result.overdue })
   end)
 
-  it("outlives an on_event that fails", function()
+  it("outlives an on_event that fails, and says so", function()
     add(-1)
-    local stderr = io.stderr
-    io.stderr = { write = function() end } -- luacheck: ignore 122
+    local stderr, told = io.stderr, {}
+    io.stderr = { write = function(_, ...) told = { ... } end } -- luacheck: ignore 122
     local ok, result = pcall(run, runners.client(), { once = true,
-      on_event = function() error "no" end })
+      on_event = function() error("no\27", 0) end })
     io.stderr = stderr -- luacheck: ignore 122
     assert.is_true(ok)
     assert.equal(1, result.done)
+    assert.equal("cce: on_event failed: no?\n", table.concat(told))
   end)
 
   it("raises at wrong use", function()
@@ -153,6 +154,23 @@ describe("schedule:run", function()
     local result, _, err = schedule:run(function() end, { lease = 1 })
     assert.is_nil(result)
     assert.equal("INVALID_ARGUMENT", err.code)
+  end)
+
+  it("takes no option that is beyond its limits", function()
+    local WEEK = 7 * 86400
+    local read_options = require("cce.schedule.runner").read_options
+    for name, case in pairs { lease = { { 5, 600 }, { 4.9, 601 } }, keep = { { 0 }, { -1 } },
+      concurrency = { { 1, 1000 }, { 0, 1001, 1.5 } }, journal_dir = { { "/j" }, { "" } },
+      runner = { { "a", "7-_x", ("r"):rep(64) }, { "", "-a", "a b", "a.b", ("r"):rep(65) } },
+      retry = { { { base = 0, mend_cap = WEEK } }, { { base = -1 }, { cap = WEEK + 1 } } } } do
+      for _, value in ipairs(case[1]) do assert.is_table(read_options({ [name] = value }, 1)) end
+      for _, value in ipairs(case[2]) do
+        assert.equal("INVALID_ARGUMENT", (select(3, read_options({ [name] = value }, 1))).code)
+      end
+    end
+    local all = read_options({}, 1)
+    assert.same({ false, false, 15, 10, 30 * 86400 },
+      { all.once, all.until_idle, all.lease, all.concurrency, all.keep })
   end)
 
   -- ---- clients ------------------------------------------------------------------------------
@@ -481,6 +499,22 @@ describe("schedule:run", function()
     assert.same({}, events.of "lease_lost")
   end)
 
+  it("has an entry in hand once, however long its claim takes", function()
+    local time = hurry(10)
+    add(-1)
+    local store, claims = schedule.store, 0
+    local update = store.update
+    function store.update(self, id, revision, text, fields, guard)
+      if fields.state == "claimed" then claims = claims + 1 end
+      local ends = time.steady() + 2
+      while time.steady() < ends do host.sleep(0.001) end
+      return update(self, id, revision, text, fields, guard)
+    end
+    local client = runners.client()
+    assert.equal(1, assert(run(client, { until_idle = true, concurrency = 2, lease = 600 })).done)
+    assert.same({ 1, 1 }, { claims, #client.sent })
+  end)
+
   it("gives back what it had claimed when it is stopped", function()
     for i = 1, 6 do add(-1, "u" .. i) end
     local client, stopping = runners.client(), false
@@ -517,14 +551,45 @@ describe("schedule:run", function()
 
   -- ---- a store that fails ---------------------------------------------------------------------
 
-  it("once returns nil when the store cannot be reached", function()
-    add(-1)
-    runners.break_store(schedule, function() return "before" end)
-    local result, message, err = run(runners.client(), { once = true })
-    assert.is_nil(result)
-    assert.equal(message, err.message)
-    assert.equal("STORE_UNAVAILABLE", err.code)
-    assert.equal(1, #events.of "store_unavailable")
+  it("once returns nil when the store cannot be reached, whatever it is asked", function()
+    local other, session = another "alive"
+    claim_as(other, session, add(-1))
+    for _, name in ipairs { "held", "alive", "due", "prune", "count" } do
+      add(-1)
+      events = runners.events()
+      local store = runners.break_store(schedule, function(asked)
+        return asked == name and "before" or nil
+      end)
+      local result, message, err = run(runners.client(), { once = true })
+      schedule.store = store
+      assert.is_nil(result, name)
+      assert.equal(message, err.message)
+      assert.equal("STORE_UNAVAILABLE", err.code)
+      assert.equal(name ~= "count" and 1 or 0, #events.of "store_unavailable")
+    end
+    other:close()
+  end)
+
+  it("tells what it did although it cannot count what is left", function()
+    runners.break_store(schedule, function(name) return name == "count" and "before" or nil end)
+    local result = assert(run(runners.client()))
+    assert.same({ done = 0, err = result.err }, result)
+    assert.equal("STORE_UNAVAILABLE", result.err.code)
+    assert.matches("^schedule: 0 done", tostring(result))
+  end)
+
+  it("ends at a failure that stays, unless it has worked before", function()
+    for failing_look, expected in ipairs { { nil, "FILE_ERROR" }, { "stop", nil } } do
+      hurry(50)
+      local looks, held = 0, schedule.store.held
+      function schedule.store.held(...)
+        looks = looks + 1
+        if looks ~= failing_look then return held(...) end
+        return errors.fail("FILE_ERROR", "the spec damages it", { retryable = false })
+      end
+      local result, _, err = run(runners.client(), { stop = function() return looks == 3 end })
+      assert.same(expected, { result and result.stopped, err and err.code })
+    end
   end)
 
   it("goes on after an hour without its store, and sends once", function()
@@ -687,5 +752,113 @@ describe("schedule:run", function()
     assert.is_true(results[1].ok and results[2].ok, results[1].message)
     assert.equal(5, results[1].value.done + results[2].value.done)
     assert.equal(5, #client.sent)
+  end)
+end)
+
+-- With a store and a clock that do as told.
+describe("a run of a schedule", function()
+  local run, store, now, told
+
+  before_each(function()
+    local runner = require "cce.schedule.runner"
+    store, now, told = {}, 1000, {}
+    local function time() return now end
+    run = runner.new({ store = store, steady = time, clock = time }, function() end,
+      assert(runner.read_options({ on_event = function(event) told[#told + 1] = event end }, 1)))
+  end)
+
+  local function away() return nil, "away", errors.new("STORE_UNAVAILABLE", "away", {}) end
+
+  it("sleeps until the next entry is due, and no longer than it may", function()
+    for _, case in ipairs { { 1000.5, 0.5 }, { 1005, 2 }, { false, 2 }, { 1000, 0.5 },
+      { 999, 0.5 }, { 999, 0, true }, { 1000, 0, true }, { 1001, 1, true } } do
+      function store.next_due() return case[1] end
+      run.was_busy = case[3]
+      assert.equal(case[2], run:next_wait(2))
+    end
+    store.next_due = away
+    assert.equal("STORE_UNAVAILABLE", (select(3, run:next_wait(2))).code)
+  end)
+
+  it("removes what is over every ten minutes, and sooner when there is more", function()
+    local asked, count = {}, 199
+    function store.prune(_, before, limit)
+      asked[#asked + 1] = now
+      assert.same({ now - 30 * 86400, 200 }, { before, limit })
+      if not count then return away() end
+      return count
+    end
+    local function walk(steps)
+      for _ = 1, steps do
+        run:prune()
+        now = now + 1
+      end
+    end
+    walk(601)
+    assert.same({ 1000, 1600 }, asked)
+    count, now = 200, 2200
+    walk(6)
+    assert.same({ 1000, 1600, 2200, 2205 }, asked)
+    count, now = nil, 2210
+    assert.equal("STORE_UNAVAILABLE", (select(3, run:prune())).code)
+    -- Asked again at once.
+    count = 0
+    assert.is_true(run:prune())
+    assert.same({ 2210, 2210 }, { asked[5], asked[6] })
+  end)
+
+  it("tells of a store that is away at growing intervals, and once when it is back", function()
+    local err = errors.new("FILE_ERROR", "m", {})
+    local function fail(is_write) run:store_failed("m", err, is_write) end
+    for _ = 0, 1000 do
+      fail()
+      now = now + 1
+    end
+    local times = {}
+    for i, event in ipairs(told) do times[i] = event.at - 1000 end
+    assert.same({ 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 812 }, times)
+    assert.same({ type = "store_unavailable", at = 1812, code = "FILE_ERROR", message = "m",
+      seconds = 812 }, told[#told])
+    told = {}
+    run:store_worked()
+    run:store_worked()
+    assert.same({ { type = "store_available", at = now, seconds = 1001 } }, told)
+    -- One that can be read does not work yet.
+    told = {}
+    fail(true)
+    fail()
+    run:store_worked()
+    assert.equal(1, #told)
+    run:store_worked(true)
+    assert.equal("store_available", told[2].type)
+  end)
+
+  it("stops once: by its option, a signal or its caller", function()
+    local asked, signal = false, nil
+    run.stop_asked = function() return asked end
+    run.signals = { wait = function(_, seconds)
+      assert.equal(0, seconds)
+      return signal
+    end }
+    assert.same({ false, false }, { run:must_stop(), run:must_end() })
+    signal = "SIGTERM"
+    assert.is_true(run:must_stop())
+    asked = true
+    assert.is_true(run:must_stop())
+    run:stop "later"
+    assert.same({ "SIGTERM", true }, { run.stopped, run:must_end() })
+    run.stopped, run.once = nil, true
+    assert.is_true(run:must_end())
+    assert.is_true(run:must_stop())
+    assert.equal("stop", run.stopped)
+  end)
+
+  it("has work while a worker or a lease is left", function()
+    for workers, session in pairs { [0] = false, [1] = {} } do
+      run.workers, run.lease.session = workers, nil
+      assert.equal(workers > 0, run:has_work())
+      run.workers, run.lease.session = 0, session or nil
+      assert.equal(workers > 0, run:has_work())
+    end
   end)
 end)

@@ -78,14 +78,15 @@ describe("the lease of a runner", function()
   end)
 
   -- Keeps it for some seconds; by which of them it was renewed.
-  local function keep(seconds)
+  local function keep(seconds, step)
     local times, last = {}, {}
+    step = step or 1
     for i, one in ipairs(opened) do last[i] = one.renewed end
     function run.sleep(slice)
       assert.is_true(slice > 0 and slice <= 0.1)
-      run.now = run.now + 1
+      run.now = run.now + step
       for i, one in ipairs(opened) do
-        if one.renewed ~= (last[i] or 0) then times[#times + 1] = run.now - 1 end
+        if one.renewed ~= (last[i] or 0) then times[#times + 1] = run.now - step end
         last[i] = one.renewed
       end
     end
@@ -104,6 +105,11 @@ describe("the lease of a runner", function()
     assert.same({ 20, 21, 22 }, keep(23))
     assert.same({ "no", "no", "no" }, trouble)
     assert.is_nil(one.lost)
+    -- The shorter it is, the sooner.
+    lease = leases.new(run, "me", 7.5)
+    run.now, one = 0, lease:get()
+    one.answer = "STORE_UNAVAILABLE"
+    assert.same({ 2.5, 3, 3.5 }, keep(3.75, 0.25))
   end)
 
   it("is lost when its store says so, or is away until its end", function()

@@ -3,10 +3,13 @@ local cce = require "cce"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local hosts = require "spec.support.hosts"
+local rotation = require "cce.schedule.runner.rotation"
 local rotations = require "spec.support.shared.rotations"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
+
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 local sys = core.sys
 local HOUR = 3600
@@ -451,5 +454,62 @@ describe("a rotation that recurs", function()
     e = schedule:get(id)
     assert.equal("pending", e.state)
     assert.is_true(e.due > now + HOUR, e.due - now)
+  end)
+end)
+
+describe("what the report of a rotation comes to", function()
+  it("is done with all clusters, closed where only a person goes on, else tried again", function()
+    local saved = package.loaded["cce.workflow.rotate"]
+    finally(function() package.loaded["cce.workflow.rotate"] = saved end)
+    local NOW, FRIDAYS = 1767323045, "fri 04:00-05:00"
+    local denied = { code = "PERMISSION_DENIED", hint = "ask", message = "403" }
+    for i, case in ipairs {
+      -- Failed, uncertain and pending clusters, more of the report, of the entry; the code, and
+      -- whether it is closed.
+      { 0, 0, 0 }, { 1, 0, 0, {}, {}, "PERMISSION_DENIED", true },
+      { 0, 1, 0, {}, {}, "PERMISSION_DENIED", false },
+      { 0, 0, 1, {}, {}, "PERMISSION_DENIED", false },
+      { 1, 0, 1, {}, {}, "PERMISSION_DENIED", false },
+      { 1, 0, 0, { stopped = "it was stopped" }, {}, "PERMISSION_DENIED", false },
+      { 0, 0, 0, { stopped = "it was stopped" }, {}, "CANCELLED", false },
+      { 0, 0, 0, { incomplete = true }, {}, "CANCELLED", true },
+      { 0, 0, 1, {}, { windows = FRIDAYS, except = "2026-01-01/9999-12-31" },
+        "PERMISSION_DENIED", true },
+      { 0, 1, 1, {}, { windows = FRIDAYS, except = "2026-01-01/9999-12-31" },
+        "PERMISSION_DENIED", false },
+      { 0, 0, 1, {}, { windows = FRIDAYS }, "PERMISSION_DENIED", false },
+    } do
+      local failed, uncertain, pending, more, opts, code, is_closed = unpack(case, 1, 7)
+      local report = { failed = {}, uncertain = {}, pending = {} }
+      function report.counts()
+        return { ok = 2, skipped = 1, total = 9, failed = failed, uncertain = uncertain,
+          pending = pending }
+      end
+      for name, count in pairs { failed = failed, uncertain = uncertain, pending = pending } do
+        if count > 0 then report[name][1] = { err = denied, message = "403 of " .. name } end
+      end
+      for name, value in pairs(more or {}) do report[name] = value end
+      package.loaded["cce.workflow.rotate"] = function() return report end
+      local told
+      local done, message, err = rotation.carry_out {
+        entry = { id = "e1", options = opts or {}, begun = { journal = "/j", run = "r" } },
+        run = { clock = function() return NOW end }, tell = function(_, event) told = event end }
+      assert.same({ 2, 1, failed, uncertain, pending, "/j" }, { told.ok, told.skipped, told.failed,
+        told.uncertain, told.pending, told.journal })
+      if not code then
+        assert.is_true(done)
+      else
+        assert.same({ nil, code, is_closed, not is_closed },
+          { done, err.code, err.is_closed, err.retryable }, i)
+        assert.matches("2 of 9 clusters are ok", message)
+        if is_closed and failed + pending > 0 then
+          assert.matches(pending > 0 and "schedule:cancel(\"e1\") leaves it"
+            or "schedule:retry(\"e1\", {retry_failed=true})", err.hint, 1, true)
+        end
+      end
+    end
+    package.loaded["cce.workflow.rotate"] = function() return nil, "no", denied end
+    assert.same({ nil, "no", denied }, { rotation.carry_out { run = {},
+      entry = { options = {}, begun = { journal = "/j", run = "r" } } } })
   end)
 end)
