@@ -9,6 +9,7 @@ local M = {}
 
 local START_SECONDS, COMPLAINTS = 10, 5
 local HERE = "bench/server/"
+local BUNDLES = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt" }
 
 local Servers = {}
 Servers.__index = Servers
@@ -111,6 +112,21 @@ function M.start()
   make_certificates(dir)
   start(self, "upstream", ports.at_once)
   return self
+end
+
+--- A file with our authority and those of the system, as many as there usually are.
+function Servers:bundle()
+  local path, text = self.dir .. "/bundle.pem", process.read(self.ca_file)
+  for _, bundle in ipairs(BUNDLES) do
+    local file = io.open(bundle)
+    if file then
+      text = text .. file:read("*a")
+      file:close()
+      break
+    end
+  end
+  process.write(path, text)
+  return path
 end
 
 --- Start the gateway, once.

@@ -11,9 +11,9 @@ local function wrk_options(run, which)
     connections = CONCURRENCY, seconds = 2, dir = run.servers.dir }
 end
 
-local function run_program(run, name, which, count)
+local function run_program(run, name, which, count, ca_file)
   local result = child.run(run.lua_version, run.servers.dir, { "bench/programs/" .. name .. ".lua",
-    run.servers.ports[which], run.servers.ca_file, count, CONCURRENCY })
+    run.servers.ports[which], ca_file or run.servers.ca_file, count, CONCURRENCY })
   if result.failed > 0 then
     error(("%s: %d of %d failed: %s"):format(name, result.failed, count,
       result.first_failure or "by HTTP"), 0)
@@ -60,8 +60,21 @@ local function add_rows(report, run, which, rounds, count)
     unit = "s", beside = "wrk", beside_value = theirs.wall }
 end
 
+-- Many connections of a short run, to whom the system's authorities count.
+local function add_authorities(report, run, count)
+  local ca_file, ours, libcurl = run.servers:bundle(), math.huge, math.huge
+  for _ = 1, ROUNDS do
+    ours = math.min(ours, run_program(run, "bulk", "slow", count, ca_file).cpu)
+    libcurl = math.min(libcurl, run_program(run, "curl_floor", "slow", count, ca_file).cpu)
+  end
+  report:add { group = ("bulk %d, 50 ms"):format(count), measure = "CPU a request, the system's CAs",
+    value = ours / count, unit = "us", beside = "libcurl alone", beside_value = libcurl / count,
+    ratio_at_most = 1.35 }
+end
+
 return function(report, run)
   add_rows(report, run, "at_once", ROUNDS, 5000)
   add_rows(report, run, "at_once", ROUNDS, 20000)
   add_rows(report, run, "slow", 2, 5000)
+  add_authorities(report, run, 200)
 end

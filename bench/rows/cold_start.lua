@@ -2,28 +2,12 @@
 -- one of Lua, lua-cjson and libcurl alone that sends the same. Both read the
 -- certificates of the system, as they would for the cloud.
 local child = require "bench.lib.child"
-local process = require "bench.lib.process"
 
 local ROUNDS = 20
-local BUNDLES = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt" }
-
-local function write_bundle(run)
-  local path, text = run.servers.dir .. "/bundle.pem", process.read(run.servers.ca_file)
-  for _, bundle in ipairs(BUNDLES) do
-    local file = io.open(bundle)
-    if file then
-      text = text .. file:read("*a")
-      file:close()
-      break
-    end
-  end
-  process.write(path, text)
-  return path
-end
 
 -- In turns; of each field the best round, see rows/signing.lua.
 local function best_of(run, version)
-  local best, ca_file = {}, write_bundle(run)
+  local best, ca_file = {}, run.servers:bundle()
   for _ = 1, ROUNDS do
     for _, name in ipairs { "once", "once_bare" } do
       local result = child.run(version, run.servers.dir, { "bench/programs/" .. name .. ".lua",

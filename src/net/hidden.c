@@ -15,10 +15,15 @@
  * kernel is told once: to be told of each costs more than all of malloc. The
  * bits of the slots that are taken need no lock, which a child after fork might
  * find locked. No page is smaller than LEAST_PAGE. */
-enum { SLOTS = 64, SLOT_SIZE = 20 * 1024, LEAST_PAGE = 4096 };
+enum {
+    WORDS = 2,
+    SLOTS = 64 * WORDS,
+    SLOT_SIZE = 20 * 1024,
+    LEAST_PAGE = 4096
+};
 
 static char *slots; /* NULL: there are none */
-static uint64_t taken;
+static uint64_t taken[WORDS];
 
 static size_t page_size(void)
 {
@@ -42,27 +47,28 @@ static void map_slots(void)
     if (memory == MAP_FAILED)
         return;
     advise(memory, (size_t)SLOTS * SLOT_SIZE, MADV_DONTDUMP);
-    slots = memory;
+    __atomic_store_n(&slots, memory, __ATOMIC_RELEASE);
 }
 
 /* NULL when all are taken. */
 static void *take_slot(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    uint64_t known = __atomic_load_n(&taken, __ATOMIC_RELAXED);
-    int slot;
 
     pthread_once(&once, map_slots);
-    if (slots == NULL)
-        return NULL;
-    do {
-        if (known == UINT64_MAX)
-            return NULL;
-        slot = __builtin_ctzll(~known);
-    } while (!__atomic_compare_exchange_n(&taken, &known,
-                                          known | UINT64_C(1) << slot, true,
-                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
-    return slots + (size_t)slot * SLOT_SIZE;
+    for (int word = 0; slots != NULL && word < WORDS; word++) {
+        uint64_t known = __atomic_load_n(&taken[word], __ATOMIC_RELAXED);
+
+        while (known != UINT64_MAX) {
+            int bit = __builtin_ctzll(~known);
+
+            if (__atomic_compare_exchange_n(&taken[word], &known,
+                                            known | UINT64_C(1) << bit, true,
+                                            __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+                return slots + (size_t)(64 * word + bit) * SLOT_SIZE;
+        }
+    }
+    return NULL;
 }
 
 void *cce_hidden_malloc(size_t size)
@@ -86,8 +92,10 @@ void *cce_hidden_malloc(size_t size)
 
 static bool is_slot(const void *memory)
 {
-    return slots != NULL &&
-           (uintptr_t)memory - (uintptr_t)slots < (size_t)SLOTS * SLOT_SIZE;
+    const char *first = __atomic_load_n(&slots, __ATOMIC_ACQUIRE);
+
+    return first != NULL &&
+           (uintptr_t)memory - (uintptr_t)first < (size_t)SLOTS * SLOT_SIZE;
 }
 
 size_t cce_hidden_size(void *memory)
@@ -106,7 +114,8 @@ void cce_hidden_free(void *memory)
     if (is_slot(memory)) {
         size_t slot = (size_t)((char *)memory - slots) / SLOT_SIZE;
 
-        __atomic_fetch_and(&taken, ~(UINT64_C(1) << slot), __ATOMIC_RELEASE);
+        __atomic_fetch_and(&taken[slot / 64], ~(UINT64_C(1) << slot % 64),
+                           __ATOMIC_RELEASE);
         return;
     }
     if (size >= LEAST_PAGE && size >= page_size() &&
