@@ -80,6 +80,20 @@ describe("clusters", function()
     assert.equal("UNSUPPORTED", code(chosen.one(one, "prod-b", "revoke_cert")))
   end)
 
+  it("of CCE Autopilot are looked for when a name is not that of another", function()
+    local asked, apart = {}, { id = "c9", name = "apart", autopilot = true }
+    local one = client_with {}
+    function one.list_clusters(_, opts)
+      asked[#asked + 1] = opts ~= nil and opts.autopilot
+      return { CLUSTERS[1], opts and apart or nil }
+    end
+    assert.equal(CLUSTERS[1].id, chosen.one(one, "prod-a").id)
+    assert.equal(CLUSTERS[1].id, chosen.one(one, CLUSTERS[1].id).id)
+    assert.same({ false, false }, asked)
+    assert.same({ CLUSTERS[1].id, "c9" }, (chosen.ids(one, args_of { "prod-a", "apart" })))
+    assert.same({ false, false, false, true }, asked)
+  end)
+
   it("that no cluster fits are an error, unless all are meant", function()
     local _, message, err = chosen.ids(client, args_of({}, { name = "x-*", status = "Gone",
       cluster_version = "v1.1" }))
