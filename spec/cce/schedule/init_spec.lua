@@ -186,6 +186,16 @@ describe("cce.schedule", function()
       assert.same({ NOW + 7200, "c1", { clusters = { "c1" } } }, { e.due, e.cluster_id, e.options })
     end)
 
+    it("keeps each option of the workflow that can wait, as it is", function()
+      local opts = { component = "all", certificate_expiration_time = 0, wait = { timeout = 60 },
+        canary = 2, concurrency = 3, max_failures = 4, repair = true, reissue = { dir = "/k",
+          duration = 1 }, rate_limit = false, accept_token_loss = true, unless_rotated_within = 5,
+        windows = "sat 01:00-05:00", except = "2026-12-05", zone = "+08:00" }
+      opts.clusters = { "c1" }
+      assert.same(opts, schedule:get(assert(schedule:rotate_every("7d", opts))).options)
+      assert.same(opts, schedule:get(assert(schedule:rotate_at(NOW, opts))).options)
+    end)
+
     it("refuses what cannot be kept or is not right", function()
       local function refused(interval, opts, pattern)
         opts.cluster_id = opts.cluster_id or not opts.clusters and "c1" or nil

@@ -30,6 +30,9 @@ describe("clusters", function()
   it("are named by id or by name, each once", function()
     local ids = assert(chosen.ids(client, args_of { "prod-b", CLUSTERS[1].id, "prod-b" }))
     assert.same({ CLUSTERS[2].id, CLUSTERS[1].id }, ids)
+    -- One need not have a name.
+    local unnamed = client_with { { id = CLUSTERS[4].id }, CLUSTERS[1] }
+    for _, word in ipairs { "prod-a", CLUSTERS[4].id } do assert(chosen.one(unnamed, word)) end
   end)
 
   it("are chosen by pattern, version and status", function()
