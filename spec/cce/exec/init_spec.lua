@@ -220,6 +220,15 @@ describe("cce.exec", function()
     assert.matches("cannot be used, and is obtained again", warnings[1])
   end)
 
+  it("keeps nothing where what cannot be used cannot be removed", function()
+    assert(credential())
+    local path = kept_path()
+    assert(os.remove(path))
+    tempdir.shell("mkdir -p " .. tempdir.quote(path .. "/in-the-way"))
+    for _ = 1, 2 do assert.is_true(assert(credential()).renewed) end
+    assert.matches("cannot be kept: cannot remove what cannot be used", warnings[#warnings])
+  end)
+
   it("obtains anew what is another cluster's", function()
     local foreign = tempdir.read((function()
       assert(exec.credential(client, sim.clusters[1].id, { duration = 1 }))

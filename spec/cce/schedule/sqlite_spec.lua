@@ -155,6 +155,12 @@ describe("cce.schedule.sqlite", function()
     assert.matches("another process holds it", (failure("STORE_UNAVAILABLE",
       open_by(connect))))
     assert.equal(6 + 10, reads)
+    -- Nor is it one without its -wal.
+    function core.file.read(name, ...)
+      if name:find "-wal$" then return nil, "it cannot be read", "FILE_ERROR" end
+      return read(name, ...)
+    end
+    assert.matches("it cannot be read", (failure("FILE_ERROR", open_by(connect))))
   end)
 
   it("is made as a whole, or not at all, whichever statement fails", function()

@@ -148,7 +148,7 @@ describe("schedule:run", function()
       assert.is_false(ok)
       assert.matches(pattern, message)
     end
-    raises("callable expected", nil)
+    raises("bad argument #1 to 'run' %(callable expected", nil)
     raises("unknown option 'onec'", function() end, { onec = true })
     raises("unknown option 'bsae'", function() end, { retry = { bsae = 1 } })
     local result, _, err = schedule:run(function() end, { lease = 1 })
