@@ -724,6 +724,16 @@ describe("schedule:run", function()
     assert.equal("done", state(id))
   end)
 
+  it("does not run where nothing can wait", function()
+    local id, driver = add(-1), host.current()
+    local check = driver.check
+    finally(function() driver.check = check end)
+    function driver.check() return false, "not in this phase" end
+    local none, message, err = run(runners.client())
+    assert.same({ nil, "run: not in this phase", "UNSUPPORTED" }, { none, message, err.code })
+    assert.equal("pending", state(id))
+  end)
+
   it("yields to an event loop", function()
     for i = 1, 5 do add(-1, "u" .. i) end
     local loop = require("spec.support.select_loop").new()
