@@ -358,6 +358,11 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(session:left() > 50)
     failure("LEASE_LOST", session:renew())
     assert.equal(0, session:left())
+    -- A key that somebody else has put there is none of ours.
+    for _, value in ipairs { "", "x" } do
+      server:poke(prefix .. "/runners/other", value)
+      failure("CONFLICT", store:open_session("other", 60))
+    end
   end)
 
   it("counts a session from before it asks: the answer may be slow", function()
