@@ -507,6 +507,13 @@ etcd.describe("cce.schedule.etcd", function()
     assert.matches("auth enable", failure("UNAUTHENTICATED", open(user)).hint)
   end)
 
+  it("does not begin where its password cannot be kept", function()
+    local secret = core.secret
+    finally(function() core.secret = secret end)
+    function core.secret() return nil, "no memory", "NO_MEMORY" end
+    failure("NO_MEMORY", open { username = "u", password = "fake" })
+  end)
+
   it("comes with a client certificate, also with one that was renewed in place", function()
     start { tls = true }
     local opts = { ca_file = own.ca_file, cert = own.pair.cert, key = own.pair.key }
