@@ -3,6 +3,7 @@ local cache = require "cce.exec.cache"
 local caches = require "spec.support.caches"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local errors = require "cce.error"
 local exec = require "cce.exec"
 local json = require "cce.base.json"
 local paths = require "cce.kubeconfig.paths"
@@ -404,6 +405,14 @@ describe("cce.exec", function()
       clients.fails("INVALID_ARGUMENT", exec.credential(client, id, { duration = 1 }))
     end
     assert.same({}, tempdir.list(dir))
+  end)
+
+  it("asks nothing of the cloud without keys", function()
+    function client.session.identify()
+      return nil, "no keys", errors.new("UNAUTHENTICATED", "no keys", {})
+    end
+    local _, message, err = credential()
+    assert.same({ "no keys", "UNAUTHENTICATED", {} }, { message, err.code, warnings })
   end)
 
   it("wants a lifetime", function()

@@ -246,6 +246,11 @@ describe("cce.schedule.sqlite", function()
       store:close()
       assert.is_table(core.file.stat(path), name)
     end
+    -- The process may go to another directory afterwards.
+    path = tempdir.check "pwd":gsub("%s+$", ""):gsub("[^/]+", ".."):sub(2) .. dir .. "/relative.db"
+    local relative = assert(open())
+    assert.equal("/", relative.file:sub(1, 1))
+    relative:close()
     for _, name in ipairs { ":memory:", "/tmp/:memory:", "a\0b", "a\nb" } do
       failure("INVALID_ARGUMENT", sqlite.open(name, {}))
     end
