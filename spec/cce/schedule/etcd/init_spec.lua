@@ -3,6 +3,7 @@ local contract = dofile "spec/support/shared/store_contract.lua"
 local core = require "cce.core"
 local errors = require "cce.error"
 local etcd = require "spec.support.peer.etcd"
+local host = require "cce.host"
 local layout = require "cce.schedule.etcd.layout"
 local scripted = require "spec.support.peer.server"
 local store_of = require "cce.schedule.etcd"
@@ -507,11 +508,15 @@ etcd.describe("cce.schedule.etcd", function()
     assert.matches("auth enable", failure("UNAUTHENTICATED", open(user)).hint)
   end)
 
-  it("does not begin where its password cannot be kept", function()
-    local secret = core.secret
-    finally(function() core.secret = secret end)
-    function core.secret() return nil, "no memory", "NO_MEMORY" end
+  it("does not begin without memory for its password and its engine", function()
+    local secret, driver = core.secret, host.current()
+    local engine = driver.engine
+    finally(function() core.secret, driver.engine = secret, engine end)
+    local function none() return nil, "no memory", "NO_MEMORY" end
+    core.secret = none
     failure("NO_MEMORY", open { username = "u", password = "fake" })
+    core.secret, driver.engine = secret, none
+    failure("NO_MEMORY", open())
   end)
 
   it("comes with a client certificate, also with one that was renewed in place", function()
