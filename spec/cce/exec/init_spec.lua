@@ -30,6 +30,7 @@ describe("cce.exec.request", function()
 
   it("answers clients that leave out the kind", function()
     assert.equal(V1, exec.request(json.encode { apiVersion = V1, spec = { interactive = false } }))
+    assert.equal(V1, exec.request(json.encode { apiVersion = V1, kind = json.null }))
   end)
 
   local wrong = {
