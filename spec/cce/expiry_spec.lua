@@ -78,7 +78,7 @@ describe("cce.expiry", function()
   it("takes files, directories and patterns, each file once", function()
     put "a.json"
     put "b.json"
-    put "b.json.bak"
+    for _, beside in ipairs { ".bak", ".lock", "~" } do put("b.json" .. beside) end
     put ".hidden"
     tempdir.shell("mkdir " .. dir .. "/sub")
     put "sub/c.json"

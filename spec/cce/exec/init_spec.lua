@@ -3,6 +3,7 @@ local cache = require "cce.exec.cache"
 local caches = require "spec.support.caches"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local errors = require "cce.error"
 local exec = require "cce.exec"
 local json = require "cce.base.json"
 local paths = require "cce.kubeconfig.paths"
@@ -29,6 +30,7 @@ describe("cce.exec.request", function()
 
   it("answers clients that leave out the kind", function()
     assert.equal(V1, exec.request(json.encode { apiVersion = V1, spec = { interactive = false } }))
+    assert.equal(V1, exec.request(json.encode { apiVersion = V1, kind = json.null }))
   end)
 
   local wrong = {
@@ -220,6 +222,15 @@ describe("cce.exec", function()
     assert.matches("cannot be used, and is obtained again", warnings[1])
   end)
 
+  it("keeps nothing where what cannot be used cannot be removed", function()
+    assert(credential())
+    local path = kept_path()
+    assert(os.remove(path))
+    tempdir.shell("mkdir -p " .. tempdir.quote(path .. "/in-the-way"))
+    for _ = 1, 2 do assert.is_true(assert(credential()).renewed) end
+    assert.matches("cannot be kept: cannot remove what cannot be used", warnings[#warnings])
+  end)
+
   it("obtains anew what is another cluster's", function()
     local foreign = tempdir.read((function()
       assert(exec.credential(client, sim.clusters[1].id, { duration = 1 }))
@@ -315,6 +326,7 @@ describe("cce.exec", function()
     local job = assert(other:rotate_credentials(cluster.id, { component = "all" }))
     assert(other:wait_job(job.id, { timeout = 20, interval = 0.05 }))
     other:close()
+    tempdir.check("touch -d '+1 hour' " .. tempdir.quote(kept_path()))
     assert.is_false(assert(credential()).renewed)
     tempdir.check("touch -d '2 minutes ago' " .. tempdir.quote(kept_path()))
     assert.is_true(assert(credential()).renewed)
@@ -394,6 +406,14 @@ describe("cce.exec", function()
       clients.fails("INVALID_ARGUMENT", exec.credential(client, id, { duration = 1 }))
     end
     assert.same({}, tempdir.list(dir))
+  end)
+
+  it("asks nothing of the cloud without keys", function()
+    function client.session.identify()
+      return nil, "no keys", errors.new("UNAUTHENTICATED", "no keys", {})
+    end
+    local _, message, err = credential()
+    assert.same({ "no keys", "UNAUTHENTICATED", {} }, { message, err.code, warnings })
   end)
 
   it("wants a lifetime", function()

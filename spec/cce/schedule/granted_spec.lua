@@ -37,7 +37,10 @@ describe("a grant", function()
     replace(autopilot, "allows", function() return true end)
     replace(runner, "run_one", function(_, e)
       revoked[#revoked + 1] = e
-      if no_revocation then return nil, no_revocation, errors.new("TIMEOUT", no_revocation, {}) end
+      if no_revocation then
+        return nil, no_revocation, errors.new("TIMEOUT", no_revocation, { retryable = true,
+          maybe_applied = true, request_id = "r" })
+      end
       return true
     end)
   end)
@@ -229,6 +232,7 @@ describe("a grant", function()
     local none, _, err = one:finish()
     assert.same({ nil, "TIMEOUT", 1000, 1 },
       { none, err.code, schedule:get(one.id).due, #revoked })
+    assert.same({ true, true, "r" }, { err.retryable, err.maybe_applied, err.request_id })
     assert.is_nil(one.is_finished)
     -- A change by another is looked at anew; a conflict of the API is not.
     for operation, count in pairs { [false] = 2, revoke_cert = 1 } do

@@ -186,6 +186,16 @@ describe("cce.schedule", function()
       assert.same({ NOW + 7200, "c1", { clusters = { "c1" } } }, { e.due, e.cluster_id, e.options })
     end)
 
+    it("keeps each option of the workflow that can wait, as it is", function()
+      local opts = { component = "all", certificate_expiration_time = 0, wait = { timeout = 60 },
+        canary = 2, concurrency = 3, max_failures = 4, repair = true, reissue = { dir = "/k",
+          duration = 1 }, rate_limit = false, accept_token_loss = true, unless_rotated_within = 5,
+        windows = "sat 01:00-05:00", except = "2026-12-05", zone = "+08:00" }
+      opts.clusters = { "c1" }
+      assert.same(opts, schedule:get(assert(schedule:rotate_every("7d", opts))).options)
+      assert.same(opts, schedule:get(assert(schedule:rotate_at(NOW, opts))).options)
+    end)
+
     it("refuses what cannot be kept or is not right", function()
       local function refused(interval, opts, pattern)
         opts.cluster_id = opts.cluster_id or not opts.clusters and "c1" or nil
@@ -490,14 +500,15 @@ describe("cce.schedule", function()
       local lines = lines_of(text)
       local function refused(content, pattern, code)
         tempdir.write(path, content)
-        local message = failure(code or "FILE_ERROR", other:import(path))
-        assert.matches(pattern, message)
+        local message, err = failure(code or "FILE_ERROR", other:import(path))
+        assert.matches(pattern, message .. (code and " " .. err.hint or ""))
         assert.is_nil(message:find "%c")
         assert.equal(0, #other:list())
       end
       refused("", "no export")
       refused("{}\n", "no export")
-      refused(text:gsub('"schedule":1', '"schedule":2'), "newer", "UNSUPPORTED")
+      refused(text:gsub('"schedule":1', '"schedule":2'), "Import it with that version",
+        "UNSUPPORTED")
       refused(table.concat(lines, "\n", 1, 9) .. "\n", "cut off")
       refused(table.concat(lines, "\n", 1, 8) .. "\n" .. lines[10] .. "\n", "cut off")
       refused(text .. lines[2] .. "\n", "cut off")

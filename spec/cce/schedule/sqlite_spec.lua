@@ -155,6 +155,12 @@ describe("cce.schedule.sqlite", function()
     assert.matches("another process holds it", (failure("STORE_UNAVAILABLE",
       open_by(connect))))
     assert.equal(6 + 10, reads)
+    -- Nor is it one without its -wal.
+    function core.file.read(name, ...)
+      if name:find "-wal$" then return nil, "it cannot be read", "FILE_ERROR" end
+      return read(name, ...)
+    end
+    assert.matches("it cannot be read", (failure("FILE_ERROR", open_by(connect))))
   end)
 
   it("is made as a whole, or not at all, whichever statement fails", function()
@@ -240,6 +246,11 @@ describe("cce.schedule.sqlite", function()
       store:close()
       assert.is_table(core.file.stat(path), name)
     end
+    -- The process may go to another directory afterwards.
+    path = tempdir.check "pwd":gsub("%s+$", ""):gsub("[^/]+", ".."):sub(2) .. dir .. "/relative.db"
+    local relative = assert(open())
+    assert.equal("/", relative.file:sub(1, 1))
+    relative:close()
     for _, name in ipairs { ":memory:", "/tmp/:memory:", "a\0b", "a\nb" } do
       failure("INVALID_ARGUMENT", sqlite.open(name, {}))
     end

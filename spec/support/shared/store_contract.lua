@@ -104,6 +104,25 @@ return function(name, open, sleep, interrupt)
       failure("CONFLICT", store:update(id_of(2), first, "x", { state = "pending" }))
     end)
 
+    it("finds a row whose state and time stay, or change, by what they are now", function()
+      local fields = { state = "pending", due = 100, unique = "u" }
+      local revision = assert(insert(1, fields))
+      revision = assert(store:update(id_of(1), revision, "b", fields))
+      assert.same({ 1 }, ids_of(other:due(100, 5)))
+      assert.same({ 1 }, ids_of(other:page { status = "pending", limit = 5 }))
+      assert.equal(1, other:count "pending")
+      assert.equal(id_of(1), failure("CONFLICT", insert(2, fields)).holder)
+      fields.due = 200
+      revision = assert(store:update(id_of(1), revision, "b", fields))
+      assert.same({}, ids_of(other:due(199, 5)))
+      assert.same({ 1 }, ids_of(other:due(200, 5)))
+      assert(store:update(id_of(1), revision, "b", { state = "done", ended = 7 }))
+      assert.same({ {}, {}, 0, 1 }, { ids_of(other:due(200, 5)),
+        ids_of(other:page { status = "pending", limit = 5 }), other:count "pending",
+        other:count "done" })
+      assert(insert(2, fields))
+    end)
+
     it("lets no two rows have the same unique text", function()
       pending(1, 100, { unique = "u" })
       local second = pending(2, 100)

@@ -30,6 +30,9 @@ describe("clusters", function()
   it("are named by id or by name, each once", function()
     local ids = assert(chosen.ids(client, args_of { "prod-b", CLUSTERS[1].id, "prod-b" }))
     assert.same({ CLUSTERS[2].id, CLUSTERS[1].id }, ids)
+    -- One need not have a name.
+    local unnamed = client_with { { id = CLUSTERS[4].id }, CLUSTERS[1] }
+    for _, word in ipairs { "prod-a", CLUSTERS[4].id } do assert(chosen.one(unnamed, word)) end
   end)
 
   it("are chosen by pattern, version and status", function()
@@ -78,6 +81,20 @@ describe("clusters", function()
     one.config.cloud, one.list_clusters = "otc", nil
     assert.equal("UNSUPPORTED", code(chosen.ids(one, args_of { "prod-b" }, "revoke_cert")))
     assert.equal("UNSUPPORTED", code(chosen.one(one, "prod-b", "revoke_cert")))
+  end)
+
+  it("of CCE Autopilot are looked for when a name is not that of another", function()
+    local asked, apart = {}, { id = "c9", name = "apart", autopilot = true }
+    local one = client_with {}
+    function one.list_clusters(_, opts)
+      asked[#asked + 1] = opts ~= nil and opts.autopilot
+      return { CLUSTERS[1], opts and apart or nil }
+    end
+    assert.equal(CLUSTERS[1].id, chosen.one(one, "prod-a").id)
+    assert.equal(CLUSTERS[1].id, chosen.one(one, CLUSTERS[1].id).id)
+    assert.same({ false, false }, asked)
+    assert.same({ CLUSTERS[1].id, "c9" }, (chosen.ids(one, args_of { "prod-a", "apart" })))
+    assert.same({ false, false, false, true }, asked)
   end)
 
   it("that no cluster fits are an error, unless all are meant", function()

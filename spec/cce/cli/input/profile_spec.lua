@@ -101,7 +101,9 @@ ca_file =
   end)
 
   it("holds no secret, and the error repeats none", function()
-    for _, key in ipairs { "sk", "ak", "password", "token", "my_secret_key" } do
+    for _, key in ipairs { "sk", "ak", "access_key", "secret_key", "password", "my_password",
+      "token", "security_token", "secret", "my_secret_key", "id_token", "private_key", "username",
+      "client_key_data" } do
       local found, message, err = profile.read(write("[a]\nregion = x\n" .. key
         .. " = example-value\n"))
       assert.is_nil(found)

@@ -89,6 +89,16 @@ describe("a hint of the library", function()
     assert.is_true(count > 15)
   end)
 
+  it("is typed wherever a report has sentences, and nowhere else", function()
+    local function report(text)
+      return { stopped = text, notes = { text }, plan = { text, 5 }, name = "allow_self=true",
+        failed = { { message = text, hint = text, name = "allow_self=true" } } }
+    end
+    local given = report "Give allow_self=true"
+    assert.equal(given, words.typed_report(given, "revoke"))
+    assert.same(report "Give --allow-self", given)
+  end)
+
   it("is left alone where it names none of the command's", function()
     for _, text in ipairs { "The rerun=1 of it", "a region of its own", "canary", "endpoint",
       "client:no_such_call()", "allow_self=true" } do

@@ -3,6 +3,7 @@ local contract = dofile "spec/support/shared/store_contract.lua"
 local core = require "cce.core"
 local errors = require "cce.error"
 local etcd = require "spec.support.peer.etcd"
+local host = require "cce.host"
 local layout = require "cce.schedule.etcd.layout"
 local scripted = require "spec.support.peer.server"
 local store_of = require "cce.schedule.etcd"
@@ -358,6 +359,11 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(session:left() > 50)
     failure("LEASE_LOST", session:renew())
     assert.equal(0, session:left())
+    -- A key that somebody else has put there is none of ours.
+    for _, value in ipairs { "", "x" } do
+      server:poke(prefix .. "/runners/other", value)
+      failure("CONFLICT", store:open_session("other", 60))
+    end
   end)
 
   it("counts a session from before it asks: the answer may be slow", function()
@@ -500,6 +506,17 @@ etcd.describe("cce.schedule.etcd", function()
     own:stop()
     own = nil
     assert.matches("auth enable", failure("UNAUTHENTICATED", open(user)).hint)
+  end)
+
+  it("does not begin without memory for its password and its engine", function()
+    local secret, driver = core.secret, host.current()
+    local engine = driver.engine
+    finally(function() core.secret, driver.engine = secret, engine end)
+    local function none() return nil, "no memory", "NO_MEMORY" end
+    core.secret = none
+    failure("NO_MEMORY", open { username = "u", password = "fake" })
+    core.secret, driver.engine = secret, none
+    failure("NO_MEMORY", open())
   end)
 
   it("comes with a client certificate, also with one that was renewed in place", function()

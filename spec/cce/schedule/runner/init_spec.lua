@@ -148,7 +148,7 @@ describe("schedule:run", function()
       assert.is_false(ok)
       assert.matches(pattern, message)
     end
-    raises("callable expected", nil)
+    raises("bad argument #1 to 'run' %(callable expected", nil)
     raises("unknown option 'onec'", function() end, { onec = true })
     raises("unknown option 'bsae'", function() end, { retry = { bsae = 1 } })
     local result, _, err = schedule:run(function() end, { lease = 1 })
@@ -722,6 +722,16 @@ describe("schedule:run", function()
     assert.same({ "503", "SERVER_ERROR" }, { message, err.code })
     run(client, { retry = QUICK, stop = function() return #events.of "done" > 0 end })
     assert.equal("done", state(id))
+  end)
+
+  it("does not run where nothing can wait", function()
+    local id, driver = add(-1), host.current()
+    local check = driver.check
+    finally(function() driver.check = check end)
+    function driver.check() return false, "not in this phase" end
+    local none, message, err = run(runners.client())
+    assert.same({ nil, "run: not in this phase", "UNSUPPORTED" }, { none, message, err.code })
+    assert.equal("pending", state(id))
   end)
 
   it("yields to an event loop", function()

@@ -501,7 +501,10 @@ describe("what the report of a rotation comes to", function()
       else
         assert.same({ nil, code, is_closed, not is_closed },
           { done, err.code, err.is_closed, err.retryable }, i)
-        assert.matches("2 of 9 clusters are ok", message)
+        local bucket = failed > 0 and "failed" or uncertain > 0 and "uncertain" or "pending"
+        assert.equal(("the rotation is not done: 2 of 9 clusters are ok, %d failed, %d uncertain,"
+          .. " %d pending; %s"):format(failed, uncertain, pending, report.stopped
+            or report[bucket][1] and "403 of " .. bucket or "the rest was not begun"), message)
         if is_closed and failed + pending > 0 then
           assert.matches(pending > 0 and "schedule:cancel(\"e1\") leaves it"
             or "schedule:retry(\"e1\", {retry_failed=true})", err.hint, 1, true)

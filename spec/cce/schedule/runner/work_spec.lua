@@ -271,7 +271,7 @@ describe("the work of a runner", function()
   it("tells once what only a person mends", function()
     local function overdue(before, retry_failed)
       function client.answer()
-        return nil, "no", errors.new("CONFLICT", "no", { is_closed = true })
+        return nil, "no", errors.new("CONFLICT", "no", { is_closed = true, hint = "mend" })
       end
       local e = entry { due = NOW - 1 }
       e.last_error = before and { code = before, message = "m", at = NOW }
@@ -279,8 +279,10 @@ describe("the work of a runner", function()
       steps, run.row, events = {}, nil, {}
       work.process(run, e)
       local told = event "overdue"
-      assert.equal(told and 1, told and told.seconds)
-      return told ~= nil
+      if not told then return false end
+      assert.same({ 1, "CONFLICT", "no", "mend" },
+        { told.seconds, told.code, told.message, told.hint })
+      return true
     end
     assert.is_true(overdue())
     assert.is_true(overdue "SERVER_ERROR")
