@@ -186,11 +186,12 @@ nginx.describe("a worker", function()
     end)
 
     it("is spared all signals, of which nginx's own thread gets some", function()
+      if nginx.is_checked then return pending "what checks has its own ways with signals" end
       server:get "/look"
       for _, thread in ipairs(nginx.threads(pid)) do
         local blocked = thread.name == "cce-engine" and "fffffffe7ffbfeff"
           or thread.name == "nginx" and "0000000000000000"
-        if not nginx.is_checked then assert.equal(blocked, thread.blocked) end
+        assert.equal(blocked, thread.blocked)
       end
     end)
 
