@@ -1,7 +1,7 @@
 -- Changes to safety rules that a spec must notice, for tools/mutate.lua: in `file` the text
 -- `find`, which is there once, becomes `with`; then `specs` (those whose names fit `filter`)
 -- must fail. Where a rule has several terms, each has a change of its own. `quick`: it is tried
--- in `make test`, too.
+-- in `make test`, too. Where the command `needs` fails, its spec would be skipped, and so is it.
 local EVIDENCE = "spec/cce/workflow/rotate/evidence_spec.lua"
 local WINDOWS = "spec/cce/workflow/rotate/windows_spec.lua"
 local RUNS = "spec/cce/workflow/rotate/init_spec.lua"
@@ -11,6 +11,7 @@ local SECRETS = "spec/core/field_spec.lua spec/core/secret_spec.lua spec/core/fi
   .. " spec/cce/credentials/init_spec.lua"
 local MERGED = "spec/cce/kubeconfig/init_spec.lua"
 local TLS = "spec/core/engine_tls_spec.lua"
+local MOUNTS = "unshare --mount true"
 local WIPED = "spec/core/secret_memory_spec.lua spec/core/secret_spec.lua"
 local REMOVED = "spec/cce/workflow/revoke/removal_spec.lua"
 local ATTEMPTS = "spec/cce/api/attempts_spec.lua"
@@ -345,10 +346,10 @@ return {
   { name = "TLS: the system's CAs are trusted beside ca_file", quick = true,
     file = "src/net/transfer.c",
     find = "        SET(result, easy, CURLOPT_CAPATH, NULL);\n", with = "",
-    specs = TLS },
+    specs = TLS, needs = MOUNTS },
   { name = "TLS: the system's CAs are trusted beside an identity's",
     file = "src/net/transfer.c", find = "given ? NULL : cce_curl_ca_directory()",
-    with = "cce_curl_ca_directory()", specs = TLS, filter = "an identity's CA" },
+    with = "cce_curl_ca_directory()", specs = TLS, filter = "an identity's CA", needs = MOUNTS },
   { name = "TLS: nobody's certificate is looked at",
     file = "src/net/transfer.c", find = "{CURLOPT_SSL_VERIFYPEER, 1}",
     with = "{CURLOPT_SSL_VERIFYPEER, 0}", specs = TLS },
