@@ -16,7 +16,7 @@ description = {
 }
 supported_platforms = { "linux" }
 dependencies = {
-  "lua >= 5.1, < 5.5",
+  "lua >= 5.1, < 5.6",
   "lua-cjson >= 2.1.0",
 }
 -- Only `library`: where the headers are differs too much between systems, and

@@ -1,7 +1,7 @@
 -- Changes to safety rules that a spec must notice, for tools/mutate.lua: in `file` the text
 -- `find`, which is there once, becomes `with`; then `specs` (those whose names fit `filter`)
 -- must fail. Where a rule has several terms, each has a change of its own. `quick`: it is tried
--- in `make test`, too.
+-- in `make test`, too. Where the command `needs` fails, its spec would be skipped, and so is it.
 local EVIDENCE = "spec/cce/workflow/rotate/evidence_spec.lua"
 local WINDOWS = "spec/cce/workflow/rotate/windows_spec.lua"
 local RUNS = "spec/cce/workflow/rotate/init_spec.lua"
@@ -11,6 +11,7 @@ local SECRETS = "spec/core/field_spec.lua spec/core/secret_spec.lua spec/core/fi
   .. " spec/cce/credentials/init_spec.lua"
 local MERGED = "spec/cce/kubeconfig/init_spec.lua"
 local TLS = "spec/core/engine_tls_spec.lua"
+local MOUNTS = "unshare --mount true"
 local WIPED = "spec/core/secret_memory_spec.lua spec/core/secret_spec.lua"
 local REMOVED = "spec/cce/workflow/revoke/removal_spec.lua"
 local ATTEMPTS = "spec/cce/api/attempts_spec.lua"
@@ -435,13 +436,13 @@ return {
   -- ---- whom TLS trusts ------------------------------------------------------------------------
   { name = "TLS: the system's CAs are trusted beside ca_file", quick = true,
     file = "src/net/tls.c", find = "(store, from->file, from->directory)",
-    with = '(store, from->file, "/etc/ssl/certs")', specs = TLS },
+    with = '(store, from->file, "/etc/ssl/certs")', specs = TLS, needs = MOUNTS },
   { name = "TLS: the system's CAs are trusted in the place of ca_file",
     file = "src/net/transfer.c", find = "engine->given.file == NULL", with = "true", specs = TLS },
   { name = "TLS: the system's CAs are trusted beside an identity's",
     file = "src/net/tls.c", find = "    if (found)\n",
     with = '    if (found && X509_STORE_load_locations(store, NULL, "/etc/ssl/certs"))\n',
-    specs = TLS, filter = "an identity's CA" },
+    specs = TLS, filter = "an identity's CA", needs = MOUNTS },
   { name = "TLS: a CA file that was replaced is still trusted",
     file = "src/net/tls.c", find = "!is_same_file(&authorities->seen, &now)", with = "false",
     specs = TLS, filter = "another one" },

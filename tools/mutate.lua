@@ -118,6 +118,11 @@ end
 local function try(mutant)
   local original, first, last = place_of(mutant)
   if not original then return end
+  if mutant.needs and run(mutant.needs) ~= 0 then
+    local text = ("%s # needs %s"):format(mutant.name, mutant.needs)
+    results:write("skip ", text, "\n")
+    return print("skipped " .. text)
+  end
   local seconds = seconds_when_healthy(mutant)
   if not seconds then
     return tell(false, mutant.name, "its specs fail without it")

@@ -56,8 +56,8 @@ local function highlighted(language, code)
   if language ~= "console" then return escape(code) end
   -- Of what stands in a terminal, the lines that a person types stand out.
   local lines = {}
-  for line in (code .. "\n"):gmatch "(.-)\n" do
-    line = escape(line)
+  for raw in (code .. "\n"):gmatch "(.-)\n" do
+    local line = escape(raw)
     lines[#lines + 1] = line:find "^%$ " and '<span class="command">' .. line .. "</span>" or line
   end
   return table.concat(lines, "\n")

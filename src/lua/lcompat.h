@@ -1,5 +1,5 @@
 /*
- * lcompat: one C source for Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT (5.5 is untried).
+ * lcompat: one C source for Lua 5.1 to 5.5 and LuaJIT.
  *
  * Code is written for Lua 5.3; what an older one lacks is here. Only core.c,
  * the l*.c bindings and this file include lua.h.

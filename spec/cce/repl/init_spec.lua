@@ -209,8 +209,9 @@ describe("cce repl in a terminal #unchecked", function()
   local function start()
     servers = servers + 1
     socket = directory .. "/tmux" .. servers
-    tmux("new-session -d -x 90 -y 30 " .. tempdir.quote(
-      shell_line(sim, directory, "repl; echo ended with $?; sleep 60")))
+    -- The shell gets the Ctrl-C, too.
+    tmux("new-session -d -x 90 -y 30 " .. tempdir.quote("trap : INT; "
+      .. shell_line(sim, directory, "repl; echo ended with $?; sleep 60")))
     see "cce> "
   end
 

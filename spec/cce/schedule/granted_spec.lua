@@ -154,15 +154,15 @@ describe("a grant", function()
 
   it("is ended where what was obtained cannot be used", function()
     caller = { kind = "user", id = "u1" }
-    for expected, given in pairs { ["damaged"] = false,
+    for what, given in pairs { ["damaged"] = false,
       ["its key does not match its certificate"] = { user_id = "u1", key_matches = false },
       ["its key does not match its certificate "] = { user_id = "u9", key_matches = false },
       ["its certificate names nobody"] = { key_matches = true } } do
       facts, revoked = given or nil, {}
       local none, message, err = make()
       assert.same({ nil, "INVALID_CERTIFICATE" }, { none, err.code })
-      expected = "cannot be used: " .. expected:gsub(" $", "") .. "; it was revoked"
-      assert.matches(expected, message, 1, true)
+      assert.matches("cannot be used: " .. what:gsub(" $", "") .. "; it was revoked", message, 1,
+        true)
       assert.same({ "u1", 1 }, { revoked[1].user_id, #revoked })
       assert(schedule:cancel(revoked[1].id))
     end

@@ -75,8 +75,8 @@ describe("a hint of the library", function()
     for path in pipe:lines() do
       for line in io.lines(path) do
         local code = line:find "^%s*%-%-" and "" or line:gsub('\\"', "\1")
-        for literal in code:gmatch '"([^"]*)"' do
-          literal = literal:gsub("\1", '"'):gsub("%%s", "iam")
+        for quoted in code:gmatch '"([^"]*)"' do
+          local literal = quoted:gsub("\1", '"'):gsub("%%s", "iam")
           -- A sentence, not a header or a query.
           if is_lua(literal) and literal:find "%a %a" and not literal:find "etcdctl" then
             count = count + 1
