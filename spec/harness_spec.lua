@@ -36,7 +36,7 @@ describe("what spec/plan runs on fewer Luas", function()
   it("is there", function()
     for line in io.lines "spec/plan" do
       local word, path = line:match "^(%l+) (%S+)$"
-      assert.is_true(word == "once" or word == "twice" or word == "slow", line)
+      assert.is_truthy(("once twice slow processes"):find(word, 1, true), line)
       assert.equal(path, sys.realpath(path):sub(#sys.realpath "." + 2))
     end
   end)

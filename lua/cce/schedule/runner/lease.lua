@@ -28,6 +28,17 @@ function M.new(run, name, seconds)
   return setmetatable({ run = run, name = name, seconds = seconds }, Lease)
 end
 
+local function renew(self, session)
+  local ok, message, err = session:renew()
+  if ok then return self.seconds / 3 end
+  if err.code == "LEASE_LOST" or session:left() <= 0 then
+    self:lose(session)
+  else
+    self.run:store_failed(message, err)
+  end
+  return math.min(1, self.seconds / 15)
+end
+
 --- The session to claim under.
 -- @treturn[1] table of the store
 -- @treturn[2] nil
@@ -35,7 +46,13 @@ end
 -- @treturn[2] table err
 function Lease:get()
   local session = self.session
-  if session and session:left() > M.MARGIN then return session end
+  -- Many workers on a slow disk leave `keep` no turn in time.
+  if session and session:left() < self.seconds / 2 and not self.is_renewing then
+    self.is_renewing = true
+    renew(self, session)
+    self.is_renewing = false
+  end
+  if session and not session.lost and session:left() > M.MARGIN then return session end
   if session then self:lose(session) end
   -- A name of its own: what was claimed under an earlier one is a dead runner's.
   local opened, message, err = self.run.store:open_session(
@@ -65,17 +82,6 @@ end
 function M.left(session)
   if session.lost then return 0 end
   return session:left() - M.MARGIN
-end
-
-local function renew(self, session)
-  local ok, message, err = session:renew()
-  if ok then return self.seconds / 3 end
-  if err.code == "LEASE_LOST" or session:left() <= 0 then
-    self:lose(session)
-  else
-    self.run:store_failed(message, err)
-  end
-  return math.min(1, self.seconds / 15)
 end
 
 --- Renew what is open, until told to end.

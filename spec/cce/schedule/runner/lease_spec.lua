@@ -49,6 +49,19 @@ describe("the lease of a runner", function()
     assert.equal(after, lease:get())
   end)
 
+  it("is renewed by who needs it, once half of it is over", function()
+    local one = assert(lease:get())
+    one.seconds = 30
+    assert.equal(one, lease:get())
+    assert.equal(0, one.renewed)
+    one.seconds = 29
+    assert.equal(one, lease:get())
+    assert.equal(1, one.renewed)
+    one.answer = "LEASE_LOST"
+    assert.not_equal(one, lease:get())
+    assert.same({ "lease_lost r1" }, told)
+  end)
+
   it("is none where the store is away, and the other's where another task was faster", function()
     run.away = true
     local none, message, err = lease:get()
