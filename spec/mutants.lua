@@ -372,6 +372,15 @@ return {
     file = "src/net/verdict.c", find = "alert == 42 || alert == 44 ||",
     with = "alert == 42 || alert == 44 || alert == 45 ||",
     specs = "spec/core/engine_alert_spec.lua" },
+
+  { name = "engine: programs get the socket on which its thread listens",
+    file = "src/net/listener.c", find = "SOCK_STREAM | SOCK_CLOEXEC |", with = "SOCK_STREAM |",
+    specs = "spec/nginx/thread_spec.lua", filter = "none of its descriptors" },
+  { name = "engine: jobs of a bucket are the thread's when that has ended",
+    file = "src/net/engine_thread.c", find = "for (size_t i = 0; i < BUCKETS; i++) {",
+    with = "for (size_t i = 1; i < BUCKETS; i++) {",
+    specs = "spec/nginx/thread_spec.lua", filter = "ends all work" },
+
   -- ---- what a cluster or a cloud lacks ---------------------------------------------------------
   { name = "autopilot: what its API lacks is sent",
     file = "lua/cce/api/autopilot.lua", find = "if not client.autopilot[id] then return true end",
