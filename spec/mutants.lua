@@ -463,6 +463,15 @@ return {
     file = "src/net/verdict.c", find = "alert == 42 || alert == 44 ||",
     with = "alert == 42 || alert == 44 || alert == 45 ||",
     specs = "spec/core/engine_alert_spec.lua" },
+
+  { name = "engine: programs get the socket on which its thread listens",
+    file = "src/net/listener.c", find = "SOCK_STREAM | SOCK_CLOEXEC |", with = "SOCK_STREAM |",
+    specs = "spec/nginx/thread_spec.lua", filter = "none of its descriptors" },
+  { name = "engine: jobs of a bucket are the thread's when that has ended",
+    file = "src/net/engine_thread.c", find = "for (size_t i = 0; i < BUCKETS; i++) {",
+    with = "for (size_t i = 1; i < BUCKETS; i++) {",
+    specs = "spec/nginx/thread_spec.lua", filter = "ends all work" },
+
   -- ---- what a cluster or a cloud lacks ---------------------------------------------------------
   { name = "autopilot: what its API lacks is sent",
     file = "lua/cce/api/autopilot.lua", find = "if not client.autopilot[id] then return true end",
@@ -505,6 +514,9 @@ return {
   { name = "secrets: a core dump has what was sent",
     file = "src/net/hidden.c", find = "    advise(memory, whole, MADV_DONTDUMP);\n", with = "",
     specs = WIPED },
+  { name = "secrets: a core dump has the key of an identity",
+    file = "src/net/outgoing.c", find = " || request->identity != NULL", with = "",
+    specs = WIPED, filter = "waits for its answer" },
   { name = "schedule: the -wal of another program's database is put into it",
     file = "lua/cce/schedule/sqlite.lua", find = "if not is_left or", with = "if true or",
     specs = "spec/cce/schedule/sqlite_spec.lua" },

@@ -92,6 +92,7 @@ describe("core.journal", function()
       "apiVersion: v1\nkind: Config", "a\n", "\n", "\0", '{"n":1,"at":"x"',
       '{"at":"2026-01-02T03:04:05Z","what":"else"}\n',
       '{"at":"2026-a1-02T03:04:05Z","what":"run","run":"one"}\n',
+      '2026-01-02T03:04:05Z","what":"run","run":"one"}\n',
       '{"at":"2026-01-02T03:04:0 Z","what":"run","run":"one"}\n', ("x"):rep(100000),
       FIRST .. ("x"):rep(70000) .. "\n",
       -- Without an end nobody knows what it is, or was to be.

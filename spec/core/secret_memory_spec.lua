@@ -112,21 +112,25 @@ local ANSWER = STOP .. [[
 -- libcurl 8.22 keeps its buffer for as long as the engine lives, with what came last.
 local KEEPS_BUFFER = core.libraries():find "libcurl/8%.[2-9]%d"
 
--- A request with a token in its headers and its body, which was sent and has no answer yet.
+-- A request with a secret, which was sent and has no answer yet.
 local SENT = STOP .. [[
-  local token = assert(core.secret_from_file(DIR .. "/token"))
+  local secret = assert(core.secret_from_file(DIR .. "/secret"))
   local engine = assert(core.engine { ca_file = "CA" })
   local transfer = assert(engine:submit {
     endpoint = "URL", method = "POST", path = "/", private = true,
-    headers = { ["X-Auth-Token"] = token }, body = { "x", token },
+    WHERE
   })
   while not os.rename(DIR .. "/arrived", DIR .. "/has-arrived") do engine:step(0.01) end
   stop "waiting"
   transfer:close()
   engine:close()
-  token:close()
+  secret:close()
   stop "closed"
 ]]
+
+local IN_REQUEST = [[headers = { ["X-Auth-Token"] = secret }, body = { "x", secret },]]
+local IN_IDENTITY = [[
+    identity = { key = secret, certificate = assert(core.file.read(DIR .. "/certificate")) },]]
 
 local CLIENT = STOP .. [[
   local cce = require "cce"
@@ -282,26 +286,33 @@ describe("a core dump #unchecked", function()
     identity.remove()
   end)
 
-  for _, scheme in ipairs { "http", "https" } do
-    it("has no token that was sent by " .. scheme .. " and waits for its answer", function()
+  for name, where in pairs {
+    ["token that was sent by http"] = IN_REQUEST, ["token that was sent by https"] = IN_REQUEST,
+    ["key of an identity that was sent by https"] = IN_IDENTITY,
+  } do
+    it("has no " .. name .. " and waits for its answer", function()
       local identity = server.identity()
+      local pair = identity.pair()
       local holding = server.start(function(connection)
         connection:request()
         connection:wait()
-      end, { tls = scheme == "https" and identity.pair() or nil })
-      tempdir.write(dir .. "/token", TOKEN)
-      os.execute("chmod 600 " .. dir .. "/token")
-      run((SENT:gsub("CA", identity.ca_file):gsub("URL", holding.url)))
+      end, { tls = name:find "https" and pair or nil })
+      local key = pair.key:toPEM "private"
+      local needle = where == IN_REQUEST and TOKEN or key:match "\n(%C+)\n%-"
+      tempdir.write(dir .. "/secret", where == IN_REQUEST and TOKEN or key)
+      tempdir.write(dir .. "/certificate", tostring(pair.certificate))
+      os.execute("chmod 600 " .. dir .. "/secret")
+      run((SENT:gsub("CA", identity.ca_file):gsub("URL", holding.url):gsub("WHERE", where)))
       holding:await "request"
       tempdir.write(dir .. "/arrived", "")
       arrive "waiting"
       -- libcurl's copy is not locked: the quota is for what lives longer.
-      local dumped, all = look({ TOKEN }, true)
+      local dumped, all = look({ needle }, true)
       assert.equal(0, dumped)
       assert.is_true(all > 0, "the search does not find what is there")
       leave "waiting"
       arrive "closed"
-      assert.equal(0, select(2, look { TOKEN }))
+      assert.equal(0, select(2, look { needle }))
       identity.remove()
     end)
   end

@@ -334,6 +334,23 @@ describe("an engine with a thread", function()
     assert.equal(1, nginx.count_threads(pid, "cce-engine"))
   end)
 
+  it("gives none of its descriptors to programs", function()
+    local function inherited(which)
+      collectgarbage()
+      collectgarbage()
+      return tempdir.shell("ls -l /proc/self/fd | grep -c " .. which)
+    end
+    engine:close()
+    local others = inherited "-v socket:"
+    local bare = assert(core.engine())
+    local sockets = inherited "socket:" -- with two of libcurl's own, in some versions
+    bare:close()
+    engine = assert(core.engine { threaded = true, ca_file = sim.env.CCE_CA_FILE })
+    assert.equal(200, wait(submit()).status)
+    assert.equal(others, inherited "-v socket:")
+    assert.equal(sockets, inherited "socket:")
+  end)
+
   it("lets many wait at once, over few connections", function()
     local waiting = {}
     for i = 1, 300 do
