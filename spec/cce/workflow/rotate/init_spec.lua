@@ -932,9 +932,9 @@ describe("cce.workflow.rotate", function()
     end)
     for name, value in pairs { clusters = 1, component = 1, certificate_expiration_time = "1",
       cert_content = 1, wait = 1, journal = 1, run = 1, canary = "1", concurrency = "1",
-      max_failures = {}, retry_failed = 1, unless_rotated_within = {}, windows = 1, except = 1, zone = 1, repair = 1,
-      reissue = 1, rate_limit = 1, accept_token_loss = 1, dry_run = 1, before_send = 1,
-      on_progress = 1 } do
+      max_failures = {}, retry_failed = 1, unless_rotated_within = {}, windows = 1, except = 1,
+      zone = 1, repair = 1, reissue = 1, rate_limit = 1, accept_token_loss = 1, dry_run = 1,
+      before_send = 1, on_progress = 1 } do
       clients.raises("bad option '" .. name .. "'", function()
         local report = cce.workflow.rotate(client, { clusters = { name = "*" }, [name] = value })
         return report
