@@ -568,6 +568,8 @@ describe("cce.workflow.rotate", function()
       rotate { journal = journal, run = "one" }
       local report = rotate { journal = journal, run = "two" }
       assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
+      assert.matches("cluster-002: uncertain in run one: it is looked at first",
+        tostring(rotate { journal = journal, run = "two", dry_run = true }), 1, true)
       assert.matches("uncertain in run one, so nothing is sent", report.pending[1].message, 1, true)
       assert.matches("cce runs settle one " .. id, report.pending[1].hint, 1, true)
       assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending",
