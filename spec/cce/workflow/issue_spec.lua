@@ -109,11 +109,12 @@ describe("cce.workflow.issue", function()
       end
     end)
 
-    it("takes the names it is given", function()
+    it("takes the names it is given, of the clusters that a function chooses", function()
       local report = assert(issue { dir = dir, name = function(cluster)
         return "team/" .. cluster.name
-      end })
-      assert.equal("team-" .. sim.clusters[1].name, report.ok[1].context)
+      end, clusters = function(cluster) return cluster.id == sim.clusters[2].id end })
+      assert.equal("team-" .. sim.clusters[2].name, report.ok[1].context)
+      assert.equal(1, issued())
     end)
   end)
 
