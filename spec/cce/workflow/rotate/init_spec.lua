@@ -530,6 +530,7 @@ describe("cce.workflow.rotate", function()
       assert.equal(counts(first), counts(second))
       assert.equal(first.failed[1].message, second.failed[1].message)
       assert.equal(first.failed[1].code, second.failed[1].code)
+      assert.is_number(second.ok[1].duration)
       assert.is_true(second.ok[1].earlier)
       assert.matches("NOTHING WAS DONE", tostring(second), 1, true)
     end)
@@ -560,6 +561,16 @@ describe("cce.workflow.rotate", function()
       assert.equal(3, first:exit_code())
       assert.matches("handed over to run 2026%-11%-21", first.skipped[1].message)
       assert.equal(7, sent())
+    end)
+
+    it("leaves what is pending to the run of its component", function()
+      rotate { journal = journal, run = "all", concurrency = 1,
+        on_progress = function() return false end }
+      assert.equal(0, rotate({ journal = journal, run = "tokens",
+        component = "service-account-controller" }):exit_code())
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+        counts(rotate { journal = journal, run = "all" }))
+      assert.equal(10, sent())
     end)
 
     it("leaves alone what is uncertain in another run, until it is settled", function()
