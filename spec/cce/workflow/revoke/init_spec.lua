@@ -115,6 +115,7 @@ describe("cce.workflow.revoke", function()
         clients.fails("INVALID_ARGUMENT", try(bad))
       end
       clients.fails("FILE_ERROR", try { kubeconfig = "/nowhere/config" })
+      clients.fails("FILE_ERROR", try { user_id = "a", verify = { "/nowhere/config" } })
       clients.fails("INVALID_CERTIFICATE", try { certificate = "no certificate" })
       assert.equal(0, sent())
     end)

@@ -131,6 +131,15 @@ describe("cce.workflow.rotate", function()
     assert.same({ "CONFLICT", false, false }, { err.code, err.retryable, err.maybe_applied })
   end)
 
+  it("takes no turn for what the list speaks against", function()
+    for i = 1, 4 do sim:set { cluster = sim.clusters[i].id, phase = "Hibernating" } end
+    local longest = 0
+    function client.sleep(seconds) longest = math.max(longest, seconds) end
+    assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 4 pending",
+      counts(rotate { rate_limit = "1/h", concurrency = 1 }))
+    assert.is_true(longest < 3000)
+  end)
+
   it("reports jobs whose sub-jobs failed, and goes on", function()
     sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
     local report = rotate()
@@ -151,7 +160,8 @@ describe("cce.workflow.rotate", function()
       sim:set { cluster = sim.clusters[1].id, job_outcome = "Failed" }
       local report = rotate { canary = 1, journal = journal }
       assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain, 4 pending", counts(report))
-      assert.matches("the canary cluster%-001 failed", report.stopped)
+      assert.matches("the canary cluster%-001 failed: retry_failed=true resends it",
+        report.stopped)
       assert.equal(1, report:exit_code())
       assert.equal(1, sent())
       -- Nor does the same call go on, until a person says so.
