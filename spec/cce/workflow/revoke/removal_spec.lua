@@ -464,13 +464,17 @@ describe("cce.workflow.revoke with remove", function()
 
   it("believes no answer to an edit that is not of it as it was meant", function()
     seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    kubectl(1, "delete clusterrolebinding sim-readers")
     local fits = { kind = "RoleBinding", metadata = { name = "devs", namespace = "dev",
       resourceVersion = "9" }, subjects = { user "alice" } }
     for what, term in pairs { kind = "ClusterRoleBinding", subjects = { user "alice", user "bob" },
-      metadata = { name = "devs", namespace = "prod", resourceVersion = "9" } } do
+      name = "others", namespace = "prod", resourceVersion = 9 } do
       local body = {}
       for name, value in pairs(fits) do body[name] = value end
-      body[what] = term
+      body.metadata = {}
+      for name, value in pairs(fits.metadata) do body.metadata[name] = value end
+      local of = fits[what] and body or body.metadata
+      of[what] = term
       sim:clear_faults()
       sim:fault { service = "kubernetes", method = "PATCH", status = 200,
         body = cjson.encode(body) }

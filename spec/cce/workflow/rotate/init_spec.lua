@@ -498,6 +498,19 @@ describe("cce.workflow.rotate", function()
     assert.equal(1, sent())
   end)
 
+  it("looks again at the end of the call at what was uncertain", function()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
+    local looks = 0
+    client.list_traces = function(_, query)
+      looks = looks + 1
+      return looks > 1 and { { id = "t", name = "RotateClusterCredentials", ok = true,
+        time = query.from, resource_id = sim.clusters[1].id } } or {}
+    end
+    local report = rotate()
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+    assert.equal(2, looks)
+  end)
+
   it("takes only a trace that is new, and of this cluster", function()
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
     local asked
