@@ -2,6 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local journals = require "cce.log.journal"
+local pace = require "cce.workflow.pace"
 local pki = require "spec.support.peer.pki"
 local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
@@ -394,7 +395,12 @@ describe("cce.workflow.rotate", function()
     end)
 
     it("the nodes that failed, by the API of the simulator", function()
-      local report = rotate { repair = true }
+      local count = 0
+      local report = rotate { repair = true, before_send = function()
+        count = count + 1
+        return math.huge
+      end }
+      assert.equal(6, count)
       assert.equal(1, #sim:log { operation = "retry_node_rotation", accepted = true })
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
     end)
@@ -913,6 +919,8 @@ describe("cce.workflow.rotate", function()
     rotate { rate_limit = "2/min", journal = journal, wait = false, concurrency = 1,
       on_progress = function(done) return done < 3 end }
     assert.equal(60, offset)
+    -- Another process knows of the first by the journal.
+    pace.forget()
     rotate { rate_limit = "2/min", journal = journal, wait = false, concurrency = 1 }
     assert.equal(120, offset)
     assert.equal(5, sent())
