@@ -459,6 +459,9 @@ describe("cce.workflow.revoke with remove", function()
     sim:fault { service = "kubernetes", method = "GET", status = 200, times = 1, body =
       '{"kind":"ClusterRoleBindingList","metadata":{"continue":"IQ=="},"items":[]}' }
     assert.equal("removed", revoke(first()).ok[1].rights)
+    local asked = sim:log { service = "kubernetes", method = "GET" }
+    assert.matches("?limit=500", asked[1].target, 1, true)
+    assert.matches("?continue=IQ%3D%3D&limit=500", asked[2].target, 1, true)
     assert.is_nil(bindings_of(1):find(leaver, 1, true))
   end)
 
