@@ -340,6 +340,26 @@ describe("cce.workflow.rotate", function()
       assert.equal(5, longest)
     end)
 
+    it("is uncertain of a request amid which something was raised", function()
+      function client.rotate_credentials() error "mine" end
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending",
+        counts(rotate { clusters = { sim.clusters[1].id } }))
+    end)
+
+    it("asks no more for a job that it may not see", function()
+      for _, fault in ipairs { { status = 403 }, { status = 404 }, { status = 404,
+        body = '{"error_code":"APIGW.0101","error_msg":"no"}' }, { status = 401,
+        body = '{"error_code":"APIGW.0301","error_msg":"no"}' } } do
+        sim:reset()
+        fault.operation = "show_job"
+        sim:fault(fault)
+        local report = rotate { clusters = { sim.clusters[1].id },
+          wait = { interval = 0.02, timeout = 2 } }
+        assert.equal(1, #report.uncertain)
+        assert.is_true(#sim:log { operation = "show_job" } < 3)
+      end
+    end)
+
     it("is uncertain of a job that nobody knows any more", function()
       sim:fault { operation = "show_job", status = 404 }
       local report = rotate { clusters = { sim.clusters[1].id } }
