@@ -349,8 +349,11 @@ describe("cce.workflow.rotate", function()
     it("asks no more for a job that it may not see", function()
       for _, fault in ipairs { { status = 403 }, { status = 404 }, { status = 404,
         body = '{"error_code":"APIGW.0101","error_msg":"no"}' }, { status = 401,
-        body = '{"error_code":"APIGW.0301","error_msg":"no"}' } } do
+        body = '{"error_code":"APIGW.0301","error_msg":"no"}' }, { status = 401,
+        body = '{"error_code":"APIGW.0301","error_msg":"AK access failed to reach the limit"}' },
+      } do
         sim:reset()
+        require("cce.credentials.breaker").forget()
         fault.operation = "show_job"
         sim:fault(fault)
         local report = rotate { clusters = { sim.clusters[1].id },
