@@ -23,6 +23,17 @@ describe("cce.map with functions that make no call", function()
     }, results)
   end)
 
+  it("prints what is ok and what failed", function()
+    local text = tostring(cce.map({ "a", { name = "b" }, { id = "c" } }, function(item)
+      if item == "a" then return "x\ny" end
+      return nil, "no"
+    end))
+    for _, line in ipairs { "a +ok +x …\n", "b +FAILED +no\n", "c +FAILED +no\n",
+      "1 ok, 2 failed" } do
+      assert.matches(line, text)
+    end
+  end)
+
   it("takes an empty list", function()
     local called = false
     local results = cce.map({}, function() called = true end, { on_progress = error })

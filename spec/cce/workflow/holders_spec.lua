@@ -341,4 +341,13 @@ describe("cce.workflow.holders", function()
     assert.equal("holds", row.state)
     assert.matches("obtained: certificate .* in .*member%.json", row.evidence[1])
   end)
+
+  it("raises what is of the wrong type", function()
+    for name, value in pairs { clusters = 1, user_id = 1, traces = 1, logs = 1, kubeconfigs = 1,
+      schedule = 1, expected = 1, admin = 1, concurrency = "1" } do
+      local ok, message = pcall(cce.workflow.holders, clients[1], { [name] = value })
+      assert.is_false(ok)
+      assert.matches("bad option '" .. name .. "'", message, 1, true)
+    end
+  end)
 end)

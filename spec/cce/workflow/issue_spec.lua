@@ -109,11 +109,12 @@ describe("cce.workflow.issue", function()
       end
     end)
 
-    it("takes the names it is given", function()
+    it("takes the names it is given, of the clusters that a function chooses", function()
       local report = assert(issue { dir = dir, name = function(cluster)
         return "team/" .. cluster.name
-      end })
-      assert.equal("team-" .. sim.clusters[1].name, report.ok[1].context)
+      end, clusters = function(cluster) return cluster.id == sim.clusters[2].id end })
+      assert.equal("team-" .. sim.clusters[2].name, report.ok[1].context)
+      assert.equal(1, issued())
     end)
   end)
 
@@ -432,6 +433,13 @@ describe("cce.workflow.issue", function()
         cce.workflow.issue(client, { durations = 1 })
       end)
       clients.raises("client", function() cce.workflow.issue({}, {}) end)
+      for name, value in pairs { clusters = 1, dir = 1, merge_into = 1, name = 1, format = 1,
+        journal = 1, run = 1, concurrency = "1", on_progress = 1, dry_run = 1, duration = "1",
+        expire_at = "1", min_remaining = "1", renew = 1, timeout = "1", check = 1 } do
+        clients.raises("bad option '" .. name .. "'", function()
+          cce.workflow.issue(client, { [name] = value })
+        end)
+      end
     end)
   end)
 end)

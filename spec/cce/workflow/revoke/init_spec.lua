@@ -115,6 +115,7 @@ describe("cce.workflow.revoke", function()
         clients.fails("INVALID_ARGUMENT", try(bad))
       end
       clients.fails("FILE_ERROR", try { kubeconfig = "/nowhere/config" })
+      clients.fails("FILE_ERROR", try { user_id = "a", verify = { "/nowhere/config" } })
       clients.fails("INVALID_CERTIFICATE", try { certificate = "no certificate" })
       assert.equal(0, sent())
     end)
@@ -547,6 +548,8 @@ describe("cce.workflow.revoke", function()
       end
       assert.same({ "no kubeconfig", "yes", "no kubeconfig", "no kubeconfig", "no kubeconfig" },
         verified)
+      assert.is_true(noted(report, "^verified: 1 yes, 4 no kubeconfig$"))
+      assert.is_false((noted(report, "not of the CA")))
       assert.matches("did not work before, either: HTTP 401", reasons[1], 1, true)
       assert.matches("the kubeconfig is that of", reasons[3], 1, true)
       assert.matches("there is no kubeconfig", reasons[4], 1, true)

@@ -4,6 +4,7 @@ local errors = require "cce.error"
 local items = require "cce.workflow.revoke.item"
 local pace = require "cce.workflow.pace"
 local probe = require "cce.kubeconfig.probe"
+local reports = require "cce.workflow.revoke.report"
 
 local NOW = 1767323045
 
@@ -316,6 +317,11 @@ describe("an item of a revocation", function()
     run.opts.remove = true
     process()
     assert.same({ true, items.OWED, true }, { item.owed, item.shortfall, lines[1].owed })
+    -- Also where the run was stopped while it waited for its turn.
+    item.state, item.accepted, run.stopped = "pending", nil, true
+    process()
+    assert.equal(items.OWED, reports.entry(run, item).message)
+    item.state, run.stopped = "pending", nil
     item.owed, item.shortfall, item.rights, item.removed = nil, nil, "removed", "x"
     process()
     assert.is_nil(item.owed)

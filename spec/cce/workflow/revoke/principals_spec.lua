@@ -112,9 +112,12 @@ describe("the principals of a revocation", function()
 
     local function deleted(list, more)
       list.window = { from = 1, to = 2, complete = true }
-      list.searched, list.unidentified = {}, {}
+      list.searched, list.unidentified = { { endpoint = "e", project_id = "p" } }, {}
       for name, value in pairs(more or {}) do list[name] = value end
-      return { deleted_principals = function() return list end }
+      return { deleted_principals = function(client, asked)
+        client.asked = asked
+        return list
+      end }
     end
 
     it("by what CTS has of deletions, each once, of all accounts", function()
@@ -129,6 +132,16 @@ describe("the principals of a revocation", function()
         return nil, "no", { code = "X" }
       end } }, { deleted_since = 1 }, report)
       assert.is_nil(none)
+    end)
+
+    it("by what CTS has where and since when it is asked, which is said", function()
+      local opts = { deleted_since = 1, partial = true, tracker_region = "r",
+        tracker_project_id = "t" }
+      local client = deleted({})
+      principals.find({ client }, opts, report)
+      assert.same({ from = 1, partial = true, tracker_region = "r", tracker_project_id = "t" },
+        client.asked)
+      assert.matches("at e, project p", notes(), 1, true)
     end)
 
     it("incompletely where CTS names nobody, or no longer has all", function()
@@ -218,7 +231,9 @@ describe("the principals of a revocation", function()
       principals.look_up(clients, { principal }, opts or {}, report)
       assert.same({ principal.can_obtain_again, principal.kind },
         { report.principals[1].can_obtain_again, report.principals[1].kind })
-      assert.equal(principal.in_iam, report.principals[1].in_iam)
+      for _, name in ipairs { "in_iam", "id", "name", "deleted" } do
+        assert.equal(principal[name], report.principals[1][name], name)
+      end
       return { principal.kind, principal.can_obtain_again, tostring(principal.in_iam),
         tostring(principal.known) }
     end

@@ -298,7 +298,7 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(leaver, ids_of(agency))
     assert.is_false(try(obtained(), "get nodes"))
 
-    assert.equal(0, restore { undo = dir .. "/second" }:exit_code())
+    for _ = 1, 2 do assert.equal(0, restore { undo = dir .. "/second" }:exit_code()) end
     assert.equal(0, restore():exit_code())
     for _, path in ipairs { all, here } do
       assert.equal("alice " .. leaver .. " bob", ids_of(path))
@@ -459,18 +459,25 @@ describe("cce.workflow.revoke with remove", function()
     sim:fault { service = "kubernetes", method = "GET", status = 200, times = 1, body =
       '{"kind":"ClusterRoleBindingList","metadata":{"continue":"IQ=="},"items":[]}' }
     assert.equal("removed", revoke(first()).ok[1].rights)
+    local asked = sim:log { service = "kubernetes", method = "GET" }
+    assert.matches("?limit=500", asked[1].target, 1, true)
+    assert.matches("?continue=IQ%3D%3D&limit=500", asked[2].target, 1, true)
     assert.is_nil(bindings_of(1):find(leaver, 1, true))
   end)
 
   it("believes no answer to an edit that is not of it as it was meant", function()
     seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    kubectl(1, "delete clusterrolebinding sim-readers")
     local fits = { kind = "RoleBinding", metadata = { name = "devs", namespace = "dev",
       resourceVersion = "9" }, subjects = { user "alice" } }
     for what, term in pairs { kind = "ClusterRoleBinding", subjects = { user "alice", user "bob" },
-      metadata = { name = "devs", namespace = "prod", resourceVersion = "9" } } do
+      name = "others", namespace = "prod", resourceVersion = 9 } do
       local body = {}
       for name, value in pairs(fits) do body[name] = value end
-      body[what] = term
+      body.metadata = {}
+      for name, value in pairs(fits.metadata) do body.metadata[name] = value end
+      local of = fits[what] and body or body.metadata
+      of[what] = term
       sim:clear_faults()
       sim:fault { service = "kubernetes", method = "PATCH", status = 200,
         body = cjson.encode(body) }

@@ -2,6 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local journals = require "cce.log.journal"
+local pace = require "cce.workflow.pace"
 local pki = require "spec.support.peer.pki"
 local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
@@ -131,6 +132,15 @@ describe("cce.workflow.rotate", function()
     assert.same({ "CONFLICT", false, false }, { err.code, err.retryable, err.maybe_applied })
   end)
 
+  it("takes no turn for what the list speaks against", function()
+    for i = 1, 4 do sim:set { cluster = sim.clusters[i].id, phase = "Hibernating" } end
+    local longest = 0
+    function client.sleep(seconds) longest = math.max(longest, seconds) end
+    assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 4 pending",
+      counts(rotate { rate_limit = "1/h", concurrency = 1 }))
+    assert.is_true(longest < 3000)
+  end)
+
   it("reports jobs whose sub-jobs failed, and goes on", function()
     sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
     local report = rotate()
@@ -151,7 +161,8 @@ describe("cce.workflow.rotate", function()
       sim:set { cluster = sim.clusters[1].id, job_outcome = "Failed" }
       local report = rotate { canary = 1, journal = journal }
       assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain, 4 pending", counts(report))
-      assert.matches("the canary cluster%-001 failed", report.stopped)
+      assert.matches("the canary cluster%-001 failed: retry_failed=true resends it",
+        report.stopped)
       assert.equal(1, report:exit_code())
       assert.equal(1, sent())
       -- Nor does the same call go on, until a person says so.
@@ -329,6 +340,25 @@ describe("cce.workflow.rotate", function()
       assert.equal(5, longest)
     end)
 
+    it("is uncertain of a request amid which something was raised", function()
+      function client.rotate_credentials() error "mine" end
+      assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending",
+        counts(rotate { clusters = { sim.clusters[1].id } }))
+    end)
+
+    it("asks no more for a job that it may not see", function()
+      for _, fault in ipairs { { status = 403 }, { status = 404 }, { status = 404,
+        body = '{"error_code":"APIGW.0101","error_msg":"no"}' } } do
+        sim:reset()
+        fault.operation = "show_job"
+        sim:fault(fault)
+        local report = rotate { clusters = { sim.clusters[1].id },
+          wait = { interval = 0.02, timeout = 2 } }
+        assert.equal(1, #report.uncertain)
+        assert.is_true(#sim:log { operation = "show_job" } < 3)
+      end
+    end)
+
     it("is uncertain of a job that nobody knows any more", function()
       sim:fault { operation = "show_job", status = 404 }
       local report = rotate { clusters = { sim.clusters[1].id } }
@@ -384,7 +414,12 @@ describe("cce.workflow.rotate", function()
     end)
 
     it("the nodes that failed, by the API of the simulator", function()
-      local report = rotate { repair = true }
+      local count = 0
+      local report = rotate { repair = true, before_send = function()
+        count = count + 1
+        return math.huge
+      end }
+      assert.equal(6, count)
       assert.equal(1, #sim:log { operation = "retry_node_rotation", accepted = true })
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
     end)
@@ -488,6 +523,19 @@ describe("cce.workflow.rotate", function()
     assert.equal(1, sent())
   end)
 
+  it("looks again at the end of the call at what was uncertain", function()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
+    local looks = 0
+    client.list_traces = function(_, query)
+      looks = looks + 1
+      return looks > 1 and { { id = "t", name = "RotateClusterCredentials", ok = true,
+        time = query.from, resource_id = sim.clusters[1].id } } or {}
+    end
+    local report = rotate()
+    assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+    assert.equal(2, looks)
+  end)
+
   it("takes only a trace that is new, and of this cluster", function()
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 502 }
     local asked
@@ -530,6 +578,7 @@ describe("cce.workflow.rotate", function()
       assert.equal(counts(first), counts(second))
       assert.equal(first.failed[1].message, second.failed[1].message)
       assert.equal(first.failed[1].code, second.failed[1].code)
+      assert.is_number(second.ok[1].duration)
       assert.is_true(second.ok[1].earlier)
       assert.matches("NOTHING WAS DONE", tostring(second), 1, true)
     end)
@@ -562,12 +611,24 @@ describe("cce.workflow.rotate", function()
       assert.equal(7, sent())
     end)
 
+    it("leaves what is pending to the run of its component", function()
+      rotate { journal = journal, run = "all", concurrency = 1,
+        on_progress = function() return false end }
+      assert.equal(0, rotate({ journal = journal, run = "tokens",
+        component = "service-account-controller" }):exit_code())
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+        counts(rotate { journal = journal, run = "all" }))
+      assert.equal(10, sent())
+    end)
+
     it("leaves alone what is uncertain in another run, until it is settled", function()
       local id = sim.clusters[2].id
       sim:fault { operation = "rotate_credentials", cluster = id, status = 502, times = 1 }
       rotate { journal = journal, run = "one" }
       local report = rotate { journal = journal, run = "two" }
       assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
+      assert.matches("cluster-002: uncertain in run one: it is looked at first",
+        tostring(rotate { journal = journal, run = "two", dry_run = true }), 1, true)
       assert.matches("uncertain in run one, so nothing is sent", report.pending[1].message, 1, true)
       assert.matches("cce runs settle one " .. id, report.pending[1].hint, 1, true)
       assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending",
@@ -651,8 +712,10 @@ describe("cce.workflow.rotate", function()
 
     it("resends a failed job only when told, after a look at the cluster", function()
       sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
-      rotate { journal = journal }
-      assert.equal(1, rotate({ journal = journal }):exit_code())
+      local hint = rotate({ journal = journal }).failed[1].hint
+      assert.matches("repair=true", hint, 1, true)
+      local again = rotate { journal = journal }
+      assert.same({ 1, hint }, { again:exit_code(), again.failed[1].hint })
       assert.equal(5, sent())
       sim:set { cluster = sim.clusters[3].id, job_outcome = "Success" }
       local report = rotate { journal = journal, retry_failed = true }
@@ -877,6 +940,8 @@ describe("cce.workflow.rotate", function()
     rotate { rate_limit = "2/min", journal = journal, wait = false, concurrency = 1,
       on_progress = function(done) return done < 3 end }
     assert.equal(60, offset)
+    -- Another process knows of the first by the journal.
+    pace.forget()
     rotate { rate_limit = "2/min", journal = journal, wait = false, concurrency = 1 }
     assert.equal(120, offset)
     assert.equal(5, sent())
@@ -932,9 +997,9 @@ describe("cce.workflow.rotate", function()
     end)
     for name, value in pairs { clusters = 1, component = 1, certificate_expiration_time = "1",
       cert_content = 1, wait = 1, journal = 1, run = 1, canary = "1", concurrency = "1",
-      max_failures = {}, retry_failed = 1, unless_rotated_within = {}, windows = 1, except = 1, zone = 1, repair = 1,
-      reissue = 1, rate_limit = 1, accept_token_loss = 1, dry_run = 1, before_send = 1,
-      on_progress = 1 } do
+      max_failures = {}, retry_failed = 1, unless_rotated_within = {}, windows = 1, except = 1,
+      zone = 1, repair = 1, reissue = 1, rate_limit = 1, accept_token_loss = 1, dry_run = 1,
+      before_send = 1, on_progress = 1 } do
       clients.raises("bad option '" .. name .. "'", function()
         local report = cce.workflow.rotate(client, { clusters = { name = "*" }, [name] = value })
         return report

@@ -38,6 +38,10 @@ describe("the pre-flight of a rotation", function()
     assert.matches("nothing was sent, since the clusters of project " .. sim.project_id,
       err.message, 1, true)
     assert.equal(3, #sim:log { operation = "show_cluster" })
+    assert.same({ false, false, 403, "rotate" }, { err.retryable, err.maybe_applied, err.status,
+      err.operation })
+    assert.is_string(err.request_id)
+    assert.is_string(err.api_code)
   end)
 
   it("names the right to look at jobs, unless they are not waited for", function()
@@ -71,5 +75,12 @@ describe("the pre-flight of a rotation", function()
     local report = assert(rotations.rotate(client))
     assert.equal(4, #report.ok)
     assert.equal("NOT_FOUND", report.failed[1].code)
+    -- Also where there is no other, and of a job.
+    local one = { clusters = { sim.clusters[1].id } }
+    assert.equal("NOT_FOUND", assert(rotations.rotate(client, one)).failed[1].code)
+    sim:clear_faults()
+    assert.equal(1, #assert(rotations.rotate(client, one)).ok)
+    sim:fault { operation = "show_job", status = 404, times = 1 }
+    assert.equal(1, #assert(rotations.rotate(client, one)).ok)
   end)
 end)

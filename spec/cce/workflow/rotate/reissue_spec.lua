@@ -118,7 +118,12 @@ describe("the new kubeconfigs of a rotation", function()
 
   it("are owed while they are not obtained, whether they are asked of or not", function()
     sim:fault { operation = "obtain_cert", status = 403 }
-    for _ = 1, 2 do assert.equal(2, rotate({ check = false }):exit_code()) end
+    for _ = 1, 2 do
+      local report = rotate { check = false }
+      assert.equal(2, report:exit_code())
+      assert.equal("PERMISSION_DENIED", report.pending[1].code)
+      assert.matches("its kubeconfig was not obtained again", report.pending[1].message, 1, true)
+    end
     sim:clear_faults()
     assert.equal(0, rotate({ check = false }):exit_code())
   end)
@@ -133,6 +138,8 @@ describe("the new kubeconfigs of a rotation", function()
       local report = rotate { check = false }
       client.obtain_cert = obtain
       assert.equal(2, report:exit_code(), name)
+      assert.equal(name == "client-key-data" and "KEY_MISMATCH" or "INVALID_CERTIFICATE",
+        report.pending[1].code)
       assert.matches("its kubeconfig was not obtained again", report.pending[1].message, 1, true)
       assert.is_nil(tempdir.read(("%s/%s.json"):format(dir, first.id)))
     end

@@ -134,8 +134,12 @@ describe("the windows of a rotation", function()
     assert.matches("nothing is begun outside of sat,sun 01:00-05:00, not 2026-12-05/2026-12-31"
       .. " (+08:00); the next window opens at 2027-01-01T17:00:00Z", text, 1, true)
     assert.equal(0, sent())
+    assert.same({ "sat,sun 01:00-05:00, not 2026-12-05/2026-12-31 (+08:00)",
+      times.parse "2027-01-01T17:00:00Z" }, { report.windows, report.next_window })
     clock = SATURDAY + 3600
-    assert.matches("(UTC); that is now", tostring(rotate { dry_run = true }), 1, true)
+    report = rotate { dry_run = true }
+    assert.matches("(UTC); that is now", tostring(report), 1, true)
+    assert.is_nil(report.next_window)
   end)
 
   it("are not part of the plan: others go on with the run, and false at all times", function()
