@@ -67,7 +67,7 @@ local function add_authorities(report, run, count)
     ours = math.min(ours, run_program(run, "bulk", "slow", count, ca_file).cpu)
     libcurl = math.min(libcurl, run_program(run, "curl_floor", "slow", count, ca_file).cpu)
   end
-  report:add { group = ("bulk %d, 50 ms"):format(count), measure = "CPU a request, the system's CAs",
+  report:add { group = ("bulk %d, 50 ms"):format(count), measure = "CPU a request, system's CAs",
     value = ours / count, unit = "us", beside = "libcurl alone", beside_value = libcurl / count,
     ratio_at_most = 1.35 }
 end
