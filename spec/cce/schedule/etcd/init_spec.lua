@@ -360,6 +360,16 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal(0, session:left())
   end)
 
+  it("gives back the lease of a session that is not to be", function()
+    local store = assert(open())
+    assert(store:open_session("r", 60))
+    local function leases() return #assert(store.client:ask("/v3/lease/leases", {})).leases end
+    local before = leases()
+    failure("CONFLICT", store:open_session("r", 60))
+    -- Those of others may end meanwhile.
+    assert.is_true(leases() <= before)
+  end)
+
   it("counts a session from before it asks: the answer may be slow", function()
     local now = 100
     local store = assert(open { steady = function() return now end })
