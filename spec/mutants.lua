@@ -40,6 +40,10 @@ return {
   { name = "audit: what may have been applied has failed",
     file = "lua/cce/log/audit_log.lua", find = 'err.maybe_applied and "unknown" or "failed"',
     with = '"failed"', specs = "spec/cce/log/around_spec.lua" },
+  { name = "audit: what could not be opened ends another task's log",
+    file = "lua/cce/log/audit_log.lua",
+    find = "open_logs[path] == log and not log", with = "not log",
+    specs = "spec/cce/log/around_spec.lua", filter = "another task" },
 
   -- ---- what settles a rotation ----------------------------------------------------------------
   { name = "evidence: any job is a rotation", quick = true,
