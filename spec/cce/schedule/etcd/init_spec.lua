@@ -358,6 +358,10 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(session:left() > 50)
     failure("LEASE_LOST", session:renew())
     assert.equal(0, session:left())
+    -- Asked to renew, this etcd says no seconds of it; another may say that it is not there.
+    session = assert(store:open_session("s", 60))
+    function session.client.ask() return nil, "no lease", {}, "no_lease" end
+    failure("LEASE_LOST", session:renew())
   end)
 
   it("gives back the lease of a session that is not to be", function()
