@@ -41,6 +41,10 @@ return {
   { name = "audit: what may have been applied has failed",
     file = "lua/cce/log/audit_log.lua", find = 'err.maybe_applied and "unknown" or "failed"',
     with = '"failed"', specs = "spec/cce/log/around_spec.lua" },
+  { name = "audit: what could not be opened ends another task's log",
+    file = "lua/cce/log/audit_log.lua",
+    find = "open_logs[path] == log and not log", with = "not log",
+    specs = "spec/cce/log/around_spec.lua", filter = "another task" },
 
   -- ---- what settles a rotation ----------------------------------------------------------------
   { name = "evidence: any job is a rotation", quick = true,
@@ -545,6 +549,10 @@ return {
   { name = "files: a child after fork removes its parent's lock",
     file = "src/os/file/file_lock.c", find = "bool ours = lock->owner == getpid();",
     with = "bool ours = true;", specs = "spec/cce/fork_spec.lua spec/core/file_spec.lua" },
+  { name = "files: links make a path longer than its buffer",
+    file = "src/os/file/path.c", find = "if (length + needs_slash + more >= PATH_MAX) {",
+    with = "if (more >= PATH_MAX) {", specs = "spec/core/file_spec.lua",
+    filter = "no further than" },
   { name = "files: metrics replace whatever is there", quick = true,
     file = "lua/cce/cli/output/own_file.lua", find = 'text ~= "" and not is_own(text)',
     with = "false", specs = "spec/cce/cli/output/report_file_spec.lua "

@@ -290,6 +290,17 @@ describe("cce.ensure_cert", function()
     assert.same({}, tempdir.list(dir))
   end)
 
+  it("says that what it saved is not there", function()
+    local save = destinations.save
+    function destinations.save(...)
+      destinations.save = save
+      local saved = save(...)
+      tempdir.write(path, "{")
+      return saved
+    end
+    clients.fails("FILE_ERROR", ensure())
+  end)
+
   it("obtains nothing for a place that is not proved, and says what it could not save", function()
     for i, name in ipairs { "prove", "save" } do
       local real = destinations[name]

@@ -415,6 +415,25 @@ describe("max_connections", function()
     drive(2)
   end)
 
+  it("costs no connection for what waited until it was too late to leave", function()
+    local s = server.start(function(connection)
+      connection:request()
+      connection:wait()
+      connection:send "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+      connection:close()
+    end)
+    new_engine { max_connections = 1 }
+    submit(s)
+    submit(s, { depart_within = 0.01 })
+    repeat engine:step(0.01) until s:count "request" == 1
+    sys.sleep(0.02)
+    s:release()
+    assert.equal("TIMEOUT", (select(3, drive(2)[2]:result())))
+    submit(s)
+    drive(1)
+    assert.equal(2, s:count "accept")
+  end)
+
   it("does not let time-outs run while a transfer waits", function()
     local s = server.start(function(connection)
       while connection:request() do

@@ -241,6 +241,15 @@ describe("core.file", function()
       assert.truthy(message:find("following its links: Too many levels of symbolic links", 1, true))
     end)
 
+    it("follows links no further than a path may be long", function()
+      local deep, deeper = ("/" .. ("d"):rep(250)):rep(14), (("e"):rep(250) .. "/"):rep(4)
+      tempdir.shell(("cd %s && mkdir -p .%s && ln -s .%s a && cd .%s && mkdir -p %s && ln -s %s b")
+        :format(dir, deep, deep, deep, deeper, deeper))
+      assert(file.write(dir .. "/a/config", "x"))
+      local _, message = file.write(dir .. "/a/b/config", "x")
+      assert.matches("opening its directory: File name too long", message, 1, true)
+    end)
+
     it("loses no file to the sweep of others that write beside it", function()
       local code = [[
         local f, lost = require "cce.core".file, 0

@@ -192,9 +192,9 @@ describe("ids", function()
 
   it("are shown safely and shortened", function()
     local message = assert_refused(
-      "", "show_cluster", {}, with("a\r\n\27[2J\"\\" .. ("y"):rep(5000))
+      "", "show_cluster", {}, with("a\r\n\27[2J\"\\~\127\155" .. ("y"):rep(5000))
     )
-    assert.is_truthy(message:find('"a\\x0d\\x0a\\x1b[2J\\x22\\x5cyyy', 1, true))
+    assert.is_truthy(message:find('"a\\x0d\\x0a\\x1b[2J\\x22\\x5c~\\x7f\\x9byyy', 1, true))
     assert.is_truthy(message:find('yyy"...;', 1, true))
     assert.is_true(#message < 300)
     assert.is_true(#assert_refused("", "show_cluster", {}, with(("\0"):rep(500))) < 400)

@@ -465,6 +465,9 @@ describe("kubectl and we ask by", function()
     ["a proxy-url without a scheme"] = function(cluster)
       cluster["proxy-url"] = "127.0.0.1:" .. ports[2]
     end,
+    ["a tls-server-name that no host has"] = function(cluster)
+      cluster["tls-server-name"] = "a name"
+    end,
     ["Base64 with a blank"] = function(cluster)
       local field = "certificate-authority-data"
       cluster[field] = cluster[field]:sub(1, 40) .. " " .. cluster[field]:sub(41)

@@ -2,6 +2,7 @@
 -- of the spec. Each row is one in which a single term of the log's conditions decides.
 local audit_log = require "cce.log.audit_log"
 local core = require "cce.core"
+local host = require "cce.host"
 local lines = require "cce.log.audit_line"
 local tempdir = require "spec.support.tempdir"
 
@@ -48,6 +49,18 @@ describe("a call in the audit log", function()
     return audit_log.around(client, request or REVOKE, ids or { cluster_id = "c" },
       send or function() return OK end)
   end
+
+  it("is in the log that another task opened meanwhile", function()
+    local current = host.current
+    -- That task's turn comes while this call's own log is being opened.
+    function host.current()
+      host.current = current
+      open()
+      return current()
+    end
+    assert.equal(OK, (around()))
+    assert.equal(2, #written())
+  end)
 
   it("stands there before it is sent, and what came of it afterwards", function()
     local before

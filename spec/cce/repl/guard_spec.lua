@@ -28,6 +28,8 @@ describe("cce.repl.guard", function()
     assert.is_true(client:revoke_cert("c1", { user_id = "leaver" }))
     assert.same({ "c1" }, sent)
     assert.truthy(asked[1]:find "^REVOKE: .*user leaver in cluster c1")
+    client:revoke_cert("c1", { agency_id = "machines" })
+    assert.matches("agency machines in cluster c1", asked[2], 1, true)
   end)
 
   it("says that it is one's own, and wants another word", function()

@@ -364,6 +364,20 @@ etcd.describe("cce.schedule.etcd", function()
       server:poke(prefix .. "/runners/other", value)
       failure("CONFLICT", store:open_session("other", 60))
     end
+    -- Asked to renew, this etcd says no seconds of it; another may say that it is not there.
+    session = assert(store:open_session("s", 60))
+    function session.client.ask() return nil, "no lease", {}, "no_lease" end
+    failure("LEASE_LOST", session:renew())
+  end)
+
+  it("gives back the lease of a session that is not to be", function()
+    local store = assert(open())
+    assert(store:open_session("r", 60))
+    local function leases() return #assert(store.client:ask("/v3/lease/leases", {})).leases end
+    local before = leases()
+    failure("CONFLICT", store:open_session("r", 60))
+    -- Those of others may end meanwhile.
+    assert.is_true(leases() <= before)
   end)
 
   it("counts a session from before it asks: the answer may be slow", function()

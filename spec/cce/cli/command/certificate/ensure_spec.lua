@@ -25,6 +25,9 @@ describe("cce ensure", function()
     local result = world:cce { "ensure", "cluster-001", "--days", "3", "--out", path, "--dry-run" }
     assert.matches("would obtain", result.out, 1, true)
     assert.is_nil(tempdir.read(path))
+    result = json.decode(world:cce({ "ensure", "cluster-001", "--days", "3", "--out", path,
+      "--dry-run", "-o", "json" }).out)
+    assert.same({ true, "string" }, { result.renewed, type(result.reason) })
     assert.matches("cluster-001: obtained, " .. path, world:cce(words).out, 1, true)
     assert.matches("cluster-001: still good, " .. path, world:cce(words).out, 1, true)
     assert.equal(1, #sim:log { operation = "obtain_cert" })
