@@ -358,7 +358,8 @@ describe("cce.ensure_cert", function()
       local cce = require "cce"
       local client = assert(cce.new { endpoint = %q, ca_file = %q, project_id = %q, proxy = false,
         credentials = { ak = %q, sk = %q } })
-      local config, renewed = assert(cce.ensure_cert(client, %q, { path = %q, duration = 30 }))
+      local config, renewed = assert(cce.ensure_cert(client, %q, { path = %q, duration = 30,
+        timeout = 900 }))
       assert(config:certificate().key_matches)
       io.write(renewed == true and "renewed\n" or "reused\n")
     ]]):format(sim.env.CCE_ENDPOINT, sim.env.CCE_CA_FILE, sim.project_id, simulator.admin.ak,

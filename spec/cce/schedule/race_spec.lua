@@ -48,7 +48,8 @@ local function cancel_while_it_runs(schedule)
   for id in nearest, schedule do
     local ok, message, err = schedule:cancel(id)
     assert(ok or err.code == "CONFLICT", message)
-    won[id] = won[id] or { ok == true, message }
+    -- What was being sent and could not be, as without a lease, may be cancelled after all.
+    if ok or not won[id] then won[id] = { ok == true, message } end
   end
   return won
 end

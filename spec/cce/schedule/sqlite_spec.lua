@@ -101,6 +101,7 @@ describe("cce.schedule.sqlite", function()
   end)
 
   it("reads it also where nothing but memory may be written to, else says so", function()
+    if os.getenv "FLAVOUR" == "valgrind" then return pending "valgrind itself needs TMPDIR" end
     local store = assert(open())
     assert(add(store, "a"))
     store:close()
