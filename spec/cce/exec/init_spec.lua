@@ -6,6 +6,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local exec = require "cce.exec"
 local json = require "cce.base.json"
+local kubeconfig = require "cce.kubeconfig"
 local paths = require "cce.kubeconfig.paths"
 local printed = require "spec.support.printed"
 local simulator = require "spec.support.sim"
@@ -211,8 +212,13 @@ describe("cce.exec", function()
   it("obtains anew what cannot be used", function()
     assert(credential())
     local path = kept_path()
+    local good = tempdir.read(path)
+    local config = assert(assert(kubeconfig.load(path)):with_command())
+    assert(os.remove(path))
+    assert(config:save(path, { merge = true, name = "cce" }))
     for i, text in ipairs { "", "{", "no kubeconfig", '{"kind":"Config","contexts":[]}',
-      tempdir.read(path):sub(1, 900) } do
+      good:sub(1, 900), tempdir.read(path), (good:gsub('"certificate%-authority%-data": *"[^"]*"',
+        '"insecure-skip-tls-verify":true')) } do
       tempdir.write(path, text)
       local found = assert(credential())
       assert.is_true(found.renewed)
@@ -418,6 +424,7 @@ describe("cce.exec", function()
 
   it("wants a lifetime", function()
     clients.fails("INVALID_ARGUMENT", exec.credential(client, cluster.id, {}))
+    clients.fails("INVALID_ARGUMENT", exec.credential(client, cluster.id, { duration = 0.5 }))
     clients.fails("INVALID_ARGUMENT",
       exec.credential(client, cluster.id, { duration = 1, min_remaining = DAY }))
   end)
