@@ -8,6 +8,7 @@ local layout = require "cce.schedule.etcd.layout"
 local scripted = require "spec.support.peer.server"
 local store_of = require "cce.schedule.etcd"
 local tempdir = require "spec.support.tempdir"
+local write = require "cce.schedule.etcd.write"
 
 etcd.describe("cce.schedule.etcd", function()
   local server, prefix, stores, own
@@ -122,6 +123,26 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal(0, server:count(prefix .. "/entries/"))
   end)
 
+  it("removes the others when one was changed meanwhile", function()
+    local store = assert(open())
+    for n = 1, 3 do assert(store:insert("e" .. n, "t", { state = "done", ended = n })) end
+    local ask, times = store.client.ask, 0
+    function store.client.ask(client, path, body, how)
+      if path == "/v3/kv/txn" and body.success[1].request_delete_range then
+        times = times + 1
+        if times % 5 == 1 then server:poke(prefix .. "/entries/e2", "changed " .. times) end
+        if times == 2 then
+          return errors.fail("STORE_UNAVAILABLE", "the spec keeps it away", { retryable = true })
+        end
+      end
+      return ask(client, path, body, how)
+    end
+    failure("STORE_UNAVAILABLE", store:prune(100, 1000))
+    times = 5
+    assert.equal(2, store:prune(100, 1000))
+    assert.equal(1, server:count(prefix .. "/entries/"))
+  end)
+
   it("lets etcd forget its history once it is old", function()
     local store = assert(open())
     local first = assert(store:insert("a", "old", PENDING)):match "^%d+"
@@ -171,6 +192,11 @@ etcd.describe("cce.schedule.etcd", function()
         until #rows < limit
         assert.same(all, seen)
       end
+    end
+    -- Nor by where the last one began.
+    for _, first in ipairs { 1, 38 } do
+      local rows = assert(store:page { status = "pending", limit = 2, after = all[first] })
+      assert.same({ all[first + 1], all[first + 2] }, { rows[1].id, rows[2].id })
     end
   end)
 
@@ -332,6 +358,23 @@ etcd.describe("cce.schedule.etcd", function()
     proxy.remove()
   end)
 
+  it("asks what became of a change for as long as a request may take, ever less often", function()
+    local monotonic, sleep, now, pauses = core.sys.monotonic, host.sleep, 100, {}
+    finally(function() core.sys.monotonic, host.sleep = monotonic, sleep end)
+    function core.sys.monotonic() return now end
+    function host.sleep(seconds)
+      pauses[#pauses + 1], now = seconds, now + seconds
+      assert(#pauses < 20, "it is asked without end")
+    end
+    local client = { timeout = 4 }
+    function client.ask()
+      return nil, "away", errors.new("STORE_UNAVAILABLE", "away", { maybe_applied = true }),
+        "elsewhere"
+    end
+    failure("STORE_UNAVAILABLE", write.settle({ client = client }, {}))
+    assert.same({ 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1 }, pauses)
+  end)
+
   -- ---- etcd's own troubles --------------------------------------------------------------------
 
   it("goes on when etcd comes back", function()
@@ -482,6 +525,8 @@ etcd.describe("cce.schedule.etcd", function()
     local revision = assert(store:insert("a", "1", PENDING))
     local session = assert(store:open_session("r", 60))
     local old = store.client.token
+    assert(store:get "a")
+    assert.equal(old, store.client.token)
     -- A new password ends the tokens of before, which a restart does not.
     local root = own:ask("/v3/auth/authenticate", { name = "root", password = etcd.PASSWORD })
     own:ask("/v3/auth/user/changepw", { name = etcd.USER, password = etcd.PASSWORD }, root.token)
