@@ -148,9 +148,10 @@ etcd.describe("cce.schedule.etcd", function()
     local first = assert(store:insert("a", "old", PENDING)):match "^%d+"
     server:poke(prefix .. "/history", "1000")
     assert(store:update("a", store:get("a").revision, "new", PENDING))
-    local ask, compactions = store.client.ask, 0
+    local ask, compactions, is_late = store.client.ask, 0, false
     function store.client.ask(client, path, ...)
       if path == "/v3/kv/compaction" then compactions = compactions + 1 end
+      if path == "/v3/kv/txn" and is_late then server:poke(prefix .. "/history", "1001") end
       return ask(client, path, ...)
     end
     for _ = 1, 2 do store:prune(1, 1) end
@@ -161,6 +162,11 @@ etcd.describe("cce.schedule.etcd", function()
     assert.has_error(read_old)
     assert.equal("new", store:get("a").text)
     assert.is_true(math.abs(tonumber(server:peek(prefix .. "/history")) - os.time()) < 60)
+    -- Another process sets the mark at the same time.
+    server:poke(prefix .. "/history", "1000")
+    is_late = true
+    store:prune(1, 1)
+    assert.equal(1, compactions)
   end)
 
   it("pages through entries that are too large for one answer", function()
