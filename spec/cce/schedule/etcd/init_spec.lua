@@ -307,6 +307,22 @@ etcd.describe("cce.schedule.etcd", function()
     return proxy
   end
 
+  it("waits for no answer without end", function()
+    local exchange, limits = host.exchange, {}
+    finally(function() host.exchange = exchange end)
+    function host.exchange(engine, spec)
+      limits[#limits + 1] = spec.timeout
+      assert.equal(4 * 1024 * 1024, spec.max_response)
+      return exchange(engine, spec)
+    end
+    local store = assert(open { timeout = 7 })
+    local session = assert(store:open_session("r", 20))
+    limits = {}
+    assert.is_true(session:renew())
+    store:get "a"
+    assert.same({ 5, 7 }, limits)
+  end)
+
   it("tells the truth about a change whose answer was lost", function()
     local proxy = start_cutter()
     local store = assert(open_at(proxy.url .. "/" .. prefix))
@@ -452,7 +468,8 @@ etcd.describe("cce.schedule.etcd", function()
       local peer = scripted.start(function(connection)
         while connection:request() do connection:answer("200 OK", connection.data) end
       end, { data = body })
-      failure(code, open_at(peer.url .. "/" .. prefix))
+      -- Nor is another one asked then.
+      failure(code, open_at(peer.url .. "," .. server:place(prefix)))
     end
   end)
 
