@@ -169,6 +169,21 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal(1, compactions)
   end)
 
+  it("is sent no keys where it counts", function()
+    local store = assert(open())
+    assert(store:insert("a", "t", PENDING))
+    assert(store:open_session("r", 60))
+    local ask, answers = store.client.ask, 0
+    function store.client.ask(...)
+      local answer = assert(ask(...))
+      answers = answers + 1
+      assert.same({ "1" }, { answer.count, answer.kvs })
+      return answer
+    end
+    assert.same({ 1, true }, { store:count "pending", store:alive "r" })
+    assert.equal(2, answers)
+  end)
+
   it("pages through entries that are too large for one answer", function()
     local store = assert(open())
     local text = ("x"):rep(1000 * 1000)
@@ -553,6 +568,15 @@ etcd.describe("cce.schedule.etcd", function()
     -- A new password ends the tokens of before, which a restart does not.
     local root = own:ask("/v3/auth/authenticate", { name = "root", password = etcd.PASSWORD })
     own:ask("/v3/auth/user/changepw", { name = etcd.USER, password = etcd.PASSWORD }, root.token)
+    -- While it is told so, another call gets one.
+    local exchange = host.exchange
+    finally(function() host.exchange = exchange end)
+    function host.exchange(...)
+      host.exchange = exchange
+      local transfer = exchange(...)
+      assert(store:get "a")
+      return transfer
+    end
     assert(store:update("a", revision, "2", PENDING, { session = session }))
     assert.error_matches(function() core.secret(old) end, "closed secret")
     assert.is_true(session:renew())
