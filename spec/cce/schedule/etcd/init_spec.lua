@@ -169,6 +169,20 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal(1, compactions)
   end)
 
+  it("gives a page as it was at one moment", function()
+    local store = assert(open())
+    local revision = assert(store:insert("a", "old", PENDING))
+    local ask = store.client.ask
+    function store.client.ask(client, path, ...)
+      if path == "/v3/kv/txn" then
+        store.client.ask = nil
+        assert(store:update("a", revision, "new", { state = "done", ended = 1 }))
+      end
+      return ask(client, path, ...)
+    end
+    assert.equal("old", store:due(1, 1)[1].text)
+  end)
+
   it("is sent no keys where it counts", function()
     local store = assert(open())
     assert(store:insert("a", "t", PENDING))
@@ -439,6 +453,7 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(session:left() > 50)
     failure("LEASE_LOST", session:renew())
     assert.equal(0, session:left())
+    assert.is_true(session:close())
     -- A key that somebody else has put there is none of ours.
     for _, value in ipairs { "", "x" } do
       server:poke(prefix .. "/runners/other", value)
