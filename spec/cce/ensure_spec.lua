@@ -149,6 +149,8 @@ describe("cce.ensure_cert", function()
       return shown
     end
     assert.matches("another address", clients.fails("CONFLICT", ensure()).message, 1, true)
+    tempdir.write(path, (USERS:gsub('"server":"[^"]*"', '"server":null')))
+    assert.matches("another address", clients.fails("CONFLICT", ensure()).message, 1, true)
     tempdir.write(path, "not a kubeconfig")
     clients.fails("FILE_ERROR", ensure())
     assert.equal("not a kubeconfig", tempdir.read(path))

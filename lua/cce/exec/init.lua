@@ -94,12 +94,13 @@ local function warn(job, format, ...)
 end
 
 -- The kubeconfig in the file; false when there is none; nil when the file is
--- not what we write.
+-- not what we write, or has no certificate and key that kubectl could use.
 local function kept(job, path)
   local holdings = stored.read(path, job.client.clock)
   if not holdings then return nil end
   if not holdings.config then return false end
-  return stored.of(holdings, job.cluster_id)
+  local config = stored.of(holdings, job.cluster_id)
+  return config and kubeconfigs.identity(config) and config
 end
 
 -- Looked at again under the lock: another process may have mended it.

@@ -1,6 +1,7 @@
 local cache = require "cce.exec.cache"
 local caches = require "spec.support.caches"
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local identity = require "cce.api.identity"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -63,6 +64,13 @@ describe("cce.exec.cache", function()
       assert.matches("open to others", (select(2, path_of(lasting))))
       tempdir.shell("chmod 700 " .. place)
     end
+    -- Nor where somebody else has just removed it.
+    tempdir.shell("rm -r " .. tempdir.quote(dir .. "/cce"))
+    local mkdir = directories.make
+    finally(function() identity.of, directories.make = saved, mkdir end)
+    function directories.make() return true end
+    local _, message, err = path_of(lasting)
+    assert.same({ "it is gone", "FILE_ERROR" }, { message, err.code })
   end)
 
   it("is where XDG says, or under the home", function()

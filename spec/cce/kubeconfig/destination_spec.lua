@@ -170,9 +170,11 @@ describe("a kubeconfig's destination", function()
   end)
 
   it("knows before which contexts there will be", function()
-    local destination = { path = path, context = "external" }
-    assert(destinations.prove(destination, { id = sim.clusters[2].id }, client))
-    clients.fails("INVALID_ARGUMENT", destinations.prove(destination, { id = first.id }, client))
+    for _, name in ipairs { "external", "externalTLSVerify" } do
+      local destination = { path = path, context = name }
+      assert(destinations.prove(destination, { id = sim.clusters[2].id }, client))
+      clients.fails("INVALID_ARGUMENT", destinations.prove(destination, { id = first.id }, client))
+    end
   end)
 
   it("that fails after all leaves what was obtained in a private file", function()

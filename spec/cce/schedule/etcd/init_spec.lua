@@ -8,6 +8,7 @@ local layout = require "cce.schedule.etcd.layout"
 local scripted = require "spec.support.peer.server"
 local store_of = require "cce.schedule.etcd"
 local tempdir = require "spec.support.tempdir"
+local write = require "cce.schedule.etcd.write"
 
 etcd.describe("cce.schedule.etcd", function()
   local server, prefix, stores, own
@@ -122,14 +123,35 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal(0, server:count(prefix .. "/entries/"))
   end)
 
+  it("removes the others when one was changed meanwhile", function()
+    local store = assert(open())
+    for n = 1, 3 do assert(store:insert("e" .. n, "t", { state = "done", ended = n })) end
+    local ask, times = store.client.ask, 0
+    function store.client.ask(client, path, body, how)
+      if path == "/v3/kv/txn" and body.success[1].request_delete_range then
+        times = times + 1
+        if times % 5 == 1 then server:poke(prefix .. "/entries/e2", "changed " .. times) end
+        if times == 2 then
+          return errors.fail("STORE_UNAVAILABLE", "the spec keeps it away", { retryable = true })
+        end
+      end
+      return ask(client, path, body, how)
+    end
+    failure("STORE_UNAVAILABLE", store:prune(100, 1000))
+    times = 5
+    assert.equal(2, store:prune(100, 1000))
+    assert.equal(1, server:count(prefix .. "/entries/"))
+  end)
+
   it("lets etcd forget its history once it is old", function()
     local store = assert(open())
     local first = assert(store:insert("a", "old", PENDING)):match "^%d+"
     server:poke(prefix .. "/history", "1000")
     assert(store:update("a", store:get("a").revision, "new", PENDING))
-    local ask, compactions = store.client.ask, 0
+    local ask, compactions, is_late = store.client.ask, 0, false
     function store.client.ask(client, path, ...)
       if path == "/v3/kv/compaction" then compactions = compactions + 1 end
+      if path == "/v3/kv/txn" and is_late then server:poke(prefix .. "/history", "1001") end
       return ask(client, path, ...)
     end
     for _ = 1, 2 do store:prune(1, 1) end
@@ -140,6 +162,40 @@ etcd.describe("cce.schedule.etcd", function()
     assert.has_error(read_old)
     assert.equal("new", store:get("a").text)
     assert.is_true(math.abs(tonumber(server:peek(prefix .. "/history")) - os.time()) < 60)
+    -- Another process sets the mark at the same time.
+    server:poke(prefix .. "/history", "1000")
+    is_late = true
+    store:prune(1, 1)
+    assert.equal(1, compactions)
+  end)
+
+  it("gives a page as it was at one moment", function()
+    local store = assert(open())
+    local revision = assert(store:insert("a", "old", PENDING))
+    local ask = store.client.ask
+    function store.client.ask(client, path, ...)
+      if path == "/v3/kv/txn" then
+        store.client.ask = nil
+        assert(store:update("a", revision, "new", { state = "done", ended = 1 }))
+      end
+      return ask(client, path, ...)
+    end
+    assert.equal("old", store:due(1, 1)[1].text)
+  end)
+
+  it("is sent no keys where it counts", function()
+    local store = assert(open())
+    assert(store:insert("a", "t", PENDING))
+    assert(store:open_session("r", 60))
+    local ask, answers = store.client.ask, 0
+    function store.client.ask(...)
+      local answer = assert(ask(...))
+      answers = answers + 1
+      assert.same({ "1" }, { answer.count, answer.kvs })
+      return answer
+    end
+    assert.same({ 1, true }, { store:count "pending", store:alive "r" })
+    assert.equal(2, answers)
   end)
 
   it("pages through entries that are too large for one answer", function()
@@ -171,6 +227,11 @@ etcd.describe("cce.schedule.etcd", function()
         until #rows < limit
         assert.same(all, seen)
       end
+    end
+    -- Nor by where the last one began.
+    for _, first in ipairs { 1, 38 } do
+      local rows = assert(store:page { status = "pending", limit = 2, after = all[first] })
+      assert.same({ all[first + 1], all[first + 2] }, { rows[1].id, rows[2].id })
     end
   end)
 
@@ -275,6 +336,22 @@ etcd.describe("cce.schedule.etcd", function()
     return proxy
   end
 
+  it("waits for no answer without end", function()
+    local exchange, limits = host.exchange, {}
+    finally(function() host.exchange = exchange end)
+    function host.exchange(engine, spec)
+      limits[#limits + 1] = spec.timeout
+      assert.equal(4 * 1024 * 1024, spec.max_response)
+      return exchange(engine, spec)
+    end
+    local store = assert(open { timeout = 7 })
+    local session = assert(store:open_session("r", 20))
+    limits = {}
+    assert.is_true(session:renew())
+    store:get "a"
+    assert.same({ 5, 7 }, limits)
+  end)
+
   it("tells the truth about a change whose answer was lost", function()
     local proxy = start_cutter()
     local store = assert(open_at(proxy.url .. "/" .. prefix))
@@ -332,6 +409,23 @@ etcd.describe("cce.schedule.etcd", function()
     proxy.remove()
   end)
 
+  it("asks what became of a change for as long as a request may take, ever less often", function()
+    local monotonic, sleep, now, pauses = core.sys.monotonic, host.sleep, 100, {}
+    finally(function() core.sys.monotonic, host.sleep = monotonic, sleep end)
+    function core.sys.monotonic() return now end
+    function host.sleep(seconds)
+      pauses[#pauses + 1], now = seconds, now + seconds
+      assert(#pauses < 20, "it is asked without end")
+    end
+    local client = { timeout = 4 }
+    function client.ask()
+      return nil, "away", errors.new("STORE_UNAVAILABLE", "away", { maybe_applied = true }),
+        "elsewhere"
+    end
+    failure("STORE_UNAVAILABLE", write.settle({ client = client }, {}))
+    assert.same({ 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1 }, pauses)
+  end)
+
   -- ---- etcd's own troubles --------------------------------------------------------------------
 
   it("goes on when etcd comes back", function()
@@ -359,6 +453,7 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(session:left() > 50)
     failure("LEASE_LOST", session:renew())
     assert.equal(0, session:left())
+    assert.is_true(session:close())
     -- A key that somebody else has put there is none of ours.
     for _, value in ipairs { "", "x" } do
       server:poke(prefix .. "/runners/other", value)
@@ -417,7 +512,8 @@ etcd.describe("cce.schedule.etcd", function()
       local peer = scripted.start(function(connection)
         while connection:request() do connection:answer("200 OK", connection.data) end
       end, { data = body })
-      failure(code, open_at(peer.url .. "/" .. prefix))
+      -- Nor is another one asked then.
+      failure(code, open_at(peer.url .. "," .. server:place(prefix)))
     end
   end)
 
@@ -496,9 +592,20 @@ etcd.describe("cce.schedule.etcd", function()
     local revision = assert(store:insert("a", "1", PENDING))
     local session = assert(store:open_session("r", 60))
     local old = store.client.token
+    assert(store:get "a")
+    assert.equal(old, store.client.token)
     -- A new password ends the tokens of before, which a restart does not.
     local root = own:ask("/v3/auth/authenticate", { name = "root", password = etcd.PASSWORD })
     own:ask("/v3/auth/user/changepw", { name = etcd.USER, password = etcd.PASSWORD }, root.token)
+    -- While it is told so, another call gets one.
+    local exchange = host.exchange
+    finally(function() host.exchange = exchange end)
+    function host.exchange(...)
+      host.exchange = exchange
+      local transfer = exchange(...)
+      assert(store:get "a")
+      return transfer
+    end
     assert(store:update("a", revision, "2", PENDING, { session = session }))
     assert.error_matches(function() core.secret(old) end, "closed secret")
     assert.is_true(session:renew())

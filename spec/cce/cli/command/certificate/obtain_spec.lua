@@ -36,8 +36,11 @@ describe("cce obtain", function()
     assert.equal(before, tempdir.read(path))
     assert.equal(1, #sim:log { operation = "obtain_cert" })
     words[#words + 1] = "--force"
-    assert.equal(0, world:cce(words).code)
-    assert.not_equal(before, tempdir.read(path))
+    for _, there in ipairs { before, "no kubeconfig" } do
+      tempdir.write(path, there)
+      assert.equal(0, world:cce(words).code)
+      assert.not_equal(there, tempdir.read(path))
+    end
   end)
 
   it("merges, and tells where in fields", function()
