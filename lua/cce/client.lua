@@ -17,6 +17,7 @@ local errors = require "cce.error"
 local host = require "cce.host"
 local jobs = require "cce.api.job"
 local options = require "cce.base.options"
+local protect = require "cce.host.protect"
 local rate_limit = require "cce.api.rate_limit"
 local retry = require "cce.api.retry"
 local sessions = require "cce.credentials.session"
@@ -54,13 +55,14 @@ function Client:set_clock(time)
   self.clock_shift, self.corrected_origin = time - self.clock(), clock_origin(self)
 end
 
--- A callback that fails must not make a request that succeeded look lost.
+-- A callback that fails must not make a request that succeeded look lost. Ctrl-C is no
+-- failure of the callback that it came in.
 function Client:emit(event)
   if not self.on_event then return end
   local ok, problem = pcall(self.on_event, event)
-  if not ok then
-    io.stderr:write("cce: on_event failed: ", tostring(problem), "\n")
-  end
+  if ok then return end
+  if protect.is_interrupt(problem) then error(problem, 0) end
+  io.stderr:write("cce: on_event failed: ", tostring(problem), "\n")
 end
 
 -- The engine of this process: a child after fork gets one of its own. The

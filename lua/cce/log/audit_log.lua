@@ -52,6 +52,7 @@ local host = require "cce.host"
 local json_line = require "cce.base.json_line"
 local lines = require "cce.log.audit_line"
 local options = require "cce.base.options"
+local protect = require "cce.host.protect"
 local times = require "cce.base.times"
 local values = require "cce.base.values"
 local writers = require "cce.log.writer"
@@ -267,7 +268,9 @@ local function tell(log, client, item)
   local event = { type = "audit_log", path = log.path, count = item.entry.n, head = item.head,
     continues = item.entry.continues }
   client:emit(event)
-  if log.on_event then pcall(log.on_event, event) end
+  if not log.on_event then return end
+  local ok, problem = pcall(log.on_event, event)
+  if not ok and protect.is_interrupt(problem) then error(problem, 0) end
 end
 
 local function warn(log, client, message)

@@ -2,6 +2,7 @@ local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local host = require "cce.host"
+local protect = require "cce.host.protect"
 local simulator = require "spec.support.sim"
 
 local function seconds_of(action)
@@ -11,12 +12,12 @@ local function seconds_of(action)
 end
 
 -- As Ctrl-C does. What does not end by it would go on for an hour.
-local function interrupt_soon()
+local function interrupt_soon(problem)
   local deadline = core.sys.monotonic() + 0.05
   debug.sethook(function()
     if core.sys.monotonic() > deadline then
       debug.sethook()
-      error "interrupted!"
+      error(problem or "interrupted!")
     end
   end, "", 1)
 end
@@ -40,6 +41,15 @@ describe("waiting in a plain script", function()
     debug.sethook()
     assert.is_false(ok)
     assert.matches("interrupted!", message)
+  end)
+
+  it("ends a call when a hook has raised in its on_event", function()
+    local client = clients.new(simulator.get(), { on_event = function() repeat until false end })
+    interrupt_soon(protect.INTERRUPT)
+    local ok, problem = pcall(client.list_clusters, client)
+    debug.sethook()
+    assert.same({ false, protect.INTERRUPT }, { ok, problem })
+    client:close()
   end)
 
   it("for a call ends soon after a hook has raised, and the client goes on", function()
