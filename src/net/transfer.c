@@ -224,9 +224,11 @@ static CURLcode set_engine_options(struct cce_engine *engine, CURL *easy)
      * to keep that for the next connection. */
     SET(result, easy, CURLOPT_CAINFO, NULL);
     SET(result, easy, CURLOPT_CAPATH, NULL);
-    SET(result, easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-    if (result == CURLE_UNKNOWN_OPTION)
-        result = CURLE_OK;
+    if (result == CURLE_OK) {
+        result = curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+        if (result == CURLE_UNKNOWN_OPTION) /* before 7.87, which keeps none */
+            result = CURLE_OK;
+    }
     if (options->ca_file != NULL)
         SET(result, easy, CURLOPT_PROXY_CAINFO, options->ca_file);
     /* A site with a CA of its own for the cloud may have a proxy with a public
