@@ -271,6 +271,7 @@ end
 
 -- Certificates of a cluster ended, or may have: those of one principal, or all.
 local function tell_end(self, cluster_id, principal_id)
+  if not self.on_event then return end
   self:emit { type = "certificates_ended", cluster_id = cluster_id, principal_id = principal_id }
 end
 

@@ -1,6 +1,7 @@
 -- Loading the module and reading a certificate when memory runs out.
 local sweep = require "spec.support.shared.alloc_sweep"
 local core = require "cce.core"
+local pki = require "spec.support.peer.pki"
 
 sweep {
   name = "load cce.core",
@@ -30,5 +31,27 @@ sweep {
     local facts, message, code = core.certificate(pem)
     assert(not facts or told(facts) == right, "other facts")
     return facts, message, code
+  end,
+}
+
+local ca = pki.authority "Test CA"
+local proxy = pki.issue(ca, { subject = { { "CN", "front-proxy" } } })
+local IDS = { project_id = "p1", cluster_id = "c1" }
+local CUSTOM = { component = "custom",
+  cert_content = { ca = ca.pem, cert = proxy.pem, private_key = proxy.key } }
+
+local function described()
+  return core.operation("rotate_credentials", IDS, CUSTOM, pki.NOW)
+end
+
+local whole = assert(described())
+
+sweep {
+  name = "describe a rotation to certificates of one's own",
+  action = function()
+    local request, message, code = described()
+    assert(not request or request.path == whole.path and request.body == whole.body,
+      "another request")
+    return request, message, code
   end,
 }

@@ -10,14 +10,6 @@
 #include "lua/core.h"
 #include "lua/lutil.h"
 
-#define CLASS "cce.request"
-
-static int l_request_gc(lua_State *L)
-{
-    cce_operation_request_cleanup(luaL_checkudata(L, 1, CLASS));
-    return 0;
-}
-
 /* ===== What comes in ===== */
 
 /* Reads the value at the top, which must be of a type. A zero byte in a string
@@ -68,7 +60,7 @@ static bool visit_id(lua_State *L, const char *key, void *context)
 
 /* From here on the stack holds the fields' values while the request points to
  * them: a finalizer may change the tables that they came from. */
-enum { VALUES = 6 };
+enum { VALUES = 5 };
 
 struct fields {
     const struct cce_operation *operation;
@@ -224,33 +216,44 @@ static void append_pair(lua_State *L, const char *name)
     lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
 }
 
+/* Appends to `query` of the request at the top, which gets one for the first. */
+static void add_query(lua_State *L, const char *name)
+{
+    lua_getfield(L, -2, "query");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -4, "query");
+    }
+    lua_insert(L, -2);
+    append_pair(L, name);
+    lua_pop(L, 1);
+}
+
 static void set_query(lua_State *L, const struct cce_operation_request *request)
 {
     const struct cce_operation *operation = request->operation;
 
-    lua_newtable(L);
     if (operation->fixed_query[0] != NULL) {
         lua_pushstring(L, operation->fixed_query[1]);
-        append_pair(L, operation->fixed_query[0]);
+        add_query(L, operation->fixed_query[0]);
     }
     for (size_t i = 0; i < operation->field_count; i++)
         if (operation->fields[i].place == CCE_FIELD_QUERY &&
             request->wire[i].type != CCE_VALUE_NONE) {
             push_wire(L, &request->wire[i]);
-            append_pair(L, operation->fields[i].wire);
+            add_query(L, operation->fields[i].wire);
         }
-    if (lua_rawlen(L, -1) > 0)
-        lua_setfield(L, -2, "query");
-    else
-        lua_pop(L, 1);
 }
 
 /* The caller adds one. */
 enum { REQUEST_FIELDS = 7 };
 
-static void push_request(lua_State *L,
-                         const struct cce_operation_request *request)
+/* Takes the request and the encoder of JSON. */
+static int push_request(lua_State *L)
 {
+    const struct cce_operation_request *request = lua_touserdata(L, 1);
     const struct cce_operation *operation = request->operation;
 
     lua_createtable(L, 0, REQUEST_FIELDS);
@@ -264,17 +267,17 @@ static void push_request(lua_State *L,
     lua_setfield(L, -2, "mutating");
     set_query(L, request);
 
-    /* The body is JSON, by the encoder in the upvalue; without fields there is
-     * none. */
-    lua_pushvalue(L, lua_upvalueindex(1));
+    /* Without fields there is no body. */
+    lua_pushvalue(L, 2);
     if (push_body(L, request) == 0) {
         lua_pop(L, 2);
-        return;
+        return 1;
     }
     lua_call(L, 1, 1);
     if (lua_type(L, -1) != LUA_TSTRING)
         luaL_error(L, "the body cannot be encoded");
     lua_setfield(L, -2, "body");
+    return 1;
 }
 
 /*** The request for a call of the API, checked but not sent.
@@ -303,13 +306,14 @@ assert(request.body == '{"duration":30}')
 static int l_operation(lua_State *L)
 {
     const struct cce_operation *operation;
-    struct cce_operation_request *request;
+    struct cce_operation_request request = {0};
     struct cce_value ids[CCE_ID_COUNT] = {0};
     struct fields fields = {0};
     struct cce_error err;
     const char *name;
     size_t length;
     int64_t now;
+    int status;
 
     luaL_checktype(L, 1, LUA_TSTRING);
     name = lua_tolstring(L, 1, &length);
@@ -318,7 +322,6 @@ static int l_operation(lua_State *L)
         return luaL_argerror(L, 1, "no such operation");
     lua_settop(L, 4);
     now = read_now(L, 4);
-    request = lcce_newobject(L, CLASS, sizeof *request);
     lua_settop(L, VALUES + CCE_OPERATION_FIELDS_MAX - 1);
 
     lcce_options(L, 2, visit_id, ids);
@@ -331,12 +334,16 @@ static int l_operation(lua_State *L)
     if (!lua_isnil(L, 3))
         lcce_options(L, 3, visit_field, &fields);
 
-    if (cce_operation_build(operation, ids, fields.values, now, request,
+    /* What the request holds is freed even when there is no memory for it. */
+    lua_pushcfunction(L, push_request);
+    lua_pushlightuserdata(L, &request);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (cce_operation_build(operation, ids, fields.values, now, &request,
                             &err) != 0)
         return lcce_fail(L, &err);
-    push_request(L, request);
-    cce_operation_request_cleanup(request); /* not at some later collection */
-    return 1;
+    status = lua_pcall(L, 2, 1, 0);
+    cce_operation_request_cleanup(&request);
+    return status == 0 ? 1 : lua_error(L);
 }
 
 /* ===== The list ===== */
@@ -385,9 +392,6 @@ static int l_is_id(lua_State *L)
 
 int lcce_open_operation(lua_State *L)
 {
-    static const luaL_Reg none[] = {{NULL, NULL}};
-
-    lcce_newclass(L, CLASS, none, l_request_gc, NULL);
     push_operations(L);
     lua_setfield(L, -2, "operations");
     lua_pushcfunction(L, l_is_id);

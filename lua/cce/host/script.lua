@@ -95,10 +95,7 @@ function M.wait(engine, transfer)
   end
   task.transfer, task.engine = transfer, engine
   count_waiter(engine, 1)
-  waiting.add(transfer, function()
-    stop_waiting(task)
-    make_ready(task)
-  end)
+  waiting.add(transfer, task.wake)
   coroutine.yield(WAITING)
 end
 
@@ -154,6 +151,10 @@ end
 local function new_task(group)
   local body = group.body
   local task = { group = group }
+  function task.wake()
+    stop_waiting(task)
+    make_ready(task)
+  end
   task.thread = coroutine.create(function(number)
     while true do number = coroutine.yield(ENDED, body(number)) end
   end)
