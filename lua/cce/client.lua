@@ -55,14 +55,11 @@ function Client:set_clock(time)
   self.clock_shift, self.corrected_origin = time - self.clock(), clock_origin(self)
 end
 
--- A callback that fails must not make a request that succeeded look lost. Ctrl-C is no
--- failure of the callback that it came in.
+-- A callback that fails must not make a request that succeeded look lost.
 function Client:emit(event)
   if not self.on_event then return end
-  local ok, problem = pcall(self.on_event, event)
-  if ok then return end
-  if protect.is_interrupt(problem) then error(problem, 0) end
-  io.stderr:write("cce: on_event failed: ", tostring(problem), "\n")
+  local ok, problem = protect.catch(self.on_event, event)
+  if not ok then io.stderr:write("cce: on_event failed: ", tostring(problem), "\n") end
 end
 
 -- The engine of this process: a child after fork gets one of its own. The

@@ -3,6 +3,7 @@
 local errors = require "cce.error"
 local host = require "cce.host"
 local options = require "cce.base.options"
+local protect = require "cce.host.protect"
 local show = require "cce.text.show"
 
 -- What there is to say about an item: its name, or what it prints as, on a line.
@@ -48,7 +49,7 @@ end
 -- Whatever was raised or returned, `err` is an error of ours.
 local function problem_of(item, message, cause)
   if errors.is(cause) then return failed(item, cause.message, cause) end
-  local ok, text = pcall(tostring, message)
+  local ok, text = protect.catch(tostring, message)
   if not ok then text = "a " .. type(message) .. " that cannot be shown" end
   return failed(item, text, errors.new("RAISED", text, { cause = cause }))
 end

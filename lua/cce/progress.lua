@@ -8,6 +8,7 @@
 -- @module cce.progress
 local core = require "cce.core"
 local options = require "cce.base.options"
+local protect = require "cce.host.protect"
 local width = require "cce.text.width"
 
 local M = {}
@@ -105,8 +106,8 @@ end
 
 -- A stream that cannot be written to is no reason to stop the work.
 local function write(self, text)
-  pcall(self.stream.write, self.stream, text)
-  if self.stream.flush then pcall(self.stream.flush, self.stream) end
+  protect.catch(self.stream.write, self.stream, text)
+  if self.stream.flush then protect.catch(self.stream.flush, self.stream) end
 end
 
 -- What a shorter line leaves of the longer one before it.

@@ -30,3 +30,13 @@ describe("core.to_base64 and core.from_base64", function()
     assert.has_error(function() core.from_base64(true) end)
   end)
 end)
+
+describe("core.json", function()
+  it("takes no number that JSON does not have", function()
+    for _, text in ipairs { "NaN", "nan", "Infinity", "-inf", "0x10", "+1", "01" } do
+      assert.is_nil(core.json.decode(text), text)
+      assert.is_nil(core.json.decode('{"a":' .. text .. "}"), text)
+    end
+    assert.equal(-1.5, core.json.decode "-1.5")
+  end)
+end)

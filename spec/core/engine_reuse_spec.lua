@@ -145,10 +145,13 @@ describe("a request on a connection that the server closes", function()
 
   it("is never sent again when many are under way", function()
     local s = server_of_one_answer()
-    local count, lost = 20, 0
-    for round = 1, 2 do
+    local count, lost, round = 20, 0, 0
+    -- Until one was lost. On a slow machine that may be one of the first already; or none of the
+    -- second, when the connections have been idle for too long to be taken.
+    repeat
+      round = round + 1
       for i = 1, count do
-        submit(s, { path = ("/%d/%d"):format(round, i), mutating = true })
+        submit(s, { path = ("/%d/%d"):format(round, i), mutating = true, timeout = 120 })
       end
       for _, transfer in ipairs(drive(count)) do
         local response, _, code = transfer:result()
@@ -160,8 +163,7 @@ describe("a request on a connection that the server closes", function()
       for i = 1, count do
         assert.equal(1, seen(s, ("/%d/%d"):format(round, i)))
       end
-    end
-    -- On a busy machine one of the first may already go out on a connection that was used.
+    until lost > 0 or FRESH and round == 2 or round == 50
     assert.is_true(FRESH or lost > 0)
   end)
 
@@ -469,7 +471,7 @@ describe("max_connections", function()
       end
     end)
     new_engine { max_connections = 1 }
-    submit(s, { path = "/slow", timeout = 0.1 })
+    submit(s, { path = "/slow", timeout = 0.5 })
     submit(s, { path = "/lost" })
     local dropped = submit(s, { path = "/dropped" })
     local never = submit(s, { path = "/never" })
@@ -481,9 +483,10 @@ describe("max_connections", function()
     end
     dropped:close()
     assert.equal(200, assert(drive(1)[1]:result()).status)
+    -- A slow server may read them in another order than it let them in.
     local targets = {}
-    for i, request in ipairs(s:requests()) do
-      targets[i] = request.target
+    for _, request in ipairs(s:requests()) do
+      targets[request.connection] = request.target
     end
     assert.same({ "/slow", "/lost", "/dropped", "/last" }, targets)
   end)

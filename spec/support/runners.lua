@@ -107,7 +107,7 @@ local CHILD = [[
   end
   assert(schedule, why)
   local client = assert(cce.new { endpoint = os.getenv "CCE_ENDPOINT", proxy = false,
-    ca_file = os.getenv "CCE_CA_FILE", retry = { base = 0.01, cap = 0.1, max_attempts = 2 },
+    ca_file = os.getenv "CCE_CA_FILE", retry = { base = 0.01, cap = 0.1, max_attempts = %d },
     timeout = 5, connect_timeout = 2 })
   -- Not before it has taken the signals: a kill that comes sooner is none of its own.
   local is_told = false
@@ -123,10 +123,10 @@ local CHILD = [[
   os.exit(result and 0 or 1)
 ]]
 
---- Starts one. opts: where, log (path of its events), name, lease, concurrency, mode (text of
--- further options).
+--- Starts one. opts: where, log (path of its events), name, lease, concurrency, attempts (of its
+-- client, for one request), mode (text of further options).
 function M.child(sim, opts)
-  return hosts.script(sim, CHILD:format(opts.log, opts.where, opts.lease or 5,
+  return hosts.script(sim, CHILD:format(opts.log, opts.where, opts.attempts or 2, opts.lease or 5,
     opts.concurrency or 5, opts.name, opts.mode or ""))
 end
 

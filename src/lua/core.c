@@ -34,6 +34,7 @@ int luaopen_cce_core(lua_State *L)
 
     /* JSON is lua-cjson's, on an instance of our own, which returns its errors
      * as nil, message. Its 14 digits suffice: no number of the API is longer.
+     * It takes no NaN, Infinity or 0x10 for a number.
      */
     lua_getglobal(L, "require");
     lua_pushliteral(L, "cjson.safe");
@@ -41,6 +42,9 @@ int luaopen_cce_core(lua_State *L)
     lua_getfield(L, -1, "new");
     lua_remove(L, -2);
     lua_call(L, 0, 1);
+    lua_getfield(L, -1, "decode_invalid_numbers");
+    lua_pushboolean(L, false);
+    lua_call(L, 1, 0);
     lua_setfield(L, -2, "json");
 
     for (size_t i = 0; i < sizeof openers / sizeof openers[0]; i++)

@@ -194,13 +194,16 @@ end
 -- again, and never gets through.
 local DEFAULT_WINDOW = 60
 
+-- What asks for more asks for this: 400 digits are no number to count with.
+local LONGEST_WAIT = 366 * 86400
+
 -- A date is read by the server's own clock, for this machine's may be off.
 local function retry_after(code, response, read)
   local value = response.headers["retry-after"] or ""
   local moment, now = times.parse_http(value), times.parse_http(response.headers["date"])
   local seconds = tonumber(value:match("^%d+$")) or moment and now and math.max(0, moment - now)
-  return seconds or M.throttling_window(read.text) or code == "THROTTLED" and DEFAULT_WINDOW
-    or nil
+  seconds = seconds or M.throttling_window(read.text) or code == "THROTTLED" and DEFAULT_WINDOW
+  return seconds and math.min(seconds, LONGEST_WAIT) or nil
 end
 
 local RETRYABLE = {

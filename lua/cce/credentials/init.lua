@@ -301,7 +301,7 @@ local function check_custom(result, message, err)
     return errors.fail(errors.is(err) and err.code or "NO_CREDENTIALS",
       "your function: " .. tostring(message or "it returned nothing"))
   end
-  local ok, given = pcall(options.check, result, custom_schema)
+  local ok, given = protect.catch(options.check, result, custom_schema)
   if not ok then
     return providers.incomplete("your function returned something else: " .. tostring(given))
   elseif not given or (given.token == nil) == (given.ak == nil)
@@ -325,13 +325,13 @@ local function check_custom(result, message, err)
   return material
 end
 
--- It may wait, hence the pcall that can be yielded across.
+-- It may wait, which a plain pcall does not allow everywhere.
 local function ask(fn)
   local function after(ok, ...)
     if ok then return check_custom(...) end
     return errors.fail("RAISED", "your function raised: " .. tostring((...)))
   end
-  return after(protect.pcall(fn))
+  return after(protect.catch(fn))
 end
 
 --- A function of yours, asked when keys are needed and again 60 seconds before

@@ -15,6 +15,7 @@ local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
 local pattern_of = require("cce.base.values").pattern_of
 local project = require "cce.api.project"
+local protect = require "cce.host.protect"
 
 local M = {}
 
@@ -186,7 +187,7 @@ end
 function M.drop(cluster_id, principal)
   if host.in_nginx() or not core.is_id(cluster_id) then return 0 end
   if principal ~= nil and not core.is_id(principal) then return 0 end
-  local ok, count = pcall(drop, cluster_id, principal)
+  local ok, count = protect.catch(drop, cluster_id, principal)
   return ok and count or 0
 end
 

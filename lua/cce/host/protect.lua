@@ -91,4 +91,17 @@ function M.is_interrupt(problem)
     and core.sys.signal_is_default "SIGINT"
 end
 
+local function raise_interrupt(ok, ...)
+  if not ok and M.is_interrupt((...)) then error((...), 0) end
+  return ok, ...
+end
+
+--- The same as `pcall`, but Ctrl-C is raised on: it is no failure of the function
+-- that it came in. For whatever goes on after a failure.
+-- @tparam function fn
+-- @param ... its arguments
+function M.catch(fn, ...)
+  return raise_interrupt(M.pcall(fn, ...))
+end
+
 return M

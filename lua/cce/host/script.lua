@@ -174,8 +174,7 @@ end
 
 local function note_end(group, number, ...)
   group.active = group.active - 1
-  local ok, more = pcall(group.on_end, number, ...)
-  if not ok and protect.is_interrupt(more) then error(more, 0) end
+  local ok, more = protect.catch(group.on_end, number, ...)
   -- A problem of on_end, which is the caller's code, is raised in `each`, after those
   -- under way have ended.
   if not ok then group.failed, group.problem = true, more end

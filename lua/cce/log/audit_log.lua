@@ -268,9 +268,7 @@ local function tell(log, client, item)
   local event = { type = "audit_log", path = log.path, count = item.entry.n, head = item.head,
     continues = item.entry.continues }
   client:emit(event)
-  if not log.on_event then return end
-  local ok, problem = pcall(log.on_event, event)
-  if not ok and protect.is_interrupt(problem) then error(problem, 0) end
+  if log.on_event then protect.catch(log.on_event, event) end
 end
 
 local function warn(log, client, message)

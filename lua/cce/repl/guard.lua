@@ -48,7 +48,7 @@ end
 local function revocation(client, opts, where)
   local id = type(opts) == "table" and (opts.user_id or opts.agency_id)
   if type(client) == "table" and not client.config then client = client[1] end
-  local ok, caller = protect.pcall(identity.of, id and client)
+  local ok, caller = protect.catch(identity.of, id and client)
   local is_self = ok and caller and caller.id == id
   return ("This cuts all certificates of %s%s.%s It cannot be undone."):format(whose(opts), where,
     is_self and " This is you." or ""), is_self and "REVOKE MYSELF" or REVOKE

@@ -19,6 +19,7 @@
 -- @local
 local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
+local protect = require "cce.host.protect"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 local values = require "cce.base.values"
@@ -83,7 +84,7 @@ end
 -- @treturn string
 function M.clean(text, longest)
   if type(text) ~= "string" then
-    local ok, made = pcall(tostring, text)
+    local ok, made = protect.catch(tostring, text)
     text = ok and made or "what cannot be shown"
   end
   local is_cut = #text > longest
@@ -157,7 +158,7 @@ local function is_rotation(value)
   for _, id in ipairs(value.clusters) do
     if not is_name(id) then return false, "clusters holds what is no id" end
   end
-  local ok, checked, why = pcall(require("cce.workflow.rotate.options").read, value, 1)
+  local ok, checked, why = protect.catch(require("cce.workflow.rotate.options").read, value, 1)
   return ok and checked ~= nil, why or checked
 end
 

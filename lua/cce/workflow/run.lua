@@ -263,13 +263,29 @@ local function count_failure(run, item)
   end
 end
 
--- What a mistake of ours, or a function of the caller, left undone.
-local function note_raised(item, result)
-  if result.ok then return end
+-- What a mistake of ours, or a function of the caller, left undone. What had become of an
+-- item before stands; what was to follow did not.
+local function note_raised(run, item, err)
   local not_begun = item.state == "pending"
-  if not_begun and result.err.code == "CANCELLED" then return end
-  item.err, item.message = result.err, nil
-  item.state = not_begun and "pending" or outcome.is_final(item.state) and item.state or "uncertain"
+  if err.code == "CANCELLED" and (not_begun or item.owed) then return end
+  if outcome.is_final(item.state) then
+    run.report.incomplete = true
+    return run.report:note("%s: it is %s, but what was to follow is not done: %s",
+      item.name or item.id, item.state, err.message)
+  end
+  item.err, item.message = err, nil
+  item.state = not_begun and "pending" or "uncertain"
+end
+
+-- Call `act` with each item, several at a time.
+local function each(run, items, act, opts)
+  local results = map(items, function(item)
+    act(item)
+    return true
+  end, opts)
+  for i, result in ipairs(results) do
+    if not result.ok then note_raised(run, items[i], result.err) end
+  end
 end
 
 --- Whether an item may be begun now.
@@ -285,22 +301,20 @@ end
 -- @tparam[opt] int concurrency by default the option
 -- @function run:process
 function Run:process(items, act, concurrency)
-  local results = map(items, function(item)
+  each(self, items, function(item)
     if item.state ~= "pending" or self:may_begin(item) then
       item.tried = true
       act(self, item)
       count_failure(self, item)
     end
-    return true
   end, { concurrency = concurrency or self.opts.concurrency,
     on_progress = function() return report_progress(self) end })
-  for i, result in ipairs(results) do note_raised(items[i], result) end
 end
 
 --- Look for what settles the items that an earlier run left uncertain.
 -- @function run:settle_held
 function Run:settle_held()
-  map(select_items(self, function(item) return item.held end), function(item)
+  each(self, select_items(self, function(item) return item.held end), function(item)
     local known, line = item.held.run, item.held.line
     -- What is written goes to the run that left it.
     local earlier = setmetatable({ main = self, of = known.id, name = known.name },
@@ -310,7 +324,7 @@ function Run:settle_held()
     self.workflow.settle(earlier, old)
     if outcome.is_final(old.state) then
       item.held, item.err = nil, nil
-      return true
+      return
     end
     local message = ("uncertain in run %s, so nothing is sent: %s"):format(known.name,
       old.err and old.err.message or "its outcome is not known")
@@ -318,7 +332,6 @@ function Run:settle_held()
       operation = self.workflow.operation,
       hint = ("`cce runs settle %s %s --journal %s`, with --happened or --did-not, settles it")
         :format(known.name, item.id, self.opts.journal) })
-    return true
   end, { concurrency = self.opts.concurrency })
 end
 

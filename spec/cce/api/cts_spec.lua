@@ -249,6 +249,15 @@ describe("a trace", function()
     assert.is_true(read({ trace_rating = "normal" }).ok)
   end)
 
+  it("has no time that nobody could show", function()
+    for _, time in ipairs { "inf", "nan", "1e400", "-1", "253402300800000", core.json.null } do
+      local found = read({ time = time })
+      assert.equal(found.recorded, found.time)
+      assert.is_nil(read({ record_time = time }).recorded)
+    end
+    assert.equal(253402300799.999, read({ record_time = "253402300799999" }).recorded)
+  end)
+
   it("prints on one line", function()
     local text = tostring(read({ resource_name = "leaver" }))
     assert.matches("^trace t1: deleteUser leaver by boss at 20%d%d%-", text)

@@ -156,6 +156,18 @@ describe("cce.response.to_error", function()
     assert.is_nil(after("nan", NOW))
   end)
 
+  it("gives no wait that is longer than a year, however it is asked for", function()
+    local YEAR = 366 * 86400
+    local digits = ("9"):rep(400)
+    for _, value in ipairs { digits, tostring(YEAR + 1), "Fri, 31 Dec 9999 23:59:59 GMT" } do
+      assert.equal(YEAR, error_of(503, "", { ["retry-after"] = value,
+        date = "Fri, 02 Jan 2026 03:04:05 GMT" }).retry_after, value)
+    end
+    assert.equal(YEAR, error_of(503, "", { ["retry-after"] = tostring(YEAR) }).retry_after)
+    assert.equal(YEAR, error_of(429, { error_code = "APIG.0308",
+      error_msg = "throttled, ratelimit,limit:1,time:" .. digits .. " minute" }).retry_after)
+  end)
+
   it("waits a minute when it is throttled and no window is named", function()
     assert.equal(60, error_of(429, "slow down").retry_after)
     assert.equal(60, error_of(429, { error_code = "APIG.0308", error_msg = "x" }).retry_after)

@@ -5,6 +5,7 @@ local core = require "cce.core"
 local credentials = require "cce.credentials"
 local errors = require "cce.error"
 local host = require "cce.host"
+local protect = require "cce.host.protect"
 local providers = require "cce.credentials.provider"
 local tempdir = require "spec.support.tempdir"
 
@@ -608,5 +609,10 @@ describe("a function of the user's", function()
     assert.equal("TIMEOUT", code_of(nil, "late", errors.new("TIMEOUT", "late")))
     assert.equal("NO_CREDENTIALS", code_of(nil, "none"))
     assert.equal("NO_CREDENTIALS", code_of(nil, "none", { code = "TIMEOUT" }))
+  end)
+
+  it("raise Ctrl-C on that comes while they are asked", function()
+    local provider = credentials.custom(function() error(protect.INTERRUPT, 0) end)
+    assert.same({ false, protect.INTERRUPT }, { pcall(ask, provider) })
   end)
 end)

@@ -314,6 +314,14 @@ describe("a run", function()
       end
     end)
 
+    it("and says what was raised where that was to be settled", function()
+      function workflow.settle() error "no evidence" end
+      local report = leave { "uncertain", "TIMEOUT" }
+      assert.equal("c1 pending RAISED, c2 ok, c3 ok", told(report))
+      assert.matches("no evidence", report.pending[1].message)
+      assert.equal("c2 c3", sent())
+    end)
+
     it("what nobody can settle but by sending it again", function()
       workflow.settle = nil
       answers.c1 = { "uncertain", "TIMEOUT" }
@@ -432,12 +440,32 @@ describe("a run", function()
     assert.equal("c1 pending RAISED, c2 uncertain RAISED, c3 ok", told(report))
     workflow.close = nil
     assert.matches("before it began", report.pending[1].message)
+    assert.matches("name of c3: it is ok, but .*after", report.notes[1])
+    assert.same({ true, 1 }, { report.incomplete, report:exit_code() })
+    -- Nor for another reason of what had failed.
+    ids, answers = { "c4" }, { c4 = function(_, item)
+      item.state, item.err = "failed", errors.new("JOB_FAILED", "the job", {})
+      error "after"
+    end }
+    os.remove(journal)
+    report = run()
+    assert.equal("c4 failed JOB_FAILED", told(report))
+    assert.matches("it is failed, but .*after", report.notes[1])
     -- What was cancelled has only not begun.
     ids, workflow.settle = { "c1", "c2" }, nil
     os.remove(journal)
     answers = {}
     report = run { on_progress = function() return false end }
     assert.equal("not begun: on_progress cancelled it", report.pending[1].message)
+    -- Nor is it lost, where something was owed and is still.
+    os.remove(journal)
+    answers = { c1 = { "ok", owed = true }, c2 = { "ok", owed = true } }
+    run()
+    function workflow.recall() return {} end
+    function workflow.execute(each) each:process(each.items, function() end) end
+    report = run { on_progress = function() return false end }
+    assert.equal("c1 pending CANCELLED, c2 pending CANCELLED", told(report))
+    assert.same({ 2 }, { report:exit_code(), report.incomplete })
   end)
 
   it("raises what a workflow raises, and lets go of its journal", function()

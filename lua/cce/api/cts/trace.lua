@@ -9,9 +9,14 @@ local M = {}
 
 local text, object = values.text, values.object
 
+-- The end of the year 9999, in milliseconds.
+local LATEST = 253402300799999
+
+-- nil for what is no time that could be shown: infinite, too.
 local function seconds(milliseconds)
   milliseconds = tonumber(milliseconds)
-  return milliseconds and milliseconds / 1000
+  local is_time = milliseconds and milliseconds >= 0 and milliseconds <= LATEST
+  return is_time and milliseconds / 1000 or nil
 end
 
 -- An agency's traces have the agency's id and a session's name in principal_id,

@@ -16,6 +16,7 @@
 -- @module cce.api.endpoints.overrides
 -- @local
 local errors = require "cce.error"
+local protect = require "cce.host.protect"
 local values = require "cce.base.values"
 
 local env = values.env
@@ -65,7 +66,7 @@ local function parse(path, text)
   if not found then
     return bad_file(path, "to read it lyaml must be installed", "MISSING_DEPENDENCY")
   end
-  local ok, data = pcall(lyaml.load, text)
+  local ok, data = protect.catch(lyaml.load, text)
   if not ok then
     return bad_file(path, "it is no YAML: " .. tostring(data):gsub("^[^:]+:%d+: ", ""))
   elseif data ~= nil and type(data) ~= "table" then

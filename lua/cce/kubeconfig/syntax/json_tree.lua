@@ -5,6 +5,7 @@
 -- @module cce.kubeconfig.syntax.json_tree
 -- @local
 local json = require "cce.base.json"
+local protect = require "cce.host.protect"
 
 local M = {}
 
@@ -95,7 +96,7 @@ end
 -- @tparam string text
 -- @treturn ?table the root node, as of `yaml.tree`; nil when it is no JSON
 function M.tree(text)
-  local ok, root = pcall(build, text, skip_space(text, 1), 1)
+  local ok, root = protect.catch(build, text, skip_space(text, 1), 1)
   if not ok and type(root) ~= "table" then error(root, 0) end
   if not ok or skip_space(text, root.last) <= #text then return nil end
   return root

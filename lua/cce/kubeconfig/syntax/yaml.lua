@@ -7,6 +7,7 @@
 -- @local
 local core = require "cce.core"
 local json = require "cce.base.json"
+local protect = require "cce.host.protect"
 local lower = require("cce.base.values").lower
 
 local M = {}
@@ -160,7 +161,7 @@ function M.tree(text)
     return nil, "it holds a byte of zero"
   end
   local reader = { byte = byte_of(text), anchors = {} }
-  local ok, result = pcall(function()
+  local ok, result = protect.catch(function()
     reader.next = require("yaml").parser(text)
     return first_document(reader)
   end)
@@ -273,7 +274,7 @@ end
 -- @return the value
 -- @treturn nil,string what is wrong
 function M.value(root)
-  local ok, result = pcall(value_of, root)
+  local ok, result = protect.catch(value_of, root)
   if ok then return result end
   if type(result) == "table" then return nil, result.problem end
   error(result, 0)

@@ -42,6 +42,13 @@ local function make_key(keyspace, session)
     { retryable = false, maybe_applied = false })
 end
 
+-- The seconds of a lease, never more than were asked for: what etcd grants beyond that,
+-- or "1e400", must not keep a runner sure of what others have taken over.
+local function granted(answer, asked)
+  local seconds = tonumber(answer.TTL or 0)
+  return seconds and seconds > 0 and math.min(seconds, asked) or nil
+end
+
 --- Begin one.
 -- @tparam table keyspace
 -- @tparam string runner
@@ -52,13 +59,17 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.open(keyspace, runner, seconds, steady)
-  local client, began = keyspace.client, steady()
-  local answer, message, err = client:ask("/v3/lease/grant",
-    { TTL = ("%.0f"):format(math.ceil(seconds)) })
+  local client, began, asked = keyspace.client, steady(), math.ceil(seconds)
+  local answer, message, err = client:ask("/v3/lease/grant", { TTL = ("%.0f"):format(asked) })
   if not answer then return nil, message, err end
-  local session = setmetatable({ runner = runner, client = client, steady = steady,
-    lease = answer.ID, ends = began + tonumber(answer.TTL),
-    patience = math.min(client.timeout, tonumber(answer.TTL) * PATIENCE) }, Session)
+  local given = granted(answer, asked)
+  if not given then
+    return errors.fail("RESPONSE_INVALID", "etcd granted a lease of no length",
+      { retryable = true, maybe_applied = false })
+  end
+  local session = setmetatable({ runner = runner, client = client, steady = steady, asked = asked,
+    lease = answer.ID, ends = began + given,
+    patience = math.min(client.timeout, given * PATIENCE) }, Session)
   session.revision, message, err = make_key(keyspace, session)
   if session.revision then return session end
   -- The lease of one that is not wanted need not wait for its end.
@@ -73,8 +84,8 @@ function Session:renew()
   local answer, message, err, word = self.client:ask("/v3/lease/keepalive", { ID = self.lease },
     { timeout = self.patience })
   if not answer and word ~= "no_lease" then return nil, message, err end
-  local seconds = tonumber(answer and answer.TTL or 0)
-  if seconds > 0 then
+  local seconds = granted(answer or {}, self.asked)
+  if seconds then
     self.ends = began + seconds
     return true
   end

@@ -68,7 +68,7 @@ end
 -- A callback that fails must not stop a revocation.
 local function call_back(run, name, argument)
   if not run[name] then return end
-  local ok, answer = protect.pcall(run[name], argument)
+  local ok, answer = protect.catch(run[name], argument)
   if not ok then
     io.stderr:write("cce: ", name, " failed: ", entries.clean(answer, 500), "\n")
   elseif answer == false then
@@ -146,11 +146,11 @@ local function next_row(run)
 end
 
 -- No iterator: Lua 5.1 cannot yield inside of one.
-local function serve(run)
+local function do_rows(run)
   local row = next_row(run)
   while row do
     run.feed.active[row.id] = true
-    local ok, problem = protect.pcall(process, run, row)
+    local ok, problem = protect.catch(process, run, row)
     run.feed.active[row.id] = nil
     -- A mistake of ours must not stop the rest. The entry is left to be taken over.
     if not ok then
@@ -159,7 +159,16 @@ local function serve(run)
     end
     row = next_row(run)
   end
+end
+
+-- What is raised here, Ctrl-C above all, ends the run, which raises it once nothing is in
+-- hand any more.
+local function serve(run)
+  local ok, problem = protect.pcall(do_rows, run)
   run.workers = run.workers - 1
+  if ok then return end
+  run.problem = run.problem or problem
+  run:stop "it was interrupted"
 end
 
 -- Look for more: the next page, or, when all was seen and some are still at work,
@@ -193,16 +202,19 @@ local function lead(run)
     local is_over = run.feed.is_at_end or run.look_failed
     if is_busy or not is_over then run.sleep(PAUSE) end
   until not is_busy and is_over
+  if run.problem then error(run.problem, 0) end
 end
 
--- Do something while the lease is renewed beside it.
+-- Do something while the lease is renewed beside it. Ctrl-C leaves the lease to its end:
+-- what it came in may still have a request under way.
 local function beside_lease(run, body)
   local is_over, problem = false, nil
   host.current().each(2, 2, function(number)
-    if number == 1 then return body() end
-    run.lease:keep(function() return is_over end)
-  end, function(_, ok, what)
+    if number == 2 then return run.lease:keep(function() return is_over end) end
+    local ok, what = protect.pcall(body)
     is_over = true
+    if not ok then error(what, 0) end
+  end, function(_, ok, what)
     if not ok then problem = problem or what end
   end)
   run.lease:close()

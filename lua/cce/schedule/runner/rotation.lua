@@ -58,7 +58,8 @@ local function first_problem(report)
 end
 
 -- Done is what is closed with every cluster ok. What is open is tried again, by the
--- same journal. What failed for good is for a person, who is told at once.
+-- same journal. What failed for good is for a person, who is told at once, and so is what
+-- went wrong beside the clusters.
 local function not_done(job, report)
   local counts = report:counts()
   local is_closed = counts.uncertain + counts.pending == 0 and report.stopped == nil
@@ -66,7 +67,11 @@ local function not_done(job, report)
   local id, hint = job.entry.id, err and err.hint
   local leave = (job.entry.every and "schedule:accept(\"%s\") leaves it at that"
     or "schedule:cancel(\"%s\") leaves it at that"):format(id)
-  if is_closed then
+  if is_closed and counts.failed == 0 then
+    return errors.fail("UNVERIFIED", "every cluster is rotated, but: "
+      .. table.concat(report.notes, "; "), { retryable = false, operation = "rotate",
+      is_closed = true, hint = leave })
+  elseif is_closed then
     hint = ("schedule:retry(\"%s\", {retry_failed=true}) sends again what failed; %s"):format(id,
       leave)
   elseif counts.uncertain == 0 and entries.never_opens(job.entry, job.run.clock()) then

@@ -196,7 +196,7 @@ end
 local function find_client(job)
   local item = {}
   for name, value in pairs(job.entry) do item[name] = value end
-  local ok, client, message, err = protect.pcall(job.run.client_for, item)
+  local ok, client, message, err = protect.catch(job.run.client_for, item)
   if not ok then return nil, fault_of("client_for raised: " .. entries.clean(client, 500)) end
   if client == nil or client == false then return nil, fault_of(message, err) end
   if not is_client(client) or client.closed then
@@ -274,7 +274,7 @@ local function send(job)
   if not ok then return nil, message, err end
 
   local has_returned, done, request_id
-  has_returned, done, message, err, request_id = protect.pcall(carry_out[job.entry.kind], job)
+  has_returned, done, message, err, request_id = protect.catch(carry_out[job.entry.kind], job)
   if not has_returned then
     return note_failed(job, errors.new("RAISED", entries.clean(done, 500)))
   end
@@ -383,10 +383,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] ?table err
+-- @raise Ctrl-C. The entry stays as it is on disk, claimed and perhaps with its intent:
+--   whoever takes it over knows what may have been sent.
 function M.process(run, e, at_once)
   local job = { run = run, entry = e, at_once = at_once, may_leave = M.may_leave }
   function job.tell(what, more) tell(run, what, job.entry, more) end
-  local ok, done, message, err = protect.pcall(carry, job)
+  local ok, done, message, err = protect.catch(carry, job)
   if ok then return done, message, err end
   -- A mistake of ours: what was held must not be held for ever, nor tried all the time.
   local is_held = job.session ~= nil and job.entry.runner == job.session.runner

@@ -295,7 +295,7 @@ function M.is_on_record(run, principal)
     found = found or audit_log.names_holder(client, principal.id)
   end
   if not found and knows then
-    local ok, answer = protect.pcall(knows, principal.kind, principal.id)
+    local ok, answer = protect.catch(knows, principal.kind, principal.id)
     if not ok then run.report:note("knows= raised an error: %s", tostring(answer)) end
     found = ok and answer == true
   end

@@ -352,6 +352,30 @@ etcd.describe("cce.schedule.etcd", function()
     assert.same({ 5, 7 }, limits)
   end)
 
+  it("believes no lease longer than it asked for, and none without a length", function()
+    local store = assert(open())
+    local client = store.keyspace.client
+    local ask, given = client.ask, nil
+    finally(function() client.ask = ask end)
+    function client.ask(...)
+      local answer, message, err, word = ask(...)
+      if answer and answer.TTL then answer.TTL = given end
+      return answer, message, err, word
+    end
+    for _, text in ipairs { "1e400", "600", ("9"):rep(400) } do
+      given = text
+      local session = assert(store:open_session("r", 20))
+      assert.is_true(session:left() <= 20, text)
+      assert.is_true(session:renew())
+      assert.is_true(session:left() <= 20, text)
+      assert(session:close())
+    end
+    for _, text in ipairs { "x", "0", "-1" } do
+      given = text
+      failure("RESPONSE_INVALID", store:open_session("r", 20))
+    end
+  end)
+
   it("tells the truth about a change whose answer was lost", function()
     local proxy = start_cutter()
     local store = assert(open_at(proxy.url .. "/" .. prefix))

@@ -5,6 +5,7 @@ local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local host = require "cce.host"
 local hosts = require "spec.support.hosts"
+local protect = require "cce.host.protect"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
@@ -765,6 +766,43 @@ describe("schedule:run", function()
     assert.equal(5, result.done)
     assert.is_true(turns > 2, turns)
   end)
+
+  local function interrupt() error(protect.INTERRUPT, 0) end
+
+  -- Where Ctrl-C comes, and what the entry is then: as it was on disk.
+  local interrupted = {
+    { "an entry", client = runners.client(interrupt), state = "sending" },
+    { "client_for", client = interrupt, state = "claimed" },
+    { "on_event", client = runners.client(), on_event = interrupt, state = "done" },
+  }
+  for _, case in ipairs(interrupted) do
+    for _, driver in ipairs { "a script", "an event loop" } do
+      it(("ends by Ctrl-C in %s, in %s, and tells no lie"):format(case[1], driver), function()
+        local first, second = add(-2, "u1"), add(-1, "u2")
+        local outcome
+        local function act()
+          outcome = { protect.pcall(run, case.client,
+            { concurrency = 1, once = true, on_event = case.on_event }) }
+        end
+        if driver == "a script" then
+          act()
+        else
+          local loop = require("spec.support.select_loop").new()
+          cce.use_loop(loop.functions)
+          loop.functions.spawn(act)
+          local ok, problem = pcall(loop.run)
+          cce.use_loop(nil)
+          assert.is_true(ok, problem)
+        end
+        assert.same({ false, protect.INTERRUPT }, outcome)
+        assert.same({ case.state, "pending" }, { state(first), state(second) })
+        assert.is_nil(schedule:get(first).last_error)
+        -- A request may be under way as long as the lease lasts.
+        assert.equal(1, assert(run(runners.client(), { once = true })).done)
+        assert.same({ case.state, "done" }, { state(first), state(second) })
+      end)
+    end
+  end
 
   it("works inside cce.map", function()
     for i = 1, 5 do add(-1, "u" .. i) end

@@ -472,7 +472,6 @@ describe("what the report of a rotation comes to", function()
       { 1, 0, 1, {}, {}, "PERMISSION_DENIED", false },
       { 1, 0, 0, { stopped = "it was stopped" }, {}, "PERMISSION_DENIED", false },
       { 0, 0, 0, { stopped = "it was stopped" }, {}, "CANCELLED", false },
-      { 0, 0, 0, { incomplete = true }, {}, "CANCELLED", true },
       { 0, 0, 1, {}, { windows = FRIDAYS, except = "2026-01-01/9999-12-31" },
         "PERMISSION_DENIED", true },
       { 0, 1, 1, {}, { windows = FRIDAYS, except = "2026-01-01/9999-12-31" },
@@ -511,6 +510,18 @@ describe("what the report of a rotation comes to", function()
         end
       end
     end
+    -- All clusters are ok, and something beside them is not: nothing could be sent again.
+    local report = { failed = {}, uncertain = {}, pending = {}, incomplete = true,
+      notes = { "c1: refuses its kubeconfig", "c2: too" } }
+    function report.counts()
+      return { ok = 2, skipped = 0, total = 2, failed = 0, uncertain = 0, pending = 0 }
+    end
+    package.loaded["cce.workflow.rotate"] = function() return report end
+    local done, message, err = rotation.carry_out { run = {}, tell = function() end,
+      entry = { id = "e1", options = {}, begun = { journal = "/j", run = "r" } } }
+    assert.same({ nil, "every cluster is rotated, but: c1: refuses its kubeconfig; c2: too",
+      "UNVERIFIED", true, false, "schedule:cancel(\"e1\") leaves it at that" },
+      { done, message, err.code, err.is_closed, err.retryable, err.hint })
     package.loaded["cce.workflow.rotate"] = function() return nil, "no", denied end
     assert.same({ nil, "no", denied }, { rotation.carry_out { run = {},
       entry = { options = {}, begun = { journal = "/j", run = "r" } } } })

@@ -2,6 +2,7 @@
 -- do as told: each step in its order, and one term wrong at a time.
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
+local protect = require "cce.host.protect"
 local work = require "cce.schedule.runner.work"
 
 local NOW = 1767323045
@@ -474,6 +475,21 @@ describe("the work of a runner", function()
     _, _, err = work.process(run, entry())
     assert.equal("STORE_UNAVAILABLE", err.code)
     assert.equal("awaytrue", trouble[1])
+  end)
+
+  it("leaves an entry as it is on disk when Ctrl-C comes in it", function()
+    local function interrupt() error(protect.INTERRUPT, 0) end
+    client.answer = interrupt
+    assert.same({ false, protect.INTERRUPT }, { pcall(work.process, run, entry()) })
+    assert.equal("claimed sending sent", order())
+    local e = assert(entries.read(run.row))
+    assert.same({ "sending", NOW, "r1" }, { e.state, e.first_intent, e.runner })
+    assert.is_nil(e.last_error)
+    steps, run.row, run.client_for = {}, nil, interrupt
+    assert.same({ false, protect.INTERRUPT }, { pcall(work.process, run, entry()) })
+    assert.equal("claimed", order())
+    assert.is_nil(assert(entries.read(run.row)).first_intent)
+    assert.same({}, events)
   end)
 
   it("puts aside what cannot be read, and says so unless another was faster", function()

@@ -6,6 +6,7 @@ local core = require "cce.core"
 local identity = require "cce.api.identity"
 local kubeconfigs = require "cce.kubeconfig"
 local principals = require "cce.workflow.revoke.principals"
+local protect = require "cce.host.protect"
 
 describe("the principals of a revocation", function()
   local saved, report
@@ -335,6 +336,11 @@ describe("the principals of a revocation", function()
       assert.is_false(on_record({}, function() error(true, 0) end))
       assert.is_false(on_record({}, function() error("no", 0) end))
       assert.matches("knows= raised an error", notes())
+    end)
+
+    it("or by nothing when Ctrl-C comes meanwhile, which is raised on", function()
+      local ok, problem = pcall(on_record, {}, function() error(protect.INTERRUPT, 0) end)
+      assert.same({ false, protect.INTERRUPT }, { ok, problem })
     end)
   end)
 
