@@ -5,10 +5,10 @@
 -- words. No network, no state.
 -- @module cce.api.response
 -- @local
-local core = require "cce.core"
 local errors = require "cce.error"
 local times = require "cce.base.times"
 local hints = require "cce.api.hint"
+local json = require "cce.base.json"
 local values = require "cce.base.values"
 local width = require "cce.text.width"
 
@@ -67,7 +67,7 @@ end
 -- @tparam string text the body as received
 -- @treturn table `{api_code=, error_code=, text=}`; `text` is always there
 function M.read_error_body(text)
-  local body = core.json.decode(text)
+  local body = json.of_service(text)
   if type(body) ~= "table" then
     local shown = text == "" and "an empty body"
       or ("not JSON: \"" .. M.excerpt(redact(text)) .. "\"")

@@ -96,6 +96,33 @@ function M.as_utf8(text)
   return table.concat(parts)
 end
 
+-- The code point of a character of UTF-8; nil when the bytes are none.
+local function code_point(character)
+  local size = #character
+  if size > 4 then return nil end
+  local code = character:byte() % 2 ^ (7 - size)
+  for i = 2, size do code = code * 64 + character:byte(i) % 64 end
+  return utf8(code) == character and code or nil
+end
+
+-- Those beyond ASCII that YAML allows; most control characters and half characters are not.
+local function is_allowed(code)
+  return code == 0x85 or code >= 0xA0 and code <= 0xD7FF or code >= 0xE000 and code <= 0xFFFD
+    or code >= 0x10000 and code <= 0x10FFFF
+end
+
+--- The place of the first byte because of which kubectl reads nothing of a file, be it
+-- YAML or JSON: it is not UTF-8, or a control character.
+-- @tparam string text
+-- @treturn ?int
+function M.unreadable_byte(text)
+  for at, character in text:gmatch "()([^\t\n\r -~][\128-\191]*)" do
+    local code = code_point(character)
+    if not code or not is_allowed(code) then return at end
+  end
+  return nil
+end
+
 --- Reads YAML text, if lyaml is installed. One without content is an empty object.
 -- @tparam string text
 -- @treturn table the data
@@ -126,6 +153,8 @@ end
 function M.file(text)
   local body, message = M.as_utf8(text)
   if not body then return nil, message end
+  local at = M.unreadable_byte(body)
+  if at then return nil, ("its byte %d is not UTF-8, or a control character"):format(at) end
   local data, code
   if M.looks_like_json(body) then
     data, message = M.json(body)

@@ -274,6 +274,14 @@ describe("client:list_traces", function()
     assert.matches("next=t1", server:request(2).line)
   end)
 
+  it("reads a page with a name that CTS cut amid a character", function()
+    local text = core.json.encode { traces = { trace {} }, meta_data = {} }
+    local server = canned.start { canned.answer(200, (text:gsub('"boss"', '"boss\\ud83d"'))) }
+    finally(function() server:stop() end)
+    local list = assert(canned_client(server):list_traces())
+    assert.equal("boss\239\191\189", list[1].user.name)
+  end)
+
   it("says what is wrong with an answer", function()
     local server = canned.start { canned.answer(200, '{"meta_data":{}}') }
     finally(function() server:stop() end)

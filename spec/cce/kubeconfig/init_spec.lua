@@ -218,6 +218,8 @@ describe("cce.kubeconfig", function()
         { { user = "" }, "the new name of user 'user' must be" },
         { { user = { user = 3 } }, "the new name of user 'user' must be" },
         { { name = "a\nb" }, "must be text without control characters" },
+        { { name = "b\252ro" }, "kubectl could not read it: a name or another value in it is" },
+        { { name = "a\194\159" }, "kubectl could not read it" },
       }
       for _, case in ipairs(cases) do
         local renamed, message, err = parse():rename(case[1])

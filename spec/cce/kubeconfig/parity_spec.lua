@@ -145,6 +145,15 @@ local forms = {
   { "JSON and a byte of zero", JSON .. "\0" },
   { "an end and text", WHOLE .. "...\nmine\n" },
   { "JSON behind ---", "---\n" .. JSON .. "\n" },
+  { "JSON with Latin-1", '{"kind":"Config","current-context":"\228"}' },
+  { "JSON with DEL", '{"kind":"Config","current-context":"\127"}' },
+  { "JSON with a control character of Latin-1", '{"kind":"Config","current-context":"\194\159"}' },
+  { "JSON with half a character", '{"kind":"Config","current-context":"\237\160\128"}' },
+  { "JSON with a character in too many bytes", '{"kind":"Config","current-context":"\192\175"}' },
+  { "JSON with a character cut off", '{"kind":"Config","current-context":"\226\130"}' },
+  { "JSON with no character", '{"kind":"Config","current-context":"\239\191\190"}' },
+  { "JSON beyond Unicode", '{"kind":"Config","current-context":"\244\144\128\128"}' },
+  { "JSON with an emoji", '{"kind":"Config","current-context":"\240\159\152\128"}' },
   { "JSON with surrogates", '{"kind":"Config","current-context":"\\ud83d\\ude00"}', LENIENT },
 }
 

@@ -332,6 +332,13 @@ describe("cce.workflow.holders", function()
     local none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/other" } })
     assert.is_nil(none)
     assert.matches("holds no traces", message, 1, true)
+    -- Who stands in a line that was cut off would be missing.
+    tempdir.write(directory .. "/cut", lines[1] .. "\n\n" .. lines[2]:sub(1, -3))
+    none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/cut" } })
+    assert.is_nil(none)
+    assert.matches("line 3 of .* is no JSON: whom it names would be missing", message)
+    tempdir.write(directory .. "/half", (lines[1]:gsub("left.long.ago", "left\\ud83d")) .. "\n")
+    assert.equal("holds", states_of({ traces = { directory .. "/half" } })["cluster-001 0f00"])
 
     local kubeconfig = assert(clients[2]:obtain_cert(cluster.id, { duration = 3 }))
     assert(kubeconfig:save(directory .. "/member.json"))

@@ -5,6 +5,7 @@ local autopilot = require "cce.api.autopilot"
 local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local errors = require "cce.error"
+local read = require "cce.kubeconfig.read"
 local targets = require "cce.workflow.targets"
 
 local M = {}
@@ -93,7 +94,8 @@ function M.names(client)
   return names
 end
 
---- The words of a file: one a line, what follows a "#" is for people.
+--- The words of a file: one a line, what follows a "#" is for people. It is UTF-8, or by its
+-- mark UTF-16.
 -- @tparam string path "-" is standard input
 -- @tparam[opt] string of what they name, such as "clusters", where none is a mistake
 -- @treturn[1] {string,...}
@@ -108,6 +110,12 @@ function M.words_of(path, of)
     text, message, code = core.file.read(path, { max = LONGEST_FILE })
     if not text then return errors.fail(code, message) end
   end
+  -- PowerShell writes a mark before the text, and often UTF-16.
+  text, message = read.as_utf8(text)
+  if not text then
+    return errors.fail("FILE_ERROR", ("cannot read the names in '%s': %s"):format(path, message))
+  end
+  text = read.without_mark(text)
   local words = {}
   for line in (text .. "\n"):gmatch "(.-)\r?\n" do
     local word = line:gsub("#.*$", ""):match "^%s*(.-)%s*$"

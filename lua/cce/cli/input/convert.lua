@@ -68,6 +68,17 @@ function M.time(text)
     .. " 'tomorrow 09:00' or 18:00, is expected, not '" .. text .. "'"
 end
 
+--- A moment at which something is to be done: as `time`. One that has passed is told, since it
+-- may be that of another year or zone.
+-- @treturn ?number unix time
+function M.due(text)
+  local time, message = M.time(text)
+  if time and time < os.time() then
+    heard[#heard + 1] = ("'%s' has passed: what is put in for it is due at once"):format(text)
+  end
+  return time, message
+end
+
 --- A moment that has been: as `time`, or "2d", which is two days ago.
 -- @treturn ?number unix time
 function M.past(text)

@@ -11,6 +11,7 @@ local audit_line = require "cce.log.audit_line"
 local bindings = require "cce.workflow.rights.bindings"
 local core = require "cce.core"
 local errors = require "cce.error"
+local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
 local map = require "cce.map"
 local policies = require "cce.workflow.rights.policies"
@@ -106,12 +107,18 @@ end
 function M.of_file(path, facts)
   local text, message, code = core.file.read(path, { max = 64 * 1048576 })
   if not text then return errors.fail(code, message) end
-  local whole = core.json.decode(text)
+  local whole = json.of_service(text)
   local count = whole and add_traces(whole, path, facts) or 0
-  if not whole then
-    for line in text:gmatch "[^\r\n]+" do
-      count = count + add_traces(core.json.decode(line), path, facts)
-    end
+  local number, unread = 0, nil
+  for line in (whole and "" or text .. "\n"):gmatch "([^\n]*)\n" do
+    number = number + 1
+    local value = json.of_service(line)
+    if value == nil and line:find "%S" then unread = unread or number end
+    count = count + add_traces(value, path, facts)
+  end
+  if count > 0 and unread then
+    return errors.fail("INVALID_ARGUMENT", ("line %d of '%s' is no JSON: whom it names would be"
+      .. " missing"):format(unread, path), { hint = "Export the traces again, or take it out" })
   end
   if count > 0 then return count end
   return errors.fail("INVALID_ARGUMENT", ("'%s' holds no traces of CTS"):format(path), {

@@ -69,6 +69,20 @@ describe("clusters", function()
     refused("FILE_ERROR", {})
   end)
 
+  it("are those of a file as PowerShell writes it", function()
+    local dir = tempdir.new()
+    local path = dir .. "/list"
+    finally(function() tempdir.remove(dir) end)
+    tempdir.write(path, "\239\187\191prod-a\r\n# prod\r\ntest\r\n")
+    assert.same({ "prod-a", "test" }, chosen.words_of(path))
+    tempdir.write(path, "\255\254" .. ("prod-a\r\ntest\r\n"):gsub(".", "%0\0"))
+    assert.same({ "prod-a", "test" }, chosen.words_of(path))
+    tempdir.write(path, "\255\254p\0r")
+    local none, message, err = chosen.words_of(path)
+    assert.same({ nil, "FILE_ERROR" }, { none, err.code })
+    assert.matches("it is UTF-16 that is cut off", message, 1, true)
+  end)
+
   it("that the cloud or they themselves lack the call for are refused", function()
     local apart = { id = CLUSTERS[1].id, name = "apart", autopilot = true }
     local one = client_with { apart, CLUSTERS[2] }

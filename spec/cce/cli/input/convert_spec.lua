@@ -47,6 +47,16 @@ describe("what is typed", function()
     assert.is_nil((convert.past "yesterday"))
   end)
 
+  it("that has passed is told where something is to be done at it", function()
+    assert.equal(1769882400, convert.due "2026-01-31T18:00Z")
+    assert.same({ "'2026-01-31T18:00Z' has passed: what is put in for it is due at once" },
+      convert.heard())
+    assert.is_number(convert.due "+2h")
+    assert.is_number(convert.due "9999-12-31T00:00Z")
+    assert.same({}, convert.heard())
+    assert.matches("with its zone", select(2, convert.due "2026-01-31"), 1, true)
+  end)
+
   it("is a count or a share, and a rate or none", function()
     assert.equal(5, convert.limit "5")
     assert.equal("10%", convert.limit "10%")

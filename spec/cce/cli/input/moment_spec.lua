@@ -26,14 +26,15 @@ describe("a moment as people type it", function()
   end
 
   -- What each text of a list of { now, text } is.
-  local function read(list)
+  local function read(list, tz)
     local words, found = {}, {}
     for _, each in ipairs(list) do
       words[#words + 1] = ("%d"):format(date(each[1]))
       words[#words + 1] = tempdir.quote(each[2])
     end
-    local out = tempdir.shell(("TZ=%s LUA_PATH=%s LUA_CPATH=%s %s %s/read.lua %s"):format(TZ,
-      tempdir.quote(package.path), tempdir.quote(package.cpath), simulator.interpreter(), dir,
+    local out = tempdir.shell(("TZ=%s LUA_PATH=%s LUA_CPATH=%s %s %s/read.lua %s"):format(
+      tempdir.quote(tz or TZ), tempdir.quote(package.path), tempdir.quote(package.cpath),
+      simulator.interpreter(), dir,
       table.concat(words, " ")))
     for line in out:gmatch "[^\n]+" do
       local time, note = line:match "^(%S+)\t(.*)$"
@@ -73,6 +74,20 @@ describe("a moment as people type it", function()
       "is skipped in local time", "is there twice in local time" } do
       assert.is_nil(found[i].time)
       assert.matches(expected, found[i].note, 1, true)
+    end
+  end)
+
+  it("is refused where TZ names a zone that the machine does not know", function()
+    -- The C library takes each of these for UTC.
+    for _, tz in ipairs { "Nowhere/City", ":Nowhere/City", "Nowhere", "/nowhere/city",
+      "Nowhere/E+5", "Nowhere/CET-1" } do
+      local found = read({ { "2026-11-29 10:00", "fri 18:00" } }, tz)[1]
+      assert.is_nil(found.time, tz)
+      assert.matches("TZ is " .. tz:gsub("^:", ""), found.note, 1, true)
+    end
+    tempdir.write(dir .. "/City", "a zone")
+    for _, tz in ipairs { "", "UTC", "UTC0", "GMT", "<+03>-3", "CET-1CEST", dir .. "/City" } do
+      assert.truthy(read({ { "2026-11-29 10:00", "fri 18:00" } }, tz)[1].time, tz)
     end
   end)
 

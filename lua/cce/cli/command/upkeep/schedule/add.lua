@@ -17,7 +17,7 @@ local function describe_revoke(parser)
   revoke:mutex(principals.describe(revoke))
   revoke:flag("--allow-self", "Allow to revoke your own.")
   revoke:option("--at", "When: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h."):argname("TIME")
-    :convert(convert.time):count(1)
+    :convert(convert.due):count(1)
   revoke:option("--reason", "For people."):argname("TEXT")
   revoke:flag("--dry-run", "Put in nothing; say what would be put in.")
 end
@@ -27,10 +27,10 @@ local function describe_rotate(parser)
   chosen.describe(rotate, { all = true })
   rotate:mutex(
     rotate:option("--at", "Once: such as 2026-01-31T18:00Z, 'fri 18:00' or +2h."):argname("TIME")
-      :convert(convert.time),
+      :convert(convert.due),
     rotate:option("--every", "Again and again, so often: such as 12h, 7d or 4w."):argname("TIME"))
   rotate:option("--first", "The first time; by default one interval from now."):argname("TIME")
-    :convert(convert.time)
+    :convert(convert.due)
   windows.describe(rotate)
   rotate:option("--component", "all or service-account-controller."):argname("NAME")
     :choices({ "all", "service-account-controller" })
