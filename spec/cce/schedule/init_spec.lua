@@ -541,6 +541,15 @@ describe("cce.schedule", function()
         tempdir.list(dir))
     end)
 
+    it("replace nothing when something is raised meanwhile", function()
+      tempdir.write(path, "")
+      function schedule.store.page() error("interrupted!", 0) end
+      assert.error_matches(function() schedule:export(path) end, "^interrupted!$")
+      assert.equal("", tempdir.read(path))
+      assert.same({ "export.jsonl", "schedule.db", "schedule.db-shm", "schedule.db-wal" },
+        tempdir.list(dir))
+    end)
+
     it("hold no more than a page in memory #long", function()
       schedule.store:insert(entries.new_id(NOW), "x", { state = "pending", due = 1 })
       local text = ("x"):rep(10000)
