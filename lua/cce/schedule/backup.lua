@@ -112,7 +112,7 @@ local function each_entry(lines, each)
     number = number + 1
     if said then return nil, count end
     local data = json.decode(line)
-    said = type(data) == "table" and data.id == nil and tonumber(data.count) or nil
+    said = type(data) == "table" and tonumber(data.count) or nil
     if not said then
       count = count + 1
       local e, why = entries.parse(line)
