@@ -55,7 +55,7 @@ local function check_destination(path)
   local ok, message, code = core.file.check(path)
   if not ok then return errors.from_core(nil, message, code) end
   local info = core.file.stat(path)
-  if not info or info.size == 0 then return true end
+  if not info then return true end
   local file, err
   file, message, code = core.journal(path, "schedule export")
   if file then
