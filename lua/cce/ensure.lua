@@ -46,7 +46,7 @@ local function check_addresses(client, cluster_id, holdings)
     if where then expected[where] = true end
   end
   for _, each in ipairs(read.entries(holdings.config.data, "clusters")) do
-    if not expected[address(each.body.server) or ""] then
+    if not expected[address(each.body.server)] then
       return foreign(holdings.path, cluster_id, ("its cluster '%s' has another address"):format(
         each.name))
     end

@@ -183,6 +183,12 @@ describe("cce.ensure_cert", function()
     clients.fails("FILE_ERROR", ensure())
   end)
 
+  it("keeps a file without keys that it did not make", function()
+    local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+    assert(assert(config:with_command()):save(path))
+    assert.is_false(select(2, ensure()))
+  end)
+
   it("tells beforehand what it would do, and why", function()
     local function planned(opts)
       local all = { path = path, duration = 30 }

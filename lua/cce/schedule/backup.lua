@@ -55,7 +55,7 @@ local function check_destination(path)
   local ok, message, code = core.file.check(path)
   if not ok then return errors.from_core(nil, message, code) end
   local info = core.file.stat(path)
-  if not info or info.size == 0 then return true end
+  if not info then return true end
   local file, err
   file, message, code = core.journal(path, "schedule export")
   if file then
@@ -112,7 +112,7 @@ local function each_entry(lines, each)
     number = number + 1
     if said then return nil, count end
     local data = json.decode(line)
-    said = type(data) == "table" and data.id == nil and tonumber(data.count) or nil
+    said = type(data) == "table" and tonumber(data.count) or nil
     if not said then
       count = count + 1
       local e, why = entries.parse(line)

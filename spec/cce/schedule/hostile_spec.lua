@@ -103,7 +103,7 @@ describe("a hostile entry", function()
 
     it("of wrong types in its columns is put aside, and the rest runs", function()
       local columns = { "due = 'soon'", "due = '2026-01-01T00:00:00Z'", "due = x'00ff'", "due = -5",
-        "due = -9e999", "revision = 'abc'", "revision = '5x'", "revision = 2.5",
+        "due = -9e999", "revision = 'abc'", "revision = '5x'", "revision = 2.5", "revision = 9e999",
         "state = 'bogus'", "state = 'done'", "runner = 'nobody'", "text = x'00ff00'",
         "state = 'claimed'", "state = 'sending', due = NULL", "text = 12", "due = NULL" }
       for i, column in ipairs(columns) do

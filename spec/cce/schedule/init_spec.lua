@@ -1,6 +1,7 @@
 local cce = require "cce"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
+local errors = require "cce.error"
 local json = require "cce.base.json"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -512,10 +513,12 @@ describe("cce.schedule", function()
       refused(table.concat(lines, "\n", 1, 9) .. "\n", "cut off")
       refused(table.concat(lines, "\n", 1, 8) .. "\n" .. lines[10] .. "\n", "cut off")
       refused(text .. lines[2] .. "\n", "cut off")
+      refused(text .. lines[2] .. '\n{"count":9}\n', "cut off")
       refused(text:sub(1, -20), "line 9")
       lines[4], lines[6] = "{\27", '{"v":1}'
       refused(table.concat(lines, "\n") .. "\n",
         "2 lines .*line 4: it is no JSON.*line 6: it has no")
+      refused(lines[1] .. ("\n{"):rep(6) .. "\n", "6 lines .*line 6: [^;]*%)$")
       os.remove(path)
       failure("FILE_ERROR", other:import(path))
       other:close()
@@ -525,7 +528,8 @@ describe("cce.schedule", function()
       add()
       for _, text in ipairs { "mine\n", "mine", '{"apiVersion":"v1"}', "\n" } do
         tempdir.write(path, text)
-        failure("FILE_ERROR", schedule:export(path))
+        local _, err = failure("FILE_ERROR", schedule:export(path))
+        assert.matches("^Give another path", err.hint)
         assert.equal(text, tempdir.read(path))
       end
       tempdir.write(path, "")
@@ -538,6 +542,39 @@ describe("cce.schedule", function()
       assert(core.sys.mkdir(dir .. "/taken"))
       failure("FILE_ERROR", schedule:export(dir .. "/taken"))
       assert.same({ "schedule.db", "schedule.db-shm", "schedule.db-wal", "taken" },
+        tempdir.list(dir))
+    end)
+
+    it("move a schedule that is empty, and only count in a dry run", function()
+      assert.equal(0, schedule:export(path))
+      assert.same({ added = 0, existing = 0 }, schedule:import(path))
+      fill()
+      assert(schedule:export(path))
+      local other = open "other.db"
+      assert.same({ added = 8, existing = 0 }, other:import(path, { dry_run = true }))
+      assert.equal(0, #other:list())
+      assert.same({ added = 0, existing = 8 }, schedule:import(path, { dry_run = true }))
+      other:close()
+    end)
+
+    it("say that the store is away", function()
+      local function away() return nil, "away", errors.new("STORE_UNAVAILABLE", "away", {}) end
+      add()
+      assert(schedule:export(path))
+      local text, store = tempdir.read(path), schedule.store
+      store.page, store.get, store.insert = away, away, away
+      failure("STORE_UNAVAILABLE", schedule:export(path))
+      assert.equal(text, tempdir.read(path))
+      failure("STORE_UNAVAILABLE", schedule:import(path))
+      failure("STORE_UNAVAILABLE", schedule:import(path, { dry_run = true }))
+    end)
+
+    it("replace nothing when something is raised meanwhile", function()
+      tempdir.write(path, "")
+      function schedule.store.page() error("interrupted!", 0) end
+      assert.error_matches(function() schedule:export(path) end, "^interrupted!$")
+      assert.equal("", tempdir.read(path))
+      assert.same({ "export.jsonl", "schedule.db", "schedule.db-shm", "schedule.db-wal" },
         tempdir.list(dir))
     end)
 

@@ -427,6 +427,13 @@ describe("cce.schedule.sqlite", function()
     assert.is_false(other:alive "r1")
     assert(other:open_session("r1", 60))
     assert.is_false(store:alive "r1")
+    other:close()
+    -- Or of one that the kernel does not name.
+    local open_file = io.open
+    finally(function() io.open = open_file end) -- luacheck: ignore
+    function io.open() return nil end -- luacheck: ignore
+    other = assert(open())
+    assert.is_false(other:alive "r1")
     store:close()
     other:close()
   end)

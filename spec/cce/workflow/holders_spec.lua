@@ -174,6 +174,9 @@ describe("cce.workflow.holders", function()
     assert.matches("cannot see: who is in the groups of AccessPolicy grouped",
       tostring(everywhere), 1, true)
     assert.equal(0, #assert(cce.workflow.holders(clients[1], { user_id = "g1" })))
+    local unlisted = assert(cce.workflow.holders(clients[1], { clusters = { ("0"):rep(32) },
+      admin = function() return true end }))
+    assert.matches("cannot see: rights in " .. ("0"):rep(32) .. ": ", tostring(unlisted), 1, true)
     sim:deny(simulator.admin.principal.id, "cce:accessPolicy:list")
     assert.matches("cannot see: AccessPolicies: ",
       tostring(assert(cce.workflow.holders(clients[1]))), 1, true)
@@ -190,6 +193,16 @@ describe("cce.workflow.holders", function()
     assert.matches("^obtained: CTS trace ", row.evidence[1])
     assert.matches("cannot see: what was obtained before 20", tostring(holders))
     assert.equal(0, holders:exit_code())
+  end)
+
+  it("says which lists of IAM it was not given", function()
+    for method, text in pairs { list_users = "users of IAM were not listed: not allowed",
+      list_agencies = "agencies of IAM were not listed: not allowed",
+      deleted_principals = "deletions were not searched: not allowed" } do
+      clients[1][method] = function() return nil, "not allowed" end
+      assert.matches("cannot see: " .. text, tostring(cce.workflow.holders(clients[1])), 1, true)
+      clients[1][method] = nil
+    end
   end)
 
   it("names whom a schedule will revoke, and not whom it has revoked", function()

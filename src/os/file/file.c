@@ -29,10 +29,8 @@ int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
 {
     struct stat info;
 
-    memset(out, 0, sizeof *out);
     *exists = false;
-    if (lstat(path, &info) == 0)
-        out->is_symlink = S_ISLNK(info.st_mode);
+    out->is_symlink = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
     if (stat(path, &info) < 0) {
         if (errno == ENOENT)
             return 0;

@@ -34,7 +34,8 @@ struct cce_file_stat {
 };
 
 /* What a path names. *exists is false, and the result 0, when there is
- * nothing (a symlink that leads nowhere is nothing, with is_symlink set). */
+ * nothing (a symlink that leads nowhere is nothing). *out is set when there
+ * is something. */
 int cce_file_stat(const char *path, struct cce_file_stat *out, bool *exists,
                   struct cce_error *err);
 

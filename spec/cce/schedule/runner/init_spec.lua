@@ -104,6 +104,16 @@ describe("schedule:run", function()
     assert.equal(7, most)
   end)
 
+  it("looks again at once after a pass that had work", function()
+    local runner, client = require "cce.schedule.runner", runners.client()
+    local made = runner.new(schedule, function() return client end,
+      assert(runner.read_options({}, 1)))
+    add(-1, "u1")
+    assert(made:pass())
+    add(-1, "u2")
+    assert.equal(0, made:next_wait(2))
+  end)
+
   it("once leaves what comes due meanwhile", function()
     add(-1, "u1")
     local client = runners.client(function() add(0, "u2") return true end)
