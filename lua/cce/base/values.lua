@@ -46,6 +46,12 @@ function M.object(value)
   return type(value) == "table" and value or {}
 end
 
+--- Whether a value of JSON is a list; an empty object is told from none.
+-- @treturn boolean
+function M.is_list(value)
+  return type(value) == "table" and (#value > 0 or next(value) == nil)
+end
+
 --- The address of a proxy whose password holds an "@", as Go and most tools read it: what
 -- stands behind the last one is the host. libcurl wants the others escaped.
 -- @tparam string url
