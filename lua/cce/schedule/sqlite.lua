@@ -161,8 +161,7 @@ local function check_place(self)
   if is_same and info.size > 0 then return true end
   return errors.fail("STORE_UNAVAILABLE", ("the schedule '%s': the file was %s while it was open")
     :format(self.path, is_same and "emptied" or info and "replaced" or "removed"), {
-    retryable = true,
-    maybe_applied = false, hint = "Put it back with its -wal and -shm; or start this process again"
+    retryable = not info, must_reopen = info and true, maybe_applied = false, hint = "Put it back with its -wal and -shm; or start this process again"
       .. " to use what is there now" })
 end
 
