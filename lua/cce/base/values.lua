@@ -5,11 +5,12 @@ local core = require "cce.core"
 
 local M = {}
 
---- The value of an environment variable; nil when it is not set, or empty.
+--- The value of an environment variable, without a byte order mark, as a secret in one is read;
+-- nil when it is not set, or empty.
 -- @tparam string name
 -- @treturn ?string
 function M.env(name)
-  local value = os.getenv(name)
+  local value = (os.getenv(name) or ""):gsub("^\239\187\191", "")
   return value ~= "" and value or nil
 end
 
