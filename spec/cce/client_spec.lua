@@ -410,7 +410,8 @@ describe("client:list_clusters", function()
   end)
 
   -- Who works through the list would call done what is not.
-  for _, entry in ipairs { "{}", "5", "null", '{"metadata":{"uid":5}}', '{"metadata":{"uid":""}}' } do
+  for _, entry in ipairs { "{}", "5", "null", '{"metadata":{"uid":5}}',
+    '{"metadata":{"uid":""}}' } do
     it("does not leave out a cluster that cannot be identified: " .. entry, function()
       sim:fault { status = 200, body = ('{"items":[{"metadata":{"uid":"a"}},%s]}'):format(entry) }
       local err = fails("RESPONSE_INVALID", client:list_clusters())

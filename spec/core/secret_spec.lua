@@ -207,7 +207,8 @@ describe("core.secret_from_file", function()
   end)
 
   it("refuses a file that is empty or larger than 64 KiB", function()
-    for _, content in ipairs { "", "\n", "\r\n", "\239\187\191\n", ("x"):rep(65537), ("x"):rep(65536) .. "\n" } do
+    for _, content in ipairs { "", "\n", "\r\n", "\239\187\191\n", ("x"):rep(65537),
+      ("x"):rep(65536) .. "\n" } do
       with_file(content, function(path)
         local value, message, code = core.secret_from_file(path)
         assert.is_nil(value)

@@ -228,7 +228,8 @@ end
 -- @function windows:problem
 function Windows:problem()
   local why = self.zone == "local" and times.no_local_time()
-  return why and ("they are in local time, but %s: give the zone, such as +08:00"):format(why) or nil
+  if not why then return nil end
+  return ("they are in local time, but %s: give the zone, such as +08:00"):format(why)
 end
 
 --- The first moment from a time on at which they are open.

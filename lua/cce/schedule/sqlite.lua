@@ -14,9 +14,9 @@ local errors = require "cce.error"
 local host = require "cce.host"
 local json_line = require "cce.base.json_line"
 local stores = require "cce.schedule.store"
-local values = require "cce.base.values"
+local texts = require "cce.base.values"
 
-local to_lower, shell_word = values.lower, values.shell_word
+local to_lower, shell_word = texts.lower, texts.shell_word
 
 local M = {}
 
@@ -161,7 +161,8 @@ local function check_place(self)
   if is_same and info.size > 0 then return true end
   return errors.fail("STORE_UNAVAILABLE", ("the schedule '%s': the file was %s while it was open")
     :format(self.path, is_same and "emptied" or info and "replaced" or "removed"), {
-    retryable = not info, must_reopen = info and true, maybe_applied = false, hint = "Put it back with its -wal and -shm; or start this process again"
+    retryable = not info, must_reopen = info and true, maybe_applied = false,
+    hint = "Put it back with its -wal and -shm; or start this process again"
       .. " to use what is there now" })
 end
 
@@ -664,8 +665,8 @@ local function check_emptied(self, patience)
   until core.sys.monotonic() > deadline
   return errors.fail("FILE_ERROR", ("the schedule '%s' is an empty file: what was in it is lost,"
     .. " unless something else made the file"):format(self.path), { retryable = false,
-    maybe_applied = false, hint = ("Put a copy in its place; or begin a new one, and import the last"
-      .. " export if there is one: rm %s"):format(shell_word(self.path)) })
+    maybe_applied = false, hint = ("Put a copy in its place; or begin a new one, and import the"
+      .. " last export if there is one: rm %s"):format(shell_word(self.path)) })
 end
 
 --- Open a file, or make it with mode 0600. One that may not be written to is opened for

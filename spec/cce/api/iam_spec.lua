@@ -89,7 +89,8 @@ describe("client:list_users", function()
   end)
 
   it("bears entries without a name", function()
-    local server = canned.start { canned.answer(200, '{"users":[{"id":"u1"},{"id":"u2","name":7}]}') }
+    local server = canned.start { canned.answer(200,
+      '{"users":[{"id":"u1"},{"id":"u2","name":7}]}') }
     finally(function() server:stop() end)
     local users = printed.add(assert(canned_client(server):list_users { domain_id = "d1" }))
     assert.equal(2, #users)

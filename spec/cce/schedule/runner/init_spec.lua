@@ -615,7 +615,7 @@ describe("schedule:run", function()
   end)
 
   for _, when in ipairs { "it waits", "it sends" } do
-    it("ends when its file is replaced while " .. when .. ", so that it is started again", function()
+    it("ends when its file is replaced while " .. when .. ", to be started again", function()
       hurry(50)
       local path = dir .. "/schedule.db"
       local id = add(when == "it sends" and -1 or 3600)
