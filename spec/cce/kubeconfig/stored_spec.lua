@@ -1,0 +1,39 @@
+local json = require "cce.base.json"
+local stored = require "cce.kubeconfig.stored"
+local tempdir = require "spec.support.tempdir"
+
+local DAY = 86400
+
+describe("cce.kubeconfig.stored", function()
+  it("wants a third of a life to remain, but seven days at most, and less than a life", function()
+    for _, case in ipairs { { { expire_at = 4000 }, 1000 }, { { duration = 3 }, DAY },
+      { { duration = -1 }, 7 * DAY }, { { expire_at = 4000, min_remaining = 2999 }, 2999 },
+      { { expire_at = 4000, min_remaining = 3000 } },
+      { { duration = -1, min_remaining = 1825 * DAY } } } do
+      local rule, _, err = stored.rule(case[1], 1000)
+      assert.equal(case[2], rule and rule.min_remaining)
+      assert.equal(not case[2] and "INVALID_ARGUMENT" or nil, err and err.code)
+    end
+  end)
+
+  it("renews at the end, and as soon as less than the least remains", function()
+    for _, case in ipairs { { 100, 0, "it has expired" }, { 99, 0 }, { 90, 10 },
+      { 91, 10, "it ends soon" }, { 101, 10, "it has expired" } } do
+      assert.equal(case[3], stored.due({ key_matches = true, not_after = 100 }, nil,
+        { now = case[1], min_remaining = case[2] }))
+    end
+  end)
+
+  it("takes the name of a user or a context for no cluster's", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    tempdir.write(dir .. "/config", json.encode { kind = "Config", apiVersion = "v1",
+      clusters = { { name = "other", cluster = {} } }, users = { { name = "mine", user = {} } },
+      contexts = { { name = "mine", context = { cluster = "mine", user = "mine", extensions = {
+        { name = "lua-cce", extension = { set = "mine", cluster_id = "c1" } } } } } } })
+    local holdings = assert(stored.read(dir .. "/config", os.time))
+    local facts, message = stored.facts_of(holdings, "c1")
+    assert.is_nil(facts)
+    assert.equal("its context names no cluster that there is", message)
+  end)
+end)
