@@ -6,7 +6,9 @@ local DAY = 86400
 
 describe("cce.kubeconfig.stored", function()
   it("wants a third of a life to remain, but seven days at most, and less than a life", function()
+    -- obtain_cert says what is wrong with a moment that has passed.
     for _, case in ipairs { { { expire_at = 4000 }, 1000 }, { { duration = 3 }, DAY },
+      { { expire_at = 900 }, 0 },
       { { duration = -1 }, 7 * DAY }, { { expire_at = 4000, min_remaining = 2999 }, 2999 },
       { { expire_at = 4000, min_remaining = 3000 } },
       { { duration = -1, min_remaining = 1825 * DAY } } } do
@@ -24,16 +26,33 @@ describe("cce.kubeconfig.stored", function()
     end
   end)
 
-  it("takes the name of a user or a context for no cluster's", function()
+  -- What a file holds whose one context is marked so.
+  local function holdings_of(mark, text)
     local dir = tempdir.new()
     finally(function() tempdir.remove(dir) end)
-    tempdir.write(dir .. "/config", json.encode { kind = "Config", apiVersion = "v1",
+    tempdir.write(dir .. "/config", text or json.encode { kind = "Config", apiVersion = "v1",
       clusters = { { name = "other", cluster = {} } }, users = { { name = "mine", user = {} } },
-      contexts = { { name = "mine", context = { cluster = "mine", user = "mine", extensions = {
-        { name = "lua-cce", extension = { set = "mine", cluster_id = "c1" } } } } } } })
-    local holdings = assert(stored.read(dir .. "/config", os.time))
-    local facts, message = stored.facts_of(holdings, "c1")
+      contexts = { { name = "mine", context = { cluster = "mine", user = "mine",
+        extensions = { { name = "lua-cce", extension = mark } } } } } })
+    return assert(stored.read(dir .. "/config", os.time))
+  end
+
+  it("takes the name of a user or a context for no cluster's", function()
+    local facts, message = stored.facts_of(holdings_of { set = "mine", cluster_id = "c1" }, "c1")
     assert.is_nil(facts)
     assert.equal("its context names no cluster that there is", message)
+  end)
+
+  it("takes a context for another's whose mark is not whole, and knows its name", function()
+    for _, mark in ipairs { { set = "mine" }, { cluster_id = "c1" }, { set = 1, cluster_id = "c1" },
+      { set = "mine", cluster_id = 1 }, { set = "mine", cluster_id = true } } do
+      local holdings = holdings_of(mark)
+      assert.same({ true, {} }, { holdings.others, holdings.by_id })
+    end
+    assert.is_false(holdings_of({ set = "mine" }).names.mine)
+  end)
+
+  it("takes an empty file for none", function()
+    assert.is_nil(holdings_of(nil, "").config)
   end)
 end)
