@@ -158,7 +158,7 @@ end
 function M.facts_of(holdings, cluster_id)
   local entry = holdings.by_id[cluster_id]
   if not entry then return nil, "there is none yet" end
-  if entry.cluster == nil or not holdings.clusters[entry.cluster] then
+  if not holdings.clusters[entry.cluster] then
     return nil, "its context names no cluster that there is"
   end
   if not holdings.holders then

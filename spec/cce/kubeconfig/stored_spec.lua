@@ -38,7 +38,9 @@ describe("cce.kubeconfig.stored", function()
   end
 
   it("takes the name of a user or a context for no cluster's", function()
-    local facts, message = stored.facts_of(holdings_of { set = "mine", cluster_id = "c1" }, "c1")
+    local holdings = holdings_of { set = "mine", cluster_id = "c1" }
+    assert.equal("c1", holdings.names.mine)
+    local facts, message = stored.facts_of(holdings, "c1")
     assert.is_nil(facts)
     assert.equal("its context names no cluster that there is", message)
   end)
