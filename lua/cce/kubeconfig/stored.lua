@@ -249,7 +249,7 @@ local function take_lock(path, timeout)
     -- A lock of its own: the file's lock is taken for each write. And no
     -- waiting inside of it, which would hold up the other coroutines.
     local lock, message, code = core.file.lock(path .. ".renewal", { timeout = 0 })
-    if lock or code ~= "TIMEOUT" then return lock, message, code end
+    if code ~= "TIMEOUT" then return lock, message, code end
     if core.sys.monotonic() >= deadline then
       return nil, ("another process is renewing '%s' for longer than %g s"):format(path, timeout),
         "TIMEOUT"

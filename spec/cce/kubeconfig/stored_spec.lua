@@ -40,6 +40,7 @@ describe("cce.kubeconfig.stored", function()
   it("takes the name of a user or a context for no cluster's", function()
     local holdings = holdings_of { set = "mine", cluster_id = "c1" }
     assert.equal("c1", holdings.names.mine)
+    assert.is_nil(stored.alone(holdings, "c2"))
     local facts, message = stored.facts_of(holdings, "c1")
     assert.is_nil(facts)
     assert.equal("its context names no cluster that there is", message)
