@@ -41,6 +41,7 @@ describe("cce.kubeconfig.stored", function()
     local holdings = holdings_of { set = "mine", cluster_id = "c1" }
     assert.equal("c1", holdings.names.mine)
     assert.is_nil(stored.alone(holdings, "c2"))
+    assert.is_table(holdings_of({ set = "plain", cluster_id = "c1" }).by_id.c1)
     local facts, message = stored.facts_of(holdings, "c1")
     assert.is_nil(facts)
     assert.equal("its context names no cluster that there is", message)
