@@ -45,6 +45,10 @@ describe("cce.kubeconfig.stored", function()
     local facts, message = stored.facts_of(holdings, "c1")
     assert.is_nil(facts)
     assert.equal("its context names no cluster that there is", message)
+    holdings.clusters.mine, holdings.by_id.c1.context = true, "gone"
+    facts, message = stored.facts_of(holdings, "c1")
+    assert.is_nil(facts)
+    assert.equal("its context names no user that there is", message)
   end)
 
   it("takes a context for another's whose mark is not whole, and knows its name", function()
@@ -54,6 +58,12 @@ describe("cce.kubeconfig.stored", function()
       assert.same({ true, {} }, { holdings.others, holdings.by_id })
     end
     assert.is_false(holdings_of({ set = "mine" }).names.mine)
+  end)
+
+  it("obtains none whose certificate cannot be read", function()
+    local config = { certificate = function() return nil, "unreadable" end }
+    local got, message = stored.obtain({ obtain_cert = function() return config end }, "c1", {})
+    assert.same({ nil, "unreadable" }, { got, message })
   end)
 
   it("takes an empty file for none", function()
