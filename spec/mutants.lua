@@ -17,6 +17,7 @@ local REMOVED = "spec/cce/workflow/revoke/removal_spec.lua"
 local ATTEMPTS = "spec/cce/api/attempts_spec.lua"
 local SESSION = "spec/cce/credentials/session_spec.lua"
 local SOURCES = "spec/cce/credentials/sources_spec.lua"
+local MOVED = "spec/cce/schedule/init_spec.lua"
 local APPENDED = "spec/core/journal_spec.lua spec/core/file_faults_spec.lua spec/cce/log"
 
 return {
@@ -329,6 +330,24 @@ return {
     find = "    found.user, found.agency = users and found.user, agencies and found.agency\n",
     with = "", specs = "spec/cce/workflow/revoke/principals_spec.lua" },
 
+  -- ---- moving a schedule -----------------------------------------------------------------------
+  { name = "export: one amid which something is raised replaces what is there",
+    file = "lua/cce/schedule/backup.lua", find = "if ok and count then", with = "if count then",
+    specs = MOVED, filter = "raised meanwhile" },
+  { name = "export: one amid which the store goes away is whole",
+    file = "lua/cce/schedule/backup.lua", find = "if ok and count then", with = "if ok then",
+    specs = MOVED, filter = "store is away" },
+  { name = "import: a dry run puts in",
+    file = "lua/cce/schedule/backup.lua", find = "dry_run and look or insert", with = "insert",
+    specs = MOVED, filter = "dry run" },
+  { name = "import: what follows the last line is passed over",
+    file = "lua/cce/schedule/backup.lua", find = "    if said then return nil, count end\n",
+    with = "", specs = MOVED, filter = "not whole" },
+  { name = "import: what the store did not take is counted",
+    file = "lua/cce/schedule/backup.lua",
+    find = "    if not word then return nil, reason, problem end\n", with = "", specs = MOVED,
+    filter = "store is away" },
+
   -- ---- maintenance windows ----------------------------------------------------------------------
   { name = "windows: what is closed lets begin", quick = true,
     file = "lua/cce/workflow/rotate/windows.lua", find = "if opens == now then return true end",
@@ -442,6 +461,15 @@ return {
     file = "lua/cce/ensure.lua",
     find = "  if not ok then return nil, message, err end\n  local config\n",
     with = "  local config\n", specs = "spec/cce/ensure_spec.lua", filter = "not proved" },
+  { name = "ensure: one for a day has seven to remain, and is obtained without end",
+    file = "lua/cce/kubeconfig/stored.lua", find = " and opts.expire_at - now", with = "",
+    specs = "spec/cce/kubeconfig/stored_spec.lua" },
+  { name = "ensure: what ends just now is kept",
+    file = "lua/cce/kubeconfig/stored.lua", find = "if remaining <= 0", with = "if remaining < 0",
+    specs = "spec/cce/kubeconfig/stored_spec.lua" },
+  { name = "ensure: a file without keys is of nobody without a mark",
+    file = "lua/cce/ensure.lua", find = " or holdings.config\n  end", with = "\n  end",
+    specs = "spec/cce/ensure_spec.lua", filter = "that it did not make" },
   { name = "probe: who is not trusted can refuse",
     file = "lua/cce/kubeconfig/probe.lua", find = "elseif detail and detail.untrusted then",
     with = "elseif false then", specs = "spec/cce/kubeconfig/probe_spec.lua" },
@@ -512,6 +540,11 @@ return {
     file = "src/os/file/file_lock.c",
     find = "fstat(lock->fd, &info) == 0 &&\n        cce_path_is_named(AT_FDCWD, lock->path, &info)",
     with = "fstat(lock->fd, &info) == 0", specs = APPENDED },
+  { name = "files: a lock of kubectl's as long as our mark is ours",
+    file = "src/os/file/file_lock.c", find = "count == sizeof sentinel_mark - 1 &&\n"
+    .. "               memcmp(text, sentinel_mark, (size_t)count) == 0",
+    with = "count == sizeof sentinel_mark - 1", specs = "spec/core/file_spec.lua",
+    filter = "respects kubectl's lock" },
   { name = "secrets: a file that others can read is taken", quick = true,
     file = "src/os/file/secret_file.c", find = "(info.st_mode & 077) != 0", with = "false",
     specs = SECRETS },

@@ -33,6 +33,14 @@ describe("tools/test #toolchain", function()
     assert.matches("\n2 passed, 0 failed\n$", output)
   end)
 
+  it("leaves the results of another run alone", function()
+    write(dir .. "/results/first.results", "ok one\n")
+    local output, status = tempdir.run("flock " .. dir .. "/results/lock " .. command())
+    assert.equal(2, status)
+    assert.matches("another run keeps its results in " .. dir .. "/results", output, 1, true)
+    assert.equal("ok one\n", tempdir.read(dir .. "/results/first.results"))
+  end)
+
   it("fails a spec that asserts nothing", function()
     local output, status = run 'it("is empty", function() end)'
     assert.equal(1, status)

@@ -130,6 +130,8 @@ describe("cce.ensure_cert", function()
 
   it("takes over a file of this cluster that it did not make", function()
     assert(assert(client:obtain_cert(cluster.id, { duration = 30 })):save(path))
+    sim:fault { operation = "show_cluster", status = 403, times = 1 }
+    clients.fails("PERMISSION_DENIED", ensure())
     assert.is_false(select(2, ensure()))
     local config, renewed = ensure { renew = true }
     assert.is_true(renewed)

@@ -216,7 +216,7 @@ static void append_pair(lua_State *L, const char *name)
     lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
 }
 
-/* Appends to `query` of the request at the top, which gets one for the first. */
+/* Appends {name, the value at the top} to `query` of the request below it. */
 static void add_query(lua_State *L, const char *name)
 {
     lua_getfield(L, -2, "query");

@@ -2,6 +2,7 @@
 -- the error that comes of it. The endpoints themselves are in `cce.client`.
 -- @module cce.api.call
 -- @local
+local core = require "cce.core"
 -- What a call that failed needs is loaded before one can fail: then there may be no
 -- descriptor left to open a module with.
 local diagnosis = require "cce.api.diagnosis"
@@ -9,7 +10,6 @@ local endpoints = require "cce.api.endpoints"
 local errors = require "cce.error"
 local hints = require "cce.api.hint"
 local host = require "cce.host"
-local json = require "cce.base.json"
 local responses = require "cce.api.response"
 local retry = require "cce.api.retry"
 local values = require "cce.base.values"
@@ -324,7 +324,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err with code RESPONSE_INVALID
 function M.decode(request, ids, response)
-  local body = json.of_service(response.body)
+  local body = core.json.decode(response.body) or responses.json(response.body)
   if type(body) == "table" then return body end
   -- Not one byte of it is shown: it may be half of a private key.
   return M.invalid(request, ids, response,

@@ -5,14 +5,38 @@
 -- words. No network, no state.
 -- @module cce.api.response
 -- @local
+local core = require "cce.core"
 local errors = require "cce.error"
 local times = require "cce.base.times"
 local hints = require "cce.api.hint"
-local json = require "cce.base.json"
 local values = require "cce.base.values"
 local width = require "cce.text.width"
 
 local M = {}
+
+-- Each half of a pair of surrogates that stands alone as U+FFFD.
+local function whole_characters(text)
+  local second
+  return (text:gsub("()\\(.)(%x?%x?%x?%x?)", function(at, letter, digits)
+    local code = letter == "u" and #digits == 4 and tonumber(digits, 16)
+    if not code or code < 0xD800 or code > 0xDFFF or at == second then return nil end
+    if code < 0xDC00 and text:find("^\\u[dD][c-fC-F]%x%x", at + 6) then
+      second = at + 6
+      return nil
+    end
+    return "\\ufffd"
+  end))
+end
+
+--- Reads JSON that a service wrote: half a character, which is left where text was cut, is
+-- U+FFFD, as it is to Go; lua-cjson alone would read nothing of the whole text.
+-- @tparam string text
+-- @return the value; nil when the text is no JSON
+function M.json(text)
+  local value, message = core.json.decode(text)
+  if message then value = core.json.decode(whole_characters(text)) end
+  return value
+end
 
 local EXCERPT = 200
 
@@ -67,7 +91,7 @@ end
 -- @tparam string text the body as received
 -- @treturn table `{api_code=, error_code=, text=}`; `text` is always there
 function M.read_error_body(text)
-  local body = json.of_service(text)
+  local body = M.json(text)
   if type(body) ~= "table" then
     local shown = text == "" and "an empty body"
       or ("not JSON: \"" .. M.excerpt(redact(text)) .. "\"")

@@ -115,31 +115,6 @@ function M.decode(text)
   return nil, "the text imitates the marks of its empty arrays", false
 end
 
--- Each half of a pair of surrogates that stands alone as U+FFFD.
-local function whole_characters(text)
-  local second
-  return (text:gsub("()\\(.)(%x?%x?%x?%x?)", function(at, letter, digits)
-    local code = letter == "u" and #digits == 4 and tonumber(digits, 16)
-    if not code or code < 0xD800 or code > 0xDFFF or at == second then return nil end
-    if code < 0xDC00 and text:find("^\\u[dD][c-fC-F]%x%x", at + 6) then
-      second = at + 6
-      return nil
-    end
-    return "\\ufffd"
-  end))
-end
-
---- Reads JSON that a service wrote, as lua-cjson does: empty arrays are not marked. Half a
--- character, which is left where text was cut, is U+FFFD, as it is to Go; lua-cjson alone
--- would read nothing of the whole text.
--- @tparam string text
--- @return the value; nil when the text is no JSON
-function M.of_service(text)
-  local value, message = core.json.decode(text)
-  if message then value = core.json.decode(whole_characters(text)) end
-  return value
-end
-
 local function quote(text)
   local quoted = reader.encode(text)
   return (quoted:gsub("\\(.)", { ["/"] = "/" }))

@@ -160,7 +160,7 @@ M.environment = {
   { "KUBERNETES_EXEC_INFO", "What kubectl says to cce credential." },
   { "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME",
     "Instead of ~/.config, ~/.local/state and ~/.cache." },
-  { "TZ", "Local time, for --at 'fri 18:00', --zone local and --local." },
+  { "TZ, TZDIR", "Local time, for --at 'fri 18:00', --zone local and --local." },
   { "HOME", "Where ~ is." },
   { "PATH", "Where the program is looked for that a kubeconfig of --exec names." },
   { "TMPDIR, XDG_RUNTIME_DIR", "Where short-lived files may be, such as a copy of a schedule that"

@@ -158,7 +158,7 @@ end
 function M.facts_of(holdings, cluster_id)
   local entry = holdings.by_id[cluster_id]
   if not entry then return nil, "there is none yet" end
-  if entry.cluster == nil or not holdings.clusters[entry.cluster] then
+  if not holdings.clusters[entry.cluster] then
     return nil, "its context names no cluster that there is"
   end
   if not holdings.holders then
@@ -249,7 +249,7 @@ local function take_lock(path, timeout)
     -- A lock of its own: the file's lock is taken for each write. And no
     -- waiting inside of it, which would hold up the other coroutines.
     local lock, message, code = core.file.lock(path .. ".renewal", { timeout = 0 })
-    if lock or code ~= "TIMEOUT" then return lock, message, code end
+    if code ~= "TIMEOUT" then return lock, message, code end
     if core.sys.monotonic() >= deadline then
       return nil, ("another process is renewing '%s' for longer than %g s"):format(path, timeout),
         "TIMEOUT"

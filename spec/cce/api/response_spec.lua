@@ -274,6 +274,27 @@ describe("tokens that a gateway repeats", function()
   end)
 end)
 
+describe("cce.response.json", function()
+  it("reads half a character that a service cut off as U+FFFD", function()
+    local cases = {
+      { [[\ud83d]], "\239\191\189" }, { [[\uDE00]], "\239\191\189" },
+      { [[a\ud83d b]], "a\239\191\189 b" }, { [[\ud83dabcd]], "\239\191\189abcd" },
+      { [[\ud83d\ud83d\ude00]], "\239\191\189\240\159\152\128" },
+      { [[\ud83d\ude00\ude00]], "\240\159\152\128\239\191\189" },
+      -- A backslash that is one of the text.
+      { [[\\ud83d\udbff]], "\\ud83d\239\191\189" },
+      { [[\n1234\ud800\u0041]], "\n1234\239\191\189A" },
+    }
+    for _, case in ipairs(cases) do
+      assert.equal(case[2], response.json('{"a":"' .. case[1] .. '"}').a, case[1])
+    end
+    assert.same({ a = 1 }, response.json '{"a":1}')
+    for _, text in ipairs { "", "{", '{"a":"\\ud83d"', [["\u12"]] } do
+      assert.is_nil(response.json(text), text)
+    end
+  end)
+end)
+
 describe("cce.response.excerpt", function()
   it("cuts at 200 bytes and says so", function()
     assert.equal(("x"):rep(200), response.excerpt(("x"):rep(200)))

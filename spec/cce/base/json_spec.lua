@@ -14,25 +14,6 @@ describe("cce.json", function()
     assert.equal('{"a":[],"b":[[]]}', round '{ "b" : [\n[ \t\r\n]\t] , "a":[ ] }')
   end)
 
-  it("reads half a character that a service cut off as U+FFFD", function()
-    local cases = {
-      { [[\ud83d]], "\239\191\189" }, { [[\uDE00]], "\239\191\189" },
-      { [[a\ud83d b]], "a\239\191\189 b" }, { [[\ud83dabcd]], "\239\191\189abcd" },
-      { [[\ud83d\ud83d\ude00]], "\239\191\189\240\159\152\128" },
-      { [[\ud83d\ude00\ude00]], "\240\159\152\128\239\191\189" },
-      -- A backslash that is one of the text.
-      { [[\\ud83d\udbff]], "\\ud83d\239\191\189" },
-      { [[\n1234\ud800\u0041]], "\n1234\239\191\189A" },
-    }
-    for _, case in ipairs(cases) do
-      assert.equal(case[2], json.of_service('{"a":"' .. case[1] .. '"}').a, case[1])
-    end
-    assert.same({ a = 1 }, json.of_service '{"a":1}')
-    for _, text in ipairs { "", "{", '{"a":"\\ud83d"', [["\u12"]] } do
-      assert.is_nil(json.of_service(text), text)
-    end
-  end)
-
   it("leaves strings alone that look like empty arrays", function()
     for _, text in ipairs {
       '"[]"', '["[]"]', '{"[]":"[ ]"}', [=["\"[]"]=], [=[["\\",[]]]=], [=["\\\"[]"]=],

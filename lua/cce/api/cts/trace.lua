@@ -1,7 +1,7 @@
 --- One trace of CTS: from what services write, each in its own way, to one shape.
 -- @module cce.api.cts.trace
 -- @local
-local json = require "cce.base.json"
+local responses = require "cce.api.response"
 local show = require "cce.text.show"
 local values = require "cce.base.values"
 
@@ -23,7 +23,7 @@ end
 -- and "<account>/<agency>" as the name.
 local function user_of(value)
   -- Older services write the user as JSON in a string.
-  local raw = object(type(value) == "string" and json.of_service(value) or value)
+  local raw = object(type(value) == "string" and responses.json(value) or value)
   local user = { id = text(raw.id), name = text(raw.name) or text(raw.user_name), kind = "user" }
   if raw.type == "AssumedAgency" then
     user.kind = "agency"

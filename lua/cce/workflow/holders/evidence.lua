@@ -11,10 +11,10 @@ local audit_line = require "cce.log.audit_line"
 local bindings = require "cce.workflow.rights.bindings"
 local core = require "cce.core"
 local errors = require "cce.error"
-local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
 local map = require "cce.map"
 local policies = require "cce.workflow.rights.policies"
+local responses = require "cce.api.response"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 local traces = require "cce.api.cts.trace"
@@ -119,14 +119,14 @@ end
 function M.of_file(path, facts)
   local text, message, code = core.file.read(path, { max = 64 * 1048576 })
   if not text then return errors.fail(code, message) end
-  local whole = json.of_service(text)
+  local whole = responses.json(text)
   local count, other = 0, nil
   if whole then count, other = add_traces(whole, path, facts) end
   other = other and "trace " .. other
   local number = 0
   for line in (whole and "" or text .. "\n"):gmatch "([^\n]*)\n" do
     number = number + 1
-    local more, odd = add_traces(json.of_service(line), path, facts)
+    local more, odd = add_traces(responses.json(line), path, facts)
     if odd and line:find "%S" then other = other or "line " .. number end
     count = count + more
   end

@@ -1,0 +1,72 @@
+local json = require "cce.base.json"
+local stored = require "cce.kubeconfig.stored"
+local tempdir = require "spec.support.tempdir"
+
+local DAY = 86400
+
+describe("cce.kubeconfig.stored", function()
+  it("wants a third of a life to remain, but seven days at most, and less than a life", function()
+    -- obtain_cert says what is wrong with a moment that has passed.
+    for _, case in ipairs { { { expire_at = 4000 }, 1000 }, { { duration = 3 }, DAY },
+      { { expire_at = 900 }, 0 },
+      { { duration = -1 }, 7 * DAY }, { { expire_at = 4000, min_remaining = 2999 }, 2999 },
+      { { expire_at = 4000, min_remaining = 3000 } },
+      { { duration = -1, min_remaining = 1825 * DAY } } } do
+      local rule, _, err = stored.rule(case[1], 1000)
+      assert.equal(case[2], rule and rule.min_remaining)
+      assert.equal(not case[2] and "INVALID_ARGUMENT" or nil, err and err.code)
+    end
+  end)
+
+  it("renews at the end, and as soon as less than the least remains", function()
+    for _, case in ipairs { { 100, 0, "it has expired" }, { 99, 0 }, { 90, 10 },
+      { 91, 10, "it ends soon" }, { 101, 10, "it has expired" } } do
+      assert.equal(case[3], stored.due({ key_matches = true, not_after = 100 }, nil,
+        { now = case[1], min_remaining = case[2] }))
+    end
+  end)
+
+  -- What a file holds whose one context is marked so.
+  local function holdings_of(mark, text)
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    tempdir.write(dir .. "/config", text or json.encode { kind = "Config", apiVersion = "v1",
+      clusters = { { name = "other", cluster = {} } }, users = { { name = "mine", user = {} } },
+      contexts = { { name = "mine", context = { cluster = "mine", user = "mine",
+        extensions = { { name = "lua-cce", extension = mark } } } } } })
+    return assert(stored.read(dir .. "/config", os.time))
+  end
+
+  it("takes the name of a user or a context for no cluster's", function()
+    local holdings = holdings_of { set = "mine", cluster_id = "c1" }
+    assert.equal("c1", holdings.names.mine)
+    assert.is_nil(stored.alone(holdings, "c2"))
+    assert.is_table(holdings_of({ set = "plain", cluster_id = "c1" }).by_id.c1)
+    local facts, message = stored.facts_of(holdings, "c1")
+    assert.is_nil(facts)
+    assert.equal("its context names no cluster that there is", message)
+    holdings.clusters.mine, holdings.by_id.c1.context = true, "gone"
+    facts, message = stored.facts_of(holdings, "c1")
+    assert.is_nil(facts)
+    assert.equal("its context names no user that there is", message)
+  end)
+
+  it("takes a context for another's whose mark is not whole, and knows its name", function()
+    for _, mark in ipairs { { set = "mine" }, { cluster_id = "c1" }, { set = 1, cluster_id = "c1" },
+      { set = "mine", cluster_id = 1 }, { set = "mine", cluster_id = true } } do
+      local holdings = holdings_of(mark)
+      assert.same({ true, {} }, { holdings.others, holdings.by_id })
+    end
+    assert.is_false(holdings_of({ set = "mine" }).names.mine)
+  end)
+
+  it("obtains none whose certificate cannot be read", function()
+    local config = { certificate = function() return nil, "unreadable" end }
+    local got, message = stored.obtain({ obtain_cert = function() return config end }, "c1", {})
+    assert.same({ nil, "unreadable" }, { got, message })
+  end)
+
+  it("takes an empty file for none", function()
+    assert.is_nil(holdings_of(nil, "").config)
+  end)
+end)
