@@ -449,12 +449,13 @@ function Client:wait_job(id, opts)
   end
 end
 
--- One of the two lists of clusters, as the API answered it.
-local function items_of(self, operation, opts)
+-- One of the two lists of clusters.
+local function clusters_of(self, operation, opts)
   local body, message, err, response = perform_json(self, operation, {}, opts, 4)
   if not body then return nil, message, err end
-  if type(body.items) ~= "table" then return incomplete({}, response, "items") end
-  return body.items
+  return call.list(response.request, {}, response, body, "items", function(raw)
+    return clusters.new(raw, operation == "list_autopilot_clusters")
+  end)
 end
 
 --- List the clusters of the project. Those of CCE Autopilot only when they are asked for.
@@ -479,16 +480,16 @@ function Client:list_clusters(opts)
   end
   check_open(self, "list_clusters", 2)
   local fields = type(opts) == "table" and without(opts, "autopilot") or opts
-  local items, more
+  local list, more
   local ok, message, err = true, nil, nil
   if asked then ok, message, err = clouds.allows(self.config.cloud, "list_autopilot_clusters") end
-  if ok then items, message, err = items_of(self, "list_clusters", fields) end
-  if not items then return nil, message, err end
+  if ok then list, message, err = clusters_of(self, "list_clusters", fields) end
+  if not list then return nil, message, err end
   if asked then
-    more, message, err = items_of(self, "list_autopilot_clusters", fields)
+    more, message, err = clusters_of(self, "list_autopilot_clusters", fields)
     if not more then return nil, message, err end
   end
-  local list = clusters.list(items, more)
+  list = clusters.list(list, more)
   for _, cluster in ipairs(list) do self.autopilot[cluster.id] = cluster.autopilot end
   return list
 end

@@ -409,7 +409,17 @@ describe("client:list_clusters", function()
     assert.matches("^NAME%s+ID%s+VERSION%s+STATUS$", tostring(list))
   end)
 
-  for i, body in ipairs { "{}", '{"items":null}', '{"items":"none"}' } do
+  -- Who works through the list would call done what is not.
+  for _, entry in ipairs { "{}", "5", "null", '{"metadata":{"uid":5}}',
+    '{"metadata":{"uid":""}}' } do
+    it("does not leave out a cluster that cannot be identified: " .. entry, function()
+      sim:fault { status = 200, body = ('{"items":[{"metadata":{"uid":"a"}},%s]}'):format(entry) }
+      local err = fails("RESPONSE_INVALID", client:list_clusters())
+      assert.matches("number 2 of its items is incomplete", err.message)
+    end)
+  end
+
+  for i, body in ipairs { "{}", '{"items":null}', '{"items":"none"}', '{"items":{"a":{}}}' } do
     it("refuses an answer without a list, " .. i, function()
       sim:fault { status = 200, body = body }
       local err = fails("RESPONSE_INVALID", client:list_clusters())

@@ -97,9 +97,11 @@ describe("core.secret_from_env", function()
   end)
 
   it("takes one that is empty for one that is not set", function()
-    assert.equal("nil\tNO_CREDENTIALS\n", tempdir.shell(SHELL_VARIABLE .. "= " .. tempdir.lua(
-      ('local s, _, code = require "cce.core".secret_from_env %q print(s, code)'):format(
-        SHELL_VARIABLE))))
+    for _, value in ipairs { "", "\239\187\191" } do
+      assert.equal("nil\tNO_CREDENTIALS\n", tempdir.shell(SHELL_VARIABLE .. "=" .. value .. " "
+        .. tempdir.lua(('local s, _, code = require "cce.core".secret_from_env %q print(s, code)')
+          :format(SHELL_VARIABLE))))
+    end
   end)
 
   it("raises for what is no name", function()
@@ -184,7 +186,7 @@ describe("secrets from files that others may have prepared", function()
 end)
 
 describe("core.secret_from_file", function()
-  it("reads a file and drops one final newline", function()
+  it("reads a file and drops a byte order mark and one final newline", function()
     for content, expected in pairs {
       [SECRET] = SECRET,
       [SECRET .. "\n"] = SECRET,
@@ -192,6 +194,10 @@ describe("core.secret_from_file", function()
       [SECRET .. "\n\n"] = SECRET .. "\n",
       [SECRET .. "\r"] = SECRET .. "\r",
       ["a\0b\n"] = "a\0b",
+      ["\239\187\191" .. SECRET .. "\r\n"] = SECRET,
+      ["\239\187\191\239\187\191"] = "\239\187\191",
+      [SECRET .. "\239\187\191"] = SECRET .. "\239\187\191",
+      ["\239\187"] = "\239\187",
       [" x "] = " x ",
     } do
       with_file(content, function(path)
@@ -201,7 +207,8 @@ describe("core.secret_from_file", function()
   end)
 
   it("refuses a file that is empty or larger than 64 KiB", function()
-    for _, content in ipairs { "", "\n", "\r\n", ("x"):rep(65537), ("x"):rep(65536) .. "\n" } do
+    for _, content in ipairs { "", "\n", "\r\n", "\239\187\191\n", ("x"):rep(65537),
+      ("x"):rep(65536) .. "\n" } do
       with_file(content, function(path)
         local value, message, code = core.secret_from_file(path)
         assert.is_nil(value)

@@ -65,16 +65,26 @@ int cce_secret_init(struct cce_secret *secret, struct cce_bytes bytes,
     return 0;
 }
 
+struct cce_bytes cce_secret_without_mark(struct cce_bytes bytes)
+{
+    if (bytes.length >= 3 && memcmp(bytes.data, "\xef\xbb\xbf", 3) == 0) {
+        bytes.data += 3;
+        bytes.length -= 3;
+    }
+    return bytes;
+}
+
 int cce_secret_from_env(struct cce_secret *secret, const char *name,
                         struct cce_error *err)
 {
     const char *value = getenv(name);
+    struct cce_bytes bytes = {value, value == NULL ? 0 : strlen(value)};
 
-    if (value == NULL || value[0] == '\0')
+    bytes = cce_secret_without_mark(bytes);
+    if (bytes.length == 0)
         return cce_fail(err, CCE_NO_CREDENTIALS,
                         "the environment variable %s is not set", name);
-    return cce_secret_init(secret, (struct cce_bytes){value, strlen(value)},
-                           err);
+    return cce_secret_init(secret, bytes, err);
 }
 
 void cce_secret_cleanup(struct cce_secret *secret)

@@ -26,7 +26,12 @@ struct cce_secret {
 int cce_secret_init(struct cce_secret *secret, struct cce_bytes bytes,
                     struct cce_error *err);
 
-/* NO_CREDENTIALS when the variable is not set or empty. */
+/* What follows a byte order mark: some editors and shells write one before a
+ * text, and a service would take it for a part of the secret. */
+struct cce_bytes cce_secret_without_mark(struct cce_bytes bytes);
+
+/* Without a byte order mark. NO_CREDENTIALS when the variable is not set or
+ * empty. */
 int cce_secret_from_env(struct cce_secret *secret, const char *name,
                         struct cce_error *err);
 

@@ -12,6 +12,7 @@ local hints = require "cce.api.hint"
 local host = require "cce.host"
 local responses = require "cce.api.response"
 local retry = require "cce.api.retry"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -345,6 +346,33 @@ function M.invalid(request, ids, response, reason)
     attempts = response.attempts,
     hint = request.mutating and hints.maybe or nil,
   })
+end
+
+--- Take a list out of an answer. What cannot be read is not left out: who goes by the list
+-- takes it for complete, and would call done what is not.
+-- @tparam table request
+-- @tparam table ids
+-- @tparam table response
+-- @tparam table body what was decoded of it
+-- @tparam string field where the list is
+-- @tparam function read makes an entry of an object; nil when it lacks what must be there
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err with code RESPONSE_INVALID
+function M.list(request, ids, response, body, field, read)
+  local items, list = body[field], {}
+  if not values.is_list(items) then
+    return M.invalid(request, ids, response, "it has no " .. field)
+  end
+  for i, item in ipairs(items) do
+    list[i] = read(values.object(item))
+    if not list[i] then
+      return M.invalid(request, ids, response,
+        ("number %d of its %s is incomplete"):format(i, field))
+    end
+  end
+  return list
 end
 
 return M

@@ -62,17 +62,16 @@ function M.endpoints(cluster)
 end
 
 --- Make a list that prints as a table.
--- @tparam table items as CCE answered: what is of Autopilot is left out
--- @tparam ?table more as Autopilot answered
+-- @tparam {cce.cluster,...} of_cce what is of Autopilot is left out
+-- @tparam ?{cce.cluster,...} of_autopilot
 -- @treturn {cce.cluster,...}
 -- @local
-function M.list(items, more)
+function M.list(of_cce, of_autopilot)
   local list = {}
-  for _, raw in ipairs(items) do
-    local cluster = M.new(object(raw))
-    if cluster and not cluster.autopilot then list[#list + 1] = cluster end
+  for _, cluster in ipairs(of_cce) do
+    if not cluster.autopilot then list[#list + 1] = cluster end
   end
-  for _, raw in ipairs(more or {}) do list[#list + 1] = M.new(object(raw), true) end
+  for _, cluster in ipairs(of_autopilot or {}) do list[#list + 1] = cluster end
   return setmetatable(list, List)
 end
 

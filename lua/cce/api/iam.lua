@@ -69,14 +69,14 @@ end
 
 -- ---- lists -------------------------------------------------------------------
 
--- What IAM answered, each entry by `read`; an entry without an id is left out.
-local function entries(items, read, list, metatable)
-  for _, raw in ipairs(items) do
-    raw = values.object(raw)
+-- What IAM answers, each entry by `read`.
+local function entries(client, asked, field, read, metatable)
+  local list, message, err = service_call.fetch_list(client, asked, field, nil, function(raw)
     local entry = read(raw)
     entry.id, entry.name, entry.raw = text(raw.id), text(raw.name), raw
-    if entry.id then list[#list + 1] = setmetatable(entry, metatable.Entry) end
-  end
+    return entry.id and setmetatable(entry, metatable.Entry)
+  end)
+  if not list then return nil, message, err end
   return setmetatable(list, metatable)
 end
 
@@ -116,13 +116,11 @@ function methods:list_users(opts)
   local checked, message, err = service_call.check(self, "list_users", opts, users_schema)
   if checked then checked, message, err = with_account(self, checked) end
   if not checked then return nil, message, err end
-  local items
-  items, message, err = service_call.fetch_list(self, request("list_users", "iam:users:listUsers",
-    "/v3/users", query_of(checked, { "domain_id", "name", "enabled" })), "users")
-  if not items then return nil, message, err end
-  return entries(items, function(raw)
+  local asked = request("list_users", "iam:users:listUsers", "/v3/users",
+    query_of(checked, { "domain_id", "name", "enabled" }))
+  return entries(self, asked, "users", function(raw)
     return { enabled = raw.enabled ~= false, domain_id = text(raw.domain_id) }
-  end, {}, Users)
+  end, Users)
 end
 
 local agencies_schema = { name = service_call.name_rule, domain_id = values.id_rule }
@@ -143,15 +141,12 @@ function methods:list_agencies(opts)
   local checked, message, err = service_call.check(self, "list_agencies", opts, agencies_schema)
   if checked then checked, message, err = with_account(self, checked) end
   if not checked then return nil, message, err end
-  local items
-  items, message, err = service_call.fetch_list(self, request("list_agencies",
-    "iam:agencies:listAgencies", "/v3.0/OS-AGENCY/agencies",
-    query_of(checked, { "domain_id", "name" })), "agencies")
-  if not items then return nil, message, err end
-  return entries(items, function(raw)
+  local asked = request("list_agencies", "iam:agencies:listAgencies", "/v3.0/OS-AGENCY/agencies",
+    query_of(checked, { "domain_id", "name" }))
+  return entries(self, asked, "agencies", function(raw)
     return { domain_id = text(raw.domain_id),
       trusts = text(raw.trust_domain_name) or text(raw.trust_domain_id) }
-  end, {}, Agencies)
+  end, Agencies)
 end
 
 local projects_schema = {
@@ -190,13 +185,13 @@ function methods:list_projects(opts)
     query[#query + 1] = { "page", tostring(page) }
     query[#query + 1] = { "per_page", tostring(PER_PAGE) }
     local asked = request("list_projects", "iam:projects:listProjects", "/v3/projects", query)
-    local items
-    items, message, err = service_call.fetch_list(self, asked, "projects")
-    if not items then return nil, message, err end
+    local more
+    more, message, err = entries(self, asked, "projects", project_of, Projects)
+    if not more then return nil, message, err end
     -- A service that knows no pages would send the same for ever.
-    local known = list[1] and values.object(items[1]).id == list[1].id
-    if not known then entries(items, project_of, list, Projects) end
-    if known or #items < PER_PAGE then return list end
+    local known = list[1] and more[1] and more[1].id == list[1].id
+    for _, entry in ipairs(known and {} or more) do list[#list + 1] = entry end
+    if known or #more < PER_PAGE then return list end
     page = page + 1
   end
 end

@@ -8,6 +8,7 @@
 local call = require "cce.api.call"
 local errors = require "cce.error"
 local singleflight = require "cce.host.singleflight"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -57,11 +58,9 @@ function M.list(client, name, deadline)
   local body
   body, message, err = call.decode(request, {}, response)
   if not body then return nil, message, err end
-  local list = {}
-  for _, entry in ipairs(type(body.projects) == "table" and body.projects or {}) do
-    if type(entry) == "table" and type(entry.id) == "string" then list[#list + 1] = entry end
-  end
-  return list
+  return call.list(request, {}, response, body, "projects", function(entry)
+    return values.text(entry.id) and entry
+  end)
 end
 
 local function names_of(projects)

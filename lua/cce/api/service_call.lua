@@ -4,6 +4,7 @@
 -- @local
 local call = require "cce.api.call"
 local options = require "cce.base.options"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -62,6 +63,7 @@ end
 -- @tparam table request
 -- @tparam string field where the list is
 -- @tparam[opt] table ids
+-- @tparam[opt] function read see `call.list`; by default an entry is an object as it came
 -- @treturn[1] table
 -- @treturn[1] nil
 -- @treturn[1] nil
@@ -69,13 +71,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
-function M.fetch_list(client, request, field, ids)
+function M.fetch_list(client, request, field, ids, read)
+  local list
   local body, message, err, response = M.fetch(client, request, ids)
   if not body then return nil, message, err end
-  if type(body[field]) ~= "table" then
-    return call.invalid(request, ids or {}, response, "it has no " .. field)
-  end
-  return body[field], nil, nil, body
+  list, message, err = call.list(request, ids or {}, response, body, field, read or values.object)
+  return list, message, err, body
 end
 
 --- Say what an error was about.

@@ -89,17 +89,19 @@ function M.local_offset(seconds)
   return unix_time(t.year, t.month, t.day, t.hour, t.min, t.sec) - seconds
 end
 
---- The zone that TZ names and this machine does not know, as where tzdata is not installed: the
--- C library then takes UTC, and says nothing.
+--- Why local time is not known here: TZ names a zone that this machine does not know, as where
+-- tzdata is not installed. The C library then takes UTC, and says nothing.
 -- @treturn ?string
-function M.unknown_zone()
+function M.no_local_time()
   local tz = (os.getenv "TZ" or ""):gsub("^:", "")
   -- A rule, such as CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3, needs no file.
   local is_rule = tz:find "^%a%a%a+[+-]?%d" or tz:find "^<[%w+-]+>[+-]?%d"
   if tz == "" or tz == "UTC" or tz == "GMT" or is_rule then return nil end
   local directory = os.getenv "TZDIR" or "/usr/share/zoneinfo"
   local file = io.open(tz:find "^/" and tz or directory .. "/" .. tz, "rb")
-  if not file then return tz end
+  if not file then
+    return ("TZ is %s, which this machine does not know (is tzdata installed?)"):format(tz)
+  end
   file:close()
   return nil
 end

@@ -5,11 +5,12 @@ local core = require "cce.core"
 
 local M = {}
 
---- The value of an environment variable; nil when it is not set, or empty.
+--- The value of an environment variable, without a byte order mark, as a secret in one is read;
+-- nil when it is not set, or empty.
 -- @tparam string name
 -- @treturn ?string
 function M.env(name)
-  local value = os.getenv(name)
+  local value = (os.getenv(name) or ""):gsub("^\239\187\191", "")
   return value ~= "" and value or nil
 end
 
@@ -44,6 +45,12 @@ end
 -- @treturn table
 function M.object(value)
   return type(value) == "table" and value or {}
+end
+
+--- Whether a value of JSON is a list; an empty object is told from none.
+-- @treturn boolean
+function M.is_list(value)
+  return type(value) == "table" and (#value > 0 or next(value) == nil)
 end
 
 --- The address of a proxy whose password holds an "@", as Go and most tools read it: what

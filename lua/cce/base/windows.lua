@@ -223,6 +223,15 @@ local function next_change(time, last)
   end
 end
 
+--- Why it cannot be told here when they are open. They may have been read for another machine.
+-- @treturn ?string
+-- @function windows:problem
+function Windows:problem()
+  local why = self.zone == "local" and times.no_local_time()
+  if not why then return nil end
+  return ("they are in local time, but %s: give the zone, such as +08:00"):format(why)
+end
+
 --- The first moment from a time on at which they are open.
 -- @tparam number time unix time
 -- @treturn ?number unix time, the same when they are open then; nil when they never are

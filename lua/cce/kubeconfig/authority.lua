@@ -147,7 +147,12 @@ function M.refresh(client, path, cluster_id)
   if not cluster then return nil, message, err end
   local authority = M.of(cluster)
   if not authority then return 0 end
-  return M.mend(path, cluster_id, authority)
+  local count
+  count, message, err = M.mend(path, cluster_id, authority)
+  if not count then return nil, message, err end
+  -- The cluster was rotated, perhaps elsewhere: what its old CA signed is refused.
+  if count > 0 then client:emit { type = "certificates_ended", cluster_id = cluster_id } end
+  return count
 end
 
 return M

@@ -244,6 +244,8 @@ local function add_rotation(self, name, checked, time, every)
   text, message = json.encode(opts)
   if not text then return refuse(name, message) end
   local due = time
+  local problem = read.open and read.open:problem()
+  if problem then return refuse(name, "the windows are not right: " .. problem) end
   if read.open then due = read.open:opens(time) end
   if not due then return refuse(name, "its windows never open") end
   local e

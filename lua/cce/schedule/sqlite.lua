@@ -14,7 +14,9 @@ local errors = require "cce.error"
 local host = require "cce.host"
 local json_line = require "cce.base.json_line"
 local stores = require "cce.schedule.store"
-local to_lower = require("cce.base.values").lower
+local texts = require "cce.base.values"
+
+local to_lower, shell_word = texts.lower, texts.shell_word
 
 local M = {}
 
@@ -150,15 +152,17 @@ local function execute(connection, sql)
   return rows
 end
 
--- What was removed, or replaced by an older one, can still be written to: but no process
+-- What was removed, emptied or replaced by an older one can still be written to: but no process
 -- will ever see it again.
 local function check_place(self)
   if not self.identity then return true end
   local info = core.file.stat(self.file)
-  if info and info.identity == self.identity then return true end
+  local is_same = info and info.identity == self.identity
+  if is_same and info.size > 0 then return true end
   return errors.fail("STORE_UNAVAILABLE", ("the schedule '%s': the file was %s while it was open")
-    :format(self.path, info and "replaced" or "removed"), { retryable = true,
-    maybe_applied = false, hint = "Put it back with its -wal and -shm; or start this process again"
+    :format(self.path, is_same and "emptied" or info and "replaced" or "removed"), {
+    retryable = not info, must_reopen = info and true, maybe_applied = false,
+    hint = "Put it back with its -wal and -shm; or start this process again"
       .. " to use what is there now" })
 end
 
@@ -650,6 +654,21 @@ local function check_left_over(self, patience)
   return nil, message, err
 end
 
+-- SQLite takes an empty file for a new database, and removes the -wal beside it. Ours are
+-- empty only while another process makes one.
+local function check_emptied(self, patience)
+  local deadline = core.sys.monotonic() + patience
+  repeat
+    local info = core.file.stat(self.name)
+    if not info or info.size > 0 then return true end
+    core.sys.sleep(0.02)
+  until core.sys.monotonic() > deadline
+  return errors.fail("FILE_ERROR", ("the schedule '%s' is an empty file: what was in it is lost,"
+    .. " unless something else made the file"):format(self.path), { retryable = false,
+    maybe_applied = false, hint = ("Put a copy in its place; or begin a new one, and import the"
+      .. " last export if there is one: rm %s"):format(shell_word(self.path)) })
+end
+
 --- Open a file, or make it with mode 0600. One that may not be written to is opened for
 -- reading alone.
 -- @tparam string path
@@ -671,7 +690,8 @@ function M.open(path, opts)
   ok, store, message, err = pcall(function()
     local self = setmetatable({ path = path, name = name, luasql = luasql,
       steady = opts.steady or core.sys.boottime, boot = boot_id() }, Store)
-    local ready, reason, problem = check_left_over(self, opts.patience or PATIENCE)
+    local ready, reason, problem = check_emptied(self, opts.patience or PATIENCE)
+    if ready then ready, reason, problem = check_left_over(self, opts.patience or PATIENCE) end
     if not ready then return nil, reason, problem end
     ready, reason, problem = connect(self, name)
     if ready then ready, reason, problem = prepare(self, opts.patience or PATIENCE) end

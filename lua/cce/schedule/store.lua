@@ -3,7 +3,8 @@
 -- A store holds rows and knows nothing of what they mean. Its one promise is
 -- that a row changes only as a whole, on disk, and only when it is still as its
 -- writer last saw it. All functions return their result, or `nil, message, err`;
--- each may fail with STORE_UNAVAILABLE, which passes.
+-- each may fail with STORE_UNAVAILABLE, which passes; with `err.must_reopen` only for who
+-- opens the store anew.
 --
 -- A row is `{id=, text=, revision=, state=, runner=}`. `fields` are what a row can
 -- be found by: `state`; `due`, when a runner should look (only of what waits);

@@ -35,10 +35,10 @@ describe("cce.cluster", function()
   end)
 
   it("makes lists that print as tables", function()
-    local list = clusters.list {
-      raw("c-1", "prod", "v1.29", "Available"), raw("c-22", "a-test", nil, "Creating"),
-      { metadata = {} }, "nonsense", { metadata = { uid = "c-3" } },
-    }
+    local list = clusters.list({
+      clusters.new(raw("c-1", "prod", "v1.29", "Available")),
+      clusters.new(raw("c-22", "a-test", nil, "Creating")),
+    }, { clusters.new({ metadata = { uid = "c-3" } }, true) })
     assert.equal(3, #list)
     assert.equal("c-22", list[2].id)
     assert.equal(table.concat({

@@ -282,6 +282,15 @@ describe("client:list_traces", function()
     assert.equal("boss\239\191\189", list[1].user.name)
   end)
 
+  it("does not leave out a trace whose time cannot be read", function()
+    local odd = trace {}
+    odd.time, odd.record_time = "soon", core.json.null
+    local server = canned_traces { trace {}, odd }
+    finally(function() server:stop() end)
+    local err = fails("RESPONSE_INVALID", canned_client(server):list_traces())
+    assert.matches("number 2 of its traces is incomplete", err.message)
+  end)
+
   it("says what is wrong with an answer", function()
     local server = canned.start { canned.answer(200, '{"meta_data":{}}') }
     finally(function() server:stop() end)

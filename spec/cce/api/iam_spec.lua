@@ -88,14 +88,28 @@ describe("client:list_users", function()
     end
   end)
 
-  it("bears odd entries", function()
+  it("bears entries without a name", function()
     local server = canned.start { canned.answer(200,
-      '{"users":[1,null,{"name":"without an id"},{"id":"u1"},{"id":"u2","name":7}]}') }
+      '{"users":[{"id":"u1"},{"id":"u2","name":7}]}') }
     finally(function() server:stop() end)
     local users = printed.add(assert(canned_client(server):list_users { domain_id = "d1" }))
     assert.equal(2, #users)
     assert.matches("u1", tostring(users))
   end)
+
+  for method, field in pairs { list_users = "users", list_agencies = "agencies",
+    list_projects = "projects" } do
+    it("leaves out nobody who cannot be identified: " .. field, function()
+      for _, entry in ipairs { "1", "null", '{"name":"without an id"}', '{"id":7}' } do
+        local server = canned.start { canned.answer(200,
+          ('{"%s":[{"id":"u1"},%s]}'):format(field, entry)) }
+        local client = canned_client(server)
+        local err = fails("RESPONSE_INVALID", client[method](client, { domain_id = "d1" }))
+        server:stop()
+        assert.matches(("number 2 of its %s is incomplete"):format(field), err.message)
+      end
+    end)
+  end
 
   it("needs the address of IAM", function()
     local err = fails("NO_ENDPOINT", clients.new(sim):list_users { domain_id = "d1" })

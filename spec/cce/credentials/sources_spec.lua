@@ -462,6 +462,8 @@ describe("the environment", function()
             err.message)
         end
       end
+      set(names, { "\239\187\191AK", "sk" })
+      assert.equal("AK", assert(ask(make())).ak)
       set(names, { "AK", ("x"):rep(70000) })
       assert.equal("INVALID_ARGUMENT", select(2, ask(make())).code)
       set(names, {})

@@ -180,7 +180,11 @@ describe("cce.schedule.sqlite", function()
           return connection:execute(statement)
         end }
       end)
-      if left <= 0 then failure("STORE_UNAVAILABLE", store, message, err) end
+      if left <= 0 then
+        failure("STORE_UNAVAILABLE", store, message, err)
+        -- Of a file that is empty it is not known that nothing was in it.
+        if core.file.stat(path).size == 0 then os.remove(path) end
+      end
     until left > 0
     assert.is_true(nth > 15)
     left = -1
@@ -220,14 +224,17 @@ describe("cce.schedule.sqlite", function()
   end)
 
   it("writes nothing into a file that is not there any more", function()
-    for _, act in ipairs { "rm %s", "cp %s %s.old && mv %s.old %s" } do
+    for act, what in pairs { ["rm %s"] = "removed", [": > %s"] = "emptied",
+      ["cp %s %s.old && mv %s.old %s"] = "replaced" } do
       path = dir .. "/" .. #act .. ".db"
       local store = assert(open())
       assert(add(store, "a"))
       tempdir.shell((act:gsub("%%s", path)))
       local text, err = failure("STORE_UNAVAILABLE", add(store, "b"))
-      assert.same({ true, false }, { err.retryable, err.maybe_applied })
-      assert.matches(act:find "rm" and "was removed" or "was replaced", text)
+      local can_come_back = what == "removed"
+      assert.same({ can_come_back, false }, { err.retryable, err.maybe_applied })
+      assert.equal(not can_come_back, err.must_reopen or false)
+      assert.matches("the file was " .. what, text)
       failure("STORE_UNAVAILABLE", store:due(5, 5))
       store:close()
     end
@@ -279,6 +286,51 @@ describe("cce.schedule.sqlite", function()
       assert.matches("following its links: Permission denied", (failure("FILE_ERROR", open())), 1,
         true)
       assert.same({ "schedule.db" }, tempdir.list(dir))
+    end)
+
+    it("was emptied, and begins a new one once it is removed", function()
+      local store = assert(open())
+      assert(add(store, "a"))
+      -- Its process was killed: what is in the -wal alone is no reason to go on, either.
+      for _, has_wal in ipairs { true, false } do
+        tempdir.shell((": > %s"):format(path))
+        if not has_wal then
+          store:close()
+          tempdir.shell((": > %s; rm %s-*"):format(path, path))
+        end
+        local text, err = failure("FILE_ERROR", open())
+        assert.matches("is an empty file: what was in it is lost", text, 1, true)
+        assert.matches(("export if there is one: rm '%s'"):format(path), text, 1, true)
+        assert.is_false(err.retryable)
+        assert.equal("", tempdir.read(path))
+        assert.equal(has_wal, core.file.stat(path .. "-wal") and true)
+      end
+      os.remove(path)
+      store = assert(open())
+      assert.equal(0, store:count "pending")
+      store:close()
+    end)
+
+    it("is empty since another process makes it at this moment", function()
+      tempdir.write(path, "")
+      local waits, store = 0, nil
+      local sleep = core.sys.sleep
+      function core.sys.sleep(seconds)
+        waits = waits + 1
+        if waits == 2 then
+          -- What the other one has written by now.
+          os.remove(path)
+          local other = assert(open())
+          assert(add(other, "a"))
+          other:close()
+        end
+        return sleep(seconds)
+      end
+      local ok, problem = pcall(function() store = assert(open()) end)
+      core.sys.sleep = sleep
+      assert(ok, problem)
+      assert.equal(1, store:count "pending")
+      store:close()
     end)
 
     it("is no database", function()
@@ -551,6 +603,12 @@ describe("cce.schedule.sqlite", function()
         local real = environment:connect(name)
         return { close = function() return real:close() end, execute = function(_, statement)
           if statement:find "sqlite_master" and not other then
+            -- It looked for the file before this one made it.
+            local stat = core.file.stat
+            function core.file.stat()
+              core.file.stat = stat
+              return false
+            end
             other = true
             other = assert(open())
           end

@@ -349,7 +349,24 @@ describe("cce.workflow.holders", function()
     tempdir.write(directory .. "/cut", lines[1] .. "\n\n" .. lines[2]:sub(1, -3))
     none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/cut" } })
     assert.is_nil(none)
-    assert.matches("line 3 of .* is no JSON: whom it names would be missing", message)
+    assert.matches("line 3 of .* is no trace of CTS, or was cut off: whom it names", message)
+    local other = json.encode { code = 200, user = { id = "0f01" } }
+    for place, text in pairs { ["line 2"] = lines[1] .. "\n" .. other .. "\n" .. lines[2],
+      ["trace 2"] = ("[%s,%s]"):format(lines[1], other) } do
+      tempdir.write(directory .. "/odd", text)
+      none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/odd" } })
+      assert.is_nil(none)
+      assert.matches(place .. " of .* is no trace of CTS", message)
+    end
+    -- Somebody holds what these tell of, but nobody knows who.
+    local lost = {}
+    for i, field in ipairs { "time", "resource_id", "user" } do
+      lost[i] = trace("getClusterCertByUID", now, { duration = 365 })
+      lost[i][field] = nil
+    end
+    tempdir.write(directory .. "/lost", json.encode(lost))
+    local list = assert(cce.workflow.holders(clients[1], { traces = { directory .. "/lost" } }))
+    assert.matches("cannot see: who holds 3 certificates", tostring(list), 1, true)
     tempdir.write(directory .. "/half", (lines[1]:gsub("left.long.ago", "left\\ud83d")) .. "\n")
     assert.equal("holds", states_of({ traces = { directory .. "/half" } })["cluster-001 0f00"])
 

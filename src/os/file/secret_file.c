@@ -30,6 +30,7 @@ static int init_from_fd(struct cce_secret *secret, int fd, const char *path,
                         struct cce_error *err)
 {
     struct cce_secret scratch = {0};
+    struct cce_bytes bytes;
     size_t length = 0;
     int result = -1;
 
@@ -53,9 +54,9 @@ static int init_from_fd(struct cce_secret *secret, int fd, const char *path,
         if (length > 0 && scratch.data[length - 1] == '\r')
             length--;
     }
-    if (length > 0)
-        result = cce_secret_init(secret,
-                                 (struct cce_bytes){scratch.data, length}, err);
+    bytes = cce_secret_without_mark((struct cce_bytes){scratch.data, length});
+    if (bytes.length > 0)
+        result = cce_secret_init(secret, bytes, err);
     else
         cce_fail(err, CCE_FILE_ERROR, "%s is empty", path);
 

@@ -11,7 +11,8 @@
 #include "core/secret.h"
 #include "core/status.h"
 
-/* The whole file (or pipe) without one final newline ("\n" or "\r\n").
+/* The whole file (or pipe) without a byte order mark and without one final
+ * newline ("\n" or "\r\n").
  * FILE_ERROR when it cannot be read, is empty or beyond CCE_SECRET_MAX. */
 int cce_secret_from_file(struct cce_secret *secret, const char *path,
                          struct cce_error *err);

@@ -78,14 +78,19 @@ local function query_for(filter, window, now, marker)
   return query
 end
 
-local function keep(items, window, found, seen)
+-- Without a time it is not known whether it is in the window.
+local function read(raw)
+  local trace = traces.read(raw)
+  return trace.time and trace
+end
+
+local function keep(list, window, found, seen)
   local fresh = false
-  for _, raw in ipairs(items) do
-    local trace = traces.read(object(raw))
+  for _, trace in ipairs(list) do
     if not (trace.id and seen[trace.id]) then
       fresh = true
       if trace.id then seen[trace.id] = true end
-      if trace.time and trace.time >= window.from and trace.time <= window.to then
+      if trace.time >= window.from and trace.time <= window.to then
         found[#found + 1] = trace
         trace.order = -#found -- CTS tells the newest first
       end
@@ -98,19 +103,19 @@ end
 local function search(client, place, filter, window, found)
   local now, seen, marker = client:now(), {}, nil
   while true do
-    local items, _, err, body = service_call.fetch_list(client, {
+    local list, _, err, body = service_call.fetch_list(client, {
       operation = "list_traces", service = "cts", method = "GET", mutating = false,
       action = "cts:trace:list", endpoint = place.endpoint,
       path = "/v3/" .. place.project_id .. "/traces",
       query = query_for(filter, window, now, marker),
-    }, "traces", { project_id = place.project_id })
-    if not items then
+    }, "traces", { project_id = place.project_id }, read)
+    if not list then
       return service_call.about("the traces at " .. place.endpoint
         .. (place.region and " of region " .. place.region or ""), err)
     end
     marker = text(object(body.meta_data).marker)
     -- A page that brings nothing new ends it too, whatever its marker says.
-    if not keep(items, window, found, seen) or not marker then return true end
+    if not keep(list, window, found, seen) or not marker then return true end
   end
 end
 

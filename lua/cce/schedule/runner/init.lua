@@ -93,6 +93,10 @@ function Run:store_failed(message, err, is_write)
   local trouble = self.trouble
   trouble.message, trouble.err = message, err
   trouble.is_write = trouble.is_write or is_write
+  if err.must_reopen then
+    self.store_is_lost = err
+    self:stop "its store is lost"
+  end
   if now < trouble.tell_at then return end
   trouble.tell_at = now + math.max(1, math.min(300, now - trouble.since))
   self:tell { type = "store_unavailable", code = err.code, message = message, hint = err.hint,
@@ -309,7 +313,8 @@ local function rest(run)
 end
 
 -- Until it is over or stopped. What never worked and cannot pass ends it, and so
--- does any failure when it shall run just once.
+-- does any failure when it shall run just once; and a store that must be opened anew:
+-- whoever starts the runner again does that.
 local function go_on(run)
   local failures, has_worked = 0, false
   while not run:must_stop() do
@@ -326,6 +331,7 @@ local function go_on(run)
       run:store_worked()
     end
   end
+  if run.store_is_lost then return nil, run.store_is_lost.message, run.store_is_lost end
   return true
 end
 

@@ -64,6 +64,16 @@ function M.of_trace(trace, from)
     from = ("%s %s at %s"):format(from, trace.id or "", show.time(trace.time)) })
 end
 
+-- Of certificates whose holder, cluster or time is not told a number is left, `facts.lost`.
+local function add_trace(facts, trace, from)
+  local fact = M.of_trace(trace, from)
+  if fact and (fact.id or fact.what ~= "obtained") then
+    facts[#facts + 1] = fact
+  elseif TRACES[trace.name or ""] == "obtained" and trace.ok then
+    facts.lost = (facts.lost or 0) + 1
+  end
+end
+
 -- ---- CTS ---------------------------------------------------------------------
 
 --- Ask CTS for all that it still has of the client's project.
@@ -77,25 +87,27 @@ function M.of_cts(client, facts)
     local list, message, err = client:list_traces { service = "CCE", name = name }
     if not list then return nil, message, err end
     window = list.window
-    for _, trace in ipairs(list) do facts[#facts + 1] = M.of_trace(trace, "CTS trace") end
+    for _, trace in ipairs(list) do add_trace(facts, trace, "CTS trace") end
   end
   return window
 end
 
 -- ---- files of traces -----------------------------------------------------------
 
+-- Returns how many traces there are, and which entry, if any, is none.
 local function add_traces(value, path, facts)
-  if type(value) ~= "table" then return 0 end
+  if type(value) ~= "table" then return 0, 1 end
   local list = value[1] ~= nil and value or value.traces or { value }
-  local count = 0
-  for _, raw in ipairs(type(list) == "table" and list or {}) do
-    local is_trace = type(raw) == "table" and type(raw.trace_name) == "string"
-    if is_trace then
+  local count, other = 0, nil
+  for i, raw in ipairs(type(list) == "table" and list or {}) do
+    if type(raw) == "table" and type(raw.trace_name) == "string" then
       count = count + 1
-      facts[#facts + 1] = M.of_trace(traces.read(raw), "trace in " .. path)
+      add_trace(facts, traces.read(raw), "trace in " .. path)
+    else
+      other = other or i
     end
   end
-  return count
+  return count, other
 end
 
 --- Read exported traces: a JSON document, as CTS writes them to OBS and answers, or
@@ -108,17 +120,20 @@ function M.of_file(path, facts)
   local text, message, code = core.file.read(path, { max = 64 * 1048576 })
   if not text then return errors.fail(code, message) end
   local whole = responses.json(text)
-  local count = whole and add_traces(whole, path, facts) or 0
-  local number, unread = 0, nil
+  local count, other = 0, nil
+  if whole then count, other = add_traces(whole, path, facts) end
+  other = other and "trace " .. other
+  local number = 0
   for line in (whole and "" or text .. "\n"):gmatch "([^\n]*)\n" do
     number = number + 1
-    local value = responses.json(line)
-    if value == nil and line:find "%S" then unread = unread or number end
-    count = count + add_traces(value, path, facts)
+    local more, odd = add_traces(responses.json(line), path, facts)
+    if odd and line:find "%S" then other = other or "line " .. number end
+    count = count + more
   end
-  if count > 0 and unread then
-    return errors.fail("INVALID_ARGUMENT", ("line %d of '%s' is no JSON: whom it names would be"
-      .. " missing"):format(unread, path), { hint = "Export the traces again, or take it out" })
+  if count > 0 and other then
+    return errors.fail("INVALID_ARGUMENT", ("%s of '%s' is no trace of CTS, or was cut off: whom it"
+      .. " names would be missing"):format(other, path), {
+      hint = "Export the traces again, or take it out" })
   end
   if count > 0 then return count end
   return errors.fail("INVALID_ARGUMENT", ("'%s' holds no traces of CTS"):format(path), {

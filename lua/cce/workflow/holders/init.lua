@@ -248,6 +248,10 @@ return function(client, opts)
     ok, message, err = evidence.of_schedule(checked.schedule, facts)
   end
   if not ok then return nil, message, err end
+  if facts.lost then
+    result:cannot_see("who holds %d certificates: their traces lack the holder, the cluster or the"
+      .. " time", facts.lost)
+  end
   if checked.kubeconfigs then
     local problems = evidence.of_kubeconfigs(checked.kubeconfigs, address_book(clusters), facts)
     for _, problem in ipairs(problems) do result:cannot_see("%s", problem) end

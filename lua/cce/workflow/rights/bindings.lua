@@ -99,8 +99,12 @@ local function add_all(access, kind, list)
       path = ROOT .. RESOURCES[kind], query = query, max_response = MAX_RESPONSE })
     if not body then return nil, message, err end
     -- An empty list is a word of the cluster's; an answer that is none says nothing.
-    if body.kind ~= kind .. "List" then return invalid(access, what, "the answer is no list") end
-    for _, raw in ipairs(values.object(body.items)) do
+    -- Go writes null for a list that it never filled.
+    local items = body.items == json.null and {} or body.items
+    if body.kind ~= kind .. "List" or not values.is_list(items) then
+      return invalid(access, what, "the answer is no list")
+    end
+    for _, raw in ipairs(items) do
       local binding = binding_of(kind, values.object(raw))
       if not binding then return invalid(access, what, "the list has what is no binding") end
       list[#list + 1] = binding

@@ -21,6 +21,8 @@ function M.choose(run)
   local texts, except = opts.windows or known.windows, opts.except or known.except
   if not texts and not except then return true end
   local open, why = windows.read(texts, except, opts.zone or known.zone)
+  local problem = open and open:problem()
+  if problem then open, why = nil, problem end
   -- A run that was begun is followed to its end.
   if open and not run.known and not open:opens(run.clock()) then
     open, why = nil, "they never open"

@@ -614,6 +614,35 @@ describe("schedule:run", function()
     end
   end)
 
+  for _, when in ipairs { "it waits", "it sends" } do
+    it("ends when its file is replaced while " .. when .. ", to be started again", function()
+      hurry(50)
+      local path = dir .. "/schedule.db"
+      local id = add(when == "it sends" and -1 or 3600)
+      local function replace()
+        tempdir.check(("cp %s %s.new && mv %s.new %s"):format(path, path, path, path))
+      end
+      local client = runners.client(function()
+        replace()
+        return true
+      end)
+      local looks = 0
+      local result, message, err = run(client, { lease = 5, on_look = function()
+        looks = looks + 1
+        if looks == 2 then replace() end
+      end })
+      assert.is_nil(result)
+      assert.equal("STORE_UNAVAILABLE", err.code)
+      assert.matches("the file was replaced while it was open", message, 1, true)
+      assert.is_true(#events.of "store_unavailable" > 0)
+      assert.equal(when == "it sends" and 1 or 0, #client.sent)
+      -- What is there now still knows of it.
+      schedule:close()
+      schedule = assert(cce.schedule.open("sqlite:" .. path))
+      assert.not_equal("done", state(id))
+    end)
+  end
+
   it("goes on after an hour without its store, and sends once", function()
     local time = hurry(50)
     local id = add(-1)

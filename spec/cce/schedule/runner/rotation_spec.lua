@@ -73,6 +73,29 @@ describe("a rotation that recurs", function()
     assert.is_number(e.ended)
   end)
 
+  it("waits for a runner that knows its zone, where TZ names an unknown one", function()
+    local more = { windows = "mon,tue,wed,thu,fri,sat,sun 00:00-24:00", zone = "local" }
+    local id, getenv = add(more), os.getenv
+    finally(function() os.getenv = getenv end) -- luacheck: ignore
+    os.getenv = function(name) -- luacheck: ignore
+      return name == "TZ" and "Nowhere/City" or getenv(name)
+    end
+    assert.equal(0, run().done)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    local e = schedule:get(id)
+    assert.same({ "failed-retrying", "INVALID_ARGUMENT" }, { e.state, e.last_error.code }, e.why)
+    assert.matches("TZ is Nowhere/City", e.last_error.message, 1, true)
+    more.clusters = { name = "*" }
+    local added, message = schedule:rotate_every("1h", more)
+    assert.is_nil(added)
+    assert.matches("TZ is Nowhere/City", message, 1, true)
+    os.getenv = getenv -- luacheck: ignore
+    local done, tries = 0, 0
+    while done == 0 and tries < 1000 do done, tries = run().done, tries + 1 end
+    assert.equal(1, done)
+    accepted_once()
+  end)
+
   it("is missed where its windows closed for ever before it was begun, and ends", function()
     local now = math.floor(sys.time())
     local more = { except = os.date("!%Y-%m-%dT%H:%M", now - 2 * HOUR) .. "/9999-12-31",

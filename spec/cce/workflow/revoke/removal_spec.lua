@@ -443,6 +443,7 @@ describe("cce.workflow.revoke with remove", function()
 
   it("believes no list that is none", function()
     for _, body in ipairs { "{}", '{"kind":"Status","status":"Failure"}', '{"items":{}}',
+      '{"kind":"ClusterRoleBindingList"}', '{"kind":"ClusterRoleBindingList","items":{"a":{}}}',
       '{"kind":"ClusterRoleBindingList","metadata":{},"items":[{"metadata":{}}]}' } do
       sim:clear_faults()
       sim:fault { service = "kubernetes", cluster = sim.clusters[1].id, method = "GET",

@@ -150,6 +150,25 @@ describe("the windows of a rotation", function()
     assert.equal(5, rotate { windows = false }:counts().ok)
   end)
 
+  it("in local time are refused where TZ names a zone that the machine does not know", function()
+    local getenv = os.getenv
+    finally(function() os.getenv = getenv end) -- luacheck: ignore
+    os.getenv = function(name) -- luacheck: ignore
+      return name == "TZ" and "Nowhere/City" or getenv(name)
+    end
+    clock = SATURDAY + 2 * 3600
+    for _, more in ipairs { {}, { dry_run = true } } do
+      local opts = rotations.options { windows = WINDOWS, zone = "local" }
+      for name, value in pairs(more) do opts[name] = value end
+      local report, message, err = cce.workflow.rotate(client, opts)
+      assert.is_nil(report)
+      assert.equal("INVALID_ARGUMENT", err.code)
+      assert.matches("they are in local time, but TZ is Nowhere/City", message, 1, true)
+    end
+    assert.equal(0, sent())
+    assert.equal(5, rotate { zone = "+00:00" }:counts().ok)
+  end)
+
   it("are refused when they are not right, or never open", function()
     for _, opts in ipairs { { windows = "sat" }, { windows = true },
       { windows = false, zone = "UTC" },
