@@ -6,13 +6,13 @@ local tempdir = dofile "spec/support/tempdir.lua"
 local writers = require "cce.log.writer"
 
 describe("cce.writer", function()
-  local dir, path, engine, current, written, batches
+  local dir, path, engine, current, written, batches, round
 
   before_each(function()
     dir = tempdir.new()
     path = dir .. "/lines"
     engine = assert(core.engine { threaded = true })
-    current, written, batches = host.current, {}, {}
+    current, written, batches, round = host.current, {}, {}, 0
   end)
 
   after_each(function()
@@ -62,8 +62,21 @@ describe("cce.writer", function()
         end
       end
       core.sys.sleep(0.0005)
+      round = round + 1
     end
     return results
+  end
+
+  -- However fast the disk is, what is submitted ends when each has had its turn.
+  local function end_a_round_later(writer)
+    local file = writer.file
+    local slow = { close = function() file:close() end }
+    function slow:submit(...) -- luacheck: no unused args
+      local job, began = file:submit(...), round
+      return { finished = function() return round > began and job:finished() end,
+        result = function() return job:result() end }
+    end
+    writer.file = slow
   end
 
   local function append(writer, line, more)
@@ -108,11 +121,11 @@ describe("cce.writer", function()
   it("keeps the order of many, and writes together what came meanwhile", function()
     threaded()
     local writer = open()
+    end_a_round_later(writer)
     for _, result in ipairs(in_turns(appends(writer, 300))) do assert.is_true(result[2]) end
     assert.equal(numbered(300), tempdir.read(path))
     assert.equal(300, #written)
-    assert.is_true(#batches < 150, #batches .. " batches")
-    assert.is_true(math.max((table.unpack or unpack)(batches)) <= 256)
+    assert.same({ 1, 256, 43 }, batches)
   end)
 
   it("opens once for all who ask", function()
@@ -203,6 +216,7 @@ describe("cce.writer", function()
   it("ends what waits when it is closed; what is under way is written", function()
     threaded()
     local writer = open()
+    end_a_round_later(writer)
     local list = appends(writer, 3)
     list[4] = function() writer:close() end
     local results = in_turns(list)

@@ -1,6 +1,7 @@
 local cce = require "cce"
 local help = require "cce.repl.help"
 local manual = require "cce.repl.manual"
+local tempdir = require "spec.support.tempdir"
 
 -- What the library has for itself: no manual speaks of these.
 local OWN = {
@@ -53,11 +54,11 @@ end
 
 local function check_schedule(missing)
   if not pcall(require, "luasql.sqlite3") then return end
-  local path = os.tmpname()
-  local schedule = assert(cce.schedule.open("sqlite:" .. path))
+  local dir = tempdir.new()
+  local schedule = assert(cce.schedule.open("sqlite:" .. dir .. "/store"))
   check_object(schedule, missing)
   schedule:close()
-  for _, ending in ipairs { "", "-wal", "-shm" } do os.remove(path .. ending) end
+  tempdir.remove(dir)
 end
 
 describe("help()", function()
