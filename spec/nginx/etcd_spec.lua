@@ -6,7 +6,7 @@ local HTTP = [[
 location = /insert {
   content_by_lua_block {
     local place = os.getenv "SPEC_PLACE"
-    app.store = app.store or assert(require("cce.schedule.etcd").open(place, {}))
+    app.store = app.store or assert(require("cce.schedule.etcd").open(place, { timeout = 60 }))
     app.say(app.outcome(app.store:insert(ngx.var.arg_id, "t", { state = "pending", due = 1 })))
   }
 }
