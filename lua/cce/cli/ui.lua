@@ -346,6 +346,20 @@ local function planned_text(event)
     require("cce.text.report").duration(seconds))
 end
 
+-- Seconds of silence after which who waits wonders.
+local LONG_WAIT = 3
+
+-- A long wait is told, but not once for each of a fleet.
+local function tell_attempt(self, event)
+  local now, wait = sys.monotonic(), event.retry_in or 0
+  if self.verbose then
+    tell(self, "  " .. width.clean(attempt_text(event)))
+  elseif wait >= LONG_WAIT and now >= (self.waits_until or now) then
+    self.waits_until = now + wait
+    self:say("note: " .. attempt_text(event))
+  end
+end
+
 local function on_event(self)
   return function(event)
     self.outstanding:note(event)
@@ -355,7 +369,7 @@ local function on_event(self)
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end
     if event.type ~= "attempt" then return end
-    if self.verbose then tell(self, "  " .. width.clean(attempt_text(event))) end
+    tell_attempt(self, event)
     -- The time goes on while a job is waited for.
     if self.display then self.display:update(self.display.done) end
   end

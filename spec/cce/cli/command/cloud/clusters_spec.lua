@@ -128,6 +128,17 @@ describe("cce clusters", function()
     assert.equal("", world:cce({ "clusters", "--name", "nope*", "-o", "name" }).out)
   end)
 
+  it("tells of a long wait, unless it is to be quiet", function()
+    local throttled = { operation = "list_clusters", status = 429, times = 1,
+      headers = { ["Retry-After"] = "3" } }
+    sim:fault(throttled)
+    local result = world:cce { "clusters", "-o", "name" }
+    assert.equal(0, result.code)
+    assert.equal("note: list_clusters: attempt 1: HTTP 429, again in 3.0 s\n", result.err)
+    sim:fault(throttled)
+    assert.equal("", world:cce({ "clusters", "--quiet", "-o", "name" }).err)
+  end)
+
   it("fails with what the API says", function()
     local result
     sim:fault { operation = "list_clusters", status = 403, times = 1 }
