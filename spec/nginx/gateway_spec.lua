@@ -143,7 +143,9 @@ nginx.describe("the gateway of examples/nginx", function()
       assert.is_nil(answer.problem)
       assert.equal(200, answer.status, answer.body)
     end
-    assert.matches("gracefully shutting down", server:log())
+    nginx.wait_for("the old worker's end", function()
+      return server:log():find "gracefully shutting down"
+    end)
   end)
 
   it("frees what aborted requests held", function()

@@ -90,13 +90,16 @@ nginx.describe("a schedule inside nginx", function()
     add(due, "u1")
     local bad = assert(schedule:revoke_at(due, { cluster_id = "gone", user_id = "u2" }))
     wait_until_done(1)
+    -- It is told once it is in the store.
     nginx.wait_for("the failure", function()
+      return gateway:log():find("%[warn%][^\n]*cce schedule: failed id=" .. bad
+        .. "[^\n]*NOT_FOUND")
+    end)
+    nginx.wait_for("its next try", function()
       return schedule:get(bad).state == "failed-retrying"
     end)
     local time = runners.accepted(sim).u1[1]
     assert.is_true(time >= due - TOLERANCE, time - due)
-    assert.matches("%[warn%][^\n]*cce schedule: failed id=" .. bad .. "[^\n]*NOT_FOUND",
-      gateway:log())
     no_complaints()
   end)
 
