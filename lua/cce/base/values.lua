@@ -5,12 +5,19 @@ local core = require "cce.core"
 
 local M = {}
 
+--- A text without the byte order mark that some editors and shells write before it.
+-- @tparam string text
+-- @treturn string
+function M.without_mark(text)
+  return (text:gsub("^\239\187\191", ""))
+end
+
 --- The value of an environment variable, without a byte order mark, as a secret in one is read;
 -- nil when it is not set, or empty.
 -- @tparam string name
 -- @treturn ?string
 function M.env(name)
-  local value = (os.getenv(name) or ""):gsub("^\239\187\191", "")
+  local value = M.without_mark(os.getenv(name) or "")
   return value ~= "" and value or nil
 end
 

@@ -6,6 +6,8 @@
 -- @module cce.kubeconfig.read
 -- @local
 local json = require "cce.base.json"
+local width = require "cce.text.width"
+local without_mark = require("cce.base.values").without_mark
 local yaml_text = require "cce.kubeconfig.syntax.yaml"
 
 local M = {}
@@ -34,16 +36,10 @@ function M.non_empty(value)
   return type(value) == "string" and value ~= "" and value or nil
 end
 
---- The text without the byte order mark that some editors put before it.
--- @tparam string text
-function M.without_mark(text)
-  return (text:gsub("^\239\187\191", ""))
-end
-
 --- Whether the text can be JSON (else it is taken for YAML).
 -- @tparam string text
 function M.looks_like_json(text)
-  return M.without_mark(text):find("^%s*{") ~= nil
+  return without_mark(text):find("^%s*{") ~= nil
 end
 
 --- Reads JSON text.
@@ -51,7 +47,7 @@ end
 -- @treturn table the data
 -- @treturn nil,string what is wrong
 function M.json(text)
-  local data, message, cut_off = json.decode(M.without_mark(text))
+  local data, message, cut_off = json.decode(without_mark(text))
   if data ~= nil then return data end
   if text:find("^%s*$") then return nil, "it is empty" end
   if cut_off then
@@ -96,15 +92,6 @@ function M.as_utf8(text)
   return table.concat(parts)
 end
 
--- The code point of a character of UTF-8; nil when the bytes are none.
-local function code_point(character)
-  local size = #character
-  if size > 4 then return nil end
-  local code = character:byte() % 2 ^ (7 - size)
-  for i = 2, size do code = code * 64 + character:byte(i) % 64 end
-  return utf8(code) == character and code or nil
-end
-
 -- Those beyond ASCII that YAML allows; most control characters and half characters are not.
 local function is_allowed(code)
   return code == 0x85 or code >= 0xA0 and code <= 0xD7FF or code >= 0xE000 and code <= 0xFFFD
@@ -117,8 +104,8 @@ end
 -- @treturn ?int
 function M.unreadable_byte(text)
   for at, character in text:gmatch "()([^\t\n\r -~][\128-\191]*)" do
-    local code = code_point(character)
-    if not code or not is_allowed(code) then return at end
+    local code = width.code_point(character)
+    if utf8(code) ~= character or not is_allowed(code) then return at end
   end
   return nil
 end
@@ -135,7 +122,7 @@ function M.yaml(text)
     return nil, "it is YAML, and to read YAML lyaml must be installed "
       .. "(Debian: lua-yaml; LuaRocks: lyaml)", "MISSING_DEPENDENCY"
   end
-  local root, problem = yaml_text.tree(M.without_mark(text))
+  local root, problem = yaml_text.tree(without_mark(text))
   if not root then
     if problem then return nil, problem end
     return {}

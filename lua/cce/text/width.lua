@@ -11,7 +11,10 @@ local M = {}
 local UTF8_CHARACTER = "[%z\1-\127\194-\244][\128-\191]*"
 local ESCAPE = "^\27%[[%d;]*%a"
 
-local function code_point(character)
+--- The code point of a character of UTF-8; any number for bytes that are none.
+-- @tparam string character
+-- @treturn int
+function M.code_point(character)
   local first, second, third, fourth = character:byte(1, 4)
   if fourth then
     return ((first % 8 * 64 + second % 64) * 64 + third % 64) * 64 + fourth % 64
@@ -39,7 +42,7 @@ end
 
 local function character_width(character)
   if #character == 1 then return 1 end
-  local data, point = require "cce.text.width_data", code_point(character)
+  local data, point = require "cce.text.width_data", M.code_point(character)
   if is_in(data.none, point) then return 0 end
   return is_in(data.two, point) and 2 or 1
 end

@@ -7,6 +7,7 @@ local core = require "cce.core"
 local errors = require "cce.error"
 local read = require "cce.kubeconfig.read"
 local targets = require "cce.workflow.targets"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -115,7 +116,7 @@ function M.words_of(path, of)
   if not text then
     return errors.fail("FILE_ERROR", ("cannot read the names in '%s': %s"):format(path, message))
   end
-  text = read.without_mark(text)
+  text = values.without_mark(text)
   local words = {}
   for line in (text .. "\n"):gmatch "(.-)\r?\n" do
     local word = line:gsub("#.*$", ""):match "^%s*(.-)%s*$"

@@ -36,13 +36,12 @@ function M.read(text, now)
   local today = math.floor((now + times.local_offset(now)) / DAY)
   local ahead = days_ahead(word, today)
   if not ahead then return nil end
-  local time
-  local why = times.no_local_time()
-  if why then
+  local unknown = times.no_local_time()
+  if unknown then
     return nil, ("'%s' is in local time, but %s: give a time with its zone, such as"
-      .. " 2026-01-31T18:00+08:00"):format(text, why)
+      .. " 2026-01-31T18:00+08:00"):format(text, unknown)
   end
-  time, why = times.of_local((today + ahead) * DAY + hours * 3600 + minutes * 60)
+  local time, why = times.of_local((today + ahead) * DAY + hours * 3600 + minutes * 60)
   if not time then
     return nil, ("'%s' %s in local time, where the clock is put forward or back: give a time with"
       .. " its zone, such as 2026-01-31T18:00+08:00"):format(text, why)

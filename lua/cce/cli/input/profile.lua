@@ -134,7 +134,7 @@ local function read_text(path, text)
     return bad(path, 1, "the file is UTF-16, as PowerShell writes it: save it as UTF-8")
   end
   local state, number = { found = {} }, 0
-  text = text:gsub("^\239\187\191", ""):gsub("\r\n?", "\n")
+  text = values.without_mark(text):gsub("\r\n?", "\n")
   for line in text:gmatch "([^\n]*)\n?" do
     number = number + 1
     local ok, message, err = read_line(state, path, number, line)

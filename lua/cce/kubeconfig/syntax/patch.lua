@@ -12,6 +12,7 @@ local json = require "cce.base.json"
 local json_tree = require "cce.kubeconfig.syntax.json_tree"
 local protect = require "cce.host.protect"
 local read = require "cce.kubeconfig.read"
+local without_mark = require("cce.base.values").without_mark
 local yaml = require "cce.kubeconfig.syntax.yaml"
 
 local M = {}
@@ -329,7 +330,7 @@ end
 -- @treturn string
 -- @treturn nil,string why it cannot be done without touching more than that
 function M.patch(text, old, new, format)
-  local body = read.without_mark(text)
+  local body = without_mark(text)
   local ok, result = protect.catch(patched, body, old, new, format or "yaml")
   if ok then return text:sub(1, #text - #body) .. result end
   if type(result) ~= "table" then error(result, 0) end

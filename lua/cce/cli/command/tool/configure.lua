@@ -9,6 +9,7 @@ local exit = require "cce.cli.exit"
 local own_file = require "cce.cli.output.own_file"
 local profiles = require "cce.cli.input.profile"
 local region = require "cce.region"
+local values = require "cce.base.values"
 
 local M = { name = "configure", summary = "Set up a profile: region, keys and a check of both." }
 
@@ -62,7 +63,7 @@ end
 
 -- Without a byte order mark, and of a file of an old Mac the lines as elsewhere.
 local function lines_of(text)
-  text = text:gsub("^\239\187\191", "")
+  text = values.without_mark(text)
   return (text:find "\n" and text or text:gsub("\r", "\n")):gmatch "([^\n]*)\n?"
 end
 
