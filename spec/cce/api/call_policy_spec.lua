@@ -149,7 +149,8 @@ describe("a deadline", function()
     sim:fault { hold = "before", operation = "show_job" }
     local client = clients.new(sim, { deadline = 0.1 })
     local err = clients.fails("TIMEOUT", client:show_job "a-job")
-    assert.matches("within 0%.[01]%d* s", err.message)
+    -- Of a process that was not let run it may all be gone.
+    assert.matches("within [^%d]*0%.[01]%d* s", err.message)
     client:close()
   end)
 

@@ -236,7 +236,7 @@ describe("cce.workflow.revoke with remove", function()
     for _, act in ipairs { revoke, restore } do
       sim:fault { service = "kubernetes", method = "PATCH", hold = "before", times = 1 }
       local changed = false
-      local ends = core.sys.monotonic() + 10
+      local ends = core.sys.monotonic() + 120
       local results = cce.map({ 1, 2 }, function(which)
         if which == 1 then return act == revoke and act(first()) or act() end
         repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
@@ -604,7 +604,7 @@ describe("cce.workflow.revoke with remove", function()
     local here = policy("here", { clusters = { sim.clusters[1].id } })
     for _, act in ipairs { revoke, restore } do
       sim:fault { operation = "put_access_policy", hold = "after", times = 1 }
-      local ends = core.sys.monotonic() + 10
+      local ends = core.sys.monotonic() + 120
       local results = cce.map({ 1, 2 }, function(which)
         if which == 1 then return act == revoke and act(first()) or act() end
         repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends

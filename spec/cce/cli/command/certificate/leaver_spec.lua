@@ -123,7 +123,7 @@ describe("cce leaver", function()
     local wait, process = world:start_cce { "leaver", "member", "--yes" }
     sim:held(1)
     local others = { service = "kubernetes", method = "PATCH", status = 200 }
-    local ends = core.sys.monotonic() + 20
+    local ends = core.sys.monotonic() + 120
     repeat core.sys.sleep(0.01) until #sim:log(others) > 0 or core.sys.monotonic() > ends
     process:signal "SIGKILL"
     wait()

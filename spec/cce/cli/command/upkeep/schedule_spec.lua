@@ -205,7 +205,7 @@ describe("cce schedule", function()
   it("shows itself again and again with --watch", function()
     add("--at", "+2h")
     local finish, process = world:start_cce { "schedule", "list", "--watch", "0.1" }
-    local deadline, text = core.sys.monotonic() + 20
+    local deadline, text = core.sys.monotonic() + 120
     repeat
       core.sys.sleep(0.1)
       text = tempdir.read(world.dir .. "/run-" .. world.count .. ".out") or ""
