@@ -247,7 +247,8 @@ describe("a rotation that recurs", function()
   end)
 
   it("goes on by its journal when its runner was killed: no cluster twice", function()
-    sim:set { job_seconds = 0.5 }
+    -- Long enough that its last two are not done before it is killed.
+    sim:set { job_seconds = 2 }
     local id = add { concurrency = 2 }
     local child = runners.child(sim, { where = "sqlite:" .. dir .. "/schedule.db", name = "child",
       log = dir .. "/events", mode = ("journal_dir = %q,"):format(dir) })
