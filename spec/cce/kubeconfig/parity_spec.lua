@@ -313,7 +313,7 @@ describe("kubectl and we ask by", function()
     host, port = config.data.clusters[1].cluster.server:match "^https://([^:]+):(%d+)"
     tunnel = assert(core.sys.spawn { argv = {
       "/usr/bin/env", "python3", "spec/support/peer/tunnel.py",
-      host, port, dir .. "/ports" }, stdin = "/dev/zero", stdout = "/dev/null",
+      host, port, dir .. "/ports" }, stdin = "/dev/null", stdout = "/dev/null",
       stderr = dir .. "/tunnel.err", die_with_parent = true })
     local deadline = core.sys.monotonic() + 120
     repeat

@@ -1,7 +1,8 @@
 """Two ways to HOST:PORT, on ports that are written to FILE: a tunnel, and a proxy
 that knows CONNECT and SOCKS5 with names, and leads there whatever it is asked for.
-Ends with its input."""
+Ends when it is killed."""
 import os
+import signal
 import socket
 import sys
 import threading
@@ -58,4 +59,4 @@ for is_proxy in (False, True):
 with open(path + ".new", "w") as file:
     file.write(" ".join(ports))
 os.rename(path + ".new", path)
-sys.stdin.read()
+signal.pause()
