@@ -480,6 +480,34 @@ describe("a rotation that recurs", function()
   end)
 end)
 
+describe("the run of a rotation", function()
+  it("is what its entry says, as long as its runner may go on", function()
+    local saved, given = package.loaded["cce.workflow.rotate"], nil
+    finally(function() package.loaded["cce.workflow.rotate"] = saved end)
+    package.loaded["cce.workflow.rotate"] = function(_, opts)
+      given = opts
+      return nil, "no", {}
+    end
+    local is_stopped, window = false, { from = "04:00", to = "05:00", zone = "Z" }
+    local job = { client = {}, retry_failed = true,
+      run = { must_stop = function() return is_stopped end },
+      entry = { id = "e1", options = { clusters = { "c1" }, canary = 1 },
+        every = { seconds = 60, first = 1, window = window },
+        begun = { journal = "/j", run = "r" } } }
+    function job.may_leave(asked) return asked == job and 5 end
+    rotation.carry_out(job)
+    assert.same({ { "c1" }, 1, window, "/j", "r", true }, { given.clusters, given.canary,
+      given.windows, given.journal, given.run, given.retry_failed })
+    assert.same({ 5, true }, { given.before_send(), given.on_progress() })
+    is_stopped = true
+    assert.is_false(given.on_progress())
+    assert.is_nil(job.entry.options.journal)
+    job.entry.options.windows = "fri 04:00-05:00"
+    rotation.carry_out(job)
+    assert.equal("fri 04:00-05:00", given.windows)
+  end)
+end)
+
 describe("what the report of a rotation comes to", function()
   it("is done with all clusters, closed where only a person goes on, else tried again", function()
     local saved = package.loaded["cce.workflow.rotate"]
