@@ -110,7 +110,8 @@ describe("cce.workflow.revoke", function()
         { user_id = "../x" }, { user_id = "a", verify = true },
         { user_id = "a", rate_limit = "often" }, { user_id = "a", clusters = {} },
         { deleted_since = 1, tracker_region = "../x" },
-        { deleted_since = 1, tracker_project_id = "../x" },
+        { deleted_since = 1, tracker_project_id = "../x" }, { principals = {} },
+        { user_id = "a", admin = "x" }, { user_id = "a", undo = "x" },
       } do
         clients.fails("INVALID_ARGUMENT", try(bad))
       end

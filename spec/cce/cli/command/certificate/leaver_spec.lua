@@ -184,6 +184,13 @@ describe("cce leaver", function()
     assert.equal(64, result.code)
     assert.matches("there is no user or agency 'membre'", result.err, 1, true)
     assert.matches("Did you mean 'member'?", result.err, 1, true)
+    -- Where it is not known whether there are clusters that it does not reach, it is no success.
+    sim:fault { operation = "list_autopilot_clusters", status = 403 }
+    result = world:cce { "leaver", "member", "--dry-run" }
+    sim:clear_faults()
+    assert.equal(1, result.code, result.out .. result.err)
+    assert.matches("whether there are clusters of CCE Autopilot, which are not touched, is not"
+      .. " known", (result.out:gsub("%s+", " ")), 1, true)
     assert.equal(64, world:cce({ "leaver", "admin", "--yes" }).code)
     assert.equal(64, world:cce({ "leaver", "member" }).code)
     assert.equal(64, world:cce({ "revoke", "--all", "--user", ID, "--admin", "x" }).code)
