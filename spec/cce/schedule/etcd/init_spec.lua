@@ -201,6 +201,23 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal("old", store:due(1, 1)[1].text)
   end)
 
+  it("holds once what goes on to be sent while it is looked for", function()
+    local store = assert(open())
+    local revision = assert(store:insert("a", "t", { state = "claimed", runner = "r" }))
+    local ask, asked = store.client.ask, 0
+    function store.client.ask(...)
+      asked = asked + 1
+      -- A page is its keys and its rows.
+      if asked == 3 then
+        store.client.ask = nil
+        assert(store:update("a", revision, "t", { state = "sending", runner = "r" }))
+      end
+      return ask(...)
+    end
+    local rows = assert(store:held(nil, 5))
+    assert.same({ 1, "sending" }, { #rows, rows[1].state })
+  end)
+
   it("reads a page again of whose moment etcd has forgotten all", function()
     local store = assert(open())
     local revision = assert(store:insert("a", "old", PENDING))

@@ -3,9 +3,11 @@ local cce = require "cce"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local hosts = require "spec.support.hosts"
+local journals = require "cce.log.journal"
 local rotation = require "cce.schedule.runner.rotation"
 local rotations = require "spec.support.shared.rotations"
 local runners = require "spec.support.runners"
+local runs = require "cce.workflow.runs"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 
@@ -505,6 +507,26 @@ describe("the run of a rotation", function()
     job.entry.options.windows = "fri 04:00-05:00"
     rotation.carry_out(job)
     assert.equal("fri 04:00-05:00", given.windows)
+  end)
+end)
+
+describe("what is not done of a rotation", function()
+  it("is each cluster that could be rotated, and is not", function()
+    local saved = { journals.read, journals.find, runs.describe }
+    finally(function() journals.read, journals.find, runs.describe = unpack(saved) end)
+    local items = { { state = "ok", cluster_id = "a" }, { state = "skipped", cluster_id = "b" } }
+    function journals.read(path) return path == "/j" and { runs = {} } or nil end
+    function journals.find(_, run) return run == "r" and { run } or nil end
+    function runs.describe() return { items = items } end
+    local e = { begun = { journal = "/j", run = "r" } }
+    assert.is_nil(rotation.undone(e))
+    items[3] = { state = "failed", cluster_id = "c", name = "C" }
+    items[4] = { state = "pending", cluster_id = "d" }
+    assert.equal("C (failed), d (pending)", rotation.undone(e))
+    for _, other in ipairs { {}, { begun = { journal = "/x", run = "r" } },
+      { begun = { journal = "/j", run = "x" } } } do
+      assert.is_nil(rotation.undone(other))
+    end
   end)
 end)
 

@@ -401,6 +401,13 @@ describe("cce.workflow.revoke", function()
       report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
       assert.is_true(report.ok[1].cut_again.obtained > report.ok[1].cut_again.revoked)
       assert.is_true(noted(report, "had obtained a certificate at .* cuts it, too"))
+      -- One that is refused cuts nothing.
+      cce.sleep(0.01)
+      obtain(1)
+      sim:fault { operation = "revoke_cert", status = 403 }
+      report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.is_nil(report.pending[1].cut_again)
+      assert.is_false((noted(report, "cuts it, too")))
     end)
   end)
 

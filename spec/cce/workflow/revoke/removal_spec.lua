@@ -272,6 +272,48 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("[User::alice User::" .. leaver .. " User::bob]", bindings_of(1), 1, true)
   end)
 
+  it("takes him out of what he was bound to meanwhile, and can put him back", function()
+    sim:fault { service = "kubernetes", method = "PATCH", hold = "before", times = 1 }
+    local ends = core.sys.monotonic() + 10
+    local results = cce.map({ 1, 2 }, function(which)
+      if which == 1 then return revoke(first()) end
+      repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
+      seed(1, { binding("dev", "late", "edit", { user "alice", user(leaver) }) })
+      sim:release()
+      return true
+    end, { concurrency = 2 })
+    assert.is_true(results[2].ok, results[2].message)
+    local report = results[1].value
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal("ClusterRoleBinding sim-readers; RoleBinding dev/late", report.ok[1].removed)
+    assert.is_nil(bindings_of(1):find(leaver, 1, true))
+    assert.equal(0, restore():exit_code())
+    assert.matches("dev/late .-%[User::alice User::" .. leaver, bindings_of(1))
+  end)
+
+  it("says of each in each cluster what is theirs", function()
+    local one, two, three = sim.clusters[1].id, sim.clusters[2].id, sim.clusters[3].id
+    policy("here", { clusters = { two } })
+    policy("far", { clusters = { two, sim.clusters[4].id } })
+    policy("grouped", { clusters = { two }, principal = { type = "group", ids = { "g" } } })
+    sim:fault { service = "kubernetes", cluster = one, method = "PATCH", status = 403 }
+    sim:fault { operation = "put_access_policy", status = 500 }
+    local report = revoke { clusters = { one, two, three }, user_id = false, unknown_ok = true,
+      principals = { { kind = "user", id = leaver }, { kind = "user", id = "a1" } } }
+    local found = {}
+    for _, state in ipairs { "ok", "pending" } do
+      for _, item in ipairs(report[state]) do
+        local key = item.name:sub(-1) .. " " .. item.principal_id
+        local grouped = (item.perhaps or ""):match "AccessPolicy grouped"
+        found[key] = table.concat({ state, item.left or "-", grouped or "-" }, ", ")
+      end
+    end
+    assert.same({ ["1 a1"] = "ok, -, -", ["2 a1"] = "ok, -, AccessPolicy grouped",
+      ["3 a1"] = "ok, -, -", ["1 " .. leaver] = "pending, -, -", ["3 " .. leaver] = "ok, -, -",
+      ["2 " .. leaver] = "pending, AccessPolicy far (also of other clusters), AccessPolicy grouped",
+    }, found)
+  end)
+
   it("names what groups give, by his certificate, and does not call that done", function()
     seed(1, {
       binding("dev", "grouped", "edit", { { kind = "Group", apiGroup = GROUP,

@@ -100,6 +100,11 @@ describe("cce leaver", function()
     -- What is typed once more is meant once more.
     assert.equal(1, world:cce(words).code)
     assert.equal(10, #sim:log { operation = "revoke_cert" })
+    -- In whatever order they are named, they have one journal.
+    for _, names in ipairs { { "member", "agency" }, { "agency", "member" } } do
+      assert.equal(1, world:cce({ "leaver", names[1], names[2], "--yes", "--rate", "none" }).code)
+    end
+    assert.equal(2, #core.file.glob(world.dir .. "/.local/state/cce/leaver-*.journal"))
   end)
 
   it("loses nothing when it is killed in the middle", function()
