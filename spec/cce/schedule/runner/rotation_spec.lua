@@ -3,7 +3,7 @@ local cce = require "cce"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local hosts = require "spec.support.hosts"
-local journals = require "cce.log.journal"
+local run_journals = require "cce.log.journal"
 local rotation = require "cce.schedule.runner.rotation"
 local rotations = require "spec.support.shared.rotations"
 local runners = require "spec.support.runners"
@@ -512,11 +512,11 @@ end)
 
 describe("what is not done of a rotation", function()
   it("is each cluster that could be rotated, and is not", function()
-    local saved = { journals.read, journals.find, runs.describe }
-    finally(function() journals.read, journals.find, runs.describe = unpack(saved) end)
+    local saved = { run_journals.read, run_journals.find, runs.describe }
+    finally(function() run_journals.read, run_journals.find, runs.describe = unpack(saved) end)
     local items = { { state = "ok", cluster_id = "a" }, { state = "skipped", cluster_id = "b" } }
-    function journals.read(path) return path == "/j" and { runs = {} } or nil end
-    function journals.find(_, run) return run == "r" and { run } or nil end
+    function run_journals.read(path) return path == "/j" and { runs = {} } or nil end
+    function run_journals.find(_, run) return run == "r" and { run } or nil end
     function runs.describe() return { items = items } end
     local e = { begun = { journal = "/j", run = "r" } }
     assert.is_nil(rotation.undone(e))
