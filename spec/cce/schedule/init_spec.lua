@@ -546,11 +546,15 @@ describe("cce.schedule", function()
     end)
 
     it("are on disk before they take the place of what was there, or leave it", function()
-      local journal, rename, steps = core.journal, os.rename, {}
+      local journal, rename, steps, opened = core.journal, os.rename, {}, 0
       finally(function() core.journal, os.rename = journal, rename end) -- luacheck: ignore
       function core.journal(...)
         local file = assert(journal(...))
-        return { close = function() file:close() end, append = function(_, line, sync)
+        opened = opened + 1
+        return { close = function()
+          opened = opened - 1
+          file:close()
+        end, append = function(_, line, sync)
           steps[#steps + 1] = sync and "sync" or "line"
           return file:append(line, sync)
         end }
@@ -568,6 +572,7 @@ describe("cce.schedule", function()
       add()
       can_rename = false
       assert.matches("cannot write", (failure("FILE_ERROR", schedule:export(path))))
+      assert.equal(0, opened)
       assert.equal(text, tempdir.read(path))
       assert.same({ "export.jsonl", "schedule.db", "schedule.db-shm", "schedule.db-wal" },
         tempdir.list(dir))

@@ -474,8 +474,9 @@ describe("cce.schedule.sqlite", function()
       local text, err = failure("STORE_UNAVAILABLE", add(store, "a"))
       assert.is_true(err.retryable)
       assert.matches("schedule.db': another process holds it. See which: fuser", text)
-      -- Reading goes on, and so does writing, afterwards.
+      -- Reading goes on, also by who comes now, and so does writing, afterwards.
       assert.equal(0, store:count "pending")
+      assert(open()):close()
       sql(other, "COMMIT")
       assert(add(store, "a"))
       store:close()
