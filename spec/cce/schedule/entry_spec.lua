@@ -80,6 +80,7 @@ end
 describe("an occurrence of what recurs", function()
   it("is missed when its next time has come, and hands over its journal", function()
     local e = failed_rotation()
+    assert.is_nil(assert(entries.missed(e, NOW + 7200)).begun)
     e.begun = { journal = "/j", host = "h", occurrence = e.due }
     assert.is_nil(entries.missed(e, NOW + 7199))
     local next_one = entries.missed(e, NOW + 7200 + 3600)

@@ -88,6 +88,7 @@ describe("cce.schedule", function()
         assert.error_matches(function() schedule[name]("x") end, "call it with a colon")
       end
       assert.error_matches(function() schedule:list() end, "schedule is closed")
+      assert.error_matches(function() schedule.list {} end, "call it with a colon")
       assert.error_matches(function() schedule:revoke_at(1, {}) end, "schedule is closed")
       assert.error_matches(function() schedule:rotate_every(1, {}) end, "schedule is closed")
       schedule:close()

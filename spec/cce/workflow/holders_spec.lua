@@ -407,6 +407,8 @@ describe("cce.workflow.holders", function()
     found = states_of { traces = { directory .. "/document" } }
     assert.equal("holds", found["cluster-001 0f00"])
     assert.is_nil(found["cluster-001 0f01"])
+    assert.not_matches("cannot see: who holds", tostring(cce.workflow.holders(clients[1],
+      { traces = { directory .. "/document" } })), 1, true)
     tempdir.write(directory .. "/other", "{}")
     local none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/other" } })
     assert.is_nil(none)
