@@ -80,6 +80,7 @@ end
 describe("an occurrence of what recurs", function()
   it("is missed when its next time has come, and hands over its journal", function()
     local e = failed_rotation()
+    assert.is_nil(assert(entries.missed(e, NOW + 7200)).begun)
     e.begun = { journal = "/j", host = "h", occurrence = e.due }
     assert.is_nil(entries.missed(e, NOW + 7199))
     local next_one = entries.missed(e, NOW + 7200 + 3600)
@@ -87,8 +88,21 @@ describe("an occurrence of what recurs", function()
       { next_one.state, next_one.runner, next_one.due, next_one.missed, next_one.attempts })
     assert.same({ journal = "/j", host = "h", occurrence = NOW + 10800,
       run = entries.run_of(NOW + 10800) }, next_one.begun)
-    assert.is_nil(next_one.last_error)
+    assert.same({}, { next_one.last_error, next_one.first_intent, next_one.last_intent,
+      next_one.next_try })
     assert(entries.parse((entries.write(next_one))))
+  end)
+
+  it("is shut where its windows never open again, unless it was begun", function()
+    local e = entries.claimed(rotation(), "r1")
+    assert.is_nil(entries.shut(e, NOW))
+    e.options.windows, e.options.except = "fri 04:00-05:00", "2026-01-01/9999-12-31"
+    local shut = entries.shut(e, NOW)
+    assert.same({ "cancelled", NOW, "CANCELLED", NOW },
+      { shut.state, shut.ended, shut.last_error.code, shut.last_error.at })
+    assert.is_nil(entries.shut(entries.sending(e, NOW), NOW))
+    e.begun = { journal = "/j", host = "h", occurrence = e.due }
+    assert.is_nil(entries.shut(e, NOW))
   end)
 
   it("is only late when nobody has tried it, and nothing else recurs", function()
@@ -220,8 +234,10 @@ describe("the states of cce.schedule.entry", function()
     assert(entries.read(row_of(done)))
     -- Nothing of the last time is left.
     e.begun, e.retry_failed = { journal = "/j", host = "h", occurrence = e.due }, true
+    e.last_error = { code = "X", message = "no", at = NOW }
     done = assert(entries.done(e, NOW + 3 * 3600 + 5, "req"))
-    assert.same({}, { done.begun, done.retry_failed, done.ended })
+    assert.same({}, { done.begun, done.retry_failed, done.ended, done.last_error,
+      done.last_intent })
     -- Its windows never open again.
     e.options.windows, e.options.except = "fri 04:00-05:00", "2026-01-01/9999-12-31"
     done = assert(entries.done(e, NOW + 5, "req"))
@@ -376,6 +392,16 @@ describe("cce.schedule.entry.read", function()
     refused(function(data, row) data.state, row.state = "sending", "sending" end)
     refused(function(data, row) data.state, row.state = "done", "done" end)
     assert.matches("newer", refused(function(data) data.v = 2 end))
+    assert.matches("it ended, and did not", refused(function(data) data.ended = NOW end))
+    assert.matches("only what cannot be read is quarantined",
+      refused(function(data, row) data.state, row.state = "quarantined", "quarantined" end))
+    local row = row_of(in_state "quarantined")
+    row.text, row.state = row.text:gsub('"quarantined"', '"pending"'), "pending"
+    assert.matches("only what cannot be read is quarantined", (select(2, entries.read(row))))
+    local data = json.decode(row_of(rotation()).text)
+    data.grant = { shared = true, holders = { ("0"):rep(16) } }
+    assert.matches("only a revocation can end a grant",
+      (select(2, entries.parse(assert(json.encode(data))))))
   end)
 
   it("checks a rotation by the rules of its workflow", function()

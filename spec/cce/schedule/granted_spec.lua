@@ -108,6 +108,9 @@ describe("a grant", function()
       local made = assert(make { seconds = seconds })
       assert.same({ "c1", expected }, client.asked[#client.asked])
       assert.equal(1000 + seconds, made.expires_at)
+      -- By these the runner chooses its client.
+      local e = schedule:get(made.id)
+      assert.same({ "r", "p1", "c1" }, { e.region, e.project_id, e.cluster_id })
       assert(schedule:cancel(made.id))
     end
   end)
@@ -131,8 +134,8 @@ describe("a grant", function()
     local none, message, err = make()
     assert.same({ nil, "INVALID_CERTIFICATE" }, { none, err.code })
     assert.matches("the certificate is of u9, and not of user u1; it was revoked", message, 1, true)
-    assert.same({ "u9", "c1", "p1" },
-      { revoked[1].user_id, revoked[1].cluster_id, revoked[1].project_id })
+    assert.same({ "u9", "c1", "p1", "r" }, { revoked[1].user_id, revoked[1].cluster_id,
+      revoked[1].project_id, revoked[1].region })
     assert.equal("u1", entries_of("cancelled")[1].user_id)
     -- Of a kind that is known since.
     for who, kind in pairs { [{ kind = "agency", id = "u9" }] = "agency_id",
@@ -245,6 +248,37 @@ describe("a grant", function()
       assert.equal(operation == false or nil, (one:finish()))
       assert.equal(count, tries)
     end
+  end)
+
+  it("that cannot be ended at once is left to who has joined it meanwhile", function()
+    caller = { kind = "user", id = "u1" }
+    local one = assert(make { shared = true })
+    function runner.run_one()
+      assert(make { shared = true, seconds = 1900 })
+      return nil, "m", errors.new("TIMEOUT", "m", {})
+    end
+    assert.is_nil((one:finish()))
+    assert.equal(2900, schedule:get(one.id).due)
+  end)
+
+  it("of which nothing was obtained leaves what others obtained to its end", function()
+    caller = { kind = "user", id = "u1" }
+    local obtain = client.obtain_cert
+    -- Who shares it comes, or goes, while it is asked for.
+    local function fail_after(act)
+      function client.obtain_cert()
+        client.obtain_cert = obtain
+        act()
+        return nil, "away", errors.new("TIMEOUT", "away", { maybe_applied = false })
+      end
+      assert.is_nil((make { shared = true }))
+    end
+    local other
+    fail_after(function() other = assert(make { shared = true }) end)
+    local e = schedule:get(other.id)
+    assert.same({ "pending", { other.holder } }, { e.state, e.grant.holders })
+    fail_after(function() assert.same({ true, false }, { other:finish() }) end)
+    assert.same({ "pending", 0 }, { schedule:get(other.id).state, #revoked })
   end)
 
   it("is shared where both say so, and left alone where only the last has failed", function()

@@ -88,6 +88,7 @@ describe("cce.schedule", function()
         assert.error_matches(function() schedule[name]("x") end, "call it with a colon")
       end
       assert.error_matches(function() schedule:list() end, "schedule is closed")
+      assert.error_matches(function() schedule.list {} end, "call it with a colon")
       assert.error_matches(function() schedule:revoke_at(1, {}) end, "schedule is closed")
       assert.error_matches(function() schedule:rotate_every(1, {}) end, "schedule is closed")
       schedule:close()
@@ -170,10 +171,12 @@ describe("cce.schedule", function()
     local window = { weekdays = { "Sat", "Sun" }, from = "01:00", to = "05:00", zone = "+08:00" }
 
     it("puts in what it was given", function()
-      local id = assert(schedule:rotate_every("7d", { region = "cn-north-4", window = window,
-        clusters = { name = "prod-*" }, canary = 1, max_failures = "10%" }))
+      local id = assert(schedule:rotate_every("7d", { region = "cn-north-4", project_id = "p1",
+        reason = "as agreed", window = window, clusters = { name = "prod-*" }, canary = 1,
+        max_failures = "10%" }))
       local e = assert(schedule:get(id))
-      assert.same({ "rotate", "pending" }, { e.kind, e.state })
+      assert.same({ "rotate", "pending", "cn-north-4", "p1", "as agreed" },
+        { e.kind, e.state, e.region, e.project_id, e.reason })
       -- Friday 18:00 there, moved to Saturday 01:00.
       assert.equal(NOW + 7 * 86400 + 7 * 3600, e.due)
       assert.same({ seconds = 604800, first = NOW + 604800 }, e.every)
@@ -521,6 +524,13 @@ describe("cce.schedule", function()
       refused(lines[1] .. ("\n{"):rep(6) .. "\n", "6 lines .*line 6: [^;]*%)$")
       os.remove(path)
       failure("FILE_ERROR", other:import(path))
+      -- What can be read only once would be checked, and then be empty.
+      tempdir.check("mkfifo " .. path)
+      local open_file = io.open
+      finally(function() io.open = open_file end) -- luacheck: ignore
+      function io.open() return nil, "it was opened" end -- luacheck: ignore
+      assert.matches("not a regular file", (failure("FILE_ERROR", other:import(path))))
+      io.open = open_file -- luacheck: ignore
       other:close()
     end)
 
@@ -534,6 +544,39 @@ describe("cce.schedule", function()
       end
       tempdir.write(path, "")
       for _ = 1, 2 do assert.equal(1, schedule:export(path)) end
+    end)
+
+    it("are on disk before they take the place of what was there, or leave it", function()
+      local journal, rename, steps, opened = core.journal, os.rename, {}, 0
+      finally(function() core.journal, os.rename = journal, rename end) -- luacheck: ignore
+      function core.journal(...)
+        local file = assert(journal(...))
+        opened = opened + 1
+        return { close = function()
+          opened = opened - 1
+          file:close()
+        end, append = function(_, line, sync)
+          steps[#steps + 1] = sync and "sync" or "line"
+          return file:append(line, sync)
+        end }
+      end
+      local can_rename = true
+      function os.rename(...) -- luacheck: ignore
+        steps[#steps + 1] = "rename"
+        if not can_rename then return nil, "no" end
+        return rename(...)
+      end
+      add()
+      assert.equal(1, schedule:export(path))
+      assert.same({ "line", "line", "sync", "rename" }, steps)
+      local text = tempdir.read(path)
+      add()
+      can_rename = false
+      assert.matches("cannot write", (failure("FILE_ERROR", schedule:export(path))))
+      assert.equal(0, opened)
+      assert.equal(text, tempdir.read(path))
+      assert.same({ "export.jsonl", "schedule.db", "schedule.db-shm", "schedule.db-wal" },
+        tempdir.list(dir))
     end)
 
     it("leave nothing behind when the file cannot be written", function()

@@ -129,7 +129,20 @@ describe("cce.schedule.sqlite", function()
     return store, message, err
   end
 
+  -- The directories of the copies that are made from now on.
+  local function copies_made()
+    local make, list = core.sys.mkdir_private, {}
+    finally(function() core.sys.mkdir_private = make end)
+    function core.sys.mkdir_private(...)
+      local copy, message, code = make(...)
+      list[#list + 1] = copy
+      return copy, message, code
+    end
+    return list
+  end
+
   it("reads a copy that is of one moment, and another once its file was written to", function()
+    local copies = copies_made()
     local writer, read = assert(open()), core.file.read
     assert(add(writer, "a"))
     local reads, changes = 0, 1
@@ -165,6 +178,8 @@ describe("cce.schedule.sqlite", function()
       return read(name, ...)
     end
     assert.matches("it cannot be read", (failure("FILE_ERROR", open_by(connect))))
+    assert.equal(4, #copies)
+    for _, copy in ipairs(copies) do assert.is_false(core.file.stat(copy)) end
   end)
 
   it("is made as a whole, or not at all, whichever statement fails", function()
@@ -222,6 +237,26 @@ describe("cce.schedule.sqlite", function()
         assert.is_nil(err.hint)
       end
     end
+    -- What came before a failure is not all that there is.
+    store.connection.execute = function()
+      local rows = { { id = "a" } }
+      return { close = function() end, fetch = function()
+        if rows[1] then return table.remove(rows) end
+        return nil, "LuaSQL: disk I/O error"
+      end }
+    end
+    failure("STORE_UNAVAILABLE", store:page { limit = 5 })
+    store:close()
+  end)
+
+  it("gives no longer a page than was asked for, whatever others wrote", function()
+    local store = assert(open())
+    for _, id in ipairs { "a", "b", "c", "d" } do assert(add(store, id)) end
+    sql(store, "UPDATE entries SET due = NULL WHERE id = 'd'")
+    local page = assert(store:due(5, 3))
+    assert.same({ 3, "d", "a", "b" }, { #page, page[1].id, page[2].id, page[3].id })
+    page = assert(store:due(5, 3, page[3]))
+    assert.same({ 1, "c" }, { #page, page[1].id })
     store:close()
   end)
 
@@ -257,6 +292,14 @@ describe("cce.schedule.sqlite", function()
       store:close()
       assert.is_table(core.file.stat(path), name)
     end
+    -- A name that is no path of its own is given to SQLite as one.
+    path = "file:x.db?mode=memory"
+    local given
+    failure("FILE_ERROR", open_by(function(_, name)
+      given = name
+      return nil, "unable to open database file"
+    end))
+    assert.equal("./" .. path, given)
     -- The process may go to another directory afterwards.
     path = tempdir.check "pwd":gsub("%s+$", ""):gsub("[^/]+", ".."):sub(2) .. dir .. "/relative.db"
     local relative = assert(open())
@@ -342,17 +385,24 @@ describe("cce.schedule.sqlite", function()
     end)
 
     it("is another program's", function()
-      local other = require("luasql.sqlite3").sqlite3():connect(path)
-      assert(other:execute "CREATE TABLE people (name TEXT)")
-      other:close()
-      local text = tempdir.read(path)
-      assert.matches("is the database of another program", (failure("UNSUPPORTED", open())))
-      assert.is_true(text == tempdir.read(path))
-      assert.same({ "schedule.db" }, tempdir.list(dir))
+      -- One that has no tables yet says so by a number.
+      for _, statement in ipairs { "CREATE TABLE people (name TEXT)", "PRAGMA application_id = 7",
+        "PRAGMA user_version = 1" } do
+        local other = require("luasql.sqlite3").sqlite3():connect(path)
+        local result = assert(other:execute(statement))
+        if type(result) ~= "number" then result:close() end
+        other:close()
+        local text = tempdir.read(path)
+        assert.matches("is the database of another program", (failure("UNSUPPORTED", open())))
+        assert.is_true(text == tempdir.read(path))
+        assert.same({ "schedule.db" }, tempdir.list(dir))
+        os.remove(path)
+      end
     end)
 
     -- As it lies there when its program was killed.
     it("is another program's that has not put everything into it yet", function()
+      local copies = copies_made()
       local other = require("luasql.sqlite3").sqlite3():connect(dir .. "/other")
       local function run(statement)
         local result = assert(other:execute(statement))
@@ -374,6 +424,8 @@ describe("cce.schedule.sqlite", function()
         assert.is_false(err.retryable, message)
         assert.equal(before, tempdir.check(look))
       end
+      assert.equal(2, #copies)
+      for _, copy in ipairs(copies) do assert.is_false(core.file.stat(copy)) end
       other:close()
     end)
 
@@ -422,12 +474,21 @@ describe("cce.schedule.sqlite", function()
       local text, err = failure("STORE_UNAVAILABLE", add(store, "a"))
       assert.is_true(err.retryable)
       assert.matches("schedule.db': another process holds it. See which: fuser", text)
-      -- Reading goes on, and so does writing, afterwards.
+      -- Reading goes on, also by who comes now, and so does writing, afterwards.
       assert.equal(0, store:count "pending")
+      assert(open()):close()
       sql(other, "COMMIT")
       assert(add(store, "a"))
       store:close()
       other:close()
+      -- Nor is a copy looked at instead, to which nothing could be added.
+      failure("STORE_UNAVAILABLE", open_by(function(environment, name)
+        local real = environment:connect(name)
+        return { close = function() real:close() end, execute = function(_, statement)
+          if statement:find "journal_mode" then return nil, "database is locked" end
+          return real:execute(statement)
+        end }
+      end))
     end)
 
     it("finds no more room", function()

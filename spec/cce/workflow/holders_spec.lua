@@ -1,6 +1,7 @@
 -- Who holds a certificate, judged by what the simulator itself accepts.
 local cce = require "cce"
 local core = require "cce.core"
+local errors = require "cce.error"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
@@ -193,6 +194,10 @@ describe("cce.workflow.holders", function()
     assert.matches("^obtained: CTS trace ", row.evidence[1])
     assert.matches("cannot see: what was obtained before 20", tostring(holders))
     assert.equal(0, holders:exit_code())
+    sim:put_principal { kind = "user", id = row.id, enabled = false }
+    assert.equal("disabled", assert(cce.workflow.holders(clients[1]))[1].iam)
+    sim:delete_principal { kind = "user", id = row.id }
+    assert.equal("deleted", assert(cce.workflow.holders(clients[1]))[1].iam)
   end)
 
   it("says which lists of IAM it was not given", function()
@@ -202,6 +207,17 @@ describe("cce.workflow.holders", function()
       clients[1][method] = function() return nil, "not allowed" end
       assert.matches("cannot see: " .. text, tostring(cce.workflow.holders(clients[1])), 1, true)
       clients[1][method] = nil
+    end
+    -- Without CTS it goes on where there is none for it, and not where it failed.
+    for code, is_error in pairs { PERMISSION_DENIED = false, INVALID_ARGUMENT = false,
+      TIMEOUT = true } do
+      clients[1].list_traces = function() return errors.fail(code, "no traces") end
+      local holders, message, err = cce.workflow.holders(clients[1])
+      if is_error then
+        assert.same({ nil, "no traces", code }, { holders, message, err.code })
+      else
+        assert.matches("cannot see: CTS was not asked: no traces", tostring(holders), 1, true)
+      end
     end
   end)
 
@@ -217,9 +233,16 @@ describe("cce.workflow.holders", function()
     end
     local found = states_of { schedule = schedule }
     assert.equal(due, assert(cce.workflow.holders(clients[1], { schedule = schedule }))[1].due)
-    schedule:close()
     assert.is_string(found["cluster-001 later"])
     assert.is_nil(found["cluster-001 cancelled"])
+    -- However many there are.
+    for i = 1, 100 do
+      assert(schedule:revoke_at(due, { cluster_id = sim.clusters[2].id, agency_id = "a" .. i }))
+    end
+    local rows = assert(cce.workflow.holders(clients[1], { schedule = schedule }))
+    schedule:close()
+    assert.equal(101, #rows)
+    assert.equal("agency", rows[101].kind)
   end)
 
   it("reads our audit logs: holders, revocations and rotations, and what failed as nothing",
@@ -279,6 +302,8 @@ describe("cce.workflow.holders", function()
       turned = { 2, "o7:365", "holds" }, key = { 3, "o7:365 k6", "holds" },
       other = { 1, "g5", "revoked", kind = "agency" }, forever = { 1, "o5:-1", "may" },
       moments = { 1, "o5:x", "holds", 1 },
+      -- Of unknown length: five years at most.
+      longest = { 1, "o1826:", "may", 1 }, longer = { 1, "o1828:", "ended" },
     } do
       for what, ago, days in case[2]:gmatch "(%a)(%d+):?([-%dx]*)" do
         local id = (what == "g" and "agencyId" or "userId")
@@ -303,7 +328,48 @@ describe("cce.workflow.holders", function()
     opts.user_id = "rotated"
     local rows = assert(cce.workflow.holders(clients[1], opts))
     assert.same({ 1, "rotated" }, { #rows, rows[1].state })
+    -- Whoever may be in is not expected, either.
+    opts.expected = { "somebody" }
+    for user, code in pairs { may = 4, holds = 4, ended = 0, again = 0, rotated = 0 } do
+      opts.user_id = user
+      assert.equal(code, assert(cce.workflow.holders(clients[1], opts)):exit_code(), user)
+    end
   end)
+
+  it("takes nobody for cut whose certificate may be newer, though logs know only seconds",
+    function()
+      local log, traces, lines, list = directory .. "/audit", directory .. "/traces", {}, {}
+      local when = os.time() - 3600
+      local function add_line(what, outcome, seconds, more)
+        local entry = { n = #lines + 1, operation = what, outcome = outcome,
+          at = times.format(when + seconds), target = "cluster " .. sim.clusters[1].id,
+          call = outcome == "ok" and #lines or nil }
+        for name, value in pairs(more) do entry[name] = value end
+        lines[#lines + 1] = json.encode(entry):gsub("\n%s*", "")
+        return entry.n
+      end
+      local function obtain(id, seconds)
+        add_line("obtain_cert", "pending", seconds, { duration = 30 })
+        add_line("obtain_cert", "ok", seconds, { duration = 30, holder = id })
+      end
+      -- Obtained while the revocation was on the way; before it; and in the second of one that
+      -- CTS tells of.
+      local call = add_line("revoke_cert", "pending", 0, { user_id = "meanwhile" })
+      obtain("meanwhile", 5)
+      add_line("revoke_cert", "ok", 10, { user_id = "meanwhile", call = call })
+      obtain("before", 0)
+      add_line("revoke_cert", "pending", 2, { user_id = "before" })
+      add_line("revoke_cert", "ok", 3, { user_id = "before" })
+      obtain("moment", 20)
+      list[1] = { trace_id = "t", trace_name = "revokeClusterCert", service_type = "CCE",
+        code = "200", resource_id = sim.clusters[1].id, time = (when + 20) * 1000 + 500,
+        request = (json.encode { userId = "moment" }), user = { id = "0001", name = "admin" } }
+      tempdir.write(log, table.concat(lines, "\n") .. "\n")
+      tempdir.write(traces, (json.encode(list)))
+      local found = states_of { logs = { log }, traces = { traces } }
+      assert.same({ ["cluster-001 meanwhile"] = "holds", ["cluster-001 before"] = "revoked",
+        ["cluster-001 moment"] = "holds" }, found)
+    end)
 
   it("reads exported traces, as a document and as lines, and kubeconfigs", function()
     local cluster = sim.clusters[1]
@@ -341,6 +407,8 @@ describe("cce.workflow.holders", function()
     found = states_of { traces = { directory .. "/document" } }
     assert.equal("holds", found["cluster-001 0f00"])
     assert.is_nil(found["cluster-001 0f01"])
+    assert.not_matches("cannot see: who holds", tostring(cce.workflow.holders(clients[1],
+      { traces = { directory .. "/document" } })), 1, true)
     tempdir.write(directory .. "/other", "{}")
     local none, message = cce.workflow.holders(clients[1], { traces = { directory .. "/other" } })
     assert.is_nil(none)
@@ -377,6 +445,9 @@ describe("cce.workflow.holders", function()
       { kubeconfigs = { directory .. "/member.json" } }))[1]
     assert.equal("holds", row.state)
     assert.matches("obtained: certificate .* in .*member%.json", row.evidence[1])
+    tempdir.write(directory .. "/broken", "{")
+    assert.matches("cannot see: [^\n]*/broken", tostring(cce.workflow.holders(clients[1],
+      { kubeconfigs = { directory .. "/broken" } })))
   end)
 
   it("raises what is of the wrong type", function()

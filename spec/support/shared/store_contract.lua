@@ -150,6 +150,9 @@ return function(name, open, sleep, interrupt)
       assert(insert(6, { state = "failed-retrying", due = 99 }))
       assert(insert(7, { state = "claimed", runner = "r" }))
       assert(insert(8, { state = "done", ended = 1 }))
+      assert(insert(9, { state = "sending", runner = "r" }))
+      assert(insert(10, { state = "cancelled", ended = 1 }))
+      assert(insert(11, { state = "quarantined" }))
       assert.same({ 3, 6, 1, 5, 2 }, ids_of(assert(store:due(100.5, 10))))
       assert.same({ 3, 6, 1, 5 }, ids_of(assert(store:due(100, 10))))
       assert.same({}, ids_of(assert(store:due(49.999, 10))))
@@ -206,7 +209,10 @@ return function(name, open, sleep, interrupt)
     end)
 
     it("forgets what was over before a time, some at a time", function()
-      for n = 1, 5 do assert(insert(n, { state = "done", ended = 10 * n, unique = "u" .. n })) end
+      for n = 1, 5 do
+        assert(insert(n, { state = n % 2 == 0 and "cancelled" or "done", ended = 10 * n,
+          unique = "u" .. n }))
+      end
       pending(6, 1)
       assert.equal(2, store:prune(45, 2))
       assert.same({ 3, 4, 5, 6 }, ids_of(store:page { limit = 10 }))
@@ -216,6 +222,10 @@ return function(name, open, sleep, interrupt)
       assert.same({ 1, 0 }, { store:count "done", store:count "quarantined" })
       -- Nothing of it is left.
       assert(insert(1, { state = "pending", due = 3, unique = "u1" }))
+      -- Nor is what waits forgotten, whatever else is said of it.
+      assert(insert(7, { state = "pending", due = 3, ended = 1 }))
+      assert(store:prune(45, 10))
+      assert.equal("pending", other:get(id_of(7)).state)
     end)
 
     it("knows who is alive", function()
@@ -272,6 +282,11 @@ return function(name, open, sleep, interrupt)
       failure("LEASE_LOST", store:update(id_of(1), revision, "t",
         { state = "sending", runner = "r1" }, { session = session }))
       assert.equal("claimed", store:get(id_of(1)).state)
+      -- Nor does the first one renew it, or end it.
+      failure("LEASE_LOST", session:renew())
+      session:close()
+      assert.is_true(other:alive "r1")
+      assert.is_true(second:renew())
       second:close()
     end)
 

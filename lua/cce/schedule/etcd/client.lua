@@ -79,14 +79,14 @@ local function exchange(self, endpoint, spec)
   local engine, message, code = engine_of(self)
   spec.endpoint, spec.method, spec.identity = endpoint.url, "POST", identity
   spec.timeout, spec.max_response = spec.timeout or self.timeout, MAX_RESPONSE
-  local transfer
+  local transfer, response, detail
   if engine then transfer, message, code = host.exchange(engine, spec) end
-  if not transfer then return nil, answers.lost(endpoint, message, code) end
-  local response, detail
-  response, message, code, detail = transfer:result(spec.private)
-  if response and response.status == 200 then return response, transfer end
-  transfer:close()
-  if response then return nil, answers.refused(endpoint, response) end
+  if transfer then
+    response, message, code, detail = transfer:result(spec.private)
+    if response and response.status == 200 then return response, transfer end
+    transfer:close()
+    if response then return nil, answers.refused(endpoint, response) end
+  end
   local err, word = answers.lost(endpoint, message, code, detail)
   if REREAD[err.code] then self.identity = wipe(self.identity) end
   return nil, err, word

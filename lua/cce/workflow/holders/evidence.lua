@@ -208,16 +208,20 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.of_schedule(schedule, facts)
-  local list, message, err = schedule:list()
-  if not list then return nil, message, err end
-  for _, entry in ipairs(list) do
-    local is_live = not entry.ended and entry.kind == "revoke" and entry.due
-    if is_live then
-      facts[#facts + 1] = { what = "due", cluster_id = entry.cluster_id,
-        kind = entry.agency_id and "agency" or "user", id = entry.agency_id or entry.user_id,
-        time = entry.due, from = ("entry %s of the schedule"):format(entry.id) }
+  local after
+  repeat
+    local list, message, err = schedule:list { after = after }
+    if not list then return nil, message, err end
+    for _, entry in ipairs(list) do
+      local is_live = not entry.ended and entry.kind == "revoke" and entry.due
+      if is_live then
+        facts[#facts + 1] = { what = "due", cluster_id = entry.cluster_id,
+          kind = entry.agency_id and "agency" or "user", id = entry.agency_id or entry.user_id,
+          time = entry.due, from = ("entry %s of the schedule"):format(entry.id) }
+      end
     end
-  end
+    after = list.next
+  until not after
   return true
 end
 

@@ -43,19 +43,23 @@ local function send_once(access, what, request)
     message = ("HTTP %d%s"):format(response.status, said and ": " .. said or "")
     code = CODES[response.status] or response.status >= 500 and "SERVER_ERROR" or "BAD_REQUEST"
   end
-  local was_sent = is_done or not response and detail and detail.sent
+  -- A server that fails may have written before it did.
+  local is_open = response and response.status >= 500 or not response and detail and detail.sent
   return errors.fail(code or "INTERNAL", ("%s in cluster %s: %s"):format(what, access.cluster,
     message), { operation = what, retryable = true, status = response and response.status,
-    maybe_applied = request.mutating and was_sent or false, attempts = 1 })
+    maybe_applied = request.mutating and (is_done or is_open) or false, attempts = 1 })
 end
 
 -- A request; the JSON that came.
 local function send(access, what, request)
+  local is_open = false
   for attempt = 1, ATTEMPTS do
     local body, message, err, response = send_once(access, what, request)
-    if body or not TRANSIENT[err.code] or attempt == ATTEMPTS then
-      return body, message, err, response
-    end
+    if body then return body, nil, nil, response end
+    -- What is refused now may be so since an earlier one was done.
+    is_open = is_open or err.maybe_applied
+    err.maybe_applied = is_open
+    if not TRANSIENT[err.code] or attempt == ATTEMPTS then return nil, message, err end
     access.client.sleep(BETWEEN * attempt * (0.5 + access.client.random()))
   end
 end

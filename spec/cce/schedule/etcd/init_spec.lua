@@ -5,6 +5,7 @@ local errors = require "cce.error"
 local etcd = require "spec.support.peer.etcd"
 local host = require "cce.host"
 local layout = require "cce.schedule.etcd.layout"
+local pki = require "spec.support.peer.pki"
 local scripted = require "spec.support.peer.server"
 local store_of = require "cce.schedule.etcd"
 local tempdir = require "spec.support.tempdir"
@@ -77,6 +78,16 @@ etcd.describe("cce.schedule.etcd", function()
     assert.matches("newer", failure("UNSUPPORTED", open()).hint)
     server:poke(prefix .. "/schema", "\255")
     assert.matches("has version unknown", failure("UNSUPPORTED", open()).message)
+    -- Or has written since this one looked.
+    local exchange, asked = host.exchange, 0
+    finally(function() host.exchange = exchange end)
+    prefix = etcd.prefix()
+    function host.exchange(...)
+      asked = asked + 1
+      if asked == 2 then server:poke(prefix .. "/schema", "2") end
+      return exchange(...)
+    end
+    assert.matches("newer", failure("UNSUPPORTED", open()).hint)
   end)
 
   it("shows what is no row of ours, until somebody has put it right", function()
@@ -100,11 +111,13 @@ etcd.describe("cce.schedule.etcd", function()
   it("does not lose an entry by a key that says that it has ended", function()
     local store = assert(open())
     assert(store:insert("a", "t", PENDING))
-    server:poke(prefix .. "/ended/0000000000000001/a", "")
-    server:poke(prefix .. "/ended/0000000000000001/ghost", "")
+    assert(store:insert("b", "t", { state = "done", ended = 100 }))
+    for _, id in ipairs { "a", "b", "ghost" } do
+      server:poke(prefix .. "/ended/0000000000000001/" .. id, "")
+    end
     store:prune(10, 10)
-    assert.equal("t", store:get("a").text)
-    assert.equal(0, server:count(prefix .. "/ended/"))
+    for _, id in ipairs { "a", "b" } do assert.equal("t", store:get(id).text) end
+    assert.equal(1, server:count(prefix .. "/ended/"))
   end)
 
   it("removes many at once", function()
@@ -151,6 +164,10 @@ etcd.describe("cce.schedule.etcd", function()
     local ask, compactions, is_late = store.client.ask, 0, false
     function store.client.ask(client, path, ...)
       if path == "/v3/kv/compaction" then compactions = compactions + 1 end
+      if path == "/v3/kv/range" and is_late == "away" and (...).key == core.to_base64(
+        prefix .. "/history") then
+        return nil, "away", {}
+      end
       if path == "/v3/kv/txn" and is_late then server:poke(prefix .. "/history", "1001") end
       return ask(client, path, ...)
     end
@@ -162,11 +179,19 @@ etcd.describe("cce.schedule.etcd", function()
     assert.has_error(read_old)
     assert.equal("new", store:get("a").text)
     assert.is_true(math.abs(tonumber(server:peek(prefix .. "/history")) - os.time()) < 60)
+    -- A mark of a clock that was ahead is none.
+    server:poke(prefix .. "/history", tostring(os.time() + 86400))
+    store:prune(1, 1)
+    assert.is_true(math.abs(tonumber(server:peek(prefix .. "/history")) - os.time()) < 60)
+    assert.equal(2, compactions)
     -- Another process sets the mark at the same time.
     server:poke(prefix .. "/history", "1000")
     is_late = true
     store:prune(1, 1)
-    assert.equal(1, compactions)
+    assert.equal(2, compactions)
+    -- What fails of it is left to the next time.
+    is_late = "away"
+    assert.equal(0, store:prune(1, 1))
   end)
 
   it("gives a page as it was at one moment", function()
@@ -181,6 +206,38 @@ etcd.describe("cce.schedule.etcd", function()
       return ask(client, path, ...)
     end
     assert.equal("old", store:due(1, 1)[1].text)
+  end)
+
+  it("holds once what goes on to be sent while it is looked for", function()
+    local store = assert(open())
+    local revision = assert(store:insert("a", "t", { state = "claimed", runner = "r" }))
+    local ask, asked = store.client.ask, 0
+    function store.client.ask(...)
+      asked = asked + 1
+      -- A page is its keys and its rows.
+      if asked == 3 then
+        store.client.ask = nil
+        assert(store:update("a", revision, "t", { state = "sending", runner = "r" }))
+      end
+      return ask(...)
+    end
+    local rows = assert(store:held(nil, 5))
+    assert.same({ 1, "sending" }, { #rows, rows[1].state })
+  end)
+
+  it("reads a page again of whose moment etcd has forgotten all", function()
+    local store = assert(open())
+    local revision = assert(store:insert("a", "old", PENDING))
+    local ask = store.client.ask
+    function store.client.ask(client, path, ...)
+      if path == "/v3/kv/txn" then
+        store.client.ask = nil
+        local new = assert(store:update("a", revision, "new", PENDING))
+        server:ask("/v3/kv/compaction", { revision = new:match "^%d+" })
+      end
+      return ask(client, path, ...)
+    end
+    assert.equal("new", assert(store:due(1, 1))[1].text)
   end)
 
   it("is sent no keys where it counts", function()
@@ -404,12 +461,16 @@ etcd.describe("cce.schedule.etcd", function()
   it("does not claim to know when somebody else was faster", function()
     local key = core.to_base64(prefix .. "/entries/a")
     local proxy = start_cutter(('{"key":"%s","value":"%s"}'):format(key, core.to_base64 "theirs"))
-    local store = assert(open_at(proxy.url .. "/" .. prefix))
-    local revision = assert(store:insert("a", "a", PENDING))
-    proxy.cut "after"
-    local err = failure("CONFLICT", store:update("a", revision, "b", PENDING))
-    assert.is_true(err.maybe_applied)
-    assert.equal("theirs", store:get("a").text)
+    -- Whichever endpoint is asked what became of it.
+    for i, place in ipairs { proxy.url .. "/" .. prefix,
+      proxy.url .. "," .. server:place(prefix) } do
+      local store = assert(open_at(place))
+      local revision = i == 1 and assert(store:insert("a", "a", PENDING)) or store:get("a").revision
+      proxy.cut "after"
+      local err = failure("CONFLICT", store:update("a", revision, "b", PENDING))
+      assert.is_true(err.maybe_applied)
+      assert.equal("theirs", store:get("a").text)
+    end
     proxy.remove()
   end)
 
@@ -448,6 +509,17 @@ etcd.describe("cce.schedule.etcd", function()
     end
     failure("STORE_UNAVAILABLE", write.settle({ client = client }, {}))
     assert.same({ 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1 }, pauses)
+    -- That the next ones do not even leave says nothing of the first.
+    local is_first = true
+    function client.ask()
+      local err = errors.new("STORE_UNAVAILABLE", "away", { maybe_applied = is_first })
+      is_first = false
+      return nil, "away", err, "elsewhere"
+    end
+    pauses = {}
+    assert.is_true(failure("STORE_UNAVAILABLE",
+      write.settle({ client = client }, {})).maybe_applied)
+    assert.equal(7, #pauses)
   end)
 
   -- ---- etcd's own troubles --------------------------------------------------------------------
@@ -637,6 +709,23 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_nil(tostring(store.client.password):find(etcd.PASSWORD, 1, true))
     local secrets = { store.client.password, store.client.token }
     assert.equal(2, #secrets)
+    -- And the answer that had the token.
+    local left = 0
+    function host.exchange(...)
+      local transfer = exchange(...)
+      left = left + 1
+      return { result = function(_, is_private) return transfer:result(is_private) end,
+        secret = function()
+          secrets[3] = transfer:secret()
+          return secrets[3]
+        end, close = function()
+          left = left - 1
+          transfer:close()
+        end }
+    end
+    assert(open(user)):close()
+    host.exchange = exchange
+    assert.same({ 3, 0 }, { #secrets, left })
     store:close()
     for _, secret in ipairs(secrets) do
       assert.error_matches(function() core.secret(secret) end, "closed secret")
@@ -672,10 +761,24 @@ etcd.describe("cce.schedule.etcd", function()
     assert.equal("1", store:get("a").text)
     failure("TLS_FAILED", open { ca_file = own.ca_file })
     failure("TLS_FAILED", open { cert = own.pair.cert, key = own.pair.key })
+    local read, made = {}, {}
+    finally(function() for name, original in pairs(read) do core[name] = original end end)
+    for _, name in ipairs { "secret_from_file", "secret_from_private_file" } do
+      read[name] = core[name]
+      core[name] = function(...)
+        local secret, message, code = read[name](...)
+        made[#made + 1] = secret
+        return secret, message, code
+      end
+    end
     for name in pairs(opts) do
       local wrong = { ca_file = opts.ca_file, cert = opts.cert, key = opts.key }
       wrong[name] = "/nonexistent"
       assert.matches(name .. ": .*/nonexistent", failure("FILE_ERROR", open(wrong)).message)
+    end
+    assert.equal(3, #made)
+    for _, secret in ipairs(made) do
+      assert.error_matches(function() core.secret(secret) end, "closed secret")
     end
     local key = tempdir.read(own.pair.key)
     tempdir.write(own.pair.key, tempdir.read(own.dir .. "/server.key"))
@@ -683,6 +786,22 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_nil(second)
     tempdir.write(own.pair.key, key)
     assert(open(opts))
+    -- One of the files may have been replaced so far, or damaged.
+    local foreign = pki.issue(pki.authority("another", { not_before = os.time() - 60,
+      not_after = os.time() + 3600 }), { subject = { { "CN", "client" } },
+      not_before = os.time() - 60, not_after = os.time() + 3600 })
+    local certificate = tempdir.read(own.pair.cert)
+    for code, pair in pairs { KEY_MISMATCH = { certificate, foreign.key },
+      INVALID_KEY = { certificate, "x" }, INVALID_CERTIFICATE = { "x", key },
+      TLS_FAILED = { foreign.pem, foreign.key } } do
+      tempdir.write(own.pair.cert, pair[1])
+      tempdir.write(own.pair.key, pair[2])
+      store.client.identity = nil
+      failure(code, store:get "a")
+      tempdir.write(own.pair.cert, certificate)
+      tempdir.write(own.pair.key, key)
+      assert.equal("1", assert(store:get "a").text, code)
+    end
     local identity = store.client.identity
     store:close()
     for _, name in ipairs { "certificate", "key" } do

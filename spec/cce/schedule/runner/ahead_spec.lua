@@ -113,6 +113,21 @@ describe("a clock that was ahead", function()
     assert.equal(1, #client.sent)
   end)
 
+  it("is told from the clock of another machine, which may differ by five minutes", function()
+    for seconds, tries in pairs { [290] = 1, [400] = 2 } do
+      local id = add(-5)
+      local client = runners.client(function()
+        return errors.fail("SERVER_ERROR", "the spec's API says no", { retryable = true })
+      end)
+      shift = seconds
+      once(client, { retry = { base = 1000, floor = 300 } })
+      shift = 0
+      once(client)
+      assert.equal(tries, #client.sent, seconds)
+      assert(schedule:cancel(id))
+    end
+  end)
+
   it("is told from one that the client has corrected since", function()
     local sim = simulator.get()
     sim:reset()

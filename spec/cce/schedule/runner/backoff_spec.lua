@@ -20,6 +20,7 @@ describe("the wait before the next try", function()
     for _, attempts in ipairs { 10, 11, 100, 1e9 } do
       assert.equal(300, backoff.delay(attempts, passing, policy, most))
     end
+    assert.equal(0.1, backoff.delay(9, passing, { base = 1, cap = 0.1, floor = 0.5 }, least))
   end)
 
   it("is longer for what a person must mend", function()
@@ -32,6 +33,7 @@ describe("the wait before the next try", function()
     local throttled = { retryable = true, retry_after = 100 }
     assert.equal(100.5, backoff.delay(1, throttled, policy, least))
     assert.equal(400, backoff.delay(50, throttled, policy, most))
+    assert.equal(400, backoff.delay(50, { retryable = false, retry_after = 100 }, policy, most))
   end)
 
   it("is an hour and the rest at most, whatever window was named", function()

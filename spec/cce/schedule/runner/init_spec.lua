@@ -843,6 +843,20 @@ describe("schedule:run", function()
     end
   end
 
+  it("gives the signals back at its end, also by Ctrl-C", function()
+    local signals, taken, closed = core.sys.signals, {}, 0
+    finally(function() core.sys.signals = signals end)
+    function core.sys.signals(...)
+      taken[#taken + 1] = table.concat({ ... }, " ")
+      return { wait = function() end, close = function() closed = closed + 1 end }
+    end
+    assert(run(runners.client(), { once = true }))
+    assert.same({ { "SIGINT SIGTERM" }, 1 }, { taken, closed })
+    add(-1)
+    assert.is_false((protect.pcall(run, runners.client(interrupt), { once = true })))
+    assert.same({ 2, 2 }, { #taken, closed })
+  end)
+
   it("works inside cce.map", function()
     for i = 1, 5 do add(-1, "u" .. i) end
     local client = runners.client(function() cce.sleep(0.01) return true end)

@@ -3,9 +3,11 @@ local cce = require "cce"
 local core = require "cce.core"
 local entries = require "cce.schedule.entry"
 local hosts = require "spec.support.hosts"
+local run_journals = require "cce.log.journal"
 local rotation = require "cce.schedule.runner.rotation"
 local rotations = require "spec.support.shared.rotations"
 local runners = require "spec.support.runners"
+local runs = require "cce.workflow.runs"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 
@@ -478,6 +480,54 @@ describe("a rotation that recurs", function()
     e = schedule:get(id)
     assert.equal("pending", e.state)
     assert.is_true(e.due > now + HOUR, e.due - now)
+  end)
+end)
+
+describe("the run of a rotation", function()
+  it("is what its entry says, as long as its runner may go on", function()
+    local saved, given = package.loaded["cce.workflow.rotate"], nil
+    finally(function() package.loaded["cce.workflow.rotate"] = saved end)
+    package.loaded["cce.workflow.rotate"] = function(_, opts)
+      given = opts
+      return nil, "no", {}
+    end
+    local is_stopped, window = false, { from = "04:00", to = "05:00", zone = "Z" }
+    local job = { client = {}, retry_failed = true,
+      run = { must_stop = function() return is_stopped end },
+      entry = { id = "e1", options = { clusters = { "c1" }, canary = 1 },
+        every = { seconds = 60, first = 1, window = window },
+        begun = { journal = "/j", run = "r" } } }
+    function job.may_leave(asked) return asked == job and 5 end
+    rotation.carry_out(job)
+    assert.same({ { "c1" }, 1, window, "/j", "r", true }, { given.clusters, given.canary,
+      given.windows, given.journal, given.run, given.retry_failed })
+    assert.same({ 5, true }, { given.before_send(), given.on_progress() })
+    is_stopped = true
+    assert.is_false(given.on_progress())
+    assert.is_nil(job.entry.options.journal)
+    job.entry.options.windows = "fri 04:00-05:00"
+    rotation.carry_out(job)
+    assert.equal("fri 04:00-05:00", given.windows)
+  end)
+end)
+
+describe("what is not done of a rotation", function()
+  it("is each cluster that could be rotated, and is not", function()
+    local saved = { run_journals.read, run_journals.find, runs.describe }
+    finally(function() run_journals.read, run_journals.find, runs.describe = unpack(saved) end)
+    local items = { { state = "ok", cluster_id = "a" }, { state = "skipped", cluster_id = "b" } }
+    function run_journals.read(path) return path == "/j" and { runs = {} } or nil end
+    function run_journals.find(_, run) return run == "r" and { run } or nil end
+    function runs.describe() return { items = items } end
+    local e = { begun = { journal = "/j", run = "r" } }
+    assert.is_nil(rotation.undone(e))
+    items[3] = { state = "failed", cluster_id = "c", name = "C" }
+    items[4] = { state = "pending", cluster_id = "d" }
+    assert.equal("C (failed), d (pending)", rotation.undone(e))
+    for _, other in ipairs { {}, { begun = { journal = "/x", run = "r" } },
+      { begun = { journal = "/j", run = "x" } } } do
+      assert.is_nil(rotation.undone(other))
+    end
   end)
 end)
 

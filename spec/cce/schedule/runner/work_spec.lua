@@ -421,6 +421,26 @@ describe("the work of a runner", function()
     assert.is_nil(event "missed")
   end)
 
+  it("closes what its windows never let begin, under its lease and by both clocks", function()
+    local function process()
+      steps, run.row, events, run.missed = {}, nil, {}, 0
+      local e = entry { kind = "rotate", due = NOW - 4 * 86400, options = { clusters = { "c1" },
+        windows = "00:00-24:00", except = "2026-01-01/9999-12-31" } }
+      return select(3, work.process(run, e))
+    end
+    process()
+    assert.same({ "claimed cancelled", 1, true },
+      { order(), run.missed, event "missed" ~= nil })
+    assert.same({ session = session }, run.writes[#run.writes].guard)
+    answers = { [2] = "LEASE_LOST" }
+    assert.equal("LEASE_LOST", process().code)
+    assert.same({ 0, nil }, { run.missed, event "missed" })
+    -- By the API's clock they are still open.
+    answers, session.lost, client.clock_shift = {}, nil, -3 * 86400
+    assert.equal("INVALID_ARGUMENT", process().code)
+    assert.same({ "claimed failed-retrying", 0 }, { order(), run.missed })
+  end)
+
   it("says what is late, and with what it failed last", function()
     local e = entry { due = NOW - 61 }
     work.process(run, e)

@@ -110,7 +110,8 @@ describe("cce.workflow.revoke", function()
         { user_id = "../x" }, { user_id = "a", verify = true },
         { user_id = "a", rate_limit = "often" }, { user_id = "a", clusters = {} },
         { deleted_since = 1, tracker_region = "../x" },
-        { deleted_since = 1, tracker_project_id = "../x" },
+        { deleted_since = 1, tracker_project_id = "../x" }, { principals = {} },
+        { user_id = "a", admin = "x" }, { user_id = "a", undo = "x" },
       } do
         clients.fails("INVALID_ARGUMENT", try(bad))
       end
@@ -400,6 +401,13 @@ describe("cce.workflow.revoke", function()
       report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
       assert.is_true(report.ok[1].cut_again.obtained > report.ok[1].cut_again.revoked)
       assert.is_true(noted(report, "had obtained a certificate at .* cuts it, too"))
+      -- One that is refused cuts nothing.
+      cce.sleep(0.01)
+      obtain(1)
+      sim:fault { operation = "revoke_cert", status = 403 }
+      report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
+      assert.is_nil(report.pending[1].cut_again)
+      assert.is_false((noted(report, "cuts it, too")))
     end)
   end)
 

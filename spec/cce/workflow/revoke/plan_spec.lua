@@ -89,6 +89,18 @@ describe("a revocation with a journal", function()
     for _, item in ipairs(report.ok) do assert.is_nil(item.may_have_cut_newer) end
   end)
 
+  it("does not say that what an earlier start cut is what was obtained since", function()
+    interrupt(1)
+    local theirs = clients.new(sim, { key = simulator.member })
+    assert(theirs:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+    theirs:close()
+    client.now = function() return os.time() + 5 end
+    local report = revoke()
+    assert.is_true(report.ok[1].earlier)
+    assert.is_nil(report.ok[1].cut_again)
+    assert.is_false(noted(report, "this one cuts it, too"))
+  end)
+
   it("says that a request may have cut newer ones, from when it was first meant", function()
     sim:fault { operation = "revoke_cert", cluster = sim.clusters[2].id, reset = "after",
       times = 1 }
@@ -179,6 +191,11 @@ describe("a revocation with a journal", function()
     local report = revoke(opts)
     assert.equal("no answer", report.uncertain[1].verified)
     assert.equal(2, report:exit_code())
+    opts.dry_run = true
+    local plan = revoke(opts)
+    assert.equal(0, #plan.plan)
+    assert.is_true(noted(plan, "it was accepted, and is only looked at again"))
+    opts.dry_run = nil
     probe.wait_until = wait_until
     report = revoke(opts)
     assert.equal("yes", report.ok[1].verified)
@@ -198,6 +215,10 @@ describe("a revocation with a journal", function()
     interrupt(1)
     clients.fails("CONFLICT", try { user_id = "somebody-else" })
     clients.fails("CONFLICT", try { clusters = { sim.clusters[1].id } })
+    clients.fails("CONFLICT", try { remove = true, undo = dir .. "/undo" })
+    client.config.project_id = ("f"):rep(32)
+    clients.fails("CONFLICT", try())
+    client.config.project_id = sim.project_id
     local holder = assert(core.journal(journal, "run journal"))
     clients.fails("CONFLICT", try())
     holder:close()

@@ -6,6 +6,7 @@ local core = require "cce.core"
 local directories = require "cce.base.directories"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
+local user_state = require "cce.base.user_state"
 
 if not simulator.has_program "kubectl" then
   describe("cce.workflow.revoke with remove", function() pending "needs kubectl" end)
@@ -187,6 +188,9 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("of the caller for 15 minutes was obtained in 1 cluster", tostring(revoke {
       dry_run = true, admin = { [sim.clusters[2].id] = admin[sim.clusters[2].id] },
       clusters = { sim.clusters[1].id, sim.clusters[2].id } }):gsub("%s+", " "), 1, true)
+    assert.is_true(revoke(first { dry_run = true, admin = function()
+      return "/nowhere/config"
+    end }).incomplete)
     assert.equal(before, bindings_of(1))
     assert.is_false(core.file.stat(dir .. "/undo.json"))
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
@@ -229,6 +233,18 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(8, assert(cce.audit_log.verify(log)).count)
     assert.equal(sim.project_id, cjson.decode(tempdir.read(log):match "([^\n]+)\n$").project)
     assert.equal("alice bob", ids_of(here))
+    -- What may have been made is not said to have failed.
+    for i, fault in ipairs { { reset = "after", times = 1 }, { status = 503, times = 3 } } do
+      seed(1, { binding("dev", "devs-" .. i, "edit", { user(leaver) }) })
+      fault.service, fault.method = "kubernetes", "PATCH"
+      sim:fault(fault)
+      logged = clients.new(sim, { endpoints = endpoints, audit_log = log })
+      assert(cce.workflow.revoke(logged, { clusters = { sim.clusters[1].id }, user_id = leaver,
+        remove = true, undo = dir .. "/undo-" .. i, rate_limit = false }))
+      logged:close()
+      local last = cjson.decode(tempdir.read(log):match "([^\n]+)\n$")
+      assert.same({ "patch_rolebinding", "unknown" }, { last.operation, last.outcome })
+    end
   end)
 
   it("loses no edit that somebody else makes in the same moment", function()
@@ -256,6 +272,48 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("[User::alice User::" .. leaver .. " User::bob]", bindings_of(1), 1, true)
   end)
 
+  it("takes him out of what he was bound to meanwhile, and can put him back", function()
+    sim:fault { service = "kubernetes", method = "PATCH", hold = "before", times = 1 }
+    local ends = core.sys.monotonic() + 10
+    local results = cce.map({ 1, 2 }, function(which)
+      if which == 1 then return revoke(first()) end
+      repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
+      seed(1, { binding("dev", "late", "edit", { user "alice", user(leaver) }) })
+      sim:release()
+      return true
+    end, { concurrency = 2 })
+    assert.is_true(results[2].ok, results[2].message)
+    local report = results[1].value
+    assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal("ClusterRoleBinding sim-readers; RoleBinding dev/late", report.ok[1].removed)
+    assert.is_nil(bindings_of(1):find(leaver, 1, true))
+    assert.equal(0, restore():exit_code())
+    assert.matches("dev/late .-%[User::alice User::" .. leaver, bindings_of(1))
+  end)
+
+  it("says of each in each cluster what is theirs", function()
+    local one, two, three = sim.clusters[1].id, sim.clusters[2].id, sim.clusters[3].id
+    policy("here", { clusters = { two } })
+    policy("far", { clusters = { two, sim.clusters[4].id } })
+    policy("grouped", { clusters = { two }, principal = { type = "group", ids = { "g" } } })
+    sim:fault { service = "kubernetes", cluster = one, method = "PATCH", status = 403 }
+    sim:fault { operation = "put_access_policy", status = 500 }
+    local report = revoke { clusters = { one, two, three }, user_id = false, unknown_ok = true,
+      principals = { { kind = "user", id = leaver }, { kind = "user", id = "a1" } } }
+    local found = {}
+    for _, state in ipairs { "ok", "pending" } do
+      for _, item in ipairs(report[state]) do
+        local key = item.name:sub(-1) .. " " .. item.principal_id
+        local grouped = (item.perhaps or ""):match "AccessPolicy grouped"
+        found[key] = table.concat({ state, item.left or "-", grouped or "-" }, ", ")
+      end
+    end
+    assert.same({ ["1 a1"] = "ok, -, -", ["2 a1"] = "ok, -, AccessPolicy grouped",
+      ["3 a1"] = "ok, -, -", ["1 " .. leaver] = "pending, -, -", ["3 " .. leaver] = "ok, -, -",
+      ["2 " .. leaver] = "pending, AccessPolicy far (also of other clusters), AccessPolicy grouped",
+    }, found)
+  end)
+
   it("names what groups give, by his certificate, and does not call that done", function()
     seed(1, {
       binding("dev", "grouped", "edit", { { kind = "Group", apiGroup = GROUP,
@@ -275,6 +333,16 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("may have rights by", tostring(report), 1, true)
     assert.not_matches("more rights by groups", tostring(report))
     assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
+    -- But in the one of all who are known everybody is.
+    seed(1, { binding("dev", "everyone", "edit", { { kind = "Group", apiGroup = GROUP,
+      name = "system:authenticated" } }) })
+    -- Which is no success, unless he can obtain no certificate any more.
+    for code, enabled in pairs { [0] = false, [1] = true } do
+      sim:put_principal { kind = "user", id = leaver, enabled = enabled }
+      report = revoke(first { undo = ("%s/%d"):format(dir, code) })
+      assert.equal("RoleBinding dev/everyone (group system:authenticated)", report.ok[1].left)
+      assert.equal(code, report:exit_code())
+    end
   end)
 
   it("takes him out of AccessPolicies that reach no other cluster, and puts him back", function()
@@ -304,6 +372,23 @@ describe("cce.workflow.revoke with remove", function()
       assert.equal("alice " .. leaver .. " bob", ids_of(path))
     end
     assert.equal(leaver, ids_of(alone))
+
+    -- Where it is not known which clusters there are, all are more than the chosen ones.
+    sim:deny(simulator.admin.principal.id, "cce:cluster:list")
+    revoke(first { undo = dir .. "/third" })
+    assert.equal("alice " .. leaver .. " bob", ids_of(all))
+    assert.equal("alice bob", ids_of(here))
+  end)
+
+  it("takes nothing once it was stopped, and goes on with it", function()
+    local before, more = bindings_of(1), { journal = dir .. "/journal",
+      on_progress = function() return false end }
+    local report = revoke(first(more))
+    assert.equal(2, report:exit_code(), tostring(report))
+    assert.equal(before, bindings_of(1))
+    more.on_progress = nil
+    assert.equal("removed", revoke(first(more)).ok[1].rights)
+    assert.equal(1, #sim:log { operation = "revoke_cert" })
   end)
 
   it("says what is not known, and goes on with it and with no more", function()
@@ -399,17 +484,23 @@ describe("cce.workflow.revoke with remove", function()
 
   it("puts nobody into a binding that is gone or gives another role", function()
     seed(1, { binding("dev", "gone", "edit", { user(leaver) }),
+      binding("dev", "kind", "view", { user(leaver) }),
       binding("dev", "other", "view", { user(leaver) }) })
     revoke(first())
-    kubectl(1, "delete rolebinding gone other -n dev")
-    seed(1, { binding("dev", "other", "cluster-admin", { user "alice" }) })
+    kubectl(1, "delete rolebinding gone kind other -n dev")
+    local kind = binding("dev", "kind", "view", { user "alice" })
+    kind.roleRef.kind = "Role"
+    seed(1, { kind, binding("dev", "other", "cluster-admin", { user "alice" }) })
     local report = restore()
     assert.equal(1, report:exit_code())
     assert.matches("gone", report.failed[1].message, 1, true)
     assert.matches("gives ClusterRole cluster-admin now, not ClusterRole view",
       report.failed[1].message, 1, true)
     assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
-    assert.matches("dev/other .-%[User::alice%]", bindings_of(1))
+    assert.matches("gives Role view now, not ClusterRole view", report.failed[1].message, 1, true)
+    for _, name in ipairs { "kind", "other" } do
+      assert.matches("dev/" .. name .. " .-%[User::alice%]", bindings_of(1))
+    end
     simulator.write(dir .. "/undo.json", '{"file":"x"}')
     local none, message = cce.workflow.restore(client, { undo = dir .. "/undo.json" })
     assert.is_nil(none)
@@ -622,16 +713,41 @@ describe("cce.workflow.revoke with remove", function()
   end)
 
   it("puts nobody into an AccessPolicy that gives more by now", function()
-    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    local here = policy("here", { clusters = { sim.clusters[1].id },
+      accessScope = { namespaces = { "dev" } } })
     assert.equal(0, revoke(first()):exit_code())
-    local changed = sim:curl({ method = "GET", path = here }).json
-    changed.clusters = { "*" }
-    changed.policyId, changed.createTime, changed.updateTime = nil, nil, nil
-    sim:curl { method = "PUT", path = here, body = cjson.encode(changed) }
-    local report = restore()
+    local was = sim:curl({ method = "GET", path = here }).json
+    was.policyId, was.createTime, was.updateTime = nil, nil, nil
+    for name, value in pairs { clusters = { "*" }, accessScope = { namespaces = { "dev", "ops" } },
+      policyType = "CCEAdminPolicy" } do
+      local changed = {}
+      for each, as_it_was in pairs(was) do changed[each] = as_it_was end
+      changed[name] = value
+      assert.equal(200, sim:curl({ method = "PUT", path = here,
+        body = cjson.encode(changed) }).status)
+      local report = restore()
+      assert.equal("alice bob", ids_of(here))
+      assert.equal(1, report:exit_code(), tostring(report))
+      assert.matches(name == "policyType" and "gives user CCEAdminPolicy now"
+        or "reaches more clusters or namespaces", report.failed[1].message, 1, true)
+    end
+  end)
+
+  it("takes turns about AccessPolicies with the other processes of the user", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    local lock, steps = user_state.lock, {}
+    finally(function() user_state.lock = lock end)
+    local function note(what)
+      steps[#steps + 1] = ("%s %d"):format(what, #sim:log { operation = "put_access_policy" })
+    end
+    function user_state.lock(name)
+      if name ~= "access-policies" then return nil end
+      note "locked"
+      return { close = function() note "unlocked" end }
+    end
+    assert.equal(0, revoke(first()):exit_code())
+    assert.same({ "locked 0", "unlocked 1" }, steps)
     assert.equal("alice bob", ids_of(here))
-    assert.equal(1, report:exit_code(), tostring(report))
-    assert.matches("reaches more clusters or namespaces", report.failed[1].message, 1, true)
   end)
 
   it("finds bindings by whatever name a cluster lets them have", function()

@@ -100,6 +100,11 @@ describe("cce leaver", function()
     -- What is typed once more is meant once more.
     assert.equal(1, world:cce(words).code)
     assert.equal(10, #sim:log { operation = "revoke_cert" })
+    -- In whatever order they are named, they have one journal.
+    for _, names in ipairs { { "member", "agency" }, { "agency", "member" } } do
+      assert.equal(1, world:cce({ "leaver", names[1], names[2], "--yes", "--rate", "none" }).code)
+    end
+    assert.equal(2, #core.file.glob(world.dir .. "/.local/state/cce/leaver-*.journal"))
   end)
 
   it("loses nothing when it is killed in the middle", function()
@@ -184,6 +189,13 @@ describe("cce leaver", function()
     assert.equal(64, result.code)
     assert.matches("there is no user or agency 'membre'", result.err, 1, true)
     assert.matches("Did you mean 'member'?", result.err, 1, true)
+    -- Where it is not known whether there are clusters that it does not reach, it is no success.
+    sim:fault { operation = "list_autopilot_clusters", status = 403 }
+    result = world:cce { "leaver", "member", "--dry-run" }
+    sim:clear_faults()
+    assert.equal(1, result.code, result.out .. result.err)
+    assert.matches("whether there are clusters of CCE Autopilot, which are not touched, is not"
+      .. " known", (result.out:gsub("%s+", " ")), 1, true)
     assert.equal(64, world:cce({ "leaver", "admin", "--yes" }).code)
     assert.equal(64, world:cce({ "leaver", "member" }).code)
     assert.equal(64, world:cce({ "revoke", "--all", "--user", ID, "--admin", "x" }).code)
