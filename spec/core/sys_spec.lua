@@ -141,7 +141,7 @@ describe("core.sys.spawn", function()
       return count
     end
     local function dead_children()
-      return tempdir.shell(("grep -l 'PPid:.%s$' $(grep -ls 'State:.Z' /proc/[0-9]*/status)"
+      return tempdir.shell(("grep -ls 'PPid:.%s$' $(grep -ls 'State:.Z' /proc/[0-9]*/status)"
         .. " </dev/null | wc -l"):format(tempdir.read("/proc/self/stat"):match "^%d+"))
     end
     local before, dead = descriptors(), dead_children()
