@@ -598,5 +598,14 @@ describe("a proxy", function()
     local _, exit_code, text = simulator.run_shell(command)
     assert.equal(0, exit_code, text)
     assert.equal(0, s:count "accept")
+    -- Nor is what goes without one.
+    server.write(path, ([[
+      require("cce.core").engine { proxy = %q }:call {
+        endpoint = %q, method = "GET", path = "/", timeout = 20 }
+    ]]):format(proxy, FAR))
+    command = ("no_proxy='*' NO_PROXY='*' exec %s %s"):format(simulator.interpreter(), path)
+    _, exit_code, text = simulator.run_shell(command)
+    assert.equal(0, exit_code, text)
+    assert.equal(1, s:count "accept")
   end)
 end)
