@@ -29,12 +29,13 @@ describe("cce.kubeconfig.stored", function()
   -- What a file holds whose one context is marked so.
   local function holdings_of(mark, text)
     local dir = tempdir.new()
-    finally(function() tempdir.remove(dir) end)
     tempdir.write(dir .. "/config", text or json.encode { kind = "Config", apiVersion = "v1",
       clusters = { { name = "other", cluster = {} } }, users = { { name = "mine", user = {} } },
       contexts = { { name = "mine", context = { cluster = "mine", user = "mine",
         extensions = { { name = "lua-cce", extension = mark } } } } } })
-    return assert(stored.read(dir .. "/config", os.time))
+    local holdings, message = stored.read(dir .. "/config", os.time)
+    tempdir.remove(dir)
+    return assert(holdings, message)
   end
 
   it("takes the name of a user or a context for no cluster's", function()
