@@ -99,6 +99,7 @@ describe("core.certificate", function()
       ["Base64 of DER"] = base64(client.der),
       ["Base64 on many lines"] = base64(client.pem):gsub(("."):rep(64), "%0\r\n") .. "\n",
       ["PEM with CR LF"] = client.pem:gsub("\n", "\r\n"),
+      ["PEM by its older name"] = client.pem:gsub("CERTIFICATE", "X509 %0"),
       ["PEM after other text"] = "subject=CN = x\nissuer=CN = y\n" .. client.pem .. "the end\n",
       ["PEM after its key"] = client.key .. client.pem,
       ["a chain"] = client.pem .. ca.pem,
@@ -149,6 +150,22 @@ describe("core.certificate", function()
       assert.is_nil(facts.user_id)
       assert.same({ "0\\07J" .. shown .. "rgen" }, facts.organizations)
       assert.is_nil(facts.subject:find("[\128-\255]"))
+    end
+    -- The first and the last of what UTF-8 has, and what lies beyond: longer than need be, half a
+    -- character, no character, and one that is cut off.
+    for bytes, shown in pairs {
+      ["\194\162\224\160\128xx"] = "\194\162\224\160\128xx",
+      ["\237\159\191\240\144\128\128"] = "\237\159\191\240\144\128\128",
+      ["\238\128\128\244\143\191\191"] = "\238\128\128\244\143\191\191",
+      ["\193\191\224\159\191xx"] = "\\C1\\BF\\E0\\9F\\BFxx",
+      ["\237\160\128\240\143\191\191"] = "\\ED\\A0\\80\\F0\\8F\\BF\\BF",
+      ["\244\144\128\128\245\128\128"] = "\\F4\\90\\80\\80\\F5\\80\\80",
+      ["\226\130\172\127\240\159\154"] = "\226\130\172\\7F\\F0\\9F\\9A",
+    } do
+      local der = made.der:gsub("\12\7J\195\188rgen", (("\48\7" .. bytes):gsub("%%", "%%%%")))
+      local facts = assert(core.certificate(der))
+      assert.is_nil(facts.user_id)
+      assert.same({ "0\\07" .. shown }, facts.organizations)
     end
   end)
 

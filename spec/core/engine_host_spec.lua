@@ -338,12 +338,15 @@ describe("closing an engine", function()
   it("keeps the results of what had ended", function()
     local s = echo()
     local fetched, unfetched = submit(s, { body = "one" }), submit(s, { body = "two" })
-    while not (fetched:finished() and unfetched:finished()) do
+    local failed = submit { url = "http://127.0.0.1:1" }
+    while not (fetched:finished() and unfetched:finished() and failed:finished()) do
       engine:step(0.05)
     end
     engine:close()
     assert.equal("one", assert(fetched:result()).body)
     assert.equal("two", assert(unfetched:result()).body)
+    local _, _, code = failed:result()
+    assert.equal("CONNECT_FAILED", code)
   end)
 
   it("shows nothing but what it is", function()
@@ -464,7 +467,7 @@ describe("nothing is left behind", function()
     collect()
     local before
     for i = 1, 50 do
-      local one = core.engine()
+      local one = core.engine { ca_file = "/etc/hostname", proxy_ca_file = "/etc/hostname" }
       if i % 3 == 0 then
         assert(one:call(request_to(s)))
       end

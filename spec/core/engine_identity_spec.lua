@@ -3,6 +3,7 @@ local cjson = require "cjson"
 local core = require "cce.core"
 local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 
 describe("a request with an identity", function()
   local sim, engine, pair, config
@@ -70,6 +71,29 @@ describe("a request with an identity", function()
     assert.is_false(more.refused)
   end)
 
+  it("keeps no connection for later", function()
+    local own = server.identity()
+    finally(own.remove)
+    local s = server.start(function(connection) connection:serve() end, { tls = own.pair() })
+    engine:close()
+    engine = core.engine { ca_file = own.ca_file }
+    assert.equal(200, assert(ask({ certificate = pair.certificate, key = pair.key }, s.url)).status)
+    s:await "closed"
+  end)
+
+  it("without a CA trusts the engine's, or the system's alone when it is told so", function()
+    local path = tempdir.new()
+    finally(function() tempdir.remove(path) end)
+    server.write(path .. "/ca.pem", pem_of(pair.ca))
+    engine:close()
+    engine = core.engine { ca_file = path .. "/ca.pem" }
+    local plain = { certificate = pair.certificate, key = pair.key }
+    assert.equal(200, assert(ask(plain)).status)
+    plain.system_ca = true
+    local response, _, code, more = ask(plain)
+    assert.same({ nil, "TLS_FAILED", true }, { response, code, more.untrusted })
+  end)
+
   it("comes with it from an engine with a thread, too", function()
     local threaded = assert(core.engine { threaded = true })
     local transfer = assert(threaded:submit {
@@ -99,6 +123,14 @@ describe("a request with an identity", function()
     assert.equal("INVALID_CERTIFICATE",
       code_of { ca = ("A"):rep(4 * 1024 * 1024), key = pair.key })
     assert.has_error(function() ask { ca = pair.ca } end)
+    assert.has_error(function() ask { ca = pair.ca, certificate = pair.certificate } end)
+    assert.has_error(function() ask { ca = pair.ca, key = pair.key } end)
+    -- It becomes a part of the address.
+    for _, name in ipairs { "", "a/b", "a@b", "a b", "a?b", "a#b", "a\r\nb", ("a"):rep(254) } do
+      assert.has_error(function()
+        ask { certificate = pair.certificate, key = pair.key, server_name = name }
+      end)
+    end
     assert.has_error(function() ask { certificate = 1, key = pair.key } end)
     assert.has_error(function() ask { certificate = "c", key = "k", keys = "k" } end)
     assert.has_error(function() ask "pem" end)

@@ -443,6 +443,20 @@ describe("max_connections", function()
     assert.equal(2, s:count "accept")
   end)
 
+  it("lets more of them go than handles are kept of it", function()
+    local s, count = gate(), 140
+    new_engine { max_connections = count }
+    for _ = 1, 2 do
+      for _ = 1, count do submit(s, { timeout = 60 }) end
+      local deadline = sys.monotonic() + 60
+      repeat engine:step(0.01) until s:count "request" >= count or sys.monotonic() > deadline
+      s:release()
+      for _, transfer in ipairs(drive(count)) do
+        assert.equal(200, assert(transfer:result()).status)
+      end
+    end
+  end)
+
   it("does not let time-outs run while a transfer waits", function()
     local s = server.start(function(connection)
       while connection:request() do

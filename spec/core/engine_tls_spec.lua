@@ -170,6 +170,24 @@ describe("TLS", function()
     assert.equal(200, assert(call(s.url)).status)
     server.write(path, pki.authority("another").pem)
     assert_tls_failed(true, call(s.url))
+    -- One that differs from the one before by its place, its time or its size alone.
+    local good, bad = tempdir.read(identity.ca_file), pki.authority("another").pem
+    local length = math.max(#good, #bad)
+    local function put(text, more, time, name)
+      server.write(name or path, text .. ("\n"):rep(length + more - #text))
+      tempdir.check(("touch -d @%s %s"):format(time, name or path))
+    end
+    put(bad, 0, "1000000000.0")
+    assert_tls_failed(true, call(s.url))
+    put(good, 0, "1000000000.0", path .. ".new")
+    tempdir.check(("mv %s.new %s"):format(path, path))
+    assert.equal(200, assert(call(s.url)).status)
+    put(bad, 0, "1000000001.0")
+    assert_tls_failed(true, call(s.url))
+    put(good, 0, "1000000001.5")
+    assert.equal(200, assert(call(s.url)).status)
+    put(bad, 1, "1000000001.5")
+    assert_tls_failed(true, call(s.url))
   end)
 
   it("refuses a certificate of another address", function()
@@ -553,6 +571,18 @@ describe("a proxy", function()
     assert.equal(0, s:count "accept")
   end)
 
+  it("is never used for what answers this machine alone, as a pod's identity", function()
+    local s = proxy_server()
+    new_engine { proxy = proxy_url(s) }
+    assert.equal("DNS_FAILED", (select(3, call(FAR, { purpose = "pod" }))))
+    assert.equal(0, s:count "accept")
+  end)
+
+  it("may be the empty text, which is none", function()
+    new_engine { proxy = "" }
+    assert.equal(200, assert(call(tls_server().url)).status)
+  end)
+
   it("is not taken from the environment by libcurl on its own", function()
     local s = proxy_server()
     local script = ([[
@@ -568,5 +598,14 @@ describe("a proxy", function()
     local _, exit_code, text = simulator.run_shell(command)
     assert.equal(0, exit_code, text)
     assert.equal(0, s:count "accept")
+    -- Nor is what goes without one.
+    server.write(path, ([[
+      require("cce.core").engine { proxy = %q }:call {
+        endpoint = %q, method = "GET", path = "/", timeout = 20 }
+    ]]):format(proxy, FAR))
+    command = ("no_proxy='*' NO_PROXY='*' exec %s %s"):format(simulator.interpreter(), path)
+    _, exit_code, text = simulator.run_shell(command)
+    assert.equal(0, exit_code, text)
+    assert.equal(1, s:count "accept")
   end)
 end)

@@ -102,6 +102,8 @@ describe("core.file, when the system fails, #unchecked", function()
     -- is opened once more, and once to look for what was left there.
     { "close", EDQUOT, 0, "closing: Disk quota exceeded", walk = 0 },
     { "openat", EACCES, 0, "opening its directory: Permission denied" },
+    -- Who may only search it cannot open it anew, to be read.
+    { "openat", EACCES, 0, nil, walk = 0 },
     { "openat", ENOSPC, 0, "creating a temporary file beside it: No space left on device",
       walk = 2 },
   }

@@ -1,4 +1,5 @@
 local core = require "cce.core"
+local lfs = require "lfs"
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local file = core.file
@@ -175,6 +176,32 @@ describe("core.file", function()
       assert(file.read(theirs))
     end)
 
+    -- To root, its own files and those of root are the same.
+    it("trusts, as an ordinary user, its own files and root's, and no other's", function()
+      -- Whoever it is may read this source tree.
+      local become = "setpriv --reuid=65534 --clear-groups --inh-caps=+dac_read_search"
+        .. " --ambient-caps=+dac_read_search env "
+      if select(2, tempdir.run(become .. "true")) ~= 0 then
+        return pending "needs the right to become somebody else"
+      end
+      tempdir.check(("cd %s; for f in own roots others; do echo $f > $f; chmod 600 $f; done;"
+        .. " chown 65534 own; chown 65533 others"):format(dir))
+      local code = ([[
+        local core = require "cce.core"
+        for _, name in ipairs { "own", "roots", "others" } do
+          local text, reason = core.file.read("%s/" .. name)
+          local secret, why = core.secret_from_private_file("%s/" .. name)
+          print(text or reason:match "belongs to user %%d+", secret and "secret" or why:match
+            "belongs to %%l+ user")
+        end]]):format(dir, dir)
+      for mode, others in pairs { ["1777"] = "belongs to user 65533\tnil\n",
+        ["755"] = "others\n\tbelongs to another user\n" } do
+        tempdir.check(("chmod %s %s"):format(mode, dir))
+        assert.equal("own\n\tsecret\nroots\n\tsecret\n" .. others,
+          tempdir.shell(become .. tempdir.lua(code)))
+      end
+    end)
+
     it("does not use a second name of a file where everybody may give one", function()
       tempdir.shell(("cd %s && mkdir real && echo old > real/file && ln real/file config")
         :format(dir))
@@ -246,11 +273,27 @@ describe("core.file", function()
 
     it("follows links no further than a path may be long", function()
       local deep, deeper = ("/" .. ("d"):rep(250)):rep(14), (("e"):rep(250) .. "/"):rep(4)
-      tempdir.shell(("cd %s && mkdir -p .%s && ln -s .%s a && cd .%s && mkdir -p %s && ln -s %s b")
-        :format(dir, deep, deep, deep, deeper, deeper))
+      local half = deeper:sub(1, 501)
+      tempdir.shell(("cd %s && mkdir -p .%s && ln -s .%s a && cd .%s && mkdir -p %s && ln -s %s b"
+        .. " && ln -s %s c"):format(dir, deep, deep, deep, deeper, deeper, half))
       assert(file.write(dir .. "/a/config", "x"))
       local _, message = file.write(dir .. "/a/b/config", "x")
       assert.matches("opening its directory: File name too long", message, 1, true)
+      -- 4095 bytes, without links, and one more.
+      local longest = ("f"):rep(4095 - #(dir .. deep .. "/" .. half .. "/"))
+      assert(file.write(dir .. "/a/c/" .. longest, "x"))
+      _, message = file.write(dir .. "/a/c/" .. longest .. "f", "x")
+      assert.matches("opening its directory: File name too long", message, 1, true)
+    end)
+
+    it("takes names of 255 bytes and paths of 4095, and none that are longer", function()
+      assert(file.write(dir .. "/" .. ("n"):rep(255), "x"))
+      for _, length in ipairs { 256, 4000 } do
+        local _, message = file.write(dir .. "/" .. ("n"):rep(length), "x")
+        assert.matches("File name too long", message, 1, true)
+      end
+      assert.matches("No such file", select(2, file.read(("/x"):rep(2047) .. "y")), 1, true)
+      assert.matches("File name too long", select(2, file.read(("/x"):rep(2048))), 1, true)
     end)
 
     it("loses no file to the sweep of others that write beside it", function()
@@ -345,7 +388,7 @@ describe("core.file", function()
       assert.has_error(function() file.write(path, 3) end)
       assert.has_error(function() file.write(path .. "\0x", "x") end)
       assert.has_error(function() file.write(path, "x", { mood = "0600" }) end)
-      for _, mode in ipairs { "", "600x", "0888", "01777", "00600", 384 } do
+      for _, mode in ipairs { "", "600x", "06/0", "0888", "1777", "01777", "00600", 384 } do
         assert.has_error(function() file.write(path, "x", { mode = mode }) end)
       end
       assert.same({}, tempdir.list(dir))
@@ -404,10 +447,13 @@ describe("core.file", function()
     it("reads a pipe that this process was given to its end", function()
       local run = tempdir.lua
         "io.write(assert(require('cce.core').file.read('/dev/stdin', { max = 5 })))"
-      assert.equal("a b", tempdir.check("(printf a; printf ' b') | " .. run))
+      assert.equal("a b", tempdir.check("(printf a; sleep 0.1; printf ' b') | " .. run))
       local output, status = tempdir.run("printf 123456 | " .. run)
       assert.is_true(status ~= 0)
       assert.matches("it is larger than 5 bytes", output, 1, true)
+      output, status = tempdir.run(run .. " </dev/zero")
+      assert.is_true(status ~= 0)
+      assert.matches("it is not a regular file", output, 1, true)
     end)
 
     it("says what is not there", function()
@@ -418,7 +464,7 @@ describe("core.file", function()
     end)
 
     it("raises on a wrong limit", function()
-      for _, max in ipairs { -1, 1.5, 0 / 0, "5" } do
+      for _, max in ipairs { -1, 1.5, 0 / 0, 2 ^ 31, "5" } do
         assert.has_error(function() file.read(path, { max = max }) end)
       end
     end)
@@ -552,5 +598,38 @@ describe("core.file", function()
       assert.has_error(function() lock.close(io.stdout) end)
       lock:close()
     end)
+  end)
+
+  it("leaves no descriptor open, whatever comes of it", function()
+    local function descriptors()
+      local count = 0
+      for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
+      return count
+    end
+
+    local function use_all()
+      tempdir.write(dir .. "/.cce-0123456789abcdef.tmp", "left by a process that was killed")
+      for _, name in ipairs { path, dir .. "/way/config", dir .. "/fifo", dir, dir .. "/no/x" } do
+        file.write(name, "x")
+        file.write(name, "x", { trial = true })
+        file.read(name)
+        file.read(name, { max = 0 })
+        file.check(name)
+        core.secret_from_private_file(name)
+        local lock = file.lock(name, { kubectl = true, timeout = 0 })
+        if lock then lock:close() end
+      end
+      assert(core.secret_from_file(path)):close()
+      assert(file.lock(dir .. "/kept")):close()
+    end
+
+    tempdir.check(("cd %s; mkfifo fifo; mkdir real; ln -s real way; echo mine > .kept.lock; "
+      .. "touch fifo.lock"):format(dir))
+    use_all()
+    collectgarbage()
+    collectgarbage()
+    local before = descriptors()
+    for _ = 1, 10 do use_all() end
+    assert.is_true(descriptors() <= before, ("%d, then %d"):format(before, descriptors()))
   end)
 end)

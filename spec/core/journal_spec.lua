@@ -216,6 +216,9 @@ describe("core.journal", function()
     journal:append "one"
     assert.is_true(journal:reserve(100000))
     assert.equal(4, core.file.stat(path).size)
+    for _, bytes in ipairs { 0, -1, 0.5, 2 ^ 30 + 1, 2 ^ 70, 0 / 0 } do
+      assert.has_error(function() journal:reserve(bytes) end)
+    end
     journal:close()
     assert.equal("one\n", tempdir.read(path))
   end)

@@ -338,6 +338,8 @@ describe("list_clusters", function()
     assert_refused("^status is", "list_clusters", { status = ("x"):rep(65) })
     assert_refused("^version is", "list_clusters", { version = "v1 28" })
     assert_refused("^version is", "list_clusters", { version = "v1.28\r\n" })
+    assert_refused("^version is", "list_clusters", { version = "v1\127" })
+    assert_refused("^version is", "list_clusters", { version = "v1\195\169" })
     assert_raises("'detail' %(boolean expected, got string", "list_clusters", { detail = "true" })
     assert_raises("'version' %(string expected, got number", "list_clusters", { version = 1.28 })
   end)
@@ -553,6 +555,15 @@ describe("rotate_credentials with cert_content", function()
       "^cert_content.cert: the certificate is not valid before 2030%-01%-01 00:00:01 UTC",
       dated { not_before = NOW + 1 }
     )
+    -- Whichever of the CAs is looked at first: a date tells more than another issuer.
+    for pattern, options in pairs { ["expired on"] = { not_after = NOW - 1 },
+      ["not valid before"] = { not_before = NOW + 1 } } do
+      local one = dated(options)
+      for _, bundle in ipairs { other_ca.pem .. ca.pem, ca.pem .. other_ca.pem } do
+        one.ca = bundle
+        assert_content_refused(pattern, one)
+      end
+    end
     local old = pki.authority("Old CA", { not_after = NOW - DAY })
     assert_content_refused(
       'the issuing certificate "CN=Old CA" expired on 2029%-12%-31', dated { issuer = old }

@@ -386,7 +386,11 @@ describe("dates", function()
       -1, 0.5, 253402300800, 1e300, -1e300, 1 / 0, -1 / 0, 0 / 0,
     } do
       refused("date", { date = date })
-      local value, _, code = new_signer():signature(date, "text")
+      local prepared = check(new_signer():prepare(without(request(), "date")))
+      local value, _, code = prepared:sign { date = date }
+      assert.is_nil(value)
+      assert.equal("INVALID_ARGUMENT", code)
+      value, _, code = new_signer():signature(date, "text")
       assert.is_nil(value)
       assert.equal("INVALID_ARGUMENT", code)
       value, _, code = new_signer():string_to_sign(date, "text")
@@ -866,6 +870,9 @@ describe("a prepared request", function()
       assert.is_nil(prepared, path)
       assert.equal("INVALID_ARGUMENT", code)
       assert.matches("path has", message)
+    end
+    for _, path in ipairs { "/" .. many:sub(4), "/{" .. long:sub(2) .. "}" } do
+      check(prepare { path = path })
     end
   end)
 

@@ -1,4 +1,5 @@
 local sys = require("cce.core").sys
+local lfs = require "lfs"
 local tempdir = require "spec.support.tempdir"
 
 local function shell(script, options)
@@ -117,6 +118,39 @@ describe("core.sys.spawn", function()
       assert.equal(0, tonumber(mask:sub(1, 8), 16) % 2 ^ 31)
     end
     os.remove(out)
+    assert.matches("SigIgn:%s0000000[01][08]0000000\n", tempdir.check("trap '' USR2 PIPE; "
+      .. tempdir.lua [[require("cce.core").sys.spawn({
+        argv = { "grep", "SigIgn", "/proc/self/status" } }):wait()]]))
+  end)
+
+  it("looks where programs usually are when there is no PATH #unchecked", function()
+    local out = os.tmpname()
+    local code = 'print(require("cce.core").sys.spawn({ argv = { "true" } }):wait())'
+    assert(sys.spawn { argv = { tempdir.interpreter(), "-e", code }, stdout = out, stderr = out,
+      env = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath } }):wait()
+    assert.equal("0\n", read(out))
+    os.remove(out)
+  end)
+
+  it("leaves no descriptor and no dead process, whether or not the program begins", function()
+    local function descriptors()
+      collectgarbage()
+      collectgarbage()
+      local count = 0
+      for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
+      return count
+    end
+    local function dead_children()
+      return tempdir.shell(("grep -ls 'PPid:.%s$' $(grep -ls 'State:.Z' /proc/[0-9]*/status)"
+        .. " </dev/null | wc -l"):format(tempdir.read("/proc/self/stat"):match "^%d+"))
+    end
+    local before, dead = descriptors(), dead_children()
+    for _ = 1, 20 do
+      shell("exit 0"):close()
+      assert.is_nil((sys.spawn { argv = { "/etc/passwd" } }))
+    end
+    assert.is_true(descriptors() <= before)
+    assert.equal(dead, dead_children())
   end)
 
   it("ends the process when closed, even one that ignores SIGTERM", function()

@@ -145,6 +145,27 @@ describe("an engine with a thread", function()
     nginx.wait_for("the jobs' end", function() return engine:in_flight() == 0 end)
   end)
 
+  it("keeps apart the jobs of one bucket of its table, whichever of them goes first", function()
+    sim:fault { delay = 60 }
+    local transfers, buckets = {}, 1024
+    for i = 1, 2 * buckets + 3 do transfers[i] = submit { timeout = 600 } end
+    -- The first, second and third one of a bucket.
+    for which = 1, 3 do transfers[which + (which - 1) * buckets]:close() end
+    nginx.wait_for("the jobs' end", function() return engine:in_flight() == 2 * buckets end)
+    for which = 1, 3 do
+      for place = 1, 3 do
+        local transfer = transfers[which + (place - 1) * buckets]
+        if place ~= which then
+          ask(transfer:id()):close()
+          eventually_finished(transfer)
+          assert.equal("CANCELLED", (select(3, transfer:result())))
+          transfer:close()
+        end
+      end
+    end
+    assert.equal(2 * buckets - 6, engine:in_flight())
+  end)
+
   it("ends what is under way as CLOSED, and is gone at once", function()
     sim:fault { delay = 60 }
     local transfers = {}
@@ -172,6 +193,12 @@ describe("an engine with a thread", function()
       sys.sleep(0.02)
     end
     assert.equal(expected, blocked)
+    -- In its own, and in no other.
+    local function own(code)
+      return tempdir.check(tempdir.lua(code .. ' print(io.open("/proc/self/status"):read "*a"'
+        .. ':match "SigBlk:%s*(%x+)")'))
+    end
+    assert.equal(own "", own 'ENGINE = require("cce.core").engine { threaded = true }')
   end)
 
   it("listens in a directory that is ours alone", function()
@@ -285,19 +312,34 @@ describe("an engine with a thread", function()
       assert.is_false(exists(dir))
     end)
 
-    it("spares what is young, is in use, or holds anything else", function()
+    it("spares what is young, is in use, is not its own, or holds anything else", function()
       -- Each that is made here looks through those before it.
       local young = left_behind(0)
       local full = left_behind(0)
       local open = left_behind(0)
+      local file = left_behind(0)
+      local others = left_behind(0)
+      -- A name as long as theirs, and one that only begins like it.
+      local empty = tempdir.shell("mktemp -d"):match "%S+"
+      local longer = tempdir.shell("mktemp -d -t lua-cce-XXXXXXX"):match "%S+"
+      dirs[#dirs + 1], dirs[#dirs + 2] = empty, longer
       tempdir.write(full .. "/other", "")
-      tempdir.shell(("chmod 755 %s; touch -d '2 minutes ago' %s %s"):format(open, full, open))
+      tempdir.check(("rm %s/engine && touch %s/engine"):format(file, file))
+      -- Only root can give it away.
+      tempdir.shell(("chmod 755 %s; chown 65534 %s || chmod 755 %s"):format(open, others, others))
+      for _, dir in ipairs { full, open, file, others, empty, longer } do
+        tempdir.shell("touch -d '2 minutes ago' " .. dir)
+      end
       local own = engine:socket():match "^(.*)/engine$"
       tempdir.shell("touch -d '2 minutes ago' " .. own)
       make_one_elsewhere(left_behind(2))
       assert.is_true(exists(young))
       assert.is_true(exists(open))
+      assert.is_true(exists(others))
+      assert.is_true(exists(empty))
+      assert.is_true(exists(longer))
       assert.equal("", tempdir.read(full .. "/other"))
+      assert.equal("", tempdir.read(file .. "/engine"))
       assert.equal(200, wait(submit()).status)
     end)
   end)

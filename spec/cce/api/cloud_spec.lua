@@ -130,6 +130,7 @@ describe("what a cloud lacks", function()
   it("is a longer life, too; what it has is sent", function()
     local err = clients.fails("INVALID_ARGUMENT", client:obtain_cert(cluster, { duration = 1826 }))
     assert.matches("1825 at most", err.message, 1, true)
+    assert.is_true(clouds.allows("otc", "obtain_cert", { duration = 1825 }))
     assert(client:obtain_cert(cluster, { duration = 1 }))
     assert(client:list_clusters())
     -- Nothing is looked for at Autopilot.

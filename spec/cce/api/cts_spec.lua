@@ -223,8 +223,10 @@ end
 describe("a trace", function()
   local function read(fields)
     local server = canned_traces { trace(fields) }
-    finally(function() server:stop() end)
-    return printed.add(assert(canned_client(server):list_traces())[1])
+    local traces = canned_client(server):list_traces()
+    -- Of many calls of `finally` in one spec, the last alone counts.
+    server:stop()
+    return printed.add(assert(traces)[1])
   end
 
   it("has a user in JSON, in a string, or none", function()
@@ -244,6 +246,8 @@ describe("a trace", function()
     assert.is_true(read({ code = "204" }).ok)
     assert.is_true(read({ code = 200 }).ok)
     assert.is_false(read({ code = "403" }).ok)
+    assert.is_false(read({ code = "400" }).ok)
+    assert.is_true(read({ code = 399, trace_rating = "warning" }).ok)
     assert.is_false(read({ trace_rating = "incident" }).ok)
     assert.is_false(read({ trace_rating = "warning" }).ok)
     assert.is_true(read({ trace_rating = "normal" }).ok)
@@ -272,6 +276,18 @@ describe("client:list_traces", function()
     assert.equal(1, #assert(canned_client(server):list_traces()))
     assert.equal(2, server:count())
     assert.matches("next=t1", server:request(2).line)
+  end)
+
+  it("has what happened at the window's ends, and nothing beyond them", function()
+    local from = os.time() - 1000
+    local traces = {}
+    for i, time in ipairs { from - 0.001, from, from + 500, from + 500.001 } do
+      traces[i] = trace { trace_id = "t" .. i, time = ("%.0f"):format(time * 1000) }
+    end
+    local server = canned_traces(traces)
+    finally(function() server:stop() end)
+    assert.same({ "t2", "t3" }, ids(assert(canned_client(server):list_traces {
+      from = from, to = from + 500 })))
   end)
 
   it("reads a page with a name that CTS cut amid a character", function()

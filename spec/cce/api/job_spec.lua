@@ -40,6 +40,14 @@ describe("cce.job", function()
     end)
   end
 
+  it("is a rotation by a type that names one, or credentials", function()
+    for kind, expected in pairs { RotateClusterCredentials = true, ROTATE = true,
+      ["cluster rotation"] = true, UpdateCredential = true, DeleteNode = false, [""] = false } do
+      assert.equal(expected, jobs.new(raw { spec = { type = kind } }):is_rotation(), kind)
+    end
+    assert.is_false(jobs.started "j-2":is_rotation())
+  end)
+
   it("finds what failed at any depth", function()
     local job = jobs.new(raw {
       status = { phase = "Failed", reason = "2 of 4" },

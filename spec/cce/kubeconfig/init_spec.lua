@@ -91,6 +91,10 @@ describe("cce.kubeconfig", function()
         { '"x"', "it is not an object" },
         { '{"kind":"Status"}', "its kind is 'Status', not 'Config'" },
         { '{"kind":7}', "its kind is no text, not 'Config'" },
+        { changed(function(d) d.kind = nil end), "it has no kind" },
+        { changed(function(d) d.kind = "" end), "it has no kind" },
+        { changed(function(d) d.apiVersion = "v2" end), "its apiVersion is 'v2', not 'v1'" },
+        { changed(function(d) d.clusters[2].name = "" end), "clusters[2] has no name" },
         { changed(function(d) d.clusters = nil end), "it has no clusters" },
         { changed(function(d) d.users = json.null end), "it has no users" },
         { changed(function(d) d.contexts = json.array() end), "it has no contexts" },
@@ -103,6 +107,8 @@ describe("cce.kubeconfig", function()
           "its current-context is none of its contexts" },
         { changed(function(d) d.contexts[2].context.user = "x" end),
           "context 'external' names no user that it has" },
+        { changed(function(d) d.contexts[2].context.cluster = "x" end),
+          "context 'external' names no cluster that it has" },
         { changed(function(d) d.contexts[2].name = "internal" end),
           "there are two contexts named 'internal'" },
       }
@@ -730,6 +736,9 @@ describe("cce.kubeconfig", function()
       assert.equal("test", results[3].saved.context)
       assert.equal(json.encode(theirs), tempdir.read(results[1].saved.backup))
       assert.has_error(function() kubeconfig.merge(path, { {} }) end)
+      -- Of none, no file comes to be.
+      assert.same({}, kubeconfig.merge(path .. ".new", {}))
+      assert.is_false(core.file.stat(path .. ".new"))
     end)
 
     it("repairs a current context that leads nowhere", function()

@@ -29,12 +29,13 @@ describe("cce.kubeconfig.stored", function()
   -- What a file holds whose one context is marked so.
   local function holdings_of(mark, text)
     local dir = tempdir.new()
-    finally(function() tempdir.remove(dir) end)
     tempdir.write(dir .. "/config", text or json.encode { kind = "Config", apiVersion = "v1",
       clusters = { { name = "other", cluster = {} } }, users = { { name = "mine", user = {} } },
       contexts = { { name = "mine", context = { cluster = "mine", user = "mine",
         extensions = { { name = "lua-cce", extension = mark } } } } } })
-    return assert(stored.read(dir .. "/config", os.time))
+    local holdings, message = stored.read(dir .. "/config", os.time)
+    tempdir.remove(dir)
+    return assert(holdings, message)
   end
 
   it("takes the name of a user or a context for no cluster's", function()
@@ -60,10 +61,44 @@ describe("cce.kubeconfig.stored", function()
     assert.is_false(holdings_of({ set = "mine" }).names.mine)
   end)
 
-  it("obtains none whose certificate cannot be read", function()
-    local config = { certificate = function() return nil, "unreadable" end }
-    local got, message = stored.obtain({ obtain_cert = function() return config end }, "c1", {})
-    assert.same({ nil, "unreadable" }, { got, message })
+  it("renews what cannot be used as it is", function()
+    local rule = { now = 1, min_remaining = 0 }
+    assert.equal("nobody can read it", stored.due(nil, "nobody can read it", rule))
+    for _, case in ipairs { { true, nil }, { false, "its key does not match its certificate" },
+      { nil, "it has no private key" } } do
+      assert.equal(case[2], stored.due({ key_matches = case[1], not_after = 9 }, nil, rule))
+    end
+    rule.renew = true
+    assert.equal("a new one is asked for",
+      stored.due({ key_matches = true, not_after = 9 }, nil, rule))
+  end)
+
+  it("obtains none whose certificate cannot be read, or has another key", function()
+    local facts, reason = nil, "unreadable"
+    local config = { certificate = function() return facts, reason end }
+    local function obtain()
+      return stored.obtain({ obtain_cert = function() return config end }, "c1", {})
+    end
+    local got, message, err = obtain()
+    assert.same({ nil, "unreadable", nil }, { got, message, err })
+    facts = { key_matches = false }
+    got, message, err = obtain()
+    assert.same({ nil, "KEY_MISMATCH" }, { got, err.code })
+    assert.matches("does not belong to the certificate", message, 1, true)
+    facts = { key_matches = true }
+    got, message = obtain()
+    assert.same({ config, facts }, { got, message })
+  end)
+
+  it("does not take a file that it cannot look at, or read, for none", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    tempdir.write(dir .. "/config", "")
+    local none, _, err = stored.read(dir .. "/config/below", os.time)
+    assert.same({ nil, "FILE_ERROR" }, { none, err.code })
+    tempdir.write(dir .. "/config", "{")
+    none, _, err = stored.read(dir .. "/config", os.time)
+    assert.same({ nil, "FILE_ERROR" }, { none, err.code })
   end)
 
   it("takes an empty file for none", function()
