@@ -278,6 +278,13 @@ describe("client:list_traces", function()
     assert.matches("next=t1", server:request(2).line)
   end)
 
+  it("ends when a page of traces without an id leads to itself", function()
+    local server = canned_traces({ trace { trace_id = core.json.null } }, "m")
+    finally(function() server:stop() end)
+    assert(canned_client(server):list_traces())
+    assert.equal(2, server:count())
+  end)
+
   it("has what happened at the window's ends, and nothing beyond them", function()
     local from = os.time() - 1000
     local traces = {}

@@ -101,7 +101,7 @@ end
 
 -- All pages of one question at one place, added to `found`.
 local function search(client, place, filter, window, found)
-  local now, seen, marker = client:now(), {}, nil
+  local now, seen, asked, marker = client:now(), {}, {}, nil
   while true do
     local list, _, err, body = service_call.fetch_list(client, {
       operation = "list_traces", service = "cts", method = "GET", mutating = false,
@@ -114,8 +114,10 @@ local function search(client, place, filter, window, found)
         .. (place.region and " of region " .. place.region or ""), err)
     end
     marker = text(object(body.meta_data).marker)
-    -- A page that brings nothing new ends it too, whatever its marker says.
-    if not keep(list, window, found, seen) or not marker then return true end
+    -- A page that brings nothing new ends it too, whatever its marker says; so does one that
+    -- leads to where we were.
+    if not keep(list, window, found, seen) or not marker or asked[marker] then return true end
+    asked[marker] = true
   end
 end
 
