@@ -111,6 +111,8 @@ describe("cce.workflow.revoke", function()
         { user_id = "a", rate_limit = "often" }, { user_id = "a", clusters = {} },
         { deleted_since = 1, tracker_region = "../x" },
         { deleted_since = 1, tracker_project_id = "../x" }, { principals = {} },
+        { principals = { "a" } }, { principals = { { id = "a" } } },
+        { principals = { { kind = "user" } } },
         { user_id = "a", admin = "x" }, { user_id = "a", undo = "x" },
       } do
         clients.fails("INVALID_ARGUMENT", try(bad))
