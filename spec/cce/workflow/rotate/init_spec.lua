@@ -237,6 +237,21 @@ describe("cce.workflow.rotate", function()
     assert.equal("0 ok, 1 failed, 0 skipped, 0 uncertain, 4 pending", counts(report))
   end)
 
+  it("takes what was refused for refused, whatever rotates there, unless it was locked", function()
+    local found = {}
+    for status, is_elsewhere in pairs { [400] = true, [409] = false } do
+      sim:clear_faults()
+      local id = sim.clusters[is_elsewhere and 1 or 2].id
+      found[status] = counts(rotate { clusters = { id }, before_send = function()
+        if is_elsewhere then assert(client:rotate_credentials(id, { component = "all" })) end
+        sim:fault { operation = "rotate_credentials", cluster = id, status = status }
+        return math.huge
+      end })
+    end
+    assert.same({ [400] = "0 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending",
+      [409] = "0 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending" }, found)
+  end)
+
   it("stops at max_failures", function()
     sim:fault { operation = "rotate_credentials", status = 403 }
     for limit, expected in pairs { [2] = 2, ["40%"] = 2, ["1%"] = 1 } do
