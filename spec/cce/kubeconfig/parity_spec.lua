@@ -66,6 +66,8 @@ local forms = {
   { "a byte order mark", "\239\187\191" .. WHOLE },
   { "UTF-16, little end first", utf16(WHOLE) },
   { "UTF-16, big end first", utf16(WHOLE, true) },
+  { "UTF-16 with a character of two halves", utf16(WHOLE:match "^(.*)shop")
+    .. "\192\216\0\220" .. utf16(WHOLE:match "shop(.*)$"):sub(3) },
   { "UTF-16 without a mark", utf16(WHOLE):sub(3) },
   { "CRLF", (WHOLE:gsub("\n", "\r\n")) },
   { "no line feed at the end", WHOLE:sub(1, -2) },

@@ -100,6 +100,9 @@ describe("changes in YAML", function()
       local function set(data) data.a = json.array { "x", "y" } end
       assert.equal('{a: ["x", "y"], b: 2}\n', changed("{a: [1, 2], b: 2}\n", set))
       assert.equal('a:\n ["x", "y"]\nb: 2\n', changed("a:\n- 1\n- 2\nb: 2\n", set))
+      assert.equal('b: 2\na:\n- {}\n- x\n', changed("b: 2\n", function(data)
+        data.a = json.array { {}, "x" }
+      end))
     end)
 
     it("takes one out, and leaves the comment above it", function()
@@ -199,6 +202,7 @@ describe("changes in YAML", function()
 
     it("where the layout has no place for it", function()
       refused("a: {b: 1}\n", set_a, "another kind")
+      refused("a: {}\n", set_a, "another kind")
     end)
 
     it("in a text that kubectl would not take whole", function()
