@@ -802,8 +802,9 @@ etcd.describe("cce.schedule.etcd", function()
       tempdir.write(own.pair.key, key)
       assert.equal("1", assert(store:get "a").text, code)
     end
-    local identity = store.client.identity
+    local identity, engine = store.client.identity, store.client.engine
     store:close()
+    assert.error_matches(function() engine:in_flight() end, "closed")
     for _, name in ipairs { "certificate", "key" } do
       assert.error_matches(function() core.secret(identity[name]) end, "closed secret")
     end
