@@ -1,9 +1,9 @@
 -- The engine as a guest of a program: its descriptor, signals, what is left when it goes.
 local core = require "cce.core"
 local cqueues = require "cqueues"
-local lfs = require "lfs"
 local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 local sys = core.sys
 
 local engine, kept
@@ -53,14 +53,6 @@ local function step_until_seen(s, count)
     assert(sys.monotonic() < deadline)
     engine:step(0.01)
   end
-end
-
-local function descriptors()
-  local count = 0
-  for _ in lfs.dir "/proc/self/fd" do
-    count = count + 1
-  end
-  return count
 end
 
 local function run_script(path)
@@ -454,11 +446,11 @@ describe("nothing is left behind", function()
       engine:call(request_to(s, { path = i % 10 == 0 and "/lost" or "/", mutating = true }))
       if i == 20 then
         collect()
-        before = descriptors()
+        before = tempdir.descriptors()
       end
     end
     collect()
-    assert.is_true(descriptors() <= before + 1)
+    assert.is_true(tempdir.descriptors() <= before + 1)
   end)
 
   it("by 50 engines, closed or collected, with transfers in flight or not", function()
@@ -482,11 +474,11 @@ describe("nothing is left behind", function()
       if i == 5 then
         one, transfer = nil, nil -- luacheck: ignore
         collect()
-        before = descriptors()
+        before = tempdir.descriptors()
       end
     end
     collect()
-    assert.is_true(descriptors() <= before, descriptors() .. " > " .. before)
+    assert.is_true(tempdir.descriptors() <= before, tempdir.descriptors() .. " > " .. before)
   end)
 
   it("by a Lua state that ends, in any order of its objects", function()

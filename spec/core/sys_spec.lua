@@ -1,5 +1,4 @@
 local sys = require("cce.core").sys
-local lfs = require "lfs"
 local tempdir = require "spec.support.tempdir"
 
 local function shell(script, options)
@@ -136,9 +135,7 @@ describe("core.sys.spawn", function()
     local function descriptors()
       collectgarbage()
       collectgarbage()
-      local count = 0
-      for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
-      return count
+      return tempdir.descriptors()
     end
     local function dead_children()
       return tempdir.shell(("grep -ls 'PPid:.%s$' $(grep -ls 'State:.Z' /proc/[0-9]*/status)"

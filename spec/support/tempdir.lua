@@ -1,4 +1,4 @@
--- Scratch directories, whole files, and other processes of the same Lua.
+-- Scratch directories, whole files, descriptors, and other processes of the same Lua.
 local M = {}
 
 -- Where they go; the harness removes it at its end.
@@ -31,6 +31,13 @@ function M.write(path, text)
   local file = assert(io.open(path, "wb"))
   file:write(text)
   file:close()
+end
+
+-- How many descriptors this process has open.
+function M.descriptors()
+  local count = 0
+  for _ in require("lfs").dir "/proc/self/fd" do count = count + 1 end
+  return count
 end
 
 -- What a shell command prints.
