@@ -233,8 +233,10 @@ local function note_trace(problem)
   return { problem = problem, trace = text or nil }
 end
 
--- The client still lives: ending something may need it.
+-- The client still lives: ending something may need it. A second Ctrl-C ends the
+-- process, but not before the user was told how to go on.
 local function interrupted(command, args, ui)
+  local held = require("cce.core").sys.signals "SIGINT"
   ui:settle()
   tell "\ncce: interrupted"
   if command.interrupted then
@@ -242,6 +244,7 @@ local function interrupted(command, args, ui)
   elseif not ui.outstanding:is_empty() then
     ui:warn(ui.outstanding:text())
   end
+  held:close()
   ui:close()
   return exit.INTERRUPTED
 end
