@@ -313,12 +313,14 @@ describe("hostile YAML", function()
   end
 
   it("is not followed: aliases of aliases", function()
-    local lines = { "a0: &a0 [x, x, x, x, x, x, x, x, x, x]" }
-    for i = 1, 12 do
-      local alias = ("*a%d, "):format(i - 1):rep(10):sub(1, -3)
-      lines[#lines + 1] = ("a%d: &a%d [%s]"):format(i, i, alias)
+    for _, form in ipairs { "a%d: &a%d [%s]", "a%d: &a%d {? [%s] : x}" } do
+      local lines = { "a0: &a0 [x, x, x, x, x, x, x, x, x, x]" }
+      for i = 1, 12 do
+        local alias = ("*a%d, "):format(i - 1):rep(10):sub(1, -3)
+        lines[#lines + 1] = form:format(i, i, alias)
+      end
+      refused(table.concat(lines, "\n"), "too much data")
     end
-    refused(table.concat(lines, "\n"), "too much data")
   end)
 
   it("is not followed: circles, and what leads nowhere", function()
