@@ -264,6 +264,12 @@ describe("a request", function()
     end
   end)
 
+  it("brings a header that is longer than all else", function()
+    local long = ("b"):rep(3000)
+    assert(call(s, { headers = { ["X-A"] = long } }))
+    assert.equal(long, s:requests()[1].headers["x-a"])
+  end)
+
   it("may have an empty body, and any byte in it", function()
     assert(call(s, { method = "POST" }))
     assert(call(s, { method = "POST", body = "" }))

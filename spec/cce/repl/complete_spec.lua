@@ -33,6 +33,7 @@ describe("cce.repl.complete", function()
     local hidden = setmetatable({}, { __index = function(_, name) return _G[name] end })
     assert.same({ "client" }, complete.candidates("cli", 1, 3, { env = hidden }))
     assert.same({ "tostring" }, complete.candidates("tostr", 1, 5, { env = hidden }))
+    assert.same({ "_VERSION" }, complete.candidates("_V", 1, 2, { env = hidden }))
   end)
 
   it("offers the documented methods of an object", function()
