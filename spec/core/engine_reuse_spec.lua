@@ -30,12 +30,13 @@ local function request_to(s, changes)
 end
 
 -- What the kernel has for our ends of the connections to a server: bytes that were not read,
--- and one more for each whose other end is closed; and how many there are.
+-- and one more for each whose other end is closed; and how many there are. A server of a minute
+-- ago may have had the same port: what it left in TIME_WAIT is not counted.
 local function arrived(s)
   local bytes, ends = 0, 0
   for line in io.lines "/proc/net/tcp" do
     local port, state, queue = line:match "^%s*%d+: %S+ %x+:(%x+) (%x+) %x+:(%x+)"
-    if tonumber(port or "0", 16) == s.port then
+    if tonumber(port or "0", 16) == s.port and state ~= "06" then
       bytes = bytes + tonumber(queue, 16) + (state == "08" and 1 or 0)
       ends = ends + 1
     end
