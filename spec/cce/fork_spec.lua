@@ -183,7 +183,7 @@ describe("after fork", function()
       end) == 0)
       assert(listening() and exists() == before)
       local transfer = submit(engine, 1)
-      for _ = 1, 500 do
+      for _ = 1, 12000 do
         if transfer:finished() then break end
         core.sys.sleep(0.01)
       end

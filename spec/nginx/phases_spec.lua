@@ -16,7 +16,7 @@ local HTTP = [[
   location = /timer {
     content_by_lua_block {
       ngx.timer.at(0, function() note("timer") end)
-      for _ = 1, 1000 do
+      for _ = 1, 12000 do
         if ngx.shared.said:get("timer") then break end
         ngx.sleep(0.01)
       end

@@ -296,7 +296,7 @@ describe("an engine with a thread", function()
       local code = [[
         local core = require "cce.core"
         local engine = assert(core.engine { threaded = true })
-        for _ = 1, 500 do
+        for _ = 1, 12000 do
           local code = os.execute "test -d %s"
           if code ~= true and code ~= 0 then break end
           core.sys.sleep(0.01)
@@ -367,7 +367,7 @@ describe("an engine with a thread", function()
     end
     -- The engine of these specs may still be closing a connection of before.
     local after = nginx.count_descriptors(pid)
-    for _ = 1, 100 do
+    for _ = 1, 6000 do
       if after <= before then break end
       core.sys.sleep(0.02)
       after = nginx.count_descriptors(pid)

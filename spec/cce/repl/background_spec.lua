@@ -15,7 +15,7 @@ describe("cce.repl.background", function()
   after_each(function() cce.use_loop(nil) end)
 
   local function finish()
-    for _ = 1, 500 do
+    for _ = 1, 12000 do
       if #works:running() == 0 then return end
       loop:step(0.01)
     end

@@ -275,7 +275,7 @@ end
 
 local function finished(on_engine)
   local transfer = started(on_engine)
-  for _ = 1, 1000 do
+  for _ = 1, 24000 do
     if transfer:finished() then return transfer end
     if on_engine == engine then engine:step(1) else core.sys.sleep(0.005) end
   end
@@ -375,7 +375,7 @@ local function new_journal()
 end
 
 local function done_work(work)
-  for _ = 1, 1000 do
+  for _ = 1, 24000 do
     if work:finished() then return work end
     core.sys.sleep(0.005)
   end

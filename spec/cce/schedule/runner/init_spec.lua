@@ -559,7 +559,7 @@ describe("schedule:run", function()
       local log = dir .. "/events"
       local child = runners.child(sim, { where = "sqlite:" .. dir .. "/schedule.db", log = log,
         name = "child" })
-      for _ = 1, 1000 do
+      for _ = 1, 24000 do
         if #runners.logged(log) > 0 then break end
         core.sys.sleep(0.005)
       end
