@@ -5,6 +5,7 @@ local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local host = require "cce.host"
 local hosts = require "spec.support.hosts"
+local nginx = require "spec.support.peer.nginx"
 local protect = require "cce.host.protect"
 local runners = require "spec.support.runners"
 local simulator = require "spec.support.sim"
@@ -559,10 +560,7 @@ describe("schedule:run", function()
       local log = dir .. "/events"
       local child = runners.child(sim, { where = "sqlite:" .. dir .. "/schedule.db", log = log,
         name = "child" })
-      for _ = 1, 24000 do
-        if #runners.logged(log) > 0 then break end
-        core.sys.sleep(0.005)
-      end
+      nginx.wait_for("its start", function() return #runners.logged(log) > 0 end, 120)
       core.sys.sleep(0.1)
       child.process:signal(signal)
       local code, output = child:finish()
