@@ -19,15 +19,15 @@ local PATIENCE_SECONDS = 120
 local count = 0
 
 local function tmux(self, words)
-  return tempdir.shell("tmux -L " .. self.socket .. " -f /dev/null " .. words)
+  return tempdir.shell(("tmux -f /dev/null -S %s %s"):format(tempdir.quote(self.socket), words))
 end
 
 --- Starts a shell in a terminal, in the environment of a world of `spec.support.command`, or
 -- of `{ dir=, env=, cwd= }`.
 function M.new(world, columns, lines)
   count = count + 1
-  local self = setmetatable({ socket = ("cce-spec-%s-%d"):format(world.dir:gsub("[^%w]", ""),
-    count) }, Terminal)
+  -- Without a path, tmux would leave it in /tmp.
+  local self = setmetatable({ socket = world.dir .. "/tmux" .. count }, Terminal)
   local script = { "PS1='$ '" }
   for name, value in pairs(world.env) do
     script[#script + 1] = ("export %s=%s"):format(name, tempdir.quote(value))
