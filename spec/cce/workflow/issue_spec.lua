@@ -393,11 +393,12 @@ describe("cce.workflow.issue", function()
     it("keeps what it cannot ask about, and says so", function()
       assert(issue { merge_into = path })
       local data = json.decode(tempdir.read(path))
-      for _, each in ipairs(data.clusters) do each.cluster.server = "https://127.0.0.1:1" end
+      -- Each of ours has two entries.
+      for i = 1, 4 do data.clusters[i].cluster.server = "https://127.0.0.1:1" end
       tempdir.write(path, json.encode(data))
       local report = assert(issue { merge_into = path })
       assert.equal(0, report:exit_code())
-      assert.matches("not asked: 5 clusters", tostring(report), 1, true)
+      assert.matches("not asked: 2 clusters", tostring(report), 1, true)
       assert.equal(5, issued())
     end)
 

@@ -205,7 +205,7 @@ local CHECKED = {
   end,
   valgrind = function(argv, env, preload)
     env[#env + 1] = "LD_PRELOAD=" .. preload
-    return { "valgrind", "--quiet", "--error-exitcode=99", "--trace-children=yes",
+    return { "valgrind", "--quiet", "--vgdb=no", "--error-exitcode=99", "--trace-children=yes",
       "--log-file=valgrind.%p.log", "--num-callers=24",
       "--suppressions=" .. root_dir() .. "/spec/support/checker/valgrind.supp", unpack(argv) }
   end,

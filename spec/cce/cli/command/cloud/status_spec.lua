@@ -51,11 +51,17 @@ describe("cce status", function()
   end)
 
   it("ends with 2 while a run is open, and names where", function()
-    sim:fault { cluster = sim.clusters[1].id, operation = "rotate_credentials", status = 403 }
-    assert.equal(2, world:cce({ "rotate", "cluster-001", "--component", "all", "--yes" }).code)
+    local operation = "rotate_credentials"
+    sim:fault { operation = "show_job", status = 403 }
+    sim:fault { cluster = sim.clusters[2].id, operation = operation, status = 502 }
+    sim:fault { cluster = sim.clusters[3].id, operation = operation, status = 403 }
+    assert.equal(2, world:cce({ "rotate", "cluster-001", "cluster-002", "cluster-003", "--rate",
+      "none", "--component", "all", "--yes" }).code)
+    local counts = json.decode(world:cce({ "runs", "list", "-o", "json" }).out)[1].counts
+    assert.same({ 1, 1, 1 }, { counts.accepted, counts.uncertain, counts.pending })
     local found, code = rows()
     assert.equal(2, code)
-    assert.equal(1, found["cluster-001"].open)
+    for i = 1, 3 do assert.equal(1, found["cluster-00" .. i].open, i) end
   end)
 
   it("writes itself as a page, and replaces nothing but such a page", function()
