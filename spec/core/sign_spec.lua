@@ -377,14 +377,19 @@ describe("dates", function()
   end)
 
   it("are refused when they are none", function()
-    for _, date in ipairs {
+    local none = {
       "", "20260102", "2026-01-02T03:04:05Z", "20260102T030405", "20260102T030405Zx",
       "20260102t030405Z", "20260102T030405z", "20260002T030405Z", "20261302T030405Z",
-      "20260100T030405Z", "20260132T030405Z", "20260431T030405Z", "20260229T030405Z",
-      "21000229T030405Z", "20260102T240405Z", "20260102T036005Z", "20260102T030460Z",
+      "20260100T030405Z", "21000229T030405Z", "20260102T240405Z", "20260102T036005Z",
+      "20260102T030460Z",
       "2026010 T030405Z", "+0260102T030405Z", "2026010\0T030405Z", "20260102T03040\nZ",
       -1, 0.5, 253402300800, 1e300, -1e300, 1 / 0, -1 / 0, 0 / 0,
-    } do
+    }
+    for month = 1, 12 do
+      local last = os.time { year = 2026, month = month + 1, day = 0, hour = 12 }
+      none[#none + 1] = ("%dT030405Z"):format(os.date("%Y%m%d", last) + 1)
+    end
+    for _, date in ipairs(none) do
       refused("date", { date = date })
       local prepared = check(new_signer():prepare(without(request(), "date")))
       local value, _, code = prepared:sign { date = date }

@@ -220,9 +220,10 @@ nginx.describe("a schedule inside nginx", function()
     end
     assert.equal(3, reloaded)
     assert.equal(0, #schedule.store:held(nil, 10))
-    -- What a reload stopped right before it left is done by another worker.
+    -- What a reload stopped right before it left is done by another worker, and what a worker
+    -- had whose lease a slow machine let end.
     for _, event in ipairs(events()) do
-      assert.is_true(event.type == "done" or event.type == "resent"
+      assert.is_true(event.type == "done" or event.type == "resent" or event.type == "lease_lost"
         or event.code == "CANCELLED", core.json.encode(event))
     end
     no_complaints()

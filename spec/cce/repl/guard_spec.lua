@@ -94,6 +94,7 @@ describe("cce.repl.guard", function()
     say = false
     assert.is_nil((made:rotate_credentials("c1", { component = "all" })))
     assert.equal(1, #asked)
+    assert.is_nil((library.new { region = "cn-north-4", ca_file = "" }))
     assert.equal(before, cce.new)
     assert.equal(cce.map, library.map)
     local other = cce.new { region = "cn-north-4", project_id = "p",

@@ -200,6 +200,7 @@ describe("cce schedule", function()
     local shown = schedule("list").out:gsub("%s+", " ")
     assert.matches(("revoke user member (%s) in cluster cluster-002 (%s)"):format(MEMBER, id),
       shown, 1, true)
+    assert.is_nil(shown:find("tried", 1, true))
   end)
 
   it("shows itself again and again with --watch", function()
