@@ -224,7 +224,7 @@ nginx.describe("a schedule inside nginx", function()
     -- had whose lease a slow machine let end.
     for _, event in ipairs(events()) do
       assert.is_true(event.type == "done" or event.type == "resent" or event.type == "lease_lost"
-        or event.code == "CANCELLED", core.json.encode(event))
+        or event.code == "LEASE_LOST" or event.code == "CANCELLED", core.json.encode(event))
     end
     no_complaints()
     return ratio, asked
