@@ -131,7 +131,8 @@ describe("a probe by a kubeconfig that leads nowhere", function()
       for name, value in pairs(change.context or {}) do context[name] = value end
       local kubeconfig = assert(kubeconfigs.load("spec.json", { text = json.encode {
         apiVersion = "v1", kind = "Config", ["current-context"] = change.current or "c",
-        clusters = { { name = "c", cluster = { server = change.server or "https://127.0.0.1:1" } } },
+        clusters = { { name = "c", cluster = {
+          server = change.server or "https://127.0.0.1:1" } } },
         users = { { name = "u", user = { ["client-certificate-data"] = pki.base64(client.pem),
           ["client-key-data"] = pki.base64(client.key) } } },
         contexts = { { name = "c", context = context } },

@@ -379,7 +379,7 @@ describe("cce.schedule", function()
     end)
 
     it("give up where others change the entry again and again, or the store is away", function()
-      local id, tries = add(), 0
+      local id, tries = add()
       local real = schedule.store.update
       for code, most in pairs { CONFLICT = 10, STORE_UNAVAILABLE = 1 } do
         tries = 0

@@ -209,7 +209,8 @@ describe("cce.workflow.issue", function()
       local report = assert(issue { merge_into = path })
       assert.same({ 4, 1, 0 }, { #report.ok, #report.skipped, report:exit_code() })
       assert.matches("it is left as it is; whether its CA is the cluster's is not known: "
-        .. "show_cluster cluster " .. sim.clusters[1].id .. ": HTTP 403", report.skipped[1].message, 1, true)
+        .. "show_cluster cluster " .. sim.clusters[1].id .. ": HTTP 403",
+        report.skipped[1].message, 1, true)
     end)
 
     it("keeps elsewhere what was obtained when the file is spoiled meanwhile", function()

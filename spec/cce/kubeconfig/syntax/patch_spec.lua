@@ -315,8 +315,8 @@ end)
 
 describe("places in JSON", function()
   it("are none in what is no JSON", function()
-    for _, text in ipairs { "[1 2]", '{"a":1 "b":2}', '{"a":1', "[1", "[1}", '{"a":[1;2]}', '{"a" 1}',
-      "{a:1}", '"x' } do
+    for _, text in ipairs { "[1 2]", '{"a":1 "b":2}', '{"a":1', "[1", "[1}", '{"a":[1;2]}',
+      '{"a" 1}', "{a:1}", '"x' } do
       assert.is_nil(json_tree.tree(text), text)
     end
     assert.equal(2, #json_tree.tree("[1 ,2]").items)
