@@ -379,8 +379,8 @@ describe("cce.schedule", function()
     end)
 
     it("give up where others change the entry again and again, or the store is away", function()
-      local id, tries = add()
-      local real = schedule.store.update
+      local id, real = add(), schedule.store.update
+      local tries
       for code, most in pairs { CONFLICT = 10, STORE_UNAVAILABLE = 1 } do
         tries = 0
         function schedule.store.update()
@@ -399,6 +399,7 @@ describe("cce.schedule", function()
         return real(...)
       end
       assert.is_true(schedule:cancel(id))
+      assert.equal(10, tries)
     end)
 
     it("tell the loser of a cancel and a run", function()
