@@ -152,6 +152,21 @@ describe("cce.expiry", function()
     assert.equal("no certificates", tostring(expiry {}))
   end)
 
+  it("prints what is wrong with the file that it is in, named once", function()
+    for text, expected in pairs { ["{"] = "cannot use 'PATH' as a kubeconfig: %S.*",
+      [json.encode { users = json.array() }] = "there is no client certificate in 'PATH'",
+      [json.encode { users = { { name = "x", user = { ["client-certificate-data"] = "5" } } } }] =
+        "PATH: .*" } do
+      put("a.json", text)
+      local path = (dir .. "/a.json"):gsub("%p", "%%%0")
+      local entries = expiry(dir)
+      for _, shown in ipairs { tostring(entries), tostring(entries[1]) } do
+        assert.matches("^" .. expected:gsub("PATH", (path:gsub("%%", "%%%%"))) .. "$", shown)
+        assert.equal(1, select(2, shown:gsub(path, "")))
+      end
+    end
+  end)
+
   it("raises on wrong use", function()
     assert.has_error(function() cce.expiry(1) end)
     assert.has_error(function() cce.expiry { 1 } end)

@@ -34,6 +34,15 @@ describe("cce.map with functions that make no call", function()
     end
   end)
 
+  it("prints what each led to in a line", function()
+    local shown = setmetatable({}, { __tostring = function() return "shown" end })
+    for text, value in pairs { ["a table"] = {}, ["a table "] = setmetatable({}, {}), shown = shown,
+      ["a table  "] = setmetatable({}, { __metatable = "closed" }), ["5"] = 5, ["true"] = true } do
+      assert.matches("x +ok +" .. text:gsub(" +$", "") .. "\n",
+        tostring(cce.map({ "x" }, function() return value end)))
+    end
+  end)
+
   it("takes an empty list", function()
     local called = false
     local results = cce.map({}, function() called = true end, { on_progress = error })

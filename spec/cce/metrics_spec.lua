@@ -42,17 +42,19 @@ describe("cce.metrics", function()
     collected:looked()
     observe { type = "done", kind = "revoke", id = "e1", user_id = "u1" }
     observe { type = "something_new" }
+    observe { type = "audit_log_failed" }
     local text = collected:text()
     for _, line in ipairs { 'cce_requests_total{code="ok",operation="show_cluster"} 1',
       'cce_requests_total{code="THROTTLED",operation="revoke_cert"} 1',
       'cce_retry_wait_seconds_total{code="THROTTLED",operation="revoke_cert"} 1.5',
-      "cce_key_refusals_total 1",
+      "cce_key_refusals_total 1", "cce_audit_log_failures_total 1",
       "cce_key_refused 1", "cce_schedule_look_timestamp_seconds 1800000000",
       'cce_schedule_events_total{event="done",kind="revoke"} 1',
       "cce_last_event_timestamp_seconds 1800000000" } do
       assert.truthy(text:find(line .. "\n", 1, true), line)
     end
-    assert.equal(6, #passed)
+    assert.equal(7, #passed)
+    assert.equal("cce.metrics: 9 families", tostring(collected))
     for _, name in ipairs { "c-1", "u1", "AKEXAMPLE" } do
       assert.is_nil(text:find(name, 1, true))
     end

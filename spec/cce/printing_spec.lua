@@ -42,6 +42,8 @@ describe("what is printed at a prompt", function()
     } do
       reads(value)
     end
+    assert.equal("cce.workflow: issue, rotate, revoke, restore, grant and holders",
+      reads(cce.workflow))
     assert.truthy(reads(cce.map({ "a" }, function() return nil, "bad" end)):find "a%s+FAILED%s+bad")
   end)
 

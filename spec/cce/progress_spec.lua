@@ -42,6 +42,18 @@ describe("cce.progress", function()
       assert.truthy(last():find("200/200  100%%  5%.0/s  in 0:40  2 failed\n$"), last())
     end)
 
+    it("tells hours, minutes and seconds", function()
+      for seconds, text in pairs { [59.4] = "0:59", [59.5] = "1:00", [3599] = "59:59",
+        [3600] = "1:00:00", [3725] = "1:02:05", [100000] = "27:46:40" } do
+        local display = display_with { total = 1, is_terminal = true, width = 79 }
+        display:update(0)
+        now = now + seconds
+        display:update(1)
+        display:finish()
+        assert.matches("  in " .. text .. "\n$", last())
+      end
+    end)
+
     it("leaves nothing behind when nothing was done", function()
       local display = display_with { total = 4, is_terminal = true, width = 79 }
       display:update(0)

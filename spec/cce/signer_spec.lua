@@ -52,6 +52,27 @@ describe("cce.signer", function()
     printed.add(stages)
   end)
 
+  it("signs parts of what was prepared as it signs the whole", function()
+    local prepared = assert(signer:prepare(request { path = "/a/{id}", date = DATE }))
+    local path = "/a/b"
+    assert.same(signer:sign(request { path = path }), prepared:sign { id = "b" })
+    assert.same(signer:sign(request { path = path, body = "x" }),
+      prepared:sign { id = "b", body = "x" })
+    local read = request { path = false }
+    read.path = nil
+    assert.same(signer:sign(request { path = path }),
+      assert(signer:prepare(read)):sign { path = path })
+    for _, changes in ipairs { { id = "b/c" }, { id = ".." }, { id = "b", date = "now" } } do
+      fails("INVALID_ARGUMENT", prepared:sign(changes))
+    end
+    assert.has_error(function() prepared:sign {} end)
+    assert.matches("^cce.%l+", tostring(prepared))
+    printed.shown(prepared)
+    prepared:close()
+    assert.has_error(function() prepared:sign { id = "b" } end)
+    assert.is_string(tostring(prepared))
+  end)
+
   it("sends a security token, and signs it", function()
     local temporary = assert(cce.signer { ak = KEY.ak, sk = KEY.sk,
       security_token = "example-sts" })
@@ -74,6 +95,7 @@ describe("cce.signer", function()
     } do
       fails("INVALID_ARGUMENT", signer:sign(request(changes)))
       fails("INVALID_ARGUMENT", signer:explain(request(changes)))
+      fails("INVALID_ARGUMENT", signer:prepare(request(changes)))
     end
     fails("INVALID_ARGUMENT", cce.signer { ak = "", sk = "s" })
     fails("INVALID_ARGUMENT", cce.signer { ak = "a", sk = "s", algorithm = "MD5" })

@@ -106,6 +106,29 @@ describe("client:deleted_principals", function()
     assert.equal(6, server:count())
   end)
 
+  it("names deletions that do not say of whom apart from the others", function()
+    local now = os.time()
+    local function trace(id, name, more)
+      return ('{"trace_id":"%s","trace_name":"%s","service_type":"IAM","time":%d%s}')
+        :format(id, name, (now - 60) * 1000, more or "")
+    end
+    local server = canned.start { canned.answer(200, ('{"traces":[%s],"meta_data":{}}'):format(
+      table.concat({ trace("t1", "deleteUser"), trace("t2", "deleteAgency", ',"resource_id":""'),
+        trace("t3", "deleteUser", ',"trace_rating":"warning"'), trace("t4", "createUser"),
+        trace("t5", "deleteUser", ',"resource_id":"' .. LEAVER .. '"') }, ","))),
+      canned.answer(200, '{"traces":[],"meta_data":{}}') }
+    finally(function() server:stop() end)
+    local client = new_client { endpoints = { cts = server.url } }
+    local list = assert(client:deleted_principals { tracker_project_id = sim.project_id })
+    assert.same({ LEAVER }, ids(list))
+    local unidentified = {}
+    for i, each in ipairs(list.unidentified) do unidentified[i] = each.id end
+    table.sort(unidentified)
+    assert.same({ "t1", "t2" }, unidentified)
+    assert.matches("\n2 deletions name nobody by id: see unidentified$", tostring(list))
+    client:close()
+  end)
+
   it("leaves out attempts that were refused", function()
     sim:put_principal { kind = "user", id = LEAVER, name = "leaver" }
     sim:delete_principal { kind = "user", id = LEAVER, status = 403 }

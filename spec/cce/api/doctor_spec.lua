@@ -1,4 +1,7 @@
+local canned = require "spec.support.peer.canned"
 local clients = require "spec.support.clients"
+local doctor = require "cce.api.doctor"
+local errors = require "cce.error"
 local printed = require "spec.support.printed"
 local project = require "cce.api.project"
 local simulator = require "spec.support.sim"
@@ -77,6 +80,22 @@ local set_ups = {
   { "a missing IAM action", prepare = function() sim:policy { deny = { "cce:cluster:list" } } end,
     fault = "permissions", tells = "IAM action cce:cluster:list",
     right = "credentials project reachability tls clock" },
+  { "a project that these credentials do not see", options = { project_id = ("f"):rep(32) },
+    prepare = function() sim:fault { operation = "list_clusters", status = 403 } end,
+    fault = "project", tells = "HTTP 403", right = "credentials reachability tls clock" },
+  { "a project that they see, without a right", options = { project_id = account.project_id },
+    prepare = function() sim:fault { operation = "list_clusters", status = 403 } end,
+    fault = "permissions", tells = "HTTP 403", right = "credentials project reachability tls" },
+  { "an address that lists no clusters",
+    prepare = function() sim:fault { operation = "list_clusters", status = 200, body = "{}" } end,
+    fault = "reachability", tells = "what answers at https://%S+ is not CCE: it lists no clusters",
+    right = "clock" },
+  { "an address that lists something else", prepare = function()
+      sim:fault { operation = "list_clusters", status = 200, body = '{"items":"none"}' }
+    end, fault = "reachability", tells = "is not CCE: it lists no clusters", right = "clock" },
+  { "an address that answers no JSON",
+    prepare = function() sim:fault { operation = "list_clusters", status = 200, body = "x" } end,
+    fault = "reachability", tells = "is not a JSON object", right = "clock" },
   { "no right to look up the project", options = { project_id = false },
     prepare = function() sim:policy { deny = { "iam:projects:listProjects" } } end,
     fault = "permissions", tells = "iam:projects:listProjects",
@@ -146,6 +165,36 @@ describe("client:doctor", function()
       client:close()
     end)
   end
+
+  it("takes no certificate for trusted where none is used", function()
+    local server = canned.start { canned.answer(200, '{"items":[]}') }
+    finally(function() server:stop() end)
+    local client = client_of { endpoint = server.url }
+    local report = printed.add(client:doctor())
+    assert.same({ true, "not used: " .. server.url .. " is on this machine" },
+      { item_of(report, "tls").ok, item_of(report, "tls").message })
+    assert.is_true(report.ok, tostring(report))
+    client:close()
+  end)
+
+  it("says of a client of no address what it can, and sends nothing", function()
+    local before = #sim:log()
+    for code, expected in pairs { NO_CREDENTIALS = { false, "none here", "Give some" },
+      NO_ENDPOINT = { nil, "not checked", nil } } do
+      local client = client_of { endpoint = "https://cce.invalid" }
+      function client.session.identify()
+        return errors.fail(code, "none here", { hint = "Give some" })
+      end
+      local report = printed.add(doctor.without_endpoint(client,
+        errors.new("NO_ENDPOINT", "it is not known where", { hint = "Say where" })))
+      local item, region = item_of(report, "credentials"), item_of(report, "region")
+      assert.same(expected, { item.ok, item.message:match "none here" or item.message, item.hint })
+      assert.same({ false, false, "it is not known where", "Say where" },
+        { report.ok, region.ok, region.message, region.hint })
+      client:close()
+    end
+    assert.equal(before, #sim:log())
+  end)
 
   it("says of a key that is not tried again only that it was refused", function()
     local client = client_of { key = { ak = simulator.admin.ak, sk = WRONG_SK } }

@@ -64,6 +64,18 @@ describe("cce.caller", function()
     end
   end)
 
+  it("takes nobody from an answer of IAM that names nobody", function()
+    sim:fault { operation = "caller_identity", status = 503 }
+    for _, body in ipairs { "{}", '{"credential":{}}', '{"credential":{"user_id":7}}',
+      '{"credential":"x"}' } do
+      sim:fault { operation = "show_access_key", status = 200, body = body, times = 1 }
+      local client = client_of { key = simulator.member }
+      assert.equal("IAM does not say whose this access key is",
+        clients.fails("RESPONSE_INVALID", identity.of(client)).message)
+      client:close()
+    end
+  end)
+
   it("says when nobody tells", function()
     local client = client_of { key = simulator.member, endpoints = { cce = sim.env.CCE_ENDPOINT } }
     clients.fails("NO_ENDPOINT", identity.of(client))

@@ -26,6 +26,13 @@ describe("cce.json", function()
     assert.equal('[["empty-array-1"],[]]', round '[["empty-array-1"],[]]')
     assert.equal('[["empty-array-1"],[]]', round [==[[["empty-array-\u0031"],[]]]==])
     assert.equal('[["empty-array-1","x"],[]]', round [==[[["empty-array-\u0031","x"],[]]]==])
+    local imitated = {}
+    for i = 1, 8 do imitated[i] = ('["empty\\u002darray-%d"]'):format(i) end
+    local text = ("[%s,[]]"):format(table.concat(imitated, ",", 1, 7))
+    assert.equal((text:gsub("\\u002d", "-")), round(text))
+    text = ("[%s,[]]"):format(table.concat(imitated, ","))
+    assert.same({ nil, "the text imitates the marks of its empty arrays", false },
+      { json.decode(text) })
   end)
 
   it("keeps null, nesting and unknown fields", function()

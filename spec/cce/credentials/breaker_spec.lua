@@ -131,6 +131,13 @@ describe("the breaker of an access key", function()
     assert.equal(1, entered_after_two {})
     assert.equal(1, entered_after_two { runs_alone = function() return false end })
     assert.equal(0, entered_after_two { runs_alone = function() return true end })
+    -- Nobody waits for the one request of a minute.
+    host.current = current
+    local key = gate("refused")
+    for _ = 1, 2 do assert.is_true(use(key, "refused")) end
+    ahead, waits = ahead + 61, 0
+    host.current = function() return { sleep = function() waits = waits + 1 end } end
+    assert.same({ true, 0 }, { breaker.enter(key), waits })
   end)
 
   it("does not wait for ever for those that never came back", function()

@@ -141,6 +141,24 @@ describe("core.step", function()
     threaded:close()
   end)
 
+  it("lets nobody wait for what has ended", function()
+    local one, host = engine(), require "cce.host"
+    local transfer = submit(one, 1)
+    while not transfer:finished() do core.step({ one }, 1) end
+    local was_closed
+    local results = cce.map({ 1, 2 }, function(i)
+      if i == 2 then
+        host.close(one)
+        return true
+      end
+      script.wait(one, transfer)
+      was_closed = not pcall(one.in_flight, one)
+      return transfer:result().status
+    end)
+    assert.equal(200, results[1].value)
+    assert.is_false(was_closed)
+  end)
+
   it("leaves the finished ones for those who ask", function()
     local one = engine()
     local transfer = submit(one, 1)

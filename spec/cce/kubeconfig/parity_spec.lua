@@ -111,6 +111,9 @@ local forms = {
     .. "- name: b\n  cluster: {<<: *c, tls-server-name: z}\n" },
   { "a merge behind", HEAD .. "clusters:\n- name: a\n  cluster: &c {server: https://a}\n"
     .. "- name: b\n  cluster: {server: https://b, <<: *c}\n" },
+  { "a merge of several", HEAD .. "clusters:\n- name: a\n  cluster: &a {server: https://a}\n"
+    .. "- name: b\n  cluster: &b {server: https://b, tls-server-name: z}\n"
+    .. "- name: c\n  cluster: {<<: [*a, *b]}\n" },
   { "keys of another case", HEAD .. "Clusters:\n- name: c\n  cluster: {server: https://a}\n" },
   { "unknown keys", HEAD .. "x-mine: [1, 2]\n" .. CLUSTER .. REST },
   { "a tab", HEAD .. "users:\n-\tname: u\n" },

@@ -117,6 +117,32 @@ describe("a probe", function()
   end)
 end)
 
+describe("a probe by a kubeconfig that leads nowhere", function()
+  it("asks nobody, and says why", function()
+    for what, case in pairs {
+      ["no such cluster"] = { "the context leads to no server", { context = { cluster = "x" } } },
+      ["no server"] = { "the context leads to no server", { server = json.null } },
+      ["no such user"] = { "the current context names no user that there is",
+        { context = { user = "x" } } },
+      ["no context"] = { "there is no current context", { current = "" } },
+    } do
+      local change = case[2]
+      local context = { cluster = "c", user = "u" }
+      for name, value in pairs(change.context or {}) do context[name] = value end
+      local kubeconfig = assert(kubeconfigs.load("spec.json", { text = json.encode {
+        apiVersion = "v1", kind = "Config", ["current-context"] = change.current or "c",
+        clusters = { { name = "c", cluster = {
+          server = change.server or "https://127.0.0.1:1" } } },
+        users = { { name = "u", user = { ["client-certificate-data"] = pki.base64(client.pem),
+          ["client-key-data"] = pki.base64(client.key) } } },
+        contexts = { { name = "c", context = context } },
+      } }))
+      assert.same({ state = "unclear", text = case[1], untrusted = true },
+        probe.look({ engine = function() error "it must not ask" end }, kubeconfig), what)
+    end
+  end)
+end)
+
 describe("a probe whose cluster answers as told", function()
   local probe_of, asked
 

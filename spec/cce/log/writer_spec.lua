@@ -25,7 +25,7 @@ describe("cce.writer", function()
     local driver = {
       file_engine = function() return engine end,
       wait = function(_, job)
-        while not job:finished() do coroutine.yield() end
+        repeat coroutine.yield() until job:finished()
       end,
     }
     function host.current() return driver end
@@ -226,6 +226,39 @@ describe("cce.writer", function()
     assert.equal(numbered(1), tempdir.read(path))
     os.remove(path)
     assert(core.journal(path, "schedule export")):close()
+  end)
+
+  it("lets go of a file that is opened after it was closed", function()
+    threaded()
+    local function close_meanwhile()
+      local writer = writers.new(owner())
+      return in_turns({ function() return writer:open() end, function() writer:close() end })[1]
+    end
+    local result = close_meanwhile()
+    assert.same({ true, nil, "the file is closed", "CLOSED" }, { result[1], result[2], result[3],
+      result[4] })
+    assert(core.journal(path, "schedule export")):close()
+    tempdir.shell(("rm %s; mkdir %s"):format(path, path))
+    assert.equal("FILE_ERROR", close_meanwhile()[4])
+  end)
+
+  it("has lines on disk at once, but where all that are written together may wait", function()
+    threaded()
+    local writer = open()
+    end_a_round_later(writer)
+    local submit, synced = writer.file.submit, {}
+    function writer.file:submit(by, lines, is_synced, room)
+      synced[#synced + 1] = is_synced
+      return submit(self, by, lines, is_synced, room)
+    end
+    for _, case in ipairs { { false }, { true }, { nil }, { false, false, false },
+      { true, false, false }, { false, false, true }, { false, true, false } } do
+      local list = {}
+      for i = 1, math.max(#case, 1) do list[i] = append(writer, "x", { sync = case[i] }) end
+      for _, result in ipairs(in_turns(list)) do assert.is_true(result[2]) end
+    end
+    assert.same({ false, true, true, false, false, true, false, false, true, false, true }, synced)
+    writer:close()
   end)
 
   -- What is there after each of the changes that others make to an open file.

@@ -79,6 +79,63 @@ describe("cce.repl.guard", function()
     assert.equal(3, #asked)
   end)
 
+  it("says what each call would do, and by which word it does it", function()
+    local done = 0
+    local function act()
+      done = done + 1
+      return done
+    end
+    local library = guard:library({ new = cce.new, progress = cce.progress,
+      workflow = { revoke = act, rotate = act, grant = act },
+      schedule = { open = function()
+        return { revoke_at = act, rotate_at = act, rotate_every = act, hasten = act, run = act,
+          cancel = act }
+      end } }, function() end)
+    local schedule, workflow = library.schedule.open "sqlite:x", library.workflow
+    for i, case in ipairs {
+      { "REVOKE: This will cut all certificates of user u1 of cluster c1.", schedule.revoke_at,
+        schedule, 5, { user_id = "u1", cluster_id = "c1" } },
+      { "REVOKE: This will cut all certificates of agency a1.", schedule.revoke_at, schedule, 5,
+        { agency_id = "a1", cluster_id = 7 } },
+      { "REVOKE: This will cut all certificates of the holder.", schedule.revoke_at, schedule, 5 },
+      { "ROTATE: This will rotate the certificates of cluster c1 at that time.",
+        schedule.rotate_at, schedule, 5, { cluster_id = "c1" } },
+      { "ROTATE: This will rotate the certificates at that time.", schedule.rotate_at, schedule, 5,
+        "c1" },
+      { "ROTATE: This will rotate the certificates of cluster c1 again and again.",
+        schedule.rotate_every, schedule, 5, { cluster_id = "c1" } },
+      { "ROTATE: This will rotate the certificates again and again.", schedule.rotate_every,
+        schedule, 5 },
+      { "REVOKE: This makes it due now: what it revokes is cut as soon as the schedule runs.",
+        schedule.hasten, schedule, "id" },
+      { "RUN: This does what is due in the schedule: it revokes and rotates.", schedule.run,
+        schedule, client },
+      { "MYSELF: This hands out your own identity, and cuts all that you hold there at its end.",
+        workflow.grant, client, schedule, { allow_self = true } },
+      { "REVOKE: This cuts all certificates of everyone who was deleted since then in the clusters"
+        .. " that are chosen. It cannot be undone.", workflow.revoke, client,
+        { deleted_since = 5, clusters = print } },
+      { "ROTATE: This rotates the certificates of 2 clusters: who holds old ones is cut off.",
+        workflow.rotate, client, { clusters = { "c1", "c2" } } },
+    } do
+      say = false
+      assert.same({ nil, "CANCELLED" }, { case[2](case[3], case[4], case[5]),
+        (select(3, case[2](case[3], case[4], case[5]))).code })
+      assert.same({ case[1], case[1] }, asked)
+      say = true
+      assert.equal(i, case[2](case[3], case[4], case[5]))
+      asked = {}
+    end
+    -- What destroys nothing is not asked about.
+    say = false
+    for _, opts in ipairs { {}, { allow_self = false }, false } do
+      assert.is_number(workflow.grant(client, schedule, opts or nil))
+    end
+    assert.is_number(schedule:cancel "id")
+    assert.is_number(workflow.rotate(client, { dry_run = true }))
+    assert.same({}, asked)
+  end)
+
   it("asks nothing for a dry run", function()
     local library = guard:library({ new = cce.new, progress = cce.progress,
       workflow = { revoke = function() return "plan" end, rotate = function() end } }, print)

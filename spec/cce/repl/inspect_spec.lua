@@ -9,6 +9,8 @@ describe("cce.repl.inspect", function()
     assert.equal("{}", inspect.show {})
     assert.equal('{ 1, "b", x = true, ["a b"] = 2 }', inspect.show { 1, "b", ["a b"] = 2, x = true }
       :gsub('%["a b"%] = 2, x = true', 'x = true, ["a b"] = 2'))
+    assert.equal('{ 1, [true] = 4, [-1] = 3, [2.5] = 2, a = 5, b = 6 }',
+      inspect.show { 1, [2.5] = 2, [-1] = 3, [true] = 4, b = 6, a = 5 })
   end)
 
   it("lets nothing through that a terminal would obey", function()

@@ -378,6 +378,30 @@ describe("cce.schedule", function()
       assert.matches("recurs", (failure("CONFLICT", schedule:hasten(id))))
     end)
 
+    it("give up where others change the entry again and again, or the store is away", function()
+      local id, real = add(), schedule.store.update
+      local tries
+      for code, most in pairs { CONFLICT = 10, STORE_UNAVAILABLE = 1 } do
+        tries = 0
+        function schedule.store.update()
+          tries = tries + 1
+          return errors.fail(code, "the spec says so")
+        end
+        assert.equal("the spec says so", (failure(code, schedule:cancel(id))))
+        assert.equal(most, tries)
+        assert.equal("pending", schedule:get(id).state)
+      end
+      -- Up to the last try.
+      tries = 0
+      function schedule.store.update(...)
+        tries = tries + 1
+        if tries < 10 then return errors.fail("CONFLICT", "the spec says so") end
+        return real(...)
+      end
+      assert.is_true(schedule:cancel(id))
+      assert.equal(10, tries)
+    end)
+
     it("tell the loser of a cancel and a run", function()
       local id = add()
       local e = assert(schedule:get(id))

@@ -429,6 +429,33 @@ describe("cce.schedule.sqlite", function()
       other:close()
     end)
 
+    it("is another program's that writes to it while it is looked at", function()
+      local other = require("luasql.sqlite3").sqlite3():connect(path)
+      other:execute("PRAGMA journal_mode = WAL"):close()
+      assert(other:execute "CREATE TABLE people (name TEXT)")
+      local read, sleep, reads, changes, slept = core.file.read, core.sys.sleep, 0, 0, 0
+      function core.file.read(...)
+        reads = reads + 1
+        if reads <= changes then assert(other:execute "INSERT INTO people VALUES ('x')") end
+        return read(...)
+      end
+      function core.sys.sleep(seconds)
+        slept = slept + seconds
+        sleep(seconds)
+      end
+      finally(function()
+        core.file.read, core.sys.sleep = read, sleep
+        other:close()
+      end)
+      -- It is looked at until it is still, so long as there is patience.
+      for _, case in ipairs { { 1 / 0, 0.1, "STORE_UNAVAILABLE" }, { 12, 120, "UNSUPPORTED" } } do
+        reads, changes, slept = 0, case[1], 0
+        local err = select(2, failure(case[3], sqlite.open(path, { patience = case[2] })))
+        assert.equal(case[3] == "STORE_UNAVAILABLE", err.retryable)
+        assert.is_true(slept > 0 and reads > math.min(changes, 9))
+      end
+    end)
+
     it("is ours, and its process was killed", function()
       local store = assert(open())
       assert(add(store, "a"))

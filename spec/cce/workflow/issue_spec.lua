@@ -1,5 +1,6 @@
 local cce = require "cce"
 local clients = require "spec.support.clients"
+local directories = require "cce.base.directories"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local probe = require "cce.kubeconfig.probe"
@@ -99,6 +100,35 @@ describe("cce.workflow.issue", function()
       assert.equal(6, #tempdir.list(dir))
     end)
 
+    it("puts nothing into a file that is given by its name and holds something else", function()
+      local one, other = sim.clusters[1].id, sim.clusters[2].id
+      local file = dir .. "/mine.json"
+      local function refused(pattern, name)
+        local before, sent = tempdir.read(file), issued()
+        local item = assert(issue { dir = dir, clusters = { one }, name = name }).pending[1]
+        assert.equal("CONFLICT", item.code)
+        assert.matches(("'%s' holds something else: "):format(item.path), item.message, 1, true)
+        assert.matches(pattern, item.message)
+        assert.same({ before, sent }, { tempdir.read(file), issued() })
+      end
+      local function mine() return "mine" end
+      tempdir.write(file, "mine")
+      refused("cannot use '.*mine%.json' as a kubeconfig", mine)
+      tempdir.write(file, '{"apiVersion":"v1","kind":"Config"}')
+      refused("another cluster, or one that nobody marked$", mine)
+      os.remove(file)
+      assert(assert(client:obtain_cert(other, { duration = 1 })):save(file, { mark = true,
+        name = "mine" }))
+      refused("another cluster, or one that nobody marked$", mine)
+      -- Nor where all names that it could have are taken.
+      for _, suffix in ipairs { "", "-01234567", "-" .. one:sub(1, 8), "-" .. one } do
+        tempdir.write(("%s/%s%s.json"):format(dir, sim.clusters[1].name, suffix), "mine")
+      end
+      refused("cannot use '.*" .. one:gsub("%-", "%%-") .. "%.json' as a kubeconfig")
+      os.remove(file)
+      assert.equal(1, #assert(issue { dir = dir, clusters = { one }, name = mine }).ok)
+    end)
+
     it("writes YAML", function()
       assert(issue { dir = dir, format = "yaml", clusters = { sim.clusters[1].id } })
       assert.matches("^apiVersion: v1\n",
@@ -170,6 +200,38 @@ describe("cce.workflow.issue", function()
         assert.same({ 4, 1, 0 }, { #report.ok, #report.skipped, report:exit_code() })
         assert.matches("cce credential", report.skipped[1].message, 1, true)
         assert.equal(before, tempdir.read(path):match '"args".-]')
+      end
+      local plan = assert(issue { merge_into = path, dry_run = true })
+      assert.equal(("skip cluster-001 %s: kubectl asks cce credential for its certificate: it is"
+        .. " left as it is"):format(sim.clusters[1].id), plan.plan[1])
+      assert.same({ "skip", "cluster-001" }, { plan.steps[1][1][1], plan.steps[1][1][2] })
+      sim:fault { operation = "show_cluster", cluster = sim.clusters[1].id, status = 403 }
+      local report = assert(issue { merge_into = path })
+      assert.same({ 4, 1, 0 }, { #report.ok, #report.skipped, report:exit_code() })
+      assert.matches("it is left as it is; whether its CA is the cluster's is not known: "
+        .. "show_cluster cluster " .. sim.clusters[1].id .. ": HTTP 403",
+        report.skipped[1].message, 1, true)
+    end)
+
+    it("keeps elsewhere what was obtained when the file is spoiled meanwhile", function()
+      local state = dir .. "/state"
+      local base = directories.base
+      finally(function() directories.base = base end)
+      function directories.base() return state end
+      for i, spoiled in ipairs { "none", '{"users":[{"name":"cluster-001"}],"contexts":[{"name":'
+        .. '"cluster-001"}]}' } do
+        local who = clients.new(sim, { on_event = function(event)
+          if event.operation == "obtain_cert" then tempdir.write(path, spoiled) end
+        end })
+        os.remove(path)
+        local report = assert(issue({ merge_into = path, clusters = { sim.clusters[1].id } }, who))
+        who:close()
+        local item = (report.failed[1] or report.pending[1])
+        local kept = item.message:match "the certificate that was obtained is kept in '(.-)'$"
+        assert.equal(sim.clusters[1].id, kubeconfig.load(kept).cluster_id)
+        assert.equal(kept, item.err.recovered)
+        assert.equal(i, #tempdir.list(state .. "/cce/recovered"))
+        assert.equal(spoiled, tempdir.read(path))
       end
     end)
 

@@ -46,6 +46,12 @@ describe("names of clusters' kubeconfigs", function()
   it("leave to others what is theirs", function()
     assert.same({ "prod-r1" }, names({ target("prod", "1", "r1") }, { prod = false }))
     assert.same({ "prod-r1" }, names({ target("prod", "1", "r1") }, { prod = "9" }))
+    local all = { prod = false, ["prod-r1"] = false, ["prod-aaaaaaaa"] = false,
+      ["prod-12345678"] = false, ["prod-12345678-1"] = false }
+    -- Whoever goes there finds what is in the way.
+    assert.same({ "prod-12345678-1" }, names({ target("prod", "12345678-1", "r1") }, all))
+    all["prod-12345678"] = nil
+    assert.same({ "prod-12345678" }, names({ target("prod", "12345678-1", "r1") }, all))
   end)
 
   it("can be a file's name whatever the cluster's is", function()

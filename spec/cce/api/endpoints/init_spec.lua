@@ -133,6 +133,12 @@ IAM:
       named(), '{ region = "twice" }')
   end)
 
+  it("takes the first of several of one region", function()
+    write("CCE:\n- {id: eu-de, endpoint: https://first.example.com}\n"
+      .. "- {id: eu-de, endpoint: https://second.example.com}\n- {id: eu-de}\n")
+    assert.matches("cce=https://first%.example%.com\n", resolve(named(), '{ region = "eu-de" }'))
+  end)
+
   it("counts less than a variable, and more than the table", function()
     write "CCE: [{id: cn-north-4, endpoint: https://file.example.com}]"
     local environment = named()

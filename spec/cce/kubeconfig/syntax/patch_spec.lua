@@ -1,4 +1,6 @@
+local core = require "cce.core"
 local json = require "cce.base.json"
+local json_tree = require "cce.kubeconfig.syntax.json_tree"
 local kubeconfig = require "cce.kubeconfig"
 local patch = require "cce.kubeconfig.syntax.patch"
 local read = require "cce.kubeconfig.read"
@@ -192,6 +194,8 @@ describe("changes in YAML", function()
     it("where a comment would be lost", function()
       refused("b: 1\na: # why\n  c: 1 # so\n", drop_a, "holds a comment")
       refused("a: 1 # why\nb: 1\n", drop_a, "holds a comment")
+      refused("a:\n- 1 # why\n- 2\nb: 1\n", function(data) data.a = json.array { "x" } end,
+        "what must change there holds a comment")
     end)
 
     it("where others depend on it", function()
@@ -203,6 +207,10 @@ describe("changes in YAML", function()
     it("where the layout has no place for it", function()
       refused("a: {b: 1}\n", set_a, "another kind")
       refused("a: {}\n", set_a, "another kind")
+      refused("users:\n- a: 1\n  name: x\n", function(data) data.users[1].a = nil end,
+        "shares a line with something else")
+      refused("c:\n  ? a\n  : 1\n  b: 1\n", function(data) data.c.a = nil end,
+        "shares a line with something else")
     end)
 
     it("in a text that kubectl would not take whole", function()
@@ -305,6 +313,16 @@ describe("changes in YAML", function()
   end)
 end)
 
+describe("places in JSON", function()
+  it("are none in what is no JSON", function()
+    for _, text in ipairs { "[1 2]", '{"a":1 "b":2}', '{"a":1', "[1", "[1}", '{"a":[1;2]}',
+      '{"a" 1}', "{a:1}", '"x' } do
+      assert.is_nil(json_tree.tree(text), text)
+    end
+    assert.equal(2, #json_tree.tree("[1 ,2]").items)
+  end)
+end)
+
 describe("hostile YAML", function()
   local function refused(text, reason)
     local data, message = read.yaml(text)
@@ -327,6 +345,19 @@ describe("hostile YAML", function()
     refused("a: &a [*a]", "circle")
     refused("a: &a 1\nb: &a [*a]", "circle")
     refused("a: *b", "")
+  end)
+
+  it("is not merged: what is no object", function()
+    for _, value in ipairs { "5", "text", "[{x: 1}, 5]", "*b", "[*b]", "null", "" } do
+      refused(("b: &b 1\na: {<<: %s}\n"):format(value), "what is merged there is no object")
+    end
+  end)
+
+  it("raises a mistake of our own on", function()
+    local from_base64 = core.from_base64
+    finally(function() core.from_base64 = from_base64 end)
+    function core.from_base64() error("a mistake", 0) end
+    assert.has_error(function() read.yaml "a: !!binary QUJD" end, "a mistake")
   end)
 
   it("is not followed: depth", function()

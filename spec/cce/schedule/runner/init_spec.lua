@@ -244,6 +244,25 @@ describe("schedule:run", function()
     assert.equal(1, e.attempts)
   end)
 
+  it("leaves one entry at which it fails itself before it has it, and does the rest", function()
+    local update = schedule.store.update
+    for i, mistake in ipairs { "a\nmistake", ("x"):rep(600), setmetatable({}, {
+      __tostring = function() return "an object" end }) } do
+      local id, other = add(-1, "bad" .. i), add(-1, "good" .. i)
+      function schedule.store.update(self, which, ...)
+        if which == id then error(mistake, 0) end
+        return update(self, which, ...)
+      end
+      local result = assert(run(runners.client(), { once = true }))
+      assert.same({ 1, "pending", "done" }, { result.done, state(id), state(other) })
+      local event = events.of "failed"[#events.of "failed"]
+      assert.same({ id, "INTERNAL" }, { event.id, event.code })
+      assert.equal(({ "a?mistake", ("x"):rep(500) .. "…", "an object" })[i], event.message)
+      schedule.store.update = nil
+      assert.is_true(schedule:cancel(id))
+    end
+  end)
+
   it("gives client_for a copy", function()
     local id = add(-1)
     local client = runners.client()

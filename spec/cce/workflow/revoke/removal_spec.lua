@@ -533,7 +533,8 @@ describe("cce.workflow.revoke with remove", function()
   end)
 
   it("believes no list that is none", function()
-    for _, body in ipairs { "{}", '{"kind":"Status","status":"Failure"}', '{"items":{}}',
+    for _, body in ipairs { "{}", "", "OK", "null", '"list"', "[]",
+      '{"kind":"Status","status":"Failure"}', '{"items":{}}',
       '{"kind":"ClusterRoleBindingList"}', '{"kind":"ClusterRoleBindingList","items":{"a":{}}}',
       '{"kind":"ClusterRoleBindingList","metadata":{},"items":[{"metadata":{}}]}' } do
       sim:clear_faults()
@@ -542,7 +543,51 @@ describe("cce.workflow.revoke with remove", function()
       local report = revoke(first())
       assert.equal(2, report:exit_code(), body .. tostring(report))
       assert.equal("RESPONSE_INVALID", report.pending[1].code)
+      assert.matches(body:find '"items":%[' and "the list has what is no binding"
+        or body:find "^[{[]" and "the answer is no list" or "the answer is no JSON object",
+        report.pending[1].message, 1, true)
       assert.is_nil(report.undo)
+    end
+  end)
+
+  it("believes no list of AccessPolicies in which one is none", function()
+    local fits = '{"policyId":"p1","principal":{"type":"user","ids":["x"]},"clusters":["*"]}'
+    for what, change in pairs { ["no id"] = { '"p1"', "7" }, ["no type"] = { '"user"', "{}" },
+      ["no clusters"] = { '%["%*"%]', '"*"' }, ["no principal"] = { ':%b{}', ":null" },
+      ["no object"] = { "^.*$", "7" } } do
+      local bad, count = fits:gsub(change[1], change[2])
+      assert.equal(1, count)
+      sim:clear_faults()
+      sim:fault { operation = "list_access_policy", status = 200,
+        body = ('{"accessPolicyList":[%s,%s]}'):format(fits, bad) }
+      local report = revoke(first { undo = ("%s/%s"):format(dir, what) })
+      assert.equal("RESPONSE_INVALID", report.pending[1] and report.pending[1].code, what)
+      assert.matches("AccessPolicies are not known: list_access_policy: the list has what is no"
+        .. " AccessPolicy", report.pending[1].message, 1, true)
+    end
+    sim:clear_faults()
+    sim:fault { operation = "list_access_policy", status = 200,
+      body = ('{"accessPolicyList":[%s]}'):format(fits) }
+    assert.equal(0, revoke(first { undo = dir .. "/good" }):exit_code())
+  end)
+
+  it("does not know what a function that raises would have led to", function()
+    local other = sim.clusters[2].id
+    -- When it is asked for a first look, or for that after something was taken away.
+    for time = 1, 2 do
+      seed(2, { binding("dev", "devs" .. time, "edit", { user "alice", user(leaver) }) })
+      local asked = 0
+      local report = revoke { undo = dir .. "/" .. time, admin = function(cluster)
+        asked = asked + (cluster.id == other and 1 or 0)
+        if cluster.id == other and asked == time then error("no vault", 0) end
+        return admin[cluster.id]
+      end }
+      assert.equal(time, asked)
+      assert.same({ 2, 4, 1 }, { report:exit_code(), #report.ok, #report.pending })
+      assert.same({ other, "RAISED", nil }, { report.pending[1].cluster_id, report.pending[1].code,
+        report.pending[1].rights })
+      assert.matches("rights in the cluster are not known: no vault", report.pending[1].message, 1,
+        true)
     end
   end)
 
@@ -576,6 +621,27 @@ describe("cce.workflow.revoke with remove", function()
       local report = revoke(first { undo = dir .. "/" .. what })
       assert.equal("RESPONSE_INVALID", report.pending[1].code, what)
     end
+    sim:clear_faults()
+    sim:fault { service = "kubernetes", method = "PATCH", status = 200, body = "OK" }
+    local item = revoke(first { undo = dir .. "/OK" }).pending[1]
+    assert.equal("RESPONSE_INVALID", item.code)
+    assert.matches("still in RoleBinding dev/devs: .*the answer is no JSON object", item.message)
+  end)
+
+  it("puts nobody into what is not the binding that was asked for", function()
+    seed(1, { binding("dev", "devs", "edit", { user "alice", user(leaver) }) })
+    kubectl(1, "delete clusterrolebinding sim-readers")
+    assert.equal(0, revoke(first()):exit_code())
+    for _, body in ipairs { "{}", '{"kind":"RoleBinding"}',
+      '{"kind":"RoleBinding","metadata":{"name":"devs","namespace":"dev"}}' } do
+      sim:fault { service = "kubernetes", method = "GET", status = 200, body = body, times = 1 }
+      local item = restore().pending[1]
+      assert.equal("RESPONSE_INVALID", item and item.code, body)
+      assert.matches("the answer is not RoleBinding dev/devs", item.message, 1, true)
+    end
+    assert.is_nil(bindings_of(1):find(leaver, 1, true))
+    assert.equal(0, restore():exit_code())
+    assert.matches("dev/devs .*" .. leaver, bindings_of(1))
   end)
 
   it("asks a cluster again that has a moment's trouble, and no more than twice", function()
@@ -651,6 +717,19 @@ describe("cce.workflow.revoke with remove", function()
       true)
     sim:clear_faults()
     assert.equal("alice " .. leaver .. " bob", ids_of(here))
+    -- What is refused was not done, and is not sent again.
+    local sent = #sim:log { operation = "put_access_policy" }
+    for status, code in pairs { [403] = "PERMISSION_DENIED", [400] = "BAD_REQUEST" } do
+      sim:fault { operation = "put_access_policy", status = status, times = 1,
+        body = '{"error_code":"CCE.01403001","error_msg":"refused"}' }
+      report = revoke(first { undo = dir .. "/" .. code })
+      assert.equal(code, report.pending[1] and report.pending[1].code, tostring(report))
+      assert.matches("AccessPolicy here: put_access_policy: ", report.pending[1].message, 1, true)
+      sent = sent + 1
+      assert.equal(sent, #sim:log { operation = "put_access_policy" })
+      assert.equal("alice " .. leaver .. " bob", ids_of(here))
+      sim:clear_faults()
+    end
     sim:fault { operation = "get_access_policy", status = 404, times = 1,
       body = '{"error_code":"CCE.01404001","error_msg":"not found"}' }
     assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())

@@ -122,10 +122,16 @@ describe("cce.workflow.rotate", function()
   it("excludes what is too old; what is not Available is pending", function()
     sim:set { cluster = sim.clusters[1].id, version = "v1.17.9-r0" }
     sim:set { cluster = sim.clusters[2].id, phase = "Hibernating" }
+    sim:set { cluster = sim.clusters[3].id, version = "latest" }
+    sim:set { cluster = sim.clusters[4].id, version = "v1.18.20-r4" }
+    sim:set { cluster = sim.clusters[5].id, version = "v1.19.1-r0" }
     local report = rotate()
-    assert.equal("3 ok, 0 failed, 1 skipped, 0 uncertain, 1 pending", counts(report))
+    assert.equal("1 ok, 0 failed, 3 skipped, 0 uncertain, 1 pending", counts(report))
     assert.equal(1, report:exit_code())
-    assert.equal(3, sent())
+    assert.equal(1, sent())
+    assert.same({ sim.clusters[3].id, "UNSUPPORTED", "the version of the cluster is not known" },
+      { report.skipped[2].cluster_id, report.skipped[2].code, report.skipped[2].message })
+    assert.matches("version v1%.18 is too old", tostring(report))
     assert.matches("version v1%.17 is too old", tostring(report))
     assert.matches("the cluster is Hibernating, not Available", tostring(report))
     local err = report.pending[1].err
