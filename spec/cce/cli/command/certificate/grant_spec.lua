@@ -156,13 +156,32 @@ describe("cce grant", function()
     assert.is_nil(result.err:find(promised, 1, true))
   end)
 
-  it("is held until its time is over, and ended then", function()
+  -- The commands that follow tell how long they would sleep, and do not.
+  local function skip_time()
     tempdir.write(world.dir .. "/now.lua", [[
       require("cce").sleep = function(seconds)
         io.stderr:write(("slept %d minutes\n"):format(math.floor(seconds / 60 + 0.5)))
       end
     ]])
     world.env.LUA_INIT = "@" .. world.dir .. "/now.lua"
+  end
+
+  it("is ended once, though Ctrl-C comes while it is being ended", function()
+    skip_time()
+    sim:fault { operation = "revoke_cert", hold = "before" }
+    local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m",
+      "--allow-self", "--hold", "--out", path }
+    sim:held(1)
+    process:signal "SIGINT"
+    local result = finish()
+    sim:release { drop = true }
+    assert.equal(130, result.code)
+    assert.matches("what was promised is in the schedule", result.err, 1, true)
+    assert.equal(1, #sim:log { operation = "revoke_cert" })
+  end)
+
+  it("is held until its time is over, and ended then", function()
+    skip_time()
     for expected, row in pairs {
       ["the grant is over: its certificates are revoked"] = { 0, "--force" },
       ["the grant is left: others share it"] = { 0, "--shared", before = "--shared" },
@@ -199,12 +218,15 @@ describe("cce grant", function()
     assert.is_nil(result.err:find("which account", 1, true))
   end)
 
-  it("is held until Ctrl-C, which ends it #long", function()
+  it("is held until Ctrl-C, which ends it", function()
     local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m", "--out", path,
       "--hold", "--allow-self" }
-    local deadline = os.time() + 20
-    repeat core.sys.sleep(0.05) until tempdir.read(path) or os.time() > deadline
-    core.sys.sleep(0.2)
+    local deadline = core.sys.monotonic() + 120
+    local function is_held()
+      return (tempdir.read(("%s/run-%d.err"):format(world.dir, world.count)) or "")
+        :find("holding it; Ctrl-C ends it now\n", 1, true)
+    end
+    repeat core.sys.sleep(0.05) until is_held() or core.sys.monotonic() > deadline
     process:signal "SIGINT"
     local result = finish()
     assert.equal(130, result.code)
