@@ -1,4 +1,5 @@
 local canned = require "spec.support.peer.canned"
+local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local printed = require "spec.support.printed"
@@ -135,6 +136,23 @@ describe("client:deleted_principals", function()
     assert.same({}, ids(assert(new_client():deleted_principals())))
     sim:delete_principal { kind = "user", id = LEAVER }
     assert.same({ LEAVER }, ids(assert(new_client():deleted_principals())))
+  end)
+
+  it("lists apart those of whom it is not told", function()
+    leave("user", LEAVER)
+    local told = "deletions name nobody by id: see unidentified"
+    local list = assert(new_client():deleted_principals())
+    assert.same({}, list.unidentified)
+    assert.is_nil(tostring(list):find(told, 1, true))
+    local at = os.time() * 1000
+    sim:fault { operation = "list_traces", times = 1, status = 200, body = cjson.encode {
+      traces = { { trace_id = "t1", trace_name = "deleteUser", service_type = "IAM", code = "204",
+        time = at, record_time = at, trace_rating = "normal", user = { id = "x" } } },
+      meta_data = {} } }
+    list = assert(new_client():deleted_principals())
+    assert.same({}, ids(list))
+    assert.equal("t1", list.unidentified[1].id)
+    assert.matches("\nsearched .*\n1 " .. told .. "$", tostring(list))
   end)
 
   it("names each once", function()

@@ -19,6 +19,7 @@ local KUBECTL = { KUBERNETES_EXEC_INFO = command.exec_info() }
 local ENTRY = "$(cce schedule list -o name)"
 
 local function refused(operation) return { operation = operation, status = 403, times = 9 } end
+local NO_CLUSTERS = { operation = "list_clusters", status = 200, body = '{"items":[]}' }
 -- The simulator does it, and its answer is lost.
 local function lost(operation) return { operation = operation, reset = "after", times = 9 } end
 
@@ -120,6 +121,9 @@ local ROWS = {
   { ROTATE .. " --run r", 3, first = { ROTATE .. " --run r" }, did = "rotate_credentials" },
   { REVOKE .. " --journal j --run r", 3, first = { REVOKE .. " --journal j --run r" },
     did = "revoke_cert" },
+  { "ensure --all --days 1 --dir d", 3, fault = NO_CLUSTERS, says = "no clusters: nothing was" },
+  { (REVOKE:gsub("cluster%-001", "--all")), 3, fault = NO_CLUSTERS, says = "no clusters: nothing" },
+  { (ROTATE:gsub("cluster%-001", "--all")), 3, fault = NO_CLUSTERS, says = "no clusters: nothing" },
   -- overdue, or not as it should be
   { "schedule list --status overdue", 4, fault = refused "revoke_cert",
     first = { ADD .. " --at +0s", "schedule run --once >/dev/null; true" } },
@@ -203,7 +207,8 @@ describe("exit codes", function()
   local at_once = {}
 
   for _, row in ipairs(ROWS) do
-    local what = row.fault and (row.fault.reset and ", with answers lost" or ", when refused") or ""
+    local what = row.fault and (row.fault.reset and ", with answers lost"
+      or row.fault == NO_CLUSTERS and ", without clusters" or ", when refused") or ""
     if not (row.did or row.first or row.fault) then
       at_once[#at_once + 1] = row
     else

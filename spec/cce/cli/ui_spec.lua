@@ -60,6 +60,25 @@ describe("the command in a terminal", function()
     assert.equal(1, revocations())
   end)
 
+  it("shows the plan of a rotation, or why there is none, before it asks", function()
+    open(200)
+    terminal:start "cce rotate cluster-001 cluster-002 --canary 1"
+    local screen = terminal:wait "Type ROTATE to go on: $"
+    assert.matches("This will rotate:", screen, 1, true)
+    assert.matches("canary  cluster-001  " .. sim.clusters[1].id, screen, 1, true)
+    terminal:type "yes"
+    assert.equal(1, select(2, terminal:finish()))
+    sim:fault { operation = "rotate_credentials", status = 403 }
+    assert.equal(2, world:cce({ "rotate", "cluster-001", "--run", "friday", "--yes" }).code)
+    sim:reset()
+    terminal:start "cce rotate cluster-001 --run friday --component service-account-controller"
+    local code
+    screen, code = terminal:finish()
+    assert.equal(1, code)
+    assert.matches("cce: the journal holds run friday of another plan, ", screen, 1, true)
+    assert.equal(0, #sim:log { operation = "rotate_credentials" })
+  end)
+
   it("says that it is one's own, and takes another word for that", function()
     open(200)
     terminal:start "cce revoke cluster-001 --user admin"

@@ -51,6 +51,20 @@ describe("cce.who", function()
     tempdir.remove(dir)
   end)
 
+  it("says that there is no context in any of the files of KUBECONFIG", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    local files = { dir .. "/a", dir .. "/b" }
+    for _, path in ipairs(files) do tempdir.write(path, '{"kind":"Config"}') end
+    local rows = look(files, { together = true })
+    assert.equal(1, #rows)
+    assert.equal(("there is no context in '%s/a:%s/b'"):format(dir, dir), rows[1].message)
+    tempdir.write(files[2], "nothing")
+    rows = look(files, { together = true })
+    assert.equal(1, #rows)
+    assert.equal(files[2], rows[1].source)
+  end)
+
   it("reads standard input", function()
     local rows = look("-", { stdin = function() return tempdir.read(PKI .. "client.pem") end })
     assert.is_string(rows[1].user_id)
@@ -160,10 +174,16 @@ describe("cce.who on the simulator", function()
 
   it("does not take another answer for one", function()
     save()
-    probe.look = function() return { state = "unclear", text = "HTTP 502", status = 502 } end
-    local states, rows = checks()
-    assert.equal("unclear", states[1])
-    assert.matches("HTTP 502, which does not tell", rows[1].says)
+    for expected, seen in pairs {
+      ["^the cluster answers HTTP 502, which does not tell$"] = { text = "HTTP 502", status = 502 },
+      ["^TLS alert 40, which does not tell$"] = { text = "TLS alert 40", alert = 40 },
+    } do
+      seen.state = "unclear"
+      probe.look = function() return seen end
+      local states, rows = checks()
+      assert.equal("unclear", states[1])
+      assert.matches(expected, rows[1].says)
+    end
   end)
 
   it("says that it was revoked, as far as it can tell", function()

@@ -100,6 +100,21 @@ ca_file =
     assert.same({}, profile.read(dir .. "/nowhere"))
   end)
 
+  it("is an error when the file is there and cannot be read", function()
+    tempdir.check(("mkdir %s/config; ln -s loop %s/loop"):format(dir, dir))
+    for path, expected in pairs { [dir .. "/config"] = "'" .. dir .. "/config' cannot be read",
+      [dir .. "/loop"] = "symbolic links", [dir .. "/config/x"] = false } do
+      local found, message, err = profile.read(path)
+      if expected then
+        assert.is_nil(found)
+        assert.matches(expected, message, 1, true)
+        assert.equal("FILE_ERROR", err.code)
+      else
+        assert.same({}, found)
+      end
+    end
+  end)
+
   it("holds no secret, and the error repeats none", function()
     for _, key in ipairs { "sk", "ak", "access_key", "secret_key", "password", "my_password",
       "token", "security_token", "secret", "my_secret_key", "id_token", "private_key", "username",
@@ -191,6 +206,12 @@ ca_file =
     end
     write "[a]\ncredentials = vault\n"
     assert.matches("token-file:PATH", options_with({ CCE_PROFILE = "a" }).hint, 1, true)
+    for _, text in ipairs { "agency", "agency:name", "agency:name@", "agency:@domain" } do
+      write("[a]\ncredentials = " .. text .. "\n")
+      local answer = options_with { CCE_PROFILE = "a" }
+      assert.equal("INVALID_ARGUMENT", answer.code, text)
+      assert.matches("agency:NAME@DOMAIN names an agency and the account", answer.message, 1, true)
+    end
   end)
 
   it("may name a file with a token, which only its owner may read", function()

@@ -30,11 +30,12 @@ function M.run(args, ui)
   local state, message, err = require("cce.log.audit_log").verify(args.paths,
     { head = args.head, count = args.count, key = key })
   if not state then return ui:fail(message, err) end
-  local text = ("%s: %d lines, unbroken; its head is %s"):format(table.concat(args.paths, ", "),
-    state.count, state.head)
+  local lines = state.continues and ("lines %d to %d"):format(state.first, state.count)
+    or ("%d lines"):format(state.count)
+  local text = ("%s: %s, unbroken; its head is %s"):format(table.concat(args.paths, ", "), lines,
+    state.head)
   if state.continues then
-    text = ("%s\nIt begins with line %d; the lines before were in %s"):format(text, state.first,
-      state.continues)
+    text = ("%s\nThe lines before were in %s"):format(text, state.continues)
   end
   return ui:show(state, text, state.head)
 end

@@ -53,6 +53,23 @@ describe("cce credential", function()
       not_after = facts.not_after }
   end
 
+  it("says after Ctrl-C what was sent, if anything was", function()
+    for said, first in pairs { [""] = {}, ["cce: obtain_cert: 0 done, 1 failed; what was under way"
+      .. " may still be done\n"] = { operation = "obtain_cert", status = 503, times = 1 } } do
+      sim:reset()
+      if first.times then sim:fault(first) end
+      sim:fault { operation = "obtain_cert", hold = "before" }
+      local finish, process = world:start_cce({ "credential", "--cluster", cluster.id },
+        { env = { KUBERNETES_EXEC_INFO = command.exec_info() } })
+      sim:held(1)
+      process:signal "SIGINT"
+      local result = finish()
+      sim:release { drop = true }
+      assert.same({ 130, "", "\ncce: interrupted\n" .. said },
+        { result.code, result.out, result.err })
+    end
+  end)
+
   it("prints the answer, in the version that was asked for, and nothing else", function()
     for _, version in ipairs { "v1", "v1beta1" } do
       local found = credential({}, { KUBERNETES_EXEC_INFO = command.exec_info(version) })

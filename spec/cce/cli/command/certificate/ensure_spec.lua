@@ -67,6 +67,41 @@ describe("cce ensure", function()
     assert.matches("failed cluster-002", result.out, 1, true)
   end)
 
+  it("goes by the dates where the cluster does not answer, and says so", function()
+    local words = { "ensure", "cluster-001", "--days", "3", "--out", world.dir .. "/k" }
+    assert.equal(0, world:cce(words).code)
+    assert.is_nil(world:cce(words).out:find("was not asked", 1, true))
+    sim:fault { service = "kubernetes", status = 503 }
+    local result = world:cce(words)
+    assert.equal(0, result.code, result.err)
+    assert.matches("cluster-001: still good, ", result.out, 1, true)
+    assert.matches("\nthe cluster was not asked: HTTP 503\n", result.out, 1, true)
+    words[#words + 1] = "--no-check"
+    result = world:cce(words)
+    assert.equal(0, result.code, result.err)
+    assert.is_nil(result.out:find("was not asked", 1, true))
+    assert.equal(1, #sim:log { operation = "obtain_cert" })
+  end)
+
+  it("says after Ctrl-C that the same command goes on, and it does", function()
+    sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, hold = "before" }
+    local words = { "ensure", "cluster-001", "cluster-002", "--concurrency", "1", "--dir",
+      world.dir .. "/k", "--days", "3" }
+    local finish, process = world:start_cce(words)
+    sim:held(1)
+    process:signal "SIGINT"
+    local result = finish()
+    sim:release { drop = true }
+    sim:clear_faults()
+    assert.equal(130, result.code)
+    assert.matches("obtain_cert: 1 done (" .. sim.clusters[1].id .. ")", result.err, 1, true)
+    assert.matches("what was obtained is kept; the same command goes on where it was", result.err,
+      1, true)
+    result = world:cce(words)
+    assert.equal(0, result.code, result.err)
+    assert.equal(1, #sim:log { operation = "obtain_cert", cluster = sim.clusters[1].id })
+  end)
+
   it("wants one place, and clusters", function()
     for expected, words in pairs {
       ["where to"] = { "ensure", "--all", "--days", "3" },

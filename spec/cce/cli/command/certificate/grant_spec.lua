@@ -112,12 +112,121 @@ describe("cce grant", function()
     assert.same({}, sim:log { operation = "revoke_cert" })
   end)
 
-  it("is held until Ctrl-C, which ends it #long", function()
+  -- A grant whose certificate is being obtained when something else happens.
+  local function obtaining(...)
+    sim:fault { operation = "obtain_cert", hold = "before" }
+    local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m",
+      "--allow-self", ... }
+    sim:held(1)
+    return finish, process
+  end
+
+  it("stands when its kubeconfig cannot be saved, and says how it ends", function()
+    local dir = world.dir .. "/new"
+    tempdir.check("mkdir " .. dir)
+    local finish = obtaining("--out", dir .. "/x")
+    tempdir.check("rmdir " .. dir)
+    sim:release()
+    local result = finish()
+    assert.equal(1, result.code)
+    assert.matches(("the grant stands, and ends as entry %s of the schedule; its kubeconfig could"
+      .. " not be saved:\n"):format(pending()[1].id), result.err, 1, true)
+    local kept = assert(result.err:match "certificate that was obtained is kept in '(.-)'")
+    assert.matches(sim.clusters[1].id, tempdir.read(kept), 1, true)
+    assert.same({}, sim:log { operation = "revoke_cert" })
+  end)
+
+  it("is in the schedule after Ctrl-C, which says so if it is", function()
+    local finish, process = obtaining("--out", path)
+    process:signal "SIGINT"
+    local result = finish()
+    sim:release { drop = true }
+    assert.equal(130, result.code)
+    local promised = "what was promised is in the schedule: cce schedule list --status pending"
+    assert.matches(promised, result.err, 1, true)
+    assert.equal(1, #pending())
+    sim:clear_faults()
+    sim:fault { operation = "list_clusters", hold = "before" }
+    finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m", "--out", path }
+    sim:held(1)
+    process:signal "SIGINT"
+    result = finish()
+    sim:release { drop = true }
+    assert.equal(130, result.code)
+    assert.is_nil(result.err:find(promised, 1, true))
+  end)
+
+  -- The commands that follow tell how long they would sleep, and do not.
+  local function skip_time()
+    tempdir.write(world.dir .. "/now.lua", [[
+      require("cce").sleep = function(seconds)
+        io.stderr:write(("slept %d minutes\n"):format(math.floor(seconds / 60 + 0.5)))
+      end
+    ]])
+    world.env.LUA_INIT = "@" .. world.dir .. "/now.lua"
+  end
+
+  it("is ended once, though Ctrl-C comes while it is being ended", function()
+    skip_time()
+    sim:fault { operation = "revoke_cert", hold = "before" }
+    local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m",
+      "--allow-self", "--hold", "--out", path }
+    sim:held(1)
+    process:signal "SIGINT"
+    local result = finish()
+    sim:release { drop = true }
+    assert.equal(130, result.code)
+    assert.matches("what was promised is in the schedule", result.err, 1, true)
+    assert.equal(1, #sim:log { operation = "revoke_cert" })
+  end)
+
+  it("is held until its time is over, and ended then", function()
+    skip_time()
+    for expected, row in pairs {
+      ["the grant is over: its certificates are revoked"] = { 0, "--force" },
+      ["the grant is left: others share it"] = { 0, "--shared", before = "--shared" },
+      ["HTTP 403"] = { 1, "--force", fault = { operation = "revoke_cert", status = 403 } },
+    } do
+      sim:reset()
+      os.remove(path)
+      world.env.CCE_SCHEDULE = ("sqlite:%s/%s.db"):format(world.dir, (expected:gsub("%W", "")))
+      if row.before then assert.equal(0, grant("--out", path .. "1", row.before).code) end
+      if row.fault then sim:fault(row.fault) end
+      local result = grant("--out", path, "--hold", row[2])
+      assert.equal(row[1], result.code, result.err)
+      assert.matches("holding it; Ctrl-C ends it now\nslept 20 minutes\n", result.err, 1, true)
+      assert.matches(expected, result.err, 1, true)
+      assert.equal(row[1] == 0 and not row.before and 1 or 0,
+        #sim:log { operation = "revoke_cert", accepted = true })
+      assert.is_nil(result.err:find("schedule run carries it out", 1, true))
+    end
+  end)
+
+  it("is of an agency of the own account, where that can be looked up", function()
+    local function dry_run(agency)
+      return world:cce { "grant", "cluster-001", "--for", "20m", "--as-agency", agency, "--out",
+        path, "--dry-run" }
+    end
+    sim:fault { operation = "list_domains", status = 403 }
+    assert.equal(0, dry_run("sim-agency").code)
+    sim:fault { operation = "caller_identity", status = 403 }
+    local result = dry_run "sim-agency"
+    assert.equal(64, result.code, result.err)
+    assert.matches("which account these credentials are of cannot be looked up\n  hint: Give"
+      .. " --as-agency NAME@DOMAIN", result.err, 1, true)
+    result = dry_run "sim-agency@sim-account"
+    assert.is_nil(result.err:find("which account", 1, true))
+  end)
+
+  it("is held until Ctrl-C, which ends it", function()
     local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m", "--out", path,
       "--hold", "--allow-self" }
-    local deadline = os.time() + 20
-    repeat core.sys.sleep(0.05) until tempdir.read(path) or os.time() > deadline
-    core.sys.sleep(0.2)
+    local deadline = core.sys.monotonic() + 120
+    local function is_held()
+      return (tempdir.read(("%s/run-%d.err"):format(world.dir, world.count)) or "")
+        :find("holding it; Ctrl-C ends it now\n", 1, true)
+    end
+    repeat core.sys.sleep(0.05) until is_held() or core.sys.monotonic() > deadline
     process:signal "SIGINT"
     local result = finish()
     assert.equal(130, result.code)

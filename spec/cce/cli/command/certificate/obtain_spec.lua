@@ -97,6 +97,22 @@ describe("cce obtain", function()
     assert.matches("nothing was kept; if the request had left", result.err, 1, true)
   end)
 
+  it("says where the certificate is that was issued and could not be saved", function()
+    local dir = world.dir .. "/new"
+    tempdir.check("mkdir " .. dir)
+    sim:fault { operation = "obtain_cert", hold = "before" }
+    local finish = world:start_cce { "obtain", "cluster-001", "--days", "3", "--out", dir .. "/x" }
+    sim:held(1)
+    tempdir.check("rmdir " .. dir)
+    sim:release()
+    local result = finish()
+    assert.equal(1, result.code)
+    assert.matches("a certificate was issued, but it could not be saved:\n", result.err, 1, true)
+    local kept = assert(result.err:match "certificate that was obtained is kept in '(.-)'")
+    assert.matches(sim.clusters[1].id, tempdir.read(kept), 1, true)
+    assert.equal("", result.out)
+  end)
+
   it("does nothing in a dry run", function()
     local path = world.dir .. "/x"
     local result = world:cce { "obtain", "cluster-001", "--days", "1", "--out", path, "--dry-run" }

@@ -164,6 +164,13 @@ describe("cce revoke", function()
       assert.equal(2, world:cce({ "revoke", "cluster-001", "--user", MEMBER, "--yes" },
         { env = { CCE_SCHEDULE = "sqlite:" .. world.dir .. "/another.db" } }).code)
       assert.is_false(core.file.stat(world.dir .. "/another.db"))
+      tempdir.write(world.dir .. "/broken.db", ("no database\n"):rep(100))
+      result = world:cce({ "revoke", "cluster-001", "--user", MEMBER, "--yes" },
+        { env = { CCE_SCHEDULE = "sqlite:" .. world.dir .. "/broken.db" } })
+      assert.equal(2, result.code)
+      assert.matches(("the schedule was not asked for grants to user %s: "):format(MEMBER),
+        result.err, 1, true)
+      assert.matches("it is no SQLite database", result.err, 1, true)
     end)
 
     it("knows of the audit log whose certificate was obtained", function()
@@ -238,10 +245,20 @@ describe("cce revoke", function()
     assert.equal(130, result.code)
     assert.matches("1 revoked, 0 failed, 0 not known, 4 not begun; to go on: the same"
       .. " command", result.err, 1, true)
+    sim:reset()
+    sim:fault { operation = "list_clusters", hold = "before" }
+    local finish, process = world:start_cce { "revoke", "--all", "--user", MEMBER, "--yes" }
+    sim:held(1)
+    process:signal "SIGINT"
+    result = finish()
+    sim:release { drop = true }
+    assert.equal(130, result.code)
+    assert.equal("\ncce: interrupted\ncce: nothing was sent\n", result.err)
   end)
 
   it("wants one principal and clusters", function()
     for expected, words in pairs {
+      ["--verify needs --kubeconfig"] = { "revoke", "--all", "--user", "a", "--verify" },
       ["--run needs --journal"] = { "revoke", "--all", "--user", "a", "--run", "x" },
       ["nobody is named"] = { "revoke", "--all" },
       ["can not be used together"] = { "revoke", "--all", "--user", "a", "--agency", "b" },

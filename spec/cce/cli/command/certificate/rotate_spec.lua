@@ -229,6 +229,38 @@ describe("cce rotate", function()
       "--accept-token-loss").code)
   end)
 
+  it("says after Ctrl-C that nothing was sent, if so", function()
+    sim:fault { operation = "list_clusters", hold = "before" }
+    local finish, process = world:start_cce { "rotate", "--all", "--yes" }
+    sim:held(1)
+    process:signal "SIGINT"
+    local result = finish()
+    sim:release { drop = true }
+    assert.equal(130, result.code)
+    assert.equal("\ncce: interrupted\ncce: nothing was sent\n", result.err)
+    assert.equal(0, rotations())
+  end)
+
+  it("says after Ctrl-C what is under way, and how to go on", function()
+    sim:set { cluster = sim.clusters[1].id, job_seconds = 60 }
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[2].id, hold = "before" }
+    local finish, process = world:start_cce { "rotate", "--all", "--yes", "--concurrency", "2",
+      "--rate", "none", "--every", "0.05" }
+    sim:held(1)
+    -- Of a job that is looked at, it is written down that it began.
+    local deadline = sys.monotonic() + 120
+    local function is_looked_at() return #sim:log { operation = "show_job" } > 0 end
+    repeat sys.sleep(0.02) until is_looked_at() or sys.monotonic() > deadline
+    process:signal "SIGINT"
+    local result = finish()
+    sim:release { drop = true }
+    assert.equal(130, result.code)
+    assert.matches(("0 rotated, 0 failed, 2 under way (their jobs go on by themselves), %d not"
+      .. " begun\n"):format(#sim.clusters - 2), result.err, 1, true)
+    assert.matches("\ncce: to go on: cce rotate --resume --rate none --concurrency 2 --every 0.05"
+      .. "\n", result.err, 1, true)
+  end)
+
   it("ends at once by Ctrl-C, says what was done, and is finished by --resume #long", function()
     sim:set { job_seconds = 2 }
     local finish, process = world:start_cce { "rotate", "--all", "--yes", "--concurrency", "1",

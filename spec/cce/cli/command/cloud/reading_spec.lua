@@ -64,5 +64,17 @@ describe("the reading commands", function()
     local result = world:cce { "deleted", "--since", "30d" }
     assert.equal(64, result.code)
     assert.equal(0, world:cce({ "deleted", "--since", "30d", "--partial" }).code)
+    local told = "deletions are on record that do not say of whom"
+    assert.is_nil(world:cce({ "deleted" }).err:find(told, 1, true))
+    for _, row in ipairs { { "deleteUser", 204, true }, { "deleteUser", 403 },
+      { "createUser", 201 } } do
+      sim:fault { operation = "list_traces", times = 1, status = 200, body = json.encode {
+        traces = { { trace_id = "t1", trace_name = row[1], service_type = "IAM", time =
+          os.time() * 1000, record_time = os.time() * 1000, code = tostring(row[2]),
+          trace_rating = "normal", user = { id = "x" } } }, meta_data = {} } }
+      result = world:cce { "deleted" }
+      assert.equal(0, result.code, result.err)
+      assert.equal(row[3], result.err:find("\n?1 " .. told) and true)
+    end
   end)
 end)

@@ -64,6 +64,15 @@ describe("cce status", function()
     for i = 1, 3 do assert.equal(1, found["cluster-00" .. i].open, i) end
   end)
 
+  it("shows the rest when CTS does not answer, and says what is not known", function()
+    local result = world:cce({ "status", "cluster-001", "-o", "json" },
+      { env = { CCE_CTS_ENDPOINT = "https://127.0.0.1:1" } })
+    assert.equal(0, result.code, result.err)
+    assert.matches("^cce: who holds certificates is not known: .*127%.0%.0%.1:1", result.err)
+    local row = json.decode(result.out)[1]
+    assert.same({ "cluster-001", "works", 0 }, { row.name, row.certificate, row.holders })
+  end)
+
   it("writes itself as a page, and replaces nothing but such a page", function()
     local path = world.dir .. "/fleet.html"
     assert.equal(0, world:cce({ "status", "--report", path }).code)

@@ -74,6 +74,18 @@ describe("cce __complete", function()
     assert.equal("prod", words("--profile", "p"))
   end)
 
+  it("goes by options before it, such as the endpoint", function()
+    local env = { CCE_ENDPOINT = false }
+    local function clusters(...)
+      local line = { "__complete", ... }
+      line[#line + 1], line[#line + 2] = "revoke", "cluster-004"
+      return (world:cce(line, { env = env }).out:gsub("\t.*", ""))
+    end
+    assert.equal("", clusters())
+    assert.equal("cluster-004", clusters("--endpoint", sim.env.CCE_ENDPOINT))
+    assert.equal("", clusters("--endpoint", "https://127.0.0.1:1"))
+  end)
+
   it("is silent when the cloud does not answer, and asks once", function()
     for _, endpoint in ipairs { "https://127.0.0.1:1", false } do
       local result = world:cce({ "__complete", "revoke", "c" }, { env = {

@@ -132,6 +132,30 @@ describe("cce configure", function()
     assert.equal(64, select(2, terminal:finish()))
   end)
 
+  it("writes nothing without keys, or with what no key has", function()
+    terminal = terminals.new(world, 160)
+    local none, slip = "no keys were given: nothing was written", "a key holds a blank or another"
+      .. " character that keys do not have: nothing was written"
+    -- What is typed; false is Ctrl-D.
+    for _, row in ipairs {
+      { "", expected = none, code = 1 }, { false, expected = none, code = 1 },
+      { "EXAMPLE", "", expected = none, code = 1 }, { "EXAMPLE", false, expected = none, code = 1 },
+      { "EXAMPLE", "example secret", expected = slip, code = 64 },
+      { "EXAMPLE\226\128\139", "example", expected = slip, code = 64 },
+    } do
+      terminal:start "cce configure --region cn-north-4"
+      for i, prompt in ipairs { "Access key %(AK%): $", "Secret key %(SK%), not shown: $" } do
+        if row[i] ~= nil then terminal:wait(prompt) end
+        if row[i] then terminal:type(row[i]) elseif row[i] == false then terminal:key "C-d" end
+      end
+      local screen, code = terminal:finish()
+      assert.equal(row.code, code, screen)
+      assert.matches(row.expected, screen, 1, true)
+      assert.is_false(core.file.stat(world.dir .. "/.huaweicloud"))
+      assert.is_false(core.file.stat(world.dir .. "/.config"))
+    end
+  end)
+
   it("says what to do where there is no terminal", function()
     local result = world:cce { "configure" }
     assert.equal(64, result.code)

@@ -55,6 +55,18 @@ describe("cce log", function()
     assert.matches("2 lines, unbroken", result.out, 1, true)
   end)
 
+  it("says where the lines before are, when it is given the later of two files", function()
+    tempdir.shell(("mv %s %s.1"):format(path, path))
+    assert.equal(0, world:cce({ "obtain", "cluster-001", "--days", "1", "--out", "-", "--profile",
+      "logged" }).code)
+    local result = world:cce { "log", "verify", path }
+    assert.equal(0, result.code, result.err)
+    assert.matches(path .. ": lines 3 to 4, unbroken; its head is ", result.out, 1, true)
+    assert.matches("\nThe lines before were in " .. path .. ".1\n", result.out, 1, true)
+    result = world:cce { "log", "verify", path, path .. ".1" }
+    assert.matches(": 4 lines, unbroken; its head is %x+\n$", result.out)
+  end)
+
   it("has the changes of any command, with --audit-log or CCE_AUDIT_LOG", function()
     for _, how in ipairs { "option", "environment" } do
       local log = world.dir .. "/" .. how .. ".log"

@@ -1,6 +1,7 @@
 local command = require "spec.support.command"
 local json = require "cce.base.json"
 local simulator = require "spec.support.sim"
+local tempdir = require "spec.support.tempdir"
 
 if not (simulator.has_program "nginx" and pcall(require, "argparse")) then
   describe("cce runs", function() pending "needs nginx and argparse" end)
@@ -61,6 +62,35 @@ describe("cce runs", function()
     assert.equal("PERMISSION_DENIED", items[3].code)
     assert.equal(sim.clusters[2].id .. "\n" .. sim.clusters[3].id .. "\n",
       runs("show", "--open", "-o", "name").out)
+  end)
+
+  it("says which journals have it, where more than one has", function()
+    local state = world.dir .. "/.local/state/cce"
+    leave_open()
+    tempdir.write(state .. "/empty.journal", "")
+    assert.equal(0, runs("show").code)
+    assert.equal(0, rotate("cluster-004", "--run", "friday", "--journal", state .. "/a.journal")
+      .code)
+    assert.equal(0, rotate("cluster-005", "--run", "sunday", "--journal", state .. "/a.journal")
+      .code)
+    local both = ("one of %s/a.journal, %s/rotate-%s.journal\n"):format(state, state,
+      sim.project_id)
+    for which, words in pairs { run = { "show" }, ["run 'friday'"] = { "show", "friday" },
+      ["run 'friday' "] = { "discard", "friday", "--yes" } } do
+      local result = runs((table.unpack or unpack)(words))
+      assert.equal(64, result.code)
+      assert.matches(("more than one journal in %s has a %s\n  hint: Give --journal, %s"):format(
+        state, which:gsub(" $", ""), both), result.err, 1, true)
+    end
+    assert.equal(sim.clusters[5].id .. "\n", runs("show", "sunday", "-o", "name").out)
+    assert.equal(sim.clusters[4].id .. "\n", runs("show", "friday", "--journal", state
+      .. "/a.journal", "-o", "name").out)
+    local result = runs("show", "monday", "--journal", state .. "/a.journal")
+    assert.equal(1, result.code)
+    assert.matches(state .. "/a.journal has no run 'monday'\n", result.err, 1, true)
+    result = runs("show", "--journal", state .. "/empty.journal")
+    assert.equal(1, result.code)
+    assert.matches(state .. "/empty.journal has no run\n", result.err, 1, true)
   end)
 
   it("settles what is uncertain by what a person saw", function()

@@ -128,6 +128,16 @@ describe("cce schedule", function()
     assert.is_false(core.file.stat(world.dir .. "/.local"))
   end)
 
+  it("wants to be told whom to revoke", function()
+    local result = schedule("add", "revoke", "--all", "--at", "+2h")
+    assert.equal(64, result.code)
+    assert.matches("nobody is named: give --user, --users or --agency", result.err, 1, true)
+    result = schedule("add", "revoke", "cluster-001", "--agency",
+      simulator.agency.principal.id, "--at", "+2h", "--dry-run")
+    assert.equal(0, result.code, result.err)
+    assert.matches("would revoke agency " .. simulator.agency.principal.id, result.out, 1, true)
+  end)
+
   it("puts in nothing in a dry run", function()
     local result = schedule("add", "revoke", "--all", "--user", MEMBER, "--at", "+2h", "--dry-run")
     assert.equal(0, result.code)
@@ -281,6 +291,93 @@ describe("cce schedule", function()
     local result = schedule("run", "--once", "--store", "sqlite:" .. path)
     assert.equal(4, result.code, result.out .. result.err)
     assert.matches("0 overdue, 1 in quarantine: see cce schedule list", result.out, 1, true)
+  end)
+
+  it("leaves a failed rotation at what was done, and nothing else, when told", function()
+    sim:set { job_outcome = "Failed" }
+    local id = schedule("add", "rotate", "cluster-001", "--every", "4w", "--first", "+0s", "-o",
+      "name").out:match "^%w+"
+    assert.equal(4, schedule("run", "--once").code)
+    local run = json.decode(world:cce({ "runs", "list", "-o", "json" }).out)[1]
+    assert.same({ "rotate", 1 }, { run.workflow, run.counts.failed })
+    assert.matches("/.local/state/cce/schedule/", run.journal, 1, true)
+    assert.equal(0, schedule("accept", id, "--dry-run").code)
+    assert.equal(id .. "\n", schedule("list", "--status", "overdue", "-o", "name").out)
+    local once = add("--at", "+2h")
+    local result = schedule("accept", id, once, "-o", "json")
+    assert.equal(1, result.code)
+    assert.matches("does not recur: cancel it", result.err, 1, true)
+    local entries = json.decode(result.out)
+    assert.same({ 1, id, "pending" }, { #entries, entries[1].id, entries[1].state })
+    assert.equal(0, schedule("run", "--once").code)
+    assert.equal(1, #sim:log { operation = "rotate_credentials" })
+    assert.equal(id .. "\n" .. once .. "\n", schedule("list", "--status", "pending", "-o",
+      "name").out)
+  end)
+
+  local function change_store(statement)
+    local connection = assert(require("luasql.sqlite3").sqlite3():connect(world.dir
+      .. "/.local/state/cce/schedule.db"))
+    assert(connection:execute(statement))
+    connection:close()
+  end
+
+  it("shows what was put in, and why the rest was not", function()
+    add("--at", "+3h")
+    local words = { "add", "revoke", "--all", "--user", MEMBER, "--at", "+2h", "-o", "json" }
+    change_store("CREATE TRIGGER small BEFORE INSERT ON entries WHEN (SELECT count(*) FROM"
+      .. " entries) >= 3 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+    local result = schedule((table.unpack or unpack)(words))
+    assert.equal(1, result.code)
+    assert.matches("the disk is full", result.err, 1, true)
+    assert.equal(2, #json.decode(result.out))
+    local all = schedule("list", "-o", "name").out
+    assert.equal(3, select(2, all:gsub("\n", "")))
+    for _, e in ipairs(json.decode(result.out)) do assert.matches(e.id, all, 1, true) end
+    result = schedule((table.unpack or unpack)(words))
+    assert.same({ 1, "" }, { result.code, result.out })
+  end)
+
+  it("is not counted where it cannot be read", function()
+    add("--at", "+2h")
+    local result = world:cce { "metrics" }
+    assert.equal(0, result.code)
+    assert.matches('cce_schedule_entries{state="pending"} 1\n', result.out, 1, true)
+    change_store "DROP TABLE entries"
+    result = world:cce { "metrics" }
+    assert.equal(1, result.code)
+    assert.equal("", result.out)
+    assert.matches("no such table: entries", result.err, 1, true)
+  end)
+
+  it("is done by a runner that can tell where the entry's region is", function()
+    local variable, endpoint = "HUAWEICLOUD_SDK_REGION_CCE_", sim.env.CCE_ENDPOINT
+    world.env[variable .. "CN_NORTH_4"], world.env[variable .. "EU_DE"] = endpoint, endpoint
+    local function run(...)
+      sim:reset()
+      local result = schedule("run", "--once", ...)
+      return result.out .. result.err, #sim:log { operation = "revoke_cert" }
+    end
+    local id = add("--at", "+0s", "--region", "cn-north-4")
+    local text, count = run()
+    assert.matches("this runner is told of one endpoint, and the entry is of region cn-north-4",
+      text, 1, true)
+    assert.equal(0, count)
+    assert.equal(0, schedule("retry", id).code)
+    assert.equal(1, select(2, run("--region", "cn-north-4")))
+    add("--at", "+0s")
+    assert.equal(1, select(2, run("--region", "cn-north-4")))
+    add("--at", "+0s")
+    assert.equal(1, select(2, run()))
+    world.env[variable .. "CN_NORTH_4"] = "https://127.0.0.1:1"
+    add("--at", "+0s", "--region", "eu-de")
+    assert.equal(1, select(2, run("--region", "cn-north-4")))
+    -- The one endpoint is that of its own region.
+    world.env.CCE_REGION = "cn-north-4"
+    add("--at", "+0s")
+    assert.equal("cn-north-4", json.decode(schedule("list", "--status", "pending", "-o",
+      "json").out)[1].region)
+    assert.equal(1, select(2, run()))
   end)
 
   it("moves to another store #long", function()

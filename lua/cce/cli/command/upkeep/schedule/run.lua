@@ -43,7 +43,7 @@ local function clients_of(ui, base)
     local key = (entry.region or "") .. "\n" .. (entry.project_id or "")
     if kept[key] then return kept[key] end
     -- An endpoint that was given without a region is that of the entries without one.
-    local is_same = not entry.region or entry.region == base.config.region
+    local is_same = entry.region == base.config.region
     if not is_same and not base.config.region then
       return errors.fail("NO_ENDPOINT", ("this runner is told of one endpoint, and the entry is of"
         .. " region %s"):format(entry.region))
