@@ -117,7 +117,7 @@ local function window(query, now)
 end
 
 local function fits(trace, query, from, to)
-  if not trace or trace.record_time <= from or trace.record_time >= to then
+  if trace.record_time <= from or trace.record_time >= to then
     return false
   end
   for _, name in ipairs(FILTERS) do
@@ -133,7 +133,7 @@ local function find(project_id, query, from, to)
   local found = {}
   for i = #traces, first, -1 do
     local trace = traces[i]
-    if trace and trace.project_id == project_id and fits(trace, query, from, to) then
+    if trace.project_id == project_id and fits(trace, query, from, to) then
       found[#found + 1] = { trace = trace, order = i }
     end
   end
