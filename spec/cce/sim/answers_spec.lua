@@ -64,6 +64,7 @@ local function check_lists(line, field, name, cases)
     calls[#queries] = call_of(line .. query)
   end
   for i, answer in ipairs(sim:curl_all(calls)) do
+    assert.equal(200, answer.status, queries[i])
     local found = {}
     for n, item in ipairs(answer.json[field]) do found[n] = item[name] end
     assert.equal(cases[queries[i]], table.concat(found, " "), queries[i])
@@ -125,7 +126,7 @@ describe("the simulator's gateway", function()
     end
     fail(4)
     assert.equal(200, ask(LIST, nil, right).status)
-    fail(4)
+    fail(5)
     assert.equal(200, ask(LIST, nil, right).status)
     fail(6)
     sim:clock(270)
@@ -195,7 +196,9 @@ describe("the simulator's metadata service", function()
       { "no token of ours", KEY, nil, 401, "Unauthorized",
         { headers = { ["X-Metadata-Token"] = "x" } } },
     }
-    local token = { headers = { ["X-Metadata-Token"] = ask(TOKEN, nil, ttl).body } }
+    local given = ask(TOKEN, nil, ttl)
+    assert.equal(200, given.status)
+    local token = { headers = { ["X-Metadata-Token"] = given.body } }
     check { { "a token", KEY, nil, 200, '"securitytoken"', token } }
     sim:iam { metadata = "no_agency" }
     check { { "no agency", KEY, nil, 401, "Please configure Cloud Service Agency first", token } }
@@ -331,8 +334,8 @@ describe("the simulator's tokens", function()
         headers = { ["x-security-token"] = security_token } }))
       return answer.status, answer.body
     end
-    assert.equal(200, (at(0, credential.securitytoken)))
     assert.matches("verify aksk signature fail", select(2, at(0)))
+    assert.equal(200, (at(0, credential.securitytoken)))
     assert.matches("verify aksk signature fail", select(2, at(0, "x")))
     assert.equal(200, (at(840, credential.securitytoken)))
     assert.matches("the security token has expired", select(2, at(960, credential.securitytoken)))
@@ -382,11 +385,14 @@ describe("the simulator's IAM", function()
 
   it("keeps whom an attempt to delete did not reach, and notes the attempt", function()
     sim:put_principal { kind = "user", id = "u1", name = "n1" }
+    sim:put_principal { kind = "user", id = "u2", name = "n2" }
+    sim:delete_principal { kind = "user", id = "u2" }
+    assert.equal("204", sim:traces()[1].code)
     for i, status in ipairs { 400, 399 } do
       sim:delete_principal { kind = "user", id = "u1", status = status }
       check_lists("GET iam /v3/users", "users", "id", {
         ["?name=n1"] = status == 400 and "u1" or "" })
-      local trace = sim:traces()[i]
+      local trace = sim:traces()[i + 1]
       assert.same({ tostring(status), status == 400 and "warning" or "normal" },
         { trace.code, trace.trace_rating })
     end
@@ -638,12 +644,13 @@ describe("the simulator's CCE", function()
       sim:clock(offset)
       local job, list = ask(line, nil, token_only(admin.token)).json, {}
       for i, each in ipairs(job.spec.subJobs) do list[i] = each.status.phase:sub(1, 1) end
+      list[#list + 1] = job.status.reason and ": " .. job.status.reason
       return job.status.phase .. " " .. table.concat(list)
     end
     assert.equal("Initializing IIII", phases(190))
     assert.equal("Running RRRR", phases(310))
     assert.equal("Running RRRR", phases(940))
-    assert.equal("Failed SSFF", phases(1060))
+    assert.equal("Failed SSFF: 2 of the sub-jobs failed", phases(1060))
     assert.equal(2, #sim:state().clusters[1].failed_nodes)
   end)
 end)
@@ -933,6 +940,26 @@ describe("a cluster of the simulator", function()
     check_rights(rows)
   end)
 
+  it("tells the age of nodes to those who ask for a table", function()
+    local made = kube(held.admin, "GET", CORE .. "nodes").json.items[1].metadata.creationTimestamp
+    made = times.from_cce(made:gsub("T", " "):gsub("Z", " +0000 UTC"))
+    for age, pattern in pairs { [30] = "^%d%d+s$", [600] = "^1%dm$" } do
+      local offset = made + age - os.time()
+      -- It must be valid by the clock of all, too.
+      sim:clock(math.min(offset, 0))
+      held[age] = certificate(admin, nil, dated(math.min(offset, 0)))
+      sim:clock(offset)
+      local call = kube_call(held[age], "GET", CORE .. "nodes")
+      call.headers.accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+      local answer = sim:curl_all({ call })[1]
+      assert.equal("Table", answer.json.kind, answer.body)
+      local cells = answer.json.rows[2].cells
+      assert.same({ "cluster-001-node-2", "Ready", "<none>", "v1.29.13-r0" },
+        { cells[1], cells[2], cells[3], cells[5] })
+      assert.matches(pattern, cells[4])
+    end
+  end)
+
   it("notes why it knew nobody", function()
     local other, duration = certificate(admin, sim.clusters[2]), 86400
     held.other = other
@@ -1060,6 +1087,7 @@ describe("the simulator's control", function()
       sim:fault { service = service ~= 1 and service or nil, status = 503 }
       assert.equal(status, kube(held, "GET", "/version").status)
     end
+    sim:clear_faults()
     sim:fault { service = "kubernetes", cluster = sim.clusters[2].id, status = 500 }
     assert.equal(200, kube(held, "GET", "/version").status)
     tempdir.remove(held)
