@@ -277,6 +277,7 @@ describe("the simulator's tokens", function()
 
   it("end when their time is over, when all is ended, and with their holder", function()
     sim:iam { token_seconds = 1000 }
+    sim:iam { key_seconds = 1 }
     local token = token_only(new_token())
     local function status_at(offset)
       sim:clock(offset)
@@ -324,9 +325,13 @@ describe("the simulator's tokens", function()
   end)
 
   it("come with keys that are nothing without their security token, and end", function()
-    local credential = ask("POST iam /v3.0/OS-CREDENTIAL/securitytokens", { auth = { identity = {
-      methods = { "assume_role" }, assume_role = { agency_name = account.agency.name,
-        domain_name = account.domain_name } } } }).json.credential
+    local credential
+    local function renew(seconds)
+      credential = ask("POST iam /v3.0/OS-CREDENTIAL/securitytokens", { auth = { identity = {
+        methods = { "assume_role" }, assume_role = { agency_name = account.agency.name,
+          domain_name = account.domain_name, duration_seconds = seconds } } } }).json.credential
+    end
+    renew()
     local function at(offset, security_token)
       sim:clock(offset)
       local answer = ask(LIST, nil, dated(offset, {
@@ -339,6 +344,12 @@ describe("the simulator's tokens", function()
     assert.matches("verify aksk signature fail", select(2, at(0, "x")))
     assert.equal(200, (at(840, credential.securitytoken)))
     assert.matches("the security token has expired", select(2, at(960, credential.securitytoken)))
+    sim:clock(0)
+    sim:iam { key_seconds = 2000 }
+    sim:iam { token_seconds = 1 }
+    renew(86400)
+    assert.equal(200, (at(1940, credential.securitytoken)))
+    assert.equal(401, (at(2060, credential.securitytoken)))
   end)
 end)
 
@@ -417,6 +428,9 @@ describe("the simulator's CTS", function()
     local LINE, right = "GET cts /v3/{p}/traces?", "1600000000000"
     local rows = {
       { "limit", LINE .. "limit=many", nil, 400, "limit must be from 1 to 200" },
+      { "0", LINE .. "limit=0", nil, 400, "limit must be from 1 to 200" },
+      { "201", LINE .. "limit=201", nil, 400, "limit must be from 1 to 200" },
+      { "no query", "GET cts /v3/{p}/traces", nil, 200 },
       { "200", LINE .. "limit=200", nil, 200 },
       { "1", LINE .. "limit=1", nil, 200 },
       { "both", LINE .. ("from=%s&to=%s"):format(right, right), nil, 200, '"traces":[]' },
@@ -435,6 +449,7 @@ describe("the simulator's CTS", function()
     local function between(from, to)
       return ("?from=%.0f&to=%.0f"):format(at + from, at + to)
     end
+    check_lists("GET cts /v3/{p}/traces", "traces", "resource_id", { [between(-1, 1)] = "" })
     check_lists("GET cts /v3/" .. account.central.project_id .. "/traces", "traces", "resource_id",
       { [between(-1, 1)] = "u1", [between(0, 1)] = "", [between(-1, 0)] = "" })
   end)
@@ -449,6 +464,8 @@ describe("the simulator's CTS", function()
     assert.equal("hour", (found("")))
     sim:cts_late(600)
     leaver("late", 0)
+    local late = sim:traces()[4]
+    assert.is_true(math.abs(late.record_time - late.time - 600000) <= 1)
     assert.equal("hour", (found("")))
     assert.equal("hour before old", (found(all)))
     sim:clock(660)
@@ -817,6 +834,24 @@ describe("a cluster of the simulator", function()
     end
   end)
 
+  it("says what it has and what can be done with it", function()
+    local function resources(path)
+      local found = {}
+      for i, each in ipairs(kube(held.member, "GET", path).json.resources) do
+        found[i] = ("%s %s %s %s"):format(each.name, each.kind, tostring(each.namespaced),
+          table.concat(each.verbs, " "))
+      end
+      return found
+    end
+    assert.same({ "nodes Node false get list", "pods Pod true get list" }, resources("/api/v1"))
+    local verbs = " create delete get list patch update"
+    assert.same({ "rolebindings RoleBinding true" .. verbs,
+      "clusterrolebindings ClusterRoleBinding false" .. verbs }, resources(GROUP:sub(1, -2)))
+    local answer = kube(held.member, "GET", "/apis").json.groups[1]
+    assert.equal("rbac.authorization.k8s.io/v1", answer.preferredVersion.groupVersion)
+    assert.same({ "v1" }, kube(held.member, "GET", "/api").json.versions)
+  end)
+
   it("merges a patch, keeps who and when, and refuses what is not as it was", function()
     local path, MERGE = GROUP .. "clusterrolebindings", "application/merge-patch+json"
     local made = kube(held.admin, "POST", path, binding("b1", "view", {
@@ -1016,7 +1051,7 @@ describe("the simulator's memory", function()
       cts.reset()
     end)
     check_kept(function(path)
-      cts.record { resource_id = path, principal = admin.principal }
+      cts.record { resource_id = path, principal = admin.principal, status = 200 }
     end, cts.list, "resource_id")
   end)
 end)
@@ -1055,6 +1090,7 @@ describe("the simulator's control", function()
       { "ago", C .. "delete", { kind = "user", id = "x", ago = "1" }, 400, "field ago" .. PART },
       { "no principal", C .. "permissions", { deny = {} }, 400, "field principal is missing" },
       { "denied", C .. "permissions", { principal = "x", deny = "y" }, 400, "deny" .. PART },
+      { "nothing denied", C .. "permissions", { principal = "x" }, 200 },
       { "late", C .. "cts", { late = "1" }, 400, "late must be a number" },
       { "early", C .. "cts", { late = -1 }, 400, "late must be a number" },
       { "on time", C .. "cts", { late = 0 }, 200 },

@@ -679,7 +679,7 @@ describe("cce sim", function()
     local nginx, dir = require("cce.sim.nginx"), tempdir.new()
     finally(function() tempdir.remove(dir) end)
     for _, name in ipairs({ "openresty", "ngx_lua", "lua-nginx-module" }) do
-      simulator.write(dir .. "/nginx", "#!/bin/sh\necho \"configured with $1 " .. name .. "\" >&2\n")
+      simulator.write(dir .. "/nginx", "#!/bin/sh\necho \"built $1 " .. name .. "\" >&2\n")
       os.execute("chmod 755 " .. dir .. "/nginx")
       assert.same({}, nginx.find_modules(dir .. "/nginx", { "/no/such/place" }))
     end
@@ -694,7 +694,8 @@ describe("cce sim", function()
       .. " return find('/bin/true', {}) end", "^cce: the simulator needs nginx's Lua module" },
     ["no process can be started"] = { "nginx.start = function()"
       .. " return nil, 'no more processes', 'UNSUPPORTED' end", "^cce: no more processes\n" },
-    ["nginx ends at once"] = { FAKE, "^cce: nginx did not start; it says:\n  line 6\n.*  line 20\n",
+    ["nginx ends at once"] = { FAKE,
+      "^cce: nginx did not start; it says:\n  line 6\n.*  line 20\n",
       "for i in $(seq 20); do echo \"line $i\"; echo \"[notice] $i\"; done; exit 1" },
     ["nginx does not get ready"] = { FAKE .. [[
       local sys, calls = require("cce.core").sys, 0
