@@ -265,6 +265,7 @@ describe("the simulator's tokens", function()
     local right = sent(idp.id_token, sim.project_id)
     check {
       { "all is right", LINE, right, 201, '"methods":["mapped"]', by(idp.id) },
+      { "whose", LINE, right, 201, member.principal.id, by(idp.id) },
       { "provider", LINE, right, 401, "IAM.0001", by("other") },
       { "ID token", LINE, sent("x", sim.project_id), 401, "IAM.0001", by(idp.id) },
       { "scope", LINE, sent(idp.id_token, "p1"), 400, '"message":"scope"', by(idp.id) },
