@@ -8,7 +8,8 @@
 --   sim:log{ operation = "revoke_cert" }     -- what the simulator saw, filtered by fields
 --   sim:set{ cluster = id, version = "v1.19.10-r0" }   sim:clock(seconds_ahead)   sim:state()
 --   sim:reset()                              -- in before_each
---   sim:curl{ method=, path=, body=, key= }  -- a signed request by the curl command; sim:curl_all: many
+--   sim:curl{ method=, path=, body=, key= }  -- a signed request by the curl command
+--   sim:curl_all{ call, ... }                -- many of them, by one curl
 --
 -- Listeners that no client may accept, at the simulator's port: sim:bad_tls("expired"),
 -- "wrong_name", "unknown_ca", "self_signed".
