@@ -675,6 +675,88 @@ describe("cce sim", function()
     assert.equal("MISSING_DEPENDENCY", code)
   end)
 
+  it("takes an nginx that has Lua inside", function()
+    local nginx, dir = require("cce.sim.nginx"), tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    for _, name in ipairs({ "openresty", "ngx_lua", "lua-nginx-module" }) do
+      simulator.write(dir .. "/nginx", "#!/bin/sh\necho \"built $1 " .. name .. "\" >&2\n")
+      os.execute("chmod 755 " .. dir .. "/nginx")
+      assert.same({}, nginx.find_modules(dir .. "/nginx", { "/no/such/place" }))
+    end
+  end)
+
+  -- Each: what is other than usual (D is the directory), what it says. DIR/fake is a program.
+  local FAKE = "nginx.find = function() return D .. '/fake' end; "
+  for what, row in pairs({
+    ["there is no nginx"] = { "local find = nginx.find; nginx.find = function()"
+      .. " return find('/no/such/place') end", "^cce: the simulator needs nginx; on Debian" },
+    ["nginx has no Lua"] = { "local find = nginx.find_modules; nginx.find_modules = function()"
+      .. " return find('/bin/true', {}) end", "^cce: the simulator needs nginx's Lua module" },
+    ["no process can be started"] = { "nginx.start = function()"
+      .. " return nil, 'no more processes', 'UNSUPPORTED' end", "^cce: no more processes\n" },
+    ["nginx ends at once"] = { FAKE,
+      "^cce: nginx did not start; it says:\n  line 6\n.*  line 20\n",
+      "for i in $(seq 20); do echo \"line $i\"; echo \"[notice] $i\"; done; exit 1" },
+    ["nginx does not get ready"] = { FAKE .. [[
+      local sys, calls = require("cce.core").sys, 0
+      local real = sys.monotonic
+      sys.monotonic = function() -- half a minute is over once it has said something
+        local log = io.open(D .. "/nginx.log")
+        calls = calls + 1
+        return real() + (calls > 1 and log and log:read("*a") ~= "" and 31 or 0)
+      end]],
+      "^cce: nginx did not get ready in time; it says:\n  slow\n", "echo slow; exec sleep 600" },
+    ["a file of its own cannot be written"] = { "require('cce.core').sys.mkdir(D .. '/nginx.conf');"
+      .. " io.open(D .. '/nginx.conf/x', 'w'):close(); local f = io.open(D .. '/config.json', 'w');"
+      .. " f:write('{\"job_seconds\":1}'); f:close()", "^cce: .*nginx%.conf: Is a directory\n" },
+  }) do
+    it("says when " .. what, function()
+      local dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
+      finally(function() simulator.remove(dir) end)
+      simulator.write(dir .. "/fake", "#!/bin/sh\n" .. (row[3] or ""))
+      os.execute("chmod 755 " .. dir .. "/fake")
+      local process = sys.spawn({ argv = { simulator.interpreter(), "-e",
+        ("local D, nginx = %q, require('cce.sim.nginx'); %s"):format(dir, row[1]), "bin/cce",
+        "sim", "--dir", dir }, stderr = dir .. "/stderr", die_with_parent = true })
+      assert.equal(1, process:wait(120))
+      local said = simulator.read(dir .. "/stderr")
+      assert.matches(row[2], said)
+      assert.is_nil(said:find("[notice]", 1, true))
+      assert.is_nil(simulator.read(dir .. "/env"))
+    end)
+  end
+
+  it("ends in order on a signal while nginx is not ready", function()
+    local dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
+    finally(function() simulator.remove(dir) end)
+    simulator.write(dir .. "/fake", "#!/bin/sh\necho $$ >" .. dir .. "/pid\nexec sleep 600\n")
+    os.execute("chmod 755 " .. dir .. "/fake")
+    local process = sys.spawn({ argv = { simulator.interpreter(), "-e",
+      ("require('cce.sim.nginx').find = function() return %q end"):format(dir .. "/fake"),
+      "bin/cce", "sim", "--dir", dir }, stderr = dir .. "/stderr", die_with_parent = true })
+    local pid
+    assert.is_true(eventually(function()
+      pid = (simulator.read(dir .. "/pid") or ""):match("%d+")
+      return pid
+    end))
+    process:signal("SIGTERM")
+    assert.equal(0, process:wait(120))
+    assert.is_true(is_gone(pid))
+    assert.equal("", simulator.read(dir .. "/stderr"))
+  end)
+
+  it("lets a mistake of the program that runs it pass", function()
+    local dir = sys.mkdir_private(tempdir.root .. "/cce-spec-XXXXXX")
+    finally(function() simulator.remove(dir) end)
+    local process = sys.spawn({ argv = { simulator.interpreter(), "-e", ([[
+      local ok, problem = pcall(require("cce.sim").run, { dir = %q,
+        on_ready = function() error("on purpose", 0) end })
+      io.stderr:write(tostring(ok), " ", tostring(problem))]]):format(dir) },
+      stderr = dir .. "/stderr", die_with_parent = true })
+    assert.equal(0, process:wait(120))
+    assert.equal("false on purpose", simulator.read(dir .. "/stderr"))
+  end)
+
   for library, package in pairs({ openssl = "lua%-luaossl", argparse = "lua%-argparse" }) do
     it("says that it needs " .. package:gsub("%%", ""), function()
       local out = os.tmpname()

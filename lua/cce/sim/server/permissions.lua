@@ -19,7 +19,7 @@ end
 --- Whether a principal ({ id= }) lacks an action.
 function M.lacks(principal, action)
   local actions = denied[principal.id]
-  return actions ~= nil and action ~= nil and actions[action] == true
+  return actions ~= nil and actions[action] == true
 end
 
 return M

@@ -106,7 +106,7 @@ function M.refuse(service, action)
     local seconds = limit.seconds
     return errors.throttled(limit.limit, seconds % 60 == 0 and ("%d minute"):format(seconds / 60)
       or ("%d second"):format(seconds))
-  elseif action and denied[action] then
+  elseif denied[action] then
     return service.denied(action)
   end
 end

@@ -55,7 +55,7 @@ local function open_call(call, supports)
     return nil, errors.cce("invalid", "cluster is not Available: " .. cluster.phase)
   end
   local content_type = call.request.headers["content-type"] or ""
-  if not content_type:lower():match("^application/json%s*;?") then
+  if not (content_type:lower() .. ";"):match("^application/json%s*;") then
     return nil, errors.cce("content_type", "Content-Type: " .. content_type)
   end
   local body, problem = json.decode(call.request.body or "")

@@ -42,17 +42,17 @@ local function user_of(principal)
 end
 
 --- Notes what happened. fact: name, service, resource_type, resource_id, resource_name, project_id,
--- principal (who did it), status (default 200), ago (seconds before now, default 0), source_ip,
+-- principal (who did it), status, ago (seconds before now, default 0), source_ip,
 -- request (a string).
 function M.record(fact)
   local time = state.now() - (fact.ago or 0)
-  local status = fact.status or 200
   traces[#traces + 1] = {
     trace_id = random.uuid(), trace_name = fact.name, trace_type = "ApiCall",
-    trace_rating = status < 400 and "normal" or "warning", tracker_name = "system",
+    trace_rating = fact.status < 400 and "normal" or "warning", tracker_name = "system",
     event_type = "system",
     api_version = "1.0", service_type = fact.service, resource_type = fact.resource_type,
-    resource_id = fact.resource_id, resource_name = fact.resource_name, code = tostring(status),
+    resource_id = fact.resource_id, resource_name = fact.resource_name,
+    code = tostring(fact.status),
     project_id = fact.project_id, user = user_of(fact.principal), source_ip = fact.source_ip,
     time = math.floor(time * 1000), record_time = math.floor((time + late) * 1000),
     request = fact.request,
@@ -117,7 +117,7 @@ local function window(query, now)
 end
 
 local function fits(trace, query, from, to)
-  if not trace or trace.record_time <= from or trace.record_time >= to then
+  if trace.record_time <= from or trace.record_time >= to then
     return false
   end
   for _, name in ipairs(FILTERS) do
@@ -133,7 +133,7 @@ local function find(project_id, query, from, to)
   local found = {}
   for i = #traces, first, -1 do
     local trace = traces[i]
-    if trace and trace.project_id == project_id and fits(trace, query, from, to) then
+    if trace.project_id == project_id and fits(trace, query, from, to) then
       found[#found + 1] = { trace = trace, order = i }
     end
   end
