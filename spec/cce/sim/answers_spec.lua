@@ -979,7 +979,7 @@ describe("a cluster of the simulator", function()
   it("tells the age of nodes to those who ask for a table", function()
     local made = kube(held.admin, "GET", CORE .. "nodes").json.items[1].metadata.creationTimestamp
     made = times.from_cce(made:gsub("T", " "):gsub("Z", " +0000 UTC"))
-    for age, pattern in pairs { [30] = "^%d%d+s$", [600] = "^1%dm$" } do
+    for age, pattern in pairs { [45] = "^%d%d+s$", [640] = "^1%dm$" } do
       local offset = made + age - os.time()
       -- It must be valid by the clock of all, too.
       sim:clock(math.min(offset, 0))
