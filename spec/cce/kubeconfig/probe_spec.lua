@@ -125,6 +125,8 @@ describe("a probe by a kubeconfig that leads nowhere", function()
       ["no such user"] = { "the current context names no user that there is",
         { context = { user = "x" } } },
       ["no context"] = { "there is no current context", { current = "" } },
+      ["no certificate"] = { "user 'u' has no client certificate: it uses exec",
+        { user = { exec = { command = "x" } } } },
     } do
       local change = case[2]
       local context = { cluster = "c", user = "u" }
@@ -133,11 +135,12 @@ describe("a probe by a kubeconfig that leads nowhere", function()
         apiVersion = "v1", kind = "Config", ["current-context"] = change.current or "c",
         clusters = { { name = "c", cluster = {
           server = change.server or "https://127.0.0.1:1" } } },
-        users = { { name = "u", user = { ["client-certificate-data"] = pki.base64(client.pem),
+        users = { { name = "u", user = change.user or {
+          ["client-certificate-data"] = pki.base64(client.pem),
           ["client-key-data"] = pki.base64(client.key) } } },
         contexts = { { name = "c", context = context } },
       } }))
-      assert.same({ state = "unclear", text = case[1], untrusted = true },
+      assert.same({ state = "unclear", text = case[1], untrusted = not change.user or nil },
         probe.look({ engine = function() error "it must not ask" end }, kubeconfig), what)
     end
   end)

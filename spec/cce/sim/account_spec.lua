@@ -76,6 +76,7 @@ describe("the simulator's IAM", function()
     } do
       sim:reset()
       local kind = name:match("Agency") and "agency" or "user"
+      assert.matches("^" .. ("%x"):rep(32) .. "$", sim:put_principal { kind = kind, name = "m" })
       sim:put_principal { kind = kind, id = "u1", name = "n" }
       local function delete(key)
         return ask("HUAWEICLOUD_SDK_IAM_ENDPOINT", path, { method = "DELETE", key = key })
