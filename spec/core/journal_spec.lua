@@ -75,13 +75,18 @@ describe("core.journal", function()
   end)
 
   it("knows each kind by its first line, also by that of version 0.1.0", function()
+    local function one(kind) return (kind == "audit log" and "an " or "a ") .. kind end
     for kind, first_lines in pairs(FIRST_LINES) do
       for _, first in ipairs(first_lines) do
+        tempdir.write(path, first)
+        fails("FILE_ERROR", "it cannot be told whether it is " .. one(kind) .. ";", path, kind)
         tempdir.write(path, first .. "\ntorn")
         assert(core.journal(path, kind)):close()
         assert.equal(first .. "\n", tempdir.read(path))
         for other in pairs(FIRST_LINES) do
-          if other ~= kind then fails("FILE_ERROR", "does not say so", path, other) end
+          if other ~= kind then
+            fails("FILE_ERROR", "is not " .. one(other) .. ": its first line", path, other)
+          end
         end
       end
     end
@@ -221,6 +226,8 @@ describe("core.journal", function()
     end
     journal:close()
     assert.equal("one\n", tempdir.read(path))
+    -- In blocks of 512 bytes.
+    assert.is_true(tonumber(tempdir.shell("stat -c %b " .. path)) < 100)
   end)
 
   it("takes a line back that did not fit", function()
