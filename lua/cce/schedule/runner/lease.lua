@@ -58,10 +58,11 @@ function Lease:get()
   local opened, message, err = self.run.store:open_session(
     self.name .. "." .. json_line.new_id(), self.seconds)
   if not opened then return nil, message, err end
-  -- Another task may have been faster.
-  if self.session then
+  -- Another task may have been faster; and while it is closed, that one may be lost.
+  local faster = self.session
+  if faster then
     opened:close()
-    return self.session
+    return faster
   end
   self.session = opened
   return opened

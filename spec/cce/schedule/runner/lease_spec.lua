@@ -73,6 +73,16 @@ describe("the lease of a runner", function()
     assert.same({ 1, 0 }, { opened[1].closed, faster.closed })
   end)
 
+  it("is told of, also when the faster task's is lost while the second one is closed", function()
+    function run.on_open()
+      run.on_open = nil
+      local faster, second = lease:get(), opened[1]
+      function second.close() lease:lose(faster) end
+    end
+    assert.is_true(lease:get().lost)
+    assert.same({ "lease_lost r2" }, told)
+  end)
+
   it("is lost once, and only the one that is lost", function()
     local one = lease:get()
     local other = session()
