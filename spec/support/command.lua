@@ -37,7 +37,7 @@ end
 function M.new(sim)
   local dir = tempdir.new()
   install(dir)
-  local self = setmetatable({ dir = dir, cache = dir .. "/cache", count = 0 }, World)
+  local self = setmetatable({ sim = sim, dir = dir, cache = dir .. "/cache", count = 0 }, World)
   self.env = {
     PATH = dir .. "/bin:" .. os.getenv "PATH", HOME = dir, XDG_CACHE_HOME = self.cache,
     LUA_PATH = absolute(package.path), LUA_CPATH = absolute(package.cpath),
@@ -85,6 +85,16 @@ end
 
 function World:cce(words, opts)
   return self:start_cce(words, opts)()
+end
+
+--- The same, with Ctrl-C once the simulator holds a call of it, which gets no answer.
+function World:interrupt_cce(words, opts)
+  local finish, process = self:start_cce(words, opts)
+  self.sim:held(1)
+  process:signal "SIGINT"
+  local result = finish()
+  self.sim:release { drop = true }
+  return result
 end
 
 function World:start_kubectl(kubeconfig, words, opts)

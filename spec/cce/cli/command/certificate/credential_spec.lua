@@ -59,12 +59,8 @@ describe("cce credential", function()
       sim:reset()
       if first.times then sim:fault(first) end
       sim:fault { operation = "obtain_cert", hold = "before" }
-      local finish, process = world:start_cce({ "credential", "--cluster", cluster.id },
+      local result = world:interrupt_cce({ "credential", "--cluster", cluster.id },
         { env = { KUBERNETES_EXEC_INFO = command.exec_info() } })
-      sim:held(1)
-      process:signal "SIGINT"
-      local result = finish()
-      sim:release { drop = true }
       assert.same({ 130, "", "\ncce: interrupted\n" .. said },
         { result.code, result.out, result.err })
     end

@@ -87,11 +87,7 @@ describe("cce ensure", function()
     sim:fault { operation = "obtain_cert", cluster = sim.clusters[2].id, hold = "before" }
     local words = { "ensure", "cluster-001", "cluster-002", "--concurrency", "1", "--dir",
       world.dir .. "/k", "--days", "3" }
-    local finish, process = world:start_cce(words)
-    sim:held(1)
-    process:signal "SIGINT"
-    local result = finish()
-    sim:release { drop = true }
+    local result = world:interrupt_cce(words)
     sim:clear_faults()
     assert.equal(130, result.code)
     assert.matches("obtain_cert: 1 done (" .. sim.clusters[1].id .. ")", result.err, 1, true)

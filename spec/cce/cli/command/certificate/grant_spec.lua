@@ -112,19 +112,13 @@ describe("cce grant", function()
     assert.same({}, sim:log { operation = "revoke_cert" })
   end)
 
-  -- A grant whose certificate is being obtained when something else happens.
-  local function obtaining(...)
-    sim:fault { operation = "obtain_cert", hold = "before" }
-    local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m",
-      "--allow-self", ... }
-    sim:held(1)
-    return finish, process
-  end
-
   it("stands when its kubeconfig cannot be saved, and says how it ends", function()
     local dir = world.dir .. "/new"
     tempdir.check("mkdir " .. dir)
-    local finish = obtaining("--out", dir .. "/x")
+    sim:fault { operation = "obtain_cert", hold = "before" }
+    local finish = world:start_cce { "grant", "cluster-001", "--for", "20m", "--allow-self",
+      "--out", dir .. "/x" }
+    sim:held(1)
     tempdir.check("rmdir " .. dir)
     sim:release()
     local result = finish()
@@ -137,21 +131,16 @@ describe("cce grant", function()
   end)
 
   it("is in the schedule after Ctrl-C, which says so if it is", function()
-    local finish, process = obtaining("--out", path)
-    process:signal "SIGINT"
-    local result = finish()
-    sim:release { drop = true }
+    sim:fault { operation = "obtain_cert", hold = "before" }
+    local result = world:interrupt_cce { "grant", "cluster-001", "--for", "20m", "--allow-self",
+      "--out", path }
     assert.equal(130, result.code)
     local promised = "what was promised is in the schedule: cce schedule list --status pending"
     assert.matches(promised, result.err, 1, true)
     assert.equal(1, #pending())
     sim:clear_faults()
     sim:fault { operation = "list_clusters", hold = "before" }
-    finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m", "--out", path }
-    sim:held(1)
-    process:signal "SIGINT"
-    result = finish()
-    sim:release { drop = true }
+    result = world:interrupt_cce { "grant", "cluster-001", "--for", "20m", "--out", path }
     assert.equal(130, result.code)
     assert.is_nil(result.err:find(promised, 1, true))
   end)
@@ -169,12 +158,8 @@ describe("cce grant", function()
   it("is ended once, though Ctrl-C comes while it is being ended", function()
     skip_time()
     sim:fault { operation = "revoke_cert", hold = "before" }
-    local finish, process = world:start_cce { "grant", "cluster-001", "--for", "20m",
-      "--allow-self", "--hold", "--out", path }
-    sim:held(1)
-    process:signal "SIGINT"
-    local result = finish()
-    sim:release { drop = true }
+    local result = world:interrupt_cce { "grant", "cluster-001", "--for", "20m", "--allow-self",
+      "--hold", "--out", path }
     assert.equal(130, result.code)
     assert.matches("what was promised is in the schedule", result.err, 1, true)
     assert.equal(1, #sim:log { operation = "revoke_cert" })

@@ -87,12 +87,8 @@ describe("cce obtain", function()
     assert.matches("there is no directory '" .. world.dir .. "/nowhere'", result.err, 1, true)
     assert.equal(0, #sim:log { operation = "obtain_cert" })
     sim:fault { operation = "obtain_cert", hold = "before" }
-    local finish, process = world:start_cce { "obtain", "cluster-001", "--days", "3", "--out",
+    result = world:interrupt_cce { "obtain", "cluster-001", "--days", "3", "--out",
       world.dir .. "/x" }
-    sim:held(1)
-    process:signal "SIGINT"
-    result = finish()
-    sim:release { drop = true }
     assert.equal(130, result.code)
     assert.matches("nothing was kept; if the request had left", result.err, 1, true)
   end)

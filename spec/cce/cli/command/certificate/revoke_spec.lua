@@ -247,11 +247,7 @@ describe("cce revoke", function()
       .. " command", result.err, 1, true)
     sim:reset()
     sim:fault { operation = "list_clusters", hold = "before" }
-    local finish, process = world:start_cce { "revoke", "--all", "--user", MEMBER, "--yes" }
-    sim:held(1)
-    process:signal "SIGINT"
-    result = finish()
-    sim:release { drop = true }
+    result = world:interrupt_cce { "revoke", "--all", "--user", MEMBER, "--yes" }
     assert.equal(130, result.code)
     assert.equal("\ncce: interrupted\ncce: nothing was sent\n", result.err)
   end)

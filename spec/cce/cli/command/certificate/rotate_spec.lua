@@ -231,11 +231,7 @@ describe("cce rotate", function()
 
   it("says after Ctrl-C that nothing was sent, if so", function()
     sim:fault { operation = "list_clusters", hold = "before" }
-    local finish, process = world:start_cce { "rotate", "--all", "--yes" }
-    sim:held(1)
-    process:signal "SIGINT"
-    local result = finish()
-    sim:release { drop = true }
+    local result = world:interrupt_cce { "rotate", "--all", "--yes" }
     assert.equal(130, result.code)
     assert.equal("\ncce: interrupted\ncce: nothing was sent\n", result.err)
     assert.equal(0, rotations())
