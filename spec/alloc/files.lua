@@ -1,4 +1,4 @@
--- Journals, with and without a thread, Base64 and poll when memory runs out.
+-- Journals and transfers, with and without a thread, Base64 and poll when memory runs out.
 local core = require "cce.core"
 local sweep = require "spec.support.shared.alloc_sweep"
 local tempdir = require "spec.support.tempdir"
@@ -92,6 +92,19 @@ sweep {
     local work, message = state.journal:submit(state.engine, { "one", "two" }, false, 4096)
     if not work then return nil, message end
     return wait(state, work)
+  end,
+}
+
+sweep {
+  name = "send on a thread",
+  setup = engine_and_socket,
+  teardown = close_all,
+  action = function(state)
+    local transfer, message = state.engine:submit { endpoint = "http://127.0.0.1:1", method = "GET",
+      path = "/", token = "fake-token", timeout = HANGS_AFTER / 2 }
+    if not transfer then return nil, message end
+    local _, reason, code = wait(state, transfer)
+    return code == "CONNECT_FAILED", reason
   end,
 }
 

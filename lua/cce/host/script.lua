@@ -197,10 +197,9 @@ local function after_resume(task, ok, what, ...)
     -- Left where it is, and collected.
     task.abandoned = true
     tasks[task.thread] = nil
-    local place = debug.getinfo(task.thread, 1, "Sl") or {}
+    local place = debug.getinfo(task.thread, 1, "Sl")
     note_end(group, task.number, false, ("%s:%d: coroutine.yield() in a function of cce.map, where"
-      .. " nothing resumes it; to wait, use cce.sleep"):format(place.short_src or "?",
-      place.currentline or 0))
+      .. " nothing resumes it; to wait, use cce.sleep"):format(place.short_src, place.currentline))
   end
 end
 

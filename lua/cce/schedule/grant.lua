@@ -129,7 +129,7 @@ local function promise(self, due, opts)
       self.id, self.is_new = e.id, true
       return e
     end
-    if err.code ~= "CONFLICT" or not err.holder then break end
+    if not err.holder then break end
     e, message, err = join(self, err.holder, due, opts.shared)
     if e then return e end
     -- It may have ended, and been forgotten, just now.
