@@ -117,6 +117,9 @@ describe("cce.workflow.rotate", function()
     assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
     assert.equal(0, report:exit_code())
     assert.matches("5 accepted, and not waited for", tostring(report), 1, true)
+    for _, item in ipairs(report.ok) do
+      assert.equal("accepted, not waited for", item.message)
+    end
   end)
 
   it("excludes what is too old; what is not Available is pending", function()
