@@ -147,7 +147,7 @@ local function send_once(client, state, auth, longest)
     timeout = math.min(config.timeout, longest),
     -- before_send said for how long it holds: a process that is stopped at this
     -- moment must not send when it goes on.
-    depart_within = request.before_send and math.min(longest, 86400) or nil,
+    depart_within = request.before_send and math.min(longest, 86400),
   }
   local engine, message, code = client:engine()
   local transfer
