@@ -50,6 +50,7 @@ describe("what lies where in etcd", function()
 
   it("remembers a key that led to it by mistake", function()
     local value = layout.write_value("t", { state = "pending", due = 1 }, "w")
+    assert.is_false(row_of(value).is_stray)
     assert.is_false(row_of(value, "due/0000000000001000/id").is_stray)
     local row = row_of(value, "due/9/id")
     assert.is_true(row.is_stray)

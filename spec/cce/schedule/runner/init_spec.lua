@@ -263,6 +263,17 @@ describe("schedule:run", function()
     end
   end)
 
+  it("raises what a store raises that is asked for what is due, and goes on without it", function()
+    local id = add(-1)
+    function schedule.store.due()
+      schedule.store.due = nil
+      error("a mistake", 0)
+    end
+    assert.same({ false, "a mistake" }, { pcall(run, runners.client(), { once = true }) })
+    assert.equal(1, assert(run(runners.client(), { once = true })).done)
+    assert.equal("done", state(id))
+  end)
+
   it("gives client_for a copy", function()
     local id = add(-1)
     local client = runners.client()
