@@ -213,7 +213,8 @@ describe("KUBECONFIG of several files", function()
       local user = json.decode(command.raw).users[1].user
       assert.equal(id, exec.cluster_of(user))
       local function write(path, parts) tempdir.write(path, json.encode(parts)) end
-      write(files[1], { contexts = { { name = "k", context = { cluster = "k", user = "k" } } } })
+      write(files[1], { contexts = { { name = "k", context = { cluster = "k", user = "k" } },
+        { name = "lost", context = { cluster = "in no file", user = "k" } } } })
       write(files[2], { users = { { name = "k", user = user } } })
       write(files[3], { clusters = { { name = "k", cluster = data.clusters[1].cluster } } })
       -- Of the same name, and never read by kubectl.
