@@ -19,13 +19,14 @@ local FILES = {
   users = { "client-certificate", "client-key", "tokenFile" }, contexts = {},
 }
 
-local function with_whole_paths(section, entry, path)
-  local body = entry[read.sections[section]]
-  for _, field in ipairs(type(body) == "table" and FILES[section] or {}) do
-    local file = read.non_empty(body[field])
-    if file and file:sub(1, 1) ~= "/" then body[field] = (path:match "^(.*/)" or "") .. file end
+local function with_whole_paths(section, each, path)
+  for _, field in ipairs(FILES[section]) do
+    local file = read.non_empty(each.body[field])
+    if file and file:sub(1, 1) ~= "/" then
+      each.body[field] = (path:match "^(.*/)" or "") .. file
+    end
   end
-  return entry
+  return each.entry
 end
 
 local function add(all, origin, path, data)
@@ -33,7 +34,7 @@ local function add(all, origin, path, data)
     for _, each in ipairs(read.entries(data, section)) do
       if not origin[section][each.name] then
         origin[section][each.name] = path
-        table.insert(all[section], with_whole_paths(section, each.entry, path))
+        table.insert(all[section], with_whole_paths(section, each, path))
       end
     end
   end
