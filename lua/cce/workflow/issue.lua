@@ -224,13 +224,15 @@ end
 -- A file is what counts: it is there, or what was obtained is lost with its key.
 local function note_saved(run)
   for _, target in ipairs(run.items) do
-    if target.state == "accepted" and target.saved and not target.problem then
-      target.facts, target.state, target.err = target.obtained, "ok", nil
-      run:write("ok", { cluster = target.id, name = target.name, project = target.project_id,
-        seconds = target.duration, path = target.path, context = target.saved.context,
-        expires = target.facts.not_after })
-    elseif target.state == "accepted" and target.problem then
-      refuse(run, target, target.problem)
+    if target.state == "accepted" then
+      if target.problem then
+        refuse(run, target, target.problem)
+      elseif target.saved then
+        target.facts, target.state, target.err = target.obtained, "ok", nil
+        run:write("ok", { cluster = target.id, name = target.name, project = target.project_id,
+          seconds = target.duration, path = target.path, context = target.saved.context,
+          expires = target.facts.not_after })
+      end
     end
   end
 end
