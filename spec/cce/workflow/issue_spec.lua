@@ -91,6 +91,17 @@ describe("cce.workflow.issue", function()
       assert.equal(5, #tempdir.list(dir))
     end)
 
+    it("keeps what the user added to a file that it renews", function()
+      local only = { sim.clusters[1].id }
+      local file = assert(issue { dir = dir, clusters = only }).ok[1].path
+      local data = json.decode(tempdir.read(file))
+      data.contexts[1].context.namespace = "shop"
+      tempdir.write(file, json.encode(data))
+      assert.is_true(assert(issue { dir = dir, clusters = only, renew = true }).ok[1].renewed)
+      assert.equal("shop", json.decode(tempdir.read(file)).contexts[1].context.namespace)
+      assert.equal(1, #tempdir.list(dir))
+    end)
+
     it("leaves alone what is not ours", function()
       local name = sim.clusters[1].name
       tempdir.write(dir .. "/" .. name .. ".json", "mine")
