@@ -177,6 +177,14 @@ describe("core.journal", function()
     end
   end)
 
+  it("is made where a link of its own user leads, and nothing is yet", function()
+    tempdir.shell(("ln -s target %s"):format(path))
+    local journal = open()
+    assert.is_true(journal:append(FIRST))
+    journal:close()
+    assert.equal(FIRST .. "\n", tempdir.read(dir .. "/target"))
+  end)
+
   it("follows a link of its own user's, and not that of another where all may put one", function()
     tempdir.write(dir .. "/target", FIRST .. "\n")
     tempdir.shell(("ln -s target %s"):format(path))
