@@ -395,6 +395,23 @@ describe("a session", function()
     end
   end)
 
+  it("is not refused for a key that was replaced while it waited for its turn", function()
+    local enter = breaker.enter
+    begin(keys(), { renewable = true })
+    local first = use()
+    breaker.enter = function()
+      breaker.enter = enter
+      session:expire(first)
+      assert(session:identify())
+      return errors.fail("UNAUTHENTICATED", "not sent")
+    end
+    local auth, err = use()
+    breaker.enter = enter
+    assert.is_nil(err)
+    assert.not_equal(first, auth)
+    assert.equal(0, first.uses)
+  end)
+
   it("makes another attempt of a refused key only with another one", function()
     local function replaced(before, after, fields)
       begin(before, fields)

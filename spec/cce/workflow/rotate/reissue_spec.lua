@@ -2,6 +2,7 @@ local cce = require "cce"
 local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local probe = require "cce.kubeconfig.probe"
+local rotation = require "cce.workflow.rotate.cluster"
 local rotations = require "spec.support.shared.rotations"
 local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
@@ -126,6 +127,16 @@ describe("the new kubeconfigs of a rotation", function()
     end
     sim:clear_faults()
     assert.equal(0, rotate({ check = false }):exit_code())
+  end)
+
+  it("are owed after a rotation that is ok, unless one was written or given up", function()
+    local asked, owes = { opts = { reissue = {} } }, rotation.owes_kubeconfig
+    assert.is_true(owes(asked, { state = "ok" }))
+    assert.is_true(owes(asked, { state = "ok", owed = true, reissued = "/f" }))
+    assert.is_false(owes(asked, { state = "ok", reissued = "/f" }))
+    assert.is_false(owes(asked, { state = "ok", owed = false }))
+    assert.is_false(owes(asked, { state = "uncertain" }))
+    assert.is_false(owes({ opts = {} }, { state = "ok" }))
   end)
 
   it("are owed where what came is no certificate, or where its key is another's", function()
