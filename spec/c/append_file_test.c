@@ -29,6 +29,7 @@ static const char *late_lines; /* what another holder adds before we lock */
 static int removals;           /* how often others remove it before that */
 static bool late_fifo;         /* others make one right before we would */
 static bool is_noisy;          /* a signal ends every other call */
+static bool is_full; /* there is no room for the last byte of a line */
 static int interruptions;
 
 static void add_lines(const char *lines)
@@ -109,7 +110,8 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t from)
 {
     return is_interrupted() || is_failing("pwritev")
                ? -1
-               : syscall(SYS_pwritev, fd, parts, (long)count, (long)from, 0L);
+               : syscall(SYS_pwritev, fd, parts, (long)count - is_full,
+                         (long)from, 0L);
 }
 
 int ftruncate(int fd, off_t size)
@@ -465,6 +467,38 @@ static void check_without_room(void)
     failing = NULL;
 }
 
+/* What could not be cut off is written over by the next line; once it was cut
+ * off, what is there is others'. */
+static void check_half_line(void)
+{
+    struct cce_append_file *file;
+    struct cce_error err;
+    struct cce_buf text;
+
+    unlink(path);
+    CHECK(cce_append_file_open(&file, path, kind(), &err) == 0);
+    CHECK(cce_append_file_append(file, FIRST, strlen(FIRST), true, &err) == 0);
+    is_full = true;
+    failing = "ftruncate";
+    skipped = 0;
+    CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
+    is_full = false;
+    failing = NULL;
+    CHECK(cce_append_file_append(file, "two", 3, true, &err) == 0);
+    is_full = true;
+    CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
+    is_full = false;
+    cce_buf_init(&text, 100);
+    CHECK(cce_file_read(path, &text, &err) == 0);
+    CHECK(text.length == strlen(FIRST "\ntwo\n") &&
+          memcmp(text.data, FIRST "\ntwo\n", text.length) == 0);
+    cce_buf_cleanup(&text);
+    add_lines("another's\n");
+    CHECK(cce_append_file_append(file, "three", 5, true, &err) != 0);
+    CHECK(strstr(err.message, "written to by others") != NULL);
+    cce_append_file_free(file);
+}
+
 int main(void)
 {
     const char *place = getenv("TMPDIR");
@@ -485,6 +519,7 @@ int main(void)
     check_failures(use_file, 20);
     check_failures(use_secret, 6);
     check_without_room();
+    check_half_line();
     unlink(path);
     rmdir(directory);
     return 0;
