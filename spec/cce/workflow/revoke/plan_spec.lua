@@ -75,6 +75,14 @@ describe("a revocation with a journal", function()
     assert.equal("0600", core.file.stat(journal).mode)
   end)
 
+  it("says when no cluster is chosen, and not when one is", function()
+    for name, none in pairs { ["other-*"] = true, [sim.clusters[1].name] = false } do
+      local report = revoke { clusters = { name = name }, run = name }
+      assert.equal(none, noted(report, "no cluster is chosen: name=other-*"))
+      assert.equal(none and 0 or 1, #report.ok)
+    end
+  end)
+
   it("goes on where it was interrupted, and sends to nobody twice", function()
     interrupt(2)
     assert.equal(2, sent())
