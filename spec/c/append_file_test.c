@@ -473,30 +473,42 @@ static void check_half_line(void)
 {
     struct cce_append_file *file;
     struct cce_error err;
-    struct cce_buf text;
 
     unlink(path);
-    CHECK(cce_append_file_open(&file, path, kind(), &err) == 0);
-    CHECK(cce_append_file_append(file, FIRST, strlen(FIRST), true, &err) == 0);
+    file = open_journal();
+    append(file, FIRST);
     is_full = true;
     failing = "ftruncate";
     skipped = 0;
     CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
     is_full = false;
     failing = NULL;
-    CHECK(cce_append_file_append(file, "two", 3, true, &err) == 0);
+    append(file, "two");
     is_full = true;
     CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
     is_full = false;
-    cce_buf_init(&text, 100);
-    CHECK(cce_file_read(path, &text, &err) == 0);
-    CHECK(text.length == strlen(FIRST "\ntwo\n") &&
-          memcmp(text.data, FIRST "\ntwo\n", text.length) == 0);
-    cce_buf_cleanup(&text);
+    check_text(FIRST "\ntwo\n");
     add_lines("another's\n");
     CHECK(cce_append_file_append(file, "three", 5, true, &err) != 0);
     CHECK(strstr(err.message, "written to by others") != NULL);
     cce_append_file_free(file);
+}
+
+/* A name is one in the directory where it was opened. */
+static void check_change_of_directory(void)
+{
+    struct cce_append_file *file;
+    struct cce_error err;
+    int here = open(".", O_PATH);
+
+    unlink(path);
+    CHECK(here >= 0 && chdir(directory) == 0);
+    CHECK(cce_append_file_open(&file, "lines", kind(), &err) == 0);
+    CHECK(fchdir(here) == 0);
+    append(file, FIRST);
+    cce_append_file_free(file);
+    check_text(FIRST "\n");
+    close(here);
 }
 
 int main(void)
@@ -520,6 +532,7 @@ int main(void)
     check_failures(use_secret, 6);
     check_without_room();
     check_half_line();
+    check_change_of_directory();
     unlink(path);
     rmdir(directory);
     return 0;

@@ -342,6 +342,8 @@ describe("cce.workflow.revoke with remove", function()
       report = revoke(first { undo = ("%s/%d"):format(dir, code) })
       assert.equal("RoleBinding dev/everyone (group system:authenticated)", report.ok[1].left)
       assert.equal(code, report:exit_code())
+      -- It is said once, as a shortfall or as a note.
+      assert.equal(1, select(2, tostring(report):gsub("keeps rights by", "")))
     end
   end)
 
