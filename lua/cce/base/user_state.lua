@@ -29,12 +29,6 @@ function M.disable()
   directory = nil
 end
 
---- Whether anything is shared.
--- @treturn boolean
-function M.is_enabled()
-  return directory ~= nil
-end
-
 --- A table as another process left it; an empty one when there is none.
 -- @tparam string name
 -- @treturn table

@@ -88,7 +88,7 @@ function M.gate(ak, sk)
     gate = { id = id, ak = ak, proven = false, refusals = 0, in_flight = 0, probe_at = time,
       entered_at = time }
     gates[id] = gate
-    if user_state.is_enabled() then take_entry(gate, user_state.read(FILE)[id]) end
+    take_entry(gate, user_state.read(FILE)[id])
   end
   gate.used_at = time
   return gate

@@ -39,7 +39,7 @@ describe("cce.directories", function()
     user_state.disable()
     user_state.enable()
     rawset(_G, "ngx", ngx)
-    assert.is_false(user_state.is_enabled())
+    assert.is_false(user_state.update("shared", error))
   end)
 
   it("makes all that is missing, for its owner alone", function()

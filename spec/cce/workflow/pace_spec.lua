@@ -231,7 +231,6 @@ describe("the pace of a workflow", function()
     end)
 
     it("is not written by calls that are no workflow's", function()
-      assert.is_false(user_state.is_enabled())
       assert.is_false(user_state.update("budget", error))
     end)
   end)
