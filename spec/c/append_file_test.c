@@ -315,6 +315,31 @@ static void check_loss_after_fork(void)
     cce_append_file_free(journal);
 }
 
+/* Two processes would write over each other's lines. */
+static void check_writing_after_fork(void)
+{
+    struct cce_append_file *journal;
+    struct cce_error err;
+    pid_t child;
+    int status;
+
+    unlink(path);
+    journal = open_journal();
+    append(journal, FIRST);
+    child = fork();
+    if (child == 0)
+        _exit(cce_append_file_append(journal, "x", 1, true, &err) != 0 &&
+                      err.code == CCE_UNSUPPORTED &&
+                      cce_append_file_reserve(journal, 1, &err) != 0 &&
+                      err.code == CCE_UNSUPPORTED
+                  ? 0
+                  : 1);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    append(journal, "two");
+    cce_append_file_free(journal);
+    check_text(FIRST "\ntwo\n");
+}
+
 /* But a child that lets go of it does not unlock it. */
 static void check_lock_of_parent(void)
 {
@@ -511,6 +536,39 @@ static void check_change_of_directory(void)
     close(here);
 }
 
+static int count_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void check_descriptors(void)
+{
+    static const char *const kinds[] = {"run journal", "audit log",
+                                        "schedule export"};
+    int before = count_descriptors();
+    char lock[sizeof path + sizeof ".lock"];
+
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct cce_append_kind *each = cce_append_kind_find(kinds[i]);
+        struct cce_append_file *file;
+        struct cce_error err;
+
+        unlink(path);
+        CHECK(cce_append_file_open(&file, path, each, &err) == 0);
+        cce_append_file_free(file);
+        CHECK(count_descriptors() == before);
+        add_lines("what somebody else wrote\n");
+        CHECK(cce_append_file_open(&file, path, each, &err) != 0);
+        CHECK(count_descriptors() == before);
+        unlink(lock);
+    }
+}
+
 int main(void)
 {
     const char *place = getenv("TMPDIR");
@@ -523,6 +581,7 @@ int main(void)
     check_races();
     check_interruptions();
     check_lock_after_fork();
+    check_writing_after_fork();
     check_loss_after_fork();
     check_lock_of_parent();
     check_directory_to_go_through();
@@ -533,6 +592,7 @@ int main(void)
     check_without_room();
     check_half_line();
     check_change_of_directory();
+    check_descriptors();
     unlink(path);
     rmdir(directory);
     return 0;

@@ -146,6 +146,17 @@ describe("core.journal", function()
     assert.equal("CONFLICT\n", tempdir.shell(("flock %s env %s"):format(path, tempdir.lua(code))))
   end)
 
+  it("notices that its directory is a file now", function()
+    assert(core.sys.mkdir(dir .. "/logs"))
+    local journal = assert(core.journal(dir .. "/logs/one", "audit log"))
+    tempdir.shell(("cd %s; mv logs old; touch logs"):format(dir))
+    local ok, message = journal:append(FIRST)
+    assert.is_nil(ok)
+    assert.matches("was renamed while it was open", message, 1, true)
+    journal:close()
+    assert.equal("", tempdir.read(dir .. "/old/one"))
+  end)
+
   it("notices what happens to the file, and appends nothing any more", function()
     local changes = {
       { "rm %s", "removed" }, { "mv %s %s.1", "renamed", ".1" },
@@ -153,6 +164,7 @@ describe("core.journal", function()
       { "truncate -s 0 %s", "shortened", "" }, { "truncate -s 9 %s", "shortened", "" },
       { "echo x >> %s", "written to by others", "" },
       { "mv %s %s.1; ln -s nowhere %s", "renamed", ".1" },
+      { "truncate -s 9 %s; mv %s %s.1", "renamed", ".1" },
     }
     for _, change in ipairs(changes) do
       tempdir.shell(("rm -f %s*"):format(path))
