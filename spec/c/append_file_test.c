@@ -163,6 +163,14 @@ static void check_text(const char *expected)
     CHECK(strcmp(text, expected) == 0);
 }
 
+static void remove_lock_file(void)
+{
+    char lock[sizeof path + sizeof ".lock"];
+
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    unlink(lock);
+}
+
 static const struct cce_append_kind *kind(void)
 {
     return cce_append_kind_find("schedule export");
@@ -275,25 +283,35 @@ static void check_interruptions(void)
     unlink(path);
 }
 
-/* A child after fork has the descriptor, and keeps it. */
+/* A child after fork has the descriptors, and keeps them. */
 static void check_lock_after_fork(void)
 {
-    struct cce_append_file *journal = open_journal();
-    int gate[2];
-    char byte;
-    pid_t child;
+    static const char *const kinds[] = {"schedule export", "run journal"};
 
-    CHECK(pipe(gate) == 0);
-    child = fork();
-    if (child == 0) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct cce_append_kind *each = cce_append_kind_find(kinds[i]);
+        struct cce_append_file *journal;
+        struct cce_error err;
+        int gate[2];
+        char byte;
+        pid_t child;
+
+        unlink(path);
+        CHECK(cce_append_file_open(&journal, path, each, &err) == 0);
+        CHECK(pipe(gate) == 0);
+        child = fork();
+        if (child == 0) {
+            close(gate[1]);
+            _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+        }
+        close(gate[0]);
+        cce_append_file_free(journal);
+        CHECK(cce_append_file_open(&journal, path, each, &err) == 0);
+        cce_append_file_free(journal);
         close(gate[1]);
-        _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+        CHECK(waitpid(child, NULL, 0) == child);
+        remove_lock_file();
     }
-    close(gate[0]);
-    cce_append_file_free(journal);
-    cce_append_file_free(open_journal());
-    close(gate[1]);
-    CHECK(waitpid(child, NULL, 0) == child);
 }
 
 /* What became of it only the one that writes asks. */
@@ -313,6 +331,20 @@ static void check_loss_after_fork(void)
         _exit(cce_append_file_lost(journal, now) == NULL ? 0 : 1);
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     cce_append_file_free(journal);
+}
+
+/* It is open as long as anybody keeps it. */
+static void check_keepers(void)
+{
+    struct cce_append_file *journal, *kept;
+
+    unlink(path);
+    journal = open_journal();
+    kept = cce_append_file_keep(journal);
+    cce_append_file_free(journal);
+    append(kept, FIRST);
+    cce_append_file_free(kept);
+    check_text(FIRST "\n");
 }
 
 /* Two processes would write over each other's lines. */
@@ -550,9 +582,7 @@ static void check_descriptors(void)
     static const char *const kinds[] = {"run journal", "audit log",
                                         "schedule export"};
     int before = count_descriptors();
-    char lock[sizeof path + sizeof ".lock"];
 
-    snprintf(lock, sizeof lock, "%s.lock", path);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const struct cce_append_kind *each = cce_append_kind_find(kinds[i]);
         struct cce_append_file *file;
@@ -565,7 +595,7 @@ static void check_descriptors(void)
         add_lines("what somebody else wrote\n");
         CHECK(cce_append_file_open(&file, path, each, &err) != 0);
         CHECK(count_descriptors() == before);
-        unlink(lock);
+        remove_lock_file();
     }
 }
 
@@ -581,6 +611,7 @@ int main(void)
     check_races();
     check_interruptions();
     check_lock_after_fork();
+    check_keepers();
     check_writing_after_fork();
     check_loss_after_fork();
     check_lock_of_parent();
