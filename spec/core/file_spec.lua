@@ -217,9 +217,10 @@ describe("core.file", function()
         dir .. "/.cce-0123456789ABCDEF.tmp" } do
         tempdir.write(name, "a key")
       end
+      tempdir.check("mkfifo " .. dir .. "/.cce-0000000000000000.tmp")
       assert(file.write(path, "new"))
-      assert.same({ ".cce-0123456789ABCDEF.tmp", ".cce-0123456789abcdef.tmp2", ".cce-x.tmp",
-        "config" }, tempdir.list(dir))
+      assert.same({ ".cce-0000000000000000.tmp", ".cce-0123456789ABCDEF.tmp",
+        ".cce-0123456789abcdef.tmp2", ".cce-x.tmp", "config" }, tempdir.list(dir))
     end)
 
     it("leaves alone what a living process, or another user, writes", function()
