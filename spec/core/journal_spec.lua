@@ -165,6 +165,7 @@ describe("core.journal", function()
       { "echo x >> %s", "written to by others", "" },
       { "mv %s %s.1; ln -s nowhere %s", "renamed", ".1" },
       { "truncate -s 9 %s; mv %s %s.1", "renamed", ".1" },
+      { "echo x >> %s; mv %s %s.1", "renamed", ".1" },
     }
     for _, change in ipairs(changes) do
       tempdir.shell(("rm -f %s*"):format(path))

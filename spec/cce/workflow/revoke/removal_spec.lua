@@ -772,6 +772,18 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal("alice bob carol", ids_of(here))
   end)
 
+  it("takes its own write, whose answer was lost, for nobody else's", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    for _, reset in ipairs { "before", "after" } do
+      sim:fault { operation = "put_access_policy", reset = reset, times = 1 }
+      local report = revoke(first { undo = dir .. "/" .. reset })
+      assert.equal(0, report:exit_code(), tostring(report))
+      assert.not_matches("changed by somebody else", (tostring(report):gsub("%s+", " ")))
+      assert.equal("alice bob", ids_of(here))
+      add_to(here, leaver)
+    end
+  end)
+
   it("tells of who changed an AccessPolicy in the same moment", function()
     local here = policy("here", { clusters = { sim.clusters[1].id } })
     -- The last one writes what they had read before: he is in it again.
