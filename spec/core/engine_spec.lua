@@ -426,6 +426,19 @@ describe("an answer", function()
     local response, message = call(s, { method = "POST", body = ("b"):rep(4 * 1024 * 1024) })
     assert.equal(413, response and response.status, message)
   end)
+
+  it("has no secret in a body or a header that it lacks", function()
+    for _, name in ipairs { false, "X-None", "X-Empty" } do
+      local transfer = assert(engine:submit(request_to(server_that_says(
+        "HTTP/1.1 200 OK\r\nX-Empty:\r\nContent-Length: 0\r\n\r\n"), { private = true })))
+      while not transfer:finished() do engine:step(1) end
+      local secret, message, code = transfer:secret(name or nil)
+      assert.is_nil(secret)
+      assert.equal("RESPONSE_INVALID", code)
+      assert.equal("the answer has no " .. (name or "body"), message)
+      transfer:close()
+    end
+  end)
 end)
 
 describe("an answer that is cut off or no answer at all", function()
