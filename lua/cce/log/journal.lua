@@ -106,10 +106,8 @@ end
 
 local marks = {
   begun = begin,
-  stopped = function(run, line) run.stopped = line.message end,
-  ended = function(run, line) run.ended = line.time end,
   finished = function(run, line) run.finished = line.time end,
-  resumed = function(run) run.stopped, run.ended, run.finished = nil, nil, nil end,
+  resumed = function(run) run.finished = nil end,
 }
 
 -- The run that a line is about.

@@ -419,7 +419,7 @@ local function carry_out(run, hash)
   if choice == "finished" then
     run.report.resumed = nil
     fill_report(run)
-    run.report.already_finished = known.finished or known.ended or known.last
+    run.report.already_finished = known.finished or known.last
     return run.report
   end
   if #run.items == 0 then return run.report:finish(run.clock()) end
