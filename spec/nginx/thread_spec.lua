@@ -306,10 +306,13 @@ describe("an engine with a thread", function()
       assert.equal("", tempdir.shell(tempdir.lua(code:format(until_gone))))
     end
 
-    it("removes the directory that it left", function()
-      local dir = left_behind(2)
-      make_one_elsewhere(dir)
-      assert.is_false(exists(dir))
+    it("removes the directory that it left, with a socket in it or without", function()
+      for _, what in ipairs { "true", "rm %s/engine && touch -d '2 minutes ago' %s" } do
+        local dir = left_behind(2)
+        tempdir.check((what:gsub("%%s", dir)))
+        make_one_elsewhere(dir)
+        assert.is_false(exists(dir))
+      end
     end)
 
     it("spares what is young, is in use, is not its own, or holds anything else", function()
