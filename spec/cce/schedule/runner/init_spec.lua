@@ -568,6 +568,17 @@ describe("schedule:run", function()
     assert.same({ 1, 1 }, { claims, #client.sent })
   end)
 
+  it("claims nothing more once it is stopped", function()
+    for i = 1, 3 do add(-1, "u" .. i) end
+    local client, claims, update = runners.client(), 0, schedule.store.update
+    function schedule.store.update(self, id, revision, text, fields, guard)
+      if fields.state == "claimed" then claims = claims + 1 end
+      return update(self, id, revision, text, fields, guard)
+    end
+    assert(run(client, { concurrency = 1, stop = function() return #client.sent > 0 end }))
+    assert.same({ 1, 1 }, { claims, #client.sent })
+  end)
+
   it("gives back what it had claimed when it is stopped", function()
     for i = 1, 6 do add(-1, "u" .. i) end
     local client, stopping = runners.client(), false
