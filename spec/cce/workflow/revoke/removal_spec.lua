@@ -472,6 +472,10 @@ describe("cce.workflow.revoke with remove", function()
     finally(function() directories.state = state end)
     function directories.state() return place end
     assert.equal(0, revoke(first { undo = false, dry_run = true }):exit_code())
+    -- One that is given is tried.
+    clients.fails("FILE_ERROR", cce.workflow.revoke(client, { clusters = { name = "*" },
+      user_id = leaver, remove = true, admin = admin, dry_run = true,
+      undo = "/proc/none/undo.json" }))
     assert.is_false(core.file.stat(dir .. "/state"))
     local report = revoke(first { undo = false })
     assert.equal(place, report.undo:match "^(.+)/removed%-%w+%.json$")
