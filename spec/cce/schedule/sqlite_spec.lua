@@ -565,6 +565,7 @@ describe("cce.schedule.sqlite", function()
     local store, other = assert(open()), assert(open())
     assert(store:open_session("r1", 60))
     assert.is_true(other:alive "r1")
+    assert.equal(tempdir.read("/proc/sys/kernel/random/boot_id"):match "%S+", other.boot)
     other.boot = "another"
     assert.is_false(other:alive "r1")
     assert(other:open_session("r1", 60))
