@@ -29,7 +29,7 @@ static const char *late_lines; /* what another holder adds before we lock */
 static int removals;           /* how often others remove it before that */
 static bool late_fifo;         /* others make one right before we would */
 static bool is_noisy;          /* a signal ends every other call */
-static bool is_full; /* there is no room for the last byte of a line */
+static bool is_full;           /* no room for the last byte of a line */
 static int interruptions;
 
 static void add_lines(const char *lines)
@@ -53,7 +53,7 @@ static int is_interrupted(void)
 
 /* The call that fails, after so many that do not. */
 static const char *failing;
-static int skipped, failing_errno = EIO;
+static int skipped, failing_errno;
 static bool has_failed;
 
 static int is_failing(const char *call)
@@ -63,6 +63,14 @@ static int is_failing(const char *call)
     has_failed = true;
     errno = failing_errno;
     return 1;
+}
+
+static void fail_call(const char *call, int after, int error)
+{
+    failing = call;
+    skipped = after;
+    failing_errno = error;
+    has_failed = false;
 }
 
 int fstat(int fd, struct stat *info)
@@ -493,9 +501,7 @@ static void check_failures(int (*use)(struct cce_error *err), int least)
             unlink(path);
             close(open(path, O_WRONLY | O_CREAT, 0600));
             add_lines(FIRST "\nto");
-            failing = calls[i];
-            skipped = nth;
-            has_failed = false;
+            fail_call(calls[i], nth, EIO);
             result = use(&err);
             failing = NULL;
             if (!has_failed)
@@ -516,10 +522,7 @@ static void check_without_room(void)
     struct cce_error err;
 
     unlink(path);
-    failing = "fallocate";
-    failing_errno = EOPNOTSUPP;
-    skipped = 0;
-    has_failed = false;
+    fail_call("fallocate", 0, EOPNOTSUPP);
     CHECK(use_file(&err) == 0 && has_failed);
     failing = NULL;
 }
@@ -535,8 +538,7 @@ static void check_half_line(void)
     file = open_journal();
     append(file, FIRST);
     is_full = true;
-    failing = "ftruncate";
-    skipped = 0;
+    fail_call("ftruncate", 0, EIO);
     CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
     is_full = false;
     failing = NULL;

@@ -5,30 +5,31 @@ local unpack = table.unpack or unpack
 
 local MODULE, ASK = "cce.workflow.rights.bindings", "cce.kubeconfig.ask"
 
-local DENIED = { { status = 403, body = "{}" } }
-local SENT = { nil, "the connection ended", "CONNECTION_LOST", { sent = true } }
+local function http(status, body)
+  return { { status = status, body = body or "" } }
+end
+
+local ENDED = { nil, "the connection ended", "CONNECTION_LOST", { sent = true } }
 
 -- The answers, of which the last comes again; the code, whether it may have been applied, and
 -- how many requests there are.
 local ROWS = {
-  ["no JSON in a success"] = { { { { status = 200, body = "x" } } }, "RESPONSE_INVALID", true, 1 },
-  ["no object in a success"] = { { { { status = 200, body = "1" } } },
-    "RESPONSE_INVALID", true, 1 },
-  ["another binding in a success"] = { { { { status = 200, body = "{}" } } },
-    "RESPONSE_INVALID", true, 1 },
-  ["400"] = { { { { status = 400, body = "" } } }, "BAD_REQUEST", false, 1 },
-  ["401"] = { { { { status = 401, body = "" } } }, "UNAUTHENTICATED", false, 1 },
-  ["403"] = { { DENIED }, "PERMISSION_DENIED", false, 1 },
-  ["404"] = { { { { status = 404, body = "[]" } } }, "NOT_FOUND", false, 1 },
-  ["429"] = { { { { status = 429, body = "" } } }, "THROTTLED", false, 3 },
-  ["500"] = { { { { status = 500, body = "" } } }, "SERVER_ERROR", true, 3 },
-  ["503, then 403"] = { { { { status = 503, body = "" } }, DENIED }, "PERMISSION_DENIED", true, 2 },
+  ["no JSON in a success"] = { { http(200, "x") }, "RESPONSE_INVALID", true, 1 },
+  ["no object in a success"] = { { http(200, "1") }, "RESPONSE_INVALID", true, 1 },
+  ["another binding in a success"] = { { http(200, "{}") }, "RESPONSE_INVALID", true, 1 },
+  ["400"] = { { http(400) }, "BAD_REQUEST", false, 1 },
+  ["401"] = { { http(401) }, "UNAUTHENTICATED", false, 1 },
+  ["403"] = { { http(403, "{}") }, "PERMISSION_DENIED", false, 1 },
+  ["404"] = { { http(404, "[]") }, "NOT_FOUND", false, 1 },
+  ["429"] = { { http(429) }, "THROTTLED", false, 3 },
+  ["500"] = { { http(500) }, "SERVER_ERROR", true, 3 },
+  ["503, then 403"] = { { http(503), http(403, "{}") }, "PERMISSION_DENIED", true, 2 },
   ["no engine"] = { { { nil, "the client is closed", "CLOSED" } }, "CLOSED", false, 1 },
   ["no code"] = { { { nil, "none of ours" } }, "INTERNAL", false, 1 },
   ["no connection"] = { { { nil, "refused", "CONNECT_FAILED", { sent = false } } },
     "CONNECT_FAILED", false, 3 },
-  ["a connection that ends"] = { { SENT }, "CONNECTION_LOST", true, 3 },
-  ["one that ended, then 403"] = { { SENT, DENIED }, "PERMISSION_DENIED", true, 2 },
+  ["a connection that ends"] = { { ENDED }, "CONNECTION_LOST", true, 3 },
+  ["one that ended, then 403"] = { { ENDED, http(403, "{}") }, "PERMISSION_DENIED", true, 2 },
 }
 
 describe("an edit of a binding", function()
@@ -62,9 +63,9 @@ describe("an edit of a binding", function()
   end
 
   it("sends the subjects and the version that was read, and no more", function()
-    answers, sent = { { { status = 200, body = json.encode { kind = "RoleBinding",
+    answers, sent = { http(200, json.encode { kind = "RoleBinding",
       metadata = { name = "devs", namespace = "dev", resourceVersion = "8" },
-      subjects = { { kind = "User", name = "u" } } } } } }, {}
+      subjects = { { kind = "User", name = "u" } } }) }, {}
     assert.is_true(edit())
     assert.same({ metadata = { resourceVersion = "7" },
       subjects = { { kind = "User", name = "u" } } }, json.decode(sent[1].body))
