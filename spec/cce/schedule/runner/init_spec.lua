@@ -552,31 +552,34 @@ describe("schedule:run", function()
     assert.same({}, events.of "lease_lost")
   end)
 
+  -- A function that tells how often an entry was claimed; `delay` runs before each change.
+  local function counting_claims(delay)
+    local claims, update = 0, schedule.store.update
+    function schedule.store.update(self, id, revision, text, fields, guard)
+      if fields.state == "claimed" then claims = claims + 1 end
+      delay()
+      return update(self, id, revision, text, fields, guard)
+    end
+    return function() return claims end
+  end
+
   it("has an entry in hand once, however long its claim takes", function()
     local time = hurry(10)
     add(-1)
-    local store, claims = schedule.store, 0
-    local update = store.update
-    function store.update(self, id, revision, text, fields, guard)
-      if fields.state == "claimed" then claims = claims + 1 end
+    local claims = counting_claims(function()
       local ends = time.steady() + 2
       while time.steady() < ends do host.sleep(0.001) end
-      return update(self, id, revision, text, fields, guard)
-    end
+    end)
     local client = runners.client()
     assert.equal(1, assert(run(client, { until_idle = true, concurrency = 2, lease = 600 })).done)
-    assert.same({ 1, 1 }, { claims, #client.sent })
+    assert.same({ 1, 1 }, { claims(), #client.sent })
   end)
 
   it("claims nothing more once it is stopped", function()
     for i = 1, 3 do add(-1, "u" .. i) end
-    local client, claims, update = runners.client(), 0, schedule.store.update
-    function schedule.store.update(self, id, revision, text, fields, guard)
-      if fields.state == "claimed" then claims = claims + 1 end
-      return update(self, id, revision, text, fields, guard)
-    end
+    local client, claims = runners.client(), counting_claims(function() end)
     assert(run(client, { concurrency = 1, stop = function() return #client.sent > 0 end }))
-    assert.same({ 1, 1 }, { claims, #client.sent })
+    assert.same({ 1, 1 }, { claims(), #client.sent })
   end)
 
   it("gives back what it had claimed when it is stopped", function()
