@@ -39,6 +39,9 @@ int main(void)
     CHECK(send(peer, "x", 1, 0) == 1);
     CHECK(!cce_sockets_is_quiet(&sockets, port));
     CHECK(recv(fd, &byte, 1, 0) == 1);
+    sockets.is_incomplete = true;
+    CHECK(!cce_sockets_is_quiet(&sockets, port));
+    sockets.is_incomplete = false;
     CHECK(cce_sockets_is_quiet(&sockets, port));
     close(peer);
     CHECK(!cce_sockets_is_quiet(&sockets, port));

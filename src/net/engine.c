@@ -118,8 +118,9 @@ static struct cce_transfer *queue_shift(struct cce_queue *queue)
 
 /* ---- lanes ---- */
 
-/* The lane of the URL's origin, made when there is none; NULL: no memory. */
-static struct cce_lane *find_lane(struct cce_engine *engine, const char *url)
+/* The lane of the URL's origin, made when there is none; NULL and err. */
+static struct cce_lane *find_lane(struct cce_engine *engine, const char *url,
+                                  struct cce_error *err)
 {
     const char *scheme_end = strstr(url, "://");
     const char *host = scheme_end != NULL ? scheme_end + 3 : url;
@@ -131,8 +132,10 @@ static struct cce_lane *find_lane(struct cce_engine *engine, const char *url)
             lane->origin[length] == '\0')
             return lane;
     lane = calloc(1, sizeof *lane + length + 1);
-    if (lane == NULL)
+    if (lane == NULL) {
+        cce_fail_memory(err);
         return NULL;
+    }
     memcpy(lane->origin, url, length);
     lane->width = LANE_WIDTH;
     lane->next = engine->lanes;
@@ -369,30 +372,38 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
                                           "socks4a", "socks5", "socks5h"};
     CURLU *url = curl_url();
     char *scheme = NULL, *host = NULL;
-    CURLUcode decoded;
+    CURLUcode parsed, decoded;
     bool known = false;
 
     if (url == NULL)
         return cce_fail_memory(err);
-    if (curl_url_set(url, CURLUPART_URL, proxy,
-                     CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) ==
-            CURLUE_OK &&
-        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+    parsed = curl_url_set(url, CURLUPART_URL, proxy,
+                          CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME);
+    if (parsed == CURLUE_OK)
+        parsed = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+    if (parsed == CURLUE_OK)
+        parsed = curl_url_get(url, CURLUPART_HOST, &host, 0);
+    if (parsed == CURLUE_OK)
         for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
             known = known || strcmp(scheme, schemes[i]) == 0;
     /* An old libcurl takes what follows a password's own "@" for the host: it
      * would be asked of the resolver. */
-    if (curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK)
-        known = known && strchr(host, '@') == NULL;
+    known = known && strchr(host, '@') == NULL;
     decoded = try_decode(url, CURLUPART_USER);
     if (decoded == CURLUE_OK)
         decoded = try_decode(url, CURLUPART_PASSWORD);
+    /* Before 8.0 libcurl has one code for both that can be wrong. */
+    if (decoded != CURLUE_OK && strstr(proxy, "%0") == NULL &&
+        strstr(proxy, "%1") == NULL)
+        decoded = CURLUE_OUT_OF_MEMORY;
     if (host != NULL)
         cce_wipe(host, strlen(host));
     curl_free(host);
     curl_free(scheme);
     curl_url_cleanup(url);
 
+    if (parsed == CURLUE_OUT_OF_MEMORY || decoded == CURLUE_OUT_OF_MEMORY)
+        return cce_fail_memory(err);
     if (!known)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "the proxy is not an address such as "
@@ -401,8 +412,6 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
                             ? ""
                             : "; in its user name and password, characters "
                               "such as @ # / are written %40 %23 %2F");
-    if (decoded == CURLUE_OUT_OF_MEMORY)
-        return cce_fail_memory(err);
     if (decoded != CURLUE_OK)
         return cce_fail(err, CCE_INVALID_ARGUMENT,
                         "the user name or the password of the proxy holds a "
@@ -654,13 +663,15 @@ struct cce_transfer *cce_engine_next_finished(struct cce_engine *engine)
 int cce_engine_start(struct cce_engine *engine, struct cce_transfer *transfer,
                      struct cce_error *err)
 {
-    struct cce_lane *lane;
+    struct cce_lane *lane = NULL;
 
-    if (check_process(engine, err) != 0)
+    if (check_process(engine, err) == 0)
+        lane = find_lane(engine, transfer->outgoing.url, err);
+    if (lane == NULL) {
+        transfer->verdict.error = *err;
+        transfer->finished = true;
         return -1;
-    lane = find_lane(engine, transfer->outgoing.url);
-    if (lane == NULL)
-        return cce_fail_memory(err);
+    }
     transfer->engine = engine;
     transfer->lane = lane;
     transfer->next = engine->transfers;

@@ -8,28 +8,35 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static bool has_room(struct cce_sockets *sockets)
+{
+    size_t capacity = sockets->capacity * 2 + 16;
+    struct cce_socket *open;
+
+    if (sockets->count < sockets->capacity)
+        return true;
+    open = realloc(sockets->open, capacity * sizeof *open);
+    if (open == NULL)
+        return false;
+    sockets->open = open;
+    sockets->capacity = capacity;
+    return true;
+}
+
 curl_socket_t cce_sockets_open(void *context, curlsocktype purpose,
                                struct curl_sockaddr *address)
 {
     struct cce_sockets *sockets = context;
-    curl_socket_t fd;
+    curl_socket_t fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
+                              address->protocol);
 
     (void)purpose;
-    if (sockets->count == sockets->capacity) {
-        size_t capacity = sockets->capacity * 2 + 16;
-        struct cce_socket *open =
-            realloc(sockets->open, capacity * sizeof *open);
-
-        if (open == NULL)
-            return CURL_SOCKET_BAD;
-        sockets->open = open;
-        sockets->capacity = capacity;
-    }
-    fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
-                address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
-    sockets->open[sockets->count++] = (struct cce_socket){.fd = fd};
+    if (has_room(sockets))
+        sockets->open[sockets->count++] = (struct cce_socket){.fd = fd};
+    else
+        sockets->is_incomplete = true;
     return fd;
 }
 
@@ -66,6 +73,8 @@ bool cce_sockets_is_quiet(struct cce_sockets *sockets, int local_port)
     bool found = false;
     char byte;
 
+    if (sockets->is_incomplete)
+        return false;
     for (size_t i = 0; i < sockets->count; i++) {
         struct cce_socket *socket = &sockets->open[i];
 

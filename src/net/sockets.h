@@ -26,6 +26,7 @@ struct cce_socket {
 struct cce_sockets {
     struct cce_socket *open;
     size_t count, capacity;
+    bool is_incomplete; /* there was no memory to note one */
 };
 
 /* For CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION; the data of
@@ -35,7 +36,8 @@ curl_socket_t cce_sockets_open(void *sockets, curlsocktype purpose,
 int cce_sockets_close(void *sockets, curl_socket_t fd);
 
 /* Whether nothing can be read from the socket with that local port, not even
- * its end. Nothing is taken from it. False when there is no such socket. */
+ * its end. Nothing is taken from it. False when there is no such socket,
+ * or it may be one that could not be noted. */
 bool cce_sockets_is_quiet(struct cce_sockets *sockets, int local_port);
 
 /* Frees the list; the sockets are libcurl's. */

@@ -212,7 +212,7 @@ static const struct row {
     /* The answer. A line that is longer than libcurl takes has a code of its
      * own since 8.6; before that it is a lack of memory. */
     {CURLE_OUT_OF_MEMORY, is_line_long, CCE_RESPONSE_INVALID, NOTHING, false,
-     "a line of the answer's headers is too long"},
+     "a line of the answer's headers is too long, or memory ran out"},
     {CCE_CURLE_TOO_LARGE, is_in_answer, CCE_RESPONSE_INVALID, WORDS, false,
      "a line of the answer's headers is too long"},
     {CURLE_OUT_OF_MEMORY, NULL, CCE_NO_MEMORY, NOTHING, false, "out of memory"},
