@@ -175,9 +175,10 @@ local function recall(run, known)
     run.items[i] = item
     -- What a person gave up stays given up.
     if run.opts.retry_failed and item.state == "failed" and not item.given_up then
-      item.state, item.failed_job, item.job_id = "pending", item.job_id, nil
-      item.err, item.message, item.earlier = nil, nil, nil
+      item.state, item.err, item.message, item.earlier = "pending", nil, nil, nil
     end
+    -- What was to be sent in the place of a job that failed, by this start or one before.
+    if item.state == "pending" then item.failed_job, item.job_id = item.job_id, nil end
   end
   run.name, run.report.resumed, run.known = known.name, true, known
   run.of = known ~= run.journal.runs[#run.journal.runs] and known.id or nil

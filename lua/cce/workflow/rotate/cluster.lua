@@ -144,34 +144,55 @@ local function send(run, item)
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
 end
 
+-- Whether it was rotated already is not known.
+local function not_told(cause, reason, hint)
+  return errors.new(cause.code, "nothing was sent, since " .. reason, { retryable = true,
+    maybe_applied = false, operation = "rotate_credentials", hint = hint })
+end
+
 --- Whether a cluster was rotated, by whatever caller, since the time that `unless_rotated_within`
--- allows, which leaves it out.
+-- allows, which leaves it out. Where that cannot be told, it stays pending.
 -- @tparam table run
--- @tparam table item
+-- @tparam table item whose `state` is set, with `message` or `err`
 -- @tparam[opt] table cluster as it was looked at just now
--- @treturn boolean
+-- @treturn boolean whether it is not to be begun
 function M.is_left_out(run, item, cluster)
   local window = run.opts.unless_rotated_within
   if not window then return false end
   cluster = cluster or item.client:show_cluster(item.id) or {}
-  local text = evidence.recent(item, cluster, run.clock() - window)
-  if not text then return false end
-  item.message = ("%s, and unless_rotated_within is %s"):format(text, show.span(window))
-  item.state, item.err = "skipped", nil
-  return true
+  local text, problem = evidence.recent(item, cluster, run.clock() - window)
+  if text then
+    item.message = ("%s, and unless_rotated_within is %s"):format(text, show.span(window))
+    item.state, item.err = "skipped", nil
+  elseif problem then
+    item.err = not_told(problem, ("its last job and CTS do not tell whether it was rotated within"
+      .. " %s: %s"):format(show.span(window), problem.message),
+      "Let these credentials read CTS; or rotate it without unless_rotated_within")
+  end
+  return text ~= nil or problem ~= nil
 end
 
--- What another process did meanwhile is not done again: not for a window of time that
--- was asked for, and not in the place of a job that failed.
-local function was_rotated(run, item, cluster)
-  local job = item.failed_job and evidence.newer_job(item, cluster, item.failed_job)
+-- What another process did meanwhile, or may have done, is not done again: not for a window
+-- of time that was asked for, and not in the place of a job that failed.
+local function may_be_rotated(run, item, cluster)
+  local job, err
+  if item.failed_job then job, err = evidence.newer_job(item, cluster, item.failed_job) end
   if job then
     item.settled_by = "status.jobID"
     accept(run, item, "settled", job, { job = job, by = item.settled_by })
     return true
+  elseif err then
+    finish(run, item, "pending", not_told(err, ("the cluster names another job than the one that"
+      .. " failed, and that one cannot be looked at: %s"):format(err.message),
+      "Look at the cluster; if it was not rotated meanwhile, rotate it in a run of its own"))
+    return true
   end
   if not M.is_left_out(run, item, cluster) then return false end
-  run:write("skipped", facts(item, nil, { message = item.message }))
+  if item.state == "pending" then
+    finish(run, item, "pending", item.err)
+  else
+    run:write("skipped", facts(item, nil, { message = item.message }))
+  end
   return true
 end
 
@@ -190,7 +211,7 @@ local function look(run, item)
     return false
   end
   item.job_before = evidence.job_id_of(cluster)
-  return not was_rotated(run, item, cluster)
+  return not may_be_rotated(run, item, cluster)
 end
 
 --- Send the request, once the rate limit allows it.

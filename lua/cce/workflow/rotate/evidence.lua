@@ -5,6 +5,7 @@
 -- not older than it may be, counts.
 -- @module cce.workflow.rotate.evidence
 -- @local
+local errors = require "cce.error"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 local values = require "cce.base.values"
@@ -30,25 +31,38 @@ local function sent_at(item)
   return (item.sent or 0) + item.client.clock_shift
 end
 
--- The job that a cluster names now: a rotation of it, begun at a time or later.
-local function job_of(item, cluster, since, other_than)
+-- The job that a cluster names now, and when it was begun; or nil, and perhaps the error of
+-- the look at it.
+local function last_job(item, cluster, other_than)
   local id = M.job_id_of(cluster)
   if not id or id == other_than then return nil end
-  local job = item.client:show_job(id)
-  local created = job and times.parse(object(job.raw.metadata).creationTimestamp)
-  if not created or created < since - JOB_TOLERANCE then return nil end
-  if not job:is_rotation() or job.cluster_id ~= item.id then return nil end
+  local job, _, err = item.client:show_job(id)
+  if not job then return nil, err end
+  local created = times.parse(object(job.raw.metadata).creationTimestamp)
+  if not created or job.cluster_id ~= item.id then return nil end
   return job, created
 end
 
+-- The same, if it is a rotation that was begun at a time or later.
+local function job_of(item, cluster, since, other_than)
+  local job, created = last_job(item, cluster, other_than)
+  if not job then return nil, created end
+  if created < since - JOB_TOLERANCE or not job:is_rotation() then return nil end
+  return job
+end
+
+-- The trace of a rotation; or nil, and perhaps an error that says why there may be one.
 local function trace_of(item, since)
-  if not item.client.list_traces then return nil end
-  local traces = item.client:list_traces {
+  local traces, _, problem = item.client:list_traces {
     service = "CCE", resource_id = item.id, from = since, partial = true,
   }
-  for _, trace in ipairs(traces or {}) do
+  if not traces then return nil, problem end
+  for _, trace in ipairs(traces) do
     local fits = TRACES[trace.name] and trace.ok and trace.resource_id == item.id
     if fits and (trace.time or 0) >= since then return trace end
+  end
+  if not traces.window.complete then
+    return nil, errors.new("UNVERIFIED", "CTS keeps traces of the last seven days only")
   end
 end
 
@@ -69,23 +83,30 @@ end
 -- @tparam table item with `sent`, when that one was sent
 -- @tparam table cluster
 -- @tparam string failed the id of that job
--- @treturn ?string the id of another one that runs or has succeeded
+-- @treturn[1] ?string the id of another one that runs or has succeeded; nil when there is none
+-- @treturn[2] nil
+-- @treturn[2] table err why that cannot be told
 function M.newer_job(item, cluster, failed)
-  local job = job_of(item, cluster, sent_at(item), failed)
-  return job and job.phase ~= "Failed" and job.id or nil
+  local job, err = job_of(item, cluster, sent_at(item), failed)
+  if not job then return nil, err end
+  return job.phase ~= "Failed" and job.id or nil
 end
 
 --- A rotation since a time, by any caller.
 -- @tparam table item
 -- @tparam table cluster
 -- @tparam number since unix time
--- @treturn ?string who and when
+-- @treturn[1] ?string who and when; nil when there was none: CTS has no trace of one, or
+--   the last job of the cluster is older
+-- @treturn[2] nil
+-- @treturn[2] table err why that cannot be told
 function M.recent(item, cluster, since)
   since = since + item.client.clock_shift
-  local job, created = job_of(item, cluster, since + JOB_TOLERANCE)
-  if job and job.phase == "Failed" then job = nil end
-  local trace = trace_of(item, since)
-  if not job and not trace then return nil end
+  local job, created = last_job(item, cluster)
+  local is_older = job and created < since
+  if job and (is_older or not job:is_rotation() or job.phase == "Failed") then job = nil end
+  local trace, problem = trace_of(item, since)
+  if not job and not trace then return nil, not is_older and problem or nil end
   local user = trace and trace.user or {}
   return ("rotated at %s by %s%s"):format(show.time(trace and trace.time or created),
     user.name or user.id or "somebody whom CTS does not name",

@@ -21,14 +21,17 @@ local function trace(more)
   return one
 end
 
--- An item whose cluster names a job, and of which CTS knows some traces.
+-- An item whose cluster names a job, and of which CTS knows some traces, or (nil) does not
+-- answer.
 local function item(shown, traces, more)
   local client = { clock_shift = 0, show_job = function(_, id)
     assert(id, "a job without an id was asked for")
     return shown and shown.id == id and shown or nil
   end }
-  client.list_traces = traces and function(_, asked)
+  function client.list_traces(_, asked)
     client.asked = asked
+    if not traces then return nil, "no answer", { code = "TIMEOUT", message = "no answer" } end
+    traces.window = traces.window or { complete = true }
     return traces
   end
   function client.show_cluster()
@@ -105,9 +108,7 @@ describe("evidence that a rotation was accepted", function()
       if one.time == false then one.time = nil end
       assert.is_nil(shows(nil, { one }), what)
     end
-    local unasked = item(nil, {})
-    function unasked.client.list_traces() end
-    assert.is_nil((evidence.of_request(unasked)))
+    assert.is_nil(shows(nil, nil))
   end)
 
   it("goes by the API's clock", function()
@@ -130,12 +131,34 @@ describe("evidence that somebody rotated since a time", function()
     assert.equal("rotated at 2026-01-02T03:04:06Z by jane", recent(nil, { trace() }))
   end)
 
+  local function told(...)
+    local text, problem = recent(...)
+    return text and "rotated" or problem and problem.code or "not rotated"
+  end
+
   it("is no job that failed or is older, and no older trace", function()
-    assert.is_nil(recent(job { phase = "Failed" }))
-    assert.is_nil(recent(job { created = SENT - 1 }))
-    assert.is_nil(recent(nil, { trace { time = SENT - 1 } }))
-    assert.is_nil(recent(nil, {}))
-    assert.is_nil(recent(nil, { trace { time = SENT + 500 } }, 600))
+    assert.equal("not rotated", told(job { phase = "Failed" }, {}))
+    assert.equal("not rotated", told(job { created = SENT - 1 }, {}))
+    assert.equal("not rotated", told(nil, { trace { time = SENT - 1 } }))
+    assert.equal("not rotated", told(nil, {}))
+    assert.equal("not rotated", told(nil, { trace { time = SENT + 500 } }, 600))
+  end)
+
+  it("cannot be told without CTS, unless the last job of the cluster is older", function()
+    assert.equal("rotated", told(job()))
+    assert.equal("not rotated", told(job { created = SENT - 1 }))
+    assert.equal("not rotated", told(job { created = SENT - 1, type = "UpgradeCluster" }))
+    for what, last in pairs { ["a job that failed"] = job { phase = "Failed" },
+      ["a newer one of another kind"] = job { type = "UpgradeCluster" },
+      ["one without a time"] = job { created = false },
+      ["one of another cluster"] = job { created = SENT - 1, cluster = "c2" } } do
+      assert.equal("TIMEOUT", told(last), what)
+    end
+    assert.equal("TIMEOUT", told(nil))
+    local cut = { window = { complete = false } }
+    assert.equal("UNVERIFIED", told(nil, cut))
+    assert.equal("not rotated", told(job { created = SENT - 1 }, cut))
+    assert.equal("rotated", told(nil, { trace(), window = { complete = false } }))
   end)
 end)
 
@@ -152,5 +175,12 @@ describe("evidence that a failed job was done over", function()
     assert.is_nil(newer(job { id = "failed" }))
     assert.is_nil(newer(job { created = SENT - 121 }))
     assert.is_nil(newer(job { cluster = "c2" }))
+  end)
+
+  it("cannot be told when that job cannot be looked at", function()
+    local one = item(job())
+    function one.client.show_job() return nil, "no", { code = "TIMEOUT" } end
+    local id, err = evidence.newer_job(one, one.client.show_cluster(), "failed")
+    assert.same({ nil, "TIMEOUT" }, { id, err.code })
   end)
 end)

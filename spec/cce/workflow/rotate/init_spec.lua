@@ -553,7 +553,7 @@ describe("cce.workflow.rotate", function()
     client.list_traces = function(_, query)
       looks = looks + 1
       return looks > 1 and { { id = "t", name = "RotateClusterCredentials", ok = true,
-        time = query.from, resource_id = sim.clusters[1].id } } or {}
+        time = query.from, resource_id = sim.clusters[1].id } } or { window = { complete = true } }
     end
     local report = rotate()
     assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
@@ -758,6 +758,24 @@ describe("cce.workflow.rotate", function()
       assert.equal(6, sent())
     end)
 
+    it("does not resend a failed job where the job after it cannot be looked at", function()
+      sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
+      rotate { journal = journal }
+      sim:set { cluster = sim.clusters[3].id, job_outcome = "Success" }
+      assert(client:rotate_credentials(sim.clusters[3].id, { component = "all" }))
+      sim:fault { operation = "show_job", status = 400 }
+      local report = rotate { journal = journal, retry_failed = true }
+      assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(report))
+      assert.matches("^nothing was sent, since the cluster names another job than the one that"
+        .. " failed, and that one cannot be looked at: show_job job %S+: HTTP 400",
+        report.pending[1].err.message)
+      assert.equal(6, sent())
+      sim:clear_faults()
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+        counts(rotate { journal = journal }))
+      assert.equal(6, sent())
+    end)
+
     it("does not take the old job for the answer of a resent one that was lost", function()
       local id = sim.clusters[3].id
       sim:set { cluster = id, job_outcome = "Failed" }
@@ -864,7 +882,7 @@ describe("cce.workflow.rotate", function()
     end)
 
     local function traces_of(...)
-      local list = { ... }
+      local list = { window = { complete = true }, ... }
       client.list_traces = function() return list end
       sim:reset()
       return #rotate({ unless_rotated_within = "24h", clusters = { sim.clusters[1].id } }).skipped
@@ -881,6 +899,28 @@ describe("cce.workflow.rotate", function()
         trace[field] = value
         assert.equal(0, traces_of(trace), field)
       end
+    end)
+
+    it("rotates nothing of which that cannot be told", function()
+      sim:fault { operation = "list_traces", status = 403 }
+      local plan = rotate { unless_rotated_within = "24h", dry_run = true }
+      assert.same({ 0, 5 }, { #plan.plan, #plan.pending })
+      local report = rotate { unless_rotated_within = "24h", journal = journal, run = "night" }
+      assert.equal("0 ok, 0 failed, 0 skipped, 0 uncertain, 5 pending", counts(report))
+      assert.equal(2, report:exit_code())
+      local entry = report.pending[1]
+      assert.equal("PERMISSION_DENIED", entry.err.code)
+      assert.matches("^nothing was sent, since its last job and CTS do not tell whether it was"
+        .. " rotated within 24 hours: the traces at .*: list_traces: HTTP 403", entry.err.message)
+      assert.matches("Let these credentials read CTS", entry.err.hint)
+      assert.equal(0, sent())
+      sim:clear_faults()
+      assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending",
+        counts(rotate { unless_rotated_within = "24h", journal = journal, run = "night" }))
+      -- The last job of each is a rotation now.
+      sim:fault { operation = "list_traces", status = 403 }
+      assert.equal("0 ok, 0 failed, 5 skipped, 0 uncertain, 0 pending",
+        counts(rotate { unless_rotated_within = "24h" }))
     end)
 
     it("refuses what is no length of time", function()
