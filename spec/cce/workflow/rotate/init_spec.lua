@@ -787,6 +787,20 @@ describe("cce.workflow.rotate", function()
       assert.equal(6, sent())
     end)
 
+    it("does not take a job that a person called not done for that of a lost request", function()
+      local id = sim.clusters[3].id
+      sim:set { job_seconds = 60 }
+      rotate { journal = journal, clusters = { id }, wait = { interval = 0.02, timeout = 0.05 } }
+      assert(require("cce.workflow.runs").settle(journal, { cluster = id, happened = false }))
+      sim:clock(60)
+      sim:fault { operation = "rotate_credentials", cluster = id, reset = "before", times = 1 }
+      for _ = 1, 2 do
+        local report = rotate { journal = journal, clusters = { id } }
+        assert.equal("0 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
+      end
+      assert.equal(2, sent())
+    end)
+
     -- A file that takes no intent: it cannot be written, or there is no room for what follows.
     for _, what in ipairs { "append", "reserve" } do
       it("sends nothing whose intent cannot be written: " .. what, function()
