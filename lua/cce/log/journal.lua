@@ -47,7 +47,8 @@ local LONGEST_TEXT = 600
 -- ---- reading ---------------------------------------------------------------
 
 -- What one line must not inherit from the one before.
-local TRANSIENT = { "code", "message", "hint", "request_id", "retryable", "by" }
+local TRANSIENT = { "code", "message", "hint", "request_id", "retryable", "by", "accepted",
+  "verified", "worked_until" }
 
 --- How an item is found: by its cluster, and its principal if it has one.
 -- @tparam string cluster id

@@ -177,8 +177,11 @@ local function recall(run, known)
     if run.opts.retry_failed and item.state == "failed" and not item.given_up then
       item.state, item.err, item.message, item.earlier = "pending", nil, nil, nil
     end
-    -- What was to be sent in the place of a job that failed, by this start or one before.
-    if item.state == "pending" then item.failed_job, item.job_id = item.job_id, nil end
+    -- What is to be sent again, by this start or one before, in the place of a job that failed:
+    -- what was accepted then is no answer to it.
+    if item.state == "pending" then
+      item.failed_job, item.job_id, item.accepted, item.verified = item.job_id, nil, nil, nil
+    end
   end
   run.name, run.report.resumed, run.known = known.name, true, known
   run.of = known ~= run.journal.runs[#run.journal.runs] and known.id or nil

@@ -1,6 +1,7 @@
 local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local runs = require "cce.workflow.runs"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -209,6 +210,45 @@ describe("a revocation with a journal", function()
     assert.equal("yes", report.ok[1].verified)
     assert.equal(0, report:exit_code())
     assert.equal(1, sent())
+  end)
+
+  -- What was accepted, and then seen not to be done, or called so by a person.
+  describe("sends again what was accepted, and takes nothing of that for the answer", function()
+    local theirs, id, kubeconfig
+
+    before_each(function()
+      theirs, id = clients.new(sim, { key = simulator.member }), sim.clusters[1].id
+      kubeconfig = assert(theirs:obtain_cert(id, { duration = 1 }))
+    end)
+
+    after_each(function() theirs:close() end)
+
+    it("where the certificate still worked", function()
+      client.sleep = function() end
+      sim:fault { operation = "revoke_cert", status = 200, body = "", times = 1 }
+      local opts = { clusters = { id }, verify = { [id] = kubeconfig } }
+      assert.equal("NOT_REVOKED", revoke(opts).failed[1].code)
+      sim:fault { operation = "revoke_cert", reset = "before", times = 1 }
+      opts.verify, opts.retry_failed = nil, true
+      local report = revoke(opts)
+      assert.equal(1, #report.uncertain)
+      assert.is_nil(report.uncertain[1].verified)
+      assert.equal(2, sent())
+      assert.equal(1, #revoke(opts).ok)
+      assert.equal(3, sent())
+    end)
+
+    it("where a person says that it did not happen", function()
+      local opts = { clusters = { id }, user_id = "mistyped" }
+      assert.equal(1, #revoke(opts).uncertain)
+      assert(runs.settle(journal, { cluster = id, happened = false }))
+      sim:fault { operation = "revoke_cert", reset = "before", times = 1 }
+      opts.unknown_ok = true
+      assert.equal(1, #revoke(opts).uncertain)
+      assert.equal(2, sent())
+      assert.equal(1, #revoke(opts).ok)
+      assert.equal(3, sent())
+    end)
   end)
 
   it("does not send again to whom nobody knows", function()
