@@ -48,7 +48,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.list(path)
-  if not core.file.stat(path) then
+  if core.file.stat(path) == false then
     return fail("NOT_FOUND", ("there is no journal '%s'"):format(path))
   end
   local state, message, err = journals.read(path)
@@ -60,7 +60,7 @@ end
 
 -- The journal is held meanwhile, so that no call goes on with the run.
 local function with_run(path, name, act)
-  if not core.file.stat(path) then
+  if core.file.stat(path) == false then
     return fail("NOT_FOUND", ("there is no journal '%s'"):format(path))
   end
   local journal, message, err = journals.open(path, core.sys.time)

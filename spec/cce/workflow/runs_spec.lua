@@ -148,6 +148,13 @@ describe("the runs of a journal", function()
     fails("NOT_FOUND", "there is no journal", runs.discard(dir .. "/none"))
     tempdir.write(path, "")
     fails("NOT_FOUND", "the journal has no run$", runs.discard(path))
+    -- One that cannot be looked at is no journal that is not there.
+    os.execute(("ln -s loop '%s/loop'"):format(dir))
+    for _, act in ipairs { runs.list, runs.discard } do
+      local result, message, err = act(dir .. "/loop/journal")
+      assert.same({ nil, "FILE_ERROR" }, { result, err.code })
+      assert.matches("Too many levels of symbolic links", message, 1, true)
+    end
   end)
 
   it("are held meanwhile, and stay as they are where they cannot be written", function()

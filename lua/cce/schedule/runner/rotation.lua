@@ -28,7 +28,8 @@ end
 function M.prepare(job)
   local run, begun = job.run, job.entry.begun
   if begun then
-    if core.file.stat(begun.journal) then return begun end
+    -- One that cannot be looked at is there, perhaps: opening it says why.
+    if core.file.stat(begun.journal) ~= false then return begun end
     return fail("CONFLICT", ("the rotation was begun on %s with the journal '%s', which is not"
       .. " here; without it clusters might be rotated twice"):format(begun.host, begun.journal),
       "A runner on that machine resumes it; or cancel the entry, look at what was rotated, and"

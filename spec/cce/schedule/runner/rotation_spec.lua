@@ -248,6 +248,17 @@ describe("a rotation that recurs", function()
     assert(schedule:cancel(id))
   end)
 
+  it("is left alone where its journal cannot be looked at, and says why", function()
+    os.execute(("ln -s loop '%s/loop'"):format(dir))
+    local id = add()
+    leave_begun(id, dir .. "/loop/a.journal")
+    assert.equal(0, run().done)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+    local e = schedule:get(id)
+    assert.matches("Too many levels of symbolic links", e.last_error.message, 1, true)
+    assert(schedule:cancel(id))
+  end)
+
   it("goes on by its journal when its runner was killed: no cluster twice", function()
     -- Long enough that its last two are not done before it is killed.
     sim:set { job_seconds = 2 }
