@@ -126,7 +126,9 @@ local function send(run, item)
   item.sent = run.clock()
   local fields = facts(item, nil, { sent = item.sent, job_before = item.job_before })
   -- What the journal knows of the request that failed must not be taken for this one's.
-  if item.failed_job then fields.job, fields.repair_tried = false, false end
+  if item.failed_job then
+    fields.job, fields.repair_tried, fields.repair_accepted = false, false, false
+  end
   local ok, _, problem = run:intend(fields)
   if not ok then
     item.err = problem
@@ -260,14 +262,17 @@ local function retry_nodes(run, item, nodes)
   return true
 end
 
--- The API answers a retry with nothing: only a new job of the cluster tells.
+-- The API answers a retry with nothing: only a new job of the cluster tells. Nil when it
+-- names none; or nil and the error when it could not be looked at.
 local function job_after_repair(run, item)
+  local cluster, _, err
   for _ = 1, run.opts.waiting.looks do
-    local cluster = item.client:show_cluster(item.id)
+    cluster, _, err = item.client:show_cluster(item.id)
     local id = cluster and evidence.job_id_of(cluster)
     if id and id ~= item.job_id then return id end
     item.client.sleep(run.opts.waiting.interval)
   end
+  return nil, err
 end
 
 local function job_lost(run, item, err)
@@ -277,33 +282,45 @@ local function job_lost(run, item, err)
   })
 end
 
-local function follow_repair(run, item, nodes)
+-- `err` is that of the job that failed.
+local function follow_repair(run, item, err, nodes)
   item.repaired = nodes
-  local id = job_after_repair(run, item)
-  if not id then
+  local id, unseen = job_after_repair(run, item)
+  if unseen then
+    return uncertain(run, item, ("%d failed nodes were told to rotate again, and what became of"
+      .. " that is not known: %s"):format(#nodes, unseen.message), { code = unseen.code,
+      hint = "The same call looks at the cluster again" })
+  elseif not id and not item.repair_accepted then
+    err.hint = ("Whether the API took the repair is not known, and no job shows it: look at these"
+      .. " nodes: %s"):format(table.concat(nodes, " "))
+    return finish(run, item, "failed", err)
+  elseif not id then
     item.notice = ("%d failed nodes were told to rotate again, which the API accepted; it names no"
       .. " job for that, so look at these nodes: %s"):format(#nodes, table.concat(nodes, " "))
     return finish(run, item, "ok")
   end
   item.job_id = id
-  local job, err = wait_for_job(run, item)
+  local job, problem = wait_for_job(run, item)
   if job then return finish(run, item, "ok") end
-  if err.code == "JOB_FAILED" then return finish(run, item, "failed", err) end
-  job_lost(run, item, err)
+  if problem.code == "JOB_FAILED" then return finish(run, item, "failed", problem) end
+  job_lost(run, item, problem)
 end
 
 -- Written before the request, so that no start of the run sends it again.
 local function repair(run, item, err, nodes)
   item.repair_tried = true
-  local ok = run.journal:write("repair", facts(item, err, { repair_tried = true,
-    nodes = table.concat(nodes, " ") }))
+  local fields = { repair_tried = true, nodes = table.concat(nodes, " ") }
+  local ok = run.journal:write("repair", facts(item, err, fields))
   if not ok then return finish(run, item, "failed", err) end
   local sent, _, problem = retry_nodes(run, item, nodes)
-  if not sent then
+  if sent then
+    item.repair_accepted, fields.repair_accepted = true, true
+    run:write("repair", facts(item, err, fields))
+  elseif not problem.maybe_applied then
     err.hint = "The repair was not accepted: " .. problem.message
     return finish(run, item, "failed", err)
   end
-  follow_repair(run, item, nodes)
+  follow_repair(run, item, err, nodes)
 end
 
 local function job_ended_badly(run, item, err)
@@ -313,7 +330,7 @@ local function job_ended_badly(run, item, err)
     if is_node and failure.resource_id then nodes[#nodes + 1] = failure.resource_id end
   end
   -- An earlier start sent the repair.
-  if item.repair_tried and #nodes > 0 then return follow_repair(run, item, nodes) end
+  if item.repair_tried and #nodes > 0 then return follow_repair(run, item, err, nodes) end
   if run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil then
     return repair(run, item, err, nodes)
   elseif #nodes > 0 and not run.opts.repair then

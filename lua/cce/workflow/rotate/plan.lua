@@ -55,7 +55,8 @@ end
 -- @treturn table
 function M.recall(line)
   return { job_id = line.job or nil, job_before = line.job_before, sent = line.sent,
-    request_id = line.request, repair_tried = line.repair_tried or nil, reissued = line.reissued,
+    request_id = line.request, repair_tried = line.repair_tried or nil,
+    repair_accepted = line.repair_accepted or nil, reissued = line.reissued,
     reissue_check = line.checked, settled_by = line.by,
     shortfall = line.what == "reissued" and line.message or nil }
 end

@@ -1,6 +1,7 @@
 local cce = require "cce"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
+local errors = require "cce.error"
 local journals = require "cce.log.journal"
 local pace = require "cce.workflow.pace"
 local pki = require "spec.support.peer.pki"
@@ -475,11 +476,43 @@ describe("cce.workflow.rotate", function()
 
     it("and says why when that is refused", function()
       repairing(function()
-        return nil, "no", require("cce.error").new("PERMISSION_DENIED", "not allowed")
+        return nil, "no", errors.new("PERMISSION_DENIED", "not allowed")
       end)
       local report = rotate { repair = true }
       assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
       assert.equal("The repair was not accepted: not allowed", report.failed[1].hint)
+    end)
+
+    it("and calls it ok only where the API took it or a job shows it", function()
+      local function lost()
+        return nil, "lost", errors.new("TIMEOUT", "lost", { maybe_applied = true })
+      end
+      repairing(lost)
+      local report = rotate { repair = true }
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      assert.matches("^Whether the API took the repair is not known, and no job shows it: look at"
+        .. " these nodes: %S+$", report.failed[1].hint)
+      sim:reset()
+      sim:set { job_seconds = 0.02, cluster = sim.clusters[2].id, job_outcome = "Failed" }
+      repairing(function(id)
+        new_job(id)
+        return lost()
+      end)
+      assert.equal(5, #rotate({ repair = true }).ok)
+    end)
+
+    it("and leaves it open where the cluster cannot be looked at", function()
+      repairing(function()
+        sim:fault { operation = "show_cluster", cluster = sim.clusters[2].id, status = 403 }
+        return true
+      end)
+      local report = rotate { repair = true, journal = journal }
+      assert.equal("4 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
+      assert.matches("^1 failed nodes were told to rotate again, and what became of that is not"
+        .. " known: show_cluster", report.uncertain[1].err.message)
+      sim:clear_faults()
+      assert.equal(5, #rotate({ repair = true, journal = journal }).ok)
+      assert.equal(1, #asked)
     end)
 
     it("only when told to", function()
@@ -500,10 +533,15 @@ describe("cce.workflow.rotate", function()
       repairing(function() return true end)
       rotate { repair = true, journal = journal }
       local text = tempdir.read(journal)
-      -- As if killed after the repair was sent.
-      tempdir.write(journal, text:match('^.*"what":"repair"[^\n]*\n'))
-      rotate { repair = true, journal = journal }
-      assert.equal(1, #asked)
+      -- As if killed after the answer to the repair, and before it.
+      for count = 1, 2 do
+        text = text:match('^(.*"what":"repair"[^\n]*\n)')
+        tempdir.write(journal, text)
+        local report = rotate { repair = true, journal = journal }
+        assert.equal(count == 1 and 0 or 1, #report.failed)
+        assert.equal(1, #asked)
+        text = text:match('^(.*\n)[^\n]*\n$')
+      end
     end)
   end)
 
