@@ -268,6 +268,37 @@ describe("cce.workflow.holders", function()
       assert.matches("^obtained: line %d+ of .*/audit$", row.evidence[1])
     end)
 
+  it("says what our audit logs do not tell of certificates, and takes nothing else for one",
+    function()
+      local log, lines = directory .. "/audit", {}
+      local function add(outcome, more)
+        local entry = { n = #lines + 1, operation = "obtain_cert", outcome = outcome,
+          at = times.format(os.time() - 60), target = "cluster " .. sim.clusters[1].id }
+        for name, value in pairs(more or {}) do entry[name] = value end
+        lines[#lines + 1] = json.encode(entry):gsub("\n%s*", "")
+      end
+      for _, outcome in ipairs { "ok", "unknown", "failed" } do
+        add "pending"
+        add(outcome, { call = #lines })
+      end
+      add "pending"
+      add("pending", { operation = "revoke_cert" })
+      tempdir.write(log, table.concat(lines, "\n") .. "\n")
+      local result = assert(cce.workflow.holders(clients[1], { logs = { log } }))
+      local shown = tostring(result)
+      assert.matches("cannot see: who holds 1 certificates: their traces or lines lack", shown, 1,
+        true)
+      assert.matches("cannot see: whether 2 certificates were obtained: the logs lack the outcome",
+        shown, 1, true)
+      for _, odd in ipairs { "no JSON", lines[1]:sub(1, -9), "[]", '{"n":1,"at":"yesterday"}',
+        '{"at":"2026-01-02T03:04:05Z"}' } do
+        tempdir.write(log, lines[1] .. "\n" .. odd)
+        local _, message, err = cce.workflow.holders(clients[1], { logs = { log } })
+        assert.equal("INVALID_ARGUMENT", err.code, odd)
+        assert.matches("line 2 of '" .. log .. "' is no line of an audit log", message, 1, true)
+      end
+    end)
+
   it("tells who is not expected", function()
     assert(clients[2]:obtain_cert(sim.clusters[1].id, { duration = 2 }))
     assert(clients[1]:obtain_cert(sim.clusters[2].id, { duration = 2 }))

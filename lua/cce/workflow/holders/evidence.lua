@@ -65,13 +65,16 @@ function M.of_trace(trace, from)
 end
 
 -- Of certificates whose holder, cluster or time is not told a number is left, `facts.lost`.
-local function add_trace(facts, trace, from)
-  local fact = M.of_trace(trace, from)
+local function add(facts, what, fact)
   if fact and (fact.id or fact.what ~= "obtained") then
     facts[#facts + 1] = fact
-  elseif TRACES[trace.name or ""] == "obtained" and trace.ok then
+  elseif what == "obtained" then
     facts.lost = (facts.lost or 0) + 1
   end
+end
+
+local function add_trace(facts, trace, from)
+  add(facts, trace.ok and TRACES[trace.name or ""], M.of_trace(trace, from))
 end
 
 -- ---- CTS ---------------------------------------------------------------------
@@ -155,8 +158,23 @@ local function fact_of_line(what, entry, before, after, path)
     time = holder and after + 1 or before, from = ("line %d of %s"):format(entry.n or 0, path) })
 end
 
+-- `begun` has the calls without an outcome, by the number of their line.
+local function add_entry(facts, entry, begun, path)
+  local what, time = OPERATIONS[entry.operation or ""], times.parse(entry.at)
+  if what and entry.outcome == "pending" then
+    begun[entry.n] = { what = what, time = time }
+  elseif what and entry.outcome ~= "unknown" then
+    local call = begun[entry.call or 0] or { time = time }
+    begun[entry.call or 0] = nil
+    if entry.outcome == "ok" then
+      add(facts, what, fact_of_line(what, entry, call.time, time, path))
+    end
+  end
+end
+
 --- Read one of our audit logs. Who obtained is in lines that name the holder, as those
--- since version 0.2.0 do.
+-- since version 0.2.0 do. Of requests for certificates whose outcome it does not have a number is
+-- left, `facts.open`.
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -164,18 +182,21 @@ end
 function M.of_audit_log(path, facts)
   local file, message, err = json_line.open(path)
   if not file then return nil, message, err end
-  local begun = {}
+  local begun, number, entry = {}, 0, nil
   for line in json_line.lines(file) do
-    local entry = core.json.decode(line)
-    local what = type(entry) == "table" and OPERATIONS[entry.operation or ""]
-    local time = what and times.parse(entry.at)
-    if time and entry.outcome == "pending" then
-      begun[entry.n or 0] = time
-    elseif time and entry.outcome == "ok" then
-      facts[#facts + 1] = fact_of_line(what, entry, begun[entry.call or 0] or time, time, path)
+    number, entry = number + 1, core.json.decode(line)
+    if type(entry) ~= "table" or type(entry.n) ~= "number" or not times.parse(entry.at) then
+      file:close()
+      return errors.fail("INVALID_ARGUMENT", ("line %d of '%s' is no line of an audit log, or was"
+        .. " cut off: whom it names would be missing"):format(number, path), {
+        hint = "Look at it with `cce log verify`, or take it out" })
     end
+    add_entry(facts, entry, begun, path)
   end
   file:close()
+  for _, call in pairs(begun) do
+    if call.what == "obtained" then facts.open = (facts.open or 0) + 1 end
+  end
   return true
 end
 

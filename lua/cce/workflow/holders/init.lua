@@ -249,8 +249,11 @@ return function(client, opts)
   end
   if not ok then return nil, message, err end
   if facts.lost then
-    result:cannot_see("who holds %d certificates: their traces lack the holder, the cluster or the"
-      .. " time", facts.lost)
+    result:cannot_see("who holds %d certificates: their traces or lines lack the holder, the cluster"
+      .. " or the time", facts.lost)
+  end
+  if facts.open then
+    result:cannot_see("whether %d certificates were obtained: the logs lack the outcome", facts.open)
   end
   if checked.kubeconfigs then
     local problems = evidence.of_kubeconfigs(checked.kubeconfigs, address_book(clusters), facts)

@@ -265,14 +265,15 @@ end
 -- The API answers a retry with nothing: only a new job of the cluster tells. Nil when it
 -- names none; or nil and the error when it could not be looked at.
 local function job_after_repair(run, item)
-  local cluster, _, err
+  local problem
   for _ = 1, run.opts.waiting.looks do
-    cluster, _, err = item.client:show_cluster(item.id)
+    local cluster, _, err = item.client:show_cluster(item.id)
     local id = cluster and evidence.job_id_of(cluster)
     if id and id ~= item.job_id then return id end
+    problem = err
     item.client.sleep(run.opts.waiting.interval)
   end
-  return nil, err
+  return nil, problem
 end
 
 local function job_lost(run, item, err)
