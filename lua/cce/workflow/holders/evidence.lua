@@ -182,9 +182,10 @@ end
 function M.of_audit_log(path, facts)
   local file, message, err = json_line.open(path)
   if not file then return nil, message, err end
-  local begun, number, entry = {}, 0, nil
+  local begun, number = {}, 0
   for line in json_line.lines(file) do
-    number, entry = number + 1, core.json.decode(line)
+    local entry = core.json.decode(line)
+    number = number + 1
     if type(entry) ~= "table" or type(entry.n) ~= "number" or not times.parse(entry.at) then
       file:close()
       return errors.fail("INVALID_ARGUMENT", ("line %d of '%s' is no line of an audit log, or was"

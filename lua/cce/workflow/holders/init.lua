@@ -237,6 +237,7 @@ return function(client, opts)
       result:cannot_see("what was obtained before %s, unless traces, logs or kubeconfigs of that"
         .. " time are given; the last minutes may be missing", show.time(window.from))
     elseif err.code == "PERMISSION_DENIED" or err.code == "INVALID_ARGUMENT" then
+      result.unasked = message
       result:cannot_see("CTS was not asked: %s", message)
     else
       return nil, message, err
@@ -249,11 +250,12 @@ return function(client, opts)
   end
   if not ok then return nil, message, err end
   if facts.lost then
-    result:cannot_see("who holds %d certificates: their traces or lines lack the holder, the cluster"
-      .. " or the time", facts.lost)
+    result:cannot_see("who holds %d certificates: their traces or lines lack the holder, the"
+      .. " cluster or the time", facts.lost)
   end
   if facts.open then
-    result:cannot_see("whether %d certificates were obtained: the logs lack the outcome", facts.open)
+    result:cannot_see("whether %d certificates were obtained: the logs lack the outcome",
+      facts.open)
   end
   if checked.kubeconfigs then
     local problems = evidence.of_kubeconfigs(checked.kubeconfigs, address_book(clusters), facts)

@@ -62,11 +62,13 @@ local function journal_facts(ui)
   return rotated, open
 end
 
+-- How many hold certificates, by cluster: nil when CTS was not asked; and when each was rotated.
 local function holders_by_cluster(client, ids, ui)
   local holders, message = require("cce").workflow.holders(client, { clusters = ids })
-  if not holders then
+  message = holders and holders.unasked or message
+  if message then
     ui:warn("who holds certificates is not known: " .. message)
-    return {}, {}
+    return nil, {}
   end
   local counts, rotated = {}, {}
   for _, row in ipairs(holders) do
@@ -90,7 +92,7 @@ local function rows_of(client, clusters, args, ui)
       status = each.status, rotated = here and seen and math.max(here, seen) or here or seen,
       certificate = certificate and (certificate.check or (certificate.expired and "expired"
         or "not asked")), ends = certificate and certificate.not_after,
-      holders = holders[each.id] or 0, open = open[each.id] or 0 }
+      holders = holders and (holders[each.id] or 0), open = open[each.id] or 0 }
   end
   return rows
 end
@@ -126,7 +128,7 @@ local function write_page(path, rows, asked, client)
     local class = classes[row.certificate or "none"] or "quiet"
     lines[i] = { { row.name, class = "whole" }, { row.id, class = "id" }, row.version, row.status,
       time_of(row, "rotated"), { row.certificate or "none", class = class },
-      time_of(row, "ends"), row.holders,
+      time_of(row, "ends"), row.holders or "not known",
       { row.open, class = row.open > 0 and "open" or "quiet" } }
   end
   page:table({ "CLUSTER", "ID", "VERSION", "STATUS", "ROTATED", "MY CERTIFICATE", "ENDS", "HOLDERS",

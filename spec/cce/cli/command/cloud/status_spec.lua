@@ -65,12 +65,19 @@ describe("cce status", function()
   end)
 
   it("shows the rest when CTS does not answer, and says what is not known", function()
-    local result = world:cce({ "status", "cluster-001", "-o", "json" },
-      { env = { CCE_CTS_ENDPOINT = "https://127.0.0.1:1" } })
-    assert.equal(0, result.code, result.err)
-    assert.matches("^cce: who holds certificates is not known: .*127%.0%.0%.1:1", result.err)
-    local row = json.decode(result.out)[1]
-    assert.same({ "cluster-001", "works", 0 }, { row.name, row.certificate, row.holders })
+    local function status(why, env)
+      local result = world:cce({ "status", "cluster-001", "-o", "json" }, { env = env })
+      assert.equal(0, result.code, result.err)
+      assert.matches("^cce: who holds certificates is not known: .*" .. why, result.err)
+      local row = json.decode(result.out)[1]
+      assert.same({ "cluster-001", "works", nil }, { row.name, row.certificate, row.holders })
+    end
+    status("127%.0%.0%.1:1", { CCE_CTS_ENDPOINT = "https://127.0.0.1:1" })
+    sim:fault { operation = "list_traces", status = 403 }
+    status "HTTP 403"
+    local path = world.dir .. "/fleet.html"
+    assert.equal(0, world:cce({ "status", "cluster-001", "--report", path }).code)
+    assert.matches('<td data-title="HOLDERS">not known</td>', tempdir.read(path), 1, true)
   end)
 
   it("writes itself as a page, and replaces nothing but such a page", function()
