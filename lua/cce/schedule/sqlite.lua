@@ -11,7 +11,6 @@
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
-local host = require "cce.host"
 local json_line = require "cce.base.json_line"
 local stores = require "cce.schedule.store"
 local texts = require "cce.base.values"
@@ -631,8 +630,7 @@ local function has_mark(name)
 end
 
 -- What a program that was killed left in its -wal or its -journal SQLite puts into the file when
--- it opens it. Of another program's files a copy is looked at. No worker of nginx may wait for
--- that, and none is given a path by mistake.
+-- it opens it. Of another program's files a copy is looked at.
 local function check_left_over(self, patience)
   local deadline = core.sys.monotonic() + patience
   local ok, message, err
@@ -642,7 +640,7 @@ local function check_left_over(self, patience)
       local info = core.file.stat(self.name .. suffix)
       is_left = is_left or info and info.size > 0
     end
-    if not is_left or host.in_nginx() or has_mark(self.name) then return true end
+    if not is_left or has_mark(self.name) then return true end
     ok, message, err = take_snapshot(self)
     if ok then ok, message, err = check_version(self) end
     disconnect(self)
