@@ -459,11 +459,15 @@ describe("cce.schedule.sqlite", function()
     it("is ours, and its process was killed", function()
       local store = assert(open())
       assert(add(store, "a"))
-      tempdir.check(("cd %s; for x in '' -wal; do cp schedule.db$x copy.db$x; done"):format(dir))
+      tempdir.check(("cd %s; for x in '' -wal; do cp schedule.db$x \"its co'py$x\"; done")
+        :format(dir))
       store:close()
-      path = dir .. "/copy.db"
+      path = dir .. "/its co'py"
+      -- It is known by its mark, whatever its name: no copy is made to look at.
+      local copies = copies_made()
       store = assert(open())
       assert.equal("a", assert(store:get "a").id)
+      assert.same({}, copies)
       store:close()
     end)
 
