@@ -171,7 +171,7 @@ local refresh
 local function run(self, sql, ...)
   check_open(self)
   local there, why, problem = check_place(self)
-  if there and self.snapshot then
+  if self.snapshot then
     if not sql:find "^SELECT" then return failed(self.path, "readonly") end
     there, why, problem = refresh(self)
   end
