@@ -353,7 +353,6 @@ function Store:alive(runner)
 end
 
 function Store:open_session(runner, seconds)
-  check_open(self)
   local session = setmetatable({ runner = runner, seconds = seconds, store = self,
     token = json_line.new_id(), ends = self.steady() + seconds }, Session)
   return transaction(self, function()
