@@ -253,6 +253,8 @@ describe("cce.schedule.sqlite", function()
     local store = assert(open())
     for _, id in ipairs { "a", "b", "c", "d" } do assert(add(store, id)) end
     sql(store, "UPDATE entries SET due = NULL WHERE id = 'd'")
+    -- What has no time is due at once.
+    assert.equal(0, store:next_due())
     local page = assert(store:due(5, 3))
     assert.same({ 3, "d", "a", "b" }, { #page, page[1].id, page[2].id, page[3].id })
     page = assert(store:due(5, 3, page[3]))
