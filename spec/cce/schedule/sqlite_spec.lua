@@ -307,6 +307,16 @@ describe("cce.schedule.sqlite", function()
     local relative = assert(open())
     assert.equal("/", relative.file:sub(1, 1))
     relative:close()
+    -- Where SQLite does not say what it has opened, it is known by the path that was given.
+    local unnamed = assert(open_by(function(environment, name)
+      local real = environment:connect(name)
+      return { close = function() real:close() end, execute = function(_, statement)
+        if statement:find "database_list" then return nil, "out of memory" end
+        return real:execute(statement)
+      end }
+    end))
+    assert.equal(path, unnamed.file)
+    unnamed:close()
     for _, name in ipairs { ":memory:", "/tmp/:memory:", "a\0b", "a\nb" } do
       failure("INVALID_ARGUMENT", sqlite.open(name, {}))
     end
