@@ -552,6 +552,13 @@ describe("cce.schedule.entry.quarantine", function()
     assert.is_nil(tostring(e):find "%c")
   end)
 
+  it("keeps nothing of what is no text, and can be read", function()
+    local id = entries.new_id(NOW)
+    local text = entries.quarantine({ id = id, text = 5 }, "why", NOW)
+    local e = assert(entries.read { id = id, text = text, state = "quarantined" })
+    assert.same({ "why", "" }, { e.why, e.text })
+  end)
+
   it("is done for any row", function()
     for _, row in ipairs { { id = "x" }, { id = "\27", text = 5 }, { id = "x", text = {} } } do
       local text = entries.quarantine(row, "why", NOW)
