@@ -471,6 +471,14 @@ describe("cce.schedule.entry.read", function()
     end
   end)
 
+  it("says whose certificates it cuts, by name where one is known", function()
+    local names = { a1 = "auditors", c1 = "prod" }
+    assert.equal("agency auditors (a1) in cluster prod (c1)", entries.subject { kind = "revoke",
+      agency_id = "a1", cluster_id = "c1", names = names })
+    assert.equal("user u1 in cluster prod (c1)", entries.subject { kind = "revoke",
+      user_id = "u1", cluster_id = "c1", names = names })
+  end)
+
   it("ignores fields that it does not know", function()
     local row = row_of(new())
     row.text = row.text:sub(1, -2) .. ',"surprise":{"\\u001b":1}}'
