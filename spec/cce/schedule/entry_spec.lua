@@ -477,6 +477,7 @@ describe("cce.schedule.entry.read", function()
       agency_id = "a1", cluster_id = "c1", names = names })
     assert.equal("user u1 in cluster prod (c1)", entries.subject { kind = "revoke",
       user_id = "u1", cluster_id = "c1", names = names })
+    assert.equal("an entry that cannot be read", entries.subject { kind = "unknown" })
   end)
 
   it("ignores fields that it does not know", function()
