@@ -566,6 +566,7 @@ describe("cce.schedule.entry.quarantine", function()
     local text = entries.quarantine({ id = id, text = 5 }, "why", NOW)
     local e = assert(entries.read { id = id, text = text, state = "quarantined" })
     assert.same({ "why", "" }, { e.why, e.text })
+    assert.matches("an entry that cannot be read: why$", tostring(e))
   end)
 
   it("is done for any row", function()
