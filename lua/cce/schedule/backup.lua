@@ -112,7 +112,7 @@ local function each_entry(lines, each)
     number = number + 1
     if said then return nil, count end
     local data = json.decode(line)
-    said = type(data) == "table" and tonumber(data.count) or nil
+    said = type(data) == "table" and tonumber(data.count)
     if not said then
       count = count + 1
       local e, why = entries.parse(line)
@@ -127,7 +127,7 @@ end
 local function check_file(path, file)
   local lines = json_line.lines(file)
   local header = lines()
-  local data = header and json.decode(header)
+  local data = json.decode(header)
   if type(data) ~= "table" or type(data.schedule) ~= "number" then
     return file_error(("'%s' is no export of a schedule"):format(path))
   elseif data.schedule > FORMAT then

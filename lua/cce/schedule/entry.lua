@@ -617,10 +617,8 @@ function M.subject(e)
   elseif e.kind ~= "rotate" then
     return "an entry that cannot be read"
   end
-  local chosen, text = e.options and e.options.clusters or {}, "clusters"
-  if e.cluster_id then
-    text = "cluster " .. named(e, e.cluster_id)
-  elseif #chosen > FEW then
+  local chosen, text = e.options.clusters, "clusters"
+  if #chosen > FEW then
     text = show.count(#chosen, "cluster")
   elseif #chosen > 0 then
     local list = {}

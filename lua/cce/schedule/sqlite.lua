@@ -11,7 +11,6 @@
 local core = require "cce.core"
 local directories = require "cce.base.directories"
 local errors = require "cce.error"
-local host = require "cce.host"
 local json_line = require "cce.base.json_line"
 local stores = require "cce.schedule.store"
 local texts = require "cce.base.values"
@@ -172,7 +171,7 @@ local refresh
 local function run(self, sql, ...)
   check_open(self)
   local there, why, problem = check_place(self)
-  if there and self.snapshot then
+  if self.snapshot then
     if not sql:find "^SELECT" then return failed(self.path, "readonly") end
     there, why, problem = refresh(self)
   end
@@ -354,7 +353,6 @@ function Store:alive(runner)
 end
 
 function Store:open_session(runner, seconds)
-  check_open(self)
   local session = setmetatable({ runner = runner, seconds = seconds, store = self,
     token = json_line.new_id(), ends = self.steady() + seconds }, Session)
   return transaction(self, function()
@@ -631,8 +629,7 @@ local function has_mark(name)
 end
 
 -- What a program that was killed left in its -wal or its -journal SQLite puts into the file when
--- it opens it. Of another program's files a copy is looked at. No worker of nginx may wait for
--- that, and none is given a path by mistake.
+-- it opens it. Of another program's files a copy is looked at.
 local function check_left_over(self, patience)
   local deadline = core.sys.monotonic() + patience
   local ok, message, err
@@ -642,7 +639,7 @@ local function check_left_over(self, patience)
       local info = core.file.stat(self.name .. suffix)
       is_left = is_left or info and info.size > 0
     end
-    if not is_left or host.in_nginx() or has_mark(self.name) then return true end
+    if not is_left or has_mark(self.name) then return true end
     ok, message, err = take_snapshot(self)
     if ok then ok, message, err = check_version(self) end
     disconnect(self)

@@ -61,12 +61,14 @@ describe("a grant", function()
 
   it("is for whom the client is; what is said counts only where nothing can tell", function()
     local user, agency = { kind = "user", id = "u1" }, { kind = "agency", id = "u1" }
-    local SELF, NOT, BOTH = "identity of the client itself", "and not", "are given"
+    local SELF, NOT, BOTH = "identity of the client itself%s, and cut", "and not", "are given"
     for _, case in ipairs {
       -- Who it is, what is said; the principal, or why there is no grant.
       { user, {}, user }, { user, { grantee = false, allow_self = true }, user },
-      { agency, { grantee = false }, agency }, { user, { grantee = false }, SELF },
-      { nil, { grantee = false, user_id = "u1" }, SELF }, { nil, { user_id = "u1" }, user },
+      { agency, { grantee = false }, agency },
+      { user, { grantee = false }, SELF:format ", user u1" },
+      { nil, { grantee = false, user_id = "u1" }, SELF:format "" },
+      { nil, { user_id = "u1" }, user },
       { nil, { agency_id = "u1" }, agency }, { nil, {}, "who the client is must be known" },
       { user, { user_id = "u1" }, user }, { agency, { agency_id = "u1" }, agency },
       { user, { user_id = "u2" }, NOT }, { user, { agency_id = "u1" }, NOT },
@@ -153,6 +155,16 @@ describe("a grant", function()
     function identity.of() return caller end
     no_revocation = "no answer"
     assert.matches("REVOKE IT: .*no answer", (select(2, make())))
+    -- Without an entry nobody would go on with it.
+    local add, tries = schedule.add, 0
+    function schedule.add(...)
+      tries = tries + 1
+      if tries == 1 then return add(...) end
+      return errors.fail("STORE_UNAVAILABLE", "no store", {})
+    end
+    revoked = {}
+    assert.matches("REVOKE IT: no store", (select(2, make())))
+    assert.equal(0, #revoked)
   end)
 
   it("is ended where what was obtained cannot be used", function()
@@ -248,6 +260,60 @@ describe("a grant", function()
       assert.equal(operation == false or nil, (one:finish()))
       assert.equal(count, tries)
     end
+  end)
+
+  it("is due at once where the API refuses to end it", function()
+    caller = { kind = "user", id = "u1" }
+    local one = assert(make())
+    function runner.run_one() return nil, "m", errors.new("CONFLICT", "m", { operation = "x" }) end
+    assert.matches("stands in the schedule as entry " .. one.id, (select(2, one:finish())))
+    assert.equal(1000, schedule:get(one.id).due)
+  end)
+
+  it("is not ended where its schedule is away, which is asked once", function()
+    caller = { kind = "user", id = "u1" }
+    local one, tries = assert(make { shared = true }), 0
+    assert(make { shared = true })
+    for _, name in ipairs { "get", "change" } do
+      schedule[name] = function()
+        tries = tries + 1
+        return errors.fail("STORE_UNAVAILABLE", "no store", {})
+      end
+      assert.equal("no store", (select(2, one:finish())))
+      schedule[name] = nil
+    end
+    assert.same({ 2, nil }, { tries, one.is_finished })
+    assert.same({ true, false }, { one:finish() })
+  end)
+
+  it("is made anew where the one that lived has ended, or been forgotten, just now", function()
+    caller = { kind = "user", id = "u1" }
+    local add = schedule.add
+    for _, act in ipairs { "stay", "end", "be forgotten" } do
+      local one, tries = assert(make()), 0
+      function schedule.add(...)
+        tries = tries + 1
+        local e, message, err = add(...)
+        if tries == 1 and act ~= "stay" then assert(schedule:cancel(one.id)) end
+        if act == "be forgotten" then assert(schedule.store:prune(2000, 10)) end
+        return e, message, err
+      end
+      local two, _, err = make()
+      schedule.add = nil
+      if act == "stay" then
+        assert.same({ "CONFLICT", 1 }, { err.code, tries })
+      else
+        assert.not_equal(one.id, assert(two).id)
+      end
+      assert(schedule:cancel((two or one).id))
+    end
+  end)
+
+  it("is no part of what is no grant", function()
+    caller = { kind = "user", id = "u1" }
+    local id = assert(schedule:revoke_at(2000, { cluster_id = "c1", user_id = "u1" }))
+    function schedule.add() return errors.fail("CONFLICT", "taken", { holder = id }) end
+    assert.matches("entry " .. id .. " is no grant", (select(2, make { shared = true })))
   end)
 
   it("that cannot be ended at once is left to who has joined it meanwhile", function()

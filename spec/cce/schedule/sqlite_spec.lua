@@ -253,6 +253,8 @@ describe("cce.schedule.sqlite", function()
     local store = assert(open())
     for _, id in ipairs { "a", "b", "c", "d" } do assert(add(store, id)) end
     sql(store, "UPDATE entries SET due = NULL WHERE id = 'd'")
+    -- What has no time is due at once.
+    assert.equal(0, store:next_due())
     local page = assert(store:due(5, 3))
     assert.same({ 3, "d", "a", "b" }, { #page, page[1].id, page[2].id, page[3].id })
     page = assert(store:due(5, 3, page[3]))
@@ -305,6 +307,16 @@ describe("cce.schedule.sqlite", function()
     local relative = assert(open())
     assert.equal("/", relative.file:sub(1, 1))
     relative:close()
+    -- Where SQLite does not say what it has opened, it is known by the path that was given.
+    local unnamed = assert(open_by(function(environment, name)
+      local real = environment:connect(name)
+      return { close = function() real:close() end, execute = function(_, statement)
+        if statement:find "database_list" then return nil, "out of memory" end
+        return real:execute(statement)
+      end }
+    end))
+    assert.equal(path, unnamed.file)
+    unnamed:close()
     for _, name in ipairs { ":memory:", "/tmp/:memory:", "a\0b", "a\nb" } do
       failure("INVALID_ARGUMENT", sqlite.open(name, {}))
     end
@@ -459,11 +471,15 @@ describe("cce.schedule.sqlite", function()
     it("is ours, and its process was killed", function()
       local store = assert(open())
       assert(add(store, "a"))
-      tempdir.check(("cd %s; for x in '' -wal; do cp schedule.db$x copy.db$x; done"):format(dir))
+      tempdir.check(("cd %s; for x in '' -wal; do cp schedule.db$x \"its co'py$x\"; done")
+        :format(dir))
       store:close()
-      path = dir .. "/copy.db"
+      path = dir .. "/its co'py"
+      -- It is known by its mark, whatever its name: no copy is made to look at.
+      local copies = copies_made()
       store = assert(open())
       assert.equal("a", assert(store:get "a").id)
+      assert.same({}, copies)
       store:close()
     end)
 

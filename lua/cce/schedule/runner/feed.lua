@@ -44,7 +44,7 @@ local function look_for_orphans(self)
       end
       if not alive then self.rows[#self.rows + 1] = row end
     end
-    after = #rows == HELD_PAGE and rows[#rows].id or nil
+    after = #rows == HELD_PAGE and rows[#rows].id
   until not after
   return true
 end

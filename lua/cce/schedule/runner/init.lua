@@ -145,7 +145,7 @@ end
 
 local function next_row(run)
   if run:must_stop() then return nil end
-  if run.feed:is_empty() and not run.feed:load() then return nil end
+  if not run.feed:load() then return nil end
   return run.feed:take()
 end
 

@@ -130,7 +130,7 @@ local function note_done(job, request_id)
     more.may_have_cut_newer = (job.entry.last_intent or first) - first > OLD_INTENT or nil
   end
   -- The revocation itself stands, whichever runner has the entry now.
-  if not ok then more.unwritten = message end
+  more.unwritten = message
   run.done = run.done + (ok and 1 or 0)
   tell(run, "done", before, more)
   if not ok then return nil, message, err end

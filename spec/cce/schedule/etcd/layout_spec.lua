@@ -32,6 +32,9 @@ describe("what lies where in etcd", function()
     local revision = layout.write_revision("12", keys)
     assert.is_nil(revision:find "[%c\128-\255]")
     assert.same({ "12", keys }, { layout.read_revision(revision) })
+    -- It is the same whenever it is written.
+    local many = { a = true, b = true, c = true, d = true, e = true, f = true }
+    assert.equal("3 a b c d e f", layout.write_revision("3", many))
   end)
 
   it("takes what is not ours for text", function()

@@ -2,6 +2,7 @@
 local ahead = require "cce.schedule.runner.ahead"
 local cce = require "cce"
 local core = require "cce.core"
+local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local hosts = require "spec.support.hosts"
 local runners = require "spec.support.runners"
@@ -99,6 +100,17 @@ describe("a clock that was ahead", function()
     function run.store.page() return nil, "away" end
     run.ahead_at = 0
     ahead.look(run)
+  end)
+
+  it("leaves alone what a dead runner was sending, and the next one gave back", function()
+    local e = assert(schedule:get(add(-5)))
+    e = assert(schedule:change(e, entries.claimed(e, "r1")))
+    e = assert(schedule:change(e, entries.sending(e, core.sys.time())))
+    e = assert(schedule:change(e, entries.claimed(e, "r2")))
+    e = assert(schedule:change(e, entries.released(e)))
+    -- It failed with nothing that is known.
+    assert.same({ "failed-retrying" }, { e.state, e.last_error })
+    assert.equal(1, once(api()).done)
   end)
 
   it("leaves alone what waits by a clock that is right", function()

@@ -552,6 +552,23 @@ describe("schedule:run", function()
     assert.same({}, events.of "lease_lost")
   end)
 
+  it("looks for more twice a second while something is at work", function()
+    local time = hurry(1)
+    add(-1)
+    local asked, due = 0, schedule.store.due
+    function schedule.store.due(...)
+      asked = asked + 1
+      return due(...)
+    end
+    local client = runners.client(function()
+      local ends = time.steady() + 5
+      while time.steady() < ends do host.sleep(0.001) end
+      return true
+    end)
+    assert.equal(1, assert(run(client)).done)
+    assert.is_true(asked >= 5 and asked <= 15, asked)
+  end)
+
   -- A function that tells how often an entry was claimed; `delay` runs before each change.
   local function counting_claims(delay)
     local claims, update = 0, schedule.store.update

@@ -57,6 +57,15 @@ describe("the lease of a runner", function()
     one.seconds = 29
     assert.equal(one, lease:get())
     assert.equal(1, one.renewed)
+    -- Who comes while the store is asked does not ask, too.
+    local renew = one.renew
+    function one.renew()
+      one.renew = renew
+      assert.equal(one, lease:get())
+      return renew()
+    end
+    assert.equal(one, lease:get())
+    assert.equal(2, one.renewed)
     one.answer = "LEASE_LOST"
     assert.not_equal(one, lease:get())
     assert.same({ "lease_lost r1" }, told)

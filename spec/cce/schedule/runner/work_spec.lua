@@ -317,6 +317,10 @@ describe("the work of a runner", function()
     end, {}, nil
     assert.is_true(work.process(run, e))
     assert.equal("c1", client.requests[1][1])
+    -- One that has not asked yet what its project is may be of it.
+    client.config, client.session = {}, { refusal = function() end }
+    steps, run.row = {}, nil
+    assert.is_true(work.process(run, e))
   end)
 
   it("writes no intent where the key was refused, or the runner is to stop", function()
