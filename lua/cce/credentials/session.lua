@@ -69,7 +69,7 @@ local function new_auth(self, material)
   local ends, now = material.expires_at, self.client:now()
   if ends then
     local at = ends - (material.margin or 60)
-    auth.renew_at = at > now and at or now + math.max((ends - now) * 0.75, 0)
+    auth.renew_at = at > now and at or now + (ends - now) * 0.75
   end
   if material.token then
     auth.token, material.token = material.token, nil
@@ -264,7 +264,7 @@ function Session:close()
   self.closed = true
   for auth in pairs(self.retired) do close_auth(auth) end
   if self.auth then close_auth(self.auth) end
-  self.retired, self.auth, self.failure = {}, nil, nil
+  self.auth = nil
   if self.owned then self.provider:close() end
 end
 
