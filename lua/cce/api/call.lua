@@ -119,7 +119,7 @@ end
 local function refused(state, wire, response)
   local request = state.request
   local err = responses.to_error(name_of(state), request, response)
-  if err.code == "UNAUTHENTICATED" and wire.signer then
+  if err.code == "UNAUTHENTICATED" then
     err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or hints.maybe

@@ -140,10 +140,8 @@ local function fetch(self)
   self.client:emit {
     type = "credentials_failed", source = self.provider.name, code = err.code, message = message,
   }
-  local pause = PAUSES[err.code] or 0
-  if pause > 0 then
-    self.failure = { message = message, err = err, till = now + pause, is_replaced = is_replaced }
-  end
+  self.failure = { message = message, err = err, till = now + (PAUSES[err.code] or 0),
+    is_replaced = is_replaced }
   self.pause_till = now + PAUSE_IN_MARGIN
   return nil, message, err
 end
