@@ -285,6 +285,7 @@ describe("cce.response.json", function()
       -- A backslash that is one of the text.
       { [[\\ud83d\udbff]], "\\ud83d\239\191\189" },
       { [[\n1234\ud800\u0041]], "\n1234\239\191\189A" },
+      { [[\ndead\ud800]], "\ndead\239\191\189" },
       -- Whole ones beside it, before the range of the halves and behind it.
       { [[\ud7ff\ud800\ue000]], "\237\159\191\239\191\189\238\128\128" },
     }
