@@ -1,4 +1,5 @@
 local json = require "cce.base.json"
+local kubeconfigs = require "cce.kubeconfig"
 local stored = require "cce.kubeconfig.stored"
 local tempdir = require "spec.support.tempdir"
 
@@ -11,7 +12,7 @@ describe("cce.kubeconfig.stored", function()
       { { expire_at = 900 }, 0 },
       { { duration = -1 }, 7 * DAY }, { { expire_at = 4000, min_remaining = 2999 }, 2999 },
       { { expire_at = 4000, min_remaining = 3000 } },
-      { { duration = -1, min_remaining = 1825 * DAY } } } do
+      { { duration = -1, min_remaining = 1825 * DAY } }, { {} } } do
       local rule, _, err = stored.rule(case[1], 1000)
       assert.equal(case[2], rule and rule.min_remaining)
       assert.equal(not case[2] and "INVALID_ARGUMENT" or nil, err and err.code)
@@ -59,6 +60,39 @@ describe("cce.kubeconfig.stored", function()
       assert.same({ true, {} }, { holdings.others, holdings.by_id })
     end
     assert.is_false(holdings_of({ set = "mine" }).names.mine)
+    assert.is_true(holdings_of().others)
+  end)
+
+  it("uses the context with the plain name of a set, and the first where none has it", function()
+    local function context_of(...)
+      local data = { kind = "Config", apiVersion = "v1", contexts = {},
+        clusters = { { name = "c", cluster = { server = "https://c" } } },
+        users = { { name = "u", user = { token = "example" } } } }
+      for i, name in ipairs { ... } do
+        data.contexts[i] = { name = name, context = { cluster = "c", user = "u", extensions = {
+          { name = "lua-cce", extension = { set = "prod", cluster_id = "c1" } } } } }
+      end
+      local holdings = holdings_of(nil, json.encode(data))
+      assert.is_nil(stored.of(holdings, "c2"))
+      assert.is_nil(stored.alone(holdings, "c2"))
+      local name = holdings.by_id.c1.context
+      assert.equal(name, json.decode(stored.of(holdings, "c1").raw)["current-context"])
+      assert.equal(1, #stored.alone(holdings, "c1"):contexts())
+      assert.same({ c = true }, holdings.clusters)
+      assert.is_nil(holdings.others)
+      return name
+    end
+    assert.equal("prod", context_of("prod", "prod-external"))
+    assert.equal("prod", context_of("prod-external", "prod"))
+    assert.equal("prod-external", context_of("prod-external", "prod-internal"))
+  end)
+
+  it("knows of which clusters kubectl asks the command for certificates", function()
+    local text = tempdir.read "spec/fixtures/kubeconfig_eip.json"
+    local id = "c1050000-0000-4000-8000-000000000001"
+    local config = assert(kubeconfigs.parse(text, { cluster_id = id }))
+    assert.same({}, holdings_of(nil, config.raw).commands)
+    assert.same({ [id] = true }, holdings_of(nil, config:with_command({}).raw).commands)
   end)
 
   it("renews what cannot be used as it is", function()
@@ -99,6 +133,8 @@ describe("cce.kubeconfig.stored", function()
     tempdir.write(dir .. "/config", "{")
     none, _, err = stored.read(dir .. "/config", os.time)
     assert.same({ nil, "FILE_ERROR" }, { none, err.code })
+    -- But what is not there is none.
+    assert.is_nil(assert(stored.read(dir .. "/none", os.time)).config)
   end)
 
   it("takes an empty file for none", function()
