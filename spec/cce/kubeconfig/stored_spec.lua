@@ -1,5 +1,7 @@
+local core = require "cce.core"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
+local probe = require "cce.kubeconfig.probe"
 local stored = require "cce.kubeconfig.stored"
 local tempdir = require "spec.support.tempdir"
 
@@ -122,6 +124,60 @@ describe("cce.kubeconfig.stored", function()
     facts = { key_matches = true }
     got, message = obtain()
     assert.same({ config, facts }, { got, message })
+  end)
+
+  it("waits for what the cluster refuses at first, and says what it refuses at last", function()
+    local look, wait_until, waits = probe.look, probe.wait_until, nil
+    finally(function() probe.look, probe.wait_until = look, wait_until end)
+    local WORKS, UNCLEAR = { state = "works", text = "t" }, { state = "unclear", text = "t" }
+    local REFUSED = { state = "refused", text = "t" }
+    local FOREIGN = { state = "unclear", untrusted = true, text = "t" }
+    for _, row in ipairs {
+      -- What is seen first and last, how often it is waited for, and what comes of it.
+      { WORKS, nil, 0, "works", "t" }, { UNCLEAR, nil, 0, "not asked", "t" },
+      { REFUSED, WORKS, 1, "works", "t" }, { FOREIGN, WORKS, 1, "works", "t" },
+      { REFUSED, UNCLEAR, 1, "not asked", "t" },
+      { REFUSED, REFUSED, 1, nil, "the cluster refuses it (t)" },
+      { REFUSED, FOREIGN, 1, nil, "it does not trust the cluster: t" },
+    } do
+      waits = 0
+      function probe.look() return row[1] end
+      function probe.wait_until(_, _, state)
+        assert.equal("works", state)
+        waits = waits + 1
+        return row[2]
+      end
+      local answer, message, err = stored.ask_new({}, {})
+      assert.equal(row[3], waits)
+      if row[4] then
+        assert.same({ state = row[4], text = row[5] }, answer)
+      else
+        assert.same({ nil, "INVALID_CERTIFICATE", false }, { answer, err.code, err.retryable })
+        assert.matches(row[5], message, 1, true)
+      end
+    end
+    assert.is_nil(stored.refusal(nil))
+  end)
+
+  it("does nothing while another renews the file, or where that cannot be known", function()
+    local dir, done = tempdir.new(), 0
+    finally(function() tempdir.remove(dir) end)
+    local function act()
+      done = done + 1
+      return done, nil, "third"
+    end
+    assert.same({ 1, nil, "third" }, { stored.locked(dir .. "/config", 0, act) })
+    assert.has_error(function()
+      stored.locked(dir .. "/config", 0, function() error("no", 0) end)
+    end, "no")
+    local other = assert(core.file.lock(dir .. "/config.renewal", { timeout = 0 }))
+    local none, message, err = stored.locked(dir .. "/config", 0, act)
+    assert.same({ nil, "TIMEOUT" }, { none, err.code })
+    assert.matches("another process is renewing", message)
+    other:close()
+    assert.equal("FILE_ERROR", select(3, stored.locked(dir .. "/none/config", 0, act)).code)
+    assert.equal(1, done)
+    assert.equal(2, (stored.locked(dir .. "/config", 0, act)))
   end)
 
   it("does not take a file that it cannot look at, or read, for none", function()
