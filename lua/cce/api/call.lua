@@ -2,7 +2,6 @@
 -- the error that comes of it. The endpoints themselves are in `cce.client`.
 -- @module cce.api.call
 -- @local
-local core = require "cce.core"
 -- What a call that failed needs is loaded before one can fail: then there may be no
 -- descriptor left to open a module with.
 local diagnosis = require "cce.api.diagnosis"
@@ -120,7 +119,7 @@ end
 local function refused(state, wire, response)
   local request = state.request
   local err = responses.to_error(name_of(state), request, response)
-  if err.code == "UNAUTHENTICATED" and wire.signer then
+  if err.code == "UNAUTHENTICATED" then
     err.hint = diagnosis.explain(err.detail, wire.signer, wire) or err.hint
   elseif err.maybe_applied and not retry.allowed(request, err) then
     err.retryable, err.hint = false, err.hint or hints.maybe
@@ -324,7 +323,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err with code RESPONSE_INVALID
 function M.decode(request, ids, response)
-  local body = core.json.decode(response.body) or responses.json(response.body)
+  local body = responses.json(response.body)
   if type(body) == "table" then return body end
   -- Not one byte of it is shown: it may be half of a private key.
   return M.invalid(request, ids, response,

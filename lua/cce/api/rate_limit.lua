@@ -19,8 +19,8 @@ Limiter.__index = Limiter
 function M.parse(text)
   local count, number, unit = text:match("^%s*(%d+)%s*/%s*(%d*)%s*(%a+)%s*$")
   local seconds = unit and (SECONDS[unit] or SECONDS[unit:gsub("s$", "")])
-  count, number = tonumber(count), number ~= "" and tonumber(number) or 1
-  if not seconds or not count or count < 1 or count > 100000 or number < 1 then return nil end
+  count, number = tonumber(count), tonumber(number) or 1
+  if not seconds or count < 1 or count > 100000 or number < 1 then return nil end
   return count, number * seconds
 end
 

@@ -18,7 +18,7 @@ local M = {}
 local function whole_characters(text)
   local second
   return (text:gsub("()\\(.)(%x?%x?%x?%x?)", function(at, letter, digits)
-    local code = letter == "u" and #digits == 4 and tonumber(digits, 16)
+    local code = letter == "u" and tonumber(digits, 16)
     if not code or code < 0xD800 or code > 0xDFFF or at == second then return nil end
     if code < 0xDC00 and text:find("^\\u[dD][c-fC-F]%x%x", at + 6) then
       second = at + 6

@@ -60,8 +60,7 @@ local function take_entry(gate, entry)
   if not is_entry(entry) then return end
   local since = math.max(core.sys.time() - entry.at, 0)
   if since >= IDLE then return end
-  gate.proven, gate.refusals = false, math.max(gate.refusals, entry.refusals)
-  gate.probe_at = math.max(gate.probe_at, now() + PROBE_PAUSE - since)
+  gate.refusals, gate.probe_at = entry.refusals, now() + PROBE_PAUSE - since
 end
 
 -- Change the entry of a key; those that are no longer needed go.
@@ -106,7 +105,7 @@ end
 local function not_sent(gate)
   return errors.fail("UNAUTHENTICATED", ("not sent: access key %s was refused %d times in a row,"
     .. " and more would lock it; the next request tries it in %d s"):format(gate.ak, gate.refusals,
-    math.max(1, math.ceil(gate.probe_at - now()))), {
+    math.ceil(gate.probe_at - now())), {
     retryable = false, maybe_applied = false, not_sent = true,
     hint = "Mend the key where it comes from: a file or a function is asked again, other keys that"
       .. " are given need a new client",

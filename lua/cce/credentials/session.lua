@@ -69,7 +69,7 @@ local function new_auth(self, material)
   local ends, now = material.expires_at, self.client:now()
   if ends then
     local at = ends - (material.margin or 60)
-    auth.renew_at = at > now and at or now + math.max((ends - now) * 0.75, 0)
+    auth.renew_at = at > now and at or now + (ends - now) * 0.75
   end
   if material.token then
     auth.token, material.token = material.token, nil
@@ -140,10 +140,8 @@ local function fetch(self)
   self.client:emit {
     type = "credentials_failed", source = self.provider.name, code = err.code, message = message,
   }
-  local pause = PAUSES[err.code] or 0
-  if pause > 0 then
-    self.failure = { message = message, err = err, till = now + pause, is_replaced = is_replaced }
-  end
+  self.failure = { message = message, err = err, till = now + (PAUSES[err.code] or 0),
+    is_replaced = is_replaced }
   self.pause_till = now + PAUSE_IN_MARGIN
   return nil, message, err
 end
@@ -264,7 +262,7 @@ function Session:close()
   self.closed = true
   for auth in pairs(self.retired) do close_auth(auth) end
   if self.auth then close_auth(self.auth) end
-  self.retired, self.auth, self.failure = {}, nil, nil
+  self.auth = nil
   if self.owned then self.provider:close() end
 end
 

@@ -18,7 +18,7 @@ local parents = setmetatable({}, { __mode = "k" })
 -- @treturn thread
 function M.running()
   local thread = coroutine.running()
-  while thread and parents[thread] do thread = parents[thread] end
+  while parents[thread] do thread = parents[thread] end
   return thread
 end
 

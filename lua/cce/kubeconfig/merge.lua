@@ -144,8 +144,7 @@ end
 -- @treturn table `{data=<a copy, into which @{add} merges>}`
 function M.begin(existing)
   local data = names.copy(existing) or { preferences = {} }
-  data.apiVersion = data.apiVersion or "v1"
-  data.kind = "Config"
+  data.apiVersion, data.kind = "v1", "Config"
   -- Contexts of which none is current are a choice: `kubectl config unset` leaves the
   -- empty text.
   local wants_none = existing ~= nil and existing["current-context"] == ""

@@ -39,7 +39,8 @@ local LONGEST_BATCH = 256
 -- @tparam[opt] function owner.written(items) the lines are in the file
 -- @treturn cce.writer
 function M.new(owner)
-  return setmetatable({ owner = owner, queue = {}, singly = 0, attempt = 1 }, Writer)
+  return setmetatable({ owner = owner, queue = {}, singly = 0, attempt = 1, was_open = false },
+    Writer)
 end
 
 -- The thread that is to do it; false: no other task goes on meanwhile.
@@ -125,7 +126,7 @@ end
 
 -- A file that was lost and could not be opened again is tried each time.
 local function forget_problem(writer)
-  if writer.was_open and writer.owner.lost then writer.problem, writer.code = nil, nil end
+  if writer.was_open then writer.problem, writer.code = nil, nil end
 end
 
 --- Open the file and lock it. Several may ask at once.
@@ -180,7 +181,7 @@ local function settle_batch(writer, batch, ok, message, code)
     writer.singly = #batch
     return put_back(writer, batch)
   end
-  writer.singly = math.max(writer.singly - 1, 0)
+  writer.singly = writer.singly - 1
   note_written(writer, batch, ok, message, code)
 end
 
@@ -241,7 +242,6 @@ end
 -- @treturn[2] string code
 -- @function writer:append
 function Writer:append(item)
-  if not self:is_open() then return nil, CLOSED, "CLOSED" end
   forget_problem(self)
   local engine, message, code, driver = thread_of()
   if engine == nil then return nil, message, code end
@@ -257,7 +257,7 @@ end
 -- @treturn boolean
 -- @function writer:is_open
 function Writer:is_open()
-  return self.file ~= nil or self.was_open and not self.closed and self.owner.lost ~= nil
+  return self.was_open and not self.closed
 end
 
 --- Whether the next line is the file's first.

@@ -132,6 +132,8 @@ describe("a call", function()
       assert.equal(row[3], ("%s %s %s %d"):format(err.code, tostring(err.maybe_applied),
         tostring(err.retryable), err.attempts))
       if err.maybe_applied and not err.retryable then assert.is_string(err.hint) end
+      -- Nobody has to look before a revocation that failed there is sent again.
+      if err.status == 500 and err.retryable then assert.is_nil(err.hint) end
       if err.code == "UNAUTHENTICATED" or err.code == "CONNECT_FAILED" then
         assert.is_string(err.hint)
       end
@@ -141,6 +143,16 @@ describe("a call", function()
       end
     end)
   end
+
+  it("tells why what may have been applied was refused, when that is known", function()
+    local text = "x509: certificate is valid for 192.0.2.1, not 192.0.2.2"
+    local reason = { 500, { error_msg = text } }
+    for name, list in pairs { rotate = { reason }, revoke = { LOST, { 400, reason[2] } } } do
+      local err = run(name, list)
+      assert.is_true(err.maybe_applied)
+      assert.equal(hints.of_cluster_tls(text), err.hint)
+    end
+  end)
 
   it("takes what may be absent for an answer, and nothing else", function()
     local request = { operation = "look", method = "GET", path = "/x", query = {} }
@@ -184,6 +196,10 @@ describe("a call", function()
       local own = errors.new("LEASE_LOST", "the lease is over", { hint = "Wait", status = 401,
         error_code = "APIGW.0301", retryable = false })
       local passing = errors.new("TIMEOUT", "the store does not answer", { retryable = true })
+      local stores = errors.new("UNAUTHENTICATED", "the store knows nobody", { status = 401,
+        error_code = "APIGW.0301", retryable = false })
+      local answered = errors.new("BAD_REQUEST", "the store cannot read", { status = 400,
+        api_code = "CCE.01400001", retryable = false })
       for _, row in ipairs {
         { { nil }, "CANCELLED", true, "before_send left no time for it" },
         { { nil, "not today" }, "CANCELLED", true, "not today" },
@@ -191,6 +207,8 @@ describe("a call", function()
         { { false, "not today", "no error" }, "CANCELLED", true, "not today" },
         { { nil, "not today", own }, "LEASE_LOST", false, "the lease is over" },
         { { nil, "not today", passing }, "TIMEOUT", true, "the store does not answer" },
+        { { nil, "not today", stores }, "UNAUTHENTICATED", false, "the store knows nobody" },
+        { { nil, "not today", answered }, "BAD_REQUEST", false, "the store cannot read" },
       } do
         local given, asked = row[1], nil
         local err, count, client = run("revoke", {}, nil, function(id)
@@ -205,6 +223,7 @@ describe("a call", function()
         assert.equal("revoke_cert cluster c: " .. row[4], err.message)
         -- Nothing of it is about the key.
         assert.equal(0, client.session.auth.gate.refusals)
+        assert.is_false(client.session.auth.gate.proven)
         assert.equal(0, client.session.auth.gate.in_flight)
       end
     end)

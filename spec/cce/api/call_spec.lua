@@ -584,6 +584,11 @@ describe("cce.call.decode", function()
       assert.matches("^show_job job j: HTTP 200, but the answer %(%d+ bytes%)", err.message)
     end)
   end
+
+  it("reads what a service cut within a character", function()
+    assert.same({ name = "a\239\191\189" },
+      call.decode(request, {}, { status = 200, headers = {}, body = [[{"name":"a\ud83d"}]] }))
+  end)
 end)
 
 printed.describe(500, {

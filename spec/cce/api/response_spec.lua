@@ -278,12 +278,16 @@ describe("cce.response.json", function()
   it("reads half a character that a service cut off as U+FFFD", function()
     local cases = {
       { [[\ud83d]], "\239\191\189" }, { [[\uDE00]], "\239\191\189" },
+      { [[\ude00\ude00]], "\239\191\189\239\191\189" },
       { [[a\ud83d b]], "a\239\191\189 b" }, { [[\ud83dabcd]], "\239\191\189abcd" },
       { [[\ud83d\ud83d\ude00]], "\239\191\189\240\159\152\128" },
       { [[\ud83d\ude00\ude00]], "\240\159\152\128\239\191\189" },
       -- A backslash that is one of the text.
       { [[\\ud83d\udbff]], "\\ud83d\239\191\189" },
       { [[\n1234\ud800\u0041]], "\n1234\239\191\189A" },
+      { [[\ndead\ud800]], "\ndead\239\191\189" },
+      -- Whole ones beside it, before the range of the halves and behind it.
+      { [[\ud7ff\ud800\ue000]], "\237\159\191\239\191\189\238\128\128" },
     }
     for _, case in ipairs(cases) do
       assert.equal(case[2], response.json('{"a":"' .. case[1] .. '"}').a, case[1])

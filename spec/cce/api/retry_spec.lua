@@ -80,6 +80,7 @@ describe("cce.retry.allowed", function()
     assert.is_false(retry.allowed(request, { code = "SERVER_ERROR", status = 500 }))
     assert.is_false(retry.allowed(request, { code = "TIMEOUT", sent = true }))
     assert.is_true(retry.allowed(request, { code = "CONNECT_FAILED" }))
+    assert.is_true(retry.allowed(request, { code = "TIMEOUT" }))
   end)
 end)
 

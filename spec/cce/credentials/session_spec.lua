@@ -291,7 +291,7 @@ describe("a session", function()
     provider = providers.new("source", function()
       asked = asked + 1
       local _, message, err = errors.fail("UNAUTHENTICATED", "no")
-      err.is_replaced = function() return replaced end
+      err.is_replaced, err.incomplete = function() return replaced end, true
       return nil, message, err
     end)
     session = sessions.new(client, provider)
@@ -299,7 +299,9 @@ describe("a session", function()
     assert.equal(0, asks(1))
     replaced = true
     assert.equal(1, asks(1))
-    assert.is_nil(select(2, use()).is_replaced)
+    local err = select(2, use())
+    assert.is_nil(err.is_replaced)
+    assert.is_nil(err.incomplete)
   end)
 
   it("wipes keys that were replaced once their last use has ended", function()
@@ -323,6 +325,7 @@ describe("a session", function()
       assert.is_truthy(third[kind])
       session:release(third)
       assert.is_truthy(third[kind])
+      assert.same({}, session.retired)
     end
   end)
 
@@ -378,9 +381,9 @@ describe("a session", function()
 
   it("hands out nothing that was replaced or wiped while it waited for its turn", function()
     local enter = breaker.enter
-    for _, row in ipairs { { "expire", nil }, { "close", "CLOSED" } } do
+    for _, row in ipairs { { "expire", nil, 1 }, { "close", "CLOSED", 0 } } do
       begin(keys(), { renewable = true })
-      local first = use()
+      local first, before = use(), asked
       breaker.enter = function(gate)
         breaker.enter = enter
         session[row[1]](session, first)
@@ -390,6 +393,7 @@ describe("a session", function()
       breaker.enter = enter
       assert.not_equal(first, auth)
       assert.equal(row[2], err and err.code)
+      assert.equal(row[3], asked - before)
       assert.equal(0, first.uses)
       assert.equal(0, breaker.gate("EXAMPLEAK", core.secret "example-secret-key").in_flight)
     end

@@ -243,6 +243,7 @@ describe("a token of IAM", function()
         assert.is_true(same(material.token, "token"))
         assert.matches('"scope":' .. row[3], body(), 1, true)
         assert.is_true(source.renewable)
+        if ids then assert.is_true(is_closed(sent[1].body[2])) end
         assert.equal("https://iam.example", sent[1].endpoint)
         assert.equal(30, sent[1].timeout)
       else

@@ -1,3 +1,4 @@
+local core = require "cce.core"
 local protect = require("cce.host.protect")
 
 -- As lists with a count, so that a nil at the end is seen.
@@ -99,6 +100,26 @@ describe("protect.catch", function()
     assert.same(pack(false, "no"), pack(protect.catch(error, "no", 0)))
     assert.same(pack(false, protect.INTERRUPT),
       pack(pcall(protect.catch, error, protect.INTERRUPT)))
+    -- What is returned was not raised.
+    assert.same(pack(true, protect.INTERRUPT),
+      pack(protect.catch(function() return protect.INTERRUPT end)))
+  end)
+
+  it("knows Ctrl-C by its words, at their end, once the signal has its default action", function()
+    local is_default = core.sys.signal_is_default
+    finally(function() core.sys.signal_is_default = is_default end)
+    for _, row in ipairs {
+      -- What was raised, whether an interpreter gave the signal back, whether it is Ctrl-C.
+      { "script.lua:1: interrupted!", true, true }, { "script.lua:1: interrupted!", false, false },
+      { "interrupted! No", true, false }, { "no", true, false }, { {}, true, false },
+      { protect.INTERRUPT, false, true },
+    } do
+      core.sys.signal_is_default = function(name)
+        assert.equal("SIGINT", name)
+        return row[2]
+      end
+      assert.equal(row[3], protect.is_interrupt(row[1]))
+    end
   end)
 
   it("raises it on from what has waited", function()

@@ -38,6 +38,59 @@ describe("the driver of a plain script", function()
     assert.is_false(went_on)
   end)
 
+  it("drops what is inside of what was broken off, too", function()
+    local may_go_on, went_on = false, false
+    assert.is_false(pcall(script.each, 1, 1, function()
+      script.each(2, 2, function(i)
+        if i == 1 then
+          script.sleep(0.01)
+          error(protect.INTERRUPT, 0)
+        end
+        while not may_go_on do script.sleep(0.001) end
+        went_on = true
+      end, function() end)
+    end, function() end))
+    may_go_on = true
+    cce.map({ 1 }, function() cce.sleep(0.06) end)
+    assert.is_false(went_on)
+  end)
+
+  it("closes what was under way in what was broken off, and drives it no more", function()
+    local steps, closed = 0, 0
+    local engine = {
+      step = function()
+        steps = steps + 1
+        return true
+      end,
+      finished = function() end,
+    }
+    assert.is_false(pcall(script.each, 2, 2, function(i)
+      if i == 2 then
+        script.sleep(0.001)
+        error(protect.INTERRUPT, 0)
+      end
+      script.wait(engine, { finished = function() return false end, close = function()
+        closed = closed + 1
+      end })
+    end, function() end))
+    assert.equal(1, closed)
+    assert.is_true(steps > 0)
+    steps = 0
+    cce.map({ 1 }, function() cce.sleep(0.001) end)
+    assert.equal(0, steps)
+  end)
+
+  it("does not wait for more when somebody can go on", function()
+    local step, seconds = core.step, nil
+    finally(function() core.step = step end)
+    core.step = function(engines, longest)
+      seconds = longest
+      return step(engines, longest)
+    end
+    cce.map({ 1 }, function() cce.sleep(0.001) end)
+    assert.equal(0, seconds)
+  end)
+
   it("takes turns inside of a protected call, too", function()
     local protected = require("cce.host.protect").pcall
     local order = {}
@@ -59,7 +112,10 @@ describe("the driver of a plain script", function()
         ended = true
       end)
       order[#order + 1] = "body"
-      while not ended do script.sleep(0.005) end
+      -- It is not woken when the other ends.
+      local began = core.sys.monotonic()
+      script.sleep(0.05)
+      assert.is_true(ended and core.sys.monotonic() - began >= 0.05)
       order[#order + 1] = "end"
     end, function() end)
     assert.same({ "body", "beside", "end" }, order)

@@ -2,6 +2,7 @@ local authority = require "cce.kubeconfig.authority"
 local core = require "cce.core"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
+local store = require "cce.kubeconfig.store"
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local CLUSTER = "c1050000-0000-4000-8000-000000000001"
@@ -102,6 +103,59 @@ describe("the CA in a kubeconfig without keys", function()
     os.remove(path .. ".lock")
     for _ = 1, 2 do assert.equal(1, (mend(0))) end
     assert.same({ "config" }, tempdir.list(dir))
+  end)
+
+  it("is looked at again once others let the file go, and nothing is said to be done in vain",
+    function()
+      local lock, commit, meanwhile, waits = core.file.lock, store.commit, nil, nil
+      finally(function() core.file.lock, store.commit = lock, commit end)
+      function core.file.lock(at, opts)
+        waits = opts.timeout
+        if meanwhile then tempdir.write(path, meanwhile) end
+        return lock(at, opts)
+      end
+      local text = assert(json.encode(data))
+      local function mended(...)
+        tempdir.write(path, text)
+        local count, message, err = authority.mend(path, CLUSTER, NEW, ...)
+        return count, err and err.code or message
+      end
+      assert.same({ 2, 10 }, { mended(), waits })
+      assert.same({ 2, 3 }, { mended(3), waits })
+      -- Others have done it while they held the lock, have spoilt the file or taken it away.
+      store.commit = function() error("no", 0) end
+      meanwhile = text:gsub('("' .. FIELD:gsub("%-", "%%-") .. '": *)"[^"]+"', '%1"' .. NEW .. '"')
+      assert.equal(0, (mended()))
+      assert.equal(meanwhile, tempdir.read(path))
+      meanwhile = "{"
+      assert.same({ nil, "FILE_ERROR" }, { mended() })
+      meanwhile = nil
+      assert.has_error(mended, "no")
+      store.commit = function() return nil, "no", { code = "NO" } end
+      assert.same({ nil, "NO" }, { mended() })
+      store.commit = commit
+      assert.equal(2, (mended(0)))
+      -- What cannot be read, or is not there, is nobody's turn.
+      text, waits = "{", nil
+      assert.same({ nil, "FILE_ERROR" }, { mended(7) })
+      os.remove(path)
+      assert.equal(0, authority.mend(path, CLUSTER, NEW, 7))
+      assert.is_nil(waits)
+      assert.same({}, tempdir.list(dir))
+    end)
+
+  it("is found by the current context", function()
+    local function of(context, cluster)
+      local config = assert(kubeconfigs.load("spec.json", { text = json.encode {
+        apiVersion = "v1", kind = "Config", ["current-context"] = context,
+        clusters = { { name = "c", cluster = cluster } },
+        contexts = { { name = "a", context = { cluster = "c" } },
+          { name = "b", context = { cluster = "none" } } } } }))
+      return authority.in_kubeconfig(config)
+    end
+    assert.equal(NEW, of("a", { [FIELD] = NEW }))
+    assert.is_nil(of("a", { [FIELD] = "" }))
+    for _, context in ipairs { "b", "c", "" } do assert.is_nil(of(context, { [FIELD] = NEW })) end
   end)
 
   it("is replaced by what the API names; certificates ended when that is another one", function()

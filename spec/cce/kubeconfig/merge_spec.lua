@@ -137,6 +137,7 @@ describe("what a set of ours no longer has", function()
     assert.equal("", left("contexts", { old = { cluster = "c", user = "o" } }))
     assert.equal("", left("contexts", { old = { cluster = "o", user = "u" } }))
     assert.equal("", left("contexts", { old = {} }))
+    assert.equal("", left("contexts", { old = { cluster = "o", user = "o" }, older = {} }))
     assert.equal("mine", left("contexts", { mine = { cluster = "c", user = "u" } }))
     assert.equal("old", left("contexts", { old = { cluster = "o", user = "o" } }, { set = "x" }))
     assert.equal("old", left("contexts", { old = { cluster = "o", user = "o" } },

@@ -248,6 +248,14 @@ describe("the kubeconfig to ask a cluster with", function()
     local marked = assert(kubeconfigs.parse(config({ "x", ELSEWHERE, true }, { "a", HERE }).raw,
       { cluster_id = "c1" }))
     assert.equal("x", chosen { marked, config { "a", HERE } })
+    local other = assert(kubeconfigs.parse(config { "y", HERE }.raw, { cluster_id = "c1" }))
+    assert.equal("x", chosen { marked, other })
+    -- What another file has for it does not count, nor a context that leads nowhere.
+    local first = config({ "n" }, { "x", "https://10.0.0.3" }, { "a", HERE })
+    assert.equal("a", chosen { first, config { "b", HERE, true } })
+    local endpoints = { { url = HERE }, { url = ELSEWHERE } }
+    assert.equal("a", chosen({ first, config { "b", ELSEWHERE, true } },
+      { id = "c2", raw = { status = { endpoints = endpoints } } }))
   end)
 
   it("is the one that is given for its id or name, or by a function", function()

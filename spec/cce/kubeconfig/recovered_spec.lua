@@ -106,6 +106,44 @@ describe("a kubeconfig that cannot be saved", function()
     assert.equal(3, #calls)
   end)
 
+  it("is proved with the cluster's addresses, which are asked for where they decide", function()
+    local tried, asked, answer = {}, 0, nil
+    replace(kubeconfigs, "parse", function(text)
+      local servers = {}
+      for server in text:gmatch '"server": *"([^"]+)"' do servers[#servers + 1] = server end
+      servers[#servers + 1] = text:match '"current%-context": *"([^"]+)"'
+      tried[#tried + 1] = table.concat(servers, " ")
+      return kubeconfig "c1"
+    end)
+    local client = { show_cluster = function(_, id)
+      asked = asked + 1
+      assert.equal("c1", id)
+      return answer
+    end }
+    local function with(...)
+      local endpoints = {}
+      for i, type in ipairs { ... } do endpoints[i] = { type = type, url = "https://" .. type } end
+      return { raw = { status = { endpoints = endpoints } } }
+    end
+    local NONE = ("https://unknown.invalid "):rep(3) .. "externalTLSVerify"
+    local BOTH = "https://Internal https://External https://External externalTLSVerify"
+    local INTERNAL = "https://Internal internal"
+    for _, row in ipairs {
+      -- What is known of the cluster, what it answers, who asks it, what is tried.
+      { with("Internal", "External"), with "Internal", client, { BOTH } },
+      { nil, with("External", "Internal"), client, { NONE, BOTH } },
+      { nil, with "Internal", client, { NONE, INTERNAL } },
+      { nil, nil, client, { NONE } }, { nil, with(), client, { NONE } },
+      { nil, with "Internal", nil, { NONE } },
+    } do
+      tried, asked, answer = {}, 0, row[2]
+      assert(destinations.prove({ path = "/x", context = "external" }, { id = "c1",
+        cluster = row[1] }, row[3]))
+      assert.same(row[4], tried)
+      assert.equal((row[1] or not row[3]) and 0 or 1, asked)
+    end
+  end)
+
   it("is of no use without a key", function()
     failures = { "disk full" }
     local none, message, err = save({ command = {} }, "c1")

@@ -1,4 +1,7 @@
+local core = require "cce.core"
 local json = require "cce.base.json"
+local kubeconfigs = require "cce.kubeconfig"
+local probe = require "cce.kubeconfig.probe"
 local stored = require "cce.kubeconfig.stored"
 local tempdir = require "spec.support.tempdir"
 
@@ -11,7 +14,7 @@ describe("cce.kubeconfig.stored", function()
       { { expire_at = 900 }, 0 },
       { { duration = -1 }, 7 * DAY }, { { expire_at = 4000, min_remaining = 2999 }, 2999 },
       { { expire_at = 4000, min_remaining = 3000 } },
-      { { duration = -1, min_remaining = 1825 * DAY } } } do
+      { { duration = -1, min_remaining = 1825 * DAY } }, { {} } } do
       local rule, _, err = stored.rule(case[1], 1000)
       assert.equal(case[2], rule and rule.min_remaining)
       assert.equal(not case[2] and "INVALID_ARGUMENT" or nil, err and err.code)
@@ -59,6 +62,39 @@ describe("cce.kubeconfig.stored", function()
       assert.same({ true, {} }, { holdings.others, holdings.by_id })
     end
     assert.is_false(holdings_of({ set = "mine" }).names.mine)
+    assert.is_true(holdings_of().others)
+  end)
+
+  it("uses the context with the plain name of a set, and the first where none has it", function()
+    local function context_of(...)
+      local data = { kind = "Config", apiVersion = "v1", contexts = {},
+        clusters = { { name = "c", cluster = { server = "https://c" } } },
+        users = { { name = "u", user = { token = "example" } } } }
+      for i, name in ipairs { ... } do
+        data.contexts[i] = { name = name, context = { cluster = "c", user = "u", extensions = {
+          { name = "lua-cce", extension = { set = "prod", cluster_id = "c1" } } } } }
+      end
+      local holdings = holdings_of(nil, json.encode(data))
+      assert.is_nil(stored.of(holdings, "c2"))
+      assert.is_nil(stored.alone(holdings, "c2"))
+      local name = holdings.by_id.c1.context
+      assert.equal(name, json.decode(stored.of(holdings, "c1").raw)["current-context"])
+      assert.equal(1, #stored.alone(holdings, "c1"):contexts())
+      assert.same({ c = true }, holdings.clusters)
+      assert.is_nil(holdings.others)
+      return name
+    end
+    assert.equal("prod", context_of("prod", "prod-external"))
+    assert.equal("prod", context_of("prod-external", "prod"))
+    assert.equal("prod-external", context_of("prod-external", "prod-internal"))
+  end)
+
+  it("knows of which clusters kubectl asks the command for certificates", function()
+    local text = tempdir.read "spec/fixtures/kubeconfig_eip.json"
+    local id = "c1050000-0000-4000-8000-000000000001"
+    local config = assert(kubeconfigs.parse(text, { cluster_id = id }))
+    assert.same({}, holdings_of(nil, config.raw).commands)
+    assert.same({ [id] = true }, holdings_of(nil, config:with_command({}).raw).commands)
   end)
 
   it("renews what cannot be used as it is", function()
@@ -90,6 +126,60 @@ describe("cce.kubeconfig.stored", function()
     assert.same({ config, facts }, { got, message })
   end)
 
+  it("waits for what the cluster refuses at first, and says what it refuses at last", function()
+    local look, wait_until, waits = probe.look, probe.wait_until, nil
+    finally(function() probe.look, probe.wait_until = look, wait_until end)
+    local WORKS, UNCLEAR = { state = "works", text = "t" }, { state = "unclear", text = "t" }
+    local REFUSED = { state = "refused", text = "t" }
+    local FOREIGN = { state = "unclear", untrusted = true, text = "t" }
+    for _, row in ipairs {
+      -- What is seen first and last, how often it is waited for, and what comes of it.
+      { WORKS, nil, 0, "works", "t" }, { UNCLEAR, nil, 0, "not asked", "t" },
+      { REFUSED, WORKS, 1, "works", "t" }, { FOREIGN, WORKS, 1, "works", "t" },
+      { REFUSED, UNCLEAR, 1, "not asked", "t" },
+      { REFUSED, REFUSED, 1, nil, "the cluster refuses it (t)" },
+      { REFUSED, FOREIGN, 1, nil, "it does not trust the cluster: t" },
+    } do
+      waits = 0
+      function probe.look() return row[1] end
+      function probe.wait_until(_, _, state)
+        assert.equal("works", state)
+        waits = waits + 1
+        return row[2]
+      end
+      local answer, message, err = stored.ask_new({}, {})
+      assert.equal(row[3], waits)
+      if row[4] then
+        assert.same({ state = row[4], text = row[5] }, answer)
+      else
+        assert.same({ nil, "INVALID_CERTIFICATE", false }, { answer, err.code, err.retryable })
+        assert.matches(row[5], message, 1, true)
+      end
+    end
+    assert.is_nil(stored.refusal(nil))
+  end)
+
+  it("does nothing while another renews the file, or where that cannot be known", function()
+    local dir, done = tempdir.new(), 0
+    finally(function() tempdir.remove(dir) end)
+    local function act()
+      done = done + 1
+      return done, nil, "third"
+    end
+    assert.same({ 1, nil, "third" }, { stored.locked(dir .. "/config", 0, act) })
+    assert.has_error(function()
+      stored.locked(dir .. "/config", 0, function() error("no", 0) end)
+    end, "no")
+    local other = assert(core.file.lock(dir .. "/config.renewal", { timeout = 0 }))
+    local none, message, err = stored.locked(dir .. "/config", 0, act)
+    assert.same({ nil, "TIMEOUT" }, { none, err.code })
+    assert.matches("another process is renewing", message)
+    other:close()
+    assert.equal("FILE_ERROR", select(3, stored.locked(dir .. "/none/config", 0, act)).code)
+    assert.equal(1, done)
+    assert.equal(2, (stored.locked(dir .. "/config", 0, act)))
+  end)
+
   it("does not take a file that it cannot look at, or read, for none", function()
     local dir = tempdir.new()
     finally(function() tempdir.remove(dir) end)
@@ -99,6 +189,8 @@ describe("cce.kubeconfig.stored", function()
     tempdir.write(dir .. "/config", "{")
     none, _, err = stored.read(dir .. "/config", os.time)
     assert.same({ nil, "FILE_ERROR" }, { none, err.code })
+    -- But what is not there is none.
+    assert.is_nil(assert(stored.read(dir .. "/none", os.time)).config)
   end)
 
   it("takes an empty file for none", function()

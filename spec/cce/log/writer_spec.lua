@@ -116,6 +116,12 @@ describe("cce.writer", function()
     assert.equal("one\ntwo\n", tempdir.read(path))
     assert.same({ "one", "two" }, written)
     assert.equal("CLOSED", (select(3, writer:append { line = "three" })))
+    -- Nor is a file made that nobody has opened.
+    os.remove(path)
+    local unopened = writers.new(owner())
+    assert.is_false(unopened:is_open())
+    assert.equal("CLOSED", (select(3, unopened:append { line = "one" })))
+    assert.is_nil(tempdir.read(path))
   end)
 
   it("keeps the order of many, and writes together what came meanwhile", function()
@@ -192,6 +198,12 @@ describe("cce.writer", function()
       writer:close()
       holder:close()
       os.remove(path .. "2")
+      -- For another reason nothing is written elsewhere.
+      tempdir.shell(("rm %s; mkdir %s"):format(path, path))
+      local fourth = writers.new(third.owner)
+      assert.equal("FILE_ERROR", in_turns({ function() return fourth:open() end })[1][4])
+      assert.is_nil(tempdir.read(path .. "2"))
+      os.remove(path)
     end
   end)
 
@@ -215,17 +227,32 @@ describe("cce.writer", function()
 
   it("ends what waits when it is closed; what is under way is written", function()
     threaded()
-    local writer = open()
+    for _, lost in ipairs { false, function() end } do
+      local opened = 0
+      local writer = open { lost = lost or nil, path = function()
+        opened = opened + 1
+        return path
+      end }
+      end_a_round_later(writer)
+      local list = appends(writer, 3)
+      list[4] = function() writer:close() end
+      local results = in_turns(list)
+      assert.is_true(results[1][2])
+      assert.equal("CLOSED", results[2][4])
+      assert.equal("CLOSED", results[3][4])
+      assert.equal(numbered(1), tempdir.read(path))
+      assert.equal(1, opened)
+      os.remove(path)
+      assert(core.journal(path, "schedule export")):close()
+      os.remove(path)
+    end
+    -- What is under way, and fails.
+    local writer = open { lost = function() end }
     end_a_round_later(writer)
-    local list = appends(writer, 3)
-    list[4] = function() writer:close() end
-    local results = in_turns(list)
-    assert.is_true(results[1][2])
-    assert.equal("CLOSED", results[2][4])
-    assert.equal("CLOSED", results[3][4])
-    assert.equal(numbered(1), tempdir.read(path))
     os.remove(path)
-    assert(core.journal(path, "schedule export")):close()
+    local results = in_turns { append(writer, "one"), function() writer:close() end }
+    assert.equal("FILE_ERROR", results[1][4])
+    assert.is_nil(tempdir.read(path))
   end)
 
   it("lets go of a file that is opened after it was closed", function()
@@ -278,7 +305,9 @@ describe("cce.writer", function()
         for _, result in ipairs(in_turns(list)) do assert.is_true(result[2]) end
         assert.equal("string", type(lost[1]))
         assert.equal("line 4\nline 5\nline 6\nline 7\nline 8\nline 9\n", tempdir.read(path))
+        assert.is_true(writer:is_open())
         writer:close()
+        assert.is_false(writer:is_open())
         assert.equal("CLOSED", (select(3, writer:append { line = "x" })))
         tempdir.shell(("rm -f %s*"):format(path))
       end
@@ -293,6 +322,7 @@ describe("cce.writer", function()
       for _ = 1, 2 do
         for _, result in ipairs(in_turns(appends(writer, 3))) do
           assert.equal("FILE_ERROR", result[4])
+          assert.matches("^cannot open ", result[3])
         end
       end
       assert.is_true(writer:is_open())
