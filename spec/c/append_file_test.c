@@ -26,7 +26,7 @@
 
 static char directory[256], path[300];
 static const char *late_lines; /* what another holder adds before we lock */
-static int removals;           /* how often others remove it before that */
+static int removals;           /* how often others remove a file before that */
 static bool late_fifo;         /* others make one right before we would */
 static bool is_noisy;          /* a signal ends every other call */
 static bool is_full;           /* no room for the last byte of a line */
@@ -127,12 +127,28 @@ int ftruncate(int fd, off_t size)
     return is_failing("ftruncate") ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
+/* Others leave the lock files. */
+static void remove_named(int fd)
+{
+    char link[64], name[PATH_MAX];
+    ssize_t length;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    length = readlink(link, name, sizeof name - 1);
+    CHECK(length > 0);
+    name[length] = '\0';
+    if (strstr(name, ".lock") == NULL) {
+        removals--;
+        unlink(name);
+    }
+}
+
 int flock(int fd, int operation)
 {
     if (operation != LOCK_UN && (is_interrupted() || is_failing("flock")))
         return -1;
-    if (operation != LOCK_UN && removals > 0 && removals-- > 0)
-        unlink(path);
+    if (operation != LOCK_UN && removals > 0)
+        remove_named(fd);
     if (late_lines != NULL && operation != LOCK_UN)
         add_lines(late_lines);
     late_lines = NULL;
@@ -178,6 +194,18 @@ static void remove_lock_file(void)
     snprintf(lock, sizeof lock, "%s.lock", path);
     unlink(lock);
 }
+
+static int count_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static const char *const kinds[] = {"run journal", "audit log",
+                                    "schedule export"};
 
 static const struct cce_append_kind *kind(void)
 {
@@ -244,7 +272,8 @@ static void refuse(const char *name, enum cce_status status, const char *why)
 static void check_races(void)
 {
     char descriptor[32];
-    int fd;
+    int fd, before = count_descriptors();
+    struct cce_error err;
 
     unlink(path);
     late_lines = "hello\n";
@@ -254,9 +283,21 @@ static void check_races(void)
     late_fifo = true;
     refuse(path, CCE_FILE_ERROR, "it is not a regular file");
     unlink(path);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct cce_append_file *file;
+
+        removals = 1;
+        CHECK(cce_append_file_open(&file, path, cce_append_kind_find(kinds[i]),
+                                   &err) == 0);
+        cce_append_file_free(file);
+        check_text("");
+        CHECK(count_descriptors() == before);
+        remove_lock_file();
+    }
     removals = 1;
-    cce_append_file_free(open_journal());
-    check_text("");
+    CHECK(cce_file_write(path, "x", 1, 0600, &err) == 0 && removals == 0);
+    check_text("x");
+    unlink(path);
     removals = 1000;
     refuse(path, CCE_CONFLICT, "is being replaced by others");
     CHECK(removals > 0);
@@ -294,8 +335,6 @@ static void check_interruptions(void)
 /* A child after fork has the descriptors, and keeps them. */
 static void check_lock_after_fork(void)
 {
-    static const char *const kinds[] = {"schedule export", "run journal"};
-
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const struct cce_append_kind *each = cce_append_kind_find(kinds[i]);
         struct cce_append_file *journal;
@@ -551,6 +590,7 @@ static void check_half_line(void)
     CHECK(cce_append_file_append(file, "three", 5, true, &err) != 0);
     CHECK(strstr(err.message, "written to by others") != NULL);
     cce_append_file_free(file);
+    check_text(FIRST "\ntwo\nanother's\n");
 }
 
 /* A name is one in the directory where it was opened. */
@@ -570,19 +610,8 @@ static void check_change_of_directory(void)
     close(here);
 }
 
-static int count_descriptors(void)
-{
-    int count = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
-}
-
 static void check_descriptors(void)
 {
-    static const char *const kinds[] = {"run journal", "audit log",
-                                        "schedule export"};
     int before = count_descriptors();
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
