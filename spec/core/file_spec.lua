@@ -283,6 +283,10 @@ describe("core.file", function()
       assert(file.write(dir .. "/a/config", "x"))
       local _, message = file.write(dir .. "/a/b/config", "x")
       assert.matches("opening its directory: File name too long", message, 1, true)
+      -- Nor where a link and what is still to come are, together.
+      tempdir.shell(("cd %s && ln -s %s long"):format(dir, ("x/"):rep(2000)))
+      _, message = file.write(dir .. "/long/" .. ("y/"):rep(100) .. "config", "x")
+      assert.matches("following its links: File name too long", message, 1, true)
       -- 4095 bytes, without links, and one more.
       local longest = ("f"):rep(4095 - #(dir .. deep .. "/" .. half .. "/"))
       assert(file.write(dir .. "/a/c/" .. longest, "x"))
