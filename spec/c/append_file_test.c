@@ -28,6 +28,7 @@ static char directory[256], path[300];
 static const char *late_lines; /* what another holder adds before we lock */
 static int removals;           /* how often others remove a file before that */
 static bool late_fifo;         /* others make one right before we would */
+static bool late_removal;      /* others remove it before we open it */
 static bool is_noisy;          /* a signal ends every other call */
 static bool is_full;           /* no room for the last byte of a line */
 static int interruptions;
@@ -96,6 +97,8 @@ int openat(int dir, const char *name, int flags, ...)
     CHECK((flags & O_CREAT) == 0 || mode == 0600);
     if (late_fifo && (flags & O_CREAT) != 0)
         late_fifo = mkfifo(path, 0600) != 0;
+    if (late_removal && (flags & O_ACCMODE) == O_RDWR)
+        late_removal = unlink(path) != 0;
     return is_interrupted() || is_failing("openat")
                ? -1
                : (int)syscall(SYS_openat, dir, name, flags, mode);
@@ -297,7 +300,10 @@ static void check_races(void)
     removals = 1;
     CHECK(cce_file_write(path, "x", 1, 0600, &err) == 0 && removals == 0);
     check_text("x");
-    unlink(path);
+    late_removal = true;
+    cce_append_file_free(open_journal());
+    CHECK(!late_removal);
+    check_text("");
     removals = 1000;
     refuse(path, CCE_CONFLICT, "is being replaced by others");
     CHECK(removals > 0);
@@ -373,6 +379,7 @@ static void check_loss_after_fork(void)
     unlink(path);
     CHECK(cce_append_file_append(journal, "x", 1, true, &err) != 0);
     CHECK(strcmp(cce_append_file_lost(journal, now), "removed") == 0);
+    CHECK(now[0] == '\0');
     child = fork();
     if (child == 0)
         _exit(cce_append_file_lost(journal, now) == NULL ? 0 : 1);
@@ -579,11 +586,13 @@ static void check_half_line(void)
     is_full = true;
     fail_call("ftruncate", 0, EIO);
     CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
+    CHECK(strstr(err.message, strerror(EIO)) != NULL);
     is_full = false;
     failing = NULL;
     append(file, "two");
     is_full = true;
     CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
+    CHECK(strstr(err.message, strerror(ENOSPC)) != NULL);
     is_full = false;
     check_text(FIRST "\ntwo\n");
     add_lines("another's\n");
