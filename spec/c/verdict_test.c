@@ -321,6 +321,8 @@ static void check_library(void)
     CHECK(!cce_tls_is_ours(NULL));
     CHECK(!cce_tls_is_ours("GnuTLS/3.7.9"));
     CHECK(!cce_tls_is_ours("OpenSSL/9.0.0"));
+    memcpy(ours, "wolf", 4);
+    CHECK(!cce_tls_is_ours(ours));
 }
 
 int main(void)
