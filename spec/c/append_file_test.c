@@ -26,8 +26,9 @@
 
 static char directory[256], path[300];
 static const char *late_lines; /* what another holder adds before we lock */
-static int removals;           /* how often others remove it before that */
+static int removals;           /* how often others remove a file before that */
 static bool late_fifo;         /* others make one right before we would */
+static bool late_removal;      /* others remove it before we open it */
 static bool is_noisy;          /* a signal ends every other call */
 static bool is_full;           /* no room for the last byte of a line */
 static int interruptions;
@@ -96,6 +97,8 @@ int openat(int dir, const char *name, int flags, ...)
     CHECK((flags & O_CREAT) == 0 || mode == 0600);
     if (late_fifo && (flags & O_CREAT) != 0)
         late_fifo = mkfifo(path, 0600) != 0;
+    if (late_removal && (flags & O_ACCMODE) == O_RDWR)
+        late_removal = unlink(path) != 0;
     return is_interrupted() || is_failing("openat")
                ? -1
                : (int)syscall(SYS_openat, dir, name, flags, mode);
@@ -127,12 +130,28 @@ int ftruncate(int fd, off_t size)
     return is_failing("ftruncate") ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
+/* Others leave the lock files. */
+static void remove_named(int fd)
+{
+    char link[64], name[PATH_MAX];
+    ssize_t length;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    length = readlink(link, name, sizeof name - 1);
+    CHECK(length > 0);
+    name[length] = '\0';
+    if (strstr(name, ".lock") == NULL) {
+        removals--;
+        unlink(name);
+    }
+}
+
 int flock(int fd, int operation)
 {
     if (operation != LOCK_UN && (is_interrupted() || is_failing("flock")))
         return -1;
-    if (operation != LOCK_UN && removals > 0 && removals-- > 0)
-        unlink(path);
+    if (operation != LOCK_UN && removals > 0)
+        remove_named(fd);
     if (late_lines != NULL && operation != LOCK_UN)
         add_lines(late_lines);
     late_lines = NULL;
@@ -178,6 +197,18 @@ static void remove_lock_file(void)
     snprintf(lock, sizeof lock, "%s.lock", path);
     unlink(lock);
 }
+
+static int count_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static const char *const kinds[] = {"run journal", "audit log",
+                                    "schedule export"};
 
 static const struct cce_append_kind *kind(void)
 {
@@ -244,7 +275,8 @@ static void refuse(const char *name, enum cce_status status, const char *why)
 static void check_races(void)
 {
     char descriptor[32];
-    int fd;
+    int fd, before = count_descriptors();
+    struct cce_error err;
 
     unlink(path);
     late_lines = "hello\n";
@@ -254,8 +286,23 @@ static void check_races(void)
     late_fifo = true;
     refuse(path, CCE_FILE_ERROR, "it is not a regular file");
     unlink(path);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct cce_append_file *file;
+
+        removals = 1;
+        CHECK(cce_append_file_open(&file, path, cce_append_kind_find(kinds[i]),
+                                   &err) == 0);
+        cce_append_file_free(file);
+        check_text("");
+        CHECK(count_descriptors() == before);
+        remove_lock_file();
+    }
     removals = 1;
+    CHECK(cce_file_write(path, "x", 1, 0600, &err) == 0 && removals == 0);
+    check_text("x");
+    late_removal = true;
     cce_append_file_free(open_journal());
+    CHECK(!late_removal);
     check_text("");
     removals = 1000;
     refuse(path, CCE_CONFLICT, "is being replaced by others");
@@ -294,8 +341,6 @@ static void check_interruptions(void)
 /* A child after fork has the descriptors, and keeps them. */
 static void check_lock_after_fork(void)
 {
-    static const char *const kinds[] = {"schedule export", "run journal"};
-
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const struct cce_append_kind *each = cce_append_kind_find(kinds[i]);
         struct cce_append_file *journal;
@@ -334,6 +379,7 @@ static void check_loss_after_fork(void)
     unlink(path);
     CHECK(cce_append_file_append(journal, "x", 1, true, &err) != 0);
     CHECK(strcmp(cce_append_file_lost(journal, now), "removed") == 0);
+    CHECK(now[0] == '\0');
     child = fork();
     if (child == 0)
         _exit(cce_append_file_lost(journal, now) == NULL ? 0 : 1);
@@ -540,17 +586,20 @@ static void check_half_line(void)
     is_full = true;
     fail_call("ftruncate", 0, EIO);
     CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
+    CHECK(strstr(err.message, strerror(EIO)) != NULL);
     is_full = false;
     failing = NULL;
     append(file, "two");
     is_full = true;
     CHECK(cce_append_file_append(file, "half", 4, true, &err) != 0);
+    CHECK(strstr(err.message, strerror(ENOSPC)) != NULL);
     is_full = false;
     check_text(FIRST "\ntwo\n");
     add_lines("another's\n");
     CHECK(cce_append_file_append(file, "three", 5, true, &err) != 0);
     CHECK(strstr(err.message, "written to by others") != NULL);
     cce_append_file_free(file);
+    check_text(FIRST "\ntwo\nanother's\n");
 }
 
 /* A name is one in the directory where it was opened. */
@@ -570,19 +619,8 @@ static void check_change_of_directory(void)
     close(here);
 }
 
-static int count_descriptors(void)
-{
-    int count = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
-}
-
 static void check_descriptors(void)
 {
-    static const char *const kinds[] = {"run journal", "audit log",
-                                        "schedule export"};
     int before = count_descriptors();
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {

@@ -10,11 +10,11 @@
 
 #define LITERAL(string) ((struct cce_bytes)CCE_BYTES(string))
 
-static struct cce_signer signer;
+static struct cce_signer signer, plain_signer; /* one without security token */
 
-static void make_signer(void)
+static void make_signers(void)
 {
-    const struct cce_sign_options options = {
+    struct cce_sign_options options = {
         .ak = CCE_BYTES("FAKEAK"),
         .sk = CCE_BYTES("not-a-real-key"),
         .security_token = CCE_BYTES("fake-security-token"),
@@ -22,6 +22,8 @@ static void make_signer(void)
     struct cce_error err;
 
     CHECK(cce_sign_init(&signer, &options, &err) == 0);
+    options.security_token = (struct cce_bytes){0};
+    CHECK(cce_sign_init(&plain_signer, &options, &err) == 0);
 }
 
 static struct cce_request_spec new_spec(const char *endpoint, const char *path)
@@ -157,6 +159,23 @@ static void check_headers(void)
             spec.sign.header_count = 1;
             refuse(&spec, cases[i].why);
         }
+}
+
+/* What is there already, or is not, is not written once more. */
+static void check_own_headers(void)
+{
+    struct cce_request_spec spec = new_spec("https://cce.example.com", "/");
+    struct cce_pair given = {CCE_BYTES("host"), CCE_BYTES("cce.example.com")};
+    struct cce_request_wire wire;
+    struct cce_error err;
+
+    spec.signer = &plain_signer;
+    spec.sign.headers = &given;
+    spec.sign.header_count = 1;
+    CHECK(cce_request_build(&spec, &wire, &err) == 0);
+    CHECK(strcmp(header(&wire, "Host"), "cce.example.com") == 0);
+    CHECK(header(&wire, "X-Security-Token") == NULL);
+    cce_request_cleanup(&wire);
 }
 
 /* At the limits, one below and one above. */
@@ -301,14 +320,16 @@ static void check_authorization(void)
 
 int main(void)
 {
-    make_signer();
+    make_signers();
     check_wire();
     check_paths();
     check_headers();
+    check_own_headers();
     check_limits();
     check_purposes();
     check_parts();
     check_authorization();
     cce_sign_cleanup(&signer);
+    cce_sign_cleanup(&plain_signer);
     return 0;
 }

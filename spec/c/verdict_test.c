@@ -299,6 +299,18 @@ static void check_times(void)
     check_words(&evidence, "it was too late when it could leave");
 }
 
+/* Where libcurl says nothing, its own text for the result stands. */
+static void check_silence(void)
+{
+    const struct cce_evidence evidence = {.result = CURLE_COULDNT_CONNECT,
+                                          .words = ""};
+    char said[200];
+
+    snprintf(said, sizeof said, "no connection (%s)",
+             curl_easy_strerror(CURLE_COULDNT_CONNECT));
+    check_words(&evidence, said);
+}
+
 /* A libcurl without TLS names no library. */
 static void check_library(void)
 {
@@ -309,6 +321,8 @@ static void check_library(void)
     CHECK(!cce_tls_is_ours(NULL));
     CHECK(!cce_tls_is_ours("GnuTLS/3.7.9"));
     CHECK(!cce_tls_is_ours("OpenSSL/9.0.0"));
+    memcpy(ours, "wolf", 4);
+    CHECK(!cce_tls_is_ours(ours));
 }
 
 int main(void)
@@ -332,6 +346,7 @@ int main(void)
     }
     check_alerts();
     check_times();
+    check_silence();
     check_library();
     return 0;
 }

@@ -59,6 +59,7 @@ local refused = {
   { "https://:443", NO_HOST },
   { "https://[]", NO_HOST },
   { "https://" .. LONG_HOST .. "h", NO_HOST },
+  { "https://" .. LONG_HOST:rep(400), NO_HOST },
   { "https://user@cce.example.com", USER_NAME },
   { "https://user:password@cce.example.com", USER_NAME },
   { "https://cce.example.com@evil.example", USER_NAME },

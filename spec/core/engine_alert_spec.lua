@@ -155,6 +155,7 @@ describe("a TLS alert", function()
       assert.equal(48, more.alert, message)
       assert.is_true(more.refused, message)
     end
+    assert.equal(0, ask(relay(upstream, 90).port, upstream.ca).alert) -- it says nothing of why
   end)
 
   it("proves nothing from a server that is not trusted, which is asked first", function()

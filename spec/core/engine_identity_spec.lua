@@ -81,17 +81,22 @@ describe("a request with an identity", function()
     s:await "closed"
   end)
 
-  it("has its headers, whatever name the server is to have", function()
+  it("has its path and headers, whatever name or address the server is to have", function()
     local own = server.identity()
     finally(own.remove)
-    local s = server.start(function(connection) connection:serve() end,
-      { tls = own.pair "DNS:spec.invalid" })
     engine:close()
     engine = core.engine { ca_file = own.ca_file }
-    assert.equal(200, assert(engine:call { endpoint = s.url, method = "GET", path = "/",
-      timeout = 10, headers = { ["X-One"] = "1" }, identity = { certificate = pair.certificate,
-        key = pair.key, server_name = "spec.invalid" } }).status)
-    assert.equal("1", s:requests()[1].headers["x-one"])
+    for name, alt_name in pairs { ["spec.invalid"] = "DNS:spec.invalid",
+      ["2001:db8::1"] = "IP:2001:db8::1" } do
+      local s = server.start(function(connection) connection:serve() end,
+        { tls = own.pair(alt_name) })
+      assert.equal(200, assert(engine:call { endpoint = s.url, method = "GET", path = "/its/path",
+        timeout = 10, headers = { ["X-One"] = "1" }, identity = { certificate = pair.certificate,
+          key = pair.key, server_name = name } }).status)
+      local request = s:requests()[1]
+      assert.same({ "/its/path", s.address, "1" },
+        { request.target, request.headers.host, request.headers["x-one"] })
+    end
   end)
 
   it("without a CA trusts the engine's, or the system's alone when it is told so", function()

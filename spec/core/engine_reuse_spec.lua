@@ -242,6 +242,25 @@ describe("a connection that was not quiet since its last answer", function()
     end
   end
 
+  -- Once TLS has read a record, what libcurl did not take of it is in no socket any more.
+  it("carries nothing that changes something: a late answer in the record of the last", function()
+    local s = server.start(function(connection)
+      local head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+      connection.socket:setvbuf("full", 32 * 1024)
+      while connection:request() do
+        local length = connection.data.read - #head:format(8000)
+        connection:send(head:format(length) .. ("r"):rep(length)
+          .. (connection.number == 1 and head:format(4) .. "evil" or ""))
+        connection.socket:flush()
+      end
+    end, { data = { read = 8 * 1024 }, tls = identity.pair() })
+    new_engine { ca_file = identity.ca_file }
+    for number, mutating in ipairs { false, true } do
+      assert.matches("^r+$", assert(call(s, { body = "x", mutating = mutating })).body)
+      assert.equal(number, s:requests()[number].connection)
+    end
+  end)
+
   it("is found when many lie idle", function()
     local s = server.start(function(connection)
       while true do

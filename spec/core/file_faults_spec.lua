@@ -3,7 +3,8 @@ local core = require "cce.core"
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local file = core.file
-local EINTR, EIO, EACCES, EINVAL, EMFILE, ENOSPC, ENOLCK, EDQUOT = 4, 5, 13, 22, 24, 28, 37, 122
+local EINTR, EIO, EACCES, EEXIST, EINVAL, EMFILE = 4, 5, 13, 17, 22, 24
+local ENOSPC, ENOLCK, EDQUOT = 28, 37, 122
 
 describe("core.file, when the system fails, #unchecked", function()
   local shim_dir, shim, dir, path
@@ -106,6 +107,8 @@ describe("core.file, when the system fails, #unchecked", function()
     { "openat", EACCES, 0, nil, walk = 0 },
     { "openat", ENOSPC, 0, "creating a temporary file beside it: No space left on device",
       walk = 2 },
+    -- Its name was taken.
+    { "openat", EEXIST, 0, nil, walk = 2 },
   }
   for _, case in ipairs(failures) do
     local call, error_number, skip, expected = case[1], case[2], case[3], case[4]

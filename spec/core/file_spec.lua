@@ -142,17 +142,21 @@ describe("core.file", function()
       for _, mode in ipairs { "1777", "0777", "1755" } do
         tempdir.shell(("cd %s; rm -f config; touch config; chown 65534 config; chmod %s ."):format(
           dir, mode))
-        for _, use in ipairs { "write", "read", "lock" } do
-          if use == "lock" then
-            tempdir.shell(("cd %s; rm config; touch .config.lock; chown 65534 .*.lock"):format(dir))
+        for _, use in ipairs { "write", "read", ".config.lock", "config.lock" } do
+          local ok, message, code
+          if use:find "lock" then
+            tempdir.shell(("cd %s; rm -f config .config.lock; touch %s; chown 65534 %s"):format(dir,
+              use, use))
+            ok, message, code = file.lock(path, { kubectl = true, timeout = 0 })
+          else
+            ok, message, code = file[use](path, use == "write" and "key" or nil)
           end
-          local ok, message, code = file[use](path, use == "write" and "key" or nil)
           assert.is_nil(ok, use)
           assert.equal("FILE_ERROR", code)
           assert.matches("it belongs to user 65534, in a directory where others may put files",
             message, 1, true)
         end
-        tempdir.shell(("rm -f %s/.config.lock"):format(dir))
+        tempdir.shell(("rm -f %s/config.lock"):format(dir))
       end
       assert.same({}, tempdir.list(dir))
     end)
@@ -213,14 +217,14 @@ describe("core.file", function()
 
     it("removes what a killed process left of a write, but nothing else", function()
       local left = dir .. "/.cce-0123456789abcdef.tmp"
-      for _, name in ipairs { left, dir .. "/.cce-0123456789abcdef.tmp2", dir .. "/.cce-x.tmp",
+      for _, name in ipairs { left, dir .. "/.cce-0123456789abcdef.tmp2", dir .. "/.cce-012345.tmp",
         dir .. "/.cce-0123456789ABCDEF.tmp" } do
         tempdir.write(name, "a key")
       end
       tempdir.check("mkfifo " .. dir .. "/.cce-0000000000000000.tmp")
       assert(file.write(path, "new"))
-      assert.same({ ".cce-0000000000000000.tmp", ".cce-0123456789ABCDEF.tmp",
-        ".cce-0123456789abcdef.tmp2", ".cce-x.tmp", "config" }, tempdir.list(dir))
+      assert.same({ ".cce-0000000000000000.tmp", ".cce-012345.tmp", ".cce-0123456789ABCDEF.tmp",
+        ".cce-0123456789abcdef.tmp2", "config" }, tempdir.list(dir))
     end)
 
     it("leaves alone what a living process, or another user, writes", function()
@@ -279,6 +283,10 @@ describe("core.file", function()
       assert(file.write(dir .. "/a/config", "x"))
       local _, message = file.write(dir .. "/a/b/config", "x")
       assert.matches("opening its directory: File name too long", message, 1, true)
+      -- Nor where a link and what is still to come are, together.
+      tempdir.shell(("cd %s && ln -s %s long"):format(dir, ("x/"):rep(2000)))
+      _, message = file.write(dir .. "/long/" .. ("y/"):rep(100) .. "config", "x")
+      assert.matches("following its links: File name too long", message, 1, true)
       -- 4095 bytes, without links, and one more.
       local longest = ("f"):rep(4095 - #(dir .. deep .. "/" .. half .. "/"))
       assert(file.write(dir .. "/a/c/" .. longest, "x"))

@@ -266,6 +266,20 @@ describe("core.journal", function()
     assert.equal(("a"):rep(400) .. "\nc\n", tempdir.read(path))
   end)
 
+  it("has room for the name of its lock file", function()
+    local deep = dir .. ("/" .. ("d"):rep(250)):rep(16)
+    tempdir.check("mkdir -p " .. deep)
+    for _, length in ipairs { 4090, 4091 } do
+      path = deep .. "/" .. ("n"):rep(length - #deep - 1)
+      assert(core.journal(path, "audit log")):close()
+      if length == 4090 then
+        assert(core.journal(path, "run journal")):close()
+      else
+        fails("FILE_ERROR", "File name too long", path, "run journal")
+      end
+    end
+  end)
+
   it("refuses what is no line, and what is no file", function()
     local journal = open()
     assert.equal("INVALID_ARGUMENT", (select(3, journal:append "a\nb")))

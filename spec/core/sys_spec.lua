@@ -283,7 +283,9 @@ describe("core.sys", function()
     assert.is_nil(ok)
     assert.equal("cannot make directory /no/such/XXXXXX: No such file or directory", message)
     assert.equal("FILE_ERROR", code)
-    assert.is_nil(sys.mkdir("/etc/passwd"))
+    assert.equal("cannot make directory /etc/passwd: File exists",
+      select(2, sys.mkdir "/etc/passwd"))
+    assert.not_matches("No such file", select(2, sys.mkdir "/sys/new"), 1, true)
   end)
 
   it("makes paths absolute", function()

@@ -478,9 +478,9 @@ static int reserve(struct cce_append_file *file, size_t bytes,
 
     if (check_place(file, err) != 0)
         return -1;
-    /* fallocate does not heed the limit on the size of files (ulimit -f). */
+    /* fallocate does not heed the limit on the size of files (ulimit -f). That
+     * there is none is a number, too, and the largest. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-        limit.rlim_cur != RLIM_INFINITY &&
         (rlim_t)file->size + bytes > limit.rlim_cur)
         return cce_path_fail_step(err, "reserve room in", file->path, "",
                                   EFBIG);

@@ -131,11 +131,11 @@ int cce_path_check(const struct cce_path *target, const char *verb,
 
 /* A pipe that this process was given holds what somebody meant for it. To be
  * read to its end, which may be waited for. */
-static bool is_given_pipe(const struct cce_path *target, int fd, int flags,
+static bool is_given_pipe(const struct cce_path *target, int fd,
                           const struct stat *info)
 {
-    return target->is_descriptor && (flags & O_ACCMODE) == O_RDONLY &&
-           S_ISFIFO(info->st_mode) && fcntl(fd, F_SETFL, 0) == 0;
+    return target->is_descriptor && S_ISFIFO(info->st_mode) &&
+           fcntl(fd, F_SETFL, 0) == 0;
 }
 
 int cce_path_open(const struct cce_path *target, const char *verb,
@@ -152,7 +152,7 @@ int cce_path_open(const struct cce_path *target, const char *verb,
         return cce_path_fail_step(err, verb, path, "", errno);
     if (fstat(fd, info) < 0)
         cce_path_fail_step(err, verb, path, "looking at it", errno);
-    else if (!S_ISREG(info->st_mode) && !is_given_pipe(target, fd, flags, info))
+    else if (!S_ISREG(info->st_mode) && !is_given_pipe(target, fd, info))
         cce_path_fail(err, verb, path, "it is not a regular file");
     else if (cce_path_check(target, verb, path, info, err) == 0)
         return fd;
@@ -206,7 +206,6 @@ static int start(struct walk *walk)
 {
     if (walk->rest[0] != '/')
         return walk->dir == AT_FDCWD ? enter(walk, ".", O_NOFOLLOW) : 0;
-    walk->done[0] = '\0';
     if (enter(walk, "/", O_NOFOLLOW) < 0)
         return -1;
     memcpy(walk->done, "/", 2);
@@ -270,8 +269,7 @@ static int step(struct walk *walk)
     memmove(walk->rest, from + length, strlen(from + length) + 1);
 
     is_last = walk->rest[0] == '\0';
-    if (is_last && (walk->name[0] == '\0' || strcmp(walk->name, ".") == 0 ||
-                    strcmp(walk->name, "..") == 0)) {
+    if (is_last && (walk->name[0] == '\0' || strcmp(walk->name, "..") == 0)) {
         errno = EISDIR;
         return -1;
     }
