@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
+local runs = require "cce.workflow.runs"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 local user_state = require "cce.base.user_state"
@@ -188,9 +189,29 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("of the caller for 15 minutes was obtained in 1 cluster", tostring(revoke {
       dry_run = true, admin = { [sim.clusters[2].id] = admin[sim.clusters[2].id] },
       clusters = { sim.clusters[1].id, sim.clusters[2].id } }):gsub("%s+", " "), 1, true)
-    assert.is_true(revoke(first { dry_run = true, admin = function()
-      return "/nowhere/config"
-    end }).incomplete)
+    report = revoke(first { dry_run = true, admin = function() return "/nowhere/config" end })
+    assert.is_true(report.incomplete)
+    assert.matches("cluster-001: rights in the cluster are not known: cannot read"
+      .. " '/nowhere/config'", tostring(report), 1, true)
+    -- Of all clusters, and not of these alone; each once, whoever of the account sees it.
+    for _, name in ipairs { "all", "all too" } do policy(name) end
+    policy("far", { clusters = { sim.clusters[1].id, sim.clusters[2].id } })
+    local other, lists = clients.new(sim, { endpoints = endpoints }), #sim:log {
+      operation = "list_clusters" }
+    report = assert(cce.workflow.revoke({ client, other }, { clusters = { name = "*" },
+      user_id = leaver, remove = true, admin = admin, dry_run = true, rate_limit = false }))
+    other:close()
+    assert.equal(lists + 4, #sim:log { operation = "list_clusters" })
+    assert.same({ "user member", "AccessPolicy all", "CCEViewPolicy", "all" }, report.steps[2][2])
+    assert.same({ "user member", "AccessPolicy here", "CCEViewPolicy", "these" },
+      report.steps[2][1])
+    assert.equal(#sim.clusters + 1 + 4, #report.steps[2])
+    assert.matches("AccessPolicy all (CCEViewPolicy, all clusters of the account)",
+      table.concat(report.plan, "\n"), 1, true)
+    assert.matches("cluster-001: user " .. leaver .. " (member) keeps rights by AccessPolicy all"
+      .. " (also of other clusters); AccessPolicy all too (also of other clusters); AccessPolicy"
+      .. " far (also of other clusters), which is not touched",
+      tostring(revoke(first { dry_run = true })):gsub("%s+", " "), 1, true)
     assert.equal(before, bindings_of(1))
     assert.is_false(core.file.stat(dir .. "/undo.json"))
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
@@ -318,8 +339,11 @@ describe("cce.workflow.revoke with remove", function()
     seed(1, {
       binding("dev", "grouped", "edit", { { kind = "Group", apiGroup = GROUP,
         name = "cce:restricted" } }),
-      binding("dev", "other", "edit", { { kind = "Group", apiGroup = GROUP, name = "sales" } }),
+      binding("dev", "other", "edit", { { kind = "Group", apiGroup = GROUP, name = "sales" },
+        { kind = "Group", apiGroup = GROUP, name = "sales" } }),
+      binding("dev", "own", "edit", { { kind = "Group", apiGroup = GROUP, name = "system:x" } }),
     })
+    policy("of nobody", { principal = { type = "group", ids = {} } })
     local report = revoke(first { kubeconfig = obtained(), user_id = false })
     assert.equal("RoleBinding dev/grouped (group cce:restricted)", report.ok[1].left)
     assert.is_nil(report.ok[1].perhaps)
@@ -328,10 +352,18 @@ describe("cce.workflow.revoke with remove", function()
     -- Without one it is not known in which he is.
     report = revoke(first { undo = dir .. "/second" })
     assert.is_nil(report.ok[1].left)
-    assert.matches("RoleBinding dev/other (group sales)", report.ok[1].perhaps, 1, true)
+    assert.equal("RoleBinding dev/grouped (group cce:restricted); RoleBinding dev/other (group"
+      .. " sales)", report.ok[1].perhaps)
     assert.equal("none", report.ok[1].rights)
     assert.matches("may have rights by", tostring(report), 1, true)
     assert.not_matches("more rights by groups", tostring(report))
+    -- Twenty are named one by one.
+    local list = {}
+    for i = 1, 21 do list[i] = { kind = "user", id = "a" .. i } end
+    local text = tostring(revoke(first { principals = list, user_id = false, dry_run = true,
+      undo = false }))
+    assert.equal(20, select(2, text:gsub("may have rights by", "")))
+    assert.matches("and 1 more rights by groups", text, 1, true)
     assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
     -- But in the one of all who are known everybody is.
     seed(1, { binding("dev", "everyone", "edit", { { kind = "Group", apiGroup = GROUP,
@@ -356,6 +388,8 @@ describe("cce.workflow.revoke with remove", function()
     local report = revoke(first())
     assert.equal("alice bob", ids_of(here))
     assert.equal("", ids_of(alone))
+    assert.equal("AccessPolicy here; AccessPolicy alone; ClusterRoleBinding sim-readers",
+      report.ok[1].removed)
     assert.equal("alice " .. leaver .. " bob", ids_of(all))
     assert.equal("AccessPolicy all (also of other clusters)", report.ok[1].left)
     assert.equal(1, report:exit_code())
@@ -364,6 +398,8 @@ describe("cce.workflow.revoke with remove", function()
 
     report = revoke { undo = dir .. "/second" }
     assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal("AccessPolicy all", report.ok[1].removed)
+    assert.equal("AccessPolicy all; ClusterRoleBinding sim-readers", report.ok[2].removed)
     assert.equal("alice bob", ids_of(all))
     assert.equal(leaver, ids_of(agency))
     assert.is_false(try(obtained(), "get nodes"))
@@ -407,11 +443,17 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal("4 1", #report.ok .. " " .. #report.pending, tostring(report))
     assert.matches("rights in the cluster are not known", report.pending[1].message, 1, true)
     assert.equal("removed", report.ok[1].rights)
-    local sent = #sim:log { operation = "revoke_cert" }
+    local sent, others = #sim:log { operation = "revoke_cert" }, { service = "kubernetes",
+      cluster = sim.clusters[2].id }
+    local asked = #sim:log(others)
+    assert.equal(0, #sim:log { operation = "show_cluster" })
     sim:clear_faults()
+    -- What a journal does not tell may be kept from us.
+    sim:fault { operation = "show_cluster", status = 403 }
     report = revoke(more)
     assert.equal(0, report:exit_code(), tostring(report))
     assert.equal(sent, #sim:log { operation = "revoke_cert" })
+    assert.equal(asked, #sim:log(others))
     assert.equal("removed", report.ok[1].rights)
     assert.equal(3, revoke(more):exit_code())
     -- The one file has what both starts took.
@@ -439,6 +481,40 @@ describe("cce.workflow.revoke with remove", function()
       :exit_code())
   end)
 
+  it("takes nothing where another run has taken it over, nor where it was given up", function()
+    local one, two, journal = sim.clusters[1].id, sim.clusters[2].id, dir .. "/journal"
+    for _, id in ipairs { one, two } do
+      sim:fault { service = "kubernetes", cluster = id, status = 403 }
+      sim:fault { operation = "revoke_cert", cluster = id, status = 403 }
+    end
+    local both = { clusters = { one, two }, journal = journal, run = "both" }
+    assert.equal(2, #revoke(both).pending)
+    sim:clear_faults()
+    assert.equal(0, revoke(first { journal = journal, run = "one", undo = dir .. "/2" })
+      :exit_code())
+    assert.equal(0, restore { undo = dir .. "/2" }:exit_code())
+    local report = revoke(both)
+    assert.same({ two, "removed", one }, { report.ok[1].cluster_id, report.ok[1].rights,
+      report.skipped[1].cluster_id })
+    assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
+    -- Nor when what failed beside it is sent again.
+    assert.equal(0, restore():exit_code())
+    both.run, both.undo = "later", dir .. "/3"
+    for id, status in pairs { [one] = 403, [two] = 400 } do
+      sim:fault { service = "kubernetes", cluster = id, status = 403 }
+      sim:fault { operation = "revoke_cert", cluster = id, status = status }
+    end
+    report = revoke(both)
+    assert.same({ 1, 1 }, { #report.pending, #report.failed })
+    sim:clear_faults()
+    assert(runs.discard(journal))
+    both.retry_failed = true
+    report = revoke(both)
+    assert.same({ "removed", true }, { report.ok[1].rights, report.failed[1].given_up })
+    assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
+    assert.is_nil(bindings_of(2):find(leaver, 1, true))
+  end)
+
   it("takes nothing where the undo file cannot be written, nor where rights are lacking", function()
     local none, message = cce.workflow.revoke(client, { clusters = { name = "*" },
       user_id = leaver, remove = true, admin = admin, undo = "/nowhere/undo.json" })
@@ -458,6 +534,19 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(2, report:exit_code())
     assert.matches("revoked; nothing was taken away: cannot write", report.pending[1].message, 1,
       true)
+    assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
+    -- Also when there is room again a moment later.
+    local write, has_failed = core.file.write, false
+    finally(function() core.file.write = write end)
+    function core.file.write(path, text, opts)
+      if has_failed or opts.trial or not path:find("/once", 1, true) then
+        return write(path, text, opts)
+      end
+      has_failed = true
+      return nil, "no space left on device", "FILE_ERROR"
+    end
+    report = revoke(first { undo = dir .. "/once" })
+    assert.matches("nothing was taken away: no space left", report.pending[1].message, 1, true)
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
     report = revoke(first { admin = function() return "/nowhere/config" end })
     assert.matches("/nowhere/config", report.pending[1].message, 1, true)
@@ -597,6 +686,17 @@ describe("cce.workflow.revoke with remove", function()
     end
   end)
 
+  it("says why a cluster could not be looked at after something was taken away", function()
+    local asked = 0
+    local item = revoke(first { admin = function(cluster)
+      asked = asked + 1
+      return asked == 1 and admin[cluster.id] or "/nowhere/config"
+    end }).pending[1]
+    assert.same({ 2, "FILE_ERROR" }, { asked, item.code })
+    assert.matches("rights in the cluster are not known: cannot read '/nowhere/config'",
+      item.message, 1, true)
+  end)
+
   it("reads a list to its end", function()
     -- The first page has nobody on it; the token leads to all that there is.
     sim:fault { service = "kubernetes", method = "GET", status = 200, times = 1, body =
@@ -632,6 +732,14 @@ describe("cce.workflow.revoke with remove", function()
     local item = revoke(first { undo = dir .. "/OK" }).pending[1]
     assert.equal("RESPONSE_INVALID", item.code)
     assert.matches("still in RoleBinding dev/devs: .*the answer is no JSON object", item.message)
+    -- Nor one that is, where he is in it whenever that is looked at.
+    sim:clear_faults()
+    sim:fault { service = "kubernetes", method = "PATCH", status = 200, body = cjson.encode(fits) }
+    local sent = #sim:log { service = "kubernetes", method = "PATCH" }
+    item = revoke(first { undo = dir .. "/again" }).pending[1]
+    assert.equal("CONFLICT", item.code)
+    assert.matches("still in RoleBinding dev/devs: bound again meanwhile", item.message, 1, true)
+    assert.equal(sent + 3, #sim:log { service = "kubernetes", method = "PATCH" })
   end)
 
   it("puts nobody into what is not the binding that was asked for", function()
@@ -739,6 +847,12 @@ describe("cce.workflow.revoke with remove", function()
     sim:fault { operation = "get_access_policy", status = 404, times = 1,
       body = '{"error_code":"CCE.01404001","error_msg":"not found"}' }
     assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())
+    -- One of all clusters is not done in any.
+    policy "all"
+    sim:fault { operation = "put_access_policy", status = 403 }
+    report = revoke { undo = dir .. "/third" }
+    assert.same({ 0, #sim.clusters }, { #report.ok, #report.pending })
+    assert.matches("AccessPolicy all: put_access_policy: ", report.pending[2].message, 1, true)
   end)
 
   it("gives way to who changes an AccessPolicy again and again", function()
