@@ -505,6 +505,22 @@ describe("cce.workflow.rotate", function()
       rotate { repair = true, journal = journal }
       assert.equal(1, #asked)
     end)
+
+    it("once, also in a run that is not the last of its journal", function()
+      repairing(function() return true end)
+      local function start(wait)
+        return rotate { repair = true, journal = journal, run = "one", wait = wait,
+          clusters = { sim.clusters[2].id } }
+      end
+      sim:set { job_seconds = 60 }
+      assert.equal(1, #start({ interval = 0.02, timeout = 0.05 }).uncertain)
+      rotate { journal = journal, run = "two", clusters = { sim.clusters[1].id }, wait = false }
+      sim:clock(60)
+      assert.equal(0, start():exit_code())
+      tempdir.write(journal, tempdir.read(journal):match('^.*"what":"repair"[^\n]*\n'))
+      assert.equal(0, start():exit_code())
+      assert.equal(1, #asked)
+    end)
   end)
 
   it("settles by a trace of the simulator's CTS", function()
