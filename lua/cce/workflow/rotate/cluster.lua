@@ -287,7 +287,7 @@ local function job_ended_badly(run, item, err)
   local nodes = {}
   for _, failure in ipairs(err.job:failures()) do
     local is_node = values.lower(failure.type or ""):find("node", 1, true)
-    if is_node and failure.resource_id then nodes[#nodes + 1] = failure.resource_id end
+    if is_node then nodes[#nodes + 1] = failure.resource_id end
   end
   -- An earlier start sent the repair.
   if item.repair_tried and #nodes > 0 then return follow_repair(run, item, nodes) end
