@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
+local pace = require "cce.workflow.pace"
 local runs = require "cce.workflow.runs"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
@@ -252,7 +253,8 @@ describe("cce.workflow.revoke with remove", function()
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": pending",
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": ok" }, lines)
     assert.equal(8, assert(cce.audit_log.verify(log)).count)
-    assert.equal(sim.project_id, cjson.decode(tempdir.read(log):match "([^\n]+)\n$").project)
+    local ended = cjson.decode(tempdir.read(log):match "([^\n]+)\n$")
+    assert.same({ sim.project_id, 1 }, { ended.project, ended.attempts })
     assert.equal("alice bob", ids_of(here))
     -- What may have been made is not said to have failed.
     for i, fault in ipairs { { reset = "after", times = 1 }, { status = 503, times = 3 } } do
@@ -387,6 +389,11 @@ describe("cce.workflow.revoke with remove", function()
     local agency = policy("agency", { principal = { type = "agency", ids = { leaver } } })
     local report = revoke(first())
     assert.equal("alice bob", ids_of(here))
+    -- Sent back as it was read, but what the service itself sets.
+    assert.same({ kind = "AccessPolicy", apiVersion = "v3", name = "here",
+      clusters = { sim.clusters[1].id }, accessScope = { namespaces = { "*" } },
+      policyType = "CCEViewPolicy", principal = { type = "user", ids = { "alice", "bob" } } },
+      cjson.decode(sim:log({ operation = "put_access_policy" })[1].body))
     assert.equal("", ids_of(alone))
     assert.equal("AccessPolicy here; AccessPolicy alone; ClusterRoleBinding sim-readers",
       report.ok[1].removed)
@@ -664,6 +671,12 @@ describe("cce.workflow.revoke with remove", function()
     sim:fault { operation = "list_access_policy", status = 200,
       body = ('{"accessPolicyList":[%s]}'):format(fits) }
     assert.equal(0, revoke(first { undo = dir .. "/good" }):exit_code())
+    -- One needs no name, nor a role that is known.
+    sim:clear_faults()
+    sim:fault { operation = "list_access_policy", status = 200,
+      body = ('{"accessPolicyList":[%s]}'):format((fits:gsub('"x"', '"' .. leaver .. '"'))) }
+    assert.matches("out of AccessPolicy p1 (?, all clusters of the account)",
+      table.concat(revoke({ dry_run = true, undo = false }).plan, "\n"), 1, true)
   end)
 
   it("does not know what a function that raises would have led to", function()
@@ -804,7 +817,9 @@ describe("cce.workflow.revoke with remove", function()
 
   it("takes an AccessPolicy for what was read, and no garbage for it", function()
     local here = policy("here", { clusters = { sim.clusters[1].id } })
-    for i, body in ipairs { "{}", '{"policyId":"another"}', '{"policyId":"X"}' } do
+    for i, body in ipairs { "{}", '{"policyId":"another"}', '{"policyId":"X"}',
+      ('{"policyId":"another","principal":{"type":"user","ids":["%s"]},"clusters":["*"]}'):format(
+        leaver) } do
       body = body:gsub("X", (here:match "[^/]+$"))
       sim:clear_faults()
       sim:fault { operation = "get_access_policy", status = 200, body = body }
@@ -865,6 +880,7 @@ describe("cce.workflow.revoke with remove", function()
     local report = revoke(first())
     assert.equal("CONFLICT", report.pending[1].code, tostring(report))
     assert.equal(5, #sim:log { operation = "put_access_policy" })
+    assert.same({ 0.75, 1, 1.25 }, client.slept)
   end)
 
   -- As somebody else would.
@@ -888,6 +904,34 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(0, report:exit_code(), tostring(report))
     assert.equal(1, waits)
     assert.equal("alice bob carol", ids_of(here))
+  end)
+
+  it("reads an AccessPolicy after its turn has come, and holds nobody up for that", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    local lock, steps, turns = user_state.lock, {}, 0
+    finally(function()
+      user_state.lock = lock
+      pace.forget()
+    end)
+    pace.forget()
+    function user_state.lock(name)
+      if name ~= "access-policies" then return lock(name) end
+      steps[#steps + 1] = "locked"
+      return { close = function() end }
+    end
+    function client.sleep(seconds)
+      if seconds < 1000 then return end
+      turns, steps[#steps + 1] = turns + 1, "turn"
+      add_to(here, "turn" .. turns)
+      if turns > 1 then return end
+      sim:fault { operation = "put_access_policy", status = 429, times = 1,
+        body = '{"error_code":"APIGW.0308","error_msg":"Too many requests"}' }
+    end
+    local report = revoke(first { rate_limit = "1/h" })
+    assert.equal(0, report:exit_code(), tostring(report))
+    -- What was put off takes one more: it is read again after that.
+    assert.same({ "turn", "locked", "turn", "turn" }, steps)
+    assert.equal("alice bob turn1 turn2 turn3", ids_of(here))
   end)
 
   it("takes its own write, whose answer was lost, for nobody else's", function()
@@ -923,6 +967,38 @@ describe("cce.workflow.revoke with remove", function()
         tostring(results[1].value):gsub("%s+", " "), 1, true)
     end
     assert.equal("alice bob carol carol", ids_of(here))
+  end)
+
+  it("tells whatever of an AccessPolicy was changed in the same moment", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    for name, value in pairs { name = "other", policyType = "CCEAdminPolicy",
+      clusters = { sim.clusters[1].id, sim.clusters[2].id },
+      accessScope = { namespaces = { "dev" } },
+      principal = { type = "agency", ids = { "alice" } } } do
+      local body = { kind = "AccessPolicy", apiVersion = "v3", name = "here",
+        clusters = { sim.clusters[1].id }, accessScope = { namespaces = { "*" } },
+        policyType = "CCEViewPolicy", principal = { type = "user", ids = { "alice", leaver } } }
+      local function put()
+        assert.equal(200, sim:curl({ method = "PUT", path = here,
+          body = cjson.encode(body) }).status)
+      end
+      put()
+      sim:fault { operation = "put_access_policy", hold = "after", times = 1 }
+      local ends = core.sys.monotonic() + 120
+      local results = cce.map({ 1, 2 }, function(which)
+        if which == 1 then return revoke(first { undo = dir .. "/" .. name }) end
+        repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
+        sim:clear_faults()
+        body.principal.ids[2] = nil
+        body[name] = value
+        put()
+        sim:release()
+        return true
+      end, { concurrency = 2 })
+      assert.is_true(results[1].ok and results[2].ok, results[1].message or results[2].message)
+      assert.matches("AccessPolicy here was changed by somebody else in the same moment",
+        tostring(results[1].value):gsub("%s+", " "), 1, true)
+    end
   end)
 
   it("puts nobody into an AccessPolicy that gives more by now", function()
