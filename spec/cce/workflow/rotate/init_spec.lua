@@ -229,10 +229,10 @@ describe("cce.workflow.rotate", function()
 
     it("says what to do where there is no journal, and which one has no name", function()
       sim:fault { operation = "rotate_credentials", reset = "before", times = 1 }
-      assert.equal("the canary cluster-001 is uncertain: look at the cluster whether it was rotated;"
-        .. " canary=0 goes on nevertheless", rotate({ canary = 1 }).stopped)
-      assert.matches("^the canary c1%-none failed: retry_failed=true resends it", rotate({ canary = 1,
-        clusters = { "c1-none", sim.clusters[1].id } }).stopped)
+      assert.equal("the canary cluster-001 is uncertain: look at the cluster whether it was"
+        .. " rotated; canary=0 goes on nevertheless", rotate({ canary = 1 }).stopped)
+      assert.matches("^the canary c1%-none failed: retry_failed=true resends it",
+        rotate({ canary = 1, clusters = { "c1-none", sim.clusters[1].id } }).stopped)
     end)
 
     it("takes the next one for a canary whose cluster is not Available", function()
