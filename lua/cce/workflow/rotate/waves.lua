@@ -41,7 +41,7 @@ local function canary_wave(run)
   end
   for _, item in ipairs(run:ready()) do
     if run.stopped or is_open() then return end
-    run:process({ item }, rotation.process, 1)
+    run:process({ item }, rotation.process)
     stop_at(run, item)
   end
 end

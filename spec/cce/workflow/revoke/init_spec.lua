@@ -345,6 +345,8 @@ describe("cce.workflow.revoke", function()
       assert.equal(("revoke user %s (member) in %s (version not known, status not known), project"
         .. " %s"):format(member.id, sim.clusters[1].id, sim.project_id), report.plan[1])
       assert.same({ "user member", member.id, "-", sim.clusters[1].id }, report.steps[1][1])
+      clients.fails("PERMISSION_DENIED", cce.workflow.revoke(client, { user_id = member.id,
+        clusters = { name = "*" } }))
     end)
 
     it("sends ten a minute unless told otherwise", function()
