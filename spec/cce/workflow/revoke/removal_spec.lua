@@ -221,6 +221,7 @@ describe("cce.workflow.revoke with remove", function()
 
   it("works with a certificate of the caller, one kubeconfig, or a function", function()
     for i, each in ipairs { false, admin[sim.clusters[1].id],
+      cce.kubeconfig.load(admin[sim.clusters[1].id]),
       function(cluster) return admin[cluster.id] end } do
       kubectl(1, "get clusterrolebinding sim-readers")
       local report = revoke(first { admin = each, undo = ("%s/undo-%d"):format(dir, i) })
@@ -428,12 +429,18 @@ describe("cce.workflow.revoke with remove", function()
   it("takes nothing once it was stopped, and goes on with it", function()
     local before, more = bindings_of(1), { journal = dir .. "/journal",
       on_progress = function() return false end }
-    local report = revoke(first(more))
-    assert.equal(2, report:exit_code(), tostring(report))
+    more.clusters, more.concurrency = { sim.clusters[1].id, sim.clusters[2].id }, 1
+    -- At the second start there is nothing left to cut.
+    for start = 1, 2 do
+      local report = revoke(more)
+      assert.equal(2, report:exit_code(), tostring(report))
+      assert.equal(start, #sim:log { operation = "revoke_cert" })
+      assert.equal("its rights in the cluster are still to be taken", report.pending[1].message)
+    end
     assert.equal(before, bindings_of(1))
     more.on_progress = nil
-    assert.equal("removed", revoke(first(more)).ok[1].rights)
-    assert.equal(1, #sim:log { operation = "revoke_cert" })
+    assert.equal("removed", revoke(more).ok[1].rights)
+    assert.equal(2, #sim:log { operation = "revoke_cert" })
   end)
 
   it("says what is not known, and goes on with it and with no more", function()
