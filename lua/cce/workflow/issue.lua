@@ -318,7 +318,7 @@ local function plan_of(target)
     word, where, why = "keep", " in " .. target.path, stored.until_text(target.old_facts.not_after)
   end
   return ("%s %s %s%s: %s"):format(word, target.set, target.id, where, why),
-    { word, target.name or target.set, target.id, target.path or "-", why }
+    { word, target.name or target.set, target.id, target.path, why }
 end
 
 -- ---- the run -------------------------------------------------------------
@@ -403,7 +403,6 @@ function workflow.execute(run)
     end
   end
   local due = run:select(function(target) return target.state == "pending" and not target.err end)
-  if #due == 0 then return end
   -- What was obtained is saved even when the rest is interrupted.
   local ok, problem = protected(run.process, run, due, obtain)
   run.place.flush(true)

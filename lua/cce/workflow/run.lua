@@ -302,16 +302,15 @@ end
 --- Take some items as far as each gets.
 -- @tparam {table,...} items
 -- @tparam function act called with the run and an item
--- @tparam[opt] int concurrency by default the option
 -- @function run:process
-function Run:process(items, act, concurrency)
+function Run:process(items, act)
   each(self, items, function(item)
     if item.state ~= "pending" or self:may_begin(item) then
       item.tried = true
       act(self, item)
       count_failure(self, item)
     end
-  end, { concurrency = concurrency or self.opts.concurrency,
+  end, { concurrency = self.opts.concurrency,
     on_progress = function() return report_progress(self) end })
 end
 

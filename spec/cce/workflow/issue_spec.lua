@@ -5,9 +5,12 @@ local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local probe = require "cce.kubeconfig.probe"
 local read = require "cce.kubeconfig.read"
+local pki = require "spec.support.peer.pki"
 local simulator = require "spec.support.sim"
 local sys = require("cce.core").sys
 local tempdir = dofile "spec/support/tempdir.lua"
+
+local unpack = table.unpack or unpack
 
 local DAY = 86400
 local PRIVATE = "rw-------"
@@ -76,7 +79,7 @@ describe("cce.workflow.issue", function()
     end)
 
     it("obtains nothing twice, only what is near its end or asked for anew", function()
-      assert(issue { dir = dir })
+      assert.equal(dir .. "/cluster-001.json", assert(issue { dir = dir .. "//" }).ok[1].path)
       local report = assert(issue { dir = dir })
       assert.equal(5, #report.ok)
       assert.is_false(report.ok[1].renewed)
@@ -138,6 +141,29 @@ describe("cce.workflow.issue", function()
       refused("cannot use '.*" .. one:gsub("%-", "%%-") .. "%.json' as a kubeconfig")
       os.remove(file)
       assert.equal(1, #assert(issue { dir = dir, clusters = { one }, name = mine }).ok)
+    end)
+
+    it("leaves alone a file that holds several of ours", function()
+      local both = { sim.clusters[1].id, sim.clusters[2].id }
+      local files = { dir .. "/cluster-001.json", dir .. "/cluster-002.json" }
+      for _, file in ipairs(files) do assert(issue { merge_into = file, clusters = both }) end
+      local before = { tempdir.read(files[1]), tempdir.read(files[2]) }
+      local report = assert(issue { dir = dir, clusters = both, renew = true })
+      assert.equal(2, #report.ok)
+      assert.same(before, { tempdir.read(files[1]), tempdir.read(files[2]) })
+    end)
+
+    it("says where what was obtained is, when its file became something else meanwhile", function()
+      local base = directories.base
+      finally(function() directories.base = base end)
+      function directories.base() return dir .. "/state" end
+      local who = clients.new(sim, { on_event = function(event)
+        if event.operation == "obtain_cert" then sys.mkdir(dir .. "/cluster-001.json") end
+      end })
+      local report = assert(issue({ dir = dir, clusters = { sim.clusters[1].id } }, who))
+      who:close()
+      local item = report.pending[1] or report.failed[1]
+      assert.equal(sim.clusters[1].id, kubeconfig.load(item.err.recovered).cluster_id)
     end)
 
     it("writes YAML", function()
@@ -216,6 +242,23 @@ describe("cce.workflow.issue", function()
       assert.equal(("skip cluster-001 %s: kubectl asks cce credential for its certificate: it is"
         .. " left as it is"):format(sim.clusters[1].id), plan.plan[1])
       assert.same({ "skip", "cluster-001" }, { plan.steps[1][1][1], plan.steps[1][1][2] })
+      -- The CA that another cluster has by now is put there, but not by a plan.
+      local text = tempdir.read(path)
+      local ca = text:match '"certificate%-authority%-data": ?"([^"]+)"'
+      local stale = json.decode(text)
+      for _, entry in ipairs(stale.clusters) do
+        if entry.cluster["certificate-authority-data"] == ca then
+          entry.cluster["certificate-authority-data"] = pki.base64(pki.authority("old").pem)
+        end
+      end
+      tempdir.write(path, json.encode(stale))
+      for _, dry_run in ipairs { true, false } do
+        local said = assert(issue { merge_into = path, clusters = { sim.clusters[1].id },
+          dry_run = dry_run })
+        assert.equal(not dry_run, tempdir.read(path):find(ca, 1, true) ~= nil)
+        assert.matches(dry_run and "it is left as it is" or "the cluster's new CA was put there",
+          tostring(dry_run and said.plan[1] or said.skipped[1].message), 1, true)
+      end
       sim:fault { operation = "show_cluster", cluster = sim.clusters[1].id, status = 403 }
       local report = assert(issue { merge_into = path })
       assert.same({ 4, 1, 0 }, { #report.ok, #report.skipped, report:exit_code() })
@@ -253,11 +296,17 @@ describe("cce.workflow.issue", function()
       assert.equal(5, issued())
       assert.equal("x-" .. sim.clusters[1].name, report.ok[1].context)
       assert.equal(text, tempdir.read(path))
+      local count = #assert(kubeconfig.load(path)):contexts()
+      report = assert(issue { merge_into = path, renew = true })
+      assert.equal("x-" .. sim.clusters[1].name, report.ok[1].context)
+      assert.equal(count, #assert(kubeconfig.load(path)):contexts())
     end)
 
     it("keeps as a backup the file from before the run", function()
       tempdir.write(path, '{"kind":"Config","x-mine":1}')
-      assert(issue { merge_into = path, concurrency = 1 })
+      local report = assert(issue { merge_into = path, concurrency = 1 })
+      assert.equal(path .. ".bak", report.ok[1].backup)
+      assert.is_true(report.ok[1].duration > 0)
       assert.equal('{"kind":"Config","x-mine":1}', tempdir.read(path .. ".bak"))
       assert.equal(1, json.decode(tempdir.read(path))["x-mine"])
     end)
@@ -310,6 +359,22 @@ describe("cce.workflow.issue", function()
       assert.equal(1, report:exit_code())
     end)
 
+    it("is written when twenty wait, and what it was before the run stays beside it", function()
+      local fleet = simulator.start { clusters = 22 }
+      finally(function() fleet:stop() end)
+      local who, counts = clients.new(fleet), {}
+      tempdir.write(path, '{"kind":"Config","x-mine":1}')
+      local report = assert(issue({ merge_into = path, concurrency = 1, check = false,
+        on_progress = function(done)
+          counts[done] = select(2, tempdir.read(path):gsub("client%-key%-data", ""))
+        end }, who))
+      who:close()
+      assert.equal(22, #report.ok)
+      assert.same({ 0, 20, 20 }, { counts[19], counts[20], counts[22] })
+      assert.equal(22, select(2, tempdir.read(path):gsub("client%-key%-data", "")))
+      assert.equal('{"kind":"Config","x-mine":1}', tempdir.read(path .. ".bak"))
+    end)
+
     it("keeps what was obtained when it is interrupted", function()
       local ok = pcall(issue, { merge_into = path, concurrency = 1, on_progress = function(done)
         if done == 3 then error "interrupted!" end
@@ -354,6 +419,11 @@ describe("cce.workflow.issue", function()
         sim.clusters[1].id, sim.clusters[2].id, sim.clusters[3].id, "no-such-cluster" } })
       assert.same({ 1, 1, 2 }, { #report.ok, #report.failed, #report.pending })
       assert.equal(1, report:exit_code())
+      -- What was obtained by none changes no file.
+      local text = tempdir.read(path)
+      assert.equal(1, #assert(issue { merge_into = path, clusters = { sim.clusters[2].id } })
+        .pending)
+      assert.same({ text, "config" }, { tempdir.read(path), table.concat(tempdir.list(dir), " ") })
       assert.equal("PERMISSION_DENIED", report.pending[1].code)
       assert.is_string(report.pending[1].request_id)
       assert.equal("NOT_FOUND", report.failed[1].code)
@@ -372,6 +442,17 @@ describe("cce.workflow.issue", function()
       assert.matches("^obtain .*: there is none yet$", report.plan[2])
       assert(issue { dir = dir .. "/none", dry_run = true })
       assert.same({ "config" }, tempdir.list(dir))
+      -- What cannot be done needs no place.
+      sim:set { cluster = sim.clusters[2].id, phase = "Hibernation" }
+      report = assert(issue { dir = "/proc/none/such", dry_run = true,
+        clusters = { sim.clusters[2].id } })
+      assert.equal("CONFLICT", report.pending[1].code)
+      assert.equal("cannot issue cluster-002 " .. sim.clusters[2].id
+        .. ": the cluster is Hibernation, not Available", report.plan[1])
+      clients.fails("FILE_ERROR", issue { dir = "/proc/none/such", dry_run = true })
+      report = assert(issue { dir = dir, dry_run = true, clusters = { "c1-unlisted" } })
+      assert.same({ "obtain", "c1-unlisted", "c1-unlisted", dir .. "/c1-unlisted.json" },
+        { unpack(report.steps[1][1], 1, 4) })
     end)
 
     it("what was not begun when it is cancelled", function()
@@ -417,10 +498,24 @@ describe("cce.workflow.issue", function()
       report = assert(issue(opts))
       assert.same({ 5, 3 }, { #report.ok, report:exit_code() })
       assert.equal(path, report.ok[1].path)
+      assert.is_true(report.ok[1].expires_at > sys.time())
       assert.equal(before + 2, issued())
       opts.run = "tomorrow"
       assert.equal(0, assert(issue(opts)):exit_code())
       assert.equal(before + 7, issued())
+    end)
+
+    it("goes on with what no list has any more, and not with what it left as it was", function()
+      local first = assert(client:obtain_cert(sim.clusters[1].id, { duration = 1 }))
+      assert(first:with_command():save(path, { merge = true, name = "cluster-001" }))
+      local opts = { merge_into = path, journal = journal, clusters = { sim.clusters[1].id,
+        sim.clusters[2].id } }
+      sim:fault { operation = "obtain_cert", status = 403 }
+      assert.same({ 1, 1 }, { #assert(issue(opts)).skipped, #assert(issue(opts)).pending })
+      sim:clear_faults()
+      sim:fault { operation = "list_clusters", status = 200, body = '{"items":[]}' }
+      assert.equal(0, assert(issue(opts)):exit_code())
+      assert.equal(3, assert(issue(opts)):exit_code())
     end)
 
     it("refuses another plan under the same name", function()

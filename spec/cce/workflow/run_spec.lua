@@ -120,9 +120,11 @@ describe("a run", function()
     assert.equal("c1 ok, c2 failed JOB_FAILED, c3 ok", told(report))
     assert.same({ "one", 1000, 1000 }, { report.run, report.started, report.ended })
     assert.same({}, report.notes)
-    -- Without a journal it has no name.
+    -- Without a journal it has no name, and cannot be gone on with.
     assert.is_nil(run({ journal = false }).run)
     assert.matches("^1970%-01%-01T00:16:40Z", run({ journal = dir .. "/other" }).run)
+    answers.c1 = { "pending", "CONFLICT" }
+    assert.same({}, run({ journal = false }).notes)
   end)
 
   it("that has finished is told as it was, and not done again", function()
@@ -138,6 +140,9 @@ describe("a run", function()
       { failed.message, failed.hint, failed.request_id, failed.err.retryable,
         failed.err.operation, failed.earlier })
     assert.equal(12, #lines())
+    -- Also where it was killed before it could say so.
+    tempdir.write(journal, (tempdir.read(journal):gsub("[^\n]*\n$", "")))
+    assert.equal(1000, run().already_finished)
   end)
 
   it("is gone on with where something is open", function()
@@ -149,14 +154,19 @@ describe("a run", function()
     assert.matches("the same call goes on with what is open", report.notes[1])
     answers = { c2 = function(_, item)
       done[#done + 1] = item.id .. " " .. item.job_id
-      item.state = "ok"
+      item.state, item.err = "ok", errors.new("TIMEOUT", "as it was before", {})
     end }
+    -- What is its own is held up by nothing.
+    local settled = false
+    function workflow.settle() settled = true end
     report = run { run = "one" }
+    assert.is_false(settled)
     assert.equal("c2 j c3 c1", sent())
     assert.is_true(report.resumed)
     assert.equal("c1 ok, c2 ok, c3 ok", told(report))
     assert.equal("resumed intentc3 okc3 intentc1 okc1 finished", words(13))
     assert.is_nil(report.ok[1].earlier)
+    assert.is_nil(report.ok[2].err)
   end)
 
   it("of another plan is not gone on with", function()
@@ -170,7 +180,7 @@ describe("a run", function()
     answers = {}
     run { run = "one" }
     local _, said, why = call { plan = "other" }
-    assert.not_matches("something is open", said)
+    assert.matches("opened at 1970%-01%-01T00:16:40Z$", said)
     assert.equal("Give another journal or run=", why.hint)
     assert.equal("c1 ok, c2 ok, c3 ok", told(run { plan = "other", run = "two" }))
   end)
@@ -227,11 +237,17 @@ describe("a run", function()
   end)
 
   it("knows errors of codes that it does not know", function()
-    answers.c1 = { "pending", "CONFLICT" }
+    answers.c1, answers.c2 = { "pending", "CONFLICT" }, { "accepted", job = "j" }
     run()
-    tempdir.write(journal, (tempdir.read(journal):gsub("CONFLICT", "LATER")))
+    local text = tempdir.read(journal):gsub('"code":"CONFLICT"', '"code":"LATER"')
     workflow.execute = function() end
-    assert.equal("c1 pending INTERNAL, c2 ok, c3 ok", told(run()))
+    for _, message in ipairs { "it was CONFLICT", "" } do
+      tempdir.write(journal, (text:gsub('"message":"it was CONFLICT",?', message ~= ""
+        and "%0" or "")))
+      local report = run()
+      assert.equal("c1 pending INTERNAL, c2 uncertain, c3 ok", told(report))
+      assert.equal(message, report.pending[1].message)
+    end
   end)
 
   describe("takes over from the one before", function()
@@ -266,14 +282,36 @@ describe("a run", function()
       leave { "pending", "CONFLICT" }
       assert.equal("c1 c2 c3", sent())
       assert.is_nil(planned("c1").from)
+      function workflow.is_same() return true end
+      os.remove(journal)
+      leave { "pending", "CONFLICT" }
+      assert.equal("one", planned("c1").from)
+      -- But what may have been accepted holds it up, whatever that does, and at each start.
+      function workflow.is_same() return false end
+      os.remove(journal)
+      leave { "uncertain", "TIMEOUT" }
+      assert.equal("c2 c3", sent())
+      assert.equal("c1 pending CONFLICT, c2 ok, c3 ok", told(run { run = "two" }))
+      assert.equal("", sent())
     end)
 
     it("nothing of another workflow", function()
       answers.c1 = { "uncertain", "TIMEOUT" }
       run { run = "one" }
-      workflow.name, answers = "v", {}
+      workflow.name, answers = "v", { c1 = { "pending", "CONFLICT" } }
       run { run = "two", plan = "other" }
       assert.equal("c1 c2 c3", sent())
+      answers = {}
+      assert.equal("c1 ok, c2 ok, c3 ok", told(run { run = "two", plan = "other" }))
+      assert.equal("c1", sent())
+    end)
+
+    it("and asks nobody where the earlier run was settled meanwhile", function()
+      leave { "uncertain", "TIMEOUT" }
+      assert.equal("c1 ok, c2 ok, c3 ok", told(run { run = "one" }))
+      function workflow.settle() error "it is settled" end
+      assert.equal("c1 ok, c2 ok, c3 ok", told(run { run = "two" }))
+      assert.equal("c1", sent())
     end)
 
     it("and sends nothing where a request may have been accepted, until that is settled", function()
@@ -281,6 +319,7 @@ describe("a run", function()
       function workflow.execute(each)
         for _, item in ipairs(each.items) do item.paced = "limited" end
         execute(each)
+        assert.equal(0, #each:ready())
         -- Not even what is begun by mistake.
         each:process(each:items_in "pending", workflow.act)
       end
@@ -290,7 +329,8 @@ describe("a run", function()
         assert.equal("c2 c3", sent())
         assert.equal("c1 pending CONFLICT, c2 ok, c3 ok", told(report))
         local item = report.pending[1]
-        assert.matches("^uncertain in run one, so nothing is sent: ", item.message)
+        assert.equal("uncertain in run one, so nothing is sent: "
+          .. (answer[2] and "it was TIMEOUT" or "its outcome is not known"), item.message)
         assert.matches("`cce runs settle one c1 --journal " .. journal, item.hint, 1, true)
         assert.same({ true, false }, { item.err.retryable, item.err.maybe_applied })
         -- Nor does the same call again, nor a third run.
@@ -379,6 +419,15 @@ describe("a run", function()
       answers.c1 = { "uncertain", "UNAUTHENTICATED" }
       run({}, { client, other })
       assert.equal("c1 c2 c3", sent())
+      -- The first refusal is the reason.
+      os.remove(journal)
+      workflow.plan = plan
+      answers.c1, answers.c2 = { "uncertain", "TIMEOUT" }, { "uncertain", "TIMEOUT" }
+      run { on_progress = function(count) return count < 2 end }
+      answers.c1, answers.c2 = { "pending", "UNAUTHENTICATED" }, { "pending", "ACCESS_KEY_LOCKED" }
+      assert.equal("c1 pending UNAUTHENTICATED, c2 pending ACCESS_KEY_LOCKED, c3 pending"
+        .. " UNAUTHENTICATED", told(run()))
+      assert.equal("c1 c2", sent())
     end)
 
     it("when on_progress says so, and is told of what was done and what failed", function()
@@ -435,8 +484,10 @@ describe("a run", function()
       item.state = "ok"
       error "after"
     end
-    function workflow.close(each) assert.equal("uncertain", each.items[2].state) end
+    local closed
+    function workflow.close(each) closed = each.items[2].state end
     local report = run()
+    assert.equal("uncertain", closed)
     assert.equal("c1 pending RAISED, c2 uncertain RAISED, c3 ok", told(report))
     workflow.close = nil
     assert.matches("before it began", report.pending[1].message)
@@ -445,12 +496,13 @@ describe("a run", function()
     -- Nor for another reason of what had failed.
     ids, answers = { "c4" }, { c4 = function(_, item)
       item.state, item.err = "failed", errors.new("JOB_FAILED", "the job", {})
+      item.name = nil
       error "after"
     end }
     os.remove(journal)
     report = run()
     assert.equal("c4 failed JOB_FAILED", told(report))
-    assert.matches("it is failed, but .*after", report.notes[1])
+    assert.matches("^c4: it is failed, but .*after", report.notes[1])
     -- What was cancelled has only not begun.
     ids, workflow.settle = { "c1", "c2" }, nil
     os.remove(journal)
@@ -459,12 +511,14 @@ describe("a run", function()
     assert.equal("not begun: on_progress cancelled it", report.pending[1].message)
     -- Nor is it lost, where something was owed and is still.
     os.remove(journal)
-    answers = { c1 = { "ok", owed = true }, c2 = { "ok", owed = true } }
+    ids[3] = "c3"
+    answers = { c1 = { "ok", owed = true }, c2 = { "ok", owed = true }, c3 = { "accepted" } }
     run()
     function workflow.recall() return {} end
     function workflow.execute(each) each:process(each.items, function() end) end
     report = run { on_progress = function() return false end }
-    assert.equal("c1 pending CANCELLED, c2 pending CANCELLED", told(report))
+    assert.equal("c1 pending CANCELLED, c2 pending CANCELLED, c3 uncertain CANCELLED",
+      told(report))
     assert.same({ 2 }, { report:exit_code(), report.incomplete })
   end)
 
@@ -553,13 +607,33 @@ describe("a run", function()
       local report = run()
       assert.equal("c1", sent())
       assert.equal("the journal cannot be written: no space", report.stopped)
-      -- Also where that was the last line.
+      -- Also where nothing is left to begin, or where that was the last line.
+      mend()
+      os.remove(journal)
+      ids = { "c1" }
+      refuse "ok"
+      assert.equal("the journal cannot be written: no space", run().stopped)
+      ids = { "c1", "c2", "c3" }
       mend()
       os.remove(journal)
       refuse "finished"
       report = run()
       assert.same({ "c1 c2 c3", "the journal cannot be written: no space" },
         { sent(), report.stopped })
+    end)
+
+    it("stops also where what an earlier run left is settled", function()
+      answers.c1 = { "uncertain", "TIMEOUT" }
+      run { run = "one" }
+      answers = {}
+      function workflow.settle(earlier) earlier:write("settled", { cluster = "c1" }) end
+      refuse "settled"
+      local report = run { run = "two" }
+      assert.same({ "", "the journal cannot be written: no space" }, { sent(), report.stopped })
+      workflow.outlasts_journal = true
+      report = run { run = "three" }
+      assert.equal("c2 c3", sent())
+      assert.matches("the journal could not be written, .*: no space", report.notes[1])
     end)
 
     it("begins nothing whose intent is not there, and nothing else", function()
@@ -582,27 +656,33 @@ describe("a run", function()
 
   it("reports what is owed as open, and what stays short as incomplete", function()
     answers.c1 = { "ok", owed = true }
+    answers.c2 = { "failed", "JOB_FAILED", job = "j", owed = true }
     local report = run()
-    assert.equal("c1 pending CANCELLED, c2 ok, c3 ok", told(report))
+    assert.equal("c1 pending CANCELLED, c2 failed JOB_FAILED, c3 ok", told(report))
     assert.matches("still owed", report.pending[1].message)
     assert.equal("ended", lines()[#lines()].what)
     answers, workflow.act = {}, nil
     function workflow.execute(each)
       local one, two, three = each.items[1], each.items[2], each.items[3]
       one.shortfall, one.shortfall_code = "less", "UNVERIFIED"
-      two.shortfall, three.notice = "short", "look"
+      two.shortfall, two.owed, three.notice = "short", nil, "look"
+      for _, item in ipairs(each.items) do item.name = each.opts.who_is and item.name end
     end
-    report = run()
-    assert.equal("c1 pending UNVERIFIED, c2 ok, c3 ok", told(report))
-    assert.equal("less", report.pending[1].message)
-    assert.is_true(report.incomplete)
-    assert.same({ "name of c2: short", "name of c3: look" }, { report.notes[1], report.notes[2] })
+    for _, prefix in ipairs { "name of ", "" } do
+      report = run { who_is = prefix ~= "" }
+      assert.equal("c1 pending UNVERIFIED, c2 failed JOB_FAILED, c3 ok", told(report))
+      assert.equal("less", report.pending[1].message)
+      assert.is_true(report.incomplete)
+      assert.same({ prefix .. "c2: short", prefix .. "c3: look" },
+        { report.notes[1], report.notes[2] })
+    end
   end)
 
   it("says why a rule excludes an item, unless the workflow says it better", function()
     answers.c1 = function(_, item) item.state, item.message = "skipped", "too old" end
+    answers.c2 = function(_, item) item.state, item.message = "ok", "fine" end
     local report = run { on_progress = setmetatable({}, { __call = function() end }) }
-    assert.equal("too old", report.skipped[1].message)
+    assert.same({ "too old" }, { report.skipped[1].message, report.ok[1].message })
     os.remove(journal)
     function workflow.entry(_, item) return { cluster_id = item.id, message = "much too old" } end
     assert.equal("much too old", run().skipped[1].message)

@@ -108,6 +108,20 @@ describe("the runs of a journal", function()
     end
   end)
 
+  it("are not said to be settled where they cannot be read after it", function()
+    write("one", { { "c1", "intent" } })
+    local read, left = journals.read, 1
+    finally(function() journals.read = read end)
+    function journals.read(...)
+      left = left - 1
+      if left < 0 then return nil, "gone", { code = "FILE_ERROR" } end
+      return read(...)
+    end
+    assert.same({ nil, "gone", { code = "FILE_ERROR" } },
+      { runs.settle(path, { cluster = "c1", happened = true }) })
+    assert.same({ nil, "gone", { code = "FILE_ERROR" } }, { runs.list(path) })
+  end)
+
   it("are settled where it is plain which item is meant, and nowhere else", function()
     write("one", { { "c1", "intent", nil, "u" }, { "c1", "intent", nil, "v" }, { "c2", "ok" } })
     local function settle(more)

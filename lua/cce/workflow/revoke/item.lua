@@ -64,8 +64,7 @@ function M.may_begin(item)
     local can, needed = hints.can_revoke(item.version)
     problem = can == "no" and cannot("UNSUPPORTED", "Upgrade the cluster; until then only a"
       .. " rotation of all its certificates cuts this one",
-      "version %s is too old: revoking needs %s or later", item.version,
-      needed or "a later line")
+      "version %s is too old: revoking needs %s or later", item.version, needed)
   end
   if problem then finish(item, outcome.of_refusal(problem.code), problem.message, problem) end
   return not problem

@@ -87,7 +87,7 @@ local function taken_of(object, wanted)
   local taken
   for _, subject in ipairs(object.subjects) do
     local id = undos.principal_of(subject)
-    if id and wanted[id] and (object.kind ~= "AccessPolicy" or object.type == wanted[id].kind) then
+    if wanted[id] and (object.kind ~= "AccessPolicy" or object.type == wanted[id].kind) then
       taken = taken or {}
       taken[id] = true
     end
@@ -209,7 +209,7 @@ end
 
 local function take_out_of_bindings(run, site)
   for _ = 1, ROUNDS do
-    if not site.is_known or #site.found == 0 then return end
+    if #site.found == 0 then return end
     local message, err
     for _, binding in ipairs(site.found) do
       local ok, problem, why = bindings.edit(site.access, binding,
@@ -405,9 +405,9 @@ function M.preview(run, plan)
   for _, policy in ipairs(found.list) do
     local names, short = names_of(policy.wanted, policy.taken)
     plan[#plan + 1] = ("take %s out of %s (%s, %s)"):format(names,
-      policies.text(policy), policy.role.name or "?",
+      policies.text(policy), policy.role.name,
       policy.clusters["*"] and "all clusters of the account" or "these clusters only")
-    steps[#steps + 1] = { short, policies.text(policy), policy.role.name or "?",
+    steps[#steps + 1] = { short, policies.text(policy), policy.role.name,
       policy.clusters["*"] and "all" or "these" }
   end
   local own = 0

@@ -233,7 +233,7 @@ function M.read(path)
   elseif data.version ~= VERSION then
     return refuse "was written by another version of this library"
   end
-  local undo = { path = path, run = data.run, begun = times.parse(data.begun or "") or 0,
+  local undo = { path = path, run = data.run, begun = times.parse(data.begun) or 0,
     entries = data.entries, by_key = {}, is_written = true }
   for i, entry in ipairs(undo.entries) do
     if not is_entry(entry) then return refuse(("is damaged: entry %d"):format(i)) end

@@ -85,7 +85,6 @@ function M.settle(run, item)
 end
 
 local function uncertain(run, item, message, fields)
-  fields = fields or {}
   fields.maybe_applied, fields.operation = true, "rotate_credentials"
   fields.hint = fields.hint or ("It was rotated if a rotation began after %s: its last job"
     .. " (client:show_cluster(\"%s\").raw.status.jobID) is then another than %s, and CTS has a"
@@ -112,7 +111,6 @@ end
 -- Asked right before each attempt: by then the windows may have closed.
 local function before_send(run)
   local given = run.opts.before_send
-  if not run.open then return given end
   return function(cluster_id)
     local ok, why = windows.are_open(run)
     if not ok then return nil, why end
@@ -136,12 +134,12 @@ local function send(run, item)
   end
   item.state = "uncertain"
   local opts = run.opts
-  local job, message, err = item.paced:rotate_credentials(item.id, {
+  local job, _, err = item.paced:rotate_credentials(item.id, {
     component = opts.component, cert_content = opts.cert_content,
     certificate_expiration_time = opts.certificate_expiration_time,
     before_send = before_send(run),
   })
-  if not job then return refused(run, item, err or errors.new("INTERNAL", tostring(message))) end
+  if not job then return refused(run, item, err) end
   item.request_id = job.request_id
   accept(run, item, "accepted", job.id, { job = job.id, request = job.request_id })
 end
@@ -311,7 +309,7 @@ end
 local function repair(run, item, err, nodes)
   item.repair_tried = true
   local fields = { repair_tried = true, nodes = table.concat(nodes, " ") }
-  local ok = run.journal:write("repair", facts(item, err, fields))
+  local ok = run:write("repair", facts(item, err, fields))
   if not ok then return finish(run, item, "failed", err) end
   local sent, _, problem = retry_nodes(run, item, nodes)
   if sent then
@@ -328,7 +326,7 @@ local function job_ended_badly(run, item, err)
   local nodes = {}
   for _, failure in ipairs(err.job:failures()) do
     local is_node = values.lower(failure.type or ""):find("node", 1, true)
-    if is_node and failure.resource_id then nodes[#nodes + 1] = failure.resource_id end
+    if is_node then nodes[#nodes + 1] = failure.resource_id end
   end
   -- An earlier start sent the repair.
   if item.repair_tried and #nodes > 0 then return follow_repair(run, item, err, nodes) end

@@ -8,10 +8,10 @@ local rotation = require "cce.workflow.rotate.cluster"
 local M = {}
 
 local function settles(run, item)
-  if item.state == "uncertain" or item.held then
+  if item.state == "uncertain" then
     if not run.opts.journal then return "look at the cluster whether it was rotated" end
     return ("`cce runs settle %s %s --journal %s`, with --happened or --did-not, says what became"
-      .. " of it"):format(item.held and item.held.run.name or run.name, item.id, run.opts.journal)
+      .. " of it"):format(run.name, item.id, run.opts.journal)
   end
   return item.state == "failed" and "retry_failed=true resends it"
     or "the same call tries it again once that is mended"
@@ -29,7 +29,7 @@ local function stop_at(run, item)
     or "", settles(run, item)))
 end
 
--- One after the other, until so many have succeeded.
+-- One after the other, until so many have succeeded; none: at once.
 local function canary_wave(run)
   local wanted = run.opts.canary
   local function is_open() return run:count "ok" >= wanted end
@@ -41,7 +41,7 @@ local function canary_wave(run)
   end
   for _, item in ipairs(run:ready()) do
     if run.stopped or is_open() then return end
-    run:process({ item }, rotation.process, 1)
+    run:process({ item }, rotation.process)
     stop_at(run, item)
   end
 end
@@ -59,7 +59,7 @@ function M.execute(run)
       or rotation.owes_kubeconfig(run, item)
   end), rotation.process)
 
-  if run.opts.canary > 0 then canary_wave(run) end
+  canary_wave(run)
   if not run.stopped then
     run:process(run:select(function(item)
       return item.state == "pending" and not item.held and not item.tried

@@ -341,6 +341,12 @@ describe("cce.workflow.revoke", function()
       sim:deny(simulator.admin.principal.id, "cce:cluster:list", "cce:cluster:get")
       local report = revoke { user_id = member.id, clusters = { sim.clusters[1].id } }
       assert.equal("1 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
+      report = revoke { user_id = member.id, clusters = { sim.clusters[1].id }, dry_run = true }
+      assert.equal(("revoke user %s (member) in %s (version not known, status not known), project"
+        .. " %s"):format(member.id, sim.clusters[1].id, sim.project_id), report.plan[1])
+      assert.same({ "user member", member.id, "-", sim.clusters[1].id }, report.steps[1][1])
+      clients.fails("PERMISSION_DENIED", cce.workflow.revoke(client, { user_id = member.id,
+        clusters = { name = "*" } }))
     end)
 
     it("sends ten a minute unless told otherwise", function()
@@ -677,6 +683,9 @@ describe("cce.workflow.revoke", function()
       end
       assert.equal(1, verified)
       assert.matches("without verification: there is no kubeconfig", report.plan[1], 1, true)
+      local steps = report.steps[1]
+      assert.same({ "VERIFICATION", "prose", "there is no kubeconfig for this cluster",
+        "asked before and after" }, { steps.titles[5], steps.kinds[5], steps[1][5], steps[2][5] })
     end)
   end)
 

@@ -331,6 +331,18 @@ describe("an item of a revocation", function()
     assert.is_nil(item.owed)
   end)
 
+  it("is reported with what its rights have to say, unless it is ok", function()
+    for _, case in ipairs {
+      { { state = "pending", message = "m", shortfall = "s", removed = "x" }, "m; s" },
+      { { state = "failed", message = "m", removed = "x" }, "m; taken out of x" },
+      { { state = "pending", shortfall = "s" }, "s" }, { { state = "failed", message = "m" }, "m" },
+      { { state = "ok", message = "m", shortfall = "s", removed = "x" }, "m" },
+    } do
+      case[1].principal = item.principal
+      assert.equal(case[2], reports.entry(run, case[1]).message)
+    end
+  end)
+
   it("is ok once its principal is known after all", function()
     item.principal.known = false
     assert.equal("uncertain", process()[1])

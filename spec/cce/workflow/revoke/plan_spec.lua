@@ -3,6 +3,7 @@ local clients = require "spec.support.clients"
 local core = require "cce.core"
 local runs = require "cce.workflow.runs"
 local simulator = require "spec.support.sim"
+local targets = require "cce.workflow.targets"
 local tempdir = dofile "spec/support/tempdir.lua"
 
 local member = simulator.member.principal
@@ -79,7 +80,7 @@ describe("a revocation with a journal", function()
   it("says when no cluster is chosen, and not when one is", function()
     for name, none in pairs { ["other-*"] = true, [sim.clusters[1].name] = false } do
       local report = revoke { clusters = { name = name }, run = name }
-      assert.equal(none, noted(report, "no cluster is chosen: name=other-*"))
+      assert.equal(none, noted(report, "no cluster is chosen: name=" .. name))
       assert.equal(none and 0 or 1, #report.ok)
     end
   end)
@@ -94,6 +95,7 @@ describe("a revocation with a journal", function()
     assert.equal(0, report:exit_code())
     assert.is_true(report.ok[1].earlier)
     assert.is_nil(report.ok[3].earlier)
+    assert.equal(1, #report.principals)
     assert.equal("still enabled in IAM", report.ok[1].can_obtain_again)
     for _, item in ipairs(report.ok) do assert.is_nil(item.may_have_cut_newer) end
   end)
@@ -142,6 +144,7 @@ describe("a revocation with a journal", function()
       sim:reset()
       local report = revoke(since)
       assert.equal(4, #report.ok)
+      assert.is_false(noted(report, "searched for deletions"))
       assert.equal(4 - select(2, kept:gsub('"what":"ok"', "")), sent(), count)
     end
   end)
@@ -203,7 +206,7 @@ describe("a revocation with a journal", function()
     opts.dry_run = true
     local plan = revoke(opts)
     assert.equal(0, #plan.plan)
-    assert.is_true(noted(plan, "it was accepted, and is only looked at again"))
+    assert.is_true(noted(plan, "cluster-001: it was accepted, and is only looked at again"))
     opts.dry_run = nil
     probe.wait_until = wait_until
     report = revoke(opts)
@@ -257,6 +260,24 @@ describe("a revocation with a journal", function()
     assert.equal(2, revoke({ user_id = "mistyped" }):exit_code())
     assert.equal(0, revoke({ user_id = "mistyped", unknown_ok = true }):exit_code())
     assert.equal(5, sent())
+  end)
+
+  it("is of the same people in whatever order they are named", function()
+    local people = {}
+    for i = 1, 3 do people[i] = { kind = "user", id = "a" .. i } end
+    local function start(first, second, third)
+      return assert(cce.workflow.revoke(client, { clusters = { sim.clusters[1].id },
+        rate_limit = false, journal = journal, concurrency = 1, unknown_ok = true,
+        principals = { people[first], people[second], people[third] },
+        on_progress = first == 1 and function() return false end or nil }))
+    end
+    assert.equal(2, #start(1, 2, 3).pending)
+    assert.is_true(start(3, 2, 1).resumed)
+    assert.equal(3, sent())
+    local by_project = targets.by_project
+    finally(function() targets.by_project = by_project end)
+    function targets.by_project() return nil, "no project", {} end
+    assert.same({ nil, "no project", {} }, { try() })
   end)
 
   it("refuses another plan, and a journal in use", function()

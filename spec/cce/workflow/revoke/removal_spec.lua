@@ -4,6 +4,8 @@ local cjson = require "cjson"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
+local pace = require "cce.workflow.pace"
+local runs = require "cce.workflow.runs"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
 local user_state = require "cce.base.user_state"
@@ -188,9 +190,29 @@ describe("cce.workflow.revoke with remove", function()
     assert.matches("of the caller for 15 minutes was obtained in 1 cluster", tostring(revoke {
       dry_run = true, admin = { [sim.clusters[2].id] = admin[sim.clusters[2].id] },
       clusters = { sim.clusters[1].id, sim.clusters[2].id } }):gsub("%s+", " "), 1, true)
-    assert.is_true(revoke(first { dry_run = true, admin = function()
-      return "/nowhere/config"
-    end }).incomplete)
+    report = revoke(first { dry_run = true, admin = function() return "/nowhere/config" end })
+    assert.is_true(report.incomplete)
+    assert.matches("cluster-001: rights in the cluster are not known: cannot read"
+      .. " '/nowhere/config'", tostring(report), 1, true)
+    -- Of all clusters, and not of these alone; each once, whoever of the account sees it.
+    for _, name in ipairs { "all", "all too" } do policy(name) end
+    policy("far", { clusters = { sim.clusters[1].id, sim.clusters[2].id } })
+    local other, lists = clients.new(sim, { endpoints = endpoints }), #sim:log {
+      operation = "list_clusters" }
+    report = assert(cce.workflow.revoke({ client, other }, { clusters = { name = "*" },
+      user_id = leaver, remove = true, admin = admin, dry_run = true, rate_limit = false }))
+    other:close()
+    assert.equal(lists + 4, #sim:log { operation = "list_clusters" })
+    assert.same({ "user member", "AccessPolicy all", "CCEViewPolicy", "all" }, report.steps[2][2])
+    assert.same({ "user member", "AccessPolicy here", "CCEViewPolicy", "these" },
+      report.steps[2][1])
+    assert.equal(#sim.clusters + 1 + 4, #report.steps[2])
+    assert.matches("AccessPolicy all (CCEViewPolicy, all clusters of the account)",
+      table.concat(report.plan, "\n"), 1, true)
+    assert.matches("cluster-001: user " .. leaver .. " (member) keeps rights by AccessPolicy all"
+      .. " (also of other clusters); AccessPolicy all too (also of other clusters); AccessPolicy"
+      .. " far (also of other clusters), which is not touched",
+      tostring(revoke(first { dry_run = true })):gsub("%s+", " "), 1, true)
     assert.equal(before, bindings_of(1))
     assert.is_false(core.file.stat(dir .. "/undo.json"))
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
@@ -199,6 +221,7 @@ describe("cce.workflow.revoke with remove", function()
 
   it("works with a certificate of the caller, one kubeconfig, or a function", function()
     for i, each in ipairs { false, admin[sim.clusters[1].id],
+      cce.kubeconfig.load(admin[sim.clusters[1].id]),
       function(cluster) return admin[cluster.id] end } do
       kubectl(1, "get clusterrolebinding sim-readers")
       local report = revoke(first { admin = each, undo = ("%s/undo-%d"):format(dir, i) })
@@ -231,7 +254,8 @@ describe("cce.workflow.revoke with remove", function()
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": pending",
       "patch_clusterrolebinding ClusterRoleBinding sim-readers of " .. cluster .. ": ok" }, lines)
     assert.equal(8, assert(cce.audit_log.verify(log)).count)
-    assert.equal(sim.project_id, cjson.decode(tempdir.read(log):match "([^\n]+)\n$").project)
+    local ended = cjson.decode(tempdir.read(log):match "([^\n]+)\n$")
+    assert.same({ sim.project_id, 1 }, { ended.project, ended.attempts })
     assert.equal("alice bob", ids_of(here))
     -- What may have been made is not said to have failed.
     for i, fault in ipairs { { reset = "after", times = 1 }, { status = 503, times = 3 } } do
@@ -318,8 +342,11 @@ describe("cce.workflow.revoke with remove", function()
     seed(1, {
       binding("dev", "grouped", "edit", { { kind = "Group", apiGroup = GROUP,
         name = "cce:restricted" } }),
-      binding("dev", "other", "edit", { { kind = "Group", apiGroup = GROUP, name = "sales" } }),
+      binding("dev", "other", "edit", { { kind = "Group", apiGroup = GROUP, name = "sales" },
+        { kind = "Group", apiGroup = GROUP, name = "sales" } }),
+      binding("dev", "own", "edit", { { kind = "Group", apiGroup = GROUP, name = "system:x" } }),
     })
+    policy("of nobody", { principal = { type = "group", ids = {} } })
     local report = revoke(first { kubeconfig = obtained(), user_id = false })
     assert.equal("RoleBinding dev/grouped (group cce:restricted)", report.ok[1].left)
     assert.is_nil(report.ok[1].perhaps)
@@ -328,10 +355,18 @@ describe("cce.workflow.revoke with remove", function()
     -- Without one it is not known in which he is.
     report = revoke(first { undo = dir .. "/second" })
     assert.is_nil(report.ok[1].left)
-    assert.matches("RoleBinding dev/other (group sales)", report.ok[1].perhaps, 1, true)
+    assert.equal("RoleBinding dev/grouped (group cce:restricted); RoleBinding dev/other (group"
+      .. " sales)", report.ok[1].perhaps)
     assert.equal("none", report.ok[1].rights)
     assert.matches("may have rights by", tostring(report), 1, true)
     assert.not_matches("more rights by groups", tostring(report))
+    -- Twenty are named one by one.
+    local list = {}
+    for i = 1, 21 do list[i] = { kind = "user", id = "a" .. i } end
+    local text = tostring(revoke(first { principals = list, user_id = false, dry_run = true,
+      undo = false }))
+    assert.equal(20, select(2, text:gsub("may have rights by", "")))
+    assert.matches("and 1 more rights by groups", text, 1, true)
     assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
     -- But in the one of all who are known everybody is.
     seed(1, { binding("dev", "everyone", "edit", { { kind = "Group", apiGroup = GROUP,
@@ -355,7 +390,14 @@ describe("cce.workflow.revoke with remove", function()
     local agency = policy("agency", { principal = { type = "agency", ids = { leaver } } })
     local report = revoke(first())
     assert.equal("alice bob", ids_of(here))
+    -- Sent back as it was read, but what the service itself sets.
+    assert.same({ kind = "AccessPolicy", apiVersion = "v3", name = "here",
+      clusters = { sim.clusters[1].id }, accessScope = { namespaces = { "*" } },
+      policyType = "CCEViewPolicy", principal = { type = "user", ids = { "alice", "bob" } } },
+      cjson.decode(sim:log({ operation = "put_access_policy" })[1].body))
     assert.equal("", ids_of(alone))
+    assert.equal("AccessPolicy here; AccessPolicy alone; ClusterRoleBinding sim-readers",
+      report.ok[1].removed)
     assert.equal("alice " .. leaver .. " bob", ids_of(all))
     assert.equal("AccessPolicy all (also of other clusters)", report.ok[1].left)
     assert.equal(1, report:exit_code())
@@ -364,6 +406,8 @@ describe("cce.workflow.revoke with remove", function()
 
     report = revoke { undo = dir .. "/second" }
     assert.equal(0, report:exit_code(), tostring(report))
+    assert.equal("AccessPolicy all", report.ok[1].removed)
+    assert.equal("AccessPolicy all; ClusterRoleBinding sim-readers", report.ok[2].removed)
     assert.equal("alice bob", ids_of(all))
     assert.equal(leaver, ids_of(agency))
     assert.is_false(try(obtained(), "get nodes"))
@@ -385,12 +429,18 @@ describe("cce.workflow.revoke with remove", function()
   it("takes nothing once it was stopped, and goes on with it", function()
     local before, more = bindings_of(1), { journal = dir .. "/journal",
       on_progress = function() return false end }
-    local report = revoke(first(more))
-    assert.equal(2, report:exit_code(), tostring(report))
+    more.clusters, more.concurrency = { sim.clusters[1].id, sim.clusters[2].id }, 1
+    -- At the second start there is nothing left to cut.
+    for start = 1, 2 do
+      local report = revoke(more)
+      assert.equal(2, report:exit_code(), tostring(report))
+      assert.equal(start, #sim:log { operation = "revoke_cert" })
+      assert.equal("its rights in the cluster are still to be taken", report.pending[1].message)
+    end
     assert.equal(before, bindings_of(1))
     more.on_progress = nil
-    assert.equal("removed", revoke(first(more)).ok[1].rights)
-    assert.equal(1, #sim:log { operation = "revoke_cert" })
+    assert.equal("removed", revoke(more).ok[1].rights)
+    assert.equal(2, #sim:log { operation = "revoke_cert" })
   end)
 
   it("says what is not known, and goes on with it and with no more", function()
@@ -407,11 +457,17 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal("4 1", #report.ok .. " " .. #report.pending, tostring(report))
     assert.matches("rights in the cluster are not known", report.pending[1].message, 1, true)
     assert.equal("removed", report.ok[1].rights)
-    local sent = #sim:log { operation = "revoke_cert" }
+    local sent, others = #sim:log { operation = "revoke_cert" }, { service = "kubernetes",
+      cluster = sim.clusters[2].id }
+    local asked = #sim:log(others)
+    assert.equal(0, #sim:log { operation = "show_cluster" })
     sim:clear_faults()
+    -- What a journal does not tell may be kept from us.
+    sim:fault { operation = "show_cluster", status = 403 }
     report = revoke(more)
     assert.equal(0, report:exit_code(), tostring(report))
     assert.equal(sent, #sim:log { operation = "revoke_cert" })
+    assert.equal(asked, #sim:log(others))
     assert.equal("removed", report.ok[1].rights)
     assert.equal(3, revoke(more):exit_code())
     -- The one file has what both starts took.
@@ -439,6 +495,40 @@ describe("cce.workflow.revoke with remove", function()
       :exit_code())
   end)
 
+  it("takes nothing where another run has taken it over, nor where it was given up", function()
+    local one, two, journal = sim.clusters[1].id, sim.clusters[2].id, dir .. "/journal"
+    for _, id in ipairs { one, two } do
+      sim:fault { service = "kubernetes", cluster = id, status = 403 }
+      sim:fault { operation = "revoke_cert", cluster = id, status = 403 }
+    end
+    local both = { clusters = { one, two }, journal = journal, run = "both" }
+    assert.equal(2, #revoke(both).pending)
+    sim:clear_faults()
+    assert.equal(0, revoke(first { journal = journal, run = "one", undo = dir .. "/2" })
+      :exit_code())
+    assert.equal(0, restore { undo = dir .. "/2" }:exit_code())
+    local report = revoke(both)
+    assert.same({ two, "removed", one }, { report.ok[1].cluster_id, report.ok[1].rights,
+      report.skipped[1].cluster_id })
+    assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
+    -- Nor when what failed beside it is sent again.
+    assert.equal(0, restore():exit_code())
+    both.run, both.undo = "later", dir .. "/3"
+    for id, status in pairs { [one] = 403, [two] = 400 } do
+      sim:fault { service = "kubernetes", cluster = id, status = 403 }
+      sim:fault { operation = "revoke_cert", cluster = id, status = status }
+    end
+    report = revoke(both)
+    assert.same({ 1, 1 }, { #report.pending, #report.failed })
+    sim:clear_faults()
+    assert(runs.discard(journal))
+    both.retry_failed = true
+    report = revoke(both)
+    assert.same({ "removed", true }, { report.ok[1].rights, report.failed[1].given_up })
+    assert.matches("sim%-readers [^\n]*" .. leaver, bindings_of(1))
+    assert.is_nil(bindings_of(2):find(leaver, 1, true))
+  end)
+
   it("takes nothing where the undo file cannot be written, nor where rights are lacking", function()
     local none, message = cce.workflow.revoke(client, { clusters = { name = "*" },
       user_id = leaver, remove = true, admin = admin, undo = "/nowhere/undo.json" })
@@ -458,6 +548,19 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(2, report:exit_code())
     assert.matches("revoked; nothing was taken away: cannot write", report.pending[1].message, 1,
       true)
+    assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
+    -- Also when there is room again a moment later.
+    local write, has_failed = core.file.write, false
+    finally(function() core.file.write = write end)
+    function core.file.write(path, text, opts)
+      if has_failed or opts.trial or not path:find("/once", 1, true) then
+        return write(path, text, opts)
+      end
+      has_failed = true
+      return nil, "no space left on device", "FILE_ERROR"
+    end
+    report = revoke(first { undo = dir .. "/once" })
+    assert.matches("nothing was taken away: no space left", report.pending[1].message, 1, true)
     assert.equal(0, #sim:log { service = "kubernetes", method = "PATCH" })
     report = revoke(first { admin = function() return "/nowhere/config" end })
     assert.matches("/nowhere/config", report.pending[1].message, 1, true)
@@ -575,6 +678,12 @@ describe("cce.workflow.revoke with remove", function()
     sim:fault { operation = "list_access_policy", status = 200,
       body = ('{"accessPolicyList":[%s]}'):format(fits) }
     assert.equal(0, revoke(first { undo = dir .. "/good" }):exit_code())
+    -- One needs no name, nor a role that is known.
+    sim:clear_faults()
+    sim:fault { operation = "list_access_policy", status = 200,
+      body = ('{"accessPolicyList":[%s]}'):format((fits:gsub('"x"', '"' .. leaver .. '"'))) }
+    assert.matches("out of AccessPolicy p1 (?, all clusters of the account)",
+      table.concat(revoke({ dry_run = true, undo = false }).plan, "\n"), 1, true)
   end)
 
   it("does not know what a function that raises would have led to", function()
@@ -595,6 +704,17 @@ describe("cce.workflow.revoke with remove", function()
       assert.matches("rights in the cluster are not known: no vault", report.pending[1].message, 1,
         true)
     end
+  end)
+
+  it("says why a cluster could not be looked at after something was taken away", function()
+    local asked = 0
+    local item = revoke(first { admin = function(cluster)
+      asked = asked + 1
+      return asked == 1 and admin[cluster.id] or "/nowhere/config"
+    end }).pending[1]
+    assert.same({ 2, "FILE_ERROR" }, { asked, item.code })
+    assert.matches("rights in the cluster are not known: cannot read '/nowhere/config'",
+      item.message, 1, true)
   end)
 
   it("reads a list to its end", function()
@@ -632,6 +752,14 @@ describe("cce.workflow.revoke with remove", function()
     local item = revoke(first { undo = dir .. "/OK" }).pending[1]
     assert.equal("RESPONSE_INVALID", item.code)
     assert.matches("still in RoleBinding dev/devs: .*the answer is no JSON object", item.message)
+    -- Nor one that is, where he is in it whenever that is looked at.
+    sim:clear_faults()
+    sim:fault { service = "kubernetes", method = "PATCH", status = 200, body = cjson.encode(fits) }
+    local sent = #sim:log { service = "kubernetes", method = "PATCH" }
+    item = revoke(first { undo = dir .. "/again" }).pending[1]
+    assert.equal("CONFLICT", item.code)
+    assert.matches("still in RoleBinding dev/devs: bound again meanwhile", item.message, 1, true)
+    assert.equal(sent + 3, #sim:log { service = "kubernetes", method = "PATCH" })
   end)
 
   it("puts nobody into what is not the binding that was asked for", function()
@@ -696,7 +824,9 @@ describe("cce.workflow.revoke with remove", function()
 
   it("takes an AccessPolicy for what was read, and no garbage for it", function()
     local here = policy("here", { clusters = { sim.clusters[1].id } })
-    for i, body in ipairs { "{}", '{"policyId":"another"}', '{"policyId":"X"}' } do
+    for i, body in ipairs { "{}", '{"policyId":"another"}', '{"policyId":"X"}',
+      ('{"policyId":"another","principal":{"type":"user","ids":["%s"]},"clusters":["*"]}'):format(
+        leaver) } do
       body = body:gsub("X", (here:match "[^/]+$"))
       sim:clear_faults()
       sim:fault { operation = "get_access_policy", status = 200, body = body }
@@ -739,6 +869,12 @@ describe("cce.workflow.revoke with remove", function()
     sim:fault { operation = "get_access_policy", status = 404, times = 1,
       body = '{"error_code":"CCE.01404001","error_msg":"not found"}' }
     assert.equal(0, revoke(first { undo = dir .. "/second" }):exit_code())
+    -- One of all clusters is not done in any.
+    policy "all"
+    sim:fault { operation = "put_access_policy", status = 403 }
+    report = revoke { undo = dir .. "/third" }
+    assert.same({ 0, #sim.clusters }, { #report.ok, #report.pending })
+    assert.matches("AccessPolicy all: put_access_policy: ", report.pending[2].message, 1, true)
   end)
 
   it("gives way to who changes an AccessPolicy again and again", function()
@@ -751,6 +887,7 @@ describe("cce.workflow.revoke with remove", function()
     local report = revoke(first())
     assert.equal("CONFLICT", report.pending[1].code, tostring(report))
     assert.equal(5, #sim:log { operation = "put_access_policy" })
+    assert.same({ 0.75, 1, 1.25 }, client.slept)
   end)
 
   -- As somebody else would.
@@ -774,6 +911,34 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal(0, report:exit_code(), tostring(report))
     assert.equal(1, waits)
     assert.equal("alice bob carol", ids_of(here))
+  end)
+
+  it("reads an AccessPolicy after its turn has come, and holds nobody up for that", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    local lock, steps, turns = user_state.lock, {}, 0
+    finally(function()
+      user_state.lock = lock
+      pace.forget()
+    end)
+    pace.forget()
+    function user_state.lock(name)
+      if name ~= "access-policies" then return lock(name) end
+      steps[#steps + 1] = "locked"
+      return { close = function() end }
+    end
+    function client.sleep(seconds)
+      if seconds < 1000 then return end
+      turns, steps[#steps + 1] = turns + 1, "turn"
+      add_to(here, "turn" .. turns)
+      if turns > 1 then return end
+      sim:fault { operation = "put_access_policy", status = 429, times = 1,
+        body = '{"error_code":"APIGW.0308","error_msg":"Too many requests"}' }
+    end
+    local report = revoke(first { rate_limit = "1/h" })
+    assert.equal(0, report:exit_code(), tostring(report))
+    -- What was put off takes one more: it is read again after that.
+    assert.same({ "turn", "locked", "turn", "turn" }, steps)
+    assert.equal("alice bob turn1 turn2 turn3", ids_of(here))
   end)
 
   it("takes its own write, whose answer was lost, for nobody else's", function()
@@ -809,6 +974,38 @@ describe("cce.workflow.revoke with remove", function()
         tostring(results[1].value):gsub("%s+", " "), 1, true)
     end
     assert.equal("alice bob carol carol", ids_of(here))
+  end)
+
+  it("tells whatever of an AccessPolicy was changed in the same moment", function()
+    local here = policy("here", { clusters = { sim.clusters[1].id } })
+    for name, value in pairs { name = "other", policyType = "CCEAdminPolicy",
+      clusters = { sim.clusters[1].id, sim.clusters[2].id },
+      accessScope = { namespaces = { "dev" } },
+      principal = { type = "agency", ids = { "alice" } } } do
+      local body = { kind = "AccessPolicy", apiVersion = "v3", name = "here",
+        clusters = { sim.clusters[1].id }, accessScope = { namespaces = { "*" } },
+        policyType = "CCEViewPolicy", principal = { type = "user", ids = { "alice", leaver } } }
+      local function put()
+        assert.equal(200, sim:curl({ method = "PUT", path = here,
+          body = cjson.encode(body) }).status)
+      end
+      put()
+      sim:fault { operation = "put_access_policy", hold = "after", times = 1 }
+      local ends = core.sys.monotonic() + 120
+      local results = cce.map({ 1, 2 }, function(which)
+        if which == 1 then return revoke(first { undo = dir .. "/" .. name }) end
+        repeat cce.sleep(0.01) until #sim:held() > 0 or core.sys.monotonic() > ends
+        sim:clear_faults()
+        body.principal.ids[2] = nil
+        body[name] = value
+        put()
+        sim:release()
+        return true
+      end, { concurrency = 2 })
+      assert.is_true(results[1].ok and results[2].ok, results[1].message or results[2].message)
+      assert.matches("AccessPolicy here was changed by somebody else in the same moment",
+        tostring(results[1].value):gsub("%s+", " "), 1, true)
+    end
   end)
 
   it("puts nobody into an AccessPolicy that gives more by now", function()

@@ -33,7 +33,7 @@ local ROWS = {
 }
 
 describe("an edit of a binding", function()
-  local ask, answers, sent
+  local ask, answers, sent, slept
 
   setup(function()
     ask = package.loaded[ASK]
@@ -46,9 +46,14 @@ describe("an edit of a binding", function()
 
   teardown(function() package.loaded[ASK], package.loaded[MODULE] = ask, nil end)
 
+  local function access()
+    slept = {}
+    return { cluster = "c", client = { config = {}, random = function() return 0 end,
+      sleep = function(seconds) slept[#slept + 1] = seconds end } }
+  end
+
   local function edit()
-    local client = { config = {}, sleep = function() end, random = function() return 0 end }
-    return require(MODULE).edit({ client = client, cluster = "c" }, { kind = "RoleBinding",
+    return require(MODULE).edit(access(), { kind = "RoleBinding",
       namespace = "dev", name = "devs", version = "7", subjects = {} },
       function() return { { kind = "User", name = "u" } } end)
   end
@@ -62,11 +67,47 @@ describe("an edit of a binding", function()
     end)
   end
 
+  it("says what the cluster said", function()
+    for body, text in pairs { [""] = "HTTP 403", ['{"message":7}'] = "HTTP 403",
+      ['{"message":"denied"}'] = "HTTP 403: denied" } do
+      answers, sent = { http(403, body) }, {}
+      local _, message, err = edit()
+      assert.equal("patch_rolebinding in cluster c: " .. text, message)
+      assert.equal(403, err.status)
+    end
+  end)
+
+  local READ = http(200, json.encode { kind = "RoleBinding", subjects = {},
+    metadata = { name = "devs", namespace = "dev", resourceVersion = "8" } })
+
+  it("is read anew and tried twelve times, with longer and longer waits", function()
+    answers, sent = {}, {}
+    for i = 1, 23 do answers[i] = i % 2 == 1 and http(409) or READ end
+    local _, _, err = edit()
+    assert.same({ "CONFLICT", 23 }, { err.code, #sent })
+    assert.equal("0.025 0.05 0.1 0.2 0.4 0.8 1 1 1 1 1 1",
+      (table.concat(slept, " "):gsub("%.0%f[%D]", "")))
+    assert.equal("8", json.decode(sent[3].body).metadata.resourceVersion)
+  end)
+
+  it("needs a list, of which an empty one may be null", function()
+    local function list(first, second)
+      answers, sent = { http(200, first), http(200, second) }, {}
+      return require(MODULE).list(access())
+    end
+    local none = '{"kind":"%sBindingList","items":%s}'
+    assert.same({}, list(none:format("ClusterRole", "null"), none:format("Role", "[]")))
+    local found, message, err = list(none:format("ClusterRole", "[]"), none:format("Role", "7"))
+    assert.same({ nil, "list_rolebindings in cluster c: the answer is no list", false },
+      { found, message, err.maybe_applied })
+  end)
+
   it("sends the subjects and the version that was read, and no more", function()
     answers, sent = { http(200, json.encode { kind = "RoleBinding",
       metadata = { name = "devs", namespace = "dev", resourceVersion = "8" },
       subjects = { { kind = "User", name = "u" } } }) }, {}
     assert.is_true(edit())
+    assert.same({ { "fieldManager", "lua-cce" } }, sent[1].query)
     assert.same({ metadata = { resourceVersion = "7" },
       subjects = { { kind = "User", name = "u" } } }, json.decode(sent[1].body))
   end)

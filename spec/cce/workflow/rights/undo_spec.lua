@@ -123,6 +123,16 @@ describe("an undo file", function()
     local all = { policy("id1", "CCEAdmin"), policy("id2", "CCEAdmin"), policy("id1", "other") }
     assert(assert(undo.open(path, "run", 0)):record(all))
     assert.same(all, assert(undo.read(path)).entries)
+    -- In an order that a person can compare.
+    local many = entry("a b c d e f", "f c e a d b")
+    assert(assert(undo.open(dir .. "/many", "run", 0)):record { many })
+    assert.same({ "a", "b", "c", "d", "e", "f" },
+      core.json.decode(tempdir.read(dir .. "/many")).entries[1].taken)
+    -- What has no JSON is not written.
+    many.before[1].x = print
+    local none, message, err = assert(undo.open(dir .. "/none", "run", 0)):record { many }
+    assert.same({ nil, "a function has no JSON", "INTERNAL" }, { none, message, err.code })
+    assert.is_false(core.file.stat(dir .. "/none"))
   end)
 
   it("is begun only where it can be written, and not in place of what cannot be read", function()
@@ -134,6 +144,9 @@ describe("an undo file", function()
       assert.is_nil(none)
       assert.same({ "string", "FILE_ERROR" }, { type(message), err.code })
     end
+    -- Untried where a directory is made only later, but not where nobody can look.
+    assert.is_table(undo.open(dir .. "/none/undo.json", "run", 0, true))
+    assert.is_nil((undo.open(dir .. "/" .. ("x"):rep(5000), "run", 0, true)))
     local none, message, err = undo.read(dir .. "/none")
     assert.same({ nil, "FILE_ERROR" }, { none, err.code })
     assert.not_matches("is no undo file", message)
@@ -192,6 +205,7 @@ describe("an undo file", function()
     local good = '{"cluster":"c1","kind":"RoleBinding","namespace":"n","name":"b","role":"r",'
       .. '"before":[{"kind":"User","name":"a"}],"taken":["a"]}'
     assert.equal(0, assert(try(whole:format(good))).begun)
+    assert.equal(0, assert(try((whole:format(good):gsub('"begun":"x",', "")))).begun)
     for _, change in ipairs { { '"n"', '".."' }, { '"b"', '"a/b"' }, { '"b"', '"a\\n"' },
       { '"RoleBinding"', '"Role"' }, { '"RoleBinding"', '"ClusterRoleBinding"' },
       { '"c1"', '"../c"' }, { '%["a"%]', '[1]' }, { '%["a"%]', '"a"' }, { '"name":"a"', '"x":1' },

@@ -128,7 +128,11 @@ describe("evidence that somebody rotated since a time", function()
   it("is a job or a trace, and says who and when", function()
     assert.matches("^rotated at 2026%-01%-02T03:04:06Z by somebody whom CTS does not name, job new"
       .. " %(Running%)$", recent(job()))
-    assert.equal("rotated at 2026-01-02T03:04:06Z by jane", recent(nil, { trace() }))
+    for who, user in pairs { jane = { name = "jane", id = "u" }, u = { id = "u" },
+      ["somebody whom CTS does not name"] = {} } do
+      assert.equal("rotated at 2026-01-02T03:04:06Z by " .. who,
+        recent(nil, { trace { user = user } }))
+    end
   end)
 
   local function told(...)

@@ -220,6 +220,20 @@ describe("cce.workflow.rotate", function()
       sim:set { cluster = sim.clusters[3].id, job_outcome = "Failed" }
       assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate {
         canary = 2, concurrency = 1 }))
+      -- Nor does it at the next start.
+      local opts = { canary = 2, concurrency = 1, journal = journal,
+        on_progress = function() return sent() < 5 + 3 end }
+      assert.equal("2 ok, 1 failed, 0 skipped, 0 uncertain, 2 pending", counts(rotate(opts)))
+      opts.on_progress = nil
+      assert.equal("4 ok, 1 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate(opts)))
+    end)
+
+    it("says what to do where there is no journal, and which one has no name", function()
+      sim:fault { operation = "rotate_credentials", reset = "before", times = 1 }
+      assert.equal("the canary cluster-001 is uncertain: look at the cluster whether it was"
+        .. " rotated; canary=0 goes on nevertheless", rotate({ canary = 1 }).stopped)
+      assert.matches("^the canary c1%-none failed: retry_failed=true resends it",
+        rotate({ canary = 1, clusters = { "c1-none", sim.clusters[1].id } }).stopped)
     end)
 
     it("takes the next one for a canary whose cluster is not Available", function()
@@ -227,6 +241,14 @@ describe("cce.workflow.rotate", function()
       sim:set { cluster = sim.clusters[2].id, job_outcome = "Failed" }
       rotate { canary = 1 }
       assert.equal(1, sent())
+      -- Nor is the first one tried again when the others are.
+      sim:reset()
+      sim:set { cluster = sim.clusters[1].id, phase = "Hibernating" }
+      local looked = #sim:log { operation = "show_cluster", cluster = sim.clusters[1].id }
+      assert.equal("4 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(rotate {
+        canary = 1 }))
+      assert.equal(looked + 2, #sim:log { operation = "show_cluster",
+        cluster = sim.clusters[1].id })
     end)
   end)
 
@@ -543,6 +565,22 @@ describe("cce.workflow.rotate", function()
         text = text:match('^(.*\n)[^\n]*\n$')
       end
     end)
+
+    it("once, also in a run that is not the last of its journal", function()
+      repairing(function() return true end)
+      local function start(wait)
+        return rotate { repair = true, journal = journal, run = "one", wait = wait,
+          clusters = { sim.clusters[2].id } }
+      end
+      sim:set { job_seconds = 60 }
+      assert.equal(1, #start({ interval = 0.02, timeout = 0.05 }).uncertain)
+      rotate { journal = journal, run = "two", clusters = { sim.clusters[1].id }, wait = false }
+      sim:clock(60)
+      assert.equal(0, start():exit_code())
+      tempdir.write(journal, tempdir.read(journal):match('^.*"what":"repair"[^\n]*\n'))
+      assert.equal(0, start():exit_code())
+      assert.equal(1, #asked)
+    end)
   end)
 
   it("settles by a trace of the simulator's CTS", function()
@@ -652,7 +690,8 @@ describe("cce.workflow.rotate", function()
       assert.is_nil(second.already_finished)
       assert.equal("2026-11-21", second.run)
       assert.equal(10, sent())
-      assert.matches("5 of the clusters were rotated less than 24 h ago", second.notes[1], 1, true)
+      assert.matches("5 of the clusters were rotated less than 24 h ago, such as cluster-001 at 2",
+        second.notes[1], 1, true)
       assert.equal(3, rotate({ journal = journal, run = "2026-11-21" }):exit_code())
       assert.equal(3, rotate({ journal = journal, run = "2026-11-20" }):exit_code())
       assert.equal(10, sent())
@@ -900,8 +939,15 @@ describe("cce.workflow.rotate", function()
       rotate { clusters = choose, journal = journal, concurrency = 1,
         on_progress = function() return false end }
       wanted["cluster-003"] = nil
-      local report = rotate { clusters = choose, journal = journal }
+      -- What no list has any more it cannot be asked about.
+      sim:fault { operation = "list_clusters", status = 200, body = '{"items":[]}', times = 1 }
+      local opts = { clusters = choose, journal = journal, concurrency = 1,
+        on_progress = function() return false end }
+      assert.equal("2 ok, 0 failed, 0 skipped, 0 uncertain, 1 pending", counts(rotate(opts)))
+      opts.on_progress = nil
+      local report = rotate(opts)
       assert.equal("2 ok, 0 failed, 1 skipped, 0 uncertain, 0 pending", counts(report))
+      assert.equal(3, rotate(opts):exit_code())
       assert.equal(2, sent())
     end)
 
@@ -929,6 +975,7 @@ describe("cce.workflow.rotate", function()
         counts(rotate { unless_rotated_within = "24h" }))
       local plan = rotate { unless_rotated_within = "24h", dry_run = true }
       assert.same({ 0, 5 }, { #plan.plan, #plan.skipped })
+      assert.not_matches("component:", tostring(plan))
       assert.equal(5, sent())
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(rotate()))
     end)
@@ -1047,6 +1094,25 @@ describe("cce.workflow.rotate", function()
     assert.matches("version v1.15 is too old", text, 1, true)
     assert.equal(0, rotate({ dry_run = true, certificate_expiration_time = 0,
       accept_token_loss = true, clusters = { sim.clusters[1].id } }):exit_code())
+    -- With clients of several projects, and what is not known.
+    assert.same({ nil, nil }, { report.steps[1].titles[6], report.steps[1][1][6] })
+    local other = rotations.client(sim)
+    report = assert(rotations.rotate({ client, other }, { dry_run = true,
+      clusters = { "c1-none" } }))
+    other:close()
+    assert.equal("PROJECT", report.steps[1].titles[6])
+    assert.same({ "rotate", "-", "c1-none", "-", "-", sim.project_id }, report.steps[1][1])
+    assert.equal("rotate c1-none (version not known, status not known): component all, in project "
+      .. sim.project_id, report.plan[1])
+    -- Of a run that goes on.
+    sim:set { cluster = sim.clusters[1].id, version = "v1.15.6-r1" }
+    assert.equal(3, #rotate({ journal = journal, concurrency = 1,
+      on_progress = function() return sent() < 1 end }).pending)
+    report = rotate { journal = journal, dry_run = true }
+    assert.equal(3, #report.plan)
+    text = tostring(report)
+    assert.matches("cluster-002: ok at an earlier start", text, 1, true)
+    assert.not_matches("skipped at an earlier start", text)
   end)
 
   it("sends ten a minute unless told otherwise, over restarts too", function()

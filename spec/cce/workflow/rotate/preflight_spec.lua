@@ -1,4 +1,6 @@
 local clients = require "spec.support.clients"
+local errors = require "cce.error"
+local preflight = require "cce.workflow.rotate.preflight"
 local rotations = require "spec.support.shared.rotations"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
@@ -51,6 +53,22 @@ describe("the pre-flight of a rotation", function()
     assert.matches("the jobs of project", err.message, 1, true)
     assert.equal(1, sent())
     assert.equal(5, #rotations.rotate(client, { wait = false }).ok)
+  end)
+
+  it("tries with each client, whose rights may be others", function()
+    local function of(code)
+      return { show_cluster = function()
+        if not code then return { raw = {} } end
+        return nil, "no", errors.new(code, "it is refused", {})
+      end }
+    end
+    local mine, theirs = of(), of "PERMISSION_DENIED"
+    local items = { { id = "c1", client = mine }, { id = "c2", client = mine },
+      { id = "c3", client = theirs } }
+    local ok, message = preflight.check { opts = {}, items_in = function() return items end }
+    assert.is_nil(ok)
+    assert.equal("rotate: nothing was sent, since the clusters of project unknown may not be looked"
+      .. " at: it is refused", message)
   end)
 
   it("is part of a dry run, which says what cannot be tried", function()

@@ -184,10 +184,13 @@ describe("the new kubeconfigs of a rotation", function()
   end)
 
   it("have a place before anything is rotated", function()
-    for _, dry_run in ipairs { false, true } do
-      local report, _, err = rotations.rotate(client, { dry_run = dry_run, clusters = { first.id },
-        journal = journal, reissue = { dir = "/proc/none", duration = 1 } })
-      assert.is_nil(report)
+    -- A directory that another one is to be made in will do for a plan alone.
+    assert(os.execute(("mkdir -p %s/taken/%s.json"):format(dir, first.id)))
+    for _, case in ipairs { { "/proc/none", false }, { "/proc/none", true },
+      { dir .. "/nowhere", false }, { dir .. "/taken", false }, { dir .. "/taken", true } } do
+      local report, _, err = rotations.rotate(client, { dry_run = case[2], clusters = { first.id },
+        journal = journal, reissue = { dir = case[1], duration = 1 } })
+      assert.is_nil(report, case[1])
       assert.equal("FILE_ERROR", err.code)
     end
     assert.same({}, sim:log { operation = "rotate_credentials" })

@@ -150,6 +150,20 @@ describe("the windows of a rotation", function()
     assert.equal(5, rotate { windows = false }:counts().ok)
   end)
 
+  it("are those that the run was begun with, in their zone, and none where it had none", function()
+    local journal = dir .. "/run.journal"
+    rotate { zone = "+08:00" }
+    assert.equal(WINDOWS .. " (+08:00)", rotate({ windows = "none" }).windows)
+    -- As a later version might write them.
+    tempdir.write(journal, (tempdir.read(journal):gsub("sat,sun", "sat,sunny")))
+    local report, message, err = cce.workflow.rotate(client, rotations.options {
+      journal = journal })
+    assert.same({ nil, "INVALID_ARGUMENT" }, { report, err.code })
+    assert.matches("the windows are not right: ", message, 1, true)
+    assert.equal(0, sent())
+    assert.is_nil(rotate({ journal = "none", windows = "none", dry_run = true }).windows)
+  end)
+
   it("in local time are refused where TZ names a zone that the machine does not know", function()
     local getenv = os.getenv
     finally(function() os.getenv = getenv end) -- luacheck: ignore
