@@ -42,6 +42,8 @@ describe("the rotation of one cluster", function()
       return nil, "no", refusal "NOT_FOUND"
     end
     function client.show_job(_, id) return item.jobs[id] end
+    -- CTS, which knows of no rotation.
+    function client.list_traces() return { window = { complete = true } } end
     function client.wait_job(_, id, opts)
       step("wait " .. id)
       assert.is_true(opts.timeout >= 0)
@@ -249,9 +251,13 @@ describe("the rotation of one cluster", function()
     item.state = "pending"
     assert.same({ "skipped", nil, "turn, look, skipped" }, process())
     assert.equal(item.message, lines[#lines].message)
-    -- What cannot be looked at is not known to be.
-    shown = nil
+    -- By CTS alone, where the cluster cannot be looked at; and nobody tells.
+    shown, item.state = nil, "pending"
     assert.is_false(cluster.is_left_out(run, item))
+    function item.client.list_traces() return nil, "no", refusal "TIMEOUT" end
+    assert.is_true(cluster.is_left_out(run, item))
+    assert.same({ "pending", "TIMEOUT" }, { item.state, item.err.code })
+    assert.matches("within 60 minutes: it was TIMEOUT", item.err.message, 1, true)
   end)
 
   it("is not sent in place of a failed job that somebody did over", function()
@@ -353,8 +359,9 @@ describe("the rotation of one cluster", function()
       end
       function run.opts.before_send() end
       assert.same({ "ok", nil, "wait new, repair, turn, repair 200, turn, repair 200, turn,"
-        .. " repair 1, look, wait repair, ok" }, process())
-      assert.same({ true, "repair", 401 }, { lines[1].repair_tried, lines[2].job, #item.repaired })
+        .. " repair 1, repair, look, wait repair, ok" }, process())
+      assert.same({ true, nil, true, "repair", 401 }, { lines[1].repair_tried,
+        lines[1].repair_accepted, lines[2].repair_accepted, lines[3].job, #item.repaired })
       assert.matches("^n1 n2 .* n401$", lines[1].nodes)
       assert.is_nil(item.notice)
     end)
@@ -369,18 +376,19 @@ describe("the rotation of one cluster", function()
           job "repair"
           return retry(...)
         end
-        assert.same({ expected, code, "wait new, repair, turn, repair 1, look, wait repair, "
+        assert.same({ expected, code, "wait new, repair, turn, repair 1, repair, look, wait repair, "
           .. expected }, process())
         item.paced.retry_node_rotation = retry
       end
     end)
 
-    it("is ok with a notice where no new job shows, as far as it can be looked at", function()
+    it("is ok with a notice where no new job shows, and uncertain where none can", function()
       waits = { failed(2) }
-      shown = nil
-      assert.same({ "ok", nil, "wait new, repair, turn, repair 2, look, slept 5, look, slept 5,"
-        .. " look, slept 5, ok" }, process())
+      assert.same({ "ok", nil, "wait new, repair, turn, repair 2, repair, look, slept 5, look,"
+        .. " slept 5, look, slept 5, ok" }, process())
       assert.matches("2 failed nodes were told to rotate again.*these nodes: n1 n2$", item.notice)
+      item.state, item.repair_tried, waits, shown = "accepted", nil, { failed(2) }, nil
+      assert.equal("uncertain", process()[1])
     end)
 
     it("fails where the repair is not accepted, or cannot be written", function()
@@ -394,8 +402,10 @@ describe("the rotation of one cluster", function()
 
     it("is not repaired twice, whatever start of the run did it", function()
       item.repair_tried, waits = true, { failed(1) }
-      assert.equal("wait new, look, slept 5, look, slept 5, look, slept 5, ok", process()[3])
+      assert.equal("wait new, look, slept 5, look, slept 5, look, slept 5, failed", process()[3])
       assert.same({ "n1" }, item.repaired)
+      item.state, item.repair_accepted, waits = "accepted", true, { failed(1) }
+      assert.equal("ok", process()[1])
     end)
   end)
 end)
