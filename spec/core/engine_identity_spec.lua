@@ -1,9 +1,11 @@
 -- Requests that come with a client certificate of their own.
 local cjson = require "cjson"
 local core = require "cce.core"
+local pki = require "spec.support.peer.pki"
 local server = require "spec.support.peer.server"
 local simulator = require "spec.support.sim"
 local tempdir = require "spec.support.tempdir"
+local tls = require "spec.support.peer.tls_server"
 
 describe("a request with an identity", function()
   local sim, engine, pair, config
@@ -22,6 +24,7 @@ describe("a request with an identity", function()
   after_each(function()
     engine:close()
     server.stop_all()
+    tls.stop_all()
   end)
 
   local function ask(identity, endpoint)
@@ -53,6 +56,18 @@ describe("a request with an identity", function()
     assert.equal(3, count)
     sim:revoke(sim.clusters[1], { userId = simulator.admin.principal.id })
     assert.equal(401, assert(ask(pair)).status)
+  end)
+
+  it("takes up no session, not even one of its own", function()
+    local now = os.time()
+    local authority = pki.authority("clients", { not_before = now - 3600, not_after = now + 3600 })
+    local client = pki.issue(authority, { subject = { { "CN", "a client" } },
+      not_before = now - 3600, not_after = now + 3600 })
+    local s = tls.start { version = "-tls1_2", ca = authority.pem }
+    for _ = 1, 2 do
+      assert.matches("New, TLSv1.2", assert(ask({ ca = s.ca, certificate = client.pem,
+        key = client.key }, s.url)).body, 1, true)
+    end
   end)
 
   it("leaves nothing of it to other requests", function()

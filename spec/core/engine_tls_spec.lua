@@ -68,17 +68,28 @@ describe("TLS", function()
     local hash = tempdir.shell("openssl x509 -hash -noout -in " .. identity.ca_file):match "%x+"
     tempdir.check(("cd %s && cp %s %s.0 && cp %s ca-certificates.crt"):format(dir,
       identity.ca_file, hash, other))
-    local function outcome(options, more)
+    local function there(code)
       return (tempdir.run(("unshare --mount sh -c %s"):format(tempdir.quote(
-        ("mount --bind %s /etc/ssl/certs && %s"):format(dir, tempdir.lua(([[
-          local engine = require("cce.core").engine { %s }
-          local response, _, code = engine:call { endpoint = %q, method = "GET", path = "/",
-            timeout = 60, %s }
-          print(response and response.status or code)]]):format(options, tls_server().url,
-          more or "")))))))
+        ("mount --bind %s /etc/ssl/certs && %s"):format(dir, tempdir.lua(code))))))
+    end
+    local function outcome(options, more)
+      return there(([[
+        local engine = require("cce.core").engine { %s }
+        local response, _, code = engine:call { endpoint = %q, method = "GET", path = "/",
+          timeout = 60, %s }
+        print(response and response.status or code)]]):format(options, tls_server().url,
+        more or ""))
     end
     if outcome "" ~= "200\n" then return pending "needs the right to mount" end
     assert.equal("TLS_FAILED\n", outcome(("ca_file = %q"):format(other)))
+    for ca, accepts in pairs { [identity.ca_file] = true, [other] = false } do
+      local message = there(([[
+        local engine = require("cce.core").engine { proxy = %q, proxy_ca_file = %q }
+        print((select(2, engine:call { endpoint = "https://cce.example.invalid", method = "GET",
+          path = "/", timeout = 60 })))]]):format(tls_server().url, ca))
+      assert.equal(not accepts, not not message:find("the proxy's certificate is not accepted", 1,
+        true), message)
+    end
     local ours = pki.authority "ours"
     local pair = pki.issue(ours, { subject = { { "CN", "a client" } } })
     local function as(ca)
