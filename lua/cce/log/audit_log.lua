@@ -107,7 +107,7 @@ end
 local function continue_chain(log)
   local line = last_line(log.path)
   log.is_new = not line
-  if not line and not log.continues and log.count == 0 then find_before(log) end
+  if not line and not log.continues then find_before(log) end
   if not line then return true end
   local entry, hash = lines.open(line, log.key)
   if not entry then

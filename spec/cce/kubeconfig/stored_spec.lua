@@ -127,7 +127,8 @@ describe("cce.kubeconfig.stored", function()
   end)
 
   it("waits for what the cluster refuses at first, and says what it refuses at last", function()
-    local look, wait_until, waits = probe.look, probe.wait_until, 0
+    local look, wait_until = probe.look, probe.wait_until
+    local waits
     finally(function() probe.look, probe.wait_until = look, wait_until end)
     local WORKS, UNCLEAR = { state = "works", text = "t" }, { state = "unclear", text = "t" }
     local REFUSED = { state = "refused", text = "t" }

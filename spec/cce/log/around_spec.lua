@@ -79,6 +79,7 @@ describe("a call in the audit log", function()
       local count = #written()
       local response, message, err = around(function()
         before = written()
+        assert.is_true(next(client.audit_log.pending) ~= nil)
         return row[1][1], row[1][2], row[1][3]
       end)
       assert.same({ row[1][1], row[1][2], row[1][3] }, { response, message, err })
@@ -227,8 +228,32 @@ describe("a call in the audit log", function()
     assert.equal(first, client.audit_log)
     first:close()
     around()
-    assert.not_equal(first, client.audit_log)
-    assert.equal(6, assert(audit_log.verify(path)).count)
+    local second = client.audit_log
+    assert.not_equal(first, second)
+    -- What was closed is nobody's any more, however often.
+    first:close()
+    client.audit_log = nil
+    around()
+    assert.equal(second, client.audit_log)
+    assert.equal(8, assert(audit_log.verify(path)).count)
+  end)
+
+  it("is not sent while the log is in no file, and goes on with what it knows", function()
+    around()
+    tempdir.shell(("rm %s; mkdir %s"):format(path, path))
+    for _ = 1, 2 do
+      assert.equal("FILE_ERROR", select(3, around(function() error "it was not logged" end)).code)
+      collectgarbage()
+    end
+    tempdir.shell("rmdir " .. path)
+    around()
+    assert.same({ 3, path }, { written()[1].n, written()[1].continues })
+    -- Also beside an older file.
+    tempdir.shell(("cp %s %s.1"):format(path, path))
+    around()
+    tempdir.shell("rm " .. path)
+    around()
+    assert.same({ 7, path }, { written()[1].n, written()[1].continues })
   end)
 
   it("goes on where the log ended, and in nothing that was changed", function()
@@ -238,12 +263,21 @@ describe("a call in the audit log", function()
     tempdir.write(path, (text:gsub('"status":200', '"status":201')))
     local _, _, err = around()
     assert.equal("TAMPERED", err.code)
-    -- After logrotate: from the newest file that has a whole last line of ours.
+    -- After logrotate: from the newest file that has a whole last line of ours, in whatever
+    -- order they are found.
+    local glob = core.file.glob
+    finally(function() core.file.glob = glob end)
+    function core.file.glob(pattern)
+      local files = glob(pattern) or {}
+      table.sort(files)
+      return files
+    end
     for _, row in ipairs {
       { { ["audit.log.1"] = text }, "audit.log.1", 3 },
       { { ["audit.log.1"] = "x\n", ["audit.log-20260102"] = text }, "audit.log-20260102", 3 },
       { { ["audit.log-20260101"] = "x\n", ["audit.log-20260102"] = text }, "audit.log-20260102",
         3 },
+      { { ["audit.log-20260101"] = text, ["audit.log-20260102"] = text }, "audit.log-20260102", 3 },
       { { ["audit.log-2026010"] = text, ["audit.log.2"] = text }, nil, 1 },
       { { ["audit.log.1"] = text, ["audit.log"] = text }, nil, 1 },
       { { ["audit.log.1"] = text:sub(1, -2) }, nil, 1 }, { { ["audit.log.1"] = "" }, nil, 1 },
@@ -282,6 +316,8 @@ describe("a call in the audit log", function()
       local first, second = item(), item()
       compose { first, second }
       assert.same({ "before", after or nil }, { first.entry.continues, first.entry.after })
+      assert.equal("lua-cce audit log", first.entry.file)
+      assert.is_nil(second.entry.file)
       assert.is_nil(second.entry.continues)
       assert.is_nil(second.entry.after)
     end

@@ -34,6 +34,7 @@ describe("cce.journal", function()
     assert.equal(runs[3], journals.find(runs, "one"))
     assert.equal(runs[2], journals.find(runs, "two"))
     assert.equal(runs[1], journals.find(runs, "one", runs[3]))
+    assert.equal(runs[1], journals.find(runs, nil, runs[2]))
     assert.is_nil(journals.find(runs, "three"))
   end)
 
@@ -133,9 +134,44 @@ describe("cce.journal", function()
       journal:write("run", { run = "r", id = "id", plan = "plan" })
       print((journal:intend({ cluster = "c1" }, 1)))
       local _, message, err = journal:intend({ cluster = "c2" }, 1000)
-      print(message, err.code, err.retryable)]]):format(path)))
-    assert.matches("^true\n.*reserve room.*FILE_ERROR\tfalse\n$", output)
+      print(message, err.code, err.retryable, err.hint)]]):format(path)))
+    assert.matches("^true\n.*reserve room.*FILE_ERROR\tfalse\tnil\n$", output)
     assert.is_nil(tempdir.read(path):find("c2", 1, true))
+  end)
+
+  it("asks for the room of a line, and of what follows from all that are under way", function()
+    local journal, room = open(), nil
+    local compose = journal.writer.owner.compose
+    function journal.writer:append(item)
+      room = item.room
+      return true
+    end
+    for in_flight, expected in pairs { [1] = 2, [4] = 5 } do
+      assert(journal:intend({ cluster = "c1" }, in_flight))
+      assert.equal(expected * 2 * 2048, room)
+    end
+    assert(journal:write("begun"))
+    assert.is_nil(room)
+    -- Several lines at once.
+    assert.equal(9, select(2, compose { { line = "{}", room = 5 }, { line = "{}", room = 9 },
+      { line = "{}" }, { line = "{}", room = 7 } }))
+    assert.is_nil(select(2, compose { { line = "{}" } }))
+    -- One that another task closes meanwhile.
+    function journal.writer:append()
+      self:close()
+      return nil, "closed", "CLOSED"
+    end
+    local _, message, err = journal:write("ok", { cluster = "c1" })
+    assert.same({ "closed", "CLOSED", nil }, { message, err.code, err.hint })
+  end)
+
+  it("is not finished any more once it is gone on with", function()
+    run("one", "plan", "finished")
+    local journal = open()
+    assert.equal(now, journal.runs[1].finished)
+    assert(journal:write("resumed"))
+    journal:close()
+    assert.is_nil(open().runs[1].finished)
   end)
 
   it("reads lines of a run that is not the last by its id", function()
@@ -170,12 +206,13 @@ describe("cce.journal", function()
     local journal = open()
     journal:write("run", { run = "two", id = "id", plan = "plan" })
     journal:write("begun")
+    journal:intend({ cluster = "c2", sent = now }, 4)
     journal:intend({ cluster = "c1", sent = now }, 4)
     now = now + 10
     journal:write("accepted", { cluster = "c1", job = "j" })
     journal:close()
     journal = open()
-    assert.equal(now, journal.rotated.c1)
+    assert.same({ c1 = now }, journal.rotated)
     local item = journal.runs[2].items.c1
     assert.same({ "accepted", "j", now - 10 }, { item.what, item.job, item.sent })
     journal:close()
@@ -197,7 +234,11 @@ describe("cce.journal", function()
     local journal = open()
     journal:write("refused", { cluster = "c1", message = ("x"):rep(599) .. ("ä"):rep(500) })
     journal:close()
-    assert.equal(("x"):rep(599) .. "…", open().runs[1].items.c1.message)
+    journal = open()
+    assert.equal(("x"):rep(599) .. "…", journal.runs[1].items.c1.message)
+    journal:write("refused", { cluster = "c1", message = ("x"):rep(598) .. ("€"):rep(500) })
+    journal:close()
+    assert.equal(("x"):rep(598) .. "…", open().runs[1].items.c1.message)
   end)
 
   it("reads no more than is whole, without a lock", function()
