@@ -758,7 +758,10 @@ etcd.describe("cce.schedule.etcd", function()
     local opts = { ca_file = own.ca_file, cert = own.pair.cert, key = own.pair.key }
     local store = assert(open(opts))
     assert(store:insert("a", "1", PENDING))
+    -- Its files are read once, unless it is refused.
+    local first = store.client.identity
     assert.equal("1", store:get("a").text)
+    assert.equal(first, store.client.identity)
     failure("TLS_FAILED", open { ca_file = own.ca_file })
     failure("TLS_FAILED", open { cert = own.pair.cert, key = own.pair.key })
     local read, made = {}, {}
@@ -812,6 +815,9 @@ etcd.describe("cce.schedule.etcd", function()
 
   it("does not use the engine of the process that it was forked from", function()
     local store = assert(open())
+    local first = store.client.engine
+    assert.is_nil((store:get "a"))
+    assert.equal(first, store.client.engine)
     store.client.engine = { inherited = function() return true end }
     assert(store:insert("a", "1", PENDING))
   end)
