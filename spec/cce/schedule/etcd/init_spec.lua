@@ -611,6 +611,14 @@ etcd.describe("cce.schedule.etcd", function()
       -- Nor is another one asked then.
       failure(code, open_at(peer.url .. "," .. server:place(prefix)))
     end
+    -- Nor does it log in where there is no token in the answer, or nothing.
+    for _, body in ipairs { "", "{}", '{"token":5}', "<html>" } do
+      local peer = scripted.start(function(connection)
+        while connection:request() do connection:answer("200 OK", connection.data) end
+      end, { data = body })
+      assert.matches("no token", failure("RESPONSE_INVALID", open_at(peer.url .. "/" .. prefix,
+        { username = etcd.USER, password = etcd.PASSWORD })).message)
+    end
   end)
 
   it("asks the next address when one does not answer", function()
