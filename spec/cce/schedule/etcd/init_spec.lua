@@ -636,7 +636,10 @@ etcd.describe("cce.schedule.etcd", function()
     store.client.index = 1
     assert.equal("1", store:get("a").text)
     store.client.index = 3
-    assert(store:update("a", revision, "2", PENDING))
+    revision = assert(store:update("a", revision, "2", PENDING))
+    -- A change that did not even leave is made at the next one.
+    store.client.index = 2
+    assert(store:update("a", revision, "3", PENDING))
     assert.equal(2, deaf:count "heard") -- not again, once it was passed over
     -- A runner must not lose its life by waiting for one of them.
     local session = assert(store:open_session("r", 2))
