@@ -491,6 +491,8 @@ etcd.describe("cce.schedule.etcd", function()
     err = failure("STORE_UNAVAILABLE", store:update("a", revision, "b", PENDING))
     assert.is_true(err.maybe_applied)
     assert.is_true(deaf:count "heard" > 1)
+    -- Of a question there is nothing to know.
+    assert.is_false(failure("STORE_UNAVAILABLE", store:get "a").maybe_applied)
     proxy.remove()
   end)
 
