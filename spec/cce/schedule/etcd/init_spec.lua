@@ -882,6 +882,16 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(ticks > 1)
   end)
 
+  it("leaves open an engine that is not its own alone", function()
+    local store = assert(open())
+    local engine = store.client.engine
+    -- As in nginx, where all of a worker have one.
+    store.client.engine_is_shared = true
+    store:close()
+    assert.equal(0, engine:in_flight())
+    host.close(engine)
+  end)
+
   it("is closed once", function()
     local store = assert(open())
     store:close()
