@@ -522,6 +522,11 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(failure("STORE_UNAVAILABLE",
       write.settle({ client = client }, {})).maybe_applied)
     assert.equal(7, #pauses)
+    -- Of what never left there is nothing to ask.
+    is_first, pauses = false, {}
+    assert.is_false(failure("STORE_UNAVAILABLE",
+      write.settle({ client = client }, {})).maybe_applied)
+    assert.same({}, pauses)
   end)
 
   -- ---- etcd's own troubles --------------------------------------------------------------------
