@@ -526,6 +526,12 @@ etcd.describe("cce.schedule.etcd", function()
     is_first, pauses = false, {}
     assert.is_false(failure("STORE_UNAVAILABLE",
       write.settle({ client = client }, {})).maybe_applied)
+    -- Nor does who refuses say anything else later.
+    function client.ask()
+      return nil, "no", errors.new("PERMISSION_DENIED", "no", { maybe_applied = true })
+    end
+    assert.is_true(failure("PERMISSION_DENIED",
+      write.settle({ client = client }, {})).maybe_applied)
     assert.same({}, pauses)
   end)
 
