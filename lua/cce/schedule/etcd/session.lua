@@ -45,8 +45,8 @@ end
 -- The seconds of a lease, never more than were asked for: what etcd grants beyond that,
 -- or "1e400", must not keep a runner sure of what others have taken over.
 local function granted(answer, asked)
-  local seconds = tonumber(answer.TTL or 0)
-  return seconds and seconds > 0 and math.min(seconds, asked) or nil
+  local seconds = tonumber(answer.TTL)
+  return seconds and seconds > 0 and math.min(seconds, asked)
 end
 
 --- Begin one.

@@ -491,6 +491,8 @@ etcd.describe("cce.schedule.etcd", function()
     err = failure("STORE_UNAVAILABLE", store:update("a", revision, "b", PENDING))
     assert.is_true(err.maybe_applied)
     assert.is_true(deaf:count "heard" > 1)
+    -- Of a question there is nothing to know.
+    assert.is_false(failure("STORE_UNAVAILABLE", store:get "a").maybe_applied)
     proxy.remove()
   end)
 
@@ -520,6 +522,17 @@ etcd.describe("cce.schedule.etcd", function()
     assert.is_true(failure("STORE_UNAVAILABLE",
       write.settle({ client = client }, {})).maybe_applied)
     assert.equal(7, #pauses)
+    -- Of what never left there is nothing to ask.
+    is_first, pauses = false, {}
+    assert.is_false(failure("STORE_UNAVAILABLE",
+      write.settle({ client = client }, {})).maybe_applied)
+    -- Nor does who refuses say anything else later.
+    function client.ask()
+      return nil, "no", errors.new("PERMISSION_DENIED", "no", { maybe_applied = true })
+    end
+    assert.is_true(failure("PERMISSION_DENIED",
+      write.settle({ client = client }, {})).maybe_applied)
+    assert.same({}, pauses)
   end)
 
   -- ---- etcd's own troubles --------------------------------------------------------------------
@@ -611,6 +624,14 @@ etcd.describe("cce.schedule.etcd", function()
       -- Nor is another one asked then.
       failure(code, open_at(peer.url .. "," .. server:place(prefix)))
     end
+    -- Nor does it log in where there is no token in the answer, or nothing.
+    for _, body in ipairs { "", "{}", '{"token":5}', "<html>" } do
+      local peer = scripted.start(function(connection)
+        while connection:request() do connection:answer("200 OK", connection.data) end
+      end, { data = body })
+      assert.matches("no token", failure("RESPONSE_INVALID", open_at(peer.url .. "/" .. prefix,
+        { username = etcd.USER, password = etcd.PASSWORD })).message)
+    end
   end)
 
   it("asks the next address when one does not answer", function()
@@ -628,7 +649,10 @@ etcd.describe("cce.schedule.etcd", function()
     store.client.index = 1
     assert.equal("1", store:get("a").text)
     store.client.index = 3
-    assert(store:update("a", revision, "2", PENDING))
+    revision = assert(store:update("a", revision, "2", PENDING))
+    -- A change that did not even leave is made at the next one.
+    store.client.index = 2
+    assert(store:update("a", revision, "3", PENDING))
     assert.equal(2, deaf:count "heard") -- not again, once it was passed over
     -- A runner must not lose its life by waiting for one of them.
     local session = assert(store:open_session("r", 2))
@@ -758,7 +782,10 @@ etcd.describe("cce.schedule.etcd", function()
     local opts = { ca_file = own.ca_file, cert = own.pair.cert, key = own.pair.key }
     local store = assert(open(opts))
     assert(store:insert("a", "1", PENDING))
+    -- Its files are read once, unless it is refused.
+    local first = store.client.identity
     assert.equal("1", store:get("a").text)
+    assert.equal(first, store.client.identity)
     failure("TLS_FAILED", open { ca_file = own.ca_file })
     failure("TLS_FAILED", open { cert = own.pair.cert, key = own.pair.key })
     local read, made = {}, {}
@@ -812,6 +839,9 @@ etcd.describe("cce.schedule.etcd", function()
 
   it("does not use the engine of the process that it was forked from", function()
     local store = assert(open())
+    local first = store.client.engine
+    assert.is_nil((store:get "a"))
+    assert.equal(first, store.client.engine)
     store.client.engine = { inherited = function() return true end }
     assert(store:insert("a", "1", PENDING))
   end)
@@ -861,6 +891,16 @@ etcd.describe("cce.schedule.etcd", function()
     cce.use_loop(nil)
     assert.same({ 5, 5 }, { done, store:count "claimed" })
     assert.is_true(ticks > 1)
+  end)
+
+  it("leaves open an engine that is not its own alone", function()
+    local store = assert(open())
+    local engine = store.client.engine
+    -- As in nginx, where all of a worker have one.
+    store.client.engine_is_shared = true
+    store:close()
+    assert.equal(0, engine:in_flight())
+    host.close(engine)
   end)
 
   it("is closed once", function()
