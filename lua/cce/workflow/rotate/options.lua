@@ -14,7 +14,7 @@ local M = {}
 local function is_limit(value)
   local percent = type(value) == "string" and tonumber(value:match "^(%d+%.?%d*)%%$")
   if type(value) == "string" then
-    return percent ~= nil and percent ~= false and percent > 0 and percent <= 100,
+    return percent ~= nil and percent > 0 and percent <= 100,
       'a count such as 5, or a share such as "10%"'
   end
   return value >= 1 and value % 1 == 0, "a whole number from 1 on"

@@ -109,6 +109,7 @@ describe("cce.workflow.rotate", function()
       assert.is_nil(item.earlier)
     end
     assert.matches("^rotate .-: 5 ok, 0 failed in ", tostring(report))
+    assert.same({}, report.notes)
     for _, job in ipairs(sim:state().jobs) do assert.equal("Success", job.phase) end
   end)
 
