@@ -40,6 +40,7 @@ describe("the place of a schedule in etcd", function()
     for _, text in ipairs {
       "https://root:not-a-real-password@etcd.example:2379/cce",
       "https://root:not-a-real-password,b@etcd.example:2379/cce",
+      "http://not-a-real-password,b@etcd.example:2379/cce",
       "root:not-a-real-password@etcd.example:2379/cce",
       "https://root:a/not-a-real-password@etcd.example:2379/cce",
     } do
