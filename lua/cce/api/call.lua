@@ -2,6 +2,7 @@
 -- the error that comes of it. The endpoints themselves are in `cce.client`.
 -- @module cce.api.call
 -- @local
+local core = require "cce.core"
 -- What a call that failed needs is loaded before one can fail: then there may be no
 -- descriptor left to open a module with.
 local diagnosis = require "cce.api.diagnosis"
@@ -323,7 +324,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err with code RESPONSE_INVALID
 function M.decode(request, ids, response)
-  local body = responses.json(response.body)
+  local body = core.json.decode(response.body) or responses.json(response.body)
   if type(body) == "table" then return body end
   -- Not one byte of it is shown: it may be half of a private key.
   return M.invalid(request, ids, response,

@@ -53,7 +53,8 @@ end
 local FILE = "refused-keys"
 
 local function is_entry(entry)
-  return type(entry) == "table" and type(entry.refusals) == "number" and type(entry.at) == "number"
+  return type(entry) == "table" and type(entry.at) == "number"
+    and type(entry.refusals) == "number" and entry.refusals >= 0 and entry.refusals % 1 == 0
 end
 
 local function take_entry(gate, entry)

@@ -262,7 +262,7 @@ function Session:close()
   self.closed = true
   for auth in pairs(self.retired) do close_auth(auth) end
   if self.auth then close_auth(self.auth) end
-  self.auth = nil
+  self.auth, self.failure = nil, nil
   if self.owned then self.provider:close() end
 end
 

@@ -105,12 +105,13 @@ local function open(path)
 end
 
 -- Calls each(e, number, why) for every line between the first and the last; e is
--- nil for one that is wrong. Returns what the last line says, and what there was.
+-- nil for one that is wrong. Returns what the last line says, and what there was; -1 where
+-- the last line is none.
 local function each_entry(lines, each)
   local number, count, said = 1, 0, nil
   for line in lines do
     number = number + 1
-    if said then return nil, count end
+    if said then return -1, count end
     local data = json.decode(line)
     said = type(data) == "table" and tonumber(data.count)
     if not said then
@@ -202,7 +203,8 @@ function M.import(schedule, path, dry_run)
   file:seek "set"
   local lines, counts = json_line.lines(file), { added = 0, existing = 0 }
   lines()
-  ok, message, err = each_entry(lines, function(e, number, why)
+  local said, count
+  said, count, err = each_entry(lines, function(e, number, why)
     if not e then return file_error(("line %d of '%s': %s"):format(number, path, why)) end
     local put = dry_run and look or insert
     local word, reason, problem = put(schedule.store, unheld(e, schedule.clock()))
@@ -211,8 +213,10 @@ function M.import(schedule, path, dry_run)
     return true
   end)
   file:close()
-  if not ok then return nil, message, err end
-  return counts
+  if not said then return nil, count, err end
+  if said == count then return counts end
+  return file_error(("'%s' was changed while it was read: %d of its entries were put in"):format(
+    path, counts.added), "Export once more, and import that: what is there already stays as it is")
 end
 
 return M

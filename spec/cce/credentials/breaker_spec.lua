@@ -244,6 +244,8 @@ describe("the breaker of an access key", function()
         ['{"refusals":2,"at":NOW-87000}'] = "nothing nothing ",
         ['{"refusals":1,"at":NOW-0}'] = "nothing nothing ",
         ['{"refusals":"2","at":NOW-0}'] = "nothing nothing ",
+        ['{"refusals":2.5,"at":NOW-0}'] = "nothing nothing ",
+        ['{"refusals":-9,"at":NOW-0}'] = "nothing nothing ",
         ['{"refusals":2,"at":"1"}'] = "nothing nothing ",
         ['{"refusals":2}'] = "nothing nothing ",
         ["7"] = "nothing nothing ",

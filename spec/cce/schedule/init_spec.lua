@@ -521,6 +521,26 @@ describe("cce.schedule", function()
       other:close()
     end)
 
+    it("say so where the file is another one when it is read again", function()
+      local json_line = require "cce.base.json_line"
+      fill()
+      assert(schedule:export(path))
+      local text, read = tempdir.read(path), json_line.lines
+      finally(function() json_line.lines = read end)
+      for i, change in ipairs { text .. "{}\n", (text:gsub("[^\n]*\n$", "")) } do
+        local count, other = 0, open(i .. ".db")
+        tempdir.write(path, text)
+        function json_line.lines(...)
+          count = count + 1
+          if count == 2 then tempdir.write(path, change) end
+          return read(...)
+        end
+        local message = failure("FILE_ERROR", other:import(path))
+        assert.matches("was changed while it was read: [1-9] of its entries were put in$", message)
+        other:close()
+      end
+    end)
+
     it("refuse a file that is not whole, before anything is put in", function()
       fill()
       assert(schedule:export(path))
