@@ -1397,10 +1397,11 @@ function workflow.issue(client, opts) end
 ---that: what the night before had done would be rotated again.
 ---
 ---**Before.** Clusters older than v1.19 are excluded, and so is, with
----`unless_rotated_within`, what CTS or the cluster's last job shows to have been
----rotated since then. Credentials that may not look at the clusters of a project, or
----at their jobs, are refused with PERMISSION_DENIED before anything is sent. Whether
----they may rotate cannot be told without rotating: `canary=1` shows it at one cluster.
+---`unless_rotated_within`, what CTS or the cluster's last job shows to have been rotated
+---since then; where neither tells, the cluster stays pending. Credentials that may not look
+---at the clusters of a project, or at their jobs, are refused with PERMISSION_DENIED before
+---anything is sent. Whether they may rotate cannot be told without rotating: `canary=1`
+---shows it at one cluster.
 ---
 ---**Stopping.** Until `canary` clusters are ok, nothing else is begun: a canary that
 ---failed or is uncertain stops the run, and so does `max_failures`; `report.stopped`
