@@ -376,8 +376,8 @@ describe("the rotation of one cluster", function()
           job "repair"
           return retry(...)
         end
-        assert.same({ expected, code, "wait new, repair, turn, repair 1, repair, look, wait repair, "
-          .. expected }, process())
+        assert.same({ expected, code, "wait new, repair, turn, repair 1, repair, look,"
+          .. " wait repair, " .. expected }, process())
         item.paced.retry_node_rotation = retry
       end
     end)
