@@ -155,6 +155,12 @@ describe("a request with an identity", function()
     assert.equal("TLS_FAILED", code_of { ca = "-----BEGIN CERTIFICATE-----\nno" })
     assert.equal("INVALID_CERTIFICATE",
       code_of { ca = ("A"):rep(4 * 1024 * 1024), key = pair.key })
+    for _, name in ipairs { "ca", "certificate", "key" } do
+      local room = 1024 * 1024 - #pem_of(pair[name])
+      assert.is_nil(code_of { [name] = pem_of(pair[name]) .. ("\n"):rep(room) })
+      assert.equal("INVALID_ARGUMENT", code_of { [name] = pem_of(pair[name])
+        .. ("\n"):rep(room + 1) }, name)
+    end
     assert.has_error(function() ask { ca = pair.ca } end)
     assert.has_error(function() ask { ca = pair.ca, certificate = pair.certificate } end)
     assert.has_error(function() ask { ca = pair.ca, key = pair.key } end)

@@ -5,7 +5,7 @@
 
 #include "net/hidden.h"
 
-enum { MAX_REQUEST_BODY = 16 * 1024 * 1024, MAX_PEM = 1024 * 1024 };
+enum { MAX_PEM = 1024 * 1024 };
 
 /* Copies to *at, which goes on behind. */
 static void append(char **at, const char *bytes, size_t length)
@@ -138,10 +138,10 @@ int cce_outgoing_copy(struct cce_outgoing *outgoing,
     struct curl_slist *lines;
     char *at;
 
-    if (request->body_length > MAX_REQUEST_BODY ||
-        identity->ca.length > MAX_PEM || identity->key.length > MAX_PEM ||
+    if (identity->ca.length > MAX_PEM || identity->key.length > MAX_PEM ||
         identity->certificate.length > MAX_PEM)
-        return cce_fail(err, CCE_INVALID_ARGUMENT, "the request is too long");
+        return cce_fail(err, CCE_INVALID_ARGUMENT,
+                        "the identity has a text that is too long");
     size = size_of(request, identity);
     outgoing->memory = request->holds_secret || request->identity != NULL
                            ? cce_hidden_malloc(size)
