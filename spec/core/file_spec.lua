@@ -1,3 +1,4 @@
+local child = require "spec.support.child"
 local core = require "cce.core"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -634,5 +635,31 @@ describe("core.file", function()
     for _ = 1, 10 do use_all() end
     local now = tempdir.descriptors()
     assert.is_true(now <= before, ("%d, then %d"):format(before, now))
+  end)
+end)
+
+-- A daemon may have closed it: then the next descriptor has its number.
+describe("a process without a standard input", function()
+  it("can do all that others can", function()
+    local dir = tempdir.new()
+    finally(function() tempdir.remove(dir) end)
+    assert.equal("done\n", child.run({}, ([[
+      local core, dir = require "cce.core", %q
+      io.stdin:close()
+      assert(core.file.write(dir .. "/file", "text"))
+      assert(core.file.check(dir .. "/file"))
+      assert(core.file.read(dir .. "/file") == "text")
+      assert(core.file.lock(dir .. "/file")):close()
+      -- One that is made, and one that is there.
+      for _ = 1, 2 do
+        local journal = assert(core.journal(dir .. "/log", "schedule export"))
+        assert(journal:append '{"schedule":1}')
+        journal:close()
+      end
+      for _, is_threaded in ipairs { false, true } do
+        assert(core.engine { threaded = is_threaded }):close()
+      end
+      print "done"
+    ]]):format(dir)))
   end)
 end)
