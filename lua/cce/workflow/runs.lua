@@ -16,6 +16,12 @@ local function fail(code, message, hint)
     maybe_applied = false, hint = hint })
 end
 
+-- One that cannot be looked at is perhaps there: who opens it says what is wrong.
+local function is_there(path)
+  if core.file.stat(path) ~= false then return true end
+  return fail("NOT_FOUND", ("there is no journal '%s'"):format(path))
+end
+
 --- A run as it stands.
 -- @tparam table known of `cce.log.journal`
 -- @treturn table `{run=, workflow=, opened=, open=, counts={ok=, …}, items={{cluster_id=,
@@ -48,10 +54,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.list(path)
-  if core.file.stat(path) == false then
-    return fail("NOT_FOUND", ("there is no journal '%s'"):format(path))
-  end
-  local state, message, err = journals.read(path)
+  local there, message, err = is_there(path)
+  if not there then return nil, message, err end
+  local state
+  state, message, err = journals.read(path)
   if not state then return nil, message, err end
   local list = {}
   for i, known in ipairs(state.runs) do list[i] = M.describe(known) end
@@ -60,10 +66,10 @@ end
 
 -- The journal is held meanwhile, so that no call goes on with the run.
 local function with_run(path, name, act)
-  if core.file.stat(path) == false then
-    return fail("NOT_FOUND", ("there is no journal '%s'"):format(path))
-  end
-  local journal, message, err = journals.open(path, core.sys.time)
+  local there, message, err = is_there(path)
+  if not there then return nil, message, err end
+  local journal
+  journal, message, err = journals.open(path, core.sys.time)
   if not journal then return nil, message, err end
   local known = journals.find(journal.runs, name)
   local result

@@ -21,16 +21,22 @@ describe("the driver of a plain script", function()
     assert.is_false(in_another)
   end)
 
+  local may_go_on, went_on
+
+  before_each(function() may_go_on, went_on = false, false end)
+
+  -- The first of several breaks them off; the others would go on when they may.
+  local function break_off(i)
+    if i == 1 then
+      script.sleep(0.01)
+      error(protect.INTERRUPT, 0)
+    end
+    while not may_go_on do script.sleep(0.001) end
+    went_on = true
+  end
+
   it("drops what a broken-off run left, and nothing else", function()
-    local may_go_on, went_on = false, false
-    local ok, problem = pcall(script.each, 4, 2, function(i)
-      if i == 1 then
-        script.sleep(0.01)
-        error(protect.INTERRUPT, 0)
-      end
-      while not may_go_on do script.sleep(0.001) end
-      went_on = true
-    end, function() end)
+    local ok, problem = pcall(script.each, 4, 2, break_off, function() end)
     assert.is_false(ok)
     assert.equal(protect.INTERRUPT, problem)
     may_go_on = true
@@ -39,16 +45,8 @@ describe("the driver of a plain script", function()
   end)
 
   it("drops what is inside of what was broken off, too", function()
-    local may_go_on, went_on = false, false
     assert.is_false(pcall(script.each, 1, 1, function()
-      script.each(2, 2, function(i)
-        if i == 1 then
-          script.sleep(0.01)
-          error(protect.INTERRUPT, 0)
-        end
-        while not may_go_on do script.sleep(0.001) end
-        went_on = true
-      end, function() end)
+      script.each(2, 2, break_off, function() end)
     end, function() end))
     may_go_on = true
     cce.map({ 1 }, function() cce.sleep(0.06) end)

@@ -129,6 +129,17 @@ describe("cce.schedule.sqlite", function()
     return store, message, err
   end
 
+  -- The same, but one kind of statement fails.
+  local function open_without(pattern, message)
+    return open_by(function(environment, name)
+      local real = environment:connect(name)
+      return { close = function() real:close() end, execute = function(_, statement)
+        if statement:find(pattern) then return nil, message end
+        return real:execute(statement)
+      end }
+    end)
+  end
+
   -- The directories of the copies that are made from now on.
   local function copies_made()
     local make, list = core.sys.mkdir_private, {}
@@ -308,13 +319,7 @@ describe("cce.schedule.sqlite", function()
     assert.equal("/", relative.file:sub(1, 1))
     relative:close()
     -- Where SQLite does not say what it has opened, it is known by the path that was given.
-    local unnamed = assert(open_by(function(environment, name)
-      local real = environment:connect(name)
-      return { close = function() real:close() end, execute = function(_, statement)
-        if statement:find "database_list" then return nil, "out of memory" end
-        return real:execute(statement)
-      end }
-    end))
+    local unnamed = assert(open_without("database_list", "out of memory"))
     assert.equal(path, unnamed.file)
     unnamed:close()
     for _, name in ipairs { ":memory:", "/tmp/:memory:", "a\0b", "a\nb" } do
@@ -525,13 +530,7 @@ describe("cce.schedule.sqlite", function()
       store:close()
       other:close()
       -- Nor is a copy looked at instead, to which nothing could be added.
-      failure("STORE_UNAVAILABLE", open_by(function(environment, name)
-        local real = environment:connect(name)
-        return { close = function() real:close() end, execute = function(_, statement)
-          if statement:find "journal_mode" then return nil, "database is locked" end
-          return real:execute(statement)
-        end }
-      end))
+      failure("STORE_UNAVAILABLE", open_without("journal_mode", "database is locked"))
     end)
 
     it("finds no more room", function()

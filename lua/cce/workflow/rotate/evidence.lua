@@ -31,13 +31,13 @@ local function sent_at(item)
   return (item.sent or 0) + item.client.clock_shift
 end
 
--- The job that a cluster names now, and when it was begun; or nil, and perhaps the error of
--- the look at it.
+-- The job that a cluster names now, and when it was begun; or nil, nil, and perhaps the error
+-- of the look at it.
 local function last_job(item, cluster, other_than)
   local id = M.job_id_of(cluster)
   if not id or id == other_than then return nil end
   local job, _, err = item.client:show_job(id)
-  if not job then return nil, err end
+  if not job then return nil, nil, err end
   local created = times.parse(object(job.raw.metadata).creationTimestamp)
   if not created or job.cluster_id ~= item.id then return nil end
   return job, created
@@ -45,8 +45,8 @@ end
 
 -- The same, if it is a rotation that was begun at a time or later.
 local function job_of(item, cluster, since, other_than)
-  local job, created = last_job(item, cluster, other_than)
-  if not job then return nil, created end
+  local job, created, err = last_job(item, cluster, other_than)
+  if not job then return nil, err end
   if created < since - JOB_TOLERANCE or not job:is_rotation() then return nil end
   return job
 end
