@@ -392,7 +392,8 @@ int cce_engine_check_proxy(const char *proxy, struct cce_error *err)
     decoded = try_decode(url, CURLUPART_USER);
     if (decoded == CURLUE_OK)
         decoded = try_decode(url, CURLUPART_PASSWORD);
-    /* Before 8.0 libcurl has one code for both that can be wrong. */
+    /* libcurl has one code for a control character and for a lack of memory:
+     * without %00 to %1F it is the latter. */
     if (decoded != CURLUE_OK && strstr(proxy, "%0") == NULL &&
         strstr(proxy, "%1") == NULL)
         decoded = CURLUE_OUT_OF_MEMORY;
