@@ -20,13 +20,15 @@ int cce_directory_make_private(char *path, struct cce_error *err)
 int cce_directory_make(const char *path, struct cce_error *err)
 {
     struct stat info;
+    int problem;
 
     if (mkdir(path, 0700) == 0)
         return 0;
-    if (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    problem = errno;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return 0;
     return cce_fail(err, CCE_FILE_ERROR, "cannot make directory %s: %s", path,
-                    strerror(errno));
+                    strerror(problem));
 }
 
 int cce_directory_realpath(const char *path, char result[PATH_MAX],
