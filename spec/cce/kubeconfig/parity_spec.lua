@@ -53,6 +53,8 @@ local forms = {
   { "null", "null\n" },
   { "a document of null", "---\n~\n" },
   { "a list", "- a\n" },
+  { "a key of null", WHOLE .. "null: a\n" },
+  { "no key before a colon", WHOLE .. ": a\n" },
   { "a word", "hello\n" },
   { "a trailing ---", WHOLE .. "---\n" },
   { "two trailing ---", WHOLE .. "---\n---\n" },
@@ -164,7 +166,9 @@ local forms = {
 
 for _, name in ipairs { "12", "yes", "y", "2020-01-02", "12:30:45", "1e3", "1e+3", "0777", "089",
   "0o17", "0xAF", "1_000", ".5", "1.", ".inf", "1.2.3", "+12", "-0", "0b11", "off", "TRUE", "0x",
-  "1.5e-7", "_1", "nan", "~a" } do
+  "1.5e-7", "_1", "nan", "~a", "12e4567", "-1e400", "1e-400", "0xFFFFFFFFFFFFFFFF",
+  "0xFFFFFFFFFFFFFFFFF", "0b1" .. ("0"):rep(70), "0o7" .. ("7"):rep(30), "07" .. ("7"):rep(30),
+  "1" .. ("0"):rep(400) } do
   forms[#forms + 1] = { "the name " .. name, user_named(name) }
 end
 

@@ -188,25 +188,34 @@ for _, word in ipairs { ".inf", ".Inf", ".INF" } do
   infinite[word], infinite["+" .. word], infinite["-" .. word] = true, true, true
 end
 
+local BASES = { ["^0[bB]([01]+)$"] = 2, ["^0[oO]?([0-7]+)$"] = 8, ["^0[xX](%x+)$"] = 16 }
+local DECIMALS = { "^%d+%.?%d*$", "^%.%d+$", "^%d+%.?%d*[eE][-+]?%d+$", "^%.%d+[eE][-+]?%d+$" }
+
+-- Of digits without a sign; nil for what is no number.
+local function number_of(digits)
+  for pattern, base in pairs(BASES) do
+    local places, value = digits:match(pattern), 0.0
+    if places then
+      for digit in places:gmatch "." do value = value * base + tonumber(digit, base) end
+      if value <= 2 ^ 64 then return value end
+    end
+  end
+  for _, pattern in ipairs(DECIMALS) do
+    if digits:find(pattern) then return tonumber(digits) end
+  end
+  return nil
+end
+
 local function plain_value(text)
   local value = resolved[text]
   if value ~= nil then return value end
   if infinite[text] then refuse("a number in it is not finite") end
   if not text:find "^[-+.%d]" then return text end
-  -- Go's bases; what looks like another kind of number there is one in the end.
   local sign, digits = text:gsub("_", ""):match "^([-+]?)(.*)$"
-  local number
-  if digits:find "^0[bB][01]+$" then
-    number = tonumber(digits:sub(3), 2)
-  elseif digits:find "^0[oO]?[0-7]+$" then
-    number = tonumber(digits:match "^0[oO]?(.*)$", 8)
-  elseif digits:find "^0[xX]%x+$" then
-    number = tonumber(digits)
-  elseif digits:find "^%d+%.?%d*$" or digits:find "^%.%d+$"
-    or digits:find "^%d+%.?%d*[eE][-+]?%d+$" or digits:find "^%.%d+[eE][-+]?%d+$" then
-    number = tonumber(digits)
-  end
-  return number and (sign == "-" and -number or number) or text
+  local number = number_of(digits)
+  -- To Go a number that is too large is text: a name may be 12e4567.
+  if not number or number == math.huge then return text end
+  return sign == "-" and -number or number
 end
 
 local TAGS = "^tag:yaml%.org,2002:(.*)$"
@@ -245,7 +254,9 @@ local function mapping_value(node)
     else
       local key = member.key
       while key.kind == "alias" do key = key.target end
-      if key.kind ~= "scalar" then refuse("a key in it is no text") end
+      if key.kind ~= "scalar" or scalar_value(key) == json.null then
+        refuse("a key in it is no text")
+      end
       result[key.value] = value_of(member.value)
     end
   end
