@@ -144,6 +144,16 @@ static bool is_repeated(struct cce_bytes text, const struct reader *at)
     return false;
 }
 
+/* Where Python sees a blank, of which Unicode has many, it strips the name, or
+ * goes on with the value above; others do neither. */
+static bool is_ascii(struct cce_bytes name)
+{
+    for (size_t i = 0; i < name.length; i++)
+        if ((name.data[i] < ' ' && name.data[i] != '\t') || name.data[i] > '~')
+            return false;
+    return true;
+}
+
 const char *cce_key_problem(struct cce_bytes key)
 {
     char first = key.length > 1 ? key.data[0] : 'x';
@@ -190,6 +200,9 @@ static const char *problem_of(struct cce_bytes text,
     }
     if (reader->section.data == NULL)
         return "it stands before the first [section]";
+    if (!is_ascii(reader->name))
+        return "its name holds a character that is not visible ASCII, as "
+               "copying leaves behind";
     if (is_repeated(text, reader))
         return "its name is there twice in its section";
     /* A file may be called anything. */

@@ -60,6 +60,12 @@ local forms = {
     "it would begin with a line feed" },
   { "a blank that does not break", "[basic]\nak = " .. AK .. "\194\160\nsk = " .. SK .. "\n", 2,
     "Python strips it, the other SDKs do not" },
+  { "such a blank before a name", "[basic]\n\194\160ak = " .. AK .. "\nsk = " .. SK .. "\n", 2,
+    "Python strips it, the other SDKs do not" },
+  { "such a blank before the next line", "[basic]\n" .. PAIR .. "\226\128\175mine = x\n", 4,
+    "Python takes the line for a part of the value" },
+  { "a form feed behind a name", "[basic]\nak\f = " .. AK .. "\nsk = " .. SK .. "\n", 2,
+    "Python strips it, the other SDKs do not" },
   { "a character without width", "[basic]\nak = " .. AK .. "\nsk = " .. SK .. "\226\128\139\n",
     3, "it would be sent" },
   { "a reference to another value", "[basic]\nmine = " .. AK .. "\nak = %(mine)s\nsk = " .. SK
