@@ -632,8 +632,9 @@ end
 -- it opens it. Of another program's files a copy is looked at.
 local function check_left_over(self, patience)
   local deadline = core.sys.monotonic() + patience
-  local ok, message, err
+  local ok, message, err, is_last
   repeat
+    is_last = core.sys.monotonic() > deadline
     local is_left = false
     for _, suffix in ipairs { "-wal", "-journal" } do
       local info = core.file.stat(self.name .. suffix)
@@ -646,20 +647,21 @@ local function check_left_over(self, patience)
     remove_snapshot(self)
     -- Another process may be making it at this moment.
     if ok or err.code ~= "STORE_UNAVAILABLE" then return ok, message, err end
-    core.sys.sleep(0.02)
-  until core.sys.monotonic() > deadline
+    if not is_last then core.sys.sleep(0.02) end
+  until is_last
   return nil, message, err
 end
 
 -- SQLite takes an empty file for a new database, and removes the -wal beside it. Ours are
 -- empty only while another process makes one.
 local function check_emptied(self, patience)
-  local deadline = core.sys.monotonic() + patience
+  local deadline, is_last = core.sys.monotonic() + patience, nil
   repeat
+    is_last = core.sys.monotonic() > deadline
     local info = core.file.stat(self.name)
     if not info or info.size > 0 then return true end
-    core.sys.sleep(0.02)
-  until core.sys.monotonic() > deadline
+    if not is_last then core.sys.sleep(0.02) end
+  until is_last
   return errors.fail("FILE_ERROR", ("the schedule '%s' is an empty file: what was in it is lost,"
     .. " unless something else made the file"):format(self.path), { retryable = false,
     maybe_applied = false, hint = ("Put a copy in its place; or begin a new one, and import the"

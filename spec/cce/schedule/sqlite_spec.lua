@@ -380,7 +380,8 @@ describe("cce.schedule.sqlite", function()
       function core.sys.sleep(seconds)
         waits = waits + 1
         if waits == 2 then
-          -- What the other one has written by now.
+          -- What the other one has written by now, and patience has ended: there is a last look.
+          sleep(0.4)
           os.remove(path)
           local other = assert(open())
           assert(add(other, "a"))
