@@ -571,6 +571,22 @@ describe("cce.workflow.issue", function()
       assert.equal(5, issued())
     end)
 
+    it("keeps what it could not be asked about by a mistake, and says so", function()
+      assert(issue { merge_into = path })
+      local look, looks = probe.look, 0
+      finally(function() probe.look = look end)
+      function probe.look(...)
+        looks = looks + 1
+        if looks == 1 then error "a mistake" end
+        return look(...)
+      end
+      local report = assert(issue { merge_into = path })
+      assert.matches("not asked: 1 cluster gave no answer", tostring(report), 1, true)
+      local asked = {}
+      for _, item in ipairs(report.ok) do asked[item.asked] = (asked[item.asked] or 0) + 1 end
+      assert.same({ ["not asked"] = 1, works = 4 }, asked)
+    end)
+
     it("fails, and obtains no second one, when a new one is refused as well", function()
       local obtain = client.obtain_cert
       client.obtain_cert = function(self, id, ...)
