@@ -395,8 +395,8 @@ describe("the rotation of one cluster", function()
       waits, repairs = { failed(201) }, { false, refusal "PERMISSION_DENIED" }
       assert.same({ "failed", "JOB_FAILED", "wait new, repair, turn, repair 200, turn, repair 1,"
         .. " failed" }, process())
-      assert.equal("The repair was accepted of the first 200 failed nodes, and not of these: n201: it"
-        .. " was PERMISSION_DENIED", item.err.hint)
+      assert.equal("The repair was accepted of the first 200 failed nodes, and not of these: n201:"
+        .. " it was PERMISSION_DENIED", item.err.hint)
       item.state, item.repair_tried = "accepted", nil
       waits, repairs = { failed(201) }, { refusal "PERMISSION_DENIED" }
       process()
