@@ -493,6 +493,15 @@ function M.extended(e, due)
   return new
 end
 
+--- To wait for its windows. What failed is as overdue as before, and its time is still that by
+-- which the next one comes.
+function M.put_off(e, opens)
+  if e.state ~= "failed-retrying" then return M.extended(e, opens) end
+  local new = copy_of(e, e.state)
+  new.next_try = opens
+  return new
+end
+
 --- Held by one more, and ended at the later of the two times. Only what is shared and
 -- was never tried: a request that may be on its way would cut what the new holder is
 -- about to get.
