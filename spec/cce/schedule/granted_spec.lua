@@ -219,6 +219,24 @@ describe("a grant", function()
     assert.matches("it is finished", (select(2, one:extend(900))))
   end)
 
+  it("is not held longer, nor by one more, once its end has come", function()
+    caller = { kind = "user", id = "u1" }
+    local one = assert(make { shared = true })
+    assert(schedule:hasten(one.id))
+    for _, act in ipairs { function() return one:extend(900) end,
+      function() return make { shared = true } end } do
+      local made, message, err = act()
+      assert.same({ nil, "CONFLICT" }, { made, err.code })
+      assert.matches("its end has come", message, 1, true)
+    end
+    assert.equal(1000, schedule:get(one.id).due)
+    assert.equal(1, #client.asked)
+    -- Nor is what cannot be read.
+    local e = schedule:get(one.id)
+    assert(schedule.store:update(e.id, e.revision, "damaged", { state = "pending" }))
+    assert.matches("it is quarantined", (select(2, one:extend(900))))
+  end)
+
   it("is ended by its state: once, and not where another does", function()
     caller = { kind = "user", id = "u1" }
     local one = assert(make())
