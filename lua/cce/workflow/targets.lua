@@ -16,7 +16,8 @@ local M = {}
 -- @tparam int level whom a raised error points at
 -- @treturn {cce.client,...}
 function M.clients(given, name, level)
-  local list = type(given) == "table" and (given.config and { given } or given) or {}
+  local list = type(given) == "table" and given.config and { given } or given
+  if not options.is_list(list) then list = {} end
   for _, client in ipairs(list) do
     if type(client) ~= "table" or not client.config then list = {} end
   end
@@ -82,6 +83,9 @@ end
 
 -- Each once: the same cluster must not be acted upon twice.
 local function unique_ids(list)
+  if not options.is_list(list) then
+    return errors.fail("INVALID_ARGUMENT", "clusters is no list of ids: it has a gap, or other keys")
+  end
   local ids, seen = {}, {}
   for i, each in ipairs(list) do
     local id = type(each) == "table" and each.id or each
