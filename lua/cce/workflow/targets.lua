@@ -57,6 +57,24 @@ function M.by_project(clients)
   return found
 end
 
+--- The client of a cluster that an earlier run had.
+-- @tparam table by_project
+-- @tparam ?string project_id of the cluster
+-- @tparam string cluster_id
+-- @tparam string name of the workflow
+-- @treturn[1] cce.client
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.client_of(by_project, project_id, cluster_id, name)
+  local client = by_project[project_id or ""]
+  if client then return client end
+  return errors.fail("INVALID_ARGUMENT", ("%s: no client is of project %s, where the run has"
+    .. " cluster %s"):format(name, tostring(project_id), cluster_id), { operation = name,
+    retryable = false, maybe_applied = false,
+    hint = "Give the clients that the run was begun with" })
+end
+
 -- ---- what was asked for ------------------------------------------------------
 
 local filter_schema = {

@@ -1081,5 +1081,11 @@ describe("cce.workflow.revoke with remove", function()
     local report = restore { admin = {} }
     assert.equal("NOT_FOUND", report.failed[1].code)
     assert.equal(1, report:exit_code())
+    -- Of another project's nothing here can tell.
+    simulator.write(dir .. "/undo.json", (text:gsub('"cluster": "%x+', '"cluster": "00000000')
+      :gsub('"project": "[^"]*"', '"project": "another"')))
+    local none, message = cce.workflow.restore(client, { undo = dir .. "/undo.json" })
+    assert.is_nil(none)
+    assert.matches("no client is of project another, where the run has cluster 0", message, 1, true)
   end)
 end)
