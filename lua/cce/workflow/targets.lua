@@ -6,6 +6,7 @@ local errors = require "cce.error"
 local options = require "cce.base.options"
 local project = require "cce.api.project"
 local user_state = require "cce.base.user_state"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -107,8 +108,9 @@ local function unique_ids(list)
   local ids, seen = {}, {}
   for i, each in ipairs(list) do
     local id = type(each) == "table" and each.id or each
-    if type(id) ~= "string" then
-      return errors.fail("INVALID_ARGUMENT", ("clusters[%d] is no cluster id"):format(i))
+    local ok, expected = values.is_id(id)
+    if not ok then
+      return errors.fail("INVALID_ARGUMENT", ("clusters[%d] must be %s"):format(i, expected))
     end
     if not seen[id] then
       seen[id] = true
