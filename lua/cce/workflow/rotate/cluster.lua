@@ -288,9 +288,10 @@ local function follow_repair(run, item, err, nodes)
   local id, unseen = job_after_repair(run, item)
   -- Of several calls a job shows no more than that one of them was taken.
   local has_parts = #nodes > NODES_A_CALL
+  local were = show.count(#nodes, "failed node") .. (#nodes == 1 and " was" or " were")
   if unseen then
-    return uncertain(run, item, ("%d failed nodes were told to rotate again, and what became of"
-      .. " that is not known: %s"):format(#nodes, unseen.message), { code = unseen.code,
+    return uncertain(run, item, ("%s told to rotate again, and what became of that is not known:"
+      .. " %s"):format(were, unseen.message), { code = unseen.code,
       hint = "The same call looks at the cluster again" })
   elseif not item.repair_accepted and (not id or has_parts) then
     err.hint = ("Whether the API took %s is not known, and no job shows it: look at these"
@@ -298,8 +299,8 @@ local function follow_repair(run, item, err, nodes)
       table.concat(nodes, " "))
     return finish(run, item, "failed", err)
   elseif not id then
-    item.notice = ("%d failed nodes were told to rotate again, which the API accepted; it names no"
-      .. " job for that, so look at these nodes: %s"):format(#nodes, table.concat(nodes, " "))
+    item.notice = ("%s told to rotate again, which the API accepted; it names no job for that, so"
+      .. " look at these nodes: %s"):format(were, table.concat(nodes, " "))
     return finish(run, item, "ok")
   end
   item.job_id = id
@@ -341,7 +342,7 @@ local function job_ended_badly(run, item, err)
   if run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil then
     return repair(run, item, err, nodes)
   elseif #nodes > 0 and not run.opts.repair then
-    err.hint = ("repair=true tells the %d failed nodes to rotate again"):format(#nodes)
+    err.hint = ("repair=true tells %s to rotate again"):format(show.count(#nodes, "failed node"))
   end
   finish(run, item, "failed", err)
 end

@@ -345,7 +345,7 @@ describe("the rotation of one cluster", function()
       item.client.retry_node_rotation = true
       item.state, waits, run.opts.repair = "accepted", { failed(2) }, false
       assert.equal("failed", process()[1])
-      assert.equal("repair=true tells the 2 failed nodes to rotate again", item.err.hint)
+      assert.equal("repair=true tells 2 failed nodes to rotate again", item.err.hint)
     end)
 
     it("tells all its nodes to rotate again, 200 at a time, and follows the new job", function()
