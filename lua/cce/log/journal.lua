@@ -203,8 +203,11 @@ end
 
 -- ---- writing ---------------------------------------------------------------
 
-local function cut(value)
-  if type(value) ~= "string" or #value <= LONGEST_TEXT then return value end
+-- What a run is found by, and its undo file: written before any intent, so it needs no room.
+local WHOLE = { run = true, from = true, undo = true }
+
+local function cut(name, value)
+  if type(value) ~= "string" or #value <= LONGEST_TEXT or WHOLE[name] then return value end
   return value:sub(1, LONGEST_TEXT):gsub("[\128-\191]*$", ""):gsub("[\192-\255]$", "") .. "…"
 end
 
@@ -223,7 +226,7 @@ local function append(journal, what, fields, sync, room)
   if not writer then return true end
   local now = journal.clock()
   local line = { at = times.format(now), time = now, what = what }
-  for name, value in pairs(fields or {}) do line[name] = cut(value) end
+  for name, value in pairs(fields or {}) do line[name] = cut(name, value) end
   local ok, message, code = writer:append { line = json_line.encode(line, ORDER), sync = sync,
     room = room }
   if ok then return true end
