@@ -103,7 +103,7 @@ end
 -- Each once: the same cluster must not be acted upon twice.
 local function unique_ids(list)
   if not options.is_list(list) then
-    return errors.fail("INVALID_ARGUMENT", "clusters is no list of ids: it has a gap, or other keys")
+    return errors.fail("INVALID_ARGUMENT", "clusters is no list of ids: it has a gap or other keys")
   end
   local ids, seen = {}, {}
   for i, each in ipairs(list) do
