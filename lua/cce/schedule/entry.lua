@@ -120,7 +120,9 @@ end
 local is_name = values.is_id
 
 local function plain(longest)
-  return function(value) return is_plain(value, longest) end
+  return function(value)
+    return is_plain(value, longest), ("at most %d bytes, and no control characters"):format(longest)
+  end
 end
 
 local function is_count(value)
