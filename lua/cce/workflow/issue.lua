@@ -95,13 +95,23 @@ local function into_directory(opts, clock)
 
   function place.prepare(list)
     naming.assign(list, holder_of, function() return nil end, opts.name)
+    local first = {}
     for _, target in ipairs(list) do
       local file = file_of(target.set)
       target.path = path_of(target.set)
       note_old(target, file)
-      if not target.context and holder_of(target.set) ~= nil then
-        set_problem(target, errors.fail("CONFLICT", ("'%s' holds something else: %s"):format(
-          target.path, file.message or "another cluster, or one that nobody marked")))
+      local other = first[target.path]
+      first[target.path] = other or target
+      local problem
+      if other then
+        problem = ("is to be the file of cluster %s, too: give this one another name with the"
+          .. " option name"):format(other.id)
+      elseif holder_of(target.set) ~= nil then
+        problem = "holds something else: " .. (file.message
+          or "another cluster, or one that nobody marked")
+      end
+      if problem and not target.context then
+        set_problem(target, errors.fail("CONFLICT", ("'%s' %s"):format(target.path, problem)))
       end
     end
     return true

@@ -144,6 +144,14 @@ describe("cce.workflow.issue", function()
       assert.equal(1, #assert(issue { dir = dir, clusters = { one }, name = mine }).ok)
     end)
 
+    it("saves no two in one file, whatever names it is given", function()
+      local report = assert(issue { dir = dir, name = function() return "a name" end })
+      assert.same({ 1, 4, 1 }, { #report.ok, #report.pending, issued() })
+      assert.matches(("'%s/a-name.json' is to be the file of cluster %s, too"):format(dir,
+        report.ok[1].cluster_id), report.pending[1].message, 1, true)
+      assert.equal(report.ok[1].cluster_id, assert(kubeconfig.load(report.ok[1].path)).cluster_id)
+    end)
+
     it("leaves alone a file that holds several of ours", function()
       local both = { sim.clusters[1].id, sim.clusters[2].id }
       local files = { dir .. "/cluster-001.json", dir .. "/cluster-002.json" }
