@@ -118,6 +118,7 @@ local function join(self, id, due, shared)
     local new, why = entries.joined(e, due, self.holder)
     why = end_has_come(self, e) or why
     if why then return is_taken(self, e, why) end
+    self.due_before = e.due
     return new
   end)
 end
@@ -401,7 +402,11 @@ local function grant(client, schedule, opts)
   if obtained then return self end
   if may_be_out then return nil, message, err end
   -- Nothing was obtained: as if it had not been promised. What cannot be written now
-  -- stays: a revocation too many is no harm, one too few is.
+  -- stays: a revocation too many is no harm, one too few is. The end is as near as before,
+  -- unless another holder relies on the later one since.
+  local as_before = self.due_before and entries.left(e, self.holder)
+  if as_before then as_before.due = self.due_before end
+  if as_before and schedule:change(e, as_before) then return nil, message, err end
   schedule:alter(self.id, function(found)
     local new = entries.left(found, self.holder)
     if new then return new end
