@@ -139,22 +139,29 @@ end
 
 -- What is looked up, compared or put into paths is text, if it is there at all.
 local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
-  "name", "message", "windows", "except", "zone", "undo", "undo_id" }
+  "name", "message", "windows", "except", "zone", "undo", "undo_id", "kind", "who" }
+
+-- What is counted with, or shown as a time.
+local MOMENTS = { "time", "sent", "first", "worked_until" }
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
+
+local function is_moment(value)
+  return type(value) == "number" and value >= 0 and value <= LAST_MOMENT
+end
 
 -- A line as we write them: no tables and no null, which no reader of it expects.
 local function decode(text)
   local line = core.json.decode(text)
-  if type(line) ~= "table" or type(line.what) ~= "string" or type(line.time) ~= "number"
-    or not (line.time >= 0 and line.time <= LAST_MOMENT) then
-    return nil
-  end
+  if type(line) ~= "table" or type(line.what) ~= "string" or not line.time then return nil end
   for _, value in pairs(line) do
     if type(value) == "table" or type(value) == "userdata" then return nil end
   end
   for _, name in ipairs(TEXTS) do
     if line[name] ~= nil and type(line[name]) ~= "string" then return nil end
+  end
+  for _, name in ipairs(MOMENTS) do
+    if line[name] ~= nil and not is_moment(line[name]) then return nil end
   end
   return line
 end

@@ -64,8 +64,14 @@ describe("cce.journal", function()
       assert.matches("line 3 .* cannot be read", message)
     end
     for _, name in ipairs { "run", "id", "plan", "of", "from", "cluster", "principal", "component",
-      "workflow", "name", "message", "windows", "except", "zone", "undo", "undo_id" } do
+      "workflow", "name", "message", "windows", "except", "zone", "undo", "undo_id",
+      "kind", "who" } do
       assert.is_nil((read(('{"what":"x","time":1,"%s":7}'):format(name))), name)
+    end
+    for _, name in ipairs { "sent", "first", "worked_until" } do
+      for _, value in ipairs { '"x"', "true", "-1", "1e300" } do
+        assert.is_nil((read(('{"what":"x","time":1,"%s":%s}'):format(name, value))), name)
+      end
     end
     for _, time in ipairs { 0, 253402300799 } do
       assert(read(('{"what":"x","time":%d,"more":7}'):format(time)))
