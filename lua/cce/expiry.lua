@@ -271,7 +271,7 @@ local list_meta = {
 -- @usage
 -- print(cce.expiry { "kubeconfigs", os.getenv "HOME" .. "/.kube/config" })
 local function expiry(paths, opts)
-  options.argument(paths, { "string", "table" }, 1, "expiry", 3)
+  options.argument(paths, { "string", "list" }, 1, "expiry", 3)
   if type(paths) == "string" then paths = { paths } end
   for i, path in ipairs(paths) do
     if type(path) ~= "string" then

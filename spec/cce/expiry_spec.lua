@@ -170,6 +170,8 @@ describe("cce.expiry", function()
   it("raises on wrong use", function()
     assert.has_error(function() cce.expiry(1) end)
     assert.has_error(function() cce.expiry { 1 } end)
+    -- What stands behind a gap would not be looked at.
+    assert.has_error(function() cce.expiry { "/a", nil, "/b" } end)
     assert.has_error(function() cce.expiry({}, { clok = os.time }) end)
   end)
 

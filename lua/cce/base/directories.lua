@@ -27,6 +27,15 @@ local function own(variable, below_home)
   return (M.base(variable, below_home) or "." .. below_home) .. "/cce"
 end
 
+--- A path that means the same wherever a process is started. No link in it is followed: what
+-- one leads to may change.
+-- @tparam string path
+-- @treturn string
+function M.absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return (core.sys.realpath "." or ".") .. "/" .. path
+end
+
 --- What the command must keep: journals.
 -- @treturn string
 function M.state()

@@ -47,6 +47,10 @@ local special_types = {
 -- @treturn boolean
 M.is_callable = is_callable
 
+--- Whether a value is a list: without a gap, where `ipairs` would end, and without other keys.
+-- @treturn boolean
+M.is_list = special_types.list
+
 local function has_type(value, name)
   local special = special_types[name]
   if special then return special(value) end

@@ -42,10 +42,13 @@ end
 --- Hold off the other processes of this user until the lock is closed.
 -- @tparam string name
 -- @tparam number seconds to wait for it at most
--- @treturn ?userdata nil when nothing is shared, or somebody else holds it for so long
+-- @treturn ?userdata nil when somebody else holds it for so long; false when nothing is shared
 function M.lock(name, seconds)
-  if not directory or not directories.make(directory) then return nil end
-  return core.file.lock(("%s/%s.lock"):format(directory, name), { timeout = seconds }) or nil
+  if not directory or not directories.make(directory) then return false end
+  local lock, _, code = core.file.lock(("%s/%s.lock"):format(directory, name),
+    { timeout = seconds })
+  if lock or code == "TIMEOUT" then return lock end
+  return false
 end
 
 --- Change a table while no other process does.

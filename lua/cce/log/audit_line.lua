@@ -19,6 +19,9 @@ M.ROOM = 1536
 
 local LONGEST_TEXT = 128
 
+-- Each stands beside few others: a binding with its namespace and cluster, or some nodes.
+local LONGER = { target = 512, nodes = 512 }
+
 -- ---- what was asked for ------------------------------------------------------
 
 -- What the API calls it, and what we do. A name that is not here is not logged: it
@@ -26,6 +29,17 @@ local LONGEST_TEXT = 128
 local ARGUMENTS = { userId = "user_id", agencyId = "agency_id", component = "component",
   certificateExpirationTime = "certificate_expiration_time", duration = "duration",
   expire_at = "expire_at" }
+
+-- Those that there is room for, each whole, and how many more there are.
+local function some_of(ids)
+  local text = ids[1]
+  for i = 2, #ids do
+    local rest = (" and %d more"):format(#ids - i + 1)
+    if #text + 1 + #ids[i] + #rest > LONGER.nodes then return text .. rest end
+    text = text .. " " .. ids[i]
+  end
+  return text
+end
 
 --- The arguments of a call that changes something, as they are sent.
 -- @tparam ?string body of the request
@@ -39,8 +53,10 @@ function M.arguments(body)
   end
   if type(sent.nodeList) == "table" then
     local ids = {}
-    for i, node in ipairs(sent.nodeList) do ids[i] = tostring(node.nodeID) end
-    found.nodes = table.concat(ids, " ")
+    for i, node in ipairs(sent.nodeList) do
+      ids[i] = tostring(type(node) == "table" and node.nodeID or nil)
+    end
+    found.nodes = some_of(ids)
   end
   return found
 end
@@ -54,8 +70,9 @@ end
 -- @treturn string
 function M.seal(entry, key)
   for name, value in pairs(entry) do
-    if type(value) == "string" and #value > LONGEST_TEXT and name ~= "continues" then
-      entry[name] = value:sub(1, LONGEST_TEXT):gsub("[\128-\255]+$", "")
+    local longest = LONGER[name] or LONGEST_TEXT
+    if type(value) == "string" and #value > longest and name ~= "continues" then
+      entry[name] = value:sub(1, longest):gsub("[\128-\255]+$", "")
     end
   end
   local text = json_line.encode(entry, ORDER):sub(1, -2)

@@ -441,7 +441,7 @@ local verify_schema = {
 -- @usage
 -- local state = assert(cce.audit_log.verify("/var/log/cce.log", { head = kept, count = n }))
 function M.verify(paths, opts)
-  options.argument(paths, { "string", "table" }, 1, "verify")
+  options.argument(paths, { "string", "list" }, 1, "verify")
   if type(paths) == "string" then paths = { paths } end
   if #paths == 0 then error("bad argument #1 to 'verify' (it names no file)", 2) end
   local checked, message, err = options.check(opts, verify_schema)

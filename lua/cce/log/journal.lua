@@ -139,22 +139,29 @@ end
 
 -- What is looked up, compared or put into paths is text, if it is there at all.
 local TEXTS = { "run", "id", "plan", "of", "from", "cluster", "principal", "component", "workflow",
-  "name", "message", "windows", "except", "zone", "undo", "undo_id" }
+  "name", "message", "windows", "except", "zone", "undo", "undo_id", "kind", "who" }
+
+-- What is counted with, or shown as a time.
+local MOMENTS = { "time", "sent", "first", "worked_until" }
 
 local LAST_MOMENT = 253402300799 -- of the year 9999
+
+local function is_moment(value)
+  return type(value) == "number" and value >= 0 and value <= LAST_MOMENT
+end
 
 -- A line as we write them: no tables and no null, which no reader of it expects.
 local function decode(text)
   local line = core.json.decode(text)
-  if type(line) ~= "table" or type(line.what) ~= "string" or type(line.time) ~= "number"
-    or not (line.time >= 0 and line.time <= LAST_MOMENT) then
-    return nil
-  end
+  if type(line) ~= "table" or type(line.what) ~= "string" or not line.time then return nil end
   for _, value in pairs(line) do
     if type(value) == "table" or type(value) == "userdata" then return nil end
   end
   for _, name in ipairs(TEXTS) do
     if line[name] ~= nil and type(line[name]) ~= "string" then return nil end
+  end
+  for _, name in ipairs(MOMENTS) do
+    if line[name] ~= nil and not is_moment(line[name]) then return nil end
   end
   return line
 end
@@ -203,8 +210,11 @@ end
 
 -- ---- writing ---------------------------------------------------------------
 
-local function cut(value)
-  if type(value) ~= "string" or #value <= LONGEST_TEXT then return value end
+-- What a run is found by, and its undo file: written before any intent, so it needs no room.
+local WHOLE = { run = true, from = true, undo = true }
+
+local function cut(name, value)
+  if type(value) ~= "string" or #value <= LONGEST_TEXT or WHOLE[name] then return value end
   return value:sub(1, LONGEST_TEXT):gsub("[\128-\191]*$", ""):gsub("[\192-\255]$", "") .. "…"
 end
 
@@ -223,7 +233,7 @@ local function append(journal, what, fields, sync, room)
   if not writer then return true end
   local now = journal.clock()
   local line = { at = times.format(now), time = now, what = what }
-  for name, value in pairs(fields or {}) do line[name] = cut(value) end
+  for name, value in pairs(fields or {}) do line[name] = cut(name, value) end
   local ok, message, code = writer:append { line = json_line.encode(line, ORDER), sync = sync,
     room = room }
   if ok then return true end

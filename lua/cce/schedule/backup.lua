@@ -10,6 +10,7 @@ local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
+local show = require "cce.text.show"
 local times = require "cce.base.times"
 
 local M = {}
@@ -144,9 +145,9 @@ local function check_file(path, file)
     return true
   end)
   if wrong > 0 then
-    return file_error(("%d lines of '%s' are no entries (%s)"):format(wrong, path,
-      table.concat(first, "; ")), "Nothing was imported. Take these lines out, and lower the"
-      .. " count in the last one")
+    return file_error(("'%s' has %s without an entry (%s)"):format(path,
+      show.count(wrong, "line"), table.concat(first, "; ")), "Nothing was imported. Take out what"
+      .. " is named, and lower the count in the last line")
   elseif said ~= count then
     return file_error(("'%s' is cut off, or was changed: its last line does not count its %d"
       .. " entries"):format(path, count), "Nothing was imported. Export once more")

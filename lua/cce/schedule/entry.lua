@@ -120,7 +120,9 @@ end
 local is_name = values.is_id
 
 local function plain(longest)
-  return function(value) return is_plain(value, longest) end
+  return function(value)
+    return is_plain(value, longest), ("at most %d bytes, and no control characters"):format(longest)
+  end
 end
 
 local function is_count(value)
@@ -490,6 +492,15 @@ function M.extended(e, due)
   if not ok then return nil, why end
   local new = copy_of(e, "pending")
   new.due, new.next_try = due, nil
+  return new
+end
+
+--- To wait for its windows. What failed is as overdue as before, and its time is still that by
+-- which the next one comes.
+function M.put_off(e, opens)
+  if e.state ~= "failed-retrying" then return M.extended(e, opens) end
+  local new = copy_of(e, e.state)
+  new.next_try = opens
   return new
 end
 

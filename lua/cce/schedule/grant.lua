@@ -103,6 +103,12 @@ local function is_taken(self, e, why)
     .. " its holder is gone: schedule:hasten(\"%s\") ends it"):format(e.id))
 end
 
+-- Who ends it early, as `schedule:hasten` does, is not overruled.
+local function end_has_come(self, e)
+  if not e.due then return "it is " .. e.state end
+  return e.due <= self.schedule.clock() and "its end has come" or nil
+end
+
 -- Have a part in the one that lives.
 local function join(self, id, due, shared)
   self.id = id
@@ -110,7 +116,9 @@ local function join(self, id, due, shared)
     if not e.grant then return fail("CONFLICT", ("entry %s is no grant"):format(id)) end
     if not shared then return is_taken(self, e, "shared=true was not given") end
     local new, why = entries.joined(e, due, self.holder)
-    if not new then return is_taken(self, e, why) end
+    why = end_has_come(self, e) or why
+    if why then return is_taken(self, e, why) end
+    self.due_before = e.due
     return new
   end)
 end
@@ -235,7 +243,8 @@ function Grant:extend(seconds)
     elseif found.first_intent then
       why = "its revocation was tried already"
     else
-      new, why = entries.extended(found, found.due + seconds)
+      why = end_has_come(self, found)
+      if not why then new, why = entries.extended(found, found.due + seconds) end
     end
     if new then return new end
     return fail("CONFLICT", ("entry %s cannot be extended: %s"):format(self.id, why),
@@ -393,7 +402,11 @@ local function grant(client, schedule, opts)
   if obtained then return self end
   if may_be_out then return nil, message, err end
   -- Nothing was obtained: as if it had not been promised. What cannot be written now
-  -- stays: a revocation too many is no harm, one too few is.
+  -- stays: a revocation too many is no harm, one too few is. The end is as near as before,
+  -- unless another holder relies on the later one since.
+  local as_before = self.due_before and entries.left(e, self.holder)
+  if as_before then as_before.due = self.due_before end
+  if as_before and schedule:change(e, as_before) then return nil, message, err end
   schedule:alter(self.id, function(found)
     local new = entries.left(found, self.holder)
     if new then return new end

@@ -343,7 +343,11 @@ end
 function Schedule:get(id)
   check_open(self, "get")
   options.argument(id, "string", 1, "get")
-  if not entries.is_id(id) then return refuse("get", ("'%s' is no id of an entry"):format(id)) end
+  -- Other methods ask here, too: which one was called is not said.
+  if not entries.is_id(id) then
+    return errors.fail("INVALID_ARGUMENT", ("'%s' is no id of an entry"):format(
+      entries.clean(id, 64)), { retryable = false, maybe_applied = false })
+  end
   local row, message, err = self.store:get(id)
   if not row then return nil, message, err end
   return entries.describe(row)

@@ -663,7 +663,8 @@ local function check_emptied(self, patience)
     if not is_last then core.sys.sleep(0.02) end
   until is_last
   return errors.fail("FILE_ERROR", ("the schedule '%s' is an empty file: what was in it is lost,"
-    .. " unless something else made the file"):format(self.path), { retryable = false,
+    .. " unless nothing was, since it could not be made (a full disk), or something else made the"
+    .. " file"):format(self.path), { retryable = false,
     maybe_applied = false, hint = ("Put a copy in its place; or begin a new one, and import the"
       .. " last export if there is one: rm %s"):format(shell_word(self.path)) })
 end

@@ -12,6 +12,7 @@ local options = require "cce.base.options"
 local outcome = require "cce.workflow.outcome"
 local protected = require("cce.host.protect").pcall
 local runs = require "cce.workflow.run"
+local show = require "cce.text.show"
 local targets = require "cce.workflow.targets"
 
 -- A file is merged into when this many are waiting, so that a kill loses few
@@ -94,13 +95,23 @@ local function into_directory(opts, clock)
 
   function place.prepare(list)
     naming.assign(list, holder_of, function() return nil end, opts.name)
+    local first = {}
     for _, target in ipairs(list) do
       local file = file_of(target.set)
       target.path = path_of(target.set)
       note_old(target, file)
-      if not target.context and holder_of(target.set) ~= nil then
-        set_problem(target, errors.fail("CONFLICT", ("'%s' holds something else: %s"):format(
-          target.path, file.message or "another cluster, or one that nobody marked")))
+      local other = first[target.path]
+      first[target.path] = other or target
+      local problem
+      if other then
+        problem = ("is to be the file of cluster %s, too: give this one another name with the"
+          .. " option name"):format(other.id)
+      elseif holder_of(target.set) ~= nil then
+        problem = "holds something else: " .. (file.message
+          or "another cluster, or one that nobody marked")
+      end
+      if problem and not target.context then
+        set_problem(target, errors.fail("CONFLICT", ("'%s' %s"):format(target.path, problem)))
       end
     end
     return true
@@ -259,8 +270,10 @@ local function ask_clusters(run)
     return target.state == "pending" and not (target.problem or target.skip or target.reason)
   end)
   map(kept, function(target)
+    -- As long as it has given none.
+    target.answer = { state = "not asked" }
     local config = run.place.kubeconfig(target)
-    target.answer = config and stored.ask(target.client, config)
+    target.answer = config and stored.ask(target.client, config) or target.answer
     target.reason = stored.refusal(target.answer)
     return true
   end, { concurrency = run.opts.concurrency })
@@ -420,7 +433,8 @@ function workflow.close(run)
   end
   run.report:note("%d obtained, %d still good, in %s", obtained, kept, run.place.text)
   if unasked > 0 then
-    run.report:note("not asked: %d clusters gave no answer; theirs is kept by its date", unasked)
+    run.report:note("not asked: %s gave no answer; theirs goes by its date",
+      show.count(unasked, "cluster"))
   end
 end
 

@@ -43,10 +43,15 @@ function workflow.plan(run)
     local id = entry.cluster or entry.id
     local item = by_id[id]
     if not item then
-      local client = entry.cluster and by_project[entry.project or ""] or run.clients[1]
-      local there = entry.cluster and found.by_id[id]
+      local there, client = entry.cluster and found.by_id[id], run.clients[1]
+      if there then
+        client = there.client
+      elseif entry.cluster then
+        client, message, err = targets.client_of(by_project, entry.project, id, "restore")
+        if not client then return nil, message, err end
+      end
       item = { id = id, name = entry.cluster and entry.cluster_name or policies.text(entry),
-        project_id = entry.project, client = there and there.client or client, entries = {},
+        project_id = entry.project, client = client, entries = {},
         cluster = there and there.cluster or { id = id, name = entry.cluster_name },
         state = "pending" }
       by_id[id] = item

@@ -164,13 +164,10 @@ local function recall(run, known)
   local by_project, message, err = targets.by_project(run.clients)
   if not by_project then return nil, message, err end
   for i, line in ipairs(known.order) do
-    local client = by_project[line.project or ""]
-    if not client then
-      return errors.fail("INVALID_ARGUMENT", ("%s: no client is of project %s, where the run has"
-        .. " cluster %s"):format(run.workflow.name, tostring(line.project), line.cluster), {
-        operation = run.workflow.name, retryable = false, maybe_applied = false,
-        hint = "Give the clients that the run was begun with" })
-    end
+    local client
+    client, message, err = targets.client_of(by_project, line.project, line.cluster,
+      run.workflow.name)
+    if not client then return nil, message, err end
     local item = recall_item(run, known, line, client)
     run.items[i] = item
     -- What a person gave up stays given up.
@@ -262,7 +259,7 @@ local function count_failure(run, item)
     limit = math.max(1, math.ceil(#run.items * tonumber(limit:match "[%d.]+") / 100))
   end
   if limit and run.failures >= limit then
-    run:stop(("%d failures: max_failures is %s"):format(run.failures,
+    run:stop(("%s: max_failures is %s"):format(show.count(run.failures, "failure"),
       tostring(run.opts.max_failures)))
   end
 end

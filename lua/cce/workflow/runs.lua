@@ -84,10 +84,11 @@ local function with_run(path, name, act)
   return result
 end
 
-local function write(journal, known, line, what, message, code)
+-- `owed`: false, where what was to follow is given up; nil leaves it as it is.
+local function write(journal, known, line, what, message, owed, code)
   return journal:write(what, { of = known.id, cluster = line.cluster, principal = line.principal,
     kind = line.kind, name = line.name, project = line.project, message = message, code = code,
-    owed = false, by = "a person" })
+    owed = owed, by = "a person" })
 end
 
 -- The last line of a run of which nothing is open any more.
@@ -163,11 +164,11 @@ function M.discard(path, name)
       local state, ok, message, err = outcome.of_line(line), true, nil, nil
       if state == "ok" and line.owed then
         ok, message, err = write(journal, known, line, "reissued",
-          "a person gave up what was owed")
+          "a person gave up what was owed", false)
       elseif not outcome.is_final(state) then
         local text = state == "pending" and "given up" or "given up, unknown"
         ok, message, err = write(journal, known, line, "given_up", line.message
-          and text .. ": " .. line.message or text, line.code or "CANCELLED")
+          and text .. ": " .. line.message or text, false, line.code or "CANCELLED")
       end
       if not ok then return nil, message, err end
     end

@@ -6,6 +6,7 @@ local errors = require "cce.error"
 local options = require "cce.base.options"
 local project = require "cce.api.project"
 local user_state = require "cce.base.user_state"
+local values = require "cce.base.values"
 
 local M = {}
 
@@ -16,7 +17,8 @@ local M = {}
 -- @tparam int level whom a raised error points at
 -- @treturn {cce.client,...}
 function M.clients(given, name, level)
-  local list = type(given) == "table" and (given.config and { given } or given) or {}
+  local list = type(given) == "table" and given.config and { given } or given
+  if not options.is_list(list) then list = {} end
   for _, client in ipairs(list) do
     if type(client) ~= "table" or not client.config then list = {} end
   end
@@ -56,6 +58,24 @@ function M.by_project(clients)
   return found
 end
 
+--- The client of a cluster that an earlier run had.
+-- @tparam table by_project
+-- @tparam ?string project_id of the cluster
+-- @tparam string cluster_id
+-- @tparam string name of the workflow
+-- @treturn[1] cce.client
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.client_of(by_project, project_id, cluster_id, name)
+  local client = by_project[project_id or ""]
+  if client then return client end
+  return errors.fail("INVALID_ARGUMENT", ("%s: no client is of project %s, where the run has"
+    .. " cluster %s"):format(name, tostring(project_id), cluster_id), { operation = name,
+    retryable = false, maybe_applied = false,
+    hint = "Give the clients that the run was begun with" })
+end
+
 -- ---- what was asked for ------------------------------------------------------
 
 local filter_schema = {
@@ -82,11 +102,15 @@ end
 
 -- Each once: the same cluster must not be acted upon twice.
 local function unique_ids(list)
+  if not options.is_list(list) then
+    return errors.fail("INVALID_ARGUMENT", "clusters is no list of ids: it has a gap or other keys")
+  end
   local ids, seen = {}, {}
   for i, each in ipairs(list) do
     local id = type(each) == "table" and each.id or each
-    if type(id) ~= "string" then
-      return errors.fail("INVALID_ARGUMENT", ("clusters[%d] is no cluster id"):format(i))
+    local ok, expected = values.is_id(id)
+    if not ok then
+      return errors.fail("INVALID_ARGUMENT", ("clusters[%d] must be %s"):format(i, expected))
     end
     if not seen[id] then
       seen[id] = true

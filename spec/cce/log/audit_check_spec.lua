@@ -100,11 +100,26 @@ describe("the check of audit logs", function()
       assert.same({}, lines.arguments(body))
     end
     assert.same({}, lines.arguments(nil))
-    local text, name = ("x"):rep(127) .. "ä", ("n"):rep(500)
-    local line = lines.seal { n = 1, code = text, target = ("y"):rep(128), continues = name }
-    assert.matches('"target":"' .. ("y"):rep(128) .. '"', line, 1, true)
+    local text, name = ("x"):rep(127) .. "ä", ("n"):rep(600)
+    local target = ("RoleBinding %s/%s of cluster %s"):format(("s"):rep(63), ("b"):rep(253),
+      ("c"):rep(128))
+    local line = lines.seal { n = 1, code = text, target = target, component = ("y"):rep(128),
+      continues = name }
+    assert.matches('"component":"' .. ("y"):rep(128) .. '"', line, 1, true)
+    assert.matches('"target":"' .. target:gsub("/", "\\/") .. '"', line, 1, true)
     assert.matches('"code":"' .. ("x"):rep(127) .. '"', line, 1, true)
     assert.matches(name, line, 1, true)
+  end)
+
+  it("names the nodes that there is room for, and how many more there are", function()
+    local nodes = {}
+    for i = 1, 200 do nodes[i] = ('{"nodeID":"%036d"}'):format(i) end
+    local found = lines.arguments(('{"nodeList":[%s]}'):format(table.concat(nodes, ",")))
+    assert.matches(("%036d %036d and 187 more"):format(12, 13), found.nodes, 1, true)
+    assert.matches('"nodes":"' .. found.nodes .. '"', lines.seal(found), 1, true)
+    assert.is_nil(lines.arguments('{"nodeList":[]}').nodes)
+    -- Also of what a trace of CTS says, which anybody may have written.
+    assert.equal("nil nil", lines.arguments('{"nodeList":[7,null]}').nodes)
   end)
 
   it("knows the head and the count that were kept, wherever the log has them", function()

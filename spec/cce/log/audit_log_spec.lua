@@ -556,5 +556,8 @@ describe("cce.audit_log", function()
     assert.is_nil(client)
     assert.equal("INVALID_ARGUMENT", err.code)
     clients.raises("unknown option 'kay'", function() audit_log.open(path, { kay = "x" }) end)
+    clients.raises("string or list expected", function()
+      audit_log.verify { path, nil, path }
+    end)
   end)
 end)

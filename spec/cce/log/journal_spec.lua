@@ -64,8 +64,14 @@ describe("cce.journal", function()
       assert.matches("line 3 .* cannot be read", message)
     end
     for _, name in ipairs { "run", "id", "plan", "of", "from", "cluster", "principal", "component",
-      "workflow", "name", "message", "windows", "except", "zone", "undo", "undo_id" } do
+      "workflow", "name", "message", "windows", "except", "zone", "undo", "undo_id",
+      "kind", "who" } do
       assert.is_nil((read(('{"what":"x","time":1,"%s":7}'):format(name))), name)
+    end
+    for _, name in ipairs { "sent", "first", "worked_until" } do
+      for _, value in ipairs { '"x"', "true", "-1", "1e300" } do
+        assert.is_nil((read(('{"what":"x","time":1,"%s":%s}'):format(name, value))), name)
+      end
     end
     for _, time in ipairs { 0, 253402300799 } do
       assert(read(('{"what":"x","time":%d,"more":7}'):format(time)))
@@ -239,6 +245,17 @@ describe("cce.journal", function()
     journal:write("refused", { cluster = "c1", message = ("x"):rep(598) .. ("€"):rep(500) })
     journal:close()
     assert.equal(("x"):rep(598) .. "…", open().runs[1].items.c1.message)
+  end)
+
+  it("keeps whole what a run is found by, and the path of its undo file", function()
+    local long = ("n"):rep(5000)
+    local journal = open()
+    assert(journal:write("run", { run = long, id = "id", undo = long }))
+    assert(journal:write("planned", { cluster = "c1", from = long }))
+    assert(journal:write "begun")
+    journal:close()
+    local known = journals.find(open().runs, long)
+    assert.same({ long, long }, { known.undo, known.items.c1.from })
   end)
 
   it("reads no more than is whole, without a lock", function()

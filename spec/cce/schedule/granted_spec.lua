@@ -219,6 +219,42 @@ describe("a grant", function()
     assert.matches("it is finished", (select(2, one:extend(900))))
   end)
 
+  it("ends no later for one more who got nothing, unless others rely on it since", function()
+    caller = { kind = "user", id = "u1" }
+    local one = assert(make { shared = true })
+    problem = failing(false)
+    assert.is_nil((make { shared = true, seconds = 90000 }))
+    local e = schedule:get(one.id)
+    assert.same({ 1900, 1 }, { e.due, #e.grant.holders })
+    function client.obtain_cert()
+      assert(schedule:alter(one.id, function(found)
+        return entries.joined(found, 2000, entries.new_id(1000))
+      end))
+      return nil, problem.message, problem
+    end
+    assert.is_nil((make { shared = true, seconds = 90000 }))
+    e = schedule:get(one.id)
+    assert.same({ 91000, 2 }, { e.due, #e.grant.holders })
+  end)
+
+  it("is not held longer, nor by one more, once its end has come", function()
+    caller = { kind = "user", id = "u1" }
+    local one = assert(make { shared = true })
+    assert(schedule:hasten(one.id))
+    for _, act in ipairs { function() return one:extend(900) end,
+      function() return make { shared = true } end } do
+      local made, message, err = act()
+      assert.same({ nil, "CONFLICT" }, { made, err.code })
+      assert.matches("its end has come", message, 1, true)
+    end
+    assert.equal(1000, schedule:get(one.id).due)
+    assert.equal(1, #client.asked)
+    -- Nor is what cannot be read.
+    local e = schedule:get(one.id)
+    assert(schedule.store:update(e.id, e.revision, "damaged", { state = "pending" }))
+    assert.matches("it is quarantined", (select(2, one:extend(900))))
+  end)
+
   it("is ended by its state: once, and not where another does", function()
     caller = { kind = "user", id = "u1" }
     local one = assert(make())

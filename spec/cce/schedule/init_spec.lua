@@ -128,8 +128,15 @@ describe("cce.schedule", function()
         refused { cluster_id = "c1", user_id = "u1", region = bad }
         refused { cluster_id = "c1", user_id = "u1", project_id = bad }
       end
-      refused { cluster_id = "c1", user_id = "u1", reason = "a\27[2Jb" }
-      refused { cluster_id = "c1", user_id = "u1", reason = ("x"):rep(501) }
+      for _, reason in ipairs { "a\27[2Jb", ("x"):rep(501) } do
+        local _, message = schedule:revoke_at(NOW, { cluster_id = "c1", user_id = "u1",
+          reason = reason })
+        assert.equal("schedule: bad reason: at most 500 bytes, and no control characters", message)
+      end
+      for _, method in ipairs { "get", "cancel", "hasten" } do
+        assert.equal("'a?' is no id of an entry", failure("INVALID_ARGUMENT",
+          schedule[method](schedule, "a\27")))
+      end
       assert.error_matches(function() schedule:revoke_at(NOW, { user_id = "u1" }) end,
         "'cluster_id' is missing")
       assert.error_matches(function() schedule:revoke_at(NOW, { cluster_id = 1 }) end, "string")

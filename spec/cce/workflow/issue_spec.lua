@@ -144,6 +144,14 @@ describe("cce.workflow.issue", function()
       assert.equal(1, #assert(issue { dir = dir, clusters = { one }, name = mine }).ok)
     end)
 
+    it("saves no two in one file, whatever names it is given", function()
+      local report = assert(issue { dir = dir, name = function() return "a name" end })
+      assert.same({ 1, 4, 1 }, { #report.ok, #report.pending, issued() })
+      assert.matches(("'%s/a-name.json' is to be the file of cluster %s, too"):format(dir,
+        report.ok[1].cluster_id), report.pending[1].message, 1, true)
+      assert.equal(report.ok[1].cluster_id, assert(kubeconfig.load(report.ok[1].path)).cluster_id)
+    end)
+
     it("leaves alone a file that holds several of ours", function()
       local both = { sim.clusters[1].id, sim.clusters[2].id }
       local files = { dir .. "/cluster-001.json", dir .. "/cluster-002.json" }
@@ -569,6 +577,22 @@ describe("cce.workflow.issue", function()
       assert.equal(0, report:exit_code())
       assert.matches("not asked: 2 clusters", tostring(report), 1, true)
       assert.equal(5, issued())
+    end)
+
+    it("keeps what it could not be asked about by a mistake, and says so", function()
+      assert(issue { merge_into = path })
+      local look, looks = probe.look, 0
+      finally(function() probe.look = look end)
+      function probe.look(...)
+        looks = looks + 1
+        if looks == 1 then error "a mistake" end
+        return look(...)
+      end
+      local report = assert(issue { merge_into = path })
+      assert.matches("not asked: 1 cluster gave no answer", tostring(report), 1, true)
+      local asked = {}
+      for _, item in ipairs(report.ok) do asked[item.asked] = (asked[item.asked] or 0) + 1 end
+      assert.same({ ["not asked"] = 1, works = 4 }, asked)
     end)
 
     it("fails, and obtains no second one, when a new one is refused as well", function()

@@ -1,6 +1,7 @@
 -- What a person does with the runs of a journal. Nothing is sent, so there is no simulator.
 local core = require "cce.core"
 local journals = require "cce.log.journal"
+local outcome = require "cce.workflow.outcome"
 local runs = require "cce.workflow.runs"
 local tempdir = require "spec.support.tempdir"
 
@@ -98,14 +99,27 @@ describe("the runs of a journal", function()
           happened = happened }))
         assert.equal(expected, run.items[i].state)
         local line = last_line()
-        assert.same({ expected, "c" .. i, "id of one", "p", "a person", false, "name of c" .. i },
-          { line.what, line.cluster, line.of, line.project, line.by, line.owed, line.name })
+        assert.same({ expected, "c" .. i, "id of one", "p", "a person", "name of c" .. i },
+          { line.what, line.cluster, line.of, line.project, line.by, line.name })
         assert.matches(happened and "says that it happened" or "says that it did not", line.message)
         -- Once is enough.
         fails("CONFLICT", "is " .. expected .. ", not uncertain", runs.settle(path,
           { run = "one", cluster = cluster, happened = happened }))
       end
     end
+  end)
+
+  it("still owe what was to follow, where a person says that the request was taken", function()
+    write("one", { { "c1", "unknown", { owed = true }, "u" } })
+    local run = assert(runs.settle(path, { cluster = "c1", happened = true }))
+    assert.same({ true, "ok", "its rights are still to be taken" },
+      { run.open, run.items[1].state, run.items[1].message })
+    assert.is_false(assert(runs.discard(path)).open)
+    -- A kubeconfig may be wanted later.
+    write("two", { { "c2", "intent" } })
+    assert.is_false(assert(runs.settle(path, { cluster = "c2", happened = true })).open)
+    local known = journals.find(assert(journals.read(path)).runs)
+    assert.is_true(outcome.is_open(known, { reissue = {} }))
   end)
 
   it("are not said to be settled where they cannot be read after it", function()

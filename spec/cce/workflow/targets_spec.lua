@@ -88,6 +88,23 @@ describe("a fleet of two projects", function()
     assert.equal(5, #assert(cce.expiry { path }))
   end)
 
+  it("is whole and has ids, or nothing is begun: a gap in a list would end it", function()
+    for _, each in ipairs { { here, nil, there }, { here, [3] = there }, { here, n = 1 } } do
+      clients.raises("a client or a list of clients expected", function()
+        local report = cce.workflow.rotate(each, { clusters = { name = "*" } })
+        return report
+      end)
+    end
+    local first, last = sim.clusters[1].id, sim.clusters[3].id
+    for _, ids in ipairs { { first, nil, last }, { first, status = "Available" }, { first, "é" },
+      { first, "" }, { first, 7 }, { first, {} } } do
+      clients.fails("INVALID_ARGUMENT", rotations.rotate(here, { clusters = ids }))
+      clients.fails("INVALID_ARGUMENT", cce.workflow.issue(here, { clusters = ids, duration = 1,
+        merge_into = dir .. "/config" }))
+    end
+    assert.equal(0, accepted "rotate_credentials" + accepted "obtain_cert")
+  end)
+
   it("does not begin when one project cannot be listed", function()
     sim:fault { operation = "list_clusters", status = 403, times = 1 }
     clients.fails("PERMISSION_DENIED", rotations.rotate({ here, there }))

@@ -7,6 +7,7 @@
 -- @module cce.schedule.runner.rotation
 -- @local
 local core = require "cce.core"
+local directories = require "cce.base.directories"
 local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local journals = require "cce.log.journal"
@@ -40,7 +41,7 @@ function M.prepare(job)
   end
   -- The journal is there from now on, so that one that is missing later is one that was lost.
   local e = job.entry
-  local path = ("%s/%s-%s.journal"):format(run.journal_dir, e.id,
+  local path = ("%s/%s-%s.journal"):format(directories.absolute(run.journal_dir), e.id,
     os.date("!%Y%m%dT%H%M%SZ", math.floor(e.due)))
   local file, why, code = core.journal(path, "run journal")
   if not file then

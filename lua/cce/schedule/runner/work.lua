@@ -290,7 +290,7 @@ local function begin(job)
   -- a dead runner left: that is let go of once it is ours, and waits then.
   local opens = entries.opens(job.entry, run.clock())
   if not job.at_once and opens > run.clock() then
-    local later = entries.extended(job.entry, opens)
+    local later = entries.put_off(job.entry, opens)
     if later then
       run.schedule:change(job.entry, later)
       return nil, "it waits for its window"

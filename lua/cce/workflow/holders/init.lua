@@ -17,8 +17,8 @@ local LONGEST = 1827 * 86400
 local schema = {
   clusters = { type = { "table", "callable" }, default = { name = "*" } },
   user_id = { type = "string", non_empty = true },
-  traces = { type = "table" }, logs = { type = "table" }, kubeconfigs = { type = "table" },
-  schedule = { type = "table" }, expected = { type = "table" }, admin = access.option,
+  traces = { type = "list" }, logs = { type = "list" }, kubeconfigs = { type = "list" },
+  schedule = { type = "table" }, expected = { type = "list" }, admin = access.option,
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
 }
 

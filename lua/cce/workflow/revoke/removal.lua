@@ -8,7 +8,6 @@
 -- @local
 local access = require "cce.workflow.rights.access"
 local bindings = require "cce.workflow.rights.bindings"
-local core = require "cce.core"
 local directories = require "cce.base.directories"
 local items = require "cce.workflow.revoke.item"
 local json_line = require "cce.base.json_line"
@@ -46,8 +45,7 @@ function M.prepare(run)
     path = ("%s/removed-%s.json"):format(directories.state(), id)
   end
   -- A journal may be gone on with from elsewhere.
-  if path:sub(1, 1) ~= "/" then path = (core.sys.realpath(".") or ".") .. "/" .. path end
-  run.undo, message, err = undos.open(path, id, run.clock(), is_dry)
+  run.undo, message, err = undos.open(directories.absolute(path), id, run.clock(), is_dry)
   if not run.undo then return nil, message, err end
   return true
 end

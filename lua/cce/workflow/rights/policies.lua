@@ -7,9 +7,12 @@
 -- What others write between a reading and its write, one round trip, is overwritten unseen.
 -- @module cce.workflow.rights.policies
 -- @local
+local core = require "cce.core"
 local errors = require "cce.error"
+local host = require "cce.host"
 local json = require "cce.base.json"
 local pace = require "cce.workflow.pace"
+local protected = require("cce.host.protect").pcall
 local service_call = require "cce.api.service_call"
 local user_state = require "cce.base.user_state"
 local values = require "cce.base.values"
@@ -18,7 +21,7 @@ local M = {}
 
 local PATH = "/api/v3/access-policies"
 local TRIES, PAUSE = 5, 0.5
-local LOCK_SECONDS = 60
+local LOCK_SECONDS, LOCK_PAUSE = 60, 0.05
 
 local function invalid(operation, problem)
   return errors.fail("RESPONSE_INVALID", ("%s: %s"):format(operation, problem), {
@@ -157,6 +160,16 @@ local function edit(client, policy, change)
     { operation = "put_access_policy", retryable = true, maybe_applied = true })
 end
 
+-- No waiting inside of the lock, which would hold up a task of this process that has it.
+local function take_lock()
+  local deadline = core.sys.monotonic() + LOCK_SECONDS
+  while true do
+    local lock = user_state.lock("access-policies", 0)
+    if lock ~= nil or core.sys.monotonic() >= deadline then return lock end
+    host.sleep(LOCK_PAUSE)
+  end
+end
+
 --- Change whom a policy names, and look whether it stuck.
 -- @tparam cce.client client
 -- @tparam table policy with `id` and `name`
@@ -170,9 +183,10 @@ end
 function M.edit(client, policy, change)
   -- Others are not held up for the first turn, which may be long in coming.
   pace.take_turn(client)
-  local lock = user_state.lock("access-policies", LOCK_SECONDS)
-  local done, said, err = edit(client, policy, change)
+  local lock = take_lock()
+  local ok, done, said, err = protected(edit, client, policy, change)
   if lock then lock:close() end
+  if not ok then error(done, 0) end
   return done, said, err
 end
 

@@ -247,17 +247,18 @@ end
 -- At most 200 nodes a call.
 local NODES_A_CALL = 200
 
+-- How many were told; and the error that kept it from the others.
 local function retry_nodes(run, item, nodes)
   for first = 1, #nodes, NODES_A_CALL do
     local part = {}
     for i = first, math.min(#nodes, first + NODES_A_CALL - 1) do part[#part + 1] = nodes[i] end
     pace.take_turn(item.paced)
-    local ok, message, err = item.paced:retry_node_rotation(item.id, {
+    local ok, _, err = item.paced:retry_node_rotation(item.id, {
       node_ids = part, before_send = run.opts.before_send,
     })
-    if not ok then return nil, message, err end
+    if not ok then return first - 1, err end
   end
-  return true
+  return #nodes
 end
 
 -- The API answers a retry with nothing: only a new job of the cluster tells. Nil when it
@@ -285,17 +286,21 @@ end
 local function follow_repair(run, item, err, nodes)
   item.repaired = nodes
   local id, unseen = job_after_repair(run, item)
+  -- Of several calls a job shows no more than that one of them was taken.
+  local has_parts = #nodes > NODES_A_CALL
+  local were = show.count(#nodes, "failed node") .. (#nodes == 1 and " was" or " were")
   if unseen then
-    return uncertain(run, item, ("%d failed nodes were told to rotate again, and what became of"
-      .. " that is not known: %s"):format(#nodes, unseen.message), { code = unseen.code,
+    return uncertain(run, item, ("%s told to rotate again, and what became of that is not known:"
+      .. " %s"):format(were, unseen.message), { code = unseen.code,
       hint = "The same call looks at the cluster again" })
-  elseif not id and not item.repair_accepted then
-    err.hint = ("Whether the API took the repair is not known, and no job shows it: look at these"
-      .. " nodes: %s"):format(table.concat(nodes, " "))
+  elseif not item.repair_accepted and (not id or has_parts) then
+    err.hint = ("Whether the API took %s is not known, and no job shows it: look at these"
+      .. " nodes: %s"):format(has_parts and "all of the repair" or "the repair",
+      table.concat(nodes, " "))
     return finish(run, item, "failed", err)
   elseif not id then
-    item.notice = ("%d failed nodes were told to rotate again, which the API accepted; it names no"
-      .. " job for that, so look at these nodes: %s"):format(#nodes, table.concat(nodes, " "))
+    item.notice = ("%s told to rotate again, which the API accepted; it names no job for that, so"
+      .. " look at these nodes: %s"):format(were, table.concat(nodes, " "))
     return finish(run, item, "ok")
   end
   item.job_id = id
@@ -311,12 +316,16 @@ local function repair(run, item, err, nodes)
   local fields = { repair_tried = true, nodes = table.concat(nodes, " ") }
   local ok = run:write("repair", facts(item, err, fields))
   if not ok then return finish(run, item, "failed", err) end
-  local sent, _, problem = retry_nodes(run, item, nodes)
-  if sent then
+  local told, problem = retry_nodes(run, item, nodes)
+  if not problem then
     item.repair_accepted, fields.repair_accepted = true, true
     run:write("repair", facts(item, err, fields))
   elseif not problem.maybe_applied then
     err.hint = "The repair was not accepted: " .. problem.message
+    if told > 0 then
+      err.hint = ("The repair was accepted of the first %d failed nodes, and not of these: %s: %s")
+        :format(told, table.concat(nodes, " ", told + 1), problem.message)
+    end
     return finish(run, item, "failed", err)
   end
   follow_repair(run, item, err, nodes)
@@ -333,7 +342,7 @@ local function job_ended_badly(run, item, err)
   if run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil then
     return repair(run, item, err, nodes)
   elseif #nodes > 0 and not run.opts.repair then
-    err.hint = ("repair=true tells the %d failed nodes to rotate again"):format(#nodes)
+    err.hint = ("repair=true tells %s to rotate again"):format(show.count(#nodes, "failed node"))
   end
   finish(run, item, "failed", err)
 end

@@ -280,6 +280,13 @@ describe("a rotation that recurs", function()
     assert.same({}, events.of "resent")
   end)
 
+  it("has a journal that is found wherever its runner is started next", function()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, status = 403 }
+    local id = add()
+    assert.equal(0, run { journal_dir = ("../"):rep(20) .. dir:sub(2) }.done)
+    assert.equal("/", schedule:get(id).begun.journal:sub(1, 1))
+  end)
+
   it("stops at the end of its lease, and goes on under another", function()
     local id = add { concurrency = 1 }
     local list, cut = client.list_clusters, false

@@ -340,6 +340,15 @@ describe("the work of a runner", function()
     local done, why = work.process(run, rotation())
     assert.same({ nil, "it waits for its window" }, { done, why })
     assert.equal("pending", order())
+    -- What failed is not as if it had never been begun.
+    local failed = entries.retrying(entries.claimed(rotation(), "r1"), NOW - 5,
+      failure "TIMEOUT", NOW)
+    failed.next_try = NOW
+    steps, run.row = {}, nil
+    assert.same({ nil, "it waits for its window" }, { work.process(run, failed) })
+    assert.same({ "failed-retrying", NOW - 10, "TIMEOUT" }, { order(), last().due,
+      last().last_error.code })
+    assert.is_true(last().next_try > NOW)
     local held = entries.sending(entries.claimed(rotation(), "r0"), NOW - 5)
     steps, run.row = {}, nil
     assert.same({ nil, "it waits for its window" }, { work.process(run, held) })

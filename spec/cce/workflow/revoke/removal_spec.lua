@@ -1050,6 +1050,33 @@ describe("cce.workflow.revoke with remove", function()
     assert.equal("alice bob", ids_of(here))
   end)
 
+  it("takes turns about AccessPolicies within a process, too", function()
+    local paths = {}
+    for i, name in ipairs { "one", "two", "three" } do
+      paths[i] = policy(name, { clusters = { sim.clusters[1].id } })
+    end
+    assert.equal(0, revoke(first()):exit_code())
+    local lock, held, most = user_state.lock, 0, 0
+    finally(function() user_state.lock = lock end)
+    function user_state.lock(name, seconds)
+      if name ~= "access-policies" then return false end
+      local real = core.file.lock(dir .. "/turns", { timeout = seconds })
+      if not real then return nil end
+      held = held + 1
+      most = math.max(most, held)
+      return { close = function()
+        held = held - 1
+        real:close()
+      end }
+    end
+    local began = core.sys.monotonic()
+    assert.equal(0, restore():exit_code())
+    -- Who waited for the lock would keep its holder from going on.
+    assert.is_true(core.sys.monotonic() - began < 30)
+    assert.same({ 1, 0 }, { most, held })
+    for _, path in ipairs(paths) do assert.equal("alice " .. leaver .. " bob", ids_of(path)) end
+  end)
+
   it("finds bindings by whatever name a cluster lets them have", function()
     local list = {}
     for i, name in ipairs { "a?b=c", "a#b", "a b", "\195\188nd", "a+b&c", "system:x", "..." } do
@@ -1081,5 +1108,11 @@ describe("cce.workflow.revoke with remove", function()
     local report = restore { admin = {} }
     assert.equal("NOT_FOUND", report.failed[1].code)
     assert.equal(1, report:exit_code())
+    -- Of another project's nothing here can tell.
+    simulator.write(dir .. "/undo.json", (text:gsub('"cluster": "%x+', '"cluster": "00000000')
+      :gsub('"project": "[^"]*"', '"project": "another"')))
+    local none, message = cce.workflow.restore(client, { undo = dir .. "/undo.json" })
+    assert.is_nil(none)
+    assert.matches("no client is of project another, where the run has cluster 0", message, 1, true)
   end)
 end)

@@ -345,7 +345,7 @@ describe("the rotation of one cluster", function()
       item.client.retry_node_rotation = true
       item.state, waits, run.opts.repair = "accepted", { failed(2) }, false
       assert.equal("failed", process()[1])
-      assert.equal("repair=true tells the 2 failed nodes to rotate again", item.err.hint)
+      assert.equal("repair=true tells 2 failed nodes to rotate again", item.err.hint)
     end)
 
     it("tells all its nodes to rotate again, 200 at a time, and follows the new job", function()
@@ -395,9 +395,30 @@ describe("the rotation of one cluster", function()
       waits, repairs = { failed(201) }, { false, refusal "PERMISSION_DENIED" }
       assert.same({ "failed", "JOB_FAILED", "wait new, repair, turn, repair 200, turn, repair 1,"
         .. " failed" }, process())
+      assert.equal("The repair was accepted of the first 200 failed nodes, and not of these: n201:"
+        .. " it was PERMISSION_DENIED", item.err.hint)
+      item.state, item.repair_tried = "accepted", nil
+      waits, repairs = { failed(201) }, { refusal "PERMISSION_DENIED" }
+      process()
       assert.equal("The repair was not accepted: it was PERMISSION_DENIED", item.err.hint)
       item.state, item.repair_tried, waits, run.disk = "accepted", nil, { failed(1) }, "repair"
       assert.same({ "failed", "JOB_FAILED", "wait new, repair, failed" }, process())
+    end)
+
+    it("fails where a job shows one call of several alone", function()
+      waits, repairs = { failed(401) }, { false, refusal("TIMEOUT", { maybe_applied = true }) }
+      local retry = item.paced.retry_node_rotation
+      function item.paced.retry_node_rotation(...)
+        job "repair"
+        return retry(...)
+      end
+      assert.same({ "failed", "JOB_FAILED", "wait new, repair, turn, repair 200, turn, repair 200,"
+        .. " look, failed" }, process())
+      assert.matches("^Whether the API took all of the repair is not known.*: n1 .* n401$",
+        item.err.hint)
+      -- The start before was killed between two calls.
+      item.state, item.repair_tried, waits = "accepted", true, { failed(201) }
+      assert.equal("failed", process()[1])
     end)
 
     it("is not repaired twice, whatever start of the run did it", function()
