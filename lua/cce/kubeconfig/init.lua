@@ -482,7 +482,9 @@ local function prepare(self, opts)
   local state = state_of[self]
   local context = opts.context or contexts.secure(state)
   local result, message, err = self, nil, nil
-  if context and context ~= state.data["current-context"] then
+  -- The current one that is asked for by name is chosen, too: it gets the plain name.
+  local is_chosen = context ~= state.data["current-context"] or opts.context and opts.name
+  if context and is_chosen then
     result, message, err = self:use(context)
   elseif not is_untouched(state) then
     result, message, err = derive(state, names.copy(state.data))
