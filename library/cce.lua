@@ -64,7 +64,7 @@
 ---@field clock? function gives the unix time
 ---@field check? boolean ask each cluster once whether it takes the certificate: entries get `check`, which is "works", "refused", "untrusted" or "not asked", and `says`, a sentence
 ---@field together? boolean the paths are files that belong together, as those of KUBECONFIG do to kubectl: the first to have a name wins, and a context in one may name a user in another
----@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
+---@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`, or an empty one, a message and an error; such entries have `holder` and `kept`
 
 ---@class (exact) cce.client.obtain_cert.opts
 ---@field duration? integer lifetime in days, 1 to 1827, or -1 for the longest, which is five years

@@ -121,6 +121,20 @@ describe("cce.expiry", function()
     assert.equal(2, #expiry(dir))
   end)
 
+  it("says what the plugin keeps, that it keeps nothing, or why that is not known", function()
+    local path = put("plugin.json", json.encode { users = { { name = "x",
+      user = { exec = { args = { "credential", "--cluster", "c1" } } } } } })
+    local lists = { { {}, "no certificate is kept; the next kubectl obtains one" },
+      { {}, "no list", require("cce.error").new("FILE_ERROR", "no list") } }
+    for _, row in ipairs(lists) do
+      local entries = cce.expiry(path, { kept = function()
+        return row[1], row[3] and row[2], row[3]
+      end })
+      assert.same({ "cce credential", row[2], row[3] },
+        { entries[1].holder, entries[1].message, entries[1].err })
+    end
+  end)
+
   it("sorts by expiry", function()
     local pki = require "spec.support.peer.pki"
     assert.is_table(pki)

@@ -1,3 +1,4 @@
+local cache = require "cce.exec.cache"
 local caches = require "spec.support.caches"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
@@ -279,7 +280,13 @@ describe("cce.who on the simulator", function()
   it("says that what is kept cannot be used", function()
     save { exec = true }
     assert(exec.credential(client, cluster.id, { duration = 1 }))
-    tempdir.write(require("cce.exec.cache").entries(cluster.id)[1].path, "{")
+    tempdir.write(cache.entries(cluster.id)[1].path, "{")
     assert.matches("cannot be used", look(path)[1].message)
+    local entries = cache.entries
+    finally(function() cache.entries = entries end)
+    cache.entries = function() return {}, "cannot list it" end
+    assert.equal("cannot list it", look(path)[1].message)
+    local states, rows = checks()
+    assert.same({ "not asked", "not asked: cannot list it" }, { states[1], rows[1].says })
   end)
 end)
