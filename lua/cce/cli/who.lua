@@ -207,10 +207,19 @@ local function judge(row, seen)
   end
 end
 
+-- All that the answer hangs on: who is asked the same is asked once.
+local function question_of(config)
+  local parts, asked = {}, kubeconfigs.identity(config) or {}
+  for i, name in ipairs { "server", "server_name", "proxy", "ca", "certificate", "key" } do
+    parts[i] = asked[name] or ""
+  end
+  return asked.server and table.concat(parts, "\n") or config
+end
+
 local function check(run)
   local prober, seen = probers.new(), {}
   for _, row in ipairs(run.rows) do
-    local key = row.ask and ("%s\n%s\n%s"):format(row.server, row.user, row.serial)
+    local key = row.ask and question_of(row.ask)
     if key then
       seen[key] = seen[key] or probe.look(prober, row.ask)
       judge(row, seen[key])

@@ -3,6 +3,7 @@ local caches = require "spec.support.caches"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local exec = require "cce.exec"
+local json = require "cce.base.json"
 local printed = require "spec.support.printed"
 local probe = require "cce.kubeconfig.probe"
 local simulator = require "spec.support.sim"
@@ -228,6 +229,17 @@ describe("cce.who on the simulator", function()
     tempdir.write(path, (tempdir.read(path):gsub('("certificate%-authority%-data": ")[^"]*',
       "%1" .. old_ca)))
     assert.equal("not trusted", checks()[1])
+  end)
+
+  it("takes no answer for that of an entry that trusts another CA at the same address", function()
+    save()
+    local data = json.decode(tempdir.read(path))
+    local server, user = data.clusters[1].cluster.server, data.users[1].name
+    table.insert(data.clusters, { name = "stale", cluster = { server = server,
+      ["certificate-authority"] = sim.env.CCE_CA_FILE } })
+    table.insert(data.contexts, { name = "stale", context = { cluster = "stale", user = user } })
+    tempdir.write(path, json.encode(data))
+    assert.same({ "works", "works", "works", "not trusted" }, (checks()))
   end)
 
   it("says that the cluster cannot be asked", function()
