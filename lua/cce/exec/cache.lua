@@ -142,11 +142,13 @@ end
 
 --- Note that an entry is handed out.
 -- @tparam string path
--- @treturn number seconds since it was the last time; math.huge when it never was
+-- @treturn number seconds since it was the last time; math.huge when it never was, and 0
+--   where it cannot be noted, which may have been just now
 function M.serve(path)
   local info = core.file.stat(served_path(path))
   local file = io.open(served_path(path), "w")
-  if file then file:close() end
+  if not file then return 0 end
+  file:close()
   return info and math.abs(core.sys.time() - info.mtime) or math.huge
 end
 
