@@ -270,6 +270,7 @@ local list_meta = {
 --   a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=,
 --   remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= };
 --   it prints as a table
+-- @return nil, message, err with the code `UNSUPPORTED`: `check`, where no call can wait
 -- @usage
 -- print(cce.expiry { "kubeconfigs", os.getenv "HOME" .. "/.kube/config" })
 local function expiry(paths, opts)
@@ -288,11 +289,13 @@ local function expiry(paths, opts)
     for _, entry in ipairs(entries) do
       if entry.ask then asked[#asked + 1] = entry end
     end
-    map(asked, function(entry)
+    local answers
+    answers, message, err = map(asked, function(entry)
       local answer = stored.ask(prober, entry.ask())
       entry.check, entry.says = answer.state, answer.text
     end, { concurrency = CONCURRENCY })
     prober.close()
+    if not answers then return nil, message, err end
   end
   table.sort(entries, is_before)
   for _, entry in ipairs(entries) do

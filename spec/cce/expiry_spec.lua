@@ -1,4 +1,5 @@
 local cce = require "cce"
+local host = require "cce.host"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -133,6 +134,16 @@ describe("cce.expiry", function()
       assert.same({ "cce credential", row[2], row[3] },
         { entries[1].holder, entries[1].message, entries[1].err })
     end
+  end)
+
+  it("does not pass for having asked where no call can wait", function()
+    local current = host.current
+    finally(function() host.current = current end)
+    function host.current()
+      return { check = function() return nil, "nothing can wait here" end }
+    end
+    local entries, message, err = cce.expiry(put("one.json"), { check = true })
+    assert.same({ nil, "nothing can wait here", "UNSUPPORTED" }, { entries, message, err.code })
   end)
 
   it("sorts by expiry", function()
