@@ -49,9 +49,10 @@ function M.rule(opts, now)
   local lifetime = opts.expire_at and opts.expire_at - now
     or (opts.duration == -1 and LONGEST_DAYS or opts.duration) * DAY
   local least = opts.min_remaining or math.max(0, math.min(7 * DAY, lifetime / 3))
-  if opts.min_remaining and least >= lifetime then
-    return errors.fail("INVALID_ARGUMENT", ("min_remaining is %d seconds, but a new certificate"
-      .. " lives for %d: every call would obtain another one"):format(least, lifetime))
+  -- A moment that has passed is for obtain_cert to refuse.
+  if opts.min_remaining and lifetime > 0 and least >= lifetime then
+    return errors.fail("INVALID_ARGUMENT", ("min_remaining is %.0f seconds, but a new certificate"
+      .. " lives for %.0f: every call would obtain another one"):format(least, lifetime))
   end
   return {
     now = now, min_remaining = least, renew = opts.renew,

@@ -9,9 +9,10 @@ local DAY = 86400
 
 describe("cce.kubeconfig.stored", function()
   it("wants a third of a life to remain, but seven days at most, and less than a life", function()
-    -- obtain_cert says what is wrong with a moment that has passed.
     for _, case in ipairs { { { expire_at = 4000 }, 1000 }, { { duration = 3 }, DAY },
-      { { expire_at = 900 }, 0 },
+      { { expire_at = 900 }, 0 }, { { expire_at = 900, min_remaining = 0 }, 0 },
+      { { expire_at = 4000.25, min_remaining = 3000.5 } }, { { duration = 1,
+        min_remaining = math.huge } },
       { { duration = -1 }, 7 * DAY }, { { expire_at = 4000, min_remaining = 2999 }, 2999 },
       { { expire_at = 4000, min_remaining = 3000 } },
       { { duration = -1, min_remaining = 1825 * DAY } }, { {} } } do
