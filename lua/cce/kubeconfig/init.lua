@@ -72,9 +72,10 @@ end
 local function derive(state, data, changes)
   local raw, message = json.encode(data, { pretty = true })
   if not raw then return errors.fail("INVALID_ARGUMENT", message) end
-  if read.unreadable_byte(raw) then
-    return errors.fail("INVALID_ARGUMENT", "kubectl could not read it: a name or another value in"
-      .. " it is not UTF-8, or holds a control character")
+  local problem = read.problem(data) or read.unreadable_byte(raw)
+    and "a name or another value in it is not UTF-8, or holds a control character"
+  if problem then
+    return errors.fail("INVALID_ARGUMENT", "kubectl could not read it: " .. problem)
   end
   local derived = {}
   for key, value in pairs(state) do derived[key] = value end

@@ -422,6 +422,11 @@ describe("cce.kubeconfig", function()
       local saved, message = parsed:save(path)
       assert.is_nil(saved)
       assert.truthy(message:find("a function has no JSON", 1, true))
+      parsed = parse(INTERNAL)
+      parsed.data.clusters[1].cluster.server = 5
+      saved, message = parsed:save(path)
+      assert.is_nil(saved)
+      assert.matches("^kubectl could not read it: clusters%[1%].cluster.server is no text", message)
     end)
 
     it("writes under one name", function()
