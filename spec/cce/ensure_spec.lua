@@ -203,6 +203,16 @@ describe("cce.ensure_cert", function()
     clients.fails("FILE_ERROR", ensure())
   end)
 
+  it("renews the certificate beside entries of the plugin for the same cluster", function()
+    ensure()
+    local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+    assert(assert(config:with_command()):save(path, { merge = true, name = "plugin" }))
+    local renewed, was_renewed = ensure { renew = true }
+    assert.is_true(was_renewed)
+    assert.is_table(renewed:certificate())
+    assert.is_table(assert(renewed:use("plugin")).data.users[2].user.exec)
+  end)
+
   it("keeps a file without keys that it did not make", function()
     local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
     assert(assert(config:with_command()):save(path))
