@@ -64,7 +64,7 @@
 ---@field clock? function gives the unix time
 ---@field check? boolean ask each cluster once whether it takes the certificate: entries get `check`, which is "works", "refused", "untrusted" or "not asked", and `says`, a sentence
 ---@field together? boolean the paths are files that belong together, as those of KUBECONFIG do to kubectl: the first to have a name wins, and a context in one may name a user in another
----@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
+---@field kept? function of a cluster id: what `cce credential` keeps for it, a list of `{path=, kubeconfig=, facts=}`, or an empty one, a message and an error; such entries have `holder` and `kept`
 
 ---@class (exact) cce.client.obtain_cert.opts
 ---@field duration? integer lifetime in days, 1 to 1827, or -1 for the longest, which is five years
@@ -522,7 +522,8 @@ function cce.progress(opts) end
 ---refuse, that is returned. Else one is obtained and saved: mode 0600, in one step,
 ---with a context that verifies TLS; before it is asked for, it is proved that it can
 ---be saved. Of several processes that ask at once, one obtains and the others take
----what it saved. A file of another cluster is not touched.
+---what it saved. A file of another cluster is not touched, nor one that nobody marked with
+---more than one user in it: it would be replaced whole.
 ---
 ---The cluster is asked once, the way that kubectl would, since no date tells of a
 ---revocation or a rotation. One that gives no answer changes nothing. A new
@@ -552,7 +553,9 @@ function cce.ensure_cert(client, cluster_id, opts) end
 ---```
 ---@param paths string|string[] files, directories (each of their files that is not hidden) and patterns such as "team/*/*.json"
 ---@param opts? cce.expiry.opts
----@return table[] # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
+---@return table[]? # sorted by expiry; each { path=, user=<name in the file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=, remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= }; it prints as a table
+---@return string? message
+---@return cce.error? err
 function cce.expiry(paths, opts) end
 
 ---@class cce.client

@@ -77,7 +77,7 @@ end
 -- ---- renewing it ---------------------------------------------------------
 
 -- A file with more in it is merged into; one that is this cluster's alone, but
--- without a mark, is replaced.
+-- without a mark, is replaced: whole, so it may hold nothing that no certificate replaces.
 local function destination_of(job, holdings)
   local is_shared = holdings.others or marked_for_another(holdings, job.cluster_id) ~= nil
 
@@ -87,15 +87,24 @@ local function destination_of(job, holdings)
   local destination = { path = job.opts.path, name = name }
   if entry then
     destination.merge, destination.backup = true, is_shared
-  else
-    destination.mark = true
+    return destination
   end
+  local data = holdings.config and holdings.config.data or {}
+  local users, found = read.entries(data, "users"), read.entries(data, "clusters")
+  if #users > 1 then
+    return foreign(job.opts.path, job.cluster_id, "it holds more than one user")
+  elseif #users == 1 and #found == 0 then
+    return foreign(job.opts.path, job.cluster_id, "it holds a user, but no cluster")
+  end
+  destination.mark = true
   return destination
 end
 
 local function renew(job, holdings)
-  local destination = destination_of(job, holdings)
-  local ok, message, err = destinations.prove(destination, { id = job.cluster_id }, job.client)
+  local destination, message, err = destination_of(job, holdings)
+  if not destination then return nil, message, err end
+  local ok
+  ok, message, err = destinations.prove(destination, { id = job.cluster_id }, job.client)
   if not ok then return nil, message, err end
   local config
   config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
@@ -193,8 +202,10 @@ function M.plan(client, cluster_id, opts)
   local config, holdings, third = look(job)
   if config == nil then return nil, holdings, third end
   if config then return false, third end
-  local ok
-  ok, message, err = destinations.prove(destination_of(job, holdings), { id = cluster_id }, client)
+  local destination, ok
+  destination, message, err = destination_of(job, holdings)
+  if not destination then return nil, message, err end
+  ok, message, err = destinations.prove(destination, { id = cluster_id }, client)
   if not ok then return nil, message, err end
   return third
 end

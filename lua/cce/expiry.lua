@@ -98,8 +98,9 @@ end
 
 -- What `cce credential` keeps is what kubectl would use there.
 local function entries_of_command(path, holder, cluster_id, opts)
-  local entries = {}
-  for _, kept in ipairs(opts.kept and opts.kept(cluster_id) or {}) do
+  local entries, list, problem, err = {}, {}, nil, nil
+  if opts.kept then list, problem, err = opts.kept(cluster_id) end
+  for _, kept in ipairs(list) do
     if kept.facts then
       local entry = entry_of(path, { user = holder.user, context = holder.context,
         contexts = holder.contexts, cluster = holder.cluster, server = holder.server,
@@ -112,8 +113,8 @@ local function entries_of_command(path, holder, cluster_id, opts)
   if #entries > 0 then return entries end
   return { { path = path, user = holder.user, context = holder.context,
     contexts = holder.contexts, cluster = holder.cluster, server = shown(holder.server),
-    cluster_id = cluster_id, holder = "cce credential",
-    message = "no certificate is kept; the next kubectl obtains one" } }
+    cluster_id = cluster_id, holder = "cce credential", err = err,
+    message = problem or "no certificate is kept; the next kubectl obtains one" } }
 end
 
 -- A user with a token or another command expires in no way that a file could tell.
@@ -262,12 +263,14 @@ local list_meta = {
 --   of KUBECONFIG do to kubectl: the first to have a name wins, and a context in one may
 --   name a user in another
 -- @tparam[opt] function opts.kept of a cluster id: what `cce credential` keeps for it, a
---   list of `{path=, kubeconfig=, facts=}`; such entries have `holder` and `kept`
+--   list of `{path=, kubeconfig=, facts=}`, or an empty one, a message and an error; such
+--   entries have `holder` and `kept`
 -- @treturn {table,...} sorted by expiry; each { path=, user=<name in the
 --   file>, user_id=, organizations=, context=, contexts=, cluster=, server=<without
 --   a password or a query>, cluster_id=<when known>, serial=, not_before=, not_after=,
 --   remaining=<seconds>, expired=, key_matches= } or { path=, message=, err= };
 --   it prints as a table
+-- @return nil, message, err with the code `UNSUPPORTED`: `check`, where no call can wait
 -- @usage
 -- print(cce.expiry { "kubeconfigs", os.getenv "HOME" .. "/.kube/config" })
 local function expiry(paths, opts)
@@ -286,11 +289,13 @@ local function expiry(paths, opts)
     for _, entry in ipairs(entries) do
       if entry.ask then asked[#asked + 1] = entry end
     end
-    map(asked, function(entry)
+    local answers
+    answers, message, err = map(asked, function(entry)
       local answer = stored.ask(prober, entry.ask())
       entry.check, entry.says = answer.state, answer.text
     end, { concurrency = CONCURRENCY })
     prober.close()
+    if not answers then return nil, message, err end
   end
   table.sort(entries, is_before)
   for _, entry in ipairs(entries) do

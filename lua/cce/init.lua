@@ -200,7 +200,8 @@ end
 -- refuse, that is returned. Else one is obtained and saved: mode 0600, in one step,
 -- with a context that verifies TLS; before it is asked for, it is proved that it can
 -- be saved. Of several processes that ask at once, one obtains and the others take
--- what it saved. A file of another cluster is not touched.
+-- what it saved. A file of another cluster is not touched, nor one that nobody marked with
+-- more than one user in it: it would be replaced whole.
 --
 -- The cluster is asked once, the way that kubectl would, since no date tells of a
 -- revocation or a rotation. One that gives no answer changes nothing. A new
@@ -227,8 +228,8 @@ end
 --   text=}`, where the state is "works" or "not asked"
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] table err code CONFLICT: the file is another cluster's;
---   INVALID_CERTIFICATE: the cluster refuses the new one; FILE_ERROR, with
+-- @treturn[2] table err code CONFLICT: the file is another cluster's, or would be replaced
+--   with other users in it; INVALID_CERTIFICATE: the cluster refuses the new one; FILE_ERROR, with
 --   `err.recovered` when it was obtained and kept elsewhere
 -- @usage
 -- local kubeconfig, renewed = cce.ensure_cert(client, cluster_id,

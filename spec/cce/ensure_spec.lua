@@ -138,6 +138,24 @@ describe("cce.ensure_cert", function()
     assert.equal(cluster.id, config.cluster_id)
   end)
 
+  it("replaces no file whose users no certificate of the cluster replaces", function()
+    assert(assert(client:obtain_cert(cluster.id, { duration = 30 })):save(path))
+    local robot = { name = "robot", user = { token = "not-a-secret" } }
+    local data = json.decode(tempdir.read(path))
+    table.insert(data.users, robot)
+    for text, reason in pairs { [json.encode(data)] = "more than one user",
+      [json.encode { kind = "Config", users = { robot } }] = "a user, but no cluster" } do
+      tempdir.write(path, text)
+      local sent = issued()
+      local err = clients.fails("CONFLICT", ensure { renew = true })
+      assert.matches(reason, err.message, 1, true)
+      assert.matches("merge into it", err.hint, 1, true)
+      clients.fails("CONFLICT", planner.plan(client, cluster.id, { path = path, duration = 30,
+        renew = true }))
+      assert.same({ text, sent }, { tempdir.read(path), issued() })
+    end
+  end)
+
   it("leaves the file of another cluster alone", function()
     ensure({}, sim.clusters[1].id)
     local text = tempdir.read(path)
@@ -183,6 +201,16 @@ describe("cce.ensure_cert", function()
       return 1
     end
     clients.fails("FILE_ERROR", ensure())
+  end)
+
+  it("renews the certificate beside entries of the plugin for the same cluster", function()
+    ensure()
+    local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+    assert(assert(config:with_command()):save(path, { merge = true, name = "plugin" }))
+    local renewed, was_renewed = ensure { renew = true }
+    assert.is_true(was_renewed)
+    assert.is_table(renewed:certificate())
+    assert.is_table(assert(renewed:use("plugin")).data.users[2].user.exec)
   end)
 
   it("keeps a file without keys that it did not make", function()

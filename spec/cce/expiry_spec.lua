@@ -1,4 +1,5 @@
 local cce = require "cce"
+local host = require "cce.host"
 local json = require "cce.base.json"
 local kubeconfig = require "cce.kubeconfig"
 local tempdir = dofile "spec/support/tempdir.lua"
@@ -119,6 +120,30 @@ describe("cce.expiry", function()
     assert.is_nil(entries[1].err)
     put("good.json")
     assert.equal(2, #expiry(dir))
+  end)
+
+  it("says what the plugin keeps, that it keeps nothing, or why that is not known", function()
+    local path = put("plugin.json", json.encode { users = { { name = "x",
+      user = { exec = { args = { "credential", "--cluster", "c1" } } } } } })
+    local lists = { { {}, "no certificate is kept; the next kubectl obtains one" },
+      { {}, "no list", require("cce.error").new("FILE_ERROR", "no list") } }
+    for _, row in ipairs(lists) do
+      local entries = cce.expiry(path, { kept = function()
+        return row[1], row[3] and row[2], row[3]
+      end })
+      assert.same({ "cce credential", row[2], row[3] },
+        { entries[1].holder, entries[1].message, entries[1].err })
+    end
+  end)
+
+  it("does not pass for having asked where no call can wait", function()
+    local current = host.current
+    finally(function() host.current = current end)
+    function host.current()
+      return { check = function() return nil, "nothing can wait here" end }
+    end
+    local entries, message, err = cce.expiry(put("one.json"), { check = true })
+    assert.same({ nil, "nothing can wait here", "UNSUPPORTED" }, { entries, message, err.code })
   end)
 
   it("sorts by expiry", function()

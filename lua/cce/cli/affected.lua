@@ -37,6 +37,8 @@ function M.lines(ids, args)
       lines[#lines + 1] = entry.holder
         and where .. ": kubectl obtains another certificate by itself"
         or where .. ": obtain it again, by cce obtain or cce ensure"
+    elseif entry.err and entry.err.code ~= "INVALID_CERTIFICATE" then
+      lines[#lines + 1] = "kubeconfigs are not known: " .. entry.message
     end
   end
   add_grants(args, is_meant, lines)

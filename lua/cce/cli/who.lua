@@ -86,8 +86,8 @@ end
 
 -- What `cce credential` keeps is what kubectl would use there.
 local function rows_of_command(run, source, from, context, cluster_id)
-  local rows = {}
-  for _, entry in ipairs(cache.entries(cluster_id)) do
+  local rows, entries, problem, err = {}, cache.entries(cluster_id)
+  for _, entry in ipairs(entries) do
     local row = new_row(source, context)
     row.cluster_id, row.holder, row.kept = cluster_id, "cce credential", entry.path
     local asked = entry.facts and to_ask(from, context)
@@ -98,7 +98,7 @@ local function rows_of_command(run, source, from, context, cluster_id)
   if #rows > 0 then return rows end
   local row = new_row(source, context)
   row.cluster_id, row.holder = cluster_id, "cce credential"
-  return { row }
+  return { problem and set_problem(row, problem, err) or row }
 end
 
 -- `source_of` tells the file of a context.
@@ -207,14 +207,23 @@ local function judge(row, seen)
   end
 end
 
+-- All that the answer hangs on: who is asked the same is asked once.
+local function question_of(config)
+  local parts, asked = {}, kubeconfigs.identity(config) or {}
+  for i, name in ipairs { "server", "server_name", "proxy", "ca", "certificate", "key" } do
+    parts[i] = asked[name] or ""
+  end
+  return asked.server and table.concat(parts, "\n") or config
+end
+
 local function check(run)
   local prober, seen = probers.new(), {}
   for _, row in ipairs(run.rows) do
-    local key = row.ask and ("%s\n%s\n%s"):format(row.server, row.user, row.serial)
+    local key = row.ask and question_of(row.ask)
     if key then
       seen[key] = seen[key] or probe.look(prober, row.ask)
       judge(row, seen[key])
-    elseif row.holder == "cce credential" and not row.kept then
+    elseif row.holder == "cce credential" and not (row.kept or row.message) then
       -- What kubectl would do, and why it has to.
       local note = cache.dropped(row.cluster_id)
       verdict(row, "not kept", "no certificate is kept%s; the next kubectl obtains one",

@@ -18,12 +18,14 @@ local function temporary_keys(client, material, body)
   spec.token, spec.body = material.token, body
   local gate
   if material.ak then
+    spec.signer, message, err = providers.signer(material)
+    if not spec.signer then return nil, message, err end
     gate = breaker.gate(material.ak, material.sk)
     local entered, reason, refusal = breaker.enter(gate)
-    if not entered then return nil, reason, refusal end
-    spec.signer = core.signer {
-      ak = material.ak, sk = material.sk, security_token = material.security_token,
-    }
+    if not entered then
+      spec.signer:close()
+      return nil, reason, refusal
+    end
   end
   local response
   response, message, err = requests.demand(client, spec)

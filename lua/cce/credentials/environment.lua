@@ -49,18 +49,29 @@ local function half(name, missing)
   return providers.incomplete(("%s is set, but %s is not"):format(name, missing))
 end
 
+-- false when it is not set, or empty.
+local function secret_of(name)
+  local secret, reason, code = core.secret_from_env(name)
+  if secret or code == "NO_CREDENTIALS" then return secret or false end
+  return errors.fail(code, ("%s cannot be used: %s"):format(name, reason))
+end
+
 local function keys_of_environment(names)
   local ak = env(names.ak)
-  local sk, reason, code = core.secret_from_env(names.sk)
-  if code and code ~= "NO_CREDENTIALS" then
-    return errors.fail(code, ("%s cannot be used: %s"):format(names.sk, reason))
-  elseif not ak and not sk then
-    return nil
-  elseif not ak or not sk then
+  local sk, message, err = secret_of(names.sk)
+  if sk == nil then return nil, message, err end
+  if not ak and not sk then return nil end
+  if not ak or not sk then
     if sk then sk:close() end
     return half(ak and names.ak or names.sk, ak and names.sk or names.ak)
   end
-  return { ak = ak, sk = sk, security_token = core.secret_from_env(names.security_token) or nil }
+  local token
+  token, message, err = secret_of(names.security_token)
+  if token == nil then
+    sk:close()
+    return nil, message, err
+  end
+  return { ak = ak, sk = sk, security_token = token or nil }
 end
 
 local SDK = {

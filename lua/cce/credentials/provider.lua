@@ -87,6 +87,37 @@ function M.incomplete(message, hint)
   })
 end
 
+--- Refuse what cannot be keys: each request with what is no key counts among the few
+-- refusals that lock the true one.
+-- @tparam table keys `{ak=, sk=, source=<their provider's name>}`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.check_keys(keys)
+  for _, name in ipairs { "ak", "sk" } do
+    local problem = core.key_problem(keys[name])
+    if problem then
+      return errors.fail("INVALID_ARGUMENT", ("%s: %s: %s"):format(keys.source, name, problem))
+    end
+  end
+  return true
+end
+
+--- What signs with the keys of material.
+-- @tparam table material
+-- @treturn[1] userdata of `core.signer`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.signer(material)
+  local ok, message, err = M.check_keys(material)
+  if not ok then return nil, message, err end
+  return errors.from_core(core.signer {
+    ak = material.ak, sk = material.sk, security_token = material.security_token,
+  })
+end
+
 --- Wipe material that is not needed any more.
 function M.discard(material)
   for _, name in ipairs { "sk", "security_token", "token" } do

@@ -8,7 +8,6 @@
 -- @module cce.credentials.session
 -- @local
 local breaker = require "cce.credentials.breaker"
-local core = require "cce.core"
 local errors = require "cce.error"
 local singleflight = require "cce.host.singleflight"
 local providers = require "cce.credentials.provider"
@@ -75,19 +74,9 @@ local function new_auth(self, material)
     auth.token, material.token = material.token, nil
     return auth
   end
-  -- Each request that is signed with what is no key counts among the few refusals that
-  -- lock the true one.
-  for _, name in ipairs { "ak", "sk" } do
-    local problem = core.key_problem(material[name])
-    if problem then
-      return errors.fail("INVALID_ARGUMENT", ("%s: %s: %s"):format(material.source, name, problem))
-    end
-  end
-  local reason, code
-  auth.signer, reason, code = core.signer {
-    ak = material.ak, sk = material.sk, security_token = material.security_token,
-  }
-  if not auth.signer then return errors.from_core(nil, reason, code) end
+  local message, err
+  auth.signer, message, err = providers.signer(material)
+  if not auth.signer then return nil, message, err end
   -- Temporary keys are others at each renewal, and as good as those before.
   local before = self.auth and self.auth.gate
   local is_renewal = material.renewable and material.security_token

@@ -89,11 +89,15 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.key_token(given)
-  local sk, problem, err = providers.secret(given.sk)
+  local source = "token of keys"
+  local ok, problem, err = providers.check_keys { ak = given.ak, sk = given.sk, source = source }
+  if not ok then return nil, problem, err end
+  local sk
+  sk, problem, err = providers.secret(given.sk)
   if not sk then return nil, problem, err end
   local ak = json(given.ak)
-  return providers.new("token of keys", function(self, client)
-    return identify(client, "token of keys", {
+  return providers.new(source, function(self, client)
+    return identify(client, source, {
       '{"auth":{"identity":{"methods":["hw_ak_sk"],"hw_ak_sk":{"access":{"key":',
       ak, '},"secret":{"key":', self.secrets.sk, "}}}",
     })

@@ -90,13 +90,21 @@ end
 
 -- ---- what is there -------------------------------------------------------
 
+-- What lies in a directory; none, and why, when that cannot be looked at.
+local function paths_in(directory, pattern)
+  if not directory or core.file.stat(directory) == false then return {} end
+  local paths, message, err = errors.from_core(core.file.glob(pattern_of(directory) .. pattern))
+  return paths or {}, message, err
+end
+
 --- What is kept for a cluster.
 -- @tparam string cluster_id
 -- @treturn {table,...} each `{path=, kubeconfig=, facts=}`; the last two are
 --   missing when the file cannot be used
+-- @treturn ?string why it is not known what is kept
+-- @treturn ?table err
 function M.entries(cluster_id)
-  local directory = directory_of(cluster_id)
-  local paths = directory and core.file.glob(pattern_of(directory) .. "/*.json") or {}
+  local paths, message, err = paths_in(directory_of(cluster_id), "/*.json")
   local found = {}
   table.sort(paths)
   for i, path in ipairs(paths) do
@@ -104,7 +112,7 @@ function M.entries(cluster_id)
     found[i] = { path = path, kubeconfig = kubeconfig,
       facts = kubeconfig and kubeconfig:certificate() }
   end
-  return found
+  return found, message, err
 end
 
 -- Its time is when the entry was last handed out.
@@ -117,6 +125,7 @@ end
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string reason
+-- @treturn[2] number of it, as `os.remove` has it
 function M.remove(path)
   os.remove(served_path(path))
   return os.remove(path)
@@ -133,11 +142,13 @@ end
 
 --- Note that an entry is handed out.
 -- @tparam string path
--- @treturn number seconds since it was the last time; math.huge when it never was
+-- @treturn number seconds since it was the last time; math.huge when it never was, and 0
+--   where it cannot be noted, which may have been just now
 function M.serve(path)
   local info = core.file.stat(served_path(path))
   local file = io.open(served_path(path), "w")
-  if file then file:close() end
+  if not file then return 0 end
+  file:close()
   return info and math.abs(core.sys.time() - info.mtime) or math.huge
 end
 
@@ -149,8 +160,8 @@ end
 -- @treturn ?table `{at=<unix time>, principal=<id>}`, of the last time; without
 --   principal the cluster was rotated
 function M.dropped(cluster_id, principal)
-  local directory, latest = directory_of(cluster_id), nil
-  for _, path in ipairs(directory and core.file.glob(pattern_of(directory) .. "/r*ed*") or {}) do
+  local latest
+  for _, path in ipairs((paths_in(directory_of(cluster_id), "/r*ed*"))) do
     local text = core.file.read(path, { max = NOTE_BYTES })
     local note = text and json.decode(text)
     local holder = path:match "/revoked%-([^/]+)$"
@@ -199,24 +210,33 @@ end
 
 --- The clusters for which something is kept.
 -- @treturn {string,...} ids, sorted
+-- @treturn ?string why it is not known which
 function M.clusters()
-  local directory, ids = M.directory(), {}
-  for _, path in ipairs(directory and core.file.glob(pattern_of(directory) .. "/*") or {}) do
-    ids[#ids + 1] = path:match "[^/]+$"
-  end
+  local paths, message = paths_in(M.directory(), "/*")
+  local ids = {}
+  for i, path in ipairs(paths) do ids[i] = path:match "[^/]+$" end
   table.sort(ids)
-  return ids
+  return ids, message
 end
+
+local GONE = 2 -- ENOENT
 
 --- Drop what is kept for a cluster, by a person's wish: it says nothing of a revocation.
 -- @tparam string cluster_id
 -- @treturn number how many were dropped
+-- @treturn ?string why there may be more
 function M.clear(cluster_id)
-  local count = 0
-  for _, entry in ipairs(core.is_id(cluster_id) and M.entries(cluster_id) or {}) do
-    if os.remove(entry.path) then count = count + 1 end
+  if not core.is_id(cluster_id) then return 0 end
+  local count, entries, problem = 0, M.entries(cluster_id)
+  for _, entry in ipairs(entries) do
+    local removed, reason, number = M.remove(entry.path)
+    if removed then
+      count = count + 1
+    elseif number ~= GONE then
+      problem = problem or reason
+    end
   end
-  return count
+  return count, problem
 end
 
 return M

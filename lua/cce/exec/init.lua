@@ -103,15 +103,19 @@ local function kept(job, path)
   return config and kubeconfigs.identity(config) and config
 end
 
+local function remove(path)
+  local removed, reason = cache.remove(path)
+  if removed then return true end
+  return errors.fail("FILE_ERROR", "cannot remove what cannot be used: " .. tostring(reason))
+end
+
 -- Looked at again under the lock: another process may have mended it.
 local function remove_broken(job, path)
   if kept(job, path) ~= nil then return true end
   return stored.locked(path, job.opts.timeout, function()
     if kept(job, path) ~= nil then return true end
     warn(job, "what was kept in '%s' cannot be used, and is obtained again", path)
-    local removed, reason = cache.remove(path)
-    if removed then return true end
-    return errors.fail("FILE_ERROR", "cannot remove what cannot be used: " .. tostring(reason))
+    return remove(path)
   end)
 end
 
@@ -129,7 +133,7 @@ end
 local function remove_dead(job, path, config)
   return stored.locked(path, job.opts.timeout, function()
     local now = kept(job, path)
-    if now and now:certificate().sha256 == config:certificate().sha256 then cache.remove(path) end
+    if now and now:certificate().sha256 == config:certificate().sha256 then return remove(path) end
     return true
   end)
 end

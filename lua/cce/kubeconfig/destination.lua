@@ -18,6 +18,7 @@ local errors = require "cce.error"
 local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
 local kubeconfigs = require "cce.kubeconfig"
+local pattern_of = require("cce.base.values").pattern_of
 
 local M = {}
 
@@ -128,14 +129,19 @@ end
 -- @treturn[2] table err
 function M.prove_directory(directory)
   directory = directory:gsub("(.)/+$", "%1")
-  -- What is not there yet can be made if the nearest directory above it can be written to.
-  while not core.file.stat(directory) do
-    directory = directory:match "^(.*)/[^/]*$" or "."
-    if directory == "" then
-      directory = "/"
-      break
+  -- What is not there yet can be made if the nearest directory above it can be written to, and
+  -- no link stands there that leads nowhere.
+  local info, message, code = core.file.stat(directory)
+  while info == false do
+    if #(core.file.glob(pattern_of(directory)) or {}) > 0 then
+      return errors.fail("FILE_ERROR", ("cannot make directory '%s': a link that leads nowhere is"
+        .. " there"):format(directory))
     end
+    directory = directory:match "^(.*)/[^/]*$" or "."
+    if directory == "" then directory = "/" end
+    info, message, code = core.file.stat(directory)
   end
+  if not info then return errors.from_core(nil, message, code) end
   local room = ("A"):rep(2 * CERTIFICATE_SIZE + KEY_SIZE)
   return errors.from_core(core.file.write(directory:gsub("/+$", "") .. "/kubeconfig.trial", room,
     { trial = true }))

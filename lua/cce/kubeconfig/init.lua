@@ -72,9 +72,10 @@ end
 local function derive(state, data, changes)
   local raw, message = json.encode(data, { pretty = true })
   if not raw then return errors.fail("INVALID_ARGUMENT", message) end
-  if read.unreadable_byte(raw) then
-    return errors.fail("INVALID_ARGUMENT", "kubectl could not read it: a name or another value in"
-      .. " it is not UTF-8, or holds a control character")
+  local problem = read.problem(data) or read.unreadable_byte(raw)
+    and "a name or another value in it is not UTF-8, or holds a control character"
+  if problem then
+    return errors.fail("INVALID_ARGUMENT", "kubectl could not read it: " .. problem)
   end
   local derived = {}
   for key, value in pairs(state) do derived[key] = value end
@@ -482,7 +483,9 @@ local function prepare(self, opts)
   local state = state_of[self]
   local context = opts.context or contexts.secure(state)
   local result, message, err = self, nil, nil
-  if context and context ~= state.data["current-context"] then
+  -- The current one that is asked for by name is chosen, too: it gets the plain name.
+  local is_chosen = context ~= state.data["current-context"] or opts.context and opts.name
+  if context and is_chosen then
     result, message, err = self:use(context)
   elseif not is_untouched(state) then
     result, message, err = derive(state, names.copy(state.data))

@@ -104,11 +104,12 @@ local function add_section(merging, incoming, section, mark)
       -- Fields that are not ours stay.
       for _, name in ipairs(our_fields[section]) do each.body[name] = nil end
       for name, value in pairs(new.body) do each.body[name] = value end
-      each.entry[field] = each.body
     else
       each = new
       list[#list + 1], by_name[new.name] = new.entry, new
     end
+    -- To kubectl, null and nothing are the same as what is empty.
+    each.entry[field] = each.body
     if mark then
       local was_marked = M.find_mark(each.entry[field])
       set_mark(each.entry[field], mark)

@@ -49,9 +49,10 @@ function M.rule(opts, now)
   local lifetime = opts.expire_at and opts.expire_at - now
     or (opts.duration == -1 and LONGEST_DAYS or opts.duration) * DAY
   local least = opts.min_remaining or math.max(0, math.min(7 * DAY, lifetime / 3))
-  if opts.min_remaining and least >= lifetime then
-    return errors.fail("INVALID_ARGUMENT", ("min_remaining is %d seconds, but a new certificate"
-      .. " lives for %d: every call would obtain another one"):format(least, lifetime))
+  -- A moment that has passed is for obtain_cert to refuse.
+  if opts.min_remaining and lifetime > 0 and least >= lifetime then
+    return errors.fail("INVALID_ARGUMENT", ("min_remaining is %.0f seconds, but a new certificate"
+      .. " lives for %.0f: every call would obtain another one"):format(least, lifetime))
   end
   return {
     now = now, min_remaining = least, renew = opts.renew,
@@ -61,17 +62,19 @@ end
 
 -- ---- what a file holds ---------------------------------------------------
 
-local function add_cluster(holdings, context)
+local function add_cluster(holdings, context, by_command)
   local mark = merge.find_mark(context.body)
   if not mark or type(mark.cluster_id) ~= "string" or type(mark.set) ~= "string" then
     holdings.others = true
     return
   end
-  -- The context with the plain name is the one to use.
-  local known = holdings.by_id[mark.cluster_id]
-  if not known or context.name == mark.set then
-    holdings.by_id[mark.cluster_id] =
-      { set = mark.set, context = context.name, cluster = context.body.cluster }
+  -- The context with the plain name is the one to use; of two sets, that with a key, which ends.
+  local known, is_better = holdings.by_id[mark.cluster_id], context.name == mark.set
+  local is_command = by_command[context.body.user or ""] == mark.cluster_id
+  if known and known.is_command ~= is_command then is_better = known.is_command end
+  if not known or is_better then
+    holdings.by_id[mark.cluster_id] = { set = mark.set, context = context.name,
+      cluster = context.body.cluster, is_command = is_command }
   end
 end
 
@@ -79,9 +82,10 @@ end
 -- @tparam string path
 -- @tparam function clock
 -- @treturn[1] table `{path=, config=<nil when there is no file>, by_id={[cluster
---   id]={set=, context=, cluster=}}, clusters={[name]=true},
+--   id]={set=, context=, cluster=, is_command=}}, clusters={[name]=true},
 --   names={[context or set]=cluster id or false},
---   commands={[cluster id]=true where kubectl asks `cce credential`},
+--   commands={[cluster id]=true where kubectl asks `cce credential`, and no set of ours has a
+--   key},
 --   others=<whether there are contexts that are not ours>}`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -94,15 +98,19 @@ function M.read(path, clock)
   local config, reason, err = kubeconfig.load(path, { clock = clock })
   if not config then return nil, reason, err end
   holdings.config = config
+  local by_command = {}
   for _, section in ipairs(read.section_order) do
     for _, each in ipairs(read.entries(config.data, section)) do
       local mark = merge.find_mark(each.body)
       holdings.names[each.name] = mark and mark.cluster_id or false
       if section == "clusters" then holdings.clusters[each.name] = true end
-      if section == "contexts" then add_cluster(holdings, each) end
+      if section == "contexts" then add_cluster(holdings, each, by_command) end
       local id = section == "users" and exec.cluster_of(each.body)
-      if id then holdings.commands[id] = true end
+      if id then holdings.commands[id], by_command[each.name] = true, id end
     end
+  end
+  for id, entry in pairs(holdings.by_id) do
+    holdings.commands[id] = entry.is_command or nil
   end
   return holdings
 end

@@ -3,6 +3,7 @@
 local authority = require "cce.kubeconfig.authority"
 local core = require "cce.core"
 local destinations = require "cce.kubeconfig.destination"
+local directories = require "cce.base.directories"
 local errors = require "cce.error"
 local stored = require "cce.kubeconfig.stored"
 local kubeconfig = require "cce.kubeconfig"
@@ -117,11 +118,7 @@ local function into_directory(opts, clock)
     return true
   end
 
-  function place.begin()
-    local made, message, code = core.sys.mkdir(opts.dir)
-    if not made then return errors.from_core(nil, message, code) end
-    return true
-  end
+  function place.begin() return directories.make(opts.dir) end
 
   local function destination_of(target)
     local destination = { path = target.path, name = target.set }

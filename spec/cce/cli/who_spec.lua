@@ -1,7 +1,9 @@
+local cache = require "cce.exec.cache"
 local caches = require "spec.support.caches"
 local clients = require "spec.support.clients"
 local core = require "cce.core"
 local exec = require "cce.exec"
+local json = require "cce.base.json"
 local printed = require "spec.support.printed"
 local probe = require "cce.kubeconfig.probe"
 local simulator = require "spec.support.sim"
@@ -229,6 +231,17 @@ describe("cce.who on the simulator", function()
     assert.equal("not trusted", checks()[1])
   end)
 
+  it("takes no answer for that of an entry that trusts another CA at the same address", function()
+    save()
+    local data = json.decode(tempdir.read(path))
+    local server, user = data.clusters[1].cluster.server, data.users[1].name
+    table.insert(data.clusters, { name = "stale", cluster = { server = server,
+      ["certificate-authority"] = sim.env.CCE_CA_FILE } })
+    table.insert(data.contexts, { name = "stale", context = { cluster = "stale", user = user } })
+    tempdir.write(path, json.encode(data))
+    assert.same({ "works", "works", "works", "not trusted" }, (checks()))
+  end)
+
   it("says that the cluster cannot be asked", function()
     save()
     local text = tempdir.read(path):gsub(":" .. sim.port, ":1")
@@ -279,7 +292,13 @@ describe("cce.who on the simulator", function()
   it("says that what is kept cannot be used", function()
     save { exec = true }
     assert(exec.credential(client, cluster.id, { duration = 1 }))
-    tempdir.write(require("cce.exec.cache").entries(cluster.id)[1].path, "{")
+    tempdir.write(cache.entries(cluster.id)[1].path, "{")
     assert.matches("cannot be used", look(path)[1].message)
+    local entries = cache.entries
+    finally(function() cache.entries = entries end)
+    cache.entries = function() return {}, "cannot list it" end
+    assert.equal("cannot list it", look(path)[1].message)
+    local states, rows = checks()
+    assert.same({ "not asked", "not asked: cannot list it" }, { states[1], rows[1].says })
   end)
 end)

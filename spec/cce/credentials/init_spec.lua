@@ -78,11 +78,18 @@ describe("keys and tokens that are given", function()
       for _, name in ipairs { "ak", "sk" } do
         local given = { ak = key.ak, sk = key.sk }
         given[name] = around:format(key[name])
-        local err = fails("INVALID_ARGUMENT", cce.new {
-          endpoint = sim.env.CCE_ENDPOINT, credentials = credentials.static(given),
-        })
-        assert.matches("static keys: " .. name .. ": the value ", err.message, 1, true)
-        assert.is_nil(err.message:find(key[name], 1, true))
+        local source = credentials.static(given)
+        local agency = client_of(credentials.agency { agency_name = account.agency.name,
+          domain_name = account.domain_name, source = source })
+        for _, err in ipairs {
+          fails("INVALID_ARGUMENT", cce.new { endpoint = sim.env.CCE_ENDPOINT,
+            credentials = source }),
+          fails("INVALID_ARGUMENT", agency:list_clusters()),
+          fails("INVALID_ARGUMENT", credentials.key_token(given)),
+        } do
+          assert.matches("[sn]: " .. name .. ": the value ", err.message)
+          assert.is_nil(err.message:find(key[name], 1, true))
+        end
       end
     end
     assert.equal(0, count {})

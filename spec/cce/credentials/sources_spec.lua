@@ -465,8 +465,12 @@ describe("the environment", function()
       end
       set(names, { "\239\187\191AK", "sk" })
       assert.equal("AK", assert(ask(make())).ak)
-      set(names, { "AK", ("x"):rep(70000) })
-      assert.equal("INVALID_ARGUMENT", select(2, ask(make())).code)
+      for _, values in ipairs { { "AK", ("x"):rep(70000) }, { "AK", "sk", ("x"):rep(70000) } } do
+        set(names, values)
+        local _, err = ask(make())
+        assert.equal("INVALID_ARGUMENT", err.code)
+        assert.matches("^" .. names[#values] .. " cannot be used: ", err.message)
+      end
       set(names, {})
     end
   end)

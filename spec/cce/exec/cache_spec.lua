@@ -129,6 +129,7 @@ describe("cce.exec.cache", function()
     assert.is_true(cache.serve(path) < 3600)
     tempdir.shell("touch -d '1 hour ago' " .. tempdir.quote(path .. ".served"))
     assert.is_true(cache.serve(path) > 3599)
+    assert.equal(0, cache.serve(dir .. "/none/x.json"))
     assert(cache.remove(path))
     assert.same({}, tempdir.list(path:match "^(.*)/"))
     assert.is_nil((cache.remove(path)))
@@ -154,6 +155,24 @@ describe("cce.exec.cache", function()
     tempdir.shell("mkdir -p " .. make() .. "revoked-" .. USER .. "/in-the-way "
       .. make() .. "y.json/in-the-way")
     assert.equal(0, cache.drop(CLUSTER, USER))
+  end)
+
+  it("does not take what it cannot look at for nothing, nor what it cannot remove", function()
+    local place, glob = make(), core.file.glob
+    tempdir.shell("mkdir -p " .. place .. "y.json/in-the-way")
+    tempdir.write(place .. "x.json", "")
+    local count, problem = cache.clear(CLUSTER)
+    assert.equal(1, count)
+    assert.matches("y.json: ", problem, 1, true)
+    finally(function() core.file.glob = glob end)
+    core.file.glob = function() return nil, "cannot list it", "FILE_ERROR" end
+    assert.same({ 0, "cannot list it" }, { cache.clear(CLUSTER) })
+    assert.same({ {}, "cannot list it" }, { cache.clusters() })
+    local entries, message, err = cache.entries(CLUSTER)
+    assert.same({ {}, "cannot list it", "FILE_ERROR" }, { entries, message, err.code })
+    assert.equal(0, cache.drop(CLUSTER, USER))
+    core.file.glob = function() return { place .. "gone.json" } end
+    assert.same({ 0 }, { cache.clear(CLUSTER) })
   end)
 
   it("does nothing in nginx", function()

@@ -302,6 +302,24 @@ describe("cce.exec", function()
     assert.equal(2, issued())
   end)
 
+  it("asks it each time where it cannot be noted that it was given, and gives no dead one",
+    function()
+      local first, remove = assert(credential()), cache.remove
+      local path = kept_path()
+      tempdir.check(("rm %s.served && mkdir -p %s.served/x"):format(path, path))
+      assert.is_false(assert(credential()).renewed)
+      assert.equal(1, asked())
+      finally(function() cache.remove = remove end)
+      cache.remove = function() return nil, "read-only" end
+      assert.equal(200, sim:revoke(cluster, { userId = first.user_id }).status)
+      for _ = 1, 2 do assert.is_true(assert(credential()).renewed) end
+      assert.matches("cannot be kept: cannot remove what cannot be used: read%-only",
+        warnings[#warnings])
+      cache.remove = remove
+      assert.is_true(assert(credential()).renewed)
+      assert.is_false(assert(credential()).renewed)
+    end)
+
   it("does not remove what another process has put there meanwhile", function()
     local first = assert(credential())
     assert.equal(200, sim:revoke(cluster, { userId = first.user_id }).status)

@@ -54,6 +54,9 @@ describe("kubeconfig:with_command", function()
   it("wants to know the cluster, and a version that there is", function()
     clients.fails("INVALID_ARGUMENT", sample():with_command())
     clients.fails("INVALID_ARGUMENT", sample(CLUSTER):with_command { api_version = "v1alpha1" })
+    local err = clients.fails("INVALID_ARGUMENT",
+      sample(CLUSTER):with_command { args = { "--days", 1 } })
+    assert.matches("kubectl could not read it: .*args%[7%] is no text", err.message)
     clients.raises("unknown option 'comand'", function()
       sample(CLUSTER):with_command { comand = "x" }
     end)

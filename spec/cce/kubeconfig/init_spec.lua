@@ -404,6 +404,13 @@ describe("cce.kubeconfig", function()
       assert.truthy(message:find("there are: internal", 1, true))
     end)
 
+    it("gives the plain name to the context that is asked for, the current one too", function()
+      for _, context in ipairs { "external", "internal", "externalTLSVerify" } do
+        local saved = assert(parse():save(path, { context = context, name = "prod" }))
+        assert.same({ "prod", "prod" }, { saved.context, saved_data()["current-context"] })
+      end
+    end)
+
     it("writes what a program changed in data", function()
       local parsed = parse(INTERNAL)
       parsed.data.clusters[1].cluster["tls-server-name"] = "kubernetes"
@@ -415,6 +422,11 @@ describe("cce.kubeconfig", function()
       local saved, message = parsed:save(path)
       assert.is_nil(saved)
       assert.truthy(message:find("a function has no JSON", 1, true))
+      parsed = parse(INTERNAL)
+      parsed.data.clusters[1].cluster.server = 5
+      saved, message = parsed:save(path)
+      assert.is_nil(saved)
+      assert.matches("^kubectl could not read it: clusters%[1%].cluster.server is no text", message)
     end)
 
     it("writes under one name", function()

@@ -1,5 +1,6 @@
 -- Which entries of a kubeconfig are taken for ours, and what becomes of them, one term wrong at
 -- a time. What kubectl makes of it is judged in parity_spec.
+local json = require "cce.base.json"
 local merge = require "cce.kubeconfig.merge"
 local read = require "cce.kubeconfig.read"
 
@@ -107,6 +108,10 @@ describe("an entry without a mark", function()
   it("may have nothing in it", function()
     local data = assert(add(config { users = { { name = "u" } } }))
     assert.equal("t", body(data, "users", "u").token)
+    for _, new in ipairs { { name = "u" }, { name = "u", user = json.null } } do
+      data = assert(add(nil, config { users = { new } }, MINE))
+      assert.same(MINE, merge.find_mark(data.users[1].user))
+    end
   end)
 end)
 

@@ -156,7 +156,10 @@ describe("a kubeconfig that cannot be saved", function()
 
   it("can be kept later, as far as that can be told before", function()
     local there = { ["/state"] = {}, ["."] = {}, ["/"] = {} }
-    replace(core.file, "stat", function(path) return there[path] end)
+    replace(core.file, "stat", function(path)
+      if path == "/closed" then return nil, "cannot look", "FILE_ERROR" end
+      return there[path] or false
+    end)
     local tried
     replace(core.file, "write", function(path, text, opts)
       tried = { path, #text, opts.trial }
@@ -169,6 +172,7 @@ describe("a kubeconfig that cannot be saved", function()
       assert(destinations.prove_directory(directory))
       assert.equal(nearest .. "/kubeconfig.trial", tried[1])
     end
+    assert.equal("cannot look", select(2, destinations.prove_directory "/closed/x"))
     made = nil
     assert.matches("^if it could not be saved after all, it would be lost: .*read%-only",
       destinations.recovery_problem())

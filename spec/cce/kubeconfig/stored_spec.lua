@@ -9,9 +9,10 @@ local DAY = 86400
 
 describe("cce.kubeconfig.stored", function()
   it("wants a third of a life to remain, but seven days at most, and less than a life", function()
-    -- obtain_cert says what is wrong with a moment that has passed.
     for _, case in ipairs { { { expire_at = 4000 }, 1000 }, { { duration = 3 }, DAY },
-      { { expire_at = 900 }, 0 },
+      { { expire_at = 900 }, 0 }, { { expire_at = 900, min_remaining = 0 }, 0 },
+      { { expire_at = 4000.25, min_remaining = 3000.5 } }, { { duration = 1,
+        min_remaining = math.huge } },
       { { duration = -1 }, 7 * DAY }, { { expire_at = 4000, min_remaining = 2999 }, 2999 },
       { { expire_at = 4000, min_remaining = 3000 } },
       { { duration = -1, min_remaining = 1825 * DAY } }, { {} } } do
@@ -95,6 +96,18 @@ describe("cce.kubeconfig.stored", function()
     local config = assert(kubeconfigs.parse(text, { cluster_id = id }))
     assert.same({}, holdings_of(nil, config.raw).commands)
     assert.same({ [id] = true }, holdings_of(nil, config:with_command({}).raw).commands)
+    -- Of two sets that with a key is looked after, whichever stands first.
+    local key, plugin = { kubeconfig = config, name = "key" },
+      { kubeconfig = config:with_command {}, name = "plugin" }
+    for _, row in ipairs { { key, plugin }, { plugin, key }, { plugin } } do
+      local dir = tempdir.new()
+      assert(kubeconfigs.merge(dir .. "/config", row))
+      local holdings = holdings_of(nil, tempdir.read(dir .. "/config"))
+      tempdir.remove(dir)
+      assert.equal(#row == 2 and "key" or "plugin", holdings.by_id[id].set)
+      assert.equal(#row == 1 or nil, holdings.commands[id])
+      assert.equal(#row == 2, (stored.facts_of(holdings, id)) ~= nil)
+    end
   end)
 
   it("renews what cannot be used as it is", function()

@@ -78,6 +78,23 @@ describe("cce.workflow.issue", function()
       end
     end)
 
+    it("makes it as its dry run says, those above it too, but not where a link is", function()
+      for _, dry_run in ipairs { true, false } do
+        local report = assert(issue { dir = dir .. "/a/b/", dry_run = dry_run })
+        assert.equal(0, report:exit_code())
+      end
+      assert.equal(5, #tempdir.list(dir .. "/a/b"))
+      tempdir.check(("ln -s %s/none %s/link"):format(dir, dir))
+      for _, dry_run in ipairs { true, false } do
+        for _, below in ipairs { "/link", "/link/x" } do
+          local report, _, err = issue { dir = dir .. below, dry_run = dry_run }
+          assert.same({ nil, "FILE_ERROR" }, { report, err.code })
+          assert.matches("^cannot make directory .*link", err.message)
+        end
+      end
+      assert.equal(5, issued())
+    end)
+
     it("obtains nothing twice, only what is near its end or asked for anew", function()
       assert.equal(dir .. "/cluster-001.json", assert(issue { dir = dir .. "//" }).ok[1].path)
       local report = assert(issue { dir = dir })

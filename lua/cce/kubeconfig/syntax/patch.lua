@@ -104,8 +104,12 @@ end
 
 local change
 
+local function scalar_text(patch, new)
+  return patch.is_json and json.encode(new) or yaml.scalar(new)
+end
+
 local function change_scalar(patch, node, new)
-  local text = patch.is_json and json.encode(new) or yaml.scalar(new)
+  local text = scalar_text(patch, new)
   if node.style == "LITERAL" or node.style == "FOLDED" then text = text .. patch.line_end end
   -- Nothing at all after `key:` is null.
   if node.first == node.last then text = " " .. text end
@@ -228,15 +232,18 @@ local function by_name(list)
   return found
 end
 
+-- On one line, in the place of a list. Deeper than its key, which a block's dashes need not be.
+local function write_anew(patch, node, text)
+  local line_end = patch.text:byte(node.tip - 1) == 10 and patch.line_end or ""
+  return replace(patch, node, node.tip, (node.flow and "" or " ") .. text .. line_end)
+end
+
 -- Lists of kubeconfigs are lists of things with a name. Others, such as the arguments of
 -- a command, are written anew, and so is what is empty now.
 local function change_sequence(patch, node, old, new)
   local old_names, new_names = by_name(old), by_name(new)
   if #new == 0 or not old_names or not new_names then
-    local line_end = patch.text:byte(node.tip - 1) == 10 and patch.line_end or ""
-    -- Deeper than its key, which a block's dashes need not be.
-    return replace(patch, node, node.tip, (node.flow and "" or " ")
-      .. (#new == 0 and "[]" or yaml.flow(new)) .. line_end)
+    return write_anew(patch, node, #new == 0 and "[]" or yaml.flow(new))
   end
   for i, item in ipairs(node.items) do
     local wanted = new_names[name_of(old[i])]
@@ -261,12 +268,16 @@ end
 function change(patch, node, old, new, column, in_flow)
   if same(old, new) then return end
   if node.kind == "alias" then refuse("what must change there is an alias") end
-  if type(new) ~= "table" and node.kind == "scalar" then return change_scalar(patch, node, new) end
-  if type(new) == "table" and is_empty(old) then
+  if type(new) ~= "table" then
+    if node.kind == "scalar" then return change_scalar(patch, node, new) end
+    if node.kind == "sequence" then return write_anew(patch, node, scalar_text(patch, new)) end
+  elseif is_empty(old) then
     return fill_empty(patch, node, new, column, in_flow)
+  elseif node.kind == "mapping" and #new == 0 then
+    return change_mapping(patch, node, old, new)
+  elseif node.kind == "sequence" then
+    return change_sequence(patch, node, old, new)
   end
-  if node.kind == "mapping" and #new == 0 then return change_mapping(patch, node, old, new) end
-  if node.kind == "sequence" then return change_sequence(patch, node, old, new) end
   refuse("what must change there is of another kind")
 end
 

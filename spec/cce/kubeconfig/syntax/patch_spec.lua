@@ -57,6 +57,9 @@ describe("changes in YAML", function()
       { "a: 1\r\nb: 2\r\n", "a", "x", "a: x\r\nb: 2\r\n" },
       { "a: 1", "a", "x", "a: x" },
       { "\239\187\191a: 1\n", "a", "x", "\239\187\191a: x\n" },
+      { "a:\n- n: 1\nb: 2\n", "a", json.null, "a:\n null\nb: 2\n" },
+      { "{a: [{name: x}], b: 2}\n", "a", json.null, "{a: null, b: 2}\n" },
+      { "a: [] # c\nb: 2\n", "a", json.null, "a: null # c\nb: 2\n" },
     }
     for _, case in ipairs(cases) do
       it(json.encode(case[1]), function()
@@ -173,6 +176,8 @@ describe("changes in YAML", function()
       { '{"a": 1,\r\n "b": 2}', function(data) data.a = "x" end, '{"a": "x",\r\n "b": 2}' },
       { '{"users": [{"name": "a"}]}', function(data) data.users = json.array() end,
         '{"users": []}' },
+      { '{"a": [{"name": "x"}], "b": 1}', function(data) data.a = json.null end,
+        '{"a": null, "b": 1}' },
     }
     for _, case in ipairs(cases) do
       it(json.encode(case[1]), function()
@@ -205,7 +210,9 @@ describe("changes in YAML", function()
     end)
 
     it("where the layout has no place for it", function()
-      refused("a: {b: 1}\n", set_a, "another kind")
+      for _, new in ipairs { "x", 5, json.null } do
+        refused("a: {b: 1}\n", function(data) data.a = new end, "another kind")
+      end
       refused("a: {}\n", set_a, "another kind")
       refused("users:\n- a: 1\n  name: x\n", function(data) data.users[1].a = nil end,
         "shares a line with something else")

@@ -12,17 +12,24 @@ function M.describe(parser)
 end
 
 function M.run(args, ui)
-  local ids = #args.cluster > 0 and args.cluster or cache.clusters()
-  local count = 0
+  local ids, problem = args.cluster, nil
+  if #ids == 0 then ids, problem = cache.clusters() end
+  local count, problems = 0, { problem }
   for _, id in ipairs(ids) do
-    local cleared = cache.clear(id)
-    if cleared == 0 then
+    local cleared
+    cleared, problem = cache.clear(id)
+    problems[#problems + 1] = problem
+    if cleared == 0 and not problem then
       ui:warn(("nothing is kept for '%s'; clusters are named by id"):format(id))
     end
     count = count + cleared
   end
-  return ui:show({ dropped = count }, count == 1 and "1 certificate was dropped"
+  local code = ui:show({ dropped = count }, count == 1 and "1 certificate was dropped"
     or ("%d certificates were dropped"):format(count), tostring(count))
+  for _, each in ipairs(problems) do
+    code = ui:fail("what is kept could not be dropped: " .. each)
+  end
+  return code
 end
 
 return M

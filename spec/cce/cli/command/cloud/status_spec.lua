@@ -80,6 +80,15 @@ describe("cce status", function()
     assert.matches('<td data-title="HOLDERS">not known</td>', tempdir.read(path), 1, true)
   end)
 
+  it("says that a kubeconfig of mine cannot be read", function()
+    local config = world.dir .. "/.kube/config"
+    tempdir.write(world.dir .. "/broken", "{")
+    local result = world:cce({ "status", "cluster-001", "--no-check" }, { env = {
+      KUBECONFIG = ("%s/broken:%s"):format(world.dir, config) } })
+    assert.matches("^cce: cannot use '[^']*/broken' as a kubeconfig: [^\n]+\n$", result.err)
+    assert.matches("cluster%-001 .*not asked", result.out)
+  end)
+
   it("writes itself as a page, and replaces nothing but such a page", function()
     local path = world.dir .. "/fleet.html"
     assert.equal(0, world:cce({ "status", "--report", path }).code)
