@@ -62,10 +62,16 @@ end
 local function facts_of_certificate(text)
   local facts, message, code = core.certificate(text)
   if facts then return facts, text end
-  local content = not text:find("\n", 1, true) and core.file.read(text)
-  if content then facts, message, code = core.certificate(content) end
+  if text:find("\n", 1, true) then return errors.from_core(nil, message, code) end
+  local content, unread = core.file.read(text)
+  if not content then
+    -- What was meant as a text is not shown: it may be a key.
+    return errors.fail(code, ("%s; nor is it the path of a file: %s"):format(message,
+      unread:match "[^:]*$":gsub("^ ", "")))
+  end
+  facts, message, code = core.certificate(content)
   if facts then return facts, content end
-  return errors.from_core(nil, message, code)
+  return errors.fail(code, ("'%s': %s"):format(text, message))
 end
 
 -- The CN says who, and not what: IAM may know.
@@ -84,8 +90,9 @@ local function holder(opts)
     facts, text, err = facts_of_certificate(opts.certificate)
   end
   if not facts then return nil, text, err end
-  if not facts.user_id then
-    return errors.fail("INVALID_CERTIFICATE", "revoke: the certificate names no user (CN)")
+  if not facts.user_id or not core.is_id(facts.user_id) then
+    return errors.fail("INVALID_CERTIFICATE", ("revoke: the certificate names no user (CN): its"
+      .. " subject is '%s'"):format(facts.subject or ""))
   end
   opts.proof = { id = facts.user_id, certificate = text, from = facts.not_before,
     to = facts.not_after, groups = M.groups_of(facts) }
@@ -112,9 +119,12 @@ end
 -- Those of a report that was looked at; what is found beside them may not be meant.
 local function only_seen(found, opts, report)
   local list, is_seen = {}, {}
-  for i, each in ipairs(opts.principals) do
-    is_seen[each.kind .. " " .. each.id] = true
-    list[i] = { kind = each.kind, id = each.id, name = each.name, deleted = each.deleted }
+  for _, each in ipairs(opts.principals) do
+    if not is_seen[each.kind .. " " .. each.id] then
+      is_seen[each.kind .. " " .. each.id] = true
+      list[#list + 1] = { kind = each.kind, id = each.id, name = each.name,
+        deleted = each.deleted }
+    end
   end
   for _, each in ipairs(found) do
     if not is_seen[each.kind .. " " .. each.id] then

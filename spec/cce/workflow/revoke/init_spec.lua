@@ -112,7 +112,8 @@ describe("cce.workflow.revoke", function()
         { deleted_since = 1, tracker_region = "../x" },
         { deleted_since = 1, tracker_project_id = "../x" }, { principals = {} },
         { principals = { "a" } }, { principals = { { id = "a" } } },
-        { principals = { { kind = "user" } } },
+        { principals = { { kind = "user" } } }, { principals = { { kind = "User", id = "a" } } },
+        { principals = { { kind = "user", id = "../x" } } },
         { user_id = "a", admin = "x" }, { user_id = "a", undo = "x" },
       } do
         clients.fails("INVALID_ARGUMENT", try(bad))
