@@ -262,7 +262,7 @@ local function count_failure(run, item)
     limit = math.max(1, math.ceil(#run.items * tonumber(limit:match "[%d.]+") / 100))
   end
   if limit and run.failures >= limit then
-    run:stop(("%d failures: max_failures is %s"):format(run.failures,
+    run:stop(("%s: max_failures is %s"):format(show.count(run.failures, "failure"),
       tostring(run.opts.max_failures)))
   end
 end

@@ -286,9 +286,9 @@ describe("cce.workflow.holders", function()
       tempdir.write(log, table.concat(lines, "\n") .. "\n")
       local result = assert(cce.workflow.holders(clients[1], { logs = { log } }))
       local shown = tostring(result)
-      assert.matches("cannot see: who holds 1 certificates: their traces or lines lack", shown, 1,
+      assert.matches("cannot see: who holds 1 certificate: the traces or lines lack", shown, 1,
         true)
-      assert.matches("cannot see: whether 2 certificates were obtained: the logs lack the outcome",
+      assert.matches("cannot see: what became of 2 requests for certificates: the logs lack",
         shown, 1, true)
       for _, odd in ipairs { "no JSON", lines[1]:sub(1, -9), "[]", '{"n":1,"at":"yesterday"}',
         '{"at":"2026-01-02T03:04:05Z"}' } do
@@ -366,6 +366,46 @@ describe("cce.workflow.holders", function()
       assert.equal(code, assert(cce.workflow.holders(clients[1], opts)):exit_code(), user)
     end
   end)
+
+  it("takes nobody for cut by a rotation that has not ended well, or may be of something else",
+    function()
+      local probe, expected, works = require "cce.kubeconfig.probe", {}, {}
+      local me = simulator.admin.principal.id
+      sim:set { job_seconds = 0 }
+      for i, case in ipairs { { { job_seconds = 60 }, "holds", "job %S+ is Initializing" },
+        { { job_outcome = "Failed" }, "holds", "job %S+ is Failed" }, { {}, "rotated" } } do
+        local id = sim.clusters[i].id
+        case[1].cluster = id
+        sim:set(case[1])
+        works[i] = assert(clients[1]:obtain_cert(id, { duration = 2 }))
+        core.sys.sleep(0.002)
+        assert(clients[1]:rotate_credentials(id, { component = "all" }))
+        expected["cluster-00" .. i .. " " .. me] = case[2]
+        works[i] = { probe.look(clients[1], works[i]).state == "works", case[2] == "holds", case[3] }
+      end
+      local found = assert(cce.workflow.holders(clients[1]))
+      for i, case in ipairs(works) do
+        assert.equal(case[1], case[2])
+        assert[case[3] and "matches" or "not_matches"](("cannot see: whether a rotation of "
+          .. "cluster%%-00%d cut certificates: %s"):format(i, case[3] or ""), tostring(found))
+      end
+      assert.same(expected, states_of {})
+      -- A job that cannot be looked at proves nothing; one that is forgotten leaves the trace.
+      sim:fault { operation = "show_job", status = 403 }
+      expected["cluster-003 " .. me] = "holds"
+      assert.same(expected, states_of {})
+      sim:clear_faults()
+      sim:fault { operation = "show_job", status = 404 }
+      for key in pairs(expected) do expected[key] = "rotated" end
+      assert.same(expected, states_of {})
+      tempdir.write(directory .. "/traces", (json.encode { { trace_name = "RotateCredentials",
+        service_type = "CCE", code = "200", resource_id = sim.clusters[4].id, user = { id = me },
+        time = os.time() * 1000 + 5000 } }))
+      assert(clients[1]:obtain_cert(sim.clusters[4].id, { duration = 2 }))
+      found = assert(cce.workflow.holders(clients[1], { traces = { directory .. "/traces" } }))
+      assert.equal("holds", found[#found].state)
+      assert.matches("cannot see: whether 1 rotation cut certificates", tostring(found))
+    end)
 
   it("takes nobody for cut whose certificate may be newer, though logs know only seconds",
     function()

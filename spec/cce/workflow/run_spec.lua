@@ -383,7 +383,8 @@ describe("a run", function()
         for i = 1, 10 do answers["c" .. i] = { "failed", "JOB_FAILED", job = "j" } end
         local report = run { max_failures = limit }
         assert.equal(expected, #done)
-        assert.equal(("%d failures: max_failures is %s"):format(expected, limit), report.stopped)
+        assert.equal(("%d failure%s: max_failures is %s"):format(expected,
+          expected == 1 and "" or "s", limit), report.stopped)
         assert.equal("not begun: " .. report.stopped, report.pending[1].message)
         assert.equal("CANCELLED", report.pending[1].code)
         assert.same({ "stopped", report.stopped }, { lines()[#lines()].what,

@@ -206,8 +206,8 @@ end
 --   evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its
 --   role; what a group gives is not among them, and said.
 --   `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on
---   record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was
---   obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times
+--   record), or why none works: "revoked", "rotated" (by a job that has ended well, or is
+--   forgotten), "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times
 --   are unix seconds. The list has `blind`, sentences on what it cannot see, `unasked`, why CTS
 --   was not asked, if it was not, and `:exit_code()`
 -- @treturn[2] nil
@@ -250,13 +250,19 @@ return function(client, opts)
   end
   if not ok then return nil, message, err end
   if facts.lost then
-    result:cannot_see("who holds %d certificates: their traces or lines lack the holder, the"
-      .. " cluster or the time", facts.lost)
+    result:cannot_see("who holds %s: the traces or lines lack the holder, the cluster or the"
+      .. " time", show.count(facts.lost, "certificate"))
   end
   if facts.open then
-    result:cannot_see("whether %d certificates were obtained: the logs lack the outcome",
-      facts.open)
+    result:cannot_see("what became of %s for certificates: the logs lack the outcome",
+      show.count(facts.open, "request"))
   end
+  if facts.unclear then
+    result:cannot_see("whether %s cut certificates: the traces or lines do not say of which"
+      .. " component they are", show.count(facts.unclear, "rotation"))
+  end
+  local since, unended = evidence.open_rotations(clusters, facts, checked.concurrency)
+  for _, problem in ipairs(unended) do result:cannot_see("%s", problem) end
   if checked.kubeconfigs then
     local problems = evidence.of_kubeconfigs(checked.kubeconfigs, address_book(clusters), facts)
     for _, problem in ipairs(problems) do result:cannot_see("%s", problem) end
@@ -275,6 +281,9 @@ return function(client, opts)
   for _, fact in ipairs(facts) do
     local is_asked = names[fact.cluster_id] and (not checked.user_id or fact.what == "rotated"
       or fact.id == checked.user_id)
+    if fact.what == "rotated" and fact.time >= (since[fact.cluster_id] or math.huge) then
+      is_asked = false
+    end
     if is_asked then add_fact(rows, rotated, fact) end
   end
   local people, now = people_of(clients, result), clients[1]:now()

@@ -111,7 +111,7 @@ local function note_window(report, deleted, opts)
     window.complete and "" or (" (NOT from %s: CTS no longer has that)"):format(
       show.time(opts.deleted_since)))
   if #deleted.unidentified > 0 then
-    report:note("%d deletions name nobody by id: look at them in CTS", #deleted.unidentified)
+    report:note("deletions that name nobody by id: %d; look at them in CTS", #deleted.unidentified)
     report.incomplete = true
   end
 end
@@ -290,7 +290,7 @@ function M.look_up(clients, list, opts, report)
       in_iam = principal.in_iam }
     if i <= MOST_NOTES then note_principal(principal, opts, report) end
   end
-  if #list > MOST_NOTES then report:note("and %d more principals", #list - MOST_NOTES) end
+  if #list > MOST_NOTES then report:note("and %s", show.count(#list - MOST_NOTES, "more principal")) end
 end
 
 -- ---- who is in no list of IAM's -------------------------------------------------

@@ -26,6 +26,13 @@ function M.job_id_of(cluster)
   return values.text(object(object(cluster.raw).status).jobID)
 end
 
+--- When a job was begun at the earliest, by the cloud's clock.
+-- @tparam cce.job job
+-- @treturn number 0 when it does not say
+function M.began(job)
+  return (times.parse(object(job.raw.metadata).creationTimestamp) or JOB_TOLERANCE) - JOB_TOLERANCE
+end
+
 -- The request's time by the clock that signed it.
 local function sent_at(item)
   return (item.sent or 0) + item.client.clock_shift

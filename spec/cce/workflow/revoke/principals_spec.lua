@@ -316,7 +316,7 @@ describe("the principals of a revocation", function()
       list[21] = user "i21"
       report.notes = {}
       principals.look_up({ account("", "") }, list, {}, report)
-      assert.equal("and 1 more principals", report.notes[21])
+      assert.equal("and 1 more principal", report.notes[21])
     end)
   end)
 
