@@ -311,6 +311,17 @@ describe("cce.workflow.holders", function()
       unexpected[#unexpected + 1] = who or nil
     end
     assert.same({ "cluster-001 " .. simulator.member.principal.name }, unexpected)
+    -- A name of IAM may hold spaces.
+    sim:reset()
+    tempdir.write(directory .. "/traces", (json.encode { { trace_name = "getClusterCertByUID",
+      code = "200", resource_id = sim.clusters[1].id, time = os.time() * 1000,
+      user = { id = "0f00", name = "jane  van der Example" } } }))
+    for line, code in pairs { ["jane  van der Example"] = 0, ["van der Example"] = 4,
+      ["cluster-001 jane  van der Example"] = 0, ["cluster-002 jane  van der Example"] = 4,
+      [sim.clusters[1].id .. " 0f00"] = 0 } do
+      assert.equal(code, assert(cce.workflow.holders(clients[1], { expected = { line },
+        traces = { directory .. "/traces" } })):exit_code(), line)
+    end
   end)
 
   it("judges each certificate by what came after it, and a moment alone by neither", function()
@@ -516,6 +527,11 @@ describe("cce.workflow.holders", function()
       { kubeconfigs = { directory .. "/member.json" } }))[1]
     assert.equal("holds", row.state)
     assert.matches("obtained: certificate .* in .*member%.json", row.evidence[1])
+    -- Of a cluster that is none of these, as far as its address tells.
+    local shown = tostring(cce.workflow.holders(clients[1],
+      { kubeconfigs = { directory .. "/member.json" }, clusters = { sim.clusters[2].id } }))
+    assert.matches("cannot see: which clusters 1 certificate in kubeconfigs would open", shown, 1,
+      true)
     tempdir.write(directory .. "/broken", "{")
     assert.matches("cannot see: [^\n]*/broken", tostring(cce.workflow.holders(clients[1],
       { kubeconfigs = { directory .. "/broken" } })))
@@ -527,6 +543,10 @@ describe("cce.workflow.holders", function()
       local ok, message = pcall(cce.workflow.holders, clients[1], { [name] = value })
       assert.is_false(ok)
       assert.matches("bad option '" .. name .. "'", message, 1, true)
+    end
+    for _, name in ipairs { "traces", "logs", "kubeconfigs", "expected" } do
+      local _, _, err = cce.workflow.holders(clients[1], { [name] = { 1 } })
+      assert.equal("INVALID_ARGUMENT", err.code, name)
     end
   end)
 end)

@@ -259,7 +259,7 @@ end
 -- @tparam table facts where they are added
 -- @treturn {string,...} what could not be read
 function M.of_kubeconfigs(paths, by_server, facts)
-  local problems = {}
+  local problems, strange = {}, 0
   for _, entry in ipairs(require("cce.expiry")(paths)) do
     local address = entry.server and entry.server:match "^https://([^/]+)"
     local cluster_id = entry.cluster_id or by_server[address or ""]
@@ -269,7 +269,13 @@ function M.of_kubeconfigs(paths, by_server, facts)
       facts[#facts + 1] = { what = "obtained", cluster_id = cluster_id, id = entry.user_id,
         time = entry.not_before, ends = entry.not_after,
         from = ("certificate %s in %s"):format(entry.serial or "", entry.path) }
+    elseif entry.user_id then
+      strange = strange + 1
     end
+  end
+  if strange > 0 then
+    problems[#problems + 1] = ("which clusters %s in kubeconfigs would open: none that was chosen has"
+      .. " its address"):format(show.count(strange, "certificate"))
   end
   return problems
 end

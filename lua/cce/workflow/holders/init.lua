@@ -14,11 +14,18 @@ local targets = require "cce.workflow.targets"
 -- Longer the API gives none: five years, one of them at least a leap year.
 local LONGEST = 1827 * 86400
 
+local texts = { type = "table", check = function(list)
+  for _, each in ipairs(list) do
+    if type(each) ~= "string" then return false, "a list of texts" end
+  end
+  return true
+end }
+
 local schema = {
   clusters = { type = { "table", "callable" }, default = { name = "*" } },
   user_id = { type = "string", non_empty = true },
-  traces = { type = "table" }, logs = { type = "table" }, kubeconfigs = { type = "table" },
-  schedule = { type = "table" }, expected = { type = "table" }, admin = access.option,
+  traces = texts, logs = texts, kubeconfigs = texts, expected = texts,
+  schedule = { type = "table" }, admin = access.option,
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
 }
 
@@ -149,13 +156,15 @@ function methods:exit_code()
   return 0
 end
 
--- "cluster principal" or "principal", by names or ids.
+-- "cluster principal" or "principal", by names or ids. A name of IAM may hold spaces, one of a
+-- cluster none.
 local function expects(expected, row)
   for _, line in ipairs(expected) do
-    local first, second = line:match "^(%S+)%s+(%S+)$"
-    local who = second or line
-    local is_cluster = not second or first == row.cluster_id or first == row.cluster_name
-    if is_cluster and (who == row.id or who == row.name) then return true end
+    local first, second = line:match "^(%S+)%s+(.+)$"
+    local is_cluster = first == row.cluster_id or first == row.cluster_name
+    for _, who in ipairs { row.id, row.name } do
+      if line == who or is_cluster and second == who then return true end
+    end
   end
   return false
 end
