@@ -167,7 +167,8 @@ function M.is_left_out(run, item, cluster)
   elseif problem then
     item.err = not_told(problem, ("its last job and CTS do not tell whether it was rotated within"
       .. " %s: %s"):format(show.span(window), problem.message),
-      "Let these credentials read CTS; or rotate it without unless_rotated_within")
+      problem.retryable and "The same call asks again"
+      or "Let these credentials read CTS; or rotate it without unless_rotated_within")
   end
   return text ~= nil or problem ~= nil
 end
@@ -341,7 +342,8 @@ end
 --- Wait for the job of a rotation that was accepted.
 function M.follow(run, item)
   if not item.job_id or not run.opts.waiting then
-    item.message = item.job_id and "accepted, not waited for" or nil
+    item.message = run.opts.waiting and "accepted; neither its job nor how it ended is known"
+      or "accepted, not waited for"
     return finish(run, item, "ok")
   end
   local job, err = wait_for_job(run, item)
