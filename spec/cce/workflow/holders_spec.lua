@@ -544,7 +544,7 @@ describe("cce.workflow.holders", function()
       assert.is_false(ok)
       assert.matches("bad option '" .. name .. "'", message, 1, true)
     end
-    for _, name in ipairs { "traces", "logs", "kubeconfigs", "expected" } do
+    for _, name in ipairs { "traces", "logs", "kubeconfigs", "expected", "schedule" } do
       local _, _, err = cce.workflow.holders(clients[1], { [name] = { 1 } })
       assert.equal("INVALID_ARGUMENT", err.code, name)
     end

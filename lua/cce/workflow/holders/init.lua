@@ -25,7 +25,9 @@ local schema = {
   clusters = { type = { "table", "callable" }, default = { name = "*" } },
   user_id = { type = "string", non_empty = true },
   traces = texts, logs = texts, kubeconfigs = texts, expected = texts,
-  schedule = { type = "table" }, admin = access.option,
+  schedule = { type = "table", check = function(given)
+    return options.is_callable(given.list), "a schedule, as of cce.schedule.open"
+  end }, admin = access.option,
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
 }
 
