@@ -287,16 +287,17 @@ local function follow_repair(run, item, err, nodes)
   item.repaired = nodes
   local id, unseen = job_after_repair(run, item)
   if unseen then
-    return uncertain(run, item, ("%d failed nodes were told to rotate again, and what became of"
-      .. " that is not known: %s"):format(#nodes, unseen.message), { code = unseen.code,
+    return uncertain(run, item, ("%s told to rotate again, and what became of that is not known:"
+      .. " %s"):format(show.count(#nodes, "failed node"), unseen.message), { code = unseen.code,
       hint = "The same call looks at the cluster again" })
   elseif not id and not item.repair_accepted then
     err.hint = ("Whether the API took the repair is not known, and no job shows it: look at these"
       .. " nodes: %s"):format(table.concat(nodes, " "))
     return finish(run, item, "failed", err)
   elseif not id then
-    item.notice = ("%d failed nodes were told to rotate again, which the API accepted; it names no"
-      .. " job for that, so look at these nodes: %s"):format(#nodes, table.concat(nodes, " "))
+    item.notice = ("%s told to rotate again, which the API accepted; it names no job for that, so"
+      .. " look at these nodes: %s"):format(show.count(#nodes, "failed node"),
+      table.concat(nodes, " "))
     return finish(run, item, "ok")
   end
   item.job_id = id
@@ -334,7 +335,8 @@ local function job_ended_badly(run, item, err)
   if run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil then
     return repair(run, item, err, nodes)
   elseif #nodes > 0 and not run.opts.repair then
-    err.hint = ("repair=true tells the %d failed nodes to rotate again"):format(#nodes)
+    err.hint = ("repair=true tells the %s to rotate again"):format(
+      show.count(#nodes, "failed node"))
   end
   finish(run, item, "failed", err)
 end

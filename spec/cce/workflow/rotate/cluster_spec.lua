@@ -298,7 +298,7 @@ describe("the rotation of one cluster", function()
       assert.equal("accepted, not waited for", item.message)
       item.state, item.job_id, run.opts.waiting = "accepted", nil, { interval = 5, timeout = 20 }
       assert.same({ "ok", nil, "ok" }, process())
-      assert.is_nil(item.message)
+      assert.equal("accepted; neither its job nor how it ended is known", item.message)
     end)
 
     it("and owes a kubeconfig where one is wanted and none was written", function()
@@ -386,7 +386,7 @@ describe("the rotation of one cluster", function()
       waits = { failed(2) }
       assert.same({ "ok", nil, "wait new, repair, turn, repair 2, repair, look, slept 5, look,"
         .. " slept 5, look, slept 5, ok" }, process())
-      assert.matches("2 failed nodes were told to rotate again.*these nodes: n1 n2$", item.notice)
+      assert.matches("2 failed nodes told to rotate again.*these nodes: n1 n2$", item.notice)
       item.state, item.repair_tried, waits, shown = "accepted", nil, { failed(2) }, nil
       assert.equal("uncertain", process()[1])
     end)

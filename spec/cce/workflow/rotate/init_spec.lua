@@ -485,7 +485,7 @@ describe("cce.workflow.rotate", function()
       repairing(function() return true end)
       local report = rotate { repair = true }
       assert.equal("5 ok, 0 failed, 0 skipped, 0 uncertain, 0 pending", counts(report))
-      assert.matches("1 failed nodes were told to rotate again", report.notes[1])
+      assert.matches("1 failed node told to rotate again", report.notes[1])
       assert.matches(asked[1]:match " (.*)", report.notes[1], 1, true)
     end)
 
@@ -531,8 +531,8 @@ describe("cce.workflow.rotate", function()
       end)
       local report = rotate { repair = true, journal = journal }
       assert.equal("4 ok, 0 failed, 0 skipped, 1 uncertain, 0 pending", counts(report))
-      assert.matches("^1 failed nodes were told to rotate again, and what became of that is not"
-        .. " known: show_cluster", report.uncertain[1].err.message)
+      assert.matches("^1 failed node told to rotate again, and what became of that is not known:"
+        .. " show_cluster", report.uncertain[1].err.message)
       sim:clear_faults()
       assert.equal(5, #rotate({ repair = true, journal = journal }).ok)
       assert.equal(1, #asked)
