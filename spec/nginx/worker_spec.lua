@@ -357,8 +357,8 @@ nginx.describe("a worker", function()
     end)
 
     it("until on_progress raises, as they do elsewhere", function()
-      assert.same({ ok = false, problem = "no room on the screen", begun = 3, ended = 3, later = 3 },
-        server:get("/raise").json)
+      assert.same({ ok = false, problem = "no room on the screen", begun = 3, ended = 3,
+        later = 3 }, server:get("/raise").json)
     end)
 
     it("inside threads of nginx's", function()

@@ -392,7 +392,8 @@ describe("cce.workflow.holders", function()
         core.sys.sleep(0.002)
         assert(clients[1]:rotate_credentials(id, { component = "all" }))
         expected["cluster-00" .. i .. " " .. me] = case[2]
-        works[i] = { probe.look(clients[1], works[i]).state == "works", case[2] == "holds", case[3] }
+        works[i] = { probe.look(clients[1], works[i]).state == "works", case[2] == "holds",
+          case[3] }
       end
       local found = assert(cce.workflow.holders(clients[1]))
       for i, case in ipairs(works) do

@@ -290,7 +290,9 @@ function M.look_up(clients, list, opts, report)
       in_iam = principal.in_iam }
     if i <= MOST_NOTES then note_principal(principal, opts, report) end
   end
-  if #list > MOST_NOTES then report:note("and %s", show.count(#list - MOST_NOTES, "more principal")) end
+  if #list > MOST_NOTES then
+    report:note("and %s", show.count(#list - MOST_NOTES, "more principal"))
+  end
 end
 
 -- ---- who is in no list of IAM's -------------------------------------------------

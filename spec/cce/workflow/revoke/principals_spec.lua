@@ -168,7 +168,8 @@ describe("the principals of a revocation", function()
       assert.not_matches("user u was found", notes())
       assert.matches("agency u was found only now", notes())
       -- Whom it names twice is one.
-      assert.same({ user "u" }, principals.find({}, { principals = { user "u", user "u" } }, report))
+      assert.same({ user "u" },
+        principals.find({}, { principals = { user "u", user "u" } }, report))
     end)
   end)
 
