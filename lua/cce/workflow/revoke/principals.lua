@@ -225,11 +225,19 @@ local function other(kind)
   return kind == "user" and "agency" or "user"
 end
 
+-- A certificate does not say what its holder is. A request of the wrong kind is accepted, and cuts
+-- nothing.
 local function settle_kind(principal, directory, report)
-  local of_other = directory[other(principal.kind)]
+  local own, of_other = directory[principal.kind], directory[other(principal.kind)]
   local entry = of_other and of_other[principal.id]
-  if not entry then return end
-  if principal.guessed then
+  if not entry then
+    principal.unsure = principal.guessed and not (own and own[principal.id])
+    if principal.unsure then
+      report:note("whether %s is a user or an agency, neither the certificate nor IAM says: it is"
+        .. " revoked as %s, which cuts nothing of the other; principal= (--principal) says it",
+        principal.id, principal.kind == "user" and "a user" or "an agency")
+    end
+  elseif principal.guessed then
     principal.kind = other(principal.kind)
   else
     report:note("%s is of kind %s, says IAM: it is revoked as kind %s, as was asked",
@@ -254,7 +262,9 @@ local function can_obtain_again(principal, directory)
   local known = directory[principal.kind]
   if not known then return principal.deleted and "no" or "unknown" end
   local entry = known[principal.id]
-  if not entry then return "no" end
+  if not entry then
+    return principal.unsure and not directory[other(principal.kind)] and "unknown" or "no"
+  end
   principal.name = principal.name or entry.name
   return entry.enabled ~= false and "still enabled in IAM" or "no"
 end

@@ -155,6 +155,10 @@ describe("cce.workflow.revoke", function()
       assert.is_true(noted(report, "is of kind agency, says IAM"))
       report = revoke { kubeconfig = obtain(1), principal = "agency", dry_run = true }
       assert.equal("agency", report.principals[1].kind)
+      sim:policy { deny = { "iam:users:listUsers", "iam:agencies:listAgencies" } }
+      report = revoke { kubeconfig = obtain(1, simulator.agency),
+        clusters = { sim.clusters[1].id } }
+      assert.is_true(noted(report, "is a user or an agency, neither the certificate nor IAM says"))
     end)
 
     it("takes the holder from files", function()

@@ -263,6 +263,8 @@ describe("the principals of a revocation", function()
         { { "x", "u" }, { "agency", STILL, "true", "true" }, { guessed = true } },
         { { "x", "-u" }, { "agency", "no", "true", "true" }, { guessed = true } },
         { { "u", "" }, { "user", STILL, "true", "true" }, { kind = "agency", guessed = true } },
+        { { "x", false }, { "user", "unknown", "nil", "nil" }, { guessed = true } },
+        { { "x", "" }, { "user", "no", "false", "false" }, { guessed = true } },
         { { false, "u" }, { "user", "unknown", "nil", "true" } },
       } do
         local principal = { kind = "user", id = "u" }
@@ -302,6 +304,13 @@ describe("the principals of a revocation", function()
       report.notes = {}
       look_up({ account("x", "u") }, user "u")
       assert.matches("u is of kind agency, says IAM", notes())
+      -- A request of the wrong kind is accepted, and cuts nothing.
+      for _, case in ipairs { { "u", "", false }, { "x", "u", false }, { "u", false, false },
+        { "x", "", true }, { "x", false, true }, { false, "x", true } } do
+        report.notes = {}
+        look_up({ account(case[1], case[2]) }, { kind = "user", id = "u", guessed = true })
+        assert.equal(case[3], notes():find("u is a user or an agency, neither", 1, true) ~= nil)
+      end
     end)
 
     it("and not at all where there is nobody", function()
