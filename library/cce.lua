@@ -253,7 +253,7 @@
 ---@field windows? string|string[]|boolean when clusters may be begun: such as "sat,sun 01:00-05:00" or "mon-fri 22:00-04:00"; see above
 ---@field except? string|string[] when none may be begun: such as "2026-12-20/2027-01-05", both days included, or "2026-12-24T18:00/2026-12-27"
 ---@field zone? string of both: "UTC", "local" (of this machine) or such as "+08:00"
----@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
+---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes, and what failed beside them
 ---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
 ---@field rate_limit? string|boolean of requests that change something in each account, for all workflows of this user together; false: none
 ---@field accept_token_loss? boolean allow `certificate_expiration_time=0`

@@ -282,6 +282,14 @@ local function job_lost(run, item, err)
   })
 end
 
+-- What failed and is no node that was told to rotate again is told: nobody mends it.
+local function repaired(run, item, notice)
+  local rest = item.unrepaired[1] and "failed too, and not told to rotate again: "
+    .. table.concat(item.unrepaired, ", ")
+  item.notice = notice and rest and notice .. "; " .. rest or notice or rest
+  finish(run, item, "ok")
+end
+
 -- `err` is that of the job that failed.
 local function follow_repair(run, item, err, nodes)
   item.repaired = nodes
@@ -295,14 +303,13 @@ local function follow_repair(run, item, err, nodes)
       .. " nodes: %s"):format(table.concat(nodes, " "))
     return finish(run, item, "failed", err)
   elseif not id then
-    item.notice = ("%s told to rotate again, which the API accepted; it names no job for that, so"
-      .. " look at these nodes: %s"):format(show.count(#nodes, "failed node"),
-      table.concat(nodes, " "))
-    return finish(run, item, "ok")
+    return repaired(run, item, ("%s told to rotate again, which the API accepted; it names no job"
+      .. " for that, so look at these nodes: %s"):format(show.count(#nodes, "failed node"),
+      table.concat(nodes, " ")))
   end
   item.job_id = id
   local job, problem = wait_for_job(run, item)
-  if job then return finish(run, item, "ok") end
+  if job then return repaired(run, item) end
   if problem.code == "JOB_FAILED" then return finish(run, item, "failed", problem) end
   job_lost(run, item, problem)
 end
@@ -325,11 +332,16 @@ local function repair(run, item, err, nodes)
 end
 
 local function job_ended_badly(run, item, err)
-  local nodes = {}
+  local nodes, rest = {}, {}
   for _, failure in ipairs(err.job:failures()) do
     local is_node = values.lower(failure.type or ""):find("node", 1, true)
-    if is_node then nodes[#nodes + 1] = failure.resource_id end
+    if is_node and failure.resource_id then
+      nodes[#nodes + 1] = failure.resource_id
+    elseif not failure:failures()[1] then
+      rest[#rest + 1] = failure.name or failure.resource_id or failure.type or "a part of no name"
+    end
   end
+  item.unrepaired = rest
   -- An earlier start sent the repair.
   if item.repair_tried and #nodes > 0 then return follow_repair(run, item, err, nodes) end
   if run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil then

@@ -317,10 +317,10 @@ describe("the rotation of one cluster", function()
   end)
 
   describe("whose job failed", function()
-    -- With nodes, so many of them: "c1" is no node, and one node has no id.
-    local function failed(count)
-      local parts = { { spec = { type = "UpdateCluster", resourceID = "c1" } }, { spec = {} },
-        { spec = { type = "RotateNode" } } }
+    -- With nodes, so many of them; with others, "c1" is no node, and one node has no id.
+    local function failed(count, others)
+      local parts = others and { { spec = { type = "UpdateCluster", resourceID = "c1" } },
+        { spec = {} }, { spec = { type = "RotateNode" } } } or {}
       for i = 1, count do
         parts[#parts + 1] = { spec = { type = "RotateNODE", resourceID = "n" .. i } }
       end
@@ -333,9 +333,9 @@ describe("the rotation of one cluster", function()
     end)
 
     it("is not repaired where no node failed, or nobody can", function()
-      waits = { failed(0) }
+      waits = { failed(0, true) }
       assert.same({ "failed", "JOB_FAILED", "wait new, failed" }, process())
-      item.state, waits, item.repair_tried = "accepted", { failed(0) }, true
+      item.state, waits, item.repair_tried = "accepted", { failed(0, true) }, true
       assert.same({ "failed", "JOB_FAILED", "wait new, failed" }, process())
       assert.is_nil(item.err.hint)
       item.state, waits, item.repair_tried = "accepted", { failed(2) }, nil
@@ -363,6 +363,29 @@ describe("the rotation of one cluster", function()
       assert.same({ true, nil, true, "repair", 401 }, { lines[1].repair_tried,
         lines[1].repair_accepted, lines[2].repair_accepted, lines[3].job, #item.repaired })
       assert.matches("^n1 n2 .* n401$", lines[1].nodes)
+      assert.is_nil(item.notice)
+    end)
+
+    it("tells what failed beside the nodes, which nobody mends", function()
+      local rest = "failed too, and not told to rotate again: c1, a part of no name, RotateNode"
+      waits = { failed(2, true) }
+      assert.equal("ok", process()[1])
+      assert.matches("2 failed nodes .*these nodes: n1 n2; " .. rest .. "$", item.notice)
+      item.state, item.job_id, item.repair_tried, waits = "accepted", "new", nil,
+        { failed(1, true) }
+      local retry = item.paced.retry_node_rotation
+      function item.paced.retry_node_rotation(...)
+        job "repair"
+        return retry(...)
+      end
+      assert.equal("ok", process()[1])
+      assert.equal(rest, item.notice)
+      -- What stands above a node has failed with it.
+      local part = { spec = { type = "Control", subJobs = { { spec = { type = "RotateNode",
+        resourceID = "n1" }, status = { phase = "Failed" } } } }, status = { phase = "Failed" } }
+      item.state, item.job_id, item.repair_tried = "accepted", "new", nil
+      waits = { refusal("JOB_FAILED", { job = job("new", { subJobs = { part } }) }) }
+      assert.equal("ok", process()[1])
       assert.is_nil(item.notice)
     end)
 
