@@ -253,7 +253,7 @@
 ---@field windows? string|string[]|boolean when clusters may be begun: such as "sat,sun 01:00-05:00" or "mon-fri 22:00-04:00"; see above
 ---@field except? string|string[] when none may be begun: such as "2026-12-20/2027-01-05", both days included, or "2026-12-24T18:00/2026-12-27"
 ---@field zone? string of both: "UTC", "local" (of this machine) or such as "+08:00"
----@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes
+---@field repair? boolean tell nodes that failed to rotate again; a cluster where the API accepts that counts as ok, with a note that names the nodes, and what failed beside them
 ---@field reissue? table `{dir=, duration=|expire_at=, check=true}`: obtain a new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask the cluster with it. Items have `reissued`, the path, and `reissue_check`: "works", "refused" or "unchecked". What could not be obtained, saved or checked is still owed, so that the cluster is `pending`; what is refused is noted, and `exit_code` is 1. The rotation stands. check=false does not ask
 ---@field rate_limit? string|boolean of requests that change something in each account, for all workflows of this user together; false: none
 ---@field accept_token_loss? boolean allow `certificate_expiration_time=0`
@@ -1556,7 +1556,7 @@ function workflow.is_in() end
 ---```
 ---@param client cce.client|cce.client[]
 ---@param opts? cce.workflow.holders.opts
----@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, rights={…}, evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its role; what a group gives is not among them, and said. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, `unasked`, why CTS was not asked, if it was not, and `:exit_code()`
+---@return table[]? # by cluster and name, each `{cluster_id=, cluster_name=, kind=, id=, name=, state=, iam=, obtained=, latest_end=, revoked=, rotated=, due=, rights={…}, evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its role; what a group gives is not among them, and said. `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on record), or why none works: "revoked", "rotated" (by a job that has ended well, or is forgotten), "ended"; "unknown" when nothing was obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, `unasked`, why CTS was not asked, if it was not, and `:exit_code()`
 ---@return string? message
 ---@return cce.error? err
 function workflow.holders(client, opts) end

@@ -73,6 +73,26 @@ local HTTP = [[
       app.say(said)
     }
   }
+  location = /raise {
+    content_by_lua_block {
+      local items, begun, ended, has_raised = {}, 0, 0, false
+      for i = 1, 20 do items[i] = i end
+      local ok, problem = pcall(require("cce").map, items, function()
+        begun = begun + 1
+        assert(app.client():show_cluster(app.cluster()))
+        ended = ended + 1
+      end, { concurrency = 3, on_progress = function()
+        if not has_raised then
+          has_raised = true
+          error("no room on the screen", 0)
+        end
+      end })
+      local said = { ok = ok, problem = problem, ended = ended, begun = begun }
+      ngx.sleep(0.2)
+      said.later = begun
+      app.say(said)
+    }
+  }
   location = /threads {
     content_by_lua_block {
       local threads, ids = {}, {}
@@ -334,6 +354,11 @@ nginx.describe("a worker", function()
       local said = server:get("/cancel").json
       assert.equal(20, said.ok + said.cancelled)
       assert.is_true(said.ok >= 5 and said.ok <= 6)
+    end)
+
+    it("until on_progress raises, as they do elsewhere", function()
+      assert.same({ ok = false, problem = "no room on the screen", begun = 3, ended = 3,
+        later = 3 }, server:get("/raise").json)
     end)
 
     it("inside threads of nginx's", function()

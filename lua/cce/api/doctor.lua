@@ -7,6 +7,7 @@
 -- @module cce.api.doctor
 -- @local
 local call = require "cce.api.call"
+local clusters = require "cce.api.cluster"
 local core = require "cce.core"
 local endpoints = require "cce.api.endpoints"
 local iam = require "cce.api.iam"
@@ -163,12 +164,13 @@ local function check_clusters(report, view, project_id)
   if not response then return explain(report, view, address, err) end
   local body
   body, _, err = call.decode(request, ids, response)
-  if not body or type(body.items) ~= "table" then
+  local list = body and call.list(request, ids, response, body, "items", clusters.new)
+  if not list then
     return bad(report, "reachability", err and err.message
       or ("what answers at %s is not CCE: it lists no clusters"):format(address))
   end
   passed(report, view, address, "permissions")
-  return body.items
+  return list
 end
 
 -- ---- the other services, and what is allowed --------------------------------------
@@ -227,10 +229,10 @@ local READING = {
 -- Changes cannot be tried, and there may be no job to look at.
 local UNTRIED = { "show_job", "obtain_cert", "revoke_cert", "rotate_credentials" }
 
-local function check_permissions(report, view, clusters)
+local function check_permissions(report, view, listed)
   local found = { allowed = {}, refused = {}, unknown = {}, ["not tried"] = {} }
   local function note(what, action) table.insert(found[what], action) end
-  if clusters then note("allowed", core.operations.list_clusters.action) end
+  if listed then note("allowed", core.operations.list_clusters.action) end
   for _, each in ipairs(READING) do
     local answer, _, err = each[2](view)
     note(answer and "allowed" or err and err.code == "PERMISSION_DENIED" and "refused" or "unknown",
@@ -296,17 +298,17 @@ function M.examine(client)
   end
   local project_id, _, problem = project.id_of(view)
   note_clock(report, view, places.iam)
-  local clusters
+  local list
   if project_id then
-    clusters = check_clusters(report, view, project_id)
+    list = check_clusters(report, view, project_id)
   else
     explain(report, view, places.iam or places.cce, problem)
   end
   -- A key that was refused is not tried elsewhere: five failures lock it.
   if not report.items.credentials.ok then return report end
   for _, service in ipairs { "sts", "iam", "cts" } do check_service(report, view, service) end
-  view.example_cluster = clusters and clusters[1] and clusters[1].metadata.uid
-  check_permissions(report, view, clusters)
+  view.example_cluster = list and list[1] and list[1].id
+  check_permissions(report, view, list)
   return report
 end
 

@@ -27,9 +27,11 @@ function M.by_sts(client)
   if not id then
     return errors.fail("RESPONSE_INVALID", "STS does not say who these credentials are")
   end
-  local is_agency = urn:find("agency", 1, true) ~= nil
-  return { kind = is_agency and "agency" or "user", id = id:match "^[^:]+",
-    name = urn:match "([^:/]+)$", account = text(body.account_id) or urn:match "^%w+::([^:]+):" }
+  -- A user's own name may hold the word.
+  local account, what, name = urn:match "^%w+::([^:]*):([^:]*):([^/]*)"
+  local is_agency = what ~= nil and what:find("agency", 1, true) ~= nil
+  return { kind = is_agency and "agency" or "user", id = id:match "^[^:]+", name = text(name),
+    account = text(body.account_id) or text(account) }
 end
 
 --- The access key that a client signs with, as far as it is known by now.

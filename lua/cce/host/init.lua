@@ -85,9 +85,9 @@ function M.close(engine)
 end
 
 --- Sleep without holding up other tasks.
--- @tparam number seconds
+-- @tparam number seconds what is no number of seconds, such as NaN, is none
 function M.sleep(seconds)
-  M.current().sleep(math.max(seconds, 0))
+  M.current().sleep(seconds > 0 and seconds or 0)
 end
 
 return M

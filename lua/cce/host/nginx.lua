@@ -145,20 +145,25 @@ end
 -- ---- many at once --------------------------------------------------------
 
 function M.each(count, concurrency, body, on_end)
-  local started, stopped = 0, false
+  local started, stopped, failed, problem = 0, false, false, nil
   local function work()
     while started < count and not stopped do
       started = started + 1
       local number = started
-      if on_end(number, pcall(body, number)) == false then stopped = true end
+      -- A problem of on_end, which is the caller's code, is raised below, after those under way
+      -- have ended; no further one is begun.
+      local ok, more = pcall(on_end, number, pcall(body, number))
+      if not ok then failed, problem = true, more end
+      stopped = stopped or not ok or more == false
     end
   end
   local threads = {}
   for i = 1, math.min(concurrency, count) do threads[i] = assert(ngx.thread.spawn(work)) end
   for _, thread in ipairs(threads) do
-    local ok, problem = ngx.thread.wait(thread)
-    if not ok then error(problem, 0) end
+    local ok, why = ngx.thread.wait(thread)
+    if not ok then error(why, 0) end
   end
+  if failed then error(problem, 0) end
 end
 
 --- Run a function beside the others of this handler. It must not raise.

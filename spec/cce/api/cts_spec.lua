@@ -125,8 +125,8 @@ describe("client:deleted_principals", function()
     for i, each in ipairs(list.unidentified) do unidentified[i] = each.id end
     table.sort(unidentified)
     assert.same({ "t1", "t2" }, unidentified)
-    local told = "deletions name nobody by id: see unidentified"
-    assert.matches("\nsearched .*\n2 " .. told .. "$", tostring(list))
+    local told = "deletions that name nobody by id: "
+    assert.matches("\nsearched .*\n" .. told .. "2, see unidentified$", tostring(list))
     client:close()
     leave("user", LEAVER)
     list = assert(new_client():deleted_principals())

@@ -93,6 +93,9 @@ local set_ups = {
   { "an address that lists something else", prepare = function()
       sim:fault { operation = "list_clusters", status = 200, body = '{"items":"none"}' }
     end, fault = "reachability", tells = "is not CCE: it lists no clusters", right = "clock" },
+  { "an address that lists what is no cluster", prepare = function()
+      sim:fault { operation = "list_clusters", status = 200, body = '{"items":[null]}' }
+    end, fault = "reachability", tells = "is not CCE: it lists no clusters", right = "clock" },
   { "an address that answers no JSON",
     prepare = function() sim:fault { operation = "list_clusters", status = 200, body = "x" } end,
     fault = "reachability", tells = "is not a JSON object", right = "clock" },

@@ -49,7 +49,20 @@ describe("cce.caller", function()
     local caller = assert(identity.of(client))
     assert.equal("agency", caller.kind)
     assert.equal(simulator.agency.principal.id, caller.id)
+    assert.equal(simulator.agency.principal.name, caller.name)
     client:close()
+  end)
+
+  it("goes by what STS calls a principal, not by its name", function()
+    for urn, case in pairs { ["iam::d1:user:agency-of-travel"] = { "user", "agency-of-travel" },
+      ["sts::d1:assumed-agency:user/u:agency/x"] = { "agency", "user" }, [""] = { "user" } } do
+      sim:fault { operation = "caller_identity", status = 200, times = 1,
+        body = ('{"principal_urn":"%s","principal_id":"p1:s"}'):format(urn) }
+      local client = client_of { key = simulator.member }
+      assert.same({ kind = case[1], id = "p1", name = case[2], account = case[2] and "d1" },
+        identity.of(client))
+      client:close()
+    end
   end)
 
   it("asks IAM whose the access key is, where STS does not tell", function()

@@ -33,6 +33,15 @@ describe("waiting in a plain script", function()
 
   it("takes no time for less than none", function()
     assert.has_no.errors(function() host.current().sleep(-3600) end)
+    -- Of NaN a task of cce.map would never go on, and neither would the others.
+    local driver, given = host.current(), nil
+    local sleep = driver.sleep
+    finally(function() driver.sleep = sleep end)
+    function driver.sleep(seconds) given = seconds end
+    for _, seconds in ipairs { -1, 0 / 0 } do
+      cce.sleep(seconds)
+      assert.equal(0, given)
+    end
   end)
 
   it("ends soon after a hook has raised, as Ctrl-C does", function()

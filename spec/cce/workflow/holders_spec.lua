@@ -286,9 +286,9 @@ describe("cce.workflow.holders", function()
       tempdir.write(log, table.concat(lines, "\n") .. "\n")
       local result = assert(cce.workflow.holders(clients[1], { logs = { log } }))
       local shown = tostring(result)
-      assert.matches("cannot see: who holds 1 certificates: their traces or lines lack", shown, 1,
+      assert.matches("cannot see: who holds 1 certificate: the traces or lines lack", shown, 1,
         true)
-      assert.matches("cannot see: whether 2 certificates were obtained: the logs lack the outcome",
+      assert.matches("cannot see: what became of 2 requests for certificates: the logs lack",
         shown, 1, true)
       for _, odd in ipairs { "no JSON", lines[1]:sub(1, -9), "[]", '{"n":1,"at":"yesterday"}',
         '{"at":"2026-01-02T03:04:05Z"}' } do
@@ -311,6 +311,17 @@ describe("cce.workflow.holders", function()
       unexpected[#unexpected + 1] = who or nil
     end
     assert.same({ "cluster-001 " .. simulator.member.principal.name }, unexpected)
+    -- A name of IAM may hold spaces.
+    sim:reset()
+    tempdir.write(directory .. "/traces", (json.encode { { trace_name = "getClusterCertByUID",
+      code = "200", resource_id = sim.clusters[1].id, time = os.time() * 1000,
+      user = { id = "0f00", name = "jane  van der Example" } } }))
+    for line, code in pairs { ["jane  van der Example"] = 0, ["van der Example"] = 4,
+      ["cluster-001 jane  van der Example"] = 0, ["cluster-002 jane  van der Example"] = 4,
+      [sim.clusters[1].id .. " 0f00"] = 0 } do
+      assert.equal(code, assert(cce.workflow.holders(clients[1], { expected = { line },
+        traces = { directory .. "/traces" } })):exit_code(), line)
+    end
   end)
 
   it("judges each certificate by what came after it, and a moment alone by neither", function()
@@ -366,6 +377,47 @@ describe("cce.workflow.holders", function()
       assert.equal(code, assert(cce.workflow.holders(clients[1], opts)):exit_code(), user)
     end
   end)
+
+  it("takes nobody for cut by a rotation that has not ended well, or may be of something else",
+    function()
+      local probe, expected, works = require "cce.kubeconfig.probe", {}, {}
+      local me = simulator.admin.principal.id
+      sim:set { job_seconds = 0 }
+      for i, case in ipairs { { { job_seconds = 60 }, "holds", "job %S+ is Initializing" },
+        { { job_outcome = "Failed" }, "holds", "job %S+ is Failed" }, { {}, "rotated" } } do
+        local id = sim.clusters[i].id
+        case[1].cluster = id
+        sim:set(case[1])
+        works[i] = assert(clients[1]:obtain_cert(id, { duration = 2 }))
+        core.sys.sleep(0.002)
+        assert(clients[1]:rotate_credentials(id, { component = "all" }))
+        expected["cluster-00" .. i .. " " .. me] = case[2]
+        works[i] = { probe.look(clients[1], works[i]).state == "works", case[2] == "holds",
+          case[3] }
+      end
+      local found = assert(cce.workflow.holders(clients[1]))
+      for i, case in ipairs(works) do
+        assert.equal(case[1], case[2])
+        assert[case[3] and "matches" or "not_matches"](("cannot see: whether a rotation of "
+          .. "cluster%%-00%d cut certificates: %s"):format(i, case[3] or ""), tostring(found))
+      end
+      assert.same(expected, states_of {})
+      -- A job that cannot be looked at proves nothing; one that is forgotten leaves the trace.
+      sim:fault { operation = "show_job", status = 403 }
+      expected["cluster-003 " .. me] = "holds"
+      assert.same(expected, states_of {})
+      sim:clear_faults()
+      sim:fault { operation = "show_job", status = 404 }
+      for key in pairs(expected) do expected[key] = "rotated" end
+      assert.same(expected, states_of {})
+      tempdir.write(directory .. "/traces", (json.encode { { trace_name = "RotateCredentials",
+        service_type = "CCE", code = "200", resource_id = sim.clusters[4].id, user = { id = me },
+        time = os.time() * 1000 + 5000 } }))
+      assert(clients[1]:obtain_cert(sim.clusters[4].id, { duration = 2 }))
+      found = assert(cce.workflow.holders(clients[1], { traces = { directory .. "/traces" } }))
+      assert.equal("holds", found[#found].state)
+      assert.matches("cannot see: whether 1 rotation cut certificates", tostring(found))
+    end)
 
   it("takes nobody for cut whose certificate may be newer, though logs know only seconds",
     function()
@@ -476,6 +528,11 @@ describe("cce.workflow.holders", function()
       { kubeconfigs = { directory .. "/member.json" } }))[1]
     assert.equal("holds", row.state)
     assert.matches("obtained: certificate .* in .*member%.json", row.evidence[1])
+    -- Of a cluster that is none of these, as far as its address tells.
+    local shown = tostring(cce.workflow.holders(clients[1],
+      { kubeconfigs = { directory .. "/member.json" }, clusters = { sim.clusters[2].id } }))
+    assert.matches("cannot see: which clusters 1 certificate in kubeconfigs would open", shown, 1,
+      true)
     tempdir.write(directory .. "/broken", "{")
     assert.matches("cannot see: [^\n]*/broken", tostring(cce.workflow.holders(clients[1],
       { kubeconfigs = { directory .. "/broken" } })))
@@ -487,6 +544,10 @@ describe("cce.workflow.holders", function()
       local ok, message = pcall(cce.workflow.holders, clients[1], { [name] = value })
       assert.is_false(ok)
       assert.matches("bad option '" .. name .. "'", message, 1, true)
+    end
+    for _, name in ipairs { "traces", "logs", "kubeconfigs", "expected", "schedule" } do
+      local _, _, err = cce.workflow.holders(clients[1], { [name] = { 1 } })
+      assert.equal("INVALID_ARGUMENT", err.code, name)
     end
   end)
 end)

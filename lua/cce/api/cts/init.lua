@@ -132,7 +132,7 @@ local Deleted = show.list("cce.deleted_principals", { "TIME", "KIND", "NAME", "I
   function(list)
     local line = note(list)
     if #list.unidentified == 0 then return line end
-    return ("%s\n%d deletions name nobody by id: see unidentified"):format(
+    return ("%s\ndeletions that name nobody by id: %d, see unidentified"):format(
       line, #list.unidentified)
   end)
 

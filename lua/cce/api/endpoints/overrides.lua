@@ -98,9 +98,14 @@ local function from_file(region)
   local found = {}
   for _, service in ipairs(M.services) do
     local title = values.upper(service)
-    local section = data[title]
-    for _, entry in ipairs(type(section) == "table" and section or {}) do
-      if type(entry) == "table" and entry.id == region then
+    local section = data[title] or {}
+    if not values.is_list(section) then
+      return bad_file(path, ("%s is no list of regions"):format(title))
+    end
+    for i, entry in ipairs(section) do
+      if not values.text(values.object(entry).id) then
+        return bad_file(path, ("number %d of %s is no region with an id"):format(i, title))
+      elseif entry.id == region then
         found[service] = addresses_of(entry)
         if not found[service] then
           return bad_file(path, ("%s region %s has no endpoint"):format(title, region))

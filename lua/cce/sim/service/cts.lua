@@ -43,7 +43,7 @@ end
 
 --- Notes what happened. fact: name, service, resource_type, resource_id, resource_name, project_id,
 -- principal (who did it), status, ago (seconds before now, default 0), source_ip,
--- request (a string).
+-- request, response (strings).
 function M.record(fact)
   local time = state.now() - (fact.ago or 0)
   traces[#traces + 1] = {
@@ -55,7 +55,7 @@ function M.record(fact)
     code = tostring(fact.status),
     project_id = fact.project_id, user = user_of(fact.principal), source_ip = fact.source_ip,
     time = math.floor(time * 1000), record_time = math.floor((time + late) * 1000),
-    request = fact.request,
+    request = fact.request, response = fact.response,
   }
   if #traces - first >= MOST then
     traces[first] = false
@@ -81,6 +81,9 @@ function M.record_call(call, route, response)
     resource_id = call.ids.cluster_id, resource_name = cluster and cluster.name or nil,
     project_id = call.ids.project_id, principal = call.principal, source_ip = "127.0.0.1",
     request = json.encode(asked),
+    -- Of what is answered no other has so little to hide.
+    response = type(response.body) == "table" and response.body.jobid
+      and json.encode(response.body) or nil,
   })
 end
 

@@ -15,6 +15,7 @@ local json_line = require "cce.base.json_line"
 local map = require "cce.map"
 local policies = require "cce.workflow.rights.policies"
 local responses = require "cce.api.response"
+local rotations = require "cce.workflow.rotate.evidence"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 local traces = require "cce.api.cts.trace"
@@ -36,7 +37,8 @@ local function end_of(asked, time)
   return days and days > 0 and time + days * DAY or nil
 end
 
--- A rotation of the ServiceAccounts' key cuts no client certificate.
+-- A rotation of the ServiceAccounts' key cuts no client certificate; one of which it is not told
+-- what was rotated may be of that.
 local function fact_of(what, asked, fact)
   if what == "obtained" then
     fact.ends = end_of(asked, fact.time)
@@ -45,6 +47,8 @@ local function fact_of(what, asked, fact)
     fact.id, fact.name = asked.agency_id or asked.user_id, nil
   elseif asked.component == "service-account-controller" then
     return nil
+  elseif not asked.component then
+    what = "unclear"
   end
   fact.what = what
   return fact
@@ -64,9 +68,12 @@ function M.of_trace(trace, from)
     from = ("%s %s at %s"):format(from, trace.id or "", show.time(trace.time)) })
 end
 
--- Of certificates whose holder, cluster or time is not told a number is left, `facts.lost`.
+-- Of certificates whose holder, cluster or time is not told a number is left, `facts.lost`; of
+-- rotations of which it is not told what they were of, `facts.unclear`.
 local function add(facts, what, fact)
-  if fact and (fact.id or fact.what ~= "obtained") then
+  if fact and fact.what == "unclear" then
+    facts.unclear = (facts.unclear or 0) + 1
+  elseif fact and (fact.id or fact.what ~= "obtained") then
     facts[#facts + 1] = fact
   elseif what == "obtained" then
     facts.lost = (facts.lost or 0) + 1
@@ -201,6 +208,49 @@ function M.of_audit_log(path, facts)
   return true
 end
 
+-- ---- rotations that have not ended ------------------------------------------------
+
+-- The job that a cluster names; nil without an error: none, or one that is forgotten.
+local function last_job(each)
+  local cluster, message, err = each.client:show_cluster(each.id)
+  local id = cluster and rotations.job_id_of(cluster)
+  local job
+  if id then job, message, err = each.client:show_job(id) end
+  if job or not err or err.code == "NOT_FOUND" then return job end
+  return nil, message, err
+end
+
+--- Rotations that were accepted and may have cut nothing, since their job runs or has failed.
+-- @tparam {table,...} clusters of `cce.workflow.targets`
+-- @tparam table facts
+-- @tparam int concurrency
+-- @treturn table by cluster id: since when its rotations may not have cut anything
+-- @treturn {string,...} what could not be seen
+function M.open_rotations(clusters, facts, concurrency)
+  local is_rotated, asked, since, blind = {}, {}, {}, {}
+  for _, fact in ipairs(facts) do
+    if fact.what == "rotated" then is_rotated[fact.cluster_id] = true end
+  end
+  for _, each in ipairs(clusters) do
+    if is_rotated[each.id] then asked[#asked + 1] = each end
+  end
+  local results = map(asked, last_job, { concurrency = concurrency })
+  for i, result in ipairs(results) do
+    local each, job, why = asked[i], result.value, result.message
+    if job and job:is_rotation() and job.phase ~= "Success" then
+      since[each.id] = rotations.began(job)
+      why = ("job %s is %s"):format(job.id, job.phase)
+    elseif not result.ok then
+      since[each.id] = 0
+    end
+    if since[each.id] then
+      blind[#blind + 1] = ("whether a rotation of %s cut certificates: %s"):format(
+        each.name or each.id, why)
+    end
+  end
+  return since, blind
+end
+
 -- ---- kubeconfigs and schedules ---------------------------------------------------
 
 --- Certificates that lie in files.
@@ -209,7 +259,7 @@ end
 -- @tparam table facts where they are added
 -- @treturn {string,...} what could not be read
 function M.of_kubeconfigs(paths, by_server, facts)
-  local problems = {}
+  local problems, strange = {}, 0
   for _, entry in ipairs(require("cce.expiry")(paths)) do
     local address = entry.server and entry.server:match "^https://([^/]+)"
     local cluster_id = entry.cluster_id or by_server[address or ""]
@@ -219,7 +269,13 @@ function M.of_kubeconfigs(paths, by_server, facts)
       facts[#facts + 1] = { what = "obtained", cluster_id = cluster_id, id = entry.user_id,
         time = entry.not_before, ends = entry.not_after,
         from = ("certificate %s in %s"):format(entry.serial or "", entry.path) }
+    elseif entry.user_id then
+      strange = strange + 1
     end
+  end
+  if strange > 0 then
+    problems[#problems + 1] = ("which clusters %s in kubeconfigs would open: none that was chosen has"
+      .. " its address"):format(show.count(strange, "certificate"))
   end
   return problems
 end

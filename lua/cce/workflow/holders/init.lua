@@ -14,11 +14,20 @@ local targets = require "cce.workflow.targets"
 -- Longer the API gives none: five years, one of them at least a leap year.
 local LONGEST = 1827 * 86400
 
+local texts = { type = "list", check = function(list)
+  for _, each in ipairs(list) do
+    if type(each) ~= "string" then return false, "a list of texts" end
+  end
+  return true
+end }
+
 local schema = {
   clusters = { type = { "table", "callable" }, default = { name = "*" } },
   user_id = { type = "string", non_empty = true },
-  traces = { type = "list" }, logs = { type = "list" }, kubeconfigs = { type = "list" },
-  schedule = { type = "table" }, expected = { type = "list" }, admin = access.option,
+  traces = texts, logs = texts, kubeconfigs = texts, expected = texts,
+  schedule = { type = "table", check = function(given)
+    return options.is_callable(given.list), "a schedule, as of cce.schedule.open"
+  end }, admin = access.option,
   concurrency = { type = "integer", min = 1, max = 1000, default = 10 },
 }
 
@@ -149,13 +158,15 @@ function methods:exit_code()
   return 0
 end
 
--- "cluster principal" or "principal", by names or ids.
+-- "cluster principal" or "principal", by names or ids. A name of IAM may hold spaces, one of a
+-- cluster none.
 local function expects(expected, row)
   for _, line in ipairs(expected) do
-    local first, second = line:match "^(%S+)%s+(%S+)$"
-    local who = second or line
-    local is_cluster = not second or first == row.cluster_id or first == row.cluster_name
-    if is_cluster and (who == row.id or who == row.name) then return true end
+    local first, second = line:match "^(%S+)%s+(.+)$"
+    local is_cluster = first == row.cluster_id or first == row.cluster_name
+    for _, who in ipairs { row.id, row.name } do
+      if line == who or is_cluster and second == who then return true end
+    end
   end
   return false
 end
@@ -206,9 +217,9 @@ end
 --   evidence={…}}`. `rights` are the bindings and AccessPolicies that name them, each with its
 --   role; what a group gives is not among them, and said.
 --   `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on
---   record), or why none works: "revoked", "rotated", "ended"; "unknown" when nothing was
---   obtained as far as is known. `iam` is "enabled", "disabled", "deleted" or "unknown". Times
---   are unix seconds. The list has `blind`, sentences on what it cannot see, `unasked`, why CTS
+--   record), or why none works: "revoked", "rotated" (by a job that has ended well, or is
+--   forgotten), "ended"; "unknown" when nothing was obtained as far as is known. `iam` is
+--   "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, `unasked`, why CTS
 --   was not asked, if it was not, and `:exit_code()`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -250,13 +261,19 @@ return function(client, opts)
   end
   if not ok then return nil, message, err end
   if facts.lost then
-    result:cannot_see("who holds %d certificates: their traces or lines lack the holder, the"
-      .. " cluster or the time", facts.lost)
+    result:cannot_see("who holds %s: the traces or lines lack the holder, the cluster or the"
+      .. " time", show.count(facts.lost, "certificate"))
   end
   if facts.open then
-    result:cannot_see("whether %d certificates were obtained: the logs lack the outcome",
-      facts.open)
+    result:cannot_see("what became of %s for certificates: the logs lack the outcome",
+      show.count(facts.open, "request"))
   end
+  if facts.unclear then
+    result:cannot_see("whether %s cut certificates: the traces or lines do not say of which"
+      .. " component they are", show.count(facts.unclear, "rotation"))
+  end
+  local since, unended = evidence.open_rotations(clusters, facts, checked.concurrency)
+  for _, problem in ipairs(unended) do result:cannot_see("%s", problem) end
   if checked.kubeconfigs then
     local problems = evidence.of_kubeconfigs(checked.kubeconfigs, address_book(clusters), facts)
     for _, problem in ipairs(problems) do result:cannot_see("%s", problem) end
@@ -275,6 +292,9 @@ return function(client, opts)
   for _, fact in ipairs(facts) do
     local is_asked = names[fact.cluster_id] and (not checked.user_id or fact.what == "rotated"
       or fact.id == checked.user_id)
+    if fact.what == "rotated" and fact.time >= (since[fact.cluster_id] or math.huge) then
+      is_asked = false
+    end
     if is_asked then add_fact(rows, rotated, fact) end
   end
   local people, now = people_of(clients, result), clients[1]:now()

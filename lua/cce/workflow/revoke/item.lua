@@ -89,7 +89,8 @@ function M.own_kubeconfig(run, item)
   return kubeconfig, facts.not_after
 end
 
--- Only what worked before can be seen to be cut.
+-- Only what worked before can be seen to be cut. Of a request that an earlier start sent, "before"
+-- is past: then what still works shows that it did not cut.
 local function look_before(run, item)
   if not run.kubeconfig_for then return end
   local kubeconfig, why = M.own_kubeconfig(run, item)
@@ -101,10 +102,12 @@ local function look_before(run, item)
   if seen.state == "works" then
     item.probed, item.worked_until = kubeconfig, why
   elseif seen.state == "refused" then
-    item.no_kubeconfig = "the kubeconfig did not work before, either: " .. seen.text
+    item.no_kubeconfig = (item.accepted and "whether the kubeconfig worked before is not known: "
+      or "the kubeconfig did not work before, either: ") .. seen.text
   else
     item.probed = kubeconfig
-    item.unanswered = "before the request there was no answer: " .. seen.text
+    item.unanswered = (item.accepted and "there was no answer: "
+      or "before the request there was no answer: ") .. seen.text
   end
 end
 
@@ -235,10 +238,11 @@ function M.process(run, item)
   if run.opts.remove and not item.rights then item.owed, item.shortfall = true, M.OWED end
   if item.accepted then
     -- It is not sent again: it is only to be shown.
-    if run.kubeconfig_for then
+    if not item.worked_until then
+      look_before(run, item)
+    elseif run.kubeconfig_for then
       local kubeconfig, why = M.own_kubeconfig(run, item)
-      item.probed = item.worked_until and kubeconfig
-      item.no_kubeconfig = not kubeconfig and why
+      item.probed, item.no_kubeconfig = kubeconfig, not kubeconfig and why
     end
     conclude(run, item)
   elseif M.may_begin(item) then

@@ -15,8 +15,10 @@ local M = {}
 
 local function is_principals(list)
   for _, each in ipairs(list) do
-    if type(each) ~= "table" or type(each.kind) ~= "string" or type(each.id) ~= "string" then
-      return false, "those of a report: {{kind=, id=}, ...}"
+    local is_one = type(each) == "table" and (each.kind == "user" or each.kind == "agency")
+      and type(each.id) == "string" and values.is_id(each.id)
+    if not is_one then
+      return false, 'those of a report: {{kind="user"|"agency", id=}, ...}, each with its id'
     end
   end
   return true

@@ -62,10 +62,16 @@ end
 local function facts_of_certificate(text)
   local facts, message, code = core.certificate(text)
   if facts then return facts, text end
-  local content = not text:find("\n", 1, true) and core.file.read(text)
-  if content then facts, message, code = core.certificate(content) end
+  if text:find("\n", 1, true) then return errors.from_core(nil, message, code) end
+  local content, unread = core.file.read(text)
+  if not content then
+    -- What was meant as a text is not shown: it may be a key.
+    return errors.fail(code, ("%s; nor is it the path of a file: %s"):format(message,
+      unread:match "[^:]*$":gsub("^ ", "")))
+  end
+  facts, message, code = core.certificate(content)
   if facts then return facts, content end
-  return errors.from_core(nil, message, code)
+  return errors.fail(code, ("'%s': %s"):format(text, message))
 end
 
 -- The CN says who, and not what: IAM may know.
@@ -84,8 +90,9 @@ local function holder(opts)
     facts, text, err = facts_of_certificate(opts.certificate)
   end
   if not facts then return nil, text, err end
-  if not facts.user_id then
-    return errors.fail("INVALID_CERTIFICATE", "revoke: the certificate names no user (CN)")
+  if not facts.user_id or not core.is_id(facts.user_id) then
+    return errors.fail("INVALID_CERTIFICATE", ("revoke: the certificate names no user (CN): its"
+      .. " subject is '%s'"):format(facts.subject or ""))
   end
   opts.proof = { id = facts.user_id, certificate = text, from = facts.not_before,
     to = facts.not_after, groups = M.groups_of(facts) }
@@ -104,7 +111,7 @@ local function note_window(report, deleted, opts)
     window.complete and "" or (" (NOT from %s: CTS no longer has that)"):format(
       show.time(opts.deleted_since)))
   if #deleted.unidentified > 0 then
-    report:note("%d deletions name nobody by id: look at them in CTS", #deleted.unidentified)
+    report:note("deletions that name nobody by id: %d; look at them in CTS", #deleted.unidentified)
     report.incomplete = true
   end
 end
@@ -112,9 +119,12 @@ end
 -- Those of a report that was looked at; what is found beside them may not be meant.
 local function only_seen(found, opts, report)
   local list, is_seen = {}, {}
-  for i, each in ipairs(opts.principals) do
-    is_seen[each.kind .. " " .. each.id] = true
-    list[i] = { kind = each.kind, id = each.id, name = each.name, deleted = each.deleted }
+  for _, each in ipairs(opts.principals) do
+    if not is_seen[each.kind .. " " .. each.id] then
+      is_seen[each.kind .. " " .. each.id] = true
+      list[#list + 1] = { kind = each.kind, id = each.id, name = each.name,
+        deleted = each.deleted }
+    end
   end
   for _, each in ipairs(found) do
     if not is_seen[each.kind .. " " .. each.id] then
@@ -215,11 +225,19 @@ local function other(kind)
   return kind == "user" and "agency" or "user"
 end
 
+-- A certificate does not say what its holder is. A request of the wrong kind is accepted, and cuts
+-- nothing.
 local function settle_kind(principal, directory, report)
-  local of_other = directory[other(principal.kind)]
+  local own, of_other = directory[principal.kind], directory[other(principal.kind)]
   local entry = of_other and of_other[principal.id]
-  if not entry then return end
-  if principal.guessed then
+  if not entry then
+    principal.unsure = principal.guessed and not (own and own[principal.id])
+    if principal.unsure then
+      report:note("whether %s is a user or an agency, neither the certificate nor IAM says: it is"
+        .. " revoked as %s, which cuts nothing of the other; principal= (--principal) says it",
+        principal.id, principal.kind == "user" and "a user" or "an agency")
+    end
+  elseif principal.guessed then
     principal.kind = other(principal.kind)
   else
     report:note("%s is of kind %s, says IAM: it is revoked as kind %s, as was asked",
@@ -244,7 +262,9 @@ local function can_obtain_again(principal, directory)
   local known = directory[principal.kind]
   if not known then return principal.deleted and "no" or "unknown" end
   local entry = known[principal.id]
-  if not entry then return "no" end
+  if not entry then
+    return principal.unsure and not directory[other(principal.kind)] and "unknown" or "no"
+  end
   principal.name = principal.name or entry.name
   return entry.enabled ~= false and "still enabled in IAM" or "no"
 end
@@ -280,7 +300,9 @@ function M.look_up(clients, list, opts, report)
       in_iam = principal.in_iam }
     if i <= MOST_NOTES then note_principal(principal, opts, report) end
   end
-  if #list > MOST_NOTES then report:note("and %d more principals", #list - MOST_NOTES) end
+  if #list > MOST_NOTES then
+    report:note("and %s", show.count(#list - MOST_NOTES, "more principal"))
+  end
 end
 
 -- ---- who is in no list of IAM's -------------------------------------------------

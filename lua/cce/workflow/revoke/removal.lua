@@ -365,7 +365,9 @@ function M.close(run)
       end
     end
   end
-  if named > MOST_NOTES then report:note("and %d more rights by groups", named - MOST_NOTES) end
+  if named > MOST_NOTES then
+    report:note("and %s by groups", show.count(named - MOST_NOTES, "more right"))
+  end
   if run.undo.is_written then
     report.undo = run.undo.path
     report:note('rights were taken away in %d of %d; cce.workflow.restore(client, {undo="%s"}) puts'

@@ -167,7 +167,8 @@ function M.is_left_out(run, item, cluster)
   elseif problem then
     item.err = not_told(problem, ("its last job and CTS do not tell whether it was rotated within"
       .. " %s: %s"):format(show.span(window), problem.message),
-      "Let these credentials read CTS; or rotate it without unless_rotated_within")
+      problem.retryable and "The same call asks again"
+      or "Let these credentials read CTS; or rotate it without unless_rotated_within")
   end
   return text ~= nil or problem ~= nil
 end
@@ -282,6 +283,14 @@ local function job_lost(run, item, err)
   })
 end
 
+-- What failed and is no node that was told to rotate again is told: nobody mends it.
+local function repaired(run, item, notice)
+  local rest = item.unrepaired[1] and "failed too, and not told to rotate again: "
+    .. table.concat(item.unrepaired, ", ")
+  item.notice = notice and rest and notice .. "; " .. rest or notice or rest
+  finish(run, item, "ok")
+end
+
 -- `err` is that of the job that failed.
 local function follow_repair(run, item, err, nodes)
   item.repaired = nodes
@@ -299,13 +308,12 @@ local function follow_repair(run, item, err, nodes)
       table.concat(nodes, " "))
     return finish(run, item, "failed", err)
   elseif not id then
-    item.notice = ("%s told to rotate again, which the API accepted; it names no job for that, so"
-      .. " look at these nodes: %s"):format(were, table.concat(nodes, " "))
-    return finish(run, item, "ok")
+    return repaired(run, item, ("%s told to rotate again, which the API accepted; it names no job"
+      .. " for that, so look at these nodes: %s"):format(were, table.concat(nodes, " ")))
   end
   item.job_id = id
   local job, problem = wait_for_job(run, item)
-  if job then return finish(run, item, "ok") end
+  if job then return repaired(run, item) end
   if problem.code == "JOB_FAILED" then return finish(run, item, "failed", problem) end
   job_lost(run, item, problem)
 end
@@ -332,17 +340,23 @@ local function repair(run, item, err, nodes)
 end
 
 local function job_ended_badly(run, item, err)
-  local nodes = {}
+  local nodes, rest = {}, {}
   for _, failure in ipairs(err.job:failures()) do
     local is_node = values.lower(failure.type or ""):find("node", 1, true)
-    if is_node then nodes[#nodes + 1] = failure.resource_id end
+    if is_node and failure.resource_id then
+      nodes[#nodes + 1] = failure.resource_id
+    elseif not failure:failures()[1] then
+      rest[#rest + 1] = failure.name or failure.resource_id or failure.type or "a part of no name"
+    end
   end
+  item.unrepaired = rest
   -- An earlier start sent the repair.
   if item.repair_tried and #nodes > 0 then return follow_repair(run, item, err, nodes) end
   if run.opts.repair and #nodes > 0 and item.client.retry_node_rotation ~= nil then
     return repair(run, item, err, nodes)
   elseif #nodes > 0 and not run.opts.repair then
-    err.hint = ("repair=true tells %s to rotate again"):format(show.count(#nodes, "failed node"))
+    err.hint = ("repair=true tells the %s to rotate again"):format(
+      show.count(#nodes, "failed node"))
   end
   finish(run, item, "failed", err)
 end
@@ -350,7 +364,8 @@ end
 --- Wait for the job of a rotation that was accepted.
 function M.follow(run, item)
   if not item.job_id or not run.opts.waiting then
-    item.message = item.job_id and "accepted, not waited for" or nil
+    item.message = run.opts.waiting and "accepted; neither its job nor how it ended is known"
+      or "accepted, not waited for"
     return finish(run, item, "ok")
   end
   local job, err = wait_for_job(run, item)

@@ -6,6 +6,7 @@
 -- @module cce.workflow.rotate.evidence
 -- @local
 local errors = require "cce.error"
+local responses = require "cce.api.response"
 local show = require "cce.text.show"
 local times = require "cce.base.times"
 local values = require "cce.base.values"
@@ -24,6 +25,13 @@ local TRACES = { RotateClusterCredentials = true, RotateCredentials = true }
 -- @treturn ?string
 function M.job_id_of(cluster)
   return values.text(object(object(cluster.raw).status).jobID)
+end
+
+--- When a job was begun at the earliest, by the cloud's clock.
+-- @tparam cce.job job
+-- @treturn number 0 when it does not say
+function M.began(job)
+  return (times.parse(object(job.raw.metadata).creationTimestamp) or JOB_TOLERANCE) - JOB_TOLERANCE
 end
 
 -- The request's time by the clock that signed it.
@@ -66,17 +74,24 @@ local function trace_of(item, since)
   end
 end
 
+-- The job that a trace's answer names, where CTS has the answer.
+local function job_id_in(trace)
+  local response = object(trace.raw).response
+  local id = object(type(response) == "string" and responses.json(response) or response).jobid
+  return values.text(id) and values.is_id(id) and id or nil
+end
+
 --- Evidence that a request whose outcome is not known was accepted.
 -- @tparam table item with `sent`, by our clock, and `job_before`
 -- @treturn ?string what shows it
--- @treturn ?string the id of its job
+-- @treturn ?string the id of its job, if that is known
 function M.of_request(item)
   local sent = sent_at(item)
   local cluster = item.client:show_cluster(item.id)
   local job = cluster and job_of(item, cluster, sent, item.job_before)
   if job then return "status.jobID", job.id end
   local trace = item.sent and trace_of(item, sent - TRACE_TOLERANCE)
-  if trace then return "CTS trace " .. tostring(trace.id) end
+  if trace then return "CTS trace " .. tostring(trace.id), job_id_in(trace) end
 end
 
 --- A rotation that was begun in place of a job that failed.
@@ -102,10 +117,12 @@ end
 -- @treturn[2] table err why that cannot be told
 function M.recent(item, cluster, since)
   since = since + item.client.clock_shift
-  local job, created = last_job(item, cluster)
+  local job, created, unseen = last_job(item, cluster)
   local is_older = job and created < since
   if job and (is_older or not job:is_rotation() or job.phase == "Failed") then job = nil end
   local trace, problem = trace_of(item, since)
+  -- CTS is late: what runs now may be in the job alone.
+  problem = problem or unseen and unseen.retryable and unseen
   if not job and not trace then return nil, not is_older and problem or nil end
   local user = trace and trace.user or {}
   return ("rotated at %s by %s%s"):format(show.time(trace and trace.time or created),

@@ -141,7 +141,7 @@ end
 -- @tparam[opt="UTC"] string opts.zone of both: "UTC", "local" (of this machine) or such as "+08:00"
 -- @tparam[opt=false] boolean opts.repair tell nodes that failed to rotate again;
 --   a cluster where the API accepts that counts as ok, with a note that names
---   the nodes
+--   the nodes, and what failed beside them
 -- @tparam[opt] table opts.reissue `{dir=, duration=|expire_at=, check=true}`: obtain a
 --   new kubeconfig of each rotated cluster into `<dir>/<cluster id>.json`, and ask
 --   the cluster with it. Items have `reissued`, the path, and `reissue_check`:

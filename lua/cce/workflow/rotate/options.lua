@@ -20,9 +20,12 @@ local function is_limit(value)
   return value >= 1 and value % 1 == 0, "a whole number from 1 on"
 end
 
+local LONGEST_SPAN = 3653 * 86400
+
 local function is_span(value)
   local seconds = times.interval(value)
-  return seconds ~= nil and seconds > 0, 'seconds, or a count of s, m, h, d or w such as "24h"'
+  return seconds ~= nil and seconds > 0 and seconds <= LONGEST_SPAN,
+    'seconds, or a count of s, m, h, d or w such as "24h", 10 years at most'
 end
 
 local schema = {

@@ -14,7 +14,7 @@ local function destination_of(run, item)
   return { path = ("%s/%s.json"):format(run.opts.reissue.dir, item.id) }
 end
 
---- Whether the kubeconfigs can be saved, before anything is rotated.
+--- Whether the kubeconfigs can be asked for, and saved, before anything is rotated.
 -- @tparam table run
 -- @tparam {table,...} items
 -- @treturn[1] boolean true
@@ -22,7 +22,15 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.prove(run, items)
-  local directory = run.opts.reissue.dir
+  local asked = run.opts.reissue
+  local directory = asked.dir
+  local request, reason, code = core.operation("obtain_cert", { project_id = "p",
+    cluster_id = "c" }, { duration = asked.duration, expire_at = asked.expire_at },
+    run.clients[1]:now())
+  if not request then
+    return errors.fail(code, "reissue: " .. reason, { operation = "rotate", retryable = false,
+      maybe_applied = false })
+  end
   -- The command makes it, but not in a dry run.
   if run.opts.dry_run and not core.file.stat(directory) then
     return destinations.prove_directory(directory)

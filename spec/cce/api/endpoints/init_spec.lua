@@ -170,9 +170,17 @@ IAM:
     fails("^FILE_ERROR: .*it holds no table", named(), '{ region = "eu-de" }')
     write(REGIONS)
     fails("^FILE_ERROR: .*CCE region empty has no endpoint", named(), '{ region = "empty" }')
-    for _, text in ipairs { "CCE: 5", "CCE: [5]", "CCE: {id: eu-de}", "", "{}" } do
+    for _, text in ipairs { "CCE:", "CCE: []", "", "{}" } do
       write(text)
       fails("^NO_ENDPOINT: ", named(), '{ region = "eu-de" }')
+    end
+    -- What names addresses in another form must not leave the keys to those of the table.
+    for text, reason in pairs { ["CCE: 5"] = "CCE is no list of regions",
+      ["CCE: {id: cn-north-4, endpoint: https://a.b}"] = "CCE is no list of regions",
+      ["CCE: [5]"] = "number 1 of CCE is no region with an id",
+      ["IAM: [{id: other}, {endpoint: https://a.b}]"] = "number 2 of IAM is no region with" } do
+      write(text)
+      fails("^FILE_ERROR: .*" .. reason, named(), '{ region = "cn-north-4" }')
     end
     write "CCE: [{id: eu-de, endpoints: [5]}]"
     fails("has no endpoint", named(), '{ region = "eu-de" }')

@@ -112,7 +112,8 @@ describe("cce.workflow.revoke", function()
         { deleted_since = 1, tracker_region = "../x" },
         { deleted_since = 1, tracker_project_id = "../x" }, { principals = {} },
         { principals = { "a" } }, { principals = { { id = "a" } } },
-        { principals = { { kind = "user" } } },
+        { principals = { { kind = "user" } } }, { principals = { { kind = "User", id = "a" } } },
+        { principals = { { kind = "user", id = "../x" } } },
         { user_id = "a", admin = "x" }, { user_id = "a", undo = "x" },
       } do
         clients.fails("INVALID_ARGUMENT", try(bad))
@@ -154,6 +155,10 @@ describe("cce.workflow.revoke", function()
       assert.is_true(noted(report, "is of kind agency, says IAM"))
       report = revoke { kubeconfig = obtain(1), principal = "agency", dry_run = true }
       assert.equal("agency", report.principals[1].kind)
+      sim:policy { deny = { "iam:users:listUsers", "iam:agencies:listAgencies" } }
+      report = revoke { kubeconfig = obtain(1, simulator.agency),
+        clusters = { sim.clusters[1].id } }
+      assert.is_true(noted(report, "is a user or an agency, neither the certificate nor IAM says"))
     end)
 
     it("takes the holder from files", function()

@@ -302,9 +302,19 @@ describe("an item of a revocation", function()
     with_kubeconfig(kubeconfig())
     assert.same({ "ok", "yes" }, process())
     assert.equal("wait for refused, ok", order())
-    item.state, item.worked_until, steps = "accepted", nil, {}
-    assert.same({ "ok", "no kubeconfig" }, process())
-    assert.same({ "ok", "user u1: revoked" }, { order(), item.message })
+    -- An earlier start had no answer, or did not ask.
+    for state, case in pairs { refused = { "ok", "no kubeconfig", nil, "look, ok",
+        "not verified: whether the kubeconfig worked before is not known: it is refused" },
+      works = { "failed", "no", "NOT_REVOKED", "look, wait for refused, failed", "still works" },
+      unclear = { "uncertain", "no answer", "UNVERIFIED", "look, look, uncertain",
+        "unverified: there was no answer: it is unclear" } } do
+      item.state, item.accepted, item.worked_until, steps = "accepted", true, nil, {}
+      item.probed, item.unanswered, item.no_kubeconfig, after = nil, nil, nil, state
+      assert.same({ case[1], case[2], case[3] }, process(), state)
+      assert.equal(case[4], order())
+      assert.matches(case[5], item.message, 1, true)
+    end
+    item.probed, item.unanswered, after = nil, nil, "refused"
     with_kubeconfig(nil)
     item.state, item.worked_until = "accepted", NOW + 100
     assert.same({ "ok", "no kubeconfig" }, process())

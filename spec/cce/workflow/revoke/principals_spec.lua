@@ -69,9 +69,11 @@ describe("the principals of a revocation", function()
         opts.proof)
       assert.same({ { kind = "agency", id = "u", guessed = false } },
         principals.find({}, { kubeconfig = config, principal = "agency" }, report))
-      facts = {}
-      local none, _, err = principals.find({}, { kubeconfig = config }, report)
-      assert.same({ nil, "INVALID_CERTIFICATE" }, { none, err.code })
+      for _, other in ipairs { {}, { user_id = "a CA", subject = "CN=a CA" } } do
+        facts = other
+        local none, _, err = principals.find({}, { kubeconfig = config }, report)
+        assert.same({ nil, "INVALID_CERTIFICATE" }, { none, err.code })
+      end
     end)
 
     it("by a kubeconfig in a file, which is kept", function()
@@ -95,7 +97,9 @@ describe("the principals of a revocation", function()
 
     it("by a certificate, as a text or in a file", function()
       local files = { path = "content", other = "rubbish", ["a\nb"] = "content" }
-      replace(core.file, "read", function(path) return files[path] end)
+      replace(core.file, "read", function(path)
+        return files[path], not files[path] and "cannot read 'x': No such file" or nil
+      end)
       replace(core, "certificate", function(text)
         if text == "content" then return { user_id = "u" } end
         return nil, "no certificate", "INVALID_CERTIFICATE"
@@ -105,9 +109,10 @@ describe("the principals of a revocation", function()
         assert.equal("u", principals.find({}, opts, report)[1].id)
         assert.equal("content", opts.proof.certificate)
       end
-      for _, given in ipairs { "other", "none", "a\nb" } do
-        local none, _, err = principals.find({}, { certificate = given }, report)
-        assert.same({ nil, "INVALID_CERTIFICATE" }, { none, err.code }, given)
+      for given, said in pairs { other = "'other': no certificate", ["a\nb"] = "no certificate",
+        none = "no certificate; nor is it the path of a file: No such file" } do
+        local none, message, err = principals.find({}, { certificate = given }, report)
+        assert.same({ nil, said, "INVALID_CERTIFICATE" }, { none, message, err.code }, given)
       end
     end)
 
@@ -162,6 +167,9 @@ describe("the principals of a revocation", function()
       assert.matches("user v was found only now", notes())
       assert.not_matches("user u was found", notes())
       assert.matches("agency u was found only now", notes())
+      -- Whom it names twice is one.
+      assert.same({ user "u" },
+        principals.find({}, { principals = { user "u", user "u" } }, report))
     end)
   end)
 
@@ -255,6 +263,8 @@ describe("the principals of a revocation", function()
         { { "x", "u" }, { "agency", STILL, "true", "true" }, { guessed = true } },
         { { "x", "-u" }, { "agency", "no", "true", "true" }, { guessed = true } },
         { { "u", "" }, { "user", STILL, "true", "true" }, { kind = "agency", guessed = true } },
+        { { "x", false }, { "user", "unknown", "nil", "nil" }, { guessed = true } },
+        { { "x", "" }, { "user", "no", "false", "false" }, { guessed = true } },
         { { false, "u" }, { "user", "unknown", "nil", "true" } },
       } do
         local principal = { kind = "user", id = "u" }
@@ -294,6 +304,13 @@ describe("the principals of a revocation", function()
       report.notes = {}
       look_up({ account("x", "u") }, user "u")
       assert.matches("u is of kind agency, says IAM", notes())
+      -- A request of the wrong kind is accepted, and cuts nothing.
+      for _, case in ipairs { { "u", "", false }, { "x", "u", false }, { "u", false, false },
+        { "x", "", true }, { "x", false, true }, { false, "x", true } } do
+        report.notes = {}
+        look_up({ account(case[1], case[2]) }, { kind = "user", id = "u", guessed = true })
+        assert.equal(case[3], notes():find("u is a user or an agency, neither", 1, true) ~= nil)
+      end
     end)
 
     it("and not at all where there is nobody", function()
@@ -309,7 +326,7 @@ describe("the principals of a revocation", function()
       list[21] = user "i21"
       report.notes = {}
       principals.look_up({ account("", "") }, list, {}, report)
-      assert.equal("and 1 more principals", report.notes[21])
+      assert.equal("and 1 more principal", report.notes[21])
     end)
   end)
 

@@ -359,7 +359,7 @@ describe("cce.workflow.revoke with remove", function()
       .. " sales)", report.ok[1].perhaps)
     assert.equal("none", report.ok[1].rights)
     assert.matches("may have rights by", tostring(report), 1, true)
-    assert.not_matches("more rights by groups", tostring(report))
+    assert.not_matches("more right", tostring(report))
     -- Of what Kubernetes itself binds, that alone is passed over which everybody has.
     assert.matches("keeps rights by ClusterRoleBinding cluster-admin (group system:masters), which",
       tostring(revoke(first { kubeconfig = admin[sim.clusters[1].id], user_id = false,
@@ -370,7 +370,7 @@ describe("cce.workflow.revoke with remove", function()
     local text = tostring(revoke(first { principals = list, user_id = false, dry_run = true,
       undo = false }))
     assert.equal(20, select(2, text:gsub("may have rights by", "")))
-    assert.matches("and 1 more rights by groups", text, 1, true)
+    assert.matches("and 1 more right by groups", text, 1, true)
     assert.matches("[Group::cce:restricted]", bindings_of(1), 1, true)
     -- But in the one of all who are known everybody is.
     seed(1, { binding("dev", "everyone", "edit", { { kind = "Group", apiGroup = GROUP,

@@ -298,7 +298,7 @@ describe("the rotation of one cluster", function()
       assert.equal("accepted, not waited for", item.message)
       item.state, item.job_id, run.opts.waiting = "accepted", nil, { interval = 5, timeout = 20 }
       assert.same({ "ok", nil, "ok" }, process())
-      assert.is_nil(item.message)
+      assert.equal("accepted; neither its job nor how it ended is known", item.message)
     end)
 
     it("and owes a kubeconfig where one is wanted and none was written", function()
@@ -317,10 +317,10 @@ describe("the rotation of one cluster", function()
   end)
 
   describe("whose job failed", function()
-    -- With nodes, so many of them: "c1" is no node, and one node has no id.
-    local function failed(count)
-      local parts = { { spec = { type = "UpdateCluster", resourceID = "c1" } }, { spec = {} },
-        { spec = { type = "RotateNode" } } }
+    -- With nodes, so many of them; with others, "c1" is no node, and one node has no id.
+    local function failed(count, others)
+      local parts = others and { { spec = { type = "UpdateCluster", resourceID = "c1" } },
+        { spec = {} }, { spec = { type = "RotateNode" } } } or {}
       for i = 1, count do
         parts[#parts + 1] = { spec = { type = "RotateNODE", resourceID = "n" .. i } }
       end
@@ -333,9 +333,9 @@ describe("the rotation of one cluster", function()
     end)
 
     it("is not repaired where no node failed, or nobody can", function()
-      waits = { failed(0) }
+      waits = { failed(0, true) }
       assert.same({ "failed", "JOB_FAILED", "wait new, failed" }, process())
-      item.state, waits, item.repair_tried = "accepted", { failed(0) }, true
+      item.state, waits, item.repair_tried = "accepted", { failed(0, true) }, true
       assert.same({ "failed", "JOB_FAILED", "wait new, failed" }, process())
       assert.is_nil(item.err.hint)
       item.state, waits, item.repair_tried = "accepted", { failed(2) }, nil
@@ -366,6 +366,29 @@ describe("the rotation of one cluster", function()
       assert.is_nil(item.notice)
     end)
 
+    it("tells what failed beside the nodes, which nobody mends", function()
+      local rest = "failed too, and not told to rotate again: c1, a part of no name, RotateNode"
+      waits = { failed(2, true) }
+      assert.equal("ok", process()[1])
+      assert.matches("2 failed nodes .*these nodes: n1 n2; " .. rest .. "$", item.notice)
+      item.state, item.job_id, item.repair_tried, waits = "accepted", "new", nil,
+        { failed(1, true) }
+      local retry = item.paced.retry_node_rotation
+      function item.paced.retry_node_rotation(...)
+        job "repair"
+        return retry(...)
+      end
+      assert.equal("ok", process()[1])
+      assert.equal(rest, item.notice)
+      -- What stands above a node has failed with it.
+      local part = { spec = { type = "Control", subJobs = { { spec = { type = "RotateNode",
+        resourceID = "n1" }, status = { phase = "Failed" } } } }, status = { phase = "Failed" } }
+      item.state, item.job_id, item.repair_tried = "accepted", "new", nil
+      waits = { refusal("JOB_FAILED", { job = job("new", { subJobs = { part } }) }) }
+      assert.equal("ok", process()[1])
+      assert.is_nil(item.notice)
+    end)
+
     it("is what became of its repair", function()
       for code, expected in pairs { JOB_FAILED = "failed", NOT_FOUND = "uncertain" } do
         item.state, item.job_id, item.repair_tried = "accepted", "new", nil
@@ -386,7 +409,7 @@ describe("the rotation of one cluster", function()
       waits = { failed(2) }
       assert.same({ "ok", nil, "wait new, repair, turn, repair 2, repair, look, slept 5, look,"
         .. " slept 5, look, slept 5, ok" }, process())
-      assert.matches("2 failed nodes were told to rotate again.*these nodes: n1 n2$", item.notice)
+      assert.matches("2 failed nodes told to rotate again.*these nodes: n1 n2$", item.notice)
       item.state, item.repair_tried, waits, shown = "accepted", nil, { failed(2) }, nil
       assert.equal("uncertain", process()[1])
     end)

@@ -97,6 +97,14 @@ describe("evidence that a rotation was accepted", function()
     assert.is_nil((evidence.of_request(one)))
   end)
 
+  it("names its job where the trace has the answer", function()
+    for _, case in ipairs { { '{"jobid":"j1"}', "j1" }, { { jobid = "j1" }, "j1" }, { "{}" },
+      { '{"jobid":7}' }, { '{"jobid":"../j"}' }, { "cut of" }, { 7 } } do
+      local by, job = evidence.of_request(item(nil, { trace { raw = { response = case[1] } } }))
+      assert.same({ "CTS trace t", case[2] }, { by, job })
+    end
+  end)
+
   it("is no trace", function()
     for what, one in pairs {
       ["of something else"] = trace { name = "updateCluster" },
@@ -163,6 +171,15 @@ describe("evidence that somebody rotated since a time", function()
     assert.equal("UNVERIFIED", told(nil, cut))
     assert.equal("not rotated", told(job { created = SENT - 1 }, cut))
     assert.equal("rotated", told(nil, { trace(), window = { complete = false } }))
+  end)
+
+  it("cannot be told where the last job may be told later: CTS is late", function()
+    for code, retryable in pairs { TIMEOUT = true, NOT_FOUND = false, PERMISSION_DENIED = false } do
+      local one = item(job(), {})
+      function one.client.show_job() return nil, "no", { code = code, retryable = retryable } end
+      local text, problem = evidence.recent(one, one.client.show_cluster(), SENT)
+      assert.same({ nil, retryable and code or nil }, { text, problem and problem.code })
+    end
   end)
 end)
 

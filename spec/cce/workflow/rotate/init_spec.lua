@@ -601,6 +601,22 @@ describe("cce.workflow.rotate", function()
     for _, item in ipairs(report.ok) do settled[#settled + 1] = item.settled_by end
     assert.matches("^CTS trace ", settled[1])
     assert.equal(1, #settled)
+    -- Its job is followed where the trace names it; else the report says that nobody did.
+    sim:reset()
+    sim:set { cluster = sim.clusters[1].id, job_outcome = "Failed" }
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, reset = "after" }
+    local opts = { clusters = { sim.clusters[1].id } }
+    assert.equal("JOB_FAILED", rotate(opts).failed[1].code)
+    sim:reset()
+    sim:fault { operation = "rotate_credentials", cluster = sim.clusters[1].id, reset = "after" }
+    local list = client.list_traces
+    client.list_traces = function(...)
+      local traces, message, err = list(...)
+      for _, trace in ipairs(traces or {}) do trace.raw.response = nil end
+      return traces, message, err
+    end
+    assert.equal("accepted; neither its job nor how it ended is known",
+      rotate(opts).ok[1].message)
   end)
 
   it("settles by a trace that comes late, at the next call", function()
@@ -1024,7 +1040,7 @@ describe("cce.workflow.rotate", function()
     end)
 
     it("refuses what is no length of time", function()
-      for _, value in ipairs { "often", 0, -1 } do
+      for _, value in ipairs { "often", 0, -1, math.huge, 1e300, 0 / 0, "522w" } do
         clients.fails("INVALID_ARGUMENT", rotations.rotate(client, {
           unless_rotated_within = value }))
       end

@@ -183,6 +183,17 @@ describe("the new kubeconfigs of a rotation", function()
     assert.equal(1, #sim:log { operation = "obtain_cert" })
   end)
 
+  it("have a lifetime before anything is rotated", function()
+    for _, opts in ipairs { { duration = 0 }, { expire_at = os.time() - 60 }, { expire_at = 0 / 0 },
+      { duration = 1, expire_at = os.time() + 60 } } do
+      opts.dir = dir
+      local err = clients.fails("INVALID_ARGUMENT", rotations.rotate(client, { reissue = opts,
+        clusters = { first.id } }))
+      assert.matches("^reissue: %a+", err.message)
+    end
+    assert.equal(0, #sim:log { operation = "rotate_credentials" })
+  end)
+
   it("have a place before anything is rotated", function()
     -- A directory that another one is to be made in will do for a plan alone.
     assert(os.execute(("mkdir -p %s/taken/%s.json"):format(dir, first.id)))
