@@ -10,6 +10,7 @@ local own_file = require "cce.cli.output.own_file"
 local pages = require "cce.text.page"
 local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
+local width = require "cce.text.width"
 local words = require "cce.cli.output.words"
 
 local M = {}
@@ -221,7 +222,7 @@ function M.write_files(path, html, value)
   if not text then return errors.fail("INTERNAL", problem) end
   for _, each in ipairs { { page, html }, { data, text } } do
     local code
-    ok, message, code = core.file.write(each[1], each[2])
+    ok, message, code = core.file.write(each[1], width.utf8(each[2]))
     if not ok then return errors.from_core(nil, message, code) end
   end
   return true
