@@ -61,10 +61,14 @@ end
 
 -- Standard output may be closed early, as by `| head`: then nothing reads what is
 -- written, which is no error.
+local function note(self, ok, message, number)
+  if not ok and not self.out_failed then
+    self.out_failed, self.out_problem = number or true, message
+  end
+end
+
 local function put(self, text)
-  if self.out_failed then return end
-  local ok, message, number = io.stdout:write(text)
-  if not ok then self.out_failed, self.out_problem = number or true, message end
+  if not self.out_failed then note(self, io.stdout:write(text)) end
 end
 
 --- Write a result, followed by a line end, to standard output.
@@ -81,10 +85,7 @@ local EPIPE = 32
 -- @treturn boolean
 -- @function ui:written
 function Ui:written()
-  if not self.out_failed then
-    local ok, message, number = io.stdout:flush()
-    if not ok then self.out_failed, self.out_problem = number or true, message end
-  end
+  note(self, io.stdout:flush())
   if self.out_failed and self.out_failed ~= EPIPE then
     self:warn("the result could not be written: " .. tostring(self.out_problem))
   end
@@ -99,9 +100,11 @@ function M.tell(text)
   io.stderr:write(width.fold(text, sys.is_terminal(2) and sys.terminal_size(2) or nil), "\n")
 end
 
--- The progress bar makes room, and goes on below.
+-- The progress bar makes room, and goes on below. A result that cannot be written is gone once
+-- that was tried.
 local function tell(self, text)
   if self.display then self.display:clear() end
+  note(self, io.stdout:flush())
   M.tell(text)
 end
 

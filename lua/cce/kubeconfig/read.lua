@@ -76,7 +76,8 @@ function M.as_utf8(text)
     if code >= 0xD800 and code < 0xDC00 then
       high = code
     else
-      parts[#parts + 1] = width.character(high and 0x10000 + (high - 0xD800) * 1024 + code - 0xDC00 or code)
+      if high then code = 0x10000 + (high - 0xD800) * 1024 + code - 0xDC00 end
+      parts[#parts + 1] = width.character(code)
       high = nil
     end
   end

@@ -107,6 +107,14 @@ local ROWS = {
     says = "secret key is wrong" },
   { "clusters", 1, env = { CCE_ENDPOINT = "" }, says = "where CCE is" },
   { "clusters", 1, into = "/dev/full", says = "could not be written" },
+  { "", 1, into = "/dev/full", says = "could not be written" },
+  { "--version", 1, into = "/dev/full", says = "could not be written" },
+  { "schedule add revoke --help", 1, into = "/dev/full", says = "could not be written" },
+  -- A note behind the result takes it out of what is still to be written.
+  { "schedule hasten " .. ENTRY, 1, into = "/dev/full", says = "could not be written",
+    first = { ADD .. " --at +1h" } },
+  { "clusters -f - </", 1, says = "cannot read standard input: Is a directory" },
+  { "who - <&-", 1, says = "cannot read standard input: Bad file descriptor" },
   -- open
   { "obtain cluster-001 --days 1 --out k", 2, fault = lost "obtain_cert", did = "obtain_cert" },
   { REVOKE, 2, fault = refused "revoke_cert", says = "pending" },
