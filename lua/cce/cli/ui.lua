@@ -14,7 +14,7 @@
 --
 -- Fields: `args`, `output` ("table", "json", "yaml" or "name"), `quiet`,
 -- `verbose`, `colour` (whether standard output may have colours), `outstanding` (of
--- `cce.log.outstanding`: what its clients have sent).
+-- `cce.log.outstanding`: what its clients have sent), `page` (the path of what `report` wrote).
 -- @module cce.cli.ui
 -- @local
 local core = require "cce.core"
@@ -122,6 +122,12 @@ function Ui:warn(text)
   tell(self, "cce: " .. width.clean(text))
 end
 
+--- Say what its clients have sent, after Ctrl-C.
+-- @function ui:warn_of_sent
+function Ui:warn_of_sent()
+  self:warn(self.outstanding:is_empty() and "nothing was sent" or self.outstanding:text())
+end
+
 --- Say what went wrong.
 -- @tparam string message
 -- @tparam[opt] table err
@@ -156,7 +162,8 @@ end
 -- @function ui:usage
 function Ui:usage(message)
   self:warn(message)
-  tell(self, "  hint: cce help " .. self.args.command)
+  local args = self.args
+  tell(self, "  hint: cce help " .. table.concat({ args.command, args.action, args.kind }, " "))
   return exit.USAGE
 end
 
@@ -208,10 +215,11 @@ function Ui:report(report)
     words.typed(report:text(self:width()), command), table.concat(ids, "\n"))
   if self.args.report_file then
     local report_file = require "cce.cli.output.report_file"
-    local ok, message, err = report_file.write(self.args.report_file, report, {
+    local page, message, err = report_file.write(self.args.report_file, report, {
       command = command, asked = self.asked, by = report_file.by_whom(self.clients[1]),
       version = require("cce")._VERSION, audit_log = self.audit_head })
-    if not ok then return self:fail(message, err) end
+    if not page then return self:fail(message, err) end
+    self.page = page
   end
   return code == exit.DONE and report:exit_code() or code
 end

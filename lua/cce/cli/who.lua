@@ -130,7 +130,7 @@ local function add_text(run, source, path, text)
 end
 
 local function add_source(run, source, opts)
-  local is_stdin, text, message, err = source == "-", nil, nil, nil
+  local is_stdin, text, message, err = source == "-"
   if is_stdin then
     text, message, err = opts.stdin()
   else

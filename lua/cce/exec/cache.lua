@@ -198,10 +198,16 @@ function M.observe(event)
 end
 
 --- The clusters for which something is kept.
--- @treturn {string,...} ids, sorted
+-- @treturn[1] {string,...} ids, sorted
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
 function M.clusters()
   local directory, ids = M.directory(), {}
-  for _, path in ipairs(directory and core.file.glob(pattern_of(directory) .. "/*") or {}) do
+  if not directory or core.file.stat(directory) == false then return ids end
+  local paths, message, err = errors.from_core(core.file.glob(pattern_of(directory) .. "/*"))
+  if not paths then return nil, message, err end
+  for _, path in ipairs(paths) do
     ids[#ids + 1] = path:match "[^/]+$"
   end
   table.sort(ids)
@@ -211,12 +217,14 @@ end
 --- Drop what is kept for a cluster, by a person's wish: it says nothing of a revocation.
 -- @tparam string cluster_id
 -- @treturn number how many were dropped
+-- @treturn ?string why there is one that could not be
 function M.clear(cluster_id)
-  local count = 0
+  local count, problem = 0, nil
   for _, entry in ipairs(core.is_id(cluster_id) and M.entries(cluster_id) or {}) do
-    if os.remove(entry.path) then count = count + 1 end
+    local ok, message = os.remove(entry.path)
+    if ok then count = count + 1 else problem = message end
   end
-  return count
+  return count, problem
 end
 
 return M

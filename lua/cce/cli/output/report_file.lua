@@ -195,7 +195,7 @@ end
 -- @tparam string path
 -- @tparam cce.report report
 -- @tparam table context see `html`
--- @treturn[1] boolean true
+-- @treturn[1] string the path of the page
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -209,7 +209,7 @@ end
 -- @tparam string path
 -- @tparam string html
 -- @tparam table value with `asked` and `counts`, by which it is known later
--- @treturn[1] boolean true
+-- @treturn[1] string the path of the page
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -225,7 +225,7 @@ function M.write_files(path, html, value)
     ok, message, code = core.file.write(each[1], width.utf8(each[2]))
     if not ok then return errors.from_core(nil, message, code) end
   end
-  return true
+  return page
 end
 
 return M

@@ -2,6 +2,8 @@
 -- @module cce.cli.command.certificate.logout
 -- @local
 local cache = require "cce.exec.cache"
+local exit = require "cce.cli.exit"
+local show = require "cce.text.show"
 
 local M = { name = "logout", summary = "Drop the certificates that cce credential keeps here." }
 
@@ -12,17 +14,21 @@ function M.describe(parser)
 end
 
 function M.run(args, ui)
-  local ids = #args.cluster > 0 and args.cluster or cache.clusters()
-  local count = 0
-  for _, id in ipairs(ids) do
-    local cleared = cache.clear(id)
-    if cleared == 0 then
+  local kept, message, err = cache.clusters()
+  if not kept then return ui:fail(message, err) end
+  local count, worst = 0, exit.DONE
+  for _, id in ipairs(#args.cluster > 0 and args.cluster or kept) do
+    local cleared, problem = cache.clear(id)
+    if problem then
+      worst = ui:fail("a certificate is still kept: " .. problem)
+    elseif cleared == 0 then
       ui:warn(("nothing is kept for '%s'; clusters are named by id"):format(id))
     end
     count = count + cleared
   end
-  return ui:show({ dropped = count }, count == 1 and "1 certificate was dropped"
-    or ("%d certificates were dropped"):format(count), tostring(count))
+  local code = ui:show({ dropped = count }, ("%s %s dropped"):format(
+    show.count(count, "certificate"), count == 1 and "was" or "were"), tostring(count))
+  return code == exit.DONE and worst or code
 end
 
 return M

@@ -197,7 +197,8 @@ end
 
 --- After Ctrl-C: what is known.
 function M.interrupted(args, ui)
-  if not args.began then return ui:warn("nothing was sent") end
+  -- A plan of what is taken away is read with certificates that were obtained for it.
+  if not args.began then return ui:warn_of_sent() end
   if args.undo then
     ui:warn(ui.outstanding:text())
     return ui:warn("whoever was put back stays there; the same command again puts back the rest")

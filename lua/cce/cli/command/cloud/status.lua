@@ -25,17 +25,18 @@ end
 
 -- ---- what is known of each cluster --------------------------------------------------------
 
--- My certificate for each cluster, by its id or the name of its context: the one that ends last.
-local function certificates(args)
+-- My certificate for each cluster, by its id, or by the name of its context where the file does not
+-- tell the id: the one that ends last.
+local function certificates(args, ui)
   local found, files = {}, paths.default()
   if #files == 0 then return found end
   for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check,
     together = true })) do
-    for _, key in ipairs { entry.cluster_id or false, entry.context or false } do
-      local old = key and found[key]
-      if key and entry.not_after and (not old or old.not_after < entry.not_after) then
-        found[key] = entry
-      end
+    if entry.err then ui:warn(entry.message) end
+    local key = entry.cluster_id or entry.context
+    local old = key and found[key]
+    if key and entry.not_after and (not old or old.not_after < entry.not_after) then
+      found[key] = entry
     end
   end
   return found
@@ -82,7 +83,7 @@ end
 local function rows_of(client, clusters, args, ui)
   local ids, rows = {}, {}
   for i, each in ipairs(clusters) do ids[i] = each.id end
-  local mine = certificates(args)
+  local mine = certificates(args, ui)
   local rotated, open = journal_facts(ui)
   local holders, seen_rotated = holders_by_cluster(client, ids, ui)
   for i, each in ipairs(clusters) do

@@ -330,6 +330,17 @@ describe("cce credential", function()
     assert.equal("0 certificates were dropped\n", result.out)
     assert.equal("1 certificate was dropped\n", world:cce({ "logout" }).out)
     assert.equal("0 certificates were dropped\n", world:cce({ "logout" }).out)
+    -- One that cannot be removed is still there; so is what cannot be listed.
+    local kept = ("%s/cce/credentials/%s/kept.json"):format(world.cache, cluster.id)
+    tempdir.shell("mkdir -p " .. kept .. "/more")
+    result = world:cce { "logout" }
+    assert.equal(1, result.code)
+    assert.matches("cce: a certificate is still kept: " .. kept, result.err, 1, true)
+    tempdir.shell(("cd %s/cce && mv credentials c && ln -s credentials credentials"):format(
+      world.cache))
+    result = world:cce { "logout" }
+    assert.equal(1, result.code)
+    assert.matches("^cce: cannot list '", result.err)
     credential()
     assert.equal(2, issued())
     assert.same({}, sim:log { operation = "revoke_cert" })
