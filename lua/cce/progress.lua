@@ -124,7 +124,7 @@ local function draw(self, now)
   -- written.
   local fd = not self.width and descriptor(self.stream)
   local found = fd and sys.terminal_size and sys.terminal_size(fd)
-  local columns = self.width or (found and found > 0 and found or DEFAULT_WIDTH) - 1
+  local columns = self.width or (found or DEFAULT_WIDTH) - 1
   local parts = parts_of(self, now)
   make_fit(parts, columns)
   -- The bar takes what is left, if that is enough for one.

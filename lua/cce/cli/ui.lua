@@ -375,7 +375,8 @@ local function on_event(self)
   return function(event)
     self.outstanding:note(event)
     if event.type == "audit_log" then
-      self.audit_head = ("%s, %d lines, head %s"):format(event.path, event.count, event.head)
+      self.audit_head = ("%s, %s, head %s"):format(event.path, show.count(event.count, "line"),
+        event.head)
     end
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end

@@ -10,6 +10,7 @@ local entries = require "cce.schedule.entry"
 local errors = require "cce.error"
 local json = require "cce.base.json"
 local json_line = require "cce.base.json_line"
+local show = require "cce.text.show"
 local times = require "cce.base.times"
 
 local M = {}
@@ -101,7 +102,7 @@ local function open(path)
   if not ok then return errors.from_core(nil, message, code) end
   local file, why = io.open(path, "rb")
   if file then return file end
-  return file_error(("cannot read '%s'"):format(tostring(why)))
+  return file_error("cannot read " .. tostring(why))
 end
 
 -- Calls each(e, number, why) for every line between the first and the last; e is
@@ -144,7 +145,8 @@ local function check_file(path, file)
     return true
   end)
   if wrong > 0 then
-    return file_error(("%d lines of '%s' are no entries (%s)"):format(wrong, path,
+    return file_error(("'%s' has %s (%s)"):format(path,
+      show.count(wrong, "line that is no entry", "lines that are no entries"),
       table.concat(first, "; ")), "Nothing was imported. Take these lines out, and lower the"
       .. " count in the last one")
   elseif said ~= count then

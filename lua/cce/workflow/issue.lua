@@ -12,6 +12,7 @@ local options = require "cce.base.options"
 local outcome = require "cce.workflow.outcome"
 local protected = require("cce.host.protect").pcall
 local runs = require "cce.workflow.run"
+local show = require "cce.text.show"
 local targets = require "cce.workflow.targets"
 
 -- A file is merged into when this many are waiting, so that a kill loses few
@@ -420,7 +421,8 @@ function workflow.close(run)
   end
   run.report:note("%d obtained, %d still good, in %s", obtained, kept, run.place.text)
   if unasked > 0 then
-    run.report:note("not asked: %d clusters gave no answer; theirs is kept by its date", unasked)
+    run.report:note("not asked: %s gave no answer, and what is there is kept by its date",
+      show.count(unasked, "cluster"))
   end
 end
 

@@ -187,6 +187,14 @@ describe("a habit:", function()
       assert.is_nil(screen:find("^[[", 1, true))
     end)
 
+    it("a terminal whose size is not set is as wide as what is written", function()
+      terminal:start "stty cols 0; cce clusters; cce clusters nosuch; stty cols 100"
+      local screen, code = terminal:finish()
+      assert.equal(0, code)
+      assert.matches("cluster-001  " .. sim.clusters[1].id .. "  v", screen, 1, true)
+      assert.matches("cce: there is no cluster 'nosuch'\n  hint: See:", screen, 1, true)
+    end)
+
     it("breaks prose at words, and not in a file", function()
       local line = "cce revoke --all --user " .. ("nobody-"):rep(10) .. " --yes"
       terminal:start("cd; " .. line .. "; " .. line .. " 2>told")

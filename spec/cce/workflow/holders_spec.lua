@@ -286,7 +286,7 @@ describe("cce.workflow.holders", function()
       tempdir.write(log, table.concat(lines, "\n") .. "\n")
       local result = assert(cce.workflow.holders(clients[1], { logs = { log } }))
       local shown = tostring(result)
-      assert.matches("cannot see: who holds 1 certificates: their traces or lines lack", shown, 1,
+      assert.matches("cannot see: who holds 1 certificate: traces or lines lack", shown, 1,
         true)
       assert.matches("cannot see: whether 2 certificates were obtained: the logs lack the outcome",
         shown, 1, true)

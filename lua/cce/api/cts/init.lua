@@ -132,8 +132,8 @@ local Deleted = show.list("cce.deleted_principals", { "TIME", "KIND", "NAME", "I
   function(list)
     local line = note(list)
     if #list.unidentified == 0 then return line end
-    return ("%s\n%d deletions name nobody by id: see unidentified"):format(
-      line, #list.unidentified)
+    return ("%s\n%s nobody by id: see unidentified"):format(line,
+      show.count(#list.unidentified, "deletion names", "deletions name"))
   end)
 
 local deleted_schema = schema_with {

@@ -250,12 +250,12 @@ return function(client, opts)
   end
   if not ok then return nil, message, err end
   if facts.lost then
-    result:cannot_see("who holds %d certificates: their traces or lines lack the holder, the"
-      .. " cluster or the time", facts.lost)
+    result:cannot_see("who holds %s: traces or lines lack the holder, the cluster or the time",
+      show.count(facts.lost, "certificate"))
   end
   if facts.open then
-    result:cannot_see("whether %d certificates were obtained: the logs lack the outcome",
-      facts.open)
+    result:cannot_see("whether %s obtained: the logs lack the outcome",
+      show.count(facts.open, "certificate was", "certificates were"))
   end
   if checked.kubeconfigs then
     local problems = evidence.of_kubeconfigs(checked.kubeconfigs, address_book(clusters), facts)

@@ -104,7 +104,8 @@ local function note_window(report, deleted, opts)
     window.complete and "" or (" (NOT from %s: CTS no longer has that)"):format(
       show.time(opts.deleted_since)))
   if #deleted.unidentified > 0 then
-    report:note("%d deletions name nobody by id: look at them in CTS", #deleted.unidentified)
+    report:note("%s nobody by id: look in CTS",
+      show.count(#deleted.unidentified, "deletion names", "deletions name"))
     report.incomplete = true
   end
 end

@@ -383,11 +383,11 @@ describe("cce schedule", function()
   it("moves to another store #long", function()
     local id = add("--at", "+2h")
     local path, other = world.dir .. "/entries.jsonl", "sqlite:" .. world.dir .. "/other.db"
-    assert.equal("1 entries written to " .. path .. "\n", schedule("export", path).out)
-    assert.equal("dry run: 1 put in, 0 were there already\n",
+    assert.equal("1 entry written to " .. path .. "\n", schedule("export", path).out)
+    assert.equal("dry run: 1 put in, 0 there already\n",
       schedule("import", path, "--store", other, "--dry-run").out)
-    assert.equal("1 put in, 0 were there already\n", schedule("import", path, "--store", other).out)
-    assert.equal("0 put in, 1 were there already\n", schedule("import", path, "--store", other).out)
+    assert.equal("1 put in, 0 there already\n", schedule("import", path, "--store", other).out)
+    assert.equal("0 put in, 1 there already\n", schedule("import", path, "--store", other).out)
     assert.equal(id .. "\n", schedule("--store", other, "list", "-o", "name").out)
   end)
 

@@ -320,15 +320,15 @@ end
 function actions.export(schedule, args, ui)
   local count, message, err = schedule:export(args.file)
   if not count then return ui:fail(message, err) end
-  return ui:show({ count = count, path = args.file }, ("%d entries written to %s"):format(count,
-    args.file), args.file)
+  return ui:show({ count = count, path = args.file }, ("%s written to %s"):format(
+    texts.count(count, "entry", "entries"), args.file), args.file)
 end
 
 function actions.import(schedule, args, ui)
   local counts, message, err = schedule:import(args.file, { dry_run = args.dry_run })
   if not counts then return ui:fail(message, err) end
   counts.dry_run = args.dry_run
-  return ui:show(counts, ("%s%d put in, %d were there already"):format(
+  return ui:show(counts, ("%s%d put in, %d there already"):format(
     args.dry_run and "dry run: " or "", counts.added, counts.existing))
 end
 
