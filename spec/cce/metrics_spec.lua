@@ -117,6 +117,12 @@ describe("cce metrics", function()
     assert.equal(0, result.code, result.err)
     assert.matches('cce_certificate_works{context="cluster-001",file="a.json"} 1\n', result.out, 1,
       true)
+    -- Files of one name are two, or the later end hides the earlier.
+    tempdir.shell(("mkdir %s/b && cp %s %s/b/"):format(world.dir, path, world.dir))
+    local both = world:cce({ "metrics", path, world.dir .. "/b", path }).out
+    for _, each in ipairs { path, world.dir .. "/b/a.json" } do
+      assert.matches('_seconds{context="cluster-001",file="' .. each .. '"} ', both, 1, true)
+    end
     assert.matches('cce_cluster_last_rotation_timestamp_seconds{cluster="cluster%-002"} %d+',
       result.out)
     assert.matches('cce_runs_open{workflow="rotate"} 0\n', result.out, 1, true)

@@ -180,7 +180,11 @@ local ROWS = {
   { "clusters --ca-file -", 64, says = "--ca-file: - is neither" },
   { "ensure cluster-001 --days 1 --out -", 64 }, { "ensure --all --days 1 --dir -", 64 },
   { ADD, 64 }, { ADD .. " --at yesterday", 64 }, { "schedule show nosuch", 64 },
-  { "schedule list --store mysql:x", 64 }, { "schedule add rotate --all --every x", 64 },
+  { "schedule list --store mysql:x", 64 },
+  -- No file is named: nothing is known of what is overdue there.
+  { "schedule list --store sqlite: --status overdue", 64 },
+  { "grant cluster-001 --for 300w --allow-self --out k --dry-run", 64, says = "--for is five" },
+  { "schedule add rotate --all --every x", 64 },
 }
 
 local CHANGES = { "obtain_cert", "revoke_cert", "rotate_credentials" }

@@ -33,6 +33,29 @@ describe("cce schedule", function()
     return result.out:match "^%w+"
   end
 
+  it("says in a dry run what a runner that died has left", function()
+    local id = add("--at", "+0s")
+    sim:fault { operation = "revoke_cert", hold = "before" }
+    local finish, process = world:start_cce { "schedule", "run", "--once" }
+    sim:held(1)
+    process:signal "SIGKILL"
+    finish()
+    sim:release { drop = true }
+    local result = schedule("run", "--dry-run")
+    assert.equal("dry run: 0 would be done now\n1 entry is with a runner: what one that died has"
+      .. " left is done, too\n", result.err)
+    assert.equal(id .. "\n", schedule("list", "--status", "live", "-o", "name").out)
+  end)
+
+  it("leaves nothing of a dry run that is interrupted", function()
+    tempdir.shell("mkdir " .. world.dir .. "/short")
+    sim:fault { operation = "list_clusters", hold = "before" }
+    local result = world:interrupt_cce({ "schedule", "add", "rotate", "cluster-001", "--every",
+      "4w", "--dry-run" }, { env = { TMPDIR = world.dir .. "/short" } })
+    assert.equal(130, result.code, result.err)
+    assert.is_true(os.remove(world.dir .. "/short"))
+  end)
+
   it("revokes although its metrics cannot be written", function()
     for _, path in ipairs { world.dir .. "/none/m.prom", world.dir .. "/m.prom",
       world.dir .. "/m.prom" } do

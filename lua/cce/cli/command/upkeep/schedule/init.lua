@@ -93,7 +93,7 @@ end
 -- The file that a schedule would be kept in, where it is not there.
 local function missing_file(where)
   local path = where:match "^sqlite:(.*)"
-  return path and core.file.stat(path) == false and path or nil
+  return path and path ~= "" and core.file.stat(path) == false and path or nil
 end
 
 --- Whether there is a schedule, as far as can be known without opening it. For those who only
@@ -124,22 +124,27 @@ function M.open(args)
   return require("cce.schedule").open(where, opts)
 end
 
---- Call a function with a schedule that is thrown away.
+local function with_schedule_in(dir, act)
+  local schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
+  if not schedule then return nil, message, err end
+  local result
+  result, message, err = act(schedule)
+  schedule:close()
+  return result, message, err
+end
+
+--- Call a function with a schedule that is thrown away, whatever becomes of the function.
 -- @tparam function act
 -- @return what it returns; or nil, message, err
 function M.with_scratch(act)
   local dir, message, code = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   if not dir then return errors.from_core(nil, message, code) end
-  local schedule, result, err
-  schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
-  if schedule then
-    result, message, err = act(schedule)
-    schedule:close()
-  end
+  local ok, result, problem, err = pcall(with_schedule_in, dir, act)
   for _, name in ipairs { "/scratch.db", "/scratch.db-wal", "/scratch.db-shm", "" } do
     os.remove(dir .. name)
   end
-  return result, message, err
+  if not ok then error(result, 0) end
+  return result, problem, err
 end
 
 --- Whether a grant of a schedule is, or was, somebody's.
