@@ -87,8 +87,9 @@ local function rename_calls(text)
     for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
   end
   local function command_of(name) return commands[calls[name] or name] end
-  -- What stands in the braces are options of that command, not of the one that was typed.
-  text = text:gsub("cce%.workflow%.(%a+)%([%a, ]*{(.-)}%)", function(name, options)
+  -- What stands in the braces are options of that command, not of the one that was typed. A report
+  -- for a terminal is broken into lines already.
+  text = text:gsub("cce%.workflow%.(%a+)%([%a,%s]*{(.-)}%)", function(name, options)
     local typed = command_of(name)
     return typed and ("%s %s"):format(typed, M.typed(options, typed:sub(5)))
   end):gsub("cce%.workflow%.(%a+)", command_of)

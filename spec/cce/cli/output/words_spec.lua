@@ -52,6 +52,9 @@ describe("a hint of the library", function()
       ["cce.workflow.rotate rotates now"] = "cce rotate rotates now",
       ['cce.workflow.restore(client, {undo="/a/b"}) puts it (back)'] =
         "cce revoke --undo /a/b puts it (back)",
+      -- As a terminal's width breaks it.
+      ['in 4 of 4; cce.workflow.restore(client,\n    {undo="/a/b"}) puts them back'] =
+        "in 4 of 4; cce revoke --undo /a/b puts them back",
       ["goes on with it: schedule:run()"] = "goes on with it: cce schedule run",
       ["or merge into it: kubeconfig:save(path, {merge=true})"] = "or merge into it: --merge-into",
     } do

@@ -21,7 +21,7 @@ function M.run(args, ui)
     local cleared, problem = cache.clear(id)
     if problem then
       worst = ui:fail("a certificate is still kept: " .. problem)
-    elseif cleared == 0 then
+    elseif cleared == 0 and #args.cluster > 0 then
       ui:warn(("nothing is kept for '%s'; clusters are named by id"):format(id))
     end
     count = count + cleared

@@ -272,6 +272,7 @@ describe("cce schedule", function()
     assert.matches("failed-retrying", result.out, 1, true)
     assert.equal(0, schedule("retry", id).code)
     assert.equal(0, schedule("run", "--once").code)
+    assert.matches(", tried 2 times", schedule("list").out, 1, true)
   end)
 
   it("says how to end a revocation whose cluster answers 404", function()

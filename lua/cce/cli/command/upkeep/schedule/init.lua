@@ -195,7 +195,8 @@ end
 local function what(e)
   local text = e.kind .. " " .. require("cce.schedule.entry").subject(e)
   if e.attempts and e.attempts > 0 then
-    text = ("%s, tried %s"):format(text, e.attempts == 1 and "once" or e.attempts .. " times")
+    text = ("%s, tried %s"):format(text, e.attempts == 1 and "once"
+      or texts.count(e.attempts, "time"))
   end
   local more = e.why or e.last_error and e.last_error.message or e.reason
   return more and text .. ": " .. more or text
