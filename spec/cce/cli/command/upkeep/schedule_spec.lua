@@ -1,6 +1,7 @@
 local command = require "spec.support.command"
 local core = require "cce.core"
 local json = require "cce.base.json"
+local render = require "cce.cli.output.render"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -32,6 +33,15 @@ describe("cce schedule", function()
     assert.equal(0, result.code, result.err)
     return result.out:match "^%w+"
   end
+
+  it("cuts no id of an entry, by which alone it can be named", function()
+    local id = ("1"):rep(16)
+    for columns = 40, 120, 10 do
+      assert.matches("\n" .. id .. "  pending", render.list({ { id = id, state = "pending", due = 1,
+        kind = "revoke", user_id = "u1", cluster_id = "c1" } },
+        require("cce.cli.command.upkeep.schedule").columns, "table", columns), 1, true)
+    end
+  end)
 
   it("says in a dry run what a runner that died has left", function()
     local id = add("--at", "+0s")

@@ -211,9 +211,9 @@ local function every_json(value)
   return { seconds = value.seconds, first = texts.time(value.first), window = value.window }
 end
 
---- How entries are shown.
+--- How entries are shown. They have no other name than their id: it is never cut.
 M.columns = {
-  { "id", "ID" }, { "state", "STATE", keep = true },
+  { "id", "ID", keep = true }, { "state", "STATE", keep = true },
   { "due", "DUE", keep = true, time = true,
     text = function(e) return e.due and render.moment(e.due) end },
   { "kind", "WHAT", text = what, prose = true }, { "attempts" }, { "reason" },
