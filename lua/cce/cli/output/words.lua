@@ -145,6 +145,10 @@ function M.typed(text, command)
     local at = "%f[%w_]" .. each.name
     local typed = setting and "the profile's " .. setting or each.typed:gsub("%%", "%%%%")
     text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
+    -- A flag is denied by another: --no-wait.
+    local off = each.values["false"] and typed .. " " .. each.values["false"]
+      or typed:gsub("^%-%-", "--no-")
+    text = text:gsub(at .. "=false%f[^%w]", off)
     text = text:gsub(at .. "=([%d<])", typed .. " %1")
       :gsub(at .. "=…", typed .. " …"):gsub(at .. "=", typed)
     if is_refused then

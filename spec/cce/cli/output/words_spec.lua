@@ -15,6 +15,8 @@ describe("a hint of the library", function()
       { "rotate", "certificate_expiration_time=0 needs accept_token_loss=true",
         "--expiration-hours 0 needs --accept-token-loss" },
       { "rotate", "retry_failed=true sends again", "--retry-failed sends again" },
+      { "rotate", "not waited for: wait=false", "not waited for: --no-wait" },
+      { "rotate", "rate_limit=false: as fast as can be", "--rate none: as fast as can be" },
       { "obtain", "duration=<days> or expire_at=<unix time>",
         "--days <days> or --until <time>" },
       { "clusters", "Give project_id=", "Give --project" },

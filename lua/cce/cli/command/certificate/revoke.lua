@@ -180,6 +180,12 @@ function M.run(args, ui)
     return ui:usage("nobody is named: give --user, --users, --agency, --kubeconfig, --certificate"
       .. " or --deleted-since")
   end
+  if args.principal and not args.kubeconfig and not args.certificate then
+    return ui:usage "--principal says what the holder of --kubeconfig or --certificate is"
+  end
+  if args.partial and not args.deleted_since then
+    return ui:usage "--partial needs --deleted-since"
+  end
   if args.run and not args.journal then return ui:usage "--run needs --journal" end
   if args.verify and not args.kubeconfig then
     return ui:usage "--verify needs --kubeconfig; --verify-with FILE asks with other kubeconfigs"

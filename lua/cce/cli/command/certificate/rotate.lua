@@ -267,6 +267,9 @@ function M.run(args, ui)
     return ui:usage("--resume goes on with all that is open of its run, as it was begun: neither"
       .. " clusters nor --component or --expiration-hours go with it")
   end
+  if (args.days or args["until"]) and not args.reissue then
+    return ui:usage "--days and --until are of the kubeconfigs that --reissue writes"
+  end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
   local plan
