@@ -58,8 +58,8 @@ local function rate_of(self, now)
 end
 
 local function counts_text(self)
-  if not self.total then return ("%d"):format(self.done) end
-  return ("%d/%d"):format(self.done, self.total)
+  if not self.total then return ("%.0f"):format(self.done) end
+  return ("%.0f/%d"):format(self.done, self.total)
 end
 
 local function time_text(self, now)
@@ -80,7 +80,7 @@ local function parts_of(self, now)
     local by_second = rate >= 1 or rate == 0
     parts.rate = by_second and ("%.1f/s"):format(rate) or ("%.1f/min"):format(rate * 60)
   end
-  if self.failed > 0 then parts.failed = ("%d failed"):format(self.failed) end
+  if self.failed > 0 then parts.failed = ("%.0f failed"):format(self.failed) end
   return parts
 end
 
@@ -124,7 +124,7 @@ local function draw(self, now)
   -- written.
   local fd = not self.width and descriptor(self.stream)
   local found = fd and sys.terminal_size and sys.terminal_size(fd)
-  local columns = self.width or (found and found > 0 and found or DEFAULT_WIDTH) - 1
+  local columns = self.width or (found or DEFAULT_WIDTH) - 1
   local parts = parts_of(self, now)
   make_fit(parts, columns)
   -- The bar takes what is left, if that is enough for one.

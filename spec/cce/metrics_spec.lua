@@ -20,11 +20,11 @@ describe("the text format of Prometheus", function()
   it("escapes what others chose, and keeps one sample for the same labels", function()
     local all = exposition.new()
     all:family("cce_example_total", "counter", "A \\ and\na line.")
-    all:add("cce_example_total", { b = 'x"\\\n', a = "1" }, 1)
-    all:add("cce_example_total", { a = "1", b = 'x"\\\n' }, 2.5)
+    all:add("cce_example_total", { b = 'x"\\\n\255', a = "1" }, 1)
+    all:add("cce_example_total", { a = "1", b = 'x"\\\n\255' }, 2.5)
     local text = all:text()
     assert.equal("# HELP cce_example_total A \\\\ and\\na line.\n# TYPE cce_example_total counter\n"
-      .. 'cce_example_total{a="1",b="x\\"\\\\\\n"} 3.5\n', text)
+      .. 'cce_example_total{a="1",b="x\\"\\\\\\n�"} 3.5\n', text)
     check(text)
   end)
 end)
@@ -117,6 +117,12 @@ describe("cce metrics", function()
     assert.equal(0, result.code, result.err)
     assert.matches('cce_certificate_works{context="cluster-001",file="a.json"} 1\n', result.out, 1,
       true)
+    -- Files of one name are two, or the later end hides the earlier.
+    tempdir.shell(("mkdir %s/b && cp %s %s/b/"):format(world.dir, path, world.dir))
+    local both = world:cce({ "metrics", path, world.dir .. "/b", path }).out
+    for _, each in ipairs { path, world.dir .. "/b/a.json" } do
+      assert.matches('_seconds{context="cluster-001",file="' .. each .. '"} ', both, 1, true)
+    end
     assert.matches('cce_cluster_last_rotation_timestamp_seconds{cluster="cluster%-002"} %d+',
       result.out)
     assert.matches('cce_runs_open{workflow="rotate"} 0\n', result.out, 1, true)

@@ -36,6 +36,8 @@ describe("cce.progress", function()
       display:update(50, 2)
       assert.truthy(
         last():find("^\rrotating  %[#+%.+%]  50/200   25%%  5%.0/s  ETA 0:30  2 failed$"), last())
+      display:update(50.4, 2)
+      assert.matches("  50/200   25%", last(), 1, true)
       now = now + 30
       display:update(200, 2)
       display:finish()

@@ -32,7 +32,9 @@ function M.lines(ids, args)
   for _, id in ipairs(ids) do is_meant[id] = true end
   local files = paths.default()
   for _, entry in ipairs(#files > 0 and require("cce.expiry")(files, { together = true }) or {}) do
-    if is_meant[entry.cluster_id or ""] then
+    if entry.err then
+      lines[#lines + 1] = "kubeconfigs are not all known: " .. entry.message
+    elseif is_meant[entry.cluster_id or ""] then
       local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
       lines[#lines + 1] = entry.holder
         and where .. ": kubectl obtains another certificate by itself"

@@ -21,9 +21,11 @@
 -- A new command is one word in `MODULES`. Only those that are meant are loaded.
 -- @module cce.cli
 local exit = require "cce.cli.exit"
-local is_interrupt = require("cce.host.protect").is_interrupt
+local protect = require "cce.host.protect"
 local stands_for = require("cce.cli.output.words").stands_for
 local topics = require "cce.cli.topics"
+
+local is_interrupt = protect.is_interrupt
 
 local M = {}
 
@@ -96,9 +98,23 @@ local function describe_all(parser)
     parser:flag("--no-color", "No colours. So does NO_COLOR."))
 end
 
+-- What cannot be written was not shown.
+local function print_text(text)
+  local ui = require("cce.cli.ui").new {}
+  ui:print(text)
+  return ui:written() and exit.DONE or exit.FAILED
+end
+
 local function print_version()
-  print("cce " .. require("cce")._VERSION)
-  os.exit(exit.DONE, true)
+  os.exit(print_text("cce " .. require("cce")._VERSION), true)
+end
+
+local function print_help_of(parser)
+  for _, option in ipairs(parser._options) do
+    if option._aliases[#option._aliases] == "--help" then
+      option:action(function() os.exit(print_text(parser:get_help()), true) end)
+    end
+  end
 end
 
 -- What stands in each command's help below its own options, as argparse writes it
@@ -173,6 +189,7 @@ local function complete_help(parser, path)
     complete_help(inner, path .. " " .. inner._name)
     if inner._commands[1] == nil and not inner._options[1] then inner:add_help(true) end
   end
+  print_help_of(parser)
 end
 
 -- Only a command that is named in the arguments can be meant; without one,
@@ -215,6 +232,7 @@ function M.parser(arguments)
   parser:command_target("command"):require_command(true):help_max_width(WIDTH)
   describe_all(parser)
   name_values(parser._options)
+  print_help_of(parser)
   parser:flag("--version", "Say which version this is."):target("show_version")
     :action(print_version)
   local found = arguments and chosen(arguments) or {}
@@ -302,15 +320,12 @@ end
 -- @tparam {string,...} arguments
 -- @treturn int the exit code: see `cce.cli.exit`
 function M.main(arguments)
-  if not pcall(require, "argparse") then
+  if not protect.catch(require, "argparse") then
     tell("cce: the command needs the Lua library argparse; on Debian and Ubuntu install the"
       .. " package lua-argparse")
     return exit.FAILED
   end
-  if #arguments == 0 then
-    print(M.parser():get_help())
-    return exit.DONE
-  end
+  if #arguments == 0 then return print_text(M.parser():get_help()) end
   local parsed, args = M.parser(arguments):pparse(arguments)
   if not parsed then
     tell("cce: " .. args)

@@ -14,7 +14,7 @@
 --
 -- Fields: `args`, `output` ("table", "json", "yaml" or "name"), `quiet`,
 -- `verbose`, `colour` (whether standard output may have colours), `outstanding` (of
--- `cce.log.outstanding`: what its clients have sent).
+-- `cce.log.outstanding`: what its clients have sent), `page` (the path of what `report` wrote).
 -- @module cce.cli.ui
 -- @local
 local core = require "cce.core"
@@ -61,10 +61,14 @@ end
 
 -- Standard output may be closed early, as by `| head`: then nothing reads what is
 -- written, which is no error.
+local function note(self, ok, message, number)
+  if not ok and not self.out_failed then
+    self.out_failed, self.out_problem = number or true, message
+  end
+end
+
 local function put(self, text)
-  if self.out_failed then return end
-  local ok, message, number = io.stdout:write(text)
-  if not ok then self.out_failed, self.out_problem = number or true, message end
+  if not self.out_failed then note(self, io.stdout:write(text)) end
 end
 
 --- Write a result, followed by a line end, to standard output.
@@ -81,10 +85,7 @@ local EPIPE = 32
 -- @treturn boolean
 -- @function ui:written
 function Ui:written()
-  if not self.out_failed then
-    local ok, message, number = io.stdout:flush()
-    if not ok then self.out_failed, self.out_problem = number or true, message end
-  end
+  note(self, io.stdout:flush())
   if self.out_failed and self.out_failed ~= EPIPE then
     self:warn("the result could not be written: " .. tostring(self.out_problem))
   end
@@ -99,9 +100,11 @@ function M.tell(text)
   io.stderr:write(width.fold(text, sys.is_terminal(2) and sys.terminal_size(2) or nil), "\n")
 end
 
--- The progress bar makes room, and goes on below.
+-- The progress bar makes room, and goes on below. A result that cannot be written is gone once
+-- that was tried.
 local function tell(self, text)
   if self.display then self.display:clear() end
+  note(self, io.stdout:flush())
   M.tell(text)
 end
 
@@ -117,6 +120,12 @@ end
 -- @function ui:warn
 function Ui:warn(text)
   tell(self, "cce: " .. width.clean(text))
+end
+
+--- Say what its clients have sent, after Ctrl-C.
+-- @function ui:warn_of_sent
+function Ui:warn_of_sent()
+  self:warn(self.outstanding:is_empty() and "nothing was sent" or self.outstanding:text())
 end
 
 --- Say what went wrong.
@@ -153,7 +162,8 @@ end
 -- @function ui:usage
 function Ui:usage(message)
   self:warn(message)
-  tell(self, "  hint: cce help " .. self.args.command)
+  local args = self.args
+  tell(self, "  hint: cce help " .. table.concat({ args.command, args.action, args.kind }, " "))
   return exit.USAGE
 end
 
@@ -205,10 +215,11 @@ function Ui:report(report)
     words.typed(report:text(self:width()), command), table.concat(ids, "\n"))
   if self.args.report_file then
     local report_file = require "cce.cli.output.report_file"
-    local ok, message, err = report_file.write(self.args.report_file, report, {
+    local page, message, err = report_file.write(self.args.report_file, report, {
       command = command, asked = self.asked, by = report_file.by_whom(self.clients[1]),
       version = require("cce")._VERSION, audit_log = self.audit_head })
-    if not ok then return self:fail(message, err) end
+    if not page then return self:fail(message, err) end
+    self.page = page
   end
   return code == exit.DONE and report:exit_code() or code
 end
@@ -364,7 +375,8 @@ local function on_event(self)
   return function(event)
     self.outstanding:note(event)
     if event.type == "audit_log" then
-      self.audit_head = ("%s, %d lines, head %s"):format(event.path, event.count, event.head)
+      self.audit_head = ("%s, %s, head %s"):format(event.path, show.count(event.count, "line"),
+        event.head)
     end
     if event.type == "notice" then return self:say("note: " .. event.notice) end
     if event.type:find "_planned$" then return self:say(planned_text(event)) end

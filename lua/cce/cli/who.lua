@@ -130,10 +130,14 @@ local function add_text(run, source, path, text)
 end
 
 local function add_source(run, source, opts)
-  if source == "-" then return add_text(run, source, "standard input", opts.stdin()) end
-  local text, message, code = core.file.read(source, { max = MAX_BYTES })
-  if text then return add_text(run, source, source, text) end
-  run.rows[#run.rows + 1] = set_problem({ source = source }, message, errors.new(code, message))
+  local is_stdin, text, message, err = source == "-"
+  if is_stdin then
+    text, message, err = opts.stdin()
+  else
+    text, message, err = errors.from_core(core.file.read(source, { max = MAX_BYTES }))
+  end
+  if text then return add_text(run, source, is_stdin and "standard input" or source, text) end
+  run.rows[#run.rows + 1] = set_problem({ source = source }, message, err)
 end
 
 -- What kubectl sees when no file is named.
@@ -259,7 +263,7 @@ end
 -- @tparam[opt=false] boolean opts.check ask the clusters
 -- @tparam[opt=false] boolean opts.together the sources are the files of KUBECONFIG, which
 --   are one to kubectl
--- @tparam[opt] function opts.stdin returns what "-" stands for
+-- @tparam[opt] function opts.stdin returns what "-" stands for, or nil, message, err
 -- @tparam[opt=os.time] function opts.clock
 -- @treturn {table,...} one for each context, or PEM: `{source=, context=, cluster=,
 --   cluster_id=, cluster_name=, server=, user=, user_id=, user_name=, not_before=, not_after=,

@@ -59,14 +59,6 @@ end
 -- UTF-16, as PowerShell writes it; by its mark, as kubectl tells it.
 local UTF16 = { ["\255\254"] = { 1, 2 }, ["\254\255"] = { 2, 1 } }
 
-local function utf8(code)
-  if code < 0x80 then return string.char(code) end
-  if code < 0x800 then return string.char(0xC0 + math.floor(code / 64), 0x80 + code % 64) end
-  local tail = string.char(0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
-  if code < 0x10000 then return string.char(0xE0 + math.floor(code / 4096)) .. tail end
-  return string.char(0xF0 + math.floor(code / 262144), 0x80 + math.floor(code / 4096) % 64) .. tail
-end
-
 --- The text as UTF-8; kubectl reads UTF-16 too, where the byte order mark says so.
 -- @tparam string text
 -- @treturn string
@@ -84,7 +76,8 @@ function M.as_utf8(text)
     if code >= 0xD800 and code < 0xDC00 then
       high = code
     else
-      parts[#parts + 1] = utf8(high and 0x10000 + (high - 0xD800) * 1024 + code - 0xDC00 or code)
+      if high then code = 0x10000 + (high - 0xD800) * 1024 + code - 0xDC00 end
+      parts[#parts + 1] = width.character(code)
       high = nil
     end
   end
@@ -105,7 +98,7 @@ end
 function M.unreadable_byte(text)
   for at, character in text:gmatch "()([^\t\n\r -~][\128-\191]*)" do
     local code = width.code_point(character)
-    if utf8(code) ~= character or not is_allowed(code) then return at end
+    if width.character(code) ~= character or not is_allowed(code) then return at end
   end
   return nil
 end

@@ -9,6 +9,7 @@
 local errors = require "cce.error"
 local identity = require "cce.api.identity"
 local protect = require "cce.host.protect"
+local show = require "cce.text.show"
 
 local M = {}
 
@@ -36,7 +37,7 @@ end
 local function which_clusters(opts)
   local clusters = type(opts) == "table" and opts.clusters
   if type(clusters) ~= "table" then return "the clusters that are chosen" end
-  if #clusters > 0 then return ("%d clusters"):format(#clusters) end
+  if #clusters > 0 then return show.count(#clusters, "cluster") end
   return ("clusters named %s"):format(tostring(clusters.name or "*"))
 end
 

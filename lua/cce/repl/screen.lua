@@ -54,8 +54,7 @@ end
 --- The columns that may be used.
 -- @treturn int
 function Screen:width()
-  local columns = core.sys.terminal_size(1)
-  return (columns and columns > 0 and columns or 80) - 1
+  return (core.sys.terminal_size(1) or 80) - 1
 end
 
 -- One row up first, by a scroll if need be: the row that is given away may be

@@ -102,7 +102,7 @@ local function open(path)
   if not ok then return errors.from_core(nil, message, code) end
   local file, why = io.open(path, "rb")
   if file then return file end
-  return file_error(("cannot read '%s'"):format(tostring(why)))
+  return file_error("cannot read " .. tostring(why))
 end
 
 -- Calls each(e, number, why) for every line between the first and the last; e is

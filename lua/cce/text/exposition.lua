@@ -1,6 +1,8 @@
 --- The text format of Prometheus, version 0.0.4.
 -- @module cce.text.exposition
 -- @local
+local width = require "cce.text.width"
+
 local M = {}
 
 local Exposition = {}
@@ -81,7 +83,8 @@ function Exposition:text()
     lines[#lines + 1] = by_family[family.name] and table.concat(by_family[family.name], "\n")
   end
   lines[#lines + 1] = ""
-  return table.concat(lines, "\n")
+  -- For one byte that is none, Prometheus takes nothing of all this.
+  return width.utf8(table.concat(lines, "\n"))
 end
 
 return M

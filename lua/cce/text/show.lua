@@ -45,12 +45,13 @@ function M.list(name, titles, row, note)
   return List
 end
 
---- "1 day", "2 days".
+--- "1 day", "2 days"; "1 entry was", "2 entries were".
 -- @tparam int count
--- @tparam string word
+-- @tparam string one what there is one of
+-- @tparam[opt] string many by default the same with an "s"
 -- @treturn string
-function M.count(count, word)
-  return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
+function M.count(count, one, many)
+  return ("%d %s"):format(count, count == 1 and one or many or one .. "s")
 end
 
 local DAY, HOUR, MINUTE = 86400, 3600, 60

@@ -24,6 +24,28 @@ function M.code_point(character)
   return second and first % 32 * 64 + second % 64 or first
 end
 
+--- The character of a code point.
+-- @tparam int code
+-- @treturn string
+function M.character(code)
+  if code < 0x80 then return string.char(code) end
+  if code < 0x800 then return string.char(0xC0 + math.floor(code / 64), 0x80 + code % 64) end
+  local tail = string.char(0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
+  if code < 0x10000 then return string.char(0xE0 + math.floor(code / 4096)) .. tail end
+  return string.char(0xF0 + math.floor(code / 262144), 0x80 + math.floor(code / 4096) % 64) .. tail
+end
+
+--- A text as UTF-8: what is none becomes U+FFFD, as Go writes it in JSON.
+-- @tparam string text
+-- @treturn string
+function M.utf8(text)
+  return (text:gsub("[\128-\255][\128-\191]*", function(piece)
+    local code = M.code_point(piece)
+    local is_character = code < 0xD800 or code >= 0xE000 and code < 0x110000
+    return is_character and M.character(code) == piece and piece or "\239\191\189"
+  end))
+end
+
 -- Binary search in a list of first and last code points.
 local function is_in(ranges, point)
   local low, high = 1, #ranges / 2

@@ -143,6 +143,21 @@ describe("a habit:", function()
     end)
   end
 
+  it("Ctrl-C while it is being loaded", function()
+    for _, module in ipairs { "argparse", "cce.cli" } do
+      tempdir.write(world.dir .. "/early.lua", ([[
+        package.preload["%s"] = function()
+          local pid = io.open("/proc/self/stat"):read("*n")
+          io.popen(("kill -INT %%d"):format(pid)):close()
+          for _ = 1, 1e8 do math.floor(1) end
+        end
+      ]]):format(module))
+      local result = world:cce({ "rotate", "--all", "--yes" },
+        { env = { LUA_INIT = "@" .. world.dir .. "/early.lua" } })
+      assert.same({ 130, "", "\ncce: interrupted\n" }, { result.code, result.out, result.err })
+    end
+  end)
+
   it("what kubectl does with the like", function()
     if not simulator.has_program "kubectl" then return pending "needs kubectl" end
     for _, habit in ipairs(HABITS) do
@@ -170,6 +185,14 @@ describe("a habit:", function()
       assert.equal(0, code)
       assert.matches("cluster-001", screen, 1, true)
       assert.is_nil(screen:find("^[[", 1, true))
+    end)
+
+    it("a terminal whose size is not set is as wide as what is written", function()
+      terminal:start "stty cols 0; cce clusters; cce clusters nosuch; stty cols 100"
+      local screen, code = terminal:finish()
+      assert.equal(0, code)
+      assert.matches("cluster-001  " .. sim.clusters[1].id .. "  v", screen, 1, true)
+      assert.matches("cce: there is no cluster 'nosuch'\n  hint: See:", screen, 1, true)
     end)
 
     it("breaks prose at words, and not in a file", function()

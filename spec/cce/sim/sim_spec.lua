@@ -545,7 +545,7 @@ describe("cce sim", function()
   it("says where it is and leaves a private environment file", function()
     local process, dir, env = start({ "--clusters", "1" })
     assert.is_true(eventually(function()
-      return simulator.read(dir .. "/stdout") == ("cce sim: 1 clusters at %s; to use it: "
+      return simulator.read(dir .. "/stdout") == ("cce sim: 1 cluster at %s; to use it: "
         .. "set -a; . '%s/env'; set +a\n"):format(env.CCE_ENDPOINT, dir)
     end))
     local _, _, modes = simulator.run_shell("stat -c %a " .. dir .. "/env " .. dir)

@@ -7,6 +7,16 @@ describe("cce.show.time", function()
   end)
 end)
 
+describe("show.count", function()
+  it("is of one thing or of many", function()
+    for expected, given in pairs { ["0 days"] = { 0, "day" }, ["1 day"] = { 1, "day" },
+      ["2 days"] = { 2, "day" }, ["1 entry was"] = { 1, "entry was", "entries were" },
+      ["2 entries were"] = { 2, "entry was", "entries were" } } do
+      assert.equal(expected, show.count(given[1], given[2], given[3]))
+    end
+  end)
+end)
+
 describe("show.list", function()
   local function row(each) return { each.name, each.count } end
 

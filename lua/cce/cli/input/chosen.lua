@@ -95,6 +95,17 @@ function M.names(client)
   return names
 end
 
+--- All of standard input.
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.standard_input()
+  local text, message = io.stdin:read "*a"
+  if text then return text end
+  return errors.fail("FILE_ERROR", "cannot read standard input: " .. message)
+end
+
 --- The words of a file: one a line, what follows a "#" is for people. It is UTF-8, or by its
 -- mark UTF-16.
 -- @tparam string path "-" is standard input
@@ -104,13 +115,13 @@ end
 -- @treturn[2] string message
 -- @treturn[2] table err
 function M.words_of(path, of)
-  local text, message, code
+  local text, message, err
   if path == "-" then
-    text = io.stdin:read "*a"
+    text, message, err = M.standard_input()
   else
-    text, message, code = core.file.read(path, { max = LONGEST_FILE })
-    if not text then return errors.fail(code, message) end
+    text, message, err = errors.from_core(core.file.read(path, { max = LONGEST_FILE }))
   end
+  if not text then return nil, message, err end
   -- PowerShell writes a mark before the text, and often UTF-16.
   text, message = read.as_utf8(text)
   if not text then

@@ -71,22 +71,18 @@ function M.object(row, columns)
   return object
 end
 
-local function as_json(value)
-  local text, message = json.encode(value, { pretty = true })
+local writers = {
+  json = function(value) return json.encode(value, { pretty = true }) end,
+  -- Of our own: nothing need be installed to see what was done.
+  yaml = function(value) return require("cce.kubeconfig.syntax.yaml").encode(value) end,
+}
+
+-- Names and paths may be of any bytes, and are no reason to refuse the document.
+local function for_machines(value, output)
+  local text, message = writers[output](value)
   if not text then return errors.fail("INTERNAL", message) end
-  return text
+  return width.utf8(text)
 end
-
-local function as_yaml(value)
-  local ok, lyaml = pcall(require, "lyaml")
-  if not ok then
-    return errors.fail("MISSING_DEPENDENCY", "-o yaml needs the Lua library lyaml", {
-      hint = "On Debian and Ubuntu it is in the package lua-yaml; -o json needs nothing" })
-  end
-  return (lyaml.dump({ value }):gsub("^%-%-%-\n?%s*", ""):gsub("%.%.%.\n$", ""))
-end
-
-local machines = { json = as_json, yaml = as_yaml }
 
 local function names_of(rows, columns)
   local key = columns[1][1]
@@ -118,7 +114,7 @@ function M.list(rows, columns, output, limit, without_titles)
   if output == "name" then return names_of(rows, columns) end
   local list = json.array {}
   for i, row in ipairs(rows) do list[i] = M.object(row, columns) end
-  return machines[output](list)
+  return for_machines(list, output)
 end
 
 --- One thing: see `ui:show`.
@@ -130,7 +126,7 @@ function M.value(value, text, name, output)
   if output == "table" then return width.clean(text) end
   if output == "name" then return width.clean(name or "") end
   value.schema_version = M.SCHEMA_VERSION
-  return machines[output](value)
+  return for_machines(value, output)
 end
 
 return M

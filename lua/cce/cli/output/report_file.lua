@@ -10,6 +10,7 @@ local own_file = require "cce.cli.output.own_file"
 local pages = require "cce.text.page"
 local render = require "cce.cli.output.render"
 local show = require "cce.text.show"
+local width = require "cce.text.width"
 local words = require "cce.cli.output.words"
 
 local M = {}
@@ -194,7 +195,7 @@ end
 -- @tparam string path
 -- @tparam cce.report report
 -- @tparam table context see `html`
--- @treturn[1] boolean true
+-- @treturn[1] string the path of the page
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -208,7 +209,7 @@ end
 -- @tparam string path
 -- @tparam string html
 -- @tparam table value with `asked` and `counts`, by which it is known later
--- @treturn[1] boolean true
+-- @treturn[1] string the path of the page
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
@@ -221,10 +222,10 @@ function M.write_files(path, html, value)
   if not text then return errors.fail("INTERNAL", problem) end
   for _, each in ipairs { { page, html }, { data, text } } do
     local code
-    ok, message, code = core.file.write(each[1], each[2])
+    ok, message, code = core.file.write(each[1], width.utf8(each[2]))
     if not ok then return errors.from_core(nil, message, code) end
   end
-  return true
+  return page
 end
 
 return M

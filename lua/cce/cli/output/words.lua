@@ -87,8 +87,9 @@ local function rename_calls(text)
     for call, typed in pairs(cli.load(name).calls or {}) do calls[call] = typed end
   end
   local function command_of(name) return commands[calls[name] or name] end
-  -- What stands in the braces are options of that command, not of the one that was typed.
-  text = text:gsub("cce%.workflow%.(%a+)%([%a, ]*{(.-)}%)", function(name, options)
+  -- What stands in the braces are options of that command, not of the one that was typed. A report
+  -- for a terminal is broken into lines already.
+  text = text:gsub("cce%.workflow%.(%a+)%([%a,%s]*{(.-)}%)", function(name, options)
     local typed = command_of(name)
     return typed and ("%s %s"):format(typed, M.typed(options, typed:sub(5)))
   end):gsub("cce%.workflow%.(%a+)", command_of)
@@ -144,6 +145,10 @@ function M.typed(text, command)
     local at = "%f[%w_]" .. each.name
     local typed = setting and "the profile's " .. setting or each.typed:gsub("%%", "%%%%")
     text = text:gsub(at .. '="([^"]*)"', typed .. " %1"):gsub(at .. "=true%f[^%w]", typed)
+    -- A flag is denied by another: --no-wait.
+    local off = each.values["false"] and typed .. " " .. each.values["false"]
+      or typed:gsub("^%-%-", "--no-")
+    text = text:gsub(at .. "=false%f[^%w]", off)
     text = text:gsub(at .. "=([%d<])", typed .. " %1")
       :gsub(at .. "=…", typed .. " …"):gsub(at .. "=", typed)
     if is_refused then

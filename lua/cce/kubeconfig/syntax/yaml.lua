@@ -382,13 +382,14 @@ function M.lines(value, column)
   return lines
 end
 
---- The text of a whole kubeconfig.
+--- The text of a whole document, such as a kubeconfig.
 -- @tparam table data
 -- @treturn string
 -- @treturn nil,string when the data cannot be written, as of @{cce.json}
 function M.encode(data)
-  local ok, message = json.encode(data)
-  if not ok then return nil, message end
+  local text, message = json.encode(data)
+  if not text then return nil, message end
+  if next(data) == nil then return text .. "\n" end
   return table.concat(M.lines(data), "\n") .. "\n"
 end
 

@@ -33,9 +33,10 @@ function M.note_recent(run)
     end
   end
   if recent == 0 then return end
-  run.report:note("%d of the clusters were rotated less than %d h ago, such as %s at %s: rotating"
-    .. " again ends the time for which older ServiceAccount tokens stay valid", recent, hours,
-    example.name or example.id, show.time(run.journal.rotated[example.id]))
+  run.report:note("%s rotated less than %d h ago, such as %s at %s: rotating again ends the time"
+    .. " for which older ServiceAccount tokens stay valid",
+    show.count(recent, "cluster was", "clusters were"), hours, example.name or example.id,
+    show.time(run.journal.rotated[example.id]))
 end
 
 local function seconds_needed(run)

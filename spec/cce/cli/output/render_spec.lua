@@ -92,16 +92,23 @@ describe("a list", function()
     assert.equal("", render.list({}, columns, "name"))
   end)
 
-  it("says which library YAML needs", function()
+  it("is YAML without a library, empty lists and times as JSON has them", function()
     local loaded, searched = package.loaded.lyaml, package.preload.lyaml
     package.loaded.lyaml = nil
     package.preload.lyaml = function() error "not here" end
     finally(function() package.loaded.lyaml, package.preload.lyaml = loaded, searched end)
-    local text, message, err = render.list(rows, columns, "yaml")
-    assert.is_nil(text)
-    assert.matches("lyaml", message, 1, true)
-    assert.equal("MISSING_DEPENDENCY", err.code)
-    assert.matches("lua-yaml", err.hint, 1, true)
+    assert.equal("[]\n", render.list({}, columns, "yaml"))
+    assert.equal('at: "2026-01-02T03:04:05Z"\nfailures: []\nschema_version: 1\n', render.value(
+      { at = "2026-01-02T03:04:05Z", failures = json.array {} }, "", nil, "yaml"))
+  end)
+
+  it("is UTF-8 for machines, whatever bytes a name has", function()
+    for text, shown in pairs { ["a\255b"] = "a�b", ["\237\160\128"] = "�", ["\192\128x"] = "�x",
+      ["\244\144\128\128"] = "�", ["集\128"] = "�", ["é😀"] = "é😀" } do
+      for output, expected in pairs { json = '"id": "' .. shown .. '"', yaml = 'id: "' .. shown } do
+        assert.matches(expected, render.list({ { id = text } }, columns, output), 1, true)
+      end
+    end
   end)
 end)
 

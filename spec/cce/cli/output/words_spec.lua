@@ -15,6 +15,8 @@ describe("a hint of the library", function()
       { "rotate", "certificate_expiration_time=0 needs accept_token_loss=true",
         "--expiration-hours 0 needs --accept-token-loss" },
       { "rotate", "retry_failed=true sends again", "--retry-failed sends again" },
+      { "rotate", "not waited for: wait=false", "not waited for: --no-wait" },
+      { "rotate", "rate_limit=false: as fast as can be", "--rate none: as fast as can be" },
       { "obtain", "duration=<days> or expire_at=<unix time>",
         "--days <days> or --until <time>" },
       { "clusters", "Give project_id=", "Give --project" },
@@ -52,6 +54,9 @@ describe("a hint of the library", function()
       ["cce.workflow.rotate rotates now"] = "cce rotate rotates now",
       ['cce.workflow.restore(client, {undo="/a/b"}) puts it (back)'] =
         "cce revoke --undo /a/b puts it (back)",
+      -- As a terminal's width breaks it.
+      ['in 4 of 4; cce.workflow.restore(client,\n    {undo="/a/b"}) puts them back'] =
+        "in 4 of 4; cce revoke --undo /a/b puts them back",
       ["goes on with it: schedule:run()"] = "goes on with it: cce schedule run",
       ["or merge into it: kubeconfig:save(path, {merge=true})"] = "or merge into it: --merge-into",
     } do

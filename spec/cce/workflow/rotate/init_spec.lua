@@ -707,7 +707,7 @@ describe("cce.workflow.rotate", function()
       assert.is_nil(second.already_finished)
       assert.equal("2026-11-21", second.run)
       assert.equal(10, sent())
-      assert.matches("5 of the clusters were rotated less than 24 h ago, such as cluster-001 at 2",
+      assert.matches("5 clusters were rotated less than 24 h ago, such as cluster-001 at 2",
         second.notes[1], 1, true)
       assert.equal(3, rotate({ journal = journal, run = "2026-11-21" }):exit_code())
       assert.equal(3, rotate({ journal = journal, run = "2026-11-20" }):exit_code())

@@ -15,9 +15,9 @@ describe("a rotation tells of clusters that were rotated not long ago", function
     local items = { { id = "c1", state = "ok" }, { id = "c2", state = "pending" },
       { id = "c3", name = "three", state = "pending" } }
     local now = 100 * 3600
-    assert.matches("^2 of the clusters were rotated less than 24 h ago, such as c2 at 1970%-01%-05",
+    assert.matches("^2 clusters were rotated less than 24 h ago, such as c2 at 1970%-01%-05",
       note(items, { c1 = now, c2 = now - 3600, c3 = now }))
-    assert.matches("^1 of .* than 2 h ago, such as three at", note(items,
+    assert.matches("^1 cluster was .* than 2 h ago, such as three at", note(items,
       { c1 = now, c2 = now - 2 * 3600, c3 = now - 3600 }, 2))
     assert.is_nil(note(items, { c1 = now }))
   end)

@@ -16,12 +16,13 @@ local stands_for = require("cce.cli.output.words").stands_for
 
 local M = { name = "grant", summary = "Obtain access for a while, with its end promised first." }
 
-local LEAST = 900
+-- What the workflow takes; a dry run does not ask it.
+local LEAST, LONGEST = 900, 1825 * 86400
 
 function M.describe(parser)
   parser:argument("cluster", "Id or name of the cluster."):argname("CLUSTER")
-  parser:option("--for", "How long: such as 30m or 8h, from 15m on."):argname("TIME")
-    :convert(convert.duration):count(1)
+  stands_for(parser:option("--for", "How long: such as 30m or 8h, from 15m on."):argname("TIME")
+    :convert(convert.duration):count(1), "seconds")
   place.describe(parser)
   parser:mutex(
     parser:option("--as-agency", "The agency whose identity is handed out: it is assumed with your"
@@ -159,6 +160,7 @@ local function prepare(ui, args)
 end
 
 function M.run(args, ui)
+  if args["for"] > LONGEST then return ui:usage "--for is five years at most" end
   if args["for"] < LEAST then return ui:usage "--for is 15m at least: the API takes no less" end
   local client, cluster, err = prepare(ui, args)
   if not client then return ui:fail(cluster, err) end

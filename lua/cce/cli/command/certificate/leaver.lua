@@ -6,7 +6,6 @@ local chosen = require "cce.cli.input.chosen"
 local clouds = require "cce.api.cloud"
 local core = require "cce.core"
 local directories = require "cce.base.directories"
-local exit = require "cce.cli.exit"
 local principals = require "cce.cli.input.principal"
 local report_file = require "cce.cli.output.report_file"
 local revoke = require "cce.cli.command.certificate.revoke"
@@ -97,9 +96,7 @@ function M.run(args, ui)
   failures, args.complete = out_of_reach(client)
   if #ids == 0 and failures[1] then return ui:fail(failures[1].err.message, failures[1].err) end
   local code = revoke.carry_out(args, ui, client, ids)
-  if args.began and code ~= exit.INTERRUPTED and core.file.stat(args.report_file) then
-    ui:say("evidence: " .. args.report_file)
-  end
+  if args.began and ui.page then ui:say("evidence: " .. ui.page) end
   return code
 end
 

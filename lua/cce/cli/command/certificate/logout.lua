@@ -2,6 +2,7 @@
 -- @module cce.cli.command.certificate.logout
 -- @local
 local cache = require "cce.exec.cache"
+local show = require "cce.text.show"
 
 local M = { name = "logout", summary = "Drop the certificates that cce credential keeps here." }
 
@@ -19,13 +20,13 @@ function M.run(args, ui)
     local cleared
     cleared, problem = cache.clear(id)
     problems[#problems + 1] = problem
-    if cleared == 0 and not problem then
+    if cleared == 0 and not problem and #args.cluster > 0 then
       ui:warn(("nothing is kept for '%s'; clusters are named by id"):format(id))
     end
     count = count + cleared
   end
-  local code = ui:show({ dropped = count }, count == 1 and "1 certificate was dropped"
-    or ("%d certificates were dropped"):format(count), tostring(count))
+  local code = ui:show({ dropped = count }, ("%s %s dropped"):format(
+    show.count(count, "certificate"), count == 1 and "was" or "were"), tostring(count))
   for _, each in ipairs(problems) do
     code = ui:fail("what is kept could not be dropped: " .. each)
   end

@@ -180,6 +180,12 @@ function M.run(args, ui)
     return ui:usage("nobody is named: give --user, --users, --agency, --kubeconfig, --certificate"
       .. " or --deleted-since")
   end
+  if args.principal and not args.kubeconfig and not args.certificate then
+    return ui:usage "--principal says what the holder of --kubeconfig or --certificate is"
+  end
+  if args.partial and not args.deleted_since then
+    return ui:usage "--partial needs --deleted-since"
+  end
   if args.run and not args.journal then return ui:usage "--run needs --journal" end
   if args.verify and not args.kubeconfig then
     return ui:usage "--verify needs --kubeconfig; --verify-with FILE asks with other kubeconfigs"
@@ -197,7 +203,8 @@ end
 
 --- After Ctrl-C: what is known.
 function M.interrupted(args, ui)
-  if not args.began then return ui:warn("nothing was sent") end
+  -- A plan of what is taken away is read with certificates that were obtained for it.
+  if not args.began then return ui:warn_of_sent() end
   if args.undo then
     ui:warn(ui.outstanding:text())
     return ui:warn("whoever was put back stays there; the same command again puts back the rest")

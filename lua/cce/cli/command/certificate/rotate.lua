@@ -124,6 +124,13 @@ local function options_of(args, plan)
   })
 end
 
+-- As a shell takes it.
+local function quoted(value)
+  value = tostring(value)
+  if value:find "^[%w%%/._:@+-]+$" then return value end
+  return "'" .. value:gsub("'", "'\\''") .. "'"
+end
+
 -- The plan of a run, from its journal. Where nothing of it is open, nothing is left
 -- to do, which its report says.
 local function resumed_plan(args, plan)
@@ -153,11 +160,12 @@ local function new_plan(client, args, plan)
   run, message, err = runs.find(plan.journal)
   if run == nil then return nil, message, err end
   if runs.is_open(run) and not args.run then
-    local path = plan.journal
+    local path = quoted(plan.journal)
     return errors.fail("CONFLICT", ("something of run %s, begun at %s, is open"):format(run.name,
-      show.time(run.opened)), { retryable = false, hint = ("cce rotate --resume goes on with it,"
+      show.time(run.opened)), { retryable = false, hint = ("cce rotate --resume%s goes on with it,"
       .. " cce runs show --journal %s says with what, and cce runs discard --journal %s ends it;"
-      .. " another --run NAME takes over what is pending"):format(path, path) })
+      .. " another --run NAME takes over what is pending"):format(
+      args.journal and " --journal " .. path or "", path, path) })
   end
   -- What a person types anew is meant anew.
   plan.run = args.run or runs.new_name()
@@ -202,17 +210,11 @@ end
 
 -- ---- how to go on ------------------------------------------------------------------
 
-local REPEATED = { "profile", "region", "project", "ca_file", "token_file", "journal", "rate",
+local REPEATED = { "profile", "cloud", "region", "project", "ca_file", "token_file", "audit_log",
+  "timeout", "journal", "rate",
   "canary", "concurrency", "max_failures", "unless_rotated_within",
   "wait_timeout", "every", "ca", "cert", "key", "reissue", "windows", "zone" }
-local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss" }
-
--- As a shell takes it.
-local function quoted(value)
-  value = tostring(value)
-  if value:find "^[%w%%/._:@+-]+$" then return value end
-  return "'" .. value:gsub("'", "'\\''") .. "'"
-end
+local REPEATED_FLAGS = { "no_wait", "repair", "accept_token_loss", "retry_failed" }
 
 local function option_of(name)
   return "--" .. name:gsub("_", "-")
@@ -224,6 +226,7 @@ local function resume_command(args)
   for _, name in ipairs(REPEATED) do
     if args[name] then words[#words + 1] = option_of(name) .. " " .. quoted(args[name]) end
   end
+  if args.report_file then words[#words + 1] = "--report " .. quoted(args.report_file) end
   for _, url in ipairs(args.endpoint) do words[#words + 1] = "--endpoint " .. quoted(url) end
   for _, dates in ipairs(args.except) do words[#words + 1] = "--not " .. quoted(dates) end
   for _, name in ipairs(REPEATED_FLAGS) do
@@ -237,7 +240,7 @@ end
 --- After Ctrl-C: what the journal knows.
 function M.interrupted(args, ui)
   local run = args.journal_in_use and runs.find(args.journal_in_use, args.run_in_use)
-  if not runs.is_open(run) then return ui:warn("nothing was sent") end
+  if not runs.is_open(run) then return ui:warn_of_sent() end
   local counts = runs.counts(run)
   ui:warn(("run %s: %d rotated, %d failed, %d under way (their jobs go on by themselves),"
     .. " %d not begun"):format(run.name, counts.ok, counts.failed,
@@ -258,6 +261,15 @@ local function rotate(ui, client, args, plan)
 end
 
 function M.run(args, ui)
+  -- All that is open is gone on with, whatever else was named.
+  local chooses = #args.cluster > 0 or args.cluster_file or chosen.filter(args)
+  if args.resume and (chooses or args.component or args.expiration_hours) then
+    return ui:usage("--resume goes on with all that is open of its run, as it was begun: neither"
+      .. " clusters nor --component or --expiration-hours go with it")
+  end
+  if (args.days or args["until"]) and not args.reissue then
+    return ui:usage "--days and --until are of the kubeconfigs that --reissue writes"
+  end
   local client, message, err = ui:client()
   if not client then return ui:fail(message, err) end
   local plan

@@ -1,6 +1,7 @@
 --- `cce who`: whose a kubeconfig or a certificate is, and whether it still works.
 -- @module cce.cli.command.certificate.who
 -- @local
+local chosen = require "cce.cli.input.chosen"
 local exit = require "cce.cli.exit"
 local paths = require "cce.kubeconfig.paths"
 local who = require "cce.cli.who"
@@ -64,10 +65,6 @@ local function exit_of(rows)
   return worst
 end
 
-local function read_stdin()
-  return io.read "*a" or ""
-end
-
 function M.run(args, ui)
   local sources, looked_for = args.source, nil
   if #sources == 0 then sources, looked_for = paths.default() end
@@ -76,8 +73,8 @@ function M.run(args, ui)
   local client, message
   if args.resolve then client, message = ui:client() end
   if message then ui:say("names were not looked up: " .. message) end
-  local rows = who.look(sources, { client = client, check = args.check, stdin = read_stdin,
-    together = looked_for ~= nil })
+  local rows = who.look(sources, { client = client, check = args.check,
+    stdin = chosen.standard_input, together = looked_for ~= nil })
   local code = ui:table(rows, columns_of(client ~= nil))
   return code == exit.DONE and exit_of(rows) or code
 end

@@ -2,6 +2,7 @@
 -- still work.
 -- @module cce.cli.command.cloud.deleted
 -- @local
+local show = require "cce.text.show"
 local stands_for = require("cce.cli.output.words").stands_for
 local traces = require "cce.cli.input.traces"
 
@@ -33,7 +34,8 @@ function M.run(args, ui)
   if not list then return ui:fail(message, err) end
   traces.say_window(ui, list)
   if #list.unidentified > 0 then
-    ui:warn(("%d deletions are on record that do not say of whom"):format(#list.unidentified))
+    ui:warn(show.count(#list.unidentified, "deletion is", "deletions are")
+      .. " on record without saying of whom")
   end
   return ui:table(list, columns)
 end

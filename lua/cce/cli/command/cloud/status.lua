@@ -25,18 +25,18 @@ end
 
 -- ---- what is known of each cluster --------------------------------------------------------
 
--- My certificate for each cluster, by its id or the name of its context: the one that ends last.
+-- My certificate for each cluster, by its id, or by the name of its context where the file does not
+-- tell the id: the one that ends last.
 local function certificates(ui, args)
   local found, files = {}, paths.default()
   if #files == 0 then return found end
   for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check,
     together = true })) do
     if entry.err and entry.err.code ~= "INVALID_CERTIFICATE" then ui:warn(entry.message) end
-    for _, key in ipairs { entry.cluster_id or false, entry.context or false } do
-      local old = key and found[key]
-      if key and entry.not_after and (not old or old.not_after < entry.not_after) then
-        found[key] = entry
-      end
+    local key = entry.cluster_id or entry.context
+    local old = key and found[key]
+    if key and entry.not_after and (not old or old.not_after < entry.not_after) then
+      found[key] = entry
     end
   end
   return found

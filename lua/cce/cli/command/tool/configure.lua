@@ -44,7 +44,10 @@ local function ask_keys(ui)
   local ak = ui:read "Access key (AK): "
   if not ak or ak == "" then return nil end
   local sk = ui:read("Secret key (SK), not shown: ", true)
-  if not sk or sk == "" then return nil end
+  if not sk or sk == "" then
+    return errors.fail("INVALID_ARGUMENT", "an access key without its secret key: nothing was"
+      .. " written")
+  end
   if (ak .. sk):find "[^\33-\126]" then
     return errors.fail("INVALID_ARGUMENT", "a key holds a blank or another character that keys do"
       .. " not have: nothing was written")

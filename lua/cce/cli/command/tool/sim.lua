@@ -3,6 +3,7 @@
 -- @local
 local convert = require "cce.cli.input.convert"
 local exit = require "cce.cli.exit"
+local show = require "cce.text.show"
 
 local M = { name = "sim", summary = "Run a simulator of CCE on this machine.", one_form = true }
 
@@ -19,8 +20,8 @@ function M.describe(parser)
 end
 
 local function announce(options)
-  print(("cce sim: %d clusters at https://127.0.0.1:%d; to use it: set -a; . '%s/env'; set +a")
-    :format(options.clusters, options.port, options.dir))
+  print(("cce sim: %s at https://127.0.0.1:%d; to use it: set -a; . '%s/env'; set +a")
+    :format(show.count(options.clusters, "cluster"), options.port, options.dir))
   io.stdout:flush()
 end
 

@@ -4,6 +4,7 @@
 local convert = require "cce.cli.input.convert"
 local core = require "cce.core"
 local errors = require "cce.error"
+local show = require "cce.text.show"
 
 local M = { name = "log", summary = "Check an audit log." }
 
@@ -31,7 +32,7 @@ function M.run(args, ui)
     { head = args.head, count = args.count, key = key })
   if not state then return ui:fail(message, err) end
   local lines = state.continues and ("lines %d to %d"):format(state.first, state.count)
-    or ("%d lines"):format(state.count)
+    or show.count(state.count, "line")
   local text = ("%s: %s, unbroken; its head is %s"):format(table.concat(args.paths, ", "), lines,
     state.head)
   if state.continues then

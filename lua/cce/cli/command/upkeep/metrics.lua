@@ -23,6 +23,19 @@ end
 
 -- ---- certificates -----------------------------------------------------------------
 
+-- By the name of its file; where others have that name, too, by its path.
+local function file_names(entries)
+  local last, names = {}, {}
+  for _, entry in ipairs(entries) do
+    local name = entry.path:match "[^/]+$"
+    local other = last[name] or entry.path
+    if other ~= entry.path then names[other], names[entry.path] = other, entry.path end
+    last[name] = entry.path
+    names[entry.path] = names[entry.path] or name
+  end
+  return names
+end
+
 local function add_certificates(all, args)
   all:family("cce_certificate_not_after_timestamp_seconds", "gauge",
     "End of each client certificate in the kubeconfigs.")
@@ -32,11 +45,12 @@ local function add_certificates(all, args)
   local unreadable = 0
   local entries = require("cce.expiry")(args.path, { check = args.check or nil,
     together = args.together })
+  local names = file_names(entries)
   for _, entry in ipairs(entries) do
     if entry.err then
       unreadable = unreadable + 1
     elseif entry.not_after then
-      local labels = { context = entry.context or entry.user, file = entry.path:match "[^/]+$",
+      local labels = { context = entry.context or entry.user, file = names[entry.path],
         user_id = args.users and entry.user_id or nil }
       all:set("cce_certificate_not_after_timestamp_seconds", labels, entry.not_after)
       if entry.check == "works" or entry.check == "refused" then

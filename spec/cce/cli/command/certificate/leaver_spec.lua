@@ -166,6 +166,25 @@ describe("cce leaver", function()
     assert.equal(whole, all())
   end)
 
+  it("says after Ctrl-C what the look at rights obtained, and where the evidence is", function()
+    sim:fault { operation = "obtain_cert", hold = "before", cluster = sim.clusters[5].id }
+    local wait, process = world:start_cce { "leaver", "member", "--dry-run" }
+    sim:held(1)
+    local deadline = core.sys.monotonic() + 20
+    repeat
+      core.sys.sleep(0.1)
+    until #sim:log { operation = "obtain_cert" } > 1 or core.sys.monotonic() > deadline
+    core.sys.sleep(0.2)
+    process:signal "SIGINT"
+    local result = wait()
+    sim:release { drop = true }
+    sim:clear_faults()
+    assert.equal(130, result.code)
+    assert.matches("cce: interrupted\ncce: obtain_cert: [1-4] done ", result.err)
+    result = world:cce { "leaver", "member", "--yes", "--report", world.dir .. "/page" }
+    assert.matches("evidence: " .. world.dir .. "/page.html\n", result.err, 1, true)
+  end)
+
   it("means users, agencies and who was deleted, by name or id, and nobody else", function()
     sim:put_principal { kind = "user", id = ("7"):rep(32), name = "gone" }
     sim:delete_principal { kind = "user", id = ("7"):rep(32) }

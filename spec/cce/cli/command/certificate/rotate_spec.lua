@@ -137,6 +137,9 @@ describe("cce rotate", function()
     assert.equal(1, result.code)
     assert.matches("is open\n  hint: cce rotate --resume goes on with it", result.err, 1, true)
     assert.matches("cce runs discard --journal " .. journal() .. " ends it", result.err, 1, true)
+    result = rotate("--all", "--yes", "--journal", journal())
+    assert.matches("hint: cce rotate --resume --journal " .. journal() .. " goes on", result.err, 1,
+      true)
     -- What was typed wrongly is told first.
     for expected, words in pairs { ["give --accept-token-loss"] = { "--all", "--yes",
       "--expiration-hours", "0" }, ["no cluster is named"] = { "--yes" } } do
@@ -246,7 +249,8 @@ describe("cce rotate", function()
     sim:set { cluster = sim.clusters[1].id, job_seconds = 60 }
     sim:fault { operation = "rotate_credentials", cluster = sim.clusters[2].id, hold = "before" }
     local finish, process = world:start_cce { "rotate", "--all", "--yes", "--concurrency", "2",
-      "--rate", "none", "--every", "0.05" }
+      "--rate", "none", "--every", "0.05", "--cloud", "huawei", "--timeout", "50", "--retry-failed",
+      "--audit-log", world.dir .. "/an audit log", "--report", "r.html" }
     sim:held(1)
     -- Of a job that is looked at, it is written down that it began.
     local deadline = sys.monotonic() + 120
@@ -258,8 +262,9 @@ describe("cce rotate", function()
     assert.equal(130, result.code)
     assert.matches(("0 rotated, 0 failed, 2 under way (their jobs go on by themselves), %d not"
       .. " begun\n"):format(#sim.clusters - 2), result.err, 1, true)
-    assert.matches("\ncce: to go on: cce rotate --resume --rate none --concurrency 2 --every 0.05"
-      .. "\n", result.err, 1, true)
+    assert.matches(("\ncce: to go on: cce rotate --resume --cloud huawei --audit-log"
+      .. " '%s/an audit log' --timeout 50 --rate none --concurrency 2 --every 0.05 --report r.html"
+      .. " --retry-failed\n"):format(world.dir), result.err, 1, true)
   end)
 
   it("ends at once by Ctrl-C, says what was done, and is finished by --resume #long", function()

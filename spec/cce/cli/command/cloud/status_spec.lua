@@ -50,6 +50,22 @@ describe("cce status", function()
       result.out)
   end)
 
+  it("says which kubeconfig it cannot read, and takes none of another cluster for mine", function()
+    local bad = world.dir .. "/bad"
+    tempdir.write(bad, "no kubeconfig")
+    assert.equal(0, world:cce({ "obtain", "cluster-002", "--days", "3", "--name", "cluster-004",
+      "--out", world.dir .. "/other" }).code)
+    local result = world:cce({ "status", "cluster-004", "--no-check", "-o", "json" },
+      { env = { KUBECONFIG = bad .. ":" .. world.dir .. "/other" } })
+    assert.equal(0, result.code)
+    assert.matches("cce: cannot use '" .. bad .. "' as a kubeconfig", result.err, 1, true)
+    assert.is_nil(json.decode(result.out)[1].certificate)
+    result = world:cce({ "rotate", "cluster-004", "--component", "all", "--dry-run" },
+      { env = { KUBECONFIG = bad .. ":" .. world.dir .. "/other" } })
+    assert.matches("this ends what is in use: kubeconfigs are not all known: cannot use '" .. bad,
+      result.out, 1, true)
+  end)
+
   it("ends with 2 while a run is open, and names where", function()
     local operation = "rotate_credentials"
     sim:fault { operation = "show_job", status = 403 }

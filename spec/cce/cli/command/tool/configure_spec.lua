@@ -136,10 +136,12 @@ describe("cce configure", function()
     terminal = terminals.new(world, 160)
     local none, slip = "no keys were given: nothing was written", "a key holds a blank or another"
       .. " character that keys do not have: nothing was written"
+    local half = "an access key without its secret key: nothing was written"
     -- What is typed; false is Ctrl-D.
     for _, row in ipairs {
       { "", expected = none, code = 1 }, { false, expected = none, code = 1 },
-      { "EXAMPLE", "", expected = none, code = 1 }, { "EXAMPLE", false, expected = none, code = 1 },
+      { "EXAMPLE", "", expected = half, code = 64 },
+      { "EXAMPLE", false, expected = half, code = 64 },
       { "EXAMPLE", "example secret", expected = slip, code = 64 },
       { "EXAMPLE\226\128\139", "example", expected = slip, code = 64 },
     } do

@@ -1,6 +1,7 @@
 local command = require "spec.support.command"
 local core = require "cce.core"
 local json = require "cce.base.json"
+local render = require "cce.cli.output.render"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 
@@ -32,6 +33,38 @@ describe("cce schedule", function()
     assert.equal(0, result.code, result.err)
     return result.out:match "^%w+"
   end
+
+  it("cuts no id of an entry, by which alone it can be named", function()
+    local id = ("1"):rep(16)
+    for columns = 40, 120, 10 do
+      assert.matches("\n" .. id .. "  pending", render.list({ { id = id, state = "pending", due = 1,
+        kind = "revoke", user_id = "u1", cluster_id = "c1" } },
+        require("cce.cli.command.upkeep.schedule").columns, "table", columns), 1, true)
+    end
+  end)
+
+  it("says in a dry run what a runner that died has left", function()
+    local id = add("--at", "+0s")
+    sim:fault { operation = "revoke_cert", hold = "before" }
+    local finish, process = world:start_cce { "schedule", "run", "--once" }
+    sim:held(1)
+    process:signal "SIGKILL"
+    finish()
+    sim:release { drop = true }
+    local result = schedule("run", "--dry-run")
+    assert.equal("dry run: 0 would be done now\n1 entry is with a runner: what one that died has"
+      .. " left is done, too\n", result.err)
+    assert.equal(id .. "\n", schedule("list", "--status", "live", "-o", "name").out)
+  end)
+
+  it("leaves nothing of a dry run that is interrupted", function()
+    tempdir.shell("mkdir " .. world.dir .. "/short")
+    sim:fault { operation = "list_clusters", hold = "before" }
+    local result = world:interrupt_cce({ "schedule", "add", "rotate", "cluster-001", "--every",
+      "4w", "--dry-run" }, { env = { TMPDIR = world.dir .. "/short" } })
+    assert.equal(130, result.code, result.err)
+    assert.is_true(os.remove(world.dir .. "/short"))
+  end)
 
   it("revokes although its metrics cannot be written", function()
     for _, path in ipairs { world.dir .. "/none/m.prom", world.dir .. "/m.prom",
@@ -249,6 +282,7 @@ describe("cce schedule", function()
     assert.matches("failed-retrying", result.out, 1, true)
     assert.equal(0, schedule("retry", id).code)
     assert.equal(0, schedule("run", "--once").code)
+    assert.matches(", tried 2 times", schedule("list").out, 1, true)
   end)
 
   it("says how to end a revocation whose cluster answers 404", function()
@@ -383,11 +417,11 @@ describe("cce schedule", function()
   it("moves to another store #long", function()
     local id = add("--at", "+2h")
     local path, other = world.dir .. "/entries.jsonl", "sqlite:" .. world.dir .. "/other.db"
-    assert.equal("1 entries written to " .. path .. "\n", schedule("export", path).out)
-    assert.equal("dry run: 1 put in, 0 were there already\n",
+    assert.equal("1 entry written to " .. path .. "\n", schedule("export", path).out)
+    assert.equal("dry run: 1 put in, 0 there already\n",
       schedule("import", path, "--store", other, "--dry-run").out)
-    assert.equal("1 put in, 0 were there already\n", schedule("import", path, "--store", other).out)
-    assert.equal("0 put in, 1 were there already\n", schedule("import", path, "--store", other).out)
+    assert.equal("1 put in, 0 there already\n", schedule("import", path, "--store", other).out)
+    assert.equal("0 put in, 1 there already\n", schedule("import", path, "--store", other).out)
     assert.equal(id .. "\n", schedule("--store", other, "list", "-o", "name").out)
   end)
 

@@ -93,7 +93,7 @@ end
 -- The file that a schedule would be kept in, where it is not there.
 local function missing_file(where)
   local path = where:match "^sqlite:(.*)"
-  return path and core.file.stat(path) == false and path or nil
+  return path and path ~= "" and core.file.stat(path) == false and path or nil
 end
 
 --- Whether there is a schedule, as far as can be known without opening it. For those who only
@@ -124,22 +124,27 @@ function M.open(args)
   return require("cce.schedule").open(where, opts)
 end
 
---- Call a function with a schedule that is thrown away.
+local function with_schedule_in(dir, act)
+  local schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
+  if not schedule then return nil, message, err end
+  local result
+  result, message, err = act(schedule)
+  schedule:close()
+  return result, message, err
+end
+
+--- Call a function with a schedule that is thrown away, whatever becomes of the function.
 -- @tparam function act
 -- @return what it returns; or nil, message, err
 function M.with_scratch(act)
   local dir, message, code = core.sys.mkdir_private(directories.temporary() .. "/cce-XXXXXX")
   if not dir then return errors.from_core(nil, message, code) end
-  local schedule, result, err
-  schedule, message, err = require("cce.schedule").open("sqlite:" .. dir .. "/scratch.db")
-  if schedule then
-    result, message, err = act(schedule)
-    schedule:close()
-  end
+  local ok, result, problem, err = pcall(with_schedule_in, dir, act)
   for _, name in ipairs { "/scratch.db", "/scratch.db-wal", "/scratch.db-shm", "" } do
     os.remove(dir .. name)
   end
-  return result, message, err
+  if not ok then error(result, 0) end
+  return result, problem, err
 end
 
 --- Whether a grant of a schedule is, or was, somebody's.
@@ -190,7 +195,8 @@ end
 local function what(e)
   local text = e.kind .. " " .. require("cce.schedule.entry").subject(e)
   if e.attempts and e.attempts > 0 then
-    text = ("%s, tried %s"):format(text, e.attempts == 1 and "once" or e.attempts .. " times")
+    text = ("%s, tried %s"):format(text, e.attempts == 1 and "once"
+      or texts.count(e.attempts, "time"))
   end
   local more = e.why or e.last_error and e.last_error.message or e.reason
   return more and text .. ": " .. more or text
@@ -205,9 +211,9 @@ local function every_json(value)
   return { seconds = value.seconds, first = texts.time(value.first), window = value.window }
 end
 
---- How entries are shown.
+--- How entries are shown. They have no other name than their id: it is never cut.
 M.columns = {
-  { "id", "ID" }, { "state", "STATE", keep = true },
+  { "id", "ID", keep = true }, { "state", "STATE", keep = true },
   { "due", "DUE", keep = true, time = true,
     text = function(e) return e.due and render.moment(e.due) end },
   { "kind", "WHAT", text = what, prose = true }, { "attempts" }, { "reason" },
@@ -320,15 +326,15 @@ end
 function actions.export(schedule, args, ui)
   local count, message, err = schedule:export(args.file)
   if not count then return ui:fail(message, err) end
-  return ui:show({ count = count, path = args.file }, ("%d entries written to %s"):format(count,
-    args.file), args.file)
+  return ui:show({ count = count, path = args.file }, ("%s written to %s"):format(
+    texts.count(count, "entry", "entries"), args.file), args.file)
 end
 
 function actions.import(schedule, args, ui)
   local counts, message, err = schedule:import(args.file, { dry_run = args.dry_run })
   if not counts then return ui:fail(message, err) end
   counts.dry_run = args.dry_run
-  return ui:show(counts, ("%s%d put in, %d were there already"):format(
+  return ui:show(counts, ("%s%d put in, %d there already"):format(
     args.dry_run and "dry run: " or "", counts.added, counts.existing))
 end
 

@@ -147,7 +147,13 @@ local function list_due(schedule, ui)
       if time and time <= now then due[#due + 1] = e end
     end
   end
+  local held, message, err = commands.all(schedule, "live")
+  if not held then return ui:fail(message, err) end
   ui:say(("dry run: %d would be done now"):format(#due))
+  if #held > 0 then
+    ui:say(show.count(#held, "entry is", "entries are")
+      .. " with a runner: what one that died has left is done, too")
+  end
   if #due == 0 and ui.output == "table" then return exit.DONE end
   return ui:table(due, commands.columns)
 end
