@@ -274,8 +274,8 @@ function M.of_kubeconfigs(paths, by_server, facts)
     end
   end
   if strange > 0 then
-    problems[#problems + 1] = ("which clusters %s in kubeconfigs would open: none that was chosen has"
-      .. " its address"):format(show.count(strange, "certificate"))
+    problems[#problems + 1] = ("which clusters %s in kubeconfigs would open: none that was chosen"
+      .. " has its address"):format(show.count(strange, "certificate"))
   end
   return problems
 end

@@ -219,8 +219,9 @@ end
 --   `state` is "holds" (a certificate is on record that ends later), "may" (its end is not on
 --   record), or why none works: "revoked", "rotated" (by a job that has ended well, or is
 --   forgotten), "ended"; "unknown" when nothing was obtained as far as is known. `iam` is
---   "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`, sentences on what it cannot see, `unasked`, why CTS
---   was not asked, if it was not, and `:exit_code()`
+--   "enabled", "disabled", "deleted" or "unknown". Times are unix seconds. The list has `blind`,
+--   sentences on what it cannot see, `unasked`, why CTS was not asked, if it was not, and
+--   `:exit_code()`
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] table err
