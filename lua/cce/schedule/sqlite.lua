@@ -655,7 +655,8 @@ end
 -- SQLite takes an empty file for a new database, and removes the -wal beside it. Ours are
 -- empty only while another process makes one.
 local function check_emptied(self, patience)
-  local deadline, is_last = core.sys.monotonic() + patience, nil
+  local deadline = core.sys.monotonic() + patience
+  local is_last
   repeat
     is_last = core.sys.monotonic() > deadline
     local info = core.file.stat(self.name)

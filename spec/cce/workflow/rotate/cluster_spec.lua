@@ -345,7 +345,7 @@ describe("the rotation of one cluster", function()
       item.client.retry_node_rotation = true
       item.state, waits, run.opts.repair = "accepted", { failed(2) }, false
       assert.equal("failed", process()[1])
-      assert.equal("repair=true tells 2 failed nodes to rotate again", item.err.hint)
+      assert.equal("repair=true tells the 2 failed nodes to rotate again", item.err.hint)
     end)
 
     it("tells all its nodes to rotate again, 200 at a time, and follows the new job", function()
@@ -409,7 +409,7 @@ describe("the rotation of one cluster", function()
       waits = { failed(2) }
       assert.same({ "ok", nil, "wait new, repair, turn, repair 2, repair, look, slept 5, look,"
         .. " slept 5, look, slept 5, ok" }, process())
-      assert.matches("2 failed nodes told to rotate again.*these nodes: n1 n2$", item.notice)
+      assert.matches("2 failed nodes were told to rotate again.*these nodes: n1 n2$", item.notice)
       item.state, item.repair_tried, waits, shown = "accepted", nil, { failed(2) }, nil
       assert.equal("uncertain", process()[1])
     end)
