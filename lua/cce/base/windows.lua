@@ -5,6 +5,7 @@
 -- on which it begins.
 -- @module cce.base.windows
 -- @local
+local options = require "cce.base.options"
 local times = require "cce.base.times"
 local values = require "cce.base.values"
 
@@ -86,6 +87,8 @@ end
 -- The texts of an option: one text, or a list of them.
 local function texts_of(value, separator)
   local list = {}
+  -- What no walk over a list finds is no reason to begin when nothing may be.
+  if type(value) == "table" and not options.is_list(value) then return nil end
   for _, each in ipairs(type(value) == "table" and value or { value }) do
     if type(each) ~= "string" then return nil end
     for part in (each .. separator):gmatch("(.-)" .. separator) do list[#list + 1] = part end
@@ -101,8 +104,9 @@ local function text_of(window)
   for name in pairs(window) do
     if not FIELDS[name] then return nil, "a window has more than weekdays, from, to and zone" end
   end
+  if not window.from or not window.to then return nil, "a window has from and to" end
   if window.weekdays then
-    if type(window.weekdays) ~= "table" or #window.weekdays == 0 then
+    if not options.is_list(window.weekdays) or #window.weekdays == 0 then
       return nil, "weekdays of a window is no list of days"
     end
     for i, day in ipairs(window.weekdays) do days[i] = tostring(day) end

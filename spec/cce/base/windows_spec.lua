@@ -105,6 +105,14 @@ describe("cce.base.windows", function()
       "2026-12-24T18:00/2026-12-24T18:00", "2026-12-20,", "2026-12-24T18:00" } do
       refused("01:00-05:00", text)
     end
+    -- What stands behind a gap, or has a name, would be left out.
+    for _, value in ipairs { { "2026-12-20", nil, "2026-12-24" },
+      { from = "2026-12-20", to = "2027-01-05" }, { "2026-12-20", zone = "+08:00" } } do
+      refused("01:00-05:00", value)
+    end
+    refused { "sat 01:00-05:00", nil, "sun 01:00-05:00" }
+    refused { "sat 01:00-05:00", zone = "+08:00" }
+    refused { weekdays = { "Sat", nil, "Sun" }, from = "01:00", to = "05:00" }
     refused("01:00-05:00", nil, "CST")
     refused("01:00-05:00 +08:00", nil, "UTC")
     refused("01:00-05:00", nil, 8)
