@@ -956,7 +956,7 @@ function kubeconfigs.is(value) end
 ---assert(cce.kubeconfig.merge("fleet.kubeconfig", { { kubeconfig = kubeconfig, name = "prod" } }))
 ---```
 ---@param path string
----@param items table[] each { kubeconfig=, name= }
+---@param items table[] each { kubeconfig=, name=, context= }, as for `save`
 ---@param opts? table timeout, backup, format and trial as for `save`
 ---@return table[]? # in the order of the items { ok=, saved=<as of save>, message=, err= }
 ---@return string? message

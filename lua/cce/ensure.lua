@@ -109,6 +109,7 @@ local function renew(job, holdings)
   local config
   config, message, err = stored.obtain(job.client, job.cluster_id, job.rule)
   if not config then return nil, message, err end
+  destination.context = stored.chosen(holdings.by_id[job.cluster_id], config)
   local saved
   saved, message, err = destinations.save(destination, config)
   if not saved then return nil, message, err end

@@ -138,6 +138,35 @@ describe("cce.ensure_cert", function()
     assert.equal(cluster.id, config.cluster_id)
   end)
 
+  it("gives the plain name to the context that was chosen, while there is such a one", function()
+    local config = assert(client:obtain_cert(cluster.id, { duration = 30 }))
+    local function server_of(file)
+      local rows = assert(kubeconfig.load(file)):contexts()
+      for _, row in ipairs(rows) do
+        if row.name == "prod" and row.current then return row.server, row.verifies_tls end
+      end
+    end
+    for _, context in ipairs { "internal", "external", "externalTLSVerify" } do
+      assert(config:save(path, { context = context, name = "prod", mark = true }))
+      local before = { server_of(path) }
+      ensure { renew = true }
+      assert.same(before, { server_of(path) })
+      for _, opts in ipairs { { dir = dir }, { merge_into = path } } do
+        opts.clusters, opts.duration, opts.renew = { cluster.id }, 30, true
+        opts.name = function() return "prod" end
+        assert.equal(1, #assert(cce.workflow.issue(client, opts)).ok)
+        assert.same(before, { server_of(path) })
+      end
+    end
+    assert(config:save(path, { context = "external", name = "prod", mark = true }))
+    tempdir.write(path, (tempdir.read(path):gsub('"context": "external"', '"context": "gone"')))
+    ensure { renew = true }
+    assert.is_true(select(2, server_of(path)))
+    -- What nobody chose is not noted.
+    assert(config:save(path, { name = "prod", mark = true }))
+    assert.is_nil(tempdir.read(path):find('"context": "', 1, true))
+  end)
+
   it("replaces no file whose users no certificate of the cluster replaces", function()
     assert(assert(client:obtain_cert(cluster.id, { duration = 30 })):save(path))
     local robot = { name = "robot", user = { token = "not-a-secret" } }

@@ -66,9 +66,9 @@ local function state_for(self, method)
   return state
 end
 
--- A new object with other data, and the text of it. `changes` may say that
--- its current context was `chosen` by the user, and which name its `set` of
--- entries was given.
+-- A new object with other data, and the text of it. `changes` may say that its current
+-- context was `chosen` (by the user, where it is the name that it had then), and which name its
+-- `set` of entries was given.
 local function derive(state, data, changes)
   local raw, message = json.encode(data, { pretty = true })
   if not raw then return errors.fail("INVALID_ARGUMENT", message) end
@@ -204,7 +204,7 @@ function methods.use(self, context)
   local data = names.copy(state.data)
   data["current-context"] = context
   return derive(state, data, {
-    chosen = true, cluster_id = marked_cluster(data) or state.cluster_id,
+    chosen = context, cluster_id = marked_cluster(data) or state.cluster_id,
   })
 end
 
@@ -487,6 +487,7 @@ local function prepare(self, opts)
   local is_chosen = context ~= state.data["current-context"] or opts.context and opts.name
   if context and is_chosen then
     result, message, err = self:use(context)
+    if result and not opts.context then state_of[result].chosen = true end
   elseif not is_untouched(state) then
     result, message, err = derive(state, names.copy(state.data))
   end
@@ -590,7 +591,7 @@ local merge_schema = {
 --- Merges many kubeconfigs into one file, in one write: see `save`. One that
 -- cannot be merged stays out and stops no other.
 -- @tparam string path
--- @tparam {table,...} items each { kubeconfig=, name= }
+-- @tparam {table,...} items each { kubeconfig=, name=, context= }, as for `save`
 -- @tparam[opt] table opts timeout, backup, format and trial as for `save`
 -- @treturn {table,...} in the order of the items { ok=, saved=<as of save>,
 --   message=, err= }
@@ -607,7 +608,8 @@ function M.merge(path, items, opts)
     if type(item) ~= "table" or not M.is(item.kubeconfig) then
       error(("bad item %d (a table with a kubeconfig expected)"):format(i), 2)
     end
-    local object, problem, why = prepare(item.kubeconfig, { name = item.name })
+    local object, problem, why = prepare(item.kubeconfig, { name = item.name,
+      context = item.context })
     prepared[i] = { state = state_of[object], message = problem, err = why }
   end
   return save.many(path, prepared, given)

@@ -29,7 +29,8 @@ local our_fields = {
   contexts = { "cluster", "user" },
 }
 
---- The mark of an entry that is ours: { set=<name>, cluster_id=? }, or nil.
+--- The mark of an entry that is ours: { set=<name>, cluster_id=?, context=<of the API, where
+-- somebody chose one> }, or nil.
 function M.find_mark(body)
   for _, each in ipairs(type(body.extensions) == "table" and body.extensions or {}) do
     if type(each) == "table" and each.name == MARK and type(each.extension) == "table" then

@@ -23,9 +23,11 @@ local saved_meta = {
   end,
 }
 
--- Under a name of the user's, entries are marked as ours.
+-- Under a name of the user's, entries are marked as ours; a context that somebody chose gets the
+-- plain name when they are renewed, too.
 local function mark_of(state)
-  return state.set and { set = state.set, cluster_id = state.cluster_id } or nil
+  return state.set and { set = state.set, cluster_id = state.cluster_id,
+    context = read.text(state.chosen) } or nil
 end
 
 local function commit_all(path, items, opts)

@@ -74,7 +74,7 @@ local function add_cluster(holdings, context, by_command)
   if known and known.is_command ~= is_command then is_better = known.is_command end
   if not known or is_better then
     holdings.by_id[mark.cluster_id] = { set = mark.set, context = context.name,
-      cluster = context.body.cluster, is_command = is_command }
+      cluster = context.body.cluster, is_command = is_command, chosen = mark.context }
   end
 end
 
@@ -82,7 +82,7 @@ end
 -- @tparam string path
 -- @tparam function clock
 -- @treturn[1] table `{path=, config=<nil when there is no file>, by_id={[cluster
---   id]={set=, context=, cluster=, is_command=}}, clusters={[name]=true},
+--   id]={set=, context=, cluster=, is_command=, chosen=}}, clusters={[name]=true},
 --   names={[context or set]=cluster id or false},
 --   commands={[cluster id]=true where kubectl asks `cce credential`, and no set of ours has a
 --   key},
@@ -249,6 +249,15 @@ function M.obtain(client, cluster_id, rule)
       .. " to the certificate"):format(cluster_id), { operation = "obtain_cert" })
   end
   return config, facts
+end
+
+--- The context that is to get the plain name again, where the cluster still has it.
+-- @tparam ?table entry of `holdings.by_id`
+-- @tparam cce.kubeconfig config that was obtained
+-- @treturn ?string
+function M.chosen(entry, config)
+  local found = entry and read.find(config.data, "contexts", entry.chosen)
+  return found and found.name
 end
 
 local function take_lock(path, timeout)

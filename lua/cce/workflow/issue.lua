@@ -61,7 +61,7 @@ end
 
 local function note_old(target, holdings)
   local entry = holdings.by_id[target.id]
-  target.context = entry and entry.context
+  target.context, target.entry = entry and entry.context, entry
   target.old_facts, target.reason = stored.facts_of(holdings, target.id)
   -- Where a command obtains the certificate, no key is to stand in the file.
   if holdings.commands[target.id] then
@@ -141,7 +141,9 @@ local function into_directory(opts, clock)
   end
 
   function place.add(target, config)
-    local saved, message, err = destinations.save(destination_of(target), config)
+    local destination = destination_of(target)
+    destination.context = stored.chosen(target.entry, config)
+    local saved, message, err = destinations.save(destination, config)
     if not saved then return set_problem(target, nil, message, err) end
     target.saved = saved
   end
@@ -190,7 +192,8 @@ local function into_file(opts, clock)
   end
 
   function place.add(target, config)
-    pending[#pending + 1] = { target = target, kubeconfig = config, name = target.set }
+    pending[#pending + 1] = { target = target, kubeconfig = config, name = target.set,
+      context = stored.chosen(target.entry, config) }
     place.flush(false)
   end
 
