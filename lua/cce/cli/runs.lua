@@ -3,19 +3,29 @@
 -- @local
 local core = require "cce.core"
 local directories = require "cce.base.directories"
+local errors = require "cce.error"
 local journals = require "cce.log.journal"
 local outcome = require "cce.workflow.outcome"
+local pattern_of = require("cce.base.values").pattern_of
 local times = require "cce.base.times"
 local workflow_runs = require "cce.workflow.runs"
 
 local M = {}
 
 --- The journals of this machine's user: those of the command and of its runner.
--- @treturn {string,...} paths
+-- @treturn[1] {string,...} paths
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
 function M.journals()
-  local found = core.file.glob(directories.state() .. "/*.journal") or {}
-  for _, path in ipairs(core.file.glob(directories.state() .. "/schedule/*.journal") or {}) do
-    found[#found + 1] = path
+  local found = {}
+  for _, directory in ipairs { directories.state(), directories.state() .. "/schedule" } do
+    local paths, message, err = {}, nil, nil
+    if core.file.stat(directory) ~= false then
+      paths, message, err = errors.from_core(core.file.glob(pattern_of(directory) .. "/*.journal"))
+    end
+    if not paths then return nil, message, err end
+    for _, path in ipairs(paths) do found[#found + 1] = path end
   end
   return found
 end

@@ -19,6 +19,7 @@ local KUBECTL = { KUBERNETES_EXEC_INFO = command.exec_info() }
 local ENTRY = "$(cce schedule list -o name)"
 
 local function refused(operation) return { operation = operation, status = 403, times = 9 } end
+local LOOP = "version; mkdir -p .local/state; ln -s cce .local/state/cce"
 local NO_CLUSTERS = { operation = "list_clusters", status = 200, body = '{"items":[]}' }
 -- The simulator does it, and its answer is lost.
 local function lost(operation) return { operation = operation, reset = "after", times = 9 } end
@@ -94,6 +95,11 @@ local ROWS = {
   { "ensure --name nosuch-* --days 1 --dir d", 1, says = "no cluster fits" },
   { "jobs wait nosuch", 1, says = "not found" }, { "who nosuch", 1 }, { "expiry nosuch", 1 },
   { "log verify nosuch", 1 }, { "rotate --resume", 1, says = "nothing to resume" },
+  -- Journals that cannot be looked for are not none.
+  { "runs list", 1, says = "cannot list", first = { LOOP } },
+  { "runs show", 1, says = "cannot list", first = { LOOP } },
+  { "status", 0, says = "cannot list", first = { LOOP } },
+  { "metrics --store sqlite:none", 0, says = "cce_journals_unreadable 1", first = { LOOP } },
   { "runs show nosuch", 1 }, { "runs discard nosuch --yes", 1 },
   { "runs settle nosuch c --happened", 1 },
   { "schedule show 0000000000000000", 1 }, { "schedule cancel 0000000000000000", 1 },

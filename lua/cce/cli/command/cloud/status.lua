@@ -45,7 +45,9 @@ end
 -- What the journals have: when a cluster was last rotated, and in how many open runs it is open.
 local function journal_facts(ui)
   local rotated, open = {}, {}
-  for _, path in ipairs(runs_here.journals()) do
+  local journals, problem = runs_here.journals()
+  if not journals then ui:warn(problem) end
+  for _, path in ipairs(journals or {}) do
     local list, message = workflow_runs.list(path)
     if not list then ui:warn(message) end
     for _, run in ipairs(list or {}) do

@@ -68,8 +68,9 @@ local function add_runs(all)
   all:family("cce_cluster_last_rotation_timestamp_seconds", "gauge",
     "When a run last rotated each cluster.")
   all:family("cce_journals_unreadable", "gauge", "Journals that could not be read.")
-  local open, unreadable, last = {}, 0, {}
-  for _, path in ipairs(runs_here.journals()) do
+  local open, last, journals = {}, {}, runs_here.journals()
+  local unreadable = journals and 0 or 1
+  for _, path in ipairs(journals or {}) do
     local runs = workflow_runs.list(path)
     if not runs then unreadable = unreadable + 1 end
     for _, run in ipairs(runs or {}) do

@@ -47,9 +47,11 @@ end
 -- The journal that has a run: the only one, or the only one with a run of that name.
 local function journal_of(args)
   if args.journal then return args.journal end
-  local found = {}
-  for _, path in ipairs(runs_here.journals()) do
-    local runs, message, err = workflow_runs.list(path)
+  local found, journals, message, err = {}, runs_here.journals()
+  if not journals then return nil, message, err end
+  for _, path in ipairs(journals) do
+    local runs
+    runs, message, err = workflow_runs.list(path)
     if not runs then return nil, message, err end
     local fits = #runs > 0 and not args.run
     for _, run in ipairs(runs) do fits = fits or run.run == args.run end
@@ -94,9 +96,12 @@ local item_columns = {
 local actions = {}
 
 function actions.list(args, ui)
-  local rows = {}
-  for _, path in ipairs(args.journal and { args.journal } or runs_here.journals()) do
-    local runs, message, err = workflow_runs.list(path)
+  local rows, journals, message, err = {}, { args.journal }, nil, nil
+  if not args.journal then journals, message, err = runs_here.journals() end
+  if not journals then return ui:fail(message, err) end
+  for _, path in ipairs(journals) do
+    local runs
+    runs, message, err = workflow_runs.list(path)
     if not runs then return ui:fail(message, err) end
     for _, run in ipairs(runs) do
       run.journal = path
