@@ -32,15 +32,13 @@ function M.lines(ids, args)
   for _, id in ipairs(ids) do is_meant[id] = true end
   local files = paths.default()
   for _, entry in ipairs(#files > 0 and require("cce.expiry")(files, { together = true }) or {}) do
-    if entry.err then
+    if entry.err and entry.err.code ~= "INVALID_CERTIFICATE" then
       lines[#lines + 1] = "kubeconfigs are not all known: " .. entry.message
     elseif is_meant[entry.cluster_id or ""] then
       local where = ("%s in %s"):format(entry.context or entry.user or "?", entry.path)
       lines[#lines + 1] = entry.holder
         and where .. ": kubectl obtains another certificate by itself"
         or where .. ": obtain it again, by cce obtain or cce ensure"
-    elseif entry.err and entry.err.code ~= "INVALID_CERTIFICATE" then
-      lines[#lines + 1] = "kubeconfigs are not known: " .. entry.message
     end
   end
   add_grants(args, is_meant, lines)
