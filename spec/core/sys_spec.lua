@@ -291,6 +291,12 @@ describe("core.sys", function()
       select(2, sys.mkdir "/etc/passwd"))
   end)
 
+  it("takes no path that a zero byte would cut", function()
+    for _, name in ipairs { "mkdir", "mkdir_private", "realpath" } do
+      assert.error_matches(function() sys[name] "/etc\0/XXXXXX" end, "zero byte")
+    end
+  end)
+
   it("makes paths absolute", function()
     assert.equal("/etc/passwd", sys.realpath("/etc/../etc/./passwd"))
     assert.matches("^/.", sys.realpath("."))

@@ -155,8 +155,7 @@ static int open_on_thread(lua_State *L, const char *path,
 
 static int l_file_open(lua_State *L)
 {
-    size_t length;
-    const char *path = luaL_checklstring(L, 1, &length);
+    const char *path = lcce_check_text(L, 1);
     const struct cce_append_kind *kind =
         cce_append_kind_find(luaL_checkstring(L, 2));
     struct file_box *box;
@@ -164,7 +163,6 @@ static int l_file_open(lua_State *L)
 
     luaL_argcheck(L, kind != NULL, 2,
                   "a kind of file expected, such as \"run journal\"");
-    luaL_argcheck(L, strlen(path) == length, 1, "it has a zero byte inside");
     if (!lua_isnoneornil(L, 3))
         return open_on_thread(L, path, kind);
     box = lcce_newobject(L, FILE_CLASS, sizeof *box);

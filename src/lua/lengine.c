@@ -326,13 +326,11 @@ static int l_step(lua_State *L)
 static int l_endpoint(lua_State *L)
 {
     static const char *const purposes[] = {"api", "metadata", "pod", NULL};
-    size_t length;
-    const char *text = luaL_checklstring(L, 1, &length);
+    const char *text = lcce_check_text(L, 1);
     int purpose = luaL_checkoption(L, 2, "api", purposes);
     struct cce_endpoint endpoint;
     struct cce_error err;
 
-    luaL_argcheck(L, strlen(text) == length, 1, "it has a zero byte inside");
     if (cce_endpoint_parse((enum cce_purpose)purpose, &endpoint, text, &err) !=
         0)
         return lcce_fail(L, &err);
@@ -357,7 +355,7 @@ static int l_check_proxy(lua_State *L)
 {
     struct cce_error err;
 
-    if (cce_engine_check_proxy(luaL_checkstring(L, 1), &err) != 0)
+    if (cce_engine_check_proxy(lcce_check_text(L, 1), &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;

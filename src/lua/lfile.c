@@ -28,15 +28,6 @@ enum {
 
 static const double max_timeout_s = 24 * 60 * 60;
 
-static const char *check_path(lua_State *L)
-{
-    size_t length;
-    const char *path = luaL_checklstring(L, 1, &length);
-
-    luaL_argcheck(L, strlen(path) == length, 1, "it has a zero byte inside");
-    return path;
-}
-
 /* The options may be left out. */
 static void read_options(lua_State *L, int index, lcce_option_visitor *visit,
                          void *context)
@@ -69,7 +60,7 @@ static bool visit_read(lua_State *L, const char *key, void *context)
 
 static int l_file_read(lua_State *L)
 {
-    const char *path = check_path(L);
+    const char *path = lcce_check_text(L, 1);
     size_t maximum = DEFAULT_MAXIMUM;
     struct cce_error err;
     struct cce_buf *buffer;
@@ -124,7 +115,7 @@ static bool visit_write(lua_State *L, const char *key, void *context)
 
 static int l_file_write(lua_State *L)
 {
-    const char *path = check_path(L);
+    const char *path = lcce_check_text(L, 1);
     struct write_options options = {DEFAULT_MODE, false};
     struct cce_error err;
     size_t length;
@@ -155,7 +146,7 @@ static void set_integer(lua_State *L, const char *key, lua_Integer value)
 /* A table; false when nothing is there; or nil, message, code. */
 static int l_file_stat(lua_State *L)
 {
-    const char *path = check_path(L);
+    const char *path = lcce_check_text(L, 1);
     char mode[8], identity[40];
     struct cce_file_stat info;
     struct cce_error err;
@@ -193,7 +184,7 @@ static int l_file_check(lua_State *L)
 {
     struct cce_error err;
 
-    if (cce_file_check(check_path(L), &err) < 0)
+    if (cce_file_check(lcce_check_text(L, 1), &err) < 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -239,7 +230,7 @@ static bool visit_lock(lua_State *L, const char *key, void *context)
 static int l_file_lock(lua_State *L)
 {
     struct cce_file_lock_options options = {DEFAULT_TIMEOUT_MS, false};
-    const char *path = check_path(L);
+    const char *path = lcce_check_text(L, 1);
     struct cce_file_lock *lock;
     struct cce_error err;
 
@@ -261,7 +252,7 @@ static int l_paths_gc(lua_State *L)
 /* A list of paths, in no order. */
 static int l_file_glob(lua_State *L)
 {
-    const char *pattern = check_path(L);
+    const char *pattern = lcce_check_text(L, 1);
     struct cce_error err;
     struct cce_glob *paths;
     size_t i;

@@ -345,8 +345,8 @@ static int l_sys_terminal_size(lua_State *L)
 
 static int l_sys_mkdir_private(lua_State *L)
 {
-    size_t length;
-    const char *template = luaL_checklstring(L, 1, &length);
+    const char *template = lcce_check_text(L, 1);
+    size_t length = strlen(template);
     char *path = lua_newuserdata(L, length + 1);
     struct cce_error err;
 
@@ -361,7 +361,7 @@ static int l_sys_mkdir(lua_State *L)
 {
     struct cce_error err;
 
-    if (cce_directory_make(luaL_checkstring(L, 1), &err) != 0)
+    if (cce_directory_make(lcce_check_text(L, 1), &err) != 0)
         return lcce_fail(L, &err);
     lua_pushboolean(L, true);
     return 1;
@@ -372,7 +372,7 @@ static int l_sys_realpath(lua_State *L)
     struct cce_error err;
     char path[PATH_MAX];
 
-    if (cce_directory_realpath(luaL_checkstring(L, 1), path, &err) != 0)
+    if (cce_directory_realpath(lcce_check_text(L, 1), path, &err) != 0)
         return lcce_fail(L, &err);
     lua_pushstring(L, path);
     return 1;

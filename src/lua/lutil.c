@@ -53,6 +53,16 @@ void *lcce_newobject(lua_State *L, const char *name, size_t size)
     return object;
 }
 
+const char *lcce_check_text(lua_State *L, int index)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, index, &length);
+
+    luaL_argcheck(L, strlen(text) == length, index,
+                  "it has a zero byte inside");
+    return text;
+}
+
 int lcce_option_error(lua_State *L, const char *field, const char *format, ...)
 {
     char message[256];

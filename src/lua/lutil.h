@@ -27,6 +27,10 @@ void lcce_newclass(lua_State *L, const char *name, const luaL_Reg *methods,
  * holds, so that any later error collects it. */
 void *lcce_newobject(lua_State *L, const char *name, size_t size);
 
+/* A string argument without a zero byte inside, which would cut it: a path, an
+ * address. */
+const char *lcce_check_text(lua_State *L, int index);
+
 /* Raises "bad argument #index (…)". For a field of an option table: raises
  * "bad option 'field' (…)". */
 int lcce_option_error(lua_State *L, const char *field, const char *format, ...);
