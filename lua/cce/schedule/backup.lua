@@ -78,6 +78,8 @@ end
 function M.export(schedule, path)
   local ok, reason, err = check_destination(path)
   if not ok then return nil, reason, err end
+  -- A link stays one: what it leads to is replaced.
+  path = core.sys.realpath(path) or path
   local part = ("%s.%s.part"):format(path, json_line.new_id())
   local file, message, code = core.journal(part, "schedule export")
   if not file then return errors.from_core(nil, message, code) end

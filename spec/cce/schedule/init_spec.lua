@@ -595,6 +595,11 @@ describe("cce.schedule", function()
       end
       tempdir.write(path, "")
       for _ = 1, 2 do assert.equal(1, schedule:export(path)) end
+      tempdir.check(("ln -s '%s' '%s/link'"):format(path, dir))
+      add()
+      assert.equal(2, schedule:export(dir .. "/link"))
+      assert.is_true(core.file.stat(dir .. "/link").is_symlink)
+      assert.matches('"count":2', tempdir.read(path), 1, true)
     end)
 
     it("are on disk before they take the place of what was there, or leave it", function()
