@@ -86,9 +86,10 @@ local EPIPE = 32
 -- @function ui:written
 function Ui:written()
   note(self, io.stdout:flush())
-  if self.out_failed and self.out_failed ~= EPIPE then
-    self:warn("the result could not be written: " .. tostring(self.out_problem))
+  if self.out_problem and self.out_failed ~= EPIPE then
+    self:warn("the result could not be written: " .. self.out_problem)
   end
+  self.out_problem = nil -- it is told once
   return not self.out_failed
 end
 

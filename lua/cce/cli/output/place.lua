@@ -56,7 +56,7 @@ local function naming(args, cluster)
     format = args.format }
 end
 
---- Print it: what was asked for by `--out -`.
+--- Print it: what was asked for by `--out -`. What nobody took is kept, as what cannot be saved.
 -- @treturn int exit code
 function M.print(ui, args, kubeconfig, cluster)
   local opts = naming(args, cluster)
@@ -68,7 +68,11 @@ function M.print(ui, args, kubeconfig, cluster)
     ui:say("the kubeconfig, with its private key, goes to standard output")
   end
   ui:print(text)
-  return exit.DONE
+  -- Without a key there is nothing to keep.
+  if args.exec or ui:written() then return exit.DONE end
+  local lost = errors.new("FILE_ERROR", "a certificate was issued, but standard output did not take"
+    .. " it", { retryable = false, maybe_applied = true })
+  return ui:fail(select(2, destinations.recover(kubeconfig, lost, opts.name)))
 end
 
 local function destination(args, cluster, command)

@@ -1,5 +1,6 @@
 local command = require "spec.support.command"
 local json = require "cce.base.json"
+local kubeconfig = require "cce.kubeconfig"
 local simulator = require "spec.support.sim"
 local tempdir = dofile "spec/support/tempdir.lua"
 local times = require "cce.base.times"
@@ -107,6 +108,19 @@ describe("cce obtain", function()
     local kept = assert(result.err:match "certificate that was obtained is kept in '(.-)'")
     assert.matches(sim.clusters[1].id, tempdir.read(kept), 1, true)
     assert.equal("", result.out)
+  end)
+
+  it("keeps the certificate that standard output did not take", function()
+    for _, output in ipairs { ">/dev/full", ">&-" } do
+      local result = world:start({ "/bin/sh", "-c",
+        ("exec '%s/bin/cce' obtain cluster-001 --days 3 --out - %s"):format(world.dir, output) })()
+      assert.equal(1, result.code)
+      local _, told = result.err:gsub("the result could not be written", "")
+      assert.equal(1, told, result.err)
+      local kept = assert(result.err:match
+        "not take it; the certificate that was obtained is kept in '(.-)'", result.err)
+      assert(kubeconfig.load(kept))
+    end
   end)
 
   it("does nothing in a dry run", function()
