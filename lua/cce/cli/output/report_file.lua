@@ -171,10 +171,13 @@ local function is_data(text)
   return type(value) == "table" and type(value.asked) == "string" and type(value.counts) == "table"
 end
 
+-- A full disk is to be seen before anything is sent: bytes, for some hundred clusters.
+local ROOM = 64 * 1024
+
 local function check_file(path, is_ours)
   local ok, message, err = own_file.check(path, "report", is_ours)
   if not ok then return nil, message, err end
-  return errors.from_core(core.file.write(path, "", { trial = true }))
+  return errors.from_core(core.file.write(path, ("x"):rep(ROOM), { trial = true }))
 end
 
 --- Whether both files can be written, before anything is done: a report is replaced,

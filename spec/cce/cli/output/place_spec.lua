@@ -16,6 +16,7 @@ describe("where one kubeconfig goes", function()
       ui[name] = function(_, text) told[#told + 1] = name .. " " .. text end
     end
     function ui.fail(_, message) return message end
+    function ui.written() return true end
   end)
 
   after_each(function()

@@ -24,15 +24,16 @@ function M.describe(parser)
 end
 
 -- ---- what is known of each cluster --------------------------------------------------------
+-- What cannot be looked at is told to `doubt`: without it, rows say less than there is.
 
 -- My certificate for each cluster, by its id, or by the name of its context where the file does not
 -- tell the id: the one that ends last.
-local function certificates(ui, args)
+local function certificates(args, doubt)
   local found, files = {}, paths.default()
   if #files == 0 then return found end
   for _, entry in ipairs(require("cce.expiry")(files, { check = not args.no_check,
     together = true })) do
-    if entry.err and entry.err.code ~= "INVALID_CERTIFICATE" then ui:warn(entry.message) end
+    if entry.err and entry.err.code ~= "INVALID_CERTIFICATE" then doubt(entry.message) end
     local key = entry.cluster_id or entry.context
     local old = key and found[key]
     if key and entry.not_after and (not old or old.not_after < entry.not_after) then
@@ -43,13 +44,13 @@ local function certificates(ui, args)
 end
 
 -- What the journals have: when a cluster was last rotated, and in how many open runs it is open.
-local function journal_facts(ui)
+local function journal_facts(doubt)
   local rotated, open = {}, {}
   local journals, problem = runs_here.journals()
-  if not journals then ui:warn(problem) end
+  if not journals then doubt(problem) end
   for _, path in ipairs(journals or {}) do
     local list, message = workflow_runs.list(path)
-    if not list then ui:warn(message) end
+    if not list then doubt(message) end
     for _, run in ipairs(list or {}) do
       for _, item in ipairs(run.items) do
         local id, time = item.cluster_id, item.time
@@ -66,11 +67,11 @@ local function journal_facts(ui)
 end
 
 -- How many hold certificates, by cluster: nil when CTS was not asked; and when each was rotated.
-local function holders_by_cluster(client, ids, ui)
+local function holders_by_cluster(client, ids, doubt)
   local holders, message = require("cce").workflow.holders(client, { clusters = ids })
   message = holders and holders.unasked or message
   if message then
-    ui:warn("who holds certificates is not known: " .. message)
+    doubt("who holds certificates is not known: " .. message)
     return nil, {}
   end
   local counts, rotated = {}, {}
@@ -82,12 +83,12 @@ local function holders_by_cluster(client, ids, ui)
   return counts, rotated
 end
 
-local function rows_of(client, clusters, args, ui)
+local function rows_of(client, clusters, args, doubt)
   local ids, rows = {}, {}
   for i, each in ipairs(clusters) do ids[i] = each.id end
-  local mine = certificates(ui, args)
-  local rotated, open = journal_facts(ui)
-  local holders, seen_rotated = holders_by_cluster(client, ids, ui)
+  local mine = certificates(args, doubt)
+  local rotated, open = journal_facts(doubt)
+  local holders, seen_rotated = holders_by_cluster(client, ids, doubt)
   for i, each in ipairs(clusters) do
     local certificate = mine[each.id] or each.name and mine[each.name]
     local here, seen = rotated[each.id], seen_rotated[each.id]
@@ -116,11 +117,13 @@ local columns = {
   { "id", nil, name = true },
 }
 
-local function write_page(path, rows, asked, client)
+local function write_page(path, rows, asked, client, doubts)
   local report_file = require "cce.cli.output.report_file"
   local page, lines, list = pages.new "Fleet", {}, json.array {}
-  page:facts { { "asked", asked }, { "by", report_file.by_whom(client) },
+  local facts = { { "asked", asked }, { "by", report_file.by_whom(client) },
     { "at", show.time(os.time()) }, { "clusters", #rows } }
+  for _, doubt in ipairs(doubts) do facts[#facts + 1] = { "not known", doubt } end
+  page:facts(facts)
   page:heading "Clusters"
   local function time_of(row, field)
     return { row[field] and show.time(row[field]), class = "whole" }
@@ -137,7 +140,8 @@ local function write_page(path, rows, asked, client)
   page:table({ "CLUSTER", "ID", "VERSION", "STATUS", "ROTATED", "MY CERTIFICATE", "ENDS", "HOLDERS",
     "OPEN RUNS" }, lines)
   return report_file.write_files(path, page:html("Written by cce " .. require("cce")._VERSION),
-    { asked = asked, counts = { clusters = #rows }, clusters = list })
+    { asked = asked, counts = { clusters = #rows }, clusters = list,
+      not_known = #doubts > 0 and doubts or nil })
 end
 
 function M.run(args, ui)
@@ -146,13 +150,17 @@ function M.run(args, ui)
   local clusters
   clusters, message, err = chosen.list(client, args)
   if not clusters then return ui:fail(message, err) end
-  local rows, is_open = {}, false
-  if #clusters > 0 then rows = rows_of(client, clusters, args, ui) end
+  local rows, is_open, doubts = {}, false, {}
+  local function doubt(text)
+    ui:warn(text)
+    doubts[#doubts + 1] = text
+  end
+  if #clusters > 0 then rows = rows_of(client, clusters, args, doubt) end
   for _, row in ipairs(rows) do is_open = is_open or row.open > 0 end
   local code = ui:table(rows, columns)
   if args.report_file then
     local ok
-    ok, message, err = write_page(args.report_file, rows, ui.asked, client)
+    ok, message, err = write_page(args.report_file, rows, ui.asked, client, doubts)
     if not ok then return ui:fail(message, err) end
   end
   return code == exit.DONE and is_open and exit.UNCERTAIN or code

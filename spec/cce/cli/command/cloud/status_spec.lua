@@ -55,11 +55,15 @@ describe("cce status", function()
     tempdir.write(bad, "no kubeconfig")
     assert.equal(0, world:cce({ "obtain", "cluster-002", "--days", "3", "--name", "cluster-004",
       "--out", world.dir .. "/other" }).code)
-    local result = world:cce({ "status", "cluster-004", "--no-check", "-o", "json" },
-      { env = { KUBECONFIG = bad .. ":" .. world.dir .. "/other" } })
+    local result = world:cce({ "status", "cluster-004", "--no-check", "-o", "json", "--report",
+      world.dir .. "/page" }, { env = { KUBECONFIG = bad .. ":" .. world.dir .. "/other" } })
     assert.equal(0, result.code)
     assert.matches("cce: cannot use '" .. bad .. "' as a kubeconfig", result.err, 1, true)
     assert.is_nil(json.decode(result.out)[1].certificate)
+    -- The page would say of mine that there is none.
+    assert.matches("<dt>not known</dt><dd>cannot use ", tempdir.read(world.dir .. "/page.html"), 1,
+      true)
+    assert.matches("^cannot use ", json.decode(tempdir.read(world.dir .. "/page.json")).not_known[1])
     result = world:cce({ "rotate", "cluster-004", "--component", "all", "--dry-run" },
       { env = { KUBECONFIG = bad .. ":" .. world.dir .. "/other" } })
     assert.matches("this ends what is in use: kubeconfigs are not all known: cannot use '" .. bad,
