@@ -20,6 +20,15 @@ describe("--report", function()
 
   after_each(function() world:remove() end)
 
+  it("is proved to have room before anything is sent", function()
+    local result = world:start({ "/bin/sh", "-c", ("trap '' XFSZ; ulimit -f 16; exec '%s/bin/cce'"
+      .. " rotate cluster-001 --component all --yes --report '%s/page'"):format(world.dir,
+      world.dir) })()
+    assert.equal(1, result.code)
+    assert.matches("page.html.*: File too large", result.err)
+    assert.same({}, sim:log { operation = "rotate_credentials" })
+  end)
+
   it("writes a page and JSON of a rotation, with each cluster and what proves it", function()
     sim:fault { cluster = sim.clusters[2].id, operation = "rotate_credentials", status = 400 }
     local path = world.dir .. "/night.html"
