@@ -63,7 +63,8 @@ describe("cce status", function()
     -- The page would say of mine that there is none.
     assert.matches("<dt>not known</dt><dd>cannot use ", tempdir.read(world.dir .. "/page.html"), 1,
       true)
-    assert.matches("^cannot use ", json.decode(tempdir.read(world.dir .. "/page.json")).not_known[1])
+    local page = json.decode(tempdir.read(world.dir .. "/page.json"))
+    assert.matches("^cannot use ", page.not_known[1])
     result = world:cce({ "rotate", "cluster-004", "--component", "all", "--dry-run" },
       { env = { KUBECONFIG = bad .. ":" .. world.dir .. "/other" } })
     assert.matches("this ends what is in use: kubeconfigs are not all known: cannot use '" .. bad,
