@@ -628,41 +628,45 @@ local function has_mark(name)
   return header:sub(MARK_AT) == MARK
 end
 
+-- Look until the look says first that it is enough, or there is no patience left: after that,
+-- once more. What else the last look returned.
+local function look_patiently(patience, look)
+  local deadline = core.sys.monotonic() + patience
+  while true do
+    local is_last = core.sys.monotonic() > deadline
+    local is_enough, ok, message, err = look()
+    if is_enough or is_last then return ok, message, err end
+    core.sys.sleep(0.02)
+  end
+end
+
 -- What a program that was killed left in its -wal or its -journal SQLite puts into the file when
 -- it opens it. Of another program's files a copy is looked at.
 local function check_left_over(self, patience)
-  local deadline = core.sys.monotonic() + patience
-  local ok, message, err, is_last
-  repeat
-    is_last = core.sys.monotonic() > deadline
+  return look_patiently(patience, function()
     local is_left = false
     for _, suffix in ipairs { "-wal", "-journal" } do
       local info = core.file.stat(self.name .. suffix)
       is_left = is_left or info and info.size > 0
     end
-    if not is_left or has_mark(self.name) then return true end
-    ok, message, err = take_snapshot(self)
+    if not is_left or has_mark(self.name) then return true, true end
+    local ok, message, err = take_snapshot(self)
     if ok then ok, message, err = check_version(self) end
     disconnect(self)
     remove_snapshot(self)
     -- Another process may be making it at this moment.
-    if ok or err.code ~= "STORE_UNAVAILABLE" then return ok, message, err end
-    if not is_last then core.sys.sleep(0.02) end
-  until is_last
-  return nil, message, err
+    return ok or err.code ~= "STORE_UNAVAILABLE", ok, message, err
+  end)
 end
 
 -- SQLite takes an empty file for a new database, and removes the -wal beside it. Ours are
 -- empty only while another process makes one.
 local function check_emptied(self, patience)
-  local deadline = core.sys.monotonic() + patience
-  local is_last
-  repeat
-    is_last = core.sys.monotonic() > deadline
+  local is_full = look_patiently(patience, function()
     local info = core.file.stat(self.name)
-    if not info or info.size > 0 then return true end
-    if not is_last then core.sys.sleep(0.02) end
-  until is_last
+    if not info or info.size > 0 then return true, true end
+  end)
+  if is_full then return true end
   return errors.fail("FILE_ERROR", ("the schedule '%s' is an empty file: what was in it is lost,"
     .. " unless nothing was, since it could not be made (a full disk), or something else made the"
     .. " file"):format(self.path), { retryable = false,
