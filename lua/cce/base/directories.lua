@@ -60,6 +60,18 @@ function M.temporary()
   return env "TMPDIR" or "/tmp"
 end
 
+--- What lies in a directory. None that is not there: then there is nothing in it.
+-- @tparam string directory
+-- @tparam string pattern of the names, as `core.file.glob` takes it, such as "*.journal"
+-- @treturn[1] {string,...} paths
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] table err
+function M.list(directory, pattern)
+  if core.file.stat(directory) == false then return {} end
+  return errors.from_core(core.file.glob(values.pattern_of(directory) .. "/" .. pattern))
+end
+
 --- Make a directory and those above it, each for its owner alone.
 -- @tparam string path
 -- @treturn[1] boolean true

@@ -3,10 +3,8 @@
 -- @local
 local core = require "cce.core"
 local directories = require "cce.base.directories"
-local errors = require "cce.error"
 local journals = require "cce.log.journal"
 local outcome = require "cce.workflow.outcome"
-local pattern_of = require("cce.base.values").pattern_of
 local times = require "cce.base.times"
 local workflow_runs = require "cce.workflow.runs"
 
@@ -20,10 +18,7 @@ local M = {}
 function M.journals()
   local found = {}
   for _, directory in ipairs { directories.state(), directories.state() .. "/schedule" } do
-    local paths, message, err = {}, nil, nil
-    if core.file.stat(directory) ~= false then
-      paths, message, err = errors.from_core(core.file.glob(pattern_of(directory) .. "/*.journal"))
-    end
+    local paths, message, err = directories.list(directory, "*.journal")
     if not paths then return nil, message, err end
     for _, path in ipairs(paths) do found[#found + 1] = path end
   end

@@ -13,7 +13,6 @@ local errors = require "cce.error"
 local host = require "cce.host"
 local json = require "cce.base.json"
 local kubeconfigs = require "cce.kubeconfig"
-local pattern_of = require("cce.base.values").pattern_of
 local project = require "cce.api.project"
 local protect = require "cce.host.protect"
 
@@ -92,8 +91,8 @@ end
 
 -- What lies in a directory; none, and why, when that cannot be looked at.
 local function paths_in(directory, pattern)
-  if not directory or core.file.stat(directory) == false then return {} end
-  local paths, message, err = errors.from_core(core.file.glob(pattern_of(directory) .. pattern))
+  if not directory then return {} end
+  local paths, message, err = directories.list(directory, pattern)
   return paths or {}, message, err
 end
 
@@ -104,7 +103,7 @@ end
 -- @treturn ?string why it is not known what is kept
 -- @treturn ?table err
 function M.entries(cluster_id)
-  local paths, message, err = paths_in(directory_of(cluster_id), "/*.json")
+  local paths, message, err = paths_in(directory_of(cluster_id), "*.json")
   local found = {}
   table.sort(paths)
   for i, path in ipairs(paths) do
@@ -161,7 +160,7 @@ end
 --   principal the cluster was rotated
 function M.dropped(cluster_id, principal)
   local latest
-  for _, path in ipairs((paths_in(directory_of(cluster_id), "/r*ed*"))) do
+  for _, path in ipairs((paths_in(directory_of(cluster_id), "r*ed*"))) do
     local text = core.file.read(path, { max = NOTE_BYTES })
     local note = text and json.decode(text)
     local holder = path:match "/revoked%-([^/]+)$"
@@ -212,7 +211,7 @@ end
 -- @treturn {string,...} ids, sorted
 -- @treturn ?string why it is not known which
 function M.clusters()
-  local paths, message = paths_in(M.directory(), "/*")
+  local paths, message = paths_in(M.directory(), "*")
   local ids = {}
   for i, path in ipairs(paths) do ids[i] = path:match "[^/]+$" end
   table.sort(ids)

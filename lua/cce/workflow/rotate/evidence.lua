@@ -27,11 +27,16 @@ function M.job_id_of(cluster)
   return values.text(object(object(cluster.raw).status).jobID)
 end
 
+-- By the cloud's clock; nil when it does not say.
+local function created_at(job)
+  return times.parse(object(job.raw.metadata).creationTimestamp)
+end
+
 --- When a job was begun at the earliest, by the cloud's clock.
 -- @tparam cce.job job
 -- @treturn number 0 when it does not say
 function M.began(job)
-  return (times.parse(object(job.raw.metadata).creationTimestamp) or JOB_TOLERANCE) - JOB_TOLERANCE
+  return (created_at(job) or JOB_TOLERANCE) - JOB_TOLERANCE
 end
 
 -- The request's time by the clock that signed it.
@@ -46,7 +51,7 @@ local function last_job(item, cluster, other_than)
   if not id or id == other_than then return nil end
   local job, _, err = item.client:show_job(id)
   if not job then return nil, nil, err end
-  local created = times.parse(object(job.raw.metadata).creationTimestamp)
+  local created = created_at(job)
   if not created or job.cluster_id ~= item.id then return nil end
   return job, created
 end

@@ -11,6 +11,7 @@ local rotate_options = require "cce.workflow.rotate.options"
 local runs = require "cce.cli.runs"
 local targets = require "cce.workflow.targets"
 local times = require "cce.base.times"
+local values = require "cce.base.values"
 local show = require "cce.text.show"
 local stands_for = require("cce.cli.output.words").stands_for
 local windows = require "cce.cli.input.windows"
@@ -128,7 +129,7 @@ end
 local function quoted(value)
   value = tostring(value)
   if value:find "^[%w%%/._:@+-]+$" then return value end
-  return "'" .. value:gsub("'", "'\\''") .. "'"
+  return values.shell_word(value)
 end
 
 -- The plan of a run, from its journal. Where nothing of it is open, nothing is left
